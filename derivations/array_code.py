@@ -1,0 +1,126 @@
+"""Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
+
+Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
+keeps it. Whatever is not on the whitelist is refused by name.
+"""
+
+import re
+
+import sympy as sp
+from sympy.printing.precedence import precedence
+from sympy.printing.str import StrPrinter
+
+from derivations.solutions import Exprel, LambertDecay
+from derivations.stop_gradient import StopGradient
+
+FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", StopGradient: "stop_gradient"}
+SPECIAL = {Exprel: "exprel", LambertDecay: "lambert_decay"}  # from dynamics.special
+
+
+class UntranslatableError(ValueError):
+    """The expression contains something that has no array code; the message names it."""
+
+
+class ArrayPrinter(StrPrinter):
+    """SymPy -> Python source in ``xp``, the array namespace."""
+
+    printmethod = "_array_code"  # not SymPy's own string forms
+
+    def __init__(self, names: dict[sp.Expr, str] | None = None):
+        super().__init__({"order": "lex"})
+        self.names = names or {}
+
+    def _print(self, expr, **kwargs):
+        if expr in self.names:
+            return self.names[expr]
+        return super()._print(expr, **kwargs)
+
+    def _print_Symbol(self, expr):
+        return expr.name
+
+    def _print_Indexed(self, expr):
+        return str(expr.base)
+
+    def _print_Sum(self, expr):
+        bound = set(expr.variables)
+        if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
+            raise UntranslatableError(f"the sum {expr} mixes several mode indices")
+        return f"xp.sum({self._print(expr.function)}, axis=-1, keepdims=True)"
+
+    def _print_Pow(self, expr, rational=False):
+        base, exponent = expr.as_base_exp()
+        if exponent.could_extract_minus_sign():
+            return f"1/{self.parenthesize(1 / expr, precedence(expr))}"
+        if exponent.is_Rational and exponent.q == 2:
+            return f"xp.sqrt({self._print(base)})" + (f"**{exponent.p}" if exponent.p > 1 else "")
+        power = self._print(exponent)
+        return f"{self.parenthesize(base, precedence(expr))}**{power if exponent.is_Atom else f'({power})'}"
+
+    def _print_Rational(self, expr):
+        return f"{expr.p}/{expr.q}" if expr.q != 1 else str(expr.p)
+
+    def _print_Pi(self, expr):
+        return "xp.pi"
+
+    def _print_Function(self, expr):
+        name = FUNCTIONS.get(expr.func) or SPECIAL.get(expr.func)
+        if name is None:
+            raise UntranslatableError(f"the function {expr.func.__name__} in {expr} has no array code")
+        return f"{name}({', '.join(self._print(a) for a in expr.args)})"
+
+    _print_exp = _print_log = _print_Function
+
+    def emptyPrinter(self, expr):
+        raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
+
+    _print_Derivative = _print_Integral = _print_Product = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
+    _print_LambertW = _print_gamma = emptyPrinter
+
+
+def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
+    """Indexed quantities outside any inner sum."""
+    if isinstance(expression, sp.Indexed):
+        return {expression}
+    if isinstance(expression, sp.Sum):
+        return set()
+    return set().union(*(_own_indexed(argument) for argument in expression.args))
+
+
+def function(name: str, arguments: list[str], doc: str, results: list[sp.Expr], definitions=()) -> str:
+    """Source of ``def name(arguments)`` that returns the results, after the definitions they need; each sum is named."""
+    definitions = _needed(list(definitions), results)
+    printer = ArrayPrinter()
+    lines = [f"{_base(symbol)} = {printer.doprint(expression)}" for symbol, expression in definitions]
+    sums = set().union(*(result.atoms(sp.Sum) for result in results)) - set(results)
+    for number, summation in enumerate(sorted(sums, key=lambda e: (sp.count_ops(e), str(e))), 1):
+        lines.append(f"total{number} = {printer.doprint(summation)}")
+        printer.names[summation] = f"total{number}"
+    lines.append("return " + ", ".join(printer.doprint(result) for result in results))
+    if any("xp." in line for line in lines):
+        lines.insert(0, f"xp = {arguments[0]}.__array_namespace__()")
+    body = "\n".join(f"    {_spaced(line)}" for line in lines)
+    return f'def {name}({", ".join(arguments)}):\n    """{doc}"""\n{body}\n'
+
+
+def _spaced(line: str) -> str:
+    """Blanks around products and quotients, none around powers."""
+    return re.sub(r"(?<![*])([*/])(?![*])", r" \1 ", line)
+
+
+def _needed(definitions: list[tuple], results: list[sp.Expr]) -> list[tuple]:
+    """The definitions that the results use, directly or through another one, in the given order."""
+    used = set().union(*(_bases(result) for result in results))
+    kept = []
+    for symbol, expression in reversed(definitions):
+        if _base(symbol) in used:
+            kept.insert(0, (symbol, expression))
+            used |= _bases(expression)
+    return kept
+
+
+def _base(symbol: sp.Expr) -> sp.Expr:
+    return symbol.base if isinstance(symbol, sp.Indexed) else symbol
+
+
+def _bases(expression: sp.Expr) -> set:
+    return expression.atoms(sp.IndexedBase) | {a for a in expression.atoms(sp.Symbol) if not a.is_integer}

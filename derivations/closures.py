@@ -1,0 +1,199 @@
+r"""Gaussian expectations of a gradient: exact, with norms in the denominator, and mean field.
+
+The two views of mode k are z1_k = w_k zeta1_k and z2_k = v_k zeta2_k, with (zeta1, zeta2) Gaussian, independent over
+modes, of covariance K = [[n1, 1], [1, n2]]. An expression is a sum of terms
+
+    local(zeta1_m, zeta2_m) * prod_i [sum_k f_i(zeta_k)] / prod_q ||.||^q .
+
+- *moments* (no norm): the joint moment of the factors is the sum over set partitions of products of joint
+  cumulants; as modes are independent, a cumulant of sums over modes is the sum over modes of one-mode cumulants.
+- *gaussian* (exact): each norm is written as
+  ||v||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||v||^2) dx (x is the root of theory's x: the integrand is
+  then even and smooth), which tilts K to S = (1 + K P)^(-1) K with weight Z = prod_k Delta_k^(-1/2),
+  Delta = det(1 + K P), P = 2x^2 Q1 + 2y^2 Q2 for norms with quadratic forms Q1, Q2.
+- *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from math import factorial
+
+import sympy as sp
+from sympy.utilities.iterables import multiset_partitions
+
+from derivations import notation as n
+from derivations.modes import per_mode, total
+
+VIEWS = sp.Matrix([[n.n1, 1], [1, n.n2]])  # covariance of (zeta1, zeta2) per mode: Sigma_x = 1
+VIEW_STATISTICS = {  # what n1, n2 and D stand for
+    n.n1: 1 + n.sigma1**2,
+    n.n2: 1 + n.sigma2**2,
+    n.D: n.sigma1**2 + n.sigma2**2 + n.sigma1**2 * n.sigma2**2,
+}
+TILTED = sp.Matrix([[n.S11[n.k], n.S12[n.k]], [n.S12[n.k], n.S22[n.k]]])
+
+
+class UnsupportedLossError(ValueError):
+    """The expectation of this expression is outside what the closures can do; the message names the culprit."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """coefficient * local * prod(sums) * prod(norm_square^(-power/2)), all at mode ``m``; summands in mode ``k``."""
+
+    coefficient: sp.Expr
+    local: sp.Expr
+    sums: tuple[sp.Expr, ...]
+    norms: tuple[tuple[sp.Expr, sp.Expr], ...]
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """The tilted Gaussian of one pair of norms: definitions in mode ``k``, and the mean squares the norms have."""
+
+    norms: tuple[sp.Expr, ...]
+    definitions: dict[sp.Expr, sp.Expr] = field(hash=False)
+    mean_squares: tuple[sp.Expr, ...] = ()
+
+
+@dataclass(frozen=True)
+class TiltedIntegral:
+    """int_0^oo dx int_0^oo dy integrand, in the symbols S11, S12, S22, Z that ``tilt`` defines."""
+
+    tilt: Tilt
+    integrand: sp.Expr
+
+
+def terms(expression: sp.Expr) -> list[Term]:
+    """Split an expression in zeta1, zeta2 into terms; refuses, by name, what is no polynomial over norms."""
+    return [_term(term) for term in sp.Add.make_args(sp.expand(expression)) if term != 0]
+
+
+def _random(expression: sp.Expr) -> bool:
+    return expression.has(n.zeta1, n.zeta2)
+
+
+def _term(term: sp.Expr) -> Term:
+    coefficient, local, sums, norms = sp.Integer(1), sp.Integer(1), [], []
+    for factor in sp.Mul.make_args(term):
+        base, exponent = factor.as_base_exp()
+        natural = exponent.is_Integer and exponent > 0
+        if not _random(factor):
+            coefficient *= factor
+        elif isinstance(base, sp.Sum) and natural:
+            sums += [per_mode(base)] * int(exponent)
+        elif isinstance(base, sp.Sum) and (2 * exponent).is_Integer and exponent < 0:
+            norms.append((per_mode(base), -2 * exponent))
+        elif isinstance(base, sp.Indexed) and natural:
+            local *= factor
+        else:
+            raise UnsupportedLossError(f"the gradient contains {factor}, which is no polynomial over powers of norms")
+    norms.sort(key=lambda pair: (not pair[0].has(n.zeta1), sp.default_sort_key(pair[0])))  # x is the online norm's
+    return Term(coefficient, local, tuple(sums), tuple(norms))
+
+
+# --- moments and cumulants of one mode ------------------------------------------------------------------------------
+
+
+@cache
+def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
+    """E[zeta1^a zeta2^b] of a centred Gaussian pair (Isserlis): pair the first factor with each of the others."""
+    if (a + b) % 2:
+        return sp.Integer(0)
+    if a + b == 0:
+        return sp.Integer(1)
+    if a == 0:
+        return (b - 1) * covariance[1, 1] * _isserlis(0, b - 2, covariance)
+    with_first = (a - 1) * covariance[0, 0] * _isserlis(a - 2, b, covariance) if a > 1 else 0
+    with_second = b * covariance[0, 1] * _isserlis(a - 1, b - 1, covariance) if b > 0 else 0
+    return with_first + with_second
+
+
+def moment(polynomial: sp.Expr, covariance: sp.Matrix, index: sp.Symbol = n.k) -> sp.Expr:
+    """E[polynomial(zeta1_index, zeta2_index)] for the covariance given in mode ``k``."""
+    matrix = sp.ImmutableMatrix(covariance.subs(n.k, index))
+    monomials = sp.Poly(sp.expand(polynomial), n.zeta1[index], n.zeta2[index]).terms()
+    return sum(coefficient * _isserlis(*powers, matrix) for powers, coefficient in monomials)
+
+
+def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol) -> sp.Expr:
+    """Joint cumulant of polynomials of one mode, by Moebius inversion of their moments."""
+    result = sp.Integer(0)
+    for blocks in multiset_partitions(list(range(len(polynomials)))):
+        sign = (-1) ** (len(blocks) - 1) * factorial(len(blocks) - 1)
+        moments = [moment(sp.Mul(*(polynomials[i] for i in block)), covariance, index) for block in blocks]
+        result += sign * sp.Mul(*moments)
+    return sp.expand(result)
+
+
+def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
+    """E[local_m prod_i sum_k f_i(k)]: sum over set partitions of products of cumulants."""
+    result = sp.Integer(0)
+    for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one
+        product = sp.Integer(1)
+        for block in blocks:
+            index = n.m if 0 in block else n.k
+            factors = [local if i == 0 else sums[i - 1].subs(n.k, index) for i in block]
+            kappa = cumulant(factors, covariance, index)
+            product *= kappa if 0 in block else (total(kappa) if kappa != 0 else 0)
+        result += product
+    return result
+
+
+# --- the closures ---------------------------------------------------------------------------------------------------
+
+
+def mean_field(expression: sp.Expr) -> sp.Expr:
+    """Every factor replaced by its own expectation. Without norms and sums this is exact."""
+    result = sp.Integer(0)
+    for term in terms(expression):
+        value = term.coefficient * moment(term.local, VIEWS, n.m)
+        for summand in term.sums:
+            value *= total(moment(summand, VIEWS))
+        for square, power in term.norms:
+            value *= total(moment(square, VIEWS)) ** (-power / 2)
+        result += value
+    return result
+
+
+def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
+    """Exact expectation: an expression if there are no norms, else one tilted integral for each pair of norms."""
+    groups: dict[tuple[sp.Expr, ...], list[Term]] = {}
+    for term in terms(expression):
+        groups.setdefault(tuple(square for square, _ in term.norms), []).append(term)
+    if set(groups) <= {()}:
+        return sum(t.coefficient * joint_moment(t.local, t.sums, VIEWS) for t in groups.get((), []))
+    return tuple(TiltedIntegral(tilt(norms), _integrand(members)) for norms, members in groups.items())
+
+
+def tilt(norms: tuple[sp.Expr, ...]) -> Tilt:
+    """S = (1 + K P)^(-1) K and Z = prod Delta^(-1/2) for the norms given by their quadratic forms in mode ``k``."""
+    if len(norms) != 2:
+        raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; exactly 2 are supported")
+    pair = (n.zeta1[n.k], n.zeta2[n.k])
+    precision = sp.zeros(2)
+    for variable, square in zip((n.x, n.y), norms, strict=True):
+        if not sp.Poly(square, *pair).is_homogeneous or sp.Poly(square, *pair).total_degree() != 2:
+            raise UnsupportedLossError(f"{square} is no quadratic form in the representations")
+        precision += variable**2 * sp.hessian(square, pair)
+    system = sp.eye(2) + VIEWS * precision
+    covariance = (system.adjugate() * VIEWS).applyfunc(_in_determinant)
+    definitions = {n.Delta[n.k]: _in_determinant(system.det())}
+    for symbol, entry in zip((n.S11, n.S12, n.S22), (covariance[0, 0], covariance[0, 1], covariance[1, 1]), strict=True):
+        definitions[symbol[n.k]] = entry / n.Delta[n.k]
+    return Tilt(norms, definitions, tuple(moment(square, VIEWS) for square in norms))
+
+
+def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
+    """n1 n2 = 1 + D, so that nothing cancels when the views hardly differ: every term is positive."""
+    return sp.expand(sp.expand(polynomial).subs(n.n1 * n.n2, 1 + n.D))
+
+
+def _integrand(members: list[Term]) -> sp.Expr:
+    result = sp.Integer(0)
+    for term in members:
+        weight = sp.Integer(1)
+        for variable, (_, power) in zip((n.x, n.y), term.norms, strict=True):
+            weight *= 2 * variable ** (power - 1) / sp.gamma(power / 2)
+        result += weight * term.coefficient * joint_moment(term.local, term.sums, TILTED)
+    return n.Z * result

@@ -1,0 +1,204 @@
+"""Write ``dynamics/generated``: one module per loss of the catalogue, with everything derived about it.
+
+``python -m derivations.codegen`` writes, ``--check`` writes nothing and fails where the files differ.
+"""
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+
+import sympy as sp
+
+from derivations import closures, gradients, rates, solutions
+from derivations import notation as n
+from derivations.array_code import SPECIAL, function
+from derivations.losses import LOSSES, Setting, catalogue
+from derivations.modes import total
+
+GENERATED = Path(__file__).resolve().parent.parent / "dynamics" / "generated"
+STATISTICS = list(closures.VIEW_STATISTICS.items())
+PARAMETERS = ["sigma1", "sigma2"]
+
+
+def simplest(expression: sp.Expr) -> sp.Expr:
+    """A short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
+    if not expression.has(n.lam):
+        return sp.factor(sp.expand(expression.subs(closures.VIEW_STATISTICS)))
+    return min((expression, sp.factor_terms(expression), sp.factor(expression)), key=lambda e: (sp.count_ops(e), str(e)))
+
+
+def describe(setting: Setting) -> str:
+    """The setting in words."""
+    where = {"target": "stop-gradient on the target", "none": "no stop-gradient", "online": "stop-gradient on the wrong side"}
+    words = ["isotropic" if setting.isotropic else where[setting.stop_gradient]]
+    words += [] if setting.predictor else ["no predictor"]
+    words += ["symmetrised"] if setting.symmetrised else []
+    return f"{setting.loss.capitalize()} loss, {', '.join(words)}"
+
+
+def module(setting: Setting) -> str:
+    """The source of one generated module."""
+    loss = setting.in_eigenbasis()
+    parts = [loss_function(setting), *gradient_functions(loss), *rate_functions(loss), *exact_functions(loss)]
+    code = "\n\n".join(parts)
+    special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
+    imports = f"\nfrom dynamics.special import {', '.join(special)}\n" if special else ""
+    return header(describe(setting)) + imports + "\n\n" + code
+
+
+def header(title: str) -> str:
+    return f'"""{title}.\n\nWritten by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.\n"""\n'
+
+
+def loss_function(setting: Setting) -> str:
+    """The loss itself, for automatic differentiation: any predictor, any basis."""
+    p = {z: sp.IndexedBase(f"p{i}", real=True)[n.k] for i, z in ((1, n.z1[n.k]), (2, n.z2[n.k]))}
+    expression = setting.expression(n.z1[n.k], n.z2[n.k], p.__getitem__)
+    used = [symbol for symbol in p.values() if expression.has(symbol.base)]
+    definitions = [(symbol, sp.Function("predict")(sp.Symbol(f"z{str(symbol.base)[1]}"))) for symbol in used]
+    source = function("loss", ["z1", "z2", "predict", "stop_gradient"], "L of each sample, shape (..., 1).", [expression])
+    lines = [f"    {symbol.base} = {call}\n" for symbol, call in definitions]
+    return source.replace("    xp = ", "".join(lines) + "    xp = ", 1)
+
+
+def gradient_functions(loss: sp.Expr) -> list[str]:
+    arguments = ["z1", "z2", "lam"]
+    return [
+        function(name, arguments, doc, [_like_input(force)])
+        for name, doc, force in (
+            ("online_gradient", "g = -dL/dz1 per sample, in the eigenbasis.", gradients.online(loss)),
+            ("target_gradient", "h = -dL/dz2 per sample, in the eigenbasis.", gradients.target(loss)),
+        )
+    ]
+
+
+def _like_input(force: sp.Expr) -> sp.Expr:
+    return sp.Mul(0, n.z1[n.m], evaluate=False) if force == 0 else sp.factor_terms(force)
+
+
+def rate_functions(loss: sp.Expr) -> list[str]:
+    arguments = ["s", "lam", *PARAMETERS]
+    exact = rates.rates(loss, "gaussian")
+    if isinstance(exact, sp.Expr):
+        doc = "r_m, exact (Gaussian moments)."
+        return [function("rates", arguments, doc, [_per_mode(simplest(exact))], STATISTICS)]
+    mean = sp.factor_terms(rates.rates(loss, "mean_field"))
+    sources = [function("rates_mean_field", arguments, "r_m with every norm and sum replaced by its mean.", [mean], STATISTICS)]
+    names = []
+    for number, integral in enumerate(exact, 1):
+        suffix = f"_{number}" if len(exact) > 1 else ""
+        names.append(f"(mean_squares{suffix}, integrand{suffix})")
+        squares = [square for square in integral.tilt.mean_squares]
+        doc = "Mean square of each norm, per mode: the scales of the integral."
+        sources.append(function(f"mean_squares{suffix}", arguments, doc, [sp.factor_terms(q) for q in squares], STATISTICS))
+        z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
+        definitions = [*STATISTICS, *((symbol, _horner(e)) for symbol, e in integral.tilt.definitions.items()), (n.Z, z)]
+        doc = "r_m is the integral of this over x, y in (0, oo)."
+        body = sp.factor_terms(sp.factor_terms(integral.integrand, radical=True))
+        sources.append(function(f"integrand{suffix}", ["x", "y", *arguments], doc, [body], definitions))
+    sources.append(f"INTEGRALS = ({', '.join(names)},)\n")
+    return sources
+
+
+def _horner(expression: sp.Expr) -> sp.Expr:
+    return sp.collect(expression, n.lam[n.k]) if expression.has(n.lam) else expression
+
+
+def _per_mode(rate: sp.Expr) -> sp.Expr:
+    """A rate that is the same number for all modes still has the shape of s."""
+    return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)
+
+
+def exact_functions(loss: sp.Expr) -> list[str]:
+    rate = rates.rates(loss, "gaussian")
+    solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
+    if solution is None:
+        return []
+    arguments = ["lam0", "t", "alpha", *PARAMETERS, "rho"]
+    doc = f"Predictor eigenvalues at time t: {solution.name} solution."
+    sources = [
+        f"EXACT = {solution.name!r}\nEXACT_FOR_ANY_WEIGHT_DECAY = {solution.any_weight_decay}\n".replace("'", '"'),
+        function("exact", arguments, doc, [_stable(solution.predictor)], STATISTICS),
+    ]
+    if solution.blow_up is not None:
+        doc = "Time at which the solution leaves the finite world; not a number where it never does."
+        sources.append(function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS))
+    return sources
+
+
+def _stable(expression: sp.Expr) -> sp.Expr:
+    """Exponents in sigma where n - 1 would cancel."""
+    for kind in (sp.exp, solutions.Exprel):
+        expression = expression.replace(kind, lambda argument, kind=kind: kind(simplest(argument)))
+    return expression
+
+
+def eigenvalues() -> str:
+    """Predictor, flow and descent map: the same for every loss."""
+    rate = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
+    lam = {n.s[n.m]: n.lam[n.m]}
+    inverse = (n.s[n.m] ** (1 / n.alpha)).subs(lam)
+    parts = [
+        function("predictor", ["s", "alpha"], "lambda = s^alpha.", [rates.predictor()]),
+        function("predictor_inverse", ["lam", "alpha"], "s = lambda^(1/alpha).", [inverse]),
+        function("velocity", ["s", "r", "rho"], "ds/dt = 2 s (r - rho).", [rates.velocity().subs(rate)]),
+        function("step", ["s", "r", "rho", "eta"], "s <- s (1 + eta (r - rho))^2.", [rates.step().subs(rate)]),
+    ]
+    return header("From rates to eigenvalues") + "\n\n" + "\n\n".join(parts)
+
+
+def convergence() -> str:
+    """Time to converge, where the flow has a formula for it."""
+    parts = []
+    for name, setting in (("time_euclidean", Setting("euclidean")), ("time_isotropic", Setting("euclidean", isotropic=True))):
+        time = solutions.time_to_reach(rates.rates(setting.in_eigenbasis()))
+        doc = "Time from u0 to u1, u = n1 lambda, both on one side of 1."
+        parts.append(function(name, ["u0", "u1", "alpha", "n1"], doc, [time]))
+    return header("How long a mode of the Euclidean loss takes") + "\n\n" + "\n\n".join(parts)
+
+
+def catalogue_index() -> str:
+    """What exists, readable without SymPy."""
+    rows = "".join(f'    "{setting.name}",\n' for setting in catalogue())
+    losses = ", ".join(f'"{name}"' for name in LOSSES)
+    return header("The losses there are") + f"\nLOSSES = ({losses},)\nMODULES = (\n{rows})\n"
+
+
+def files() -> dict[str, str]:
+    """File name -> source, of everything generated."""
+    sources = {"__init__.py": header("Array code written from the derivations"), "catalogue.py": catalogue_index()}
+    sources |= {"eigenvalues.py": eigenvalues(), "convergence.py": convergence()}
+    return sources | {f"{setting.name}.py": module(setting) for setting in catalogue()}
+
+
+def drift(folder: Path = GENERATED) -> list[str]:
+    """Names of the files in ``folder`` that are missing, superfluous, or not what the derivations give."""
+    expected = files()
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
+    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+
+
+def write(folder: Path = GENERATED) -> list[str]:
+    """Bring ``folder`` up to date; the names of the files that changed."""
+    changed, expected = drift(folder), files()
+    for name in changed:
+        if name in expected:
+            (folder / name).write_text(expected[name], encoding="utf-8")
+        else:
+            (folder / name).unlink()
+    return changed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m derivations.codegen", description=textwrap.dedent(__doc__))
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the files differ")
+    changed = drift() if (check := parser.parse_args().check) else write()
+    for name in changed:
+        print(f"{'differs' if check else 'written'}: dynamics/generated/{name}")
+    print(f"{len(changed)} of {len(catalogue()) + 4} generated files {'differ' if check else 'changed'}")
+    return 1 if check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

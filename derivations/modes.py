@@ -1,0 +1,54 @@
+"""Vectors and sums over a symbolic number of modes M.
+
+A vector is the expression of its component in mode ``k``. Sums over modes stay ``sympy.Sum`` objects, so that
+what is derived holds for every M and the code generated from it costs O(M).
+"""
+
+import sympy as sp
+
+from derivations.notation import M, k, m
+
+_BOUND = sp.symbols("j i l h", integer=True)  # names of summation indices, inner sums take the next one
+
+
+def total(component: sp.Expr) -> sp.Expr:
+    """sum_{j=1}^M component_j, factors that are the same for all modes in front."""
+    taken = {index for inner in component.atoms(sp.Sum) for index in inner.variables}
+    bound = next(index for index in _BOUND if index not in taken)
+    constant, summand = component.subs(k, bound).as_independent(bound, as_Add=False)
+    return constant * sp.Sum(summand, (bound, 1, M))
+
+
+def dot(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    """a . b = sum_j a_j b_j."""
+    return total(a * b)
+
+
+def norm(a: sp.Expr) -> sp.Expr:
+    """||a|| = sqrt(sum_j a_j^2)."""
+    return sp.sqrt(dot(a, a))
+
+
+def at(component: sp.Expr, index: sp.Symbol) -> sp.Expr:
+    """The component of a vector in mode ``index``."""
+    return component.subs(k, index)
+
+
+def derivative(expression: sp.Expr, vector: sp.IndexedBase) -> sp.Expr:
+    """d expression / d vector_m, with the sums over Kronecker deltas carried out."""
+    return expression.diff(vector[m]).replace(sp.Sum, _contract)
+
+
+def _contract(summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
+    """sum_j (delta_{jm} f_j + g_j) = f_m + sum_j g_j."""
+    j = limits[0]
+    delta = sp.KroneckerDelta(j, m)
+    if summand == 0:
+        return summand
+    f, g = summand.expand().coeff(delta), summand.subs(delta, 0)
+    return f.subs(j, m) + (sp.Sum(g, limits) if g != 0 else 0)
+
+
+def per_mode(summation: sp.Sum) -> sp.Expr:
+    """The summand of a sum over modes, as a component in mode ``k``."""
+    return summation.function.subs(summation.variables[0], k)

@@ -1,0 +1,73 @@
+"""The symbols of the theory: one table from paper symbol to code name, LaTeX and meaning.
+
+Everything is written in the eigenbasis of the representation correlation C = U diag(s) U^T. A vector is
+its component in mode ``k``; per-mode quantities are indexed by the mode. The number of modes M stays a symbol.
+"""
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One symbol: its SymPy object, LaTeX, and meaning. Its code name is the SymPy name."""
+
+    symbol: sp.Symbol | sp.IndexedBase
+    latex: str
+    meaning: str
+
+
+M = sp.Symbol("M", integer=True, positive=True)
+k = sp.Symbol("k", integer=True)  # the free mode index of a component
+m = sp.Symbol("m", integer=True)  # the mode a derivative or a rate is taken for
+
+z1 = sp.IndexedBase("z1", real=True)
+z2 = sp.IndexedBase("z2", real=True)
+p = sp.IndexedBase("p", real=True)
+lam = sp.IndexedBase("lam", positive=True)
+s = sp.IndexedBase("s", positive=True)
+w = sp.IndexedBase("w", positive=True)
+v = sp.IndexedBase("v", positive=True)
+zeta1 = sp.IndexedBase("zeta1", real=True)
+zeta2 = sp.IndexedBase("zeta2", real=True)
+
+alpha, sigma1, sigma2, rho, eta, t = sp.symbols("alpha sigma1 sigma2 rho eta t", positive=True)
+n1, n2, D = sp.symbols("n1 n2 D", positive=True)
+x, y = sp.symbols("x y", positive=True)
+Delta = sp.IndexedBase("Delta", positive=True)
+S11 = sp.IndexedBase("S11", positive=True)
+S12 = sp.IndexedBase("S12", real=True)
+S22 = sp.IndexedBase("S22", positive=True)
+Z = sp.Symbol("Z", positive=True)
+
+TABLE = [
+    Entry(M, "M", "number of modes"),
+    Entry(z1, r"\hat z_1", "representation of view 1 (online branch) in the eigenbasis"),
+    Entry(z2, r"\hat z_2", "representation of view 2 (target branch) in the eigenbasis"),
+    Entry(p, r"\hat p", "prediction W_P z1 in the eigenbasis"),
+    Entry(lam, r"\lambda", "eigenvalues of the predictor W_P"),
+    Entry(s, "s", "eigenvalues of the representation correlation C"),
+    Entry(w, "w", "singular values of the online encoder W"),
+    Entry(v, "v", "singular values of the target encoder"),
+    Entry(zeta1, r"\zeta_1", "view 1 projected on the input direction of a mode: z1 = w zeta1"),
+    Entry(zeta2, r"\zeta_2", "view 2 projected on the input direction of a mode: z2 = v zeta2"),
+    Entry(alpha, r"\alpha", "exponent of the closed-form predictor, lambda = s^alpha"),
+    Entry(sigma1, r"\sigma_1", "noise of view 1"),
+    Entry(sigma2, r"\sigma_2", "noise of view 2"),
+    Entry(n1, "n_1", "variance of view 1 per direction, 1 + sigma1^2"),
+    Entry(n2, "n_2", "variance of view 2 per direction, 1 + sigma2^2"),
+    Entry(D, "D", "determinant of the views' covariance per direction, n1 n2 - 1"),
+    Entry(rho, r"\rho", "weight decay"),
+    Entry(eta, r"\eta", "learning rate"),
+    Entry(t, "t", "time, learning rate times step"),
+    Entry(x, "x", "integration variable that replaces the norm of the online branch"),
+    Entry(y, "y", "integration variable that replaces the norm of the target branch"),
+    Entry(Delta, r"\Delta", "tilted determinant per mode"),
+    Entry(S11, "S_{11}", "tilted variance of zeta1"),
+    Entry(S12, "S_{12}", "tilted covariance of zeta1 and zeta2"),
+    Entry(S22, "S_{22}", "tilted variance of zeta2"),
+    Entry(Z, "Z", "normalisation of the tilted Gaussian, prod Delta^(-1/2)"),
+]
+
+LATEX = {str(entry.symbol): entry.latex for entry in TABLE}

@@ -1,0 +1,142 @@
+r"""Exact solutions of the eigenvalue flow, each proved by substitution into the derived ODE.
+
+With lambda = s^alpha (alpha = 1 where there is no predictor) the flow of a mode is
+d lambda/dt = 2 alpha lambda (r - rho). Where the rate is a polynomial r = c0 + c1 lambda + c2 lambda^2 of the mode's
+own eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha t:
+
+- c1 = c2 = 0: exponential,  lambda = lambda0 e^(b tau)
+- c2 = 0: logistic,          1/lambda = e^(-b tau)/lambda0 - c1 (1 - e^(-b tau))/b
+- c0 = rho = 0: Lambert,     lambda = q/(1 + W(y0 e^(y0) e^(-q c1 tau))),  q = -c1/c2, y0 = q/lambda0 - 1
+"""
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from derivations import notation as n
+from derivations import rates
+
+lam, lam0, u0, u1 = sp.symbols("lam lam0 u0 u1", positive=True)
+
+
+class Exprel(sp.Function):
+    """(e^x - 1)/x, with the value 1 at x = 0."""
+
+    nargs = 1
+
+    def _eval_rewrite_as_exp(self, argument, **hints):
+        return (sp.exp(argument) - 1) / argument
+
+
+class LambertDecay(sp.Function):
+    """W(y0 e^(y0 - tau)), the principal branch: the y that starts at y0 and obeys dy/dtau = -y/(1 + y)."""
+
+    nargs = 2
+
+    def _eval_rewrite_as_LambertW(self, y0, elapsed, **hints):
+        return sp.LambertW(y0 * sp.exp(y0 - elapsed))
+
+    def fdiff(self, argindex=1):
+        y = self.args[0]
+        slope = self / (1 + self)
+        return -slope if argindex == 2 else slope * (1 + y) / y
+
+
+@dataclass(frozen=True)
+class Solution:
+    """lambda(t) for a start lam0; valid for any weight decay, or only for none."""
+
+    name: str
+    predictor: sp.Expr
+    any_weight_decay: bool = True
+    blow_up: sp.Expr | None = None  # the time at which the solution leaves the finite world, where it can
+
+
+class ProofError(AssertionError):
+    """A solution does not satisfy its differential equation."""
+
+
+def predictor_velocity(rate: sp.Expr) -> sp.Expr:
+    """d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), from the derived flow of s."""
+    s = sp.Symbol("s", positive=True)
+    own = {n.s[n.m]: s, rates.rate: rate}
+    return sp.powsimp((rates.predictor().subs(own).diff(s) * rates.velocity().subs(own)).subs(s, lam ** (1 / n.alpha)))
+
+
+def solve(rate: sp.Expr) -> Solution | None:
+    """The exact solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), proved, or None where none is known."""
+    own = sp.expand(rate).subs(n.lam[n.m], lam)
+    if own.has(sp.Sum, sp.Indexed) or not own.is_polynomial(lam) or sp.degree(own, lam) > 2:
+        return None
+    c0, c1, c2 = (sp.factor(own.coeff(lam, power)) for power in range(3))
+    tau = 2 * n.alpha * n.t
+    b = c0 - n.rho
+    if c1 == c2 == 0:
+        solution = Solution("exponential", lam0 * sp.exp(b * tau))
+    elif c2 == 0:
+        inverse = sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau)
+        grows = c1.is_positive
+        solution = Solution("logistic", 1 / inverse, blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None)
+    elif c0 == 0:
+        q = -c1 / c2
+        solution = Solution("Lambert W", q / (1 + LambertDecay(q / lam0 - 1, q * c1 * tau)), any_weight_decay=False)
+    else:
+        return None
+    prove(solution, own)
+    return solution
+
+
+def prove(solution: Solution, rate: sp.Expr) -> None:
+    """Raises ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and blows up when it says."""
+    explicit = solution.predictor.rewrite(sp.exp)
+    velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
+    if sp.simplify(explicit.diff(n.t) - velocity.subs(lam, explicit)) != 0:
+        raise ProofError(f"the {solution.name} solution does not satisfy its differential equation")
+    if sp.simplify(_at_start(solution.predictor) - lam0) != 0:
+        raise ProofError(f"the {solution.name} solution does not start at lam0")
+    if solution.blow_up is not None and sp.simplify((1 / explicit).subs(n.t, solution.blow_up)) != 0:
+        raise ProofError(f"1/lambda of the {solution.name} solution is not zero at its blow-up time")
+
+
+def _at_start(expression: sp.Expr) -> sp.Expr:
+    """The value at t = 0, where W(y0 e^(y0)) = y0 (principal branch, y0 = 1/u0 - 1 > -1) and (e^x - 1)/x = 1."""
+    return expression.subs(n.t, 0).replace(LambertDecay, lambda y0, tau: y0).replace(Exprel, lambda x: sp.Integer(1))
+
+
+def time_to_reach(rate: sp.Expr) -> sp.Expr:
+    """Time from u0 to u1 at rho = 0, u = lambda/lambda*, with lambda* > 0 the zero of the rate; proved by dT/du = 1/(du/dt)."""
+    own = sp.expand(rate).subs(n.lam[n.m], lam)
+    (fixed,) = (root for root in sp.solve(own, lam) if root != 0)
+    u = sp.Symbol("u", positive=True)
+    slowness = sp.apart(sp.simplify(fixed / predictor_velocity(own).subs(n.rho, 0).subs(lam, fixed * u)), u)
+    # log|...| on one side of u = 1: u/(1 - u) keeps its sign along a trajectory.
+    odds = sp.log(u1 * (1 - u0) / (u0 * (1 - u1)))
+    power = sp.integrate(slowness - sp.residue(slowness, u, 0) * (1 / u + 1 / (1 - u)), u)
+    time = sp.residue(slowness, u, 0) * odds + power.subs(u, u1) - power.subs(u, u0)
+    if sp.simplify(time.diff(u1) - slowness.subs(u, u1)) != 0 or sp.simplify(time.subs(u1, u0)) != 0:
+        raise ProofError("the time to reach u1 does not have the slope 1/(du/dt)")
+    return time
+
+
+def shared_forcing_residual() -> sp.Expr:
+    """Isotropic cosine loss, mean field, alpha = 1, no noise: what is left of the ODE at s = e^A/(1/s0 + B).
+
+    In the rescaled time d tau = 2 sum_k s_k^2 / ((sum_k s_k^3)^(3/2) (sum_k s_k)^(1/2)) dt, with A' = R, B' = e^A and
+    R = sum_k s_k^3 / sum_k s_k^2, two scalars drive any number of modes. Zero if the solution holds.
+    """
+    from derivations.losses import Setting
+
+    mode = sp.Function("s", positive=True)
+    noiseless = {n.n1: 1, n.n2: 1}
+    rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field").subs(noiseless)
+    rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: mode(e.indices[0]))  # lambda = s
+    j = sp.Symbol("j", integer=True)
+    power = {q: sp.Sum(mode(j) ** q, (j, 1, n.M)) for q in (1, 2, 3)}
+    unit = 2 * power[2] / (power[3] ** sp.Rational(3, 2) * sp.sqrt(power[1]))
+    derived = sp.expand(2 * mode(n.m) * rate / unit)
+
+    tau = sp.Symbol("tau", positive=True)
+    A, B = sp.Function("A", real=True)(tau), sp.Function("B", real=True)(tau)
+    solution = sp.exp(A) / (1 / mode(n.m) + B)
+    slope = solution.diff(tau).subs({A.diff(tau): power[3] / power[2], B.diff(tau): sp.exp(A)})
+    return sp.simplify(sp.expand(slope - derived.subs(mode(n.m), solution)))

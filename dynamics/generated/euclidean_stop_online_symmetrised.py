@@ -1,0 +1,51 @@
+"""Euclidean loss, stop-gradient on the wrong side, symmetrised.
+
+Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
+"""
+
+from dynamics.special import exprel
+
+
+def loss(z1, z2, predict, stop_gradient):
+    """L of each sample, shape (..., 1)."""
+    p1 = predict(z1)
+    p2 = predict(z2)
+    xp = z1.__array_namespace__()
+    total1 = xp.sum((stop_gradient(p1) - z2)**2, axis=-1, keepdims=True)
+    total2 = xp.sum((stop_gradient(p2) - z1)**2, axis=-1, keepdims=True)
+    return total1 / 4 + total2 / 4
+
+
+def online_gradient(z1, z2, lam):
+    """g = -dL/dz1 per sample, in the eigenbasis."""
+    return (lam * z2 - z1) / 2
+
+
+def target_gradient(z1, z2, lam):
+    """h = -dL/dz2 per sample, in the eigenbasis."""
+    return (lam * z1 - z2) / 2
+
+
+def rates(s, lam, sigma1, sigma2):
+    """r_m, exact (Gaussian moments)."""
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return -n1 / 2 - n2 / 2 + lam
+
+
+EXACT = "logistic"
+EXACT_FOR_ANY_WEIGHT_DECAY = True
+
+
+def exact(lam0, t, alpha, sigma1, sigma2, rho):
+    """Predictor eigenvalues at time t: logistic solution."""
+    xp = lam0.__array_namespace__()
+    return 1 / (-2 * alpha * t * exprel(alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) + xp.exp(alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) / lam0)
+
+
+def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
+    """Time at which the solution leaves the finite world; not a number where it never does."""
+    xp = lam0.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return xp.log(1 + (-rho - (n1 + n2) / 2) / lam0) / (2 * alpha * (-rho - (n1 + n2) / 2))
