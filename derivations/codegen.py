@@ -159,10 +159,14 @@ def convergence() -> str:
 
 
 def catalogue_index() -> str:
-    """What exists, readable without SymPy."""
-    rows = "".join(f'    "{setting.name}",\n' for setting in catalogue())
+    """What exists, readable without SymPy: setting -> module."""
+    rows = "".join(
+        f'    ("{s.loss}", "{s.stop_gradient}", {s.isotropic}, {s.predictor}, {s.symmetrised}): "{s.name}",\n'
+        for s in catalogue()
+    )
+    comment = "# (loss, stop_gradient, isotropic, has a predictor, symmetrised): module in this package\n"
     losses = ", ".join(f'"{name}"' for name in LOSSES)
-    return header("The losses there are") + f"\nLOSSES = ({losses},)\nMODULES = (\n{rows})\n"
+    return header("The losses there are") + f"\nLOSSES = ({losses},)\n\n{comment}MODULES = {{\n{rows}}}\n"
 
 
 def files() -> dict[str, str]:

@@ -1,0 +1,102 @@
+# `make help` lists what there is. Needs GNU make 4.3 or newer and Python 3.11 or newer; all else is installed into .venv.
+ifeq ($(filter grouped-target,$(.FEATURES)),)
+$(error GNU make 4.3 or newer is needed, but this is $(MAKE_VERSION). On macOS: brew install make, then call it as gmake)
+endif
+
+PYTHON ?=
+VENV ?= .venv
+TEST_JOBS ?= auto
+ARGS ?=
+FULL ?=
+
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+LOCK_VENV := build/lock-venv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv test check format derive figures lock clean distclean
+
+help: ## list the targets
+	@echo "Usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@echo "Variables: PYTHON=python3.12 (the interpreter for a new environment), VENV=dir (default .venv)"
+
+# ---------------------------------------------------------------------------------------------- environment
+
+venv: $(STAMP) ## make the environment .venv with everything in requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	tools/make_venv.sh $(VENV) $(PYTHON)
+	$(PY) -m pip install --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# One version of each package for all Pythons and systems (fork-strategy), so that all see the same numbers.
+lock: ## write requirements.lock anew, with the newest versions that pyproject.toml allows
+	tools/make_venv.sh $(LOCK_VENV) $(PYTHON)
+	$(LOCK_VENV)/bin/python -m pip install --disable-pip-version-check --upgrade uv
+	$(LOCK_VENV)/bin/uv pip compile pyproject.toml --extra dev --output-file requirements.lock --upgrade \
+		--universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+		--no-config --custom-compile-command "make lock" --quiet
+
+# ------------------------------------------------------------------------------------------------- everyday
+
+test: $(STAMP) ## run the tests (ARGS="-k name" passes options on to pytest, TEST_JOBS=n sets the processes)
+	$(PY) -m pytest -n $(TEST_JOBS) $(ARGS)
+
+check: $(STAMP) ## check format, lint, types, and that dynamics/generated/ is what derivations/ says
+	$(PY) -m ruff format --check
+	$(PY) -m ruff check
+	$(PY) -m mypy
+	$(PY) -m derivations.codegen --check
+
+format: $(STAMP) ## format the code and mend what the linter can mend
+	$(PY) -m ruff format
+	$(PY) -m ruff check --fix
+
+derive: $(STAMP) ## write dynamics/generated/ anew from derivations/
+	$(PY) -m derivations.codegen
+
+# -------------------------------------------------------------------------------------------------- figures
+
+# Every module of figures/ is a figure, but these. For one figure alone: make build/figures/NAME.png
+NOT_FIGURES := __init__ __main__ style gallery captions
+FIGURES := $(filter-out $(NOT_FIGURES),$(sort $(basename $(notdir $(wildcard figures/*.py)))))
+SHARED_SOURCES := $(wildcard figures/style.py figures/captions.py) \
+	$(sort $(shell find dynamics -name '*.py' 2>/dev/null))
+
+ifeq ($(filter-out 0 no,$(FULL)),)
+FIGURE_DIR := build/figures
+FIGURE_FLAGS :=
+else
+FIGURE_DIR := build/figures-full
+FIGURE_FLAGS := --full
+endif
+
+figures: $(FIGURE_DIR)/index.html ## draw all figures into build/figures/ (FULL=1: at the paper's full size, into build/figures-full/)
+
+$(FIGURE_DIR)/index.html: $(foreach name,$(FIGURES),$(addprefix $(FIGURE_DIR)/$(name),.png .pdf .md)) \
+		$(wildcard figures/gallery.py) | $(STAMP)
+	@mkdir -p $(FIGURE_DIR)
+	@$(PY) -m figures gallery --out $(FIGURE_DIR)
+	@echo "All figures: $@"
+
+# $(call figure_rule,NAME,NUMBER)
+define figure_rule
+$(FIGURE_DIR)/$(1).png $(FIGURE_DIR)/$(1).pdf $(FIGURE_DIR)/$(1).md &: figures/$(1).py $(SHARED_SOURCES) | $(STAMP)
+	@echo "[$(2) of $(words $(FIGURES))] $(1)"
+	@mkdir -p $(FIGURE_DIR)
+	@$(PY) -m figures $(1) --out $(FIGURE_DIR) $(FIGURE_FLAGS)
+endef
+counted :=
+$(foreach name,$(FIGURES),$(eval counted += $(name))$(eval $(call figure_rule,$(name),$(words $(counted)))))
+
+# ------------------------------------------------------------------------------------------------- clean up
+
+clean: ## remove what was built: figures, packages, caches
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find derivations dynamics figures tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment too
+	rm -rf $(VENV) .venv-ci

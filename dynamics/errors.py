@@ -1,0 +1,66 @@
+"""What can go wrong, and the checks of arguments that name the culprit."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+class ArgumentError(ValueError):
+    """An argument is not what it must be; the message names it, what it must be, and what it was."""
+
+
+class AccuracyWarning(UserWarning):
+    """A result does not meet the tolerance asked for; the message says by how much."""
+
+
+def reject(name: str, must: str, value: Any) -> None:
+    """Raise ``Argument `name` must ..., but is value.``"""
+    shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)
+    raise ArgumentError(f"Argument `{name}` must {must}, but is {shown}.")
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """One of the allowed names, or an error with the nearest of them."""
+    allowed = list(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        listing = ", ".join(f"'{a}'" for a in allowed)
+        raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {value!r}.{hint}")
+    return value
+
+
+def real_array(name: str, value: Any, must: str = "be finite real numbers") -> np.ndarray:
+    """A float64 array of finite numbers."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        reject(name, must, value)
+    if np.iscomplexobj(value) or not np.isfinite(array).all():
+        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
+    return array
+
+
+def non_negative(name: str, value: Any, must: str = "be a non-negative number, or an array of them") -> np.ndarray:
+    """A float64 array without negative entries."""
+    array = real_array(name, value, must)
+    if (array < 0).any():
+        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
+    return array
+
+
+def positive(name: str, value: Any, must: str = "be a positive number, or an array of them") -> np.ndarray:
+    """A float64 array of positive entries."""
+    array = real_array(name, value, must)
+    if (array <= 0).any():
+        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
+    return array
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """A whole number, at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        reject(name, f"be a whole number >= {least}", value)
+    return int(value)

@@ -1,0 +1,58 @@
+"""The rates r_m(s) of a model under a closure, with NumPy or inside JAX."""
+
+import warnings
+
+import numpy as np
+
+from dynamics import errors
+from dynamics.model import Model
+from dynamics.quadrature import Adaptive, fixed_rule
+
+CLOSURES = ("gaussian", "mean_field")
+
+
+class Rates:
+    """r(s): the generated array code of a model, bound to its parameters.
+
+    closure: "gaussian" (exact) or "mean_field" (cosine losses only: the Euclidean ones need no closure).
+    rtol: relative tolerance of the Gaussian closure's quadrature.
+    """
+
+    def __init__(self, model: Model, closure: str = "gaussian", rtol: float = 1e-9):
+        errors.choice("closure", closure, CLOSURES)
+        self.model, self.closure, self.rtol = model, closure, max(rtol, 1e-12)
+        generated = model.generated
+        self.integrals = getattr(generated, "INTEGRALS", None)
+        if self.integrals is None and closure == "mean_field":
+            errors.reject("closure", f"be 'gaussian' for the {model.loss} loss, whose rates are exact without a mean field", closure)
+        self.formula = getattr(generated, "rates_mean_field" if closure == "mean_field" else "rates", None)
+        self.quadrature = None if self.formula else Adaptive(self.integrals, self.rtol)
+
+    def __call__(self, s: np.ndarray) -> np.ndarray:
+        """r (..., M) at eigenvalues s (..., M)."""
+        parameters = (s, self.model.eigenvalues_of_predictor(s), *self.model.sigmas)
+        if self.formula:
+            return self.formula(*parameters)
+        rows = [np.broadcast_to(a, (*s.shape[:-1], a.shape[-1])).reshape(-1, a.shape[-1]) for a in parameters]
+        return self.quadrature(*rows).value.reshape(s.shape)
+
+    def jax_rates(self, nodes: tuple[int, int] | None = None):
+        """A traceable r(s, alpha, sigma1, sigma2) and, for a quadrature, its error, for one member of an ensemble."""
+        if self.formula:
+            return lambda *parameters: (self.formula(*parameters), 0 * parameters[0])
+        return lambda *parameters: fixed_rule(self.integrals, *parameters, nodes)[:2]
+
+    @property
+    def error(self) -> float:
+        """Largest estimated relative error of the closure so far; 0 where it is a formula."""
+        return self.quadrature.worst if self.quadrature else 0.0
+
+    def warn_if_inaccurate(self) -> None:
+        """AccuracyWarning if the quadrature missed its tolerance."""
+        if self.error > self.rtol:
+            warnings.warn(
+                f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, not the {self.rtol:.1e} asked for "
+                f"(at most {self.quadrature.max_nodes} nodes an axis).",
+                errors.AccuracyWarning,
+                stacklevel=3,
+            )
