@@ -179,7 +179,9 @@ def tilt(norms: tuple[sp.Expr, ...]) -> Tilt:
     system = sp.eye(2) + VIEWS * precision
     covariance = (system.adjugate() * VIEWS).applyfunc(_in_determinant)
     definitions = {n.Delta[n.k]: _in_determinant(system.det())}
-    for symbol, entry in zip((n.S11, n.S12, n.S22), (covariance[0, 0], covariance[0, 1], covariance[1, 1]), strict=True):
+    for symbol, entry in zip(
+        (n.S11, n.S12, n.S22), (covariance[0, 0], covariance[0, 1], covariance[1, 1]), strict=True
+    ):
         definitions[symbol[n.k]] = entry / n.Delta[n.k]
     return Tilt(norms, definitions, tuple(moment(square, VIEWS) for square in norms))
 

@@ -25,12 +25,18 @@ def simplest(expression: sp.Expr) -> sp.Expr:
     """A short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
     if not expression.has(n.lam):
         return sp.factor(sp.expand(expression.subs(closures.VIEW_STATISTICS)))
-    return min((expression, sp.factor_terms(expression), sp.factor(expression)), key=lambda e: (sp.count_ops(e), str(e)))
+    return min(
+        (expression, sp.factor_terms(expression), sp.factor(expression)), key=lambda e: (sp.count_ops(e), str(e))
+    )
 
 
 def describe(setting: Setting) -> str:
     """The setting in words."""
-    where = {"target": "stop-gradient on the target", "none": "no stop-gradient", "online": "stop-gradient on the wrong side"}
+    where = {
+        "target": "stop-gradient on the target",
+        "none": "no stop-gradient",
+        "online": "stop-gradient on the wrong side",
+    }
     words = ["isotropic" if setting.isotropic else where[setting.stop_gradient]]
     words += [] if setting.predictor else ["no predictor"]
     words += ["symmetrised"] if setting.symmetrised else []
@@ -57,7 +63,9 @@ def loss_function(setting: Setting) -> str:
     expression = setting.expression(n.z1[n.k], n.z2[n.k], p.__getitem__)
     used = [symbol for symbol in p.values() if expression.has(symbol.base)]
     definitions = [(symbol, sp.Function("predict")(sp.Symbol(f"z{str(symbol.base)[1]}"))) for symbol in used]
-    source = function("loss", ["z1", "z2", "predict", "stop_gradient"], "L of each sample, shape (..., 1).", [expression])
+    source = function(
+        "loss", ["z1", "z2", "predict", "stop_gradient"], "L of each sample, shape (..., 1).", [expression]
+    )
     lines = [f"    {symbol.base} = {call}\n" for symbol, call in definitions]
     return source.replace("    xp = ", "".join(lines) + "    xp = ", 1)
 
@@ -84,16 +92,24 @@ def rate_functions(loss: sp.Expr) -> list[str]:
         doc = "r_m, exact (Gaussian moments)."
         return [function("rates", arguments, doc, [_per_mode(simplest(exact))], STATISTICS)]
     mean = sp.factor_terms(rates.rates(loss, "mean_field"))
-    sources = [function("rates_mean_field", arguments, "r_m with every norm and sum replaced by its mean.", [mean], STATISTICS)]
+    sources = [
+        function("rates_mean_field", arguments, "r_m with every norm and sum replaced by its mean.", [mean], STATISTICS)
+    ]
     names = []
     for number, integral in enumerate(exact, 1):
         suffix = f"_{number}" if len(exact) > 1 else ""
         names.append(f"(mean_squares{suffix}, integrand{suffix})")
         squares = [square for square in integral.tilt.mean_squares]
         doc = "Mean square of each norm, per mode: the scales of the integral."
-        sources.append(function(f"mean_squares{suffix}", arguments, doc, [sp.factor_terms(q) for q in squares], STATISTICS))
+        sources.append(
+            function(f"mean_squares{suffix}", arguments, doc, [sp.factor_terms(q) for q in squares], STATISTICS)
+        )
         z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
-        definitions = [*STATISTICS, *((symbol, _horner(e)) for symbol, e in integral.tilt.definitions.items()), (n.Z, z)]
+        definitions = [
+            *STATISTICS,
+            *((symbol, _horner(e)) for symbol, e in integral.tilt.definitions.items()),
+            (n.Z, z),
+        ]
         doc = "r_m is the integral of this over x, y in (0, oo)."
         body = sp.factor_terms(sp.factor_terms(integral.integrand, radical=True))
         sources.append(function(f"integrand{suffix}", ["x", "y", *arguments], doc, [body], definitions))
@@ -123,7 +139,9 @@ def exact_functions(loss: sp.Expr) -> list[str]:
     ]
     if solution.blow_up is not None:
         doc = "Time at which the solution leaves the finite world; not a number where it never does."
-        sources.append(function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS))
+        sources.append(
+            function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS)
+        )
     return sources
 
 
@@ -151,7 +169,10 @@ def eigenvalues() -> str:
 def convergence() -> str:
     """Time to converge, where the flow has a formula for it."""
     parts = []
-    for name, setting in (("time_euclidean", Setting("euclidean")), ("time_isotropic", Setting("euclidean", isotropic=True))):
+    for name, setting in (
+        ("time_euclidean", Setting("euclidean")),
+        ("time_isotropic", Setting("euclidean", isotropic=True)),
+    ):
         time = solutions.time_to_reach(rates.rates(setting.in_eigenbasis()))
         doc = "Time from u0 to u1, u = n1 lambda, both on one side of 1."
         parts.append(function(name, ["u0", "u1", "alpha", "n1"], doc, [time]))

@@ -76,7 +76,9 @@ def solve(rate: sp.Expr) -> Solution | None:
     elif c2 == 0:
         inverse = sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau)
         grows = c1.is_positive
-        solution = Solution("logistic", 1 / inverse, blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None)
+        solution = Solution(
+            "logistic", 1 / inverse, blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
+        )
     elif c0 == 0:
         q = -c1 / c2
         solution = Solution("Lambert W", q / (1 + LambertDecay(q / lam0 - 1, q * c1 * tau)), any_weight_decay=False)

@@ -1,0 +1,34 @@
+"""Eigenvalue dynamics of non-contrastive self-supervised learning: exact solution, flow, descent map and network.
+
+    import dynamics as dyn
+    model = dyn.Model(loss="cosine", noise=(0.0, 0.1))
+    flow = dyn.solve(model, s0=[0.1, 0.5, 1.0], times=range(10))
+
+Time is learning rate times steps. Neither SymPy nor JAX nor matplotlib is imported before it is needed.
+"""
+
+import importlib
+
+from dynamics.errors import AccuracyWarning, ArgumentError
+from dynamics.model import ClosedForm, Model, NoPredictor
+from dynamics.trajectory import Trajectory, load
+
+_LAZY = {
+    "solve": "dynamics.flow",
+    "iterate": "dynamics.descent",
+    "train": "dynamics.network",
+    "compare": "dynamics.comparison",
+    "Comparison": "dynamics.comparison",
+}
+
+__all__ = ["AccuracyWarning", "ArgumentError", "ClosedForm", "Model", "NoPredictor", "Trajectory", "load", *_LAZY]
+
+
+def __getattr__(name: str):
+    if name not in _LAZY:
+        raise AttributeError(f"module 'dynamics' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__():
+    return sorted(__all__)

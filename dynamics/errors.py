@@ -64,3 +64,12 @@ def count(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         reject(name, f"be a whole number >= {least}", value)
     return int(value)
+
+
+def positive_number(name: str, value) -> float:
+    """A single positive number."""
+    must = "be a positive number"
+    array = positive(name, value, must)
+    if array.ndim:
+        reject(name, must, array)
+    return float(array)

@@ -1,7 +1,7 @@
 """The one description of loss, predictor, views and regularisation that every rung of the ladder shares."""
 
 import importlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import ModuleType
 from typing import Any
 
@@ -79,11 +79,17 @@ class Model:
 
     def _check_options(self):
         if self.isotropic and self.stop_gradient != "target":
-            errors.reject("stop_gradient", "be 'target' for an isotropic loss, which has stop-gradients of its own", self.stop_gradient)
+            errors.reject(
+                "stop_gradient",
+                "be 'target' for an isotropic loss, which has stop-gradients of its own",
+                self.stop_gradient,
+            )
         if self.isotropic and isinstance(self.predictor, NoPredictor):
             errors.reject("isotropic", "be False without a predictor: there is nothing to equalise", self.isotropic)
         if self._key not in catalogue.MODULES:
-            errors.reject("isotropic", f"be False for the {self.loss} loss, which has no isotropic version", self.isotropic)
+            errors.reject(
+                "isotropic", f"be False for the {self.loss} loss, which has no isotropic version", self.isotropic
+            )
 
     @property
     def _key(self) -> tuple[str, str, bool, bool, bool]:
@@ -117,12 +123,52 @@ class Model:
             return np.broadcast_shapes(*(a.shape[:-1] for a in (self.alpha, *self.sigmas, self.rho)))
         except ValueError:
             shapes = [np.shape(a)[:-1] for a in (self.alpha, *self.sigmas, self.rho)]
-            raise errors.ArgumentError(f"The shapes of `alpha`, `noise` and `weight_decay` must broadcast, but are {shapes}.") from None
+            raise errors.ArgumentError(
+                f"The shapes of `alpha`, `noise` and `weight_decay` must broadcast, but are {shapes}."
+            ) from None
 
     def eigenvalues_of_predictor(self, s):
         """lambda: s^alpha, or 1 without a predictor. s: (..., M)."""
         return eigenvalues.predictor(s, self.alpha) if isinstance(self.predictor, ClosedForm) else 0 * s + 1
 
+    def member(self, index: tuple[int, ...], batch: tuple[int, ...]) -> "Model":
+        """The model of one member of an ensemble of shape ``batch``, with plain numbers for parameters."""
+
+        def pick(value):
+            return float(np.broadcast_to(np.asarray(value, float), batch)[index])
+
+        predictor = (
+            self.predictor if isinstance(self.predictor, NoPredictor) else ClosedForm(pick(self.predictor.alpha))
+        )
+        noise = tuple(pick(sigma) for sigma in self.noise)
+        return replace(self, predictor=predictor, noise=noise, weight_decay=pick(self.weight_decay))
+
+    def with_time_axis(self) -> "Model":
+        """The same model with parameters that broadcast with (..., T) in place of (...,)."""
+        if isinstance(self.predictor, NoPredictor) or np.ndim(self.predictor.alpha) == 0:
+            return self
+        return replace(self, predictor=ClosedForm(np.asarray(self.predictor.alpha)[..., None]))
+
+    def check_eigenvalues(self, s0) -> np.ndarray:
+        """s0 (..., M) as an array, broadcast with the model's parameters; raises ArgumentError."""
+        must = "be eigenvalues of shape (..., M): finite, non-negative"
+        s0 = errors.non_negative("s0", s0, must)
+        if s0.ndim == 0 or s0.shape[-1] == 0:
+            errors.reject("s0", must, s0)
+        try:
+            batch = np.broadcast_shapes(s0.shape[:-1], self.batch_shape)
+        except ValueError:
+            message = f"have leading dimensions that broadcast with the model's parameters {self.batch_shape}"
+            raise errors.ArgumentError(f"Argument `s0` must {message}, but has shape {s0.shape}.") from None
+        return np.broadcast_to(s0, (*batch, s0.shape[-1])).copy()
+
     def __str__(self):
-        changed = [f.name for f in fields(self) if f.name == "loss" or getattr(self, f.name) is not f.default]
+        plain = Model(self.loss)
+        changed = [
+            f.name for f in fields(self) if f.name == "loss" or not _same(getattr(self, f.name), getattr(plain, f.name))
+        ]
         return f"Model({', '.join(f'{name}={getattr(self, name)!r}' for name in changed)})"
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and repr(a) == repr(b)

@@ -15,6 +15,8 @@ import numpy as np
 
 CHUNK = 40_000  # elements of an integrand held at once with NumPy: they stay in cache
 COARSE = 0.5 * np.arange(140)  # grid on which the end of the tau axis is sought; sinh(70)^2 ~ 1e60
+TAIL = 1e-5  # of the tolerance: where the tau axis ends
+CANCELLED = 1e-3  # rates below this fraction of the terms they are made of are held to an absolute tolerance
 IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue do not lengthen the axis
 
 
@@ -81,7 +83,9 @@ def sums(integrand, x: Axis, y: Axis, parameters) -> tuple:
     xp = x.nodes.__array_namespace__()
     s, lam, sigma1, sigma2 = (a[..., None, None, :] for a in parameters)
     f = integrand(x.nodes[..., :, None, None], y.nodes[..., None, :, None], s, lam, sigma1, sigma2)
-    weights = xp.stack([y.fine, y.coarse, xp.where(xp.arange(y.fine.shape[-1]) == y.fine.shape[-1] - 1, y.fine, 0)], axis=-2)
+    weights = xp.stack(
+        [y.fine, y.coarse, xp.where(xp.arange(y.fine.shape[-1]) == y.fine.shape[-1] - 1, y.fine, 0)], axis=-2
+    )
     rows = weights[..., None, :, :] @ f  # (..., x, 3, M)
     mass = y.fine[..., None, None, :] @ xp.abs(f)
 
@@ -113,9 +117,20 @@ def fixed_rule(integrals, s, lam, sigma1, sigma2, n: tuple[int, int]) -> tuple:
     """The rule with n = (n_x, n_y) intervals, all nodes at once, for any array namespace (JAX: traceable)."""
     parts = []
     for integral in integrals:
-        x, y = axes(integral, s, lam, sigma1, sigma2, n, tail=1e-13)
+        x, y = axes(integral, s, lam, sigma1, sigma2, n, tail=1e-14)
         parts.append(estimate(*sums(integral[1], x, y, (s, lam, sigma1, sigma2)), x, y))
     return tuple(sum(column) for column in zip(*parts, strict=True))
+
+
+def relative_error(s, value, error, mass):
+    """Estimated error of s r and of r, relative to the largest entry; where terms cancel, to CANCELLED of their size."""
+    xp = s.__array_namespace__()
+    relevant = xp.where(s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True), 1.0, 0.0)
+    ratios = []
+    for weight in (s, relevant):
+        largest, terms = (xp.max(weight * a, axis=-1) for a in (xp.abs(value), mass))
+        ratios.append(xp.max(weight * error, axis=-1) / xp.maximum(largest, CANCELLED * terms))
+    return xp.max(xp.stack(ratios))
 
 
 @dataclass
@@ -131,36 +146,27 @@ class Adaptive:
     step: float = 0.3
     max_nodes: int = 600
     worst: float = field(default=0.0, init=False)  # largest estimated relative error so far
+    nodes: tuple[int, int] = field(default=(0, 0), init=False)  # of the last evaluation
 
     def __call__(self, s, lam, sigma1, sigma2) -> Estimate:
         """s, lam: (B, M); sigma1, sigma2: (B, 1)."""
         alive = s.max(axis=-1, keepdims=True) > 0
         parameters = (np.where(alive, s, 1.0), np.where(alive, lam, 1.0), sigma1, sigma2)
         while True:
-            value, error, mass, n = self._evaluate(parameters)
-            relative = self._relative(parameters[0], value, error, mass)
-            if relative <= self.rtol or max(n) >= self.max_nodes:
+            value, error, mass, self.nodes = self._evaluate(parameters)
+            relative = relative_error(parameters[0], value, error, mass)
+            if relative <= self.rtol or max(self.nodes) >= self.max_nodes:
                 break
             self.step /= 1.4
-        self.worst = max(self.worst, relative)
+        self.worst = max(self.worst, float(relative))
         return Estimate(np.where(alive, value, 0.0), np.where(alive, error, 0.0))
-
-    def _relative(self, s, value, error, mass) -> float:
-        """Estimated error in units of the tolerance's scale; where everything cancels, rounding sets the scale."""
-        relevant = s > IRRELEVANT * s.max(axis=-1, keepdims=True)
-        floor = 64 * np.finfo(float).eps / self.rtol * mass
-        worst = 0.0
-        for weight in (s, np.where(relevant, 1.0, 0.0)):
-            scale = (np.abs(value) * weight).max(axis=-1) + (floor * weight).max(axis=-1)
-            worst = max(worst, float(np.max((error * weight).max(axis=-1) / scale)))
-        return worst
 
     def _evaluate(self, parameters) -> tuple:
         parts, most = [], (0, 0)
         for integral in self.integrals:
-            x, y = axes(integral, *parameters, self._intervals, tail=min(1e-2 * self.rtol, 1e-9))
+            x, y = axes(integral, *parameters, self._intervals, tail=TAIL * self.rtol)
             parts.append(estimate(*_in_chunks(integral[1], x, y, parameters), x, y))
-            most = max(most, (x.nodes.shape[-1], y.nodes.shape[-1]))
+            most = tuple(max(pair) for pair in zip(most, (x.nodes.shape[-1] - 1, y.nodes.shape[-1] - 1), strict=True))
         return *(sum(column) for column in zip(*parts, strict=True)), most
 
     def _intervals(self, length) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.model import Model
-from dynamics.quadrature import Adaptive, fixed_rule
+from dynamics.quadrature import Adaptive, fixed_rule, relative_error
 
 CLOSURES = ("gaussian", "mean_field")
 
@@ -24,7 +24,11 @@ class Rates:
         generated = model.generated
         self.integrals = getattr(generated, "INTEGRALS", None)
         if self.integrals is None and closure == "mean_field":
-            errors.reject("closure", f"be 'gaussian' for the {model.loss} loss, whose rates are exact without a mean field", closure)
+            errors.reject(
+                "closure",
+                f"be 'gaussian' for the {model.loss} loss, whose rates are exact without a mean field",
+                closure,
+            )
         self.formula = getattr(generated, "rates_mean_field" if closure == "mean_field" else "rates", None)
         self.quadrature = None if self.formula else Adaptive(self.integrals, self.rtol)
 
@@ -35,12 +39,6 @@ class Rates:
             return self.formula(*parameters)
         rows = [np.broadcast_to(a, (*s.shape[:-1], a.shape[-1])).reshape(-1, a.shape[-1]) for a in parameters]
         return self.quadrature(*rows).value.reshape(s.shape)
-
-    def jax_rates(self, nodes: tuple[int, int] | None = None):
-        """A traceable r(s, alpha, sigma1, sigma2) and, for a quadrature, its error, for one member of an ensemble."""
-        if self.formula:
-            return lambda *parameters: (self.formula(*parameters), 0 * parameters[0])
-        return lambda *parameters: fixed_rule(self.integrals, *parameters, nodes)[:2]
 
     @property
     def error(self) -> float:
@@ -56,3 +54,16 @@ class Rates:
                 errors.AccuracyWarning,
                 stacklevel=3,
             )
+
+
+def traceable(generated, closure: str, nodes: tuple[int, int] | None):
+    """r and its estimated relative error, as a function of (s, lam, sigma1, sigma2) that JAX can trace."""
+    if nodes is None:
+        formula = generated.rates_mean_field if closure == "mean_field" else generated.rates
+        return lambda *parameters: (formula(*parameters), 0.0)
+
+    def fixed(s, lam, sigma1, sigma2):
+        value, error, mass = fixed_rule(generated.INTEGRALS, s, lam, sigma1, sigma2, nodes)
+        return value, relative_error(s, value, error, mass)
+
+    return fixed

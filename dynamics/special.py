@@ -27,5 +27,10 @@ def lambert_decay(y0, tau):
         shift = y - y0
         mismatch = shift + np.log1p(shift / y0) + tau
         refined = y - mismatch * y / (1 + y)
-    usable = np.isfinite(refined) & (refined > -1) & (np.sign(refined) == np.sign(y0)) & (np.abs(refined - y) < 0.1 * np.abs(1 + y))
+    usable = (
+        np.isfinite(refined)
+        & (refined > -1)
+        & (np.sign(refined) == np.sign(y0))
+        & (np.abs(refined - y) < 0.1 * np.abs(1 + y))
+    )
     return np.where(usable, refined, y)

@@ -1,0 +1,126 @@
+"""Theory against network, in units of the sampling error."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynamics import errors
+from dynamics.fluctuations import predicted_deviation
+from dynamics.trajectory import Trajectory, describe
+
+SEEDS_NEEDED = 3  # fewer give no useful standard deviation
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """How far a network is from its theory, mode by mode, at common steps.
+
+    step (T,), t (T,). theory, network (T, M): eigenvalues in ascending order, the network's averaged over seeds.
+    sampling_error (T, M): standard error of ``network`` that finite batches explain. source: where it comes from.
+    """
+
+    step: np.ndarray
+    t: np.ndarray
+    theory: np.ndarray
+    network: np.ndarray
+    sampling_error: np.ndarray
+    source: str
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """network - theory, (T, M)."""
+        return self.network - self.theory
+
+    @property
+    def relative(self) -> np.ndarray:
+        """network/theory - 1, (T, M)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.deviation / self.theory
+
+    @property
+    def z(self) -> np.ndarray:
+        """deviation/sampling_error, (T, M); 0 where both vanish, as at step 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.deviation == 0, 0.0, self.deviation / self.sampling_error)
+
+    def max_relative(self, above: float = 0.0) -> float:
+        """Largest |network/theory - 1| among eigenvalues whose theory value is above ``above``."""
+        return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
+
+    def within(self, deviations: float = 2.0) -> float:
+        """Fraction of entries past the start whose deviation is within so many sampling errors."""
+        later = self.z[self.step > 0]
+        return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
+
+    def plot(self, ax=None):
+        """Draw the relative deviation of each mode with its sampling error; returns the matplotlib Axes."""
+        from dynamics.plotting import plot_comparison
+
+        return plot_comparison(self, ax)
+
+    def __repr__(self):
+        return f"<Comparison: {len(self.step)} steps, {self.theory.shape[-1]} modes>"
+
+    def __str__(self):
+        at = np.unravel_index(np.argmax(np.abs(self.relative)), self.relative.shape)
+        rows = [
+            f"Network against theory at {len(self.step)} steps ({self.step[0]} ... {self.step[-1]})",
+            f"  largest relative deviation {self.max_relative():.2e} (mode {at[1] + 1}, step {self.step[at[0]]})",
+            f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
+            "  mode   theory      network     deviation   sampling error   (last step)",
+        ]
+        columns = (self.theory[-1], self.network[-1], self.relative[-1], self.sampling_error[-1] / self.theory[-1])
+        for mode, (theory, network, relative, error) in enumerate(zip(*columns, strict=True), 1):
+            rows.append(f"  {mode:4d}   {theory:<10.5g}  {network:<10.5g}  {relative:+.2e}   {error:.2e}")
+        return "\n".join(rows)
+
+
+def compare(theory: Trajectory, network: Trajectory) -> Comparison:
+    r"""Deviation of a trained network from theory, per mode and step, and how much of it sampling explains.
+
+    theory: from ``iterate`` (or ``solve``, at the network's times); network: from ``train``, of the same model. Both are
+    compared at the steps (times) they share, eigenvalues in ascending order.
+    The sampling error is the standard error over seeds if the network was trained with at least three; else the
+    linear noise approximation: covariance of one step's gradient from the Gaussian model, propagated by the descent
+    map. ``source`` says which. Raises ArgumentError for results that cannot be compared.
+    """
+    _check(theory, network)
+    ours, theirs = _common(theory, network)
+    predicted = np.sort(theory.s[ours], axis=-1)
+    measured = network.s[..., theirs, :]
+    step = network.step[theirs]
+    seeds = len(measured) if measured.ndim == 3 else 1
+    if seeds >= SEEDS_NEEDED:
+        error, source = measured.std(axis=0, ddof=1) / np.sqrt(seeds), f"from {seeds} seeds"
+    else:
+        error = predicted_deviation(network.model, predicted[0], step, network.settings) / np.sqrt(seeds)
+        source = "from theory (linear noise approximation)"
+    mean = measured.mean(axis=0) if measured.ndim == 3 else measured
+    return Comparison(step, network.t[theirs], predicted, mean, error, source)
+
+
+def _check(theory: Trajectory, network: Trajectory) -> None:
+    if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
+        errors.reject("theory", "be one trajectory from solve or iterate", theory)
+    if network.kind != "network":
+        errors.reject("network", "be a result of train", network)
+    if describe(theory.model) != describe(network.model):
+        errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
+    if theory.s.shape[-1] != network.s.shape[-1]:
+        errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
+    rates = theory.settings.get("learning_rate"), network.settings["learning_rate"]
+    if theory.kind == "descent" and rates[0] != rates[1]:
+        errors.reject("network", f"be trained with the learning rate {rates[0]} of the theory", rates[1])
+
+
+def _common(theory: Trajectory, network: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the steps (flow: times) that both have."""
+    if theory.kind == "descent":
+        _, ours, theirs = np.intersect1d(theory.step, network.step, return_indices=True)
+    else:
+        close = np.isclose(theory.t[:, None], network.t, rtol=1e-9, atol=1e-12)
+        theirs = np.flatnonzero(close.any(axis=0))
+        ours = close.argmax(axis=0)[theirs]
+    if not len(ours):
+        errors.reject("theory", "share at least one step (or time) with the network", theory)
+    return ours, theirs

@@ -1,0 +1,32 @@
+"""The first rung of the ladder: formulas."""
+
+import numpy as np
+
+from dynamics.coordinate import Flow
+from dynamics.generated import eigenvalues
+from dynamics.model import Model
+
+
+def has_exact_solution(model: Model) -> bool:
+    """True if the flow of this model has a formula that is valid for its weight decay."""
+    generated = model.generated
+    return hasattr(generated, "exact") and (generated.EXACT_FOR_ANY_WEIGHT_DECAY or not np.any(model.weight_decay))
+
+
+def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
+    """The formula of the generated module, in extended precision where the platform has it. s0: (..., M)."""
+    generated, wide = model.generated, np.longdouble
+    alpha, sigma1, sigma2, rho = (wide(a) for a in (model.alpha, *model.sigmas, model.rho))
+    with np.errstate(all="ignore"):
+        lam0 = eigenvalues.predictor(wide(s0), alpha)
+        blow_up = np.full(s0.shape, np.inf)
+        if hasattr(generated, "blow_up_time"):
+            found = generated.blow_up_time(lam0, alpha, sigma1, sigma2, rho).astype(float)
+            blow_up = np.where(found > 0, found, np.inf)
+        parameters = (a[..., None, :] for a in (alpha, sigma1, sigma2, rho))
+        alpha_t, *others = parameters
+        lam = generated.exact(lam0[..., None, :], wide(times)[:, None], alpha_t, *others)
+        s = eigenvalues.predictor_inverse(lam, alpha_t).astype(float)
+    gone = times[:, None] >= blow_up.min(axis=-1)[..., None, None]
+    s = np.where(times[:, None] == 0, s0[..., None, :], s)
+    return Flow(np.where(gone, np.inf, s), blow_up.min(axis=-1))

@@ -1,0 +1,102 @@
+"""The second rung of the ladder: the flow of the eigenvalues, by whichever method fits."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from dynamics import errors
+from dynamics.exact import exact_flow, has_exact_solution
+from dynamics.model import Model
+from dynamics.rates import Rates
+from dynamics.trajectory import Trajectory
+
+METHODS = ("auto", "exact", "scipy", "jax")
+ENSEMBLE_FOR_JAX = 64  # from this many trajectories on, compiling for the whole ensemble pays
+
+
+def solve(
+    model: Model, s0, times, *, closure="gaussian", method="auto", rtol=1e-8, atol=1e-14, progress=None
+) -> Trajectory:
+    r"""Integrate ds_m/dt = 2 s_m (r_m(s) - rho): gradient flow, time = learning rate x steps.
+
+    s0: eigenvalues of the representation correlation at t = 0, (..., M), >= 0; leading dimensions broadcast with the
+    model's parameters. times: (T,), >= 0, ascending.
+    closure: "gaussian" (exact, default), or "mean_field" for the cosine losses.
+    method: "auto" (exact solution where there is one, else "scipy", or "jax" for large ensembles), "exact",
+    "scipy" (LSODA), "jax" (Diffrax, Dopri8).
+    rtol, atol: the error of s is kept near rtol s + atol; default 1e-8, 1e-14. Not used by "exact". A small mode
+    amplifies errors as it takes off, by up to 1/lambda0.
+    progress: True, False, or None: a bar where it takes long.
+
+    A solution that leaves the finite world ends there: the result's status and blow_up_time say when, and everything
+    before is kept. Warns (AccuracyWarning) if the closure misses its tolerance. Raises ArgumentError.
+    (Halvagal et al. 2023, Theorems 1 and 2; theory: exact for Gaussian inputs.)
+    """
+    s0 = model.check_eigenvalues(s0)
+    times = _times(times)
+    errors.choice("method", method, METHODS)
+    rtol, atol = float(errors.positive("rtol", rtol)), float(errors.positive("atol", atol))
+    rates = Rates(model, closure, rtol=0.1 * rtol)
+    method = _choose(method, model, closure, s0)
+    if method == "exact":
+        flow = exact_flow(model, s0, times)
+    elif method == "scipy":
+        from dynamics.scipy_flow import scipy_flow
+
+        flow = scipy_flow(model, s0, times, rates, rtol, atol, progress)
+    else:
+        from dynamics.jax_flow import jax_flow
+
+        flow = jax_flow(model, s0, times, rates, rtol, atol)
+    rates.warn_if_inaccurate()
+    label = f"exact solution ({model.generated.EXACT})" if method == "exact" else method
+    result = Trajectory(
+        model=model,
+        kind="flow",
+        t=times[: flow.reached],
+        s=flow.s,
+        method=label,
+        status=flow.status,
+        error=rates.error,
+        blow_up_time=flow.blow_up_time,
+        settings={"closure": closure, "method": method, "rtol": rtol, "atol": atol},
+    )
+    return _cut_at_blow_up(result)
+
+
+def _choose(method: str, model: Model, closure: str, s0: np.ndarray) -> str:
+    possible = closure == "gaussian" and has_exact_solution(model)
+    if method == "exact" and not possible:
+        errors.reject("method", f"be 'auto', 'scipy' or 'jax' for {model}, which has no exact solution", method)
+    if method != "auto":
+        return method
+    if possible:
+        return "exact"
+    return "jax" if np.prod(s0.shape[:-1]) >= ENSEMBLE_FOR_JAX else "scipy"
+
+
+def _times(times) -> np.ndarray:
+    must = "be ascending, non-negative times of shape (T,)"
+    times = errors.non_negative("times", times, must)
+    if times.ndim != 1 or not len(times) or (np.diff(times) < 0).any():
+        errors.reject("times", must, times)
+    return times
+
+
+def _cut_at_blow_up(result: Trajectory) -> Trajectory:
+    """A single trajectory ends before its blow-up; in an ensemble, members that blew up are inf from there on."""
+    if not np.isfinite(result.blow_up_time).any():
+        return result
+    first = float(np.min(result.blow_up_time))
+    status = f"eigenvalues diverge at t = {first:.10g}"
+    if result.s.ndim > 2:
+        gone = int(np.isfinite(result.blow_up_time).sum())
+        return (
+            replace(result, status=f"{status} (first of {gone} members that diverge)")
+            if first <= result.t[-1]
+            else result
+        )
+    if first > result.t[-1]:
+        return result
+    kept = result.t < first
+    return replace(result, t=result.t[kept], s=result.s[kept], status=status)

@@ -1,0 +1,85 @@
+"""The flow in JAX: an ensemble of trajectories as one vectorised Diffrax solve (Dopri8)."""
+
+from functools import lru_cache, partial
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynamics.coordinate import HUGE, Flow, Reciprocal
+from dynamics.generated import eigenvalues
+from dynamics.model import ClosedForm, Model
+from dynamics.rates import Rates, traceable
+
+MAX_STEPS = 200_000
+ROUNDING = 1e-14  # relative tolerance on y: only the absolute one counts
+MARGIN = 1.2  # more nodes than the start needs, as the spectrum may spread
+
+
+def jax_flow(model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol: float, atol: float) -> Flow:
+    """The whole ensemble in one call; repeated with more nodes if the closure's error calls for it. s0: (..., M)."""
+    batch = s0.shape[:-1]
+    columns = (s0, model.alpha, *model.sigmas, model.rho)
+    rows = [np.broadcast_to(a, (*batch, a.shape[-1])).reshape(-1, a.shape[-1]) for a in columns]
+    key = (model.generated, rates.closure, isinstance(model.predictor, ClosedForm))
+    nodes = _nodes_at_start(rates, s0)
+    with jax.enable_x64(True):
+        while True:
+            s, end, good, error = (np.asarray(a) for a in _compiled(*key, nodes)(*rows, times, rtol, atol))
+            if nodes is None or error.max() <= rates.rtol or max(nodes) >= rates.quadrature.max_nodes:
+                break
+            nodes = tuple(_even(1.4 * n) for n in nodes)
+    if nodes is not None:
+        rates.quadrature.worst = float(error.max())
+    blow_up = np.where(np.isfinite(s[:, -1]).all(axis=-1), np.inf, end)
+    status = "complete" if good.all() else f"stopped at t = {end[~good].min():.6g}: more than {MAX_STEPS} steps needed"
+    return Flow(s.reshape(*batch, *s.shape[1:]), blow_up.reshape(batch), status)
+
+
+def _nodes_at_start(rates: Rates, s0: np.ndarray) -> tuple[int, int] | None:
+    if rates.quadrature is None:
+        return None
+    rates(s0)
+    return tuple(_even(MARGIN * n) for n in rates.quadrature.nodes)
+
+
+def _even(number: float) -> int:
+    return 2 * int(np.ceil(number / 2))
+
+
+@lru_cache(maxsize=32)
+def _compiled(generated, closure: str, has_predictor: bool, nodes):
+    """The solver for one loss and number of nodes; parameters, tolerances and times may change without recompiling."""
+    r = traceable(generated, closure, nodes)
+    predict = eigenvalues.predictor if has_predictor else (lambda s, alpha: 0 * s + 1)
+    return jax.jit(jax.vmap(partial(_one, r, predict), in_axes=(0, 0, 0, 0, 0, None, None, None)))
+
+
+def _one(r, predict, s0, alpha, sigma1, sigma2, rho, times, rtol, atol):
+    """s (T, M), the time the solution ends, whether it ended as it should, and the rates' estimated relative error."""
+    coordinate = Reciprocal(alpha, atol)
+
+    def slope(_, y, args):
+        return coordinate.slope(y, lambda s: eigenvalues.velocity(s, r(s, predict(s, alpha), sigma1, sigma2)[0], rho))
+
+    horizon = jnp.min(coordinate.forward(HUGE * jnp.max(s0)))
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(slope),
+        diffrax.Dopri8(),
+        0.0,
+        times[-1],
+        None,
+        coordinate.forward(s0),
+        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
+        stepsize_controller=diffrax.PIDController(rtol=ROUNDING, atol=jnp.min(coordinate.tolerance(rtol))),
+        event=diffrax.Event(lambda t, y, args, **_: jnp.min(y) < horizon),
+        max_steps=MAX_STEPS,
+        throw=False,
+    )
+    y, end = solution.ys[0], solution.ts[1][0]
+    reached = jnp.isfinite(y)
+    s = coordinate.backward(jnp.where(reached, y, 1.0))[0]
+    _, error = r(s, predict(s, alpha), sigma1, sigma2)
+    good = (solution.result == diffrax.RESULTS.successful) | (solution.result == diffrax.RESULTS.event_occurred)
+    return jnp.where(reached, s, jnp.inf), end, good, error

@@ -1,0 +1,149 @@
+"""The result of every rung of the ladder: eigenvalues over time, with units and provenance."""
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynamics import errors
+from dynamics.model import ClosedForm, Model, NoPredictor
+
+FORMAT = "ssl-dynamics trajectory 1"
+KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
+
+
+@dataclass(frozen=True, repr=False)
+class Trajectory:
+    """Eigenvalues s(t) of the representation correlation, from a flow, a descent map or a network.
+
+    t: times (T,), in units of learning rate times steps. s: eigenvalues (..., T, M), each mode in its own column
+    (networks: ascending). step: steps (T,), where there are steps. kind: "flow", "descent" or "network".
+    method: what computed it. status: one sentence on how it ended. error: estimated relative error of the rates.
+    blow_up_time: when eigenvalues leave the finite world (...), inf where they do not.
+    weights: encoder weights (..., T, M, N), of networks. embeddings: probes' representations (..., T, P, M), if asked.
+    settings: arguments of the run.
+    """
+
+    model: Model
+    kind: str
+    t: np.ndarray
+    s: np.ndarray
+    method: str
+    step: np.ndarray | None = None
+    status: str = "complete"
+    error: float = 0.0
+    blow_up_time: np.ndarray = field(default_factory=lambda: np.array(np.inf))
+    weights: np.ndarray | None = None
+    embeddings: np.ndarray | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def predictor(self) -> np.ndarray:
+        """Predictor eigenvalues lambda (..., T, M)."""
+        per_time = self.model.with_time_axis() if self.s.ndim > 2 else self.model
+        return per_time.eigenvalues_of_predictor(self.s)
+
+    @property
+    def complete(self) -> bool:
+        """True if the run reached the last time asked for, within its tolerance."""
+        return self.status == "complete"
+
+    def plot(self, ax=None, **style):
+        """Draw s against time (flow) or step, logarithmic; returns the matplotlib Axes. style: passed to ``Axes.plot``."""
+        from dynamics.plotting import plot_trajectory
+
+        return plot_trajectory(self, ax, **style)
+
+    def save(self, path) -> Path:
+        """Write an .npz file that ``load`` reads back; the path written."""
+        path = Path(path)
+        path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+        arrays = {name: getattr(self, name) for name in ("t", "s", "step", "blow_up_time", "weights", "embeddings")}
+        about = {
+            "format": FORMAT,
+            "model": describe(self.model),
+            **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
+        }
+        present = {name: array for name, array in arrays.items() if array is not None}
+        np.savez_compressed(path, about=np.array(json.dumps(about)), **present)
+        return path
+
+    def to_csv(self, path) -> Path:
+        """Write t, step and the eigenvalues as text, one row a time and ensemble member."""
+        members = self.s.reshape(-1, *self.s.shape[-2:])
+        steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
+        rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(members)]
+        names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
+        np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+        return Path(path)
+
+    def __repr__(self):
+        return f"<Trajectory: {KINDS[self.kind]}, {self.model}, s {self.s.shape}>"
+
+    def __str__(self):
+        last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
+        ensemble = self.s.shape[:-2]
+        lines = [
+            f"{KINDS[self.kind].capitalize()} of {self.model}",
+            f"  modes {self.s.shape[-1]}, times {len(self.t)}" + (f", ensemble {ensemble}" if ensemble else ""),
+        ]
+        if len(self.t):
+            lines.append(f"  t    {self.t[0]:.6g} ... {self.t[-1]:.6g}  (learning rate x steps)")
+        if self.step is not None and len(self.step):
+            lines.append(f"  step {self.step[0]} ... {self.step[-1]}")
+        if last.size:
+            lines.append(f"  s    {self.s[..., 0, :].min():.4g} ... {self.s[..., 0, :].max():.4g} at the start")
+            lines.append(f"       {last.min():.4g} ... {last.max():.4g} at the end")
+        lines.append(
+            f"  method {self.method}" + (f", estimated error of the rates {self.error:.1e}" if self.error else "")
+        )
+        lines.append(f"  status {self.status}")
+        return "\n".join(lines)
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """A model as plain data."""
+    predictor = (
+        {"alpha": np.asarray(model.predictor.alpha).tolist()} if isinstance(model.predictor, ClosedForm) else None
+    )
+    plain = {name: getattr(model, name) for name in ("loss", "isotropic", "stop_gradient", "symmetrised")}
+    noise = [np.asarray(sigma).tolist() for sigma in model.noise]
+    return plain | {"predictor": predictor, "noise": noise, "weight_decay": np.asarray(model.weight_decay).tolist()}
+
+
+def restore(description: dict[str, Any]) -> Model:
+    """The model that ``describe`` described."""
+    predictor = description["predictor"]
+    closed = NoPredictor() if predictor is None else ClosedForm(**predictor)
+    return Model(**(description | {"predictor": closed, "noise": tuple(description["noise"])}))
+
+
+def load(path) -> Trajectory:
+    """Read a trajectory that ``Trajectory.save`` wrote. Nothing in the file is executed.
+
+    Raises FileNotFoundError, or ArgumentError if the file is truncated, foreign, or contains pickled objects.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"No such file: {path}")
+    must = "name a complete file written by Trajectory.save"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            contents = {name: file[name] for name in file.files}
+    except ValueError as error:
+        reason = "contains pickled objects, which are never loaded" if "allow_pickle" in str(error) else "is damaged"
+        raise errors.ArgumentError(f"Argument `path` must {must}, but {path} {reason}.") from error
+    except (zipfile.BadZipFile, EOFError, OSError, KeyError, AttributeError) as error:
+        raise errors.ArgumentError(f"Argument `path` must {must}, but {path} is truncated or no npz file.") from error
+    try:
+        about = json.loads(str(contents.pop("about")))
+        if about.pop("format") != FORMAT:
+            raise KeyError("format")
+        return Trajectory(model=restore(about.pop("model")), **about, **contents)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise errors.ArgumentError(
+            f"Argument `path` must {must}, but {path} holds something else ({error})."
+        ) from error
