@@ -87,7 +87,7 @@ def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
 
 
 def function(name: str, arguments: list[str], doc: str, results: list[sp.Expr], definitions=()) -> str:
-    """Source of ``def name(arguments)`` that returns the results, after the definitions they need; each sum is named."""
+    """Source of ``def name(arguments)``: the definitions the results need, each sum under a name, the results."""
     definitions = _needed(list(definitions), results)
     printer = ArrayPrinter()
     lines = [f"{_base(symbol)} = {printer.doprint(expression)}" for symbol, expression in definitions]

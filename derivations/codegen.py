@@ -23,7 +23,7 @@ PARAMETERS = ["sigma1", "sigma2"]
 
 def simplest(expression: sp.Expr) -> sp.Expr:
     """A short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
-    if not expression.has(n.lam):
+    if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(closures.VIEW_STATISTICS)))
     return min(
         (expression, sp.factor_terms(expression), sp.factor(expression)), key=lambda e: (sp.count_ops(e), str(e))
@@ -54,7 +54,9 @@ def module(setting: Setting) -> str:
 
 
 def header(title: str) -> str:
-    return f'"""{title}.\n\nWritten by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.\n"""\n'
+    """The docstring of a generated file."""
+    how = "Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``."
+    return f'"""{title}.\n\n{how}\n"""\n'
 
 
 def loss_function(setting: Setting) -> str:

@@ -11,7 +11,7 @@ from dynamics.trajectory import Trajectory, describe
 SEEDS_NEEDED = 3  # fewer give no useful standard deviation
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Comparison:
     """How far a network is from its theory, mode by mode, at common steps.
 
@@ -78,8 +78,8 @@ class Comparison:
 def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     r"""Deviation of a trained network from theory, per mode and step, and how much of it sampling explains.
 
-    theory: from ``iterate`` (or ``solve``, at the network's times); network: from ``train``, of the same model. Both are
-    compared at the steps (times) they share, eigenvalues in ascending order.
+    theory: from ``iterate``, or from ``solve`` at the network's times. network: from ``train``, of the same model. They
+    are compared at the steps (times) they share, eigenvalues in ascending order.
     The sampling error is the standard error over seeds if the network was trained with at least three; else the
     linear noise approximation: covariance of one step's gradient from the Gaussian model, propagated by the descent
     map. ``source`` says which. Raises ArgumentError for results that cannot be compared.

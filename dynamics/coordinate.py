@@ -1,8 +1,8 @@
 """The coordinate in which the flow is integrated numerically, and what an integrator returns.
 
 In y = 1/lambda the slow take-off of small modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to
-move at the right time: an error of relative size delta in a small lambda0 is one of size delta/lambda0 when the mode has
-grown. Above lambda = KINK, y continues as a logarithm: an absolute error of y is then a relative error of lambda.
+move at the right time: a relative error delta in a small lambda0 has become delta/lambda0 when the mode has grown.
+Above lambda = KINK, y continues as a logarithm: an absolute error of y is then a relative error of lambda.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Reciprocal:
 
 @dataclass(frozen=True)
 class Flow:
-    """s (..., T, M); inf after a blow-up. ``reached``: number of times computed, if interrupted. status: how it ended."""
+    """s (..., T, M), inf after a blow-up. status: how it ended. reached: number of times computed, if not all."""
 
     s: np.ndarray
     blow_up_time: np.ndarray

@@ -13,27 +13,26 @@ from dynamics.trajectory import Trajectory
 def iterate(
     model: Model, s0, steps, learning_rate, *, closure="gaussian", rtol=1e-9, every=1, progress=None
 ) -> Trajectory:
-    r"""Iterate s_m <- s_m (1 + eta (r_m(s) - rho))^2: gradient descent on the population loss, exact at any learning rate.
+    r"""Iterate s_m <- s_m (1 + eta (r_m(s) - rho))^2: gradient descent on the population loss, at any learning rate.
 
     s0: (..., M), >= 0. steps: how many. learning_rate: eta > 0, a number. every: record each so many steps; step 0
     and the last one are always there. closure: see ``solve``. rtol: tolerance of the Gaussian closure.
-    The result has step (T,) and t = learning_rate * step.
-
-    Interrupting returns what is done; iterates that overflow end the run, and the status says when. Raises ArgumentError.
+    The result has step (T,) and t = learning_rate * step. A run whose iterates overflow ends there, and the status says
+    when; in an ensemble such members are inf from there on. Interrupting returns what is done. Raises ArgumentError.
     """
     s = model.check_eigenvalues(s0)
     steps, every = errors.count("steps", steps, 0), errors.count("every", every)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     rates = Rates(model, closure, float(errors.positive("rtol", rtol)))
     recorded, kept, status = [0], [s], "complete"
-    with progress_bar(steps, "iterate", progress) as bar, np.errstate(over="ignore", invalid="ignore"):
+    blow_up = np.full(s.shape[:-1], np.inf)
+    with progress_bar(steps, "iterate", progress) as bar:
         try:
             for step in range(1, steps + 1):
-                following = eigenvalues.step(s, rates(s), model.rho, learning_rate)
-                if not np.isfinite(following).all():
-                    status = f"eigenvalues diverge at step {step}"
+                s = _one_step(s, rates, learning_rate)
+                blow_up = np.where(np.isinf(s).any(axis=-1) & np.isinf(blow_up), learning_rate * step, blow_up)
+                if np.isfinite(blow_up).all():
                     break
-                s = following
                 if step % every == 0 or step == steps:
                     recorded.append(step)
                     kept.append(s)
@@ -41,18 +40,18 @@ def iterate(
         except KeyboardInterrupt:
             status = f"interrupted at step {step}"
     rates.warn_if_inaccurate()
-    step = np.array(recorded)
-    diverged = learning_rate * (step[-1] + 1) if status.startswith("eigenvalues") else np.inf
+    if np.isfinite(blow_up).any():
+        status = f"eigenvalues diverge at step {round(blow_up.min() / learning_rate)}"
     return Trajectory(
         model=model,
         kind="descent",
-        t=learning_rate * step,
+        t=learning_rate * np.array(recorded),
         s=np.stack(kept, axis=-2),
-        step=step,
+        step=np.array(recorded),
         method="gradient descent on the population loss",
         status=status,
         error=rates.error,
-        blow_up_time=np.array(diverged),
+        blow_up_time=blow_up,
         settings={
             "learning_rate": learning_rate,
             "steps": steps,
@@ -61,3 +60,13 @@ def iterate(
             "rtol": float(rtol),
         },
     )
+
+
+def _one_step(s: np.ndarray, rates: Rates, learning_rate: float) -> np.ndarray:
+    """The next eigenvalues (..., M); inf in all modes of a member that overflowed."""
+    gone = np.isinf(s).any(axis=-1, keepdims=True)
+    start = np.where(gone, 1.0, s)
+    with np.errstate(over="ignore", invalid="ignore"):
+        following = eigenvalues.step(start, rates(start), rates.model.rho, learning_rate)
+    gone = gone | ~np.isfinite(following).all(axis=-1, keepdims=True)
+    return np.where(gone, np.inf, following)

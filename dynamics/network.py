@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -62,8 +62,10 @@ def train(
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))
         context.enter_context(jax.default_device(_device(device)))
-        step = partial(_step, model, learning_rate, batch_size, UNITS[units], dtype)
-        weights, status = _run(step, W0, seeds, recorded, dtype, progress)
+        noisy = tuple(bool(sigma[0] > 0) for sigma in model.sigmas)
+        loop = _compiled(model.generated, isinstance(model.predictor, ClosedForm), noisy, batch_size, units, dtype)
+        numbers = [float(a[0]) for a in (model.alpha, *model.sigmas, model.rho)]
+        weights, status = _run(partial(loop, learning_rate, *numbers), W0, seeds, recorded, dtype, progress)
         where = next(iter(jnp.zeros(()).devices())).device_kind
     weights = weights if many else weights[0]
     recorded = recorded[: weights.shape[-3]]
@@ -91,30 +93,29 @@ def train(
 # --- one step -------------------------------------------------------------------------------------------------------
 
 
-def _step(model: Model, learning_rate: float, batch_size: int, unit: Callable, dtype: str, W, key):
-    x1, x2 = _views(key, model, (batch_size, W.shape[1]), dtype)
-    predictor = _closed_form(model, jax.lax.stop_gradient(W))
-    loss = model.generated.loss
+def _step(rule, learning_rate, alpha, sigma1, sigma2, rho, W, key):
+    """W <- W - eta (dL/dW + rho W) on fresh views."""
+    generated, has_predictor, noisy, batch_size, units, dtype = rule
+    unit, stop_gradient = UNITS[units], jax.lax.stop_gradient
+    x1, x2 = _views(key, (sigma1, sigma2), noisy, (batch_size, W.shape[1]), dtype)
+    predictor = _closed_form(stop_gradient(W), alpha) if has_predictor else None
 
     def mean_loss(W):
-        return loss(unit(x1 @ W.T), unit(x2 @ W.T), lambda z: z @ predictor, jax.lax.stop_gradient).mean()
+        return generated.loss(unit(x1 @ W.T), unit(x2 @ W.T), lambda z: z @ predictor, stop_gradient).mean()
 
-    return W - learning_rate * (jax.grad(mean_loss)(W) + float(model.rho[0]) * W)
+    return W - learning_rate * (jax.grad(mean_loss)(W) + rho * W)
 
 
-def _closed_form(model: Model, W):
+def _closed_form(W, alpha):
     """W_P = C^alpha with C = W W^T."""
-    if not isinstance(model.predictor, ClosedForm):
-        return None
     s, U = jnp.linalg.eigh(W @ W.T)
-    return (U * eigenvalues.predictor(jnp.maximum(s, 0), float(model.alpha[0]))) @ U.T
+    return (U * eigenvalues.predictor(jnp.maximum(s, 0), alpha)) @ U.T
 
 
-def _views(key, model: Model, shape, dtype):
+def _views(key, sigmas, noisy: tuple[bool, bool], shape, dtype) -> list:
     """x_i = x + sigma_i xi_i; noise is drawn only for views that have some."""
-    sigmas = [float(sigma[0]) for sigma in model.sigmas]
-    x, *noise = _normals(key, 1 + sum(sigma > 0 for sigma in sigmas), shape, dtype)
-    return tuple(x + sigma * noise.pop() if sigma > 0 else x for sigma in sigmas)
+    x, *noise = _normals(key, 1 + sum(noisy), shape, dtype)
+    return [x + sigma * noise.pop() if has_noise else x for sigma, has_noise in zip(sigmas, noisy, strict=True)]
 
 
 def _normals(key, count: int, shape, dtype) -> list:
@@ -130,18 +131,25 @@ def _normals(key, count: int, shape, dtype) -> list:
 # --- the loop -------------------------------------------------------------------------------------------------------
 
 
-def _run(step, W0, seeds, recorded, dtype, progress):
-    """Weights (S, T, M, N) at the recorded steps, and how the run ended. The loop runs on the device."""
+@lru_cache(maxsize=32)
+def _compiled(*rule):
+    """The training loop for one loss, batch size and dtype; numbers may change without recompiling."""
 
-    @jax.jit
-    @partial(jax.vmap, in_axes=(0, 0, None, None))
-    def advance(W, key, starts, stops):
+    def loop(learning_rate, alpha, sigma1, sigma2, rho, W, key, starts, stops):
+        def one(i, W):
+            return _step(rule, learning_rate, alpha, sigma1, sigma2, rho, W, jax.random.fold_in(key, i))
+
         def to_next_record(W, bounds):
-            W = jax.lax.fori_loop(*bounds, lambda i, W: step(W, jax.random.fold_in(key, i)), W)
+            W = jax.lax.fori_loop(*bounds, one, W)
             return W, W
 
         return jax.lax.scan(to_next_record, W, (starts, stops))
 
+    return jax.jit(jax.vmap(loop, in_axes=(None, None, None, None, None, 0, 0, None, None)))
+
+
+def _run(advance, W0, seeds, recorded, dtype, progress):
+    """Weights (S, T, M, N) at the recorded steps, and how the run ended. The loop runs on the device."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     W = jnp.broadcast_to(jnp.asarray(W0, dtype), (len(seeds), *W0.shape))
     kept, status, done = [np.asarray(W)[:, None]], "complete", 0

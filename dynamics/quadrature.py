@@ -3,7 +3,7 @@ r"""The Gaussian closure's integrals, r_m = int_0^oo dx int_0^oo dy f_m(x, y), w
 f is even and smooth in x and y, and its singularities lie on the imaginary axis, at distances 1/sqrt(2 d_k) set by the
 mean square d_k that mode k gives to the norm. With x = X sinh(tau), X = 1/sqrt(2 sum_k d_k), every singularity moves to
 |Im tau| >= pi/2 whatever the spread of the d_k, so the trapezoidal rule in tau converges geometrically at a speed that
-does not depend on the spectrum; only the length of the tau axis grows, with the logarithm of the spread. Cost O(M) a node.
+does not depend on the spectrum; only the length of the tau axis grows, as the logarithm of the spread. O(M) a node.
 
 The estimate compares the rule with itself at twice the step (at a geometric rate the relative error is squared when
 the step is halved) and adds what the last nodes contribute (truncation) and rounding.
@@ -46,7 +46,7 @@ class Axis:
 
 
 def span(d, relevant, tail: float):
-    """Scale X (...,) and length T (...,) of the tau axis of a norm with mean square sum_k d_k. d, relevant: (..., M)."""
+    """Scale X and length T, each (...,), of the tau axis of a norm of mean square sum_k d_k. d, relevant: (..., M)."""
     xp = d.__array_namespace__()
     tau = xp.asarray(COARSE)
     total = xp.sum(d, axis=-1)
@@ -123,7 +123,7 @@ def fixed_rule(integrals, s, lam, sigma1, sigma2, n: tuple[int, int]) -> tuple:
 
 
 def relative_error(s, value, error, mass):
-    """Estimated error of s r and of r, relative to the largest entry; where terms cancel, to CANCELLED of their size."""
+    """Estimated error of s r and of r relative to the largest entry, or to CANCELLED of terms that cancel."""
     xp = s.__array_namespace__()
     relevant = xp.where(s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True), 1.0, 0.0)
     ratios = []

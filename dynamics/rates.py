@@ -49,8 +49,8 @@ class Rates:
         """AccuracyWarning if the quadrature missed its tolerance."""
         if self.error > self.rtol:
             warnings.warn(
-                f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, not the {self.rtol:.1e} asked for "
-                f"(at most {self.quadrature.max_nodes} nodes an axis).",
+                f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "
+                f"not the {self.rtol:.1e} asked for (at most {self.quadrature.max_nodes} nodes an axis).",
                 errors.AccuracyWarning,
                 stacklevel=3,
             )

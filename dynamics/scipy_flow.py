@@ -36,7 +36,7 @@ def scipy_flow(
 
 
 def _one_member(rates: Rates, s0: np.ndarray, times: np.ndarray, rtol: float, atol: float, bar) -> Flow:
-    """One trajectory, step by step, so that it can be watched, interrupted, and caught when it leaves the finite world."""
+    """One trajectory, step by step."""
     coordinate, rho = Reciprocal(float(rates.model.alpha[0]), atol), rates.model.rho
 
     def slope(_, y):

@@ -15,7 +15,7 @@ FORMAT = "ssl-dynamics trajectory 1"
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Trajectory:
     """Eigenvalues s(t) of the representation correlation, from a flow, a descent map or a network.
 
@@ -52,7 +52,7 @@ class Trajectory:
         return self.status == "complete"
 
     def plot(self, ax=None, **style):
-        """Draw s against time (flow) or step, logarithmic; returns the matplotlib Axes. style: passed to ``Axes.plot``."""
+        """Draw s against time (flow) or step; returns the matplotlib Axes. style: passed to ``Axes.plot``."""
         from dynamics.plotting import plot_trajectory
 
         return plot_trajectory(self, ax, **style)
@@ -109,7 +109,8 @@ def describe(model: Model) -> dict[str, Any]:
     predictor = (
         {"alpha": np.asarray(model.predictor.alpha).tolist()} if isinstance(model.predictor, ClosedForm) else None
     )
-    plain = {name: getattr(model, name) for name in ("loss", "isotropic", "stop_gradient", "symmetrised")}
+    plain = {"loss": model.loss, "isotropic": bool(model.isotropic)}
+    plain |= {"stop_gradient": model.stop_gradient, "symmetrised": bool(model.symmetrised)}
     noise = [np.asarray(sigma).tolist() for sigma in model.noise]
     return plain | {"predictor": predictor, "noise": noise, "weight_decay": np.asarray(model.weight_decay).tolist()}
 
@@ -141,8 +142,11 @@ def load(path) -> Trajectory:
     try:
         about = json.loads(str(contents.pop("about")))
         if about.pop("format") != FORMAT:
-            raise KeyError("format")
-        return Trajectory(model=restore(about.pop("model")), **about, **contents)
+            raise ValueError("an unknown format")
+        loaded = Trajectory(model=restore(about.pop("model")), **about, **contents)
+        if loaded.s.ndim < 2 or loaded.s.shape[-2] != len(loaded.t):
+            raise ValueError("shapes that do not fit together")
+        return loaded
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise errors.ArgumentError(
             f"Argument `path` must {must}, but {path} holds something else ({error})."

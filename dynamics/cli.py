@@ -1,0 +1,204 @@
+"""The command line: the functions of ``dynamics``, one subcommand each."""
+
+import functools
+from pathlib import Path
+
+import click
+
+# Options of every command that describes a model or a start; imports wait until a command runs, so --help is quick.
+
+MODEL_OPTIONS = [
+    click.option("--loss", default="euclidean", show_default=True, help="euclidean or cosine."),
+    click.option("--isotropic", is_flag=True, help="The IsoLoss version: all modes learn at the same speed."),
+    click.option("--stop-gradient", default="target", show_default=True, help="target, none, or online (wrong side)."),
+    click.option("--no-predictor", is_flag=True, help="Compare the representations themselves."),
+    click.option("--alpha", type=float, help="Predictor W_P = C^alpha: 1 DirectCopy (default), 0.5 DirectPred."),
+    click.option("--noise", nargs=2, type=float, default=(0.0, 0.0), show_default=True, help="sigma of views 1 and 2."),
+    click.option("--weight-decay", type=float, default=0.0, show_default=True, help="rho in dW/dt = -dL/dW - rho W."),
+    click.option("--symmetrised", is_flag=True, help="Mean of the loss and the loss with the views swapped."),
+]
+START_OPTIONS = [
+    click.option("--modes", type=int, default=10, show_default=True, help="M, of random initial weights."),
+    click.option("--inputs", type=int, default=15, show_default=True, help="N, of random initial weights."),
+    click.option("--init-std", type=float, default=0.25, show_default=True, help="Spread of initial weights."),
+    click.option("--init-seed", type=int, default=0, show_default=True, help="Seed of initial weights."),
+]
+S0_OPTION = click.option("--s0", default=None, help="Initial eigenvalues, e.g. 0.02,0.2,2, in place of random weights.")
+CLOSURE_OPTION = click.option(
+    "--closure", default="gaussian", show_default=True, help="gaussian (exact) or mean_field."
+)
+FILE = click.Path(dir_okay=False)
+OUT_OPTION = click.option("--out", type=FILE, help="Write .npz, .csv, or a picture (.png, .pdf, .svg).")
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def options(*groups):
+    """One decorator from several lists of options."""
+    flat = [option for group in groups for option in (group if isinstance(group, list) else [group])]
+    return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(flat), command)
+
+
+class Commands(click.Group):
+    """Turns errors about arguments into one clear line."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except (ValueError, FileNotFoundError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="ssl-dynamics")
+def main():
+    """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
+
+    Each command is the Python function of the same name; time is learning rate times steps.
+
+    \b
+    Theory and network for the paper's toy setting, and how far apart they are:
+      ssl-dynamics iterate --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out theory.npz
+      ssl-dynamics train   --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out network.npz
+      ssl-dynamics compare theory.npz network.npz --out deviation.png
+
+    \b
+    Why eigenvalues act as learning-rate multipliers, and what the isotropic loss does about it:
+      ssl-dynamics solve --s0 0.01,0.1,0.5 --until 60 --out euclidean.png
+      ssl-dynamics solve --s0 0.01,0.1,0.5 --until 60 --isotropic --out isotropic.png
+      ssl-dynamics derive --isotropic --format latex
+    """
+
+
+@main.command()
+@options(MODEL_OPTIONS, S0_OPTION, START_OPTIONS, CLOSURE_OPTION, OUT_OPTION)
+@click.option("--until", type=float, default=10.0, show_default=True, help="Last time.")
+@click.option("--points", type=int, default=200, show_default=True, help="Number of times, evenly spaced from 0.")
+@click.option("--method", default="auto", show_default=True, help="auto, exact, scipy or jax.")
+@click.option("--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance.")
+@click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance.")
+def solve(s0, closure, out, until, points, method, rtol, atol, **others):
+    """Gradient flow: ds/dt = 2 s (r(s) - rho), by formula where there is one, else by an integrator."""
+    import numpy as np
+
+    import dynamics as dyn
+
+    times = np.linspace(0.0, until, points)
+    start = _start(s0, others)
+    report(dyn.solve(_model(others), start, times, closure=closure, method=method, rtol=rtol, atol=atol), out)
+
+
+@main.command()
+@options(MODEL_OPTIONS, S0_OPTION, START_OPTIONS, CLOSURE_OPTION, OUT_OPTION)
+@click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent.")
+@click.option("--learning-rate", type=float, default=0.01, show_default=True, help="eta.")
+@click.option("--every", type=int, default=1, show_default=True, help="Record each so many steps.")
+def iterate(s0, closure, out, steps, learning_rate, every, **others):
+    """Descent map: gradient descent on the population loss, exact at any learning rate."""
+    import dynamics as dyn
+
+    report(dyn.iterate(_model(others), _start(s0, others), steps, learning_rate, closure=closure, every=every), out)
+
+
+@main.command()
+@options(MODEL_OPTIONS, START_OPTIONS, OUT_OPTION)
+@click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent.")
+@click.option("--learning-rate", type=float, default=0.01, show_default=True, help="eta.")
+@click.option("--batch-size", type=int, default=10_000, show_default=True, help="Fresh samples a step.")
+@click.option("--seed", type=int, multiple=True, default=(0,), show_default=True, help="Of the views; may be repeated.")
+@click.option("--record", type=int, default=1, show_default=True, help="Record each so many steps.")
+@click.option("--units", default="linear", show_default=True, help="linear or relu.")
+@click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
+@click.option("--device", default=None, help="cpu, gpu or tpu; JAX chooses if not given.")
+def train(out, steps, learning_rate, seed, modes, inputs, init_std, init_seed, **others):
+    """Network: a linear (or ReLU) Siamese network, really trained, its gradient by automatic differentiation."""
+    import dynamics as dyn
+
+    network = {name: others.pop(name) for name in ("batch_size", "record", "units", "dtype", "device")}
+    W0 = _weights(modes, inputs, init_std, init_seed)
+    seeds = seed[0] if len(seed) == 1 else list(seed)
+    report(dyn.train(_model(others), W0, steps, learning_rate, seed=seeds, **network), out)
+
+
+@main.command()
+@click.argument("theory", type=FILE)
+@click.argument("network", type=FILE)
+@click.option("--out", type=FILE, help="A picture of the deviations (.png, .pdf, .svg).")
+def compare(theory, network, out):
+    """Deviation of a trained NETWORK from THEORY (.npz files), per mode, in units of the sampling error."""
+    import dynamics as dyn
+
+    report(dyn.compare(dyn.load(theory), dyn.load(network)), out)
+
+
+@main.command()
+@options(MODEL_OPTIONS, CLOSURE_OPTION)
+@click.option("--format", "form", type=click.Choice(["text", "latex"]), default="text", show_default=True)
+def derive(closure, form, **others):
+    """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any."""
+    from derivations import display
+    from derivations.losses import Setting
+
+    model = _model(others)  # refuses what does not apply
+    if closure == "mean_field" and model.loss == "euclidean":
+        raise click.UsageError("--closure must be gaussian for the euclidean loss, which needs no mean field.")
+    setting = Setting(model.loss, model.stop_gradient, model.isotropic, not others["no_predictor"], model.symmetrised)
+    lines = display.derivation(setting, closure)
+    click.echo(display.as_latex(lines) if form == "latex" else display.as_text(lines))
+
+
+@main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def figures(arguments):
+    """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without a name, list them."""
+    from figures.__main__ import main as draw
+
+    draw(list(arguments), prog_name="ssl-dynamics figures", standalone_mode=False)
+
+
+def _model(given: dict):
+    """The Model that the options describe."""
+    import dynamics as dyn
+
+    names = ("loss", "isotropic", "stop_gradient", "noise", "weight_decay", "symmetrised")
+    if given["no_predictor"] and given["alpha"] is not None:
+        raise click.UsageError("--alpha does not apply with --no-predictor.")
+    exponent = {} if given["alpha"] is None else {"alpha": given["alpha"]}
+    predictor = dyn.NoPredictor() if given["no_predictor"] else dyn.ClosedForm(**exponent)
+    return dyn.Model(predictor=predictor, **{name: given[name] for name in names})
+
+
+def _start(s0: str | None, given: dict):
+    """Initial eigenvalues: as listed, or of the random weights that ``train`` would start from."""
+    import numpy as np
+
+    if s0 is None:
+        W0 = _weights(*(given[name] for name in ("modes", "inputs", "init_std", "init_seed")))
+        return np.linalg.svd(W0, compute_uv=False)[::-1] ** 2
+    try:
+        return [float(part) for part in s0.replace(",", " ").split()]
+    except ValueError:
+        raise click.UsageError(f"--s0 must list numbers, such as 0.02,0.2,2, but is {s0!r}.") from None
+
+
+def _weights(modes: int, inputs: int, std: float, seed: int):
+    import numpy as np
+
+    if not 1 <= modes <= inputs:
+        raise click.UsageError(f"--modes must lie between 1 and --inputs, but they are {modes} and {inputs}.")
+    return std * np.random.default_rng(seed).standard_normal((modes, inputs))
+
+
+def report(result, out: str | None) -> None:
+    """Print a result on one screen; write it where asked."""
+    suffix = Path(out).suffix.lower() if out else None
+    writers = {".npz": "save", ".csv": "to_csv"}
+    if out and not (suffix in PICTURES or hasattr(result, writers.get(suffix, ""))):
+        allowed = ", ".join([*(s for s, name in writers.items() if hasattr(result, name)), *PICTURES])
+        raise click.UsageError(f"--out must end in one of {allowed}, but is {out!r}.")
+    click.echo(str(result))
+    if suffix in PICTURES:
+        result.plot().figure.savefig(out, dpi=200)
+    elif out:
+        getattr(result, writers[suffix])(out)
+    if out:
+        click.echo(f"written: {out}")
