@@ -106,7 +106,7 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
 
 
 def time_to_reach(rate: sp.Expr) -> sp.Expr:
-    """Time from u0 to u1 at rho = 0, u = lambda/lambda*, lambda* > 0 the zero of the rate; proved by dT/du = 1/(du/dt)."""
+    """Time from u0 to u1 at rho = 0; u = lambda/lambda*, lambda* > 0 the zero of the rate. Proved: dT/du = 1/(du/dt)."""
     own = sp.expand(rate).subs(n.lam[n.m], lam)
     (fixed,) = (root for root in sp.solve(own, lam) if root != 0)
     u = sp.Symbol("u", positive=True)
