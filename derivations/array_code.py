@@ -110,7 +110,7 @@ def _spaced(line: str) -> str:
 def _needed(definitions: list[tuple], results: list[sp.Expr]) -> list[tuple]:
     """The definitions that the results use, directly or through another one, in the given order."""
     used = set().union(*(_bases(result) for result in results))
-    kept = []
+    kept: list[tuple] = []
     for symbol, expression in reversed(definitions):
         if _base(symbol) in used:
             kept.insert(0, (symbol, expression))

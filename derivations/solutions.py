@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from derivations import closures, rates
 from derivations import notation as n
-from derivations import rates
 
 lam, lam0, u0, u1 = sp.symbols("lam lam0 u0 u1", positive=True)
 
@@ -106,7 +106,7 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
 
 
 def time_to_reach(rate: sp.Expr) -> sp.Expr:
-    """Time from u0 to u1 at rho = 0; u = lambda/lambda*, lambda* > 0 the zero of the rate. Proved: dT/du = 1/(du/dt)."""
+    """Time from u0 to u1 at rho = 0; u = lambda/lambda*, lambda* > 0 the zero of the rate; dT/du = 1/(du/dt)."""
     own = sp.expand(rate).subs(n.lam[n.m], lam)
     (fixed,) = (root for root in sp.solve(own, lam) if root != 0)
     u = sp.Symbol("u", positive=True)
@@ -130,7 +130,7 @@ def shared_forcing_residual() -> sp.Expr:
 
     mode = sp.Function("s", positive=True)
     noiseless = {n.n1: 1, n.n2: 1}
-    rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field").subs(noiseless)
+    rate = closures.mean_field(rates.force(Setting("cosine", isotropic=True).in_eigenbasis())).subs(noiseless)
     rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: mode(e.indices[0]))  # lambda = s
     j = sp.Symbol("j", integer=True)
     power = {q: sp.Sum(mode(j) ** q, (j, 1, n.M)) for q in (1, 2, 3)}

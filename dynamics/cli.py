@@ -190,7 +190,7 @@ def _weights(modes: int, inputs: int, std: float, seed: int):
 
 def report(result, out: str | None) -> None:
     """Print a result on one screen; write it where asked."""
-    suffix = Path(out).suffix.lower() if out else None
+    suffix = Path(out).suffix.lower() if out else ""
     writers = {".npz": "save", ".csv": "to_csv"}
     if out and not (suffix in PICTURES or hasattr(result, writers.get(suffix, ""))):
         allowed = ", ".join([*(s for s, name in writers.items() if hasattr(result, name)), *PICTURES])

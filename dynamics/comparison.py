@@ -88,7 +88,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     ours, theirs = _common(theory, network)
     predicted = np.sort(theory.s[ours], axis=-1)
     measured = network.s[..., theirs, :]
-    step = network.step[theirs]
+    step = np.asarray(network.step)[theirs]
     seeds = len(measured) if measured.ndim == 3 else 1
     if seeds >= SEEDS_NEEDED:
         error, source = measured.std(axis=0, ddof=1) / np.sqrt(seeds), f"from {seeds} seeds"
@@ -116,7 +116,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
 def _common(theory: Trajectory, network: Trajectory) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the steps (flow: times) that both have."""
     if theory.kind == "descent":
-        _, ours, theirs = np.intersect1d(theory.step, network.step, return_indices=True)
+        _, ours, theirs = np.intersect1d(np.asarray(theory.step), np.asarray(network.step), return_indices=True)
     else:
         close = np.isclose(theory.t[:, None], network.t, rtol=1e-9, atol=1e-12)
         theirs = np.flatnonzero(close.any(axis=0))

@@ -15,7 +15,11 @@ def has_exact_solution(model: Model) -> bool:
 
 def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
     """The formula of the generated module, in extended precision where the platform has it. s0: (..., M)."""
-    generated, wide = model.generated, np.longdouble
+    generated = model.generated
+
+    def wide(a):
+        return np.asarray(a, np.longdouble)
+
     alpha, sigma1, sigma2, rho = (wide(a) for a in (model.alpha, *model.sigmas, model.rho))
     with np.errstate(all="ignore"):
         lam0 = eigenvalues.predictor(wide(s0), alpha)

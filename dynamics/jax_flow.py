@@ -10,6 +10,7 @@ import numpy as np
 from dynamics.coordinate import HUGE, Flow, Reciprocal
 from dynamics.generated import eigenvalues
 from dynamics.model import ClosedForm, Model
+from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Rates, traceable
 
 MAX_STEPS = 200_000
@@ -27,10 +28,10 @@ def jax_flow(model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol
     with jax.enable_x64(True):
         while True:
             s, end, good, error = (np.asarray(a) for a in _compiled(*key, nodes)(*rows, times, rtol, atol))
-            if nodes is None or error.max() <= rates.rtol or max(nodes) >= rates.quadrature.max_nodes:
+            if nodes is None or error.max() <= rates.rtol or max(nodes) >= MAX_NODES:
                 break
-            nodes = tuple(_even(1.4 * n) for n in nodes)
-    if nodes is not None:
+            nodes = _more(nodes, 1.4)
+    if rates.quadrature:
         rates.quadrature.worst = float(error.max())
     blow_up = np.where(np.isfinite(s[:, -1]).all(axis=-1), np.inf, end)
     status = "complete" if good.all() else f"stopped at t = {end[~good].min():.6g}: more than {MAX_STEPS} steps needed"
@@ -41,11 +42,13 @@ def _nodes_at_start(rates: Rates, s0: np.ndarray) -> tuple[int, int] | None:
     if rates.quadrature is None:
         return None
     rates(s0)
-    return tuple(_even(MARGIN * n) for n in rates.quadrature.nodes)
+    return _more(rates.quadrature.nodes, MARGIN)
 
 
-def _even(number: float) -> int:
-    return 2 * int(np.ceil(number / 2))
+def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Even numbers at least ``factor`` times the given ones."""
+    n_x, n_y = (2 * int(np.ceil(factor * n / 2)) for n in nodes)
+    return n_x, n_y
 
 
 @lru_cache(maxsize=32)

@@ -109,7 +109,8 @@ class Model:
     @property
     def sigmas(self) -> tuple[np.ndarray, np.ndarray]:
         """sigma1 and sigma2, each with an axis for the modes."""
-        return tuple(np.asarray(sigma, float)[..., None] for sigma in self.noise)
+        sigma1, sigma2 = (np.asarray(sigma, float)[..., None] for sigma in self.noise)
+        return sigma1, sigma2
 
     @property
     def rho(self) -> np.ndarray:

@@ -140,7 +140,8 @@ def _compiled(*rule):
             return _step(rule, learning_rate, alpha, sigma1, sigma2, rho, W, jax.random.fold_in(key, i))
 
         def to_next_record(W, bounds):
-            W = jax.lax.fori_loop(*bounds, one, W)
+            start, stop = bounds
+            W = jax.lax.fori_loop(start, stop, one, W)
             return W, W
 
         return jax.lax.scan(to_next_record, W, (starts, stops))

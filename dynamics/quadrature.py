@@ -10,11 +10,13 @@ the step is halved) and adds what the last nodes contribute (truncation) and rou
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 CHUNK = 40_000  # elements of an integrand held at once with NumPy: they stay in cache
 COARSE = 0.5 * np.arange(140)  # grid on which the end of the tau axis is sought; sinh(70)^2 ~ 1e60
+MAX_NODES = 600  # intervals of an axis
 TAIL = 1e-5  # of the tolerance: where the tau axis ends
 CANCELLED = 1e-3  # rates below this fraction of the terms they are made of are held to an absolute tolerance
 IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue do not lengthen the axis
@@ -69,56 +71,66 @@ def axis(scale, length, n: int) -> Axis:
     return Axis(scale[..., None] * xp.sinh(tau), step * ends, coarse, length[..., None] / n)
 
 
-def axes(integral, s, lam, sigma1, sigma2, intervals, tail: float):
+def axes(integral, parameters, intervals, tail: float) -> tuple[Axis, Axis]:
     """The x and y axes for an integral; ``intervals`` are two numbers, or map a length (...,) to one."""
+    s = parameters[0]
     xp = s.__array_namespace__()
     relevant = s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True)
-    spans = [span(d + 0 * s, relevant, tail) for d in integral[0](s, lam, sigma1, sigma2)]
-    n = [intervals(length) for _, length in spans] if callable(intervals) else intervals
-    return tuple(axis(*pair, count) for pair, count in zip(spans, n, strict=True))
+    (X, length_x), (Y, length_y) = (span(d + 0 * s, relevant, tail) for d in integral[0](*parameters))
+    n_x, n_y = (intervals(length_x), intervals(length_y)) if callable(intervals) else intervals
+    return axis(X, length_x, n_x), axis(Y, length_y, n_y)
 
 
-def sums(integrand, x: Axis, y: Axis, parameters) -> tuple:
-    """Sums over nodes: fine; coarse in x; coarse in y; of absolute values; of the last y node."""
+class Sums(NamedTuple):
+    """Sums of an integrand over the nodes, each (..., M)."""
+
+    fine: np.ndarray
+    coarse_x: np.ndarray  # at twice the step in x
+    coarse_y: np.ndarray
+    mass: np.ndarray  # of absolute values
+    last_y: np.ndarray  # of the last nodes, for truncation
+    last_x: np.ndarray
+
+
+def sums(integrand, x: Axis, y: Axis, parameters) -> Sums:
+    """One evaluation of the integrand, (..., x, y, M), summed in all the ways that value and error need."""
     xp = x.nodes.__array_namespace__()
     s, lam, sigma1, sigma2 = (a[..., None, None, :] for a in parameters)
     f = integrand(x.nodes[..., :, None, None], y.nodes[..., None, :, None], s, lam, sigma1, sigma2)
-    weights = xp.stack(
-        [y.fine, y.coarse, xp.where(xp.arange(y.fine.shape[-1]) == y.fine.shape[-1] - 1, y.fine, 0)], axis=-2
-    )
-    rows = weights[..., None, :, :] @ f  # (..., x, 3, M)
+    last = xp.where(xp.arange(y.fine.shape[-1]) == y.fine.shape[-1] - 1, y.fine, 0)
+    rows = xp.stack([y.fine, y.coarse, last], axis=-2)[..., None, :, :] @ f  # (..., x, 3, M)
     mass = y.fine[..., None, None, :] @ xp.abs(f)
+    fine, coarse_y, last_y = (rows[..., :, i, :] for i in range(3))
 
     def over_x(w, values):
         return (w[..., None, :] @ values)[..., 0, :]
 
-    fine, coarse_y, last_y = (rows[..., :, i, :] for i in range(3))
-    return (
-        over_x(x.fine, fine),
-        over_x(x.coarse, fine),
-        over_x(x.fine, coarse_y),
-        over_x(x.fine, mass[..., 0, :]),
-        over_x(x.fine, xp.abs(last_y)),
-        xp.abs(x.fine[..., -1:] * fine[..., -1, :]),
+    return Sums(
+        fine=over_x(x.fine, fine),
+        coarse_x=over_x(x.coarse, fine),
+        coarse_y=over_x(x.fine, coarse_y),
+        mass=over_x(x.fine, mass[..., 0, :]),
+        last_y=over_x(x.fine, xp.abs(last_y)),
+        last_x=xp.abs(x.fine[..., -1:] * fine[..., -1, :]),
     )
 
 
-def estimate(fine, coarse_x, coarse_y, mass, last_y, last_x, x: Axis, y: Axis) -> tuple:
+def estimate(sums: Sums, x: Axis, y: Axis) -> tuple:
     """Value, error, and the mass that rounding is relative to, each (..., M)."""
-    xp = fine.__array_namespace__()
-    error = 8 * np.finfo(np.float64).eps * mass + last_x / x.step + last_y / y.step
-    for coarse in (coarse_x, coarse_y):
-        relative = xp.abs(fine - coarse) / mass
-        error = error + 2 * mass * xp.minimum(relative, relative**1.5)
-    return fine, error, mass
+    xp = sums.fine.__array_namespace__()
+    error = 8 * np.finfo(np.float64).eps * sums.mass + sums.last_x / x.step + sums.last_y / y.step
+    for coarse in (sums.coarse_x, sums.coarse_y):
+        relative = xp.abs(sums.fine - coarse) / sums.mass
+        error = error + 2 * sums.mass * xp.minimum(relative, relative**1.5)
+    return sums.fine, error, sums.mass
 
 
-def fixed_rule(integrals, s, lam, sigma1, sigma2, n: tuple[int, int]) -> tuple:
+def fixed_rule(integrals, parameters, n: tuple[int, int]) -> tuple:
     """The rule with n = (n_x, n_y) intervals, all nodes at once, for any array namespace (JAX: traceable)."""
     parts = []
     for integral in integrals:
-        x, y = axes(integral, s, lam, sigma1, sigma2, n, tail=1e-14)
-        parts.append(estimate(*sums(integral[1], x, y, (s, lam, sigma1, sigma2)), x, y))
+        x, y = axes(integral, parameters, n, tail=1e-14)
+        parts.append(estimate(sums(integral[1], x, y, parameters), x, y))
     return tuple(sum(column) for column in zip(*parts, strict=True))
 
 
@@ -144,7 +156,7 @@ class Adaptive:
     integrals: tuple
     rtol: float
     step: float = 0.3
-    max_nodes: int = 600
+    max_nodes: int = MAX_NODES
     worst: float = field(default=0.0, init=False)  # largest estimated relative error so far
     nodes: tuple[int, int] = field(default=(0, 0), init=False)  # of the last evaluation
 
@@ -164,8 +176,8 @@ class Adaptive:
     def _evaluate(self, parameters) -> tuple:
         parts, most = [], (0, 0)
         for integral in self.integrals:
-            x, y = axes(integral, *parameters, self._intervals, tail=TAIL * self.rtol)
-            parts.append(estimate(*_in_chunks(integral[1], x, y, parameters), x, y))
+            x, y = axes(integral, parameters, self._intervals, tail=TAIL * self.rtol)
+            parts.append(estimate(_in_chunks(integral[1], x, y, parameters), x, y))
             most = tuple(max(pair) for pair in zip(most, (x.nodes.shape[-1] - 1, y.nodes.shape[-1] - 1), strict=True))
         return *(sum(column) for column in zip(*parts, strict=True)), most
 
@@ -174,7 +186,7 @@ class Adaptive:
         return min(2 * int(np.ceil(longest / min(self.step, longest / 20) / 2)), self.max_nodes)
 
 
-def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> list:
+def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> Sums:
     """``sums`` over pieces of the batch and of the x axis that fit the cache."""
     batch, modes = np.broadcast_shapes(*(a.shape for a in parameters))
     parameters = [np.broadcast_to(a, (batch, a.shape[-1])) for a in parameters]
@@ -185,5 +197,6 @@ def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> list:
         part = slice(start, start + many)
         rows, own = [a[part] for a in parameters], y.rows(part)
         strips = [sums(integrand, x.rows(part)[i : i + wide], own, rows) for i in range(0, x.nodes.shape[-1], wide)]
-        pieces.append([sum(column) for column in list(zip(*strips, strict=True))[:-1]] + [strips[-1][-1]])
-    return [np.concatenate(column) for column in zip(*pieces, strict=True)]
+        over_strips = Sums(*(np.sum(column, axis=0) for column in zip(*strips, strict=True)))
+        pieces.append(over_strips._replace(last_x=strips[-1].last_x))
+    return Sums(*(np.concatenate(column) for column in zip(*pieces, strict=True)))

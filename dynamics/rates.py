@@ -22,20 +22,19 @@ class Rates:
         errors.choice("closure", closure, CLOSURES)
         self.model, self.closure, self.rtol = model, closure, max(rtol, 1e-12)
         generated = model.generated
-        self.integrals = getattr(generated, "INTEGRALS", None)
-        if self.integrals is None and closure == "mean_field":
+        if not hasattr(generated, "INTEGRALS") and closure == "mean_field":
             errors.reject(
                 "closure",
                 f"be 'gaussian' for the {model.loss} loss, whose rates are exact without a mean field",
                 closure,
             )
-        self.formula = getattr(generated, "rates_mean_field" if closure == "mean_field" else "rates", None)
-        self.quadrature = None if self.formula else Adaptive(self.integrals, self.rtol)
+        self.formula = formula_of(generated, closure)
+        self.quadrature = None if self.formula else Adaptive(generated.INTEGRALS, self.rtol)
 
     def __call__(self, s: np.ndarray) -> np.ndarray:
         """r (..., M) at eigenvalues s (..., M)."""
         parameters = (s, self.model.eigenvalues_of_predictor(s), *self.model.sigmas)
-        if self.formula:
+        if self.quadrature is None:
             return self.formula(*parameters)
         rows = [np.broadcast_to(a, (*s.shape[:-1], a.shape[-1])).reshape(-1, a.shape[-1]) for a in parameters]
         return self.quadrature(*rows).value.reshape(s.shape)
@@ -47,7 +46,7 @@ class Rates:
 
     def warn_if_inaccurate(self) -> None:
         """AccuracyWarning if the quadrature missed its tolerance."""
-        if self.error > self.rtol:
+        if self.quadrature and self.error > self.rtol:
             warnings.warn(
                 f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "
                 f"not the {self.rtol:.1e} asked for (at most {self.quadrature.max_nodes} nodes an axis).",
@@ -56,14 +55,19 @@ class Rates:
             )
 
 
+def formula_of(generated, closure: str):
+    """The generated function that gives the rates under a closure; None where they are integrals."""
+    return getattr(generated, "rates_mean_field" if closure == "mean_field" else "rates", None)
+
+
 def traceable(generated, closure: str, nodes: tuple[int, int] | None):
     """r and its estimated relative error, as a function of (s, lam, sigma1, sigma2) that JAX can trace."""
     if nodes is None:
-        formula = generated.rates_mean_field if closure == "mean_field" else generated.rates
+        formula = formula_of(generated, closure)
         return lambda *parameters: (formula(*parameters), 0.0)
 
     def fixed(s, lam, sigma1, sigma2):
-        value, error, mass = fixed_rule(generated.INTEGRALS, s, lam, sigma1, sigma2, nodes)
+        value, error, mass = fixed_rule(generated.INTEGRALS, (s, lam, sigma1, sigma2), nodes)
         return value, relative_error(s, value, error, mass)
 
     return fixed
