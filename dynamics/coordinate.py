@@ -12,6 +12,8 @@ import numpy as np
 from dynamics.generated import eigenvalues
 
 KINK = 2.0
+ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
+QUADRATURE_NOISE = 1e-12  # ... or those of a quadrature
 HUGE = 1e12  # an eigenvalue this many times the largest one at the start is blowing up
 
 
@@ -43,6 +45,11 @@ class Reciprocal:
     def tolerance(self, rtol: float) -> float:
         """Absolute tolerance on y that keeps the accumulated relative error of s near rtol."""
         return 0.1 * rtol * (self.alpha / (1 + self.alpha))
+
+
+def relative_tolerance(rates) -> float:
+    """Relative tolerance on y: as small as the noise of the rates allows, for the absolute one to decide."""
+    return QUADRATURE_NOISE if rates.quadrature else ROUNDING
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics.coordinate import HUGE, Flow, Reciprocal
+from dynamics.coordinate import HUGE, Flow, Reciprocal, relative_tolerance
 from dynamics.generated import eigenvalues
 from dynamics.model import ClosedForm, Model
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Rates, traceable
 
 MAX_STEPS = 200_000
-ROUNDING = 1e-14  # relative tolerance on y: only the absolute one counts
 MARGIN = 1.2  # more nodes than the start needs, as the spectrum may spread
 
 
@@ -27,7 +26,9 @@ def jax_flow(model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol
     nodes = _nodes_at_start(rates, s0)
     with jax.enable_x64(True):
         while True:
-            s, end, good, error = (np.asarray(a) for a in _compiled(*key, nodes)(*rows, times, rtol, atol))
+            s, end, good, error = (
+                np.asarray(a) for a in _compiled(*key, nodes)(*rows, times, relative_tolerance(rates), rtol, atol)
+            )
             if nodes is None or error.max() <= rates.rtol or max(nodes) >= MAX_NODES:
                 break
             nodes = _more(nodes, 1.4)
@@ -56,10 +57,10 @@ def _compiled(generated, closure: str, has_predictor: bool, nodes):
     """The solver for one loss and number of nodes; parameters, tolerances and times may change without recompiling."""
     r = traceable(generated, closure, nodes)
     predict = eigenvalues.predictor if has_predictor else (lambda s, alpha: 0 * s + 1)
-    return jax.jit(jax.vmap(partial(_one, r, predict), in_axes=(0, 0, 0, 0, 0, None, None, None)))
+    return jax.jit(jax.vmap(partial(_one, r, predict), in_axes=(0, 0, 0, 0, 0, None, None, None, None)))
 
 
-def _one(r, predict, s0, alpha, sigma1, sigma2, rho, times, rtol, atol):
+def _one(r, predict, s0, alpha, sigma1, sigma2, rho, times, relative, rtol, atol):
     """s (T, M), the time the solution ends, whether it ended as it should, and the rates' estimated relative error."""
     coordinate = Reciprocal(alpha, atol)
 
@@ -75,7 +76,7 @@ def _one(r, predict, s0, alpha, sigma1, sigma2, rho, times, rtol, atol):
         None,
         coordinate.forward(s0),
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
-        stepsize_controller=diffrax.PIDController(rtol=ROUNDING, atol=jnp.min(coordinate.tolerance(rtol))),
+        stepsize_controller=diffrax.PIDController(rtol=relative, atol=jnp.min(coordinate.tolerance(rtol))),
         event=diffrax.Event(lambda t, y, args, **_: jnp.min(y) < horizon),
         max_steps=MAX_STEPS,
         throw=False,

@@ -10,6 +10,7 @@ the step is halved) and adds what the last nodes contribute (truncation) and rou
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +18,11 @@ import numpy as np
 CHUNK = 40_000  # elements of an integrand held at once with NumPy: they stay in cache
 COARSE = 0.5 * np.arange(140)  # grid on which the end of the tau axis is sought; sinh(70)^2 ~ 1e60
 MAX_NODES = 600  # intervals of an axis
+MAX_STEP = 0.35  # of tau
+SHARE = 0.15  # of the tolerance: what each cause of error may use
 TAIL = 1e-5  # of the tolerance: where the tau axis ends
 CANCELLED = 1e-3  # rates below this fraction of the terms they are made of are held to an absolute tolerance
 IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue do not lengthen the axis
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Value (..., M), and its estimated absolute error (..., M)."""
-
-    value: np.ndarray
-    error: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,12 @@ def span(d, relevant, tail: float):
     # Weight of a node at y = 0 times the room the other axis gives it; the slowest relevant mode decides where it ends.
     slowest = xp.min(xp.where(relevant[..., None, :], growth, xp.inf), axis=-1)
     decay = 2 * tau - xp.sum(growth, axis=-1) / 2 - slowest
-    last = xp.max(xp.where(decay > np.log(tail), tau, 0.0), axis=-1)
-    return 1 / xp.sqrt(2 * total), last + (COARSE[1] - COARSE[0])
+    # Where it crosses the tail for the last time, continuous in d: a length that jumped would be noise to an integrator.
+    index = xp.where(decay > np.log(tail), xp.arange(len(COARSE)), 0)
+    last = xp.minimum(xp.max(index, axis=-1, keepdims=True), len(COARSE) - 2)
+    here, there = (xp.take_along_axis(decay, last + i, axis=-1) for i in (0, 1))
+    crossing = last + xp.clip((here - np.log(tail)) / (here - there), 0.0, 1.0)
+    return 1 / xp.sqrt(2 * total), (COARSE[1] * crossing)[..., 0]
 
 
 def axis(scale, length, n: int) -> Axis:
@@ -71,13 +70,17 @@ def axis(scale, length, n: int) -> Axis:
     return Axis(scale[..., None] * xp.sinh(tau), step * ends, coarse, length[..., None] / n)
 
 
-def axes(integral, parameters, intervals, tail: float) -> tuple[Axis, Axis]:
-    """The x and y axes for an integral; ``intervals`` are two numbers, or map a length (...,) to one."""
+def axes(integral, parameters, intervals, reach, tail: float) -> tuple[Axis, Axis]:
+    """The x and y axes for an integral. intervals: for each axis a number, or a function of its length (...,).
+
+    reach: for each axis, the fraction of ``span`` it has.
+    """
     s = parameters[0]
     xp = s.__array_namespace__()
     relevant = s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True)
     (X, length_x), (Y, length_y) = (span(d + 0 * s, relevant, tail) for d in integral[0](*parameters))
-    n_x, n_y = (intervals(length_x), intervals(length_y)) if callable(intervals) else intervals
+    length_x, length_y = reach[0] * length_x, reach[1] * length_y
+    n_x, n_y = (n(length) if callable(n) else n for n, length in zip(intervals, (length_x, length_y), strict=True))
     return axis(X, length_x, n_x), axis(Y, length_y, n_y)
 
 
@@ -115,75 +118,118 @@ def sums(integrand, x: Axis, y: Axis, parameters) -> Sums:
     )
 
 
-def estimate(sums: Sums, x: Axis, y: Axis) -> tuple:
-    """Value, error, and the mass that rounding is relative to, each (..., M)."""
+class Estimate(NamedTuple):
+    """Value, its estimated absolute errors by cause, and the mass that rounding is relative to, each (..., M)."""
+
+    value: np.ndarray
+    step_x: np.ndarray
+    step_y: np.ndarray
+    end_x: np.ndarray
+    end_y: np.ndarray
+    mass: np.ndarray
+
+    @property
+    def error(self) -> np.ndarray:
+        """All causes together, (..., M)."""
+        rounding = 8 * np.finfo(np.float64).eps * self.mass
+        return self.step_x + self.step_y + self.end_x + self.end_y + rounding
+
+
+def estimate(sums: Sums, x: Axis, y: Axis) -> Estimate:
+    """The rule's value, and what its step and its end on each axis cost."""
     xp = sums.fine.__array_namespace__()
-    error = 8 * np.finfo(np.float64).eps * sums.mass + sums.last_x / x.step + sums.last_y / y.step
-    for coarse in (sums.coarse_x, sums.coarse_y):
+
+    def of_step(coarse):
         relative = xp.abs(sums.fine - coarse) / sums.mass
-        error = error + 2 * sums.mass * xp.minimum(relative, relative**1.5)
-    return sums.fine, error, sums.mass
+        return 2 * sums.mass * xp.minimum(relative, relative**1.5)
+
+    steps = of_step(sums.coarse_x), of_step(sums.coarse_y)
+    return Estimate(sums.fine, *steps, sums.last_x / x.step, sums.last_y / y.step, sums.mass)
 
 
-def fixed_rule(integrals, parameters, n: tuple[int, int]) -> tuple:
+def fixed_rule(integrals, parameters, n: tuple[int, int]) -> Estimate:
     """The rule with n = (n_x, n_y) intervals, all nodes at once, for any array namespace (JAX: traceable)."""
     parts = []
     for integral in integrals:
-        x, y = axes(integral, parameters, n, tail=1e-14)
+        x, y = axes(integral, parameters, n, (1.0, 1.0), tail=1e-14)
         parts.append(estimate(sums(integral[1], x, y, parameters), x, y))
-    return tuple(sum(column) for column in zip(*parts, strict=True))
+    return Estimate(*(sum(column) for column in zip(*parts, strict=True)))
 
 
-def relative_error(s, value, error, mass):
-    """Estimated error of s r and of r relative to the largest entry, or to CANCELLED of terms that cancel."""
+def relative_error(s, estimate: Estimate, error):
+    """An error of s r and of r relative to the largest entry, or to CANCELLED of terms that cancel."""
     xp = s.__array_namespace__()
     relevant = xp.where(s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True), 1.0, 0.0)
     ratios = []
     for weight in (s, relevant):
-        largest, terms = (xp.max(weight * a, axis=-1) for a in (xp.abs(value), mass))
+        largest, terms = (xp.max(weight * a, axis=-1) for a in (xp.abs(estimate.value), estimate.mass))
         ratios.append(xp.max(weight * error, axis=-1) / xp.maximum(largest, CANCELLED * terms))
     return xp.max(xp.stack(ratios))
 
 
 @dataclass
 class Adaptive:
-    """r(s) to a relative tolerance, with NumPy: refines the step until the estimated error meets it.
+    """r(s) to a relative tolerance, with NumPy: adapts steps and ends of both axes until the estimated error meets it.
 
     integrals: pairs (mean_squares, integrand) of a generated module. rtol: allowed error of s_m r_m relative to its
-    largest entry, and of r_m relative to its largest entry. The step found is kept for the next spectrum.
+    largest entry, and of r_m relative to its largest entry. What was found is kept for the next spectrum, and relaxed
+    where it is better than it need be.
     """
 
     integrals: tuple
     rtol: float
-    step: float = 0.3
     max_nodes: int = MAX_NODES
+    step: list[float] = field(default_factory=lambda: [MAX_STEP, MAX_STEP])  # of tau, on the x and the y axis
+    reach: list[float] = field(default_factory=lambda: [1.0, 1.0])  # end of each axis, as a fraction of ``span``
     worst: float = field(default=0.0, init=False)  # largest estimated relative error so far
     nodes: tuple[int, int] = field(default=(0, 0), init=False)  # of the last evaluation
+    intervals: dict = field(default_factory=dict, init=False)  # of each axis
 
     def __call__(self, s, lam, sigma1, sigma2) -> Estimate:
         """s, lam: (B, M); sigma1, sigma2: (B, 1)."""
         alive = s.max(axis=-1, keepdims=True) > 0
         parameters = (np.where(alive, s, 1.0), np.where(alive, lam, 1.0), sigma1, sigma2)
         while True:
-            value, error, mass, self.nodes = self._evaluate(parameters)
-            relative = relative_error(parameters[0], value, error, mass)
-            if relative <= self.rtol or max(self.nodes) >= self.max_nodes:
+            found = self._evaluate(parameters)
+            relative = float(relative_error(parameters[0], found, found.error))
+            causes = [float(relative_error(parameters[0], found, error)) / self.rtol for error in found[1:5]]
+            if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
                 break
-            self.step /= 1.4
-        self.worst = max(self.worst, float(relative))
-        return Estimate(np.where(alive, value, 0.0), np.where(alive, error, 0.0))
+            self._refine(causes)
+        self._relax(causes)
+        self.worst = max(self.worst, relative)
+        return Estimate(*(np.where(alive, column, 0.0) for column in found))
 
-    def _evaluate(self, parameters) -> tuple:
-        parts, most = [], (0, 0)
+    def _refine(self, causes: list[float]) -> None:
+        for axis in (0, 1):
+            if causes[axis] > SHARE:
+                self.step[axis] /= 1.4
+            if causes[2 + axis] > SHARE:
+                self.reach[axis] *= 1.15
+
+    def _relax(self, causes: list[float]) -> None:
+        """The factors keep the errors, which are exponential in them, below the tolerance."""
+        for axis in (0, 1):
+            if causes[axis] < 1e-2:
+                self.step[axis] = min(1.1 * self.step[axis], MAX_STEP)
+            if causes[2 + axis] < 1e-3:
+                self.reach[axis] *= 0.9 if causes[2 + axis] < 1e-8 else 0.97
+
+    def _evaluate(self, parameters) -> Estimate:
+        parts, self.nodes = [], (0, 0)
         for integral in self.integrals:
-            x, y = axes(integral, parameters, self._intervals, tail=TAIL * self.rtol)
+            intervals = tuple(partial(self._intervals, (integral, axis), self.step[axis]) for axis in (0, 1))
+            x, y = axes(integral, parameters, intervals, self.reach, tail=TAIL * self.rtol)
             parts.append(estimate(_in_chunks(integral[1], x, y, parameters), x, y))
-            most = tuple(max(pair) for pair in zip(most, (x.nodes.shape[-1] - 1, y.nodes.shape[-1] - 1), strict=True))
-        return *(sum(column) for column in zip(*parts, strict=True)), most
+            self.nodes = (max(self.nodes[0], x.nodes.shape[-1] - 1), max(self.nodes[1], y.nodes.shape[-1] - 1))
+        return Estimate(*(sum(column) for column in zip(*parts, strict=True)))
 
-    def _intervals(self, length) -> int:
-        longest = float(length.max())
-        return min(2 * int(np.ceil(longest / min(self.step, longest / 20) / 2)), self.max_nodes)
+    def _intervals(self, axis, step: float, length) -> int:
+        """Enough intervals for the step; the last number where it still fits, so that r is smooth in s."""
+        needed = max(float(length.max()) / step, 16)
+        if not needed <= self.intervals.get(axis, 0) <= 1.3 * needed:
+            self.intervals[axis] = min(2 * int(np.ceil(1.05 * needed / 2)), self.max_nodes)
+        return self.intervals[axis]
 
 
 def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> Sums:

@@ -67,7 +67,7 @@ def traceable(generated, closure: str, nodes: tuple[int, int] | None):
         return lambda *parameters: (formula(*parameters), 0.0)
 
     def fixed(s, lam, sigma1, sigma2):
-        value, error, mass = fixed_rule(generated.INTEGRALS, (s, lam, sigma1, sigma2), nodes)
-        return value, relative_error(s, value, error, mass)
+        found = fixed_rule(generated.INTEGRALS, (s, lam, sigma1, sigma2), nodes)
+        return found.value, relative_error(s, found, found.error)
 
     return fixed

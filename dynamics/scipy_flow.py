@@ -3,13 +3,11 @@
 import numpy as np
 import scipy.integrate
 
-from dynamics.coordinate import HUGE, Flow, Reciprocal
+from dynamics.coordinate import HUGE, Flow, Reciprocal, relative_tolerance
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.rates import Rates
-
-ROUNDING = 2.3e-14  # the relative tolerance below which LSODA only accumulates rounding errors
 
 
 def scipy_flow(
@@ -48,7 +46,7 @@ def _one_member(rates: Rates, s0: np.ndarray, times: np.ndarray, rtol: float, at
     if done == len(times):
         return Flow(s, np.array(np.inf))
     solver = scipy.integrate.LSODA(
-        slope, 0.0, coordinate.forward(s0), times[-1], rtol=ROUNDING, atol=coordinate.tolerance(rtol)
+        slope, 0.0, coordinate.forward(s0), times[-1], rtol=relative_tolerance(rates), atol=coordinate.tolerance(rtol)
     )
     while done < len(times):
         try:

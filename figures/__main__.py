@@ -1,0 +1,43 @@
+"""Draw one figure, or the page that shows them all."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from figures import captions, gallery, names, style
+
+
+def _listing() -> str:
+    """One line a figure, from the first line of its module."""
+    return "\n".join(f"  {name:<26} {gallery.title(name)}" for name in names())
+
+
+class _Command(click.Command):
+    """A command whose help ends with the list of figures."""
+
+    def format_epilog(self, ctx, formatter):
+        formatter.write(f"\nFigures:\n{_listing()}\n  {'gallery':<26} One page with all of them.\n")
+
+
+@click.command(cls=_Command)
+@click.argument("name", required=False, type=click.Choice([*names(), "gallery"]), metavar="NAME")
+@click.option("--out", default="build/figures", show_default=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--full", is_flag=True, help="At the paper's full size: hours for the longest, instead of a minute.")
+def main(name: str | None, out: Path, full: bool):
+    """Compute and draw the figure NAME: writes NAME.png, NAME.pdf and its caption NAME.md into the folder --out."""
+    if name is None:
+        click.echo(click.get_current_context().get_help())
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    if name == "gallery":
+        gallery.write(out)
+        return
+    figure = importlib.import_module(f"figures.{name}")
+    data = figure.compute(full)
+    style.save(figure.draw, data, out / name)
+    (out / f"{name}.md").write_text(captions.reflow(figure.caption(data, full)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m figures")

@@ -1,0 +1,108 @@
+"""Cosine loss without stop-gradient: the published update diverges, the exact gradient collapses.
+
+The update of Halvagal et al. (2023) for this panel of their Figure 2, beside the gradient of the loss it stands for.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from dynamics.plotting import mode_colors
+from dynamics.progress import progress_bar
+from figures import style
+from figures.captions import count, percent
+
+MODES, INPUTS, SEED = 10, 15, 0
+LEARNING_RATE, STEPS, POINTS = 0.1, 1500, 50
+BATCH = {False: 5_000, True: 50_000}
+MODEL = dyn.Model("cosine", stop_gradient="none", noise=style.NOISE)
+SMALLEST = 1e-2  # eigenvalues below are not drawn
+
+
+class Data(NamedTuple):
+    """The published update's eigenvalues (T, M) at the network's steps, and the exact gradient's network and theory."""
+
+    published: np.ndarray
+    network: dyn.Trajectory
+    theory: dyn.Trajectory
+
+
+def compute(full: bool) -> Data:
+    """Both updates, from the same initial weights."""
+    W0 = style.initial_weights(MODES, INPUTS, SEED)
+    every = STEPS // POINTS
+    network = dyn.train(MODEL, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=every)
+    theory = dyn.iterate(MODEL, style.eigenvalues_of(W0), STEPS, LEARNING_RATE, every=every // 10)
+    return Data(_train_published(W0, BATCH[full], every), network, theory)
+
+
+def published_update(W, x1, x2):
+    """Mean over the batch of (W_P (z2 + z1)/(|p| |z2|) - (p . z2) (W_P p + z2)/(|p|^3 |z2|)) x1^T.
+
+    A quotation, not a derivation. The gradient of the loss has x2 with the terms of the target branch (z1 and z2 in
+    the sums), and |p| |z2|^3 below the last one.
+    """
+    z1, z2, predictor = x1 @ W.T, x2 @ W.T, W @ W.T
+    p = z1 @ predictor
+    norm_p, norm_2 = (jnp.linalg.norm(a, axis=-1, keepdims=True) for a in (p, z2))
+    product = jnp.sum(p * z2, axis=-1, keepdims=True)
+    drive = (z2 + z1) @ predictor / (norm_p * norm_2) - product * (p @ predictor + z2) / (norm_p**3 * norm_2)
+    return drive.T @ x1 / len(x1)
+
+
+def _train_published(W0: np.ndarray, batch: int, every: int) -> np.ndarray:
+    """Eigenvalues (T, M) at each so many steps."""
+
+    def step(W, key):
+        x, *noise = jax.random.normal(key, (3, batch, INPUTS))
+        x1, x2 = (x + sigma * xi for sigma, xi in zip(style.NOISE, noise, strict=True))
+        return W + LEARNING_RATE * published_update(W, x1, x2), None
+
+    advance = jax.jit(lambda W, key: jax.lax.scan(step, W, jax.random.split(key, every))[0])
+    W, kept = jnp.asarray(W0, jnp.float32), [W0]
+    with progress_bar(STEPS, "published update", None) as bar:
+        for key in jax.random.split(jax.random.key(SEED), STEPS // every):
+            W = advance(W, key)
+            kept.append(np.asarray(W))
+            bar.update(every)
+    return style.eigenvalues_of(np.array(kept))
+
+
+def draw(data: Data) -> Figure:
+    """The two updates side by side."""
+    figure = Figure(figsize=(style.PAGE, 2.6))
+    left, right = figure.subplots(1, 2, sharey=True)
+    style.draw_modes(right, data.theory, **style.THEORY)
+    for ax, s in ((left, data.published), (right, data.network.s)):
+        for column, color in zip(s.T, mode_colors(MODES), strict=True):
+            ax.plot(data.network.step, column, color=color, **style.NETWORK)
+        ax.set(xlabel="step", xlim=(0, STEPS), yscale="log", ylim=(SMALLEST, 2 * data.published.max()))
+        ax.locator_params(axis="x", nbins=3)
+        ax.label_outer(remove_inner_ticks=False)
+    left.set(title="Published update", ylabel="eigenvalue $s_m$")
+    right.set(title="Gradient of the loss")
+    style.legend(figure, network=style.NETWORK, descent_map=style.THEORY)
+    return figure
+
+
+def caption(data: Data, full: bool) -> str:
+    """What is shown, what differs, and where both end."""
+    start, end = data.published[0].sum(), data.published[-1]
+    comparison = dyn.compare(data.theory, data.network)
+    left = int((data.network.s[-1] > SMALLEST).sum())
+    return f"""
+Cosine loss without stop-gradient (M = {MODES}, N = {INPUTS}, noise {style.NOISE}, learning rate {LEARNING_RATE},
+{count(BATCH[full])} fresh samples a step), from the same initial weights. Left: the update that was published with
+the toy experiments, `(W_P(z2 + z1)/(|p||z2|) - (p.z2)(W_P p + z2)/(|p|^3|z2|)) x1^T`. Right: the gradient of that
+loss, network and descent map.
+
+The published update multiplies the terms of both branches with the online input `x1`, where those of the target
+branch should carry `x2`, and divides the last term by `|p|^3|z2|`, where the gradient has `|p||z2|^3`. The sum of the
+eigenvalues goes from {start:.3g} to {end.sum():.3g} in {count(STEPS)} steps, the largest to {end.max():.3g}. The
+gradient nearly conserves the sum ({data.network.s[-1].sum():.3g} at the end) and collapses modes one after another:
+{left} of {MODES} are above {SMALLEST:g} at the end. Largest relative deviation of that network from the descent map,
+among eigenvalues above {SMALLEST:g}: {percent(comparison.max_relative(above=SMALLEST))}."""

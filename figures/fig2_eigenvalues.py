@@ -1,0 +1,90 @@
+"""Eigenvalues in the eight settings of the paper's Figure 2: network against theory.
+
+Halvagal et al. (2023), Figure 2: {Euclidean, cosine} loss, with one ingredient removed, standard, and isotropic.
+"""
+
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from figures import style
+from figures.captions import count, percent
+
+MODES, INPUTS, SEED = 10, 15, 0
+STEPS = 1500
+STEPS_NO_PREDICTOR = {False: 3000, True: 100_000}
+BATCH = {False: 10_000, True: 50_000}
+POINTS, LINE_POINTS = 30, 300  # drawn of each network and of each theory
+LIMITS = (1e-2, 10.0)
+
+
+class Panel(NamedTuple):
+    """One setting: the network and its theories. The mean field only exists for the cosine loss."""
+
+    network: dyn.Trajectory
+    theory: dyn.Trajectory
+    mean_field: dyn.Trajectory | None
+
+
+def compute(full: bool) -> dict[tuple[str, str], Panel]:
+    """All panels, from the same initial weights."""
+    W0 = style.initial_weights(MODES, INPUTS, SEED)
+    return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
+
+
+def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
+    loss, setting = key
+    no_predictor = setting == "no predictor"
+    steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
+    learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
+    s0, every = style.eigenvalues_of(W0), steps // LINE_POINTS
+    network = dyn.train(model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=steps // POINTS)
+    theory = dyn.iterate(model, s0, steps, learning_rate, every=every)
+    if loss == "euclidean":
+        return Panel(network, theory, None)
+    return Panel(network, theory, dyn.iterate(model, s0, steps, learning_rate, every=every, closure="mean_field"))
+
+
+def draw(data: dict[tuple[str, str], Panel]) -> Figure:
+    """Losses in rows, settings in columns."""
+    figure = Figure(figsize=(style.PAGE, 3.9))
+    axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
+    for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
+        if panel.mean_field:
+            style.draw_modes(ax, panel.mean_field, **style.MEAN_FIELD)
+        style.draw_modes(ax, panel.theory, **style.THEORY)
+        style.draw_modes(ax, panel.network, **style.NETWORK)
+        ax.set(title=style.title(loss, setting), ylim=LIMITS, xlim=(0, panel.network.settings["steps"]))
+        ax.locator_params(axis="x", nbins=3)
+        ax.label_outer(remove_inner_ticks=False)
+        ax.set_xlabel("step" if loss == "cosine" else "")
+    style.legend(figure, network=style.NETWORK, descent_map=style.THEORY, mean_field=style.MEAN_FIELD)
+    return figure
+
+
+def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
+    """What is shown, and how far the networks are from the theory."""
+    comparisons = {key: dyn.compare(panel.theory, panel.network) for key, panel in data.items()}
+    worst = "; ".join(
+        f"{style.title(*key)}: {percent(c.max_relative(above=LIMITS[0]))}" for key, c in comparisons.items()
+    )
+    return f"""
+Eigenvalues `s_m` of the representation correlation while a linear network (M = {MODES}, N = {INPUTS}, noise
+{style.NOISE}) trains, from the same initial weights in all panels; dark to light: smallest to largest. Points:
+network, {count(BATCH[full])} fresh samples a step. Lines: gradient descent on the population loss, iterated in the
+eigenvalues. Grey dashes: the mean-field closure of the cosine losses.
+
+Largest relative deviation of the network from the descent map, among eigenvalues above {LIMITS[0]:g}. {worst}.
+Without predictor the Euclidean loss only sees the noise of the online view, of which there is none: what moves there
+is the sampling of finite batches.
+
+{_shortened(full)}"""
+
+
+def _shortened(full: bool) -> str:
+    if full:
+        return ""
+    return f"""
+Shortened: the paper trains with {count(BATCH[True])} samples a step, and without predictor for
+{count(STEPS_NO_PREDICTOR[True])} steps instead of {count(STEPS_NO_PREDICTOR[False])}; `--full` does so too."""

@@ -1,0 +1,90 @@
+"""Trajectories of embeddings in the eight settings of the paper's Figure 2: network against theory.
+
+Two modes, drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network stay put, so
+theory says where each embedding goes: every component grows with the singular value of its mode.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from figures import style
+from figures.captions import count, percent
+
+MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
+LEARNING_RATE, STEPS = 0.01, 1500
+# With one dimension left, samples with an embedding near zero have gradients without bound and kick the network: stop.
+STEPS_TO_COLLAPSE = 300
+COLLAPSING = ("cosine", "no stop-gradient")
+BATCH = {False: 5_000, True: 50_000}
+START = {"linestyle": "none", "marker": "o", "markersize": 3, "markerfacecolor": "white", "markeredgecolor": style.GREY}
+END = {"linestyle": "none", "marker": "o", "markersize": 3, "color": style.RED, "markeredgewidth": 0}
+PATH = {"color": style.BLUE, "linewidth": 0.8}
+
+
+class Panel(NamedTuple):
+    """Embeddings (T, P, M) in the eigenbasis."""
+
+    network: np.ndarray
+    theory: np.ndarray
+
+
+def compute(full: bool) -> dict[tuple[str, str], Panel]:
+    """All panels, from the same initial weights and probes."""
+    W0 = style.initial_weights(MODES, INPUTS, SEED)
+    probes = np.random.default_rng(SEED + 1).standard_normal((PROBES, INPUTS))
+    return {
+        key: _panel(model, W0, probes, STEPS_TO_COLLAPSE if key == COLLAPSING else STEPS, BATCH[full])
+        for key, model in style.paper_models().items()
+    }
+
+
+def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, batch: int) -> Panel:
+    network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, seed=SEED, record=steps, probes=probes)
+    U, singular, _ = np.linalg.svd(W0)
+    theory = dyn.iterate(model, singular**2, steps, LEARNING_RATE, every=steps // 100)
+    growth = np.sqrt(theory.s / theory.s[0])
+    return Panel(network.embeddings @ U, growth[:, None] * (probes @ W0.T @ U))
+
+
+def draw(data: dict[tuple[str, str], Panel]) -> Figure:
+    """Losses in rows, settings in columns."""
+    figure = Figure(figsize=(style.PAGE, 2.9))
+    axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharex=True, sharey=True)
+    right, top = 1.15 * np.max([np.abs(panel.theory).max(axis=(0, 1)) for panel in data.values()], axis=0)
+    for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
+        for path in np.moveaxis(panel.theory, 1, 0):
+            ax.plot(*path.T, **PATH)
+        ax.plot(*panel.network[0].T, **START)
+        ax.plot(*panel.network[-1].T, **END)
+        ax.set(title=style.title(loss, setting), xlabel=r"$\hat z_1$", ylabel=r"$\hat z_2$")
+        ax.set(aspect="equal", xlim=(-right, right), ylim=(-top, top))
+        ax.locator_params(nbins=5)
+        ax.label_outer(remove_inner_ticks=False)
+    style.legend(figure, start=START, end_of_the_network=END, path_in_theory=PATH)
+    return figure
+
+
+def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
+    """What is shown, and how far the networks' ends are from those of the theory."""
+    misses = "; ".join(f"{style.title(*key)}: {percent(_miss(panel))}" for key, panel in data.items())
+    return f"""
+Embeddings of {PROBES} Gaussian inputs in a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE}) over
+{count(STEPS)} steps at learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step; the same weights and
+inputs in all panels. Axes: the eigenbasis of the initial correlation. Open circles: start. Dots: where the network
+ends. Lines: the path that theory predicts, in which each component grows with the singular value of its mode under
+the descent map.
+
+The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: from there
+on the cosine loss has samples, those with an embedding near zero, whose gradients have no bound, and networks leave
+the theory in jumps.
+
+Root mean square distance from the end of the network to that of the theory, relative to the root mean square
+embedding at the start. {misses}."""
+
+
+def _miss(panel: Panel) -> float:
+    distance = np.sqrt(np.mean((panel.network[-1] - panel.theory[-1]) ** 2))
+    return float(distance / np.sqrt(np.mean(panel.theory[0] ** 2)))

@@ -1,0 +1,83 @@
+"""Fixed points of the two losses, the paper's Figure 5: a level of its own, or the level of the start.
+
+Halvagal et al. (2023), Figure 5: two modes, three initialisations, Euclidean against cosine loss.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from figures import style
+from figures.captions import count, listing, percent
+
+MODES, INPUTS, SEED = 2, 6, 1
+LEARNING_RATE, STEPS = 0.01, 1500
+BATCH = {False: 2_000, True: 50_000}
+COLORS = (style.BLUE, style.ORANGE, style.GREEN)  # of the initialisations
+
+Pair = tuple[dyn.Trajectory, dyn.Trajectory]
+
+
+def compute(full: bool) -> dict[str, list[Pair]]:
+    """For each loss, (network, theory) from each initialisation."""
+    W0 = style.initial_weights(MODES, INPUTS, SEED)
+    starts = [W0, 2 * W0, 2 * style.initial_weights(MODES, INPUTS, SEED + 1)]
+    return {loss: [_pair(loss, start, BATCH[full]) for start in starts] for loss in style.LOSSES}
+
+
+def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
+    model = dyn.Model(loss, noise=style.NOISE)
+    network = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=STEPS // 30)
+    return network, dyn.iterate(model, style.eigenvalues_of(W0), STEPS, LEARNING_RATE, every=STEPS // 300)
+
+
+def draw(data: dict[str, list[Pair]]) -> Figure:
+    """A row for each loss: the initialisations one by one, then all of them in the plane of the two eigenvalues."""
+    figure = Figure(figsize=(style.PAGE, 3.9))
+    axes = figure.subplots(len(data), len(COLORS) + 1)
+    top = max(theory.s.max() for pairs in data.values() for _, theory in pairs)
+    for row, (loss, pairs) in zip(axes, data.items(), strict=True):
+        for i, (ax, (network, theory)) in enumerate(zip(row[:-1], pairs, strict=True), 1):
+            style.draw_modes(ax, theory, **style.THEORY, color=COLORS[i - 1])
+            style.draw_modes(ax, network, **style.NETWORK, color=COLORS[i - 1])
+            ax.set(title=f"{loss.capitalize()}, start {i}", yscale="linear", ylim=(0, 1.05 * top), xlim=(0, STEPS))
+            ax.locator_params(axis="x", nbins=3)
+            ax.label_outer(remove_inner_ticks=False)
+        _draw_plane(row[-1], loss, pairs, top)
+    style.legend(figure, network=style.NETWORK, descent_map=style.THEORY, end_of_the_descent_map=_END)
+    return figure
+
+
+_END = {"linestyle": "none", "marker": "*", "markersize": 7, "markeredgewidth": 0.4, "markeredgecolor": "black"}
+
+
+def _draw_plane(ax, loss: str, pairs: list[Pair], top: float) -> None:
+    ax.axline((0, 0), slope=1, color=style.GREY, linewidth=0.6, linestyle=":")
+    for color, (network, theory) in zip(COLORS, pairs, strict=True):
+        ax.plot(*theory.s.T, color=color, **style.THEORY)
+        ax.plot(*network.s.T, color=color, **style.NETWORK)
+        ax.plot(*theory.s[-1], color=color, zorder=4, **_END)
+    ax.set(title=f"{loss.capitalize()}, all", xlabel="smaller $s_m$", ylabel="larger $s_m$", box_aspect=1)
+    ax.set(xlim=(0, 1.05 * top), ylim=(0, 1.05 * top))
+    if ax.get_subplotspec().is_first_row():
+        ax.set_xlabel("")
+        ax.tick_params(labelbottom=False)
+
+
+def caption(data: dict[str, list[Pair]], full: bool) -> str:
+    """What is shown, where it ends, and how far the networks are from the theory."""
+    ends = {loss: [theory.s[-1] for _, theory in pairs] for loss, pairs in data.items()}
+    shown = {
+        loss: listing(f"({', '.join(f'{s:.3f}' for s in end)})" for end in levels) for loss, levels in ends.items()
+    }
+    worst = max(dyn.compare(theory, network).max_relative() for pairs in data.values() for network, theory in pairs)
+    return f"""
+Eigenvalues of a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE}, learning rate {LEARNING_RATE},
+{count(BATCH[full])} fresh samples a step) from three initial weights: entries of standard deviation 1/4, the same
+twice as large, and another draw as large as that. Right: the same runs in the plane of the two eigenvalues; the
+dotted line is where they are equal.
+
+After {STEPS} steps the Euclidean loss has brought the eigenvalues to {shown["euclidean"]}: one level, whatever the
+start. The cosine loss has brought them to {shown["cosine"]}: towards equal eigenvalues, at a level that the start
+decides, because the flow conserves their sum. Largest relative deviation of a network from the descent map:
+{percent(worst)}."""

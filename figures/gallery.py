@@ -1,0 +1,67 @@
+"""The page that shows all figures with their captions. Opens from disk and needs nothing from elsewhere."""
+
+import html
+import importlib
+import re
+from pathlib import Path
+
+from figures import names
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>ssl-dynamics: figures</title>
+<style>
+body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; color: #222; }}
+section {{ margin: 3rem 0; border-top: 1px solid #ccc; }}
+img {{ display: block; max-width: 100%; margin: 1rem auto; }}
+code {{ background: #f3f3f3; padding: 0 0.2em; }}
+nav li {{ margin: 0.2rem 0; }}
+</style>
+</head>
+<body>
+<h1>Figures</h1>
+<nav><ul>
+{contents}
+</ul></nav>
+{sections}
+</body>
+</html>
+"""
+
+SECTION = """<section id="{name}">
+<h2>{title}</h2>
+<a href="{name}.png"><img src="{name}.png" alt="{title}"></a>
+{caption}
+<p><a href="{name}.pdf">PDF</a></p>
+</section>"""
+
+
+def title(name: str) -> str:
+    """First line of a figure's module."""
+    return (importlib.import_module(f"figures.{name}").__doc__ or name).strip().splitlines()[0].rstrip(".")
+
+
+def to_html(caption: str) -> str:
+    """Paragraphs with inline code: all the Markdown that captions use."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(caption.strip()))
+    return "\n".join(f"<p>{paragraph}</p>" for paragraph in re.split(r"\n\s*\n", text))
+
+
+def write(folder: Path) -> None:
+    """Write index.html, from the captions in ``folder``."""
+    titles = {name: html.escape(title(name)) for name in names()}
+    contents = [f'<li><a href="#{name}">{text}</a></li>' for name, text in titles.items()]
+    sections = [
+        SECTION.format(name=name, title=text, caption=_caption(folder / f"{name}.md")) for name, text in titles.items()
+    ]
+    page = PAGE.format(contents="\n".join(contents), sections="\n".join(sections))
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _caption(path: Path) -> str:
+    if not path.exists():
+        return f"<p>Not drawn yet: <code>python -m figures {path.stem}</code></p>"
+    return to_html(path.read_text(encoding="utf-8"))

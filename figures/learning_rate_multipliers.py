@@ -1,0 +1,104 @@
+"""Eigenvalues multiply the learning rate: time to converge, with and without the isotropic loss.
+
+Under the Euclidean loss a small mode waits for a time of order 1/u0, under its isotropic version of order log(1/u0).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from dynamics.generated import convergence
+from figures import style
+from figures.captions import count, listing, percent
+
+TARGET = 0.9  # of u = n1 lambda, which converges to 1
+STARTS = np.geomspace(1e-3, 0.5, 12)
+NETWORK_STARTS = np.geomspace(0.01, 0.5, 6)
+LEARNING_RATE = 0.02
+BATCH = {False: 2_000, True: 50_000}
+LOSSES = {
+    "Euclidean": (dyn.Model("euclidean", noise=style.NOISE), convergence.time_euclidean, style.BLUE),
+    "isotropic": (dyn.Model("euclidean", isotropic=True, noise=style.NOISE), convergence.time_isotropic, style.RED),
+}
+FLOW: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 5,
+    "markerfacecolor": "none",
+    "markeredgewidth": 0.8,
+}
+NETWORK: dict[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 4, "markeredgewidth": 1.0}
+FORMULA: dict[str, Any] = {"linewidth": 1.0}
+
+
+class Times(NamedTuple):
+    """Times to converge from STARTS (formula, flow) and from NETWORK_STARTS (network)."""
+
+    formula: np.ndarray
+    flow: np.ndarray
+    network: np.ndarray
+
+
+def compute(full: bool) -> dict[str, Times]:
+    """For each loss, by formula, by integration, and by training."""
+    return {name: _times(model, formula, BATCH[full]) for name, (model, formula, _) in LOSSES.items()}
+
+
+def _times(model: dyn.Model, formula, batch: int) -> Times:
+    expected = _formula(model, formula, STARTS)
+    grid = np.concatenate([[0.0], np.geomspace(0.01 * expected.min(), 1.1 * expected.max(), 20_000)])
+    flow = dyn.solve(model, STARTS, grid, method="scipy")
+    steps = int(1.2 * _formula(model, formula, NETWORK_STARTS).max() / LEARNING_RATE)
+    W0 = np.diag(np.sqrt(NETWORK_STARTS))
+    network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, record=max(1, steps // 1000))
+    return Times(expected, _crossings(flow), _crossings(network))
+
+
+def _formula(model: dyn.Model, formula, starts: np.ndarray) -> np.ndarray:
+    n1 = 1 + model.noise[0] ** 2
+    return formula(n1 * starts, TARGET, float(model.alpha[0]), n1)
+
+
+def _crossings(run: dyn.Trajectory) -> np.ndarray:
+    """When each mode first reaches the target, interpolated between recorded times."""
+    level = TARGET / (1 + run.model.noise[0] ** 2)
+    columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
+    low, high = run.predictor[after - 1, columns], run.predictor[after, columns]
+    before = run.t[after - 1]
+    return before + (run.t[after] - before) * (level - low) / (high - low)
+
+
+def draw(data: dict[str, Times]) -> Figure:
+    """Both losses in one logarithmic plot."""
+    figure = Figure(figsize=(style.COLUMN, 2.9))
+    ax = figure.subplots()
+    for name, (model, formula, color) in LOSSES.items():
+        starts = np.geomspace(STARTS[0], STARTS[-1], 200)
+        ax.plot(starts, _formula(model, formula, starts), color=color, **FORMULA)
+        ax.plot(STARTS, data[name].flow, color=color, **FLOW)
+        ax.plot(NETWORK_STARTS, data[name].network, color=color, **NETWORK)
+        ax.annotate(name, (STARTS[3], data[name].formula[3]), (4, 6), textcoords="offset points", color=color)
+    ax.set(xscale="log", yscale="log", xlabel="initial eigenvalue $u_0$")
+    ax.set(ylabel=f"time to $u$ = {TARGET}\n(learning rate $\\times$ step)")
+    style.legend(figure, formula=FORMULA, integrated_flow=FLOW, network=NETWORK)
+    return figure
+
+
+def caption(data: dict[str, Times], full: bool) -> str:
+    """What is shown, and how far flow and network are from the formula."""
+    slowest = listing(f"{times.formula[0]:.3g} ({name})" for name, times in data.items())
+    flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
+    expected = {name: _formula(model, formula, NETWORK_STARTS) for name, (model, formula, _) in LOSSES.items()}
+    network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
+    return f"""
+Time, learning rate times step, that a mode takes from `u0` to {TARGET} (`u = n1 lambda`, which converges to 1;
+`alpha` = 1, noise {style.NOISE}). From `u0` = {STARTS[0]:g} it is {slowest}: eigenvalues multiply the learning rate
+of the Euclidean loss, and its isotropic version removes that factor, so that a time like `1/u0` becomes one like
+`log(1/u0)`.
+
+Lines: formula. Circles: the flow, integrated numerically without use of the formula; largest relative difference
+{percent(flow)}. Crosses: a linear network with {len(NETWORK_STARTS)} modes, learning rate {LEARNING_RATE},
+{count(BATCH[full])} fresh samples a step; largest relative difference {percent(network)}, to which the finite
+learning rate contributes."""

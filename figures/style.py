@@ -1,0 +1,92 @@
+"""What the figures share: sizes, colours, the paper's eight settings, and how eigenvalues are drawn."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+import dynamics as dyn
+
+COLUMN, PAGE = 3.4, 7.0  # widths of one column and of two, inches
+
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito
+
+RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+}
+
+NETWORK = {"linestyle": "none", "marker": "o", "markersize": 2.2, "markeredgewidth": 0, "zorder": 3}
+THEORY = {"linestyle": "-", "linewidth": 0.9}
+MEAN_FIELD = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": GREY, "zorder": 1}
+
+NOISE = (0.0, 0.1)  # of the paper's toy network: only the target's view has some
+LOSSES = ("euclidean", "cosine")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "no stop-gradient": {"stop_gradient": "none"},
+    "no predictor": {"predictor": dyn.NoPredictor()},
+    "standard": {},
+    "isotropic": {"isotropic": True},
+}
+
+
+def paper_models() -> dict[tuple[str, str], dyn.Model]:
+    """The eight panels of the paper's Figure 2, by loss and setting."""
+    return {
+        (loss, setting): dyn.Model(loss, noise=NOISE, **options)
+        for loss in LOSSES
+        for setting, options in SETTINGS.items()
+    }
+
+
+def title(loss: str, setting: str) -> str:
+    """Of one of the eight panels."""
+    return f"{loss.capitalize()}, {setting}"
+
+
+def initial_weights(modes: int, inputs: int, seed: int) -> np.ndarray:
+    """W0 (M, N) as in the paper: independent entries of standard deviation 1/4."""
+    return np.random.default_rng(seed).normal(0.0, 0.25, (modes, inputs))
+
+
+def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
+    """Eigenvalues of W W^T, ascending."""
+    return np.linalg.svd(weights, compute_uv=False)[..., ::-1] ** 2
+
+
+def draw_modes(ax, trajectory: dyn.Trajectory, **style) -> None:
+    """Eigenvalues against steps, coloured by order: networks only know the order."""
+    replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
+
+
+def legend(figure: Figure, **entries: dict) -> None:
+    """One legend below all panels; underscores in names are spaces."""
+    handles = [Line2D([], [], **({"color": "black"} | look)) for look in entries.values()]
+    labels = [name.replace("_", " ") for name in entries]
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+
+
+def save(draw: Callable, data, stem: Path) -> None:
+    """Draw in the common style, whatever the user's own, and write .png and .pdf, the same bytes each time."""
+    with matplotlib.style.context(["default", RC]):
+        figure = draw(data)
+        figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})
+        figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
