@@ -16,13 +16,18 @@ class Comparison:
     """How far a network is from its theory, mode by mode, at common steps.
 
     step (T,), t (T,). theory, network (T, M): eigenvalues in ascending order, the network's averaged over seeds.
-    sampling_error (T, M): standard error of ``network`` that finite batches explain. source: where it comes from.
+    theory_modes, network_modes (T, M): the same mode by mode; of the network u_m . C u_m, with u_m the eigenvectors
+    at the start. Unlike sorted eigenvalues, which sampling drives apart where they are nearly equal, these fluctuate
+    evenly around theory.
+    sampling_error (T, M): standard error of ``network_modes`` from finite batches. source: where it comes from.
     """
 
     step: np.ndarray
     t: np.ndarray
     theory: np.ndarray
     network: np.ndarray
+    theory_modes: np.ndarray
+    network_modes: np.ndarray
     sampling_error: np.ndarray
     source: str
 
@@ -39,9 +44,9 @@ class Comparison:
 
     @property
     def z(self) -> np.ndarray:
-        """deviation/sampling_error, (T, M); 0 where both vanish, as at step 0."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(self.deviation == 0, 0.0, self.deviation / self.sampling_error)
+        """(network_modes - theory_modes)/sampling_error, (T, M); 0 at step 0, where only rounding differs."""
+        started = (self.step > 0)[:, None]
+        return (self.network_modes - self.theory_modes) / np.where(started, self.sampling_error, np.inf)
 
     def max_relative(self, above: float = 0.0) -> float:
         """Largest |network/theory - 1| among eigenvalues whose theory value is above ``above``."""
@@ -69,9 +74,9 @@ class Comparison:
             f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
             "  mode   theory      network     deviation   sampling error   (last step)",
         ]
-        columns = (self.theory[-1], self.network[-1], self.relative[-1], self.sampling_error[-1] / self.theory[-1])
-        for mode, (theory, network, relative, error) in enumerate(zip(*columns, strict=True), 1):
-            rows.append(f"  {mode:4d}   {theory:<10.5g}  {network:<10.5g}  {relative:+.2e}   {error:.2e}")
+        columns = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1] / self.theory_modes[-1])
+        for mode, (theory, network, error) in enumerate(zip(*columns, strict=True), 1):
+            rows.append(f"  {mode:4d}   {theory:<10.5g}  {network:<10.5g}  {network / theory - 1:+.2e}   {error:.2e}")
         return "\n".join(rows)
 
 
@@ -79,24 +84,40 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     r"""Deviation of a trained network from theory, per mode and step, and how much of it sampling explains.
 
     theory: from ``iterate``, or from ``solve`` at the network's times. network: from ``train``, of the same model. They
-    are compared at the steps (times) they share, eigenvalues in ascending order.
+    are compared at the steps (times) they share: eigenvalues in ascending order, and mode by mode.
     The sampling error is the standard error over seeds if the network was trained with at least three; else the
     linear noise approximation: covariance of one step's gradient from the Gaussian model, propagated by the descent
     map. ``source`` says which. Raises ArgumentError for results that cannot be compared.
     """
     _check(theory, network)
     ours, theirs = _common(theory, network)
-    predicted = np.sort(theory.s[ours], axis=-1)
-    measured = network.s[..., theirs, :]
     step = np.asarray(network.step)[theirs]
-    seeds = len(measured) if measured.ndim == 3 else 1
-    if seeds >= SEEDS_NEEDED:
-        error, source = measured.std(axis=0, ddof=1) / np.sqrt(seeds), f"from {seeds} seeds"
+    modes = _along_first_eigenvectors(network)[:, theirs]
+    predicted = theory.s[ours][:, np.argsort(theory.s[0])]
+    if len(modes) >= SEEDS_NEEDED:
+        error, source = modes.std(axis=0, ddof=1) / np.sqrt(len(modes)), f"from {len(modes)} seeds"
     else:
-        error = predicted_deviation(network.model, predicted[0], step, network.settings) / np.sqrt(seeds)
+        start = network.s.reshape(len(modes), *network.s.shape[-2:])[0, 0]
+        error = predicted_deviation(network.model, start, step, network.settings) / np.sqrt(len(modes))
         source = "from theory (linear noise approximation)"
-    mean = measured.mean(axis=0) if measured.ndim == 3 else measured
-    return Comparison(step, network.t[theirs], predicted, mean, error, source)
+    return Comparison(
+        step=step,
+        t=network.t[theirs],
+        theory=np.sort(predicted, axis=-1),
+        network=network.s[..., theirs, :].reshape(len(modes), len(step), -1).mean(axis=0),
+        theory_modes=predicted,
+        network_modes=modes.mean(axis=0),
+        sampling_error=error,
+        source=source,
+    )
+
+
+def _along_first_eigenvectors(network: Trajectory) -> np.ndarray:
+    """u_m . W W^T u_m, with u_m the eigenvectors at the first step in ascending order: (seeds, T, M)."""
+    weights = np.asarray(network.weights, float)
+    weights = weights.reshape(-1, *weights.shape[-3:])
+    U = np.linalg.svd(weights[0, 0])[0][:, ::-1]
+    return ((U.T @ weights) ** 2).sum(axis=-1)
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:

@@ -13,7 +13,7 @@ from dynamics.generated import eigenvalues
 
 KINK = 2.0
 ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
-QUADRATURE_NOISE = 1e-12  # ... or those of a quadrature
+QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
 HUGE = 1e12  # an eigenvalue this many times the largest one at the start is blowing up
 
 
@@ -49,7 +49,7 @@ class Reciprocal:
 
 def relative_tolerance(rates) -> float:
     """Relative tolerance on y: as small as the noise of the rates allows, for the absolute one to decide."""
-    return QUADRATURE_NOISE if rates.quadrature else ROUNDING
+    return max(QUADRATURE_NOISE * rates.rtol, ROUNDING) if rates.quadrature else ROUNDING
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def iterate(
         try:
             for step in range(1, steps + 1):
                 s = _one_step(s, rates, learning_rate)
+                rates.relax()
                 blow_up = np.where(np.isinf(s).any(axis=-1) & np.isinf(blow_up), learning_rate * step, blow_up)
                 if np.isfinite(blow_up).all():
                     break

@@ -23,7 +23,7 @@ def solve(
     model's parameters. times: (T,), >= 0, ascending.
     closure: "gaussian" (exact, default), or "mean_field" for the cosine losses.
     method: "auto" (exact solution where there is one, else "scipy", or "jax" for large ensembles), "exact",
-    "scipy" (LSODA), "jax" (Diffrax, Dopri8).
+    "scipy" (DOP853, LSODA where stiff), "jax" (Diffrax, Dopri8).
     rtol, atol: the error of s is kept near rtol s + atol; default 1e-8, 1e-14. Not used by "exact". A small mode
     amplifies errors as it takes off, by up to 1/lambda0.
     progress: True, False, or None: a bar where it takes long.

@@ -30,7 +30,7 @@ def plot_comparison(comparison, ax=None):
     """Relative deviation of each mode against the step, with the sampling error as a band."""
     ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
     deviation = comparison.relative.reshape(-1, *comparison.relative.shape[-2:])
-    band = 2 * np.abs(comparison.sampling_error / comparison.theory).max(axis=-1)
+    band = 2 * np.abs(comparison.sampling_error / comparison.theory_modes).max(axis=-1)
     for member in deviation:
         for column, color in zip(member.T, mode_colors(member.shape[-1]), strict=True):
             ax.plot(comparison.step, column, color=color, linewidth=1)

@@ -9,8 +9,9 @@ The estimate compares the rule with itself at twice the step (at a geometric rat
 the step is halved) and adds what the last nodes contribute (truncation) and rounding.
 """
 
+import operator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def span(d, relevant, tail: float):
     # Weight of a node at y = 0 times the room the other axis gives it; the slowest relevant mode decides where it ends.
     slowest = xp.min(xp.where(relevant[..., None, :], growth, xp.inf), axis=-1)
     decay = 2 * tau - xp.sum(growth, axis=-1) / 2 - slowest
-    # Where it crosses the tail for the last time, continuous in d: a length that jumped would be noise to an integrator.
+    # Where it crosses the tail for the last time, continuous in d: a jump would be noise to an integrator.
     index = xp.where(decay > np.log(tail), xp.arange(len(COARSE)), 0)
     last = xp.minimum(xp.max(index, axis=-1, keepdims=True), len(COARSE) - 2)
     here, there = (xp.take_along_axis(decay, last + i, axis=-1) for i in (0, 1))
@@ -153,7 +154,12 @@ def fixed_rule(integrals, parameters, n: tuple[int, int]) -> Estimate:
     for integral in integrals:
         x, y = axes(integral, parameters, n, (1.0, 1.0), tail=1e-14)
         parts.append(estimate(sums(integral[1], x, y, parameters), x, y))
-    return Estimate(*(sum(column) for column in zip(*parts, strict=True)))
+    return together(parts)
+
+
+def together(parts: list[Estimate]) -> Estimate:
+    """The estimate of a sum of integrals."""
+    return Estimate(*(reduce(operator.add, column) for column in zip(*parts, strict=True)))
 
 
 def relative_error(s, estimate: Estimate, error):
@@ -172,8 +178,7 @@ class Adaptive:
     """r(s) to a relative tolerance, with NumPy: adapts steps and ends of both axes until the estimated error meets it.
 
     integrals: pairs (mean_squares, integrand) of a generated module. rtol: allowed error of s_m r_m relative to its
-    largest entry, and of r_m relative to its largest entry. What was found is kept for the next spectrum, and relaxed
-    where it is better than it need be.
+    largest entry, and of r_m relative to its largest entry. What was found is kept for the next spectrum.
     """
 
     integrals: tuple
@@ -183,6 +188,7 @@ class Adaptive:
     reach: list[float] = field(default_factory=lambda: [1.0, 1.0])  # end of each axis, as a fraction of ``span``
     worst: float = field(default=0.0, init=False)  # largest estimated relative error so far
     nodes: tuple[int, int] = field(default=(0, 0), init=False)  # of the last evaluation
+    causes: list[float] = field(default_factory=lambda: [0.0] * 4, init=False)  # errors in units of rtol, the largest
     intervals: dict = field(default_factory=dict, init=False)  # of each axis
 
     def __call__(self, s, lam, sigma1, sigma2) -> Estimate:
@@ -196,7 +202,7 @@ class Adaptive:
             if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
                 break
             self._refine(causes)
-        self._relax(causes)
+        self.causes = [max(pair) for pair in zip(self.causes, causes, strict=True)]
         self.worst = max(self.worst, relative)
         return Estimate(*(np.where(alive, column, 0.0) for column in found))
 
@@ -207,13 +213,17 @@ class Adaptive:
             if causes[2 + axis] > SHARE:
                 self.reach[axis] *= 1.15
 
-    def _relax(self, causes: list[float]) -> None:
-        """The factors keep the errors, which are exponential in them, below the tolerance."""
+    def relax(self) -> None:
+        """Save nodes where every spectrum since the last call left room; for callers between steps, not within one.
+
+        The factors keep the errors, which are exponential in them, below the tolerance.
+        """
         for axis in (0, 1):
-            if causes[axis] < 1e-2:
+            if self.causes[axis] < 1e-2:
                 self.step[axis] = min(1.1 * self.step[axis], MAX_STEP)
-            if causes[2 + axis] < 1e-3:
-                self.reach[axis] *= 0.9 if causes[2 + axis] < 1e-8 else 0.97
+            if self.causes[2 + axis] < 1e-3:
+                self.reach[axis] *= 0.9 if self.causes[2 + axis] < 1e-8 else 0.97
+        self.causes = [0.0] * 4
 
     def _evaluate(self, parameters) -> Estimate:
         parts, self.nodes = [], (0, 0)
@@ -222,7 +232,7 @@ class Adaptive:
             x, y = axes(integral, parameters, intervals, self.reach, tail=TAIL * self.rtol)
             parts.append(estimate(_in_chunks(integral[1], x, y, parameters), x, y))
             self.nodes = (max(self.nodes[0], x.nodes.shape[-1] - 1), max(self.nodes[1], y.nodes.shape[-1] - 1))
-        return Estimate(*(sum(column) for column in zip(*parts, strict=True)))
+        return together(parts)
 
     def _intervals(self, axis, step: float, length) -> int:
         """Enough intervals for the step; the last number where it still fits, so that r is smooth in s."""

@@ -39,6 +39,11 @@ class Rates:
         rows = [np.broadcast_to(a, (*s.shape[:-1], a.shape[-1])).reshape(-1, a.shape[-1]) for a in parameters]
         return self.quadrature(*rows).value.reshape(s.shape)
 
+    def relax(self) -> None:
+        """Let the quadrature save nodes; r changes by less than its tolerance."""
+        if self.quadrature:
+            self.quadrature.relax()
+
     @property
     def error(self) -> float:
         """Largest estimated relative error of the closure so far; 0 where it is a formula."""

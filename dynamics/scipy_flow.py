@@ -1,4 +1,4 @@
-"""The flow by SciPy's LSODA, step by step, so that it can be watched, interrupted, and caught when it blows up."""
+"""The flow by SciPy's solvers, step by step, so that it can be watched, interrupted, and caught when it blows up."""
 
 import numpy as np
 import scipy.integrate
@@ -9,11 +9,15 @@ from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.rates import Rates
 
+PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
+STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
+DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
+
 
 def scipy_flow(
     model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol: float, atol: float, progress
 ) -> Flow:
-    """LSODA, one member of the ensemble after another. s0: (..., M)."""
+    """One member of the ensemble after another. s0: (..., M)."""
     batch = s0.shape[:-1]
     members = [(s0[i], model.member(i, batch)) for i in np.ndindex(batch)]
     results = []
@@ -41,27 +45,34 @@ def _one_member(rates: Rates, s0: np.ndarray, times: np.ndarray, rtol: float, at
         return coordinate.slope(y, lambda s: eigenvalues.velocity(s, rates(s), rho))
 
     s = np.full((len(times), len(s0)), np.inf)
-    done = int(np.searchsorted(times, 0.0, side="right"))
-    s[:done] = s0
-    if done == len(times):
-        return Flow(s, np.array(np.inf))
-    solver = scipy.integrate.LSODA(
-        slope, 0.0, coordinate.forward(s0), times[-1], rtol=relative_tolerance(rates), atol=coordinate.tolerance(rtol)
-    )
-    while done < len(times):
-        try:
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                message = solver.step()
-        except KeyboardInterrupt:
-            return Flow(s[:done], np.array(np.inf), f"interrupted at t = {solver.t:.6g}", reached=done)
-        largest = coordinate.backward(solver.y)[0].max()
-        if solver.status == "failed" or largest > HUGE * s0.max():
-            if largest > 1e3 * s0.max():
-                return Flow(s, np.array(solver.t), f"eigenvalues diverge at t = {solver.t:.10g}")
-            return Flow(s[:done], np.array(np.inf), f"stopped at t = {solver.t:.6g}: {message}", reached=done)
-        upto = int(np.searchsorted(times, solver.t, side="right"))
-        if upto > done:
-            s[done:upto] = coordinate.backward(solver.dense_output()(times[done:upto]))[0].T
-            done = upto
-        bar.update(solver.t - solver.t_old)
-    return Flow(s, np.array(np.inf))
+    done, t, never = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf)
+    s[:done], taken = s0, 0
+    tolerances = {"rtol": relative_tolerance(rates), "atol": coordinate.tolerance(rtol)}
+    try:
+        for solver, message in _steps(slope, coordinate.forward(s0), times[-1], tolerances):
+            largest, t = coordinate.backward(solver.y)[0].max(), solver.t
+            if solver.status == "failed" or largest > HUGE * s0.max():
+                if largest > DIVERGING * s0.max():
+                    return Flow(s, np.array(t), f"eigenvalues diverge at t = {t:.10g}")
+                return Flow(s[:done], never, f"stopped at t = {t:.6g}: {message}", reached=done)
+            upto = int(np.searchsorted(times, t, side="right"))
+            if upto > done:
+                s[done:upto] = coordinate.backward(solver.dense_output()(times[done:upto]))[0].T
+                done = upto
+            bar.update(t - solver.t_old)
+            if (taken := taken + 1) % STEPS_PER_RULE == 0:
+                rates.relax()
+    except KeyboardInterrupt:
+        return Flow(s[:done], never, f"interrupted at t = {t:.6g}", reached=done)
+    return Flow(s, never)
+
+
+def _steps(slope, y, end: float, tolerances: dict):
+    """(solver, message) after each step to ``end``: DOP853, and LSODA once stability makes its steps short."""
+    solver, taken = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances), 0
+    while solver.status == "running" and end > 0:
+        if (taken := taken + 1) == PATIENCE:
+            solver = scipy.integrate.LSODA(slope, solver.t, solver.y, end, **tolerances)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            message = solver.step()
+        yield solver, message
