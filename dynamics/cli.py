@@ -21,15 +21,35 @@ START_OPTIONS = [
     click.option("--modes", type=int, default=10, show_default=True, help="M, of random initial weights."),
     click.option("--inputs", type=int, default=15, show_default=True, help="N, of random initial weights."),
     click.option("--init-std", type=float, default=0.25, show_default=True, help="Spread of initial weights."),
-    click.option("--init-seed", type=int, default=0, show_default=True, help="Seed of initial weights."),
+    click.option("--init-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of initial weights."),
 ]
 S0_OPTION = click.option("--s0", default=None, help="Initial eigenvalues, e.g. 0.02,0.2,2, in place of random weights.")
 CLOSURE_OPTION = click.option(
     "--closure", default="gaussian", show_default=True, help="gaussian (exact) or mean_field."
 )
 FILE = click.Path(dir_okay=False)
-OUT_OPTION = click.option("--out", type=FILE, help="Write .npz, .csv, or a picture (.png, .pdf, .svg).")
 PICTURES = (".png", ".pdf", ".svg")
+
+
+def writable(*suffixes: str):
+    """A check of --out before any work: known suffix, existing folder."""
+
+    def check(context, parameter, out):
+        if out is not None and Path(out).suffix.lower() not in suffixes:
+            raise click.BadParameter(f"must end in one of {', '.join(suffixes)}, but is {out!r}.")
+        if out is not None and not Path(out).parent.is_dir():
+            raise click.BadParameter(f"must lie in an existing folder, but is {out!r}.")
+        return out
+
+    return check
+
+
+OUT_OPTION = click.option(
+    "--out",
+    type=FILE,
+    callback=writable(".npz", ".csv", *PICTURES),
+    help="Write .npz, .csv, or a picture (.png, .pdf, .svg).",
+)
 
 
 def options(*groups):
@@ -72,7 +92,9 @@ def main():
 @main.command()
 @options(MODEL_OPTIONS, S0_OPTION, START_OPTIONS, CLOSURE_OPTION, OUT_OPTION)
 @click.option("--until", type=float, default=10.0, show_default=True, help="Last time.")
-@click.option("--points", type=int, default=200, show_default=True, help="Number of times, evenly spaced from 0.")
+@click.option(
+    "--points", type=click.IntRange(1), default=200, show_default=True, help="Number of times, evenly spaced from 0."
+)
 @click.option("--method", default="auto", show_default=True, help="auto, exact, scipy or jax.")
 @click.option("--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance.")
 @click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance.")
@@ -122,7 +144,7 @@ def train(out, steps, learning_rate, seed, modes, inputs, init_std, init_seed, *
 @main.command()
 @click.argument("theory", type=FILE)
 @click.argument("network", type=FILE)
-@click.option("--out", type=FILE, help="A picture of the deviations (.png, .pdf, .svg).")
+@click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of the deviations (.png, .pdf, .svg).")
 def compare(theory, network, out):
     """Deviation of a trained NETWORK from THEORY (.npz files), per mode, in units of the sampling error."""
     import dynamics as dyn
@@ -137,10 +159,10 @@ def derive(closure, form, **others):
     """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any."""
     from derivations import display
     from derivations.losses import Setting
+    from dynamics.rates import Rates
 
-    model = _model(others)  # refuses what does not apply
-    if closure == "mean_field" and model.loss == "euclidean":
-        raise click.UsageError("--closure must be gaussian for the euclidean loss, which needs no mean field.")
+    model = _model(others)
+    Rates(model, closure)  # refuses what does not apply
     setting = Setting(model.loss, model.stop_gradient, model.isotropic, not others["no_predictor"], model.symmetrised)
     lines = display.derivation(setting, closure)
     click.echo(display.as_latex(lines) if form == "latex" else display.as_text(lines))
@@ -190,15 +212,12 @@ def _weights(modes: int, inputs: int, std: float, seed: int):
 
 def report(result, out: str | None) -> None:
     """Print a result on one screen; write it where asked."""
-    suffix = Path(out).suffix.lower() if out else ""
-    writers = {".npz": "save", ".csv": "to_csv"}
-    if out and not (suffix in PICTURES or hasattr(result, writers.get(suffix, ""))):
-        allowed = ", ".join([*(s for s, name in writers.items() if hasattr(result, name)), *PICTURES])
-        raise click.UsageError(f"--out must end in one of {allowed}, but is {out!r}.")
     click.echo(str(result))
+    if out is None:
+        return
+    suffix = Path(out).suffix.lower()
     if suffix in PICTURES:
         result.plot().figure.savefig(out, dpi=200)
-    elif out:
-        getattr(result, writers[suffix])(out)
-    if out:
-        click.echo(f"written: {out}")
+    else:
+        {".npz": result.save, ".csv": result.to_csv}[suffix](out)
+    click.echo(f"written: {out}")

@@ -121,6 +121,8 @@ def _along_first_eigenvectors(network: Trajectory) -> np.ndarray:
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:
+    for name, result in (("theory", theory), ("network", network)):
+        errors.instance(name, result, Trajectory, "be a Trajectory")
     if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
         errors.reject("theory", "be one trajectory from solve or iterate", theory)
     if network.kind != "network":
@@ -129,6 +131,9 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
+    start = network.s[..., 0, :]
+    if theory.t[:1] == 0 and not np.allclose(np.sort(theory.s[0]), start, rtol=1e-3, atol=1e-6 * start.max()):
+        errors.reject("theory", f"start from the network's eigenvalues {start}", theory.s[0])
     rates = theory.settings.get("learning_rate"), network.settings["learning_rate"]
     if theory.kind == "descent" and rates[0] != rates[1]:
         errors.reject("network", f"be trained with the learning rate {rates[0]} of the theory", rates[1])

@@ -20,10 +20,11 @@ def iterate(
     The result has step (T,) and t = learning_rate * step. A run whose iterates overflow ends there, and the status says
     when; in an ensemble such members are inf from there on. Interrupting returns what is done. Raises ArgumentError.
     """
+    errors.instance("model", model, Model, "be a Model")
     s = model.check_eigenvalues(s0)
     steps, every = errors.count("steps", steps, 0), errors.count("every", every)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
-    rates = Rates(model, closure, float(errors.positive("rtol", rtol)))
+    rates = Rates(model, closure, rtol := errors.positive_number("rtol", rtol))
     recorded, kept, status = [0], [s], "complete"
     blow_up = np.full(s.shape[:-1], np.inf)
     with progress_bar(steps, "iterate", progress) as bar:
@@ -58,7 +59,7 @@ def iterate(
             "steps": steps,
             "every": every,
             "closure": closure,
-            "rtol": float(rtol),
+            "rtol": rtol,
         },
     )
 

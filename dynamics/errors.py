@@ -25,7 +25,7 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     """One of the allowed names, or an error with the nearest of them."""
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
+        near = difflib.get_close_matches(value.lower(), allowed, n=1) if isinstance(value, str) else []
         hint = f" Did you mean '{near[0]}'?" if near else ""
         listing = ", ".join(f"'{a}'" for a in allowed)
         raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {value!r}.{hint}")
@@ -35,12 +35,12 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
 def real_array(name: str, value: Any, must: str = "be finite real numbers") -> np.ndarray:
     """A float64 array of finite numbers."""
     try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(value)
+    except ValueError:
         reject(name, must, value)
-    if np.iscomplexobj(value) or not np.isfinite(array).all():
-        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
-    return array
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        reject(name, must, value if array.ndim == 0 else array)
+    return np.array(array, dtype=np.float64)
 
 
 def non_negative(name: str, value: Any, must: str = "be a non-negative number, or an array of them") -> np.ndarray:
@@ -57,6 +57,12 @@ def positive(name: str, value: Any, must: str = "be a positive number, or an arr
     if (array <= 0).any():
         reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
     return array
+
+
+def instance(name: str, value: Any, kind: type, must: str) -> None:
+    """An object of a class of this package."""
+    if not isinstance(value, kind):
+        reject(name, must, value)
 
 
 def count(name: str, value: Any, least: int = 1) -> int:

@@ -32,10 +32,11 @@ def solve(
     before is kept. Warns (AccuracyWarning) if the closure misses its tolerance. Raises ArgumentError.
     (Halvagal et al. 2023, Theorems 1 and 2; theory: exact for Gaussian inputs.)
     """
+    errors.instance("model", model, Model, "be a Model")
     s0 = model.check_eigenvalues(s0)
     times = _times(times)
     errors.choice("method", method, METHODS)
-    rtol, atol = float(errors.positive("rtol", rtol)), float(errors.positive("atol", atol))
+    rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
     rates = Rates(model, closure, rtol=0.1 * rtol)
     method = _choose(method, model, closure, s0)
     if method == "exact":

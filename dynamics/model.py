@@ -30,7 +30,7 @@ class NoPredictor:
     """W_P = 1: the loss compares the representations themselves; lambda = 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     r"""Loss, predictor, views and weight decay of a linear Siamese network W.
 
@@ -168,7 +168,18 @@ class Model:
         changed = [
             f.name for f in fields(self) if f.name == "loss" or not _same(getattr(self, f.name), getattr(plain, f.name))
         ]
-        return f"Model({', '.join(f'{name}={getattr(self, name)!r}' for name in changed)})"
+        return f"Model({', '.join(f'{name}={_shown(getattr(self, name))}' for name in changed)})"
+
+    __repr__ = __str__
+
+
+def _shown(value: Any) -> str:
+    """A value on one line: arrays by their shape."""
+    if isinstance(value, ClosedForm):
+        return f"ClosedForm(alpha={_shown(value.alpha)})"
+    if isinstance(value, tuple):
+        return f"({', '.join(_shown(part) for part in value)})"
+    return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -50,6 +50,7 @@ def train(
     Interrupting returns what is done; weights that overflow end the run, and the status says when.
     Raises ArgumentError. (Halvagal et al. 2023, section 4 and appendix: the toy network.)
     """
+    errors.instance("model", model, Model, "be a Model")
     W0, many, seeds, probes = _weights(W0), np.ndim(seed) > 0, _seeds(seed), _probes(probes, W0)
     steps, batch_size = errors.count("steps", steps, 0), errors.count("batch_size", batch_size)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
@@ -66,8 +67,10 @@ def train(
         loop = _compiled(model.generated, isinstance(model.predictor, ClosedForm), noisy, batch_size, units, dtype)
         numbers = [float(a[0]) for a in (model.alpha, *model.sigmas, model.rho)]
         weights, status = _run(partial(loop, learning_rate, *numbers), W0, seeds, recorded, dtype, progress)
+        embeddings = None if probes is None else np.asarray(UNITS[units](np.swapaxes(weights @ probes.T, -1, -2)))
         where = next(iter(jnp.zeros(()).devices())).device_kind
-    weights = weights if many else weights[0]
+    if not many:
+        weights, embeddings = weights[0], embeddings if embeddings is None else embeddings[0]
     recorded = recorded[: weights.shape[-3]]
     return Trajectory(
         model=model,
@@ -78,7 +81,7 @@ def train(
         method=f"gradient descent on {batch_size} samples a step, {units} units, {dtype}, on {where}",
         status=status,
         weights=weights,
-        embeddings=None if probes is None else np.asarray(UNITS[units](np.swapaxes(weights @ probes.T, -1, -2))),
+        embeddings=embeddings,
         settings={
             "learning_rate": learning_rate,
             "steps": steps,
@@ -101,7 +104,11 @@ def _step(rule, learning_rate, alpha, sigma1, sigma2, rho, W, key):
     predictor = _closed_form(stop_gradient(W), alpha) if has_predictor else None
 
     def mean_loss(W):
-        return generated.loss(unit(x1 @ W.T), unit(x2 @ W.T), lambda z: z @ predictor, stop_gradient).mean()
+        z1, z2 = unit(x1 @ W.T), unit(x2 @ W.T)
+        # A loss that divides by norms says nothing about samples that switch all units off: they contribute nothing.
+        silent = (~(z1.any(-1) & z2.any(-1)) & (units == "relu") & hasattr(generated, "INTEGRALS"))[:, None]
+        z1, z2 = jnp.where(silent, 1, z1), jnp.where(silent, 1, z2)
+        return jnp.where(silent, 0, generated.loss(z1, z2, lambda z: z @ predictor, stop_gradient)).mean()
 
     return W - learning_rate * (jax.grad(mean_loss)(W) + rho * W)
 
@@ -186,9 +193,9 @@ def _weights(W0) -> np.ndarray:
 
 
 def _seeds(seed) -> np.ndarray:
-    must = "be a whole number >= 0, or a sequence of them"
+    must = "be a whole number from 0 to 2^32 - 1, or a sequence of them"
     seeds = np.asarray(seed)
-    if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any():
+    if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
         errors.reject("seed", must, seed)
     return np.atleast_1d(seeds)
 

@@ -16,8 +16,7 @@ def plot_trajectory(trajectory, ax=None, **style):
     defaults = (
         {"linestyle": "none", "marker": ".", "markersize": 3} if trajectory.kind == "network" else {"linewidth": 1.2}
     )
-    members = trajectory.s.reshape(-1, *trajectory.s.shape[-2:])
-    for s in members:
+    for s in trajectory.members():
         for column, color in zip(s.T, mode_colors(s.shape[-1]), strict=True):
             ax.plot(horizontal, np.where(column > 0, column, np.nan), **({"color": color} | defaults | style))
     ax.set_yscale("log")

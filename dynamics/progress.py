@@ -2,9 +2,13 @@
 
 from tqdm import tqdm
 
+from dynamics import errors
+
 
 def progress_bar(total: float, title: str, show: bool | None):
     """A tqdm bar. show: True always, False never, None where standard error is a terminal and the work takes long."""
-    disable = {True: False, False: True, None: None}[show]
+    if show not in (True, False, None):
+        errors.reject("progress", "be True, False or None", show)
+    disable = None if show is None else not show
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
     return tqdm(total=total, desc=title, disable=disable, delay=0.0 if show else 1.0, bar_format=layout, leave=False)

@@ -1,6 +1,7 @@
 """The result of every rung of the ladder: eigenvalues over time, with units and provenance."""
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,12 +74,16 @@ class Trajectory:
 
     def to_csv(self, path) -> Path:
         """Write t, step and the eigenvalues as text, one row a time and ensemble member."""
-        members = self.s.reshape(-1, *self.s.shape[-2:])
+        members = self.members()
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(members)]
         names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
         np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
         return Path(path)
+
+    def members(self) -> np.ndarray:
+        """s of every member of the ensemble, one after another: (B, T, M)."""
+        return self.s.reshape(math.prod(self.s.shape[:-2]), *self.s.shape[-2:])
 
     def __repr__(self):
         return f"<Trajectory: {KINDS[self.kind]}, {self.model}, s {self.s.shape}>"
@@ -131,19 +136,21 @@ def load(path) -> Trajectory:
     if not path.exists():
         raise FileNotFoundError(f"No such file: {path}")
     must = "name a complete file written by Trajectory.save"
+    if not zipfile.is_zipfile(path):
+        raise errors.ArgumentError(f"Argument `path` must {must}, but {path} is truncated or no npz file.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             contents = {name: file[name] for name in file.files}
-    except ValueError as error:
+    except Exception as error:  # whatever a damaged archive makes its readers raise
         reason = "contains pickled objects, which are never loaded" if "allow_pickle" in str(error) else "is damaged"
         raise errors.ArgumentError(f"Argument `path` must {must}, but {path} {reason}.") from error
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError, AttributeError) as error:
-        raise errors.ArgumentError(f"Argument `path` must {must}, but {path} is truncated or no npz file.") from error
     try:
         about = json.loads(str(contents.pop("about")))
         if about.pop("format") != FORMAT:
             raise ValueError("an unknown format")
         loaded = Trajectory(model=restore(about.pop("model")), **about, **contents)
+        if loaded.kind not in KINDS:
+            raise ValueError(f"an unknown kind {loaded.kind!r}")
         if loaded.s.ndim < 2 or loaded.s.shape[-2] != len(loaded.t):
             raise ValueError("shapes that do not fit together")
         return loaded

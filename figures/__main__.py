@@ -20,7 +20,7 @@ class _Command(click.Command):
         formatter.write(f"\nFigures:\n{_listing()}\n  {'gallery':<26} One page with all of them.\n")
 
 
-@click.command(cls=_Command)
+@click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("name", required=False, type=click.Choice([*names(), "gallery"]), metavar="NAME")
 @click.option("--out", default="build/figures", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--full", is_flag=True, help="At the paper's full size: hours for the longest, instead of a minute.")

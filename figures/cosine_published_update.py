@@ -1,4 +1,4 @@
-"""Cosine loss without stop-gradient: the published update diverges, the exact gradient collapses.
+"""Cosine loss without stop-gradient: published update and exact gradient.
 
 The update of Halvagal et al. (2023) for this panel of their Figure 2, beside the gradient of the loss it stands for.
 """

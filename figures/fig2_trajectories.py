@@ -1,4 +1,4 @@
-"""Trajectories of embeddings in the eight settings of the paper's Figure 2: network against theory.
+"""Embedding trajectories in the eight settings of the paper's Figure 2.
 
 Two modes, drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network stay put, so
 theory says where each embedding goes: every component grows with the singular value of its mode.

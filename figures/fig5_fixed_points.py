@@ -1,4 +1,4 @@
-"""Fixed points of the two losses, the paper's Figure 5: a level of its own, or the level of the start.
+"""Fixed points, the paper's Figure 5: a level of its own, or that of the start.
 
 Halvagal et al. (2023), Figure 5: two modes, three initialisations, Euclidean against cosine loss.
 """
