@@ -36,9 +36,9 @@ def writable(*suffixes: str):
 
     def check(context, parameter, out):
         if out is not None and Path(out).suffix.lower() not in suffixes:
-            raise click.BadParameter(f"must end in one of {', '.join(suffixes)}, but is {out!r}.")
+            raise click.UsageError(f"--out must end in one of {', '.join(suffixes)}, but is {out!r}.")
         if out is not None and not Path(out).parent.is_dir():
-            raise click.BadParameter(f"must lie in an existing folder, but is {out!r}.")
+            raise click.UsageError(f"--out must lie in an existing folder, but is {out!r}.")
         return out
 
     return check

@@ -122,7 +122,7 @@ def _along_first_eigenvectors(network: Trajectory) -> np.ndarray:
 
 def _check(theory: Trajectory, network: Trajectory) -> None:
     for name, result in (("theory", theory), ("network", network)):
-        errors.instance(name, result, Trajectory, "be a Trajectory")
+        errors.instance(name, result, Trajectory, "be one trajectory, from solve, iterate or train")
     if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
         errors.reject("theory", "be one trajectory from solve or iterate", theory)
     if network.kind != "network":

@@ -11,7 +11,7 @@ import numpy as np
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model import ClosedForm, Model
-from dynamics.progress import progress_bar
+from dynamics.progress import check_progress, progress_bar
 from dynamics.trajectory import Trajectory
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
@@ -56,6 +56,7 @@ def train(
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     errors.choice("units", units, UNITS)
     errors.choice("dtype", dtype, DTYPES)
+    check_progress(progress)
     if model.batch_shape:
         errors.reject("model", "have plain numbers for parameters, to be trained", model)
     recorded = _record_steps(record, steps)
@@ -193,7 +194,7 @@ def _weights(W0) -> np.ndarray:
 
 
 def _seeds(seed) -> np.ndarray:
-    must = "be a whole number from 0 to 2^32 - 1, or a sequence of them"
+    must = "be a whole number >= 0 (and below 2^32), or a sequence of them"
     seeds = np.asarray(seed)
     if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
         errors.reject("seed", must, seed)

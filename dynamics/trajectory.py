@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,7 @@ class Trajectory:
         last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
         ensemble = self.s.shape[:-2]
         lines = [
-            f"{KINDS[self.kind].capitalize()} of {self.model}",
+            textwrap.fill(f"{KINDS[self.kind].capitalize()} of {self.model}", 100, subsequent_indent="  "),
             f"  modes {self.s.shape[-1]}, times {len(self.t)}" + (f", ensemble {ensemble}" if ensemble else ""),
         ]
         if len(self.t):

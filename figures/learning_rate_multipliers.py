@@ -1,4 +1,4 @@
-"""Eigenvalues multiply the learning rate: time to converge, with and without the isotropic loss.
+"""Eigenvalues multiply the learning rate: time to converge, standard and isotropic.
 
 Under the Euclidean loss a small mode waits for a time of order 1/u0, under its isotropic version of order log(1/u0).
 """

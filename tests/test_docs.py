@@ -1,0 +1,105 @@
+"""The documents: examples run as printed, and what they point at exists."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+import sympy as sp
+from click.testing import CliRunner
+
+from derivations import notation
+from derivations.modes import dot, norm
+from dynamics import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/map.md")
+SOURCES = ("dynamics", "derivations")
+
+
+def text(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def python_blocks(document):
+    return re.findall(r"^```python\n(.*?)^```", text(document), re.MULTILINE | re.DOTALL)
+
+
+def commands(document):
+    """Printed calls of the command line, whose output goes where the reader is."""
+    return re.findall(r"^    (ssl-dynamics .*)$", text(document), re.MULTILINE)
+
+
+@pytest.mark.parametrize("code", python_blocks("README.md"), ids=lambda code: code.splitlines()[0])
+def test_examples_run_as_printed(code, tmp_path, monkeypatch, capsys):
+    plt.switch_backend("Agg")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    plt.close("all")
+    assert all((tmp_path / name).stat().st_size for name in re.findall(r'savefig\("(.+?)"', code))
+    assert ("print(" in code) == bool(capsys.readouterr().out)
+
+
+def test_readme_has_an_example():
+    assert any("dyn.compare(" in code for code in python_blocks("README.md"))
+
+
+@pytest.mark.parametrize("line", commands("README.md"))
+def test_printed_commands_run(line, tmp_path, monkeypatch):
+    plt.switch_backend("Agg")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
+    plt.close("all")
+    assert done.exit_code == 0, done.output
+
+
+def test_commands_of_the_help_run(tmp_path, monkeypatch):
+    """The examples of `ssl-dynamics --help`, in their order: later ones read what earlier ones wrote."""
+    monkeypatch.chdir(tmp_path)
+    plt.switch_backend("Agg")
+    lines = re.findall(r"^ +(ssl-dynamics .*)$", cli.main.help, re.MULTILINE)
+    assert len(lines) >= 6
+    for line in lines:
+        done = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
+        assert done.exit_code == 0, f"{line}\n{done.output}"
+    plt.close("all")
+
+
+def test_the_line_that_adds_a_loss_is_valid():
+    """It goes into derivations/losses.py: the names it uses are there, and it is an expression in p and z2."""
+    (code,) = python_blocks("CONTRIBUTING.md")
+    names = {"LOSSES": {}, "dot": dot, "norm": norm, "SG": importlib.import_module("derivations.losses").SG}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)
+    ((name, loss),) = names["LOSSES"].items()
+    expression = loss(notation.p[notation.k], notation.z2[notation.k])
+    assert name.isidentifier() and isinstance(expression, sp.Expr)
+    assert expression.atoms(sp.IndexedBase) == {notation.p, notation.z2}
+
+
+def paths(document):
+    """Files and folders in backticks, and the targets of relative links."""
+    quoted = re.findall(r"`([\w./-]+(?:\.py|\.md|\.toml|\.lock|/))`", text(document))
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text(document)) if "://" not in link]
+    base = (ROOT / document).parent
+    return {ROOT / path for path in quoted if not path.startswith("build/")} | {base / link for link in links}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_that_are_named_exist(document):
+    named = paths(document)
+    assert named and sorted(str(path.relative_to(ROOT)) for path in named if not path.exists()) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_make_targets_that_are_named_exist(document):
+    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^ {4})make ([a-z]+)", text(document), re.MULTILINE)) <= targets
+
+
+def test_the_map_leaves_no_module_out():
+    listed = {path.relative_to(ROOT).as_posix() for path in paths("docs/map.md")}
+    present = {path.relative_to(ROOT).as_posix() for folder in SOURCES for path in (ROOT / folder).glob("*.py")}
+    helpers = {"__init__.py", "__main__.py", "errors.py", "progress.py"}
+    assert {path for path in present - listed if Path(path).name not in helpers} == set()

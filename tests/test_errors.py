@@ -1,0 +1,292 @@
+"""Bad input: refused before any work, with the name of the argument, what it must be, and what it was."""
+
+import numpy as np
+import pytest
+
+import dynamics as dyn
+from dynamics import network
+from dynamics.quadrature import Adaptive
+
+EUCLIDEAN, COSINE = dyn.Model("euclidean"), dyn.Model("cosine")
+WEIGHTS = "be weights of shape (M, N) with 1 <= M <= N"
+EIGENVALUES = "be eigenvalues of shape (..., M): finite, non-negative"
+TIMES = "be ascending, non-negative times of shape (T,)"
+POSITIVE = "be a positive number"
+WHOLE = "be a whole number"
+NOISE = "be two non-negative numbers"
+NON_NEGATIVE = "be a non-negative number"
+
+
+def model(**given):
+    return lambda: dyn.Model(**({"loss": "cosine"} | given))
+
+
+def solve(**given):
+    return lambda: dyn.solve(**({"model": COSINE, "s0": [0.1, 0.2], "times": [0, 1]} | given))
+
+
+def iterate(**given):
+    return lambda: dyn.iterate(**({"model": COSINE, "s0": [0.1, 0.2], "steps": 5, "learning_rate": 0.1} | given))
+
+
+def train(**given):
+    usual = {"model": COSINE, "W0": np.eye(2, 3), "steps": 5, "learning_rate": 0.1, "batch_size": 10}
+    return lambda: dyn.train(**(usual | given))
+
+
+def exponent(alpha):
+    return lambda: dyn.ClosedForm(alpha)
+
+
+# case: (call, argument, what it must be, what it was)
+CASES = {
+    # numbers of a model
+    "alpha zero": (exponent(0), "alpha", POSITIVE, "0"),
+    "alpha negative": (exponent(-0.5), "alpha", POSITIVE, "-0.5"),
+    "alpha infinite": (exponent(np.inf), "alpha", POSITIVE, "inf"),
+    "alpha nan": (exponent(np.nan), "alpha", POSITIVE, "nan"),
+    "alpha, one of an array negative": (exponent([1.0, -1.0]), "alpha", POSITIVE, "[ 1., -1.]"),
+    "alpha text": (exponent("1"), "alpha", POSITIVE, "'1'"),
+    "alpha complex": (exponent(1j), "alpha", POSITIVE, "1j"),
+    "alpha bool": (exponent(True), "alpha", POSITIVE, "True"),
+    "alpha None": (exponent(None), "alpha", POSITIVE, "None"),
+    "noise negative": (model(noise=(-0.1, 0.2)), "noise", NOISE, "(-0.1, 0.2)"),
+    "noise nan": (model(noise=(0.1, np.nan)), "noise", NOISE, "(0.1, nan)"),
+    "noise of length 3": (model(noise=(0.1, 0.2, 0.3)), "noise", NOISE, "(0.1, 0.2, 0.3)"),
+    "noise a number": (model(noise=0.1), "noise", NOISE, "0.1"),
+    "noise text": (model(noise="ab"), "noise", NOISE, "'ab'"),
+    "noise texts": (model(noise=("0.1", "0.2")), "noise", NOISE, "('0.1', '0.2')"),
+    "noise complex": (model(noise=(0.1, 1j)), "noise", NOISE, "(0.1, 1j)"),
+    "noise None": (model(noise=None), "noise", NOISE, "None"),
+    "weight decay negative": (model(weight_decay=-1e-3), "weight_decay", NON_NEGATIVE, "-0.001"),
+    "weight decay nan": (model(weight_decay=np.nan), "weight_decay", NON_NEGATIVE, "nan"),
+    "weight decay text": (model(weight_decay="0.1"), "weight_decay", NON_NEGATIVE, "'0.1'"),
+    "weight decay bool": (model(weight_decay=True), "weight_decay", NON_NEGATIVE, "True"),
+    "weight decay complex": (model(weight_decay=1j), "weight_decay", NON_NEGATIVE, "1j"),
+    # options of a model
+    "isotropic text": (model(isotropic="yes"), "isotropic", "be True or False", "'yes'"),
+    "symmetrised number": (model(symmetrised=1), "symmetrised", "be True or False", "1"),
+    "predictor text": (model(predictor="none"), "predictor", "be ClosedForm(alpha) or NoPredictor()", "'none'"),
+    "predictor a class": (
+        model(predictor=dyn.NoPredictor),
+        "predictor",
+        "be ClosedForm(alpha) or NoPredictor()",
+        "<class 'dynamics.model.NoPredictor'>",
+    ),
+    "isotropic, no stop-gradient": (
+        model(isotropic=True, stop_gradient="none"),
+        "stop_gradient",
+        "be 'target' for an isotropic loss",
+        "'none'",
+    ),
+    "isotropic, wrong side": (
+        model(isotropic=True, stop_gradient="online"),
+        "stop_gradient",
+        "be 'target' for an isotropic loss",
+        "'online'",
+    ),
+    "isotropic, no predictor": (
+        model(isotropic=True, predictor=dyn.NoPredictor()),
+        "isotropic",
+        "be False without a predictor",
+        "True",
+    ),
+    # eigenvalues
+    "s0 negative": (solve(s0=[0.1, -0.2]), "s0", EIGENVALUES, "[ 0.1, -0.2]"),
+    "s0 nan": (solve(s0=[0.1, np.nan]), "s0", EIGENVALUES, "[0.1, nan]"),
+    "s0 infinite": (iterate(s0=[0.1, np.inf]), "s0", EIGENVALUES, "[0.1, inf]"),
+    "s0 a number": (solve(s0=0.1), "s0", EIGENVALUES, "0.1"),
+    "s0 empty": (solve(s0=[]), "s0", EIGENVALUES, "[]"),
+    "s0 of no modes": (iterate(s0=np.ones((3, 0))), "s0", EIGENVALUES, "[]"),
+    "s0 ragged": (solve(s0=[[0.1, 0.2], [0.1]]), "s0", EIGENVALUES, "[[0.1, 0.2], [0.1]]"),
+    "s0 text": (solve(s0="0.1"), "s0", EIGENVALUES, "'0.1'"),
+    "s0 texts": (solve(s0=["0.1", "0.2"]), "s0", EIGENVALUES, "['0.1', '0.2']"),
+    "s0 bools": (solve(s0=[True, False]), "s0", EIGENVALUES, "[ True, False]"),
+    "s0 complex": (solve(s0=[0.1, 1j]), "s0", EIGENVALUES, "[0.1+0.j, 0. +1.j]"),
+    "s0 complex array": (solve(s0=np.array([0.1, 1j])), "s0", EIGENVALUES, "[0.1+0.j, 0. +1.j]"),
+    "s0 None": (iterate(s0=None), "s0", EIGENVALUES, "None"),
+    "s0 long": (iterate(s0=-np.ones(1000)), "s0", EIGENVALUES, "[-1., -1., -1., ..., -1., -1., -1.]"),
+    # times, tolerances, methods
+    "times unsorted": (solve(times=[0, 2, 1]), "times", TIMES, "[0., 2., 1.]"),
+    "times negative": (solve(times=[-1, 0]), "times", TIMES, "[-1,  0]"),
+    "times nan": (solve(times=[0, np.nan]), "times", TIMES, "[ 0., nan]"),
+    "times a number": (solve(times=3.0), "times", TIMES, "3."),
+    "times empty": (solve(times=[]), "times", TIMES, "[]"),
+    "times a matrix": (solve(times=[[0, 1]]), "times", TIMES, "[[0., 1.]]"),
+    "times text": (solve(times="late"), "times", TIMES, "'late'"),
+    "rtol zero": (solve(rtol=0), "rtol", POSITIVE, "0"),
+    "rtol negative, map": (iterate(rtol=-1e-9), "rtol", POSITIVE, "-1e-09"),
+    "rtol an array": (solve(rtol=[1e-3, 1e-6]), "rtol", POSITIVE, "[1.e-03, 1.e-06]"),
+    "atol nan": (solve(atol=np.nan), "atol", POSITIVE, "nan"),
+    "exact where there is none": (
+        solve(method="exact"),
+        "method",
+        "be 'auto', 'scipy' or 'jax' for Model(loss='cosine'), which has no exact solution",
+        "'exact'",
+    ),
+    "exact with weight decay": (
+        solve(model=dyn.Model("euclidean", weight_decay=0.1), method="exact"),
+        "method",
+        "be 'auto', 'scipy' or 'jax' for Model(loss='euclidean', weight_decay=0.1), which has no exact solution",
+        "'exact'",
+    ),
+    "mean field, Euclidean": (
+        solve(model=EUCLIDEAN, closure="mean_field"),
+        "closure",
+        "be 'gaussian' for the euclidean loss",
+        "'mean_field'",
+    ),
+    "mean field, Euclidean map": (
+        iterate(model=EUCLIDEAN, closure="mean_field"),
+        "closure",
+        "be 'gaussian' for the euclidean loss",
+        "'mean_field'",
+    ),
+    # descent map and network
+    **{
+        f"{name}, {call.__name__}": (call(**{argument: value}), argument, must, was)
+        for call in (iterate, train)
+        for name, argument, value, must, was in (
+            ("steps fractional", "steps", 1.5, WHOLE, "1.5"),
+            ("steps negative", "steps", -1, WHOLE, "-1"),
+            ("steps text", "steps", "5", WHOLE, "'5'"),
+            ("steps bool", "steps", True, WHOLE, "True"),
+            ("learning rate zero", "learning_rate", 0, POSITIVE, "0"),
+            ("learning rate negative", "learning_rate", -0.1, POSITIVE, "-0.1"),
+            ("learning rate nan", "learning_rate", np.nan, POSITIVE, "nan"),
+            ("learning rate text", "learning_rate", "0.1", POSITIVE, "'0.1'"),
+            ("learning rate bool", "learning_rate", True, POSITIVE, "True"),
+            ("learning rate array", "learning_rate", [0.1, 0.2], POSITIVE, "[0.1, 0.2]"),
+        )
+    },
+    "every zero": (iterate(every=0), "every", f"{WHOLE} >= 1", "0"),
+    "more modes than inputs": (train(W0=np.ones((3, 2))), "W0", WEIGHTS, "(3, 2)"),
+    "weights a vector": (train(W0=np.ones(3)), "W0", WEIGHTS, "(3,)"),
+    "weights of no modes": (train(W0=np.ones((0, 3))), "W0", WEIGHTS, "(0, 3)"),
+    "weights nan": (train(W0=np.full((1, 2), np.nan)), "W0", WEIGHTS, "[[nan, nan]]"),
+    "weights text": (train(W0="eye"), "W0", WEIGHTS, "'eye'"),
+    "batch of nothing": (train(batch_size=0), "batch_size", f"{WHOLE} >= 1", "0"),
+    "batch fractional": (train(batch_size=1e3), "batch_size", f"{WHOLE} >= 1", "1000.0"),
+    "seed negative": (train(seed=-1), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "-1"),
+    "seed fractional": (train(seed=0.5), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "0.5"),
+    "seed of more than 32 bits": (train(seed=1 + 2**32), "seed", WHOLE, "4294967297"),
+    "seed none": (train(seed=[]), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "[]"),
+    "seed text": (train(seed="lucky"), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "'lucky'"),
+    "record zero": (train(record=0), "record", f"{WHOLE} >= 1", "0"),
+    "record beyond": (train(record=[2, 9]), "record", "be a whole number, or steps between 0 and 5", "[2, 9]"),
+    "record text": (train(record="all"), "record", WHOLE, "'all'"),
+    "probes of other inputs": (
+        train(probes=np.ones((4, 2))),
+        "probes",
+        "be inputs of shape (P, N) with N = 3",
+        "(4, 2)",
+    ),
+    "probes nan": (
+        train(probes=[[0, 0, np.nan]]),
+        "probes",
+        "be inputs of shape (P, N) with N = 3",
+        "[[ 0.,  0., nan]]",
+    ),
+    "ensemble in training": (
+        train(model=dyn.Model("cosine", weight_decay=[0.0, 0.1])),
+        "model",
+        "have plain numbers for parameters",
+        "Model(",
+    ),
+    "progress text": (train(progress="yes"), "progress", "be True, False or None", "'yes'"),
+    # what is no model at all
+    **{
+        f"model text, {call.__name__}": (call(model="cosine"), "model", "be a Model", "'cosine'")
+        for call in (solve, iterate, train)
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def no_work(monkeypatch):
+    """Whoever starts to compute fails."""
+
+    def fail(*_, **__):
+        raise AssertionError("work was done before the arguments were checked")
+
+    monkeypatch.setattr(Adaptive, "__call__", fail)
+    monkeypatch.setattr(network, "_compiled", fail)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_message_names_argument_requirement_and_value(case):
+    call, argument, must, was = CASES[case]
+    with pytest.raises(dyn.ArgumentError) as raised:
+        call()
+    message = str(raised.value)
+    assert message.startswith(f"Argument `{argument}` must {must}")
+    said = message.rpartition(" but is ")[2] or message
+    assert was in (said if " but is " in message else message.rpartition(" but has shape ")[2])
+    assert message.endswith(".")
+
+
+def test_message_of_negative_noise_word_for_word():
+    with pytest.raises(dyn.ArgumentError) as raised:
+        dyn.Model("cosine", noise=(-0.1, 0.2))
+    assert str(raised.value) == "Argument `noise` must be two non-negative numbers, but is (-0.1, 0.2)."
+
+
+UNKNOWN_NAMES = {
+    "loss": (model(loss="cosin"), "'euclidean', 'cosine'", "cosine"),
+    "stop_gradient": (model(stop_gradient="targt"), "'none', 'online', 'target'", "target"),
+    "closure": (solve(closure="gausian"), "'gaussian', 'mean_field'", "gaussian"),
+    "closure of a map": (iterate(closure="meanfield"), "'gaussian', 'mean_field'", "mean_field"),
+    "method": (solve(method="scypi"), "'auto', 'exact', 'scipy', 'jax'", "scipy"),
+    "units": (train(units="ReLU"), "'linear', 'relu'", "relu"),
+    "dtype": (train(dtype="float46"), "'float32', 'float64'", "float64"),
+    "device": (train(device="gqu"), "'cpu', 'gpu', 'tpu'", "gpu"),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN_NAMES)
+def test_unknown_name_is_answered_with_the_nearest(name):
+    call, allowed, nearest = UNKNOWN_NAMES[name]
+    with pytest.raises(dyn.ArgumentError) as raised:
+        call()
+    message = str(raised.value)
+    assert message.startswith(f"Argument `{name.split()[0]}` must be one of {allowed}, but is '")
+    assert message.endswith(f" Did you mean '{nearest}'?")
+
+
+@pytest.mark.parametrize("value", ["zzzz", 3, None, ["cosine", "euclidean"]], ids=str)
+def test_what_resembles_no_name_gets_the_list_alone(value):
+    with pytest.raises(dyn.ArgumentError, match=r"`loss` must be one of 'euclidean', 'cosine', but is ") as raised:
+        dyn.Model(value)
+    assert "Did you mean" not in str(raised.value) and repr(value) in str(raised.value)
+
+
+@pytest.mark.parametrize("call", [solve, iterate])
+def test_parameters_that_do_not_broadcast_are_named(call):
+    clash = dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3)))
+    with pytest.raises(dyn.ArgumentError) as raised:
+        call(model=clash)()
+    assert str(raised.value) == (
+        "The shapes of `alpha`, `noise` and `weight_decay` must broadcast, but are [(), (2,), (3,), ()]."
+    )
+
+
+@pytest.mark.parametrize("call", [solve, iterate])
+def test_eigenvalues_that_do_not_broadcast_with_the_model_are_refused(call):
+    ensemble = dyn.Model("cosine", weight_decay=[0.0, 0.1])
+    with pytest.raises(dyn.ArgumentError) as raised:
+        call(model=ensemble, s0=np.ones((3, 2)))()
+    assert str(raised.value) == (
+        "Argument `s0` must have leading dimensions that broadcast with the model's parameters (2,), "
+        "but has shape (3, 2)."
+    )
+
+
+def test_argument_errors_are_value_errors():
+    assert issubclass(dyn.ArgumentError, ValueError)
+
+
+def test_the_guard_against_work_guards():
+    """Valid arguments reach the work, so that the cases above show that nothing was computed."""
+    for call in (iterate, train):
+        with pytest.raises(AssertionError, match="work was done"):
+            call()()

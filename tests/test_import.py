@@ -1,0 +1,114 @@
+"""Importing: quick, without side effects, and nothing heavy before it is needed. Each test in a fresh interpreter."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dynamics as dyn
+
+ROOT = Path(__file__).resolve().parent.parent
+EXACT = "dyn.solve(dyn.Model('euclidean', noise=(0.1, 0.2)), [0.1, 0.5], [0, 1])"
+TRAINED = "dyn.train(dyn.Model('cosine'), np.eye(2, 3), 2, 0.1, batch_size=10, dtype='{dtype}')"
+
+
+def fresh(code):
+    """What a new interpreter prints, warnings being errors."""
+    start = "import sys\nimport numpy as np\nimport dynamics as dyn\n"
+    run = [sys.executable, "-W", "error", "-c", start + code]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def loaded(code, *modules):
+    """Which of the modules are loaded after the code."""
+    return fresh(f"{code}\nprint(*(name for name in {modules} if name in sys.modules))")
+
+
+def test_import_loads_nothing_heavy():
+    assert loaded("", "numpy", "sympy", "jax", "matplotlib", "scipy") == ["numpy"]
+
+
+def test_exact_solution_needs_neither_sympy_nor_jax_nor_matplotlib():
+    assert loaded(f"assert {EXACT}.complete", "scipy", "sympy", "jax", "matplotlib") == ["scipy"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "dyn.solve(dyn.Model('cosine'), [0.1, 0.5], [0, 1])",
+        "dyn.iterate(dyn.Model('cosine'), [0.1, 0.5], 2, 0.1)",
+    ],
+    ids=["flow", "descent"],
+)
+def test_numpy_and_scipy_do_without_sympy_and_jax(code):
+    assert loaded(code, "sympy", "jax", "matplotlib") == []
+
+
+def test_training_needs_neither_sympy_nor_matplotlib():
+    assert loaded(TRAINED.format(dtype="float32"), "sympy", "jax", "matplotlib") == ["jax"]
+
+
+def test_reading_a_file_needs_nothing_heavy(tmp_path):
+    code = f"dyn.load({EXACT}.save({str(tmp_path / 'run.npz')!r}))"
+    assert loaded(code, "sympy", "jax", "matplotlib") == []
+
+
+def test_training_and_solving_change_no_setting_of_jax():
+    code = f"""
+import jax
+names = [name for name in jax.config.values if hasattr(jax.config, name)]
+before = {{name: getattr(jax.config, name) for name in names}}
+{TRAINED.format(dtype="float64")}
+dyn.solve(dyn.Model('euclidean'), [0.1, 0.5], [0, 1], method='jax')
+assert jax.config.jax_enable_x64 is False and jax.numpy.ones(1).dtype == 'float32'
+print(*(name for name in names if getattr(jax.config, name) != before[name]), 'checked', len(names) > 50)
+"""
+    assert fresh(code) == ["checked", "True"]
+
+
+def test_drawing_changes_no_setting_of_matplotlib():
+    code = f"""
+import matplotlib
+matplotlib.use('Agg')
+before = dict(matplotlib.rcParams)
+{EXACT}.plot().figure.canvas.draw()
+print(*(name for name in before if before[name] != matplotlib.rcParams[name]), 'checked', len(before) > 50)
+"""
+    assert fresh(code) == ["checked", "True"]
+
+
+def test_random_numbers_of_the_user_are_left_alone():
+    code = f"""
+import jax  # which draws from them itself when it is imported
+np.random.seed(0)
+before = np.random.get_state()[1].tolist()
+{TRAINED.format(dtype="float32")}
+print(before == np.random.get_state()[1].tolist())
+"""
+    assert fresh(code) == ["True"]
+
+
+PUBLIC = {
+    *("Model", "ClosedForm", "NoPredictor", "solve", "iterate", "train", "compare", "load"),
+    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning"),
+}
+
+
+def test_public_names():
+    assert set(dir(dyn)) == set(dyn.__all__) == PUBLIC
+    assert dir(dyn) == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_each_public_name_is_there_and_documented(name):
+    assert getattr(dyn, name).__name__ == name
+    assert getattr(dyn, name).__doc__
+
+
+@pytest.mark.parametrize("name", ["trian", "np", "_nothing"])
+def test_unknown_attribute(name):
+    with pytest.raises(AttributeError, match=f"module 'dynamics' has no attribute '{name}'"):
+        getattr(dyn, name)
