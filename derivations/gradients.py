@@ -19,5 +19,8 @@ def target(loss: sp.Expr) -> sp.Expr:
 
 def representation(loss: sp.Expr) -> sp.Expr:
     r"""dz_m/dt = g_m at z1 = z2 = z: the representation model of the paper (Theorems 1 and 2)."""
-    same = {n.z2[index]: n.z1[index] for index in {a.indices[0] for a in loss.atoms(sp.Indexed)} | {n.m}}
-    return online(loss).subs(same)
+
+    def is_target(e):
+        return isinstance(e, sp.Indexed) and e.base == n.z2
+
+    return online(loss).replace(is_target, lambda e: n.z1[e.indices[0]])

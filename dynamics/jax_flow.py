@@ -1,5 +1,6 @@
 """The flow in JAX: an ensemble of trajectories as one vectorised Diffrax solve (Dopri8)."""
 
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import diffrax
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics.coordinate import HUGE, Flow, Reciprocal, relative_tolerance
+from dynamics.coordinate import Flow, Reciprocal, relative_tolerance
 from dynamics.generated import eigenvalues
 from dynamics.model import ClosedForm, Model
 from dynamics.quadrature import MAX_NODES
@@ -26,7 +27,7 @@ def jax_flow(model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol
     nodes = _nodes_at_start(rates, s0)
     with jax.enable_x64(True):
         while True:
-            s, end, good, error = (
+            s, end, finished, diverged, error = (
                 np.asarray(a) for a in _compiled(*key, nodes)(*rows, times, relative_tolerance(rates), rtol, atol)
             )
             if nodes is None or error.max() <= rates.rtol or max(nodes) >= MAX_NODES:
@@ -34,9 +35,13 @@ def jax_flow(model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol
             nodes = _more(nodes, 1.4)
     if rates.quadrature:
         rates.quadrature.worst = float(error.max())
-    blow_up = np.where(np.isfinite(s[:, -1]).all(axis=-1), np.inf, end)
-    status = "complete" if good.all() else f"stopped at t = {end[~good].min():.6g}: more than {MAX_STEPS} steps needed"
-    return Flow(s.reshape(*batch, *s.shape[1:]), blow_up.reshape(batch), status)
+    s = np.where(times[:, None] == 0, rows[0][:, None, :], s).reshape(*batch, *s.shape[1:])
+    flow = Flow(s, np.where(diverged, end, np.inf).reshape(batch))
+    if (diverged | finished).all():
+        return flow
+    stopped = end[~(diverged | finished)].min()
+    status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
+    return replace(flow, s=s[..., times <= stopped, :], status=status, reached=int((times <= stopped).sum()))
 
 
 def _nodes_at_start(rates: Rates, s0: np.ndarray) -> tuple[int, int] | None:
@@ -61,13 +66,13 @@ def _compiled(generated, closure: str, has_predictor: bool, nodes):
 
 
 def _one(r, predict, s0, alpha, sigma1, sigma2, rho, times, relative, rtol, atol):
-    """s (T, M), the time the solution ends, whether it ended as it should, and the rates' estimated relative error."""
+    """s (T, M), the time it ends, whether it finished or diverged, and the rates' estimated relative error."""
     coordinate = Reciprocal(alpha, atol)
 
     def slope(_, y, args):
         return coordinate.slope(y, lambda s: eigenvalues.velocity(s, r(s, predict(s, alpha), sigma1, sigma2)[0], rho))
 
-    horizon = jnp.min(coordinate.forward(HUGE * jnp.max(s0)))
+    horizon = coordinate.horizon(coordinate.forward(s0))
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(slope),
         diffrax.Dopri8(),
@@ -85,5 +90,7 @@ def _one(r, predict, s0, alpha, sigma1, sigma2, rho, times, relative, rtol, atol
     reached = jnp.isfinite(y)
     s = coordinate.backward(jnp.where(reached, y, 1.0))[0]
     _, error = r(s, predict(s, alpha), sigma1, sigma2)
-    good = (solution.result == diffrax.RESULTS.successful) | (solution.result == diffrax.RESULTS.event_occurred)
-    return jnp.where(reached, s, jnp.inf), end, good, error
+    finished, diverged = (
+        solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
+    )
+    return jnp.where(reached, s, jnp.inf), end, finished, diverged, error

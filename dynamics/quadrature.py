@@ -141,7 +141,7 @@ def estimate(sums: Sums, x: Axis, y: Axis) -> Estimate:
     xp = sums.fine.__array_namespace__()
 
     def of_step(coarse):
-        relative = xp.abs(sums.fine - coarse) / sums.mass
+        relative = xp.abs(sums.fine - coarse) / xp.where(sums.mass > 0, sums.mass, 1.0)
         return 2 * sums.mass * xp.minimum(relative, relative**1.5)
 
     steps = of_step(sums.coarse_x), of_step(sums.coarse_y)

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.integrate
 
-from dynamics.coordinate import HUGE, Flow, Reciprocal, relative_tolerance
+from dynamics.coordinate import Flow, Reciprocal, relative_tolerance
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
 from dynamics.progress import progress_bar
@@ -47,12 +47,14 @@ def _one_member(rates: Rates, s0: np.ndarray, times: np.ndarray, rtol: float, at
     s = np.full((len(times), len(s0)), np.inf)
     done, t, never = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf)
     s[:done], taken = s0, 0
+    start = coordinate.forward(s0)
+    horizon = coordinate.horizon(start)
     tolerances = {"rtol": relative_tolerance(rates), "atol": coordinate.tolerance(rtol)}
     try:
-        for solver, message in _steps(slope, coordinate.forward(s0), times[-1], tolerances):
-            largest, t = coordinate.backward(solver.y)[0].max(), solver.t
-            if solver.status == "failed" or largest > HUGE * s0.max():
-                if largest > DIVERGING * s0.max():
+        for solver, message in _steps(slope, start, times[-1], tolerances):
+            t, gone = solver.t, solver.y.min() < horizon
+            if solver.status == "failed" or gone:
+                if gone or coordinate.backward(solver.y)[0].max() > DIVERGING * s0.max():
                     return Flow(s, np.array(t), f"eigenvalues diverge at t = {t:.10g}")
                 return Flow(s[:done], never, f"stopped at t = {t:.6g}: {message}", reached=done)
             upto = int(np.searchsorted(times, t, side="right"))

@@ -1,0 +1,133 @@
+"""Exact solutions: which settings have one, and that the proof by substitution notices an error."""
+
+from dataclasses import replace
+
+import pytest
+import sympy as sp
+from reference import EUCLIDEAN
+
+from derivations import notation as n
+from derivations import rates, solutions
+from derivations.losses import Setting
+from derivations.solutions import LambertDecay, ProofError, lam, lam0, u0, u1
+
+KINDS = {  # (isotropic, stop-gradient, predictor)
+    (False, "target", True): "Lambert W",
+    (True, "target", True): "logistic",
+    (False, "none", True): None,
+    (False, "online", True): "logistic",
+    (False, "target", False): "exponential",
+    (False, "none", False): "exponential",
+    (False, "online", False): "exponential",
+}
+PROVABLE = [s for s in EUCLIDEAN if KINDS[s.isotropic, s.stop_gradient, s.predictor]]
+
+
+def rate_of(setting):
+    return rates.rates(setting.in_eigenbasis())
+
+
+def in_lambda(setting):
+    """The rate in the symbol the solutions use."""
+    return sp.expand(rate_of(setting)).subs(n.lam[n.m], lam)
+
+
+@pytest.mark.parametrize("setting", EUCLIDEAN, ids=lambda s: s.name)
+def test_kind_of_solution(setting):
+    solution = solutions.solve(rate_of(setting))
+    assert (solution and solution.name) == KINDS[setting.isotropic, setting.stop_gradient, setting.predictor]
+
+
+@pytest.mark.parametrize("setting", [s for s in EUCLIDEAN if s.stop_gradient == "online"], ids=lambda s: s.name)
+def test_only_the_wrong_side_blows_up(setting):
+    assert (solutions.solve(rate_of(setting)).blow_up is not None) == setting.predictor
+
+
+@pytest.mark.parametrize("setting", [s for s in PROVABLE if s.stop_gradient != "online"], ids=lambda s: s.name)
+def test_no_other_setting_blows_up(setting):
+    assert solutions.solve(rate_of(setting)).blow_up is None
+
+
+@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+def test_proof_refuses_a_wrong_speed(setting):
+    solution = solutions.solve(rate_of(setting))
+    wrong = replace(solution, predictor=solution.predictor.subs(n.t, 2 * n.t))
+    with pytest.raises(ProofError, match="differential equation"):
+        solutions.prove(wrong, in_lambda(setting))
+
+
+@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+def test_proof_refuses_a_wrong_exponent(setting):
+    solution = solutions.solve(rate_of(setting))
+    wrong = replace(solution, predictor=solution.predictor.subs(n.alpha, 2 * n.alpha))
+    with pytest.raises(ProofError, match="differential equation"):
+        solutions.prove(wrong, in_lambda(setting))
+
+
+@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+def test_proof_refuses_a_wrong_start(setting):
+    solution = solutions.solve(rate_of(setting))
+    wrong = replace(solution, predictor=solution.predictor.subs(lam0, 2 * lam0))
+    with pytest.raises(ProofError, match="does not start"):
+        solutions.prove(wrong, in_lambda(setting))
+
+
+def test_proof_refuses_a_wrong_blow_up_time():
+    setting = Setting("euclidean", "online")
+    solution = solutions.solve(rate_of(setting))
+    with pytest.raises(ProofError, match="blow-up"):
+        solutions.prove(replace(solution, blow_up=2 * solution.blow_up), in_lambda(setting))
+
+
+def test_proof_refuses_weight_decay_where_the_formula_has_none():
+    setting = Setting("euclidean")
+    solution = solutions.solve(rate_of(setting))
+    assert not solution.any_weight_decay
+    with pytest.raises(ProofError, match="differential equation"):
+        solutions.prove(replace(solution, any_weight_decay=True), in_lambda(setting))
+
+
+COUPLED = sp.Sum(n.lam[sp.Symbol("j", integer=True)], (sp.Symbol("j", integer=True), 1, n.M))
+WITHOUT_FORMULA = {
+    "coupled modes": n.lam[n.m] - COUPLED,
+    "cubic": n.lam[n.m] ** 3,
+    "no polynomial": sp.sqrt(n.lam[n.m]),
+    "full quadratic": 1 + n.lam[n.m] + n.lam[n.m] ** 2,
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_FORMULA)
+def test_no_solution_is_claimed_where_none_is_known(name):
+    assert solutions.solve(WITHOUT_FORMULA[name]) is None
+
+
+def test_flow_of_the_predictor():
+    """d lambda/dt = 2 alpha lambda (r - rho)."""
+    r = sp.Symbol("r", real=True)
+    assert sp.expand(solutions.predictor_velocity(r) - 2 * n.alpha * lam * (r - n.rho)) == 0
+
+
+ODDS = sp.log(u1 * (1 - u0) / (u0 * (1 - u1)))
+TIMES = {
+    "euclidean": (Setting("euclidean"), n.n1 / (2 * n.alpha) * (1 / u0 - 1 / u1 + ODDS)),
+    "isotropic": (Setting("euclidean", isotropic=True), ODDS / (2 * n.alpha)),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_time_to_reach(name):
+    setting, expected = TIMES[name]
+    assert sp.simplify(solutions.time_to_reach(rate_of(setting)) - expected) == 0
+
+
+def test_shared_forcing_drives_all_modes():
+    assert solutions.shared_forcing_residual() == 0
+
+
+def test_lambert_decay_differentiates_as_the_lambert_function():
+    y0, tau = sp.symbols("y0 tau", positive=True)
+    decay = LambertDecay(y0, tau)
+    lambert = sp.LambertW(y0 * sp.exp(y0 - tau))
+    assert decay.rewrite(sp.LambertW) == lambert
+    for variable in (y0, tau):
+        assert sp.simplify(decay.diff(variable).rewrite(sp.LambertW) - lambert.diff(variable)) == 0
