@@ -292,7 +292,9 @@ def test_plot_draws_one_line_a_mode(maker, lines, xlabel):
 
 
 def test_every_result_can_be_drawn(result):
-    result.plot().figure.canvas.draw()
+    ax = result.plot()
+    ax.figure.canvas.draw()
+    assert len(ax.lines) == len(result.members()) * result.s.shape[-1]  # a line for each mode of each member
     plt.close("all")
 
 
