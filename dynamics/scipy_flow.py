@@ -17,7 +17,7 @@ DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at t
 def scipy_flow(
     model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol: float, atol: float, progress
 ) -> Flow:
-    """One member of the ensemble after another. s0: (..., M)."""
+    """One member of the ensemble after another; interrupted, the rest is not a number. s0: (..., M)."""
     batch = s0.shape[:-1]
     members = [(s0[i], model.member(i, batch)) for i in np.ndindex(batch)]
     results = []
@@ -30,11 +30,15 @@ def scipy_flow(
             if results[-1].reached is not None:
                 break
     status = next((r.status for r in results if r.status != "complete"), "complete")
-    if results[-1].reached is not None and batch:
-        raise KeyboardInterrupt(f"interrupted in ensemble member {len(results)} of {len(members)}")
-    s = np.stack([r.s for r in results])
-    blow_up = np.array([r.blow_up_time for r in results])
-    return Flow(s.reshape(*batch, *s.shape[1:]), blow_up.reshape(batch), status, results[-1].reached)
+    if not batch:
+        return results[0]
+    s = np.full((len(members), len(times), s0.shape[-1]), np.nan)
+    blow_up = np.full(len(members), np.inf)
+    for i, result in enumerate(results):
+        s[i, : len(result.s)], blow_up[i] = result.s, result.blow_up_time
+    if results[-1].reached is not None:
+        status += f" in ensemble member {len(results)} of {len(members)}; what was not computed is not a number"
+    return Flow(s.reshape(*batch, *s.shape[1:]), blow_up.reshape(batch), status)
 
 
 def _one_member(rates: Rates, s0: np.ndarray, times: np.ndarray, rtol: float, atol: float, bar) -> Flow:

@@ -101,13 +101,19 @@ class Trajectory:
         if self.step is not None and len(self.step):
             lines.append(f"  step {self.step[0]} ... {self.step[-1]}")
         if last.size:
-            lines.append(f"  s    {self.s[..., 0, :].min():.4g} ... {self.s[..., 0, :].max():.4g} at the start")
-            lines.append(f"       {last.min():.4g} ... {last.max():.4g} at the end")
+            lines.append(f"  s    {_span(self.s[..., 0, :])} at the start")
+            lines.append(f"       {_span(last)} at the end")
         lines.append(
             f"  method {self.method}" + (f", estimated error of the rates {self.error:.1e}" if self.error else "")
         )
         lines.append(f"  status {self.status}")
         return "\n".join(lines)
+
+
+def _span(s: np.ndarray) -> str:
+    """Smallest and largest of the values that were computed."""
+    computed = s[~np.isnan(s)]
+    return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
 
 
 def describe(model: Model) -> dict[str, Any]:

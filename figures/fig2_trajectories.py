@@ -21,6 +21,8 @@ COLLAPSING = ("cosine", "no stop-gradient")
 BATCH = {False: 5_000, True: 50_000}
 START = {"linestyle": "none", "marker": "o", "markersize": 3, "markerfacecolor": "white", "markeredgecolor": style.GREY}
 END = {"linestyle": "none", "marker": "o", "markersize": 3, "color": style.RED, "markeredgewidth": 0}
+ON_THE_WAY = END | {"markersize": 1.4, "zorder": 3}
+RECORDS = 10
 PATH = {"color": style.BLUE, "linewidth": 0.8}
 
 
@@ -42,9 +44,11 @@ def compute(full: bool) -> dict[tuple[str, str], Panel]:
 
 
 def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, batch: int) -> Panel:
-    network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, seed=SEED, record=steps, probes=probes)
+    network = dyn.train(
+        model, W0, steps, LEARNING_RATE, batch_size=batch, seed=SEED, record=steps // RECORDS, probes=probes
+    )
     U, singular, _ = np.linalg.svd(W0)
-    theory = dyn.iterate(model, singular**2, steps, LEARNING_RATE, every=steps // 100)
+    theory = dyn.iterate(model, singular**2, steps, LEARNING_RATE, every=steps // (10 * RECORDS))
     growth = np.sqrt(theory.s / theory.s[0])
     return Panel(network.embeddings @ U, growth[:, None] * (probes @ W0.T @ U))
 
@@ -57,34 +61,36 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
         for path in np.moveaxis(panel.theory, 1, 0):
             ax.plot(*path.T, **PATH)
+        for path in np.moveaxis(panel.network, 1, 0):
+            ax.plot(*path[1:-1].T, **ON_THE_WAY)
         ax.plot(*panel.network[0].T, **START)
         ax.plot(*panel.network[-1].T, **END)
         ax.set(title=style.title(loss, setting), xlabel=r"$\hat z_1$", ylabel=r"$\hat z_2$")
         ax.set(aspect="equal", xlim=(-right, right), ylim=(-top, top))
         ax.locator_params(nbins=5)
         ax.label_outer(remove_inner_ticks=False)
-    style.legend(figure, start=START, end_of_the_network=END, path_in_theory=PATH)
+    style.legend(figure, start=START, network_on_its_way=ON_THE_WAY, end_of_the_network=END, path_in_theory=PATH)
     return figure
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """What is shown, and how far the networks' ends are from those of the theory."""
+    """What is shown, and how far the networks are from the theory."""
     misses = "; ".join(f"{style.title(*key)}: {percent(_miss(panel))}" for key, panel in data.items())
     return f"""
 Embeddings of {PROBES} Gaussian inputs in a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE}) over
 {count(STEPS)} steps at learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step; the same weights and
-inputs in all panels. Axes: the eigenbasis of the initial correlation. Open circles: start. Dots: where the network
-ends. Lines: the path that theory predicts, in which each component grows with the singular value of its mode under
-the descent map.
+inputs in all panels. Axes: the eigenbasis of the initial correlation. Open circles: start. Small dots: the network
+after each tenth of its steps; large dots: its end. Lines: the path that theory predicts, in which each component
+grows with the singular value of its mode under the descent map.
 
 The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: from there
 on the cosine loss has samples, those with an embedding near zero, whose gradients have no bound, and networks leave
 the theory in jumps.
 
-Root mean square distance from the end of the network to that of the theory, relative to the root mean square
+Root mean square distance from the network to the theory over the recorded steps, relative to the root mean square
 embedding at the start. {misses}."""
 
 
 def _miss(panel: Panel) -> float:
-    distance = np.sqrt(np.mean((panel.network[-1] - panel.theory[-1]) ** 2))
+    distance = np.sqrt(np.mean((panel.network - panel.theory[::10]) ** 2))
     return float(distance / np.sqrt(np.mean(panel.theory[0] ** 2)))

@@ -1,4 +1,4 @@
-"""What all tests share: deterministic generated inputs, and double precision in JAX where a test asks for it."""
+"""What tests share: deterministic generated inputs, double precision in JAX, and a user who presses Ctrl-C."""
 
 import hypothesis
 import jax
@@ -15,3 +15,28 @@ def double_precision():
     """JAX computes in float64 inside the test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def press_ctrl_c(monkeypatch):
+    """press_ctrl_c(module, at_update): whoever watches the module's next progress bar presses Ctrl-C."""
+
+    class Bar:
+        def __init__(self, at_update):
+            self.left = at_update
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return False
+
+        def update(self, _=1):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+    def press(module, at_update: int):
+        monkeypatch.setattr(module, "progress_bar", lambda *_: Bar(at_update))
+
+    return press

@@ -261,3 +261,19 @@ def systems() -> dict[str, System]:
             weight_decay=rho,
         )
     return {system.name: system for system in found}
+
+
+# --- invariants of the cosine losses ---------------------------------------------------------------------------------
+
+CONSERVING = [  # at zero weight decay
+    Setting("cosine"),
+    Setting("cosine", "none"),
+    Setting("cosine", "online"),
+    Setting("cosine", predictor=False),
+    Setting("cosine", isotropic=True),
+]
+
+
+def invariant(setting, s, alpha):
+    """sum s, or sum s^(1 + alpha) for the isotropic loss."""
+    return np.sum(s ** (1 + alpha if setting.isotropic else 1), axis=-1)

@@ -296,35 +296,6 @@ def test_divergence_names_the_step_and_keeps_the_finite_part(dtype, record):
     assert trained.s[-1].max() > 1e3 * trained.s[0].max()
 
 
-class InterruptedBar:
-    """A progress bar whose user presses Ctrl-C at its second update."""
-
-    def __init__(self, *_):
-        self.updates = 0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return False
-
-    def update(self, _):
-        self.updates += 1
-        if self.updates == 2:
-            raise KeyboardInterrupt
-
-
-def test_interrupting_returns_what_is_done(monkeypatch):
-    whole = a_run(steps=200, dtype="float64")
-    monkeypatch.setattr(network, "progress_bar", InterruptedBar)
-    part = a_run(steps=200, dtype="float64")
-    assert part.status == f"interrupted after step {part.step[-1]}"
-    assert 0 < part.step[-1] < 200
-    assert not part.complete
-    np.testing.assert_array_equal(part.weights, whole.weights[: len(part.step)])
-    assert part.step.tolist() == list(range(len(part.step)))
-
-
 def test_a_whole_run_is_complete():
     trained = a_run()
     assert trained.complete and trained.status == "complete" and trained.kind == "network"
@@ -353,11 +324,11 @@ def test_absent_device_is_named_with_those_present():
 
 @pytest.mark.parametrize("dtype", network.DTYPES)
 @pytest.mark.parametrize("globally", [False, True], ids=["x32", "x64"])
-def test_global_precision_of_jax_stays_as_it_was(dtype, globally, monkeypatch):
+def test_global_precision_of_jax_stays_as_it_was(dtype, globally, press_ctrl_c):
     with jax.enable_x64(globally):
         assert a_run(dtype=dtype).weights.dtype == dtype
         assert jax.config.jax_enable_x64 is globally
-        monkeypatch.setattr(network, "progress_bar", InterruptedBar)
+        press_ctrl_c(network, at_update=2)
         a_run(steps=200, dtype=dtype)
         with pytest.raises(dyn.ArgumentError):
             a_run(dtype=dtype, device="gqu")
