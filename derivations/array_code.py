@@ -7,14 +7,19 @@ keeps it. Whatever is not on the whitelist is refused by name.
 import re
 
 import sympy as sp
-from sympy.printing.precedence import precedence
+from sympy.printing.precedence import PRECEDENCE, precedence
 from sympy.printing.str import StrPrinter
 
+from derivations import notation as n
 from derivations.solutions import Exprel, LambertDecay
 from derivations.stop_gradient import StopGradient
 
 FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", StopGradient: "stop_gradient"}
 SPECIAL = {Exprel: "exprel", LambertDecay: "lambert_decay"}  # from dynamics.special
+
+
+PER_AXIS = {n.x, n.y, n.Z}  # values per node of an integral,
+PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # and per node and mode
 
 
 class UntranslatableError(ValueError):
@@ -47,6 +52,20 @@ class ArrayPrinter(StrPrinter):
             raise UntranslatableError(f"the sum {expr} mixes several mode indices")
         return f"xp.sum({self._print(expr.function)}, axis=-1, keepdims=True)"
 
+    def _print_Mul(self, expr):
+        """Factors that have a value per node last: Python multiplies from the left, the smaller arrays first."""
+        coefficient, rest = expr.as_coeff_Mul()
+        factors = sorted(rest.as_ordered_factors(), key=_size)
+        above = [f for f in factors if not (isinstance(f, sp.Pow) and f.exp.could_extract_minus_sign())]
+        below = [1 / f for f in factors if f not in above]
+        above = ([sp.Integer(abs(coefficient.p))] if abs(coefficient.p) != 1 or not above else []) + above
+        below = ([sp.Integer(coefficient.q)] if coefficient.q != 1 else []) + below
+        quotient = "*".join(self.parenthesize(factor, precedence(expr)) for factor in above)
+        if below:
+            divisor = "*".join(self.parenthesize(factor, precedence(expr)) for factor in below)
+            quotient += f"/({divisor})" if len(below) > 1 else f"/{self.parenthesize(below[0], PRECEDENCE['Pow'])}"
+        return f"-{quotient}" if coefficient.is_negative else quotient
+
     def _print_Pow(self, expr, rational=False):
         base, exponent = expr.as_base_exp()
         if exponent.could_extract_minus_sign():
@@ -55,6 +74,9 @@ class ArrayPrinter(StrPrinter):
             return f"xp.sqrt({self._print(base)})" + (f"**{exponent.p}" if exponent.p > 1 else "")
         power = self._print(exponent)
         return f"{self.parenthesize(base, precedence(expr))}**{power if exponent.is_Atom else f'({power})'}"
+
+    def _print_Largest(self, expr):
+        return f"xp.max({self._print(expr.args[0])}, axis=-1, keepdims=True)"
 
     def _print_Rational(self, expr):
         return f"{expr.p}/{expr.q}" if expr.q != 1 else str(expr.p)
@@ -75,6 +97,13 @@ class ArrayPrinter(StrPrinter):
 
     _print_Derivative = _print_Integral = _print_Product = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
     _print_LambertW = _print_gamma = emptyPrinter
+
+
+def _size(factor: sp.Expr) -> int:
+    """0 for what has a value per mode, 1 for what has one per node, 2 for what has one per node and mode."""
+    if factor.atoms(sp.IndexedBase) & PER_NODE_AND_MODE:
+        return 2
+    return 1 if factor.atoms(sp.Symbol) & PER_AXIS else 0
 
 
 def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:

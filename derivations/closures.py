@@ -162,7 +162,8 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
     for term in terms(expression):
         groups.setdefault(tuple(square for square, _ in term.norms), []).append(term)
     if set(groups) <= {()}:
-        return sum(t.coefficient * joint_moment(t.local, t.sums, VIEWS) for t in groups.get((), []))
+        moments = (t.coefficient * joint_moment(t.local, t.sums, VIEWS) for t in groups.get((), []))
+        return sum(moments, sp.Integer(0))
     return tuple(TiltedIntegral(tilt(norms), _integrand(members)) for norms, members in groups.items())
 
 

@@ -19,6 +19,7 @@ from derivations.modes import total
 GENERATED = Path(__file__).resolve().parent.parent / "dynamics" / "generated"
 STATISTICS = list(closures.VIEW_STATISTICS.items())
 PARAMETERS = ["sigma1", "sigma2"]
+ARGUMENTS = ["s", "lam", "ratio", *PARAMETERS]  # of every expectation
 
 
 def simplest(expression: sp.Expr) -> sp.Expr:
@@ -46,7 +47,12 @@ def describe(setting: Setting) -> str:
 def module(setting: Setting) -> str:
     """The source of one generated module."""
     loss = setting.in_eigenbasis()
-    parts = [loss_function(setting), *gradient_functions(loss), *rate_functions(loss), *exact_functions(loss)]
+    parts = [
+        loss_function(setting),
+        *force_functions(loss, setting.trains_predictor),
+        *expectation_functions(loss, setting.trains_predictor),
+        *exact_functions(loss),
+    ]
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
     imports = f"\nfrom dynamics.special import {', '.join(special)}\n" if special else ""
@@ -62,65 +68,77 @@ def header(title: str) -> str:
 def loss_function(setting: Setting) -> str:
     """The loss itself, for automatic differentiation: any predictor, any basis."""
     p = {z: sp.IndexedBase(f"p{i}", real=True)[n.k] for i, z in ((1, n.z1[n.k]), (2, n.z2[n.k]))}
-    expression = setting.expression(n.z1[n.k], n.z2[n.k], p.__getitem__)
+    expression = setting.expression(p.__getitem__)
     used = [symbol for symbol in p.values() if expression.has(symbol.base)]
     definitions = [(symbol, sp.Function("predict")(sp.Symbol(f"z{str(symbol.base)[1]}"))) for symbol in used]
     source = function(
-        "loss", ["z1", "z2", "predict", "stop_gradient"], "L of each sample, shape (..., 1).", [expression]
+        "loss", ["z1", "z2", "t1", "t2", "predict", "stop_gradient"], "L of each sample, shape (..., 1).", [expression]
     )
     lines = [f"    {symbol.base} = {call}\n" for symbol, call in definitions]
     return source.replace("    xp = ", "".join(lines) + "    xp = ", 1)
 
 
-def gradient_functions(loss: sp.Expr) -> list[str]:
-    arguments = ["z1", "z2", "lam"]
-    return [
-        function(name, arguments, doc, [_like_input(force)])
-        for name, doc, force in (
-            ("online_gradient", "g = -dL/dz1 per sample, in the eigenbasis.", gradients.online(loss)),
-            ("target_gradient", "h = -dL/dz2 per sample, in the eigenbasis.", gradients.target(loss)),
-        )
-    ]
+def force_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
+    forces = {
+        "force_on_view1": ("g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis.", gradients.force(loss, 1)),
+        "force_on_view2": ("h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis.", gradients.force(loss, 2)),
+    }
+    if trains_predictor:
+        forces["force_on_predictor"] = ("-dL/dlam per sample.", gradients.force_on_predictor(loss))
+    arguments = ["z1", "z2", "lam", "ratio"]
+    return [function(name, arguments, doc, [_like_input(force)]) for name, (doc, force) in forces.items()]
 
 
 def _like_input(force: sp.Expr) -> sp.Expr:
     return sp.Mul(0, n.z1[n.m], evaluate=False) if force == 0 else sp.factor_terms(force)
 
 
-def rate_functions(loss: sp.Expr) -> list[str]:
-    arguments = ["s", "lam", *PARAMETERS]
-    exact = rates.rates(loss, "gaussian")
-    if isinstance(exact, sp.Expr):
-        doc = "r_m, exact (Gaussian moments)."
-        return [function("rates", arguments, doc, [_per_mode(simplest(exact))], STATISTICS)]
-    mean = sp.factor_terms(rates.rates(loss, "mean_field"))
-    sources = [
-        function("rates_mean_field", arguments, "r_m with every norm and sum replaced by its mean.", [mean], STATISTICS)
-    ]
-    names = []
-    for number, integral in enumerate(exact, 1):
-        suffix = f"_{number}" if len(exact) > 1 else ""
-        names.append(f"(mean_squares{suffix}, integrand{suffix})")
-        squares = [square for square in integral.tilt.mean_squares]
-        doc = "Mean square of each norm, per mode: the scales of the integral."
-        sources.append(
-            function(f"mean_squares{suffix}", arguments, doc, [sp.factor_terms(q) for q in squares], STATISTICS)
-        )
-        z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
-        definitions = [
-            *STATISTICS,
-            *((symbol, _horner(e)) for symbol, e in integral.tilt.definitions.items()),
-            (n.Z, z),
-        ]
-        doc = "r_m is the integral of this over x, y in (0, oo)."
-        body = sp.factor_terms(sp.factor_terms(integral.integrand, radical=True))
-        sources.append(function(f"integrand{suffix}", ["x", "y", *arguments], doc, [body], definitions))
-    sources.append(f"INTEGRALS = ({', '.join(names)},)\n")
+QUANTITIES = {
+    "rates": ("r_m", rates.rates),
+    "predictor_force": ("f_m", rates.predictor_force),
+}
+
+
+def expectation_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
+    """Rates, and the force on a learned predictor: formulas, or integrands with the scales of their integrals."""
+    sources, scales, integrals = [], {}, {}
+    for quantity in ["rates"] + (["predictor_force"] if trains_predictor else []):
+        symbol, derive = QUANTITIES[quantity]
+        exact = derive(loss, "gaussian")
+        if isinstance(exact, sp.Expr):
+            doc = f"{symbol}, exact (Gaussian moments)."
+            sources.append(function(quantity, ARGUMENTS, doc, [_per_mode(simplest(exact))], STATISTICS))
+            continue
+        doc = f"{symbol} with every norm and sum replaced by its mean."
+        mean = sp.factor_terms(derive(loss, "mean_field"))
+        sources.append(function(f"{quantity}_mean_field", ARGUMENTS, doc, [mean], STATISTICS))
+        pairs: list[str] = []
+        for integral in exact:
+            suffix = f"_{len(pairs) + 1}" if len(exact) > 1 else ""
+            if integral.tilt.norms not in scales:
+                scales[integral.tilt.norms] = f"mean_squares{suffix}"
+                sources.append(_mean_squares(scales[integral.tilt.norms], integral.tilt))
+            sources.append(_integrand(f"{quantity}_integrand{suffix}", symbol, integral))
+            pairs.append(f"({scales[integral.tilt.norms]}, {quantity}_integrand{suffix})")
+        integrals[quantity] = f"({', '.join(pairs)},)"
+    if integrals:
+        rows = "".join(f'    "{quantity}": {pairs},\n' for quantity, pairs in integrals.items())
+        sources.append(f"INTEGRALS = {{\n{rows}}}\n")
     return sources
 
 
-def _horner(expression: sp.Expr) -> sp.Expr:
-    return sp.collect(expression, n.lam[n.k]) if expression.has(n.lam) else expression
+def _mean_squares(name: str, tilt: closures.Tilt) -> str:
+    doc = "Mean square of each norm, per mode: the scales of the integral."
+    return function(name, ARGUMENTS, doc, [sp.factor_terms(q) for q in tilt.mean_squares], STATISTICS)
+
+
+def _integrand(name: str, symbol: str, integral: closures.TiltedIntegral) -> str:
+    z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
+    doc = f"{symbol} is the integral of this over x, y in (0, oo)."
+    body = sp.factor_terms(sp.factor_terms(integral.integrand, radical=True))
+    return function(
+        name, ["x", "y", *ARGUMENTS], doc, [body], [*STATISTICS, *integral.tilt.definitions.items(), (n.Z, z)]
+    )
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:
@@ -155,17 +173,47 @@ def _stable(expression: sp.Expr) -> sp.Expr:
 
 
 def eigenvalues() -> str:
-    """Predictor, flow and descent map: the same for every loss."""
-    rate = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
-    lam = {n.s[n.m]: n.lam[n.m]}
-    inverse = (n.s[n.m] ** (1 / n.alpha)).subs(lam)
+    """Predictors, and what changes in a step and in the flow: the same for every loss."""
+    in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
+    inverse = (n.s[n.m] ** (1 / n.alpha)).subs(n.s[n.m], n.lam[n.m])
+    encoder, learned = rates.encoder_step(), rates.predictor_step()
+    learned_arguments = ["lam", "force", "rate_ratio", "rho"]
     parts = [
-        function("predictor", ["s", "alpha"], "lambda = s^alpha.", [rates.predictor()]),
-        function("predictor_inverse", ["lam", "alpha"], "s = lambda^(1/alpha).", [inverse]),
-        function("velocity", ["s", "r", "rho"], "ds/dt = 2 s (r - rho).", [rates.velocity().subs(rate)]),
-        function("step", ["s", "r", "rho", "eta"], "s <- s (1 + eta (r - rho))^2.", [rates.step().subs(rate)]),
+        function(name, arguments, doc, [expression.subs(in_code)])
+        for name, arguments, doc, expression in (
+            ("predictor", ["s", "alpha", "epsilon"], "lambda = (s + epsilon)^alpha.", rates.predictor()),
+            (
+                "normalized_predictor",
+                ["s", "alpha", "epsilon"],
+                "lambda = (s/max s + epsilon)^alpha.",
+                rates.normalized_predictor(),
+            ),
+            ("predictor_inverse", ["lam", "alpha"], "s = lambda^(1/alpha), for epsilon = 0.", inverse),
+            ("velocity", ["s", "r", "rho"], "ds/dt = 2 s (r - rho).", rates.velocity()),
+            ("encoder_velocity", ["w", "r", "rho"], "dw/dt = w (r - rho).", rates.flow(encoder)),
+            ("encoder_step", ["w", "r", "rho", "eta"], "w <- w (1 + eta (r - rho)).", encoder),
+            (
+                "predictor_velocity",
+                learned_arguments,
+                "d lambda/dt = a_P f - rho lambda, of a learned predictor.",
+                rates.flow(learned),
+            ),
+            (
+                "predictor_step",
+                [*learned_arguments, "eta"],
+                "lambda <- lambda + eta (a_P f - rho lambda).",
+                learned,
+            ),
+            (
+                "average_velocity",
+                ["average", "x", "decay", "eta"],
+                "da/dt = (1 - tau)/eta (x - a), of an exponential average.",
+                rates.average_velocity(),
+            ),
+            ("average_step", ["average", "x", "decay"], "a <- tau a + (1 - tau) x.", rates.average_step()),
+        )
     ]
-    return header("From rates to eigenvalues") + "\n\n" + "\n\n".join(parts)
+    return header("From rates to what moves") + "\n\n" + "\n\n".join(parts)
 
 
 def convergence() -> str:
@@ -201,14 +249,18 @@ def files() -> dict[str, str]:
 
 def drift(folder: Path = GENERATED) -> list[str]:
     """Names of the files in ``folder`` that are missing, superfluous, or not what the derivations give."""
-    expected = files()
+    return _differing(files(), folder)
+
+
+def _differing(expected: dict[str, str], folder: Path) -> list[str]:
     found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
     return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
 
 
 def write(folder: Path = GENERATED) -> list[str]:
     """Bring ``folder`` up to date; the names of the files that changed."""
-    changed, expected = drift(folder), files()
+    expected = files()
+    changed = _differing(expected, folder)
     for name in changed:
         if name in expected:
             (folder / name).write_text(expected[name], encoding="utf-8")

@@ -60,12 +60,12 @@ class MathText(StrPrinter):
 
 
 def derivation(setting: Setting, closure: str = "gaussian") -> list[Line]:
-    """From the loss to its eigenvalue dynamics. closure: "gaussian" or "mean_field"."""
+    """From the loss to its eigenvalue dynamics, encoder and target sharing weights. closure: see ``rates``."""
     loss = setting.in_eigenbasis()
     lines = [
         Line("loss of one sample, in the eigenbasis", "L", loss),
-        Line("force on the online branch", "g_m", sp.factor_terms(gradients.online(loss))),
-        Line("force on the target branch", "h_m", sp.factor_terms(gradients.target(loss))),
+        Line("force on the representation of view 1", "g_m", sp.factor_terms(gradients.force(loss, 1))),
+        Line("force on the representation of view 2", "h_m", sp.factor_terms(gradients.force(loss, 2))),
     ]
     rate = rates.rates(loss, closure)
     if isinstance(rate, sp.Expr):
@@ -82,13 +82,18 @@ def derivation(setting: Setting, closure: str = "gaussian") -> list[Line]:
         limit = "" if solution.any_weight_decay else ", rho = 0"
         explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
         lines.append(Line(f"exact solution ({solution.name}{limit})", "lam(t)", explicit))
+    lines = [Line(a.title, a.left, _shared(a.right)) for a in lines]
     used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
     named = [(s, e) for s, e in closures.VIEW_STATISTICS.items() if s in used]
     return lines + [Line("where", str(symbol), expression) for symbol, expression in named]
 
 
 def _predictor(setting: Setting) -> sp.Expr:
-    return rates.predictor() if setting.predictor else sp.Integer(1)
+    return rates.predictor().subs(n.epsilon, 0) if setting.predictor else sp.Integer(1)
+
+
+def _shared(right: sp.Expr | str) -> sp.Expr | str:
+    return right if isinstance(right, str) else rates.shared_weights(right)
 
 
 def _integral(number: int, integral: closures.TiltedIntegral) -> list[Line]:

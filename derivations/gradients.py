@@ -1,4 +1,4 @@
-"""From a loss to the per-sample dynamics of each branch."""
+"""From a loss to the per-sample forces: on the representation of each view, and on the predictor."""
 
 import sympy as sp
 
@@ -6,21 +6,41 @@ from derivations import notation as n
 from derivations.modes import derivative
 from derivations.stop_gradient import release
 
-
-def online(loss: sp.Expr) -> sp.Expr:
-    """g_m = -dL/dz1_m: the force on the online branch, what each stop-gradient blocks removed."""
-    return release(-derivative(loss, n.z1))
+VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # of each view: its representation by the encoder, and by the target branch
 
 
-def target(loss: sp.Expr) -> sp.Expr:
-    """h_m = -dL/dz2_m: the force on the target branch; zero where the stop-gradient blocks it."""
-    return release(-derivative(loss, n.z2))
+def force(loss: sp.Expr, view: int) -> sp.Expr:
+    """g_m = -dL/dz1_m - dL/dt1_m for view 1, h_m for view 2: without what stop-gradients block; t as in ``target``."""
+    return target(loss, release(-sum(derivative(loss, branch) for branch in VIEWS[view])))
+
+
+def force_on_predictor(loss: sp.Expr) -> sp.Expr:
+    """-dL/dlambda_m: the force on an eigenvalue of a learned predictor."""
+    return target(loss, release(-derivative(loss, n.lam)))
+
+
+def has_free_target(loss: sp.Expr) -> bool:
+    """True if no gradient reaches the target branch: then it may have weights of its own."""
+    return all(derivative(loss, t) == 0 for _, t in VIEWS.values())
+
+
+def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
+    """t = (v/w) z where the target branch may have weights v of its own; t = z where it is the encoder itself."""
+    own_weights = has_free_target(loss)
+
+    def from_encoder(indexed: sp.Indexed) -> sp.Expr:
+        z = {t: z for z, t in VIEWS.values()}.get(indexed.base)
+        k = indexed.indices[0]
+        return indexed if z is None else z[k] * (n.ratio[k] if own_weights else 1)
+
+    return expression.replace(lambda e: isinstance(e, sp.Indexed), from_encoder)
 
 
 def representation(loss: sp.Expr) -> sp.Expr:
-    r"""dz_m/dt = g_m at z1 = z2 = z: the representation model of the paper (Theorems 1 and 2)."""
+    r"""dz_m/dt = g_m at z1 = z2 = t1 = t2 = z: the representation model of the paper (Theorems 1 and 2)."""
 
-    def is_target(e):
-        return isinstance(e, sp.Indexed) and e.base == n.z2
+    def same(indexed: sp.Indexed) -> sp.Expr:
+        k = indexed.indices[0]
+        return {n.z2: n.z1[k], n.ratio: sp.Integer(1)}.get(indexed.base, indexed)
 
-    return online(loss).replace(is_target, lambda e: n.z1[e.indices[0]])
+    return force(loss, 1).replace(lambda e: isinstance(e, sp.Indexed), same)

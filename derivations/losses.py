@@ -1,4 +1,4 @@
-"""The losses, as data: each is one expression in the representations z1, z2 and the prediction p = W_P z1.
+"""The losses, as data: each is one expression in z1, the prediction p = W_P z1, and the target branch's t2.
 
 To add a loss, add its expression to ``LOSSES`` (and, if it has one, its isotropic version to ``ISOTROPIC``), then
 run ``make derive``: rates, closures, exact solutions, descent map and network all follow from the expression.
@@ -14,25 +14,25 @@ from derivations import notation as n
 from derivations.modes import dot, norm
 from derivations.stop_gradient import StopGradient as SG
 
-# L(p, z2). Where the stop-gradient goes is decided by the placement below.
+# L(p, t2). Where the stop-gradient goes is decided by the placement below.
 LOSSES: dict[str, Callable] = {
-    "euclidean": lambda p, z2: dot(p - z2, p - z2) / 2,
-    "cosine": lambda p, z2: -dot(p, z2) / (norm(p) * norm(z2)),
+    "euclidean": lambda p, t2: dot(p - t2, p - t2) / 2,
+    "cosine": lambda p, t2: -dot(p, t2) / (norm(p) * norm(t2)),
 }
 
-# L(z1, z2, p): isotropic versions (IsoLoss), which carry stop-gradients of their own. z1 . p = ||W_P^(1/2) z1||^2.
+# L(z1, t2, p): isotropic versions (IsoLoss), which carry stop-gradients of their own. z1 . p = ||W_P^(1/2) z1||^2.
 ISOTROPIC: dict[str, Callable] = {
-    "euclidean": lambda z1, z2, p: dot(z1 - SG(z2 + z1 - p), z1 - SG(z2 + z1 - p)) / 2,
-    "cosine": lambda z1, z2, p: (
-        -dot(z1, SG(z2 / (norm(p) * norm(z2)))) + SG(dot(p, z2) / (norm(p) ** 3 * norm(z2))) * dot(z1, p) / 2
+    "euclidean": lambda z1, t2, p: dot(z1 - SG(t2 + z1 - p), z1 - SG(t2 + z1 - p)) / 2,
+    "cosine": lambda z1, t2, p: (
+        -dot(z1, SG(t2 / (norm(p) * norm(t2)))) + SG(dot(p, t2) / (norm(p) ** 3 * norm(t2))) * dot(z1, p) / 2
     ),
 }
 
-# Where the gradient is stopped: (p, z2) -> the pair the loss sees.
+# Where the gradient is stopped: (p, t2) -> the pair the loss sees.
 PLACEMENTS: dict[str, Callable] = {
-    "target": lambda p, z2: (p, SG(z2)),
-    "none": lambda p, z2: (p, z2),
-    "online": lambda p, z2: (SG(p), z2),
+    "target": lambda p, t2: (p, SG(t2)),
+    "none": lambda p, t2: (p, t2),
+    "online": lambda p, t2: (SG(p), t2),
 }
 
 
@@ -54,20 +54,26 @@ class Setting:
         parts += ["symmetrised"] if self.symmetrised else []
         return "_".join(parts)
 
-    def expression(self, z1: sp.Expr, z2: sp.Expr, predict: Callable) -> sp.Expr:
-        """L(z1, z2), with p = predict(z); the identity where the loss has no predictor."""
+    def expression(self, predict: Callable) -> sp.Expr:
+        """L in z1, z2 (encoder) and t1, t2 (target branch), with p = predict(z); the identity without a predictor."""
         predict = predict if self.predictor else lambda z: z
 
-        def one_way(z1, z2):
+        def one_way(z, t):
             if self.isotropic:
-                return ISOTROPIC[self.loss](z1, z2, predict(z1))
-            return LOSSES[self.loss](*PLACEMENTS[self.stop_gradient](predict(z1), z2))
+                return ISOTROPIC[self.loss](z, t, predict(z))
+            return LOSSES[self.loss](*PLACEMENTS[self.stop_gradient](predict(z), t))
 
-        return (one_way(z1, z2) + one_way(z2, z1)) / 2 if self.symmetrised else one_way(z1, z2)
+        z1, z2, t1, t2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
+        return (one_way(z1, t2) + one_way(z2, t1)) / 2 if self.symmetrised else one_way(z1, t2)
+
+    @property
+    def trains_predictor(self) -> bool:
+        """True if the gradient reaches the predictor: it may be learned. Isotropic losses hide it from the gradient."""
+        return self.predictor and not self.isotropic and self.stop_gradient != "online"
 
     def in_eigenbasis(self) -> sp.Expr:
         """L with W_P = diag(lambda): p_k = lambda_k z_k."""
-        return self.expression(n.z1[n.k], n.z2[n.k], lambda z: n.lam[n.k] * z)
+        return self.expression(lambda z: n.lam[n.k] * z)
 
 
 def catalogue() -> list[Setting]:

@@ -29,6 +29,12 @@ def norm(a: sp.Expr) -> sp.Expr:
     return sp.sqrt(dot(a, a))
 
 
+class Largest(sp.Function):
+    """max_k component_k: the largest over all modes."""
+
+    nargs = 1
+
+
 def at(component: sp.Expr, index: sp.Symbol) -> sp.Expr:
     """The component of a vector in mode ``index``."""
     return component.subs(k, index)

@@ -24,15 +24,19 @@ m = sp.Symbol("m", integer=True)  # the mode a derivative or a rate is taken for
 
 z1 = sp.IndexedBase("z1", real=True)
 z2 = sp.IndexedBase("z2", real=True)
+t1 = sp.IndexedBase("t1", real=True)
+t2 = sp.IndexedBase("t2", real=True)
 p = sp.IndexedBase("p", real=True)
 lam = sp.IndexedBase("lam", positive=True)
 s = sp.IndexedBase("s", positive=True)
 w = sp.IndexedBase("w", positive=True)
 v = sp.IndexedBase("v", positive=True)
+ratio = sp.IndexedBase("ratio", positive=True)
 zeta1 = sp.IndexedBase("zeta1", real=True)
 zeta2 = sp.IndexedBase("zeta2", real=True)
 
 alpha, sigma1, sigma2, rho, eta, t = sp.symbols("alpha sigma1 sigma2 rho eta t", positive=True)
+epsilon, decay, rate_ratio = sp.symbols("epsilon decay rate_ratio", positive=True)
 n1, n2, D = sp.symbols("n1 n2 D", positive=True)
 x, y = sp.symbols("x y", positive=True)
 Delta = sp.IndexedBase("Delta", positive=True)
@@ -43,16 +47,22 @@ Z = sp.Symbol("Z", positive=True)
 
 TABLE = [
     Entry(M, "M", "number of modes"),
-    Entry(z1, r"\hat z_1", "representation of view 1 (online branch) in the eigenbasis"),
-    Entry(z2, r"\hat z_2", "representation of view 2 (target branch) in the eigenbasis"),
+    Entry(z1, r"\hat z_1", "representation of view 1 by the encoder, in the eigenbasis"),
+    Entry(z2, r"\hat z_2", "representation of view 2 by the encoder"),
+    Entry(t1, r"\hat t_1", "representation of view 1 by the target branch: z1, or that of weights of its own"),
+    Entry(t2, r"\hat t_2", "representation of view 2 by the target branch"),
     Entry(p, r"\hat p", "prediction W_P z1 in the eigenbasis"),
     Entry(lam, r"\lambda", "eigenvalues of the predictor W_P"),
     Entry(s, "s", "eigenvalues of the representation correlation C"),
     Entry(w, "w", "singular values of the online encoder W"),
     Entry(v, "v", "singular values of the target encoder"),
-    Entry(zeta1, r"\zeta_1", "view 1 projected on the input direction of a mode: z1 = w zeta1"),
-    Entry(zeta2, r"\zeta_2", "view 2 projected on the input direction of a mode: z2 = v zeta2"),
-    Entry(alpha, r"\alpha", "exponent of the closed-form predictor, lambda = s^alpha"),
+    Entry(ratio, r"(v/w)", "v/w: the target's singular value relative to the encoder's; 1 where they share weights"),
+    Entry(zeta1, r"\zeta_1", "view 1 projected on the input direction of a mode: z1 = w zeta1, t1 = v zeta1"),
+    Entry(zeta2, r"\zeta_2", "view 2 projected on the input direction of a mode: z2 = w zeta2, t2 = v zeta2"),
+    Entry(alpha, r"\alpha", "exponent of the closed-form predictor, lambda = (s + epsilon)^alpha"),
+    Entry(epsilon, r"\epsilon", "what the closed-form predictor adds to the eigenvalues"),
+    Entry(decay, r"\tau", "decay per step of an exponential average: of the target's weights, of the correlation"),
+    Entry(rate_ratio, "a_P", "learning rate of a learned predictor relative to the encoder's"),
     Entry(sigma1, r"\sigma_1", "noise of view 1"),
     Entry(sigma2, r"\sigma_2", "noise of view 2"),
     Entry(n1, "n_1", "variance of view 1 per direction, 1 + sigma1^2"),

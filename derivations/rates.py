@@ -1,25 +1,28 @@
-r"""The rates r_m of the linear network, and the flow and descent map of its eigenvalues.
+r"""The rates r_m of the linear network, and how everything that moves changes in one step of gradient descent.
 
 With dW/dt = E[g x1^T] + E[h x2^T] - rho W the singular vectors stay put, and the singular value of a mode obeys
-dw_m/dt = w_m (r_m - rho), w_m r_m = E[g_m zeta1_m + h_m zeta2_m]. Eigenvalues of the correlation are s = w^2.
+dw_m/dt = w_m (r_m - rho), w_m r_m = E[g_m zeta1_m + h_m zeta2_m]. Eigenvalues of the correlation are s = w^2. The
+target branch may have singular values v of its own (an exponential average of w), and the predictor eigenvalues of
+its own (trained: dlambda_m/dt = a_P f_m - rho lambda_m, f_m = E[-dL/dlambda_m]).
 """
 
 import sympy as sp
 
 from derivations import closures, gradients
 from derivations import notation as n
+from derivations.modes import Largest
 
 CLOSURES = {"gaussian": closures.gaussian, "mean_field": closures.mean_field}
 
 
-def force(loss: sp.Expr) -> sp.Expr:
-    """g_m zeta1_m + h_m zeta2_m, divided by w_m, with both branches sharing weights: z = sqrt(s) zeta."""
-    drive = gradients.online(loss) * n.zeta1[n.m] + gradients.target(loss) * n.zeta2[n.m]
-    return sp.expand(share_weights(drive) / sp.sqrt(n.s[n.m]))
+def drive(loss: sp.Expr) -> sp.Expr:
+    """(g_m zeta1_m + h_m zeta2_m)/w_m, with z = sqrt(s) zeta."""
+    total = gradients.force(loss, 1) * n.zeta1[n.m] + gradients.force(loss, 2) * n.zeta2[n.m]
+    return sp.expand(in_views(total) / sp.sqrt(n.s[n.m]))
 
 
-def share_weights(expression: sp.Expr) -> sp.Expr:
-    """z1 = w zeta1, z2 = v zeta2 with v = w = sqrt(s)."""
+def in_views(expression: sp.Expr) -> sp.Expr:
+    """z1 = w zeta1 and z2 = w zeta2, with w = sqrt(s)."""
 
     def view(indexed: sp.Indexed) -> sp.Expr:
         zeta = {n.z1: n.zeta1, n.z2: n.zeta2}.get(indexed.base)
@@ -28,28 +31,70 @@ def share_weights(expression: sp.Expr) -> sp.Expr:
     return expression.replace(lambda e: isinstance(e, sp.Indexed), view)
 
 
+def shared_weights(expression: sp.Expr) -> sp.Expr:
+    """The expression for a target branch with the encoder's own weights, v/w = 1."""
+    return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base == n.ratio, lambda e: sp.Integer(1))
+
+
 def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[closures.TiltedIntegral, ...]:
     """r_m of a loss given in the eigenbasis: an expression, or tilted integrals (see ``closures``)."""
-    return CLOSURES[closure](force(loss))
+    return CLOSURES[closure](drive(loss))
 
 
-# --- from rates to eigenvalues --------------------------------------------------------------------------------------
-
-rate = sp.Function("r")(n.t)
-_w = sp.Function("w", positive=True)(n.t)
-
-
-def predictor() -> sp.Expr:
-    """lambda = s^alpha: the closed-form predictor W_P = C^alpha."""
-    return n.s[n.m] ** n.alpha
+def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[closures.TiltedIntegral, ...]:
+    """f_m = E[-dL/dlambda_m] of a loss given in the eigenbasis; zero where no gradient reaches the predictor."""
+    return CLOSURES[closure](sp.expand(in_views(gradients.force_on_predictor(loss))))
 
 
-def velocity() -> sp.Expr:
-    """ds/dt = 2 s (r - rho), from dw/dt = w (r - rho) and s = w^2."""
-    flow = (_w**2).diff(n.t).subs(_w.diff(n.t), _w * (rate - n.rho))
-    return sp.factor(flow.subs(_w, sp.sqrt(n.s[n.m])))
+# --- from rates to what moves: each as one step; its flow is the step's slope in the learning rate ------------------
+
+rate, force, average, x, w = sp.symbols("r force average x w", real=True)
+
+
+def encoder_step() -> sp.Expr:
+    """w <- w (1 + eta (r - rho)): gradient descent with weight decay."""
+    return w * (1 + n.eta * (rate - n.rho))
+
+
+def predictor_step() -> sp.Expr:
+    """lambda <- lambda + eta (a_P f - rho lambda): a learned predictor, at a_P times the encoder's learning rate."""
+    return n.lam[n.m] + n.eta * (n.rate_ratio * force - n.rho * n.lam[n.m])
+
+
+def average_step() -> sp.Expr:
+    """a <- tau a + (1 - tau) x: the exponential average of the target's weights, or of the correlation."""
+    return n.decay * average + (1 - n.decay) * x
+
+
+def flow(step: sp.Expr) -> sp.Expr:
+    """The velocity whose Euler step this is."""
+    return sp.factor(step.diff(n.eta).subs(n.eta, 0))
+
+
+def average_velocity() -> sp.Expr:
+    """beta (x - a), with the decay per step tau = 1 - beta eta."""
+    beta = sp.Symbol("beta")
+    return flow(average_step().subs(n.decay, 1 - beta * n.eta)).subs(beta, (1 - n.decay) / n.eta)
 
 
 def step() -> sp.Expr:
-    """One step of gradient descent, w <- w (1 + eta (r - rho)), as a map of s = w^2."""
-    return ((_w + n.eta * _w * (rate - n.rho)) ** 2).subs(_w, sp.sqrt(n.s[n.m])).factor()
+    """The descent map of s = w^2."""
+    return (encoder_step() ** 2).subs(w, sp.sqrt(n.s[n.m])).factor()
+
+
+def velocity() -> sp.Expr:
+    """ds/dt = 2 s (r - rho)."""
+    return flow(step())
+
+
+# --- closed-form predictors -----------------------------------------------------------------------------------------
+
+
+def predictor() -> sp.Expr:
+    """lambda = (s + epsilon)^alpha: the closed-form predictor W_P = (C + epsilon)^alpha."""
+    return (n.s[n.m] + n.epsilon) ** n.alpha
+
+
+def normalized_predictor() -> sp.Expr:
+    """lambda = (s/max s + epsilon)^alpha."""
+    return (n.s[n.m] / Largest(n.s[n.k]) + n.epsilon) ** n.alpha

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from derivations import closures, rates
 from derivations import notation as n
+from derivations import rates
 
 lam, lam0, u0, u1 = sp.symbols("lam lam0 u0 u1", positive=True)
 
@@ -59,13 +59,13 @@ class ProofError(AssertionError):
 def predictor_velocity(rate: sp.Expr) -> sp.Expr:
     """d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), from the derived flow of s."""
     s = sp.Symbol("s", positive=True)
-    own = {n.s[n.m]: s, rates.rate: rate}
+    own = {n.s[n.m]: s, n.epsilon: 0, rates.rate: rate}
     return sp.powsimp((rates.predictor().subs(own).diff(s) * rates.velocity().subs(own)).subs(s, lam ** (1 / n.alpha)))
 
 
 def solve(rate: sp.Expr) -> Solution | None:
     """The exact solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), proved, or None where none is known."""
-    own = sp.expand(rate).subs(n.lam[n.m], lam)
+    own = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
     if own.has(sp.Sum, sp.Indexed) or not own.is_polynomial(lam) or sp.degree(own, lam) > 2:
         return None
     c0, c1, c2 = (sp.factor(own.coeff(lam, power)) for power in range(3))
@@ -107,7 +107,7 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
 
 def time_to_reach(rate: sp.Expr) -> sp.Expr:
     """Time from u0 to u1 at rho = 0; u = lambda/lambda*, lambda* > 0 the zero of the rate; dT/du = 1/(du/dt)."""
-    own = sp.expand(rate).subs(n.lam[n.m], lam)
+    own = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
     (fixed,) = (root for root in sp.solve(own, lam) if root != 0)
     u = sp.Symbol("u", positive=True)
     slowness = sp.apart(sp.simplify(fixed / predictor_velocity(own).subs(n.rho, 0).subs(lam, fixed * u)), u)
@@ -130,7 +130,9 @@ def shared_forcing_residual() -> sp.Expr:
 
     mode = sp.Function("s", positive=True)
     noiseless = {n.n1: 1, n.n2: 1}
-    rate = closures.mean_field(rates.force(Setting("cosine", isotropic=True).in_eigenbasis())).subs(noiseless)
+    rate = rates.shared_weights(rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")).subs(
+        noiseless
+    )
     rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: mode(e.indices[0]))  # lambda = s
     j = sp.Symbol("j", integer=True)
     power = {q: sp.Sum(mode(j) ** q, (j, 1, n.M)) for q in (1, 2, 3)}

@@ -10,7 +10,7 @@ Time is learning rate times steps. Neither SymPy nor JAX nor matplotlib is impor
 import importlib
 
 from dynamics.errors import AccuracyWarning, ArgumentError
-from dynamics.model import ClosedForm, Model, NoPredictor
+from dynamics.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
 from dynamics.trajectory import Trajectory, load
 
 _LAZY = {
@@ -21,7 +21,19 @@ _LAZY = {
     "Comparison": "dynamics.comparison",
 }
 
-__all__ = ["AccuracyWarning", "ArgumentError", "ClosedForm", "Model", "NoPredictor", "Trajectory", "load", *_LAZY]
+__all__ = [
+    "AccuracyWarning",
+    "ArgumentError",
+    "ClosedForm",
+    "EMA",
+    "Learned",
+    "Model",
+    "NoPredictor",
+    "Shared",
+    "Trajectory",
+    "load",
+    *_LAZY,
+]
 
 
 def __getattr__(name: str):

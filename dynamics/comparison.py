@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynamics import errors
-from dynamics.fluctuations import predicted_deviation
+from dynamics.descent import iterate
 from dynamics.trajectory import Trajectory, describe
 
 SEEDS_NEEDED = 3  # fewer give no useful standard deviation
@@ -97,8 +97,9 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     if len(modes) >= SEEDS_NEEDED:
         error, source = modes.std(axis=0, ddof=1) / np.sqrt(len(modes)), f"from {len(modes)} seeds"
     else:
-        start = network.s.reshape(len(modes), *network.s.shape[-2:])[0, 0]
-        error = predicted_deviation(network.model, start, step, network.settings) / np.sqrt(len(modes))
+        noisy = _deviation_of(theory, network)
+        at = np.searchsorted(np.asarray(noisy.step), step)
+        error = np.asarray(noisy.deviation)[at][:, np.argsort(noisy.s[0])] / np.sqrt(len(modes))
         source = "from theory (linear noise approximation)"
     return Comparison(
         step=step,
@@ -110,6 +111,15 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
         sampling_error=error,
         source=source,
     )
+
+
+def _deviation_of(theory: Trajectory, network: Trajectory) -> Trajectory:
+    """The descent map of the network with its fluctuations: the theory itself if it has them."""
+    if theory.deviation is not None:
+        return theory
+    start = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
+    batch_size, eta = network.settings["batch_size"], network.settings["learning_rate"]
+    return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-7)
 
 
 def _along_first_eigenvectors(network: Trajectory) -> np.ndarray:
@@ -135,6 +145,9 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     if theory.t[:1] == 0 and not np.allclose(np.sort(theory.s[0]), start, rtol=1e-3, atol=1e-6 * start.max()):
         errors.reject("theory", f"start from the network's eigenvalues {start}", theory.s[0])
     rates = theory.settings.get("learning_rate"), network.settings["learning_rate"]
+    batches = theory.settings.get("batch_size"), network.settings["batch_size"]
+    if batches[0] not in (None, batches[1]):
+        errors.reject("network", f"be trained with the batch size {batches[0]} of the theory", batches[1])
     if theory.kind == "descent" and rates[0] != rates[1]:
         errors.reject("network", f"be trained with the learning rate {rates[0]} of the theory", rates[1])
 

@@ -1,16 +1,19 @@
-"""The coordinate in which the flow is integrated numerically, and what an integrator returns.
+"""The coordinates in which the flow is integrated numerically, and what an integrator returns.
 
-y = 1/lambda - log(lambda). For small lambda it is 1/lambda, in which the slow take-off of small modes,
-d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative error delta in a
-small lambda0 has become delta/lambda0 when the mode has grown. For large lambda it is a logarithm. An absolute error of
-y is a relative error of lambda times 1 + 1/lambda.
+Where only the encoder moves, y = 1/lambda - log(lambda). For small lambda it is 1/lambda, in which the slow take-off
+of small modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative
+error delta in a small lambda0 has become delta/lambda0 when the mode has grown. For large lambda it is a logarithm. An
+absolute error of y is a relative error of lambda times 1 + 1/lambda. Where more moves, everything is taken as it is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from dynamics.generated import eigenvalues
+from dynamics.state import Parameters, Readings, State
 
 ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
 QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
@@ -20,18 +23,23 @@ NEWTON_STEPS = 6  # quadratic convergence to rounding, from any y
 
 @dataclass(frozen=True)
 class Reciprocal:
-    """y(lambda) = 1/lambda - log(lambda), with lambda = (s + floor)^alpha."""
+    """y(lambda) = 1/lambda - log(lambda), lambda = (s + floor)^alpha, of a model in which only the encoder moves."""
 
-    alpha: float
+    alpha: Any  # (1,)
     floor: float
 
-    def forward(self, s):
-        """y of eigenvalues s."""
-        xp = s.__array_namespace__()
-        lam = eigenvalues.predictor(s + self.floor, self.alpha)
+    def forward(self, state: State):
+        """y (M,) of a state."""
+        xp = state.w.__array_namespace__()
+        lam = eigenvalues.predictor(state.w**2, self.alpha, self.floor)
         return 1 / lam - xp.log(lam)
 
-    def backward(self, y):
+    def backward(self, y) -> State:
+        """The state; y (..., M)."""
+        s, _ = self.levels(y)
+        return State(s.__array_namespace__().sqrt(s))
+
+    def levels(self, y):
         """(s, lambda): Newton's method for l + e^l = y, with l = -log(lambda)."""
         xp = y.__array_namespace__()
         log_reciprocal = xp.where(y > 1, xp.log(xp.maximum(y, 1.0)), y)
@@ -41,32 +49,77 @@ class Reciprocal:
         lam = xp.exp(-log_reciprocal)
         return xp.maximum(eigenvalues.predictor_inverse(lam, self.alpha) - self.floor, 0.0), lam
 
-    def slope(self, y, velocity):
-        """dy/dt for a velocity ds/dt = velocity(s)."""
-        s, lam = self.backward(y)
-        return -self.alpha * (1 + 1 / lam) * velocity(s) / (s + self.floor)
+    def slope(self, y, velocity: Callable[[State], State]):
+        """dy/dt for a velocity d state/dt = velocity(state)."""
+        s, lam = self.levels(y)
+        w = s.__array_namespace__().sqrt(s)
+        return -self.alpha * (1 + 1 / lam) * 2 * w * velocity(State(w)).w / (s + self.floor)
 
-    def horizon(self, y0):
-        """y of an eigenvalue that is blowing up, in a trajectory that starts at y0 (M,)."""
-        xp = y0.__array_namespace__()
-        largest = xp.max(self.backward(y0)[1])
-        return -xp.log(HUGE * xp.maximum(largest, 1.0))
+    def room(self, y, start):
+        """What is left until an eigenvalue is blowing up, in a trajectory that started at y = start (M,)."""
+        xp = y.__array_namespace__()
+        largest = xp.max(self.levels(start)[1])
+        return xp.min(y) + xp.log(HUGE * xp.maximum(largest, 1.0))
 
-    def tolerance(self, rtol: float) -> float:
-        """Absolute tolerance on y that keeps the accumulated relative error of s near rtol."""
-        return 0.1 * rtol * (self.alpha / (1 + self.alpha))
+    def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
+        """Of y, to keep the accumulated relative error of s near rtol where the rates have so much noise.
+
+        The absolute one decides: the relative one is as small as noise and rounding allow.
+        """
+        return {"rtol": noise + ROUNDING, "atol": 0.1 * rtol * (self.alpha / (1 + self.alpha))[0]}
 
 
-def relative_tolerance(rates) -> float:
-    """Relative tolerance on y: as small as the noise of the rates allows, for the absolute one to decide."""
-    return max(QUADRATURE_NOISE * rates.rtol, ROUNDING) if rates.quadrature else ROUNDING
+@dataclass(frozen=True)
+class Plain:
+    """y: everything that moves, one after another, of a model in which more than the encoder does."""
+
+    parts: tuple[str, ...]  # names in State
+    atol: float
+
+    @classmethod
+    def of(cls, state: State, atol: float) -> "Plain":
+        """The coordinate for states like this one."""
+        return cls(tuple(name for name, part in state._asdict().items() if part is not None), atol)
+
+    def forward(self, state: State):
+        """y (parts M,) of a state."""
+        return state.w.__array_namespace__().concat([getattr(state, part) for part in self.parts], axis=-1)
+
+    def backward(self, y) -> State:
+        """The state; y (..., parts M)."""
+        size = y.shape[-1] // len(self.parts)
+        return State(**{part: y[..., i * size : (i + 1) * size] for i, part in enumerate(self.parts)})
+
+    def slope(self, y, velocity: Callable[[State], State]):
+        """dy/dt for a velocity d state/dt = velocity(state)."""
+        return self.forward(velocity(self.backward(y)))
+
+    def room(self, y, start):
+        """What is left until a value is blowing up, in a trajectory that started at y = start."""
+        xp = y.__array_namespace__()
+        return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
+
+    def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
+        """Of y, to keep the accumulated relative error of s near rtol where the rates have so much noise."""
+        return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
+
+
+def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
+    """The coordinate in which a state like this one is integrated."""
+    alone = all(part is None for part in state[1:])
+    return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
+
+
+def noise_of(rates) -> float:
+    """What the error control must take for noise of the rates: that of their quadrature."""
+    return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0
 
 
 @dataclass(frozen=True)
 class Flow:
-    """s (..., T, M), inf after a blow-up. status: how it ended. reached: number of times computed, if not all."""
+    """Readings (..., T, M), inf after a blow-up. status: how it ended. reached: how many times, if not all."""
 
-    s: np.ndarray
+    readings: Readings
     blow_up_time: np.ndarray
     status: str = "complete"
     reached: int | None = None

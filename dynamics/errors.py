@@ -59,6 +59,20 @@ def positive(name: str, value: Any, must: str = "be a positive number, or an arr
     return array
 
 
+def fraction(name: str, value: Any, must: str, below_one: bool = False) -> np.ndarray:
+    """A float64 array of numbers from 0 to 1, or to below 1."""
+    array = non_negative(name, value, must)
+    if (array > 1).any() or (below_one and (array == 1).any()):
+        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
+    return array
+
+
+def flag(name: str, value: Any) -> None:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        reject(name, "be True or False", value)
+
+
 def instance(name: str, value: Any, kind: type, must: str) -> None:
     """An object of a class of this package."""
     if not isinstance(value, kind):

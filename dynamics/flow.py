@@ -8,6 +8,7 @@ from dynamics import errors
 from dynamics.exact import exact_flow, has_exact_solution
 from dynamics.model import Model
 from dynamics.rates import Rates
+from dynamics.state import Readings, initial
 from dynamics.trajectory import Trajectory
 
 METHODS = ("auto", "exact", "scipy", "jax")
@@ -15,12 +16,22 @@ ENSEMBLE_FOR_JAX = 64  # from this many trajectories on, compiling for the whole
 
 
 def solve(
-    model: Model, s0, times, *, closure="gaussian", method="auto", rtol=1e-8, atol=1e-14, progress=None
+    model: Model,
+    s0,
+    times,
+    *,
+    learning_rate=None,
+    closure="gaussian",
+    method="auto",
+    rtol=1e-8,
+    atol=1e-14,
+    progress=None,
 ) -> Trajectory:
-    r"""Integrate ds_m/dt = 2 s_m (r_m(s) - rho): gradient flow, time = learning rate x steps.
+    r"""Integrate ds_m/dt = 2 s_m (r_m - rho), and whatever else moves: gradient flow, time = learning rate x steps.
 
     s0: eigenvalues of the representation correlation at t = 0, (..., M), >= 0; leading dimensions broadcast with the
     model's parameters. times: (T,), >= 0, ascending.
+    learning_rate: eta > 0, only for models in which something decays per step (``EMA``, a tracked correlation).
     closure: "gaussian" (exact, default), or "mean_field" for the cosine losses.
     method: "auto" (exact solution where there is one, else "scipy", or "jax" for large ensembles), "exact",
     "scipy" (DOP853, LSODA where stiff), "jax" (Diffrax, Dopri8).
@@ -37,30 +48,32 @@ def solve(
     times = _times(times)
     errors.choice("method", method, METHODS)
     rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
+    learning_rate = _learning_rate(model, learning_rate)
     rates = Rates(model, closure, rtol=0.1 * rtol)
+    start = initial(model.structure, s0, model.init)
     method = _choose(method, model, closure, s0)
     if method == "exact":
         flow = exact_flow(model, s0, times)
     elif method == "scipy":
         from dynamics.scipy_flow import scipy_flow
 
-        flow = scipy_flow(model, s0, times, rates, rtol, atol, progress)
+        flow = scipy_flow(model, start, times, rates, learning_rate, rtol, atol, progress)
     else:
         from dynamics.jax_flow import jax_flow
 
-        flow = jax_flow(model, s0, times, rates, rtol, atol)
+        flow = jax_flow(model, start, times, rates, learning_rate, rtol, atol)
     rates.warn_if_inaccurate()
     label = f"exact solution ({model.generated.EXACT})" if method == "exact" else method
     result = Trajectory(
         model=model,
         kind="flow",
         t=times[: flow.reached],
-        s=flow.s,
+        **_from_start(flow.readings, s0, times)._asdict(),
         method=label,
         status=flow.status,
         error=rates.error,
         blow_up_time=flow.blow_up_time,
-        settings={"closure": closure, "method": method, "rtol": rtol, "atol": atol},
+        settings={"closure": closure, "method": method, "rtol": rtol, "atol": atol, "learning_rate": learning_rate},
     )
     return _cut_at_blow_up(result)
 
@@ -76,12 +89,31 @@ def _choose(method: str, model: Model, closure: str, s0: np.ndarray) -> str:
     return "jax" if np.prod(s0.shape[:-1]) >= ENSEMBLE_FOR_JAX else "scipy"
 
 
+def _learning_rate(model: Model, learning_rate) -> float | None:
+    if learning_rate is None:
+        if model.needs_learning_rate:
+            must = f"be given for {model}, in which something decays per step"
+            errors.reject("learning_rate", must, None)
+        return None
+    if not model.needs_learning_rate:
+        must = "be left out: nothing in this model decays per step, and the flow does not depend on it"
+        errors.reject("learning_rate", must, learning_rate)
+    return errors.positive_number("learning_rate", learning_rate)
+
+
 def _times(times) -> np.ndarray:
     must = "be ascending, non-negative times of shape (T,)"
     times = errors.non_negative("times", times, must)
     if times.ndim != 1 or not len(times) or (np.diff(times) < 0).any():
         errors.reject("times", must, times)
     return times
+
+
+def _from_start(found: Readings, s0: np.ndarray, times: np.ndarray) -> Readings:
+    """The readings, with s0 itself, to the last bit, at t = 0."""
+    at_start = (times == 0)[: found.s.shape[-2], None]
+    exact = np.where(np.isnan(found.s), np.nan, s0[..., None, :])
+    return found._replace(s=np.where(at_start, exact, found.s), target=np.where(at_start, exact, found.target))
 
 
 def _cut_at_blow_up(result: Trajectory) -> Trajectory:
@@ -100,4 +132,5 @@ def _cut_at_blow_up(result: Trajectory) -> Trajectory:
     if first > result.t[-1]:
         return result
     kept = result.t < first
-    return replace(result, t=result.t[kept], s=result.s[kept], status=status)
+    parts = {name: getattr(result, name)[kept] for name in ("t", *Readings._fields)}
+    return replace(result, **parts, status=status)

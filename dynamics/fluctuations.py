@@ -1,50 +1,87 @@
 r"""How far finite batches throw a network off its theory: the linear noise approximation.
 
-One step moves the singular value of a mode by eta times the mean over the batch of q_m = g_m zeta1_m + h_m zeta2_m.
-Its covariance Q = cov(q)/batch comes from the Gaussian model (by Monte Carlo over per-sample gradients), and the
-covariance P of the singular values follows P <- J P J^T + eta^2 Q, J the Jacobian of the descent map.
+One step moves the singular value of a mode by eta times the mean over the batch of q_m = g_m zeta1_m + h_m zeta2_m, and
+a learned predictor eigenvalue by eta a_P times that of -dL/dlambda_m. The covariance Q of these forces comes from the
+Gaussian model (by Monte Carlo over the derived per-sample forces), and the covariance P of the state follows
+P <- J P J^T + B (Q/batch) B^T, with J and B the derivatives of the descent map with respect to state and forces.
 """
 
 import numpy as np
 
 from dynamics.generated import eigenvalues
-from dynamics.model import Model
 from dynamics.rates import Rates
+from dynamics.state import State, spectrum, step
 
 SAMPLES = 20_000  # the deviation is then good to about 1 %
-KNOTS = 40  # steps at which J and Q are computed anew
+REFRESH = 0.02  # relative change of the state after which J and Q are computed anew
+DIFFERENCE = 1e-4  # relative size of a central difference
 
 
-def predicted_deviation(model: Model, s0: np.ndarray, step: np.ndarray, settings: dict) -> np.ndarray:
-    """Standard deviation of each eigenvalue (T, M) at the given steps, for a network trained with ``settings``."""
-    eta, batch = settings["learning_rate"], settings["batch_size"]
-    rates, rng = Rates(model, rtol=1e-7), np.random.default_rng(0)
-    knots = set(np.unique(np.linspace(0, step[-1], KNOTS).astype(int)))
-    s, P, deviation = np.array(s0, float), np.zeros((len(s0), len(s0))), np.zeros((len(step), len(s0)))
-    wanted = {int(k): i for i, k in enumerate(step)}
-    for k in range(int(step[-1]) + 1):
-        if k in wanted:
-            deviation[wanted[k]] = 2 * np.sqrt(s * np.diag(P))
-        if k in knots:
-            J, Q = _jacobian(model, rates, s, eta), _gradient_covariance(model, s, rng) / batch
-        P = J @ P @ J.T + eta**2 * Q
-        s = eigenvalues.step(s, rates(s), model.rho, eta)
-    return deviation
+class Fluctuations:
+    """The covariance of the state of one trajectory, carried along with the descent map."""
+
+    def __init__(self, rates: Rates, learning_rate: float, batch_size: int):
+        self.rates, self.learning_rate, self.batch_size = rates, learning_rate, batch_size
+        self.rng = np.random.default_rng(0)
+        self.covariance: np.ndarray | None = None
+        self.at: np.ndarray | None = None  # the state that jacobian and noise belong to
+
+    def advance(self, state: State) -> None:
+        """Take the step that starts in this state; all (M,)."""
+        flat = _flat(state)
+        if self.covariance is None:
+            self.covariance = np.zeros((len(flat), len(flat)))
+        if self.at is None or (np.abs(flat - self.at) > REFRESH * np.abs(self.at)).any():
+            self.at, self.jacobian, self.noise = flat, self._jacobian(state), self._noise(state)
+        self.covariance = self.jacobian @ self.covariance @ self.jacobian.T + self.noise
+
+    def deviation(self, state: State) -> np.ndarray:
+        """Standard deviation of s_m = w_m^2 in this state, (M,)."""
+        modes = len(state.w)
+        variance = np.zeros(modes) if self.covariance is None else np.diag(self.covariance)[:modes]
+        return 2 * np.abs(state.w) * np.sqrt(variance)
+
+    def _jacobian(self, state: State) -> np.ndarray:
+        """d step(state)/d state, by central differences."""
+        flat = _flat(state)
+        size = DIFFERENCE * np.where(flat == 0, 1.0, np.abs(flat))
+        moved = np.concatenate([flat + np.diag(size), flat - np.diag(size)])
+        after = _flat(self._step(_like(state, moved)))
+        return ((after[: len(flat)] - after[len(flat) :]) / (2 * size[:, None])).T
+
+    def _step(self, state: State) -> State:
+        return step(self.rates.structure, self.rates.parameters, state, self.rates(state), self.learning_rate)
+
+    def _noise(self, state: State) -> np.ndarray:
+        """Covariance of what one batch adds to the state in a step."""
+        structure, p, w = self.rates.structure, self.rates.parameters, self._step(state).w
+        on_encoder, on_predictor = self._sampled_forces(state)
+        shift = self.learning_rate * on_encoder
+        added = State(
+            shift,
+            v=eigenvalues.average_step(0.0, shift, p.decay) if structure.own_target else None,
+            lam=None if on_predictor is None else self.learning_rate * p.rate_ratio * on_predictor,
+            tracked=eigenvalues.average_step(0.0, 2 * w * shift, p.tracking) if structure.tracked else None,
+        )
+        return np.atleast_2d(np.cov(_flat(added).T)) / self.batch_size
+
+    def _sampled_forces(self, state: State) -> tuple[np.ndarray, np.ndarray | None]:
+        """Per sample (SAMPLES, M): force on w, and on a learned predictor."""
+        structure, p, generated = self.rates.structure, self.rates.parameters, self.rates.model.generated
+        s, lam, ratio = spectrum(structure, p, state)
+        x = self.rng.standard_normal((SAMPLES, len(s)))
+        zeta1, zeta2 = (x + sigma * self.rng.standard_normal(x.shape) for sigma in (p.sigma1, p.sigma2))
+        arguments = (state.w * zeta1, state.w * zeta2, lam, ratio)
+        force = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
+        return force, generated.force_on_predictor(*arguments) if structure.predictor == "learned" else None
 
 
-def _jacobian(model: Model, rates: Rates, s: np.ndarray, eta: float, h: float = 1e-4) -> np.ndarray:
-    """d w'_i / d w_j of one step, by central differences of relative size h."""
-    w = np.sqrt(s)
-    moved = w * (1 + h * np.stack([np.eye(len(w)), -np.eye(len(w))]))
-    after = np.sqrt(eigenvalues.step(moved**2, rates(moved**2), model.rho, eta))
-    return ((after[0] - after[1]) / np.maximum(2 * h * w, 1e-300)[:, None]).T
+def _flat(state: State) -> np.ndarray:
+    """All that moves, one after another, (..., parts M)."""
+    return np.concatenate([part for part in state if part is not None], axis=-1)
 
 
-def _gradient_covariance(model: Model, s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Covariance over samples of g_m zeta1_m + h_m zeta2_m."""
-    generated, lam = model.generated, model.eigenvalues_of_predictor(s)
-    x = rng.standard_normal((SAMPLES, len(s)))
-    zeta1, zeta2 = (x + sigma * rng.standard_normal(x.shape) for sigma in model.sigmas)
-    z1, z2 = np.sqrt(s) * zeta1, np.sqrt(s) * zeta2
-    drive = generated.online_gradient(z1, z2, lam) * zeta1 + generated.target_gradient(z1, z2, lam) * zeta2
-    return np.atleast_2d(np.cov(drive.T))
+def _like(state: State, flat: np.ndarray) -> State:
+    """The state(s) that were made flat; with parts like the given one."""
+    parts = iter(np.split(flat, flat.shape[-1] // len(state.w), axis=-1))
+    return State(*(None if part is None else next(parts) for part in state))

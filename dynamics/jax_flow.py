@@ -8,47 +8,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics.coordinate import Flow, Reciprocal, relative_tolerance
-from dynamics.generated import eigenvalues
-from dynamics.model import ClosedForm, Model
+from dynamics.coordinate import Flow, coordinate_of, noise_of
+from dynamics.model import Model
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Rates, traceable
+from dynamics.state import Parameters, Readings, State, Structure, readings, velocity
 
 MAX_STEPS = 200_000
 MARGIN = 1.2  # more nodes than the start needs, as the spectrum may spread
 
 
-def jax_flow(model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol: float, atol: float) -> Flow:
-    """The whole ensemble in one call; repeated with more nodes if the closure's error calls for it. s0: (..., M)."""
-    batch = s0.shape[:-1]
-    columns = (s0, model.alpha, *model.sigmas, model.rho)
-    rows = [np.broadcast_to(a, (*batch, a.shape[-1])).reshape(-1, a.shape[-1]) for a in columns]
-    key = (model.generated, rates.closure, isinstance(model.predictor, ClosedForm))
-    nodes = _nodes_at_start(rates, s0)
+def jax_flow(model: Model, start: State, times, rates: Rates, learning_rate, rtol: float, atol: float) -> Flow:
+    """The whole ensemble in one call; repeated with more nodes if the closure's error calls for it. start: (..., M)."""
+    batch, modes = start.w.shape[:-1], start.w.shape[-1]
+    parameters = Parameters(*(np.broadcast_to(a, (*batch, 1)).reshape(-1, 1) for a in model.parameters))
+    members = State(*(None if part is None else part.reshape(-1, modes) for part in start))
+    numbers = (times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
+    nodes = _nodes_at_start(rates, start)
     with jax.enable_x64(True):
         while True:
-            s, end, finished, diverged, error = (
-                np.asarray(a) for a in _compiled(*key, nodes)(*rows, times, relative_tolerance(rates), rtol, atol)
-            )
+            run = _compiled(model.generated, model.structure, rates.closure, nodes)
+            found, end, finished, diverged, error = jax.tree.map(np.asarray, run(members, parameters, *numbers))
             if nodes is None or error.max() <= rates.rtol or max(nodes) >= MAX_NODES:
                 break
             nodes = _more(nodes, 1.4)
-    if rates.quadrature:
-        rates.quadrature.worst = float(error.max())
-    s = np.where(times[:, None] == 0, rows[0][:, None, :], s).reshape(*batch, *s.shape[1:])
-    flow = Flow(s, np.where(diverged, end, np.inf).reshape(batch))
+    rates.note_error(float(error.max()))
+    at_start = readings(model.structure, parameters, members)
+    found = Readings(
+        *(
+            np.where(times[:, None] == 0, first[:, None, :], value).reshape(*batch, len(times), modes)
+            for first, value in zip(at_start, found, strict=True)
+        )
+    )
+    flow = Flow(found, np.where(diverged, end, np.inf).reshape(batch))
     if (diverged | finished).all():
         return flow
     stopped = end[~(diverged | finished)].min()
+    kept = times <= stopped
     status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
-    return replace(flow, s=s[..., times <= stopped, :], status=status, reached=int((times <= stopped).sum()))
+    return replace(flow, readings=Readings(*(a[..., kept, :] for a in found)), status=status, reached=int(kept.sum()))
 
 
-def _nodes_at_start(rates: Rates, s0: np.ndarray) -> tuple[int, int] | None:
-    if rates.quadrature is None:
-        return None
-    rates(s0)
-    return _more(rates.quadrature.nodes, MARGIN)
+def _nodes_at_start(rates: Rates, start: State) -> tuple[int, int] | None:
+    rates(start)
+    return rates.nodes and _more(rates.nodes, MARGIN)
 
 
 def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
@@ -58,39 +61,41 @@ def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=32)
-def _compiled(generated, closure: str, has_predictor: bool, nodes):
+def _compiled(generated, structure: Structure, closure: str, nodes):
     """The solver for one loss and number of nodes; parameters, tolerances and times may change without recompiling."""
-    r = traceable(generated, closure, nodes)
-    predict = eigenvalues.predictor if has_predictor else (lambda s, alpha: 0 * s + 1)
-    return jax.jit(jax.vmap(partial(_one, r, predict), in_axes=(0, 0, 0, 0, 0, None, None, None, None)))
+    one = partial(_one, structure, traceable(generated, structure, closure, nodes))
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None, None, None, None)))
 
 
-def _one(r, predict, s0, alpha, sigma1, sigma2, rho, times, relative, rtol, atol):
-    """s (T, M), the time it ends, whether it finished or diverged, and the rates' estimated relative error."""
-    coordinate = Reciprocal(alpha, atol)
+def _one(structure, forces, start: State, parameters: Parameters, times, learning_rate, rtol, atol, noise):
+    """Readings (T, M), the time it ends, whether it finished or diverged, and the rates' estimated relative error."""
+    coordinate = coordinate_of(start, parameters, atol)
+    y0 = coordinate.forward(start)
 
     def slope(_, y, args):
-        return coordinate.slope(y, lambda s: eigenvalues.velocity(s, r(s, predict(s, alpha), sigma1, sigma2)[0], rho))
+        return coordinate.slope(
+            y, lambda state: velocity(structure, parameters, state, forces(state, parameters)[0], learning_rate)
+        )
 
-    horizon = coordinate.horizon(coordinate.forward(s0))
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(slope),
         diffrax.Dopri8(),
         0.0,
         times[-1],
         None,
-        coordinate.forward(s0),
+        y0,
         saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
-        stepsize_controller=diffrax.PIDController(rtol=relative, atol=jnp.min(coordinate.tolerance(rtol))),
-        event=diffrax.Event(lambda t, y, args, **_: jnp.min(y) < horizon),
+        stepsize_controller=diffrax.PIDController(**coordinate.tolerances(rtol, noise)),
+        event=diffrax.Event(lambda t, y, args, **_: coordinate.room(y, y0) < 0),
         max_steps=MAX_STEPS,
         throw=False,
     )
     y, end = solution.ys[0], solution.ts[1][0]
-    reached = jnp.isfinite(y)
-    s = coordinate.backward(jnp.where(reached, y, 1.0))[0]
-    _, error = r(s, predict(s, alpha), sigma1, sigma2)
+    reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
+    states = coordinate.backward(jnp.where(reached, y, y0))
+    _, error = forces(states, parameters)
+    found = Readings(*(jnp.where(reached, a, jnp.inf) for a in readings(structure, parameters, states)))
     finished, diverged = (
         solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
     )
-    return jnp.where(reached, s, jnp.inf), end, finished, diverged, error
+    return found, end, finished, diverged, error

@@ -1,33 +1,82 @@
 """The one description of loss, predictor, views and regularisation that every rung of the ladder shares."""
 
 import importlib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from dynamics import errors
-from dynamics.generated import catalogue, eigenvalues
+from dynamics.generated import catalogue
+from dynamics.state import Parameters, Structure
 
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """W_P = C^alpha: predictor eigenvalues lambda = s^alpha.
+    """W_P = (C + epsilon)^alpha: predictor eigenvalues lambda = (s + epsilon)^alpha.
 
-    alpha: exponent > 0, a number or an array that broadcasts with the ensemble. 1 is DirectCopy and the paper's toy
-    network, 1/2 is DirectPred. Raises ArgumentError for alpha <= 0. (Tian et al. 2021; Halvagal et al. 2023, eq. 2.)
+    alpha: exponent > 0; 1 is DirectCopy and the paper's toy network, 1/2 is DirectPred. epsilon: >= 0, default 0.
+    normalize: divide by the largest eigenvalue first, lambda = (s/max s + epsilon)^alpha (deep implementations).
+    tracking: decay per step in [0, 1) of the exponential average of C that the predictor is built from,
+    C~ <- tracking C~ + (1 - tracking) C with the current C, which it starts from; default 0: C itself.
+
+    alpha, epsilon and tracking may be arrays that broadcast with the ensemble. Raises ArgumentError.
+    (Tian et al. 2021; Wang et al. 2021; Halvagal et al. 2023, eq. 2.)
     """
 
     alpha: Any = 1.0
+    epsilon: Any = 0.0
+    normalize: bool = False
+    tracking: Any = 0.0
 
     def __post_init__(self):
         errors.positive("alpha", self.alpha)
+        errors.non_negative("epsilon", self.epsilon)
+        errors.flag("normalize", self.normalize)
+        errors.fraction("tracking", self.tracking, "be a decay per step, at least 0 and below 1", below_one=True)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained linear predictor, as in BYOL and SimSiam: dW_P/dt = -a_P dL/dW_P - rho W_P, rho as for the encoder.
+
+    rate: a_P > 0, its learning rate relative to the encoder's; default 1. init: its eigenvalues at the start, in the
+    eigenvectors of C: a number, or one per mode, (..., M) in the order of the modes of ``s0`` (network: ascending).
+    rate may be an array that broadcasts with the ensemble. Raises ArgumentError. (Tian et al. 2021.)
+    """
+
+    rate: Any = 1.0
+    init: Any = 1.0
+
+    def __post_init__(self):
+        errors.positive("rate", self.rate)
+        errors.real_array("init", self.init, "be eigenvalues of the predictor, a number or one per mode, finite")
 
 
 @dataclass(frozen=True)
 class NoPredictor:
     """W_P = 1: the loss compares the representations themselves; lambda = 1."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The target branch is the encoder itself."""
+
+
+@dataclass(frozen=True)
+class EMA:
+    """The target branch is an exponential average of the encoder, V <- decay V + (1 - decay) W after each step.
+
+    decay: per step, 0 <= decay <= 1 (1: the target stays as it starts, at W); may be an array that broadcasts with
+    the ensemble. A flow needs the learning rate to turn it into a rate in time: dV/dt = (1 - decay)/eta (W - V).
+    Raises ArgumentError. (Grill et al. 2020; Tian et al. 2021.)
+    """
+
+    decay: Any
+
+    def __post_init__(self):
+        errors.fraction("decay", self.decay, "be a decay per step, between 0 and 1")
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,12 +89,13 @@ class Model:
     loss: "euclidean" ``|W_P z1 - z2|^2 / 2`` or "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``.
     isotropic: the IsoLoss version, in which all modes learn at the same speed. Carries stop-gradients of its own.
     stop_gradient: "target" (default), "none", or "online" (the wrong side).
-    predictor: ``ClosedForm(alpha)`` or ``NoPredictor()``.
+    predictor: ``ClosedForm(alpha, epsilon, normalize, tracking)``, ``Learned(rate, init)``, or ``NoPredictor()``.
+    target: ``Shared()`` (default): the target branch is the encoder; ``EMA(decay)``: an exponential average of it.
     noise: (sigma1, sigma2) of the online and of the target view, >= 0.
     weight_decay: rho >= 0.
     symmetrised: mean of the loss and the loss with the views' roles swapped.
 
-    alpha, sigma1, sigma2 and rho may be arrays: they broadcast with the leading dimensions of the eigenvalues.
+    Numbers may be arrays: they broadcast with the leading dimensions of the eigenvalues.
     Raises ArgumentError for unknown names, negative values, and options that do not apply together.
     (Halvagal, Laborieux, Zenke, NeurIPS 2023, sections 2-4.)
     """
@@ -53,19 +103,21 @@ class Model:
     loss: str
     isotropic: bool = False
     stop_gradient: str = "target"
-    predictor: ClosedForm | NoPredictor = field(default_factory=ClosedForm)
+    predictor: ClosedForm | Learned | NoPredictor = field(default_factory=ClosedForm)
     noise: tuple[Any, Any] = (0.0, 0.0)
     weight_decay: Any = 0.0
     symmetrised: bool = False
+    target: Shared | EMA = field(default_factory=Shared)
 
     def __post_init__(self):
         errors.choice("loss", self.loss, catalogue.LOSSES)
         errors.choice("stop_gradient", self.stop_gradient, sorted({key[1] for key in catalogue.MODULES}))
         for name in ("isotropic", "symmetrised"):
-            if not isinstance(getattr(self, name), (bool, np.bool_)):
-                errors.reject(name, "be True or False", getattr(self, name))
-        if not isinstance(self.predictor, (ClosedForm, NoPredictor)):
-            errors.reject("predictor", "be ClosedForm(alpha) or NoPredictor()", self.predictor)
+            errors.flag(name, getattr(self, name))
+        if not isinstance(self.predictor, (ClosedForm, Learned, NoPredictor)):
+            errors.reject("predictor", "be ClosedForm(...), Learned(...) or NoPredictor()", self.predictor)
+        if not isinstance(self.target, (Shared, EMA)):
+            errors.reject("target", "be Shared() or EMA(decay)", self.target)
         self._check_options()
         must = "be two non-negative numbers"
         if isinstance(self.noise, str) or not hasattr(self.noise, "__len__") or len(self.noise) != 2:
@@ -78,22 +130,29 @@ class Model:
         errors.non_negative("weight_decay", self.weight_decay)
 
     def _check_options(self):
+        learned, free = isinstance(self.predictor, Learned), isinstance(self.target, EMA)
+        without = isinstance(self.predictor, NoPredictor)
         if self.isotropic and self.stop_gradient != "target":
-            errors.reject(
-                "stop_gradient",
-                "be 'target' for an isotropic loss, which has stop-gradients of its own",
-                self.stop_gradient,
-            )
-        if self.isotropic and isinstance(self.predictor, NoPredictor):
+            must = "be 'target' for an isotropic loss, which has stop-gradients of its own"
+            errors.reject("stop_gradient", must, self.stop_gradient)
+        if self.isotropic and without:
             errors.reject("isotropic", "be False without a predictor: there is nothing to equalise", self.isotropic)
+        if self.isotropic and learned:
+            must = "be ClosedForm(...) for an isotropic loss, which lets no gradient reach the predictor"
+            errors.reject("predictor", must, self.predictor)
+        if learned and self.stop_gradient == "online":
+            must = "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach it"
+            errors.reject("stop_gradient", must, self.stop_gradient)
+        if free and self.stop_gradient != "target":
+            must = "be Shared() unless the gradient stops at the target: an average of the encoder is not trained"
+            errors.reject("target", must, self.target)
         if self._key not in catalogue.MODULES:
-            errors.reject(
-                "isotropic", f"be False for the {self.loss} loss, which has no isotropic version", self.isotropic
-            )
+            must = f"be False for the {self.loss} loss, which has no isotropic version"
+            errors.reject("isotropic", must, self.isotropic)
 
     @property
     def _key(self) -> tuple[str, str, bool, bool, bool]:
-        has_predictor = isinstance(self.predictor, ClosedForm)
+        has_predictor = not isinstance(self.predictor, NoPredictor)
         return (self.loss, self.stop_gradient, bool(self.isotropic), has_predictor, bool(self.symmetrised))
 
     @property
@@ -102,53 +161,47 @@ class Model:
         return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self._key]}")
 
     @property
-    def alpha(self) -> np.ndarray:
-        """Exponent of the predictor, with an axis for the modes; 1 where there is no predictor."""
-        return np.asarray(getattr(self.predictor, "alpha", 1.0), float)[..., None]
+    def structure(self) -> Structure:
+        """Which parts this model has."""
+        kind = {NoPredictor: "none", Learned: "learned"}.get(type(self.predictor), "closed form")
+        kind = "normalized" if getattr(self.predictor, "normalize", False) else kind
+        return Structure(kind, bool(np.any(getattr(self.predictor, "tracking", 0.0))), isinstance(self.target, EMA))
 
     @property
-    def sigmas(self) -> tuple[np.ndarray, np.ndarray]:
-        """sigma1 and sigma2, each with an axis for the modes."""
-        sigma1, sigma2 = (np.asarray(sigma, float)[..., None] for sigma in self.noise)
-        return sigma1, sigma2
+    def parameters(self) -> Parameters:
+        """The model's numbers, each with an axis for the modes; neutral where it has none."""
+        sigma1, sigma2 = self.noise
+        numbers = Parameters(
+            alpha=getattr(self.predictor, "alpha", 1.0),
+            epsilon=getattr(self.predictor, "epsilon", 0.0),
+            tracking=getattr(self.predictor, "tracking", 0.0),
+            rate_ratio=getattr(self.predictor, "rate", 1.0),
+            decay=getattr(self.target, "decay", 0.0),
+            sigma1=sigma1,
+            sigma2=sigma2,
+            rho=self.weight_decay,
+        )
+        return Parameters(*(np.asarray(number, float)[..., None] for number in numbers))
 
     @property
-    def rho(self) -> np.ndarray:
-        """Weight decay, with an axis for the modes."""
-        return np.asarray(self.weight_decay, float)[..., None]
+    def init(self) -> np.ndarray:
+        """Eigenvalues of a learned predictor at the start, (..., M) or (..., 1)."""
+        return np.atleast_1d(np.asarray(getattr(self.predictor, "init", 1.0), float))
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """What the model's own parameters broadcast to: () for a single model."""
+        shapes = {name: a.shape[:-1] for name, a in self.parameters._asdict().items()} | {"init": self.init.shape[:-1]}
         try:
-            return np.broadcast_shapes(*(a.shape[:-1] for a in (self.alpha, *self.sigmas, self.rho)))
+            return np.broadcast_shapes(*shapes.values())
         except ValueError:
-            shapes = [np.shape(a)[:-1] for a in (self.alpha, *self.sigmas, self.rho)]
-            raise errors.ArgumentError(
-                f"The shapes of `alpha`, `noise` and `weight_decay` must broadcast, but are {shapes}."
-            ) from None
+            listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+            raise errors.ArgumentError(f"The model's numbers must broadcast, but have shapes {listing}.") from None
 
-    def eigenvalues_of_predictor(self, s):
-        """lambda: s^alpha, or 1 without a predictor. s: (..., M)."""
-        return eigenvalues.predictor(s, self.alpha) if isinstance(self.predictor, ClosedForm) else 0 * s + 1
-
-    def member(self, index: tuple[int, ...], batch: tuple[int, ...]) -> "Model":
-        """The model of one member of an ensemble of shape ``batch``, with plain numbers for parameters."""
-
-        def pick(value):
-            return float(np.broadcast_to(np.asarray(value, float), batch)[index])
-
-        predictor = (
-            self.predictor if isinstance(self.predictor, NoPredictor) else ClosedForm(pick(self.predictor.alpha))
-        )
-        noise = tuple(pick(sigma) for sigma in self.noise)
-        return replace(self, predictor=predictor, noise=noise, weight_decay=pick(self.weight_decay))
-
-    def with_time_axis(self) -> "Model":
-        """The same model with parameters that broadcast with (..., T) in place of (...,)."""
-        if isinstance(self.predictor, NoPredictor) or np.ndim(self.predictor.alpha) == 0:
-            return self
-        return replace(self, predictor=ClosedForm(np.asarray(self.predictor.alpha)[..., None]))
+    @property
+    def needs_learning_rate(self) -> bool:
+        """True if something decays per step, so that a flow needs the learning rate."""
+        return self.structure.own_target or self.structure.tracked
 
     def check_eigenvalues(self, s0) -> np.ndarray:
         """s0 (..., M) as an array, broadcast with the model's parameters; raises ArgumentError."""
@@ -161,6 +214,10 @@ class Model:
         except ValueError:
             message = f"have leading dimensions that broadcast with the model's parameters {self.batch_shape}"
             raise errors.ArgumentError(f"Argument `s0` must {message}, but has shape {s0.shape}.") from None
+        if self.init.shape[-1] not in (1, s0.shape[-1]):
+            errors.reject("init", f"be a number or one per mode, {s0.shape[-1]}", self.init)
+        if self.structure.predictor == "normalized" and not s0.max(axis=-1).all():
+            errors.reject("s0", "have an eigenvalue above zero, to be normalized by", s0)
         return np.broadcast_to(s0, (*batch, s0.shape[-1])).copy()
 
     def __str__(self):
@@ -174,9 +231,11 @@ class Model:
 
 
 def _shown(value: Any) -> str:
-    """A value on one line: arrays by their shape."""
-    if isinstance(value, ClosedForm):
-        return f"ClosedForm(alpha={_shown(value.alpha)})"
+    """A value on one line: arrays by their shape, parts without what is at its default."""
+    if is_dataclass(value):
+        given = [f for f in fields(value) if f.default is MISSING or not _same(getattr(value, f.name), f.default)]
+        given = given or list(fields(value))[:1]
+        return f"{type(value).__name__}({', '.join(f'{f.name}={_shown(getattr(value, f.name))}' for f in given)})"
     if isinstance(value, tuple):
         return f"({', '.join(_shown(part) for part in value)})"
     return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)

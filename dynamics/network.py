@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,23 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.generated import eigenvalues
-from dynamics.model import ClosedForm, Model
+from dynamics.model import Model
 from dynamics.progress import check_progress, progress_bar
+from dynamics.state import Parameters, Readings, Structure, closed_form
 from dynamics.trajectory import Trajectory
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 DTYPES = ("float32", "float64")
 RECORDS_PER_CALL = 50  # what one call to the device records before the progress bar moves
+
+
+class Weights(NamedTuple):
+    """What a network holds; each with leading axes for seeds and times where there are several, None where absent."""
+
+    encoder: Any  # W (M, N)
+    target: Any = None  # V (M, N), where the target branch has weights of its own
+    predictor: Any = None  # W_P (M, M), where it is learned
+    tracked: Any = None  # the tracked correlation (M, M)
 
 
 def train(
@@ -30,59 +41,70 @@ def train(
     record=1,
     units="linear",
     dtype="float32",
+    W_P0=None,
     probes=None,
     device=None,
     progress=None,
 ) -> Trajectory:
     r"""Train W by gradient descent on fresh Gaussian views: W <- W - eta (dL/dW + rho W).
 
-    The gradient is automatic differentiation of the loss through ``stop_gradient``; the predictor is built from
-    ``eigh(W W^T)`` at every step and never differentiated.
+    The gradient is automatic differentiation of the loss through ``stop_gradient``. A closed-form predictor is built
+    from ``eigh(W W^T)`` at every step and never differentiated; a learned one is a matrix, trained like W.
 
-    W0: initial weights (M, N), M <= N. steps: how many. learning_rate: eta > 0. batch_size: samples a step.
+    W0: initial weights (M, N), M <= N; also those of a target with weights of its own. steps: how many.
+    learning_rate: eta > 0. batch_size: samples a step.
     seed: a whole number, or a sequence of them: networks trained side by side, a leading axis of the result.
     record: record each so many steps (step 0 and the last one always), or the steps to record.
     units: "linear", or "relu" after W. dtype: "float32" or "float64".
+    W_P0: initial weights (M, M) of a learned predictor; None: those with the eigenvectors of W0 W0^T and the
+    eigenvalues ``init`` of the model, in ascending order of the modes.
     probes: inputs (P, N) whose representations are kept, as ``embeddings`` (..., T, P, M).
     device: "cpu", "gpu" or "tpu"; None leaves the choice to JAX. progress: True, False, or None.
 
-    The result has the eigenvalues of W W^T in ascending order, s (..., T, M), and weights (..., T, M, N).
+    The result has the eigenvalues of W W^T in ascending order, s (..., T, M), those of the target, the predictor's
+    u_m . W_P u_m for the eigenvectors u_m of W W^T, and all weights.
     Interrupting returns what is done; weights that overflow end the run, and the status says when.
     Raises ArgumentError. (Halvagal et al. 2023, section 4 and appendix: the toy network.)
     """
     errors.instance("model", model, Model, "be a Model")
-    W0, many, seeds, probes = _weights(W0), np.ndim(seed) > 0, _seeds(seed), _probes(probes, W0)
+    if model.batch_shape:
+        errors.reject("model", "have plain numbers for parameters, to be trained", model)
+    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, _seeds(seed)
+    probes = _probes(probes, start.encoder)
     steps, batch_size = errors.count("steps", steps, 0), errors.count("batch_size", batch_size)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     errors.choice("units", units, UNITS)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
-    if model.batch_shape:
-        errors.reject("model", "have plain numbers for parameters, to be trained", model)
     recorded = _record_steps(record, steps)
 
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))
         context.enter_context(jax.default_device(_device(device)))
-        noisy = tuple(bool(sigma[0] > 0) for sigma in model.sigmas)
-        loop = _compiled(model.generated, isinstance(model.predictor, ClosedForm), noisy, batch_size, units, dtype)
-        numbers = [float(a[0]) for a in (model.alpha, *model.sigmas, model.rho)]
-        weights, status = _run(partial(loop, learning_rate, *numbers), W0, seeds, recorded, dtype, progress)
-        embeddings = None if probes is None else np.asarray(UNITS[units](np.swapaxes(weights @ probes.T, -1, -2)))
+        p = model.parameters
+        rule = Rule(model.generated, model.structure, bool(p.sigma1 > 0), bool(p.sigma2 > 0), batch_size, units, dtype)
+        numbers = Parameters(*(float(a[0]) for a in p))
+        weights, status = _run(
+            partial(_compiled(rule), learning_rate, numbers), start, seeds, recorded, dtype, progress
+        )
+        embeddings = None if probes is None else UNITS[units](np.swapaxes(weights.encoder @ probes.T, -1, -2))
         where = next(iter(jnp.zeros(()).devices())).device_kind
     if not many:
-        weights, embeddings = weights[0], embeddings if embeddings is None else embeddings[0]
-    recorded = recorded[: weights.shape[-3]]
+        weights = Weights(*(None if part is None else part[0] for part in weights))
+        embeddings = embeddings if embeddings is None else embeddings[0]
+    recorded = recorded[: weights.encoder.shape[-3]]
     return Trajectory(
         model=model,
         kind="network",
         t=learning_rate * recorded,
-        s=np.linalg.svd(weights.astype(float), compute_uv=False)[..., ::-1] ** 2,
+        **_readings(model, weights)._asdict(),
         step=recorded,
         method=f"gradient descent on {batch_size} samples a step, {units} units, {dtype}, on {where}",
         status=status,
-        weights=weights,
-        embeddings=embeddings,
+        weights=weights.encoder,
+        target_weights=weights.target,
+        predictor_weights=weights.predictor,
+        embeddings=None if embeddings is None else np.asarray(embeddings),
         settings={
             "learning_rate": learning_rate,
             "steps": steps,
@@ -94,35 +116,95 @@ def train(
     )
 
 
+def _readings(model: Model, weights: Weights) -> Readings:
+    """Eigenvalues of W W^T and V V^T in ascending order, and the predictor's values along the eigenvectors of W W^T."""
+    encoder = np.asarray(weights.encoder, float)
+    U, w, _ = np.linalg.svd(encoder, full_matrices=False)
+    U, s = U[..., ::-1], w[..., ::-1] ** 2
+    target = s
+    if weights.target is not None:
+        target = np.linalg.svd(weights.target.astype(float), compute_uv=False)[..., ::-1] ** 2
+    if model.structure.predictor == "none":
+        return Readings(s, target, np.ones_like(s))
+    if weights.predictor is not None:
+        W_P = weights.predictor.astype(float)
+    elif weights.tracked is not None:
+        W_P = _closed_form(model.structure, model.parameters, weights.tracked.astype(float), np)
+    else:
+        return Readings(s, target, closed_form(model.structure, model.parameters, s))
+    return Readings(s, target, np.einsum("...im,...ij,...jm->...m", U, W_P, U))
+
+
 # --- one step -------------------------------------------------------------------------------------------------------
 
 
-def _step(rule, learning_rate, alpha, sigma1, sigma2, rho, W, key):
-    """W <- W - eta (dL/dW + rho W) on fresh views."""
-    generated, has_predictor, noisy, batch_size, units, dtype = rule
-    unit, stop_gradient = UNITS[units], jax.lax.stop_gradient
-    x1, x2 = _views(key, (sigma1, sigma2), noisy, (batch_size, W.shape[1]), dtype)
-    predictor = _closed_form(stop_gradient(W), alpha) if has_predictor else None
+class Rule(NamedTuple):
+    """What the training loop is compiled for."""
 
-    def mean_loss(W):
-        z1, z2 = unit(x1 @ W.T), unit(x2 @ W.T)
-        # A loss that divides by norms says nothing about samples that switch all units off: they contribute nothing.
-        silent = (~(z1.any(-1) & z2.any(-1)) & (units == "relu") & hasattr(generated, "INTEGRALS"))[:, None]
-        z1, z2 = jnp.where(silent, 1, z1), jnp.where(silent, 1, z2)
-        return jnp.where(silent, 0, generated.loss(z1, z2, lambda z: z @ predictor, stop_gradient)).mean()
-
-    return W - learning_rate * (jax.grad(mean_loss)(W) + rho * W)
+    generated: Any
+    structure: Structure
+    noisy1: bool
+    noisy2: bool
+    batch_size: int
+    units: str
+    dtype: str
 
 
-def _closed_form(W, alpha):
-    """W_P = C^alpha with C = W W^T."""
-    s, U = jnp.linalg.eigh(W @ W.T)
-    return (U * eigenvalues.predictor(jnp.maximum(s, 0), alpha)) @ U.T
+def _step(rule: Rule, eta, parameters: Parameters, weights: Weights, key) -> Weights:
+    """Encoder and learned predictor by the gradient on fresh views, then the averages of what is new."""
+    p, stop_gradient = parameters, jax.lax.stop_gradient
+    x1, x2 = _views(rule, key, (p.sigma1, p.sigma2), weights.encoder.shape[1])
+    closed = _predictor(rule.structure, p, jax.tree.map(stop_gradient, weights))
+
+    def mean_loss(W, W_P):
+        z1, z2 = _represent(rule, x1, x2, W)
+        t1, t2 = (z1, z2) if weights.target is None else _represent(rule, x1, x2, weights.target)
+        predictor = closed if W_P is None else W_P
+        silent = _silent(rule, z1, z2, t1, t2)
+        z1, z2, t1, t2 = (jnp.where(silent, 1, a) for a in (z1, z2, t1, t2))
+        loss = rule.generated.loss(z1, z2, t1, t2, lambda z: z @ predictor.T, stop_gradient)
+        return jnp.where(silent, 0, loss).mean()
+
+    slope, slope_P = jax.grad(mean_loss, (0, 1))(weights.encoder, weights.predictor)
+    W = weights.encoder - eta * (slope + p.rho * weights.encoder)
+    W_P = None if slope_P is None else weights.predictor - eta * (p.rate_ratio * slope_P + p.rho * weights.predictor)
+    return Weights(
+        W,
+        None if weights.target is None else eigenvalues.average_step(weights.target, W, p.decay),
+        W_P,
+        None if weights.tracked is None else eigenvalues.average_step(weights.tracked, W @ W.T, p.tracking),
+    )
 
 
-def _views(key, sigmas, noisy: tuple[bool, bool], shape, dtype) -> list:
+def _represent(rule: Rule, x1, x2, W):
+    return UNITS[rule.units](x1 @ W.T), UNITS[rule.units](x2 @ W.T)
+
+
+def _silent(rule: Rule, *representations):
+    """Samples (B, 1) without a loss: one that divides by norms says nothing where all units of a view are off."""
+    if rule.units != "relu" or not hasattr(rule.generated, "INTEGRALS"):
+        return jnp.zeros((1, 1), bool)
+    return ~jnp.stack([z.any(-1) for z in representations]).all(0)[:, None]
+
+
+def _predictor(structure: Structure, parameters: Parameters, weights: Weights):
+    """W_P (M, M) of a closed form; None without a predictor or where it is learned."""
+    if structure.predictor in ("none", "learned"):
+        return None
+    C = weights.encoder @ weights.encoder.T if weights.tracked is None else weights.tracked
+    return _closed_form(structure, parameters, C, jnp)
+
+
+def _closed_form(structure: Structure, parameters: Parameters, C, xp):
+    """W_P = f(C)."""
+    s, U = xp.linalg.eigh(C)
+    return (U * closed_form(structure, parameters, xp.maximum(s, 0))[..., None, :]) @ xp.swapaxes(U, -1, -2)
+
+
+def _views(rule: Rule, key, sigmas, inputs: int) -> list:
     """x_i = x + sigma_i xi_i; noise is drawn only for views that have some."""
-    x, *noise = _normals(key, 1 + sum(noisy), shape, dtype)
+    noisy = (rule.noisy1, rule.noisy2)
+    x, *noise = _normals(key, 1 + sum(noisy), (rule.batch_size, inputs), rule.dtype)
     return [x + sigma * noise.pop() if has_noise else x for sigma, has_noise in zip(sigmas, noisy, strict=True)]
 
 
@@ -140,38 +222,38 @@ def _normals(key, count: int, shape, dtype) -> list:
 
 
 @lru_cache(maxsize=32)
-def _compiled(*rule):
+def _compiled(rule: Rule):
     """The training loop for one loss, batch size and dtype; numbers may change without recompiling."""
 
-    def loop(learning_rate, alpha, sigma1, sigma2, rho, W, key, starts, stops):
-        def one(i, W):
-            return _step(rule, learning_rate, alpha, sigma1, sigma2, rho, W, jax.random.fold_in(key, i))
+    def loop(learning_rate, parameters, weights, key, starts, stops):
+        def one(i, weights):
+            return _step(rule, learning_rate, parameters, weights, jax.random.fold_in(key, i))
 
-        def to_next_record(W, bounds):
+        def to_next_record(weights, bounds):
             start, stop = bounds
-            W = jax.lax.fori_loop(start, stop, one, W)
-            return W, W
+            weights = jax.lax.fori_loop(start, stop, one, weights)
+            return weights, weights
 
-        return jax.lax.scan(to_next_record, W, (starts, stops))
+        return jax.lax.scan(to_next_record, weights, (starts, stops))
 
-    return jax.jit(jax.vmap(loop, in_axes=(None, None, None, None, None, 0, 0, None, None)))
+    return jax.jit(jax.vmap(loop, in_axes=(None, None, 0, 0, None, None)))
 
 
-def _run(advance, W0, seeds, recorded, dtype, progress):
-    """Weights (S, T, M, N) at the recorded steps, and how the run ended. The loop runs on the device."""
+def _run(advance, start: Weights, seeds, recorded, dtype, progress) -> tuple[Weights, str]:
+    """Weights (S, T, ...) at the recorded steps, and how the run ended. The loop runs on the device."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-    W = jnp.broadcast_to(jnp.asarray(W0, dtype), (len(seeds), *W0.shape))
-    kept, status, done = [np.asarray(W)[:, None]], "complete", 0
+    weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(seeds), *a.shape)), start)
+    kept, status, done = [jax.tree.map(lambda a: np.asarray(a)[:, None], weights)], "complete", 0
     size = min(RECORDS_PER_CALL, max(len(recorded) - 1, 1))
     with progress_bar(recorded[-1], "train", progress) as bar:
         try:
             for first in range(0, len(recorded) - 1, size):
                 bounds = recorded[first : first + size + 1]
                 padded = np.pad(bounds, (0, size + 1 - len(bounds)), mode="edge")
-                W, history = advance(W, keys, padded[:-1], padded[1:])
-                history = np.asarray(history)[:, : len(bounds) - 1]
-                finite = np.isfinite(history).all(axis=(0, 2, 3))
-                kept.append(history[:, finite])
+                weights, history = advance(weights, keys, padded[:-1], padded[1:])
+                history = _records(jax.tree.map(np.asarray, history), slice(len(bounds) - 1))
+                finite = np.all([np.isfinite(a).all(axis=(0, 2, 3)) for a in jax.tree.leaves(history)], axis=0)
+                kept.append(_records(history, finite))
                 if not finite.all():
                     status = f"weights diverge before step {bounds[1:][~finite][0]}"
                     break
@@ -179,13 +261,45 @@ def _run(advance, W0, seeds, recorded, dtype, progress):
                 bar.update(done - bounds[0])
         except KeyboardInterrupt:
             status = f"interrupted after step {done}"
-    return np.concatenate(kept, axis=1), status
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *kept), status
+
+
+def _records(weights: Weights, which) -> Weights:
+    """Some of the recorded steps."""
+    return jax.tree.map(lambda a: a[:, which], weights)
 
 
 # --- arguments ------------------------------------------------------------------------------------------------------
 
 
-def _weights(W0) -> np.ndarray:
+def _start(model: Model, W0, W_P0) -> Weights:
+    """All weights before the first step."""
+    W0, structure = _encoder(W0), model.structure
+    if W_P0 is not None and structure.predictor != "learned":
+        errors.reject("W_P0", f"be left out for {model}, whose predictor is not learned", W_P0)
+    return Weights(
+        W0,
+        target=W0 if structure.own_target else None,
+        predictor=_learned(model, W0, W_P0) if structure.predictor == "learned" else None,
+        tracked=W0 @ W0.T if structure.tracked else None,
+    )
+
+
+def _learned(model: Model, W0: np.ndarray, W_P0) -> np.ndarray:
+    """Initial weights of a learned predictor (M, M)."""
+    modes = len(W0)
+    if W_P0 is None:
+        model.check_eigenvalues(np.ones(modes))
+        U = np.linalg.svd(W0)[0][:, ::-1]
+        return (U * model.init) @ U.T
+    must = f"be weights of shape ({modes}, {modes})"
+    W_P0 = errors.real_array("W_P0", W_P0, f"{must}, finite")
+    if W_P0.shape != (modes, modes):
+        raise errors.ArgumentError(f"Argument `W_P0` must {must}, but has shape {W_P0.shape}.")
+    return W_P0
+
+
+def _encoder(W0) -> np.ndarray:
     must = "be weights of shape (M, N) with 1 <= M <= N"
     W0 = errors.real_array("W0", W0, f"{must}, finite")
     if W0.ndim != 2 or not 1 <= W0.shape[0] <= W0.shape[1]:

@@ -99,8 +99,8 @@ class Sums(NamedTuple):
 def sums(integrand, x: Axis, y: Axis, parameters) -> Sums:
     """One evaluation of the integrand, (..., x, y, M), summed in all the ways that value and error need."""
     xp = x.nodes.__array_namespace__()
-    s, lam, sigma1, sigma2 = (a[..., None, None, :] for a in parameters)
-    f = integrand(x.nodes[..., :, None, None], y.nodes[..., None, :, None], s, lam, sigma1, sigma2)
+    per_node = (a[..., None, None, :] for a in parameters)
+    f = integrand(x.nodes[..., :, None, None], y.nodes[..., None, :, None], *per_node)
     last = xp.where(xp.arange(y.fine.shape[-1]) == y.fine.shape[-1] - 1, y.fine, 0)
     rows = xp.stack([y.fine, y.coarse, last], axis=-2)[..., None, :, :] @ f  # (..., x, 3, M)
     mass = y.fine[..., None, None, :] @ xp.abs(f)
@@ -191,10 +191,10 @@ class Adaptive:
     causes: list[float] = field(default_factory=lambda: [0.0] * 4, init=False)  # errors in units of rtol, the largest
     intervals: dict = field(default_factory=dict, init=False)  # of each axis
 
-    def __call__(self, s, lam, sigma1, sigma2) -> Estimate:
-        """s, lam: (B, M); sigma1, sigma2: (B, 1)."""
+    def __call__(self, s, lam, ratio, sigma1, sigma2) -> Estimate:
+        """s, lam: (B, M); ratio: (B, M) or (B, 1); sigma1, sigma2: (B, 1)."""
         alive = s.max(axis=-1, keepdims=True) > 0
-        parameters = (np.where(alive, s, 1.0), np.where(alive, lam, 1.0), sigma1, sigma2)
+        parameters = (np.where(alive, s, 1.0), np.where(alive, lam, 1.0), ratio, sigma1, sigma2)
         while True:
             found = self._evaluate(parameters)
             relative = float(relative_error(parameters[0], found, found.error))

@@ -3,74 +3,76 @@
 import numpy as np
 import scipy.integrate
 
-from dynamics.coordinate import Flow, Reciprocal, relative_tolerance
-from dynamics.generated import eigenvalues
+from dynamics.coordinate import Flow, coordinate_of, noise_of
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.rates import Rates
+from dynamics.state import Parameters, Readings, State, readings, velocity
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
 STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
 DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
 
 
-def scipy_flow(
-    model: Model, s0: np.ndarray, times: np.ndarray, rates: Rates, rtol: float, atol: float, progress
-) -> Flow:
-    """One member of the ensemble after another; interrupted, the rest is not a number. s0: (..., M)."""
-    batch = s0.shape[:-1]
-    members = [(s0[i], model.member(i, batch)) for i in np.ndindex(batch)]
-    results = []
-    with progress_bar(len(members) * times[-1], "solve", progress) as bar:
-        for start, member in members:
-            own = Rates(member, rates.closure, rates.rtol)
-            results.append(_one_member(own, start, times, rtol, atol, bar))
-            if rates.quadrature:
-                rates.quadrature.worst = max(rates.quadrature.worst, own.error)
-            if results[-1].reached is not None:
+def scipy_flow(model: Model, start: State, times, rates: Rates, learning_rate, rtol, atol, progress) -> Flow:
+    """One member of the ensemble after another; interrupted, the rest is not a number. start: (..., M)."""
+    batch, modes = start.w.shape[:-1], start.w.shape[-1]
+    members = int(np.prod(batch))
+    rows = [np.broadcast_to(a, (*batch, 1)) for a in model.parameters]
+    flows: list[Flow] = []
+    with progress_bar(members * times[-1], "solve", progress) as bar:
+        for i in np.ndindex(batch):
+            own = Rates(model, rates.closure, rates.rtol, Parameters(*(row[i] for row in rows)))
+            own_start = State(*(None if part is None else part[i] for part in start))
+            flows.append(_one_member(own, own_start, times, learning_rate, rtol, atol, bar))
+            rates.note_error(own.error)
+            if flows[-1].reached is not None:
                 break
-    status = next((r.status for r in results if r.status != "complete"), "complete")
     if not batch:
-        return results[0]
-    s = np.full((len(members), len(times), s0.shape[-1]), np.nan)
-    blow_up = np.full(len(members), np.inf)
-    for i, result in enumerate(results):
-        s[i, : len(result.s)], blow_up[i] = result.s, result.blow_up_time
-    if results[-1].reached is not None:
-        status += f" in ensemble member {len(results)} of {len(members)}; what was not computed is not a number"
-    return Flow(s.reshape(*batch, *s.shape[1:]), blow_up.reshape(batch), status)
+        return flows[0]
+    status = next((flow.status for flow in flows if flow.status != "complete"), "complete")
+    if flows[-1].reached is not None:
+        status += f" in ensemble member {len(flows)} of {members}; what was not computed is not a number"
+    values, blow_up = np.full((3, members, len(times), modes), np.nan), np.full(members, np.inf)
+    for member, flow in enumerate(flows):
+        values[:, member, : flow.readings.s.shape[0]], blow_up[member] = flow.readings, flow.blow_up_time
+    return Flow(Readings(*values.reshape(3, *batch, len(times), modes)), blow_up.reshape(batch), status)
 
 
-def _one_member(rates: Rates, s0: np.ndarray, times: np.ndarray, rtol: float, atol: float, bar) -> Flow:
+def _one_member(rates: Rates, start: State, times, learning_rate, rtol: float, atol: float, bar) -> Flow:
     """One trajectory, step by step."""
-    coordinate, rho = Reciprocal(float(rates.model.alpha[0]), atol), rates.model.rho
+    structure, parameters = rates.structure, rates.parameters
+    coordinate = coordinate_of(start, parameters, atol)
 
     def slope(_, y):
-        return coordinate.slope(y, lambda s: eigenvalues.velocity(s, rates(s), rho))
+        return coordinate.slope(y, lambda state: velocity(structure, parameters, state, rates(state), learning_rate))
 
-    s = np.full((len(times), len(s0)), np.inf)
-    done, t, never = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf)
-    s[:done], taken = s0, 0
-    start = coordinate.forward(s0)
-    horizon = coordinate.horizon(start)
-    tolerances = {"rtol": relative_tolerance(rates), "atol": coordinate.tolerance(rtol)}
+    found = np.full((3, len(times), start.w.shape[-1]), np.inf)
+    done, t, never, taken = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf), 0
+    found[:, :done] = np.stack(readings(structure, parameters, start))[:, None]
+    y0, largest = coordinate.forward(start), (start.w**2).max()
+
+    def until(number: int) -> Readings:
+        return Readings(*found[:, :number])
+
     try:
-        for solver, message in _steps(slope, start, times[-1], tolerances):
-            t, gone = solver.t, solver.y.min() < horizon
+        for solver, message in _steps(slope, y0, times[-1], coordinate.tolerances(rtol, noise_of(rates))):
+            t, gone = solver.t, not coordinate.room(solver.y, y0) > 0
             if solver.status == "failed" or gone:
-                if gone or coordinate.backward(solver.y)[0].max() > DIVERGING * s0.max():
-                    return Flow(s, np.array(t), f"eigenvalues diverge at t = {t:.10g}")
-                return Flow(s[:done], never, f"stopped at t = {t:.6g}: {message}", reached=done)
+                if gone or (coordinate.backward(solver.y).w ** 2).max() > DIVERGING * largest:
+                    return Flow(until(len(times)), np.array(t), f"eigenvalues diverge at t = {t:.10g}")
+                return Flow(until(done), never, f"stopped at t = {t:.6g}: {message}", reached=done)
             upto = int(np.searchsorted(times, t, side="right"))
             if upto > done:
-                s[done:upto] = coordinate.backward(solver.dense_output()(times[done:upto]))[0].T
+                states = coordinate.backward(solver.dense_output()(times[done:upto]).T)
+                found[:, done:upto] = readings(structure, parameters, states)
                 done = upto
             bar.update(t - solver.t_old)
             if (taken := taken + 1) % STEPS_PER_RULE == 0:
                 rates.relax()
     except KeyboardInterrupt:
-        return Flow(s[:done], never, f"interrupted at t = {t:.6g}", reached=done)
-    return Flow(s, never)
+        return Flow(until(done), never, f"interrupted at t = {t:.6g}", reached=done)
+    return Flow(until(len(times)), never)
 
 
 def _steps(slope, y, end: float, tolerances: dict):

@@ -4,16 +4,29 @@ import json
 import math
 import textwrap
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dynamics import errors
-from dynamics.model import ClosedForm, Model, NoPredictor
+from dynamics.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
 
 FORMAT = "ssl-dynamics trajectory 1"
+ARRAYS = (
+    "t",
+    "s",
+    "target",
+    "predictor",
+    "step",
+    "blow_up_time",
+    "deviation",
+    "weights",
+    "target_weights",
+    "predictor_weights",
+    "embeddings",
+)
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -21,32 +34,34 @@ KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 class Trajectory:
     """Eigenvalues s(t) of the representation correlation, from a flow, a descent map or a network.
 
-    t: times (T,), in units of learning rate times steps. s: eigenvalues (..., T, M), each mode in its own column
-    (networks: ascending). step: steps (T,), where there are steps. kind: "flow", "descent" or "network".
+    t: times (T,), in units of learning rate times steps. step: steps (T,), where there are steps.
+    s: eigenvalues (..., T, M), each mode in its own column (networks: ascending). target: those of the correlation of
+    the target branch. predictor: lambda. kind: "flow", "descent" or "network".
     method: what computed it. status: one sentence on how it ended. error: estimated relative error of the rates.
     blow_up_time: when eigenvalues leave the finite world (...), inf where they do not.
-    weights: encoder weights (..., T, M, N), of networks. embeddings: probes' representations (..., T, P, M), if asked.
-    settings: arguments of the run.
+    deviation: predicted standard deviation (T, M) of s in networks trained with batches of finite size, if asked.
+    weights: encoder weights (..., T, M, N), of networks. target_weights: those of a target branch of its own.
+    predictor_weights: (..., T, M, M), of a learned predictor.
+    embeddings: probes' representations (..., T, P, M), if asked. settings: arguments of the run.
     """
 
     model: Model
     kind: str
     t: np.ndarray
     s: np.ndarray
+    target: np.ndarray
+    predictor: np.ndarray
     method: str
     step: np.ndarray | None = None
     status: str = "complete"
     error: float = 0.0
     blow_up_time: np.ndarray = field(default_factory=lambda: np.array(np.inf))
+    deviation: np.ndarray | None = None
     weights: np.ndarray | None = None
+    target_weights: np.ndarray | None = None
+    predictor_weights: np.ndarray | None = None
     embeddings: np.ndarray | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def predictor(self) -> np.ndarray:
-        """Predictor eigenvalues lambda (..., T, M)."""
-        per_time = self.model.with_time_axis() if self.s.ndim > 2 else self.model
-        return per_time.eigenvalues_of_predictor(self.s)
 
     @property
     def complete(self) -> bool:
@@ -63,7 +78,7 @@ class Trajectory:
         """Write an .npz file that ``load`` reads back; the path written."""
         path = Path(path)
         path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-        arrays = {name: getattr(self, name) for name in ("t", "s", "step", "blow_up_time", "weights", "embeddings")}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
         about = {
             "format": FORMAT,
             "model": describe(self.model),
@@ -116,22 +131,28 @@ def _span(s: np.ndarray) -> str:
     return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
 
 
+PARTS = {part.__name__: part for part in (ClosedForm, Learned, NoPredictor, Shared, EMA)}
+
+
 def describe(model: Model) -> dict[str, Any]:
     """A model as plain data."""
-    predictor = (
-        {"alpha": np.asarray(model.predictor.alpha).tolist()} if isinstance(model.predictor, ClosedForm) else None
-    )
-    plain = {"loss": model.loss, "isotropic": bool(model.isotropic)}
-    plain |= {"stop_gradient": model.stop_gradient, "symmetrised": bool(model.symmetrised)}
-    noise = [np.asarray(sigma).tolist() for sigma in model.noise]
-    return plain | {"predictor": predictor, "noise": noise, "weight_decay": np.asarray(model.weight_decay).tolist()}
+
+    def plain(value):
+        if type(value) in PARTS.values():
+            return {"kind": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        return [plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
+
+    return {f.name: plain(getattr(model, f.name)) for f in fields(model)}
 
 
 def restore(description: dict[str, Any]) -> Model:
     """The model that ``describe`` described."""
-    predictor = description["predictor"]
-    closed = NoPredictor() if predictor is None else ClosedForm(**predictor)
-    return Model(**(description | {"predictor": closed, "noise": tuple(description["noise"])}))
+
+    def part(plain):
+        return PARTS[plain["kind"]](**{name: value for name, value in plain.items() if name != "kind"})
+
+    parts = {name: part(description[name]) for name in ("predictor", "target")}
+    return Model(**(description | parts | {"noise": tuple(description["noise"])}))
 
 
 def load(path) -> Trajectory:

@@ -58,7 +58,7 @@ def _times(model: dyn.Model, formula, batch: int) -> Times:
 
 def _formula(model: dyn.Model, formula, starts: np.ndarray) -> np.ndarray:
     n1 = 1 + model.noise[0] ** 2
-    return formula(n1 * starts, TARGET, float(model.alpha[0]), n1)
+    return formula(n1 * starts, TARGET, float(model.parameters.alpha[0]), n1)
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:

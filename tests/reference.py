@@ -184,7 +184,7 @@ class System:
 
     @property
     def alpha(self) -> float:
-        return float(self.model.alpha[0])
+        return float(self.model.parameters.alpha[0])
 
     def solution(self, s0: np.ndarray, times: np.ndarray) -> np.ndarray:
         """s (T, M), rounded from DIGITS digits."""

@@ -10,7 +10,6 @@ import pytest
 
 import dynamics as dyn
 from dynamics.comparison import Comparison
-from dynamics.fluctuations import predicted_deviation
 
 matplotlib.use("Agg")
 
@@ -60,7 +59,7 @@ def compared(seeds):
 @pytest.mark.parametrize("case", CASES)
 def test_predicted_deviation_is_the_spread_over_seeds(case):
     trained = networks(*CASES[case])
-    predicted = predicted_deviation(trained.model, S0, trained.step, trained.settings)
+    predicted = theory(*CASES[case], batch_size=2000).deviation
     ratio = modes(trained).std(axis=0, ddof=1)[1:] / predicted[1:]
     # A standard deviation from 64 seeds has a relative standard error of 1/sqrt(2 * 63) = 9 %: about 3 of them.
     assert ratio.min() > 0.75 and ratio.max() < 1.3
@@ -69,7 +68,7 @@ def test_predicted_deviation_is_the_spread_over_seeds(case):
 @pytest.mark.parametrize("case", CASES)
 def test_right_theory_is_within_two_sampling_errors_in_95_percent(case):
     trained, expected = networks(*CASES[case]), theory(*CASES[case])
-    predicted = predicted_deviation(trained.model, S0, trained.step, trained.settings)
+    predicted = theory(*CASES[case], batch_size=2000).deviation
     fractions = [comparison(trained.step, expected.s, measured, predicted).within(2) for measured in modes(trained)]
     # At least 256 independent entries (those of one step): standard error sqrt(0.95 * 0.05 / 256) = 1.4 %; 3.5 of them.
     # The predicted deviation's own error, the same for all 64 seeds, is part of the test above.

@@ -66,11 +66,16 @@ CASES = {
     # options of a model
     "isotropic text": (model(isotropic="yes"), "isotropic", "be True or False", "'yes'"),
     "symmetrised number": (model(symmetrised=1), "symmetrised", "be True or False", "1"),
-    "predictor text": (model(predictor="none"), "predictor", "be ClosedForm(alpha) or NoPredictor()", "'none'"),
+    "predictor text": (
+        model(predictor="none"),
+        "predictor",
+        "be ClosedForm(...), Learned(...) or NoPredictor()",
+        "'none'",
+    ),
     "predictor a class": (
         model(predictor=dyn.NoPredictor),
         "predictor",
-        "be ClosedForm(alpha) or NoPredictor()",
+        "be ClosedForm(...), Learned(...) or NoPredictor()",
         "<class 'dynamics.model.NoPredictor'>",
     ),
     "isotropic, no stop-gradient": (
@@ -265,9 +270,7 @@ def test_parameters_that_do_not_broadcast_are_named(call):
     clash = dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3)))
     with pytest.raises(dyn.ArgumentError) as raised:
         call(model=clash)()
-    assert str(raised.value) == (
-        "The shapes of `alpha`, `noise` and `weight_decay` must broadcast, but are [(), (2,), (3,), ()]."
-    )
+    assert str(raised.value) == ("The model's numbers must broadcast, but have shapes sigma1 (2,), sigma2 (3,).")
 
 
 @pytest.mark.parametrize("call", [solve, iterate])

@@ -92,7 +92,7 @@ print(before == np.random.get_state()[1].tolist())
 
 
 PUBLIC = {
-    *("Model", "ClosedForm", "NoPredictor", "solve", "iterate", "train", "compare", "load"),
+    *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning"),
 }
 

@@ -131,13 +131,17 @@ def weight_gradient(model, unit, W, x1, x2):
     return sum(on * (dz * slope).T @ x for on, dz, slope, x in parts) / len(x1)
 
 
+def rule(samples, dtype):
+    """For drawing views that both have noise."""
+    return network.Rule(None, None, True, True, samples, "linear", dtype)
+
+
 def train_in_numpy(model, W, unit, steps, learning_rate, batch_size, seed):
     """Gradient descent on the very views that ``train`` draws."""
-    noisy = tuple(sigma > 0 for sigma in model.noise)
     for step in range(steps):
         with jax.enable_x64(True):
             key = jax.random.fold_in(jax.random.key(np.uint32(seed)), step)
-            x1, x2 = map(np.asarray, network._views(key, model.noise, noisy, (batch_size, W.shape[1]), "float64"))
+            x1, x2 = map(np.asarray, network._views(rule(batch_size, "float64"), key, model.noise, W.shape[1]))
         gradient = weight_gradient(model, unit, W, x1, x2)
         if model.symmetrised:
             gradient = (gradient + weight_gradient(model, unit, W, x2, x1)) / 2
@@ -171,7 +175,7 @@ def test_training_equals_a_second_implementation(loss, options, units):
 
 def test_views_are_standard_normal_and_share_the_input():
     samples, sigma1, sigma2 = 200_000, *BOTH_NOISY
-    x1, x2 = network._views(jax.random.key(0), (sigma1, sigma2), (True, True), (samples, 2), "float32")
+    x1, x2 = network._views(rule(samples, "float32"), jax.random.key(0), (sigma1, sigma2), 2)
     x = np.concatenate([x1, x2], axis=1).astype(float)
     shared = np.kron([[1, 1], [1, 1]], np.eye(2))
     own = np.diag(np.repeat([sigma1**2, sigma2**2], 2))

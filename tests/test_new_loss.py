@@ -57,13 +57,15 @@ def test_rates_are_those_derived_by_hand(quartic, modes, sigma1):
     s, lam = rng.uniform(0.1, 2, (2, 5, modes))
     expected = rates_by_hand(s, lam, 1 + sigma1**2)
     # Rounding, of terms up to n1^2 lam^2 (M + 2) lam^2 s ~ 600.
-    np.testing.assert_allclose(quartic.rates(s, lam, sigma1, 0.2), expected, rtol=1e-13, atol=1e-12)
+    np.testing.assert_allclose(quartic.rates(s, lam, 1.0, sigma1, 0.2), expected, rtol=1e-13, atol=1e-12)
 
 
 def test_model_takes_the_new_name(quartic):
     model = dyn.Model("quartic", noise=NOISE)
     s = np.array([0.2, 0.5, 1.0])
-    np.testing.assert_allclose(Rates(model)(s), rates_by_hand(s, s, 1 + NOISE[0] ** 2), rtol=1e-13)  # rounding
+    np.testing.assert_allclose(
+        Rates(model).of_eigenvalues(s), rates_by_hand(s, s, 1 + NOISE[0] ** 2), rtol=1e-13
+    )  # rounding
     with pytest.raises(dyn.ArgumentError, match="which has no isotropic version"):
         dyn.Model("quartic", isotropic=True)
     with pytest.raises(dyn.ArgumentError, match="'euclidean', 'cosine', 'quartic', but is 'quartik'"):
@@ -75,9 +77,9 @@ def test_gradient_is_that_of_the_loss(quartic):
     z1, z2 = np.random.default_rng(0).standard_normal((2, 6, 3))
     lam = np.array([0.5, 1.0, 1.5])
     with jax.enable_x64(True):
-        slope = jax.grad(lambda z: quartic.loss(z, z2, lambda a: lam * a, jax.lax.stop_gradient).sum())(z1)
-    np.testing.assert_allclose(quartic.online_gradient(z1, z2, lam), -slope, rtol=1e-12)  # rounding
-    assert (quartic.target_gradient(z1, z2, lam) == 0).all()
+        slope = jax.grad(lambda z: quartic.loss(z, z2, z, z2, lambda a: lam * a, jax.lax.stop_gradient).sum())(z1)
+    np.testing.assert_allclose(quartic.force_on_view1(z1, z2, lam, 1.0), -slope, rtol=1e-12)  # rounding
+    assert (quartic.force_on_view2(z1, z2, lam, 1.0) == 0).all()
 
 
 @pytest.mark.parametrize("method", ["scipy", "jax"])
@@ -114,11 +116,11 @@ def test_every_placement_follows_from_the_one_line(quartic, setting):
     zeta1, zeta2 = (x + sigma * rng.standard_normal(x.shape) for sigma in NOISE)
 
     def total(z1, z2):
-        return module.loss(z1, z2, lambda z: lam * z, jax.lax.stop_gradient).sum()
+        return module.loss(z1, z2, z1, z2, lambda z: lam * z, jax.lax.stop_gradient).sum()
 
     with jax.enable_x64(True):
         g, h = (-np.asarray(a) for a in jax.grad(total, (0, 1))(np.sqrt(s) * zeta1, np.sqrt(s) * zeta2))
     drive = (g * zeta1 + h * zeta2) / np.sqrt(s)
     error = drive.std(axis=0) / np.sqrt(samples)
     # |z| > 4.5 has a chance of 1 in 70 000 per test, two entries each.
-    assert (np.abs(module.rates(s, lam, *NOISE) - drive.mean(axis=0)) < 4.5 * error).all()
+    assert (np.abs(module.rates(s, lam, 1.0, *NOISE) - drive.mean(axis=0)) < 4.5 * error).all()

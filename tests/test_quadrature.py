@@ -34,6 +34,7 @@ ALPHAS = (0.5, 1.0, 2.0)
 MODES = (2, 3, 10, 64, 256)
 SPREADS = (1e4, 1e2, 3.0)
 TARGET = Setting("cosine")
+ONE = np.ones((1, 1))  # v/w where the target shares the weights
 # What the reference may be off by, relative to the terms that s r is the sum of: all nodes are positive, and each is
 # the product of about ten factors rounded to 1.1e-16, and of an exponential whose argument is about -10 at most.
 REFERENCE = 1e-14
@@ -61,7 +62,7 @@ def test_drift_equals_the_reference(setting, modes, noise, alpha, spread):
     rates = Rates(model_of(setting, alpha, noise), rtol=1e-9)
     drift, terms = cosine_drift(setting, s, alpha, noise)
     # rtol, ten times: it is asked of r and of s r at once, each relative to its own largest entry.
-    np.testing.assert_allclose(s * rates(s), drift, rtol=0, atol=1e-8 * scale_of(drift, terms))
+    np.testing.assert_allclose(s * rates.of_eigenvalues(s), drift, rtol=0, atol=1e-8 * scale_of(drift, terms))
     assert rates.error <= 1e-9
 
 
@@ -80,7 +81,7 @@ def test_ten_modes_spread_over_six_decades(setting, alpha):
     s, noise = np.geomspace(1e-6, 1, 10), (0.1, 0.5)
     rates = Rates(model_of(setting, alpha, noise), rtol=1e-6)
     drift, terms = cosine_drift(setting, s, alpha, noise)
-    error = np.abs(s * rates(s) - drift).max() / scale_of(drift, terms)
+    error = np.abs(s * rates.of_eigenvalues(s) - drift).max() / scale_of(drift, terms)
     assert error <= 1e-6
     assert error <= rates.error + REFERENCE / CANCELLED
 
@@ -124,7 +125,7 @@ def test_two_modes_without_noise_equal_the_angular_integral(ratio):
     expectations = angular_expectations(s, s)
     for setting in ANGULAR:
         drift, terms = combine(setting, s, expectations)
-        found = s * Rates(model_of(setting), rtol=1e-9)(s)
+        found = s * Rates(model_of(setting), rtol=1e-9).of_eigenvalues(s)
         np.testing.assert_allclose(found, drift, rtol=0, atol=1e-8 * scale_of(drift, terms))
 
 
@@ -137,11 +138,11 @@ def expectation_A():
     z1, z2 = n.z1[n.k], n.z2[n.k]
     loss = -dot(z1, SG(z2 / (norm(n.lam[n.k] * z1) * norm(z2))))
     scope = {}
-    exec("\n".join(codegen.rate_functions(loss)), scope)
+    exec("\n".join(codegen.expectation_functions(loss, trains_predictor=False)), scope)
 
     def evaluate(s, lam, *noise):
-        quadrature = Adaptive(scope["INTEGRALS"], rtol=1e-10)
-        rows = (s[None], lam[None], *(np.array([[sigma]]) for sigma in noise))
+        quadrature = Adaptive(scope["INTEGRALS"]["rates"], rtol=1e-10)
+        rows = (s[None], lam[None], ONE, *(np.array([[sigma]]) for sigma in noise))
         return s * quadrature(*rows).value[0]
 
     return evaluate
@@ -167,7 +168,7 @@ def test_sum_of_lambda_A_is_the_mean_cosine_similarity(expectation_A, noise):
 
 
 def drift_of(setting, s, alpha=1.0, noise=(0.1, 0.5), rtol=1e-10):
-    return s * Rates(model_of(setting, alpha, noise), rtol=rtol)(s)
+    return s * Rates(model_of(setting, alpha, noise), rtol=rtol).of_eigenvalues(s)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -248,9 +249,9 @@ def test_estimated_error_covers_the_true_one(seed):
     setting, s, alpha, noise = random_case(seed)
     drift, terms = cosine_drift(setting, s, alpha, noise)
     model = model_of(setting, alpha, noise)
-    rows = (s[None], predictor_of(setting, s, alpha)[None], *(np.array([[sigma]]) for sigma in noise))
+    rows = (s[None], predictor_of(setting, s, alpha)[None], ONE, *(np.array([[sigma]]) for sigma in noise))
     for rtol in (1e-2, 1e-4, 1e-6, 1e-9):
-        quadrature = Adaptive(model.generated.INTEGRALS, rtol)
+        quadrature = Adaptive(model.generated.INTEGRALS["rates"], rtol)
         estimate = quadrature(*rows)
         error = np.abs(s * estimate.value[0] - drift)
         assert (error <= s * estimate.error[0] + REFERENCE * terms).all()
@@ -277,7 +278,7 @@ def test_too_few_nodes_are_admitted(run, monkeypatch):
     s = result.s[0]
     rates = Rates(model)
     drift, terms = cosine_drift(TARGET, s, 1.0, (0.1, 0.5))
-    error = np.abs(s * rates(s) - drift).max() / scale_of(drift, terms)
+    error = np.abs(s * rates.of_eigenvalues(s) - drift).max() / scale_of(drift, terms)
     assert 1e-9 < error <= result.error
 
 
@@ -294,9 +295,9 @@ def test_a_batch_gives_what_its_members_give(setting):
     random = np.random.default_rng(3)
     s = 10 ** random.uniform(-3, 0.5, (2, 3, 4))
     alpha, sigma = np.array([0.5, 1.0, 2.0]), np.array([[0.1], [0.5]])
-    batch = Rates(model_of(setting, alpha, (sigma, 0.3)), rtol=1e-10)(s)
+    batch = Rates(model_of(setting, alpha, (sigma, 0.3)), rtol=1e-10).of_eigenvalues(s)
     for i, j in np.ndindex(2, 3):
-        alone = Rates(model_of(setting, alpha[j], (sigma[i, 0], 0.3)), rtol=1e-10)(s[i, j])
+        alone = Rates(model_of(setting, alpha[j], (sigma[i, 0], 0.3)), rtol=1e-10).of_eigenvalues(s[i, j])
         # Each is within rtol of the truth, relative to its largest entry.
         np.testing.assert_allclose(batch[i, j], alone, rtol=0, atol=2e-10 * np.abs(alone).max())
 
@@ -305,9 +306,9 @@ def test_chunks_do_not_matter(monkeypatch):
     """Pieces small enough to split both the batch and the x axis: the same sums in another order."""
     s = np.geomspace(1e-4, 1, 5) * np.array([[1.0], [0.3], [2.0]])
     model = model_of(TARGET, noise=(0.1, 0.5))
-    whole = Rates(model)(s)
+    whole = Rates(model).of_eigenvalues(s)
     monkeypatch.setattr(dynamics.quadrature, "CHUNK", 1000)
-    np.testing.assert_allclose(Rates(model)(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
+    np.testing.assert_allclose(Rates(model).of_eigenvalues(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
 
 
 @pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
@@ -315,7 +316,7 @@ def test_dead_modes_do_not_disturb_the_others(setting):
     alive = np.array([0.2, 1.1, 0.7])
     s = np.array([0.2, 0.0, 1.1, 0.7, 0.0])
     rates = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-10)
-    expected, full = rates(alive), rates(s)
+    expected, full = rates.of_eigenvalues(alive), rates.of_eigenvalues(s)
     assert np.isfinite(full).all()
     assert 0 < rates.error <= 1e-10
     np.testing.assert_allclose(full[s > 0], expected, rtol=0, atol=2e-10 * np.abs(expected).max())
@@ -324,7 +325,7 @@ def test_dead_modes_do_not_disturb_the_others(setting):
 @pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
 def test_nothing_moves_where_all_modes_are_dead(setting):
     s = np.array([[0.0, 0.0], [0.3, 1.0]])
-    batch = Rates(model_of(setting, 0.5, (0.1, 0.5)))(s)
+    batch = Rates(model_of(setting, 0.5, (0.1, 0.5))).of_eigenvalues(s)
     assert (batch[0] == 0).all()
     assert (batch[1] != 0).all()
 
@@ -333,6 +334,6 @@ def test_nothing_moves_where_all_modes_are_dead(setting):
 @pytest.mark.parametrize("s", [1e-6, 0.7, 1e4])
 def test_a_single_mode_does_not_move(setting, s):
     """Its cosine is a sign: no gradient. Terms cancel down to CANCELLED rtol of their size, lambda A <= 1."""
-    rate = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-9)(np.array([s]))
+    rate = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-9).of_eigenvalues(np.array([s]))
     unit = max(1.0, 1 / s) if setting.isotropic else 1.0  # A <= 1/lambda for the isotropic loss
     assert abs(s * rate[0]) <= 1e-9 * CANCELLED * 4 * unit

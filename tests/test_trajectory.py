@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics.trajectory import ARRAYS
 
 matplotlib.use("Agg")
 
@@ -45,7 +46,6 @@ MAKERS = {
     ),
     "ensemble descent": lambda: dyn.iterate(ENSEMBLE, [0.1, 0.5, 0.9], 3, 0.1),
 }
-ARRAYS = ("t", "s", "step", "blow_up_time", "weights", "embeddings")
 PLAIN = ("kind", "method", "status", "error", "settings")
 
 
@@ -112,11 +112,10 @@ def assert_same(a, b):
             assert np.asarray(one).dtype == np.asarray(other).dtype
     assert [getattr(a, name) for name in PLAIN] == [getattr(b, name) for name in PLAIN]
     assert type(a.model.predictor) is type(b.model.predictor)
+    assert a.model.structure == b.model.structure
     for name in ("loss", "isotropic", "stop_gradient", "symmetrised"):
         assert getattr(a.model, name) == getattr(b.model, name)
-    for name in ("alpha", "rho"):
-        np.testing.assert_array_equal(getattr(a.model, name), getattr(b.model, name))
-    for one, other in zip(a.model.sigmas, b.model.sigmas, strict=True):
+    for one, other in zip((*a.model.parameters, a.model.init), (*b.model.parameters, b.model.init), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

@@ -4,93 +4,95 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 """
 
 
-def loss(z1, z2, predict, stop_gradient):
+def loss(z1, z2, t1, t2, predict, stop_gradient):
     """L of each sample, shape (..., 1)."""
     p1 = predict(z1)
     p2 = predict(z2)
     xp = z1.__array_namespace__()
     total1 = xp.sum(p1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(p1 * z1, axis=-1, keepdims=True)
-    total3 = xp.sum(p1 * z2, axis=-1, keepdims=True)
+    total2 = xp.sum(p1 * t2, axis=-1, keepdims=True)
+    total3 = xp.sum(p1 * z1, axis=-1, keepdims=True)
     total4 = xp.sum(p2**2, axis=-1, keepdims=True)
-    total5 = xp.sum(p2 * z1, axis=-1, keepdims=True)
+    total5 = xp.sum(p2 * t1, axis=-1, keepdims=True)
     total6 = xp.sum(p2 * z2, axis=-1, keepdims=True)
-    total7 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total8 = xp.sum(z2**2, axis=-1, keepdims=True)
-    total9 = xp.sum(stop_gradient(z1 / (xp.sqrt(total4) * xp.sqrt(total7))) * z2, axis=-1, keepdims=True)
-    total10 = xp.sum(stop_gradient(z2 / (xp.sqrt(total1) * xp.sqrt(total8))) * z1, axis=-1, keepdims=True)
-    return stop_gradient(total3 / (xp.sqrt(total1)**3 * xp.sqrt(total8))) * total2 / 4 + stop_gradient(total5 / (xp.sqrt(total4)**3 * xp.sqrt(total7))) * total6 / 4 - total9 / 2 - total10 / 2
+    total7 = xp.sum(t1**2, axis=-1, keepdims=True)
+    total8 = xp.sum(t2**2, axis=-1, keepdims=True)
+    total9 = xp.sum(stop_gradient(t1 / (xp.sqrt(total4) * xp.sqrt(total7))) * z2, axis=-1, keepdims=True)
+    total10 = xp.sum(stop_gradient(t2 / (xp.sqrt(total1) * xp.sqrt(total8))) * z1, axis=-1, keepdims=True)
+    return stop_gradient(total2 / (xp.sqrt(total1)**3 * xp.sqrt(total8))) * total3 / 4 + stop_gradient(total5 / (xp.sqrt(total4)**3 * xp.sqrt(total7))) * total6 / 4 - total9 / 2 - total10 / 2
 
 
-def online_gradient(z1, z2, lam):
-    """g = -dL/dz1 per sample, in the eigenbasis."""
+def force_on_view1(z1, z2, lam, ratio):
+    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z2**2, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
-    return (-lam * z1 * total2 / total3 + z2) / (2 * xp.sqrt(total3) * xp.sqrt(total1))
+    total1 = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
+    total2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
+    total3 = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
+    return (-lam * z1 * total2 / total1 + ratio * z2) / (2 * xp.sqrt(total1) * xp.sqrt(total3))
 
 
-def target_gradient(z1, z2, lam):
-    """h = -dL/dz2 per sample, in the eigenbasis."""
+def force_on_view2(z1, z2, lam, ratio):
+    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
-    return (-lam * z2 * total2 / total3 + z1) / (2 * xp.sqrt(total3) * xp.sqrt(total1))
+    total1 = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
+    total2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
+    total3 = xp.sum(ratio**2 * z1**2, axis=-1, keepdims=True)
+    return (-lam * z2 * total2 / total1 + ratio * z1) / (2 * xp.sqrt(total1) * xp.sqrt(total3))
 
 
-def rates_mean_field(s, lam, sigma1, sigma2):
+def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     """r_m with every norm and sum replaced by its mean."""
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    total1 = xp.sum(s, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * s, axis=-1, keepdims=True)
-    total3 = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    return (-lam * total2 / total3 + 1) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total3) * xp.sqrt(total1))
+    total1 = xp.sum(lam**2 * s, axis=-1, keepdims=True)
+    total2 = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
+    total3 = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
+    return (-lam * total2 / total1 + ratio) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total1) * xp.sqrt(total3))
 
 
-def mean_squares_1(s, lam, sigma1, sigma2):
+def mean_squares_1(s, lam, ratio, sigma1, sigma2):
     """Mean square of each norm, per mode: the scales of the integral."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    return n1 * s, n2 * lam**2 * s
+    return n1 * lam**2 * s, n2 * ratio**2 * s
 
 
-def integrand_1(x, y, s, lam, sigma1, sigma2):
+def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     """r_m is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 2 * n1 * x**2 * s + (4 * D * x**2 * y**2 * s**2 + 2 * n2 * y**2 * s) * lam**2 + 1
+    Delta = 4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
+    S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    S22 = (2 * D * x**2 * s + n2) / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(S12 * lam * s, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * y**2 * (2 * S12 * lam * s + total1) * S22 * lam + S12) / xp.pi
+    total1 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
+    return 2 * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + total1) * S11 + ratio * S12) / xp.pi
 
 
-def mean_squares_2(s, lam, sigma1, sigma2):
+def mean_squares_2(s, lam, ratio, sigma1, sigma2):
     """Mean square of each norm, per mode: the scales of the integral."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    return n1 * lam**2 * s, n2 * s
+    return n1 * ratio**2 * s, n2 * lam**2 * s
 
 
-def integrand_2(x, y, s, lam, sigma1, sigma2):
+def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     """r_m is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 2 * n2 * y**2 * s + (4 * D * x**2 * y**2 * s**2 + 2 * n1 * x**2 * s) * lam**2 + 1
-    S11 = (2 * D * y**2 * s + n1) / Delta
+    Delta = 4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * ratio**2 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
     S12 = 1 / Delta
+    S22 = (2 * D * ratio**2 * s * x**2 + n2) / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(S12 * lam * s, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * x**2 * (2 * S12 * lam * s + total1) * S11 * lam + S12) / xp.pi
+    total1 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
+    return 2 * Z * (-2 * lam * y**2 * (2 * lam * ratio * s * S12 + total1) * S22 + ratio * S12) / xp.pi
 
 
-INTEGRALS = ((mean_squares_1, integrand_1), (mean_squares_2, integrand_2),)
+INTEGRALS = {
+    "rates": ((mean_squares_1, rates_integrand_1), (mean_squares_2, rates_integrand_2),),
+}

@@ -4,17 +4,17 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 """
 
 
-def loss(z1, z2, predict, stop_gradient):
+def loss(z1, z2, t1, t2, predict, stop_gradient):
     """L of each sample, shape (..., 1)."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(z2**2, axis=-1, keepdims=True)
+    total1 = xp.sum(t2**2, axis=-1, keepdims=True)
+    total2 = xp.sum(t2 * z1, axis=-1, keepdims=True)
+    total3 = xp.sum(z1**2, axis=-1, keepdims=True)
     return -total2 / (xp.sqrt(total1) * xp.sqrt(total3))
 
 
-def online_gradient(z1, z2, lam):
-    """g = -dL/dz1 per sample, in the eigenbasis."""
+def force_on_view1(z1, z2, lam, ratio):
+    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
     total1 = xp.sum(z1**2, axis=-1, keepdims=True)
     total2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -22,8 +22,8 @@ def online_gradient(z1, z2, lam):
     return (-z1 * total2 / total1 + z2) / (xp.sqrt(total1) * xp.sqrt(total3))
 
 
-def target_gradient(z1, z2, lam):
-    """h = -dL/dz2 per sample, in the eigenbasis."""
+def force_on_view2(z1, z2, lam, ratio):
+    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
     total1 = xp.sum(z1**2, axis=-1, keepdims=True)
     total2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -31,31 +31,33 @@ def target_gradient(z1, z2, lam):
     return (z1 - z2 * total2 / total3) / (xp.sqrt(total1) * xp.sqrt(total3))
 
 
-def rates_mean_field(s, lam, sigma1, sigma2):
+def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     """r_m with every norm and sum replaced by its mean."""
     return 0
 
 
-def mean_squares(s, lam, sigma1, sigma2):
+def mean_squares(s, lam, ratio, sigma1, sigma2):
     """Mean square of each norm, per mode: the scales of the integral."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * s, n2 * s
 
 
-def integrand(x, y, s, lam, sigma1, sigma2):
+def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     """r_m is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * x**2 * y**2 * s**2 + 2 * n1 * x**2 * s + 2 * n2 * y**2 * s + 1
-    S11 = (2 * D * y**2 * s + n1) / Delta
+    Delta = 4 * D * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * s * y**2 + 1
+    S11 = (2 * D * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    S22 = (2 * D * x**2 * s + n2) / Delta
+    S22 = (2 * D * s * x**2 + n2) / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(S12 * s, axis=-1, keepdims=True)
-    return 8 * Z * (-x**2 * (2 * S12 * s + total1) * S11 - y**2 * (2 * S12 * s + total1) * S22 + S12) / xp.pi
+    total1 = xp.sum(s * S12, axis=-1, keepdims=True)
+    return 8 * Z * (-x**2 * (2 * s * S12 + total1) * S11 - y**2 * (2 * s * S12 + total1) * S22 + S12) / xp.pi
 
 
-INTEGRALS = ((mean_squares, integrand),)
+INTEGRALS = {
+    "rates": ((mean_squares, rates_integrand),),
+}

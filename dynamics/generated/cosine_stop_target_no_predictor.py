@@ -4,53 +4,61 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 """
 
 
-def loss(z1, z2, predict, stop_gradient):
+def loss(z1, z2, t1, t2, predict, stop_gradient):
     """L of each sample, shape (..., 1)."""
     xp = z1.__array_namespace__()
     total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(stop_gradient(z2)**2, axis=-1, keepdims=True)
-    total3 = xp.sum(stop_gradient(z2) * z1, axis=-1, keepdims=True)
+    total2 = xp.sum(stop_gradient(t2)**2, axis=-1, keepdims=True)
+    total3 = xp.sum(stop_gradient(t2) * z1, axis=-1, keepdims=True)
     return -total3 / (xp.sqrt(total2) * xp.sqrt(total1))
 
 
-def online_gradient(z1, z2, lam):
-    """g = -dL/dz1 per sample, in the eigenbasis."""
+def force_on_view1(z1, z2, lam, ratio):
+    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
     total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(z2**2, axis=-1, keepdims=True)
-    return (-z1 * total2 / total1 + z2) / (xp.sqrt(total1) * xp.sqrt(total3))
+    total2 = xp.sum(ratio * z1 * z2, axis=-1, keepdims=True)
+    total3 = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
+    return (ratio * z2 - z1 * total2 / total1) / (xp.sqrt(total3) * xp.sqrt(total1))
 
 
-def target_gradient(z1, z2, lam):
-    """h = -dL/dz2 per sample, in the eigenbasis."""
+def force_on_view2(z1, z2, lam, ratio):
+    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     return 0 * z1
 
 
-def rates_mean_field(s, lam, sigma1, sigma2):
+def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     """r_m with every norm and sum replaced by its mean."""
-    return 0
+    xp = s.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    total1 = xp.sum(s, axis=-1, keepdims=True)
+    total2 = xp.sum(ratio * s, axis=-1, keepdims=True)
+    total3 = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
+    return (ratio - total2 / total1) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total3) * xp.sqrt(total1))
 
 
-def mean_squares(s, lam, sigma1, sigma2):
+def mean_squares(s, lam, ratio, sigma1, sigma2):
     """Mean square of each norm, per mode: the scales of the integral."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    return n1 * s, n2 * s
+    return n1 * s, n2 * ratio**2 * s
 
 
-def integrand(x, y, s, lam, sigma1, sigma2):
+def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     """r_m is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * x**2 * y**2 * s**2 + 2 * n1 * x**2 * s + 2 * n2 * y**2 * s + 1
-    S11 = (2 * D * y**2 * s + n1) / Delta
+    Delta = 4 * D * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
+    S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(S12 * s, axis=-1, keepdims=True)
-    return 4 * Z * (-2 * x**2 * (2 * S12 * s + total1) * S11 + S12) / xp.pi
+    total1 = xp.sum(ratio * s * S12, axis=-1, keepdims=True)
+    return 4 * Z * (-2 * x**2 * (2 * ratio * s * S12 + total1) * S11 + ratio * S12) / xp.pi
 
 
-INTEGRALS = ((mean_squares, integrand),)
+INTEGRALS = {
+    "rates": ((mean_squares, rates_integrand),),
+}

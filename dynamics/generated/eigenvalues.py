@@ -1,16 +1,22 @@
-"""From rates to eigenvalues.
+"""From rates to what moves.
 
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
 
-def predictor(s, alpha):
-    """lambda = s^alpha."""
-    return s**alpha
+def predictor(s, alpha, epsilon):
+    """lambda = (s + epsilon)^alpha."""
+    return (epsilon + s)**alpha
+
+
+def normalized_predictor(s, alpha, epsilon):
+    """lambda = (s/max s + epsilon)^alpha."""
+    xp = s.__array_namespace__()
+    return (epsilon + s / xp.max(s, axis=-1, keepdims=True))**alpha
 
 
 def predictor_inverse(lam, alpha):
-    """s = lambda^(1/alpha)."""
+    """s = lambda^(1/alpha), for epsilon = 0."""
     return lam**(1 / alpha)
 
 
@@ -19,6 +25,31 @@ def velocity(s, r, rho):
     return 2 * (-rho + r) * s
 
 
-def step(s, r, rho, eta):
-    """s <- s (1 + eta (r - rho))^2."""
-    return (-eta * rho + eta * r + 1)**2 * s
+def encoder_velocity(w, r, rho):
+    """dw/dt = w (r - rho)."""
+    return w * (-rho + r)
+
+
+def encoder_step(w, r, rho, eta):
+    """w <- w (1 + eta (r - rho))."""
+    return w * (eta * (-rho + r) + 1)
+
+
+def predictor_velocity(lam, force, rate_ratio, rho):
+    """d lambda/dt = a_P f - rho lambda, of a learned predictor."""
+    return force * rate_ratio - rho * lam
+
+
+def predictor_step(lam, force, rate_ratio, rho, eta):
+    """lambda <- lambda + eta (a_P f - rho lambda)."""
+    return eta * (force * rate_ratio - rho * lam) + lam
+
+
+def average_velocity(average, x, decay, eta):
+    """da/dt = (1 - tau)/eta (x - a), of an exponential average."""
+    return (-decay + 1) * (-average + x) / eta
+
+
+def average_step(average, x, decay):
+    """a <- tau a + (1 - tau) x."""
+    return average * decay + x * (-decay + 1)

@@ -4,25 +4,25 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 """
 
 
-def loss(z1, z2, predict, stop_gradient):
+def loss(z1, z2, t1, t2, predict, stop_gradient):
     """L of each sample, shape (..., 1)."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum((stop_gradient(z1) - z2)**2, axis=-1, keepdims=True)
-    total2 = xp.sum((stop_gradient(z2) - z1)**2, axis=-1, keepdims=True)
+    total1 = xp.sum((stop_gradient(z1) - t2)**2, axis=-1, keepdims=True)
+    total2 = xp.sum((stop_gradient(z2) - t1)**2, axis=-1, keepdims=True)
     return total1 / 4 + total2 / 4
 
 
-def online_gradient(z1, z2, lam):
-    """g = -dL/dz1 per sample, in the eigenbasis."""
+def force_on_view1(z1, z2, lam, ratio):
+    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     return (-z1 + z2) / 2
 
 
-def target_gradient(z1, z2, lam):
-    """h = -dL/dz2 per sample, in the eigenbasis."""
+def force_on_view2(z1, z2, lam, ratio):
+    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     return (z1 - z2) / 2
 
 
-def rates(s, lam, sigma1, sigma2):
+def rates(s, lam, ratio, sigma1, sigma2):
     """r_m, exact (Gaussian moments)."""
     return -(sigma1**2 + sigma2**2) / 2 + 0 * s
 

@@ -6,28 +6,39 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 from dynamics.special import lambert_decay
 
 
-def loss(z1, z2, predict, stop_gradient):
+def loss(z1, z2, t1, t2, predict, stop_gradient):
     """L of each sample, shape (..., 1)."""
     p1 = predict(z1)
     xp = z1.__array_namespace__()
-    total1 = xp.sum((-stop_gradient(z2) + p1)**2, axis=-1, keepdims=True)
+    total1 = xp.sum((-stop_gradient(t2) + p1)**2, axis=-1, keepdims=True)
     return total1 / 2
 
 
-def online_gradient(z1, z2, lam):
-    """g = -dL/dz1 per sample, in the eigenbasis."""
-    return (-lam * z1 + z2) * lam
+def force_on_view1(z1, z2, lam, ratio):
+    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
+    return (-lam * z1 + ratio * z2) * lam
 
 
-def target_gradient(z1, z2, lam):
-    """h = -dL/dz2 per sample, in the eigenbasis."""
+def force_on_view2(z1, z2, lam, ratio):
+    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     return 0 * z1
 
 
-def rates(s, lam, sigma1, sigma2):
+def force_on_predictor(z1, z2, lam, ratio):
+    """-dL/dlam per sample."""
+    return (-lam * z1 + ratio * z2) * z1
+
+
+def rates(s, lam, ratio, sigma1, sigma2):
     """r_m, exact (Gaussian moments)."""
     n1 = sigma1**2 + 1
-    return (-n1 * lam + 1) * lam
+    return (-n1 * lam + ratio) * lam
+
+
+def predictor_force(s, lam, ratio, sigma1, sigma2):
+    """f_m, exact (Gaussian moments)."""
+    n1 = sigma1**2 + 1
+    return (-n1 * lam + ratio) * s
 
 
 EXACT = "Lambert W"

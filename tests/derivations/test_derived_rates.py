@@ -43,7 +43,7 @@ def test_euclidean_rate_equals_the_table(setting):
     expected = EUCLIDEAN_TABLE[setting.isotropic, setting.stop_gradient, setting.predictor]
     if setting.symmetrised:
         expected = (expected + swapped(expected)) / 2
-    assert sp.expand(derived(setting).subs(noise) - expected) == 0
+    assert sp.expand(rates.shared_weights(derived(setting)).subs(noise) - expected) == 0
 
 
 # --- cosine: with x, y the roots of the theory's, and S of (zeta1, zeta2) = (z1, z2)/sqrt(s) ------------------------
@@ -52,12 +52,19 @@ x, y, S11, S12, S22 = n.x, n.y, n.S11, n.S12, n.S22
 MODE_NUMBERS = range(1, MODES + 1)
 
 
+def ratio(setting, mode):
+    """v/w: free where no gradient reaches the target."""
+    return n.ratio[mode] if setting.stop_gradient == "target" else sp.Integer(1)
+
+
 def theory_integrand(setting):
     """The integrand of r_m from A, B, C as the theory writes them, with its x, y replaced by x^2, y^2."""
     a, b = x**2, y**2
     to_roots = sp.diff(x**2, x) * sp.diff(y**2, y)
     own = {i: n.lam[i] if setting.predictor else sp.Integer(1) for i in MODE_NUMBERS}
-    covariance = {i: (n.s[i] * S11[i], n.s[i] * S12[i], n.s[i] * S22[i]) for i in MODE_NUMBERS}
+    # Of (z1, t2) = (w zeta1, v zeta2), v = ratio w
+    u = {i: ratio(setting, i) for i in MODE_NUMBERS}
+    covariance = {i: (n.s[i] * S11[i], n.s[i] * u[i] * S12[i], n.s[i] * u[i] ** 2 * S22[i]) for i in MODE_NUMBERS}
     s11, s12, s22 = covariance[MODE]
     overlap = sum(own[i] * covariance[i][1] for i in MODE_NUMBERS) + 2 * own[MODE] * s12
     half, three_halves = sp.gamma(sp.Rational(1, 2)), sp.gamma(sp.Rational(3, 2))
@@ -78,8 +85,8 @@ def other_way(integrand):
 
 def norm_factors(setting):
     """l1, l2 of the norms sum_k l s zeta^2 of view 1 and view 2, for each way round."""
-    weight = n.lam[n.k] ** 2 if setting.predictor else sp.Integer(1)
-    return [(weight, sp.Integer(1))] + ([(sp.Integer(1), weight)] if setting.symmetrised else [])
+    weight, target = n.lam[n.k] ** 2 if setting.predictor else sp.Integer(1), ratio(setting, n.k) ** 2
+    return [(weight, target)] + ([(target, weight)] if setting.symmetrised else [])
 
 
 def theory_integrands(setting):
@@ -158,7 +165,7 @@ def test_mean_field_is_the_ratio_of_means(setting):
     expected = theory_mean_field(setting)
     if setting.symmetrised:
         expected = (expected + theory_mean_field(setting, n.n2, n.n1)) / 2
-    found = n.s[MODE] * explicit(derived(setting, "mean_field"), MODES, MODE)
+    found = n.s[MODE] * explicit(rates.shared_weights(derived(setting, "mean_field")), MODES, MODE)
     assert sp.simplify(found - expected) == 0
 
 
@@ -168,7 +175,7 @@ def test_mean_field_flow_of_the_cosine_loss_without_noise():
     pull = sum_over_modes(lambda i: n.lam[i] * (n.lam[i] - n.lam[MODE]) * n.s[i])
     sizes = sum_over_modes(lambda i: n.lam[i] ** 2 * n.s[i]), sum_over_modes(lambda i: n.s[i])
     expected = 2 * n.lam[MODE] * n.s[MODE] * pull / (sizes[0] ** sp.Rational(3, 2) * sp.sqrt(sizes[1]))
-    rate = derived(setting, "mean_field").subs({n.n1: 1, n.n2: 1})
+    rate = rates.shared_weights(derived(setting, "mean_field")).subs({n.n1: 1, n.n2: 1})
     flow = rates.velocity().subs({rates.rate: rate, n.rho: 0})
     assert sp.simplify(explicit(flow, MODES, MODE) - expected) == 0
 
@@ -180,4 +187,4 @@ def test_flow_and_descent_map():
     r, s = rates.rate, n.s[n.m]
     assert sp.expand(rates.velocity() - 2 * s * (r - n.rho)) == 0
     assert sp.expand(rates.step() - s * (1 + n.eta * (r - n.rho)) ** 2) == 0
-    assert rates.predictor() == s**n.alpha
+    assert rates.predictor() == (s + n.epsilon) ** n.alpha

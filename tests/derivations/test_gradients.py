@@ -40,8 +40,8 @@ def test_generated_gradient_equals_automatic_differentiation_in_any_basis(settin
     z1, z2, lam, U = points(seed)
     by_jax = sample_gradients(setting, jnp.asarray(z1 @ U.T), jnp.asarray(z2 @ U.T), U @ np.diag(lam) @ U.T)
     code = generated(setting)
-    for derivative, force in zip(by_jax, (code.online_gradient, code.target_gradient), strict=True):
-        np.testing.assert_allclose(force(z1, z2, lam), -np.asarray(derivative) @ U, rtol=0, atol=ROUNDING)
+    for derivative, force in zip(by_jax, (code.force_on_view1, code.force_on_view2), strict=True):
+        np.testing.assert_allclose(force(z1, z2, lam, 1.0), -np.asarray(derivative) @ U, rtol=0, atol=ROUNDING)
 
 
 @settings
@@ -49,7 +49,7 @@ def test_generated_loss_equals_the_loss_in_any_basis(setting, double_precision):
     z1, z2, lam, U = points(3)
     W_P = U @ np.diag(lam) @ U.T
     expected = [sample_loss(setting, a, b, W_P) for a, b in zip(z1 @ U.T, z2 @ U.T, strict=True)]
-    value = generated(setting).loss(z1 @ U.T, z2 @ U.T, lambda z: z @ W_P, lambda z: z)
+    value = generated(setting).loss(*2 * (z1 @ U.T, z2 @ U.T), lambda z: z @ W_P, lambda z: z)
     assert value.shape == (SAMPLES, 1)
     np.testing.assert_allclose(value[:, 0], expected, rtol=0, atol=ROUNDING)
 
@@ -60,7 +60,7 @@ def test_generated_loss_differentiates_to_the_same_gradient(setting, double_prec
     W_P = U @ np.diag(lam) @ U.T
 
     def total(z1, z2):
-        return generated(setting).loss(z1, z2, lambda z: z @ W_P, jax.lax.stop_gradient).sum()
+        return generated(setting).loss(z1, z2, z1, z2, lambda z: z @ W_P, jax.lax.stop_gradient).sum()
 
     views = (jnp.asarray(z1 @ U.T), jnp.asarray(z2 @ U.T))
     expected = sample_gradients(setting, *views, W_P)

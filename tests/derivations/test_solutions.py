@@ -24,7 +24,7 @@ PROVABLE = [s for s in EUCLIDEAN if KINDS[s.isotropic, s.stop_gradient, s.predic
 
 
 def rate_of(setting):
-    return rates.rates(setting.in_eigenbasis())
+    return rates.shared_weights(rates.rates(setting.in_eigenbasis()))
 
 
 def in_lambda(setting):

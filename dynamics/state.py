@@ -1,0 +1,129 @@
+r"""What moves: singular values of the encoder and of the target, eigenvalues of a predictor, a tracked correlation.
+
+Every function takes the structure (what the model has), its parameters and arrays (..., M), and works with NumPy and
+JAX arrays alike. Formulas come from ``dynamics.generated.eigenvalues``.
+"""
+
+from typing import Any, NamedTuple
+
+from dynamics.generated import eigenvalues
+
+SMALLEST = 1e-100  # a singular value nearer to zero is taken to be this far from it, so that v/w exists
+
+
+class Structure(NamedTuple):
+    """Which parts a model has. predictor: "none", "closed form", "normalized" or "learned"."""
+
+    predictor: str
+    tracked: bool  # the predictor is built from an exponential average of the correlation
+    own_target: bool  # the target branch has weights of its own
+
+
+class Parameters(NamedTuple):
+    """The numbers of a model, each (..., 1); those a model does not have are neutral."""
+
+    alpha: Any
+    epsilon: Any
+    tracking: Any
+    rate_ratio: Any
+    decay: Any
+    sigma1: Any
+    sigma2: Any
+    rho: Any
+
+
+class State(NamedTuple):
+    """Each (..., M), or None where it follows from the others."""
+
+    w: Any  # singular values of the encoder, with the sign they have in the first singular vectors
+    v: Any = None  # those of the target branch
+    lam: Any = None  # eigenvalues of a learned predictor
+    tracked: Any = None  # eigenvalues of the tracked correlation
+
+
+class Spectrum(NamedTuple):
+    """What the rates depend on: eigenvalues of correlation and predictor (..., M), and v/w (..., M) or (..., 1)."""
+
+    s: Any
+    lam: Any
+    ratio: Any
+
+
+class Readings(NamedTuple):
+    """What is reported, each (..., M): eigenvalues of the correlation, of the target's, and of the predictor."""
+
+    s: Any
+    target: Any
+    predictor: Any
+
+
+def initial(structure: Structure, s0, init=1.0) -> State:
+    """The state at the start: target and tracked correlation are those of the encoder. s0: (..., M)."""
+    xp = s0.__array_namespace__()
+    w = xp.sqrt(s0)
+    return State(
+        w,
+        v=w if structure.own_target else None,
+        lam=init + 0 * s0 if structure.predictor == "learned" else None,
+        tracked=s0 if structure.tracked else None,
+    )
+
+
+def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spectrum:
+    """Correlation, predictor and relative target of a state."""
+    xp = state.w.__array_namespace__()
+    if not structure.own_target:
+        s = state.w**2
+        return Spectrum(s, predictor(structure, parameters, state, s), xp.ones_like(s[..., :1]))
+    w = xp.where(xp.abs(state.w) > SMALLEST, state.w, SMALLEST)
+    return Spectrum(w**2, predictor(structure, parameters, state, w**2), state.v / w)
+
+
+def predictor(structure: Structure, parameters: Parameters, state: State, s):
+    """Predictor eigenvalues lambda (..., M)."""
+    if structure.predictor == "none":
+        return 0 * s + 1
+    if structure.predictor == "learned":
+        return state.lam
+    return closed_form(structure, parameters, state.tracked if structure.tracked else s)
+
+
+def closed_form(structure: Structure, parameters: Parameters, s):
+    """lambda = f(s) of a closed-form predictor."""
+    form = eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
+    return form(s, parameters.alpha, parameters.epsilon)
+
+
+def readings(structure: Structure, parameters: Parameters, state: State) -> Readings:
+    """What is reported of a state."""
+    s = state.w**2
+    return Readings(s, state.v**2 if structure.own_target else s, predictor(structure, parameters, state, s))
+
+
+def velocity(structure: Structure, parameters: Parameters, state: State, rates, learning_rate) -> State:
+    """d state/dt in the flow; decays per step become rates in time through the learning rate."""
+    p, (r, force) = parameters, rates
+    return State(
+        eigenvalues.encoder_velocity(state.w, r, p.rho),
+        v=eigenvalues.average_velocity(state.v, state.w, p.decay, learning_rate) if structure.own_target else None,
+        lam=_of_learned(structure, eigenvalues.predictor_velocity, state.lam, force, p.rate_ratio, p.rho),
+        tracked=eigenvalues.average_velocity(state.tracked, state.w**2, p.tracking, learning_rate)
+        if structure.tracked
+        else None,
+    )
+
+
+def step(structure: Structure, parameters: Parameters, state: State, rates, learning_rate) -> State:
+    """One step of gradient descent: encoder and learned predictor together, then the averages of what is new."""
+    p, (r, force) = parameters, rates
+    w = eigenvalues.encoder_step(state.w, r, p.rho, learning_rate)
+    return State(
+        w,
+        v=eigenvalues.average_step(state.v, w, p.decay) if structure.own_target else None,
+        lam=_of_learned(structure, eigenvalues.predictor_step, state.lam, force, p.rate_ratio, p.rho, learning_rate),
+        tracked=eigenvalues.average_step(state.tracked, w**2, p.tracking) if structure.tracked else None,
+    )
+
+
+def _of_learned(structure: Structure, formula, *arguments):
+    return formula(*arguments) if structure.predictor == "learned" else None
