@@ -6,6 +6,7 @@ own eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha 
 
 - c1 = c2 = 0: exponential,  lambda = lambda0 e^(b tau)
 - c2 = 0: logistic,          1/lambda = e^(-b tau)/lambda0 - c1 (1 - e^(-b tau))/b
+                             (b < 0: lambda = lambda0 e^(b tau)/(1 - c1 lambda0 (e^(b tau) - 1)/b), the same)
 - c0 = rho = 0: Lambert,     lambda = q/(1 + W(y0 e^(y0) e^(-q c1 tau))),  q = -c1/c2, y0 = q/lambda0 - 1
 """
 
@@ -74,10 +75,12 @@ def solve(rate: sp.Expr) -> Solution | None:
     if c1 == c2 == 0:
         solution = Solution("exponential", lam0 * sp.exp(b * tau))
     elif c2 == 0:
-        inverse = sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau)
-        grows = c1.is_positive
+        decays, grows = b.is_negative, c1.is_positive  # of e^(b tau) and e^(-b tau), the one that stays finite
+        formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau))
+        if decays:
+            formula = lam0 * sp.exp(b * tau) / (1 - c1 * lam0 * tau * Exprel(b * tau))
         solution = Solution(
-            "logistic", 1 / inverse, blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
+            "logistic", formula, blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
         )
     elif c0 == 0:
         q = -c1 / c2

@@ -18,6 +18,7 @@ from dynamics.state import Parameters, Readings, State
 ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
 QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
 HUGE = 1e12  # a predictor eigenvalue this many times those at the start, or 1, is blowing up
+SMALLEST = 1e-290  # predictor eigenvalue of a dead mode, where floor^alpha is nothing
 NEWTON_STEPS = 6  # quadratic convergence to rounding, from any y
 
 
@@ -31,7 +32,7 @@ class Reciprocal:
     def forward(self, state: State):
         """y (M,) of a state."""
         xp = state.w.__array_namespace__()
-        lam = eigenvalues.predictor(state.w**2, self.alpha, self.floor)
+        lam = xp.maximum(eigenvalues.predictor(state.w**2, self.alpha, self.floor), SMALLEST)
         return 1 / lam - xp.log(lam)
 
     def backward(self, y) -> State:

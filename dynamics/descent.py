@@ -62,9 +62,12 @@ def iterate(
                 bar.update()
         except KeyboardInterrupt:
             status = f"interrupted at step {number}"
+        except FloatingPointError as error:
+            status = f"stopped before step {number}: {error}"
     rates.warn_if_inaccurate()
     if np.isfinite(blow_up).any():
-        status = f"eigenvalues diverge at step {round(blow_up.min() / learning_rate)}"
+        diverged = f"eigenvalues diverge at step {round(blow_up.min() / learning_rate)}"
+        status = diverged if status == "complete" else f"{diverged}; {status}"
     return Trajectory(
         model=model,
         kind="descent",

@@ -39,8 +39,7 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
         lam = generated.exact(lam0[..., None, :], wide(times)[:, None], alpha_t, *others)
         s = eigenvalues.predictor_inverse(lam, alpha_t).astype(float)
     gone = times[:, None] >= blow_up.min(axis=-1)[..., None, None]
-    s = np.where(times[:, None] == 0, s0[..., None, :], s)
-    s = np.where(gone, np.inf, s)
+    s = np.where(s0[..., None, :] == 0, 0.0, np.where(gone, np.inf, s))
     has_predictor = model.structure.predictor != "none"
     predictor = eigenvalues.predictor(s, p.alpha[..., None, :], 0) if has_predictor else np.ones_like(s)
     return Flow(Readings(s, s, predictor), blow_up.min(axis=-1))

@@ -7,6 +7,7 @@ import numpy as np
 from dynamics import errors
 from dynamics.exact import exact_flow, has_exact_solution
 from dynamics.model import Model
+from dynamics.progress import check_progress
 from dynamics.rates import Rates
 from dynamics.state import Readings, initial
 from dynamics.trajectory import Trajectory
@@ -47,6 +48,7 @@ def solve(
     s0 = model.check_eigenvalues(s0)
     times = _times(times)
     errors.choice("method", method, METHODS)
+    check_progress(progress)
     rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
     learning_rate = _learning_rate(model, learning_rate)
     rates = Rates(model, closure, rtol=0.1 * rtol)
@@ -61,7 +63,7 @@ def solve(
     else:
         from dynamics.jax_flow import jax_flow
 
-        flow = jax_flow(model, start, times, rates, learning_rate, rtol, atol)
+        flow = jax_flow(model, start, times, rates, learning_rate, rtol, atol, progress)
     rates.warn_if_inaccurate()
     label = f"exact solution ({model.generated.EXACT})" if method == "exact" else method
     result = Trajectory(
@@ -110,9 +112,10 @@ def _times(times) -> np.ndarray:
 
 
 def _from_start(found: Readings, s0: np.ndarray, times: np.ndarray) -> Readings:
-    """The readings, with s0 itself, to the last bit, at t = 0."""
-    at_start = (times == 0)[: found.s.shape[-2], None]
-    exact = np.where(np.isnan(found.s), np.nan, s0[..., None, :])
+    """The readings, with s0 itself, to the last bit, at t = 0, and in modes that are dead."""
+    start = s0[..., None, :]
+    at_start = (times == 0)[: found.s.shape[-2], None] | ((start == 0) & np.isfinite(found.s))
+    exact = np.where(np.isnan(found.s), np.nan, start)
     return found._replace(s=np.where(at_start, exact, found.s), target=np.where(at_start, exact, found.target))
 
 
@@ -122,10 +125,11 @@ def _cut_at_blow_up(result: Trajectory) -> Trajectory:
         return result
     first = float(np.min(result.blow_up_time))
     status = f"eigenvalues diverge at t = {first:.10g}"
+    others = "" if result.status == "complete" or result.status.startswith(status) else f"; {result.status}"
     if result.s.ndim > 2:
         gone = int(np.isfinite(result.blow_up_time).sum())
         return (
-            replace(result, status=f"{status} (first of {gone} members that diverge)")
+            replace(result, status=f"{status} (first of {gone} members that diverge){others}")
             if first <= result.t[-1]
             else result
         )

@@ -10,48 +10,73 @@ import numpy as np
 
 from dynamics.coordinate import Flow, coordinate_of, noise_of
 from dynamics.model import Model
+from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Rates, traceable
 from dynamics.state import Parameters, Readings, State, Structure, readings, velocity
 
 MAX_STEPS = 200_000
 MARGIN = 1.2  # more nodes than the start needs, as the spectrum may spread
+ELEMENTS = 4_000_000  # of an integrand, in one call: members of an ensemble that are integrated side by side
 
 
-def jax_flow(model: Model, start: State, times, rates: Rates, learning_rate, rtol: float, atol: float) -> Flow:
-    """The whole ensemble in one call; repeated with more nodes if the closure's error calls for it. start: (..., M)."""
+def jax_flow(model: Model, start: State, times, rates: Rates, learning_rate, rtol, atol, progress) -> Flow:
+    """As many members a call as fit; interrupted, the rest is not a number. start: (..., M)."""
     batch, modes = start.w.shape[:-1], start.w.shape[-1]
     parameters = Parameters(*(np.broadcast_to(a, (*batch, 1)).reshape(-1, 1) for a in model.parameters))
     members = State(*(None if part is None else part.reshape(-1, modes) for part in start))
     numbers = (times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
-    nodes = _nodes_at_start(rates, start)
-    with jax.enable_x64(True):
-        while True:
-            run = _compiled(model.generated, model.structure, rates.closure, nodes)
-            found, end, finished, diverged, error = jax.tree.map(np.asarray, run(members, parameters, *numbers))
-            if nodes is None or error.max() <= rates.rtol or max(nodes) >= MAX_NODES:
-                break
-            nodes = _more(nodes, 1.4)
-    rates.note_error(float(error.max()))
-    at_start = readings(model.structure, parameters, members)
-    found = Readings(
-        *(
-            np.where(times[:, None] == 0, first[:, None, :], value).reshape(*batch, len(times), modes)
-            for first, value in zip(at_start, found, strict=True)
-        )
-    )
-    flow = Flow(found, np.where(diverged, end, np.inf).reshape(batch))
-    if (diverged | finished).all():
+    rates(start)
+    many, size = len(members.w), ELEMENTS // (modes * int(np.prod(rates.nodes or 1)))
+    size = many if size >= many else max(1, size)
+    found, ends, done = np.full((3, many, len(times), modes), np.nan), np.zeros((3, many)), 0
+    with progress_bar(many, "solve", progress) as bar, jax.enable_x64(True):
+        try:
+            while done < many:
+                part = slice(done, min(done + size, many))
+                run = partial(_integrated, model, rates, _rows(members, part), _rows(parameters, part), numbers)
+                readings_of_part, *ends_of_part = run(pad=size)
+                found[:, part], ends[:, part] = readings_of_part, ends_of_part
+                bar.update(part.stop - done)
+                done = part.stop
+        except KeyboardInterrupt:
+            status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
+        else:
+            status = "complete"
+    end, finished, diverged = ends[0], ends[1] > 0, ends[2] > 0
+    blow_up = np.where(diverged, end, np.inf).reshape(batch)
+    flow = Flow(Readings(*found.reshape(3, *batch, len(times), modes)), blow_up, status)
+    short = ~(diverged | finished)[:done]
+    if not short.any():
         return flow
-    stopped = end[~(diverged | finished)].min()
+    stopped = end[:done][short].min()
     kept = times <= stopped
     status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
-    return replace(flow, readings=Readings(*(a[..., kept, :] for a in found)), status=status, reached=int(kept.sum()))
+    return replace(
+        flow, readings=Readings(*(a[..., kept, :] for a in flow.readings)), status=status, reached=kept.sum()
+    )
 
 
-def _nodes_at_start(rates: Rates, start: State) -> tuple[int, int] | None:
-    rates(start)
-    return rates.nodes and _more(rates.nodes, MARGIN)
+def _integrated(model: Model, rates: Rates, members: State, parameters: Parameters, numbers, pad: int):
+    """Some members, repeated with more nodes if the closure's error calls for it; padded, to compile only once."""
+    count = len(members.w)
+    fill = np.minimum(np.arange(pad), count - 1)
+    members, parameters = _rows(members, fill), _rows(parameters, fill)
+    nodes = rates.nodes and _more(rates.nodes, MARGIN)
+    while True:
+        run = _compiled(model.generated, model.structure, rates.closure, nodes)
+        *found, error = jax.tree.map(np.asarray, run(members, parameters, *numbers))
+        if nodes is None or not error.max() > rates.rtol or max(nodes) >= MAX_NODES:
+            break
+        nodes = _more(nodes, 1.4)
+    rates.note_error(float(error.max()))
+    readings_found, *ends = found
+    return (np.stack(readings_found)[:, :count], *(a[:count] for a in ends))
+
+
+def _rows(arrays, which):
+    """Some members of a State or of Parameters."""
+    return type(arrays)(*(None if a is None else a[which] for a in arrays))
 
 
 def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:

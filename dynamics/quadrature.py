@@ -12,7 +12,7 @@ the step is halved) and adds what the last nodes contribute (truncation) and rou
 import operator
 from dataclasses import dataclass, field
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -150,11 +150,26 @@ def estimate(sums: Sums, x: Axis, y: Axis) -> Estimate:
 
 def fixed_rule(integrals, parameters, n: tuple[int, int]) -> Estimate:
     """The rule with n = (n_x, n_y) intervals, all nodes at once, for any array namespace (JAX: traceable)."""
+    parameters, alive = with_dead(parameters)
     parts = []
     for integral in integrals:
         x, y = axes(integral, parameters, n, (1.0, 1.0), tail=1e-14)
         parts.append(estimate(sums(integral[1], x, y, parameters), x, y))
-    return together(parts)
+    return only(together(parts), alive)
+
+
+def with_dead(parameters) -> tuple[tuple, Any]:
+    """Parameters (s, lam, ...) with numbers that can be integrated where all modes are dead, and where they are not."""
+    s, lam, *others = parameters
+    xp = s.__array_namespace__()
+    alive = xp.max(s, axis=-1, keepdims=True) > 0
+    return (xp.where(alive, s, 1.0), xp.where(alive, lam, 1.0), *others), alive
+
+
+def only(found: Estimate, alive) -> Estimate:
+    """Zero where all modes are dead: nothing moves there."""
+    xp = found.value.__array_namespace__()
+    return Estimate(*(xp.where(alive, column, 0.0) for column in found))
 
 
 def together(parts: list[Estimate]) -> Estimate:
@@ -193,18 +208,20 @@ class Adaptive:
 
     def __call__(self, s, lam, ratio, sigma1, sigma2) -> Estimate:
         """s, lam: (B, M); ratio: (B, M) or (B, 1); sigma1, sigma2: (B, 1)."""
-        alive = s.max(axis=-1, keepdims=True) > 0
-        parameters = (np.where(alive, s, 1.0), np.where(alive, lam, 1.0), ratio, sigma1, sigma2)
+        parameters, alive = with_dead((s, lam, ratio, sigma1, sigma2))
         while True:
             found = self._evaluate(parameters)
             relative = float(relative_error(parameters[0], found, found.error))
+            if not np.isfinite(relative):
+                least, most = s[s > 0].min(), s.max()
+                raise FloatingPointError(f"the closure's integrals overflow at eigenvalues {least:.3g} ... {most:.3g}")
             causes = [float(relative_error(parameters[0], found, error)) / self.rtol for error in found[1:5]]
             if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
                 break
             self._refine(causes)
         self.causes = [max(pair) for pair in zip(self.causes, causes, strict=True)]
         self.worst = max(self.worst, relative)
-        return Estimate(*(np.where(alive, column, 0.0) for column in found))
+        return only(found, alive)
 
     def _refine(self, causes: list[float]) -> None:
         for axis in (0, 1):

@@ -11,6 +11,7 @@ from dynamics.state import Parameters, Readings, State, readings, velocity
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
 STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
+INTERRUPTED = "interrupted"
 DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
 
 
@@ -26,17 +27,26 @@ def scipy_flow(model: Model, start: State, times, rates: Rates, learning_rate, r
             own_start = State(*(None if part is None else part[i] for part in start))
             flows.append(_one_member(own, own_start, times, learning_rate, rtol, atol, bar))
             rates.note_error(own.error)
-            if flows[-1].reached is not None:
+            if flows[-1].status.startswith(INTERRUPTED):
                 break
     if not batch:
         return flows[0]
-    status = next((flow.status for flow in flows if flow.status != "complete"), "complete")
-    if flows[-1].reached is not None:
-        status += f" in ensemble member {len(flows)} of {members}; what was not computed is not a number"
     values, blow_up = np.full((3, members, len(times), modes), np.nan), np.full(members, np.inf)
     for member, flow in enumerate(flows):
         values[:, member, : flow.readings.s.shape[0]], blow_up[member] = flow.readings, flow.blow_up_time
-    return Flow(Readings(*values.reshape(3, *batch, len(times), modes)), blow_up.reshape(batch), status)
+    return Flow(
+        Readings(*values.reshape(3, *batch, len(times), modes)), blow_up.reshape(batch), _status(flows, members)
+    )
+
+
+def _status(flows: list[Flow], members: int) -> str:
+    """How an ensemble ended: the first member that was cut short, and how many were; blow-ups speak for themselves."""
+    short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
+    if not short:
+        return "complete"
+    missing = len(short) + members - len(flows)
+    where = f"in ensemble member {short[0]} of {members}"
+    return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} of them, is not a number"
 
 
 def _one_member(rates: Rates, start: State, times, learning_rate, rtol: float, atol: float, bar) -> Flow:
@@ -71,7 +81,9 @@ def _one_member(rates: Rates, start: State, times, learning_rate, rtol: float, a
             if (taken := taken + 1) % STEPS_PER_RULE == 0:
                 rates.relax()
     except KeyboardInterrupt:
-        return Flow(until(done), never, f"interrupted at t = {t:.6g}", reached=done)
+        return Flow(until(done), never, f"{INTERRUPTED} at t = {t:.6g}", reached=done)
+    except FloatingPointError as error:
+        return Flow(until(done), never, f"stopped at t = {t:.6g}: {error}", reached=done)
     return Flow(until(len(times)), never)
 
 

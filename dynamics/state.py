@@ -82,7 +82,7 @@ def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spec
 def predictor(structure: Structure, parameters: Parameters, state: State, s):
     """Predictor eigenvalues lambda (..., M)."""
     if structure.predictor == "none":
-        return 0 * s + 1
+        return s.__array_namespace__().ones_like(s)
     if structure.predictor == "learned":
         return state.lam
     return closed_form(structure, parameters, state.tracked if structure.tracked else s)

@@ -37,7 +37,7 @@ EXACT_FOR_ANY_WEIGHT_DECAY = True
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
     """Predictor eigenvalues at time t: logistic solution."""
     xp = lam0.__array_namespace__()
-    return 1 / (-2 * alpha * t * exprel(2 * alpha * t * (rho + sigma2**2 + 1)) + xp.exp(2 * alpha * t * (rho + sigma2**2 + 1)) / lam0)
+    return lam0 * xp.exp(-2 * alpha * t * (rho + sigma2**2 + 1)) / (-2 * alpha * lam0 * t * exprel(-2 * alpha * t * (rho + sigma2**2 + 1)) + 1)
 
 
 def blow_up_time(lam0, alpha, sigma1, sigma2, rho):

@@ -40,7 +40,7 @@ EXACT_FOR_ANY_WEIGHT_DECAY = True
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
     """Predictor eigenvalues at time t: logistic solution."""
     xp = lam0.__array_namespace__()
-    return 1 / (-2 * alpha * t * exprel(alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) + xp.exp(alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) / lam0)
+    return lam0 * xp.exp(-alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) / (-2 * alpha * lam0 * t * exprel(-alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) + 1)
 
 
 def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
