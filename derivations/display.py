@@ -59,33 +59,87 @@ class MathText(StrPrinter):
         return f"SG({self._print(expr.args[0])})"
 
 
-def derivation(setting: Setting, closure: str = "gaussian") -> list[Line]:
-    """From the loss to its eigenvalue dynamics, encoder and target sharing weights. closure: see ``rates``."""
+def derivation(setting: Setting, closure="gaussian", own_target=False, learned=False) -> list[Line]:
+    """From the loss to its eigenvalue dynamics. closure: see ``rates``.
+
+    own_target: the target branch has weights of its own, an exponential average. learned: so is the predictor.
+    Raises ValueError where that does not apply.
+    """
     loss = setting.in_eigenbasis()
+    if own_target and not gradients.has_free_target(loss):
+        raise ValueError("the gradient reaches the target branch: it cannot have weights of its own")
+    if learned and not setting.trains_predictor:
+        raise ValueError("no gradient reaches a predictor in this loss: it cannot be learned")
     lines = [
         Line("loss of one sample, in the eigenbasis", "L", loss),
         Line("force on the representation of view 1", "g_m", sp.factor_terms(gradients.force(loss, 1))),
         Line("force on the representation of view 2", "h_m", sp.factor_terms(gradients.force(loss, 2))),
     ]
     rate = rates.rates(loss, closure)
-    if isinstance(rate, sp.Expr):
-        lines.append(Line("rate of the linear network", "r_m", sp.factor_terms(rate)))
+    lines += _expectation("rate of the linear network", "r_m", rate)
+    shown = rate if isinstance(rate, sp.Expr) else RATE
+    lines += _moving(setting, sp.factor_terms(shown), own_target)
+    if learned:
+        lines += _learned(rates.predictor_force(loss, closure))
     else:
-        lines += [line for i, integral in enumerate(rate, 1) for line in _integral(i, integral)]
-        parts = " + ".join(f"I_{i}" for i in range(1, len(rate) + 1))
-        lines.append(Line("rate of the linear network, int_0^oo dx int_0^oo dy of", "r_m", parts))
-    shown = rate if isinstance(rate, sp.Expr) else sp.IndexedBase("r", real=True)[n.m]
-    flow = rates.velocity().subs(rates.rate, sp.factor_terms(shown))
-    lines += [Line("flow of the eigenvalues", "ds_m/dt", flow), Line("predictor", "lam_m", _predictor(setting))]
-    solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
-    if solution:
-        limit = "" if solution.any_weight_decay else ", rho = 0"
-        explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
-        lines.append(Line(f"exact solution ({solution.name}{limit})", "lam(t)", explicit))
-    lines = [Line(a.title, a.left, _shared(a.right)) for a in lines]
+        lines += [Line("predictor", "lam_m", _predictor(setting))]
+    if not own_target:
+        lines = [Line(a.title, a.left, _shared(a.right)) for a in lines]
+        lines += [] if learned else _exact(setting, rate)
+    lines = list(dict.fromkeys(lines))  # a tilt that two expectations have in common is shown once
     used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
     named = [(s, e) for s, e in closures.VIEW_STATISTICS.items() if s in used]
     return lines + [Line("where", str(symbol), expression) for symbol, expression in named]
+
+
+RATE = sp.IndexedBase("r", real=True)[n.m]
+FORCE = sp.IndexedBase("f", real=True)[n.m]
+
+
+def _expectation(title: str, name: str, value: sp.Expr | tuple) -> list[Line]:
+    """A quantity that is an expression, or a sum of tilted integrals."""
+    if isinstance(value, sp.Expr):
+        return [Line(title, name, sp.factor_terms(value))]
+    lines, parts = [], []
+    for number, integral in enumerate(value, 1):
+        part = sp.Symbol(f"{'I' if name == 'r_m' else 'J'}_{number}")
+        lines += _integral(part, integral)
+        parts.append(sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)))
+    return [*lines, Line(title, name, sp.Add(*parts))]
+
+
+def _moving(setting: Setting, rate: sp.Expr, own_target: bool) -> list[Line]:
+    """What the rate moves."""
+    if not own_target:
+        return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
+    w, v = n.w[n.m], n.v[n.m]
+    encoder = rates.flow(rates.encoder_step()).subs({rates.w: w, rates.rate: rate})
+    target = rates.average_velocity().subs({rates.average: v, rates.x: w})
+    return [
+        Line("encoder, s = w^2, and target", "dw_m/dt", encoder),
+        Line("encoder, s = w^2, and target", "dv_m/dt", target),
+        Line("encoder, s = w^2, and target", "ratio_m", v / w),
+    ]
+
+
+def _learned(force: sp.Expr | tuple) -> list[Line]:
+    """What moves a learned predictor."""
+    shown = force if isinstance(force, sp.Expr) else FORCE
+    flow = rates.flow(rates.predictor_step()).subs(rates.force, sp.factor_terms(shown))
+    return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
+
+
+def _exact(setting: Setting, rate: sp.Expr | tuple) -> list[Line]:
+    """The exact solution, if there is one: of lambda, or of s where there is no predictor."""
+    solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
+    if solution is None:
+        return []
+    limit = "" if solution.any_weight_decay else ", rho = 0"
+    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
+    if not setting.predictor:
+        explicit = explicit.subs({n.alpha: 1, solutions.lam0: sp.Symbol("s0", positive=True)})
+    name = "lam(t)" if setting.predictor else "s(t)"
+    return [Line(f"exact solution ({solution.name}{limit})", name, explicit)]
 
 
 def _predictor(setting: Setting) -> sp.Expr:
@@ -93,15 +147,21 @@ def _predictor(setting: Setting) -> sp.Expr:
 
 
 def _shared(right: sp.Expr | str) -> sp.Expr | str:
-    return right if isinstance(right, str) else rates.shared_weights(right)
+    """With v/w = 1 and t = z."""
+    if isinstance(right, str):
+        return right
+    encoder = {n.t1: n.z1, n.t2: n.z2}
+    same = rates.shared_weights(right)
+    return same.replace(lambda e: isinstance(e, sp.Indexed) and e.base in encoder, lambda e: encoder[e.base][e.indices])
 
 
-def _integral(number: int, integral: closures.TiltedIntegral) -> list[Line]:
+def _integral(name: sp.Symbol, integral: closures.TiltedIntegral) -> list[Line]:
     lines = [
         Line("tilted covariance", str(symbol).replace("[k]", "_k"), expression)
         for symbol, expression in integral.tilt.definitions.items()
     ]
-    return [*lines, Line("with Z = prod_k Delta_k^(-1/2)", f"I_{number}", integral.integrand)]
+    weight = sp.Product(1 / sp.sqrt(n.Delta[n.k]), (n.k, 1, n.M))
+    return [*lines, Line("its weight", "Z", weight), Line("integrand", str(name), integral.integrand)]
 
 
 def as_text(lines: list[Line]) -> str:
@@ -117,7 +177,8 @@ def as_text(lines: list[Line]) -> str:
 def as_latex(lines: list[Line]) -> str:
     """An align* environment with a comment for each title."""
     printer = MathLatex()
-    names = {"ds_m/dt": r"\dot s_m", "lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)"}
+    names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
+    names |= {f"d{a}_m/dt": rf"\dot {tex}_m" for a, tex in (("s", "s"), ("w", "w"), ("v", "v"), ("lam", r"\lambda"))}
     rows = []
     for line in lines:
         left = names.get(line.left) or _latex_name(line.left)

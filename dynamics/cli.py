@@ -5,18 +5,29 @@ from pathlib import Path
 
 import click
 
+from dynamics.errors import ArgumentError
+
 # Options of every command that describes a model or a start; imports wait until a command runs, so --help is quick.
 
-MODEL_OPTIONS = [
+LOSS_OPTIONS = [
     click.option("--loss", default="euclidean", show_default=True, help="euclidean or cosine."),
     click.option("--isotropic", is_flag=True, help="The IsoLoss version: all modes learn at the same speed."),
     click.option("--stop-gradient", default="target", show_default=True, help="target, none, or online (wrong side)."),
     click.option("--no-predictor", is_flag=True, help="Compare the representations themselves."),
-    click.option("--alpha", type=float, help="Predictor W_P = C^alpha: 1 DirectCopy (default), 0.5 DirectPred."),
-    click.option("--noise", nargs=2, type=float, default=(0.0, 0.0), show_default=True, help="sigma of views 1 and 2."),
-    click.option("--weight-decay", type=float, default=0.0, show_default=True, help="rho in dW/dt = -dL/dW - rho W."),
     click.option("--symmetrised", is_flag=True, help="Mean of the loss and the loss with the views swapped."),
 ]
+NUMBER_OPTIONS = [
+    click.option("--alpha", type=float, help="Predictor W_P = C^alpha: 1 DirectCopy (default), 0.5 DirectPred."),
+    click.option("--epsilon", type=float, help="Predictor W_P = (C + epsilon)^alpha; default 0."),
+    click.option("--normalize", is_flag=True, help="Divide C by its largest eigenvalue in the predictor."),
+    click.option("--tracking", type=float, help="Decay per step of the average of C in the predictor; default 0."),
+    click.option("--learned", type=float, help="Train the predictor, at so many times the encoder's learning rate."),
+    click.option("--init", help="Initial eigenvalues of a learned predictor, one or one a mode; default 1."),
+    click.option("--ema", type=float, help="Target of its own weights: decay per step of the average of the encoder."),
+    click.option("--noise", nargs=2, type=float, default=(0.0, 0.0), show_default=True, help="sigma of views 1 and 2."),
+    click.option("--weight-decay", type=float, default=0.0, show_default=True, help="rho in dW/dt = -dL/dW - rho W."),
+]
+MODEL_OPTIONS = LOSS_OPTIONS + NUMBER_OPTIONS
 START_OPTIONS = [
     click.option("--modes", type=int, default=10, show_default=True, help="M, of random initial weights."),
     click.option("--inputs", type=int, default=15, show_default=True, help="N, of random initial weights."),
@@ -64,7 +75,7 @@ class Commands(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except (ValueError, FileNotFoundError) as error:
+        except (ArgumentError, FileNotFoundError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -93,20 +104,25 @@ def main():
 @options(MODEL_OPTIONS, S0_OPTION, START_OPTIONS, CLOSURE_OPTION, OUT_OPTION)
 @click.option("--until", type=float, default=10.0, show_default=True, help="Last time.")
 @click.option(
-    "--points", type=click.IntRange(1), default=200, show_default=True, help="Number of times, evenly spaced from 0."
+    "--points",
+    type=click.IntRange(1),
+    default=200,
+    show_default=True,
+    help="Number of times, evenly spaced from 0; 1: the last.",
 )
+@click.option("--learning-rate", type=float, help="eta, only where something decays per step (--ema, --tracking).")
 @click.option("--method", default="auto", show_default=True, help="auto, exact, scipy or jax.")
 @click.option("--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance.")
 @click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance.")
-def solve(s0, closure, out, until, points, method, rtol, atol, **others):
+def solve(s0, closure, out, until, points, **others):
     """Gradient flow: ds/dt = 2 s (r(s) - rho), by formula where there is one, else by an integrator."""
     import numpy as np
 
     import dynamics as dyn
 
-    times = np.linspace(0.0, until, points)
-    start = _start(s0, others)
-    report(dyn.solve(_model(others), start, times, closure=closure, method=method, rtol=rtol, atol=atol), out)
+    times = np.linspace(0.0, until, points) if points > 1 else np.array([until])
+    how = {name: others.pop(name) for name in ("learning_rate", "method", "rtol", "atol")}
+    report(dyn.solve(_model(others), _start(s0, others), times, closure=closure, **how), out)
 
 
 @main.command()
@@ -114,11 +130,13 @@ def solve(s0, closure, out, until, points, method, rtol, atol, **others):
 @click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent.")
 @click.option("--learning-rate", type=float, default=0.01, show_default=True, help="eta.")
 @click.option("--every", type=int, default=1, show_default=True, help="Record each so many steps.")
-def iterate(s0, closure, out, steps, learning_rate, every, **others):
+@click.option("--batch-size", type=int, help="Predict how networks with such batches fluctuate.")
+def iterate(s0, out, steps, learning_rate, **others):
     """Descent map: gradient descent on the population loss, exact at any learning rate."""
     import dynamics as dyn
 
-    report(dyn.iterate(_model(others), _start(s0, others), steps, learning_rate, closure=closure, every=every), out)
+    how = {name: others.pop(name) for name in ("closure", "every", "batch_size")}
+    report(dyn.iterate(_model(others), _start(s0, others), steps, learning_rate, **how), out)
 
 
 @main.command()
@@ -153,18 +171,21 @@ def compare(theory, network, out):
 
 
 @main.command()
-@options(MODEL_OPTIONS, CLOSURE_OPTION)
+@options(LOSS_OPTIONS, CLOSURE_OPTION)
+@click.option("--ema", "own_target", is_flag=True, help="A target branch with weights of its own.")
+@click.option("--learned", is_flag=True, help="A learned predictor.")
 @click.option("--format", "form", type=click.Choice(["text", "latex"]), default="text", show_default=True)
-def derive(closure, form, **others):
+def derive(closure, form, own_target, learned, **others):
     """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any."""
     from derivations import display
     from derivations.losses import Setting
     from dynamics.rates import Rates
 
-    model = _model(others)
+    numbers = {"noise": (0.0, 0.0), "weight_decay": 0.0, "learned": 1.0 if learned else None}
+    model = _model(others | numbers | {"ema": 0.5 if own_target else None})
     Rates(model, closure)  # refuses what does not apply
     setting = Setting(model.loss, model.stop_gradient, model.isotropic, not others["no_predictor"], model.symmetrised)
-    lines = display.derivation(setting, closure)
+    lines = display.derivation(setting, closure, own_target, learned)
     click.echo(display.as_latex(lines) if form == "latex" else display.as_text(lines))
 
 
@@ -182,24 +203,51 @@ def _model(given: dict):
     import dynamics as dyn
 
     names = ("loss", "isotropic", "stop_gradient", "noise", "weight_decay", "symmetrised")
-    if given["no_predictor"] and given["alpha"] is not None:
-        raise click.UsageError("--alpha does not apply with --no-predictor.")
-    exponent = {} if given["alpha"] is None else {"alpha": given["alpha"]}
-    predictor = dyn.NoPredictor() if given["no_predictor"] else dyn.ClosedForm(**exponent)
-    return dyn.Model(predictor=predictor, **{name: given[name] for name in names})
+    target = dyn.Shared() if given["ema"] is None else dyn.EMA(given["ema"])
+    return dyn.Model(predictor=_predictor(given), target=target, **{name: given[name] for name in names})
+
+
+def _predictor(given: dict):
+    """The closed-form, learned or absent predictor that the options describe; refuses those of another kind."""
+    import dynamics as dyn
+
+    kinds = {
+        "--no-predictor": (dyn.NoPredictor, ()),
+        "--learned": (dyn.Learned, ("learned", "init")),
+        "a closed-form predictor": (dyn.ClosedForm, ("alpha", "epsilon", "normalize", "tracking")),
+    }
+    kind = "--no-predictor" if given["no_predictor"] else "--learned" if given.get("learned") is not None else None
+    kind = kind or "a closed-form predictor"
+    predictor, own = kinds[kind]
+    for name in ("alpha", "epsilon", "normalize", "tracking", "learned", "init"):
+        if given.get(name) not in (None, False) and name not in own:
+            raise click.UsageError(f"--{name} does not apply with {kind}.")
+    values = {name: given[name] for name in own if given.get(name) is not None}
+    if "init" in values:
+        values["init"] = _numbers("--init", values["init"])
+    return predictor(**{("rate" if name == "learned" else name): value for name, value in values.items()})
 
 
 def _start(s0: str | None, given: dict):
     """Initial eigenvalues: as listed, or of the random weights that ``train`` would start from."""
     import numpy as np
 
+    names = ("modes", "inputs", "init_std", "init_seed")
     if s0 is None:
-        W0 = _weights(*(given[name] for name in ("modes", "inputs", "init_std", "init_seed")))
+        W0 = _weights(*(given[name] for name in names))
         return np.linalg.svd(W0, compute_uv=False)[::-1] ** 2
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not apply with --s0.")
+    return _numbers("--s0", s0)
+
+
+def _numbers(option: str, text: str) -> list[float]:
     try:
-        return [float(part) for part in s0.replace(",", " ").split()]
+        return [float(part) for part in text.replace(",", " ").split()]
     except ValueError:
-        raise click.UsageError(f"--s0 must list numbers, such as 0.02,0.2,2, but is {s0!r}.") from None
+        raise click.UsageError(f"{option} must list numbers, such as 0.02,0.2,2, but is {text!r}.") from None
 
 
 def _weights(modes: int, inputs: int, std: float, seed: int):
@@ -219,5 +267,5 @@ def report(result, out: str | None) -> None:
     if suffix in PICTURES:
         result.plot().figure.savefig(out, dpi=200)
     else:
-        {".npz": result.save, ".csv": result.to_csv}[suffix](out)
+        out = {".npz": result.save, ".csv": result.to_csv}[suffix](out)
     click.echo(f"written: {out}")

@@ -8,6 +8,7 @@ from dynamics import errors
 from dynamics.descent import iterate
 from dynamics.trajectory import Trajectory, describe
 
+ROUNDING = {"float32": 1e-5, "float64": 1e-12}  # of eigenvalues, relative, over thousands of steps of a network
 SEEDS_NEEDED = 3  # fewer give no useful standard deviation
 
 
@@ -20,6 +21,7 @@ class Comparison:
     at the start. Unlike sorted eigenvalues, which sampling drives apart where they are nearly equal, these fluctuate
     evenly around theory.
     sampling_error (T, M): standard error of ``network_modes`` from finite batches. source: where it comes from.
+    rounding: relative size of what the network's arithmetic may be off by.
     """
 
     step: np.ndarray
@@ -30,6 +32,7 @@ class Comparison:
     network_modes: np.ndarray
     sampling_error: np.ndarray
     source: str
+    rounding: float = 0.0
 
     @property
     def deviation(self) -> np.ndarray:
@@ -44,9 +47,11 @@ class Comparison:
 
     @property
     def z(self) -> np.ndarray:
-        """(network_modes - theory_modes)/sampling_error, (T, M); 0 at step 0, where only rounding differs."""
-        started = (self.step > 0)[:, None]
-        return (self.network_modes - self.theory_modes) / np.where(started, self.sampling_error, np.inf)
+        """(network_modes - theory_modes)/sampling_error, (T, M); 0 where only rounding differs, as at step 0."""
+        difference = self.network_modes - self.theory_modes
+        rounding = (self.step == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(rounding, 0.0, difference / self.sampling_error)
 
     def max_relative(self, above: float = 0.0) -> float:
         """Largest |network/theory - 1| among eigenvalues whose theory value is above ``above``."""
@@ -67,16 +72,21 @@ class Comparison:
         return f"<Comparison: {len(self.step)} steps, {self.theory.shape[-1]} modes>"
 
     def __str__(self):
-        at = np.unravel_index(np.argmax(np.abs(self.relative)), self.relative.shape)
+        sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)
+        at = np.unravel_index(np.argmax(sizes), sizes.shape)
         rows = [
             f"Network against theory at {len(self.step)} steps ({self.step[0]} ... {self.step[-1]})",
             f"  largest relative deviation {self.max_relative():.2e} (mode {at[1] + 1}, step {self.step[at[0]]})",
             f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
             "  mode   theory      network     deviation   sampling error   (last step)",
         ]
-        columns = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1] / self.theory_modes[-1])
-        for mode, (theory, network, error) in enumerate(zip(*columns, strict=True), 1):
-            rows.append(f"  {mode:4d}   {theory:<10.5g}  {network:<10.5g}  {network / theory - 1:+.2e}   {error:.2e}")
+        for mode, values in enumerate(
+            zip(self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1], strict=True), 1
+        ):
+            theory, network, error = (float(a) for a in values)
+            scale = theory or 1.0  # absolute where the mode is dead
+            deviation = (network - theory) / scale
+            rows.append(f"  {mode:4d}   {theory:<10.5g}  {network:<10.5g}  {deviation:+.2e}   {error / scale:.2e}")
         return "\n".join(rows)
 
 
@@ -110,6 +120,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
         network_modes=modes.mean(axis=0),
         sampling_error=error,
         source=source,
+        rounding=ROUNDING[network.settings["dtype"]],
     )
 
 
@@ -135,12 +146,19 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.instance(name, result, Trajectory, "be one trajectory, from solve, iterate or train")
     if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
         errors.reject("theory", "be one trajectory from solve or iterate", theory)
+    if not len(theory.t):
+        errors.reject("theory", "have at least one time; this one ends before its first", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
     if describe(theory.model) != describe(network.model):
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
+    if network.settings["units"] != "linear" and network.s.reshape(-1, *network.s.shape[-2:]).shape[0] < SEEDS_NEEDED:
+        must = f"be trained with at least {SEEDS_NEEDED} seeds, as theory has no sampling error for {{}} units"
+        errors.reject("network", must.format(network.settings["units"]), network)
+    if not np.isfinite(network.s).all():
+        errors.reject("network", "be finite throughout; some weights diverge", network)
     start = network.s[..., 0, :]
     if theory.t[:1] == 0 and not np.allclose(np.sort(theory.s[0]), start, rtol=1e-3, atol=1e-6 * start.max()):
         errors.reject("theory", f"start from the network's eigenvalues {start}", theory.s[0])

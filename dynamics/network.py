@@ -18,7 +18,8 @@ from dynamics.trajectory import Trajectory
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 DTYPES = ("float32", "float64")
-RECORDS_PER_CALL = 50  # what one call to the device records before the progress bar moves
+STOPS_PER_CALL = 50  # of one call to the device, before the progress bar moves or Ctrl-C is heard
+STEPS_PER_STOP = 4  # at most
 
 
 class Weights(NamedTuple):
@@ -81,6 +82,7 @@ def train(
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))
         context.enter_context(jax.default_device(_device(device)))
+        context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
         p = model.parameters
         rule = Rule(model.generated, model.structure, bool(p.sigma1 > 0), bool(p.sigma2 > 0), batch_size, units, dtype)
         numbers = Parameters(*(float(a[0]) for a in p))
@@ -118,24 +120,21 @@ def train(
 
 def _readings(model: Model, weights: Weights) -> Readings:
     """Eigenvalues of W W^T and V V^T in ascending order, and the predictor's values along the eigenvectors of W W^T."""
-    encoder = np.asarray(weights.encoder, float)
-    U, w, _ = np.linalg.svd(encoder, full_matrices=False)
-    U, s = U[..., ::-1], w[..., ::-1] ** 2
+    finite = np.isfinite(weights.encoder).all(axis=(-2, -1), keepdims=True)
+    U, w, _ = np.linalg.svd(np.where(finite, weights.encoder, 0).astype(float), full_matrices=False)
+    finite, U, s = finite[..., 0], U[..., ::-1], np.where(finite[..., 0], w[..., ::-1] ** 2, np.inf)
     target = s
     if weights.target is not None:
-        target = np.linalg.svd(weights.target.astype(float), compute_uv=False)[..., ::-1] ** 2
+        v = np.linalg.svd(np.where(finite[..., None], weights.target, 0).astype(float), compute_uv=False)
+        target = np.where(finite, v[..., ::-1] ** 2, np.inf)
     if model.structure.predictor == "none":
         return Readings(s, target, np.ones_like(s))
-    if weights.predictor is not None:
-        W_P = weights.predictor.astype(float)
-    elif weights.tracked is not None:
-        W_P = _closed_form(model.structure, model.parameters, weights.tracked.astype(float), np)
-    else:
+    if weights.predictor is None and weights.tracked is None:
         return Readings(s, target, closed_form(model.structure, model.parameters, s))
-    return Readings(s, target, np.einsum("...im,...ij,...jm->...m", U, W_P, U))
-
-
-# --- one step -------------------------------------------------------------------------------------------------------
+    W_P = np.where(finite[..., None], weights.tracked if weights.predictor is None else weights.predictor, 0)
+    if weights.predictor is None:
+        W_P = _closed_form(model.structure, model.parameters, W_P.astype(float), np)
+    return Readings(s, target, np.where(finite, np.einsum("...im,...ij,...jm->...m", U, W_P, U), np.inf))
 
 
 class Rule(NamedTuple):
@@ -243,25 +242,41 @@ def _run(advance, start: Weights, seeds, recorded, dtype, progress) -> tuple[Wei
     """Weights (S, T, ...) at the recorded steps, and how the run ended. The loop runs on the device."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(seeds), *a.shape)), start)
-    kept, status, done = [jax.tree.map(lambda a: np.asarray(a)[:, None], weights)], "complete", 0
-    size = min(RECORDS_PER_CALL, max(len(recorded) - 1, 1))
+    kept, status = [jax.tree.map(lambda a: np.asarray(a)[:, None], weights)], "complete"
+    stops = np.union1d(recorded, np.arange(0, recorded[-1], STEPS_PER_STOP))
+    size = min(STOPS_PER_CALL, max(len(stops) - 1, 1))
     with progress_bar(recorded[-1], "train", progress) as bar:
         try:
-            for first in range(0, len(recorded) - 1, size):
-                bounds = recorded[first : first + size + 1]
+            for first in range(0, len(stops) - 1, size):
+                bounds = stops[first : first + size + 1]
                 padded = np.pad(bounds, (0, size + 1 - len(bounds)), mode="edge")
                 weights, history = advance(weights, keys, padded[:-1], padded[1:])
-                history = _records(jax.tree.map(np.asarray, history), slice(len(bounds) - 1))
-                finite = np.all([np.isfinite(a).all(axis=(0, 2, 3)) for a in jax.tree.leaves(history)], axis=0)
-                kept.append(_records(history, finite))
-                if not finite.all():
-                    status = f"weights diverge before step {bounds[1:][~finite][0]}"
+                wanted = np.isin(bounds[1:], recorded)
+                kept.append(_records(jax.tree.map(np.asarray, history), np.flatnonzero(wanted)))
+                if not _finite(jax.tree.map(lambda a: np.asarray(a)[:, None], weights)).any():
                     break
-                done = bounds[-1]
-                bar.update(done - bounds[0])
+                bar.update(bounds[-1] - bounds[0])
         except KeyboardInterrupt:
-            status = f"interrupted after step {done}"
-    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *kept), status
+            status = f"interrupted after step {recorded[sum(len(a.encoder[0]) for a in kept) - 1]}"
+    return _without_diverged(jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *kept), recorded, status)
+
+
+def _without_diverged(weights: Weights, recorded, status: str) -> tuple[Weights, str]:
+    """The records up to the last at which any network is finite, and what to say of those that diverged."""
+    finite = _finite(weights)
+    last = finite.any(axis=0).sum()
+    if finite.all():
+        return weights, status
+    step = recorded[finite.all(axis=0).sum()]
+    gone = (~finite[:, -1]).sum()
+    which = "" if len(finite) == 1 else f" in {gone} of {len(finite)} networks, the first"
+    diverged = f"weights diverge{which} before step {step}"
+    return _records(weights, slice(last)), diverged if status == "complete" else f"{diverged}; {status}"
+
+
+def _finite(weights: Weights) -> np.ndarray:
+    """Whether all weights of a network are finite at a record, (S, T)."""
+    return np.all([np.isfinite(a).all(axis=(2, 3)) for a in jax.tree.leaves(weights)], axis=0)
 
 
 def _records(weights: Weights, which) -> Weights:

@@ -2,6 +2,12 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.cbook import normalize_kwargs
+from matplotlib.lines import Line2D
+
+from dynamics import errors
+
+TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
 
 
 def mode_colors(count: int):
@@ -10,17 +16,22 @@ def mode_colors(count: int):
 
 
 def plot_trajectory(trajectory, ax=None, **style):
-    """s against time or step, one line (network: points) a mode."""
+    """s against step, or time where there are no steps or the axes show time; one line (network: points) a mode."""
     ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
-    horizontal = trajectory.t if trajectory.step is None else trajectory.step
+    shows = ax.get_xlabel()
+    if trajectory.step is None and shows == STEP:
+        errors.reject("ax", "show time, as a flow has no steps; draw the flow first", ax)
+    in_time = trajectory.step is None or shows == TIME
+    style = normalize_kwargs(style, Line2D)
     defaults = (
         {"linestyle": "none", "marker": ".", "markersize": 3} if trajectory.kind == "network" else {"linewidth": 1.2}
     )
     for s in trajectory.members():
         for column, color in zip(s.T, mode_colors(s.shape[-1]), strict=True):
-            ax.plot(horizontal, np.where(column > 0, column, np.nan), **({"color": color} | defaults | style))
+            shown = np.where((column > 0) & np.isfinite(column), column, np.nan)
+            ax.plot(trajectory.t if in_time else trajectory.step, shown, **({"color": color} | defaults | style))
     ax.set_yscale("log")
-    ax.set_xlabel(r"time $t$ = learning rate $\times$ step" if trajectory.step is None else "step")
+    ax.set_xlabel(TIME if in_time else STEP)
     ax.set_ylabel("eigenvalue $s_m$")
     return ax
 
@@ -28,14 +39,13 @@ def plot_trajectory(trajectory, ax=None, **style):
 def plot_comparison(comparison, ax=None):
     """Relative deviation of each mode against the step, with the sampling error as a band."""
     ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
-    deviation = comparison.relative.reshape(-1, *comparison.relative.shape[-2:])
-    band = 2 * np.abs(comparison.sampling_error / comparison.theory_modes).max(axis=-1)
-    for member in deviation:
-        for column, color in zip(member.T, mode_colors(member.shape[-1]), strict=True):
-            ax.plot(comparison.step, column, color=color, linewidth=1)
-    band = band.reshape(-1, len(comparison.step)).max(axis=0)
+    for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
+        ax.plot(comparison.step, column, color=color, linewidth=1)
+    alive = comparison.theory_modes > 0
+    errors_of_modes = np.where(alive, comparison.sampling_error / np.where(alive, comparison.theory_modes, 1), 0)
+    band = 2 * errors_of_modes.max(axis=-1)
     ax.fill_between(comparison.step, -band, band, color="0.85", zorder=0, label="2 standard errors, widest mode")
     ax.legend(frameon=False, fontsize="small")
-    ax.set_xlabel("step")
+    ax.set_xlabel(STEP)
     ax.set_ylabel(r"$s_\mathrm{network}/s_\mathrm{theory} - 1$")
     return ax

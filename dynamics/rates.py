@@ -82,7 +82,7 @@ class Rates:
             most = max(quadrature.max_nodes for quadrature in self.quadratures.values())
             warnings.warn(
                 f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "
-                f"not the {self.rtol:.1e} asked for (at most {most} nodes an axis).",
+                f"not the {self.rtol:.1e} aimed at (at most {most} nodes an axis).",
                 errors.AccuracyWarning,
                 stacklevel=3,
             )

@@ -65,11 +65,14 @@ class Trajectory:
 
     @property
     def complete(self) -> bool:
-        """True if the run reached the last time asked for, within its tolerance."""
+        """True if the run reached the last time or step asked for."""
         return self.status == "complete"
 
     def plot(self, ax=None, **style):
-        """Draw s against time (flow) or step; returns the matplotlib Axes. style: passed to ``Axes.plot``."""
+        """Draw s against step, or time (flow, or where ``ax`` shows time); returns the matplotlib Axes.
+
+        style: passed to ``Axes.plot``.
+        """
         from dynamics.plotting import plot_trajectory
 
         return plot_trajectory(self, ax, **style)
@@ -77,7 +80,7 @@ class Trajectory:
     def save(self, path) -> Path:
         """Write an .npz file that ``load`` reads back; the path written."""
         path = Path(path)
-        path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+        path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
         arrays = {name: getattr(self, name) for name in ARRAYS}
         about = {
             "format": FORMAT,
@@ -85,7 +88,8 @@ class Trajectory:
             **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
         }
         present = {name: array for name, array in arrays.items() if array is not None}
-        np.savez_compressed(path, about=np.array(json.dumps(about)), **present)
+        with path.open("wb") as file:
+            np.savez_compressed(file, about=np.array(json.dumps(about)), **present)
         return path
 
     def to_csv(self, path) -> Path:

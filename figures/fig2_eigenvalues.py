@@ -38,8 +38,10 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
     no_predictor = setting == "no predictor"
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
     learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
-    s0, every = style.eigenvalues_of(W0), steps // LINE_POINTS
-    network = dyn.train(model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=steps // POINTS)
+    s0, every = style.eigenvalues_of(W0), steps // LINE_POINTS  # the points' steps are among the line's
+    network = dyn.train(
+        model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=every * (LINE_POINTS // POINTS)
+    )
     theory = dyn.iterate(model, s0, steps, learning_rate, every=every)
     if loss == "euclidean":
         return Panel(network, theory, None)

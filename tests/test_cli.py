@@ -179,6 +179,9 @@ DERIVED = {
     "symmetrised": ["--symmetrised"],
     "cosine": ["--loss", "cosine"],
     "isotropic cosine": ["--loss", "cosine", "--isotropic"],
+    "own target": ["--ema"],
+    "learned": ["--learned"],
+    "learned cosine with own target": ["--loss", "cosine", "--learned", "--ema"],
     "mean-field cosine": ["--loss", "cosine", "--closure", "mean_field"],
 }
 
@@ -201,7 +204,7 @@ def test_latex_is_well_formed(case):
     rows = [row for row in text.splitlines()[1:-1] if not row.lstrip().startswith("%")]
     assert all(row.count("&") == 1 for row in rows)
     assert all(row.endswith("\\\\") for row in rows[:-1]) and not rows[-1].endswith("\\\\")
-    assert r"\dot s_m" in text and "SG(" not in text
+    assert (r"\dot s_m" in text or "--ema" in DERIVED[case]) and "SG(" not in text
 
 
 @pytest.mark.parametrize(
@@ -211,7 +214,11 @@ def test_latex_is_well_formed(case):
         ("isotropic", "    r_m = -n1*lam[m] + 1"),
         ("wrong side", "    r_m = -n2 + lam[m]"),
         ("no predictor", "    lam_m = 1"),
-        ("cosine", "    r_m = I_1"),
+        ("cosine", "    r_m = Integral(I_1, (x, 0, oo), (y, 0, oo))"),
+        ("no predictor", "    s(t) = s0*exp(2*t*(-n1 - rho + 1))"),
+        ("own target", "    dv_m/dt = (1 - decay)*(-v[m] + w[m])/eta"),
+        ("own target", "    r_m = (-n1*lam[m] + ratio[m])*lam[m]"),
+        ("learned", "    f_m = (-n1*lam[m] + 1)*s[m]"),
     ],
 )
 def test_text_states_the_rate(case, line):
@@ -231,6 +238,15 @@ WRONG = {
     "negative noise": ([*ITERATE, "--noise", "-0.1", "0.2"], "Argument `noise` must be two non-negative numbers"),
     "inapplicable option": ([*ITERATE, "--isotropic", "--stop-gradient", "none"], "Argument `stop_gradient` must"),
     "alpha without predictor": ([*ITERATE, "--alpha", "1", "--no-predictor"], "--alpha does not apply"),
+    "init of a closed form": ([*ITERATE, "--init", "1"], "--init does not apply with a closed-form predictor"),
+    "alpha of a learned predictor": (
+        [*ITERATE, "--learned", "1", "--alpha", "1"],
+        "--alpha does not apply with --learned",
+    ),
+    "init no numbers": ([*ITERATE, "--learned", "1", "--init", "a"], "--init must list numbers"),
+    "modes with s0": ([*ITERATE, "--s0", "1", "--modes", "2"], "--modes does not apply with --s0"),
+    "decay above one": ([*ITERATE, "--ema", "1.1"], "Argument `decay` must be a decay per step"),
+    "flow of an average": ([*SOLVE, "--ema", "0.9"], "Argument `learning_rate` must be given"),
     "alpha zero": ([*ITERATE, "--alpha", "0"], "Argument `alpha` must be a positive number"),
     "s0 no numbers": ([*SOLVE, "--s0", "a,b"], "--s0 must list numbers, such as 0.02,0.2,2, but is 'a,b'"),
     "s0 negative": ([*SOLVE, "--s0", "0.1,-1"], "Argument `s0` must be eigenvalues"),
