@@ -15,7 +15,7 @@ LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test check format derive figures lock clean distclean
+.PHONY: help venv test check format derive docs figures lock clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET"
@@ -57,6 +57,9 @@ format: $(STAMP) ## format the code and mend what the linter can mend
 
 derive: $(STAMP) ## write dynamics/generated/ anew from derivations/
 	$(PY) -m derivations.codegen
+
+docs: $(STAMP) ## write the pages of docs/ anew that come from the code
+	$(PY) tools/combinations.py
 
 # -------------------------------------------------------------------------------------------------- figures
 

@@ -9,8 +9,8 @@ modes, of covariance K = [[n1, 1], [1, n2]]. An expression is a sum of terms
   cumulants; as modes are independent, a cumulant of sums over modes is the sum over modes of one-mode cumulants.
 - *gaussian* (exact): each norm is written as
   ||v||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||v||^2) dx (x is the root of theory's x: the integrand is
-  then even and smooth), which tilts K to S = (1 + K P)^(-1) K with weight Z = prod_k Delta_k^(-1/2),
-  Delta = det(1 + K P), P = 2x^2 Q1 + 2y^2 Q2 for norms with quadratic forms Q1, Q2.
+  then even and smooth for odd q, and only those are taken), which tilts K to S = (1 + K P)^(-1) K with weight
+  Z = prod_k Delta_k^(-1/2), Delta = det(1 + K P), P = 2x^2 Q1 + 2y^2 Q2 for norms with quadratic forms Q1, Q2.
 - *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
 """
 
@@ -83,6 +83,10 @@ def _term(term: sp.Expr) -> Term:
         elif isinstance(base, sp.Sum) and natural:
             sums += [per_mode(base)] * int(exponent)
         elif isinstance(base, sp.Sum) and (2 * exponent).is_Integer and exponent < 0:
+            if exponent.is_Integer:
+                raise UnsupportedLossError(
+                    f"the gradient contains {factor}, an even power of a norm; only odd ones work"
+                )
             norms.append((per_mode(base), -2 * exponent))
         elif isinstance(base, sp.Indexed) and natural:
             local *= factor

@@ -12,7 +12,7 @@ import sympy as sp
 
 from derivations import closures, gradients, rates, solutions
 from derivations import notation as n
-from derivations.array_code import SPECIAL, function
+from derivations.array_code import SPECIAL, UntranslatableError, function
 from derivations.losses import LOSSES, Setting, catalogue
 from derivations.modes import total
 
@@ -26,6 +26,8 @@ def simplest(expression: sp.Expr) -> sp.Expr:
     """A short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
     if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(closures.VIEW_STATISTICS)))
+    if expression.has(sp.Sum):  # each a generator to ``factor``, which can then take minutes
+        return sp.factor_terms(expression)
     return min(
         (expression, sp.factor_terms(expression), sp.factor(expression)), key=lambda e: (sp.count_ops(e), str(e))
     )
@@ -45,7 +47,14 @@ def describe(setting: Setting) -> str:
 
 
 def module(setting: Setting) -> str:
-    """The source of one generated module."""
+    """The source of one generated module; what cannot be derived is refused with the name of the setting."""
+    try:
+        return _module(setting)
+    except (closures.UnsupportedLossError, UntranslatableError, solutions.ProofError) as error:
+        raise type(error)(f"{setting.name}: {error}") from error
+
+
+def _module(setting: Setting) -> str:
     loss = setting.in_eigenbasis()
     parts = [
         loss_function(setting),

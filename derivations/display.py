@@ -58,6 +58,10 @@ class MathText(StrPrinter):
     def _print_StopGradient(self, expr):
         return f"SG({self._print(expr.args[0])})"
 
+    def _print_LambertDecay(self, expr):
+        y0, tau = (self._print(a) for a in expr.args)
+        return f"W(y0*exp(y0 - {tau}), y0 = {y0})"
+
 
 def derivation(setting: Setting, closure="gaussian", own_target=False, learned=False) -> list[Line]:
     """From the loss to its eigenvalue dynamics. closure: see ``rates``.

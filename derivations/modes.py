@@ -35,11 +35,6 @@ class Largest(sp.Function):
     nargs = 1
 
 
-def at(component: sp.Expr, index: sp.Symbol) -> sp.Expr:
-    """The component of a vector in mode ``index``."""
-    return component.subs(k, index)
-
-
 def derivative(expression: sp.Expr, vector: sp.IndexedBase) -> sp.Expr:
     """d expression / d vector_m, with the sums over Kronecker deltas carried out."""
     return expression.diff(vector[m]).replace(sp.Sum, _contract)

@@ -26,7 +26,6 @@ z1 = sp.IndexedBase("z1", real=True)
 z2 = sp.IndexedBase("z2", real=True)
 t1 = sp.IndexedBase("t1", real=True)
 t2 = sp.IndexedBase("t2", real=True)
-p = sp.IndexedBase("p", real=True)
 lam = sp.IndexedBase("lam", positive=True)
 s = sp.IndexedBase("s", positive=True)
 w = sp.IndexedBase("w", positive=True)
@@ -51,7 +50,6 @@ TABLE = [
     Entry(z2, r"\hat z_2", "representation of view 2 by the encoder"),
     Entry(t1, r"\hat t_1", "representation of view 1 by the target branch: z1, or that of weights of its own"),
     Entry(t2, r"\hat t_2", "representation of view 2 by the target branch"),
-    Entry(p, r"\hat p", "prediction W_P z1 in the eigenbasis"),
     Entry(lam, r"\lambda", "eigenvalues of the predictor W_P"),
     Entry(s, "s", "eigenvalues of the representation correlation C"),
     Entry(w, "w", "singular values of the online encoder W"),

@@ -82,7 +82,7 @@ def solve(rate: sp.Expr) -> Solution | None:
         solution = Solution(
             "logistic", formula, blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
         )
-    elif c0 == 0:
+    elif c0 == 0 and c1 != 0:
         q = -c1 / c2
         solution = Solution("Lambert W", q / (1 + LambertDecay(q / lam0 - 1, q * c1 * tau)), any_weight_decay=False)
     else:

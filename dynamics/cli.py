@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 
 from dynamics.errors import ArgumentError
+from dynamics.generated import catalogue
 
 # Options of every command that describes a model or a start; imports wait until a command runs, so --help is quick.
 
 LOSS_OPTIONS = [
-    click.option("--loss", default="euclidean", show_default=True, help="euclidean or cosine."),
+    click.option("--loss", default="euclidean", show_default=True, metavar="|".join(catalogue.LOSSES)),
     click.option("--isotropic", is_flag=True, help="The IsoLoss version: all modes learn at the same speed."),
     click.option("--stop-gradient", default="target", show_default=True, help="target, none, or online (wrong side)."),
     click.option("--no-predictor", is_flag=True, help="Compare the representations themselves."),
@@ -84,7 +85,7 @@ class Commands(click.Group):
 def main():
     """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
 
-    Each command is the Python function of the same name; time is learning rate times steps.
+    solve, iterate, train and compare are the Python functions of the same names; time is learning rate times steps.
 
     \b
     Theory and network for the paper's toy setting, and how far apart they are:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,7 +15,7 @@ class AccuracyWarning(UserWarning):
     """A result does not meet the tolerance asked for; the message says by how much."""
 
 
-def reject(name: str, must: str, value: Any) -> None:
+def reject(name: str, must: str, value: Any) -> NoReturn:
     """Raise ``Argument `name` must ..., but is value.``"""
     shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)
     raise ArgumentError(f"Argument `{name}` must {must}, but is {shown}.")
@@ -40,7 +40,7 @@ def real_array(name: str, value: Any, must: str = "be finite real numbers") -> n
         reject(name, must, value)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         reject(name, must, value if array.ndim == 0 else array)
-    return np.array(array, dtype=np.float64)
+    return np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it
 
 
 def non_negative(name: str, value: Any, must: str = "be a non-negative number, or an array of them") -> np.ndarray:

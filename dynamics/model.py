@@ -12,6 +12,16 @@ from dynamics.generated import catalogue
 from dynamics.state import Parameters, Structure
 
 
+def _own(part, name: str, value) -> None:
+    """Keep a checked value as the part's own: a number, or an array that nobody can change."""
+    object.__setattr__(part, name, value if isinstance(value, tuple) else _plain(value))
+
+
+def _plain(array: np.ndarray):
+    array.setflags(write=False)
+    return array if array.ndim else float(array)
+
+
 @dataclass(frozen=True)
 class ClosedForm:
     """W_P = (C + epsilon)^alpha: predictor eigenvalues lambda = (s + epsilon)^alpha.
@@ -31,10 +41,11 @@ class ClosedForm:
     tracking: Any = 0.0
 
     def __post_init__(self):
-        errors.positive("alpha", self.alpha)
-        errors.non_negative("epsilon", self.epsilon)
+        _own(self, "alpha", errors.positive("alpha", self.alpha))
+        _own(self, "epsilon", errors.non_negative("epsilon", self.epsilon))
         errors.flag("normalize", self.normalize)
-        errors.fraction("tracking", self.tracking, "be a decay per step, at least 0 and below 1", below_one=True)
+        must = "be a decay per step, at least 0 and below 1"
+        _own(self, "tracking", errors.fraction("tracking", self.tracking, must, below_one=True))
 
 
 @dataclass(frozen=True)
@@ -50,8 +61,9 @@ class Learned:
     init: Any = 1.0
 
     def __post_init__(self):
-        errors.positive("rate", self.rate)
-        errors.real_array("init", self.init, "be eigenvalues of the predictor, a number or one per mode, finite")
+        _own(self, "rate", errors.positive("rate", self.rate))
+        must = "be eigenvalues of the predictor, a number or one per mode, finite"
+        _own(self, "init", errors.real_array("init", self.init, must))
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class EMA:
     decay: Any
 
     def __post_init__(self):
-        errors.fraction("decay", self.decay, "be a decay per step, between 0 and 1")
+        _own(self, "decay", errors.fraction("decay", self.decay, "be a decay per step, between 0 and 1"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,14 +132,13 @@ class Model:
             errors.reject("target", "be Shared() or EMA(decay)", self.target)
         self._check_options()
         must = "be two non-negative numbers"
-        if isinstance(self.noise, str) or not hasattr(self.noise, "__len__") or len(self.noise) != 2:
+        if not isinstance(self.noise, (tuple, list, np.ndarray)) or len(self.noise) != 2:
             errors.reject("noise", must, self.noise)
         try:
-            for sigma in self.noise:
-                errors.non_negative("noise", sigma, must)
+            _own(self, "noise", tuple(_plain(errors.non_negative("noise", sigma, must)) for sigma in self.noise))
         except errors.ArgumentError:
             errors.reject("noise", must, tuple(self.noise))
-        errors.non_negative("weight_decay", self.weight_decay)
+        _own(self, "weight_decay", errors.non_negative("weight_decay", self.weight_decay))
 
     def _check_options(self):
         learned, free = isinstance(self.predictor, Learned), isinstance(self.target, EMA)
@@ -216,6 +227,11 @@ class Model:
             raise errors.ArgumentError(f"Argument `s0` must {message}, but has shape {s0.shape}.") from None
         if self.init.shape[-1] not in (1, s0.shape[-1]):
             errors.reject("init", f"be a number or one per mode, {s0.shape[-1]}", self.init)
+        if hasattr(self.generated, "INTEGRALS") and not self.init.any(axis=-1).all():
+            must = (
+                f"have an eigenvalue other than zero for the {self.loss} loss, which divides by the prediction's size"
+            )
+            errors.reject("init", must, self.init)
         if self.structure.predictor == "normalized" and not s0.max(axis=-1).all():
             errors.reject("s0", "have an eigenvalue above zero, to be normalized by", s0)
         return np.broadcast_to(s0, (*batch, s0.shape[-1])).copy()

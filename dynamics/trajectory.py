@@ -64,6 +64,18 @@ class Trajectory:
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def alignment(self) -> np.ndarray:
+        """|u_m . W_P u_m|/|W_P u_m| (..., T, M): 1 where the eigenvector u_m of W W^T is one of a learned predictor.
+
+        For networks with a learned predictor; u_m in ascending order of the eigenvalues. Raises ArgumentError.
+        """
+        if self.predictor_weights is None or self.weights is None:
+            errors.reject("alignment", "be asked of a network with a learned predictor", self)
+        U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
+        turned = self.predictor_weights.astype(float) @ U
+        return np.abs((U * turned).sum(axis=-2)) / np.linalg.norm(turned, axis=-2)
+
+    @property
     def complete(self) -> bool:
         """True if the run reached the last time or step asked for."""
         return self.status == "complete"

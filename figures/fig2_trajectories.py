@@ -78,10 +78,10 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     misses = "; ".join(f"{style.title(*key)}: {percent(_miss(panel))}" for key, panel in data.items())
     return f"""
 Embeddings of {PROBES} Gaussian inputs in a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE}) over
-{count(STEPS)} steps at learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step; the same weights and
-inputs in all panels. Axes: the eigenbasis of the initial correlation. Open circles: start. Small dots: the network
-after each tenth of its steps; large dots: its end. Lines: the path that theory predicts, in which each component
-grows with the singular value of its mode under the descent map.
+{count(STEPS)} steps (one panel: {STEPS_TO_COLLAPSE}) at learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh
+samples a step; the same weights and inputs in all panels. Axes: the eigenbasis of the initial correlation. Open
+circles: start. Small dots: the network after each tenth of its steps; large dots: its end. Lines: the path that theory
+predicts, in which each component grows with the singular value of its mode under the descent map.
 
 The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: from there
 on the cosine loss has samples, those with an embedding near zero, whose gradients have no bound, and networks leave

@@ -105,7 +105,7 @@ def nodes_in_reach(logs, weights) -> np.ndarray:
     return x[bound > bound.max() - 43]
 
 
-def gaussian_expectations(s, lam, sigma1, sigma2, nodes=600, reach=85.0):
+def gaussian_expectations(s, lam, sigma1, sigma2, nodes=600, reach=85.0, ratio=1.0):
     """A, B, C (M,) by the trapezoidal rule in log x and log y over e^-reach ... e^reach.
 
     In u = log x the integrand is analytic for |Im u| < pi; with many modes it decays as exp(-e^u), which it does for
@@ -114,7 +114,9 @@ def gaussian_expectations(s, lam, sigma1, sigma2, nodes=600, reach=85.0):
     nothing cancels.
     """
     n1, n2 = 1 + sigma1**2, 1 + sigma2**2
-    a, b, c, det = n1 * s, s, n2 * s, (sigma1**2 + sigma2**2 + sigma1**2 * sigma2**2) * s**2  # det = a c - b^2
+    # a = E[z1^2], b = E[z1 t2], c = E[t2^2] with t2 = ratio z2, and det = a c - b^2
+    a, b, c = n1 * s, ratio * s, n2 * ratio**2 * s
+    det = (sigma1**2 + sigma2**2 + sigma1**2 * sigma2**2) * (ratio * s) ** 2
     logs, step = np.linspace(-reach, reach, nodes + 1, retstep=True)
     y = nodes_in_reach(logs, c)[:, None]
     gamma = np.sqrt(np.pi)  # Gamma(1/2); Gamma(3/2) is half of it

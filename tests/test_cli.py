@@ -72,7 +72,8 @@ def test_solve_is_the_function(tmp_path):
 
 
 def test_iterate_is_the_function(tmp_path):
-    output(*ITERATE, "--s0", "0.1 0.4", "--isotropic", "--weight-decay", "0.01", "--out", tmp_path / "run.npz")
+    steps = [*ITERATE[:1], *ITERATE[5:]]
+    output(*steps, "--s0", "0.1 0.4", "--isotropic", "--weight-decay", "0.01", "--out", tmp_path / "run.npz")
     model = dyn.Model("euclidean", isotropic=True, weight_decay=0.01)
     expected = dyn.iterate(model, [0.1, 0.4], 6, 0.1, every=2)
     loaded = dyn.load(tmp_path / "run.npz")

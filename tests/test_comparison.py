@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics import network
 from dynamics.comparison import Comparison
 
 matplotlib.use("Agg")
@@ -245,3 +246,49 @@ def test_plot_draws_each_mode_and_a_band():
     assert ax.get_xlabel() == "step" and ax.get_ylabel()
     assert compared(8).plot(ax) is ax and len(ax.lines) == 8
     plt.close("all")
+
+
+# --- nothing to sample, nothing to compare --------------------------------------------------------------------------
+
+
+def test_what_has_no_sampling_error_agrees_to_rounding():
+    """Without predictor and noise the Euclidean gradient vanishes; a dead mode has no relative deviation."""
+    still = dyn.Model("euclidean", predictor=dyn.NoPredictor(), weight_decay=0.1)
+    W0 = np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    report = dyn.compare(dyn.iterate(still, [0.0, 0.25], 5, 0.1), dyn.train(still, W0, 5, 0.1, batch_size=10))
+    assert report.within(2) == 1 and (report.z == 0).all()
+    assert report.max_relative() < 1e-5
+    assert "100 % of entries" in str(report) and "nan" not in str(report)
+    report.plot()
+
+
+def test_theory_that_ends_before_its_first_time_is_refused():
+    wrong = dyn.Model("euclidean", stop_gradient="online")
+    gone = dyn.solve(wrong, [3.0, 4.0], [10.0])
+    net = dyn.train(wrong, np.diag(np.sqrt([3.0, 4.0])), 1, 0.001, batch_size=10)
+    with pytest.raises(dyn.ArgumentError, match="have at least one time; this one ends before its first"):
+        dyn.compare(gone, net)
+
+
+def test_relu_networks_need_seeds_for_their_sampling_error():
+    net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50, units="relu", seed=[0, 1])
+    gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1)
+    with pytest.raises(dyn.ArgumentError, match="at least 3 seeds, as theory has no sampling error for relu units"):
+        dyn.compare(gd, net)
+
+
+def test_theory_for_another_batch_size_is_refused():
+    net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50)
+    gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1, batch_size=60)
+    with pytest.raises(dyn.ArgumentError, match="`network` must be trained with the batch size 60 of the theory, but"):
+        dyn.compare(gd, net)
+
+
+def test_one_network_that_diverges_leaves_the_others():
+    weights = network.Weights(np.array([1.0, 2.0, np.inf])[None, :, None, None] * np.ones((2, 3, 1, 1)))
+    weights.encoder[1] = 1.0
+    kept, status = network._without_diverged(weights, np.array([0, 5, 10]), "complete")
+    assert status == "weights diverge in 1 of 2 networks, the first before step 10"
+    assert kept.encoder.shape == (2, 3, 1, 1)
+    found = network._readings(dyn.Model("cosine"), kept)
+    np.testing.assert_allclose(found.s[..., 0], [[1, 4, np.inf], [1, 1, 1]])

@@ -15,7 +15,7 @@ from derivations.modes import dot, norm
 from dynamics import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/map.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/map.md", "docs/combinations.md")
 SOURCES = ("dynamics", "derivations")
 
 
@@ -68,14 +68,14 @@ def test_commands_of_the_help_run(tmp_path, monkeypatch):
 
 
 def test_the_line_that_adds_a_loss_is_valid():
-    """It goes into derivations/losses.py: the names it uses are there, and it is an expression in p and z2."""
+    """It goes into LOSSES of derivations/losses.py: the names it uses are there; an expression in p and t2."""
     (code,) = python_blocks("CONTRIBUTING.md")
-    names = {"LOSSES": {}, "dot": dot, "norm": norm, "SG": importlib.import_module("derivations.losses").SG}
-    exec(compile(code, "CONTRIBUTING.md", "exec"), names)
-    ((name, loss),) = names["LOSSES"].items()
-    expression = loss(notation.p[notation.k], notation.z2[notation.k])
+    names = {"dot": dot, "norm": norm, "SG": importlib.import_module("derivations.losses").SG}
+    ((name, loss),) = eval(compile(f"{{{code}}}", "CONTRIBUTING.md", "eval"), names).items()
+    p = sp.IndexedBase("p", real=True)
+    expression = loss(p[notation.k], notation.t2[notation.k])
     assert name.isidentifier() and isinstance(expression, sp.Expr)
-    assert expression.atoms(sp.IndexedBase) == {notation.p, notation.z2}
+    assert expression.atoms(sp.IndexedBase) == {p, notation.t2}
 
 
 def paths(document):
@@ -103,3 +103,9 @@ def test_the_map_leaves_no_module_out():
     present = {path.relative_to(ROOT).as_posix() for folder in SOURCES for path in (ROOT / folder).glob("*.py")}
     helpers = {"__init__.py", "__main__.py", "errors.py", "progress.py"}
     assert {path for path in present - listed if Path(path).name not in helpers} == set()
+
+
+def test_the_table_of_combinations_is_what_the_code_says(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    combinations = importlib.import_module("combinations")
+    assert text("docs/combinations.md") == combinations.document()

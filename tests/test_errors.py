@@ -5,6 +5,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics import network
+from dynamics.generated import catalogue
 from dynamics.quadrature import Adaptive
 
 EUCLIDEAN, COSINE = dyn.Model("euclidean"), dyn.Model("cosine")
@@ -95,6 +96,85 @@ CASES = {
         "isotropic",
         "be False without a predictor",
         "True",
+    ),
+    "isotropic, learned": (
+        model(isotropic=True, predictor=dyn.Learned()),
+        "predictor",
+        "be ClosedForm(...) for an isotropic loss, which lets no gradient reach the predictor",
+        "Learned(rate=1.0, init=1.0)",
+    ),
+    "wrong side, learned": (
+        model(stop_gradient="online", predictor=dyn.Learned()),
+        "stop_gradient",
+        "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach it",
+        "'online'",
+    ),
+    "no stop-gradient, own target": (
+        model(stop_gradient="none", target=dyn.EMA(0.9)),
+        "target",
+        "be Shared() unless the gradient stops at the target",
+        "EMA(decay=0.9)",
+    ),
+    "target text": (model(target="ema"), "target", "be Shared() or EMA(decay)", "'ema'"),
+    "decay above one": (lambda: dyn.EMA(1.1), "decay", "be a decay per step, between 0 and 1", "1.1"),
+    "decay negative": (lambda: dyn.EMA([0.5, -0.1]), "decay", "be a decay per step, between 0 and 1", "[ 0.5, -0.1]"),
+    "tracking one": (
+        lambda: dyn.ClosedForm(tracking=1),
+        "tracking",
+        "be a decay per step, at least 0 and below 1",
+        "1",
+    ),
+    "epsilon negative": (lambda: dyn.ClosedForm(epsilon=-0.1), "epsilon", NON_NEGATIVE, "-0.1"),
+    "normalize number": (lambda: dyn.ClosedForm(normalize=1), "normalize", "be True or False", "1"),
+    "rate zero": (lambda: dyn.Learned(rate=0), "rate", POSITIVE, "0"),
+    "init nan": (lambda: dyn.Learned(init=np.nan), "init", "be eigenvalues of the predictor", "nan"),
+    "init of other modes": (
+        iterate(model=dyn.Model("cosine", predictor=dyn.Learned(init=[1.0, 2.0, 3.0])), s0=[0.1, 0.2]),
+        "init",
+        "be a number or one per mode, 2",
+        "[1., 2., 3.]",
+    ),
+    "init nothing, cosine": (
+        solve(model=dyn.Model("cosine", predictor=dyn.Learned(init=0.0))),
+        "init",
+        "have an eigenvalue other than zero for the cosine loss, which divides by the prediction's size",
+        "[0.]",
+    ),
+    "normalized by nothing": (
+        solve(model=dyn.Model("euclidean", predictor=dyn.ClosedForm(normalize=True)), s0=[0.0, 0.0]),
+        "s0",
+        "have an eigenvalue above zero, to be normalized by",
+        "[0., 0.]",
+    ),
+    "learning rate missing": (
+        solve(model=dyn.Model("cosine", target=dyn.EMA(0.9))),
+        "learning_rate",
+        "be given for Model(loss='cosine', target=EMA(decay=0.9)), in which something decays per step",
+        "None",
+    ),
+    "learning rate of nothing": (
+        solve(learning_rate=0.1),
+        "learning_rate",
+        "be left out: nothing in this model decays per step",
+        "0.1",
+    ),
+    "fluctuations of an ensemble": (
+        iterate(s0=np.ones((2, 2)), batch_size=10),
+        "batch_size",
+        "be left out for an ensemble",
+        "10",
+    ),
+    "initial predictor of a closed form": (
+        train(W_P0=np.eye(2)),
+        "W_P0",
+        "be left out for Model(loss='cosine'), whose predictor is not learned",
+        "[[1., 0.]",
+    ),
+    "initial predictor of other modes": (
+        train(model=dyn.Model("cosine", predictor=dyn.Learned()), W_P0=np.eye(3)),
+        "W_P0",
+        "be weights of shape (2, 2)",
+        "(3, 3)",
     ),
     # eigenvalues
     "s0 negative": (solve(s0=[0.1, -0.2]), "s0", EIGENVALUES, "[ 0.1, -0.2]"),
@@ -237,7 +317,7 @@ def test_message_of_negative_noise_word_for_word():
 
 
 UNKNOWN_NAMES = {
-    "loss": (model(loss="cosin"), "'euclidean', 'cosine'", "cosine"),
+    "loss": (model(loss="cosin"), ", ".join(f"'{name}'" for name in catalogue.LOSSES), "cosine"),
     "stop_gradient": (model(stop_gradient="targt"), "'none', 'online', 'target'", "target"),
     "closure": (solve(closure="gausian"), "'gaussian', 'mean_field'", "gaussian"),
     "closure of a map": (iterate(closure="meanfield"), "'gaussian', 'mean_field'", "mean_field"),
@@ -260,7 +340,7 @@ def test_unknown_name_is_answered_with_the_nearest(name):
 
 @pytest.mark.parametrize("value", ["zzzz", 3, None, ["cosine", "euclidean"]], ids=str)
 def test_what_resembles_no_name_gets_the_list_alone(value):
-    with pytest.raises(dyn.ArgumentError, match=r"`loss` must be one of 'euclidean', 'cosine', but is ") as raised:
+    with pytest.raises(dyn.ArgumentError, match=r"`loss` must be one of 'euclidean', 'cosine'.*, but is ") as raised:
         dyn.Model(value)
     assert "Did you mean" not in str(raised.value) and repr(value) in str(raised.value)
 
@@ -293,3 +373,12 @@ def test_the_guard_against_work_guards():
     for call in (iterate, train):
         with pytest.raises(AssertionError, match="work was done"):
             call()()
+
+
+def test_a_model_keeps_its_own_numbers():
+    alpha = np.array([1.0, 2.0])
+    kept = dyn.Model("cosine", predictor=dyn.ClosedForm(alpha), noise=[0, np.float32(0.5)])
+    alpha[0] = -1
+    assert kept.predictor.alpha.tolist() == [1, 2] and kept.noise == (0.0, 0.5)
+    with pytest.raises(ValueError, match="read-only"):
+        kept.predictor.alpha[0] = -1

@@ -204,3 +204,15 @@ def test_the_exact_solution_is_the_first_choice(name):
     flow = dyn.solve(systems()[name].model, [0.5], [0, 1])
     assert flow.method.startswith("exact solution")
     assert flow.error == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "ends"),
+    [(Setting("euclidean", isotropic=True), [0.0, 1.0]), (Setting("euclidean", "online"), [0.0, 0.0])],
+    ids=lambda a: getattr(a, "name", None),
+)
+def test_long_times_are_finite(setting, ends):
+    """e^(2 t) overflows, and a dead mode stays dead."""
+    flow = dyn.solve(model_of(setting), [0.0, 0.2], [0.0, 6000.0, 1e6])
+    assert flow.method.startswith("exact")
+    np.testing.assert_allclose(flow.s[1:], [ends, ends], atol=1e-300, rtol=1e-15)

@@ -337,3 +337,19 @@ def test_a_single_mode_does_not_move(setting, s):
     rate = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-9).of_eigenvalues(np.array([s]))
     unit = max(1.0, 1 / s) if setting.isotropic else 1.0  # A <= 1/lambda for the isotropic loss
     assert abs(s * rate[0]) <= 1e-9 * CANCELLED * 4 * unit
+
+
+@pytest.mark.parametrize("method", ["scipy", "jax"])
+def test_an_ensemble_may_have_a_member_without_living_modes(method):
+    s0 = np.array([[0.0, 0.0], [0.1, 0.5]])
+    flow = dyn.solve(model_of(TARGET), s0, [0.0, 1.0], method=method)
+    assert flow.complete and (flow.s[0] == 0).all()
+    np.testing.assert_allclose(flow.s[1], dyn.solve(model_of(TARGET), s0[1], [0.0, 1.0]).s, rtol=2e-8)  # rtol each
+
+
+def test_eigenvalues_beyond_double_precision_are_named():
+    """lambda^2 s = 1e-312 has lost its digits: no endless loop, no number that means nothing."""
+    gd = dyn.iterate(model_of(TARGET), [1e-104, 2e-104], 3, 0.1)
+    assert gd.status == "stopped before step 1: the closure's integrals overflow at eigenvalues 1e-104 ... 2e-104"
+    flow = dyn.solve(model_of(TARGET), [1e-104, 2e-104], [0.0, 1.0], method="scipy")
+    assert "stopped at t = 0" in flow.status or flow.s[0, 0] == 1e-104

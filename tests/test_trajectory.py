@@ -302,3 +302,19 @@ def test_plots_share_axes_and_take_a_style():
     assert ax.lines[0].get_color() == "red" and ax.lines[0].get_linestyle() == "--"
     assert MAKERS["flow"]().plot(ax) is ax and len(ax.lines) == 4
     plt.close("all")
+
+
+def test_step_and_time_are_not_mixed_on_one_axis():
+    flow = dyn.solve(dyn.Model("euclidean"), [0.5, 1.5], [0.0, 0.3])
+    ax = flow.plot(lw=2)
+    a_network().plot(ax)
+    assert ax.lines[-1].get_xdata().max() == pytest.approx(0.3) and ax.lines[0].get_linewidth() == 2
+    with pytest.raises(dyn.ArgumentError, match="`ax` must show time, as a flow has no steps"):
+        flow.plot(a_network().plot())
+    plt.close("all")
+
+
+def test_any_case_of_the_suffix_is_kept(tmp_path):
+    path = MAKERS["flow"]().save(tmp_path / "run.NPZ")
+    assert path.name == "run.NPZ" and [p.name for p in tmp_path.iterdir()] == ["run.NPZ"]
+    assert dyn.load(path).complete

@@ -62,9 +62,5 @@ def test_what_all_modes_share_stands_in_front_of_the_sum():
     assert modes.total(n.alpha * Z1).args[0] == n.alpha
 
 
-def test_component_at_an_index():
-    assert modes.at(LAM * Z1, n.m) == n.lam[n.m] * n.z1[n.m]
-
-
 def test_per_mode_is_the_summand_in_mode_k():
     assert modes.per_mode(modes.dot(LAM * Z1, Z2)) == LAM * Z1 * Z2

@@ -1,0 +1,124 @@
+"""Phase plane of a learned predictor: basins and invariant curves.
+
+Tian, Chen, Ganguli (2021), Figure 3: correlation eigenvalue against predictor eigenvalue, without weight decay, with
+a little, and with much.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from dynamics.rates import Rates
+from dynamics.state import State, velocity
+from figures import style
+from figures.captions import count, percent
+
+DECAYS = (0.0, 0.01, 1.0)
+NOISE = (0.5, 0.0)
+END, TOP_P, TOP_S = 30.0, 1.6, 1.6
+STARTS = 6  # of trajectories, along each axis
+MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 3, 0.1, 300
+INIT = (0.3, 0.9, 0.6, 0.15)  # of the network's predictor
+BATCH = {False: 2_000, True: 50_000}
+FLOW = {"color": style.BLUE, "linewidth": 0.8}
+FIELD = {"color": "0.75", "width": 0.004, "scale": 28}
+INVARIANT = {"color": style.ORANGE, "linewidth": 0.8, "linestyle": (0, (3, 2))}
+REST = {"linestyle": "none", "marker": "*", "color": "black", "markersize": 7}
+
+
+class Panel(NamedTuple):
+    """Trajectories (B, T) in the plane, and a network with its descent map."""
+
+    flow: dyn.Trajectory
+    network: dyn.Trajectory
+    theory: dyn.Trajectory
+
+
+def model(rho: float, init) -> dyn.Model:
+    return dyn.Model("euclidean", predictor=dyn.Learned(rate=1.0, init=init), noise=NOISE, weight_decay=rho)
+
+
+def compute(full: bool) -> dict[float, Panel]:
+    """A panel for each weight decay."""
+    return {rho: _panel(rho, BATCH[full]) for rho in DECAYS}
+
+
+def _panel(rho: float, batch: int) -> Panel:
+    along = np.linspace(0.05, 1.5, STARTS)
+    edge = np.concatenate([np.stack([along, np.full(STARTS, 1.5)]), np.stack([np.full(STARTS, 1.5), along])], axis=1)
+    inner = np.stack([np.repeat(along[::2], 2), np.tile([0.1, 0.4], len(along[::2]))])
+    p0, s0 = np.concatenate([edge, inner], axis=1)
+    flow = dyn.solve(model(rho, p0[:, None]), s0[:, None], np.linspace(0, END, 400), method="scipy", rtol=1e-7)
+    W0, own = style.initial_weights(MODES, INPUTS, SEED), model(rho, INIT)
+    network = dyn.train(own, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=15)
+    return Panel(flow, network, dyn.iterate(own, style.eigenvalues_of(2 * W0), STEPS, LEARNING_RATE))
+
+
+def draw(data: dict[float, Panel]) -> Figure:
+    """A panel for each weight decay."""
+    figure = Figure(figsize=(style.PAGE, 2.9))
+    axes = figure.subplots(1, len(data), sharex=True, sharey=True)
+    for ax, (rho, panel) in zip(axes, data.items(), strict=True):
+        _draw_field(ax, rho)
+        for p, s in zip(panel.flow.predictor[..., 0], panel.flow.s[..., 0], strict=True):
+            ax.plot(p, s, **FLOW)
+        ax.plot(panel.network.predictor, panel.network.s, **style.NETWORK, color=style.RED)
+        if rho == 0:
+            _draw_invariants(ax)
+        ax.plot(*_rests(rho).T, **REST, clip_on=False, zorder=5)
+        ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=r"predictor $\lambda_m$", box_aspect=1)
+        ax.set(xlim=(0, TOP_P), ylim=(0, TOP_S))
+    axes[0].set_ylabel("correlation $s_m$")
+    style.legend(figure, network=style.NETWORK | {"color": style.RED}, flow=FLOW, invariant=INVARIANT, rest=REST)
+    return figure
+
+
+def _draw_field(ax, rho: float) -> None:
+    """Directions of the flow, one arrow a cell."""
+    p, s = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.08, 1.52, 10), np.linspace(0.08, 1.52, 10)))
+    rates, state = Rates(model(rho, 1.0)), State(np.sqrt(s), lam=p)
+    moving = velocity(rates.structure, rates.parameters, state, rates(state), 1.0)
+    arrow = np.concatenate([moving.lam, 2 * state.w * moving.w], axis=1)
+    arrow /= np.maximum(np.linalg.norm(arrow, axis=1, keepdims=True), 1e-9)
+    ax.quiver(p, s, *arrow.T, **FIELD, zorder=0)
+
+
+def _draw_invariants(ax) -> None:
+    """s - lambda^2/a_P = constant."""
+    p = np.linspace(0, TOP_P, 200)
+    for level in np.linspace(-1.0, 1.0, 5):
+        ax.plot(p, level + p**2, **INVARIANT)
+
+
+def _rests(rho: float) -> np.ndarray:
+    """(lambda, s) where nothing moves, by following the flow for long: distinct ends of many starts."""
+    p0, s0 = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.05, 1.5, 5), np.linspace(0.05, 1.5, 5)))
+    if rho == 0:
+        return np.empty((0, 2))  # a line of them: lambda = 1/n1 and any s
+    flow = dyn.solve(model(rho, p0), s0, [3000.0], method="scipy", rtol=1e-7)
+    return np.unique(np.round(np.stack([flow.predictor[:, 0, 0], flow.s[:, 0, 0]], axis=1), 4), axis=0)
+
+
+def caption(data: dict[float, Panel], full: bool) -> str:
+    """What is shown, how well the invariant holds, and how far the networks are from the theory."""
+    flow = data[0.0].flow
+    invariant = (flow.s - flow.predictor**2)[..., 0]
+    drift = float(np.abs(invariant - invariant[:, :1]).max())
+    worst = max(dyn.compare(panel.theory, panel.network).max_relative(above=0.01) for panel in data.values())
+    collapsed = {rho: float(np.mean(panel.flow.s[:, -1, 0] < 0.05)) for rho, panel in data.items()}
+    shares = "; ".join(f"at {rho:g}: {percent(share)}" for rho, share in collapsed.items())
+    return f"""
+A learned linear predictor in the Euclidean loss (learning-rate ratio 1, noise {NOISE}): eigenvalue of the correlation
+against that of the predictor. Blue: the flow from starts at the edge and inside. Arrows: its direction. Points: four
+modes of one network (M = {MODES}, N = {INPUTS}, learning rate {LEARNING_RATE}, {count(STEPS)} steps,
+{count(BATCH[full])} samples a step). Stars: where the flow comes to rest. Settings after Figure 3 of Tian, Chen and
+Ganguli (2021).
+
+Without weight decay s - lambda^2 is conserved: the flow stays on one of the parabolas (largest drift {drift:.1g})
+until it meets the line lambda = 1/n1 or collapses. With weight decay the parabola shrinks to s = lambda^2 as e^(-2
+rho t), and what is left is the balance of learning and decay: share of the drawn starts with s below 0.05 at t =
+{END:g}: {shares}.
+
+Largest relative deviation of a network from the descent map, eigenvalues above 0.01: {percent(worst)}."""

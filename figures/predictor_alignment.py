@@ -1,0 +1,74 @@
+"""A learned predictor aligns with the correlation: Tian et al. (2021), and Figure 4 of Halvagal et al. (2023)."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from dynamics.plotting import mode_colors
+from figures import style
+from figures.captions import count, percent
+
+MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 5, 0.1, 1000
+TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA target": dyn.EMA(0.98)}
+BATCH = {False: 2_000, True: 50_000}
+NOISE = (0.3, 0.3)
+
+Key = tuple[str, str]
+
+
+def compute(full: bool) -> dict[Key, dyn.Trajectory]:
+    """Networks for each loss and target, all from the same weights."""
+    random = np.random.default_rng(SEED)
+    W0 = 2 * style.initial_weights(MODES, INPUTS, SEED)
+    W_P0 = 0.5 * np.eye(MODES) + 0.25 * random.standard_normal((MODES, MODES))
+    return {
+        (loss, name): dyn.train(
+            dyn.Model(loss, predictor=dyn.Learned(), noise=NOISE, target=target, weight_decay=0.005),
+            W0,
+            STEPS,
+            LEARNING_RATE,
+            batch_size=BATCH[full],
+            seed=SEED,
+            record=STEPS // 100,
+            W_P0=W_P0,
+        )
+        for loss in style.LOSSES
+        for name, target in TARGETS.items()
+    }
+
+
+def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
+    """Above: alignment of each mode. Below: eigenvalues of correlation and predictor."""
+    figure = Figure(figsize=(style.PAGE, 3.6))
+    axes = figure.subplots(2, len(data), sharex=True, sharey="row")
+    for (above, below), ((loss, target), net) in zip(axes.T, data.items(), strict=True):
+        for column, color in zip(net.alignment.T, mode_colors(MODES), strict=True):
+            above.plot(net.step, column, color=color)
+        for s, lam, color in zip(net.s.T, net.predictor.T, mode_colors(MODES), strict=True):
+            below.plot(net.step, s, color=color)
+            below.plot(net.step, lam, color=color, linestyle=(0, (3, 2)))
+        above.set(title=f"{loss.capitalize()}, {target}")
+        below.set(xlabel="step")
+        below.locator_params(axis="x", nbins=3)
+        for ax in (above, below):
+            ax.label_outer(remove_inner_ticks=False)
+    axes[0, 0].set_ylabel("alignment")
+    axes[1, 0].set_ylabel("eigenvalue")
+    style.legend(figure, correlation={"linestyle": "-"}, predictor={"linestyle": (0, (3, 2))})
+    return figure
+
+
+def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
+    """What is shown, and how far the alignment gets."""
+    ends = "; ".join(
+        f"{loss}, {target}: {percent(net.alignment[0].min())} to {percent(net.alignment[-1].min())}"
+        for (loss, target), net in data.items()
+    )
+    return f"""
+Networks whose predictor is a full matrix, trained like the encoder from a random start (M = {MODES}, N = {INPUTS},
+noise {NOISE}, learning rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step; one colour a
+mode, from dark to light in the order of the eigenvalues). Above: |u . W_P u|/|W_P u| for each eigenvector u of the
+correlation; 1 where it is one of the predictor, too. Below: eigenvalues of the correlation, and u . W_P u (dashed).
+
+Least aligned mode, at the start and at the end. {ends}. That eigenvectors align is what makes the eigenmode theory
+of a learned predictor exact; it starts from there."""
