@@ -4,12 +4,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.plotting import mode_colors
 from figures import style
 from figures.captions import count, percent
 
 S0 = np.array([0.1, 0.3, 0.8, 1.6])
 INPUTS, LEARNING_RATE, STEPS, BATCH, SHOWN = 6, 0.1, 150, 256, 3
+MODES = {"smallest": 0, "largest": 3}
+BAND = {"linewidth": 5, "color": "0.82"}
 SEEDS = {False: 200, True: 2000}
 MODELS = {
     "Euclidean": dyn.Model("euclidean", noise=(0.1, 0.3)),
@@ -36,19 +37,20 @@ def compute(full: bool) -> dict[str, Pair]:
 
 
 def draw(data: dict[str, Pair]) -> Figure:
-    """A panel for each model."""
-    figure = Figure(figsize=(style.PAGE, 2.5))
-    axes = figure.subplots(1, len(data), sharey=True)
-    for ax, (name, (theory, modes)) in zip(axes, data.items(), strict=True):
-        for m, color in enumerate(mode_colors(len(S0))):
-            low, high = (theory.s[:, m] + sign * 2 * _deviation(theory)[:, m] for sign in (-1, 1))
-            ax.fill_between(theory.step, low, high, color=color, alpha=0.3, linewidth=0)
-            for run in modes[:SHOWN]:
-                ax.plot(theory.step, run[:, m], color=color, linewidth=0.5)
-        ax.set(title=name, xlabel="step", yscale="log")
-        ax.label_outer(remove_inner_ticks=False)
-    axes[0].set_ylabel(r"$u_m \cdot C u_m$")
-    style.legend(figure, network={"linewidth": 0.5}, theory_with_two_standard_deviations={"linewidth": 5, "alpha": 0.3})
+    """A row for the smallest and one for the largest mode, a column for each model."""
+    figure = Figure(figsize=(style.PAGE, 3.4))
+    axes = figure.subplots(len(MODES), len(data), sharex=True, sharey="row")
+    for (name, (theory, modes)), column in zip(data.items(), axes.T, strict=True):
+        for ax, (label, m) in zip(column, MODES.items(), strict=True):
+            band = 200 * _deviation(theory)[:, m] / theory.s[:, m]
+            ax.fill_between(theory.step, -band, band, color="0.82", linewidth=0)
+            for run, color in zip(modes[:SHOWN], (style.BLUE, style.ORANGE, style.GREEN), strict=True):
+                ax.plot(theory.step, 100 * (run[:, m] / theory.s[:, m] - 1), color=color, linewidth=0.7)
+            ax.set_ylabel(f"{label} mode,\ndeviation / %")
+            ax.label_outer(remove_inner_ticks=False)
+        column[0].set_title(name)
+        column[-1].set_xlabel("step")
+    style.legend(figure, networks={"linewidth": 0.7, "color": style.BLUE}, two_standard_deviations=BAND)
     return figure
 
 
@@ -68,9 +70,9 @@ def caption(data: dict[str, Pair], full: bool) -> str:
         )
     return f"""
 Networks trained with batches of only {BATCH} samples (M = {len(S0)}, N = {INPUTS}, noise (0.1, 0.3), learning rate
-{LEARNING_RATE}): {SHOWN} runs each (thin lines), projected on the eigenvectors of the start, and the band of two
-standard deviations that theory predicts around the descent map, by propagating the covariance of one step's gradient
-through the map's Jacobian.
+{LEARNING_RATE}): {SHOWN} runs each, projected on the eigenvectors of the start, relative to the descent map, for the
+smallest and the largest of the four modes at the start. Grey: two standard deviations as theory predicts them, by
+propagating the covariance of one step's gradient through the map's Jacobian.
 
 Measured over predicted standard deviation, all modes and steps past the tenth, over {count(SEEDS[full])} seeds, and
 the share of runs inside the band. {"; ".join(lines)}. A standard deviation from so many seeds is good to

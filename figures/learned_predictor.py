@@ -21,10 +21,12 @@ END, TOP_P, TOP_S = 30.0, 1.6, 1.6
 STARTS = 6  # of trajectories, along each axis
 MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 3, 0.1, 300
 INIT = (0.3, 0.9, 0.6, 0.15)  # of the network's predictor
+RECORD = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 80, 120, 200]
 BATCH = {False: 2_000, True: 50_000}
 FLOW = {"color": style.BLUE, "linewidth": 0.8}
 FIELD = {"color": "0.75", "width": 0.004, "scale": 28}
 INVARIANT = {"color": style.ORANGE, "linewidth": 0.8, "linestyle": (0, (3, 2))}
+LINE = {"color": "black", "linewidth": 0.8, "linestyle": ":", "zorder": 1}
 REST = {"linestyle": "none", "marker": "*", "color": "black", "markersize": 7}
 
 
@@ -52,13 +54,13 @@ def _panel(rho: float, batch: int) -> Panel:
     p0, s0 = np.concatenate([edge, inner], axis=1)
     flow = dyn.solve(model(rho, p0[:, None]), s0[:, None], np.linspace(0, END, 400), method="scipy", rtol=1e-7)
     W0, own = style.initial_weights(MODES, INPUTS, SEED), model(rho, INIT)
-    network = dyn.train(own, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=15)
+    network = dyn.train(own, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=RECORD)
     return Panel(flow, network, dyn.iterate(own, style.eigenvalues_of(2 * W0), STEPS, LEARNING_RATE))
 
 
 def draw(data: dict[float, Panel]) -> Figure:
     """A panel for each weight decay."""
-    figure = Figure(figsize=(style.PAGE, 2.9))
+    figure = Figure(figsize=(style.PAGE, 2.6))
     axes = figure.subplots(1, len(data), sharex=True, sharey=True)
     for ax, (rho, panel) in zip(axes, data.items(), strict=True):
         _draw_field(ax, rho)
@@ -67,11 +69,19 @@ def draw(data: dict[float, Panel]) -> Figure:
         ax.plot(panel.network.predictor, panel.network.s, **style.NETWORK, color=style.RED)
         if rho == 0:
             _draw_invariants(ax)
+            ax.axvline(1 / (1 + NOISE[0] ** 2), **LINE)
         ax.plot(*_rests(rho).T, **REST, clip_on=False, zorder=5)
-        ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=r"predictor $\lambda_m$", box_aspect=1)
+        ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=r"predictor $\lambda_m$")
         ax.set(xlim=(0, TOP_P), ylim=(0, TOP_S))
     axes[0].set_ylabel("correlation $s_m$")
-    style.legend(figure, network=style.NETWORK | {"color": style.RED}, flow=FLOW, invariant=INVARIANT, rest=REST)
+    style.legend(
+        figure,
+        network=style.NETWORK | {"color": style.RED},
+        flow=FLOW,
+        invariant=INVARIANT,
+        line_at_rest=LINE,
+        rest=REST,
+    )
     return figure
 
 
@@ -108,13 +118,13 @@ def caption(data: dict[float, Panel], full: bool) -> str:
     drift = float(np.abs(invariant - invariant[:, :1]).max())
     worst = max(dyn.compare(panel.theory, panel.network).max_relative(above=0.01) for panel in data.values())
     collapsed = {rho: float(np.mean(panel.flow.s[:, -1, 0] < 0.05)) for rho, panel in data.items()}
-    shares = "; ".join(f"at {rho:g}: {percent(share)}" for rho, share in collapsed.items())
+    shares = "; ".join(f"rho = {rho:g}: {percent(share)}" for rho, share in collapsed.items())
     return f"""
 A learned linear predictor in the Euclidean loss (learning-rate ratio 1, noise {NOISE}): eigenvalue of the correlation
 against that of the predictor. Blue: the flow from starts at the edge and inside. Arrows: its direction. Points: four
 modes of one network (M = {MODES}, N = {INPUTS}, learning rate {LEARNING_RATE}, {count(STEPS)} steps,
-{count(BATCH[full])} samples a step). Stars: where the flow comes to rest. Settings after Figure 3 of Tian, Chen and
-Ganguli (2021).
+{count(BATCH[full])} samples a step). Stars and dotted line: where the flow comes to rest. Settings after Figure 3 of
+Tian, Chen and Ganguli (2021).
 
 Without weight decay s - lambda^2 is conserved: the flow stays on one of the parabolas (largest drift {drift:.1g})
 until it meets the line lambda = 1/n1 or collapses. With weight decay the parabola shrinks to s = lambda^2 as e^(-2

@@ -48,8 +48,8 @@ def document() -> str:
     lines = [
         "# What goes together",
         "",
-        "Written by `make docs` (`tools/combinations.py`) from what `Model` accepts and refuses. Every combination with a yes runs on all rungs",
-        "(flow, descent map, network), with any weight decay, any noise on both views, symmetrised or not.",
+        "Written by `make docs` (`tools/combinations.py`) from what `Model` accepts and refuses. Every combination with",
+        "a yes runs on all rungs (flow, descent map, network), with any weight decay, noisy views, symmetrised or not.",
         "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. The numbers are the reasons below.",
         "",
         f"| loss | gradient stopped on | {' | '.join(columns)} |",
