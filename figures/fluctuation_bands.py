@@ -1,4 +1,4 @@
-"""How far finite batches throw networks off the descent map: predicted bands over trained networks."""
+"""Fluctuations from finite batches: predicted bands over trained networks."""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -1,4 +1,7 @@
-"""A learned predictor aligns with the correlation: Tian et al. (2021), and Figure 4 of Halvagal et al. (2023)."""
+"""A learned predictor aligns with the correlation.
+
+Tian et al. (2021), and Figure 4 of Halvagal et al. (2023) in a linear network.
+"""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -48,9 +48,10 @@ def document() -> str:
     lines = [
         "# What goes together",
         "",
-        "Written by `make docs` (`tools/combinations.py`) from what `Model` accepts and refuses. Every combination with",
-        "a yes runs on all rungs (flow, descent map, network), with any weight decay, noisy views, symmetrised or not.",
-        "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. The numbers are the reasons below.",
+        "Written by `make docs` (`tools/combinations.py`) from what `Model` accepts and refuses. Every combination",
+        "with a yes runs on all rungs (flow, descent map, network), with any weight decay, noise on the views,",
+        "symmetrised or not. `ClosedForm` includes its options `epsilon`, `normalize` and `tracking`.",
+        "The numbers are the reasons below.",
         "",
         f"| loss | gradient stopped on | {' | '.join(columns)} |",
         f"|{'---|' * (2 + len(columns))}",
