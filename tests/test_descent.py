@@ -70,3 +70,24 @@ def test_fixed_point_is_stable_up_to_the_learning_rate_of_the_theory(setting, li
     # Multipliers are exact up to the deviation itself, below 1e-4 throughout.
     assert below[-1] / below[0] == pytest.approx(0.96**100, rel=0.02)
     assert above[-1] / above[0] == pytest.approx(1.04**100, rel=0.02)
+
+
+@pytest.mark.parametrize(("setting", "limit"), STABLE, ids=[s.name for s, _ in STABLE])
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+def test_networks_lose_stability_within_five_percent_of_that_learning_rate(setting, limit, alpha):
+    """Below, a deviation of 5 % shrinks to what batches add; above, it grows to the map's oscillation of period two."""
+    model, level = model_of(setting, alpha, (0.5, 0.1)), 0.8 ** (1 / alpha)
+    W0 = np.sqrt(1.05 * level) * np.eye(2, 3)
+
+    def swing(s):
+        """Root mean square change from one step to the next, relative, over the last of 120 steps."""
+        return np.sqrt(np.mean(np.diff(s[80:], axis=0) ** 2)) / level
+
+    def trained(factor):
+        return swing(dyn.train(model, W0, 120, factor * limit / alpha, batch_size=20_000).s)
+
+    # Each step adds sqrt(2/20 000) = 1 %, times order one; a multiplier of -0.9 collects 1/sqrt(1 - 0.81) = 2.3 of it.
+    assert trained(0.95) < 0.1
+    predicted = swing(dyn.iterate(model, [1.05 * level], 120, 1.05 * limit / alpha).s)
+    assert predicted > 0.15
+    assert trained(1.05) == pytest.approx(predicted, rel=0.1)  # a few per cent of noise on an oscillation of 20 or more
