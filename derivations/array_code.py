@@ -1,7 +1,8 @@
 """Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
 
 Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
-keeps it. Whatever is not on the whitelist is refused by name.
+keeps it. Matrices lie on the last two axes, and scalars next to them keep both. Whatever is not on the whitelist is
+refused by name.
 """
 
 import re
@@ -11,12 +12,16 @@ from sympy.printing.precedence import PRECEDENCE, precedence
 from sympy.printing.str import StrPrinter
 
 from derivations import notation as n
+from derivations.matrices import Tilt
 from derivations.solutions import Exprel, LambertDecay
 from derivations.stop_gradient import StopGradient
 
 FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", StopGradient: "stop_gradient"}
-SPECIAL = {Exprel: "exprel", LambertDecay: "lambert_decay"}  # from dynamics.special
-
+SPECIAL = {  # from dynamics.special
+    Exprel: "exprel",
+    LambertDecay: "lambert_decay",
+    Tilt: "tilt",
+}
 
 PER_AXIS = {n.x, n.y, n.Z}  # values per node of an integral,
 PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # and per node and mode
@@ -90,7 +95,39 @@ class ArrayPrinter(StrPrinter):
             raise UntranslatableError(f"the function {expr.func.__name__} in {expr} has no array code")
         return f"{name}({', '.join(self._print(a) for a in expr.args)})"
 
-    _print_exp = _print_log = _print_Function
+    def _print_MatrixSymbol(self, expr):
+        return expr.name
+
+    def _print_MatMul(self, expr):
+        coefficient, factors = expr.as_coeff_matrices()
+        product = " @ ".join(self._print_factor(factor) for factor in factors)
+        if coefficient == 1:
+            return product
+        sign, size = ("-", -coefficient) if coefficient.could_extract_minus_sign() else ("", coefficient)
+        product = f"({product})" if len(factors) > 1 else product
+        return f"{sign}{product}" if size == 1 else f"{sign}{self.parenthesize(size, PRECEDENCE['Mul'])}*{product}"
+
+    def _print_factor(self, factor):
+        """One factor of a product of matrices: Python's @ binds like its *."""
+        if isinstance(factor, sp.MatPow) and factor.exp.is_Integer and factor.exp > 0:
+            return " @ ".join([self._print_factor(factor.base)] * int(factor.exp))
+        text = self._print(factor)
+        return f"({text})" if isinstance(factor, sp.MatAdd) else text
+
+    def _print_MatPow(self, expr):
+        return self._print_factor(expr) if expr.exp.is_Integer and expr.exp > 0 else self.emptyPrinter(expr)
+
+    def _print_MatAdd(self, expr):
+        first, *others = (self._print(term) for term in expr.args)
+        return first + "".join(f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in others)
+
+    def _print_Transpose(self, expr):
+        return f"{self.parenthesize(expr.arg, PRECEDENCE['Pow'])}.mT"
+
+    def _print_Trace(self, expr):
+        return f"xp.linalg.trace({self._print(expr.arg)})[..., None, None]"
+
+    _print_exp = _print_log = _print_Tilt = _print_Function
 
     def emptyPrinter(self, expr):
         raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
@@ -115,11 +152,14 @@ def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
     return set().union(*(_own_indexed(argument) for argument in expression.args))
 
 
-def function(name: str, arguments: list[str], doc: str, results: list[sp.Expr], definitions=()) -> str:
-    """Source of ``def name(arguments)``: the definitions the results need, each sum under a name, the results."""
+def function(name: str, arguments: list[str], doc: str, results: list, definitions=(), names=None) -> str:
+    """Source of ``def name(arguments)``: the definitions the results need, each sum under a name, the results.
+
+    names: expressions that have code of their own.
+    """
     definitions = _needed(list(definitions), results)
-    printer = ArrayPrinter()
-    lines = [f"{_base(symbol)} = {printer.doprint(expression)}" for symbol, expression in definitions]
+    printer = ArrayPrinter(dict(names or {}))
+    lines = [f"{', '.join(map(str, _bound(left)))} = {printer.doprint(right)}" for left, right in definitions]
     sums = set().union(*(result.atoms(sp.Sum) for result in results)) - set(results)
     for number, summation in enumerate(sorted(sums, key=lambda e: (sp.count_ops(e), str(e))), 1):
         lines.append(f"total{number} = {printer.doprint(summation)}")
@@ -140,16 +180,19 @@ def _needed(definitions: list[tuple], results: list[sp.Expr]) -> list[tuple]:
     """The definitions that the results use, directly or through another one, in the given order."""
     used = set().union(*(_bases(result) for result in results))
     kept: list[tuple] = []
-    for symbol, expression in reversed(definitions):
-        if _base(symbol) in used:
-            kept.insert(0, (symbol, expression))
-            used |= _bases(expression)
+    for left, right in reversed(definitions):
+        if used.intersection(_bound(left)):
+            kept.insert(0, (left, right))
+            used |= _bases(right)
     return kept
 
 
-def _base(symbol: sp.Expr) -> sp.Expr:
-    return symbol.base if isinstance(symbol, sp.Indexed) else symbol
+def _bound(left: sp.Basic) -> list[sp.Basic]:
+    """The names that a definition's left side binds: several where its value is a tuple."""
+    symbols = left.args if isinstance(left, sp.Tuple) else (left,)
+    return [symbol.base if isinstance(symbol, sp.Indexed) else symbol for symbol in symbols]
 
 
 def _bases(expression: sp.Expr) -> set:
-    return expression.atoms(sp.IndexedBase) | {a for a in expression.atoms(sp.Symbol) if not a.is_integer}
+    symbols = {a for a in expression.atoms(sp.Symbol) if not a.is_integer}
+    return expression.atoms(sp.IndexedBase, sp.MatrixSymbol) | symbols

@@ -191,6 +191,11 @@ def tilt(norms: tuple[sp.Expr, ...]) -> Tilt:
     return Tilt(norms, definitions, tuple(moment(square, VIEWS) for square in norms))
 
 
+def norm_weight(variable: sp.Symbol, power: sp.Expr) -> sp.Expr:
+    """||v||^(-q) is the integral over x of this times exp(-x^2 ||v||^2)."""
+    return 2 * variable ** (power - 1) / sp.gamma(power / 2)
+
+
 def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
     """n1 n2 = 1 + D, so that nothing cancels when the views hardly differ: every term is positive."""
     return sp.expand(sp.expand(polynomial).subs(n.n1 * n.n2, 1 + n.D))
@@ -201,6 +206,6 @@ def _integrand(members: list[Term]) -> sp.Expr:
     for term in members:
         weight = sp.Integer(1)
         for variable, (_, power) in zip((n.x, n.y), term.norms, strict=True):
-            weight *= 2 * variable ** (power - 1) / sp.gamma(power / 2)
+            weight *= norm_weight(variable, power)
         result += weight * term.coefficient * joint_moment(term.local, term.sums, TILTED)
     return n.Z * result

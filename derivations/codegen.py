@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sympy as sp
 
-from derivations import closures, gradients, rates, solutions
+from derivations import closures, gradients, matrices, rates, solutions
 from derivations import notation as n
 from derivations.array_code import SPECIAL, UntranslatableError, function
 from derivations.losses import LOSSES, Setting, catalogue
@@ -55,11 +55,13 @@ def module(setting: Setting) -> str:
 
 
 def _module(setting: Setting) -> str:
-    loss = setting.in_eigenbasis()
+    loss, integrals = setting.in_eigenbasis(), Integrals()
     parts = [
         loss_function(setting),
         *force_functions(loss, setting.trains_predictor),
-        *expectation_functions(loss, setting.trains_predictor),
+        *expectation_functions(loss, setting.trains_predictor, integrals),
+        *matrix_functions(loss, integrals),
+        *integrals.table(),
         *exact_functions(loss),
     ]
     code = "\n\n".join(parts)
@@ -108,12 +110,30 @@ QUANTITIES = {
 }
 
 
-def expectation_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
+class Integrals(dict):
+    """Of each quantity that is an integral: the names of its (scales, integrand), one pair for each pair of norms."""
+
+    def table(self) -> list[str]:
+        rows = (", ".join(f"({scales}, {integrand})" for scales, integrand in pairs) for pairs in self.values())
+        lines = [f'    "{quantity}": ({row},),\n' for quantity, row in zip(self, rows, strict=True)]
+        return [f"INTEGRALS = {{\n{''.join(lines)}}}\n"] if lines else []
+
+
+def numbered(name: str, keys) -> dict:
+    """A name for each of the keys: numbered where there are several."""
+    keys = list(dict.fromkeys(keys))
+    return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}
+
+
+def expectation_functions(loss: sp.Expr, trains_predictor: bool, integrals: Integrals) -> list[str]:
     """Rates, and the force on a learned predictor: formulas, or integrands with the scales of their integrals."""
-    sources, scales, integrals = [], {}, {}
-    for quantity in ["rates"] + (["predictor_force"] if trains_predictor else []):
+    sources: list[str] = []
+    found = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
+    tilts = [integral.tilt for exact in found.values() if not isinstance(exact, sp.Expr) for integral in exact]
+    scales = numbered("mean_squares", (tilt.norms for tilt in tilts))
+    sources += [_mean_squares(scales[tilt.norms], tilt) for tilt in {tilt.norms: tilt for tilt in tilts}.values()]
+    for quantity, exact in found.items():
         symbol, derive = QUANTITIES[quantity]
-        exact = derive(loss, "gaussian")
         if isinstance(exact, sp.Expr):
             doc = f"{symbol}, exact (Gaussian moments)."
             sources.append(function(quantity, ARGUMENTS, doc, [_per_mode(simplest(exact))], STATISTICS))
@@ -121,18 +141,9 @@ def expectation_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
         doc = f"{symbol} with every norm and sum replaced by its mean."
         mean = sp.factor_terms(derive(loss, "mean_field"))
         sources.append(function(f"{quantity}_mean_field", ARGUMENTS, doc, [mean], STATISTICS))
-        pairs: list[str] = []
-        for integral in exact:
-            suffix = f"_{len(pairs) + 1}" if len(exact) > 1 else ""
-            if integral.tilt.norms not in scales:
-                scales[integral.tilt.norms] = f"mean_squares{suffix}"
-                sources.append(_mean_squares(scales[integral.tilt.norms], integral.tilt))
-            sources.append(_integrand(f"{quantity}_integrand{suffix}", symbol, integral))
-            pairs.append(f"({scales[integral.tilt.norms]}, {quantity}_integrand{suffix})")
-        integrals[quantity] = f"({', '.join(pairs)},)"
-    if integrals:
-        rows = "".join(f'    "{quantity}": {pairs},\n' for quantity, pairs in integrals.items())
-        sources.append(f"INTEGRALS = {{\n{rows}}}\n")
+        names = numbered(f"{quantity}_integrand", (integral.tilt.norms for integral in exact))
+        sources += [_integrand(names[integral.tilt.norms], symbol, integral) for integral in exact]
+        integrals[quantity] = [(scales[norms], name) for norms, name in names.items()]
     return sources
 
 
@@ -148,6 +159,32 @@ def _integrand(name: str, symbol: str, integral: closures.TiltedIntegral) -> str
     return function(
         name, ["x", "y", *ARGUMENTS], doc, [body], [*STATISTICS, *integral.tilt.definitions.items(), (n.Z, z)]
     )
+
+
+def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
+    """What drives the weights, E[g l^T] and E[h l^T]: formulas, or integrands with the forms of their norms."""
+    found = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
+    everything = [expectation for expectations in found.values() for expectation in expectations]
+    present = set().union(*(expectation.symbols() for expectation in everything))
+    vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
+    arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
+    forms = numbered("quadratic_forms", (expectation.norms for expectation in everything if expectation.norms))
+    sources = [f"VECTORS = {tuple(map(str, vectors))}\n".replace("'", '"')]
+    for norms, name in forms.items():
+        doc = "A of each norm, l^T A l: its eigenvalues are the scales of the integral."
+        sources.append(function(name, arguments, doc, [matrices.quadratic(norm) for norm in norms]))
+    for quantity, expectations in found.items():
+        doc = f"E[{'g' if quantity.endswith('1') else 'h'} l^T] (M, d)"
+        names = numbered(f"{quantity}_integrand", (e.norms for e in expectations if e.norms))
+        for e in expectations:
+            if e.norms:
+                inner, tilted = f"{doc} is the integral of this over x, y in (0, oo).", matrices.tilted(e.norms)
+                sources.append(function(names[e.norms], ["x", "y", *arguments], inner, [e.terms], tilted, code))
+            else:
+                sources.append(function(quantity, arguments, f"{doc}, exact (Gaussian moments).", [e.terms], (), code))
+        if names:
+            integrals[quantity] = [(forms[norms], name) for norms, name in names.items()]
+    return sources
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:
@@ -184,9 +221,10 @@ def _stable(expression: sp.Expr) -> sp.Expr:
 def eigenvalues() -> str:
     """Predictors, and what changes in a step and in the flow: the same for every loss."""
     in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
+    trained = {n.lam[n.m]: sp.Symbol("weights", real=True)}
     inverse = (n.s[n.m] ** (1 / n.alpha)).subs(n.s[n.m], n.lam[n.m])
-    encoder, learned = rates.encoder_step(), rates.predictor_step()
-    learned_arguments = ["lam", "force", "rate_ratio", "rho"]
+    encoder, descent = rates.encoder_step(), rates.predictor_step()
+    descent_arguments = ["weights", "force", "rate_ratio", "rho"]
     parts = [
         function(name, arguments, doc, [expression.subs(in_code)])
         for name, arguments, doc, expression in (
@@ -202,16 +240,16 @@ def eigenvalues() -> str:
             ("encoder_velocity", ["w", "r", "rho"], "dw/dt = w (r - rho).", rates.flow(encoder)),
             ("encoder_step", ["w", "r", "rho", "eta"], "w <- w (1 + eta (r - rho)).", encoder),
             (
-                "predictor_velocity",
-                learned_arguments,
-                "d lambda/dt = a_P f - rho lambda, of a learned predictor.",
-                rates.flow(learned),
+                "descent_velocity",
+                descent_arguments,
+                "d lambda/dt = a_P f - rho lambda, of a learned predictor; of a matrix of weights with a_P = 1.",
+                rates.flow(descent).subs(trained),
             ),
             (
-                "predictor_step",
-                [*learned_arguments, "eta"],
+                "descent_step",
+                [*descent_arguments, "eta"],
                 "lambda <- lambda + eta (a_P f - rho lambda).",
-                learned,
+                descent.subs(trained),
             ),
             (
                 "average_velocity",

@@ -6,7 +6,7 @@ import sympy as sp
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
-from derivations import closures, gradients, rates, solutions
+from derivations import closures, gradients, matrices, rates, solutions
 from derivations import notation as n
 from derivations.losses import Setting
 
@@ -37,6 +37,9 @@ class MathLatex(LatexPrinter):
     def _subscript(base: str, index: str) -> str:
         head, mark, tail = base.rpartition("_")
         return f"{head}_{{{tail},{index}}}" if mark else f"{base}_{{{index}}}"
+
+    def _print_MatAdd(self, expr):
+        return self._print_Add(expr).replace("+ -", "-")
 
     def _print_StopGradient(self, expr, exp=None):
         inside = rf"\operatorname{{SG}}\left({self._print(expr.args[0])}\right)"
@@ -94,6 +97,40 @@ def derivation(setting: Setting, closure="gaussian", own_target=False, learned=F
     used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
     named = [(s, e) for s, e in closures.VIEW_STATISTICS.items() if s in used]
     return lines + [Line("where", str(symbol), expression) for symbol, expression in named]
+
+
+def correlated(setting: Setting) -> list[Line]:
+    """From the loss to the dynamics of the weights where inputs have any covariance."""
+    loss = setting.in_eigenbasis()
+    lines = [Line("loss of one sample, in the eigenbasis", "L", loss)]
+    present: set[sp.MatrixSymbol] = set()
+    for view, name in ((1, "g"), (2, "h")):
+        found = matrices.expectations(loss, view)
+        present = present.union(*(expectation.symbols() for expectation in found))
+        lines += _drive(f"E[{name} l^T]", name.upper(), found)
+    flow = "E[g l^T] E[l x1^T] + E[h l^T] E[l x2^T] - rho W"
+    lines += [Line("flow of the weights", "dW/dt", flow)]
+    maps = zip(matrices.VECTORS.values(), ("W E[x1 l^T]", "W E[x2 l^T]", "V E[x1 l^T]", "V E[x2 l^T]"), strict=True)
+    title = "each vector as a map of independent normals l"
+    return lines + [Line(title, str(vector), text) for vector, text in maps if vector in present]
+
+
+def _drive(left: str, name: str, found: list[matrices.Expectation]) -> list[Line]:
+    """What one view contributes: a formula, or tilted integrals."""
+    title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
+    if not any(expectation.norms for expectation in found):
+        return [Line(title, left, found[0].terms if found else sp.Integer(0))]
+    for number, expectation in enumerate(found, 1):
+        part = sp.Symbol(f"{name}_{number}")
+        tilted = sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)) if expectation.norms else part
+        if expectation.norms:
+            x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
+            precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
+            lines += [Line("tilted covariance", "H", sp.Inverse(precision))]
+            lines += [Line("its weight", "Z", sp.sqrt(sp.Determinant(matrices.H)))]
+        lines += [Line("integrand" if expectation.norms else "polynomial part", str(part), expectation.terms)]
+        parts.append(tilted)
+    return [*lines, Line(title, left, sp.Add(*parts))]
 
 
 RATE = sp.IndexedBase("r", real=True)[n.m]
@@ -173,7 +210,7 @@ def as_text(lines: list[Line]) -> str:
     printer, rows, title = MathText(), [], None
     for line in lines:
         rows += [line.title] if line.title != title else []
-        rows.append(f"    {line.left} = {_shown(printer, line.right)}")
+        rows.append(f"    {line.left} = {line.right if isinstance(line.right, str) else printer.doprint(line.right)}")
         title = line.title
     return "\n".join(rows)
 
@@ -182,12 +219,20 @@ def as_latex(lines: list[Line]) -> str:
     """An align* environment with a comment for each title."""
     printer = MathLatex()
     names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
+    names |= {"dW/dt": r"\dot W"} | {f"E[{a} l^T]": _latex_words(f"E[{a} l^T]") for a in "gh"}
     names |= {f"d{a}_m/dt": rf"\dot {tex}_m" for a, tex in (("s", "s"), ("w", "w"), ("v", "v"), ("lam", r"\lambda"))}
     rows = []
     for line in lines:
         left = names.get(line.left) or _latex_name(line.left)
-        rows.append(f"  % {line.title}\n  {left} &= {_shown(printer, line.right)}")
+        right = _latex_words(line.right) if isinstance(line.right, str) else printer.doprint(line.right)
+        rows.append(f"  % {line.title}\n  {left} &= {right}")
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
+def _latex_words(text: str) -> str:
+    for word, latex in (("^T", r"^{\top}"), ("x1", "x_1"), ("x2", "x_2"), ("rho", r"\rho"), ("E[", r"\mathbb{E}[")):
+        text = text.replace(word, latex)
+    return text
 
 
 def _latex_name(name: str) -> str:
@@ -196,7 +241,3 @@ def _latex_name(name: str) -> str:
     if not mark:
         return base
     return f"{base[:-1]},{index}}}" if base.endswith("}") else f"{base}_{{{index}}}"
-
-
-def _shown(printer, right: sp.Expr | str) -> str:
-    return right if isinstance(right, str) else printer.doprint(right)

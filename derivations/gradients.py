@@ -11,7 +11,12 @@ VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # of each view: its representation b
 
 def force(loss: sp.Expr, view: int) -> sp.Expr:
     """g_m = -dL/dz1_m - dL/dt1_m for view 1, h_m for view 2: without what stop-gradients block; t as in ``target``."""
-    return target(loss, release(-sum(derivative(loss, branch) for branch in VIEWS[view])))
+    return target(loss, free_force(loss, view))
+
+
+def free_force(loss: sp.Expr, view: int) -> sp.Expr:
+    """The same in z1, z2, t1 and t2, whatever weights the target branch has."""
+    return release(-sum(derivative(loss, branch) for branch in VIEWS[view]))
 
 
 def force_on_predictor(loss: sp.Expr) -> sp.Expr:

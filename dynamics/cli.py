@@ -27,6 +27,7 @@ NUMBER_OPTIONS = [
     click.option("--ema", type=float, help="Target of its own weights: decay per step of the average of the encoder."),
     click.option("--noise", nargs=2, type=float, default=(0.0, 0.0), show_default=True, help="sigma of views 1 and 2."),
     click.option("--weight-decay", type=float, default=0.0, show_default=True, help="rho in dW/dt = -dL/dW - rho W."),
+    click.option("--input-variances", help="Variances of the N inputs, e.g. 1,0.3,0.01; default: white inputs."),
 ]
 MODEL_OPTIONS = LOSS_OPTIONS + NUMBER_OPTIONS
 START_OPTIONS = [
@@ -150,14 +151,13 @@ def iterate(s0, out, steps, learning_rate, **others):
 @click.option("--units", default="linear", show_default=True, help="linear or relu.")
 @click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
 @click.option("--device", default=None, help="cpu, gpu or tpu; JAX chooses if not given.")
-def train(out, steps, learning_rate, seed, modes, inputs, init_std, init_seed, **others):
+def train(out, steps, learning_rate, seed, **others):
     """Network: a linear (or ReLU) Siamese network, really trained, its gradient by automatic differentiation."""
     import dynamics as dyn
 
     network = {name: others.pop(name) for name in ("batch_size", "record", "units", "dtype", "device")}
-    W0 = _weights(modes, inputs, init_std, init_seed)
     seeds = seed[0] if len(seed) == 1 else list(seed)
-    report(dyn.train(_model(others), W0, steps, learning_rate, seed=seeds, **network), out)
+    report(dyn.train(_model(others), _weights(others), steps, learning_rate, seed=seeds, **network), out)
 
 
 @main.command()
@@ -175,18 +175,20 @@ def compare(theory, network, out):
 @options(LOSS_OPTIONS, CLOSURE_OPTION)
 @click.option("--ema", "own_target", is_flag=True, help="A target branch with weights of its own.")
 @click.option("--learned", is_flag=True, help="A learned predictor.")
+@click.option("--correlated", is_flag=True, help="Inputs of any covariance: matrices in place of modes.")
 @click.option("--format", "form", type=click.Choice(["text", "latex"]), default="text", show_default=True)
-def derive(closure, form, own_target, learned, **others):
+def derive(closure, form, own_target, learned, correlated, **others):
     """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any."""
     from derivations import display
     from derivations.losses import Setting
-    from dynamics.rates import Rates
+    from dynamics.forces import forces_of
 
     numbers = {"noise": (0.0, 0.0), "weight_decay": 0.0, "learned": 1.0 if learned else None}
-    model = _model(others | numbers | {"ema": 0.5 if own_target else None})
-    Rates(model, closure)  # refuses what does not apply
+    any_covariance = {"input_variances": "1" if correlated else None}
+    model = _model(others | numbers | any_covariance | {"ema": 0.5 if own_target else None})
+    forces_of(model, closure)  # refuses what does not apply
     setting = Setting(model.loss, model.stop_gradient, model.isotropic, not others["no_predictor"], model.symmetrised)
-    lines = display.derivation(setting, closure, own_target, learned)
+    lines = display.correlated(setting) if correlated else display.derivation(setting, closure, own_target, learned)
     click.echo(display.as_latex(lines) if form == "latex" else display.as_text(lines))
 
 
@@ -205,7 +207,15 @@ def _model(given: dict):
 
     names = ("loss", "isotropic", "stop_gradient", "noise", "weight_decay", "symmetrised")
     target = dyn.Shared() if given["ema"] is None else dyn.EMA(given["ema"])
-    return dyn.Model(predictor=_predictor(given), target=target, **{name: given[name] for name in names})
+    inputs = _covariance(given["input_variances"])
+    return dyn.Model(predictor=_predictor(given), target=target, inputs=inputs, **{name: given[name] for name in names})
+
+
+def _covariance(variances: str | None):
+    """Sigma_x (N, N) with these variances; None for white inputs."""
+    import numpy as np
+
+    return None if variances is None else np.diag(_numbers("--input-variances", variances))
 
 
 def _predictor(given: dict):
@@ -230,18 +240,22 @@ def _predictor(given: dict):
 
 
 def _start(s0: str | None, given: dict):
-    """Initial eigenvalues: as listed, or of the random weights that ``train`` would start from."""
+    """Initial eigenvalues: as listed, or of the random weights that ``train`` would start from; or these weights."""
     import numpy as np
 
-    names = ("modes", "inputs", "init_std", "init_seed")
     if s0 is None:
-        W0 = _weights(*(given[name] for name in names))
-        return np.linalg.svd(W0, compute_uv=False)[::-1] ** 2
+        W0 = _weights(given)
+        return np.linalg.svd(W0, compute_uv=False)[::-1] ** 2 if given["input_variances"] is None else W0
+    _refuse_given("--s0", *WEIGHTS, "input_variances")
+    return _numbers("--s0", s0)
+
+
+def _refuse_given(other: str, *names: str) -> None:
+    """Usage error for options that were given and do not apply with another one."""
     context = click.get_current_context()
     for name in names:
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name.replace('_', '-')} does not apply with --s0.")
-    return _numbers("--s0", s0)
+            raise click.UsageError(f"--{name.replace('_', '-')} does not apply with {other}.")
 
 
 def _numbers(option: str, text: str) -> list[float]:
@@ -251,9 +265,17 @@ def _numbers(option: str, text: str) -> list[float]:
         raise click.UsageError(f"{option} must list numbers, such as 0.02,0.2,2, but is {text!r}.") from None
 
 
-def _weights(modes: int, inputs: int, std: float, seed: int):
+WEIGHTS = ("modes", "inputs", "init_std", "init_seed")
+
+
+def _weights(given: dict):
+    """Random weights of the encoder."""
     import numpy as np
 
+    modes, inputs, std, seed = (given[name] for name in WEIGHTS)
+    if given["input_variances"] is not None:
+        _refuse_given("--input-variances", "inputs")
+        inputs = len(_numbers("--input-variances", given["input_variances"]))
     if not 1 <= modes <= inputs:
         raise click.UsageError(f"--modes must lie between 1 and --inputs, but they are {modes} and {inputs}.")
     return std * np.random.default_rng(seed).standard_normal((modes, inputs))

@@ -7,6 +7,7 @@ import numpy as np
 from dynamics import errors
 from dynamics.descent import iterate
 from dynamics.trajectory import Trajectory, describe
+from dynamics.weights import on_white
 
 ROUNDING = {"float32": 1e-5, "float64": 1e-12}  # of eigenvalues, relative, over thousands of steps of a network
 SEEDS_NEEDED = 3  # fewer give no useful standard deviation
@@ -103,7 +104,8 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     ours, theirs = _common(theory, network)
     step = np.asarray(network.step)[theirs]
     modes = _along_first_eigenvectors(network)[:, theirs]
-    predicted = theory.s[ours][:, np.argsort(theory.s[0])]
+    turning = theory.weights is not None
+    predicted = _along_first_eigenvectors(theory)[0, ours] if turning else theory.s[ours][:, np.argsort(theory.s[0])]
     if len(modes) >= SEEDS_NEEDED:
         error, source = modes.std(axis=0, ddof=1) / np.sqrt(len(modes)), f"from {len(modes)} seeds"
     else:
@@ -114,7 +116,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     return Comparison(
         step=step,
         t=network.t[theirs],
-        theory=np.sort(predicted, axis=-1),
+        theory=theory.s[ours] if turning else np.sort(predicted, axis=-1),
         network=network.s[..., theirs, :].reshape(len(modes), len(step), -1).mean(axis=0),
         theory_modes=predicted,
         network_modes=modes.mean(axis=0),
@@ -133,9 +135,9 @@ def _deviation_of(theory: Trajectory, network: Trajectory) -> Trajectory:
     return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-7)
 
 
-def _along_first_eigenvectors(network: Trajectory) -> np.ndarray:
-    """u_m . W W^T u_m, with u_m the eigenvectors at the first step in ascending order: (seeds, T, M)."""
-    weights = np.asarray(network.weights, float)
+def _along_first_eigenvectors(result: Trajectory) -> np.ndarray:
+    """u_m . C u_m, with u_m the eigenvectors at the first step in ascending order: (seeds, T, M)."""
+    weights = on_white(np.asarray(result.weights, float), result.model.input_root)
     weights = weights.reshape(-1, *weights.shape[-3:])
     U = np.linalg.svd(weights[0, 0])[0][:, ::-1]
     return ((U.T @ weights) ** 2).sum(axis=-1)
@@ -154,9 +156,11 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
-    if network.settings["units"] != "linear" and network.s.reshape(-1, *network.s.shape[-2:]).shape[0] < SEEDS_NEEDED:
-        must = f"be trained with at least {SEEDS_NEEDED} seeds, as theory has no sampling error for {{}} units"
-        errors.reject("network", must.format(network.settings["units"]), network)
+    units, correlated = network.settings["units"], network.model.inputs is not None
+    if (units != "linear" or correlated) and len(network.members()) < SEEDS_NEEDED:
+        what = "correlated inputs" if correlated else f"{units} units"
+        must = f"be trained with at least {SEEDS_NEEDED} seeds, as theory has no sampling error for {what}"
+        errors.reject("network", must, network)
     if not np.isfinite(network.s).all():
         errors.reject("network", "be finite throughout; some weights diverge", network)
     start = network.s[..., 0, :]

@@ -6,6 +6,7 @@ error delta in a small lambda0 has become delta/lambda0 when the mode has grown.
 absolute error of y is a relative error of lambda times 1 + 1/lambda. Where more moves, everything is taken as it is.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dynamics.generated import eigenvalues
-from dynamics.state import Parameters, Readings, State
+from dynamics.state import Parameters, State
 
 ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
 QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
@@ -72,26 +73,32 @@ class Reciprocal:
 
 @dataclass(frozen=True)
 class Plain:
-    """y: everything that moves, one after another, of a model in which more than the encoder does."""
+    """y: everything that moves, one after another, where more than the singular values of the encoder does."""
 
-    parts: tuple[str, ...]  # names in State
+    kind: type  # State or Weights
+    shapes: dict[str, tuple[int, ...]]  # of the parts that are there
     atol: float
 
     @classmethod
-    def of(cls, state: State, atol: float) -> "Plain":
+    def of(cls, state, atol: float) -> "Plain":
         """The coordinate for states like this one."""
-        return cls(tuple(name for name, part in state._asdict().items() if part is not None), atol)
+        shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
+        return cls(type(state), shapes, atol)
 
-    def forward(self, state: State):
-        """y (parts M,) of a state."""
-        return state.w.__array_namespace__().concat([getattr(state, part) for part in self.parts], axis=-1)
+    def forward(self, state):
+        """y (all entries,) of a state."""
+        xp = state[0].__array_namespace__()
+        return xp.concat([xp.reshape(getattr(state, name), (-1,)) for name in self.shapes])
 
-    def backward(self, y) -> State:
-        """The state; y (..., parts M)."""
-        size = y.shape[-1] // len(self.parts)
-        return State(**{part: y[..., i * size : (i + 1) * size] for i, part in enumerate(self.parts)})
+    def backward(self, y):
+        """The state; y (..., all entries)."""
+        parts, start = {}, 0
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            parts[name], start = y[..., start:stop].reshape(*y.shape[:-1], *shape), stop
+        return self.kind(**parts)
 
-    def slope(self, y, velocity: Callable[[State], State]):
+    def slope(self, y, velocity: Callable):
         """dy/dt for a velocity d state/dt = velocity(state)."""
         return self.forward(velocity(self.backward(y)))
 
@@ -105,9 +112,9 @@ class Plain:
         return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
 
 
-def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
+def coordinate_of(state, parameters: Parameters, atol: float) -> Reciprocal | Plain:
     """The coordinate in which a state like this one is integrated."""
-    alone = all(part is None for part in state[1:])
+    alone = isinstance(state, State) and all(part is None for part in state[1:])
     return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
 
 
@@ -118,9 +125,9 @@ def noise_of(rates) -> float:
 
 @dataclass(frozen=True)
 class Flow:
-    """Readings (..., T, M), inf after a blow-up. status: how it ended. reached: how many times, if not all."""
+    """Readings (..., T, ...), inf after a blow-up. status: how it ended. reached: how many times, if not all."""
 
-    readings: Readings
+    readings: Any
     blow_up_time: np.ndarray
     status: str = "complete"
     reached: int | None = None

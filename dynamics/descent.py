@@ -3,11 +3,13 @@
 import numpy as np
 
 from dynamics import errors
+from dynamics.closure import Closure
 from dynamics.fluctuations import Fluctuations
+from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.rates import Rates
-from dynamics.state import Readings, State, initial, readings, step
+from dynamics.state import each
 from dynamics.trajectory import Trajectory
 
 
@@ -25,46 +27,47 @@ def iterate(
 ) -> Trajectory:
     r"""Iterate s_m <- s_m (1 + eta (r_m - rho))^2, and whatever else moves: gradient descent on the population loss.
 
-    s0: (..., M), >= 0. steps: how many. learning_rate: eta > 0, a number.
+    s0: (..., M), >= 0, or initial weights (..., M, N) of a model with ``inputs``. steps: how many.
+    learning_rate: eta > 0, a number.
     batch_size: of a network, whose fluctuations around the map are predicted then: the result's ``deviation`` (T, M)
     is the standard deviation of u_m . C u_m from batch to batch, by linear noise; for one trajectory.
-    every: record each so many steps; step 0
-    and the last one are always there. closure: see ``solve``. rtol: tolerance of the Gaussian closure.
+    every: record each so many steps; step 0 and the last one are always there.
+    closure: see ``solve``. rtol: tolerance of the Gaussian closure.
     The result has step (T,) and t = learning_rate * step. A run whose iterates overflow ends there, and the status says
     when; in an ensemble such members are inf from there on. Interrupting returns what is done. Raises ArgumentError.
     """
     errors.instance("model", model, Model, "be a Model")
-    s0 = model.check_eigenvalues(s0)
+    s0 = model.check_start(s0)
     steps, every = errors.count("steps", steps, 0), errors.count("every", every)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
-    rates = Rates(model, closure, rtol := errors.positive_number("rtol", rtol))
-    state = initial(model.structure, s0, model.init)
-    noise = _fluctuations(rates, s0, learning_rate, batch_size)
-    first = readings(model.structure, model.parameters, state)._replace(s=s0, target=s0)  # not the root's square
+    forces = forces_of(model, closure, rtol := errors.positive_number("rtol", rtol))
+    state = forces.start(s0)
+    noise = _fluctuations(forces, s0, learning_rate, batch_size)
+    first = forces.readings(state)
+    first = first._replace(s=s0, target=s0) if model.inputs is None else first  # not the root's square
     recorded, kept, status = [0], [first], "complete"
     deviations = [noise.deviation(state)] if noise else []
-    blow_up = np.full(s0.shape[:-1], np.inf)
+    blow_up = np.full(state.batch, np.inf)
     with progress_bar(steps, "iterate", progress) as bar:
         try:
             for number in range(1, steps + 1):
                 if noise:
                     noise.advance(state)
-                state = _one_step(state, rates, learning_rate)
-                rates.relax()
-                gone = np.isinf(state.w).any(axis=-1)
+                state, gone = _one_step(state, forces, learning_rate)
+                forces.relax()
                 blow_up = np.where(gone & np.isinf(blow_up), learning_rate * number, blow_up)
                 if gone.all():
                     break
                 if number % every == 0 or number == steps:
                     recorded.append(number)
-                    kept.append(readings(model.structure, model.parameters, state))
+                    kept.append(forces.readings(state))
                     deviations += [noise.deviation(state)] if noise else []
                 bar.update()
         except KeyboardInterrupt:
             status = f"interrupted at step {number}"
         except FloatingPointError as error:
             status = f"stopped before step {number}: {error}"
-    rates.warn_if_inaccurate()
+    forces.warn_if_inaccurate()
     if np.isfinite(blow_up).any():
         diverged = f"eigenvalues diverge at step {round(blow_up.min() / learning_rate)}"
         status = diverged if status == "complete" else f"{diverged}; {status}"
@@ -72,14 +75,11 @@ def iterate(
         model=model,
         kind="descent",
         t=learning_rate * np.array(recorded),
-        **{
-            name: np.stack(values, axis=-2)
-            for name, values in zip(Readings._fields, zip(*kept, strict=True), strict=True)
-        },
+        **each(lambda *values: np.stack(values, axis=blow_up.ndim), *kept)._asdict(),
         step=np.array(recorded),
         method="gradient descent on the population loss",
         status=status,
-        error=rates.error,
+        error=forces.error,
         blow_up_time=blow_up,
         deviation=np.stack(deviations) if noise else None,
         settings={
@@ -93,20 +93,30 @@ def iterate(
     )
 
 
-def _fluctuations(rates: Rates, s0: np.ndarray, learning_rate: float, batch_size) -> Fluctuations | None:
+def _fluctuations(rates, s0: np.ndarray, learning_rate: float, batch_size) -> Fluctuations | None:
     if batch_size is None:
         return None
+    if not isinstance(rates, Rates):
+        errors.reject(
+            "batch_size", "be left out for a model with `inputs`, whose fluctuations are not known", batch_size
+        )
     if s0.ndim > 1:
         errors.reject("batch_size", "be left out for an ensemble: fluctuations are those of one trajectory", batch_size)
     return Fluctuations(rates, learning_rate, errors.count("batch_size", batch_size))
 
 
-def _one_step(state: State, rates: Rates, learning_rate: float) -> State:
-    """The next state; inf in all modes of a member that overflowed."""
-    gone = np.isinf(state.w).any(axis=-1, keepdims=True)
-    start = State(*(None if part is None else np.where(gone, 1.0, part) for part in state))
+def _one_step(state, forces: Closure, learning_rate: float):
+    """The next state, inf in all parts of a member that overflowed, and which members (...) did."""
+    ensemble = len(state.batch)
+
+    def is_gone(part):
+        return ~np.isfinite(part**2).all(axis=tuple(range(ensemble, part.ndim)))
+
+    def where_gone(value):
+        return lambda part: np.where(gone.reshape(*gone.shape, *(1,) * (part.ndim - ensemble)), value, part)
+
     with np.errstate(over="ignore", invalid="ignore"):
-        following = step(rates.structure, rates.parameters, start, rates(start), learning_rate)
-        for part in following:
-            gone = gone if part is None else gone | ~np.isfinite(part**2).all(axis=-1, keepdims=True)
-    return State(*(None if part is None else np.where(gone, np.inf, part) for part in following))
+        gone = np.any([is_gone(part) for part in state if part is not None], axis=0)
+        following = forces.step(each(where_gone(1.0), state), learning_rate)
+        gone = np.any([gone, *(is_gone(part) for part in following if part is not None)], axis=0)
+    return each(where_gone(np.inf), following), gone

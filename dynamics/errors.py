@@ -18,7 +18,7 @@ class AccuracyWarning(UserWarning):
 def reject(name: str, must: str, value: Any) -> NoReturn:
     """Raise ``Argument `name` must ..., but is value.``"""
     shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)
-    raise ArgumentError(f"Argument `{name}` must {must}, but is {shown}.")
+    raise ArgumentError(f"Argument `{name}` must {must}, but is {' '.join(map(str.strip, shown.splitlines()))}.")
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
@@ -65,6 +65,18 @@ def fraction(name: str, value: Any, must: str, below_one: bool = False) -> np.nd
     if (array > 1).any() or (below_one and (array == 1).any()):
         reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
     return array
+
+
+def covariance(name: str, value: Any) -> np.ndarray:
+    """A symmetric, positive semidefinite matrix that is not zero; rounding is forgiven."""
+    must = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
+    array = real_array(name, value, must)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.any():
+        reject(name, must, array)
+    rounding = len(array) * np.finfo(float).eps * np.abs(array).max()
+    if np.abs(array - array.T).max() > rounding or np.linalg.eigvalsh(array).min() < -rounding:
+        reject(name, must, array)
+    return (array + array.T) / 2
 
 
 def flag(name: str, value: Any) -> None:

@@ -13,6 +13,7 @@ def has_exact_solution(model: Model) -> bool:
     generated, plain = model.generated, ("none", "closed form")
     if (
         model.structure not in [Structure(predictor, False, False) for predictor in plain]
+        or model.inputs is not None
         or model.parameters.epsilon.any()
     ):
         return False

@@ -6,11 +6,12 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.exact import exact_flow, has_exact_solution
+from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.progress import check_progress
-from dynamics.rates import Rates
-from dynamics.state import Readings, initial
+from dynamics.state import Readings
 from dynamics.trajectory import Trajectory
+from dynamics.weights import WeightReadings
 
 METHODS = ("auto", "exact", "scipy", "jax")
 ENSEMBLE_FOR_JAX = 64  # from this many trajectories on, compiling for the whole ensemble pays
@@ -30,8 +31,8 @@ def solve(
 ) -> Trajectory:
     r"""Integrate ds_m/dt = 2 s_m (r_m - rho), and whatever else moves: gradient flow, time = learning rate x steps.
 
-    s0: eigenvalues of the representation correlation at t = 0, (..., M), >= 0; leading dimensions broadcast with the
-    model's parameters. times: (T,), >= 0, ascending.
+    s0: eigenvalues of the representation correlation at t = 0, (..., M), >= 0, or, of a model with ``inputs``, initial
+    weights (..., M, N); leading dimensions broadcast with the model's parameters. times: (T,), >= 0, ascending.
     learning_rate: eta > 0, only for models in which something decays per step (``EMA``, a tracked correlation).
     closure: "gaussian" (exact, default), or "mean_field" for the cosine losses.
     method: "auto" (exact solution where there is one, else "scipy", or "jax" for large ensembles), "exact",
@@ -45,50 +46,54 @@ def solve(
     (Halvagal et al. 2023, Theorems 1 and 2; theory: exact for Gaussian inputs.)
     """
     errors.instance("model", model, Model, "be a Model")
-    s0 = model.check_eigenvalues(s0)
+    s0 = model.check_start(s0)
     times = _times(times)
     errors.choice("method", method, METHODS)
     check_progress(progress)
     rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
     learning_rate = _learning_rate(model, learning_rate)
-    rates = Rates(model, closure, rtol=0.1 * rtol)
-    start = initial(model.structure, s0, model.init)
-    method = _choose(method, model, closure, s0)
+    forces = forces_of(model, closure, rtol=0.1 * rtol)
+    start = forces.start(s0)
+    method = _choose(method, model, closure, start.batch)
     if method == "exact":
         flow = exact_flow(model, s0, times)
     elif method == "scipy":
         from dynamics.scipy_flow import scipy_flow
 
-        flow = scipy_flow(model, start, times, rates, learning_rate, rtol, atol, progress)
+        flow = scipy_flow(start, times, forces, learning_rate, rtol, atol, progress)
     else:
         from dynamics.jax_flow import jax_flow
 
-        flow = jax_flow(model, start, times, rates, learning_rate, rtol, atol, progress)
-    rates.warn_if_inaccurate()
+        flow = jax_flow(model, start, times, forces, learning_rate, rtol, atol, progress)
+    forces.warn_if_inaccurate()
+    found = _from_start(flow.readings, s0, times) if model.inputs is None else flow.readings
     label = f"exact solution ({model.generated.EXACT})" if method == "exact" else method
     result = Trajectory(
         model=model,
         kind="flow",
         t=times[: flow.reached],
-        **_from_start(flow.readings, s0, times)._asdict(),
+        **found._asdict(),
         method=label,
         status=flow.status,
-        error=rates.error,
+        error=forces.error,
         blow_up_time=flow.blow_up_time,
         settings={"closure": closure, "method": method, "rtol": rtol, "atol": atol, "learning_rate": learning_rate},
     )
     return _cut_at_blow_up(result)
 
 
-def _choose(method: str, model: Model, closure: str, s0: np.ndarray) -> str:
+def _choose(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> str:
     possible = closure == "gaussian" and has_exact_solution(model)
     if method == "exact" and not possible:
-        errors.reject("method", f"be 'auto', 'scipy' or 'jax' for {model}, which has no exact solution", method)
+        others = "'auto', 'scipy' or 'jax'" if model.inputs is None else "'auto' or 'scipy'"
+        errors.reject("method", f"be {others} for {model}, which has no exact solution", method)
+    if method == "jax" and model.inputs is not None:
+        errors.reject("method", "be 'auto' or 'scipy' for a model with `inputs`", method)
     if method != "auto":
         return method
     if possible:
         return "exact"
-    return "jax" if np.prod(s0.shape[:-1]) >= ENSEMBLE_FOR_JAX else "scipy"
+    return "jax" if np.prod(batch) >= ENSEMBLE_FOR_JAX and model.inputs is None else "scipy"
 
 
 def _learning_rate(model: Model, learning_rate) -> float | None:
@@ -136,5 +141,9 @@ def _cut_at_blow_up(result: Trajectory) -> Trajectory:
     if first > result.t[-1]:
         return result
     kept = result.t < first
-    parts = {name: getattr(result, name)[kept] for name in ("t", *Readings._fields)}
+    parts = {
+        name: getattr(result, name)[kept]
+        for name in ("t", *WeightReadings._fields)
+        if getattr(result, name) is not None
+    }
     return replace(result, **parts, status=status)

@@ -10,7 +10,7 @@ import numpy as np
 
 from dynamics.generated import eigenvalues
 from dynamics.rates import Rates
-from dynamics.state import State, spectrum, step
+from dynamics.state import State, spectrum
 
 SAMPLES = 20_000  # the deviation is then good to about 1 %
 REFRESH = 0.02  # relative change of the state after which J and Q are computed anew
@@ -50,7 +50,7 @@ class Fluctuations:
         return ((after[: len(flat)] - after[len(flat) :]) / (2 * size[:, None])).T
 
     def _step(self, state: State) -> State:
-        return step(self.rates.structure, self.rates.parameters, state, self.rates(state), self.learning_rate)
+        return self.rates.step(state, self.learning_rate)
 
     def _noise(self, state: State) -> np.ndarray:
         """Covariance of what one batch adds to the state in a step."""

@@ -8,23 +8,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
-from dynamics.rates import Rates, traceable
-from dynamics.state import Parameters, Readings, State, Structure, readings, velocity
+from dynamics.rates import traceable
+from dynamics.state import Parameters, Readings, State, Structure, each, readings, velocity
 
 MAX_STEPS = 200_000
 MARGIN = 1.2  # more nodes than the start needs, as the spectrum may spread
 ELEMENTS = 4_000_000  # of an integrand, in one call: members of an ensemble that are integrated side by side
 
 
-def jax_flow(model: Model, start: State, times, rates: Rates, learning_rate, rtol, atol, progress) -> Flow:
+def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, rtol, atol, progress) -> Flow:
     """As many members a call as fit; interrupted, the rest is not a number. start: (..., M)."""
-    batch, modes = start.w.shape[:-1], start.w.shape[-1]
+    batch, modes = start.batch, start.w.shape[-1]
     parameters = Parameters(*(np.broadcast_to(a, (*batch, 1)).reshape(-1, 1) for a in model.parameters))
-    members = State(*(None if part is None else part.reshape(-1, modes) for part in start))
+    members = each(lambda part: part.reshape(-1, modes), start)
     numbers = (times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
     rates(start)
     many, size = len(members.w), ELEMENTS // (modes * int(np.prod(rates.nodes or 1)))
@@ -57,7 +58,7 @@ def jax_flow(model: Model, start: State, times, rates: Rates, learning_rate, rto
     )
 
 
-def _integrated(model: Model, rates: Rates, members: State, parameters: Parameters, numbers, pad: int):
+def _integrated(model: Model, rates: Closure, members: State, parameters: Parameters, numbers, pad: int):
     """Some members, repeated with more nodes if the closure's error calls for it; padded, to compile only once."""
     count = len(members.w)
     fill = np.minimum(np.arange(pad), count - 1)
@@ -76,7 +77,7 @@ def _integrated(model: Model, rates: Rates, members: State, parameters: Paramete
 
 def _rows(arrays, which):
     """Some members of a State or of Parameters."""
-    return type(arrays)(*(None if a is None else a[which] for a in arrays))
+    return each(lambda a: a[which], arrays)
 
 
 def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:

@@ -106,6 +106,9 @@ class Model:
     noise: (sigma1, sigma2) of the online and of the target view, >= 0.
     weight_decay: rho >= 0.
     symmetrised: mean of the loss and the loss with the views' roles swapped.
+    inputs: covariance Sigma_x (N, N) of the inputs, symmetric and positive semidefinite; None (default): white. With it
+    the singular vectors of W turn, and flow and descent map start from weights (..., M, N) in place of eigenvalues;
+    eigenvalues are then those of C = W Sigma_x W^T. The noise on the views is white.
 
     Numbers may be arrays: they broadcast with the leading dimensions of the eigenvalues.
     Raises ArgumentError for unknown names, negative values, and options that do not apply together.
@@ -120,6 +123,7 @@ class Model:
     weight_decay: Any = 0.0
     symmetrised: bool = False
     target: Shared | EMA = field(default_factory=Shared)
+    inputs: Any = None
 
     def __post_init__(self):
         errors.choice("loss", self.loss, catalogue.LOSSES)
@@ -139,6 +143,8 @@ class Model:
         except errors.ArgumentError:
             errors.reject("noise", must, tuple(self.noise))
         _own(self, "weight_decay", errors.non_negative("weight_decay", self.weight_decay))
+        if self.inputs is not None:
+            _own(self, "inputs", errors.covariance("inputs", self.inputs))
 
     def _check_options(self):
         learned, free = isinstance(self.predictor, Learned), isinstance(self.target, EMA)
@@ -157,6 +163,9 @@ class Model:
         if free and self.stop_gradient != "target":
             must = "be Shared() unless the gradient stops at the target: an average of the encoder is not trained"
             errors.reject("target", must, self.target)
+        if learned and self.inputs is not None:
+            must = "be ClosedForm(...) or NoPredictor() for correlated inputs, which turn a learned one out of symmetry"
+            errors.reject("predictor", must, self.predictor)
         if self._key not in catalogue.MODULES:
             must = f"be False for the {self.loss} loss, which has no isotropic version"
             errors.reject("isotropic", must, self.isotropic)
@@ -214,17 +223,44 @@ class Model:
         """True if something decays per step, so that a flow needs the learning rate."""
         return self.structure.own_target or self.structure.tracked
 
+    @property
+    def input_root(self) -> np.ndarray | None:
+        """Sigma_x^(1/2) (N, N); None for white inputs."""
+        if self.inputs is None:
+            return None
+        variances, directions = np.linalg.eigh(self.inputs)
+        return (directions * np.sqrt(np.maximum(variances, 0.0))) @ directions.T
+
+    def check_start(self, s0) -> np.ndarray:
+        """What flow and descent map start from: eigenvalues, or weights where inputs are correlated."""
+        return self.check_eigenvalues(s0) if self.inputs is None else self.check_weights("s0", s0)
+
+    def check_weights(self, name: str, W0, *, ensemble=True) -> np.ndarray:
+        """W0 (..., M, N) as an array, broadcast with the model's parameters; raises ArgumentError."""
+        N = "N" if self.inputs is None else len(self.inputs)
+        must = f"be weights of shape ({'..., ' * ensemble}M, {N}) with 1 <= M <= {N}"
+        W0 = errors.real_array(name, W0, f"{must}, finite")
+        fits = W0.ndim >= 2 if ensemble else W0.ndim == 2
+        if not fits or not 1 <= W0.shape[-2] <= W0.shape[-1] or N not in ("N", W0.shape[-1]):
+            raise errors.ArgumentError(f"Argument `{name}` must {must}, but has shape {W0.shape}.")
+        if self.structure.predictor == "normalized" and not W0.any(axis=(-2, -1)).all():
+            errors.reject(name, "have a weight other than zero, to be normalized by", W0)
+        return np.broadcast_to(W0, (*self._with_batch(name, W0.shape[:-2]), *W0.shape[-2:])).copy()
+
+    def _with_batch(self, name: str, leading: tuple[int, ...]) -> tuple[int, ...]:
+        try:
+            return np.broadcast_shapes(leading, self.batch_shape)
+        except ValueError:
+            message = f"have leading dimensions that broadcast with the model's parameters {self.batch_shape}"
+            raise errors.ArgumentError(f"Argument `{name}` must {message}, but they are {leading}.") from None
+
     def check_eigenvalues(self, s0) -> np.ndarray:
         """s0 (..., M) as an array, broadcast with the model's parameters; raises ArgumentError."""
         must = "be eigenvalues of shape (..., M): finite, non-negative"
         s0 = errors.non_negative("s0", s0, must)
         if s0.ndim == 0 or s0.shape[-1] == 0:
             errors.reject("s0", must, s0)
-        try:
-            batch = np.broadcast_shapes(s0.shape[:-1], self.batch_shape)
-        except ValueError:
-            message = f"have leading dimensions that broadcast with the model's parameters {self.batch_shape}"
-            raise errors.ArgumentError(f"Argument `s0` must {message}, but has shape {s0.shape}.") from None
+        batch = self._with_batch("s0", s0.shape[:-1])
         if self.init.shape[-1] not in (1, s0.shape[-1]):
             errors.reject("init", f"be a number or one per mode, {s0.shape[-1]}", self.init)
         if hasattr(self.generated, "INTEGRALS") and not self.init.any(axis=-1).all():

@@ -13,22 +13,14 @@ from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
 from dynamics.progress import check_progress, progress_bar
-from dynamics.state import Parameters, Readings, Structure, closed_form
+from dynamics.state import Parameters, Structure
 from dynamics.trajectory import Trajectory
+from dynamics.weights import Weights, correlation, initial, on_white, predictor, readings
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 DTYPES = ("float32", "float64")
 STOPS_PER_CALL = 50  # of one call to the device, before the progress bar moves or Ctrl-C is heard
 STEPS_PER_STOP = 4  # at most
-
-
-class Weights(NamedTuple):
-    """What a network holds; each with leading axes for seeds and times where there are several, None where absent."""
-
-    encoder: Any  # W (M, N)
-    target: Any = None  # V (M, N), where the target branch has weights of its own
-    predictor: Any = None  # W_P (M, M), where it is learned
-    tracked: Any = None  # the tracked correlation (M, M)
 
 
 def train(
@@ -62,8 +54,8 @@ def train(
     probes: inputs (P, N) whose representations are kept, as ``embeddings`` (..., T, P, M).
     device: "cpu", "gpu" or "tpu"; None leaves the choice to JAX. progress: True, False, or None.
 
-    The result has the eigenvalues of W W^T in ascending order, s (..., T, M), those of the target, the predictor's
-    u_m . W_P u_m for the eigenvectors u_m of W W^T, and all weights.
+    The result has the eigenvalues of the correlation C = W Sigma_x W^T in ascending order, s (..., T, M), those of the
+    target, the predictor's u_m . W_P u_m for the eigenvectors u_m of C, and all weights.
     Interrupting returns what is done; weights that overflow end the run, and the status says when.
     Raises ArgumentError. (Halvagal et al. 2023, section 4 and appendix: the toy network.)
     """
@@ -86,9 +78,9 @@ def train(
         p = model.parameters
         rule = Rule(model.generated, model.structure, bool(p.sigma1 > 0), bool(p.sigma2 > 0), batch_size, units, dtype)
         numbers = Parameters(*(float(a[0]) for a in p))
-        weights, status = _run(
-            partial(_compiled(rule), learning_rate, numbers), start, seeds, recorded, dtype, progress
-        )
+        root = None if model.inputs is None else jnp.asarray(model.input_root, dtype)
+        advance = partial(_compiled(rule), learning_rate, numbers, root)
+        weights, status = _run(advance, start, seeds, recorded, dtype, progress)
         embeddings = None if probes is None else UNITS[units](np.swapaxes(weights.encoder @ probes.T, -1, -2))
         where = next(iter(jnp.zeros(()).devices())).device_kind
     if not many:
@@ -99,12 +91,10 @@ def train(
         model=model,
         kind="network",
         t=learning_rate * recorded,
-        **_readings(model, weights)._asdict(),
+        **readings(model.structure, model.parameters, weights, model.input_root)._asdict(),
         step=recorded,
         method=f"gradient descent on {batch_size} samples a step, {units} units, {dtype}, on {where}",
         status=status,
-        weights=weights.encoder,
-        target_weights=weights.target,
         predictor_weights=weights.predictor,
         embeddings=None if embeddings is None else np.asarray(embeddings),
         settings={
@@ -116,25 +106,6 @@ def train(
             "dtype": dtype,
         },
     )
-
-
-def _readings(model: Model, weights: Weights) -> Readings:
-    """Eigenvalues of W W^T and V V^T in ascending order, and the predictor's values along the eigenvectors of W W^T."""
-    finite = np.isfinite(weights.encoder).all(axis=(-2, -1), keepdims=True)
-    U, w, _ = np.linalg.svd(np.where(finite, weights.encoder, 0).astype(float), full_matrices=False)
-    finite, U, s = finite[..., 0], U[..., ::-1], np.where(finite[..., 0], w[..., ::-1] ** 2, np.inf)
-    target = s
-    if weights.target is not None:
-        v = np.linalg.svd(np.where(finite[..., None], weights.target, 0).astype(float), compute_uv=False)
-        target = np.where(finite, v[..., ::-1] ** 2, np.inf)
-    if model.structure.predictor == "none":
-        return Readings(s, target, np.ones_like(s))
-    if weights.predictor is None and weights.tracked is None:
-        return Readings(s, target, closed_form(model.structure, model.parameters, s))
-    W_P = np.where(finite[..., None], weights.tracked if weights.predictor is None else weights.predictor, 0)
-    if weights.predictor is None:
-        W_P = _closed_form(model.structure, model.parameters, W_P.astype(float), np)
-    return Readings(s, target, np.where(finite, np.einsum("...im,...ij,...jm->...m", U, W_P, U), np.inf))
 
 
 class Rule(NamedTuple):
@@ -149,19 +120,19 @@ class Rule(NamedTuple):
     dtype: str
 
 
-def _step(rule: Rule, eta, parameters: Parameters, weights: Weights, key) -> Weights:
+def _step(rule: Rule, eta, parameters: Parameters, root, weights: Weights, key) -> Weights:
     """Encoder and learned predictor by the gradient on fresh views, then the averages of what is new."""
     p, stop_gradient = parameters, jax.lax.stop_gradient
-    x1, x2 = _views(rule, key, (p.sigma1, p.sigma2), weights.encoder.shape[1])
-    closed = _predictor(rule.structure, p, jax.tree.map(stop_gradient, weights))
+    x1, x2 = _views(rule, key, (p.sigma1, p.sigma2), root, weights.encoder.shape[1])
+    closed = predictor(rule.structure, p, jax.tree.map(stop_gradient, weights), root)
 
     def mean_loss(W, W_P):
         z1, z2 = _represent(rule, x1, x2, W)
         t1, t2 = (z1, z2) if weights.target is None else _represent(rule, x1, x2, weights.target)
-        predictor = closed if W_P is None else W_P
+        matrix = closed if W_P is None else W_P
         silent = _silent(rule, z1, z2, t1, t2)
         z1, z2, t1, t2 = (jnp.where(silent, 1, a) for a in (z1, z2, t1, t2))
-        loss = rule.generated.loss(z1, z2, t1, t2, lambda z: z @ predictor.T, stop_gradient)
+        loss = rule.generated.loss(z1, z2, t1, t2, lambda z: z @ matrix.T, stop_gradient)
         return jnp.where(silent, 0, loss).mean()
 
     slope, slope_P = jax.grad(mean_loss, (0, 1))(weights.encoder, weights.predictor)
@@ -171,7 +142,9 @@ def _step(rule: Rule, eta, parameters: Parameters, weights: Weights, key) -> Wei
         W,
         None if weights.target is None else eigenvalues.average_step(weights.target, W, p.decay),
         W_P,
-        None if weights.tracked is None else eigenvalues.average_step(weights.tracked, W @ W.T, p.tracking),
+        None
+        if weights.tracked is None
+        else eigenvalues.average_step(weights.tracked, correlation(W, root), p.tracking),
     )
 
 
@@ -186,24 +159,11 @@ def _silent(rule: Rule, *representations):
     return ~jnp.stack([z.any(-1) for z in representations]).all(0)[:, None]
 
 
-def _predictor(structure: Structure, parameters: Parameters, weights: Weights):
-    """W_P (M, M) of a closed form; None without a predictor or where it is learned."""
-    if structure.predictor in ("none", "learned"):
-        return None
-    C = weights.encoder @ weights.encoder.T if weights.tracked is None else weights.tracked
-    return _closed_form(structure, parameters, C, jnp)
-
-
-def _closed_form(structure: Structure, parameters: Parameters, C, xp):
-    """W_P = f(C)."""
-    s, U = xp.linalg.eigh(C)
-    return (U * closed_form(structure, parameters, xp.maximum(s, 0))[..., None, :]) @ xp.swapaxes(U, -1, -2)
-
-
-def _views(rule: Rule, key, sigmas, inputs: int) -> list:
+def _views(rule: Rule, key, sigmas, root, inputs: int) -> list:
     """x_i = x + sigma_i xi_i; noise is drawn only for views that have some."""
     noisy = (rule.noisy1, rule.noisy2)
-    x, *noise = _normals(key, 1 + sum(noisy), (rule.batch_size, inputs), rule.dtype)
+    white, *noise = _normals(key, 1 + sum(noisy), (rule.batch_size, inputs), rule.dtype)
+    x = on_white(white, root)
     return [x + sigma * noise.pop() if has_noise else x for sigma, has_noise in zip(sigmas, noisy, strict=True)]
 
 
@@ -224,9 +184,9 @@ def _normals(key, count: int, shape, dtype) -> list:
 def _compiled(rule: Rule):
     """The training loop for one loss, batch size and dtype; numbers may change without recompiling."""
 
-    def loop(learning_rate, parameters, weights, key, starts, stops):
+    def loop(learning_rate, parameters, root, weights, key, starts, stops):
         def one(i, weights):
-            return _step(rule, learning_rate, parameters, weights, jax.random.fold_in(key, i))
+            return _step(rule, learning_rate, parameters, root, weights, jax.random.fold_in(key, i))
 
         def to_next_record(weights, bounds):
             start, stop = bounds
@@ -235,7 +195,7 @@ def _compiled(rule: Rule):
 
         return jax.lax.scan(to_next_record, weights, (starts, stops))
 
-    return jax.jit(jax.vmap(loop, in_axes=(None, None, 0, 0, None, None)))
+    return jax.jit(jax.vmap(loop, in_axes=(None, None, None, 0, 0, None, None)))
 
 
 def _run(advance, start: Weights, seeds, recorded, dtype, progress) -> tuple[Weights, str]:
@@ -289,15 +249,11 @@ def _records(weights: Weights, which) -> Weights:
 
 def _start(model: Model, W0, W_P0) -> Weights:
     """All weights before the first step."""
-    W0, structure = _encoder(W0), model.structure
+    W0, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     if W_P0 is not None and structure.predictor != "learned":
         errors.reject("W_P0", f"be left out for {model}, whose predictor is not learned", W_P0)
-    return Weights(
-        W0,
-        target=W0 if structure.own_target else None,
-        predictor=_learned(model, W0, W_P0) if structure.predictor == "learned" else None,
-        tracked=W0 @ W0.T if structure.tracked else None,
-    )
+    learned = _learned(model, W0, W_P0) if structure.predictor == "learned" else None
+    return initial(structure, W0, model.input_root)._replace(predictor=learned)
 
 
 def _learned(model: Model, W0: np.ndarray, W_P0) -> np.ndarray:
@@ -312,14 +268,6 @@ def _learned(model: Model, W0: np.ndarray, W_P0) -> np.ndarray:
     if W_P0.shape != (modes, modes):
         raise errors.ArgumentError(f"Argument `W_P0` must {must}, but has shape {W_P0.shape}.")
     return W_P0
-
-
-def _encoder(W0) -> np.ndarray:
-    must = "be weights of shape (M, N) with 1 <= M <= N"
-    W0 = errors.real_array("W0", W0, f"{must}, finite")
-    if W0.ndim != 2 or not 1 <= W0.shape[0] <= W0.shape[1]:
-        raise errors.ArgumentError(f"Argument `W0` must {must}, but has shape {W0.shape}.")
-    return W0
 
 
 def _seeds(seed) -> np.ndarray:

@@ -10,6 +10,7 @@ the step is halved) and adds what the last nodes contribute (truncation) and rou
 """
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from typing import Any, NamedTuple
@@ -177,12 +178,17 @@ def together(parts: list[Estimate]) -> Estimate:
     return Estimate(*(reduce(operator.add, column) for column in zip(*parts, strict=True)))
 
 
-def relative_error(s, estimate: Estimate, error):
-    """An error of s r and of r relative to the largest entry, or to CANCELLED of terms that cancel."""
+def weights_of_rates(s) -> tuple:
+    """What errors of rates count with: those of s r, and of r where the mode is relevant."""
     xp = s.__array_namespace__()
-    relevant = xp.where(s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True), 1.0, 0.0)
+    return s, xp.where(s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True), 1.0, 0.0)
+
+
+def relative_error(s, estimate: Estimate, error, weights=weights_of_rates):
+    """The largest weighted error, relative to the largest entry, or to CANCELLED of terms that cancel."""
+    xp = s.__array_namespace__()
     ratios = []
-    for weight in (s, relevant):
+    for weight in weights(s):
         largest, terms = (xp.max(weight * a, axis=-1) for a in (xp.abs(estimate.value), estimate.mass))
         ratios.append(xp.max(weight * error, axis=-1) / xp.maximum(largest, CANCELLED * terms))
     return xp.max(xp.stack(ratios))
@@ -193,11 +199,13 @@ class Adaptive:
     """r(s) to a relative tolerance, with NumPy: adapts steps and ends of both axes until the estimated error meets it.
 
     integrals: pairs (mean_squares, integrand) of a generated module. rtol: allowed error of s_m r_m relative to its
-    largest entry, and of r_m relative to its largest entry. What was found is kept for the next spectrum.
+    largest entry, and of r_m relative to its largest entry, or as ``error_weights`` says. What was found is kept for
+    the next spectrum.
     """
 
     integrals: tuple
     rtol: float
+    error_weights: Callable = weights_of_rates
     max_nodes: int = MAX_NODES
     step: list[float] = field(default_factory=lambda: [MAX_STEP, MAX_STEP])  # of tau, on the x and the y axis
     reach: list[float] = field(default_factory=lambda: [1.0, 1.0])  # end of each axis, as a fraction of ``span``
@@ -206,22 +214,25 @@ class Adaptive:
     causes: list[float] = field(default_factory=lambda: [0.0] * 4, init=False)  # errors in units of rtol, the largest
     intervals: dict = field(default_factory=dict, init=False)  # of each axis
 
-    def __call__(self, s, lam, ratio, sigma1, sigma2) -> Estimate:
-        """s, lam: (B, M); ratio: (B, M) or (B, 1); sigma1, sigma2: (B, 1)."""
-        parameters, alive = with_dead((s, lam, ratio, sigma1, sigma2))
+    def __call__(self, s, lam, *others) -> Estimate:
+        """s: eigenvalues (B, M); lam and others: what else the integrand takes, each (B, any)."""
+        parameters, alive = with_dead((s, lam, *others))
         while True:
             found = self._evaluate(parameters)
-            relative = float(relative_error(parameters[0], found, found.error))
+            relative = self._relative(parameters, found, found.error)
             if not np.isfinite(relative):
                 least, most = s[s > 0].min(), s.max()
                 raise FloatingPointError(f"the closure's integrals overflow at eigenvalues {least:.3g} ... {most:.3g}")
-            causes = [float(relative_error(parameters[0], found, error)) / self.rtol for error in found[1:5]]
+            causes = [self._relative(parameters, found, error) / self.rtol for error in found[1:5]]
             if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
                 break
             self._refine(causes)
         self.causes = [max(pair) for pair in zip(self.causes, causes, strict=True)]
         self.worst = max(self.worst, relative)
         return only(found, alive)
+
+    def _relative(self, parameters, found: Estimate, error) -> float:
+        return float(relative_error(parameters[0], found, error, self.error_weights))
 
     def _refine(self, causes: list[float]) -> None:
         for axis in (0, 1):
@@ -261,9 +272,9 @@ class Adaptive:
 
 def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> Sums:
     """``sums`` over pieces of the batch and of the x axis that fit the cache."""
-    batch, modes = np.broadcast_shapes(*(a.shape for a in parameters))
-    parameters = [np.broadcast_to(a, (batch, a.shape[-1])) for a in parameters]
-    row = y.nodes.shape[-1] * modes
+    batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
+    parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
+    row = y.nodes.shape[-1] * entries
     many, wide = max(1, CHUNK // (row * x.nodes.shape[-1])), max(1, CHUNK // row)
     pieces = []
     for start in range(0, batch, many):

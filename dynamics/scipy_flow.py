@@ -3,11 +3,11 @@
 import numpy as np
 import scipy.integrate
 
+from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
-from dynamics.model import Model
+from dynamics.forces import forces_of
 from dynamics.progress import progress_bar
-from dynamics.rates import Rates
-from dynamics.state import Parameters, Readings, State, readings, velocity
+from dynamics.state import Parameters, each
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
 STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
@@ -15,28 +15,33 @@ INTERRUPTED = "interrupted"
 DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
 
 
-def scipy_flow(model: Model, start: State, times, rates: Rates, learning_rate, rtol, atol, progress) -> Flow:
-    """One member of the ensemble after another; interrupted, the rest is not a number. start: (..., M)."""
-    batch, modes = start.w.shape[:-1], start.w.shape[-1]
-    members = int(np.prod(batch))
-    rows = [np.broadcast_to(a, (*batch, 1)) for a in model.parameters]
+def scipy_flow(start, times, forces: Closure, learning_rate, rtol, atol, progress) -> Flow:
+    """One member of the ensemble after another; interrupted, the rest is not a number. start: a state (...)."""
+    batch, members = start.batch, int(np.prod(start.batch))
+    rows = [np.broadcast_to(a, (*batch, 1)) for a in forces.parameters]
     flows: list[Flow] = []
     with progress_bar(members * times[-1], "solve", progress) as bar:
         for i in np.ndindex(batch):
-            own = Rates(model, rates.closure, rates.rtol, Parameters(*(row[i] for row in rows)))
-            own_start = State(*(None if part is None else part[i] for part in start))
+            own = forces_of(forces.model, forces.closure, forces.rtol, Parameters(*(row[i] for row in rows)))
+            own_start = each(lambda part, i=i: part[i], start)
             flows.append(_one_member(own, own_start, times, learning_rate, rtol, atol, bar))
-            rates.note_error(own.error)
+            forces.note_error(own.error)
             if flows[-1].status.startswith(INTERRUPTED):
                 break
     if not batch:
         return flows[0]
-    values, blow_up = np.full((3, members, len(times), modes), np.nan), np.full(members, np.inf)
+    values = each(lambda a: np.full((members, len(times), *a.shape[1:]), np.nan), flows[0].readings)
+    blow_up = np.full(members, np.inf)
     for member, flow in enumerate(flows):
-        values[:, member, : flow.readings.s.shape[0]], blow_up[member] = flow.readings, flow.blow_up_time
-    return Flow(
-        Readings(*values.reshape(3, *batch, len(times), modes)), blow_up.reshape(batch), _status(flows, members)
-    )
+        _put(values, (member, slice(len(flow.readings.s))), flow.readings)
+        blow_up[member] = flow.blow_up_time
+    values = each(lambda a: a.reshape(*batch, *a.shape[1:]), values)
+    return Flow(values, blow_up.reshape(batch), _status(flows, members))
+
+
+def _put(readings, where, values) -> None:
+    """Write values into the arrays of readings."""
+    each(lambda array, value: array.__setitem__(where, value), readings, values)
 
 
 def _status(flows: list[Flow], members: int) -> str:
@@ -49,37 +54,37 @@ def _status(flows: list[Flow], members: int) -> str:
     return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} of them, is not a number"
 
 
-def _one_member(rates: Rates, start: State, times, learning_rate, rtol: float, atol: float, bar) -> Flow:
+def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol: float, bar) -> Flow:
     """One trajectory, step by step."""
-    structure, parameters = rates.structure, rates.parameters
-    coordinate = coordinate_of(start, parameters, atol)
+    coordinate = coordinate_of(start, forces.parameters, atol)
 
     def slope(_, y):
-        return coordinate.slope(y, lambda state: velocity(structure, parameters, state, rates(state), learning_rate))
+        return coordinate.slope(y, lambda state: forces.velocity(state, learning_rate))
 
-    found = np.full((3, len(times), start.w.shape[-1]), np.inf)
+    first = forces.readings(start)
+    found = each(lambda a: np.full((len(times), *a.shape), np.inf), first)
     done, t, never, taken = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf), 0
-    found[:, :done] = np.stack(readings(structure, parameters, start))[:, None]
-    y0, largest = coordinate.forward(start), (start.w**2).max()
+    _put(found, slice(done), first)
+    y0, largest = coordinate.forward(start), first.s.max()
 
-    def until(number: int) -> Readings:
-        return Readings(*found[:, :number])
+    def until(number: int):
+        return each(lambda a: a[:number], found)
 
     try:
-        for solver, message in _steps(slope, y0, times[-1], coordinate.tolerances(rtol, noise_of(rates))):
+        for solver, message in _steps(slope, y0, times[-1], coordinate.tolerances(rtol, noise_of(forces))):
             t, gone = solver.t, not coordinate.room(solver.y, y0) > 0
             if solver.status == "failed" or gone:
-                if gone or (coordinate.backward(solver.y).w ** 2).max() > DIVERGING * largest:
+                if gone or forces.readings(coordinate.backward(solver.y)).s.max() > DIVERGING * largest:
                     return Flow(until(len(times)), np.array(t), f"eigenvalues diverge at t = {t:.10g}")
                 return Flow(until(done), never, f"stopped at t = {t:.6g}: {message}", reached=done)
             upto = int(np.searchsorted(times, t, side="right"))
             if upto > done:
                 states = coordinate.backward(solver.dense_output()(times[done:upto]).T)
-                found[:, done:upto] = readings(structure, parameters, states)
+                _put(found, slice(done, upto), forces.readings(states))
                 done = upto
             bar.update(t - solver.t_old)
             if (taken := taken + 1) % STEPS_PER_RULE == 0:
-                rates.relax()
+                forces.relax()
     except KeyboardInterrupt:
         return Flow(until(done), never, f"{INTERRUPTED} at t = {t:.6g}", reached=done)
     except FloatingPointError as error:

@@ -4,6 +4,7 @@ Every function takes the structure (what the model has), its parameters and arra
 JAX arrays alike. Formulas come from ``dynamics.generated.eigenvalues``.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dynamics.generated import eigenvalues
@@ -40,6 +41,11 @@ class State(NamedTuple):
     lam: Any = None  # eigenvalues of a learned predictor
     tracked: Any = None  # eigenvalues of the tracked correlation
 
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Shape of the ensemble."""
+        return self.w.shape[:-1]
+
 
 class Spectrum(NamedTuple):
     """What the rates depend on: eigenvalues of correlation and predictor (..., M), and v/w (..., M) or (..., 1)."""
@@ -55,6 +61,11 @@ class Readings(NamedTuple):
     s: Any
     target: Any
     predictor: Any
+
+
+def each(function: Callable, *alike):
+    """The named tuple (a state, readings) of what the function makes of the parts that are there."""
+    return type(alike[0])(*(None if parts[0] is None else function(*parts) for parts in zip(*alike, strict=True)))
 
 
 def initial(structure: Structure, s0, init=1.0) -> State:
@@ -106,7 +117,7 @@ def velocity(structure: Structure, parameters: Parameters, state: State, rates, 
     return State(
         eigenvalues.encoder_velocity(state.w, r, p.rho),
         v=eigenvalues.average_velocity(state.v, state.w, p.decay, learning_rate) if structure.own_target else None,
-        lam=_of_learned(structure, eigenvalues.predictor_velocity, state.lam, force, p.rate_ratio, p.rho),
+        lam=_of_learned(structure, eigenvalues.descent_velocity, state.lam, force, p.rate_ratio, p.rho),
         tracked=eigenvalues.average_velocity(state.tracked, state.w**2, p.tracking, learning_rate)
         if structure.tracked
         else None,
@@ -120,7 +131,7 @@ def step(structure: Structure, parameters: Parameters, state: State, rates, lear
     return State(
         w,
         v=eigenvalues.average_step(state.v, w, p.decay) if structure.own_target else None,
-        lam=_of_learned(structure, eigenvalues.predictor_step, state.lam, force, p.rate_ratio, p.rho, learning_rate),
+        lam=_of_learned(structure, eigenvalues.descent_step, state.lam, force, p.rate_ratio, p.rho, learning_rate),
         tracked=eigenvalues.average_step(state.tracked, w**2, p.tracking) if structure.tracked else None,
     )
 

@@ -35,12 +35,13 @@ class Trajectory:
     """Eigenvalues s(t) of the representation correlation, from a flow, a descent map or a network.
 
     t: times (T,), in units of learning rate times steps. step: steps (T,), where there are steps.
-    s: eigenvalues (..., T, M), each mode in its own column (networks: ascending). target: those of the correlation of
-    the target branch. predictor: lambda. kind: "flow", "descent" or "network".
+    s: eigenvalues (..., T, M), each mode in its own column (networks, correlated inputs: ascending). target: those of
+    the target branch's correlation. predictor: lambda. kind: "flow", "descent" or "network".
     method: what computed it. status: one sentence on how it ended. error: estimated relative error of the rates.
     blow_up_time: when eigenvalues leave the finite world (...), inf where they do not.
     deviation: predicted standard deviation (T, M) of s in networks trained with batches of finite size, if asked.
-    weights: encoder weights (..., T, M, N), of networks. target_weights: those of a target branch of its own.
+    weights: encoder weights (..., T, M, N), of networks, and of theory where inputs are correlated. target_weights:
+    those of a target branch of its own.
     predictor_weights: (..., T, M, M), of a learned predictor.
     embeddings: probes' representations (..., T, P, M), if asked. settings: arguments of the run.
     """

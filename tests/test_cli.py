@@ -103,6 +103,25 @@ def test_train_is_the_function(tmp_path):
     np.testing.assert_array_equal(dyn.load(tmp_path / "run.npz").weights, expected.weights)
 
 
+def test_correlated_inputs_start_from_weights(tmp_path):
+    """Three rungs of the same random weights; their inputs have the variances given."""
+    given = ["--modes", "2", "--input-variances", "1,0.2,0.01", "--init-seed", "3"]
+    model, W0 = (
+        dyn.Model("euclidean", inputs=np.diag([1, 0.2, 0.01])),
+        0.25 * np.random.default_rng(3).normal(size=(2, 3)),
+    )
+    steps = ["--steps", "2", "--learning-rate", "0.1"]
+    output("solve", *given, "--until", "1", "--points", "2", "--out", tmp_path / "flow.npz")
+    output("iterate", *given, *steps, "--out", tmp_path / "map.npz")
+    output("train", *given, *steps, "--batch-size", "50", "--out", tmp_path / "network.npz")
+    for name, expected in (
+        ("flow", dyn.solve(model, W0, [0, 1])),
+        ("map", dyn.iterate(model, W0, 2, 0.1)),
+        ("network", dyn.train(model, W0, 2, 0.1, batch_size=50)),
+    ):
+        np.testing.assert_array_equal(dyn.load(tmp_path / f"{name}.npz").weights, expected.weights)
+
+
 @pytest.mark.parametrize("option", [["--seed", "4"], []], ids=["named", "default"])
 def test_a_single_seed_has_no_axis(option, tmp_path):
     output(*TRAIN, *option, "--out", tmp_path / "run.npz")
@@ -184,6 +203,8 @@ DERIVED = {
     "learned": ["--learned"],
     "learned cosine with own target": ["--loss", "cosine", "--learned", "--ema"],
     "mean-field cosine": ["--loss", "cosine", "--closure", "mean_field"],
+    "correlated inputs": ["--correlated"],
+    "correlated inputs, cosine": ["--loss", "cosine", "--correlated", "--symmetrised"],
 }
 
 
@@ -205,7 +226,8 @@ def test_latex_is_well_formed(case):
     rows = [row for row in text.splitlines()[1:-1] if not row.lstrip().startswith("%")]
     assert all(row.count("&") == 1 for row in rows)
     assert all(row.endswith("\\\\") for row in rows[:-1]) and not rows[-1].endswith("\\\\")
-    assert (r"\dot s_m" in text or "--ema" in DERIVED[case]) and "SG(" not in text
+    moving = r"\dot W" if "--correlated" in DERIVED[case] else r"\dot w_m" if "--ema" in DERIVED[case] else r"\dot s_m"
+    assert moving in text and "SG(" not in text and "^T" not in text.replace("^{T}", "")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +242,8 @@ def test_latex_is_well_formed(case):
         ("own target", "    dv_m/dt = (1 - decay)*(-v[m] + w[m])/eta"),
         ("own target", "    r_m = (-n1*lam[m] + ratio[m])*lam[m]"),
         ("learned", "    f_m = (-n1*lam[m] + 1)*s[m]"),
+        ("correlated inputs", "    E[g l^T] = -W_P**2*z1 + W_P*t2"),
+        ("correlated inputs, cosine", "    E[h l^T] = Integral(H_1, (x, 0, oo), (y, 0, oo))"),
     ],
 )
 def test_text_states_the_rate(case, line):
@@ -257,6 +281,15 @@ WRONG = {
     "negative number of times": ([*SOLVE, "--points", "-3"], "points"),
     "unknown method": ([*SOLVE, "--method", "euler"], "Argument `method` must be one of"),
     "more modes than inputs": ([*TRAIN, "--modes", "4"], "--modes must lie between 1 and --inputs"),
+    "number of inputs twice": ([*TRAIN, "--input-variances", "1,1"], "--inputs does not apply with --input-variances"),
+    "variances and eigenvalues": ([*SOLVE, "--input-variances", "1,1"], "--input-variances does not apply with --s0"),
+    "variances that are none": (["train", "--input-variances", "one"], "--input-variances must list numbers"),
+    "negative variance": (["train", "--modes", "1", "--input-variances", "-1,1"], "Argument `inputs` must be"),
+    "more modes than variances": (["solve", "--input-variances", "1,1"], "--modes must lie between 1 and --inputs"),
+    "derive a learned predictor of correlated inputs": (
+        ["derive", "--correlated", "--learned"],
+        "Argument `predictor`",
+    ),
     "negative seed": ([*TRAIN, "--seed", "-1"], "Argument `seed` must be a whole number >= 0"),
     "negative seed of the weights": ([*TRAIN, "--init-seed", "-1"], "init-seed"),
     "unknown device": ([*TRAIN, "--device", "gqu"], "Did you mean 'gpu'?"),

@@ -11,6 +11,7 @@ import pytest
 import dynamics as dyn
 from dynamics import network
 from dynamics.comparison import Comparison
+from dynamics.weights import readings
 
 matplotlib.use("Agg")
 
@@ -290,5 +291,6 @@ def test_one_network_that_diverges_leaves_the_others():
     kept, status = network._without_diverged(weights, np.array([0, 5, 10]), "complete")
     assert status == "weights diverge in 1 of 2 networks, the first before step 10"
     assert kept.encoder.shape == (2, 3, 1, 1)
-    found = network._readings(dyn.Model("cosine"), kept)
+    model = dyn.Model("cosine")
+    found = readings(model.structure, model.parameters, kept, None)
     np.testing.assert_allclose(found.s[..., 0], [[1, 4, np.inf], [1, 1, 1]])

@@ -359,8 +359,7 @@ def test_eigenvalues_that_do_not_broadcast_with_the_model_are_refused(call):
     with pytest.raises(dyn.ArgumentError) as raised:
         call(model=ensemble, s0=np.ones((3, 2)))()
     assert str(raised.value) == (
-        "Argument `s0` must have leading dimensions that broadcast with the model's parameters (2,), "
-        "but has shape (3, 2)."
+        "Argument `s0` must have leading dimensions that broadcast with the model's parameters (2,), but they are (3,)."
     )
 
 

@@ -141,7 +141,7 @@ def train_in_numpy(model, W, unit, steps, learning_rate, batch_size, seed):
     for step in range(steps):
         with jax.enable_x64(True):
             key = jax.random.fold_in(jax.random.key(np.uint32(seed)), step)
-            x1, x2 = map(np.asarray, network._views(rule(batch_size, "float64"), key, model.noise, W.shape[1]))
+            x1, x2 = map(np.asarray, network._views(rule(batch_size, "float64"), key, model.noise, None, W.shape[1]))
         gradient = weight_gradient(model, unit, W, x1, x2)
         if model.symmetrised:
             gradient = (gradient + weight_gradient(model, unit, W, x2, x1)) / 2
@@ -175,7 +175,7 @@ def test_training_equals_a_second_implementation(loss, options, units):
 
 def test_views_are_standard_normal_and_share_the_input():
     samples, sigma1, sigma2 = 200_000, *BOTH_NOISY
-    x1, x2 = network._views(rule(samples, "float32"), jax.random.key(0), (sigma1, sigma2), 2)
+    x1, x2 = network._views(rule(samples, "float32"), jax.random.key(0), (sigma1, sigma2), None, 2)
     x = np.concatenate([x1, x2], axis=1).astype(float)
     shared = np.kron([[1, 1], [1, 1]], np.eye(2))
     own = np.diag(np.repeat([sigma1**2, sigma2**2], 2))

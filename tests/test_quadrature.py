@@ -18,9 +18,9 @@ from reference import (
 )
 
 import dynamics as dyn
+import dynamics.closure
 import dynamics.jax_flow
 import dynamics.quadrature
-import dynamics.rates
 from derivations import codegen
 from derivations import notation as n
 from derivations.losses import Setting
@@ -138,7 +138,8 @@ def expectation_A():
     z1, z2 = n.z1[n.k], n.z2[n.k]
     loss = -dot(z1, SG(z2 / (norm(n.lam[n.k] * z1) * norm(z2))))
     scope = {}
-    exec("\n".join(codegen.expectation_functions(loss, trains_predictor=False)), scope)
+    integrals = codegen.Integrals()
+    exec("\n".join(codegen.expectation_functions(loss, False, integrals) + integrals.table()), scope)
 
     def evaluate(s, lam, *noise):
         quadrature = Adaptive(scope["INTEGRALS"]["rates"], rtol=1e-10)
@@ -270,7 +271,7 @@ TOO_FEW = {
 
 @pytest.mark.parametrize("run", TOO_FEW)
 def test_too_few_nodes_are_admitted(run, monkeypatch):
-    monkeypatch.setattr(dynamics.rates, "Adaptive", partial(Adaptive, max_nodes=24))
+    monkeypatch.setattr(dynamics.closure, "Adaptive", partial(Adaptive, max_nodes=24))
     monkeypatch.setattr(dynamics.jax_flow, "MAX_NODES", 24)
     model = model_of(TARGET, noise=(0.1, 0.5))
     with pytest.warns(dyn.AccuracyWarning, match="24 nodes"):

@@ -3,6 +3,8 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.special import tilt
+
 
 def loss(z1, z2, t1, t2, predict, stop_gradient):
     """L of each sample, shape (..., 1)."""
@@ -28,6 +30,13 @@ def force_on_view2(z1, z2, lam, ratio):
     return (lam * z1 - z2 * total2 / total1) / (xp.sqrt(total3) * xp.sqrt(total1))
 
 
+def mean_squares(s, lam, ratio, sigma1, sigma2):
+    """Mean square of each norm, per mode: the scales of the integral."""
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return n1 * lam**2 * s, n2 * s
+
+
 def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     """r_m with every norm and sum replaced by its mean."""
     xp = s.__array_namespace__()
@@ -37,13 +46,6 @@ def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     total2 = xp.sum(lam * s, axis=-1, keepdims=True)
     total3 = xp.sum(lam**2 * s, axis=-1, keepdims=True)
     return (lam - total2 / total1) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total3) * xp.sqrt(total1))
-
-
-def mean_squares(s, lam, ratio, sigma1, sigma2):
-    """Mean square of each norm, per mode: the scales of the integral."""
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
-    return n1 * lam**2 * s, n2 * s
 
 
 def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
@@ -60,6 +62,23 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     return 4 * Z * (-2 * y**2 * (2 * lam * s * S12 + total1) * S22 + lam * S12) / xp.pi
 
 
+VECTORS = ("z1", "t2")
+
+
+def quadratic_forms(W_P, z1, t2):
+    """A of each norm, l^T A l: its eigenvalues are the scales of the integral."""
+    return z1.mT @ W_P @ W_P @ z1, t2.mT @ t2
+
+
+def drive_on_view2_integrand(x, y, W_P, z1, t2):
+    """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
+    xp = x.__array_namespace__()
+    K, Z = tilt(x, W_P @ z1, y, t2)
+    H = K.mT @ K
+    return (4 * Z / xp.pi) * (W_P @ z1 @ H) - (8 * Z * y**2 / xp.pi) * (t2 @ H @ ((t2.mT @ W_P @ z1 + z1.mT @ W_P @ t2) @ H + xp.linalg.trace(t2.mT @ W_P @ z1 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+
+
 INTEGRALS = {
     "rates": ((mean_squares, rates_integrand),),
+    "drive_on_view2": ((quadratic_forms, drive_on_view2_integrand),),
 }

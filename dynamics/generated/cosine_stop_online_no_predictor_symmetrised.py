@@ -3,6 +3,8 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.special import tilt
+
 
 def loss(z1, z2, t1, t2, predict, stop_gradient):
     """L of each sample, shape (..., 1)."""
@@ -34,16 +36,16 @@ def force_on_view2(z1, z2, lam, ratio):
     return (z1 - z2 * total2 / total3) / (2 * xp.sqrt(total1) * xp.sqrt(total3))
 
 
-def rates_mean_field(s, lam, ratio, sigma1, sigma2):
-    """r_m with every norm and sum replaced by its mean."""
-    return 0
-
-
 def mean_squares(s, lam, ratio, sigma1, sigma2):
     """Mean square of each norm, per mode: the scales of the integral."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * s, n2 * s
+
+
+def rates_mean_field(s, lam, ratio, sigma1, sigma2):
+    """r_m with every norm and sum replaced by its mean."""
+    return 0
 
 
 def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
@@ -61,6 +63,37 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     return 4 * Z * (-x**2 * (2 * s * S12 + total1) * S11 - y**2 * (2 * s * S12 + total1) * S22 + S12) / xp.pi
 
 
+VECTORS = ("z1", "z2", "t1", "t2")
+
+
+def quadratic_forms_1(W_P, z1, z2, t1, t2):
+    """A of each norm, l^T A l: its eigenvalues are the scales of the integral."""
+    return z2.mT @ z2, t1.mT @ t1
+
+
+def quadratic_forms_2(W_P, z1, z2, t1, t2):
+    """A of each norm, l^T A l: its eigenvalues are the scales of the integral."""
+    return z1.mT @ z1, t2.mT @ t2
+
+
+def drive_on_view1_integrand(x, y, W_P, z1, z2, t1, t2):
+    """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
+    xp = x.__array_namespace__()
+    K, Z = tilt(x, z2, y, t1)
+    H = K.mT @ K
+    return (2 * Z / xp.pi) * (z2 @ H) - (4 * Z * y**2 / xp.pi) * (t1 @ H @ ((t1.mT @ z2 + z2.mT @ t1) @ H + xp.linalg.trace(t1.mT @ z2 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+
+
+def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
+    """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
+    xp = x.__array_namespace__()
+    K, Z = tilt(x, z1, y, t2)
+    H = K.mT @ K
+    return (2 * Z / xp.pi) * (z1 @ H) - (4 * Z * y**2 / xp.pi) * (t2 @ H @ ((t2.mT @ z1 + z1.mT @ t2) @ H + xp.linalg.trace(t2.mT @ z1 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+
+
 INTEGRALS = {
     "rates": ((mean_squares, rates_integrand),),
+    "drive_on_view1": ((quadratic_forms_1, drive_on_view1_integrand),),
+    "drive_on_view2": ((quadratic_forms_2, drive_on_view2_integrand),),
 }

@@ -35,14 +35,14 @@ def encoder_step(w, r, rho, eta):
     return w * (eta * (-rho + r) + 1)
 
 
-def predictor_velocity(lam, force, rate_ratio, rho):
-    """d lambda/dt = a_P f - rho lambda, of a learned predictor."""
-    return force * rate_ratio - rho * lam
+def descent_velocity(weights, force, rate_ratio, rho):
+    """d lambda/dt = a_P f - rho lambda, of a learned predictor; of a matrix of weights with a_P = 1."""
+    return force * rate_ratio - rho * weights
 
 
-def predictor_step(lam, force, rate_ratio, rho, eta):
+def descent_step(weights, force, rate_ratio, rho, eta):
     """lambda <- lambda + eta (a_P f - rho lambda)."""
-    return eta * (force * rate_ratio - rho * lam) + lam
+    return eta * (force * rate_ratio - rho * weights) + weights
 
 
 def average_velocity(average, x, decay, eta):

@@ -30,6 +30,14 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return -n1 * lam + ratio
 
 
+VECTORS = ("z1", "t2")
+
+
+def drive_on_view1(W_P, z1, t2):
+    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    return -(W_P @ z1) + t2
+
+
 EXACT = "logistic"
 EXACT_FOR_ANY_WEIGHT_DECAY = True
 

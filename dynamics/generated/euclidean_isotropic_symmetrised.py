@@ -33,6 +33,19 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return -n1 * lam / 2 - n2 * lam / 2 + ratio
 
 
+VECTORS = ("z1", "z2", "t1", "t2")
+
+
+def drive_on_view1(W_P, z1, z2, t1, t2):
+    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    return (1 / 2) * t2 - (1 / 2) * (W_P @ z1)
+
+
+def drive_on_view2(W_P, z1, z2, t1, t2):
+    """E[h l^T] (M, d), exact (Gaussian moments)."""
+    return (1 / 2) * t1 - (1 / 2) * (W_P @ z2)
+
+
 EXACT = "logistic"
 EXACT_FOR_ANY_WEIGHT_DECAY = True
 

@@ -38,3 +38,16 @@ def predictor_force(s, lam, ratio, sigma1, sigma2):
     """f_m, exact (Gaussian moments)."""
     n1 = sigma1**2 + 1
     return (-n1 * lam + 1) * s
+
+
+VECTORS = ("z1", "t2")
+
+
+def drive_on_view1(W_P, z1, t2):
+    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    return W_P @ t2 - (W_P @ W_P @ z1)
+
+
+def drive_on_view2(W_P, z1, t2):
+    """E[h l^T] (M, d), exact (Gaussian moments)."""
+    return -t2 + W_P @ z1

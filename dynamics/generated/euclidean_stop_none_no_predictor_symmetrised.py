@@ -27,6 +27,19 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return (-sigma1**2 - sigma2**2) + 0 * s
 
 
+VECTORS = ("z1", "z2", "t1", "t2")
+
+
+def drive_on_view1(W_P, z1, z2, t1, t2):
+    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    return -(1 / 2) * t1 - (1 / 2) * z1 + (1 / 2) * t2 + (1 / 2) * z2
+
+
+def drive_on_view2(W_P, z1, z2, t1, t2):
+    """E[h l^T] (M, d), exact (Gaussian moments)."""
+    return -(1 / 2) * t2 - (1 / 2) * z2 + (1 / 2) * t1 + (1 / 2) * z1
+
+
 EXACT = "exponential"
 EXACT_FOR_ANY_WEIGHT_DECAY = True
 

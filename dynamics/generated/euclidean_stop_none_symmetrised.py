@@ -41,3 +41,16 @@ def predictor_force(s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return (-n1 * lam / 2 - n2 * lam / 2 + 1) * s
+
+
+VECTORS = ("z1", "z2", "t1", "t2")
+
+
+def drive_on_view1(W_P, z1, z2, t1, t2):
+    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    return -(1 / 2) * t1 - (1 / 2) * (W_P @ W_P @ z1) + (1 / 2) * (W_P @ t2) + (1 / 2) * (W_P @ z2)
+
+
+def drive_on_view2(W_P, z1, z2, t1, t2):
+    """E[h l^T] (M, d), exact (Gaussian moments)."""
+    return -(1 / 2) * t2 - (1 / 2) * (W_P @ W_P @ z2) + (1 / 2) * (W_P @ t1) + (1 / 2) * (W_P @ z1)

@@ -30,6 +30,14 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return -n2 + lam
 
 
+VECTORS = ("z1", "t2")
+
+
+def drive_on_view2(W_P, z1, t2):
+    """E[h l^T] (M, d), exact (Gaussian moments)."""
+    return -t2 + W_P @ z1
+
+
 EXACT = "logistic"
 EXACT_FOR_ANY_WEIGHT_DECAY = True
 

@@ -41,6 +41,14 @@ def predictor_force(s, lam, ratio, sigma1, sigma2):
     return (-n1 * lam + ratio) * s
 
 
+VECTORS = ("z1", "t2")
+
+
+def drive_on_view1(W_P, z1, t2):
+    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    return W_P @ t2 - (W_P @ W_P @ z1)
+
+
 EXACT = "Lambert W"
 EXACT_FOR_ANY_WEIGHT_DECAY = False
 

@@ -27,6 +27,14 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return -n1 + ratio
 
 
+VECTORS = ("z1", "t2")
+
+
+def drive_on_view1(W_P, z1, t2):
+    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    return -z1 + t2
+
+
 EXACT = "exponential"
 EXACT_FOR_ANY_WEIGHT_DECAY = True
 

@@ -159,6 +159,7 @@ VECTORS = {
     "ratio": [0.9, 1.2, 0.8],
     "w": [0.5, -1.0, 1.4],
     "force": [0.2, -0.1, 0.4],
+    "weights": [0.3, -0.7, 1.2],
     "average": [0.6, 1.0, 1.5],
     "u0": [0.1, 0.2, 0.3],
     "u1": [0.5, 0.7, 0.9],
@@ -167,8 +168,14 @@ NUMBERS = {"x": 0.7, "y": 0.4, "alpha": 0.5, "sigma1": 0.3, "sigma2": 0.2, "rho"
 NUMBERS |= {"n1": 1.09, "epsilon": 0.1, "decay": 0.9, "rate_ratio": 2.0}
 
 
+RANDOM = np.random.default_rng(0)
+MATRICES = {name: RANDOM.normal(size=(MODES, 2 * MODES)) for name in ("z1", "z2", "t1", "t2")}
+MATRICES |= {"W_P": np.diag(VECTORS["lam"])}
+
+
 def arguments(code, asarray, stop_gradient):
-    known = {name: asarray(value) for name, value in (VECTORS | NUMBERS).items()}
+    vectors = VECTORS | (MATRICES if "W_P" in inspect.signature(code).parameters else {})
+    known = {name: asarray(value) for name, value in (vectors | NUMBERS).items()}
     known |= {"predict": lambda z: asarray(np.diag([0.5, 0.9, 1.7])) @ z, "stop_gradient": stop_gradient}
     return [known[name] for name in inspect.signature(code).parameters]
 
