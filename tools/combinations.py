@@ -35,14 +35,12 @@ def document() -> str:
         cells = []
         for predictor, target in product(PREDICTORS.values(), TARGETS.values()):
             parts = options | {"stop_gradient": stop, "predictor": predictor, "target": target}
-            found = {refusal(parts | {"weight_decay": decay}) for decay in DECAYS}
-            if found == {None}:
-                cells.append("yes")
-                continue
-            (reason,) = found
-            if reason not in reasons:
+            (refused,) = {refusal(parts | {"weight_decay": decay}) for decay in DECAYS}
+            reason = refused or refusal(parts | {"inputs": [[1.0]]})
+            if reason and reason not in reasons:
                 reasons.append(reason)
-            cells.append(f"no ({reasons.index(reason) + 1})")
+            answer = "no" if refused else "white inputs" if reason else "yes"
+            cells.append(f"{answer} ({reasons.index(reason) + 1})" if reason else answer)
         rows.append(f"| {loss} | {STOP_GRADIENTS[stop]} | {' | '.join(cells)} |")
     columns = [f"{predictor}, {target}" for predictor, target in product(PREDICTORS, TARGETS)]
     lines = [
@@ -50,8 +48,8 @@ def document() -> str:
         "",
         "Written by `make docs` (`tools/combinations.py`) from what `Model` accepts and refuses. Every combination",
         "with a yes runs on all rungs (flow, descent map, network), with any weight decay, noise on the views,",
-        "symmetrised or not. `ClosedForm` includes its options `epsilon`, `normalize` and `tracking`.",
-        "The numbers are the reasons below.",
+        'and `inputs` of any covariance, symmetrised or not; one with "white inputs" does so for white inputs.',
+        "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. The numbers are the reasons below.",
         "",
         f"| loss | gradient stopped on | {' | '.join(columns)} |",
         f"|{'---|' * (2 + len(columns))}",

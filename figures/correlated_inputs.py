@@ -1,0 +1,101 @@
+"""Correlated inputs: modes turn towards the inputs that carry more signal than noise."""
+
+import numpy as np
+import scipy.linalg
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from figures import style
+from figures.captions import count, listing, percent
+
+MODES, SEED, LEARNING_RATE, STEPS = 3, 4, 0.1, 1000
+VARIANCES = np.geomspace(1, 0.01, 5)  # of the inputs: condition number 100
+NOISE = (0.3, 0.3)
+BATCH = {False: 10_000, True: 100_000}
+AXES = dict(zip(VARIANCES, (style.BLUE, style.GREEN, style.ORANGE, style.RED, style.GREY), strict=True))
+LABELS = dict(zip(VARIANCES, ("bottom", "top", "top", "bottom", "center"), strict=True))  # beside the line's end
+AS_IF_WHITE = {"linestyle": (0, (3, 2)), "linewidth": 0.7}
+
+Runs = tuple[dyn.Trajectory, dyn.Trajectory, dyn.Trajectory]
+
+
+def compute(full: bool) -> dict[str, Runs]:
+    """For each loss the map of the weights, that of eigenmodes as if inputs were white, and a network."""
+    W0 = 2 * style.initial_weights(MODES, len(VARIANCES), SEED)
+    s0 = style.eigenvalues_of(W0 * np.sqrt(VARIANCES))
+    found = {}
+    for loss in style.LOSSES:
+        white, model = (dyn.Model(loss, noise=NOISE, inputs=inputs) for inputs in (None, np.diag(VARIANCES)))
+        theory = dyn.iterate(model, W0, STEPS, LEARNING_RATE, every=10)
+        wrong = dyn.iterate(white, s0, STEPS, LEARNING_RATE, every=10)
+        net = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=STEPS // 20)
+        found[loss] = (theory, wrong, net)
+    return found
+
+
+def draw(data: dict[str, Runs]) -> Figure:
+    """Left: eigenvalues. Right: what each input contributes to the variance of the representation."""
+    figure = Figure(figsize=(style.PAGE, 4.0))
+    rows = figure.subplots(len(data), 2, sharex=True)
+    for (left, right), (loss, (theory, wrong, net)) in zip(rows, data.items(), strict=True):
+        for result, look in ((wrong, AS_IF_WHITE), (theory, style.THEORY), (net, style.NETWORK)):
+            style.draw_modes(left, result, **look)
+        for ours, theirs, (variance, color) in zip(_by_input(theory).T, _by_input(net).T, AXES.items(), strict=True):
+            right.plot(theory.step, ours, color=color, **style.THEORY)
+            right.plot(net.step, theirs, color=color, **style.NETWORK)
+            right.annotate(
+                f"{variance:.2g}",
+                (STEPS, ours[-1]),
+                (4, 0),
+                textcoords="offset points",
+                color=color,
+                va=LABELS[variance],
+                fontsize=6.5,
+            )
+        left.set(title=f"{loss.capitalize()}: eigenvalues", ylabel="eigenvalue of C", yscale="log")
+        right.set(
+            title=f"{loss.capitalize()}: by input variance", ylabel="variance of z\nfrom each input", yscale="log"
+        )
+        for ax in (left, right):
+            ax.set_xlabel("step" if loss == style.LOSSES[-1] else "")
+    style.legend(figure, network=style.NETWORK, theory=style.THEORY, as_if_inputs_were_white=AS_IF_WHITE)
+    return figure
+
+
+def _by_input(result: dyn.Trajectory) -> np.ndarray:
+    """Variance of the representation from each input (T, N): E|W_:j x_j|^2; over inputs they sum to the trace of C."""
+    return (np.asarray(result.weights, float) ** 2).sum(axis=-2) * VARIANCES
+
+
+def caption(data: dict[str, Runs], full: bool) -> str:
+    """What is shown, how well network and theory agree, and where the representation's variance goes."""
+    loud = NOISE[0] ** 2 < VARIANCES
+    lines = []
+    for loss, (theory, _, net) in data.items():
+        at = np.isin(np.asarray(theory.step), np.asarray(net.step))
+        worst = np.abs(net.s / theory.s[at] - 1).max()
+        shares = _by_input(theory)[:, loud].sum(axis=-1) / theory.s.sum(axis=-1)
+        lines.append(
+            f"{loss}: network within {percent(float(worst))}; from {percent(shares[0])} to {percent(shares[-1])}; "
+            f"{_turned(theory):.0f} degrees"
+        )
+    variances = listing(f"{variance:.2g}" for variance in VARIANCES)
+    return f"""
+Inputs of variances {variances} (condition number {VARIANCES[0] / VARIANCES[-1]:.0f}), with white noise of variance
+{NOISE[0] ** 2:.2g} on each view (M = {MODES}, learning rate {LEARNING_RATE}, {count(BATCH[full])} samples a step).
+Left: eigenvalues of C = W Sigma_x W^T of a network (points), the exact descent map of its weights (lines), and the
+eigenmode theory from the same eigenvalues as if inputs were white (dashes), which misses both speed and end. Right:
+E|W_:j x_j|^2, what input j contributes to the variance of the representation; labels are the inputs' own variances.
+
+Largest deviation of an eigenvalue; share of the variance that comes from the {loud.sum()} inputs louder than the noise,
+at the start and at the end; and the largest angle between the subspaces of inputs that the two leading modes read at
+the start and at the end. {"; ".join(lines)}. Modes turn towards inputs that both views share; where inputs are white,
+nothing turns, and the eigenvalues are all there is."""
+
+
+def _turned(result: dyn.Trajectory) -> float:
+    """Largest angle, in degrees, between the inputs that the two leading modes read at the start and at the end."""
+    ends = np.asarray(result.weights)[[0, -1]]
+    leading = np.linalg.svd(ends * np.sqrt(VARIANCES))[0][..., :2]
+    first, last = leading.mT @ ends
+    return float(np.degrees(scipy.linalg.subspace_angles(first.T, last.T).max()))
