@@ -7,7 +7,6 @@ import numpy as np
 from dynamics import errors
 from dynamics.descent import iterate
 from dynamics.trajectory import Trajectory, describe
-from dynamics.weights import on_white
 
 ROUNDING = {"float32": 1e-5, "float64": 1e-12}  # of eigenvalues, relative, over thousands of steps of a network
 SEEDS_NEEDED = 3  # fewer give no useful standard deviation
@@ -23,6 +22,7 @@ class Comparison:
     evenly around theory.
     sampling_error (T, M): standard error of ``network_modes`` from finite batches. source: where it comes from.
     rounding: relative size of what the network's arithmetic may be off by.
+    alignment (T, M): of the eigenvectors of C with a learned predictor, see ``Trajectory.alignment``; mean over seeds.
     """
 
     step: np.ndarray
@@ -34,6 +34,7 @@ class Comparison:
     sampling_error: np.ndarray
     source: str
     rounding: float = 0.0
+    alignment: np.ndarray | None = None
 
     @property
     def deviation(self) -> np.ndarray:
@@ -79,8 +80,11 @@ class Comparison:
             f"Network against theory at {len(self.step)} steps ({self.step[0]} ... {self.step[-1]})",
             f"  largest relative deviation {self.max_relative():.2e} (mode {at[1] + 1}, step {self.step[at[0]]})",
             f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
-            "  mode   theory      network     deviation   sampling error   (last step)",
         ]
+        if self.alignment is not None:
+            least, last = self.alignment[0].min(), self.alignment[-1].min()
+            rows.append(f"  least aligned eigenvector  {least:.4f} at the start, {last:.4f} at the end")
+        rows.append("  mode   theory      network     deviation   sampling error   (last step)")
         for mode, values in enumerate(
             zip(self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1], strict=True), 1
         ):
@@ -103,9 +107,8 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     _check(theory, network)
     ours, theirs = _common(theory, network)
     step = np.asarray(network.step)[theirs]
-    modes = _along_first_eigenvectors(network)[:, theirs]
-    turning = theory.weights is not None
-    predicted = _along_first_eigenvectors(theory)[0, ours] if turning else theory.s[ours][:, np.argsort(theory.s[0])]
+    modes = network.modes.reshape(-1, *network.s.shape[-2:])[:, theirs]
+    predicted = theory.modes[ours]
     if len(modes) >= SEEDS_NEEDED:
         error, source = modes.std(axis=0, ddof=1) / np.sqrt(len(modes)), f"from {len(modes)} seeds"
     else:
@@ -116,14 +119,20 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     return Comparison(
         step=step,
         t=network.t[theirs],
-        theory=theory.s[ours] if turning else np.sort(predicted, axis=-1),
-        network=network.s[..., theirs, :].reshape(len(modes), len(step), -1).mean(axis=0),
+        theory=np.sort(theory.s[ours], axis=-1),
+        network=_mean_over_seeds(network.s)[theirs],
         theory_modes=predicted,
         network_modes=modes.mean(axis=0),
         sampling_error=error,
         source=source,
         rounding=ROUNDING[network.settings["dtype"]],
+        alignment=None if network.predictor_weights is None else _mean_over_seeds(network.alignment)[theirs],
     )
+
+
+def _mean_over_seeds(values: np.ndarray) -> np.ndarray:
+    """(T, M) of (T, M) or (seeds, T, M)."""
+    return values.reshape(-1, *values.shape[-2:]).mean(axis=0)
 
 
 def _deviation_of(theory: Trajectory, network: Trajectory) -> Trajectory:
@@ -133,14 +142,6 @@ def _deviation_of(theory: Trajectory, network: Trajectory) -> Trajectory:
     start = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     batch_size, eta = network.settings["batch_size"], network.settings["learning_rate"]
     return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-7)
-
-
-def _along_first_eigenvectors(result: Trajectory) -> np.ndarray:
-    """u_m . C u_m, with u_m the eigenvectors at the first step in ascending order: (seeds, T, M)."""
-    weights = on_white(np.asarray(result.weights, float), result.model.input_root)
-    weights = weights.reshape(-1, *weights.shape[-3:])
-    U = np.linalg.svd(weights[0, 0])[0][:, ::-1]
-    return ((U.T @ weights) ** 2).sum(axis=-1)
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:

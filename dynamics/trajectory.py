@@ -12,6 +12,7 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
+from dynamics.weights import on_white
 
 FORMAT = "ssl-dynamics trajectory 1"
 ARRAYS = (
@@ -75,6 +76,20 @@ class Trajectory:
         U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
         turned = self.predictor_weights.astype(float) @ U
         return np.abs((U * turned).sum(axis=-2)) / np.linalg.norm(turned, axis=-2)
+
+    @property
+    def modes(self) -> np.ndarray:
+        """u_m . C u_m (..., T, M), with u_m the eigenvectors of C at the start, in ascending order.
+
+        Networks fluctuate evenly around theory in these; sorted eigenvalues repel where they are nearly equal. Of
+        eigenmodes, where no eigenvector turns, they are s itself.
+        """
+        if self.weights is None:
+            order = np.argsort(self.s[..., :1, :], axis=-1)
+            return np.take_along_axis(self.s, order, axis=-1)
+        weights = on_white(np.asarray(self.weights, float), self.model.input_root)
+        U = np.linalg.svd(weights[..., :1, :, :], full_matrices=False)[0][..., ::-1]
+        return ((U.mT @ weights) ** 2).sum(axis=-1)
 
     @property
     def complete(self) -> bool:

@@ -32,7 +32,7 @@ def compute(full: bool) -> dict[str, Pair]:
     for name, model in MODELS.items():
         theory = dyn.iterate(model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, every=3)
         net = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=range(SEEDS[full]), record=3)
-        found[name] = (theory, (np.asarray(net.weights, float) ** 2).sum(axis=-1))
+        found[name] = (theory, net.modes)
     return found
 
 

@@ -281,6 +281,17 @@ def test_alignment_of_a_predictor_that_starts_at_random():
     assert net.alignment[0].min() < 0.95 and net.alignment[-1].min() > 0.99
 
 
+def test_compare_reports_how_well_eigenvectors_align():
+    W0, start = np.random.default_rng(0).normal(0, 0.5, (3, 5)), model(predictor=dyn.Learned())
+    gd = dyn.iterate(start, np.linalg.svd(W0, compute_uv=False) ** 2, 20, 0.1)
+    net = dyn.train(start, W0, 20, 0.1, batch_size=100, seed=[0, 1, 2], record=5)
+    report = dyn.compare(gd, net)
+    np.testing.assert_allclose(report.alignment, net.alignment.mean(axis=0))
+    assert report.alignment.shape == (5, 3) and 0.9 < report.alignment[-1].min() < report.alignment[0].min() <= 1
+    assert f"least aligned eigenvector  1.0000 at the start, {report.alignment[-1].min():.4f} at the end" in str(report)
+    assert dyn.compare(dyn.iterate(model(), net.s[0, 0], 2, 0.1), dyn.train(model(), W0, 2, 0.1)).alignment is None
+
+
 def test_initial_states_follow_the_encoder():
     start = model(predictor=dyn.ClosedForm(tracking=0.5), target=dyn.EMA(0.5))
     state = initial(start.structure, S0, start.init)

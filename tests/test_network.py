@@ -185,6 +185,21 @@ def test_views_are_standard_normal_and_share_the_input():
     np.testing.assert_allclose((x**4).mean(axis=0), 3 * np.diag(shared + own) ** 2, atol=0.1)
 
 
+def test_modes_are_projections_on_the_first_eigenvectors():
+    net = dyn.train(dyn.Model("cosine", noise=NOISE), weights(3, 5), 6, 0.5, batch_size=10, seed=[0, 1])
+    U = np.linalg.eigh(weights(3, 5) @ weights(3, 5).T)[1]
+    W = net.weights.astype(float)
+    expected = np.einsum("im,stin,stjn,jm->stm", U, W, W, U)
+    np.testing.assert_allclose(net.modes, expected, rtol=1e-5)  # float32
+    np.testing.assert_allclose(net.modes[:, 0], net.s[:, 0], rtol=1e-5)
+    assert (np.abs(net.modes[:, -1] / net.s[:, -1] - 1) > 1e-4).any()
+
+
+def test_modes_of_theory_are_its_eigenvalues_in_ascending_order():
+    gd = dyn.iterate(dyn.Model("euclidean"), [[0.5, 0.2], [0.1, 0.3]], 3, 0.1)
+    np.testing.assert_array_equal(gd.modes, [gd.s[0][:, ::-1], gd.s[1]])
+
+
 def test_weight_decay_alone_shrinks_geometrically():
     """Without predictor and noise both views agree: the Euclidean gradient vanishes."""
     model, W0 = dyn.Model("euclidean", predictor=dyn.NoPredictor(), weight_decay=0.5), weights(2, 3)
