@@ -10,9 +10,10 @@ from pathlib import Path
 
 import sympy as sp
 
-from derivations import closures, gradients, matrices, rates, solutions
+from derivations import closures, gradients, invariants, matrices, rates, solutions
 from derivations import notation as n
 from derivations.array_code import SPECIAL, UntranslatableError, function
+from derivations.display import MathText
 from derivations.losses import LOSSES, Setting, catalogue
 from derivations.modes import total
 
@@ -63,6 +64,7 @@ def _module(setting: Setting) -> str:
         *matrix_functions(loss, integrals),
         *integrals.table(),
         *exact_functions(loss),
+        *invariant_functions(loss, setting.trains_predictor),
     ]
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
@@ -211,6 +213,21 @@ def exact_functions(loss: sp.Expr) -> list[str]:
     return sources
 
 
+def invariant_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
+    """The power sum that the flow conserves, if there is one; and whether a learned predictor is balanced."""
+    a, sources = invariants.conserved_exponent(loss), []
+    if a is not None:
+        power_sum, decay = invariants.power_sum(a), invariants.power_sum_decay(a)
+        sources = [
+            f'CONSERVED = "{MathText().doprint(power_sum)}"\nCONSERVED_EXPONENT = {a}\n',
+            function("conserved", ["s", "alpha", "epsilon"], "CONSERVED, (..., 1).", [power_sum]),
+            function("conserved_decay", ["alpha", "rho"], "Its decay rate, for epsilon = 0.", [decay]),
+        ]
+    if trains_predictor:
+        sources.append(f"BALANCED = {invariants.is_balanced(loss)}\n")
+    return sources
+
+
 def _stable(expression: sp.Expr) -> sp.Expr:
     """Exponents in sigma where n - 1 would cancel."""
     for kind in (sp.exp, solutions.Exprel):
@@ -258,6 +275,13 @@ def eigenvalues() -> str:
                 rates.average_velocity(),
             ),
             ("average_step", ["average", "x", "decay"], "a <- tau a + (1 - tau) x.", rates.average_step()),
+            (
+                "imbalance",
+                ["s", "lam", "rate_ratio"],
+                "s - lambda^2/a_P, of encoder and learned predictor; conserved where BALANCED.",
+                invariants.imbalance(),
+            ),
+            ("imbalance_decay", ["rho"], "Its decay rate.", invariants.imbalance_decay()),
         )
     ]
     return header("From rates to what moves") + "\n\n" + "\n\n".join(parts)

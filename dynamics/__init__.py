@@ -19,6 +19,8 @@ _LAZY = {
     "train": "dynamics.network",
     "compare": "dynamics.comparison",
     "Comparison": "dynamics.comparison",
+    "invariants": "dynamics.conserved",
+    "Invariant": "dynamics.conserved",
 }
 
 __all__ = [

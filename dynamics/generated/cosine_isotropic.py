@@ -84,3 +84,19 @@ INTEGRALS = {
     "rates": ((mean_squares, rates_integrand),),
     "drive_on_view1": ((quadratic_forms, drive_on_view1_integrand),),
 }
+
+
+CONSERVED = "Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)"
+CONSERVED_EXPONENT = 1
+
+
+def conserved(s, alpha, epsilon):
+    """CONSERVED, (..., 1)."""
+    xp = s.__array_namespace__()
+    total1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
+    return total1 / (alpha + 1)
+
+
+def conserved_decay(alpha, rho):
+    """Its decay rate, for epsilon = 0."""
+    return 2 * rho * (alpha + 1)

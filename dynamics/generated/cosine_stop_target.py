@@ -117,3 +117,21 @@ INTEGRALS = {
     "predictor_force": ((mean_squares, predictor_force_integrand),),
     "drive_on_view1": ((quadratic_forms, drive_on_view1_integrand),),
 }
+
+
+CONSERVED = "Sum_j[s[j]]"
+CONSERVED_EXPONENT = 0
+
+
+def conserved(s, alpha, epsilon):
+    """CONSERVED, (..., 1)."""
+    xp = s.__array_namespace__()
+    return xp.sum(s, axis=-1, keepdims=True)
+
+
+def conserved_decay(alpha, rho):
+    """Its decay rate, for epsilon = 0."""
+    return 2 * rho
+
+
+BALANCED = True

@@ -81,3 +81,18 @@ INTEGRALS = {
     "rates": ((mean_squares, rates_integrand),),
     "drive_on_view1": ((quadratic_forms, drive_on_view1_integrand),),
 }
+
+
+CONSERVED = "Sum_j[s[j]]"
+CONSERVED_EXPONENT = 0
+
+
+def conserved(s, alpha, epsilon):
+    """CONSERVED, (..., 1)."""
+    xp = s.__array_namespace__()
+    return xp.sum(s, axis=-1, keepdims=True)
+
+
+def conserved_decay(alpha, rho):
+    """Its decay rate, for epsilon = 0."""
+    return 2 * rho

@@ -53,3 +53,13 @@ def average_velocity(average, x, decay, eta):
 def average_step(average, x, decay):
     """a <- tau a + (1 - tau) x."""
     return average * decay + x * (-decay + 1)
+
+
+def imbalance(s, lam, rate_ratio):
+    """s - lambda^2/a_P, of encoder and learned predictor; conserved where BALANCED."""
+    return s - lam**2 / rate_ratio
+
+
+def imbalance_decay(rho):
+    """Its decay rate."""
+    return 2 * rho

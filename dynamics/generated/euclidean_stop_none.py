@@ -51,3 +51,6 @@ def drive_on_view1(W_P, z1, t2):
 def drive_on_view2(W_P, z1, t2):
     """E[h l^T] (M, d), exact (Gaussian moments)."""
     return -t2 + W_P @ z1
+
+
+BALANCED = False

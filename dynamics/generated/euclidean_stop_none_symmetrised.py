@@ -54,3 +54,6 @@ def drive_on_view1(W_P, z1, z2, t1, t2):
 def drive_on_view2(W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d), exact (Gaussian moments)."""
     return -(1 / 2) * t2 - (1 / 2) * (W_P @ W_P @ z2) + (1 / 2) * (W_P @ t1) + (1 / 2) * (W_P @ z1)
+
+
+BALANCED = False

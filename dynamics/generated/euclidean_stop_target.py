@@ -57,3 +57,6 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     """Predictor eigenvalues at time t: Lambert W solution."""
     n1 = sigma1**2 + 1
     return 1 / (n1 * (lambert_decay(-1 + 1 / (lam0 * n1), 2 * alpha * t / n1) + 1))
+
+
+BALANCED = True

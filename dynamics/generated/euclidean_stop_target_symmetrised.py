@@ -67,3 +67,6 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return 2 / ((n1 + n2) * (lambert_decay(-1 + 2 / (lam0 * (n1 + n2)), 4 * alpha * t / (n1 + n2)) + 1))
+
+
+BALANCED = True
