@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sympy as sp
 
-from derivations import closures, gradients, invariants, matrices, rates, solutions
+from derivations import closures, equilibria, gradients, invariants, matrices, rates, solutions
 from derivations import notation as n
 from derivations.array_code import SPECIAL, UntranslatableError, function
 from derivations.display import MathText
@@ -65,6 +65,7 @@ def _module(setting: Setting) -> str:
         *integrals.table(),
         *exact_functions(loss),
         *invariant_functions(loss, setting.trains_predictor),
+        *equilibrium_functions(loss),
     ]
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
@@ -228,8 +229,24 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
     return sources
 
 
+def equilibrium_functions(loss: sp.Expr) -> list[str]:
+    """Fixed points of a mode of its own, and where two of them meet."""
+    own = equilibria.own_rate(rates.rates(loss, "gaussian"))
+    if own is None:
+        return []
+    found, fold = [_stable(root) for root in equilibria.roots(own)], equilibria.fold(own)
+    doc = "Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."
+    sources = [function("fixed_points", [*PARAMETERS, "rho"], doc, found, STATISTICS)]
+    if fold is not None:
+        sources.append(function("fold", PARAMETERS, "(rho, lambda) where the two meet.", list(map(simplest, fold))))
+    return sources
+
+
 def _stable(expression: sp.Expr) -> sp.Expr:
-    """Exponents in sigma where n - 1 would cancel."""
+    """Exponents and radicands in sigma where n - 1 would cancel."""
+    expression = expression.replace(
+        lambda e: e.is_Pow and e.exp == sp.Rational(1, 2), lambda e: sp.sqrt(simplest(e.base))
+    )
     for kind in (sp.exp, solutions.Exprel):
         expression = expression.replace(kind, lambda argument, kind=kind: kind(simplest(argument)))
     return expression

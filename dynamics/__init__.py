@@ -19,6 +19,9 @@ _LAZY = {
     "train": "dynamics.network",
     "compare": "dynamics.comparison",
     "Comparison": "dynamics.comparison",
+    "equilibria": "dynamics.fixed_points",
+    "Equilibria": "dynamics.fixed_points",
+    "Equilibrium": "dynamics.fixed_points",
     "invariants": "dynamics.conserved",
     "Invariant": "dynamics.conserved",
 }

@@ -51,7 +51,7 @@ def solve(
     errors.choice("method", method, METHODS)
     check_progress(progress)
     rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
-    learning_rate = _learning_rate(model, learning_rate)
+    learning_rate = model.check_learning_rate(learning_rate)
     forces = forces_of(model, closure, rtol=0.1 * rtol)
     start = forces.start(s0)
     method = _choose(method, model, closure, start.batch)
@@ -94,18 +94,6 @@ def _choose(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> 
     if possible:
         return "exact"
     return "jax" if np.prod(batch) >= ENSEMBLE_FOR_JAX and model.inputs is None else "scipy"
-
-
-def _learning_rate(model: Model, learning_rate) -> float | None:
-    if learning_rate is None:
-        if model.needs_learning_rate:
-            must = f"be given for {model}, in which something decays per step"
-            errors.reject("learning_rate", must, None)
-        return None
-    if not model.needs_learning_rate:
-        must = "be left out: nothing in this model decays per step, and the flow does not depend on it"
-        errors.reject("learning_rate", must, learning_rate)
-    return errors.positive_number("learning_rate", learning_rate)
 
 
 def _times(times) -> np.ndarray:

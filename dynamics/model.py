@@ -223,6 +223,18 @@ class Model:
         """True if something decays per step, so that a flow needs the learning rate."""
         return self.structure.own_target or self.structure.tracked
 
+    def check_learning_rate(self, learning_rate) -> float | None:
+        """eta > 0 of a flow in which something decays per step, None of any other; raises ArgumentError."""
+        if learning_rate is None:
+            if self.needs_learning_rate:
+                must = f"be given for {self}, in which something decays per step"
+                errors.reject("learning_rate", must, None)
+            return None
+        if not self.needs_learning_rate:
+            must = "be left out: nothing in this model decays per step, and the flow does not depend on it"
+            errors.reject("learning_rate", must, learning_rate)
+        return errors.positive_number("learning_rate", learning_rate)
+
     @property
     def input_root(self) -> np.ndarray | None:
         """Sigma_x^(1/2) (N, N); None for white inputs."""

@@ -94,6 +94,7 @@ print(before == np.random.get_state()[1].tolist())
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning"),
+    *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
 }
 
 

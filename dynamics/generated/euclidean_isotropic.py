@@ -47,3 +47,9 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
     return 1 / (2 * alpha * n1 * t * exprel(2 * alpha * t * (rho - 1)) + xp.exp(2 * alpha * t * (rho - 1)) / lam0)
+
+
+def fixed_points(sigma1, sigma2, rho):
+    """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
+    n1 = sigma1**2 + 1
+    return -(rho - 1) / n1

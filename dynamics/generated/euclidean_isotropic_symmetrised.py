@@ -56,3 +56,10 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return 1 / (alpha * t * (n1 + n2) * exprel(2 * alpha * t * (rho - 1)) + xp.exp(2 * alpha * t * (rho - 1)) / lam0)
+
+
+def fixed_points(sigma1, sigma2, rho):
+    """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return -2 * (rho - 1) / (n1 + n2)

@@ -54,3 +54,16 @@ def drive_on_view2(W_P, z1, t2):
 
 
 BALANCED = False
+
+
+def fixed_points(sigma1, sigma2, rho):
+    """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
+    xp = sigma1.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1) / n1, (n2 + rho) / (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1)
+
+
+def fold(sigma1, sigma2):
+    """(rho, lambda) where the two meet."""
+    return -(sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2) / (sigma1**2 + 1), 1 / (sigma1**2 + 1)

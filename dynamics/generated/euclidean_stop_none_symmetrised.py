@@ -57,3 +57,16 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
 
 
 BALANCED = False
+
+
+def fixed_points(sigma1, sigma2, rho):
+    """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
+    xp = sigma1.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho - sigma1**4 - 2 * sigma1**2 * sigma2**2 - 4 * sigma1**2 - sigma2**4 - 4 * sigma2**2) + 2) / (n1 + n2), (n1 + n2 + 2 * rho) / (2 * (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho - sigma1**4 - 2 * sigma1**2 * sigma2**2 - 4 * sigma1**2 - sigma2**4 - 4 * sigma2**2) / 2 + 1))
+
+
+def fold(sigma1, sigma2):
+    """(rho, lambda) where the two meet."""
+    return -(sigma1**2 + sigma2**2) * (sigma1**2 + sigma2**2 + 4) / (2 * (sigma1**2 + sigma2**2 + 2)), 2 / (sigma1**2 + sigma2**2 + 2)

@@ -62,3 +62,10 @@ def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return xp.log(1 + (-rho - (n1 + n2) / 2) / lam0) / (2 * alpha * (-rho - (n1 + n2) / 2))
+
+
+def fixed_points(sigma1, sigma2, rho):
+    """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return (n1 + n2 + 2 * rho) / 2

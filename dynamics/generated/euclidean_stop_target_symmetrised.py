@@ -70,3 +70,16 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
 
 
 BALANCED = True
+
+
+def fixed_points(sigma1, sigma2, rho):
+    """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
+    xp = sigma1.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho + 1) + 1) / (n1 + n2), 2 * rho / (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho + 1) + 1)
+
+
+def fold(sigma1, sigma2):
+    """(rho, lambda) where the two meet."""
+    return 1 / (2 * (sigma1**2 + sigma2**2 + 2)), 1 / (sigma1**2 + sigma2**2 + 2)
