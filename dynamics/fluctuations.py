@@ -15,6 +15,7 @@ from dynamics.state import State, spectrum
 SAMPLES = 20_000  # the deviation is then good to about 1 %
 REFRESH = 0.02  # relative change of the state after which J and Q are computed anew
 DIFFERENCE = 1e-4  # relative size of a central difference
+ROTATIONS = 32  # of the directions in which differences are taken, where the map has kinks
 
 
 class Fluctuations:
@@ -42,12 +43,21 @@ class Fluctuations:
         return 2 * np.abs(state.w) * np.sqrt(variance)
 
     def _jacobian(self, state: State) -> np.ndarray:
-        """d step(state)/d state, by central differences."""
+        """d step(state)/d state, by central differences.
+
+        Where a predictor divides by the largest of nearly equal eigenvalues the map has a kink. The slope that counts
+        is its mean over the fluctuations: differences as large as they are, in directions drawn from them.
+        """
         flat = _flat(state)
-        size = DIFFERENCE * np.where(flat == 0, 1.0, np.abs(flat))
-        moved = np.concatenate([flat + np.diag(size), flat - np.diag(size)])
-        after = _flat(self._step(_like(state, moved)))
-        return ((after[: len(flat)] - after[len(flat) :]) / (2 * size[:, None])).T
+        size, directions = DIFFERENCE * np.where(flat == 0, 1.0, np.abs(flat)), np.eye(len(flat))[None]
+        if self.rates.structure.predictor == "normalized":
+            assert self.covariance is not None
+            size = np.maximum(size, np.sqrt(np.diag(self.covariance)))
+            directions = np.linalg.qr(self.rng.standard_normal((ROTATIONS, len(flat), len(flat))))[0]
+        moved = size * directions
+        after, before = (_flat(self._step(_like(state, flat + sign * moved))) for sign in (1, -1))
+        slopes = directions.mT @ ((after - before) / 2)  # sum over directions q of q (d/dq)^T
+        return (slopes.mean(axis=0) / size[:, None]).T
 
     def _step(self, state: State) -> State:
         return self.rates.step(state, self.learning_rate)

@@ -27,7 +27,8 @@ class ClosedForm:
     """W_P = (C + epsilon)^alpha: predictor eigenvalues lambda = (s + epsilon)^alpha.
 
     alpha: exponent > 0; 1 is DirectCopy and the paper's toy network, 1/2 is DirectPred. epsilon: >= 0, default 0.
-    normalize: divide by the largest eigenvalue first, lambda = (s/max s + epsilon)^alpha (deep implementations).
+    normalize: divide by the largest eigenvalue first, lambda = (s/max s + epsilon)^alpha (deep implementations). Where
+    several are largest networks lie off the map by the size of their fluctuations: the largest of them is no mean.
     tracking: decay per step in [0, 1) of the exponential average of C that the predictor is built from,
     C~ <- tracking C~ + (1 - tracking) C with the current C, which it starts from; default 0: C itself.
 
