@@ -171,11 +171,11 @@ def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
     present = set().union(*(expectation.symbols() for expectation in everything))
     vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
     arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
-    forms = numbered("quadratic_forms", (expectation.norms for expectation in everything if expectation.norms))
+    forms = numbered("norm_vectors", (expectation.norms for expectation in everything if expectation.norms))
     sources = [f"VECTORS = {tuple(map(str, vectors))}\n".replace("'", '"')]
     for norms, name in forms.items():
-        doc = "A of each norm, l^T A l: its eigenvalues are the scales of the integral."
-        sources.append(function(name, arguments, doc, [matrices.quadratic(norm) for norm in norms]))
+        doc = "X of each norm ||X l||: its squared singular values are the scales of the integral."
+        sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, expectations in found.items():
         doc = f"E[{'g' if quantity.endswith('1') else 'h'} l^T] (M, d)"
         names = numbered(f"{quantity}_integrand", (e.norms for e in expectations if e.norms))

@@ -70,9 +70,14 @@ def quadratic(form: Form) -> sp.MatrixExpr:
     return sp.MatMul(u.T, _power(b), v).doit()
 
 
+def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
+    """The maps X with norm ||X l||."""
+    return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
+
+
 def tilted(norms: tuple[Form, ...]) -> list[tuple]:
     """The definitions of H and Z."""
-    X, Y = ((_power(b / 2) * vector).doit() for vector, b, _ in norms)
+    X, Y = norm_vectors(norms)
     return [(sp.Tuple(K, n.Z), Tilt(n.x, X, n.y, Y)), (H, K.T * K)]
 
 

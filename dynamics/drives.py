@@ -8,7 +8,7 @@ from dynamics import errors, weights
 from dynamics.closure import Closure, rows_of
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
-from dynamics.quadrature import Adaptive
+from dynamics.quadrature import IRRELEVANT, Adaptive
 from dynamics.state import Parameters
 from dynamics.weights import WeightReadings, Weights
 
@@ -45,16 +45,26 @@ class Drives(Closure):
     def __call__(self, state: Weights) -> np.ndarray:
         """E[g x1^T] + E[h x2^T] (..., M, N).
 
-        Computed in the predictor's eigenbasis, largest eigenvalue first: in it the Cholesky factors of the closure keep
-        the accuracy of small modes.
+        Computed in the predictor's eigenbasis, where W_P is diagonal. Nothing moves where all weights are zero, nor
+        where one mode is left of a loss that divides by norms: it is the sign of p . t.
         """
-        alive = state.encoder.any(axis=(-2, -1), keepdims=True)
-        state = state._replace(encoder=np.where(alive, state.encoder, np.eye(*state.encoder.shape[-2:])))
+        moved = self._moved(state.encoder)
+        if not moved.any():
+            return np.zeros_like(state.encoder)
+        state = state._replace(encoder=np.where(moved, state.encoder, np.eye(*state.encoder.shape[-2:])))
         U, s, lam = weights.eigenbasis(self.structure, self.parameters, state, self.root)
         turned = Weights(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         views, W_P = self._views(turned), lam[..., None] * np.eye(lam.shape[-1])
         drives = (self._evaluate(f"drive_on_view{view}", s, W_P, views.vectors) @ views.inputs[view] for view in VIEWS)
-        return np.where(alive, U @ sum(drives), 0.0)
+        return np.where(moved, U @ sum(drives), 0.0)
+
+    def _moved(self, encoder) -> np.ndarray:
+        """Whether the loss moves a network (..., 1, 1)."""
+        if not self.quadratures:
+            return encoder.any(axis=(-2, -1), keepdims=True)
+        w = np.linalg.svd(weights.on_white(encoder, self.root), compute_uv=False)
+        left = (w**2 > IRRELEVANT * w[..., :1] ** 2).sum(axis=-1)
+        return (left > 1)[..., None, None]
 
     def _evaluate(self, quantity: str, s, W_P, vectors):
         """E[g l^T] or E[h l^T] (..., M, d); zero where there is no such force."""
@@ -118,11 +128,11 @@ class Drives(Closure):
         return Parameters(*(a[..., None] for a in self.parameters))
 
 
-def _flattened(forms, integrand):
+def _flattened(norm_vectors, integrand):
     """Scales and integrand for the quadrature, which knows one axis: matrices are flattened to it."""
 
     def scales(s, *flat):
-        return tuple(np.maximum(np.linalg.eigvalsh(a)[..., -s.shape[-1] :], 0.0) for a in forms(*_matrices(s, flat)))
+        return tuple(np.linalg.svd(X, compute_uv=False) ** 2 for X in norm_vectors(*_matrices(s, flat)))
 
     def flattened(x, y, s, *flat):
         values = integrand(x[..., None], y[..., None], *_matrices(s, flat))

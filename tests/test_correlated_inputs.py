@@ -309,3 +309,35 @@ def test_compare_wants_seeds():
         dyn.ArgumentError, match="at least 3 seeds, as theory has no sampling error for correlated inputs"
     ):
         dyn.compare(gd, net)
+
+
+@pytest.mark.parametrize("options", [{}, {"isotropic": True}, {"stop_gradient": "none"}], ids=str)
+def test_a_single_mode_of_a_cosine_loss_does_not_move(options):
+    """The loss is the sign of p . t: as one mode of a network of one, as the only one left, or as the only input."""
+    for W0, covariance in (
+        (weights(1, 3), np.diag([1.0, 0.5, 0.1])),
+        (np.array([[1.0, 0.2, 0.0], [0.0, 0.0, 0.0]]), np.diag([1.0, 0.5, 0.1])),
+        (weights(2, 3), np.diag([1.0, 0.0, 0.0])),
+    ):
+        gd = dyn.iterate(model("cosine", inputs=covariance, weight_decay=0.0, **options), W0, 3, ETA)
+        assert gd.complete
+        np.testing.assert_array_equal(gd.weights, np.broadcast_to(W0, gd.weights.shape))
+
+
+@pytest.mark.parametrize("smallest", [1e-1, 1e-2])
+def test_drives_beside_a_mode_that_nearly_died(smallest):
+    """White inputs: the eigenmodes' rates, from integrals that converge as slowly."""
+    W0 = np.array([[1.0, 0.0, 0.0], [0.0, smallest, 0.0]])
+    found, expected = (
+        dyn.iterate(model("cosine", inputs=inputs), start, 1, ETA, rtol=1e-8)
+        for inputs, start in ((WHITE[:3, :3], W0), (None, eigenvalues(W0)))
+    )
+    np.testing.assert_allclose(found.s, expected.s, rtol=1e-7)
+
+
+def test_where_one_mode_is_nearly_alone_the_drives_say_what_they_miss():
+    """Beyond an eigenvalue 1e-6 of the other, rounding hides what is left of the second norm's axis."""
+    W0 = np.array([[1.0, 0.0, 0.0], [0.0, 1e-4, 0.0]])
+    with pytest.warns(dyn.AccuracyWarning, match="relative error"):
+        gd = dyn.iterate(model("cosine", inputs=WHITE[:3, :3]), W0, 1, ETA)
+    assert gd.error > 1e-9

@@ -65,9 +65,9 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 VECTORS = ("z1", "t2")
 
 
-def quadratic_forms(W_P, z1, t2):
-    """A of each norm, l^T A l: its eigenvalues are the scales of the integral."""
-    return z1.mT @ W_P @ W_P @ z1, t2.mT @ t2
+def norm_vectors(W_P, z1, t2):
+    """X of each norm ||X l||: its squared singular values are the scales of the integral."""
+    return W_P @ z1, t2
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, t2):
@@ -80,7 +80,7 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
 
 INTEGRALS = {
     "rates": ((mean_squares, rates_integrand),),
-    "drive_on_view2": ((quadratic_forms, drive_on_view2_integrand),),
+    "drive_on_view2": ((norm_vectors, drive_on_view2_integrand),),
 }
 
 

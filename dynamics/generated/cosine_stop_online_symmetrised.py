@@ -94,14 +94,14 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
 VECTORS = ("z1", "z2", "t1", "t2")
 
 
-def quadratic_forms_1(W_P, z1, z2, t1, t2):
-    """A of each norm, l^T A l: its eigenvalues are the scales of the integral."""
-    return z2.mT @ W_P @ W_P @ z2, t1.mT @ t1
+def norm_vectors_1(W_P, z1, z2, t1, t2):
+    """X of each norm ||X l||: its squared singular values are the scales of the integral."""
+    return W_P @ z2, t1
 
 
-def quadratic_forms_2(W_P, z1, z2, t1, t2):
-    """A of each norm, l^T A l: its eigenvalues are the scales of the integral."""
-    return z1.mT @ W_P @ W_P @ z1, t2.mT @ t2
+def norm_vectors_2(W_P, z1, z2, t1, t2):
+    """X of each norm ||X l||: its squared singular values are the scales of the integral."""
+    return W_P @ z1, t2
 
 
 def drive_on_view1_integrand(x, y, W_P, z1, z2, t1, t2):
@@ -122,8 +122,8 @@ def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
 
 INTEGRALS = {
     "rates": ((mean_squares_1, rates_integrand_1), (mean_squares_2, rates_integrand_2),),
-    "drive_on_view1": ((quadratic_forms_1, drive_on_view1_integrand),),
-    "drive_on_view2": ((quadratic_forms_2, drive_on_view2_integrand),),
+    "drive_on_view1": ((norm_vectors_1, drive_on_view1_integrand),),
+    "drive_on_view2": ((norm_vectors_2, drive_on_view2_integrand),),
 }
 
 
