@@ -96,4 +96,5 @@ def formula(generated, quantity: str, closure: str):
 
 def rows_of(arrays, batch: tuple[int, ...]) -> list[np.ndarray]:
     """Arrays whose leading dimensions broadcast to the batch, each flattened to (B, E)."""
-    return [np.broadcast_to(a, (*batch, *a.shape[len(a.shape) - 1 :])).reshape(-1, a.shape[-1]) for a in arrays]
+    whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
+    return [a.reshape(-1, a.shape[-1]) for a in whole]

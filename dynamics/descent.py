@@ -117,6 +117,6 @@ def _one_step(state, forces: Closure, learning_rate: float):
 
     with np.errstate(over="ignore", invalid="ignore"):
         gone = np.any([is_gone(part) for part in state if part is not None], axis=0)
-        following = forces.step(each(where_gone(1.0), state), learning_rate)
+        following = forces.step(each(where_gone(1.0), state) if gone.any() else state, learning_rate)
         gone = np.any([gone, *(is_gone(part) for part in following if part is not None)], axis=0)
-    return each(where_gone(np.inf), following), gone
+    return each(where_gone(np.inf), following) if gone.any() else following, gone

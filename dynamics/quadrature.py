@@ -80,8 +80,8 @@ def axes(integral, parameters, intervals, reach, tail: float) -> tuple[Axis, Axi
     s = parameters[0]
     xp = s.__array_namespace__()
     relevant = s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True)
-    (X, length_x), (Y, length_y) = (span(d + 0 * s, relevant, tail) for d in integral[0](*parameters))
-    length_x, length_y = reach[0] * length_x, reach[1] * length_y
+    (X, Y), lengths = span(xp.stack([d + 0 * s for d in integral[0](*parameters)]), relevant, tail)
+    length_x, length_y = reach[0] * lengths[0], reach[1] * lengths[1]
     n_x, n_y = (n(length) if callable(n) else n for n, length in zip(intervals, (length_x, length_y), strict=True))
     return axis(X, length_x, n_x), axis(Y, length_y, n_y)
 
@@ -184,14 +184,14 @@ def weights_of_rates(s) -> tuple:
     return s, xp.where(s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True), 1.0, 0.0)
 
 
-def relative_error(s, estimate: Estimate, error, weights=weights_of_rates):
-    """The largest weighted error, relative to the largest entry, or to CANCELLED of terms that cancel."""
-    xp = s.__array_namespace__()
-    ratios = []
+def relative_errors(s, estimate: Estimate, errors, weights=weights_of_rates):
+    """The largest of each kind of error, weighted, relative to the largest entry, or to CANCELLED of what cancels."""
+    xp, ratios = s.__array_namespace__(), []
+    errors = xp.stack(errors)
     for weight in weights(s):
         largest, terms = (xp.max(weight * a, axis=-1) for a in (xp.abs(estimate.value), estimate.mass))
-        ratios.append(xp.max(weight * error, axis=-1) / xp.maximum(largest, CANCELLED * terms))
-    return xp.max(xp.stack(ratios))
+        ratios.append(xp.max(weight * errors, axis=-1) / xp.maximum(largest, CANCELLED * terms))
+    return xp.max(xp.reshape(xp.stack(ratios), (len(ratios), len(errors), -1)), axis=(0, 2))
 
 
 @dataclass
@@ -219,20 +219,18 @@ class Adaptive:
         parameters, alive = with_dead((s, lam, *others))
         while True:
             found = self._evaluate(parameters)
-            relative = self._relative(parameters, found, found.error)
+            kinds = [found.error, *found[1:5]]
+            relative, *causes = map(float, relative_errors(parameters[0], found, kinds, self.error_weights))
             if not np.isfinite(relative):
                 least, most = s[s > 0].min(), s.max()
                 raise FloatingPointError(f"the closure's integrals overflow at eigenvalues {least:.3g} ... {most:.3g}")
-            causes = [self._relative(parameters, found, error) / self.rtol for error in found[1:5]]
+            causes = [cause / self.rtol for cause in causes]
             if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
                 break
             self._refine(causes)
         self.causes = [max(pair) for pair in zip(self.causes, causes, strict=True)]
         self.worst = max(self.worst, relative)
         return only(found, alive)
-
-    def _relative(self, parameters, found: Estimate, error) -> float:
-        return float(relative_error(parameters[0], found, error, self.error_weights))
 
     def _refine(self, causes: list[float]) -> None:
         for axis in (0, 1):
@@ -273,9 +271,11 @@ class Adaptive:
 def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> Sums:
     """``sums`` over pieces of the batch and of the x axis that fit the cache."""
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
-    parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
     row = y.nodes.shape[-1] * entries
     many, wide = max(1, CHUNK // (row * x.nodes.shape[-1])), max(1, CHUNK // row)
+    if many >= batch:
+        return sums(integrand, x, y, parameters)
+    parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
     pieces = []
     for start in range(0, batch, many):
         part = slice(start, start + many)

@@ -7,7 +7,7 @@ import numpy as np
 from dynamics import state as modes
 from dynamics.closure import Closure, formula, rows_of
 from dynamics.model import Model
-from dynamics.quadrature import fixed_rule, relative_error
+from dynamics.quadrature import fixed_rule, relative_errors
 from dynamics.state import Parameters, Readings, State, Structure, spectrum
 
 
@@ -69,7 +69,7 @@ def traceable(generated, structure: Structure, closure: str, nodes: tuple[int, i
             return known(*arguments), 0.0
         assert nodes is not None
         found = fixed_rule(generated.INTEGRALS[quantity], arguments, nodes)
-        return found.value, relative_error(arguments[0], found, found.error)
+        return found.value, relative_errors(arguments[0], found, [found.error])[0]
 
     def forces(state: State, parameters: Parameters):
         arguments = (*spectrum(structure, parameters, state), parameters.sigma1, parameters.sigma2)
