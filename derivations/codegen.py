@@ -165,15 +165,15 @@ def _integrand(name: str, symbol: str, integral: closures.TiltedIntegral) -> str
 
 
 def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
-    """What drives the weights, E[g l^T] and E[h l^T]: formulas, or integrands with the forms of their norms."""
+    """What drives the weights, E[g l^T] and E[h l^T]: formulas, or integrands with the vectors of their norms."""
     found = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
     everything = [expectation for expectations in found.values() for expectation in expectations]
     present = set().union(*(expectation.symbols() for expectation in everything))
     vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
     arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
-    forms = numbered("norm_vectors", (expectation.norms for expectation in everything if expectation.norms))
+    vectors_of = numbered("norm_vectors", (expectation.norms for expectation in everything if expectation.norms))
     sources = [f"VECTORS = {tuple(map(str, vectors))}\n".replace("'", '"')]
-    for norms, name in forms.items():
+    for norms, name in vectors_of.items():
         doc = "X of each norm ||X l||: its squared singular values are the scales of the integral."
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, expectations in found.items():
@@ -186,7 +186,7 @@ def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
             else:
                 sources.append(function(quantity, arguments, f"{doc}, exact (Gaussian moments).", [e.terms], (), code))
         if names:
-            integrals[quantity] = [(forms[norms], name) for norms, name in names.items()]
+            integrals[quantity] = [(vectors_of[norms], name) for norms, name in names.items()]
     return sources
 
 
@@ -301,6 +301,7 @@ def eigenvalues() -> str:
             ("imbalance_decay", ["rho"], "Its decay rate.", invariants.imbalance_decay()),
         )
     ]
+    parts.append(f'IMBALANCE = "{MathText().doprint(invariants.imbalance())}"\n')
     return header("From rates to what moves") + "\n\n" + "\n\n".join(parts)
 
 

@@ -71,6 +71,4 @@ def _imbalance(model: Model) -> Invariant | None:
     p = model.parameters
     ratio = p.rate_ratio[..., None, :]
     decay = eigenvalues.imbalance_decay(p.rho)[..., 0]
-    return Invariant(
-        "s[m] - lam[m]**2/rate_ratio", decay, lambda found: eigenvalues.imbalance(found.s, found.predictor, ratio)
-    )
+    return Invariant(eigenvalues.IMBALANCE, decay, lambda found: eigenvalues.imbalance(found.s, found.predictor, ratio))

@@ -1,5 +1,7 @@
 """The third rung of the ladder: gradient descent on the population loss, as a map of the eigenvalues."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from dynamics import errors
@@ -9,8 +11,9 @@ from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.rates import Rates
-from dynamics.state import each
+from dynamics.state import Readings, each
 from dynamics.trajectory import Trajectory
+from dynamics.weights import WeightReadings
 
 
 def iterate(
@@ -40,22 +43,57 @@ def iterate(
     s0 = model.check_start(s0)
     steps, every = errors.count("steps", steps, 0), errors.count("every", every)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
-    forces = forces_of(model, closure, rtol := errors.positive_number("rtol", rtol))
-    state = forces.start(s0)
+    rtol = errors.positive_number("rtol", rtol)
+    forces = forces_of(model, closure, rtol)
     noise = _fluctuations(forces, s0, learning_rate, batch_size)
-    first = forces.readings(state)
-    first = first._replace(s=s0, target=s0) if model.inputs is None else first  # not the root's square
-    recorded, kept, status = [0], [first], "complete"
-    deviations = [noise.deviation(state)] if noise else []
-    blow_up = np.full(state.batch, np.inf)
+    found = _descend(forces, s0, noise, steps, learning_rate, every, progress)
+    forces.warn_if_inaccurate()
+    return Trajectory(
+        model=model,
+        kind="descent",
+        t=learning_rate * found.recorded,
+        **found.readings._asdict(),
+        step=found.recorded,
+        method="gradient descent on the population loss",
+        status=found.status,
+        error=forces.error,
+        blow_up_time=learning_rate * found.diverged,
+        deviation=found.deviation,
+        settings={
+            "learning_rate": learning_rate,
+            "steps": steps,
+            "batch_size": batch_size,
+            "every": every,
+            "closure": closure,
+            "rtol": rtol,
+        },
+    )
+
+
+class Descent(NamedTuple):
+    """What was recorded, at which steps (T,), the step at which each member diverged, and how the run ended."""
+
+    recorded: np.ndarray
+    readings: Readings | WeightReadings
+    deviation: np.ndarray | None
+    diverged: np.ndarray
+    status: str
+
+
+def _descend(forces: Closure, s0, noise: Fluctuations | None, steps: int, eta: float, every: int, progress) -> Descent:
+    state, status = forces.start(s0), "complete"
+    recorded, kept, deviations = [0], [forces.readings(state)], [noise.deviation(state)] if noise else []
+    if forces.model.inputs is None:
+        kept[0] = kept[0]._replace(s=s0, target=s0)  # not the root's square
+    diverged = np.full(state.batch, np.inf)
     with progress_bar(steps, "iterate", progress) as bar:
         try:
             for number in range(1, steps + 1):
                 if noise:
                     noise.advance(state)
-                state, gone = _one_step(state, forces, learning_rate)
+                state, gone = _one_step(state, forces, eta)
                 forces.relax()
-                blow_up = np.where(gone & np.isinf(blow_up), learning_rate * number, blow_up)
+                diverged = np.where(gone & np.isinf(diverged), number, diverged)
                 if gone.all():
                     break
                 if number % every == 0 or number == steps:
@@ -67,30 +105,11 @@ def iterate(
             status = f"interrupted at step {number}"
         except FloatingPointError as error:
             status = f"stopped before step {number}: {error}"
-    forces.warn_if_inaccurate()
-    if np.isfinite(blow_up).any():
-        diverged = f"eigenvalues diverge at step {round(blow_up.min() / learning_rate)}"
-        status = diverged if status == "complete" else f"{diverged}; {status}"
-    return Trajectory(
-        model=model,
-        kind="descent",
-        t=learning_rate * np.array(recorded),
-        **each(lambda *values: np.stack(values, axis=blow_up.ndim), *kept)._asdict(),
-        step=np.array(recorded),
-        method="gradient descent on the population loss",
-        status=status,
-        error=forces.error,
-        blow_up_time=blow_up,
-        deviation=np.stack(deviations) if noise else None,
-        settings={
-            "learning_rate": learning_rate,
-            "steps": steps,
-            "batch_size": batch_size,
-            "every": every,
-            "closure": closure,
-            "rtol": rtol,
-        },
-    )
+    if np.isfinite(diverged).any():
+        first = f"eigenvalues diverge at step {diverged.min():.0f}"
+        status = first if status == "complete" else f"{first}; {status}"
+    readings = each(lambda *values: np.stack(values, axis=diverged.ndim), *kept)
+    return Descent(np.array(recorded), readings, np.stack(deviations) if noise else None, diverged, status)
 
 
 def _fluctuations(rates, s0: np.ndarray, learning_rate: float, batch_size) -> Fluctuations | None:

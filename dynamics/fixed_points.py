@@ -74,12 +74,14 @@ class Equilibria:
     """The fixed points of a model, as many modes alive as there can be first.
 
     boundary: eigenvalue below which a mode dies, where each mode moves on its own and some do; None otherwise.
+    fold: weight decay at which the levels where modes survive meet and vanish; None where they do not.
     remark: what is to be said where there are none, or a family.
     """
 
     model: Model
     found: tuple[Equilibrium, ...]
     boundary: float | None = None
+    fold: float | None = None
     remark: str = ""
 
     def __iter__(self) -> Iterator[Equilibrium]:
@@ -99,6 +101,7 @@ class Equilibria:
     def __str__(self):
         rows = [f"Equilibria of {self.model}", *(f"  {equilibrium}" for equilibrium in self.found)]
         rows += [f"  modes that start below {self.boundary:.6g} die"] if self.boundary is not None else []
+        rows += [f"  none survives weight decay above {self.fold:.6g}, a fold"] if self.fold is not None else []
         return "\n".join([*rows, f"  {self.remark}"] if self.remark else rows)
 
 
@@ -148,7 +151,8 @@ def _modes_of_their_own(model: Model, modes: int, eta) -> Equilibria:
     remark = "" if roots or invasion else "any spectrum is at rest: the rate is zero throughout"
     thresholds = [b.s for b in branches if (b.growth.real > 0).any()]
     boundary = min(thresholds, default=None) if not (model.needs_learning_rate or invaded) else None
-    return Equilibria(model, found, boundary, remark)
+    fold = float(generated.fold(p.sigma1, p.sigma2)[0][0]) if hasattr(generated, "fold") else None
+    return Equilibria(model, found, boundary, fold, remark)
 
 
 def _equal_modes(model: Model, s0: np.ndarray, eta) -> Equilibria:

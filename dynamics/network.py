@@ -75,11 +75,7 @@ def train(
         context.enter_context(jax.enable_x64(dtype == "float64"))
         context.enter_context(jax.default_device(_device(device)))
         context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
-        p = model.parameters
-        rule = Rule(model.generated, model.structure, bool(p.sigma1 > 0), bool(p.sigma2 > 0), batch_size, units, dtype)
-        numbers = Parameters(*(float(a[0]) for a in p))
-        root = None if model.inputs is None else jnp.asarray(model.input_root, dtype)
-        advance = partial(_compiled(rule), learning_rate, numbers, root)
+        advance = _loop(model, batch_size, units, dtype, learning_rate)
         weights, status = _run(advance, start, seeds, recorded, dtype, progress)
         embeddings = None if probes is None else UNITS[units](np.swapaxes(weights.encoder @ probes.T, -1, -2))
         where = next(iter(jnp.zeros(()).devices())).device_kind
@@ -196,6 +192,14 @@ def _compiled(rule: Rule):
         return jax.lax.scan(to_next_record, weights, (starts, stops))
 
     return jax.jit(jax.vmap(loop, in_axes=(None, None, None, 0, 0, None, None)))
+
+
+def _loop(model: Model, batch_size: int, units: str, dtype: str, learning_rate: float) -> Callable:
+    """The training loop of a model, a function of (weights, keys, starts, stops)."""
+    p = model.parameters
+    rule = Rule(model.generated, model.structure, bool(p.sigma1 > 0), bool(p.sigma2 > 0), batch_size, units, dtype)
+    root = None if model.inputs is None else jnp.asarray(model.input_root, dtype)
+    return partial(_compiled(rule), learning_rate, Parameters(*(float(a[0]) for a in p)), root)
 
 
 def _run(advance, start: Weights, seeds, recorded, dtype, progress) -> tuple[Weights, str]:

@@ -40,6 +40,7 @@ def test_euclidean_with_weight_decay(alpha, sigma1):
         np.testing.assert_allclose(found[0].predictor, upper, rtol=1e-8)
         assert found.boundary == pytest.approx(lower ** (1 / alpha), rel=1e-7)
         assert counts(found.stable) == [(3, "stable"), (2, "stable"), (1, "stable"), (0, "stable")]
+        assert found.fold == pytest.approx(rho_fold, rel=1e-15)
     beyond = dyn.equilibria(euclidean(noise=(sigma1, 0.5), predictor=predictor, weight_decay=rho_fold + 1e-9), S0)
     assert counts(beyond) == [(0, "stable")] and beyond.boundary is None
 
@@ -48,7 +49,7 @@ def test_isotropic_has_no_basin_of_collapse():
     found = dyn.equilibria(euclidean(isotropic=True, weight_decay=0.2), S0)
     assert counts(found) == [(3, "stable"), (2, "unstable"), (1, "unstable"), (0, "unstable")]
     np.testing.assert_allclose(found[0].predictor, 0.8 / N1)
-    assert found.boundary is None and found[1].invasion == pytest.approx(0.8)
+    assert found.boundary is None and found.fold is None and found[1].invasion == pytest.approx(0.8)
     assert counts(dyn.equilibria(euclidean(isotropic=True, weight_decay=1.1), S0)) == [(0, "stable")]
 
 
@@ -201,7 +202,10 @@ def test_it_prints_on_one_screen():
     lines = str(dyn.equilibria(euclidean(weight_decay=0.05), [0.1, 0.2])).splitlines()
     assert lines[0].startswith("Equilibria of Model(loss='euclidean'")
     assert lines[1] == "  2 at 0.864361: stable, up to learning rate 1.30828"
-    assert lines[-1] == "  modes that start below 0.0530699 die"
+    assert lines[-2:] == [
+        "  modes that start below 0.0530699 die",
+        "  none survives weight decay above 0.229358, a fold",
+    ]
     returning = str(dyn.equilibria(cosine(), [0.1, 0.2])[1])
     assert returning == "1 at 0.3, 1 dead but coming back: unstable"
 

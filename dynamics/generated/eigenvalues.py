@@ -63,3 +63,6 @@ def imbalance(s, lam, rate_ratio):
 def imbalance_decay(rho):
     """Its decay rate."""
     return 2 * rho
+
+
+IMBALANCE = "s[m] - lam[m]**2/rate_ratio"
