@@ -205,6 +205,13 @@ def exact_functions(loss: sp.Expr) -> list[str]:
     sources = [
         f"EXACT = {solution.name!r}\nEXACT_FOR_ANY_WEIGHT_DECAY = {solution.any_weight_decay}\n".replace("'", '"'),
         function("exact", arguments, doc, [_stable(solution.predictor)], STATISTICS),
+        function(
+            "time_to_reach",
+            ["lam1" if a == "t" else a for a in arguments],
+            "Time from lam0 to lam1.",
+            [_stable(solution.time)],
+            STATISTICS,
+        ),
     ]
     if solution.blow_up is not None:
         doc = "Time at which the solution leaves the finite world; not a number where it never does."
@@ -243,9 +250,11 @@ def equilibrium_functions(loss: sp.Expr) -> list[str]:
 
 
 def _stable(expression: sp.Expr) -> sp.Expr:
-    """Exponents and radicands in sigma where n - 1 would cancel."""
+    """Exponents, radicands, and divisors that vanish without noise, in sigma where n - 1 would cancel."""
+    noiseless = {n.n1: 1, n.n2: 1, n.rho: 0}
     expression = expression.replace(
-        lambda e: e.is_Pow and e.exp == sp.Rational(1, 2), lambda e: sp.sqrt(simplest(e.base))
+        lambda e: e.is_Pow and (e.exp == sp.Rational(1, 2) or (e.exp == -1 and e.base.subs(noiseless) == 0)),
+        lambda e: sp.Pow(simplest(e.base), e.exp),
     )
     for kind in (sp.exp, solutions.Exprel):
         expression = expression.replace(kind, lambda argument, kind=kind: kind(simplest(argument)))
@@ -305,19 +314,6 @@ def eigenvalues() -> str:
     return header("From rates to what moves") + "\n\n" + "\n\n".join(parts)
 
 
-def convergence() -> str:
-    """Time to converge, where the flow has a formula for it."""
-    parts = []
-    for name, setting in (
-        ("time_euclidean", Setting("euclidean")),
-        ("time_isotropic", Setting("euclidean", isotropic=True)),
-    ):
-        time = solutions.time_to_reach(rates.rates(setting.in_eigenbasis()))
-        doc = "Time from u0 to u1, u = n1 lambda, both on one side of 1."
-        parts.append(function(name, ["u0", "u1", "alpha", "n1"], doc, [time]))
-    return header("How long a mode of the Euclidean loss takes") + "\n\n" + "\n\n".join(parts)
-
-
 def catalogue_index() -> str:
     """What exists, readable without SymPy: setting -> module."""
     rows = "".join(
@@ -332,7 +328,7 @@ def catalogue_index() -> str:
 def files() -> dict[str, str]:
     """File name -> source, of everything generated."""
     sources = {"__init__.py": header("Array code written from the derivations"), "catalogue.py": catalogue_index()}
-    sources |= {"eigenvalues.py": eigenvalues(), "convergence.py": convergence()}
+    sources["eigenvalues.py"] = eigenvalues()
     return sources | {f"{setting.name}.py": module(setting) for setting in catalogue()}
 
 
@@ -364,7 +360,7 @@ def main() -> int:
     changed = drift() if (check := parser.parse_args().check) else write()
     for name in changed:
         print(f"{'differs' if check else 'written'}: dynamics/generated/{name}")
-    print(f"{len(changed)} of {len(catalogue()) + 4} generated files {'differ' if check else 'changed'}")
+    print(f"{len(changed)} of {len(catalogue()) + 3} generated files {'differ' if check else 'changed'}")
     return 1 if check and changed else 0
 
 

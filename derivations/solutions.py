@@ -17,7 +17,7 @@ import sympy as sp
 from derivations import notation as n
 from derivations import rates
 
-lam, lam0, u0, u1 = sp.symbols("lam lam0 u0 u1", positive=True)
+lam, lam0, lam1 = sp.symbols("lam lam0 lam1", positive=True)
 
 
 class Exprel(sp.Function):
@@ -45,10 +45,11 @@ class LambertDecay(sp.Function):
 
 @dataclass(frozen=True)
 class Solution:
-    """lambda(t) for a start lam0; valid for any weight decay, or only for none."""
+    """lambda(t) for a start lam0, and the time from lam0 to lam1; valid for any weight decay, or only for none."""
 
     name: str
     predictor: sp.Expr
+    time: sp.Expr
     any_weight_decay: bool = True
     blow_up: sp.Expr | None = None  # the time at which the solution leaves the finite world, where it can
 
@@ -73,18 +74,20 @@ def solve(rate: sp.Expr) -> Solution | None:
     tau = 2 * n.alpha * n.t
     b = c0 - n.rho
     if c1 == c2 == 0:
-        solution = Solution("exponential", lam0 * sp.exp(b * tau))
+        solution = Solution("exponential", lam0 * sp.exp(b * tau), sp.log(lam1 / lam0) / (2 * n.alpha * b))
     elif c2 == 0:
         decays, grows = b.is_negative, c1.is_positive  # of e^(b tau) and e^(-b tau), the one that stays finite
         formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau))
         if decays:
             formula = lam0 * sp.exp(b * tau) / (1 - c1 * lam0 * tau * Exprel(b * tau))
-        solution = Solution(
-            "logistic", formula, blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
-        )
+        time = sp.log(lam1 * (b + c1 * lam0) / (lam0 * (b + c1 * lam1))) / (2 * n.alpha * b)
+        blow_up = sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
+        solution = Solution("logistic", formula, time, blow_up=blow_up)
     elif c0 == 0 and c1 != 0:
         q = -c1 / c2
-        solution = Solution("Lambert W", q / (1 + LambertDecay(q / lam0 - 1, q * c1 * tau)), any_weight_decay=False)
+        formula = q / (1 + LambertDecay(q / lam0 - 1, q * c1 * tau))
+        time = sp.log(lam1 * (q - lam0) / (lam0 * (q - lam1))) + q / lam0 - q / lam1
+        solution = Solution("Lambert W", formula, time / (2 * n.alpha * q * c1), any_weight_decay=False)
     else:
         return None
     prove(solution, own)
@@ -92,13 +95,16 @@ def solve(rate: sp.Expr) -> Solution | None:
 
 
 def prove(solution: Solution, rate: sp.Expr) -> None:
-    """Raises ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and blows up when it says."""
+    """Raises ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and the times are its own."""
     explicit = solution.predictor.rewrite(sp.exp)
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
     if sp.simplify(explicit.diff(n.t) - velocity.subs(lam, explicit)) != 0:
         raise ProofError(f"the {solution.name} solution does not satisfy its differential equation")
     if sp.simplify(_at_start(solution.predictor) - lam0) != 0:
         raise ProofError(f"the {solution.name} solution does not start at lam0")
+    slope = solution.time.diff(lam1) * velocity.subs(lam, lam1)
+    if sp.simplify(slope - 1) != 0 or sp.simplify(solution.time.subs(lam1, lam0)) != 0:
+        raise ProofError(f"the time from lam0 to lam1 is not that of the {solution.name} solution")
     if solution.blow_up is not None and sp.simplify((1 / explicit).subs(n.t, solution.blow_up)) != 0:
         raise ProofError(f"1/lambda of the {solution.name} solution is not zero at its blow-up time")
 
@@ -106,21 +112,6 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
 def _at_start(expression: sp.Expr) -> sp.Expr:
     """The value at t = 0, where W(y0 e^(y0)) = y0 (principal branch, y0 = 1/u0 - 1 > -1) and (e^x - 1)/x = 1."""
     return expression.subs(n.t, 0).replace(LambertDecay, lambda y0, tau: y0).replace(Exprel, lambda x: sp.Integer(1))
-
-
-def time_to_reach(rate: sp.Expr) -> sp.Expr:
-    """Time from u0 to u1 at rho = 0; u = lambda/lambda*, lambda* > 0 the zero of the rate; dT/du = 1/(du/dt)."""
-    own = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
-    (fixed,) = (root for root in sp.solve(own, lam) if root != 0)
-    u = sp.Symbol("u", positive=True)
-    slowness = sp.apart(sp.simplify(fixed / predictor_velocity(own).subs(n.rho, 0).subs(lam, fixed * u)), u)
-    # log|...| on one side of u = 1: u/(1 - u) keeps its sign along a trajectory.
-    odds = sp.log(u1 * (1 - u0) / (u0 * (1 - u1)))
-    power = sp.integrate(slowness - sp.residue(slowness, u, 0) * (1 / u + 1 / (1 - u)), u)
-    time = sp.residue(slowness, u, 0) * odds + power.subs(u, u1) - power.subs(u, u0)
-    if sp.simplify(time.diff(u1) - slowness.subs(u, u1)) != 0 or sp.simplify(time.subs(u1, u0)) != 0:
-        raise ProofError("the time to reach u1 does not have the slope 1/(du/dt)")
-    return time
 
 
 def shared_forcing_residual() -> sp.Expr:

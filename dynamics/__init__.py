@@ -24,6 +24,8 @@ _LAZY = {
     "Equilibrium": "dynamics.fixed_points",
     "invariants": "dynamics.conserved",
     "Invariant": "dynamics.conserved",
+    "convergence_time": "dynamics.speed",
+    "effective_rates": "dynamics.speed",
 }
 
 __all__ = [

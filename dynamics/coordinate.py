@@ -8,7 +8,7 @@ absolute error of y is a relative error of lambda times 1 + 1/lambda. Where more
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -125,9 +125,13 @@ def noise_of(rates) -> float:
 
 @dataclass(frozen=True)
 class Flow:
-    """Readings (..., T, ...), inf after a blow-up. status: how it ended. reached: how many times, if not all."""
+    """Readings (..., T, ...), inf after a blow-up. status: how it ended. reached: how many times, if not all.
+
+    steady_time: when it came to rest (...), inf where it did not, or was not asked; readings stay the same from there.
+    """
 
     readings: Any
     blow_up_time: np.ndarray
     status: str = "complete"
     reached: int | None = None
+    steady_time: np.ndarray = field(default_factory=lambda: np.array(np.inf))

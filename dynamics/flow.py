@@ -10,7 +10,7 @@ from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.progress import check_progress
 from dynamics.state import Readings
-from dynamics.trajectory import Trajectory
+from dynamics.trajectory import STEADY, Trajectory
 from dynamics.weights import WeightReadings
 
 METHODS = ("auto", "exact", "scipy", "jax")
@@ -27,6 +27,7 @@ def solve(
     method="auto",
     rtol=1e-8,
     atol=1e-14,
+    until=None,
     progress=None,
 ) -> Trajectory:
     r"""Integrate ds_m/dt = 2 s_m (r_m - rho), and whatever else moves: gradient flow, time = learning rate x steps.
@@ -39,7 +40,9 @@ def solve(
     "scipy" (DOP853, LSODA where stiff), "jax" (Diffrax, Dopri8).
     rtol, atol: the error of s is kept near rtol s + atol; default 1e-8, 1e-14. Not used by "exact". A small mode
     amplifies errors as it takes off, by up to 1/lambda0.
-    progress: True, False, or None: a bar where it takes long.
+    until: "steady" ends where the flow has come to rest (``dynamics/steady.py``), with that time as the last one, and
+    otherwise says that it has not, and whether it is only slow; members of an ensemble stay as they are from there on.
+    By "scipy", for models without ``inputs``. progress: True, False, or None: a bar where it takes long.
 
     A solution that leaves the finite world ends there: the result's status and blow_up_time say when, and everything
     before is kept. Warns (AccuracyWarning) if the closure misses its tolerance. Raises ArgumentError.
@@ -54,13 +57,13 @@ def solve(
     learning_rate = model.check_learning_rate(learning_rate)
     forces = forces_of(model, closure, rtol=0.1 * rtol)
     start = forces.start(s0)
-    method = _choose(method, model, closure, start.batch)
+    method = _choose(_for_rest(method, model, until), model, closure, start.batch)
     if method == "exact":
         flow = exact_flow(model, s0, times)
     elif method == "scipy":
         from dynamics.scipy_flow import scipy_flow
 
-        flow = scipy_flow(start, times, forces, learning_rate, rtol, atol, progress)
+        flow = scipy_flow(start, times, forces, learning_rate, rtol, atol, until, progress)
     else:
         from dynamics.jax_flow import jax_flow
 
@@ -77,9 +80,28 @@ def solve(
         status=flow.status,
         error=forces.error,
         blow_up_time=flow.blow_up_time,
-        settings={"closure": closure, "method": method, "rtol": rtol, "atol": atol, "learning_rate": learning_rate},
+        settings={
+            "closure": closure,
+            "method": method,
+            "rtol": rtol,
+            "atol": atol,
+            "learning_rate": learning_rate,
+            "until": until,
+        },
     )
-    return _cut_at_blow_up(result)
+    return _cut_at_blow_up(_cut_at_rest(result, flow.steady_time))
+
+
+def _for_rest(method: str, model: Model, until) -> str:
+    """The method to choose from, where the flow is followed to its rest."""
+    if until is None:
+        return method
+    errors.choice("until", until, ("steady",))
+    if model.inputs is not None:
+        errors.reject("until", "be left out for a model with `inputs`", until)
+    if method not in ("auto", "scipy"):
+        errors.reject("method", "be 'auto' or 'scipy' with until='steady'", method)
+    return "scipy"
 
 
 def _choose(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> str:
@@ -112,6 +134,24 @@ def _from_start(found: Readings, s0: np.ndarray, times: np.ndarray) -> Readings:
     return found._replace(s=np.where(at_start, exact, found.s), target=np.where(at_start, exact, found.target))
 
 
+def _cut_at_rest(result: Trajectory, steady_time: np.ndarray) -> Trajectory:
+    """A single trajectory ends where it is at rest; of an ensemble, the status tells that all of it is."""
+    if not np.isfinite(steady_time).all():
+        return result
+    status = f"{STEADY} at t = {steady_time.max():.6g}"
+    if steady_time.ndim:
+        return replace(result, status=f"{status} (the last of {steady_time.size} members)")
+    last = int(np.searchsorted(result.t, steady_time))
+    t = np.append(result.t[:last], steady_time)
+    return replace(_until(result, slice(last + 1)), t=t, status=status)
+
+
+def _until(result: Trajectory, kept) -> Trajectory:
+    """Some of the times."""
+    names = [name for name in ("t", *WeightReadings._fields) if getattr(result, name) is not None]
+    return replace(result, **{name: getattr(result, name)[kept] for name in names})
+
+
 def _cut_at_blow_up(result: Trajectory) -> Trajectory:
     """A single trajectory ends before its blow-up; in an ensemble, members that blew up are inf from there on."""
     if not np.isfinite(result.blow_up_time).any():
@@ -128,10 +168,4 @@ def _cut_at_blow_up(result: Trajectory) -> Trajectory:
         )
     if first > result.t[-1]:
         return result
-    kept = result.t < first
-    parts = {
-        name: getattr(result, name)[kept]
-        for name in ("t", *WeightReadings._fields)
-        if getattr(result, name) is not None
-    }
-    return replace(result, **parts, status=status)
+    return replace(_until(result, result.t < first), status=status)

@@ -8,35 +8,43 @@ from dynamics.coordinate import Flow, coordinate_of, noise_of
 from dynamics.forces import forces_of
 from dynamics.progress import progress_bar
 from dynamics.state import Parameters, each
+from dynamics.steady import Rest
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
 STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
 INTERRUPTED = "interrupted"
+NOT_STEADY = "not steady"
 DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
 
 
-def scipy_flow(start, times, forces: Closure, learning_rate, rtol, atol, progress) -> Flow:
+def scipy_flow(start, times, forces: Closure, learning_rate, rtol, atol, until, progress) -> Flow:
     """One member of the ensemble after another; interrupted, the rest is not a number. start: a state (...)."""
-    batch, members = start.batch, int(np.prod(start.batch))
-    rows = [np.broadcast_to(a, (*batch, 1)) for a in forces.parameters]
+    batch, many = start.batch, int(np.prod(start.batch))
     flows: list[Flow] = []
-    with progress_bar(members * times[-1], "solve", progress) as bar:
-        for i in np.ndindex(batch):
-            own = forces_of(forces.model, forces.closure, forces.rtol, Parameters(*(row[i] for row in rows)))
-            own_start = each(lambda part, i=i: part[i], start)
-            flows.append(_one_member(own, own_start, times, learning_rate, rtol, atol, bar))
+    with progress_bar(many * times[-1], "solve", progress) as bar:
+        for _, own, own_start in members(forces, start):
+            rest = Rest(own_start, own, learning_rate) if until == "steady" else None
+            flows.append(_one_member(own, own_start, times, learning_rate, rtol, atol, rest, bar))
             forces.note_error(own.error)
             if flows[-1].status.startswith(INTERRUPTED):
                 break
     if not batch:
         return flows[0]
-    values = each(lambda a: np.full((members, len(times), *a.shape[1:]), np.nan), flows[0].readings)
-    blow_up = np.full(members, np.inf)
-    for member, flow in enumerate(flows):
-        _put(values, (member, slice(len(flow.readings.s))), flow.readings)
-        blow_up[member] = flow.blow_up_time
+    values = each(lambda a: np.full((many, len(times), *a.shape[1:]), np.nan), flows[0].readings)
+    blow_up, steady = np.full(many, np.inf), np.full(many, np.inf)
+    for number, flow in enumerate(flows):
+        _put(values, (number, slice(len(flow.readings.s))), flow.readings)
+        blow_up[number], steady[number] = flow.blow_up_time, flow.steady_time
     values = each(lambda a: a.reshape(*batch, *a.shape[1:]), values)
-    return Flow(values, blow_up.reshape(batch), _status(flows, members))
+    return Flow(values, blow_up.reshape(batch), _status(flows, many), steady_time=steady.reshape(batch))
+
+
+def members(forces: Closure, start):
+    """(index, forces with its own parameters, state at the start) of each member of an ensemble."""
+    rows = [np.broadcast_to(a, (*start.batch, 1)) for a in forces.parameters]
+    for i in np.ndindex(start.batch):
+        own = forces_of(forces.model, forces.closure, forces.rtol, Parameters(*(row[i] for row in rows)))
+        yield i, own, each(lambda part, i=i: part[i], start)
 
 
 def _put(readings, where, values) -> None:
@@ -44,18 +52,22 @@ def _put(readings, where, values) -> None:
     each(lambda array, value: array.__setitem__(where, value), readings, values)
 
 
-def _status(flows: list[Flow], members: int) -> str:
+def _status(flows: list[Flow], many: int) -> str:
     """How an ensemble ended: the first member that was cut short, and how many were; blow-ups speak for themselves."""
     short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
+    moving = [number for number, flow in enumerate(flows, 1) if flow.status.startswith(NOT_STEADY)]
+    if not short and moving:
+        where = f"in {len(moving)} of {many} ensemble members; the first, number {moving[0]}, is"
+        return f"{NOT_STEADY} {where}{flows[moving[0] - 1].status.removeprefix(NOT_STEADY)}"
     if not short:
         return "complete"
-    missing = len(short) + members - len(flows)
-    where = f"in ensemble member {short[0]} of {members}"
+    missing = len(short) + many - len(flows)
+    where = f"in ensemble member {short[0]} of {many}"
     return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} of them, is not a number"
 
 
-def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol: float, bar) -> Flow:
-    """One trajectory, step by step."""
+def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol: float, rest: Rest | None, bar) -> Flow:
+    """One trajectory, step by step, up to the last time or to where it is at rest."""
     coordinate = coordinate_of(start, forces.parameters, atol)
 
     def slope(_, y):
@@ -71,7 +83,7 @@ def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol:
         return each(lambda a: a[:number], found)
 
     try:
-        for solver, message in _steps(slope, y0, times[-1], coordinate.tolerances(rtol, noise_of(forces))):
+        for solver, message in steps(slope, y0, times[-1], coordinate.tolerances(rtol, noise_of(forces))):
             t, gone = solver.t, not coordinate.room(solver.y, y0) > 0
             if solver.status == "failed" or gone:
                 if gone or forces.readings(coordinate.backward(solver.y)).s.max() > DIVERGING * largest:
@@ -83,16 +95,20 @@ def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol:
                 _put(found, slice(done, upto), forces.readings(states))
                 done = upto
             bar.update(t - solver.t_old)
+            if rest and rest.reached(state := coordinate.backward(solver.y)):
+                _put(found, slice(done, None), forces.readings(state))
+                bar.update(times[-1] - t)
+                return Flow(until(len(times)), never, steady_time=np.array(t))
             if (taken := taken + 1) % STEPS_PER_RULE == 0:
                 forces.relax()
     except KeyboardInterrupt:
         return Flow(until(done), never, f"{INTERRUPTED} at t = {t:.6g}", reached=done)
     except FloatingPointError as error:
         return Flow(until(done), never, f"stopped at t = {t:.6g}: {error}", reached=done)
-    return Flow(until(len(times)), never)
+    return Flow(until(len(times)), never, f"{NOT_STEADY} at t = {t:.6g}, {rest}" if rest else "complete")
 
 
-def _steps(slope, y, end: float, tolerances: dict):
+def steps(slope, y, end: float, tolerances: dict):
     """(solver, message) after each step to ``end``: DOP853, and LSODA once stability makes its steps short."""
     solver, taken = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances), 0
     while solver.status == "running" and end > 0:

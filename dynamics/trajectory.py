@@ -28,6 +28,7 @@ ARRAYS = (
     "predictor_weights",
     "embeddings",
 )
+STEADY = "steady"  # how the status of a flow begins that was followed to its rest
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -93,8 +94,8 @@ class Trajectory:
 
     @property
     def complete(self) -> bool:
-        """True if the run reached the last time or step asked for."""
-        return self.status == "complete"
+        """True if the run reached the last time or step asked for, or the rest it was asked for."""
+        return self.status == "complete" or self.status.startswith(STEADY)
 
     def plot(self, ax=None, **style):
         """Draw s against step, or time (flow, or where ``ax`` shows time); returns the matplotlib Axes.

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.generated import convergence
 from figures import style
 from figures.captions import count, listing, percent
 
@@ -19,8 +18,8 @@ NETWORK_STARTS = np.geomspace(0.01, 0.5, 6)
 LEARNING_RATE = 0.02
 BATCH = {False: 2_000, True: 50_000}
 LOSSES = {
-    "Euclidean": (dyn.Model("euclidean", noise=style.NOISE), convergence.time_euclidean, style.BLUE),
-    "isotropic": (dyn.Model("euclidean", isotropic=True, noise=style.NOISE), convergence.time_isotropic, style.RED),
+    "Euclidean": (dyn.Model("euclidean", noise=style.NOISE), style.BLUE),
+    "isotropic": (dyn.Model("euclidean", isotropic=True, noise=style.NOISE), style.RED),
 }
 FLOW: dict[str, Any] = {
     "linestyle": "none",
@@ -43,27 +42,30 @@ class Times(NamedTuple):
 
 def compute(full: bool) -> dict[str, Times]:
     """For each loss, by formula, by integration, and by training."""
-    return {name: _times(model, formula, BATCH[full]) for name, (model, formula, _) in LOSSES.items()}
+    return {name: _times(model, BATCH[full]) for name, (model, _) in LOSSES.items()}
 
 
-def _times(model: dyn.Model, formula, batch: int) -> Times:
-    expected = _formula(model, formula, STARTS)
+def _times(model: dyn.Model, batch: int) -> Times:
+    expected = _formula(model, STARTS)
     grid = np.concatenate([[0.0], np.geomspace(0.01 * expected.min(), 1.1 * expected.max(), 20_000)])
     flow = dyn.solve(model, STARTS, grid, method="scipy")
-    steps = int(1.2 * _formula(model, formula, NETWORK_STARTS).max() / LEARNING_RATE)
+    steps = int(1.2 * _formula(model, NETWORK_STARTS).max() / LEARNING_RATE)
     W0 = np.diag(np.sqrt(NETWORK_STARTS))
     network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, record=max(1, steps // 1000))
     return Times(expected, _crossings(flow), _crossings(network))
 
 
-def _formula(model: dyn.Model, formula, starts: np.ndarray) -> np.ndarray:
-    n1 = 1 + model.noise[0] ** 2
-    return formula(n1 * starts, TARGET, float(model.parameters.alpha[0]), n1)
+def _formula(model: dyn.Model, starts: np.ndarray) -> np.ndarray:
+    return dyn.convergence_time(model, starts, _level(model))
+
+
+def _level(model: dyn.Model) -> float:
+    return TARGET / (1 + model.noise[0] ** 2)
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:
     """When each mode first reaches the target, interpolated between recorded times."""
-    level = TARGET / (1 + run.model.noise[0] ** 2)
+    level = _level(run.model)
     columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
     low, high = run.predictor[after - 1, columns], run.predictor[after, columns]
     before = run.t[after - 1]
@@ -74,9 +76,9 @@ def draw(data: dict[str, Times]) -> Figure:
     """Both losses in one logarithmic plot."""
     figure = Figure(figsize=(style.COLUMN, 2.9))
     ax = figure.subplots()
-    for name, (model, formula, color) in LOSSES.items():
+    for name, (model, color) in LOSSES.items():
         starts = np.geomspace(STARTS[0], STARTS[-1], 200)
-        ax.plot(starts, _formula(model, formula, starts), color=color, **FORMULA)
+        ax.plot(starts, _formula(model, starts), color=color, **FORMULA)
         ax.plot(STARTS, data[name].flow, color=color, **FLOW)
         ax.plot(NETWORK_STARTS, data[name].network, color=color, **NETWORK)
         ax.annotate(name, (STARTS[3], data[name].formula[3]), (4, 6), textcoords="offset points", color=color)
@@ -90,7 +92,7 @@ def caption(data: dict[str, Times], full: bool) -> str:
     """What is shown, and how far flow and network are from the formula."""
     slowest = listing(f"{times.formula[0]:.3g} ({name})" for name, times in data.items())
     flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
-    expected = {name: _formula(model, formula, NETWORK_STARTS) for name, (model, formula, _) in LOSSES.items()}
+    expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
     network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
     return f"""
 Time, learning rate times step, that a mode takes from `u0` to {TARGET} (`u = n1 lambda`, which converges to 1;

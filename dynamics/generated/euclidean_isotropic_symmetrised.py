@@ -58,6 +58,14 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     return 1 / (alpha * t * (n1 + n2) * exprel(2 * alpha * t * (rho - 1)) + xp.exp(2 * alpha * t * (rho - 1)) / lam0)
 
 
+def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
+    """Time from lam0 to lam1."""
+    xp = lam0.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return xp.log(lam1 * (-lam0 * (n1 + n2) / 2 - rho + 1) / (lam0 * (-lam1 * (n1 + n2) / 2 - rho + 1))) / (2 * alpha * (-rho + 1))
+
+
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     n1 = sigma1**2 + 1

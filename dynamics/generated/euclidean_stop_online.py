@@ -48,6 +48,13 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     return lam0 * xp.exp(-2 * alpha * t * (rho + sigma2**2 + 1)) / (-2 * alpha * lam0 * t * exprel(-2 * alpha * t * (rho + sigma2**2 + 1)) + 1)
 
 
+def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
+    """Time from lam0 to lam1."""
+    xp = lam0.__array_namespace__()
+    n2 = sigma2**2 + 1
+    return xp.log(lam1 * (lam0 - n2 - rho) / (lam0 * (lam1 - n2 - rho))) / (2 * alpha * (-n2 - rho))
+
+
 def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
     """Time at which the solution leaves the finite world; not a number where it never does."""
     xp = lam0.__array_namespace__()

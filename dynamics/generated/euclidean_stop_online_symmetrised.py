@@ -56,6 +56,14 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     return lam0 * xp.exp(-alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) / (-2 * alpha * lam0 * t * exprel(-alpha * t * (2 * rho + sigma1**2 + sigma2**2 + 2)) + 1)
 
 
+def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
+    """Time from lam0 to lam1."""
+    xp = lam0.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return xp.log(lam1 * (lam0 - rho - (n1 + n2) / 2) / (lam0 * (lam1 - rho - (n1 + n2) / 2))) / (2 * alpha * (-rho - (n1 + n2) / 2))
+
+
 def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
     """Time at which the solution leaves the finite world; not a number where it never does."""
     xp = lam0.__array_namespace__()

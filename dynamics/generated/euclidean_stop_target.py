@@ -59,6 +59,13 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     return 1 / (n1 * (lambert_decay(-1 + 1 / (lam0 * n1), 2 * alpha * t / n1) + 1))
 
 
+def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
+    """Time from lam0 to lam1."""
+    xp = lam0.__array_namespace__()
+    n1 = sigma1**2 + 1
+    return n1 * (xp.log(lam1 * (-lam0 + 1 / n1) / (lam0 * (-lam1 + 1 / n1))) - 1 / (lam1 * n1) + 1 / (lam0 * n1)) / (2 * alpha)
+
+
 BALANCED = True
 
 

@@ -69,6 +69,14 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     return 2 / ((n1 + n2) * (lambert_decay(-1 + 2 / (lam0 * (n1 + n2)), 4 * alpha * t / (n1 + n2)) + 1))
 
 
+def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
+    """Time from lam0 to lam1."""
+    xp = lam0.__array_namespace__()
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return (n1 + n2) * (xp.log(lam1 * (-lam0 + 2 / (n1 + n2)) / (lam0 * (-lam1 + 2 / (n1 + n2)))) - 2 / (lam1 * (n1 + n2)) + 2 / (lam0 * (n1 + n2))) / (4 * alpha)
+
+
 BALANCED = True
 
 

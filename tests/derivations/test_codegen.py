@@ -151,6 +151,7 @@ VECTORS = {
     "s": [0.3, 1.1, 2.0],
     "lam": [0.5, 0.9, 1.7],
     "lam0": [0.2, 0.5, 3.0],
+    "lam1": [0.3, 0.4, 2.0],
     "r": [0.1, -0.2, 0.3],
     "z1": [0.4, -1.2, 0.7],
     "z2": [1.3, 0.2, -0.6],
@@ -161,8 +162,6 @@ VECTORS = {
     "force": [0.2, -0.1, 0.4],
     "weights": [0.3, -0.7, 1.2],
     "average": [0.6, 1.0, 1.5],
-    "u0": [0.1, 0.2, 0.3],
-    "u1": [0.5, 0.7, 0.9],
 }
 NUMBERS = {"x": 0.7, "y": 0.4, "alpha": 0.5, "sigma1": 0.3, "sigma2": 0.2, "rho": 0.1, "eta": 0.01, "t": 0.05}
 NUMBERS |= {"n1": 1.09, "epsilon": 0.1, "decay": 0.9, "rate_ratio": 2.0}
@@ -186,7 +185,7 @@ def functions(module):
     return {name: f for name, f in own.items() if name not in ("exact", "blow_up_time")}
 
 
-MODULES = [s.name for s in catalogue()] + ["eigenvalues", "convergence"]
+MODULES = [s.name for s in catalogue()] + ["eigenvalues"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -9,7 +9,7 @@ from reference import EUCLIDEAN
 from derivations import notation as n
 from derivations import rates, solutions
 from derivations.losses import Setting
-from derivations.solutions import LambertDecay, ProofError, lam, lam0, u0, u1
+from derivations.solutions import LambertDecay, ProofError, lam, lam0, lam1
 
 KINDS = {  # (isotropic, stop-gradient, predictor)
     (False, "target", True): "Lambert W",
@@ -79,6 +79,14 @@ def test_proof_refuses_a_wrong_blow_up_time():
         solutions.prove(replace(solution, blow_up=2 * solution.blow_up), in_lambda(setting))
 
 
+@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+def test_proof_refuses_a_wrong_time(setting):
+    solution = solutions.solve(rate_of(setting))
+    for wrong in (2 * solution.time, solution.time + 1):
+        with pytest.raises(ProofError, match="time from lam0 to lam1"):
+            solutions.prove(replace(solution, time=wrong), in_lambda(setting))
+
+
 def test_proof_refuses_weight_decay_where_the_formula_has_none():
     setting = Setting("euclidean")
     solution = solutions.solve(rate_of(setting))
@@ -107,6 +115,7 @@ def test_flow_of_the_predictor():
     assert sp.expand(solutions.predictor_velocity(r) - 2 * n.alpha * lam * (r - n.rho)) == 0
 
 
+u0, u1 = sp.symbols("u0 u1", positive=True)
 ODDS = sp.log(u1 * (1 - u0) / (u0 * (1 - u1)))
 TIMES = {
     "euclidean": (Setting("euclidean"), n.n1 / (2 * n.alpha) * (1 / u0 - 1 / u1 + ODDS)),
@@ -117,7 +126,8 @@ TIMES = {
 @pytest.mark.parametrize("name", TIMES)
 def test_time_to_reach(name):
     setting, expected = TIMES[name]
-    assert sp.simplify(solutions.time_to_reach(rate_of(setting)) - expected) == 0
+    time = solutions.solve(rate_of(setting)).time.subs(n.rho, 0).subs({lam0: u0 / n.n1, lam1: u1 / n.n1})
+    assert sp.simplify(time - expected) == 0
 
 
 def test_shared_forcing_drives_all_modes():
