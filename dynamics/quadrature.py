@@ -12,18 +12,20 @@ the step is halved) and adds what the last nodes contribute (truncation) and rou
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial, reduce
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
 
 CHUNK = 40_000  # elements of an integrand held at once with NumPy: they stay in cache
-COARSE = 0.5 * np.arange(140)  # grid on which the end of the tau axis is sought; sinh(70)^2 ~ 1e60
+COARSE = 0.5 * np.arange(140)  # grid on which the end of the tau axis is sought
+SINH_SQUARED = np.sinh(COARSE) ** 2  # up to 1e60
 MAX_NODES = 600  # intervals of an axis
 MAX_STEP = 0.35  # of tau
 SHARE = 0.15  # of the tolerance: what each cause of error may use
 TAIL = 1e-5  # of the tolerance: where the tau axis ends
 CANCELLED = 1e-3  # rates below this fraction of the terms they are made of are held to an absolute tolerance
+SAME = 0.1  # relative: mean squares that changed by less keep the ends of their axes
 IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue do not lengthen the axis
 
 
@@ -47,18 +49,18 @@ class Axis:
 def span(d, relevant, tail: float):
     """Scale X and length T, each (...,), of the tau axis of a norm of mean square sum_k d_k. d, relevant: (..., M)."""
     xp = d.__array_namespace__()
-    tau = xp.asarray(COARSE)
-    total = xp.sum(d, axis=-1)
-    growth = xp.log1p(xp.sinh(tau)[:, None] ** 2 * (d / total[..., None])[..., None, :])
+    total = xp.sum(d, axis=-1, keepdims=True)
+    share = d / total
     # Weight of a node at y = 0 times the room the other axis gives it; the slowest relevant mode decides where it ends.
-    slowest = xp.min(xp.where(relevant[..., None, :], growth, xp.inf), axis=-1)
-    decay = 2 * tau - xp.sum(growth, axis=-1) / 2 - slowest
+    slowest = xp.min(xp.where(relevant, share, 1.0), axis=-1, keepdims=True)
+    growth = xp.sum(xp.log1p(share[..., None, :] * SINH_SQUARED[:, None]), axis=-1)
+    decay = 2 * xp.asarray(COARSE) - growth / 2 - xp.log1p(slowest * SINH_SQUARED)
     # Where it crosses the tail for the last time, continuous in d: a jump would be noise to an integrator.
     index = xp.where(decay > np.log(tail), xp.arange(len(COARSE)), 0)
     last = xp.minimum(xp.max(index, axis=-1, keepdims=True), len(COARSE) - 2)
     here, there = (xp.take_along_axis(decay, last + i, axis=-1) for i in (0, 1))
     crossing = last + xp.clip((here - np.log(tail)) / (here - there), 0.0, 1.0)
-    return 1 / xp.sqrt(2 * total), (COARSE[1] * crossing)[..., 0]
+    return 1 / xp.sqrt(2 * total[..., 0]), (COARSE[1] * crossing)[..., 0]
 
 
 def axis(scale, length, n: int) -> Axis:
@@ -72,18 +74,15 @@ def axis(scale, length, n: int) -> Axis:
     return Axis(scale[..., None] * xp.sinh(tau), step * ends, coarse, length[..., None] / n)
 
 
-def axes(integral, parameters, intervals, reach, tail: float) -> tuple[Axis, Axis]:
-    """The x and y axes for an integral. intervals: for each axis a number, or a function of its length (...,).
+def scales(integral, parameters):
+    """Mean squares of the norms of the x and of the y axis, (2, ..., M)."""
+    found = integral[0](*parameters)
+    return parameters[0].__array_namespace__().stack([d + 0 * parameters[0] for d in found])
 
-    reach: for each axis, the fraction of ``span`` it has.
-    """
-    s = parameters[0]
-    xp = s.__array_namespace__()
-    relevant = s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True)
-    (X, Y), lengths = span(xp.stack([d + 0 * s for d in integral[0](*parameters)]), relevant, tail)
-    length_x, length_y = reach[0] * lengths[0], reach[1] * lengths[1]
-    n_x, n_y = (n(length) if callable(n) else n for n, length in zip(intervals, (length_x, length_y), strict=True))
-    return axis(X, length_x, n_x), axis(Y, length_y, n_y)
+
+def relevance(s):
+    """Which modes count: (..., M)."""
+    return s > IRRELEVANT * s.__array_namespace__().max(s, axis=-1, keepdims=True)
 
 
 class Sums(NamedTuple):
@@ -102,22 +101,25 @@ def sums(integrand, x: Axis, y: Axis, parameters) -> Sums:
     xp = x.nodes.__array_namespace__()
     per_node = (a[..., None, None, :] for a in parameters)
     f = integrand(x.nodes[..., :, None, None], y.nodes[..., None, :, None], *per_node)
-    last = xp.where(xp.arange(y.fine.shape[-1]) == y.fine.shape[-1] - 1, y.fine, 0)
-    rows = xp.stack([y.fine, y.coarse, last], axis=-2)[..., None, :, :] @ f  # (..., x, 3, M)
-    mass = y.fine[..., None, None, :] @ xp.abs(f)
-    fine, coarse_y, last_y = (rows[..., :, i, :] for i in range(3))
-
-    def over_x(w, values):
-        return (w[..., None, :] @ values)[..., 0, :]
-
+    rows = xp.stack([_product(*w) for w in ((x.fine, y.fine), (x.coarse, y.fine), (x.fine, y.coarse))], axis=-2)
+    last_y = x.fine[..., None, :] @ xp.abs(y.fine[..., -1:, None] * f[..., -1, :])
+    last_x = y.fine[..., None, :] @ f[..., -1, :, :]
+    flat = xp.reshape(f, (*f.shape[:-3], -1, f.shape[-1]))
+    by_rule, mass = rows @ flat, rows[..., :1, :] @ xp.abs(flat)
     return Sums(
-        fine=over_x(x.fine, fine),
-        coarse_x=over_x(x.coarse, fine),
-        coarse_y=over_x(x.fine, coarse_y),
-        mass=over_x(x.fine, mass[..., 0, :]),
-        last_y=over_x(x.fine, xp.abs(last_y)),
-        last_x=xp.abs(x.fine[..., -1:] * fine[..., -1, :]),
+        fine=by_rule[..., 0, :],
+        coarse_x=by_rule[..., 1, :],
+        coarse_y=by_rule[..., 2, :],
+        mass=mass[..., 0, :],
+        last_y=last_y[..., 0, :],
+        last_x=xp.abs(x.fine[..., -1:] * last_x[..., 0, :]),
     )
+
+
+def _product(a, b):
+    """Weights of all nodes, one after another, (..., x y)."""
+    xp = a.__array_namespace__()
+    return xp.reshape(a[..., :, None] * b[..., None, :], (*a.shape[:-1], -1))
 
 
 class Estimate(NamedTuple):
@@ -154,7 +156,8 @@ def fixed_rule(integrals, parameters, n: tuple[int, int]) -> Estimate:
     parameters, alive = with_dead(parameters)
     parts = []
     for integral in integrals:
-        x, y = axes(integral, parameters, n, (1.0, 1.0), tail=1e-14)
+        ends = span(scales(integral, parameters), relevance(parameters[0]), tail=1e-14)
+        x, y = (axis(scale, length, intervals) for scale, length, intervals in zip(*ends, n, strict=True))
         parts.append(estimate(sums(integral[1], x, y, parameters), x, y))
     return only(together(parts), alive)
 
@@ -181,17 +184,16 @@ def together(parts: list[Estimate]) -> Estimate:
 def weights_of_rates(s) -> tuple:
     """What errors of rates count with: those of s r, and of r where the mode is relevant."""
     xp = s.__array_namespace__()
-    return s, xp.where(s > IRRELEVANT * xp.max(s, axis=-1, keepdims=True), 1.0, 0.0)
+    return s, xp.where(relevance(s), 1.0, 0.0)
 
 
 def relative_errors(s, estimate: Estimate, errors, weights=weights_of_rates):
     """The largest of each kind of error, weighted, relative to the largest entry, or to CANCELLED of what cancels."""
-    xp, ratios = s.__array_namespace__(), []
-    errors = xp.stack(errors)
-    for weight in weights(s):
-        largest, terms = (xp.max(weight * a, axis=-1) for a in (xp.abs(estimate.value), estimate.mass))
-        ratios.append(xp.max(weight * errors, axis=-1) / xp.maximum(largest, CANCELLED * terms))
-    return xp.max(xp.reshape(xp.stack(ratios), (len(ratios), len(errors), -1)), axis=(0, 2))
+    xp = s.__array_namespace__()
+    columns = xp.stack([xp.abs(estimate.value), estimate.mass, *errors])
+    largest = xp.max(xp.stack([weight * columns for weight in weights(s)]), axis=-1)  # (weights, columns, ...)
+    ratios = largest[:, 2:] / xp.maximum(largest[:, 0], CANCELLED * largest[:, 1])[:, None]
+    return xp.max(xp.reshape(ratios, (*ratios.shape[:2], -1)), axis=(0, 2))
 
 
 @dataclass
@@ -213,6 +215,7 @@ class Adaptive:
     nodes: tuple[int, int] = field(default=(0, 0), init=False)  # of the last evaluation
     causes: list[float] = field(default_factory=lambda: [0.0] * 4, init=False)  # errors in units of rtol, the largest
     intervals: dict = field(default_factory=dict, init=False)  # of each axis
+    spans: dict = field(default_factory=dict, init=False)  # of each integral, with the mean squares they are for
 
     def __call__(self, s, lam, *others) -> Estimate:
         """s: eigenvalues (B, M); lam and others: what else the integrand takes, each (B, any)."""
@@ -254,11 +257,25 @@ class Adaptive:
     def _evaluate(self, parameters) -> Estimate:
         parts, self.nodes = [], (0, 0)
         for integral in self.integrals:
-            intervals = tuple(partial(self._intervals, (integral, axis), self.step[axis]) for axis in (0, 1))
-            x, y = axes(integral, parameters, intervals, self.reach, tail=TAIL * self.rtol)
+            x, y = (self._axis(integral, number, ends) for number, ends in enumerate(self._spans(integral, parameters)))
             parts.append(estimate(_in_chunks(integral[1], x, y, parameters), x, y))
             self.nodes = (max(self.nodes[0], x.nodes.shape[-1] - 1), max(self.nodes[1], y.nodes.shape[-1] - 1))
         return together(parts)
+
+    def _spans(self, integral, parameters):
+        """(scale, length) of both axes; the last ones while the mean squares are nearly the same."""
+        d = scales(integral, parameters)
+        kept, spans = self.spans.get(integral, (np.empty(0), None))
+        if kept.shape != d.shape or (np.abs(d - kept) > SAME * kept).any():
+            scale, length = span(d, relevance(parameters[0]), tail=TAIL * self.rtol)
+            spans = list(zip(scale, length, strict=True))
+            self.spans[integral] = d, spans
+        return spans
+
+    def _axis(self, integral, number: int, ends) -> Axis:
+        """The axis of one norm, to its end and with its step."""
+        scale, length = ends[0], self.reach[number] * ends[1]
+        return axis(scale, length, self._intervals((integral, number), self.step[number], length))
 
     def _intervals(self, axis, step: float, length) -> int:
         """Enough intervals for the step; the last number where it still fits, so that r is smooth in s."""
