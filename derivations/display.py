@@ -122,14 +122,16 @@ def _drive(left: str, name: str, found: list[matrices.Expectation]) -> list[Line
         return [Line(title, left, found[0].terms if found else sp.Integer(0))]
     for number, expectation in enumerate(found, 1):
         part = sp.Symbol(f"{name}_{number}")
-        tilted = sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)) if expectation.norms else part
+        whole = sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)) if expectation.norms else part
         if expectation.norms:
             x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
             precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
-            lines += [Line("tilted covariance", "H", sp.Inverse(precision))]
-            lines += [Line("its weight", "Z", sp.sqrt(sp.Determinant(matrices.H)))]
+            lines += [Line("tilted covariance", "K^T K", sp.Inverse(precision))]
+            lines += [Line("its weight", "Z", sp.Abs(sp.Determinant(matrices.K)))]
+            vectors = zip(matrices.TILTED, matrices.norm_vectors(expectation.norms), strict=True)
+            lines += [Line("tilted vector", str(tilted), vector * matrices.K.T) for tilted, vector in vectors]
         lines += [Line("integrand" if expectation.norms else "polynomial part", str(part), expectation.terms)]
-        parts.append(tilted)
+        parts.append(whole)
     return [*lines, Line(title, left, sp.Add(*parts))]
 
 
@@ -219,7 +221,7 @@ def as_latex(lines: list[Line]) -> str:
     """An align* environment with a comment for each title."""
     printer = MathLatex()
     names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
-    names |= {"dW/dt": r"\dot W"} | {f"E[{a} l^T]": _latex_words(f"E[{a} l^T]") for a in "gh"}
+    names |= {"dW/dt": r"\dot W"} | {a: _latex_words(a) for a in ("E[g l^T]", "E[h l^T]", "K^T K")}
     names |= {f"d{a}_m/dt": rf"\dot {tex}_m" for a, tex in (("s", "s"), ("w", "w"), ("v", "v"), ("lam", r"\lambda"))}
     rows = []
     for line in lines:

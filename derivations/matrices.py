@@ -6,11 +6,9 @@ dW/dt = E[g x1^T] + E[h x2^T] - rho W. A force derived in the eigenbasis of W_P 
     lambda_m^a z_m  ->  W_P^a z,        sum_k lambda_k^b u_k v_k  ->  u^T W_P^b v,
 
 and every vector as a map of independent normals, u = L_u l with l ~ N(0, 1), so that E[g x1^T] = E[g l^T] E[l x1^T].
-E[g l^T] is a sum over pairings (Isserlis). Norms in the denominator tilt l, as in ``closures``, to covariance
-
-    H = (1 + 2x^2 A_x + 2y^2 A_y)^(-1), with weight Z = det H^(1/2), for norms ||.||^2 = l^T A l.
-
-Both come from one factor, H = K^T K and Z = |det K|, found in singular vectors (``dynamics.special.tilt``).
+E[g l^T] is a sum over pairings (Isserlis). Norms ||X l||, ||Y l|| in the denominator tilt l, as in ``closures``, to
+covariance K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), with weight Z = |det K|: l = K^T l' with independent l' again. So
+every word is one in X K^T and Y K^T, found in singular vectors (``dynamics.special.tilt``), and E[. l^T] = E[. l'^T] K.
 """
 
 from dataclasses import dataclass
@@ -24,14 +22,15 @@ from derivations.modes import per_mode
 
 d = sp.Symbol("d", integer=True, positive=True)  # number of independent normals
 W_P = sp.MatrixSymbol("W_P", n.M, n.M)
-H, K = (sp.MatrixSymbol(name, d, d) for name in "HK")
+K = sp.MatrixSymbol("K", d, d)
+TILTED = [sp.MatrixSymbol(name, n.M, d) for name in "XY"]  # X K^T and Y K^T
 VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # each by its map L
 
-Form = tuple[sp.MatrixSymbol, sp.Expr, sp.MatrixSymbol]  # (u, b, v): the scalar u^T W_P^b v
+Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v): the scalar u^T W_P^b v
 
 
 class Tilt(sp.Expr):
-    """(K, |det K|) of x, X, y, Y, with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1)."""
+    """(X K^T, Y K^T, K, |det K|) of x, X, y, Y, with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1)."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,14 @@ def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
         coefficient, word, forms, norms = _read(term)
         if len(norms) not in (0, 2):
             raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; exactly 2 are supported")
-        covariance = H if norms else sp.Identity(d)
+        value: sp.MatrixExpr = sp.Identity(d)
+        if norms:
+            word, forms = _tilted(word, forms, [form for form, _ in norms])
+            value = n.Z * K
         for variable, (_, power) in zip((n.x, n.y), norms, strict=False):
             coefficient *= norm_weight(variable, power)
-        (a, u), weight = word, n.Z if norms else 1
-        value = coefficient * weight * _power(a) * u * _moment(forms, covariance)
+        a, u = word
+        value = coefficient * _power(a) * u * _moment(forms) * value
         groups.setdefault(tuple(form for form, _ in norms), []).append(value)
     return [Expectation(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
 
@@ -76,23 +78,42 @@ def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
 
 
 def tilted(norms: tuple[Form, ...]) -> list[tuple]:
-    """The definitions of H and Z."""
+    """The definitions of X K^T, Y K^T, K and Z."""
     X, Y = norm_vectors(norms)
-    return [(sp.Tuple(K, n.Z), Tilt(n.x, X, n.y, Y)), (H, K.T * K)]
+    return [(sp.Tuple(*TILTED, K, n.Z), Tilt(n.x, X, n.y, Y))]
 
 
-def _moment(forms: list[Form], covariance: sp.MatrixExpr) -> sp.MatrixExpr:
+def _tilted(word, forms: list[Form], norms: list[Form]):
+    """A word and forms in tilted vectors: X K^T or Y K^T where a power of W_P is left for it, u K^T of any other."""
+    taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
+
+    def left(exponent, *vectors):
+        found = []
+        for vector in vectors:
+            own, tilted = taken.get(vector, (sp.oo, None))
+            found.append(tilted if own <= exponent else vector * K.T)
+            exponent -= own if own <= exponent else 0
+        return exponent, *found
+
+    def of(form: Form) -> Form:
+        b, u, v = left(form[1], form[0], form[2])
+        return u, b, v
+
+    return left(*word), [of(form) for form in forms]
+
+
+def _moment(forms: list[Form]) -> sp.MatrixExpr:
     """E[l prod_j (l^T A_j l) l^T] (d, d): l pairs with l^T, or with an end of a form, whose other end goes on."""
-    passed_on = [_mean(forms, covariance) * sp.Identity(d)]
+    passed_on = [_mean(forms) * sp.Identity(d)]
     for j, form in enumerate(forms):
         either_end = quadratic(form) + quadratic(form[::-1])
-        passed_on.append(either_end * _moment(forms[:j] + forms[j + 1 :], covariance))
-    return (covariance * sp.MatAdd(*passed_on)).doit()
+        passed_on.append(either_end * _moment(forms[:j] + forms[j + 1 :]))
+    return sp.MatAdd(*passed_on).doit()
 
 
-def _mean(forms: list[Form], covariance: sp.MatrixExpr) -> sp.Expr:
+def _mean(forms: list[Form]) -> sp.Expr:
     """E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T])."""
-    return sp.Trace(quadratic(forms[0]) * _moment(forms[1:], covariance)).doit() if forms else sp.Integer(1)
+    return sp.Trace(quadratic(forms[0]) * _moment(forms[1:])).doit() if forms else sp.Integer(1)
 
 
 def _power(exponent: sp.Expr) -> sp.MatrixExpr:

@@ -9,7 +9,7 @@ from dynamics.closure import Closure, rows_of
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
 from dynamics.quadrature import IRRELEVANT, Adaptive
-from dynamics.state import Parameters
+from dynamics.state import Parameters, each
 from dynamics.weights import WeightReadings, Weights
 
 VIEWS = (1, 2)
@@ -47,12 +47,15 @@ class Drives(Closure):
 
         Computed in the predictor's eigenbasis, where W_P is diagonal. Nothing moves where all weights are zero, nor
         where one mode is left of a loss that divides by norms: it is the sign of p . t.
+        Raises FloatingPointError where only the predictor has one mode left, beside which such a loss is not treated.
         """
         moved = self._moved(state.encoder)
         if not moved.any():
             return np.zeros_like(state.encoder)
-        state = state._replace(encoder=np.where(moved, state.encoder, np.eye(*state.encoder.shape[-2:])))
+        state = self._with_others(state, moved)
         U, s, lam = weights.eigenbasis(self.structure, self.parameters, state, self.root)
+        if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= IRRELEVANT * lam[..., 0]).any():
+            raise FloatingPointError("one mode of the predictor is left, beside others of the representations")
         turned = Weights(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         views, W_P = self._views(turned), lam[..., None] * np.eye(lam.shape[-1])
         drives = (self._evaluate(f"drive_on_view{view}", s, W_P, views.vectors) @ views.inputs[view] for view in VIEWS)
@@ -62,9 +65,26 @@ class Drives(Closure):
         """Whether the loss moves a network (..., 1, 1)."""
         if not self.quadratures:
             return encoder.any(axis=(-2, -1), keepdims=True)
-        w = np.linalg.svd(weights.on_white(encoder, self.root), compute_uv=False)
+        p = self.parameters
+        w = np.linalg.svd(weights.on_white(encoder, self._seen(p.sigma1 + p.sigma2)), compute_uv=False)
         left = (w**2 > IRRELEVANT * w[..., :1] ** 2).sum(axis=-1)
         return (left > 1)[..., None, None]
+
+    def _seen(self, sigma):
+        """A root of Sigma_x + sigma^2: what both views together see."""
+        if self.root is None:
+            return None
+        variances, directions = np.linalg.eigh(self.model.inputs)
+        return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
+
+    def _with_others(self, state: Weights, moved) -> Weights:
+        """The state, with weights that can be integrated where nothing moves."""
+        if moved.all():
+            return state
+        modes, N = state.encoder.shape[-2:]
+        other = np.eye(N)[:modes] if self.root is None else np.linalg.eigh(self.root)[1][:, ::-1].T[:modes]
+        others = weights.initial(self.structure, other, self.root)
+        return each(lambda part, instead: np.where(moved, part, instead), state, others)
 
     def _evaluate(self, quantity: str, s, W_P, vectors):
         """E[g l^T] or E[h l^T] (..., M, d); zero where there is no such force."""

@@ -98,6 +98,12 @@ class Equilibria:
         """Those that the flow returns to."""
         return [equilibrium for equilibrium in self.found if equilibrium.verdict == "stable"]
 
+    def plot(self, ax=None):
+        """Draw the levels of the eigenvalues, a row each equilibrium; returns the matplotlib Axes."""
+        from dynamics.plotting import plot_equilibria
+
+        return plot_equilibria(self, ax)
+
     def __str__(self):
         rows = [f"Equilibria of {self.model}", *(f"  {equilibrium}" for equilibrium in self.found)]
         rows += [f"  modes that start below {self.boundary:.6g} die"] if self.boundary is not None else []

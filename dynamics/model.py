@@ -256,8 +256,9 @@ class Model:
         fits = W0.ndim >= 2 if ensemble else W0.ndim == 2
         if not fits or not 1 <= W0.shape[-2] <= W0.shape[-1] or N not in ("N", W0.shape[-1]):
             raise errors.ArgumentError(f"Argument `{name}` must {must}, but has shape {W0.shape}.")
-        if self.structure.predictor == "normalized" and not W0.any(axis=(-2, -1)).all():
-            errors.reject(name, "have a weight other than zero, to be normalized by", W0)
+        seen = W0 if self.inputs is None else W0 @ self.input_root
+        if self.structure.predictor == "normalized" and not seen.any(axis=(-2, -1)).all():
+            errors.reject(name, "have a weight other than zero on inputs that vary, to be normalized by", W0)
         return np.broadcast_to(W0, (*self._with_batch(name, W0.shape[:-2]), *W0.shape[-2:])).copy()
 
     def _with_batch(self, name: str, leading: tuple[int, ...]) -> tuple[int, ...]:

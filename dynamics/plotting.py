@@ -1,4 +1,6 @@
-"""Drawing of trajectories and comparisons. The only module of ``dynamics`` that imports matplotlib."""
+"""Drawing of trajectories, comparisons and equilibria. The only module of ``dynamics`` that imports matplotlib."""
+
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,4 +50,42 @@ def plot_comparison(comparison, ax=None):
     ax.legend(frameon=False, fontsize="small")
     ax.set_xlabel(STEP)
     ax.set_ylabel(r"$s_\mathrm{network}/s_\mathrm{theory} - 1$")
+    return ax
+
+
+MARKERS: dict[str, dict[str, Any]] = {  # how verdicts are drawn
+    "stable": {"marker": "o", "markerfacecolor": "black"},
+    "marginal": {"marker": "o", "markerfacecolor": "0.7"},
+    "unstable": {"marker": "o", "markerfacecolor": "white"},
+}
+
+
+def plot_equilibria(equilibria, ax=None):
+    """One row an equilibrium, one marker each level of eigenvalues: black where stable, white where not."""
+    rows = list(enumerate(equilibria))
+    height = float(np.clip(0.8 + 0.25 * len(rows), 2.0, 8.0))
+    ax = ax or plt.figure(figsize=(4.0, height), layout="constrained").add_subplot()
+    for row, equilibrium in rows:
+        levels = np.unique(equilibrium.s)
+        style = {"linestyle": "none", "color": "black", "markersize": 5} | MARKERS[equilibrium.verdict]
+        ax.plot(levels, np.full(len(levels), row), **style)
+        for level in levels:
+            count = f"{np.count_nonzero(equilibrium.s == level)}"
+            ax.annotate(count, (level, row), (0, 4), textcoords="offset points", ha="center", fontsize="x-small")
+    if equilibria.boundary is not None:
+        ax.axvline(equilibria.boundary, color="0.6", linestyle="--", linewidth=1, label="modes below die")
+    handles = [
+        Line2D([], [], linestyle="none", color="black", markersize=5, **style, label=verdict)
+        for verdict, style in MARKERS.items()
+        if verdict in {equilibrium.verdict for equilibrium in equilibria}
+    ]
+    handles += [line for line in ax.lines if line.get_label() == "modes below die"]
+    if handles:
+        ax.legend(
+            handles=handles, frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4
+        )
+    ax.set_yticks([row for row, _ in rows], [f"{equilibrium.alive} alive" for _, equilibrium in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.7)
+    ax.margins(x=0.08)
+    ax.set_xlabel("eigenvalue $s$ (and how many have it)")
     return ax

@@ -37,26 +37,29 @@ def lambert_decay(y0, tau):
 
 
 def tilt(x, X, y, Y):
-    """K (..., d, d) with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and |det K| (..., 1, 1).
+    """X K^T, Y K^T (..., M, d), K (..., d, d) with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and |det K| (..., 1, 1).
 
-    X, Y: (..., M, d). x, y: (..., 1, 1). In the singular vectors of Y, and then of what is left of X, so that the 1 is
-    not lost beside terms 1e20 times as large; and with one decomposition for all x.
+    X, Y: (..., M, d), M <= d. x, y: (..., 1, 1). In the singular vectors of Y, and then of what is left of X: neither
+    is the 1 lost beside terms 1e20 times as large, nor do products with K fill with rounding what they should cancel.
     """
     xp = X.__array_namespace__()
-    directions, decay_y = _directions(y, Y)
+    Y, directions, decay_y = _directions(y, Y)
     K = decay_y * directions
-    directions, decay_x = _directions(x, X @ K.mT)
+    X, directions, decay_x = _directions(x, X @ K.mT)
     weight_x, weight_y = (xp.prod(decay, axis=-2, keepdims=True) for decay in (decay_x, decay_y))
-    return decay_x * (directions @ K), weight_x * weight_y
+    Y = (Y * decay_y.mT) @ directions.mT
+    return X * decay_x.mT, Y * decay_x.mT, decay_x * (directions @ K), weight_x * weight_y
 
 
 def _directions(y, Y):
-    """V^T (..., d, d), the right singular vectors of Y (..., M, d), and (1 + 2 y^2 s^2)^(-1/2) of them (..., d, 1).
+    """Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) of each (..., d, 1).
 
     Smallest s first: the columns of X K^T then descend, as decompositions of graded matrices need it.
     """
     xp = Y.__array_namespace__()
-    _, s, directions = xp.linalg.svd(Y)
-    rest = xp.zeros((*s.shape[:-1], Y.shape[-1] - s.shape[-1]))
-    s = xp.flip(xp.concat([s, rest], axis=-1), axis=-1)[..., None]
-    return xp.flip(directions, axis=-2), 1 / xp.sqrt(1 + 2 * (y * s) ** 2)
+    U, s, directions = xp.linalg.svd(Y)
+    rest = Y.shape[-1] - s.shape[-1]
+    along = xp.concat([U * s[..., None, :], xp.zeros((*U.shape[:-1], rest))], axis=-1)
+    s = xp.concat([s, xp.zeros((*s.shape[:-1], rest))], axis=-1)
+    s, along = xp.flip(s, axis=-1)[..., None], xp.flip(along, axis=-1)
+    return along, xp.flip(directions, axis=-2), 1 / xp.sqrt(1 + 2 * (y * s) ** 2)

@@ -8,6 +8,7 @@ from scipy.integrate import solve_ivp
 
 import dynamics as dyn
 from dynamics.drives import Drives
+from dynamics.rates import Rates
 from dynamics.weights import Weights, initial
 
 RHO, NOISE, ETA = 0.01, (0.3, 0.1), 0.1
@@ -55,7 +56,7 @@ def test_descent_map_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
 @pytest.mark.parametrize(
     ("loss", "kind"),
     [("euclidean", kind) for kind in KINDS if kind != "wrong side"]
-    + [("cosine", "standard"), ("cosine", "isotropic"), ("cosine", "normalized and tracked")],
+    + [("cosine", kind) for kind in KINDS if kind not in ("no predictor", "target of its own")],
 )
 def test_flow_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
     W0, times = weights(2, 3, std=0.6), [0.0, 0.3, 1.0]
@@ -67,7 +68,7 @@ def test_flow_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
     for name in ("s", "target", "predictor"):
         found, expected = getattr(matrices, name), getattr(modes, name)
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)  # ten times the flows' rtol
-    assert np.abs(modes.s[-1] / modes.s[0] - 1).max() > 0.05
+    assert np.abs(modes.s[-1] / modes.s[0] - 1).max() > 0.02
 
 
 def test_blow_up_on_the_wrong_side_is_dated():
@@ -203,12 +204,15 @@ def test_drives_are_means_of_the_gradient_of_the_loss(kind):
 
 
 @pytest.mark.parametrize("spread", [1e-2, 1e-4])
-def test_drives_meet_their_tolerance(spread):
+@pytest.mark.parametrize("modes", [2, 3])
+@pytest.mark.parametrize("kind", ["cosine", "cosine isotropic", "cosine no stop-gradient", "cosine wrong side"])
+def test_drives_meet_their_tolerance(kind, modes, spread):
     """A tenth, and a thousandth, of the tolerance change them by less than the tolerance."""
-    covariance = np.diag(np.geomspace(1, spread, 5))
-    state = initial(model("cosine").structure, weights(), None)
-    coarse, fine = (Drives(model("cosine", inputs=covariance), rtol=rtol)(state) for rtol in (1e-8, 1e-11))
-    np.testing.assert_allclose(coarse, fine, rtol=0, atol=1e-8 * np.abs(fine).max())
+    described = model("cosine", inputs=np.diag(np.geomspace(1, spread, 5)), **SAMPLED[kind])
+    coarse, fine = (Drives(described, rtol=rtol) for rtol in (1e-8, 1e-11))
+    found, expected = (drives(initial(described.structure, weights(modes), None)) for drives in (coarse, fine))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    assert 0 < coarse.error <= 1e-8 and 0 < fine.error <= 1e-11
 
 
 # --- networks -------------------------------------------------------------------------------------------------------
@@ -319,25 +323,62 @@ def test_a_single_mode_of_a_cosine_loss_does_not_move(options):
         (np.array([[1.0, 0.2, 0.0], [0.0, 0.0, 0.0]]), np.diag([1.0, 0.5, 0.1])),
         (weights(2, 3), np.diag([1.0, 0.0, 0.0])),
     ):
-        gd = dyn.iterate(model("cosine", inputs=covariance, weight_decay=0.0, **options), W0, 3, ETA)
+        noise = (0.0, 0.0) if np.linalg.matrix_rank(covariance) == 1 else NOISE
+        gd = dyn.iterate(model("cosine", inputs=covariance, noise=noise, weight_decay=0.0, **options), W0, 3, ETA)
         assert gd.complete
         np.testing.assert_array_equal(gd.weights, np.broadcast_to(W0, gd.weights.shape))
 
 
-@pytest.mark.parametrize("smallest", [1e-1, 1e-2])
-def test_drives_beside_a_mode_that_nearly_died(smallest):
-    """White inputs: the eigenmodes' rates, from integrals that converge as slowly."""
-    W0 = np.array([[1.0, 0.0, 0.0], [0.0, smallest, 0.0]])
-    found, expected = (
-        dyn.iterate(model("cosine", inputs=inputs), start, 1, ETA, rtol=1e-8)
-        for inputs, start in ((WHITE[:3, :3], W0), (None, eigenvalues(W0)))
+@pytest.mark.parametrize("predictor", [dyn.NoPredictor(), dyn.ClosedForm(0.5, 0.25)], ids=str)
+def test_noise_moves_what_sees_a_single_input(predictor):
+    """As where the other inputs are nearly constant: an input of variance 1e-10 changes drives by that much."""
+    W0 = weights(2, 3)
+    constant, nearly = (
+        Drives(model("cosine", inputs=np.diag([1.0, variance, variance]), predictor=predictor))(Weights(W0))
+        for variance in (0.0, 1e-10)
     )
-    np.testing.assert_allclose(found.s, expected.s, rtol=1e-7)
+    assert np.abs(constant).max() > 1e-2
+    np.testing.assert_allclose(constant, nearly, rtol=0, atol=1e-7 * np.abs(nearly).max())
 
 
-def test_where_one_mode_is_nearly_alone_the_drives_say_what_they_miss():
-    """Beyond an eigenvalue 1e-6 of the other, rounding hides what is left of the second norm's axis."""
-    W0 = np.array([[1.0, 0.0, 0.0], [0.0, 1e-4, 0.0]])
-    with pytest.warns(dyn.AccuracyWarning, match="relative error"):
-        gd = dyn.iterate(model("cosine", inputs=WHITE[:3, :3]), W0, 1, ETA)
-    assert gd.error > 1e-9
+def test_a_predictor_of_one_mode_beside_noise_in_others_is_not_treated():
+    gd = dyn.iterate(model("cosine", isotropic=True, inputs=np.diag([1.0, 0.0, 0.0])), weights(2, 3), 3, ETA)
+    assert gd.status.startswith("stopped before step 1: one mode of the predictor is left")
+
+
+@pytest.mark.parametrize("smallest", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("stop_gradient", ["target", "none", "online"])
+def test_drives_beside_a_mode_that_nearly_died(smallest, stop_gradient):
+    """White inputs: the eigenmodes' rates r, as drives w r.
+
+    The small mode's to ten times the closure's 1e-8. The other's is as small, but the sum of terms of order one at
+    some 20 000 nodes, which cancel: sqrt(20 000) 2.2e-16 = 3e-14.
+    """
+    w, options = np.array([1.0, smallest]), {"stop_gradient": stop_gradient}
+    drives = Drives(model("cosine", inputs=WHITE[:3, :3], **options), rtol=1e-8)
+    found = drives(Weights(np.eye(2, 3) * w[:, None]))
+    rates = Rates(model("cosine", inputs=None, **options), rtol=1e-10)
+    expected = w * rates(rates.start(w**2)).rates
+    assert drives.error <= 1e-8
+    np.testing.assert_allclose(found[1, 1], expected[1], rtol=1e-7)
+    np.testing.assert_allclose(found[0, 0], expected[0], rtol=1e-7, atol=3e-14)
+    np.testing.assert_allclose(found[[0, 0, 1, 1], [1, 2, 0, 2]], 0, atol=3e-14)
+
+
+@pytest.mark.parametrize(
+    "options", [{"target": dyn.EMA(0.9)}, {"predictor": dyn.ClosedForm(tracking=0.9)}, {"isotropic": True}], ids=str
+)
+def test_a_dead_member_of_an_ensemble_leaves_the_others_alone(options):
+    W0, covariance = weights(2, 4), np.diag([0.0, 0.0, 0.5, 1.0])
+    described = model("cosine", inputs=covariance, noise=(0.0, 0.0), **options)
+    both = dyn.iterate(described, np.stack([W0, 0 * W0]), 3, ETA)
+    alone = dyn.iterate(described, W0, 3, ETA)
+    np.testing.assert_allclose(both.weights[0], alone.weights, rtol=1e-7)  # a hundred times the closure's tolerance
+    assert (both.weights[1] == 0).all() and np.abs(alone.weights[3] - W0).max() > 1e-3
+
+
+def test_a_normalized_predictor_needs_weights_on_inputs_that_vary():
+    W0 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    blind = model(inputs=np.diag([0.0, 0.0, 1.0]), predictor=dyn.ClosedForm(normalize=True))
+    with pytest.raises(dyn.ArgumentError, match="`s0` must have a weight other than zero on inputs that vary"):
+        dyn.iterate(blind, W0, 1, ETA)

@@ -8,12 +8,12 @@ from dynamics.special import tilt
 
 
 def reference(x, X, y, Y):
-    """(1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1) and its determinant's root, with 100 digits."""
+    """(1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1) and its determinant's root; and itself with 100 digits."""
     with mp.workdps(100):
         X, Y = mp.matrix(X.tolist()), mp.matrix(Y.tolist())
         precision = mp.eye(X.cols) + 2 * mp.mpf(x) ** 2 * X.T * X + 2 * mp.mpf(y) ** 2 * Y.T * Y
         H = precision**-1
-        return np.array(H.tolist(), float), float(mp.sqrt(mp.det(H)))
+        return np.array(H.tolist(), float), float(mp.sqrt(mp.det(H))), H
 
 
 @pytest.mark.parametrize("x", [0.0, 1.0, 1e8, 1e20])
@@ -21,17 +21,24 @@ def reference(x, X, y, Y):
 @pytest.mark.parametrize("normals", [2, 3, 4])
 def test_tilt(x, y, normals):
     X, Y = np.random.default_rng(normals).standard_normal((2, 2, normals))
-    H, Z = reference(x, X, y, Y)
-    K, weight = tilt(np.array([[x]]), X, np.array([[y]]), Y)
+    H, Z, H_exact = reference(x, X, y, Y)
+    tilted_X, tilted_Y, K, weight = tilt(np.array([[x]]), X, np.array([[y]]), Y)
     # Rounding of two decompositions, some hundred operations of eps = 2.2e-16.
     np.testing.assert_allclose(K.T @ K, H, rtol=0, atol=1e-13 * np.abs(H).max())
     np.testing.assert_allclose(weight, [[Z]], rtol=1e-12)
+    for scale, tilted, vector in ((x, tilted_X, X), (y, tilted_Y, Y)):
+        with mp.workdps(100):
+            expected = mp.matrix(vector.tolist()) * H_exact * mp.matrix(vector.tolist()).T
+        expected = np.array(expected.tolist(), float)
+        # of size min(1, 1/(2 scale^2)), and so are the errors: nothing is left of what has cancelled
+        np.testing.assert_allclose(tilted @ tilted.T, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
+        assert np.abs(tilted).max() * max(scale, 1e-300) < 1
 
 
 def test_one_call_serves_many_nodes():
     X, Y = np.random.default_rng(0).standard_normal((2, 2, 3))
     x, y = np.array([0.3, 2.0, 5.0])[:, None, None, None], np.array([0.1, 4.0])[None, :, None, None]
-    K, weight = tilt(x, X, y, Y)
+    *_, K, weight = tilt(x, X, y, Y)
     assert K.shape == (3, 2, 3, 3) and weight.shape == (3, 2, 1, 1)
-    alone, _ = tilt(x[2, 0], X, y[0, 1], Y)
+    *_, alone, _ = tilt(x[2, 0], X, y[0, 1], Y)
     np.testing.assert_allclose(K[2, 1].T @ K[2, 1], alone.T @ alone, rtol=1e-13, atol=1e-15)

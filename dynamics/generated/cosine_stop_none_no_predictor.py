@@ -71,17 +71,15 @@ def norm_vectors(W_P, z1, t2):
 def drive_on_view1_integrand(x, y, W_P, z1, t2):
     """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    K, Z = tilt(x, z1, y, t2)
-    H = K.mT @ K
-    return (4 * Z / xp.pi) * (t2 @ H) - (8 * Z * x**2 / xp.pi) * (z1 @ H @ ((t2.mT @ z1 + z1.mT @ t2) @ H + xp.linalg.trace(t2.mT @ z1 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+    X, Y, K, Z = tilt(x, z1, y, t2)
+    return (4 * Z / xp.pi) * (Y @ K) - (8 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    K, Z = tilt(x, z1, y, t2)
-    H = K.mT @ K
-    return (4 * Z / xp.pi) * (z1 @ H) - (8 * Z * y**2 / xp.pi) * (t2 @ H @ ((t2.mT @ z1 + z1.mT @ t2) @ H + xp.linalg.trace(t2.mT @ z1 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+    X, Y, K, Z = tilt(x, z1, y, t2)
+    return (4 * Z / xp.pi) * (X @ K) - (8 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
 INTEGRALS = {

@@ -73,9 +73,8 @@ def norm_vectors(W_P, z1, t2):
 def drive_on_view2_integrand(x, y, W_P, z1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    K, Z = tilt(x, W_P @ z1, y, t2)
-    H = K.mT @ K
-    return (4 * Z / xp.pi) * (W_P @ z1 @ H) - (8 * Z * y**2 / xp.pi) * (t2 @ H @ ((t2.mT @ W_P @ z1 + z1.mT @ W_P @ t2) @ H + xp.linalg.trace(t2.mT @ W_P @ z1 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+    X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
+    return (4 * Z / xp.pi) * (X @ K) - (8 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
 INTEGRALS = {

@@ -79,17 +79,15 @@ def norm_vectors_2(W_P, z1, z2, t1, t2):
 def drive_on_view1_integrand(x, y, W_P, z1, z2, t1, t2):
     """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    K, Z = tilt(x, z2, y, t1)
-    H = K.mT @ K
-    return (2 * Z / xp.pi) * (z2 @ H) - (4 * Z * y**2 / xp.pi) * (t1 @ H @ ((t1.mT @ z2 + z2.mT @ t1) @ H + xp.linalg.trace(t1.mT @ z2 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+    X, Y, K, Z = tilt(x, z2, y, t1)
+    return (2 * Z / xp.pi) * (X @ K) - (4 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    K, Z = tilt(x, z1, y, t2)
-    H = K.mT @ K
-    return (2 * Z / xp.pi) * (z1 @ H) - (4 * Z * y**2 / xp.pi) * (t2 @ H @ ((t2.mT @ z1 + z1.mT @ t2) @ H + xp.linalg.trace(t2.mT @ z1 @ H)[..., None, None] * xp.eye(z1.shape[-1])))
+    X, Y, K, Z = tilt(x, z1, y, t2)
+    return (2 * Z / xp.pi) * (X @ K) - (4 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
 INTEGRALS = {

@@ -10,15 +10,16 @@ from derivations import codegen, matrices
 from derivations import notation as n
 from derivations.closures import UnsupportedLossError
 from derivations.losses import Setting
-from derivations.matrices import VECTORS, W_P, H, d
+from derivations.matrices import TILTED, VECTORS, W_P, K, d
 from derivations.modes import dot, norm
 from derivations.stop_gradient import StopGradient as SG
 
 Z1, Z2, T1, T2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
 P = n.lam[n.k] * Z1
 L1, L2, K2 = VECTORS[n.z1], VECTORS[n.z2], VECTORS[n.t2]
-pairs = sp.Trace(K2.T * W_P * L1 * H) * sp.Identity(d) + (K2.T * W_P * L1 + L1.T * W_P * K2) * H
-COSINE = (4 * n.Z / sp.pi) * W_P * K2 * H - (8 * n.Z * n.x**2 / sp.pi) * W_P**2 * L1 * H * pairs
+X, Y = TILTED  # W_P L1 K^T and K2 K^T
+pairs = sp.Trace(Y.T * X) * sp.Identity(d) + (Y.T * X + X.T * Y)
+COSINE = (4 * n.Z / sp.pi) * W_P * Y * K - (8 * n.Z * n.x**2 / sp.pi) * W_P * X * pairs * K
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,15 @@ def test_words_of_the_catalogue(setting, view, expected):
     (found,) = matrices.expectations(setting.in_eigenbasis(), view)
     assert found.terms == expected.doit()
     assert found.norms == (((L1, 2, L1), (K2, 0, K2)) if setting.loss == "cosine" else ())
+
+
+@pytest.mark.parametrize(
+    ("numerator", "word"), [(Z2, L2 * K.T), (Z1, L1 * K.T), (n.lam[n.k] ** 2 * Z1, W_P * X), (T2, Y)], ids=str
+)
+def test_words_beside_norms_are_tilted(numerator, word):
+    """Of what has no norm, or a lower power of W_P than its norm: times K^T."""
+    (found,) = matrices.expectations(dot(Z1, SG(numerator)) / SG(norm(P) * norm(T2)), 1)
+    assert found.terms == (-(4 * n.Z / sp.pi) * word * K).doit()
 
 
 def test_no_force_is_no_term():
