@@ -121,17 +121,15 @@ def _drive(left: str, name: str, found: list[matrices.Expectation]) -> list[Line
     if not any(expectation.norms for expectation in found):
         return [Line(title, left, found[0].terms if found else sp.Integer(0))]
     for number, expectation in enumerate(found, 1):
+        x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
+        precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
+        lines += [Line("tilted covariance", "K^T K", sp.Inverse(precision))]
+        lines += [Line("its weight", "Z", sp.Abs(sp.Determinant(matrices.K)))]
+        vectors = zip(matrices.TILTED, matrices.norm_vectors(expectation.norms), strict=True)
+        lines += [Line("tilted vector", str(tilted), vector * matrices.K.T) for tilted, vector in vectors]
         part = sp.Symbol(f"{name}_{number}")
-        whole = sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)) if expectation.norms else part
-        if expectation.norms:
-            x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
-            precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
-            lines += [Line("tilted covariance", "K^T K", sp.Inverse(precision))]
-            lines += [Line("its weight", "Z", sp.Abs(sp.Determinant(matrices.K)))]
-            vectors = zip(matrices.TILTED, matrices.norm_vectors(expectation.norms), strict=True)
-            lines += [Line("tilted vector", str(tilted), vector * matrices.K.T) for tilted, vector in vectors]
-        lines += [Line("integrand" if expectation.norms else "polynomial part", str(part), expectation.terms)]
-        parts.append(whole)
+        lines += [Line("integrand", str(part), expectation.terms)]
+        parts.append(sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)))
     return [*lines, Line(title, left, sp.Add(*parts))]
 
 

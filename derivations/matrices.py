@@ -63,6 +63,8 @@ def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
         a, u = word
         value = coefficient * _power(a) * u * _moment(forms) * value
         groups.setdefault(tuple(form for form, _ in norms), []).append(value)
+    if () in groups and len(groups) > 1:
+        raise UnsupportedLossError("terms with norms stand beside terms without; only one kind is supported")
     return [Expectation(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
 
 

@@ -95,6 +95,7 @@ def test_polynomial_forces_are_moments(power):
 
 REFUSED = {
     "one norm": (norm(P), "1 norms"),
+    "norms beside none": (dot(P, SG(T2)) * (1 + 1 / SG(norm(P) * norm(T2))), "terms with norms stand beside"),
     "no vector": (dot(sp.sin(Z1), SG(T2)), r"cos\(z1\[m\]\), which has no matrix form"),
     "product of components": (dot(Z1, SG(Z1 * T2)), r"no power of W_P times one vector"),
     "quartic norm": (dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(T2, T2**3))), r"t2\[k\]\*\*4 has no matrix form"),
