@@ -165,6 +165,8 @@ def _equal_modes(model: Model, s0: np.ndarray, eta) -> Equilibria:
     """All modes that survive are equal; what is conserved says at which level."""
     if model.weight_decay:
         return Equilibria(model, (), remark="none: weight decay shrinks what the loss would keep at any size")
+    if not s0.any():
+        return Equilibria(model, (), remark="none: all modes are dead from the start, and stay so")
     if not (known := invariants(model)):
         return Equilibria(model, (), remark="not determined: no invariant tells the members of the family apart")
     p, conserved, found = model.parameters, model.generated.conserved, []

@@ -89,3 +89,30 @@ def plot_equilibria(equilibria, ax=None):
     ax.margins(x=0.08)
     ax.set_xlabel("eigenvalue $s$ (and how many have it)")
     return ax
+
+
+def plot_collapse(collapse, ax=None):
+    """An arrow a mode, from its start to its end; a cross where it dies."""
+    ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
+    finite = np.isfinite(collapse.level)
+    top = 1.15 * max(collapse.s0.max(), collapse.level[finite].max(initial=0.0)) or 1.0
+    ends = np.where(finite, collapse.level, top)
+    for mode, (start, end) in enumerate(zip(collapse.s0, ends, strict=True), 1):
+        if abs(end - start) > 0.05 * top:  # shorter ones would be all head
+            arrow = {"arrowstyle": "->", "color": "0.5", "shrinkA": 3, "shrinkB": 3}
+            ax.annotate("", (mode, end), (mode, start), arrowprops=arrow)
+    modes = 1 + np.arange(len(ends))
+    ax.plot(modes, collapse.s0, linestyle="none", marker="o", color="black", markerfacecolor="white", label="start")
+    for mark, chosen, label in (
+        ("o", collapse.survives, "survives"),
+        ("x", collapse.level == 0, "dies"),
+        ("^", ~finite, "diverges"),
+    ):
+        if chosen.any():
+            ax.plot(modes[chosen], ends[chosen], linestyle="none", marker=mark, color="black", label=label)
+    ax.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
+    ax.set_xticks(modes)
+    ax.margins(x=0.1)
+    ax.set_xlabel("mode")
+    ax.set_ylabel("eigenvalue $s$")
+    return ax

@@ -195,6 +195,7 @@ def test_verdicts_are_what_the_flow_does(model):
 
 def test_no_place_to_rest_is_said():
     assert "weight decay shrinks" in str(dyn.equilibria(cosine(weight_decay=0.01), S0))
+    assert "dead from the start" in str(dyn.equilibria(cosine(), [0.0, 0.0]))
     assert "normalized predictor" in str(dyn.equilibria(euclidean(predictor=dyn.ClosedForm(normalize=True)), S0))
     tracked = cosine(isotropic=True, predictor=dyn.ClosedForm(tracking=0.5))
     assert "no invariant" in str(dyn.equilibria(tracked, S0, learning_rate=0.1))
