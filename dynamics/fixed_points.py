@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import combinations_with_replacement, pairwise
+from itertools import combinations_with_replacement
 
 import numpy as np
 import scipy.optimize
@@ -11,14 +11,8 @@ from dynamics import errors
 from dynamics.conserved import invariants
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
-from dynamics.rates import Forces, Rates
-from dynamics.state import State, initial, readings, step, velocity
-
-MARGINAL = 1e-7  # a growth rate below this is zero, to the accuracy of closure and differences
-NEAR_ZERO = 1e-4  # of the surviving modes: eigenvalue at which it is asked whether a dead mode comes back
-STEP = 0.01  # relative, of differences: their error is its sixth power,
-STEP_AT_KINK = 1e-5  # and no power where the predictor divides by the largest of equal eigenvalues
-DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
+from dynamics.stability import MARGINAL, Level, invasion_of
+from dynamics.state import Parameters, initial, readings
 
 
 @dataclass(frozen=True)
@@ -39,6 +33,29 @@ class Equilibrium:
     invaded: bool
     largest_learning_rate: float
     _multipliers: Callable[[float], np.ndarray] = field(repr=False)
+
+    @classmethod
+    def of(cls, model: Model, levels: list[Level], modes: int, invasion: float, invaded: bool) -> "Equilibrium":
+        """Some levels of surviving modes; the others of all the modes are dead."""
+        s = np.concatenate([np.full(level.modes, level.s) for level in levels] + [np.zeros(0)])
+        s, dead = np.pad(s, (0, modes - len(s))), len(s) < modes
+
+        def multipliers(learning_rate: float) -> np.ndarray:
+            return np.sort_complex(
+                np.concatenate([level.multipliers(learning_rate) for level in levels] + [np.zeros(0)])
+            )
+
+        limits = [level.largest_learning_rate for level in levels] + ([2 / -invasion] if dead and invasion < 0 else [])
+        found = cls(
+            s=s,
+            predictor=readings(model.structure, model.parameters, initial(model.structure, s)).predictor,
+            growth=np.sort_complex(np.concatenate([level.growth for level in levels] + [np.zeros(0)])),
+            invasion=invasion if dead else None,
+            invaded=dead and invaded,
+            largest_learning_rate=min(limits, default=np.inf),
+            _multipliers=multipliers,
+        )
+        return found if found.verdict == "stable" else replace(found, largest_learning_rate=0.0)
 
     @property
     def alive(self) -> int:
@@ -142,168 +159,71 @@ def _modes_of_their_own(model: Model, modes: int, eta) -> Equilibria:
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
         return Equilibria(model, (), remark="none: a normalized predictor pulls with the same strength at any size")
-    roots: tuple = ()
-    if hasattr(generated, "fixed_points"):
-        with np.errstate(invalid="ignore"):
-            roots = generated.fixed_points(p.sigma1, p.sigma2, p.rho)
-    roots = roots if isinstance(roots, tuple) else (roots,)
-    lams = {float(root[0]): None for root in roots if root[0] > 0}  # not a number where not real; once at a fold
-    levels = [float((eigenvalues.predictor_inverse(lam, p.alpha) - p.epsilon)[0]) for lam in lams]
-    levels = [s for s in levels if s > 0]
-    branches = [Branch.of(model, s, 1, eta) for s in levels]
-    invasion, invaded = _invasion(model, [])
-    chosen = combinations_with_replacement([*branches, None], modes)
-    found = tuple(_equilibrium(model, [b for b in some if b], modes, invasion, invaded) for some in chosen)
-    remark = "" if roots or invasion else "any spectrum is at rest: the rate is zero throughout"
-    thresholds = [b.s for b in branches if (b.growth.real > 0).any()]
+    levels = [Level.of(model, s, 1, eta) for lam in own_roots(model) if (s := eigenvalue_of(model, lam)) > 0]
+    invasion, invaded = invasion_of(model, [])
+    chosen = combinations_with_replacement([*levels, None], modes)
+    found = tuple(
+        Equilibrium.of(model, [level for level in some if level], modes, invasion, invaded) for some in chosen
+    )
+    remark = (
+        "" if hasattr(generated, "fixed_points") or invasion else "any spectrum is at rest: the rate is zero throughout"
+    )
+    thresholds = [level.s for level in levels if (level.growth.real > 0).any()]
     boundary = min(thresholds, default=None) if not (model.needs_learning_rate or invaded) else None
     fold = float(generated.fold(p.sigma1, p.sigma2)[0][0]) if hasattr(generated, "fold") else None
     return Equilibria(model, found, boundary, fold, remark)
 
 
+def own_roots(model: Model) -> list[float]:
+    """Predictor eigenvalues above zero where the rate of a mode of its own is rho, the largest first."""
+    p = model.parameters
+    if not hasattr(model.generated, "fixed_points"):
+        return []
+    with np.errstate(invalid="ignore"):
+        roots = model.generated.fixed_points(p.sigma1, p.sigma2, p.rho)
+    roots = roots if isinstance(roots, tuple) else (roots,)
+    return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # no number if not real; once at a fold
+
+
+def eigenvalue_of(model: Model, lam: float) -> float:
+    """The eigenvalue of the correlation at which a closed-form predictor has the eigenvalue lam."""
+    p = model.parameters
+    return float((eigenvalues.predictor_inverse(lam, p.alpha) - p.epsilon)[0])
+
+
 def _equal_modes(model: Model, s0: np.ndarray, eta) -> Equilibria:
     """All modes that survive are equal; what is conserved says at which level."""
+    if remark := _why_none(model, s0):
+        return Equilibria(model, (), remark=remark)
+    found = [equal_modes(model, equal_level(model, s0, alive), alive, len(s0), eta) for alive in range(len(s0), 0, -1)]
+    return Equilibria(model, tuple(found), remark=f"one of a family for each value of {invariants(model)[0].formula}")
+
+
+def _why_none(model: Model, s0: np.ndarray) -> str:
     if model.weight_decay:
-        return Equilibria(model, (), remark="none: weight decay shrinks what the loss would keep at any size")
+        return "none: weight decay shrinks what the loss would keep at any size"
     if not s0.any():
-        return Equilibria(model, (), remark="none: all modes are dead from the start, and stay so")
-    if not (known := invariants(model)):
-        return Equilibria(model, (), remark="not determined: no invariant tells the members of the family apart")
-    p, conserved, found = model.parameters, model.generated.conserved, []
-
-    def excess(level: float, alive: int) -> float:
-        s = np.where(np.arange(len(s0)) < alive, level, 0.0)
-        return float((conserved(s, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])
-
-    for alive in range(len(s0), 0, -1):
-        level = scipy.optimize.brentq(excess, 0.0, s0.sum(), (alive,), xtol=1e-300, rtol=1e-15)
-        branch = Branch.of(model, level, alive, eta, neutral=len(known))
-        dead = _invasion(model, [level] * alive) if alive < len(s0) else (0.0, False)
-        found.append(_equilibrium(model, [branch], len(s0), *dead))
-    return Equilibria(model, tuple(found), remark=f"one of a family for each value of {known[0].formula}")
+        return "none: all modes are dead from the start, and stay so"
+    return "" if invariants(model) else "not determined: no invariant tells the members of the family apart"
 
 
-def _equilibrium(model: Model, branches: list["Branch"], modes: int, invasion: float, invaded: bool) -> Equilibrium:
-    s = np.concatenate([np.full(b.modes, b.s) for b in branches] + [np.zeros(modes - sum(b.modes for b in branches))])
-    growth = np.sort_complex(np.concatenate([b.growth for b in branches] + [np.zeros(0)]))
-    dead = not s.all()
-
-    def multipliers(learning_rate: float) -> np.ndarray:
-        return np.sort_complex(np.concatenate([b.multipliers(learning_rate) for b in branches] + [np.zeros(0)]))
-
-    limits = [b.largest_learning_rate for b in branches] + ([2 / -invasion] if dead and invasion < 0 else [])
-    found = Equilibrium(
-        s=s,
-        predictor=readings(model.structure, model.parameters, initial(model.structure, s)).predictor,
-        growth=growth,
-        invasion=invasion if dead else None,
-        invaded=dead and invaded,
-        largest_learning_rate=min(limits, default=np.inf),
-        _multipliers=multipliers,
-    )
-    return found if found.verdict == "stable" else replace(found, largest_learning_rate=0.0)
+def equal_level(model: Model, s0: np.ndarray, alive: int) -> float:
+    """The level at which ``alive`` equal modes have what the flow from s0 conserves."""
+    excess = excess_of_invariant(model, s0, alive)
+    return scipy.optimize.brentq(excess, 0.0, s0.sum(), (model.parameters,), xtol=1e-300, rtol=1e-15)
 
 
-def _invasion(model: Model, alive: list[float]) -> tuple[float, bool]:
-    """r - rho of a dead mode beside these, and whether it comes back: a small one, if the rate at zero does not say."""
-    rates, rho = Rates(model, rtol=1e-10), float(model.weight_decay)
+def excess_of_invariant(model: Model, s0: np.ndarray, alive: int) -> Callable[..., float]:
+    """What is conserved at ``alive`` equal modes less what is conserved at s0, of (level, parameters)."""
+    conserved, alike = model.generated.conserved, np.arange(len(s0)) < alive
 
-    def at(s: float) -> float:
-        return float(rates(initial(model.structure, np.array([*alive, s]))).rates[-1]) - rho
+    def excess(level: float, p: Parameters) -> float:
+        return float((conserved(level * alike, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])
 
-    near = at(NEAR_ZERO * max(alive, default=1.0))
-    exact = near if len(alive) == 1 else at(0.0)  # beside a single mode of a cosine loss the rate at zero is no number
-    return exact, bool(exact > 0 if abs(exact) > MARGINAL else near > 0)
+    return excess
 
 
-# --- how they are left ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Branch:
-    """Modes that survive at one level, and what perturbations of them do: rates in the flow, factors in a step."""
-
-    s: float
-    modes: int
-    growth: np.ndarray
-    multipliers: Callable[[float], np.ndarray]
-    largest_learning_rate: float
-
-    @classmethod
-    def of(cls, model: Model, s: float, modes: int, eta, neutral: int = 0) -> "Branch":
-        """neutral: how many perturbations of all modes alike an invariant keeps."""
-        blocks = _linearised(model, s, modes)
-        growth = _spectrum(blocks(velocity, eta), modes, neutral, 0.0)
-
-        def multipliers(learning_rate: float) -> np.ndarray:
-            return _spectrum(blocks(step, learning_rate), modes, neutral, 1.0)
-
-        return cls(s, modes, growth, multipliers, _largest_learning_rate(model, growth, multipliers))
-
-
-def _spectrum(blocks, modes: int, neutral: int, zero: float) -> np.ndarray:
-    """Eigenvalues for all modes alike, less those at ``zero`` that are neutral, and for each way modes may differ."""
-    alike, *different = (np.linalg.eigvals(block) for block in blocks)
-    alike = alike[np.argsort(np.abs(alike - zero))][neutral:]
-    return np.sort_complex(np.concatenate([alike, *different * (modes - 1)]))
-
-
-def _linearised(model: Model, s: float, modes: int) -> Callable:
-    """The Jacobian of ``velocity`` or ``step`` at equal modes, as a function of which and eta: blocks (parts, parts).
-
-    Equal modes are exchangeable, so what all share and what two of them differ by is all there is.
-    """
-    structure, parameters = model.structure, model.parameters
-    start, forces = initial(structure, np.full(modes, s)), _forces(model, modes)
-    patterns = [np.ones(modes), np.eye(1, modes)[0] - np.eye(1, modes, 1)[0]][:modes]
-    size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
-    points = [[_stencil(start, name, pattern, size, forces) for name in _parts(start)] for pattern in patterns]
-
-    def following(moved: Callable, eta, state: State, force: Forces) -> np.ndarray:
-        after = moved(structure, parameters, state, force, eta)
-        return np.array([getattr(after, name)[0] for name in _parts(start)])
-
-    def blocks(moved: Callable, eta) -> list[np.ndarray]:
-        return [
-            np.stack(
-                [sum(c * following(moved, eta, state, force) for c, state, force in part) for part in block], axis=-1
-            )
-            for block in points
-        ]
-
-    return blocks
-
-
-def _parts(state: State) -> list[str]:
-    return [name for name, part in state._asdict().items() if part is not None]
-
-
-def _stencil(start: State, name: str, pattern, size: float, forces: Callable) -> list[tuple[float, State, Forces]]:
-    """Coefficients, states and forces whose weighted sum is a derivative along one part of the state."""
-    part, found = getattr(start, name), []
-    for multiple, coefficient in DIFFERENCE:
-        for sign in (1, -1):
-            state = start._replace(**{name: part + sign * multiple * size * part[0] * pattern})
-            found.append((sign * coefficient / (size * part[0]), state, forces(state)))
-    return found
-
-
-def _forces(model: Model, modes: int) -> Callable[[State], Forces]:
-    """The forces; none on a single mode of a cosine loss, which is the sign of p . t."""
-    rates = Rates(model, rtol=1e-12)
-    return rates if modes > 1 or not rates.quadratures else lambda state: Forces(0 * state.w)
-
-
-def _largest_learning_rate(model: Model, growth: np.ndarray, multipliers: Callable) -> float:
-    """The least eta at which a factor reaches 1: |1 + eta g| = 1, or searched for where something decays per step."""
-    if not model.needs_learning_rate:
-        return min((-2 * g.real / abs(g) ** 2 for g in growth if abs(g) > MARGINAL), default=np.inf)
-
-    def beyond(log_eta: float) -> float:
-        return float(np.abs(multipliers(np.exp(log_eta))).max(initial=0.0)) - 1
-
-    grid = np.linspace(np.log(1e-3), np.log(1e3), 43)
-    for low, high in pairwise(grid):
-        if beyond(high) >= 0:
-            return 0.0 if beyond(low) >= 0 else float(np.exp(scipy.optimize.brentq(beyond, low, high, rtol=1e-12)))
-    return np.inf
+def equal_modes(model: Model, level: float, alive: int, modes: int, eta) -> Equilibrium:
+    """The equilibrium of ``alive`` equal modes, the others dead."""
+    dead = invasion_of(model, [level] * alive) if alive < modes else (0.0, False)
+    return Equilibrium.of(model, [Level.of(model, level, alive, eta, neutral=len(invariants(model)))], modes, *dead)

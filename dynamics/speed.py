@@ -7,12 +7,12 @@ from dynamics import errors
 from dynamics.closure import Closure
 from dynamics.coordinate import coordinate_of, noise_of
 from dynamics.exact import has_exact_solution
-from dynamics.fixed_points import DIFFERENCE, STEP
 from dynamics.forces import forces_of
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
 from dynamics.rates import Rates
 from dynamics.scipy_flow import members, steps
+from dynamics.stability import DIFFERENCE, STEP
 from dynamics.state import State
 from dynamics.steady import Rest
 
