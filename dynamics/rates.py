@@ -7,8 +7,8 @@ import numpy as np
 from dynamics import state as modes
 from dynamics.closure import Closure, formula, rows_of
 from dynamics.model import Model
-from dynamics.quadrature import fixed_rule, relative_errors
-from dynamics.state import Parameters, Readings, State, Structure, spectrum
+from dynamics.quadrature import fixed_rule, relative_errors, relevance
+from dynamics.state import Parameters, Readings, State, Structure, each, spectrum
 
 
 class Forces(NamedTuple):
@@ -31,7 +31,13 @@ class Rates(Closure):
     def __call__(self, state: State) -> Forces:
         """Forces in a state, (..., M)."""
         arguments = (*spectrum(self.structure, self.parameters, state), self.parameters.sigma1, self.parameters.sigma2)
-        return Forces(*(self._evaluate(quantity, arguments) for quantity in self.formulas))
+        forces = Forces(*(self._evaluate(quantity, arguments) for quantity in self.formulas))
+        if not self.quadratures:
+            return forces
+        # Where one mode is left, a loss that divides by norms is the sign of p . t: nothing moves that mode.
+        left = relevance(arguments[0])
+        last = left & (left.sum(axis=-1, keepdims=True) == 1)
+        return each(lambda force: np.where(last, 0.0, force), forces)
 
     def _evaluate(self, quantity: str, arguments) -> np.ndarray:
         if (known := self.formulas[quantity]) is not None:

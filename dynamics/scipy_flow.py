@@ -1,5 +1,8 @@
 """The flow by SciPy's solvers, step by step, so that it can be watched, interrupted, and caught when it blows up."""
 
+from itertools import count
+from typing import Any
+
 import numpy as np
 import scipy.integrate
 
@@ -110,10 +113,14 @@ def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol:
 
 def steps(slope, y, end: float, tolerances: dict):
     """(solver, message) after each step to ``end``: DOP853, and LSODA once stability makes its steps short."""
-    solver, taken = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances), 0
-    while solver.status == "running" and end > 0:
-        if (taken := taken + 1) == PATIENCE:
-            solver = scipy.integrate.LSODA(slope, solver.t, solver.y, end, **tolerances)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    solver: Any = None
+    for taken in count():
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a step may be tried that is too long
+            if taken == 0:
+                solver = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances)
+            if taken == PATIENCE:
+                solver = scipy.integrate.LSODA(slope, solver.t, solver.y, end, **tolerances)
+            if solver.status != "running" or end == 0:
+                return
             message = solver.step()
         yield solver, message

@@ -53,7 +53,7 @@ def _linearised(model: Model, s: float, modes: int) -> Callable:
     Equal modes are exchangeable, so what all share and what two of them differ by is all there is.
     """
     structure, parameters = model.structure, model.parameters
-    start, forces = initial(structure, np.full(modes, s)), _forces(model, modes)
+    start, forces = initial(structure, np.full(modes, s)), Rates(model, rtol=1e-12)
     patterns = [np.ones(modes), np.eye(1, modes)[0] - np.eye(1, modes, 1)[0]][:modes]
     size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
     points = [[_stencil(start, name, pattern, size, forces) for name in _parts(start)] for pattern in patterns]
@@ -85,12 +85,6 @@ def _stencil(start: State, name: str, pattern, size: float, forces: Callable) ->
             state = start._replace(**{name: part + sign * multiple * size * part[0] * pattern})
             found.append((sign * coefficient / (size * part[0]), state, forces(state)))
     return found
-
-
-def _forces(model: Model, modes: int) -> Callable[[State], Forces]:
-    """The forces; none on a single mode of a cosine loss, which is the sign of p . t."""
-    rates = Rates(model, rtol=1e-12)
-    return rates if modes > 1 or not rates.quadratures else lambda state: Forces(0 * state.w)
 
 
 def _largest_learning_rate(model: Model, growth: np.ndarray, multipliers: Callable) -> float:

@@ -112,3 +112,19 @@ def test_errors(options, message):
 def test_correlated_inputs_are_refused():
     with pytest.raises(dyn.ArgumentError, match="`until` must be left out for a model with `inputs`"):
         steady(dyn.Model("euclidean", inputs=np.diag([1.0, 2.0])), np.eye(2))
+
+
+@pytest.mark.parametrize("s0", [[0.3], [0.3, 0.0]])
+@pytest.mark.parametrize("options", [{}, {"isotropic": True, "predictor": dyn.ClosedForm(2.0, 0.1)}], ids=str)
+def test_the_last_mode_of_a_cosine_loss_is_at_rest_at_once(s0, options):
+    """The loss is then the sign of p . t, and the rounding of its quadrature moves nothing."""
+    flow = dyn.solve(dyn.Model("cosine", **options), s0, [0.0, 1e5], until="steady")
+    assert flow.status.startswith("steady") and flow.t[-1] < 1
+    np.testing.assert_allclose(flow.s[-1], s0, rtol=1e-14)  # rounding of the coordinates
+
+
+def test_a_first_step_that_is_tried_too_long_warns_of_nothing():
+    """Dead modes far from zero in 1/lambda make the solver's first guess of its step overflow."""
+    model = dyn.Model("euclidean", noise=(0.0, 0.57), weight_decay=0.0032)
+    flow = dyn.solve(model, [0.116, 0.0, 0.745, 0.730], [0.0, 1e5], until="steady")
+    assert flow.status.startswith("steady")
