@@ -239,11 +239,12 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
 def equilibrium_functions(loss: sp.Expr) -> list[str]:
     """Fixed points of a mode of its own, and where two of them meet."""
     own = equilibria.own_rate(rates.rates(loss, "gaussian"))
-    if own is None:
-        return []
+    sources = [f"INDEPENDENT_MODES = {own is not None}\n"]
+    if not equilibria.has_roots(own):
+        return sources
     found, fold = [_stable(root) for root in equilibria.roots(own)], equilibria.fold(own)
     doc = "Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."
-    sources = [function("fixed_points", [*PARAMETERS, "rho"], doc, found, STATISTICS)]
+    sources.append(function("fixed_points", [*PARAMETERS, "rho"], doc, found, STATISTICS))
     if fold is not None:
         sources.append(function("fold", PARAMETERS, "(rho, lambda) where the two meet.", list(map(simplest, fold))))
     return sources

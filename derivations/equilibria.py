@@ -14,13 +14,16 @@ lam = sp.Symbol("lam", positive=True)
 
 
 def own_rate(rate) -> sp.Expr | None:
-    """r(lambda) of a mode that no other mode moves; None where it is no polynomial of degree 1 or 2."""
+    """r(lambda) of a mode that no other mode moves; None where others do, or the mode's own s does."""
     if not isinstance(rate, sp.Expr):
         return None
     own = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
-    if own.has(sp.Sum, sp.Indexed) or not own.is_polynomial(lam) or sp.degree(own, lam) not in (1, 2):
-        return None
-    return own
+    return None if own.has(sp.Sum, sp.Indexed) else own
+
+
+def has_roots(own: sp.Expr | None) -> bool:
+    """True if r(lambda) = rho has roots that are formulas: a polynomial of degree 1 or 2."""
+    return own is not None and own.is_polynomial(lam) and sp.degree(own, lam) in (1, 2)
 
 
 def roots(own: sp.Expr) -> list[sp.Expr]:

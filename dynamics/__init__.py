@@ -24,6 +24,8 @@ _LAZY = {
     "Equilibrium": "dynamics.fixed_points",
     "invariants": "dynamics.conserved",
     "Invariant": "dynamics.conserved",
+    "bifurcation": "dynamics.bifurcations",
+    "Bifurcation": "dynamics.bifurcations",
     "collapse": "dynamics.diagnosis",
     "Collapse": "dynamics.diagnosis",
     "convergence_time": "dynamics.speed",

@@ -12,7 +12,9 @@ from dynamics.conserved import invariants
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
 from dynamics.stability import MARGINAL, Level, invasion_of
-from dynamics.state import Parameters, initial, readings
+from dynamics.state import initial, readings
+
+PULLS_AT_ANY_SIZE = "none: a normalized predictor pulls with the same strength at any size"
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ class Equilibrium:
     def of(cls, model: Model, levels: list[Level], modes: int, invasion: float, invaded: bool) -> "Equilibrium":
         """Some levels of surviving modes; the others of all the modes are dead."""
         s = np.concatenate([np.full(level.modes, level.s) for level in levels] + [np.zeros(0)])
-        s, dead = np.pad(s, (0, modes - len(s))), len(s) < modes
+        missing = modes - len(s)
+        s, dead = np.pad(s, (0, missing)), missing > 0
 
         def multipliers(learning_rate: float) -> np.ndarray:
-            return np.sort_complex(
-                np.concatenate([level.multipliers(learning_rate) for level in levels] + [np.zeros(0)])
-            )
+            of_dead = np.full(missing, 1 + learning_rate * invasion)
+            return np.sort_complex(np.concatenate([*(level.multipliers(learning_rate) for level in levels), of_dead]))
 
         limits = [level.largest_learning_rate for level in levels] + ([2 / -invasion] if dead and invasion < 0 else [])
         found = cls(
@@ -72,8 +74,16 @@ class Equilibrium:
             return "unstable"
         return "marginal" if (self.growth.real > -MARGINAL).any() else "stable"
 
+    @property
+    def largest_growth(self) -> float:
+        """The largest rate at which a perturbation grows in the flow, of surviving modes or of dead ones."""
+        return max([*self.growth.real, *([] if self.invasion is None else [self.invasion])], default=-np.inf)
+
     def multipliers(self, learning_rate) -> np.ndarray:
-        """What a step of the descent map multiplies those perturbations with, complex; stable where all are below 1."""
+        """What a step of the descent map multiplies perturbations with, of surviving and of dead modes; complex.
+
+        Stable where all are below 1 in size.
+        """
         return self._multipliers(errors.positive_number("learning_rate", learning_rate))
 
     def __str__(self):
@@ -139,26 +149,38 @@ def equilibria(model: Model, s0, *, learning_rate=None) -> Equilibria:
     losses are equal. Raises ArgumentError, also for learned predictors and correlated inputs, not treated here.
     (Theory: Halvagal et al. 2023, section 3; Tian et al. 2021 for the fold in weight decay.)
     """
+    check_analysed(model)
+    s0, eta = check_one_start(model, s0), model.check_learning_rate(learning_rate)
+    return (
+        _independent_modes(model, len(s0), eta) if model.generated.INDEPENDENT_MODES else _equal_modes(model, s0, eta)
+    )
+
+
+def check_analysed(model: Model) -> None:
+    """Raises ArgumentError unless the equilibria of the model are treated here."""
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None or model.structure.predictor == "learned" or model.batch_shape:
         errors.reject("model", "have white inputs, plain numbers, and a predictor that is not learned", model)
+    if not (model.generated.INDEPENDENT_MODES or hasattr(model.generated, "conserved")):
+        errors.reject("model", "have modes that move independently, or a loss that conserves a power sum", model)
+
+
+def check_one_start(model: Model, s0) -> np.ndarray:
+    """Eigenvalues (M,) of one start; raises ArgumentError."""
     s0 = model.check_eigenvalues(s0)
     if s0.ndim != 1:
         errors.reject("s0", "be the eigenvalues of one start, (M,)", s0)
-    eta = model.check_learning_rate(learning_rate)
-    if hasattr(model.generated, "INTEGRALS"):
-        return _equal_modes(model, s0, eta)
-    return _modes_of_their_own(model, len(s0), eta)
+    return s0
 
 
-# --- which ----------------------------------------------------------------------------------------------------------
+# --- independent modes ----------------------------------------------------------------------------------------------
 
 
-def _modes_of_their_own(model: Model, modes: int, eta) -> Equilibria:
+def _independent_modes(model: Model, modes: int, eta) -> Equilibria:
     """Each mode is dead, or at a root of r = rho."""
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
-        return Equilibria(model, (), remark="none: a normalized predictor pulls with the same strength at any size")
+        return Equilibria(model, (), remark=PULLS_AT_ANY_SIZE)
     levels = [Level.of(model, s, 1, eta) for lam in own_roots(model) if (s := eigenvalue_of(model, lam)) > 0]
     invasion, invaded = invasion_of(model, [])
     chosen = combinations_with_replacement([*levels, None], modes)
@@ -191,15 +213,26 @@ def eigenvalue_of(model: Model, lam: float) -> float:
     return float((eigenvalues.predictor_inverse(lam, p.alpha) - p.epsilon)[0])
 
 
+def one_mode(model: Model, s: float, eta) -> Equilibrium:
+    """The equilibrium of a single mode that rests at s; at zero, the dead mode."""
+    if s > 0:
+        return Equilibrium.of(model, [Level.of(model, s, 1, eta)], 1, 0.0, False)
+    return Equilibrium.of(model, [], 1, *invasion_of(model, []))
+
+
+# --- equal modes ----------------------------------------------------------------------------------------------------
+
+
 def _equal_modes(model: Model, s0: np.ndarray, eta) -> Equilibria:
     """All modes that survive are equal; what is conserved says at which level."""
-    if remark := _why_none(model, s0):
+    if remark := why_no_equal_modes(model, s0):
         return Equilibria(model, (), remark=remark)
-    found = [equal_modes(model, equal_level(model, s0, alive), alive, len(s0), eta) for alive in range(len(s0), 0, -1)]
+    found = [equal_modes(model, s0, alive, eta) for alive in range(len(s0), 0, -1)]
     return Equilibria(model, tuple(found), remark=f"one of a family for each value of {invariants(model)[0].formula}")
 
 
-def _why_none(model: Model, s0: np.ndarray) -> str:
+def why_no_equal_modes(model: Model, s0: np.ndarray) -> str:
+    """What is to be said where there is no equilibrium, or none can be told; empty where there is."""
     if model.weight_decay:
         return "none: weight decay shrinks what the loss would keep at any size"
     if not s0.any():
@@ -207,23 +240,14 @@ def _why_none(model: Model, s0: np.ndarray) -> str:
     return "" if invariants(model) else "not determined: no invariant tells the members of the family apart"
 
 
-def equal_level(model: Model, s0: np.ndarray, alive: int) -> float:
-    """The level at which ``alive`` equal modes have what the flow from s0 conserves."""
-    excess = excess_of_invariant(model, s0, alive)
-    return scipy.optimize.brentq(excess, 0.0, s0.sum(), (model.parameters,), xtol=1e-300, rtol=1e-15)
+def equal_modes(model: Model, s0: np.ndarray, alive: int, eta) -> Equilibrium:
+    """The equilibrium of ``alive`` equal modes that has what the flow from s0 conserves, the others dead."""
+    p, conserved, alike = model.parameters, model.generated.conserved, np.arange(len(s0)) < alive
 
-
-def excess_of_invariant(model: Model, s0: np.ndarray, alive: int) -> Callable[..., float]:
-    """What is conserved at ``alive`` equal modes less what is conserved at s0, of (level, parameters)."""
-    conserved, alike = model.generated.conserved, np.arange(len(s0)) < alive
-
-    def excess(level: float, p: Parameters) -> float:
+    def excess(level: float) -> float:
         return float((conserved(level * alike, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])
 
-    return excess
-
-
-def equal_modes(model: Model, level: float, alive: int, modes: int, eta) -> Equilibrium:
-    """The equilibrium of ``alive`` equal modes, the others dead."""
-    dead = invasion_of(model, [level] * alive) if alive < modes else (0.0, False)
-    return Equilibrium.of(model, [Level.of(model, level, alive, eta, neutral=len(invariants(model)))], modes, *dead)
+    level = scipy.optimize.brentq(excess, 0.0, s0.sum(), xtol=1e-300, rtol=1e-15)
+    dead = invasion_of(model, [level] * alive) if alive < len(s0) else (0.0, False)
+    there = Level.of(model, level, alive, eta, neutral=len(invariants(model)))
+    return Equilibrium.of(model, [there], len(s0), *dead)

@@ -1,7 +1,7 @@
 """The one description of loss, predictor, views and regularisation that every rung of the ladder shares."""
 
 import importlib
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -208,6 +208,30 @@ class Model:
     def init(self) -> np.ndarray:
         """Eigenvalues of a learned predictor at the start, (..., M) or (..., 1)."""
         return np.atleast_1d(np.asarray(getattr(self.predictor, "init", 1.0), float))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the numbers that this model has: what ``replace`` takes."""
+        own = [f.name for part in (self.predictor, self.target) for f in fields(part) if f.name != "normalize"]
+        return ("weight_decay", "sigma1", "sigma2", *own)
+
+    def replace(self, **numbers) -> "Model":
+        """The model with other numbers, by the names in ``numbers``; raises ArgumentError.
+
+        Those of predictor and target go by their own names, such as ``alpha``, ``rate``, ``decay``.
+        """
+        model = self
+        for name, value in numbers.items():
+            errors.choice("numbers", name, self.numbers)
+            if name.startswith("sigma"):
+                noise = tuple(value if name == f"sigma{view}" else old for view, old in enumerate(model.noise, 1))
+                model = replace(model, noise=noise)
+            elif name == "weight_decay":
+                model = replace(model, weight_decay=value)
+            else:
+                part = next(part for part in ("predictor", "target") if hasattr(getattr(model, part), name))
+                model = replace(model, **{part: replace(getattr(model, part), **{name: value})})
+        return model
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Drawing of trajectories, comparisons and equilibria. The only module of ``dynamics`` that imports matplotlib."""
+"""Drawing of every result. The only module of ``dynamics`` that imports matplotlib."""
 
 from typing import Any
 
@@ -115,4 +115,51 @@ def plot_collapse(collapse, ax=None):
     ax.margins(x=0.1)
     ax.set_xlabel("mode")
     ax.set_ylabel("eigenvalue $s$")
+    return ax
+
+
+POINTS: dict[str, dict[str, Any]] = {  # how special points are drawn: by shape, so that grey is enough
+    "fold": {"marker": "s"},
+    "transcritical": {"marker": "X"},
+    "exchange": {"marker": "D"},
+    "hopf": {"marker": "^"},
+    "flip": {"marker": "v"},
+    "neimark-sacker": {"marker": "P"},
+}
+
+
+STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}
+PARAMETERS = {
+    "weight_decay": r"weight decay $\rho$",
+    "learning_rate": r"learning rate $\eta$",
+    "sigma1": r"noise $\sigma_1$ of the online view",
+    "sigma2": r"noise $\sigma_2$ of the target view",
+    "alpha": r"exponent $\alpha$ of the predictor",
+    "epsilon": r"$\epsilon$ of the predictor",
+    "decay": r"decay $\tau$ of the target",
+}
+
+
+def plot_bifurcation(bifurcation, ax=None):
+    """Levels against the parameter: solid where stable, dashed where not; a marker for each special point."""
+    ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
+    for branch in bifurcation.branches:
+        inner = (
+            branch.stable if len(branch.value) < 3 else np.r_[branch.stable[1], branch.stable[1:-1], branch.stable[-2]]
+        )
+        for label, line in STRETCHES.items():
+            here = inner == (label == "stable")
+            shown = here | np.r_[False, here[:-1]]  # up to where the other stretch starts
+            ax.plot(branch.value, np.where(shown, branch.s, np.nan), linestyle=line, color="black", linewidth=1.2)
+    for kind, marker in POINTS.items():
+        if found := [(point.value, point.s) for point in bifurcation.points if point.kind == kind]:
+            ax.plot(
+                *np.transpose(found), linestyle="none", color="#D55E00", markersize=5, label=kind, **marker, zorder=4
+            )
+    lines = [Line2D([], [], color="black", linestyle=line, label=label) for label, line in STRETCHES.items()]
+    handles = lines + [line for line in ax.lines if line.get_label() in POINTS]
+    ax.legend(handles=handles, frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
+    ax.margins(x=0.03)
+    ax.set_xlabel(PARAMETERS.get(bifurcation.parameter, bifurcation.parameter.replace("_", " ")))
+    ax.set_ylabel("eigenvalue $s$ of surviving modes")
     return ax

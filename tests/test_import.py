@@ -95,7 +95,7 @@ PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning"),
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
-    *("collapse", "Collapse", "convergence_time", "effective_rates"),
+    *("bifurcation", "Bifurcation", "collapse", "Collapse", "convergence_time", "effective_rates"),
 }
 
 

@@ -92,6 +92,12 @@ def test_flow_follows_the_rate(quartic, method):
     np.testing.assert_allclose((after - before) / (2 * h), 2 * now * rates_by_hand(now, now, 1), atol=1e-5)
 
 
+def test_equilibria_of_modes_that_move_one_another_are_refused(quartic):
+    assert quartic.INDEPENDENT_MODES is False
+    with pytest.raises(dyn.ArgumentError, match="`model` must have modes that move independently, or a loss that"):
+        dyn.equilibria(dyn.Model("quartic"), [0.2, 0.5])
+
+
 def test_network_follows_descent_map(quartic):
     W0 = np.random.default_rng(0).standard_normal((4, 6)) / 4
     s0 = np.linalg.svd(W0, compute_uv=False)[::-1] ** 2

@@ -147,3 +147,6 @@ def conserved_decay(alpha, rho):
 
 
 BALANCED = False
+
+
+INDEPENDENT_MODES = False

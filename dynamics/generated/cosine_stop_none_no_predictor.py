@@ -102,3 +102,6 @@ def conserved(s, alpha, epsilon):
 def conserved_decay(alpha, rho):
     """Its decay rate, for epsilon = 0."""
     return 2 * rho
+
+
+INDEPENDENT_MODES = False

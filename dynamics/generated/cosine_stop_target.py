@@ -134,3 +134,6 @@ def conserved_decay(alpha, rho):
 
 
 BALANCED = True
+
+
+INDEPENDENT_MODES = False

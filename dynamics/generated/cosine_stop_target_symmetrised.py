@@ -192,3 +192,6 @@ def conserved_decay(alpha, rho):
 
 
 BALANCED = True
+
+
+INDEPENDENT_MODES = False

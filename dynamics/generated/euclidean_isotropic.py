@@ -56,6 +56,9 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
     return xp.log(lam1 * (-lam0 * n1 - rho + 1) / (lam0 * (-lam1 * n1 - rho + 1))) / (2 * alpha * (-rho + 1))
 
 
+INDEPENDENT_MODES = True
+
+
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     n1 = sigma1**2 + 1

@@ -53,3 +53,6 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
     """Time from lam0 to lam1."""
     xp = lam0.__array_namespace__()
     return xp.log(lam1 / lam0) / (2 * alpha * (-rho - sigma1**2 - sigma2**2))
+
+
+INDEPENDENT_MODES = True

@@ -59,6 +59,9 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
 BALANCED = False
 
 
+INDEPENDENT_MODES = True
+
+
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     xp = sigma1.__array_namespace__()

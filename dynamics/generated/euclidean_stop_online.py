@@ -62,6 +62,9 @@ def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
     return xp.log(1 + (-n2 - rho) / lam0) / (2 * alpha * (-n2 - rho))
 
 
+INDEPENDENT_MODES = True
+
+
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     n2 = sigma2**2 + 1

@@ -72,6 +72,9 @@ def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
     return xp.log(1 + (-rho - (n1 + n2) / 2) / lam0) / (2 * alpha * (-rho - (n1 + n2) / 2))
 
 
+INDEPENDENT_MODES = True
+
+
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     n1 = sigma1**2 + 1

@@ -80,6 +80,9 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
 BALANCED = True
 
 
+INDEPENDENT_MODES = True
+
+
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     xp = sigma1.__array_namespace__()

@@ -21,7 +21,8 @@ def own_rate(setting):
 
 @pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)
 def test_which_losses_have_them(setting):
-    assert (own_rate(setting) is not None) == (setting in WITH_ROOTS)
+    assert equilibria.has_roots(own_rate(setting)) == (setting in WITH_ROOTS)
+    assert (own_rate(setting) is not None) == (setting.loss == "euclidean")
 
 
 @pytest.mark.parametrize("setting", WITH_ROOTS, ids=lambda setting: setting.name)
