@@ -28,6 +28,8 @@ _LAZY = {
     "Bifurcation": "dynamics.bifurcations",
     "collapse": "dynamics.diagnosis",
     "Collapse": "dynamics.diagnosis",
+    "phase_diagram": "dynamics.phases",
+    "PhaseDiagram": "dynamics.phases",
     "convergence_time": "dynamics.speed",
     "effective_rates": "dynamics.speed",
 }

@@ -91,7 +91,7 @@ def _descend(forces: Closure, s0, noise: Fluctuations | None, steps: int, eta: f
             for number in range(1, steps + 1):
                 if noise:
                     noise.advance(state)
-                state, gone = _one_step(state, forces, eta)
+                state, gone = one_step(state, forces, eta)
                 forces.relax()
                 diverged = np.where(gone & np.isinf(diverged), number, diverged)
                 if gone.all():
@@ -124,8 +124,11 @@ def _fluctuations(rates, s0: np.ndarray, learning_rate: float, batch_size) -> Fl
     return Fluctuations(rates, learning_rate, errors.count("batch_size", batch_size))
 
 
-def _one_step(state, forces: Closure, learning_rate: float):
-    """The next state, inf in all parts of a member that overflowed, and which members (...) did."""
+def one_step(state, forces: Closure, learning_rate):
+    """The next state, inf in all parts of a member that overflowed, and which members (...) did.
+
+    learning_rate: a number, or one for each member, (..., 1).
+    """
     ensemble = len(state.batch)
 
     def is_gone(part):

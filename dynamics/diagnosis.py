@@ -12,6 +12,8 @@ from dynamics.rates import Rates
 
 AT_REST = 1e-12  # relative distance from a level at which a mode is taken to start there
 
+OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
+
 
 @dataclass(frozen=True)
 class Collapse:
@@ -35,13 +37,7 @@ class Collapse:
     @property
     def outcome(self) -> str:
         """ "isotropic", "anisotropic" (survivors differ), "partial collapse", "collapse", or "divergence"."""
-        if np.isinf(self.level).any():
-            return "divergence"
-        if not self.survives.any():
-            return "collapse"
-        if not self.survives.all():
-            return "partial collapse"
-        return "isotropic" if np.ptp(self.level) <= 1e-9 * self.level.max() else "anisotropic"
+        return outcome_of(self.level, 1e-9)
 
     def __str__(self):
         rows = [f"{self.outcome.capitalize()}, {self.model}"]
@@ -55,6 +51,17 @@ class Collapse:
         from dynamics.plotting import plot_collapse
 
         return plot_collapse(self, ax)
+
+
+def outcome_of(level: np.ndarray, tolerance: float) -> str:
+    """How modes (M,) ended that are at these levels; survivors within a relative tolerance are equal."""
+    if np.isinf(level).any():
+        return "divergence"
+    if not level.any():
+        return "collapse"
+    if not level.all():
+        return "partial collapse"
+    return "isotropic" if np.ptp(level) <= tolerance * level.max() else "anisotropic"
 
 
 def collapse(model: Model, s0) -> Collapse:

@@ -5,7 +5,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.cbook import normalize_kwargs
+from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from dynamics import errors
 
@@ -162,4 +164,34 @@ def plot_bifurcation(bifurcation, ax=None):
     ax.margins(x=0.03)
     ax.set_xlabel(PARAMETERS.get(bifurcation.parameter, bifurcation.parameter.replace("_", " ")))
     ax.set_ylabel("eigenvalue $s$ of surviving modes")
+    return ax
+
+
+PHASES = {  # Okabe and Ito, light to dark from order to collapse; hatches would not survive column width
+    "isotropic": "#009E73",
+    "anisotropic": "#56B4E9",
+    "partial collapse": "#F0E442",
+    "collapse": "#444444",
+    "divergence": "#D55E00",
+    "oscillation": "#CC79A7",
+    "undecided": "#FFFFFF",
+}
+
+
+def plot_phases(diagram, ax=None):
+    """The plane of two parameters, coloured by outcome."""
+    ax = ax or plt.figure(figsize=(4.0, 3.4), layout="constrained").add_subplot()
+    codes = np.vectorize(list(PHASES).index)(diagram.outcome)
+    (x, along_x), (y, along_y) = diagram.x, diagram.y
+    colours = ListedColormap(list(PHASES.values()))
+    ax.pcolormesh(
+        along_x, along_y, codes, cmap=colours, vmin=-0.5, vmax=len(PHASES) - 0.5, shading="nearest", rasterized=True
+    )
+    present = [end for end in PHASES if (diagram.outcome == end).any()]
+    handles = [Patch(facecolor=PHASES[end], edgecolor="black", linewidth=0.5, label=end) for end in present]
+    ax.legend(handles=handles, frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    for name, along, axis in ((x, along_x, "x"), (y, along_y, "y")):
+        if (along > 0).all() and np.allclose(np.diff(np.log(along)), np.log(along[1] / along[0])):
+            ax.set(**{f"{axis}scale": "log"})
+        ax.set(**{f"{axis}label": PARAMETERS.get(name, name.replace("_", " "))})
     return ax

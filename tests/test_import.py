@@ -95,7 +95,8 @@ PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning"),
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
-    *("bifurcation", "Bifurcation", "collapse", "Collapse", "convergence_time", "effective_rates"),
+    *("bifurcation", "Bifurcation", "phase_diagram", "PhaseDiagram"),
+    *("collapse", "Collapse", "convergence_time", "effective_rates"),
 }
 
 
