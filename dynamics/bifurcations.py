@@ -188,7 +188,7 @@ class IndependentModes:
                     curves += plane.follow(np.array([value, lam]))
         found = [self.surviving(plane, curve) for curve in curves]
         dead = _branch(values, 0, [self.equilibrium(value) for value in values])
-        return [*found, (dead, _exchanges(dead, self.equilibrium, "transcritical"))], ""
+        return [*found, (dead, exchanges(dead, self.equilibrium, "transcritical"))], ""
 
     def surviving(self, plane: Plane, curve: Curve) -> tuple[Branch, list[Point]]:
         """A branch along a curve that was followed."""
@@ -200,7 +200,7 @@ class IndependentModes:
         def between(value: float) -> Equilibrium:
             return self.equilibrium(value, plane.on_curve(value, float(np.interp(value, p, lam))))
 
-        return branch, folds + _exchanges(branch, between)
+        return branch, folds + exchanges(branch, between)
 
     def at(self, value: float) -> Model:
         """The model at a value of the parameter."""
@@ -246,7 +246,7 @@ def _equal_modes(model: Model, parameter: str, values: np.ndarray, s0: np.ndarra
             return equal_modes(model.replace(**{parameter: value}), s0, alive, eta)
 
         branch = _branch(values, alive, [at(value) for value in values])
-        found.append((branch, _exchanges(branch, at)))
+        found.append((branch, exchanges(branch, at)))
     return found, ""
 
 
@@ -283,7 +283,7 @@ def _branch(values: np.ndarray, alive: int, there: list[Equilibrium]) -> Branch:
 # --- where stability changes ----------------------------------------------------------------------------------------
 
 
-def _exchanges(branch: Branch, at: Callable[[float], Equilibrium], kind: str = "") -> list[Point]:
+def exchanges(branch: Branch, at: Callable[[float], Equilibrium], kind: str = "") -> list[Point]:
     """Points inside a branch where its largest growth rate changes sign."""
     margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
     points = []

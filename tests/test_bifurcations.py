@@ -1,5 +1,7 @@
 """Bifurcation diagrams: against theory section 5, equilibria one by one, and maps beside the special points."""
 
+from types import SimpleNamespace
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +13,7 @@ from derivations import equilibria as derived
 from derivations import notation as n
 from derivations import rates
 from derivations.losses import Setting
+from dynamics.bifurcations import Branch, exchanges
 
 matplotlib.use("Agg")
 
@@ -148,6 +151,23 @@ def test_a_complex_pair_is_named():
         assert np.abs(factors).max() == pytest.approx(1, abs=1e-12)
         assert (point.kind == "neimark-sacker") == bool(np.iscomplex(factors).any())
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(("frequency", "kind"), [(0.0, "exchange"), (2.0, "hopf")])
+def test_changes_inside_a_branch_are_named_by_the_growth_that_changes_sign(frequency, kind):
+    """No model of the catalogue has one: a made-up family with growth rates (x^2 - 2 +- i frequency), and one of -5."""
+
+    def made_up(x):
+        return SimpleNamespace(
+            s=np.ones(1),
+            growth=np.array([-5, x**2 - 2 - frequency * 1j, x**2 - 2 + frequency * 1j]),
+            largest_growth=x**2 - 2,
+        )
+
+    values = np.linspace(0, 2, 5)
+    branch = Branch(values, np.ones(5), 1, values < 1, tuple(made_up(x) for x in values))
+    (point,) = exchanges(branch, made_up)
+    assert (point.kind, point.s) == (kind, 1) and point.value == pytest.approx(np.sqrt(2), rel=1e-14)
 
 
 # --- what it looks like ---------------------------------------------------------------------------------------------
