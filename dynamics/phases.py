@@ -17,6 +17,7 @@ from dynamics.state import Parameters, each
 
 BLOCK = 64  # steps between two looks at what has ended
 SETTLED = 1e-3  # relative distance still to go at which a mode is where it ends
+ROUNDING = 1e-13  # relative range of a mode that does not move
 DEAD = 1e-3  # of the largest eigenvalue at the start: a mode that shrinks below it, and not to a level, dies
 TURNS = 3.0  # an oscillation goes so many times as far, to and fro, as its range is wide,
 PERSISTS = 0.9  # is at least this share of what it was a block before,
@@ -191,6 +192,7 @@ class Run:
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.where(now.range > 0, now.range / self.before.range, 0.0)
             to_go = np.where(decay < 1, now.range * decay / (1 - decay), np.inf)
+        to_go = np.where(now.range <= ROUNDING * now.last, 0.0, to_go)
         dies = (now.last < self.smallest) & (now.change <= 0) & (to_go > now.last / 2)
         settled = dies | (to_go < SETTLED * now.last) | (now.last == 0)
         swings = (now.length > TURNS * now.range) & (now.range > SETTLED * now.last) & (decay > PERSISTS)

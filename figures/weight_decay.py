@@ -1,0 +1,90 @@
+"""Weight decay: the Euclidean loss collapses at a fold, its isotropic version at no size.
+
+Equilibria of one mode against weight decay, and where networks end that start above and below the boundary.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from dynamics.bifurcations import Bifurcation
+from figures import style
+from figures.captions import count, percent
+
+NOISE, ALPHA = (0.3, 0.1), 1.0
+LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # isotropic, largest weight decay
+STARTS = np.array([0.03, 1.2])  # of two modes, which move independently
+NETWORKS, LEARNING_RATE, STEPS = 7, 0.3, 1000
+BATCH = {False: 4_000, True: 50_000}
+STABLE, UNSTABLE = (
+    {"color": style.BLUE, "linewidth": 1.2},
+    {"color": style.BLUE, "linewidth": 1.2, "linestyle": (0, (4, 2))},
+)
+POINT = {"linestyle": "none", "marker": "s", "color": style.ORANGE, "markersize": 5, "zorder": 4}
+FROM = (
+    {"linestyle": "none", "marker": "x", "color": "black", "markersize": 5, "zorder": 5},
+    {"linestyle": "none", "marker": "o", "markerfacecolor": "none", "color": "black", "markersize": 5, "zorder": 5},
+)
+
+
+class Panel(NamedTuple):
+    """The diagram, and for each network's weight decay (K,) where its two modes end (K, 2), in theory too."""
+
+    diagram: Bifurcation
+    rho: np.ndarray
+    network: np.ndarray
+    theory: np.ndarray
+
+
+def compute(full: bool) -> dict[str, Panel]:
+    """A panel for each loss."""
+    return {name: _panel(*options, BATCH[full]) for name, options in LOSSES.items()}
+
+
+def _panel(isotropic: bool, highest: float, batch: int) -> Panel:
+    model = dyn.Model("euclidean", isotropic=isotropic, noise=NOISE, predictor=dyn.ClosedForm(ALPHA))
+    rho = np.linspace(0.1, 0.95, NETWORKS) * highest
+    W0 = np.diag(np.sqrt(STARTS))
+    ends = []
+    for seed, value in enumerate(rho):
+        own = model.replace(weight_decay=value)
+        network = dyn.train(own, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=seed, record=[0, STEPS]).modes[-1]
+        ends.append((network, dyn.iterate(own, STARTS, STEPS, LEARNING_RATE, every=STEPS).s[-1]))
+    network, theory = np.array(ends).swapaxes(0, 1)
+    return Panel(dyn.bifurcation(model, "weight_decay", (0.0, highest)), rho, network, theory)
+
+
+def draw(data: dict[str, Panel]) -> Figure:
+    """The diagrams side by side."""
+    figure = Figure(figsize=(style.PAGE, 2.7))
+    for ax, (name, panel) in zip(figure.subplots(1, len(data), sharey=True), data.items(), strict=True):
+        panel.diagram.plot(ax).get_legend().remove()
+        for line in ax.lines:
+            special = line.get_marker() != "None"
+            line.set(**(POINT if special else {"color": style.BLUE}))
+        for mode, look in enumerate(FROM):
+            ax.plot(panel.rho, panel.network[:, mode], **look)
+        ax.set(title=name, ylabel="eigenvalue $s$", xlim=(0, panel.diagram.between[1]))
+        ax.label_outer(remove_inner_ticks=False)
+    names = {f"network from {start:g}": look for start, look in zip(STARTS, FROM, strict=True)}
+    style.legend(figure, stable=STABLE, not_stable=UNSTABLE, bifurcation=POINT, **names)
+    return figure
+
+
+def caption(data: dict[str, Panel], full: bool) -> str:
+    """What is shown, where the special points are, and how far networks end from the map."""
+    standard, isotropic = data.values()
+    (fold,), (meeting,) = standard.diagram.points, isotropic.diagram.points
+    worst = max(np.abs(panel.network - panel.theory).max() for panel in data.values())
+    return f"""
+Equilibria of one mode against weight decay, solid where the flow returns to them (noise {NOISE}, alpha = {ALPHA:g}).
+Left: the surviving mode and the boundary below which modes die meet in a {fold.kind} at rho = {fold.value:.6g} (theory:
+1/(4 n1)), where s = {fold.s:.3g}: a little more weight decay, and all that was learned is lost at once. Right: the
+isotropic loss has no such boundary. A mode survives from any start up to rho = {meeting.value:.6g}, where its level
+reaches zero ({meeting.kind}).
+
+Crosses and circles: the two modes of networks that start at {STARTS[0]:g} and {STARTS[1]:g}, after {count(STEPS)} steps
+at learning rate {LEARNING_RATE:g} with {count(BATCH[full])} samples each. Largest difference between their end and that
+of the descent map: {worst:.2g}, that is {percent(float(worst / STARTS[1]))} of the larger start."""
