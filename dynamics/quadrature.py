@@ -123,7 +123,7 @@ def _product(a, b):
 
 
 class Estimate(NamedTuple):
-    """Value, its estimated absolute errors by cause, and the mass that rounding is relative to, each (..., M)."""
+    """Value, its estimated absolute errors by cause, the mass of what is summed, and rounding, each (..., M)."""
 
     value: np.ndarray
     step_x: np.ndarray
@@ -131,16 +131,30 @@ class Estimate(NamedTuple):
     end_x: np.ndarray
     end_y: np.ndarray
     mass: np.ndarray
+    rounding: np.ndarray
 
     @property
     def error(self) -> np.ndarray:
         """All causes together, (..., M)."""
-        rounding = 8 * np.finfo(np.float64).eps * self.mass
-        return self.step_x + self.step_y + self.end_x + self.end_y + rounding
+        return self.step_x + self.step_y + self.end_x + self.end_y + self.rounding
 
 
-def estimate(sums: Sums, x: Axis, y: Axis) -> Estimate:
-    """The rule's value, and what its step and its end on each axis cost."""
+def depth(d):
+    """-log Z where a mode has its weight, x^2 = 1/d_m: sum_k log(1 + 2 d_k/d_m)/2, bounded, of both axes (..., M).
+
+    It is the argument of an exponential, which turns its rounding into a relative error. d: (2, ..., M).
+    """
+    xp = d.__array_namespace__()
+    order, modes = xp.argsort(d, axis=-1), d.shape[-1]
+    ascending = xp.maximum(xp.take_along_axis(d, order, axis=-1), np.finfo(np.float64).tiny)
+    logs, rank = xp.log(ascending), np.arange(modes)
+    larger = xp.sum(logs, axis=-1, keepdims=True) - xp.cumsum(logs, axis=-1) + (modes - 1 - rank) * (np.log(3) - logs)
+    smaller = xp.minimum(2 * xp.cumsum(ascending, axis=-1) / ascending, np.log(3) * (1 + rank))
+    return xp.sum(xp.take_along_axis(larger + smaller, xp.argsort(order, axis=-1), axis=-1), axis=0) / 2
+
+
+def estimate(sums: Sums, x: Axis, y: Axis, exponent) -> Estimate:
+    """The rule's value, and what its step and its end on each axis, and rounding, cost. exponent: see ``depth``."""
     xp = sums.fine.__array_namespace__()
 
     def of_step(coarse):
@@ -148,7 +162,10 @@ def estimate(sums: Sums, x: Axis, y: Axis) -> Estimate:
         return 2 * sums.mass * xp.minimum(relative, relative**1.5)
 
     steps = of_step(sums.coarse_x), of_step(sums.coarse_y)
-    return Estimate(sums.fine, *steps, sums.last_x / x.step, sums.last_y / y.step, sums.mass)
+    if exponent.shape[-1] != sums.fine.shape[-1]:  # entries of a matrix: not one a mode
+        exponent = xp.max(exponent, axis=-1, keepdims=True)
+    rounding = (8 + exponent) * np.finfo(np.float64).eps * sums.mass
+    return Estimate(sums.fine, *steps, sums.last_x / x.step, sums.last_y / y.step, sums.mass, rounding)
 
 
 def fixed_rule(integrals, parameters, n: tuple[int, int]) -> Estimate:
@@ -156,9 +173,10 @@ def fixed_rule(integrals, parameters, n: tuple[int, int]) -> Estimate:
     parameters, alive = with_dead(parameters)
     parts = []
     for integral in integrals:
-        ends = span(scales(integral, parameters), relevance(parameters[0]), tail=1e-14)
+        d = scales(integral, parameters)
+        ends = span(d, relevance(parameters[0]), tail=1e-14)
         x, y = (axis(scale, length, intervals) for scale, length, intervals in zip(*ends, n, strict=True))
-        parts.append(estimate(sums(integral[1], x, y, parameters), x, y))
+        parts.append(estimate(sums(integral[1], x, y, parameters), x, y, depth(d)))
     return only(together(parts), alive)
 
 
@@ -257,20 +275,21 @@ class Adaptive:
     def _evaluate(self, parameters) -> Estimate:
         parts, self.nodes = [], (0, 0)
         for integral in self.integrals:
-            x, y = (self._axis(integral, number, ends) for number, ends in enumerate(self._spans(integral, parameters)))
-            parts.append(estimate(_in_chunks(integral[1], x, y, parameters), x, y))
+            spans, exponent = self._spans(integral, parameters)
+            x, y = (self._axis(integral, number, ends) for number, ends in enumerate(spans))
+            parts.append(estimate(_in_chunks(integral[1], x, y, parameters), x, y, exponent))
             self.nodes = (max(self.nodes[0], x.nodes.shape[-1] - 1), max(self.nodes[1], y.nodes.shape[-1] - 1))
         return together(parts)
 
     def _spans(self, integral, parameters):
-        """(scale, length) of both axes; the last ones while the mean squares are nearly the same."""
+        """(scale, length) of both axes, and ``depth``; the last ones while the mean squares are nearly the same."""
         d = scales(integral, parameters)
-        kept, spans = self.spans.get(integral, (np.empty(0), None))
+        kept, *found = self.spans.get(integral, (np.empty(0),))
         if kept.shape != d.shape or (np.abs(d - kept) > SAME * kept).any():
             scale, length = span(d, relevance(parameters[0]), tail=TAIL * self.rtol)
-            spans = list(zip(scale, length, strict=True))
-            self.spans[integral] = d, spans
-        return spans
+            found = [list(zip(scale, length, strict=True)), depth(d)]
+            self.spans[integral] = d, *found
+        return found
 
     def _axis(self, integral, number: int, ends) -> Axis:
         """The axis of one norm, to its end and with its step."""
