@@ -45,11 +45,12 @@ lock: ## write requirements.lock anew, with the newest versions that pyproject.t
 test: $(STAMP) ## run the tests (ARGS="-k name" passes options on to pytest, TEST_JOBS=n sets the processes)
 	$(PY) -m pytest -n $(TEST_JOBS) $(ARGS)
 
-check: $(STAMP) ## check format, lint, types, and that dynamics/generated/ is what derivations/ says
+check: $(STAMP) ## check format, lint, types, and that generated code and reports are what derivations/ says
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m mypy
 	$(PY) -m derivations.codegen --check
+	$(PY) -m derivations.documents --check
 
 format: $(STAMP) ## format the code and mend what the linter can mend
 	$(PY) -m ruff format
@@ -60,6 +61,7 @@ derive: $(STAMP) ## write dynamics/generated/ anew from derivations/
 
 docs: $(STAMP) ## write the pages of docs/ anew that come from the code
 	$(PY) tools/combinations.py
+	$(PY) -m derivations.documents
 
 # -------------------------------------------------------------------------------------------------- figures
 

@@ -3,14 +3,12 @@
 ``python -m derivations.codegen`` writes, ``--check`` writes nothing and fails where the files differ.
 """
 
-import argparse
 import sys
-import textwrap
 from pathlib import Path
 
 import sympy as sp
 
-from derivations import closures, equilibria, gradients, invariants, matrices, rates, solutions
+from derivations import closures, equilibria, gradients, invariants, matrices, rates, solutions, written
 from derivations import notation as n
 from derivations.array_code import SPECIAL, UntranslatableError, function
 from derivations.display import MathText
@@ -335,35 +333,13 @@ def files() -> dict[str, str]:
 
 def drift(folder: Path = GENERATED) -> list[str]:
     """Names of the files in ``folder`` that are missing, superfluous, or not what the derivations give."""
-    return _differing(files(), folder)
-
-
-def _differing(expected: dict[str, str], folder: Path) -> list[str]:
-    found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
-    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    return written.differing(folder, files())
 
 
 def write(folder: Path = GENERATED) -> list[str]:
     """Bring ``folder`` up to date; the names of the files that changed."""
-    expected = files()
-    changed = _differing(expected, folder)
-    for name in changed:
-        if name in expected:
-            (folder / name).write_text(expected[name], encoding="utf-8")
-        else:
-            (folder / name).unlink()
-    return changed
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m derivations.codegen", description=textwrap.dedent(__doc__))
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the files differ")
-    changed = drift() if (check := parser.parse_args().check) else write()
-    for name in changed:
-        print(f"{'differs' if check else 'written'}: dynamics/generated/{name}")
-    print(f"{len(changed)} of {len(catalogue()) + 3} generated files {'differ' if check else 'changed'}")
-    return 1 if check and changed else 0
+    return written.write(folder, files())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(written.main("python -m derivations.codegen", __doc__ or "", GENERATED, files))

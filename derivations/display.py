@@ -25,7 +25,7 @@ class MathLatex(LatexPrinter):
 
     def __init__(self):
         entries = {getattr(e.symbol, "label", e.symbol): e.latex for e in n.TABLE}
-        extra = {solutions.lam0: r"\lambda(0)", solutions.lam: r"\lambda"}
+        extra = {solutions.lam0: r"\lambda(0)", solutions.lam: r"\lambda", solutions.lam1: r"\lambda"}
         super().__init__({"symbol_names": entries | extra})
 
     def _print_Indexed(self, expr):
@@ -91,7 +91,7 @@ def derivation(setting: Setting, closure="gaussian", own_target=False, learned=F
     else:
         lines += [Line("predictor", "lam_m", _predictor(setting))]
     if not own_target:
-        lines = [Line(a.title, a.left, _shared(a.right)) for a in lines]
+        lines = [Line(a.title, a.left, shared_target(a.right)) for a in lines]
         lines += [] if learned else _exact(setting, rate)
     lines = list(dict.fromkeys(lines))  # a tilt that two expectations have in common is shown once
     used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
@@ -187,7 +187,7 @@ def _predictor(setting: Setting) -> sp.Expr:
     return rates.predictor().subs(n.epsilon, 0) if setting.predictor else sp.Integer(1)
 
 
-def _shared(right: sp.Expr | str) -> sp.Expr | str:
+def shared_target(right: sp.Expr | str) -> sp.Expr | str:
     """With v/w = 1 and t = z."""
     if isinstance(right, str):
         return right

@@ -42,6 +42,7 @@ CLOSURE_OPTION = click.option(
 )
 FILE = click.Path(dir_okay=False)
 PICTURES = (".png", ".pdf", ".svg")
+DOCUMENTS = ("markdown", "latex", "html")  # of derivations
 
 
 def writable(*suffixes: str):
@@ -98,7 +99,7 @@ def main():
     Why eigenvalues act as learning-rate multipliers, and what the isotropic loss does about it:
       ssl-dynamics solve --s0 0.01,0.1,0.5 --until 60 --out euclidean.png
       ssl-dynamics solve --s0 0.01,0.1,0.5 --until 60 --isotropic --out isotropic.png
-      ssl-dynamics derive --isotropic --format latex
+      ssl-dynamics derive --isotropic --format equations
     """
 
 
@@ -176,9 +177,22 @@ def compare(theory, network, out):
 @click.option("--ema", "own_target", is_flag=True, help="A target branch with weights of its own.")
 @click.option("--learned", is_flag=True, help="A learned predictor.")
 @click.option("--correlated", is_flag=True, help="Inputs of any covariance: matrices in place of modes.")
-@click.option("--format", "form", type=click.Choice(["text", "latex"]), default="text", show_default=True)
-def derive(closure, form, own_target, learned, correlated, **others):
-    """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any."""
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "equations", *DOCUMENTS]),
+    default="text",
+    show_default=True,
+    help="text, or equations in LaTeX: what was derived; the others: a document, step by step, each step checked.",
+)
+@click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write it into a file.")
+def derive(closure, form, out, own_target, learned, correlated, **others):
+    """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any.
+
+    \b
+    Documents are of a closed-form predictor or none, a shared target and white inputs, and show both closures:
+      ssl-dynamics derive --loss cosine --isotropic --format html --out cosine.html
+    """
     from derivations import display
     from derivations.losses import Setting
     from dynamics.forces import forces_of
@@ -188,8 +202,19 @@ def derive(closure, form, own_target, learned, correlated, **others):
     model = _model(others | numbers | any_covariance | {"ema": 0.5 if own_target else None})
     forces_of(model, closure)  # refuses what does not apply
     setting = Setting(model.loss, model.stop_gradient, model.isotropic, not others["no_predictor"], model.symmetrised)
-    lines = display.correlated(setting) if correlated else display.derivation(setting, closure, own_target, learned)
-    click.echo(display.as_latex(lines) if form == "latex" else display.as_text(lines))
+    if form in DOCUMENTS:
+        from derivations.documents import document
+
+        _refuse_given(f"--format {form}", "closure", "own_target", "learned", "correlated")
+        text = document(setting, form)
+    else:
+        lines = display.correlated(setting) if correlated else display.derivation(setting, closure, own_target, learned)
+        text = display.as_latex(lines) if form == "equations" else display.as_text(lines)
+    if out is None:
+        click.echo(text)
+    else:
+        Path(out).write_text(text, encoding="utf-8")
+        click.echo(f"written: {out}")
 
 
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
@@ -253,9 +278,10 @@ def _start(s0: str | None, given: dict):
 def _refuse_given(other: str, *names: str) -> None:
     """Usage error for options that were given and do not apply with another one."""
     context = click.get_current_context()
-    for name in names:
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"--{name.replace('_', '-')} does not apply with {other}.")
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name) is not click.core.ParameterSource.DEFAULT
+        if option.name in names and given:
+            raise click.UsageError(f"{option.opts[0]} does not apply with {other}.")
 
 
 def _numbers(option: str, text: str) -> list[float]:

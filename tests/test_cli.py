@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 import dynamics as dyn
+from derivations.documents import FORMATS, document
+from derivations.losses import Setting
 from dynamics import cli, descent, flow, network
 
 matplotlib.use("Agg")
@@ -218,8 +220,8 @@ def depth(text):
 
 
 @pytest.mark.parametrize("case", DERIVED)
-def test_latex_is_well_formed(case):
-    text = output("derive", *DERIVED[case], "--format", "latex").strip()
+def test_equations_are_well_formed(case):
+    text = output("derive", *DERIVED[case], "--format", "equations").strip()
     assert text.startswith("\\begin{align*}") and text.endswith("\\end{align*}")
     assert depth(text) == 0
     assert len(re.findall(r"\\left\b", text)) == len(re.findall(r"\\right\b", text))
@@ -254,6 +256,19 @@ def test_text_states_the_rate(case, line):
 def test_exact_solution_is_shown_where_there_is_one(case, name):
     assert f"exact solution ({name})" in output("derive", *DERIVED[case])
     assert "exact solution" not in output("derive", *DERIVED["cosine"])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_documents_are_those_of_the_derivations(form, tmp_path):
+    text = output("derive", "--loss", "cosine", "--isotropic", "--format", form)
+    assert text == document(Setting("cosine", isotropic=True), form) + "\n"
+    out = tmp_path / "cosine.html"
+    output("derive", "--loss", "cosine", "--isotropic", "--format", form, "--out", str(out))
+    assert out.read_text(encoding="utf-8") + "\n" == text
+
+
+def test_the_command_knows_all_documents():
+    assert tuple(FORMATS) == cli.DOCUMENTS
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
@@ -300,7 +315,16 @@ WRONG = {
     "missing file": (["compare", "nowhere.npz", "nowhere.npz"], "No such file: nowhere.npz"),
     "derive mean field": (["derive", "--closure", "mean_field"], "Argument `closure` must be 'gaussian'"),
     "derive unknown closure": (["derive", "--loss", "cosine", "--closure", "meanfield"], "Did you mean 'mean_field'?"),
-    "derive unknown format": (["derive", "--format", "html"], "'html' is not one of 'text', 'latex'"),
+    "derive unknown format": (
+        ["derive", "--format", "pdf"],
+        "'pdf' is not one of 'text', 'equations', 'markdown', 'latex'",
+    ),
+    "derive document": (["derive", "--format", "html", "--ema"], "--ema does not apply with --format html"),
+    "derive document of a closure": (
+        ["derive", "--loss", "cosine", "--format", "latex", "--closure", "mean_field"],
+        "--closure does not apply with --format latex",
+    ),
+    "derive into a picture": (["derive", "--out", "a.png"], "--out must end in one of .txt, .tex, .md, .html"),
     "unknown figure": (["figures", "fig99"], "'fig99' is not one of"),
     "unknown command": (["slove"], "No such command 'slove'"),
     "unknown option": ([*SOLVE, "--speed", "9"], "No such option"),

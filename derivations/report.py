@@ -1,0 +1,430 @@
+r"""The derivation of a loss as a document: from L to dw_m/dt = w_m (r_m - rho), step by step, each step checked.
+
+A check raises ``ProofError`` if it fails. Those that hold for any number of modes are symbolic; those that need numbers
+take random points of a few modes in 30 digits, and exact Gaussian quadrature for expectations of polynomials.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sympy as sp
+
+from derivations import checks, closures, equilibria, gradients, invariants, rates, solutions
+from derivations import notation as n
+from derivations.closures import TILTED, Term, TiltedIntegral, norm_weight
+from derivations.display import shared_target
+from derivations.losses import Setting
+from derivations.modes import total
+from derivations.stop_gradient import StopGradient
+from derivations.vectors import VectorLatex
+
+LETTERS = "ABCEFGHIJ"  # of expectations; D is taken
+SYMBOLS = "Symbols"
+ABSENT = {n.t1, n.t2, n.v, n.ratio, n.epsilon, n.decay, n.rate_ratio}  # of targets and predictors of another kind
+WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the online branch"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a title, prose with formulas between dollar signs, equations in LaTeX, and what was checked."""
+
+    title: str
+    text: str
+    equations: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+
+
+def tex(expression: sp.Expr) -> str:
+    """LaTeX of an expression, sums over modes as products of vectors where they are."""
+    return VectorLatex().doprint(expression)
+
+
+def report(setting: Setting) -> list[Step]:
+    """All steps for a loss of the catalogue, with a closed-form predictor or none and a target that shares weights.
+
+    Raises ProofError if a step does not follow from the one before.
+    """
+    loss = shared_target(setting.in_eigenbasis())
+    rate = rates.rates(setting.in_eigenbasis())
+    steps = [_loss(setting), _eigenbasis(setting, loss), _gradient(setting, loss), _representation(setting, loss)]
+    steps += [_network(setting, loss)]
+    steps += [_moments(setting, rate)] if isinstance(rate, sp.Expr) else _integrals(setting, rate)
+    steps += [_flow(setting, rate), *_exact(setting, rate), *_conserved(setting), *_fixed_points(setting, rate)]
+    return [*steps, _symbols(steps)]
+
+
+# --- the loss -------------------------------------------------------------------------------------------------------
+
+
+def _loss(setting: Setting) -> Step:
+    predictor = (
+        r"the prediction $p = W_P z_1$ of a predictor that is built from the correlation, $W_P = C^\alpha$, and never "
+        r"differentiated through"
+        if setting.predictor
+        else "no predictor, $p = z_1$"
+    )
+    if setting.isotropic:
+        where = "It carries stop-gradients $\\operatorname{SG}$ of its own: what is inside is a number to the gradient."
+    else:
+        where = f"The gradient is stopped {WHERE[setting.stop_gradient]}" + (
+            ": what is inside $\\operatorname{SG}$ is a number to it." if setting.stop_gradient != "none" else "."
+        )
+    symmetrised = " It is the mean over both roles of the views, with $p_i = W_P z_i$." if setting.symmetrised else ""
+    text = (
+        "Two views of an input, $x_i = x + \\sigma_i \\xi_i$ with $x$ and $\\xi_i$ standard normal, pass through one "
+        f"linear network, $z_i = W x_i$. The loss of one sample compares them with {predictor}. {where}{symmetrised}"
+    )
+    return Step("The loss", text, (f"L = {_in_vectors(setting)}",))
+
+
+def _prediction(view: int) -> sp.Expr:
+    return sp.IndexedBase(f"p{view}", real=True)[n.k]
+
+
+def _with_predictions(setting: Setting) -> sp.Expr:
+    """L in z and p."""
+    return shared_target(setting.expression({n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}.__getitem__))
+
+
+def _in_vectors(setting: Setting) -> str:
+    """The loss before any basis is chosen: no hats."""
+    text = tex(_with_predictions(setting)).replace(r"\hat ", "")
+    return text.replace("p_{1}", "p_1" if setting.symmetrised else "p").replace("p_{2}", "p_2")
+
+
+def _eigenbasis(setting: Setting, loss: sp.Expr) -> Step:
+    text = (
+        r"The correlation of the representations is $C = W W^\top = U \operatorname{diag}(s) U^\top$. "
+        + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
+        + r"With $\hat z = U^\top z$ nothing changes but the names, as a loss made of products of vectors is the same "
+        "in any orthonormal basis."
+    )
+    checks.same_in_any_basis(_with_predictions(setting), loss, setting.predictor)
+    done = "numerically: equal to the loss above for random representations, spectra and eigenvectors, three modes"
+    return Step("The eigenbasis", text, (f"L = {tex(loss)}",), (done,))
+
+
+# --- gradients ------------------------------------------------------------------------------------------------------
+
+
+def _gradient(setting: Setting, loss: sp.Expr) -> Step:
+    text = (
+        r"The forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
+        r"$h = -\partial L/\partial \hat z_2$, mode by mode."
+    )
+    equations: list[str] = []
+    stops = sorted(loss.atoms(StopGradient), key=str)
+    if stops:
+        text += (
+            " First the whole derivative, then what each stop-gradient takes out of it: the part that passes through "
+            "its argument. What is left is the force."
+        )
+    for name, view in (("g", 1), ("h", 2)):
+        kept, whole, removed = checks.split_gradient(loss, view)
+        expected = shared_target(rates.shared_weights(gradients.force(setting.in_eigenbasis(), view)))
+        checks.equal(kept, expected, "the force is that of the derivation")
+        checks.equal(whole, sp.Add(kept, *removed.values()), "whole derivative = what is left + what is removed")
+        checks.is_derivative(loss, kept, view)
+        if any(part != 0 for part in removed.values()):
+            equations.append(rf"{name}_m^{{\text{{whole}}}} = {tex(sp.factor_terms(whole))}")
+            for stop, part in removed.items():
+                if part != 0:
+                    equations.append(
+                        rf"{name}_m^{{\text{{removed}}}} = {tex(sp.factor_terms(part))} "
+                        rf"\qquad\text{{by }} {_stopped(stop)}"
+                    )
+        equations.append(f"{name}_m = {tex(sp.factor_terms(kept))}")
+    done = ["numerically: equal to the numerical derivative of the loss with stop-gradients held, three modes"]
+    done += ["symbolically: whole derivative = what is left + what is removed"] if stops else []
+    return Step("The gradient", text, tuple(equations), tuple(done))
+
+
+def _stopped(stop: sp.Expr) -> str:
+    """A stop-gradient, as a vector if it stands in a sum over modes."""
+    indices = {i for indexed in stop.atoms(sp.Indexed) for i in indexed.indices}
+    free = indices & stop.free_symbols
+    return VectorLatex(*free).doprint(stop)
+
+
+def _representation(setting: Setting, loss: sp.Expr) -> Step:
+    motion = gradients.representation(setting.in_eigenbasis())
+    text = (
+        "If the neural tangent kernel were the identity, and without noise ($z_1 = z_2$), each representation would "
+        r"follow its own force on the online branch, $\mathrm{d}\hat z_m/\mathrm{d}t = g_m$: the representation model "
+        "of the paper (Halvagal, Laborieux, Zenke 2023, Theorems 1 and 2)."
+    )
+    one_view = {n.z2: n.z1}
+    expected = checks.split_gradient(loss, 1)[0].replace(
+        lambda e: isinstance(e, sp.Indexed) and e.base in one_view, lambda e: one_view[e.base][e.indices]
+    )
+    checks.equal(motion, expected, "the representation model is the force with equal views")
+    equation = rf"\frac{{\mathrm{{d}}\hat z_m}}{{\mathrm{{d}}t}} = {tex(sp.factor_terms(motion))}".replace(
+        r"\hat z_{1,m}", r"\hat z_m"
+    ).replace(r"\hat z_1", r"\hat z")
+    done, equations = ["symbolically: the force above with equal views"], [equation]
+    if setting.isotropic:
+        standard = Setting(setting.loss, symmetrised=setting.symmetrised)
+        checks.isotropic_is_standard_over_lambda(standard, setting)
+        text += (
+            " The force of the loss that is not isotropic is this one times $\\lambda_m$. There eigenvalues of the "
+            "predictor act as learning-rate multipliers, and this is the factor that the isotropic loss removes."
+        )
+        done.append(r"symbolically: the force of the standard loss is $\lambda_m$ times this one")
+    return Step("The representation model", text, tuple(equations), tuple(done))
+
+
+def _network(setting: Setting, loss: sp.Expr) -> Step:
+    text = (
+        r"What is trained is $W$: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "
+        r"- \rho W$. In its singular vectors view $i$ of mode $m$ is $\hat z_{i,m} = w_m \zeta_{i,m}$, with "
+        r"$\zeta_{i,m}$ the view along the mode's input direction: Gaussian, independent for different modes. To flip "
+        r"the sign of one mode changes neither the loss nor the distribution, so $\mathbb{E}[g_k \zeta_m] = 0$ for "
+        r"$k \ne m$: the singular vectors stay as they are, and each singular value obeys an equation of its own."
+    )
+    checks.same_when_a_mode_is_flipped(loss)
+    contribution = shared_target(rates.shared_weights(invariants.contribution(setting.in_eigenbasis())))
+    equations = (
+        r"\frac{\mathrm{d}w_m}{\mathrm{d}t} = w_m (r_m - \rho), \qquad "
+        r"s_m r_m = \mathbb{E}\left[g_m \hat z_{1,m} + h_m \hat z_{2,m}\right]",
+        rf"g_m \hat z_{{1,m}} + h_m \hat z_{{2,m}} = {tex(sp.factor_terms(contribution))}",
+    )
+    return Step("The linear network", text, equations, ("numerically: the loss is the same with one mode flipped",))
+
+
+# --- expectations ---------------------------------------------------------------------------------------------------
+
+
+def _moments(setting: Setting, rate: sp.Expr) -> Step:
+    drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
+    shown = sp.factor_terms(rates.shared_weights(rate))
+    checks.is_expectation(drive, shown, closures.VIEWS)
+    text = (
+        r"There is no norm in it: Gaussian moments are all that is needed, with $n_i = 1 + \sigma_i^2$. "
+        "The rate is exact, and each mode moves on its own."
+    )
+    equations = (
+        r"\mathbb{E}[\zeta_{1,m}^2] = n_1, \qquad \mathbb{E}[\zeta_{1,m}\zeta_{2,m}] = 1, \qquad "
+        r"\mathbb{E}[\zeta_{2,m}^2] = n_2",
+        f"r_m = {tex(shown)}",
+    )
+    done = "numerically: equal to the expectation by Gaussian quadrature, which is exact for polynomials"
+    return Step("The expectation", text, equations, (done,))
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """E[local * prod(sums) / prod(norms^power)] under a name, with the coefficient it has in the rate."""
+
+    name: str
+    coefficient: sp.Expr
+    term: Term
+
+    @property
+    def symbol(self) -> sp.Indexed:
+        return sp.IndexedBase(self.name, real=True)[n.m]
+
+    @property
+    def inside(self) -> sp.Expr:
+        """With the sums written in the representations."""
+        sums = sp.Mul(*(total(_in_representations(s)) for s in self.term.sums))
+        norms = sp.Mul(*(total(_in_representations(square)) ** (power / 2) for square, power in self.term.norms))
+        return self.term.local * sums / norms
+
+    @property
+    def weight(self) -> sp.Expr:
+        return sp.Mul(*(norm_weight(v, power) for v, (_, power) in zip((n.x, n.y), self.term.norms, strict=True)))
+
+    @property
+    def wick(self) -> sp.Expr:
+        return closures.joint_moment(self.term.local, self.term.sums, TILTED)
+
+
+def _in_representations(component: sp.Expr) -> sp.Expr:
+    views = {n.zeta1: n.z1, n.zeta2: n.z2}
+
+    def view(e: sp.Indexed) -> sp.Expr:
+        return views[e.base][e.indices] / sp.sqrt(n.s[e.indices])
+
+    return sp.expand(component.replace(lambda e: isinstance(e, sp.Indexed) and e.base in views, view))
+
+
+def expectations(setting: Setting) -> list[Expectation]:
+    """The expectations that the rate is made of, those with fewer factors first."""
+    drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
+    found: dict[tuple, list[Term]] = {}
+    for term in closures.terms(drive):
+        found.setdefault((len(term.sums), term.norms, term.local, term.sums), []).append(term)
+    ordered = sorted(found.items(), key=lambda item: (item[0][0], str(item[0][1:])))
+    return [
+        Expectation(LETTERS[i], sp.Add(*(term.coefficient for term in terms)), terms[0])
+        for i, (_, terms) in enumerate(ordered)
+    ]
+
+
+def _integrals(setting: Setting, rate: Iterable[TiltedIntegral]) -> list[Step]:
+    named = expectations(setting)
+    drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
+    combined = sp.Add(*(e.coefficient * e.symbol for e in named))
+    inside = sp.Add(*(e.coefficient * e.inside for e in named))
+    checks.equal(_in_representations(inside - drive), sp.Integer(0), "the rate is made of these expectations")
+    equations = [rf"{tex(e.symbol)} = \mathbb{{E}}\left[{tex(e.inside)}\right]" for e in named]
+    which = Step(
+        "The expectations in it",
+        "The rate is a combination of expectations of products over norms.",
+        (*equations, f"r_m = {tex(combined)}"),
+        ("symbolically: the combination is what the linear network needs",),
+    )
+    groups: dict[tuple, list[TiltedIntegral]] = {}  # pairs of norms that are one where the target shares weights
+    for integral in rate:
+        groups.setdefault(tuple(map(rates.shared_weights, integral.tilt.norms)), []).append(integral)
+    return [which, *(_tilted(named, norms, group) for norms, group in groups.items()), _mean_field(setting)]
+
+
+def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegral]) -> Step:
+    """The expectations that share a pair of norms."""
+    integral = integrals[0]
+    mine = [e for e in named if tuple(square for square, _ in e.term.norms) == norms]
+    first, second = (tex(sp.sqrt(total(_in_representations(square)))) for square in norms)
+    checks.norm_is_integral({power for e in mine for _, power in e.term.norms})
+    checks.is_tilted(integral.tilt)
+    for e in mine:
+        checks.is_expectation(e.term.local * sp.Mul(*map(total, e.term.sums)), e.wick, TILTED)
+    whole = sp.Add(*(e.coefficient * e.weight * n.Z * e.wick for e in mine))
+    generated = sp.Add(*(rates.shared_weights(i.integrand) for i in integrals))
+    checks.equal(whole, generated, "the integrand is that of the generated code")
+    definitions = {s: sp.factor_terms(rates.shared_weights(e)) for s, e in integral.tilt.definitions.items()}
+    used = {base for e in mine for base in e.wick.atoms(sp.IndexedBase)} | {n.Delta}
+    equations = [
+        r"\frac{1}{\left\|a\right\|^{q}} = \frac{2}{\Gamma(q/2)} \int_0^\infty x^{q-1} "
+        r"e^{-x^2 \left\|a\right\|^2}\, \mathrm{d}x",
+        *(f"{tex(symbol)} = {tex(value)}" for symbol, value in definitions.items() if symbol.base in used),
+        r"Z = \prod_{k=1}^{M} \Delta_k^{-1/2}",
+        *(
+            rf"{tex(e.symbol)} = \int_0^\infty\!\!\int_0^\infty {tex(sp.factor_terms(e.weight * n.Z * e.wick))}"
+            r"\;\mathrm{d}x\,\mathrm{d}y"
+            for e in mine
+        ),
+    ]
+    text = (
+        f"Each norm in a denominator becomes an integral over a Gaussian weight, with $x$ for ${first}$ and $y$ for "
+        f"${second}$. Under the integrals stands $e^{{-x^2 {first}^2 - y^2 {second}^2}}$, which tilts "
+        r"the Gaussian of the views: mode by mode, with $K$ the covariance of $(\zeta_1, \zeta_2)$ and $P$ the matrix "
+        r"of the quadratic form, it stays Gaussian with covariance $S = (K^{-1} + P)^{-1}$ and the weight "
+        r"$\Delta^{-1/2}$, $\Delta = \det(1 + KP)$. What is left are moments, by Wick's theorem. "
+        "This is exact for any number of modes; two integrals are left, and the integrand costs one sum over modes."
+    )
+    done = (
+        "symbolically: the integral of the weight is the norm's power",
+        "symbolically: covariance and weight of the tilted Gaussian",
+        "numerically: the moments, by Gaussian quadrature with random covariances of two modes",
+        "symbolically: the combination is the integrand of the generated code",
+    )
+    return Step("Norms as integrals", text, tuple(equations), done)
+
+
+def _mean_field(setting: Setting) -> Step:
+    value = rates.shared_weights(rates.rates(setting.in_eigenbasis(), "mean_field"))
+    text = (
+        "A simpler picture, exact only for infinitely many modes: the expectation of each product over norms replaced "
+        "by the product of the expectations of its factors. It is a different closure, not a step of the derivation."
+    )
+    return Step("Mean field", text, (rf"r_m \approx {tex(sp.factor_terms(value))}",))
+
+
+# --- what follows ---------------------------------------------------------------------------------------------------
+
+
+def _flow(setting: Setting, rate) -> Step:
+    shown = sp.factor_terms(rates.shared_weights(rate)) if isinstance(rate, sp.Expr) else sp.IndexedBase("r")[n.m]
+    w, r = rates.w, rates.rate
+    by_chain_rule = (2 * w * rates.flow(rates.encoder_step())).subs(w, sp.sqrt(n.s[n.m]))
+    checks.equal(by_chain_rule, rates.velocity(), "the flow of s = w^2")
+    equations = [rf"\frac{{\mathrm{{d}}s_m}}{{\mathrm{{d}}t}} = {tex(rates.velocity().subs(r, shown))}"]
+    if setting.predictor:
+        equations.append(rf"\lambda_m = {tex(rates.predictor().subs(n.epsilon, 0))}")
+    text = (
+        r"Eigenvalues of the correlation are $s_m = w_m^2$. Time is learning rate times steps. Gradient descent at a "
+        r"learning rate $\eta$ is the map $s_m \leftarrow s_m (1 + \eta (r_m - \rho))^2$, also exact."
+    )
+    return Step("The flow of the eigenvalues", text, tuple(equations), ("symbolically: by the chain rule",))
+
+
+def _exact(setting: Setting, rate) -> list[Step]:
+    solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
+    if solution is None:
+        return []
+    own = equilibria.own_rate(rate)
+    assert own is not None
+    solutions.prove(solution, own.subs(equilibria.lam, solutions.lam))
+    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
+    start, level = r"\lambda(0)", r"\lambda"
+    own_names: dict[sp.Expr, sp.Expr] = {}
+    if not setting.predictor:  # of s itself
+        own_names, start, level = (
+            {n.alpha: 1, solutions.lam0: sp.Symbol("s_0"), solutions.lam1: sp.Symbol("s")},
+            "s_0",
+            "s",
+        )
+    value, time = (tex(a.subs(own_names)) for a in (explicit, solution.time))
+    equations = [f"{level}(t) = {value}", rf"t = {time} \quad\text{{from }} {start} \text{{ to }} {level}"]
+    limit = "" if solution.any_weight_decay else ", without weight decay"
+    lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertDecay) else ""
+    text = f"The flow of a mode has a solution ({solution.name}{limit}).{lambert}"
+    done = "symbolically: by substitution into the flow, at the start, and for the time from one level to another"
+    return [Step("Exact solution", text, tuple(equations), (done,))]
+
+
+def _conserved(setting: Setting) -> list[Step]:
+    loss = setting.in_eigenbasis()
+    a = invariants.conserved_exponent(loss)
+    if a is None:
+        return []
+    factor = {0: "", 1: r"\lambda_m ", 2: r"\lambda_m^2 "}[a]
+    power_sum = invariants.power_sum(a).subs(n.epsilon, 0)
+    text = (
+        "One identity holds for every sample, whatever the distribution. So the flow conserves a sum over the modes; "
+        "with weight decay it shrinks at one rate. The modes can only exchange it."
+    )
+    equations = (
+        rf"\sum_{{m=1}}^{{M}} {factor}\left(g_m \hat z_{{1,m}} + h_m \hat z_{{2,m}}\right) = 0",
+        rf"\frac{{\mathrm{{d}}}}{{\mathrm{{d}}t}} {tex(power_sum)} = - {tex(invariants.power_sum_decay(a))} "
+        rf"\, {tex(power_sum)}",
+    )
+    return [Step("What is conserved", text, equations, ("symbolically: the identity, with each sum as a number",))]
+
+
+def _fixed_points(setting: Setting, rate) -> list[Step]:
+    own = equilibria.own_rate(rate)
+    if own is None or not equilibria.has_roots(own):
+        return []
+    lam, found, fold = equilibria.lam, equilibria.roots(own), equilibria.fold(own)
+    for root in found:
+        checks.equal(sp.simplify(own.subs(lam, root) - n.rho), sp.Integer(0), "a fixed point is a root of r = rho")
+    text = (
+        r"Beside dead modes, $s_m = 0$, there are the roots of $r = \rho$, where they are above zero. A small "
+        r"deviation of $s_m$ grows there as $e^{\gamma t}$, and is multiplied by $1 + \eta \gamma$ in a step of "
+        "gradient descent."
+    )
+    equations = [rf"\lambda^* = {tex(root)}" for root in found] + [rf"\gamma = {tex(equilibria.growth(own))}"]
+    done = ["symbolically: each is a root"]
+    if fold is not None:
+        where, level = (sp.factor(value) for value in fold)
+        checks.equal(own.diff(lam).subs(lam, level), sp.Integer(0), "the rate is largest at the fold")
+        text += " The two meet and vanish at a weight decay of"
+        equations.append(rf"\rho_c = {tex(where)} \quad\text{{at}}\quad \lambda = {tex(level)}")
+        text += r" $\rho_c$, a fold: beyond it all modes die."
+        done.append("symbolically: at the fold the rate is largest")
+    return [Step("Fixed points", text, tuple(equations), tuple(done))]
+
+
+def _symbols(steps: list[Step]) -> Step:
+    """The symbols that occur in equations, one row each: LaTeX | meaning."""
+    whole = " ".join(equation for step in steps for equation in step.equations)
+    used = [e for e in n.TABLE if e.symbol not in ABSENT and _occurs(e.latex, whole)]
+    return Step(SYMBOLS, "", tuple(f"{entry.latex}|{entry.meaning}" for entry in used))
+
+
+def _occurs(latex: str, whole: str) -> bool:
+    latex = rf"\mathrm{{d}}{latex}" if latex in ("x", "y") else latex  # only as what is integrated over
+    return re.search(rf"(?<![A-Za-z\\\\]){re.escape(latex)}(?![A-Za-z])", whole) is not None
