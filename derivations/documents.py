@@ -100,7 +100,7 @@ PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 body {{ max-width: 50rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; color: #222; }}
-div.formula {{ overflow-x: auto; margin: 0.8rem 0; }}
+div.formula {{ overflow: auto hidden; padding: 0.2rem 0; margin: 0.6rem 0; }}
 p.checked {{ color: #555; font-size: 0.9rem; margin: 0.3rem 0; }}
 td {{ padding: 0.1rem 1rem 0.1rem 0; vertical-align: top; }}
 </style>

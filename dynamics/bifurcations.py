@@ -26,6 +26,7 @@ from dynamics.model import Model
 from dynamics.stability import MARGINAL
 
 STARTS = 9  # values of the parameter at which branches are looked for
+FIELDS = {"weight_decay": "rho", "rate": "rate_ratio"}  # numbers that have another name in formulas
 ROUNDING = 1e-12  # of predictor eigenvalues: nearer to those of a dead mode they are one
 SAME_POINT = 1e-9  # points nearer than this, met on two branches, are one
 
@@ -113,7 +114,8 @@ def bifurcation(model: Model, parameter: str, between, s0=None, *, learning_rate
     Raises ArgumentError, as ``equilibria`` does. (Theory: section 5.)
     """
     check_analysed(model)
-    errors.choice("parameter", parameter, ("learning_rate", *model.numbers))
+    allowed = [name for name in model.numbers if name != "init"]  # a start, on which equilibria do not depend
+    errors.choice("parameter", parameter, ["learning_rate", *allowed])
     low, high = _range(model, parameter, between)
     values = np.linspace(low, high, errors.count("points", points, 2))
     s0, eta = _start(model, s0), None
@@ -208,11 +210,15 @@ class IndependentModes:
 
     def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
         """The one at a predictor eigenvalue; dead where that is of a dead mode."""
-        return one_mode(self.at(value), self.level(value, lam), self.eta)
+        return one_mode(self.at(value), lam if self.lives(value, lam) else None, self.eta)
 
     def level(self, value: float, lam: float) -> float:
         """The eigenvalue s."""
-        return eigenvalue_of(self.at(value), lam) if lam > self.floor(value) + ROUNDING else 0.0
+        return eigenvalue_of(self.at(value), lam) if self.lives(value, lam) else 0.0
+
+    def lives(self, value: float, lam: float) -> bool:
+        """Whether this is more than the predictor eigenvalue of a dead mode."""
+        return lam > self.floor(value) + ROUNDING
 
     def residual(self, value, lam):
         """r(lambda) - rho, complex where the arguments are."""
@@ -225,7 +231,7 @@ class IndependentModes:
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
     def _parameters(self, value):
-        name = "rho" if self.parameter == "weight_decay" else self.parameter
+        name = FIELDS.get(self.parameter, self.parameter)
         return self.model.parameters._replace(**{name: np.array([value])})
 
 

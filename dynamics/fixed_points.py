@@ -41,6 +41,7 @@ class Equilibrium:
         """Some levels of surviving modes; the others of all the modes are dead."""
         s = np.concatenate([np.full(level.modes, level.s) for level in levels] + [np.zeros(0)])
         missing = modes - len(s)
+        lam = np.concatenate([np.full(level.modes, level.lam) for level in levels] + [np.zeros(missing)])
         s, dead = np.pad(s, (0, missing)), missing > 0
 
         def multipliers(learning_rate: float) -> np.ndarray:
@@ -50,7 +51,7 @@ class Equilibrium:
         limits = [level.largest_learning_rate for level in levels] + ([2 / -invasion] if dead and invasion < 0 else [])
         found = cls(
             s=s,
-            predictor=readings(model.structure, model.parameters, initial(model.structure, s)).predictor,
+            predictor=readings(model.structure, model.parameters, initial(model.structure, s, lam)).predictor,
             growth=np.sort_complex(np.concatenate([level.growth for level in levels] + [np.zeros(0)])),
             invasion=invasion if dead else None,
             invaded=dead and invaded,
@@ -146,7 +147,8 @@ def equilibria(model: Model, s0, *, learning_rate=None) -> Equilibria:
     step, whose flow depends on it. Modes are exchangeable: one equilibrium stands for all that differ in their order.
 
     Where each mode moves on its own (Euclidean losses), the roots of r = rho are formulas; surviving modes of cosine
-    losses are equal. Raises ArgumentError, also for learned predictors and correlated inputs, not treated here.
+    losses are equal. A learned predictor of a Euclidean loss rests, with weight decay, where it is balanced with the
+    encoder, s = lambda^2/a_P. Raises ArgumentError, also for other learned predictors and for correlated inputs.
     (Theory: Halvagal et al. 2023, section 3; Tian et al. 2021 for the fold in weight decay.)
     """
     check_analysed(model)
@@ -159,8 +161,12 @@ def equilibria(model: Model, s0, *, learning_rate=None) -> Equilibria:
 def check_analysed(model: Model) -> None:
     """Raises ArgumentError unless the equilibria of the model are treated here."""
     errors.instance("model", model, Model, "be a Model")
-    if model.inputs is not None or model.structure.predictor == "learned" or model.batch_shape:
-        errors.reject("model", "have white inputs, plain numbers, and a predictor that is not learned", model)
+    if model.inputs is not None or model.batch_shape:
+        errors.reject("model", "have white inputs and plain numbers", model)
+    learned = model.structure.predictor == "learned"
+    if learned and not (model.generated.INDEPENDENT_MODES and model.generated.BALANCED):
+        must = "have a predictor that is not learned, or a loss that balances it with the encoder, mode by mode"
+        errors.reject("model", must, model)
     if not (model.generated.INDEPENDENT_MODES or hasattr(model.generated, "conserved")):
         errors.reject("model", "have modes that move independently, or a loss that conserves a power sum", model)
 
@@ -181,7 +187,9 @@ def _independent_modes(model: Model, modes: int, eta) -> Equilibria:
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
         return Equilibria(model, (), remark=PULLS_AT_ANY_SIZE)
-    levels = [Level.of(model, s, 1, eta) for lam in own_roots(model) if (s := eigenvalue_of(model, lam)) > 0]
+    if remark := why_a_line(model):
+        return Equilibria(model, (), remark=remark)
+    levels = [Level.of(model, s, 1, eta, lam=lam) for lam in own_roots(model) if (s := eigenvalue_of(model, lam)) > 0]
     invasion, invaded = invasion_of(model, [])
     chosen = combinations_with_replacement([*levels, None], modes)
     found = tuple(
@@ -191,7 +199,8 @@ def _independent_modes(model: Model, modes: int, eta) -> Equilibria:
         "" if hasattr(generated, "fixed_points") or invasion else "any spectrum is at rest: the rate is zero throughout"
     )
     thresholds = [level.s for level in levels if (level.growth.real > 0).any()]
-    boundary = min(thresholds, default=None) if not (model.needs_learning_rate or invaded) else None
+    alone = not model.needs_learning_rate and model.structure.predictor != "learned"
+    boundary = min(thresholds, default=None) if alone and not invaded else None
     fold = float(generated.fold(p.sigma1, p.sigma2)[0][0]) if hasattr(generated, "fold") else None
     return Equilibria(model, found, boundary, fold, remark)
 
@@ -207,16 +216,26 @@ def own_roots(model: Model) -> list[float]:
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # no number if not real; once at a fold
 
 
+def why_a_line(model: Model) -> str:
+    """What is to be said of a learned predictor without weight decay; empty for other models."""
+    if model.structure.predictor != "learned" or model.weight_decay:
+        return ""
+    roots = ", ".join(f"{lam:.6g}" for lam in own_roots(model))
+    return f"a line of them: lambda = {roots} at any s; {invariants(model)[-1].formula} tells where on it a mode ends"
+
+
 def eigenvalue_of(model: Model, lam: float) -> float:
-    """The eigenvalue of the correlation at which a closed-form predictor has the eigenvalue lam."""
+    """The eigenvalue of the correlation at which a predictor has the eigenvalue lam: f^-1, or balanced with it."""
     p = model.parameters
+    if model.structure.predictor == "learned":
+        return float(-eigenvalues.imbalance(0.0, lam, p.rate_ratio)[0])  # which decays to zero
     return float((eigenvalues.predictor_inverse(lam, p.alpha) - p.epsilon)[0])
 
 
-def one_mode(model: Model, s: float, eta) -> Equilibrium:
-    """The equilibrium of a single mode that rests at s; at zero, the dead mode."""
-    if s > 0:
-        return Equilibrium.of(model, [Level.of(model, s, 1, eta)], 1, 0.0, False)
+def one_mode(model: Model, lam: float | None, eta) -> Equilibrium:
+    """The equilibrium of a single mode whose predictor eigenvalue rests at lam; None: the dead mode."""
+    if lam is not None:
+        return Equilibrium.of(model, [Level.of(model, eigenvalue_of(model, lam), 1, eta, lam=lam)], 1, 0.0, False)
     return Equilibrium.of(model, [], 1, *invasion_of(model, []))
 
 

@@ -23,21 +23,22 @@ class Level:
     """Modes that survive at one level, and what perturbations of them do: rates in the flow, factors in a step."""
 
     s: float
+    lam: float  # of a learned predictor; not used of another
     modes: int
     growth: np.ndarray
     multipliers: Callable[[float], np.ndarray]
     largest_learning_rate: float
 
     @classmethod
-    def of(cls, model: Model, s: float, modes: int, eta, neutral: int = 0) -> "Level":
-        """neutral: how many perturbations of all modes alike an invariant keeps."""
-        blocks = _linearised(model, s, modes)
+    def of(cls, model: Model, s: float, modes: int, eta, neutral: int = 0, lam: float = 1.0) -> "Level":
+        """neutral: how many perturbations of all modes alike an invariant keeps. lam: of a learned predictor."""
+        blocks = _linearised(model, s, modes, lam)
         growth = _spectrum(blocks(velocity, eta), modes, neutral, 0.0)
 
         def multipliers(learning_rate: float) -> np.ndarray:
             return _spectrum(blocks(step, learning_rate), modes, neutral, 1.0)
 
-        return cls(s, modes, growth, multipliers, _largest_learning_rate(model, growth, multipliers))
+        return cls(s, lam, modes, growth, multipliers, _largest_learning_rate(model, growth, multipliers))
 
 
 def _spectrum(blocks, modes: int, neutral: int, zero: float) -> np.ndarray:
@@ -47,13 +48,13 @@ def _spectrum(blocks, modes: int, neutral: int, zero: float) -> np.ndarray:
     return np.sort_complex(np.concatenate([alike, *different * (modes - 1)]))
 
 
-def _linearised(model: Model, s: float, modes: int) -> Callable:
+def _linearised(model: Model, s: float, modes: int, lam: float) -> Callable:
     """The Jacobian of ``velocity`` or ``step`` at equal modes, as a function of which and eta: blocks (parts, parts).
 
     Equal modes are exchangeable, so what all share and what two of them differ by is all there is.
     """
     structure, parameters = model.structure, model.parameters
-    start, forces = initial(structure, np.full(modes, s)), Rates(model, rtol=1e-12)
+    start, forces = initial(structure, np.full(modes, s), lam), Rates(model, rtol=1e-12)
     patterns = [np.ones(modes), np.eye(1, modes)[0] - np.eye(1, modes, 1)[0]][:modes]
     size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
     points = [[_stencil(start, name, pattern, size, forces) for name in _parts(start)] for pattern in patterns]
@@ -107,7 +108,8 @@ def invasion_of(model: Model, alive: list[float]) -> tuple[float, bool]:
     rates, rho = Rates(model, rtol=1e-10), float(model.weight_decay)
 
     def at(s: float) -> float:
-        return float(rates(initial(model.structure, np.array([*alive, s]))).rates[-1]) - rho
+        state = initial(model.structure, np.array([*alive, s]), 0.0)  # a learned predictor's eigenvalue is dead, too
+        return float(rates(state).rates[-1]) - rho
 
     near = at(NEAR_ZERO * max(alive, default=1.0))
     exact = near if len(alive) == 1 else at(0.0)  # beside a single mode of a cosine loss the rate at zero is no number

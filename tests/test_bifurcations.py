@@ -117,6 +117,7 @@ def test_cosine_modes_are_equal_at_the_level_of_the_invariant():
         (euclidean(stop_gradient="online"), "weight_decay", (0.0, 1.0), None),
         (euclidean(target=dyn.EMA(0.9)), "weight_decay", (0.01, 0.3), 0.1),
         (euclidean(predictor=dyn.NoPredictor()), "sigma1", (0.1, 0.5), None),
+        (euclidean(predictor=dyn.Learned(2.0)), "weight_decay", (0.01, 0.3), None),
     ],
     ids=str,
 )
@@ -208,9 +209,10 @@ COSINE = dyn.Model("cosine")
     [
         (lambda: dyn.bifurcation("cosine", "alpha", (0, 1)), "`model` must be a Model"),
         (
-            lambda: dyn.bifurcation(euclidean(predictor=dyn.Learned()), "rate", (0, 1)),
-            "`model` must have white inputs, plain numbers, and",
+            lambda: dyn.bifurcation(dyn.Model("cosine", predictor=dyn.Learned()), "rate", (0, 1)),
+            "`model` must have a predictor that is not learned, or",
         ),
+        (lambda: dyn.bifurcation(euclidean(predictor=dyn.Learned()), "init", (0, 1)), "`parameter` must be one of"),
         (lambda: dyn.bifurcation(COSINE, "weight_deca", (0, 1)), "`parameter` must be one of .* 'weight_decay'"),
         (lambda: dyn.bifurcation(COSINE, "decay", (0, 1)), "`parameter` must be one of"),
         (lambda: dyn.bifurcation(COSINE, "alpha", (1, 0.5)), "`between` must be two ascending numbers"),

@@ -150,6 +150,36 @@ def test_growth_with_a_target_of_its_own():
         assert (np.abs(gd.s[-1] / found[0].s - 1).max() < 1e-6) == settles
 
 
+def test_a_learned_predictor_rests_where_it_is_balanced_with_the_encoder():
+    """lambda from r = rho, s = lambda^2/a_P; Jacobian of dp/dt = -a s (n1 p - 1) - rho p, dw/dt = w (r - rho)."""
+    a, rho = 2.0, 0.05
+    model = euclidean(predictor=dyn.Learned(a, 0.5), weight_decay=rho)
+    found = dyn.equilibria(model, [0.2, 0.5])
+    assert counts(found.stable) == [(2, "stable"), (1, "stable"), (0, "stable")] and found.boundary is None
+    best = found[0]
+    p = (1 + np.sqrt(1 - 4 * N1 * rho)) / (2 * N1)
+    np.testing.assert_allclose(best.predictor, p, rtol=1e-14)
+    np.testing.assert_allclose(best.s, p**2 / a, rtol=1e-14)
+    w = p / np.sqrt(a)
+    own = [[p * (1 - N1 * p) - rho, w * (1 - 2 * N1 * p)], [2 * w * a * (1 - N1 * p), -a * w**2 * N1 - rho]]
+    np.testing.assert_allclose(best.growth, np.repeat(np.sort(np.linalg.eigvals(own)), 2), rtol=1e-9)
+    assert best.growth[-1] == pytest.approx(-2 * rho)  # the imbalance dies out at the rate 2 rho
+    flow = dyn.solve(model, [0.5], [0.0, 1e4], until="steady")
+    assert flow.s[-1] == pytest.approx(best.s[:1], rel=1e-5) and flow.predictor[-1] == pytest.approx(p, rel=1e-5)
+    for share, settles in ((0.98, True), (1.02, False)):
+        own_start = model.replace(init=p * 1.001)
+        gd = dyn.iterate(own_start, best.s[:1], 2000, share * best.largest_learning_rate)
+        assert (abs(gd.s[-1, 0] / best.s[0] - 1) < 1e-6) == settles
+    assert "a line of them: lambda = 0.917431" in str(dyn.equilibria(model.replace(weight_decay=0.0), [0.2]))
+
+
+def test_the_effective_step_of_a_cosine_loss_is_eta_over_s():
+    """alpha = 1: rates go as 1/s, isotropic as 1/s^2. So weight decay drives what shrinks towards its own edge."""
+    for model, power in ((cosine(), 1), (cosine(isotropic=True), 2)):
+        small, large = (dyn.equilibria(model, scale * S0)[0].largest_learning_rate for scale in (1.0, 3.0))
+        assert large / small == pytest.approx(3.0**power, rel=1e-6)  # closure and differences: 1e-12 over 0.01
+
+
 # --- flows and maps -------------------------------------------------------------------------------------------------
 
 
@@ -243,10 +273,10 @@ def test_plot_of_none():
         (lambda: dyn.equilibria(cosine(), [-1.0]), "`s0` must be eigenvalues"),
         (
             lambda: dyn.equilibria(cosine(predictor=dyn.Learned()), S0),
-            "`model` must have white inputs, plain numbers, and",
+            "`model` must have a predictor that is not learned, or a loss that balances it",
         ),
-        (lambda: dyn.equilibria(cosine(inputs=np.eye(3)), S0), "`model` must have white inputs"),
-        (lambda: dyn.equilibria(cosine(weight_decay=[0, 0.1]), S0), "`model` must have white inputs"),
+        (lambda: dyn.equilibria(cosine(inputs=np.eye(3)), S0), "`model` must have white inputs and plain numbers"),
+        (lambda: dyn.equilibria(cosine(weight_decay=[0, 0.1]), S0), "`model` must have white inputs and plain numbers"),
         (lambda: dyn.equilibria(cosine(target=dyn.EMA(0.9)), S0), "`learning_rate` must be given"),
         (lambda: dyn.equilibria(cosine(), S0, learning_rate=0.1), "`learning_rate` must be left out"),
         (lambda: dyn.equilibria(cosine(), S0)[0].multipliers(-1), "`learning_rate` must be a positive number"),
