@@ -12,7 +12,8 @@ from pathlib import Path
 from derivations import written
 from derivations.codegen import describe
 from derivations.losses import Setting, catalogue
-from derivations.report import SYMBOLS, Step, report
+from derivations.report import report
+from derivations.steps import SYMBOLS, Step
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "derivations"
 SOURCE = (

@@ -5,39 +5,19 @@ take random points of a few modes in 30 digits, and exact Gaussian quadrature fo
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import sympy as sp
 
-from derivations import checks, closures, equilibria, gradients, invariants, rates, solutions
+from derivations import checks, equilibria, expectations, gradients, invariants, rates, solutions
 from derivations import notation as n
-from derivations.closures import TILTED, Term, TiltedIntegral, norm_weight
 from derivations.display import shared_target
 from derivations.losses import Setting
-from derivations.modes import total
+from derivations.steps import SYMBOLS, Step, tex
 from derivations.stop_gradient import StopGradient
 from derivations.vectors import VectorLatex
 
-LETTERS = "ABCEFGHIJ"  # of expectations; D is taken
-SYMBOLS = "Symbols"
 ABSENT = {n.t1, n.t2, n.v, n.ratio, n.epsilon, n.decay, n.rate_ratio}  # of targets and predictors of another kind
 WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the online branch"}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: a title, prose with formulas between dollar signs, equations in LaTeX, and what was checked."""
-
-    title: str
-    text: str
-    equations: tuple[str, ...] = ()
-    checked: tuple[str, ...] = ()
-
-
-def tex(expression: sp.Expr) -> str:
-    """LaTeX of an expression, sums over modes as products of vectors where they are."""
-    return VectorLatex().doprint(expression)
 
 
 def report(setting: Setting) -> list[Step]:
@@ -49,7 +29,9 @@ def report(setting: Setting) -> list[Step]:
     rate = rates.rates(setting.in_eigenbasis())
     steps = [_loss(setting), _eigenbasis(setting, loss), _gradient(setting, loss), _representation(setting, loss)]
     steps += [_network(setting, loss)]
-    steps += [_moments(setting, rate)] if isinstance(rate, sp.Expr) else _integrals(setting, rate)
+    steps += (
+        [expectations.moments(setting, rate)] if isinstance(rate, sp.Expr) else expectations.integrals(setting, rate)
+    )
     steps += [_flow(setting, rate), *_exact(setting, rate), *_conserved(setting), *_fixed_points(setting, rate)]
     return [*steps, _symbols(steps)]
 
@@ -190,146 +172,6 @@ def _network(setting: Setting, loss: sp.Expr) -> Step:
         rf"g_m \hat z_{{1,m}} + h_m \hat z_{{2,m}} = {tex(sp.factor_terms(contribution))}",
     )
     return Step("The linear network", text, equations, ("numerically: the loss is the same with one mode flipped",))
-
-
-# --- expectations ---------------------------------------------------------------------------------------------------
-
-
-def _moments(setting: Setting, rate: sp.Expr) -> Step:
-    drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
-    shown = sp.factor_terms(rates.shared_weights(rate))
-    checks.is_expectation(drive, shown, closures.VIEWS)
-    text = (
-        r"There is no norm in it: Gaussian moments are all that is needed, with $n_i = 1 + \sigma_i^2$. "
-        "The rate is exact, and each mode moves on its own."
-    )
-    equations = (
-        r"\mathbb{E}[\zeta_{1,m}^2] = n_1, \qquad \mathbb{E}[\zeta_{1,m}\zeta_{2,m}] = 1, \qquad "
-        r"\mathbb{E}[\zeta_{2,m}^2] = n_2",
-        f"r_m = {tex(shown)}",
-    )
-    done = "numerically: equal to the expectation by Gaussian quadrature, which is exact for polynomials"
-    return Step("The expectation", text, equations, (done,))
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """E[local * prod(sums) / prod(norms^power)] under a name, with the coefficient it has in the rate."""
-
-    name: str
-    coefficient: sp.Expr
-    term: Term
-
-    @property
-    def symbol(self) -> sp.Indexed:
-        return sp.IndexedBase(self.name, real=True)[n.m]
-
-    @property
-    def inside(self) -> sp.Expr:
-        """With the sums written in the representations."""
-        sums = sp.Mul(*(total(_in_representations(s)) for s in self.term.sums))
-        norms = sp.Mul(*(total(_in_representations(square)) ** (power / 2) for square, power in self.term.norms))
-        return self.term.local * sums / norms
-
-    @property
-    def weight(self) -> sp.Expr:
-        return sp.Mul(*(norm_weight(v, power) for v, (_, power) in zip((n.x, n.y), self.term.norms, strict=True)))
-
-    @property
-    def wick(self) -> sp.Expr:
-        return closures.joint_moment(self.term.local, self.term.sums, TILTED)
-
-
-def _in_representations(component: sp.Expr) -> sp.Expr:
-    views = {n.zeta1: n.z1, n.zeta2: n.z2}
-
-    def view(e: sp.Indexed) -> sp.Expr:
-        return views[e.base][e.indices] / sp.sqrt(n.s[e.indices])
-
-    return sp.expand(component.replace(lambda e: isinstance(e, sp.Indexed) and e.base in views, view))
-
-
-def expectations(setting: Setting) -> list[Expectation]:
-    """The expectations that the rate is made of, those with fewer factors first."""
-    drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
-    found: dict[tuple, list[Term]] = {}
-    for term in closures.terms(drive):
-        found.setdefault((len(term.sums), term.norms, term.local, term.sums), []).append(term)
-    ordered = sorted(found.items(), key=lambda item: (item[0][0], str(item[0][1:])))
-    return [
-        Expectation(LETTERS[i], sp.Add(*(term.coefficient for term in terms)), terms[0])
-        for i, (_, terms) in enumerate(ordered)
-    ]
-
-
-def _integrals(setting: Setting, rate: Iterable[TiltedIntegral]) -> list[Step]:
-    named = expectations(setting)
-    drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
-    combined = sp.Add(*(e.coefficient * e.symbol for e in named))
-    inside = sp.Add(*(e.coefficient * e.inside for e in named))
-    checks.equal(_in_representations(inside - drive), sp.Integer(0), "the rate is made of these expectations")
-    equations = [rf"{tex(e.symbol)} = \mathbb{{E}}\left[{tex(e.inside)}\right]" for e in named]
-    which = Step(
-        "The expectations in it",
-        "The rate is a combination of expectations of products over norms.",
-        (*equations, f"r_m = {tex(combined)}"),
-        ("symbolically: the combination is what the linear network needs",),
-    )
-    groups: dict[tuple, list[TiltedIntegral]] = {}  # pairs of norms that are one where the target shares weights
-    for integral in rate:
-        groups.setdefault(tuple(map(rates.shared_weights, integral.tilt.norms)), []).append(integral)
-    return [which, *(_tilted(named, norms, group) for norms, group in groups.items()), _mean_field(setting)]
-
-
-def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegral]) -> Step:
-    """The expectations that share a pair of norms."""
-    integral = integrals[0]
-    mine = [e for e in named if tuple(square for square, _ in e.term.norms) == norms]
-    first, second = (tex(sp.sqrt(total(_in_representations(square)))) for square in norms)
-    checks.norm_is_integral({power for e in mine for _, power in e.term.norms})
-    checks.is_tilted(integral.tilt)
-    for e in mine:
-        checks.is_expectation(e.term.local * sp.Mul(*map(total, e.term.sums)), e.wick, TILTED)
-    whole = sp.Add(*(e.coefficient * e.weight * n.Z * e.wick for e in mine))
-    generated = sp.Add(*(rates.shared_weights(i.integrand) for i in integrals))
-    checks.equal(whole, generated, "the integrand is that of the generated code")
-    definitions = {s: sp.factor_terms(rates.shared_weights(e)) for s, e in integral.tilt.definitions.items()}
-    used = {base for e in mine for base in e.wick.atoms(sp.IndexedBase)} | {n.Delta}
-    equations = [
-        r"\frac{1}{\left\|a\right\|^{q}} = \frac{2}{\Gamma(q/2)} \int_0^\infty x^{q-1} "
-        r"e^{-x^2 \left\|a\right\|^2}\, \mathrm{d}x",
-        *(f"{tex(symbol)} = {tex(value)}" for symbol, value in definitions.items() if symbol.base in used),
-        r"Z = \prod_{k=1}^{M} \Delta_k^{-1/2}",
-        *(
-            rf"{tex(e.symbol)} = \int_0^\infty\!\!\int_0^\infty {tex(sp.factor_terms(e.weight * n.Z * e.wick))}"
-            r"\;\mathrm{d}x\,\mathrm{d}y"
-            for e in mine
-        ),
-    ]
-    text = (
-        f"Each norm in a denominator becomes an integral over a Gaussian weight, with $x$ for ${first}$ and $y$ for "
-        f"${second}$. Under the integrals stands $e^{{-x^2 {first}^2 - y^2 {second}^2}}$, which tilts "
-        r"the Gaussian of the views: mode by mode, with $K$ the covariance of $(\zeta_1, \zeta_2)$ and $P$ the matrix "
-        r"of the quadratic form, it stays Gaussian with covariance $S = (K^{-1} + P)^{-1}$ and the weight "
-        r"$\Delta^{-1/2}$, $\Delta = \det(1 + KP)$. What is left are moments, by Wick's theorem. "
-        "This is exact for any number of modes; two integrals are left, and the integrand costs one sum over modes."
-    )
-    done = (
-        "symbolically: the integral of the weight is the norm's power",
-        "symbolically: covariance and weight of the tilted Gaussian",
-        "numerically: the moments, by Gaussian quadrature with random covariances of two modes",
-        "symbolically: the combination is the integrand of the generated code",
-    )
-    return Step("Norms as integrals", text, tuple(equations), done)
-
-
-def _mean_field(setting: Setting) -> Step:
-    value = rates.shared_weights(rates.rates(setting.in_eigenbasis(), "mean_field"))
-    text = (
-        "A simpler picture, exact only for infinitely many modes: the expectation of each product over norms replaced "
-        "by the product of the expectations of its factors. It is a different closure, not a step of the derivation."
-    )
-    return Step("Mean field", text, (rf"r_m \approx {tex(sp.factor_terms(value))}",))
 
 
 # --- what follows ---------------------------------------------------------------------------------------------------

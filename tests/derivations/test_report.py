@@ -5,12 +5,13 @@ import html.parser
 import re
 import shutil
 import subprocess
+from functools import cache
 
 import mpmath as mp
 import pytest
 import sympy as sp
 
-from derivations import checks, closures, documents, invariants, report, written
+from derivations import checks, closures, documents, expectations, invariants, report, written
 from derivations import notation as n
 from derivations.losses import Setting, catalogue
 from derivations.modes import dot, norm
@@ -19,12 +20,12 @@ from derivations.stop_gradient import StopGradient as SG
 from derivations.vectors import VectorLatex, inner_product
 
 ISOTROPIC = Setting("cosine", isotropic=True)
-STEPS = {setting: report.report(setting) for setting in catalogue()}  # all checks pass
+steps_of = cache(report.report)  # where all checks pass
 j = sp.Symbol("j", integer=True)
 
 
 def of(setting, title):
-    return next(step for step in STEPS[setting] if step.title == title)
+    return next(step for step in steps_of(setting) if step.title == title)
 
 
 # --- what the reports say -------------------------------------------------------------------------------------------
@@ -33,9 +34,9 @@ def of(setting, title):
 @pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)
 def test_every_step_says_how_it_was_checked(setting):
     """But the loss itself, the mean field, which is no step of the derivation, and the table of symbols."""
-    unchecked = [step.title for step in STEPS[setting] if not step.checked]
+    unchecked = [step.title for step in steps_of(setting) if not step.checked]
     assert unchecked == ["The loss", *["Mean field"] * (setting.loss == "cosine"), "Symbols"]
-    titles = [step.title for step in STEPS[setting]]
+    titles = [step.title for step in steps_of(setting)]
     assert ("Exact solution" in titles) == (setting.loss == "euclidean" and _solved(setting))
     assert ("What is conserved" in titles) == (invariants.conserved_exponent(setting.in_eigenbasis()) is not None)
 
@@ -73,7 +74,7 @@ def test_isotropic_cosine_against_theory():
     ids=lambda value: getattr(value, "name", None),
 )
 def test_rates(setting, rate):
-    step = next(s for s in STEPS[setting] if s.title in ("The expectation", "The expectations in it"))
+    step = next(s for s in steps_of(setting) if s.title in ("The expectation", "The expectations in it"))
     assert step.equations[-1] == f"r_m = {rate}"
 
 
@@ -144,8 +145,8 @@ def test_checks_of_the_tilt_fail(symbol):
 
 def test_a_loss_that_the_generated_code_does_not_follow_is_found(monkeypatch):
     """The report derives from the loss, and compares with what the code is generated from."""
-    real = report.Expectation.weight
-    monkeypatch.setattr(report.Expectation, "weight", property(lambda self: 2 * real.fget(self)))
+    real = expectations.Expectation.weight
+    monkeypatch.setattr(expectations.Expectation, "weight", property(lambda self: 2 * real.fget(self)))
     with pytest.raises(ProofError, match="the integrand is that of the generated code"):
         report.report(Setting("cosine"))
 
@@ -189,7 +190,7 @@ def test_documents_of_the_catalogue_are_up_to_date():
 @pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)
 def test_markdown_renders(setting):
     """Fences are closed; formulas in a line stand between $` and `$; no dollar is left over, no table row broken."""
-    text = documents.as_markdown(setting, STEPS[setting])
+    text = documents.as_markdown(setting, steps_of(setting))
     blocks = re.findall(r"^```math\n(.+?)\n```$", text, re.MULTILINE | re.DOTALL)
     assert text.count("```") == 2 * len(blocks) and all("\n" not in block for block in blocks)
     prose = re.sub(r"^```math\n.+?\n```$", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -210,7 +211,7 @@ def _balanced(formula):
 
 @pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)
 def test_latex_is_well_formed(setting):
-    text = documents.as_latex(setting, STEPS[setting])
+    text = documents.as_latex(setting, steps_of(setting))
     opened, closed = (re.findall(rf"\\{word}{{(\w+)}}", text) for word in ("begin", "end"))
     assert sorted(opened) == sorted(closed) and text.count("$") % 2 == 0
     assert _balanced(text.split(r"\begin{document}")[1]) and "lam" not in re.sub(r"\\lambda|\\newlambda", "", text)
@@ -220,7 +221,7 @@ def test_latex_is_well_formed(setting):
 def test_latex_compiles(setting, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed; the document's form is tested without it")
-    (tmp_path / "a.tex").write_text(documents.as_latex(setting, STEPS[setting]), encoding="utf-8")
+    (tmp_path / "a.tex").write_text(documents.as_latex(setting, steps_of(setting)), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
@@ -245,10 +246,10 @@ class Tags(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("setting", [ISOTROPIC, Setting("euclidean")], ids=lambda setting: setting.name)
 def test_html_is_well_formed_and_needs_nothing_from_elsewhere(setting):
-    text = documents.as_html(setting, STEPS[setting])
+    text = documents.as_html(setting, steps_of(setting))
     page = Tags()
     page.feed(text)
-    assert page.open == [] and page.seen.count("h2") == len(STEPS[setting])
+    assert page.open == [] and page.seen.count("h2") == len(steps_of(setting))
     assert page.seen.count("math") > 20 and "src=" not in text and "$" not in text and "\\" not in text
     assert "http" not in text.replace("http://www.w3.org/1998/Math/MathML", "")
 
