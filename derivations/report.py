@@ -269,4 +269,5 @@ def _symbols(steps: list[Step]) -> Step:
 
 def _occurs(latex: str, whole: str) -> bool:
     latex = rf"\mathrm{{d}}{latex}" if latex in ("x", "y") else latex  # only as what is integrated over
-    return re.search(rf"(?<![A-Za-z\\\\]){re.escape(latex)}(?![A-Za-z])", whole) is not None
+    open_end = latex.removesuffix("}")  # S_{11} is printed with its mode, S_{11,k}
+    return re.search(rf"(?<![A-Za-z\\\\]){re.escape(open_end)}(?![A-Za-z])", whole) is not None

@@ -87,6 +87,15 @@ def test_what_stop_gradients_remove_and_leave_is_the_whole(setting, view):
     assert invariants.vanishes(whole - kept - sum(removed.values()))
 
 
+def test_the_symbols_that_occur_are_explained():
+    """Those of one expectation or another: found by hand in the equations above."""
+    shown = {row.split("|")[0] for row in of(ISOTROPIC, "Symbols").equations}
+    tilted = {r"\Delta", "S_{11}", "S_{12}", "Z", "D", "x", "y"}
+    assert tilted < shown and not {"v", r"\tau", r"\epsilon", r"\hat t_2"} & shown
+    euclidean = {row.split("|")[0] for row in of(Setting("euclidean"), "Symbols").equations}
+    assert not tilted & euclidean and {r"\alpha", r"\rho", "n_1", "s", "w", "t"} < euclidean
+
+
 # --- checks that fail -----------------------------------------------------------------------------------------------
 
 Z = (n.z1[n.k], n.z2[n.k])
