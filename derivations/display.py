@@ -42,7 +42,7 @@ class MathLatex(LatexPrinter):
         return self._print_Add(expr).replace("+ -", "-")
 
     def _print_StopGradient(self, expr, exp=None):
-        inside = rf"\operatorname{{SG}}\left({self._print(expr.args[0])}\right)"
+        inside = rf"\mathrm{{SG}}\left({self._print(expr.args[0])}\right)"
         return inside if exp is None else rf"{inside}^{{{exp}}}"
 
     def _print_LambertDecay(self, expr, exp=None):

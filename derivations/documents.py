@@ -149,8 +149,9 @@ def index(reports: dict[Setting, list[Step]]) -> str:
     rows = []
     for setting, steps in reports.items():
         present = {step.title for step in steps}
+        rate = next(e for step in steps for e in step.equations if e.startswith("r_m = "))
         marks = ("yes" if name in present else "" for name in ("Exact solution", "What is conserved", "Fixed points"))
-        rows.append(f"| [{describe(setting)}]({setting.name}.md) | {' | '.join(marks)} |")
+        rows.append(f"| [{describe(setting)}]({setting.name}.md) | $`{rate}`$ | {' | '.join(marks)} |")
     lines = [
         NOTICE,
         "",
@@ -160,8 +161,8 @@ def index(reports: dict[Setting, list[Step]]) -> str:
         "`ssl-dynamics derive --loss cosine --isotropic --format latex` prints one as a LaTeX document,",
         "`--format html` as a page.",
         "",
-        "| loss | exact solution | conserved sum | fixed points in closed form |",
-        "|---|---|---|---|",
+        "| loss | rate | exact solution | conserved sum | fixed points in closed form |",
+        "|---|---|---|---|---|",
         *rows,
     ]
     return "\n".join(lines) + "\n"

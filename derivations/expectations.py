@@ -10,8 +10,12 @@ from derivations import notation as n
 from derivations.closures import TILTED, Term, TiltedIntegral, norm_weight
 from derivations.losses import Setting
 from derivations.modes import total
-from derivations.steps import Step, tex
+from derivations.steps import Step, gathered, tex
 
+VIEWS_IN_LATEX = (
+    r"\mathbb{E}[\zeta_{1,m}^2] = n_1, \qquad \mathbb{E}[\zeta_{1,m}\zeta_{2,m}] = 1, \qquad "
+    r"\mathbb{E}[\zeta_{2,m}^2] = n_2"
+)
 LETTERS = "ABCEFGHIJ"  # of expectations; D is taken
 
 
@@ -24,8 +28,7 @@ def moments(setting: Setting, rate: sp.Expr) -> Step:
         "The rate is exact, and each mode moves on its own."
     )
     equations = (
-        r"\mathbb{E}[\zeta_{1,m}^2] = n_1, \qquad \mathbb{E}[\zeta_{1,m}\zeta_{2,m}] = 1, \qquad "
-        r"\mathbb{E}[\zeta_{2,m}^2] = n_2",
+        VIEWS_IN_LATEX,
         f"r_m = {tex(shown)}",
     )
     done = "numerically: equal to the expectation by Gaussian quadrature, which is exact for polynomials"
@@ -50,6 +53,12 @@ class Expectation:
         sums = sp.Mul(*(total(_in_representations(s)) for s in self.term.sums))
         norms = sp.Mul(*(total(_in_representations(square)) ** (power / 2) for square, power in self.term.norms))
         return self.term.local * sums / norms
+
+    @property
+    def of_views(self) -> sp.Expr:
+        """With everything in the views."""
+        norms = sp.Mul(*(total(square) ** (power / 2) for square, power in self.term.norms))
+        return self.term.local * sp.Mul(*map(total, self.term.sums)) / norms
 
     @property
     def weight(self) -> sp.Expr:
@@ -98,7 +107,7 @@ def integrals(setting: Setting, rate: Iterable[TiltedIntegral]) -> list[Step]:
     groups: dict[tuple, list[TiltedIntegral]] = {}  # pairs of norms that are one where the target shares weights
     for integral in rate:
         groups.setdefault(tuple(map(rates.shared_weights, integral.tilt.norms)), []).append(integral)
-    return [which, *(_tilted(named, norms, group) for norms, group in groups.items()), _mean_field(setting)]
+    return [which, *(_tilted(named, norms, group) for norms, group in groups.items()), _mean_field(setting, named)]
 
 
 def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegral]) -> Step:
@@ -118,6 +127,7 @@ def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegr
     equations = [
         r"\frac{1}{\left\|a\right\|^{q}} = \frac{2}{\Gamma(q/2)} \int_0^\infty x^{q-1} "
         r"e^{-x^2 \left\|a\right\|^2}\, \mathrm{d}x",
+        VIEWS_IN_LATEX,
         *(f"{tex(symbol)} = {tex(value)}" for symbol, value in definitions.items() if symbol.base in used),
         r"Z = \prod_{k=1}^{M} \Delta_k^{-1/2}",
         *(
@@ -143,10 +153,14 @@ def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegr
     return Step("Norms as integrals", text, tuple(equations), done)
 
 
-def _mean_field(setting: Setting) -> Step:
+def _mean_field(setting: Setting, named: list[Expectation]) -> Step:
     value = rates.shared_weights(rates.rates(setting.in_eigenbasis(), "mean_field"))
+    parts = sp.Add(*(e.coefficient * closures.mean_field(e.of_views) for e in named))
+    shown = gathered(value)
+    checks.equal(parts, shown, "the mean field of the expectations")
     text = (
         "A simpler picture, exact only for infinitely many modes: the expectation of each product over norms replaced "
         "by the product of the expectations of its factors. It is a different closure, not a step of the derivation."
     )
-    return Step("Mean field", text, (rf"r_m \approx {tex(sp.factor_terms(value))}",))
+    done = "symbolically: the mean fields of the expectations above, combined as they are"
+    return Step("Mean field", text, (rf"r_m \approx {tex(shown)}",), (done,))

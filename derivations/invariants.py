@@ -89,6 +89,6 @@ def vanishes(expression: sp.Expr) -> bool:
 
 
 def _named(term: sp.Expr, names: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
-    """The sum over modes of one product, as a symbol: positive, as roots of sums of squares are taken."""
-    coefficient, product = term.as_coeff_Mul()
+    """The sum over modes of one product in mode k, as a symbol: positive, as roots of sums of squares are taken."""
+    coefficient, product = term.as_independent(n.k, as_Add=False)
     return coefficient * names.setdefault(product, sp.Dummy(positive=True))

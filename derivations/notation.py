@@ -57,7 +57,7 @@ TABLE = [
     Entry(ratio, r"(v/w)", "the target's singular value relative to the encoder's; 1 where they share weights"),
     Entry(zeta1, r"\zeta_1", r"view 1 along the input direction of a mode, $\hat z_1 = w \zeta_1$"),
     Entry(zeta2, r"\zeta_2", r"view 2 along the input direction of a mode, $\hat z_2 = w \zeta_2$"),
-    Entry(alpha, r"\alpha", r"exponent of the closed-form predictor, $\lambda = (s + \epsilon)^\alpha$"),
+    Entry(alpha, r"\alpha", "exponent of the closed-form predictor"),
     Entry(epsilon, r"\epsilon", "what the closed-form predictor adds to the eigenvalues"),
     Entry(decay, r"\tau", "decay per step of an exponential average: of the target's weights, of the correlation"),
     Entry(rate_ratio, "a_P", "learning rate of a learned predictor relative to the encoder's"),

@@ -12,7 +12,7 @@ from derivations import checks, equilibria, expectations, gradients, invariants,
 from derivations import notation as n
 from derivations.display import shared_target
 from derivations.losses import Setting
-from derivations.steps import SYMBOLS, Step, tex
+from derivations.steps import SYMBOLS, Step, gathered, tex
 from derivations.stop_gradient import StopGradient
 from derivations.vectors import VectorLatex
 
@@ -27,12 +27,18 @@ def report(setting: Setting) -> list[Step]:
     """
     loss = shared_target(setting.in_eigenbasis())
     rate = rates.rates(setting.in_eigenbasis())
-    steps = [_loss(setting), _eigenbasis(setting, loss), _gradient(setting, loss), _representation(setting, loss)]
-    steps += [_network(setting, loss)]
+    steps = [_loss(setting), _eigenbasis(setting, loss), _gradient(setting, loss)]
+    steps += [*_representation(setting, loss), _network(setting, loss)]
     steps += (
         [expectations.moments(setting, rate)] if isinstance(rate, sp.Expr) else expectations.integrals(setting, rate)
     )
-    steps += [_flow(setting, rate), *_exact(setting, rate), *_conserved(setting), *_fixed_points(setting, rate)]
+    steps += [
+        _flow(setting, rate),
+        *_exact(setting, rate),
+        *_shared_forcing(setting),
+        *_conserved(setting),
+        *_fixed_points(setting, rate),
+    ]
     return [*steps, _symbols(steps)]
 
 
@@ -47,10 +53,10 @@ def _loss(setting: Setting) -> Step:
         else "no predictor, $p = z_1$"
     )
     if setting.isotropic:
-        where = "It carries stop-gradients $\\operatorname{SG}$ of its own: what is inside is a number to the gradient."
+        where = "It carries stop-gradients $\\mathrm{SG}$ of its own: what is inside is a number to the gradient."
     else:
         where = f"The gradient is stopped {WHERE[setting.stop_gradient]}" + (
-            ": what is inside $\\operatorname{SG}$ is a number to it." if setting.stop_gradient != "none" else "."
+            ": what is inside $\\mathrm{SG}$ is a number to it." if setting.stop_gradient != "none" else "."
         )
     symmetrised = " It is the mean over both roles of the views, with $p_i = W_P z_i$." if setting.symmetrised else ""
     text = (
@@ -77,7 +83,7 @@ def _in_vectors(setting: Setting) -> str:
 
 def _eigenbasis(setting: Setting, loss: sp.Expr) -> Step:
     text = (
-        r"The correlation of the representations is $C = W W^\top = U \operatorname{diag}(s) U^\top$. "
+        r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
         + r"With $\hat z = U^\top z$ nothing changes but the names, as a loss made of products of vectors is the same "
         "in any orthonormal basis."
@@ -110,10 +116,11 @@ def _gradient(setting: Setting, loss: sp.Expr) -> Step:
         checks.is_derivative(loss, kept, view)
         if any(part != 0 for part in removed.values()):
             equations.append(rf"{name}_m^{{\text{{whole}}}} = {tex(sp.factor_terms(whole))}")
-            for stop, part in removed.items():
+            for number, (stop, part) in enumerate(removed.items(), 1):
                 if part != 0:
+                    which = f"removed {number}" if len(removed) > 1 else "removed"
                     equations.append(
-                        rf"{name}_m^{{\text{{removed}}}} = {tex(sp.factor_terms(part))} "
+                        rf"{name}_m^{{\text{{{which}}}}} = {tex(sp.factor_terms(part))} "
                         rf"\qquad\text{{by }} {_stopped(stop)}"
                     )
         equations.append(f"{name}_m = {tex(sp.factor_terms(kept))}")
@@ -129,31 +136,35 @@ def _stopped(stop: sp.Expr) -> str:
     return VectorLatex(*free).doprint(stop)
 
 
-def _representation(setting: Setting, loss: sp.Expr) -> Step:
-    motion = gradients.representation(setting.in_eigenbasis())
+def _representation(setting: Setting, loss: sp.Expr) -> list[Step]:
+    """Where the gradient reaches the online branch alone: elsewhere the paper has no such model."""
+    force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
+    if setting.symmetrised or other != 0:
+        return []
     text = (
         "If the neural tangent kernel were the identity, and without noise ($z_1 = z_2$), each representation would "
-        r"follow its own force on the online branch, $\mathrm{d}\hat z_m/\mathrm{d}t = g_m$: the representation model "
-        "of the paper (Halvagal, Laborieux, Zenke 2023, Theorems 1 and 2)."
+        r"follow its own force on the online branch, $\mathrm{d}\hat z_m/\mathrm{d}t = g_m$: the representation model"
     )
+    if setting.predictor:
+        number, kind = {"euclidean": "1", "cosine": "2"}.get(setting.loss), ", isotropic version" * setting.isotropic
+        text += f" (Halvagal, Laborieux, Zenke 2023, Theorem {number}{kind})" if number else ""
+    text += "."
     one_view = {n.z2: n.z1}
-    expected = checks.split_gradient(loss, 1)[0].replace(
-        lambda e: isinstance(e, sp.Indexed) and e.base in one_view, lambda e: one_view[e.base][e.indices]
+    motion = gathered(
+        force.replace(lambda e: isinstance(e, sp.Indexed) and e.base in one_view, lambda e: one_view[e.base][e.indices])
     )
-    checks.equal(motion, expected, "the representation model is the force with equal views")
-    equation = rf"\frac{{\mathrm{{d}}\hat z_m}}{{\mathrm{{d}}t}} = {tex(sp.factor_terms(motion))}".replace(
-        r"\hat z_{1,m}", r"\hat z_m"
-    ).replace(r"\hat z_1", r"\hat z")
-    done, equations = ["symbolically: the force above with equal views"], [equation]
+    checks.equal(gradients.representation(setting.in_eigenbasis()), motion, "the force with equal views")
+    equation = rf"\frac{{\mathrm{{d}}\hat z_m}}{{\mathrm{{d}}t}} = {tex(motion)}"
+    equation = equation.replace(r"\hat z_{1,", r"\hat z_{").replace(r"\hat z_1", r"\hat z")
+    done = ["symbolically: the force above with equal views"]
     if setting.isotropic:
-        standard = Setting(setting.loss, symmetrised=setting.symmetrised)
-        checks.isotropic_is_standard_over_lambda(standard, setting)
+        checks.isotropic_is_standard_over_lambda(Setting(setting.loss), setting)
         text += (
             " The force of the loss that is not isotropic is this one times $\\lambda_m$. There eigenvalues of the "
             "predictor act as learning-rate multipliers, and this is the factor that the isotropic loss removes."
         )
         done.append(r"symbolically: the force of the standard loss is $\lambda_m$ times this one")
-    return Step("The representation model", text, tuple(equations), tuple(done))
+    return [Step("The representation model", text, (equation,), tuple(done))]
 
 
 def _network(setting: Setting, loss: sp.Expr) -> Step:
@@ -209,12 +220,34 @@ def _exact(setting: Setting, rate) -> list[Step]:
             "s",
         )
     value, time = (tex(a.subs(own_names)) for a in (explicit, solution.time))
-    equations = [f"{level}(t) = {value}", rf"t = {time} \quad\text{{from }} {start} \text{{ to }} {level}"]
+    velocity = solutions.predictor_velocity(own.subs(equilibria.lam, solutions.lam))
+    if not solution.any_weight_decay:
+        velocity = velocity.subs(n.rho, 0)
+    own_names |= {} if setting.predictor else {solutions.lam: sp.Symbol("s")}
+    equations = [rf"\frac{{\mathrm{{d}}{level}}}{{\mathrm{{d}}t}} = {tex(sp.factor(velocity.subs(own_names)))}"]
+    equations += [f"{level}(t) = {value}", rf"t = {time} \quad\text{{from }} {start} \text{{ to }} {level}"]
     limit = "" if solution.any_weight_decay else ", without weight decay"
     lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertDecay) else ""
     text = f"The flow of a mode has a solution ({solution.name}{limit}).{lambert}"
     done = "symbolically: by substitution into the flow, at the start, and for the time from one level to another"
     return [Step("Exact solution", text, tuple(equations), (done,))]
+
+
+def _shared_forcing(setting: Setting) -> list[Step]:
+    if setting != Setting("cosine", isotropic=True):
+        return []
+    checks.equal(solutions.shared_forcing_residual(), sp.Integer(0), "the solution with shared forcing")
+    text = (
+        r"Under the mean field, for $\alpha = 1$ and without noise, all modes share one forcing: in a rescaled time "
+        r"$\tau$ two numbers $a$ and $b$, which start at zero, drive any number of modes."
+    )
+    equations = (
+        r"\frac{\mathrm{d}\tau}{\mathrm{d}t} = \frac{2 \sum_k s_k^2}{(\sum_k s_k^3)^{3/2} (\sum_k s_k)^{1/2}}",
+        r"s_m = \frac{e^{a}}{1/s_m(0) + b}, \qquad \frac{\mathrm{d}a}{\mathrm{d}\tau} = "
+        r"\frac{\sum_k s_k^3}{\sum_k s_k^2}, \qquad \frac{\mathrm{d}b}{\mathrm{d}\tau} = e^{a}",
+    )
+    done = "symbolically: by substitution into the mean field's flow, for any number of modes"
+    return [Step("Mean field: a solution", text, equations, (done,))]
 
 
 def _conserved(setting: Setting) -> list[Step]:
@@ -226,7 +259,9 @@ def _conserved(setting: Setting) -> list[Step]:
     power_sum = invariants.power_sum(a).subs(n.epsilon, 0)
     text = (
         "One identity holds for every sample, whatever the distribution. So the flow conserves a sum over the modes; "
-        "with weight decay it shrinks at one rate. The modes can only exchange it."
+        "with weight decay it shrinks at one rate. The modes can only exchange it. Where all modes that survive are "
+        "equal, their rates are equal, as nothing tells them apart, and the identity makes them zero: these are fixed "
+        "points, and the sum sets their level."
     )
     equations = (
         rf"\sum_{{m=1}}^{{M}} {factor}\left(g_m \hat z_{{1,m}} + h_m \hat z_{{2,m}}\right) = 0",
@@ -246,9 +281,11 @@ def _fixed_points(setting: Setting, rate) -> list[Step]:
     text = (
         r"Beside dead modes, $s_m = 0$, there are the roots of $r = \rho$, where they are above zero. A small "
         r"deviation of $s_m$ grows there as $e^{\gamma t}$, and is multiplied by $1 + \eta \gamma$ in a step of "
-        "gradient descent."
+        r"gradient descent: a root attracts where $\gamma < 0$, and gradient descent stays there if $\eta < -2/\gamma$."
     )
-    equations = [rf"\lambda^* = {tex(root)}" for root in found] + [rf"\gamma = {tex(equilibria.growth(own))}"]
+    names = [r"\lambda^*"] if len(found) == 1 else [r"\lambda_+", r"\lambda_-"]
+    equations = [f"{name} = {tex(root)}" for name, root in zip(names, found, strict=True)]
+    equations.append(rf"\gamma = {tex(equilibria.growth(own))}")
     done = ["symbolically: each is a root"]
     if fold is not None:
         where, level = (sp.factor(value) for value in fold)
@@ -269,5 +306,8 @@ def _symbols(steps: list[Step]) -> Step:
 
 def _occurs(latex: str, whole: str) -> bool:
     latex = rf"\mathrm{{d}}{latex}" if latex in ("x", "y") else latex  # only as what is integrated over
-    open_end = latex.removesuffix("}")  # S_{11} is printed with its mode, S_{11,k}
-    return re.search(rf"(?<![A-Za-z\\\\]){re.escape(open_end)}(?![A-Za-z])", whole) is not None
+    printed = re.escape(latex) + "(?![A-Za-z])"
+    if "_" in latex:  # with its mode: S_{11} as S_{11,k}, zeta_1 as zeta_{1,m}
+        head, index = latex.replace("{", "").replace("}", "").split("_")
+        printed += "|" + re.escape(f"{head}_{{{index},")
+    return re.search(rf"(?<![A-Za-z\\])({printed})", whole) is not None
