@@ -54,8 +54,7 @@ def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bo
     rng = random.Random(1)
     with mp.workdps(DIGITS):
         for _ in range(POINTS):
-            entries = [mp.mpf(rng.uniform(-1, 1)) for _ in range(MODES**2)]
-            U = mp.qr(mp.matrix(MODES, MODES) + mp.matrix([entries[3 * i : 3 * i + 3] for i in range(MODES)]))[0]
+            U = mp.qr(mp.matrix([[rng.uniform(-1, 1) for _ in range(MODES)] for _ in range(MODES)]))[0]
             lam = _spectrum(rng) if predictor else [mp.mpf(1)] * MODES
             z = {name: mp.matrix(values) for name, values in _random_vectors(rng, n.z1, n.z2).items()}
             p = {

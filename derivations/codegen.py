@@ -331,15 +331,5 @@ def files() -> dict[str, str]:
     return sources | {f"{setting.name}.py": module(setting) for setting in catalogue()}
 
 
-def drift(folder: Path = GENERATED) -> list[str]:
-    """Names of the files in ``folder`` that are missing, superfluous, or not what the derivations give."""
-    return written.differing(folder, files())
-
-
-def write(folder: Path = GENERATED) -> list[str]:
-    """Bring ``folder`` up to date; the names of the files that changed."""
-    return written.write(folder, files())
-
-
 if __name__ == "__main__":
     sys.exit(written.main("python -m derivations.codegen", __doc__ or "", GENERATED, files))

@@ -207,44 +207,45 @@ def _exact(setting: Setting, rate) -> list[Step]:
     solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
-    own = equilibria.own_rate(rate)
+    own, level = equilibria.own_rate(rate), r"\lambda"
     assert own is not None
-    solutions.prove(solution, own.subs(equilibria.lam, solutions.lam))
-    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
-    start, level = r"\lambda(0)", r"\lambda"
-    own_names: dict[sp.Expr, sp.Expr] = {}
-    if not setting.predictor:  # of s itself
-        own_names, start, level = (
-            {n.alpha: 1, solutions.lam0: sp.Symbol("s_0"), solutions.lam1: sp.Symbol("s")},
-            "s_0",
-            "s",
-        )
-    value, time = (tex(a.subs(own_names)) for a in (explicit, solution.time))
     velocity = solutions.predictor_velocity(own.subs(equilibria.lam, solutions.lam))
-    if not solution.any_weight_decay:
-        velocity = velocity.subs(n.rho, 0)
-    own_names |= {} if setting.predictor else {solutions.lam: sp.Symbol("s")}
-    equations = [rf"\frac{{\mathrm{{d}}{level}}}{{\mathrm{{d}}t}} = {tex(sp.factor(velocity.subs(own_names)))}"]
-    equations += [f"{level}(t) = {value}", rf"t = {time} \quad\text{{from }} {start} \text{{ to }} {level}"]
+    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
+    shown = [velocity if solution.any_weight_decay else velocity.subs(n.rho, 0), explicit, solution.time]
+    if not setting.predictor:  # of s itself
+        s, s_0 = sp.symbols("s s(0)")
+        of_s = {n.alpha: 1, solutions.lam: s, solutions.lam0: s_0, solutions.lam1: s}
+        shown, level = [expression.subs(of_s) for expression in shown], "s"
+    slope, value, time = map(tex, (sp.factor(shown[0]), *shown[1:]))
+    equations = (
+        rf"\frac{{\mathrm{{d}}{level}}}{{\mathrm{{d}}t}} = {slope}",
+        f"{level}(t) = {value}",
+        rf"t = {time} \quad\text{{from }} {level}(0) \text{{ to }} {level}",
+    )
     limit = "" if solution.any_weight_decay else ", without weight decay"
     lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertDecay) else ""
     text = f"The flow of a mode has a solution ({solution.name}{limit}).{lambert}"
     done = "symbolically: by substitution into the flow, at the start, and for the time from one level to another"
-    return [Step("Exact solution", text, tuple(equations), (done,))]
+    return [Step("Exact solution", text, equations, (done,))]
 
 
 def _shared_forcing(setting: Setting) -> list[Step]:
     if setting != Setting("cosine", isotropic=True):
         return []
+    found = solutions.shared_forcing()
     checks.equal(solutions.shared_forcing_residual(), sp.Integer(0), "the solution with shared forcing")
     text = (
         r"Under the mean field, for $\alpha = 1$ and without noise, all modes share one forcing: in a rescaled time "
         r"$\tau$ two numbers $a$ and $b$, which start at zero, drive any number of modes."
     )
+    a, b = sp.symbols("a b")
+    own, start = n.s[n.m], sp.Symbol("s_{m}(0)")
+    value = found.solution.subs({found.A: a, found.B: b}).subs(own, start)
+    slope_a, slope_b = (slope.subs({found.A: a}) for slope in (found.slope_A, found.slope_B))
     equations = (
-        r"\frac{\mathrm{d}\tau}{\mathrm{d}t} = \frac{2 \sum_k s_k^2}{(\sum_k s_k^3)^{3/2} (\sum_k s_k)^{1/2}}",
-        r"s_m = \frac{e^{a}}{1/s_m(0) + b}, \qquad \frac{\mathrm{d}a}{\mathrm{d}\tau} = "
-        r"\frac{\sum_k s_k^3}{\sum_k s_k^2}, \qquad \frac{\mathrm{d}b}{\mathrm{d}\tau} = e^{a}",
+        rf"\frac{{\mathrm{{d}}\tau}}{{\mathrm{{d}}t}} = {tex(found.unit)}, \qquad s_m = {tex(value)}",
+        rf"\frac{{\mathrm{{d}}a}}{{\mathrm{{d}}\tau}} = {tex(slope_a)}, \qquad "
+        rf"\frac{{\mathrm{{d}}b}}{{\mathrm{{d}}\tau}} = {tex(slope_b)}",
     )
     done = "symbolically: by substitution into the mean field's flow, for any number of modes"
     return [Step("Mean field: a solution", text, equations, (done,))]

@@ -11,6 +11,7 @@ own eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sympy as sp
 
@@ -114,27 +115,35 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
     return expression.subs(n.t, 0).replace(LambertDecay, lambda y0, tau: y0).replace(Exprel, lambda x: sp.Integer(1))
 
 
-def shared_forcing_residual() -> sp.Expr:
-    """Isotropic cosine loss, mean field, alpha = 1, no noise: what is left of the ODE at s = e^A/(1/s0 + B).
+class SharedForcing(NamedTuple):
+    """s_m = e^A/(1/s_m(0) + B) in the time d tau = unit dt, with A' and B'; sums are over the current spectrum."""
 
-    In the rescaled time d tau = 2 sum_k s_k^2 / ((sum_k s_k^3)^(3/2) (sum_k s_k)^(1/2)) dt, with A' = R, B' = e^A and
-    R = sum_k s_k^3 / sum_k s_k^2, two scalars drive any number of modes. Zero if the solution holds.
-    """
+    A: sp.Expr
+    B: sp.Expr
+    solution: sp.Expr  # s_m, with s_m for the start s_m(0)
+    slope_A: sp.Expr
+    slope_B: sp.Expr
+    unit: sp.Expr
+
+
+def shared_forcing() -> SharedForcing:
+    """Isotropic cosine loss, mean field, alpha = 1, no noise: two scalars drive any number of modes."""
+    tau, j = sp.Symbol("tau", positive=True), sp.Symbol("j", integer=True)
+    A, B = sp.Function("A", real=True)(tau), sp.Function("B", real=True)(tau)
+    power = {q: sp.Sum(n.s[j] ** q, (j, 1, n.M)) for q in (1, 2, 3)}
+    unit = 2 * power[2] / (power[3] ** sp.Rational(3, 2) * sp.sqrt(power[1]))
+    return SharedForcing(A, B, sp.exp(A) / (1 / n.s[n.m] + B), power[3] / power[2], sp.exp(A), unit)
+
+
+def shared_forcing_residual() -> sp.Expr:
+    """What is left of the ODE at the solution of ``shared_forcing``: zero if it holds."""
     from derivations.losses import Setting
 
-    mode = sp.Function("s", positive=True)
-    noiseless = {n.n1: 1, n.n2: 1}
-    rate = rates.shared_weights(rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")).subs(
-        noiseless
-    )
-    rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: mode(e.indices[0]))  # lambda = s
-    j = sp.Symbol("j", integer=True)
-    power = {q: sp.Sum(mode(j) ** q, (j, 1, n.M)) for q in (1, 2, 3)}
-    unit = 2 * power[2] / (power[3] ** sp.Rational(3, 2) * sp.sqrt(power[1]))
-    derived = sp.expand(2 * mode(n.m) * rate / unit)
-
-    tau = sp.Symbol("tau", positive=True)
-    A, B = sp.Function("A", real=True)(tau), sp.Function("B", real=True)(tau)
-    solution = sp.exp(A) / (1 / mode(n.m) + B)
-    slope = solution.diff(tau).subs({A.diff(tau): power[3] / power[2], B.diff(tau): sp.exp(A)})
-    return sp.simplify(sp.expand(slope - derived.subs(mode(n.m), solution)))
+    found, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
+    rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
+    rate = rates.shared_weights(rate).subs(noiseless)
+    rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: n.s[e.indices])  # lambda = s
+    derived = sp.expand(2 * n.s[n.m] * rate / found.unit)
+    (tau,) = found.A.args
+    slope = found.solution.diff(tau).subs({found.A.diff(tau): found.slope_A, found.B.diff(tau): found.slope_B})
+    return sp.simplify(sp.expand(slope - derived.subs(n.s[n.m], found.solution)))

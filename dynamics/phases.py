@@ -10,6 +10,7 @@ from dynamics import errors
 from dynamics.closure import Closure
 from dynamics.descent import one_step
 from dynamics.diagnosis import OUTCOMES, outcome_of
+from dynamics.fixed_points import check_one_start
 from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.progress import check_progress, progress_bar
@@ -80,9 +81,9 @@ def phase_diagram(
     if model.inputs is not None or model.batch_shape:
         errors.reject("model", "have white inputs and plain numbers", model)
     axes, ensemble, eta = _ensemble(model, x, y, learning_rate)
-    s0 = model.check_eigenvalues(s0)
-    if s0.ndim != 1 or not s0.any():
-        errors.reject("s0", "be the eigenvalues of one start, (M,), not all of them zero", s0)
+    s0 = check_one_start(model, s0)
+    if not s0.any():
+        errors.reject("s0", "have an eigenvalue above zero", s0)
     check_progress(progress)
     steps, rtol = errors.count("steps", steps), errors.positive_number("rtol", rtol)
     shape = tuple(len(values) for _, values in reversed(axes))

@@ -160,7 +160,7 @@ def diagram(model=None, s0=S0, x=RHO, y=SIGMA, **options):
         (diagram(dyn.Model("euclidean", inputs=np.eye(4))), "`model` must have white inputs and plain numbers"),
         (diagram(dyn.Model("euclidean", weight_decay=[0.1, 0.2])), "`model` must have white inputs and plain numbers"),
         (diagram(s0=[S0]), "`s0` must be the eigenvalues of one start"),
-        (diagram(s0=[0.0]), "`s0` must be the eigenvalues of one start, .* not all of them zero"),
+        (diagram(s0=[0.0]), "`s0` must have an eigenvalue above zero"),
         (diagram(s0=[-1.0]), "`s0` must be eigenvalues"),
         (diagram(x="weight_decay"), r"`x` must be \(name, values\)"),
         (diagram(y=("weight_deca", [0, 1])), "`y` must be one of .*Did you mean 'weight_decay'"),

@@ -134,6 +134,13 @@ def test_shared_forcing_drives_all_modes():
     assert solutions.shared_forcing_residual() == 0
 
 
+@pytest.mark.parametrize("part", ["slope_A", "slope_B", "unit"])
+def test_other_forcings_do_not(part, monkeypatch):
+    found = solutions.shared_forcing()
+    monkeypatch.setattr(solutions, "shared_forcing", lambda: found._replace(**{part: 2 * getattr(found, part)}))
+    assert solutions.shared_forcing_residual() != 0
+
+
 def test_lambert_decay_differentiates_as_the_lambert_function():
     y0, tau = sp.symbols("y0 tau", positive=True)
     decay = LambertDecay(y0, tau)
