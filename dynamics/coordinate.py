@@ -1,9 +1,9 @@
 """The coordinates in which the flow is integrated numerically, and what an integrator returns.
 
-Where only the encoder moves, y = 1/lambda - log(lambda). For small lambda it is 1/lambda, in which the slow take-off
-of small modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative
-error delta in a small lambda0 has become delta/lambda0 when the mode has grown. For large lambda it is a logarithm. An
-absolute error of y is a relative error of lambda times 1 + 1/lambda. Where more moves, everything is taken as it is.
+Where only the encoder moves, y = 1/lambda - lambda. For small lambda it is 1/lambda, in which the slow take-off of small
+modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative error delta
+in a small lambda0 has become delta/lambda0 when the mode has grown. An absolute error of y is a relative error of
+lambda times 1/lambda + lambda; back it takes a square root. Where more moves, everything is taken as it is.
 """
 
 import math
@@ -19,13 +19,12 @@ from dynamics.state import Parameters, State
 ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
 QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
 HUGE = 1e12  # a predictor eigenvalue this many times those at the start, or 1, is blowing up
-SMALLEST = 1e-290  # predictor eigenvalue of a dead mode, where floor^alpha is nothing
-NEWTON_STEPS = 6  # quadratic convergence to rounding, from any y
+SMALLEST = 1e-150  # predictor eigenvalue of a dead mode, where floor^alpha is nothing; the square of its y is finite
 
 
 @dataclass(frozen=True)
 class Reciprocal:
-    """y(lambda) = 1/lambda - log(lambda), lambda = (s + floor)^alpha, of a model in which only the encoder moves."""
+    """y(lambda) = 1/lambda - lambda, lambda = (s + floor)^alpha, of a model in which only the encoder moves."""
 
     alpha: Any  # (1,)
     floor: float
@@ -34,7 +33,7 @@ class Reciprocal:
         """y (M,) of a state."""
         xp = state.w.__array_namespace__()
         lam = xp.maximum(eigenvalues.predictor(state.w**2, self.alpha, self.floor), SMALLEST)
-        return 1 / lam - xp.log(lam)
+        return 1 / lam - lam
 
     def backward(self, y) -> State:
         """The state; y (..., M)."""
@@ -42,26 +41,23 @@ class Reciprocal:
         return State(s.__array_namespace__().sqrt(s))
 
     def levels(self, y):
-        """(s, lambda): Newton's method for l + e^l = y, with l = -log(lambda)."""
+        """(s, lambda): the positive root of lambda^2 + y lambda = 1, without cancellation."""
         xp = y.__array_namespace__()
-        log_reciprocal = xp.where(y > 1, xp.log(xp.maximum(y, 1.0)), y)
-        for _ in range(NEWTON_STEPS):
-            reciprocal = xp.exp(log_reciprocal)
-            log_reciprocal = log_reciprocal - (log_reciprocal + reciprocal - y) / (1 + reciprocal)
-        lam = xp.exp(-log_reciprocal)
+        larger = (xp.abs(y) + xp.sqrt(y * y + 4)) / 2
+        lam = xp.where(y > 0, 1 / larger, larger)
         return xp.maximum(eigenvalues.predictor_inverse(lam, self.alpha) - self.floor, 0.0), lam
 
     def slope(self, y, velocity: Callable[[State], State]):
         """dy/dt for a velocity d state/dt = velocity(state)."""
         s, lam = self.levels(y)
         w = s.__array_namespace__().sqrt(s)
-        return -self.alpha * (1 + 1 / lam) * 2 * w * velocity(State(w)).w / (s + self.floor)
+        return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).w / (s + self.floor)
 
     def room(self, y, start):
         """What is left until an eigenvalue is blowing up, in a trajectory that started at y = start (M,)."""
         xp = y.__array_namespace__()
         largest = xp.max(self.levels(start)[1])
-        return xp.min(y) + xp.log(HUGE * xp.maximum(largest, 1.0))
+        return xp.min(y) + HUGE * xp.maximum(largest, 1.0)
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
         """Of y, to keep the accumulated relative error of s near rtol where the rates have so much noise.
