@@ -1,9 +1,9 @@
 """The coordinates in which the flow is integrated numerically, and what an integrator returns.
 
-Where only the encoder moves, y = 1/lambda - lambda. For small lambda it is 1/lambda, in which the slow take-off of small
-modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative error delta
-in a small lambda0 has become delta/lambda0 when the mode has grown. An absolute error of y is a relative error of
-lambda times 1/lambda + lambda; back it takes a square root. Where more moves, everything is taken as it is.
+Where only the encoder moves, y = 1/lambda - lambda. For small lambda it is 1/lambda, in which the slow take-off of
+small modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative error
+delta in a small lambda0 has become delta/lambda0 when the mode has grown. An absolute error of y is a relative error of
+lambda times 1/lambda + lambda; the way back is a square root. Where more moves, everything is taken as it is.
 """
 
 import math

@@ -69,13 +69,14 @@ def solve(
 
         flow = jax_flow(model, start, times, forces, learning_rate, rtol, atol, progress)
     forces.warn_if_inaccurate()
-    found = _from_start(flow.readings, s0, times) if model.inputs is None else flow.readings
+    if model.inputs is None:
+        _put_start(flow.readings, s0, times)
     label = f"exact solution ({model.generated.EXACT})" if method == "exact" else method
     result = Trajectory(
         model=model,
         kind="flow",
         t=times[: flow.reached],
-        **found._asdict(),
+        **flow.readings._asdict(),
         method=label,
         status=flow.status,
         error=forces.error,
@@ -126,12 +127,14 @@ def _times(times) -> np.ndarray:
     return times
 
 
-def _from_start(found: Readings, s0: np.ndarray, times: np.ndarray) -> Readings:
-    """The readings, with s0 itself, to the last bit, at t = 0, and in modes that are dead."""
-    start = s0[..., None, :]
-    at_start = (times == 0)[: found.s.shape[-2], None] | ((start == 0) & np.isfinite(found.s))
-    exact = np.where(np.isnan(found.s), np.nan, start)
-    return found._replace(s=np.where(at_start, exact, found.s), target=np.where(at_start, exact, found.target))
+def _put_start(found: Readings, s0: np.ndarray, times: np.ndarray) -> None:
+    """s0 itself, to the last bit, at t = 0, and in modes that are dead, into the readings."""
+    start, first = s0[..., None, :], int(np.searchsorted(times[: found.s.shape[-2]], 0.0, side="right"))
+    for values in (found.s,) if found.target is found.s else (found.s, found.target):
+        early = values[..., :first, :]
+        np.copyto(early, start, where=~np.isnan(early))
+        if not s0.all():
+            np.copyto(values, 0.0, where=(start == 0) & np.isfinite(values))
 
 
 def _cut_at_rest(result: Trajectory, steady_time: np.ndarray) -> Trajectory:

@@ -1,83 +1,195 @@
-"""The flow in JAX: an ensemble of trajectories as one vectorised Diffrax solve (Dopri8)."""
+"""The flow in JAX (Diffrax, Dopri8), for ensembles: groups whose members take their steps together.
 
+The members of a group are one system of equations, whose steps suit the member that needs the shortest: no masks, no
+members that wait for others, one list of output times. Only a group in which something diverges, or that needs too many
+steps, is done again with steps of each member's own. Groups are spread over all devices, and on processors over all
+cores; whom a member is grouped with, and so its result, does not depend on how many there are.
+"""
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
+from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import traceable
 from dynamics.state import Parameters, Readings, State, Structure, each, readings, velocity
+from dynamics.state import predictor as predictor_of
 
-MAX_STEPS = 200_000
+MAX_STEPS = 200_000  # of a member
+MAX_STEPS_TOGETHER = 10_000  # of a group: one that needs more has members that are too different
 MARGIN = 1.2  # more nodes than the start needs, as the spectrum may spread
-ELEMENTS = 4_000_000  # of an integrand, in one call: members of an ensemble that are integrated side by side
+SAMPLE = 32  # members from whose start the nodes are chosen; a group that needs more takes more
+GROUP = {"cpu": 128}  # members that step together: so many that what a step needs stays in a core's cache,
+WIDE_GROUP = 32_768  # or, on an accelerator, that it is busy
+ELEMENTS = 4_000_000  # of an integrand, in a group
+EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which a power is compiled as what it is
+
+
+class Numbers(NamedTuple):
+    """What may change without compiling anew, but for how many times there are."""
+
+    times: Any
+    learning_rate: Any
+    rtol: Any
+    atol: Any
+    noise: Any  # of the rates
+
+
+class Solved(NamedTuple):
+    """What was found, each with a leading axis for members (B,)."""
+
+    readings: Readings  # (B, T, M); only what has to be integrated
+    end: Any  # the time reached
+    finished: Any
+    diverged: Any
+    error: Any  # of the rates, relative
 
 
 def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, rtol, atol, progress) -> Flow:
-    """As many members a call as fit; interrupted, the rest is not a number. start: (..., M)."""
+    """Group after group; interrupted, the rest is not a number. start: (..., M)."""
     batch, modes = start.batch, start.w.shape[-1]
     parameters = Parameters(*(np.broadcast_to(a, (*batch, 1)).reshape(-1, 1) for a in model.parameters))
-    members = each(lambda part: part.reshape(-1, modes), start)
-    numbers = (times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
-    rates(start)
-    many, size = len(members.w), ELEMENTS // (modes * int(np.prod(rates.nodes or 1)))
-    size = many if size >= many else max(1, size)
-    found, ends, done = np.full((3, many, len(times), modes), np.nan), np.zeros((3, many)), 0
-    with progress_bar(many, "solve", progress) as bar, jax.enable_x64(True):
+    members = each(lambda part: np.broadcast_to(part, (*batch, modes)).reshape(-1, modes), start)
+    numbers = Numbers(times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
+    many, done = len(members.w), 0
+    solved = _room_for(model.structure, many, len(times), modes)
+    with progress_bar(many, "solve", progress) as bar:
         try:
-            while done < many:
-                part = slice(done, min(done + size, many))
-                run = partial(_integrated, model, rates, _rows(members, part), _rows(parameters, part), numbers)
-                readings_of_part, *ends_of_part = run(pad=size)
-                found[:, part], ends[:, part] = readings_of_part, ends_of_part
-                bar.update(part.stop - done)
+            for part, found in _in_groups(rates, members, parameters, numbers):
+                jax.tree.map(lambda whole, piece, part=part: whole.__setitem__(part, piece), solved, found)
                 done = part.stop
+                bar.update(part.stop - part.start)
         except KeyboardInterrupt:
             status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
         else:
             status = "complete"
-    end, finished, diverged = ends[0], ends[1] > 0, ends[2] > 0
-    blow_up = np.where(diverged, end, np.inf).reshape(batch)
-    flow = Flow(Readings(*found.reshape(3, *batch, len(times), modes)), blow_up, status)
-    short = ~(diverged | finished)[:done]
+    each(lambda a: a[done:].fill(np.nan), solved.readings)
+    rates.note_error(solved.error[:done].max(initial=0.0))
+    found = each(lambda a: a.reshape(*batch, len(times), modes), _complete(model, parameters, solved.readings))
+    flow = Flow(found, np.where(solved.diverged, solved.end, np.inf).reshape(batch), status)
+    short = ~(solved.diverged | solved.finished)[:done]
     if not short.any():
         return flow
-    stopped = end[:done][short].min()
+    stopped = solved.end[:done][short].min()
     kept = times <= stopped
     status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
-    return replace(
-        flow, readings=Readings(*(a[..., kept, :] for a in flow.readings)), status=status, reached=kept.sum()
-    )
+    return replace(flow, readings=each(lambda a: a[..., kept, :], found), status=status, reached=kept.sum())
 
 
-def _integrated(model: Model, rates: Closure, members: State, parameters: Parameters, numbers, pad: int):
-    """Some members, repeated with more nodes if the closure's error calls for it; padded, to compile only once."""
-    count = len(members.w)
-    fill = np.minimum(np.arange(pad), count - 1)
-    members, parameters = _rows(members, fill), _rows(parameters, fill)
-    nodes = rates.nodes and _more(rates.nodes, MARGIN)
-    while True:
-        run = _compiled(model.generated, model.structure, rates.closure, nodes)
-        *found, error = jax.tree.map(np.asarray, run(members, parameters, *numbers))
-        if nodes is None or not error.max() > rates.rtol or max(nodes) >= MAX_NODES:
-            break
-        nodes = _more(nodes, 1.4)
-    rates.note_error(float(error.max()))
-    readings_found, *ends = found
-    return (np.stack(readings_found)[:, :count], *(a[:count] for a in ends))
+def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
+    """Where results go."""
+    whole = Readings(*(np.empty((many, times, modes)) for _ in Readings._fields))
+    end, error = np.zeros((2, many))
+    finished, diverged = np.zeros((2, many), bool)
+    return Solved(_integrated(structure, whole), end, finished, diverged, error)
 
 
-def _rows(arrays, which):
-    """Some members of a State or of Parameters."""
-    return each(lambda a: a[which], arrays)
+def _integrated(structure: Structure, found: Readings) -> Readings:
+    """Of readings, those that do not follow from s."""
+    follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
+    return Readings(found.s, found.target if structure.own_target else None, None if follows else found.predictor)
+
+
+def _complete(model: Model, parameters: Parameters, found: Readings) -> Readings:
+    """All readings, of those that were integrated."""
+    s, target, predictor = found
+    if predictor is None:
+        rows = Parameters(*(_common(a[:, None]) for a in parameters))
+        copied = (
+            model.structure.predictor == "closed form" and (parameters.alpha == 1).all() and not np.any(rows.epsilon)
+        )
+        predictor = s if copied else predictor_of(model.structure, rows, State(s), s)
+    return Readings(s, s if target is None else target, predictor)
+
+
+def _common(values: np.ndarray):
+    """The number that all are, or they themselves: numbers have powers that are quick to take."""
+    return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
+
+
+# --- groups ---------------------------------------------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """How an ensemble is divided: members of a group, devices that take one each, and the closure's nodes."""
+
+    size: int
+    devices: tuple
+    nodes: tuple[int, int] | None
+
+
+def _plan(rates: Closure, members: State, parameters: Parameters) -> Plan:
+    many, modes = members.w.shape
+    shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
+    sample = forces_of(rates.model, rates.closure, rates.rtol, Parameters(*(row[shown] for row in parameters)))
+    sample(each(lambda part: part[shown], members))
+    nodes = sample.nodes and _more(sample.nodes, MARGIN)
+    devices = jax.devices()
+    elements = modes * int(np.prod(nodes or 1))
+    size = max(1, min(many, GROUP.get(devices[0].platform, WIDE_GROUP), ELEMENTS // elements))
+    return Plan(size, tuple(devices[: max(1, many // size)]), nodes)
+
+
+def _in_groups(rates: Closure, members: State, parameters: Parameters, numbers: Numbers):
+    """(slice of the members, what was found), one call after another; on processors, as many at once as cores."""
+    plan, many = _plan(rates, members, parameters), len(members.w)
+    size = plan.size * len(plan.devices)
+    parts = [slice(first, min(first + size, many)) for first in range(0, many, size)]
+    solve = partial(_solve_part, rates, plan, members, parameters, numbers)
+    yield parts[0], solve(parts[0])  # alone: it compiles
+    with ThreadPoolExecutor(_calls_at_once(plan.devices)) as pool:
+        calls = deque((part, pool.submit(solve, part)) for part in parts[1:])
+        try:
+            while calls:
+                part, call = calls.popleft()
+                yield part, call.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _calls_at_once(devices) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // len(devices)) if devices[0].platform == "cpu" else 2  # one computes, one is copied
+
+
+def _solve_part(rates: Closure, plan: Plan, members: State, parameters: Parameters, numbers: Numbers, part) -> Solved:
+    """Some members, padded to full groups; again with more nodes if the closure's error calls for it."""
+    whole = np.arange(part.start, part.start + plan.size * len(plan.devices))
+    rows = np.minimum(whole, part.stop - 1)
+    start, own = (each(lambda a: a[rows], arrays) for arrays in (members, parameters))
+    alpha = _common(own.alpha)
+    alpha = alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
+    nodes = plan.nodes
+    with jax.enable_x64(True):
+        while True:
+            run = partial(_compiled, rates.model.generated, rates.structure, rates.closure, nodes, alpha, plan.devices)
+            found = jax.tree.map(np.asarray, run(plan.size == 1)(start, own, numbers))
+            if plan.size > 1 and not found.finished.all():
+                alone = run(True)(start, own, numbers)
+                found = jax.tree.map(partial(_choose, found.finished), found, alone)
+            if nodes is None or not found.error.max() > rates.rtol or max(nodes) >= MAX_NODES:
+                break
+            nodes = _more(nodes, 1.4)
+    return jax.tree.map(lambda a: a[: part.stop - part.start], found)
+
+
+def _choose(which, first, second):
+    """Rows of the first where it says so."""
+    return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
 
 def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
@@ -86,42 +198,82 @@ def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
     return n_x, n_y
 
 
+# --- compiled -------------------------------------------------------------------------------------------------------
+
+
 @lru_cache(maxsize=32)
-def _compiled(generated, structure: Structure, closure: str, nodes):
-    """The solver for one loss and number of nodes; parameters, tolerances and times may change without recompiling."""
-    one = partial(_one, structure, traceable(generated, structure, closure, nodes))
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None, None, None, None)))
+def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices, alone: bool):
+    """The solver (members, parameters, numbers) -> Solved for one loss; a group a device, or each member alone."""
+    group = partial(_group, structure, traceable(generated, structure, closure, nodes), alpha, alone)
+
+    def each_alone(members, parameters, numbers):
+        members, parameters = jax.tree.map(lambda a: a[:, None], (members, parameters))
+        found = jax.vmap(group, in_axes=(0, 0, None))(members, parameters, numbers)
+        return jax.tree.map(lambda a: a[:, 0], found)
+
+    mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
+    run = each_alone if alone else group
+    return jax.jit(
+        jax.shard_map(run, mesh=mesh, in_specs=(rows, rows, PartitionSpec()), out_specs=rows, check_vma=False)
+    )
 
 
-def _one(structure, forces, start: State, parameters: Parameters, times, learning_rate, rtol, atol, noise):
-    """Readings (T, M), the time it ends, whether it finished or diverged, and the rates' estimated relative error."""
-    coordinate = coordinate_of(start, parameters, atol)
-    y0 = coordinate.forward(start)
+def _group(structure, forces, alpha, alone, start: State, parameters: Parameters, numbers: Numbers) -> Solved:
+    """Members (G, M) from the start to the last time, with the same steps."""
+
+    def own(parameters):
+        return parameters if alpha is None else parameters._replace(alpha=alpha)
+
+    like = each(lambda part: part[0], start)
+
+    def coordinate(parameters):
+        return coordinate_of(like, parameters, numbers.atol)
 
     def slope(_, y, args):
-        return coordinate.slope(
-            y, lambda state: velocity(structure, parameters, state, forces(state, parameters)[0], learning_rate)
-        )
+        def of_one(y, parameters):
+            def velocity_of(state):
+                moved_by = forces(state, own(parameters))[0]
+                return velocity(structure, own(parameters), state, moved_by, numbers.learning_rate)
 
+            return coordinate(own(parameters)).slope(y, velocity_of)
+
+        return jax.vmap(of_one, in_axes=-1, out_axes=-1)(y, columns)
+
+    def room(_, y, args, **__):
+        left = jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns)
+        return jnp.min(left) < 0
+
+    columns = jax.tree.map(jnp.transpose, parameters)
+    y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
+    strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
+    tolerances = coordinate(strictest).tolerances(numbers.rtol, numbers.noise)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(slope),
         diffrax.Dopri8(),
         0.0,
-        times[-1],
+        numbers.times[-1],
         None,
         y0,
-        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
-        stepsize_controller=diffrax.PIDController(**coordinate.tolerances(rtol, noise)),
-        event=diffrax.Event(lambda t, y, args, **_: coordinate.room(y, y0) < 0),
-        max_steps=MAX_STEPS,
+        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=numbers.times), diffrax.SubSaveAt(t1=True)]),
+        stepsize_controller=diffrax.PIDController(norm=_of_the_worst, **tolerances),
+        event=diffrax.Event(room),
+        max_steps=MAX_STEPS if alone else MAX_STEPS_TOGETHER,
         throw=False,
     )
-    y, end = solution.ys[0], solution.ts[1][0]
+    y = jnp.moveaxis(solution.ys[0], -1, 0)  # (G, T, E)
     reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
-    states = coordinate.backward(jnp.where(reached, y, y0))
-    _, error = forces(states, parameters)
-    found = Readings(*(jnp.where(reached, a, jnp.inf) for a in readings(structure, parameters, states)))
+    y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
+    states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
+    along = own(jax.tree.map(lambda row: row[:, None], parameters))
+    found = each(lambda a: jnp.where(reached, a, jnp.inf), _integrated(structure, readings(structure, along, states)))
+    error = jax.lax.map(lambda state: forces(state, own(parameters))[1], each(lambda a: jnp.swapaxes(a, 0, 1), states))
     finished, diverged = (
         solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
     )
-    return found, end, finished, diverged, error
+    ends = Solved(found, solution.ts[1][0], finished, diverged, jnp.max(error))
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, start.w.shape[:1]) if a.ndim == 0 else a, ends)
+
+
+def _of_the_worst(errors):
+    """Root mean square over what moves in a member, the largest of the members. errors: (E, G)."""
+    return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))
