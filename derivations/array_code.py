@@ -13,13 +13,13 @@ from sympy.printing.str import StrPrinter
 
 from derivations import notation as n
 from derivations.matrices import Tilt
-from derivations.solutions import Exprel, LambertDecay
+from derivations.solutions import Exprel, LambertGrowth
 from derivations.stop_gradient import StopGradient
 
 FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", StopGradient: "stop_gradient"}
 SPECIAL = {  # from dynamics.special
     Exprel: "exprel",
-    LambertDecay: "lambert_decay",
+    LambertGrowth: "lambert_growth",
     Tilt: "tilt",
 }
 

@@ -45,10 +45,12 @@ class MathLatex(LatexPrinter):
         inside = rf"\mathrm{{SG}}\left({self._print(expr.args[0])}\right)"
         return inside if exp is None else rf"{inside}^{{{exp}}}"
 
-    def _print_LambertDecay(self, expr, exp=None):
-        y0, tau = (self._print(a) for a in expr.args)
+    def _print_LambertGrowth(self, expr, exp=None):
+        start, level, tau = expr.args
+        y0, tau = self._print(level / start - 1), self._print(tau)
         inside = rf"W\left(y_0 e^{{y_0 - \tau}}\right)\big|_{{y_0 = {y0},\ \tau = {tau}}}"
-        return inside if exp is None else rf"\left[{inside}\right]^{{{exp}}}"
+        whole = self._print(level / (1 + sp.Symbol(inside)))
+        return whole if exp is None else rf"\left[{whole}\right]^{{{exp}}}"
 
 
 class MathText(StrPrinter):
@@ -61,9 +63,10 @@ class MathText(StrPrinter):
     def _print_StopGradient(self, expr):
         return f"SG({self._print(expr.args[0])})"
 
-    def _print_LambertDecay(self, expr):
-        y0, tau = (self._print(a) for a in expr.args)
-        return f"W(y0*exp(y0 - {tau}), y0 = {y0})"
+    def _print_LambertGrowth(self, expr):
+        start, level, tau = expr.args
+        y0 = self._print(level / start - 1)
+        return self._print(level / (1 + sp.Symbol(f"W(y0*exp(y0 - {self._print(tau)}), y0 = {y0})")))
 
 
 def derivation(setting: Setting, closure="gaussian", own_target=False, learned=False) -> list[Line]:

@@ -223,7 +223,7 @@ def _exact(setting: Setting, rate) -> list[Step]:
         rf"t = {time} \quad\text{{from }} {level}(0) \text{{ to }} {level}",
     )
     limit = "" if solution.any_weight_decay else ", without weight decay"
-    lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertDecay) else ""
+    lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertGrowth) else ""
     text = f"The flow of a mode has a solution ({solution.name}{limit}).{lambert}"
     done = "symbolically: by substitution into the flow, at the start, and for the time from one level to another"
     return [Step("Exact solution", text, equations, (done,))]

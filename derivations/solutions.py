@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import sympy as sp
+from sympy.core.function import ArgumentIndexError
 
 from derivations import notation as n
 from derivations import rates
@@ -30,18 +31,23 @@ class Exprel(sp.Function):
         return (sp.exp(argument) - 1) / argument
 
 
-class LambertDecay(sp.Function):
-    """W(y0 e^(y0 - tau)), the principal branch: the y that starts at y0 and obeys dy/dtau = -y/(1 + y)."""
+class LambertGrowth(sp.Function):
+    """q/(1 + W(y0 e^(y0 - tau))), y0 = q/lam0 - 1, of (lam0, q, tau), with the principal branch of W.
 
-    nargs = 2
+    It starts at lam0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    """
 
-    def _eval_rewrite_as_LambertW(self, y0, elapsed, **hints):
-        return sp.LambertW(y0 * sp.exp(y0 - elapsed))
+    nargs = 3
 
-    def fdiff(self, argindex=1):
-        y = self.args[0]
-        slope = self / (1 + self)
-        return -slope if argindex == 2 else slope * (1 + y) / y
+    def _eval_rewrite_as_LambertW(self, start, level, elapsed, **hints):
+        y0 = level / start - 1
+        return level / (1 + sp.LambertW(y0 * sp.exp(y0 - elapsed)))
+
+    def fdiff(self, argindex=3):
+        _, level, _ = self.args
+        if argindex != 3:
+            raise ArgumentIndexError(self, argindex)
+        return self**2 * (level - self) / level**2
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def solve(rate: sp.Expr) -> Solution | None:
         solution = Solution("logistic", formula, time, blow_up=blow_up)
     elif c0 == 0 and c1 != 0:
         q = -c1 / c2
-        formula = q / (1 + LambertDecay(q / lam0 - 1, q * c1 * tau))
+        formula = LambertGrowth(lam0, q, q * c1 * tau)
         time = sp.log(lam1 * (q - lam0) / (lam0 * (q - lam1))) + q / lam0 - q / lam1
         solution = Solution("Lambert W", formula, time / (2 * n.alpha * q * c1), any_weight_decay=False)
     else:
@@ -111,8 +117,9 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
 
 
 def _at_start(expression: sp.Expr) -> sp.Expr:
-    """The value at t = 0, where W(y0 e^(y0)) = y0 (principal branch, y0 = 1/u0 - 1 > -1) and (e^x - 1)/x = 1."""
-    return expression.subs(n.t, 0).replace(LambertDecay, lambda y0, tau: y0).replace(Exprel, lambda x: sp.Integer(1))
+    """The value at t = 0, where W(y0 e^(y0)) = y0 (principal branch, y0 = q/lam0 - 1 > -1) and (e^x - 1)/x = 1."""
+    at_zero = expression.subs(n.t, 0).replace(Exprel, lambda x: sp.Integer(1))
+    return at_zero.replace(LambertGrowth, lambda start, level, tau: level / (1 + (level / start - 1)))
 
 
 class SharedForcing(NamedTuple):

@@ -6,7 +6,6 @@ steps, is done again with steps of each member's own. Groups are spread over all
 cores; whom a member is grouped with, and so its result, does not depend on how many there are.
 """
 
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +22,7 @@ from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
 from dynamics.forces import forces_of
 from dynamics.model import Model
+from dynamics.parallel import cores
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import traceable
@@ -162,8 +162,7 @@ def _in_groups(rates: Closure, members: State, parameters: Parameters, numbers: 
 
 
 def _calls_at_once(devices) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // len(devices)) if devices[0].platform == "cpu" else 2  # one computes, one is copied
+    return max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2  # one computes, one is copied
 
 
 def _solve_part(rates: Closure, plan: Plan, members: State, parameters: Parameters, numbers: Numbers, part) -> Solved:

@@ -1,10 +1,12 @@
-"""Tilting by matrices, against mpmath, at scales where the plain formula loses everything."""
+"""Tilting by matrices, and Lambert W growth, against mpmath, at scales where the plain formula loses everything."""
 
 import mpmath as mp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dynamics.special import tilt
+from dynamics.special import lambert_growth, tilt
 
 
 def reference(x, X, y, Y):
@@ -42,3 +44,17 @@ def test_one_call_serves_many_nodes():
     assert K.shape == (3, 2, 3, 3) and weight.shape == (3, 2, 1, 1)
     *_, alone, _ = tilt(x[2, 0], X, y[0, 1], Y)
     np.testing.assert_allclose(K[2, 1].T @ K[2, 1], alone.T @ alone, rtol=1e-13, atol=1e-15)
+
+
+@given(exponent=st.floats(0, 8), below=st.booleans(), progress=st.floats(0, 3))
+def test_lambert_growth_from_any_start(exponent, below, progress):
+    """Starts below and above the level, up to 1e9 times as far: at the branch point of W."""
+    lam0 = 10.0 ** (-exponent if below else exponent)
+    y0 = 1 / lam0 - 1
+    tau = progress * (abs(y0) + 1)
+    found = lambert_growth(np.array([lam0]), np.array([1.0]), np.array([tau]))[0]
+    with mp.workdps(60):
+        start = 1 / mp.mpf(lam0) - 1
+        expected = 1 / (1 + mp.lambertw(start * mp.exp(start - mp.mpf(tau))).real)
+    # A dozen roundings; and, for a small start, that of 1/lam0 in extended precision, times 1/4 of itself.
+    assert abs(found / float(expected) - 1) < 3e-15 + np.finfo(np.longdouble).eps / min(lam0, 1.0)

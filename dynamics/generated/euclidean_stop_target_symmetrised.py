@@ -3,7 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
-from dynamics.special import lambert_decay
+from dynamics.special import lambert_growth
 
 
 def loss(z1, z2, t1, t2, predict, stop_gradient):
@@ -66,7 +66,7 @@ def exact(lam0, t, alpha, sigma1, sigma2, rho):
     """Predictor eigenvalues at time t: Lambert W solution."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    return 2 / ((n1 + n2) * (lambert_decay(-1 + 2 / (lam0 * (n1 + n2)), 4 * alpha * t / (n1 + n2)) + 1))
+    return lambert_growth(lam0, 2 / (n1 + n2), 4 * alpha * t / (n1 + n2))
 
 
 def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):

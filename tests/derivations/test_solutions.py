@@ -9,7 +9,7 @@ from reference import EUCLIDEAN
 from derivations import notation as n
 from derivations import rates, solutions
 from derivations.losses import Setting
-from derivations.solutions import LambertDecay, ProofError, lam, lam0, lam1
+from derivations.solutions import LambertGrowth, ProofError, lam, lam0, lam1
 
 KINDS = {  # (isotropic, stop-gradient, predictor)
     (False, "target", True): "Lambert W",
@@ -141,10 +141,11 @@ def test_other_forcings_do_not(part, monkeypatch):
     assert solutions.shared_forcing_residual() != 0
 
 
-def test_lambert_decay_differentiates_as_the_lambert_function():
-    y0, tau = sp.symbols("y0 tau", positive=True)
-    decay = LambertDecay(y0, tau)
-    lambert = sp.LambertW(y0 * sp.exp(y0 - tau))
-    assert decay.rewrite(sp.LambertW) == lambert
-    for variable in (y0, tau):
-        assert sp.simplify(decay.diff(variable).rewrite(sp.LambertW) - lambert.diff(variable)) == 0
+def test_lambert_growth_differentiates_as_the_lambert_function():
+    q, tau = sp.symbols("q tau", positive=True)
+    growth = LambertGrowth(lam0, q, tau)
+    y0 = q / lam0 - 1
+    lambert = q / (1 + sp.LambertW(y0 * sp.exp(y0 - tau)))
+    assert growth.rewrite(sp.LambertW) == lambert
+    assert sp.simplify(growth.diff(tau).rewrite(sp.LambertW) - lambert.diff(tau)) == 0
+    assert growth.diff(q).has(sp.Derivative)  # not known, and not needed: left as it is
