@@ -9,11 +9,15 @@ from dynamics.closure import Closure
 from dynamics.fluctuations import Fluctuations
 from dynamics.forces import forces_of
 from dynamics.model import Model
-from dynamics.progress import progress_bar
+from dynamics.progress import check_progress, progress_bar
 from dynamics.rates import Rates
-from dynamics.state import Readings, each
+from dynamics.state import Parameters, Readings, each, readings
 from dynamics.trajectory import Trajectory
 from dynamics.weights import WeightReadings
+
+METHODS = ("auto", "numpy", "jax")
+LONG = 2.0  # seconds that NumPy may take, as a step takes STEP of overhead, and ELEMENT for each number it holds
+STEP, ELEMENT, NODES = 5e-5, 4e-8, 1_000  # NODES of the closure's integrals
 
 
 def iterate(
@@ -26,6 +30,7 @@ def iterate(
     closure="gaussian",
     rtol=1e-9,
     every=1,
+    method="auto",
     progress=None,
 ) -> Trajectory:
     r"""Iterate s_m <- s_m (1 + eta (r_m - rho))^2, and whatever else moves: gradient descent on the population loss.
@@ -36,6 +41,8 @@ def iterate(
     is the standard deviation of u_m . C u_m from batch to batch, by linear noise; for one trajectory.
     every: record each so many steps; step 0 and the last one are always there.
     closure: see ``solve``. rtol: tolerance of the Gaussian closure.
+    method: "numpy"; "jax", blocks of steps compiled, which takes a second at first, for models without ``inputs`` or
+    ``batch_size``; or "auto": "jax" where "numpy" would take long.
     The result has step (T,) and t = learning_rate * step. A run whose iterates overflow ends there, and the status says
     when; in an ensemble such members are inf from there on. Interrupting returns what is done. Raises ArgumentError.
     """
@@ -45,8 +52,12 @@ def iterate(
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     rtol = errors.positive_number("rtol", rtol)
     forces = forces_of(model, closure, rtol)
+    check_progress(progress)
     noise = _fluctuations(forces, s0, learning_rate, batch_size)
-    found = _descend(forces, s0, noise, steps, learning_rate, every, progress)
+    if _choose(method, forces, noise, s0, steps) == "jax" and isinstance(forces, Rates):
+        found = _descend_compiled(forces, s0, steps, learning_rate, every, progress)
+    else:
+        found = _descend(forces, s0, noise, steps, learning_rate, every, progress)
     forces.warn_if_inaccurate()
     return Trajectory(
         model=model,
@@ -68,6 +79,17 @@ def iterate(
             "rtol": rtol,
         },
     )
+
+
+def _choose(method: str, forces: Closure, noise: Fluctuations | None, s0: np.ndarray, steps: int) -> str:
+    errors.choice("method", method, METHODS)
+    possible = isinstance(forces, Rates) and noise is None
+    if method == "jax" and not possible:
+        errors.reject("method", "be 'auto' or 'numpy' for a model with `inputs`, or with `batch_size`", method)
+    if method != "auto":
+        return method
+    nodes = NODES if forces.quadratures else 1
+    return "jax" if possible and steps * (STEP + s0.size * nodes * ELEMENT) > LONG else "numpy"
 
 
 class Descent(NamedTuple):
@@ -105,11 +127,27 @@ def _descend(forces: Closure, s0, noise: Fluctuations | None, steps: int, eta: f
             status = f"interrupted at step {number}"
         except FloatingPointError as error:
             status = f"stopped before step {number}: {error}"
-    if np.isfinite(diverged).any():
-        first = f"eigenvalues diverge at step {diverged.min():.0f}"
-        status = first if status == "complete" else f"{first}; {status}"
-    readings = each(lambda *values: np.stack(values, axis=diverged.ndim), *kept)
-    return Descent(np.array(recorded), readings, np.stack(deviations) if noise else None, diverged, status)
+    along = each(lambda *values: np.stack(values, axis=diverged.ndim), *kept)
+    deviation = np.stack(deviations) if noise else None
+    return Descent(np.array(recorded), along, deviation, diverged, _how_it_ended(diverged, status))
+
+
+def _descend_compiled(rates: Rates, s0, steps: int, eta: float, every: int, progress) -> Descent:
+    from dynamics.jax_descent import jax_descent
+
+    recorded, states, diverged, status = jax_descent(rates, rates.start(s0), steps, eta, every, progress)
+    along = Parameters(*(a[..., None, :] for a in rates.parameters))
+    found = readings(rates.structure, along, states)
+    for s in (found.s, found.target):
+        s[..., 0, :] = s0  # not the root's square
+    return Descent(recorded, found, None, diverged, _how_it_ended(diverged, status))
+
+
+def _how_it_ended(diverged: np.ndarray, status: str) -> str:
+    if not np.isfinite(diverged).any():
+        return status
+    first = f"eigenvalues diverge at step {diverged.min():.0f}"
+    return first if status == "complete" else f"{first}; {status}"
 
 
 def _fluctuations(rates, s0: np.ndarray, learning_rate: float, batch_size) -> Fluctuations | None:

@@ -2,12 +2,9 @@
 
 The members of a group are one system of equations, whose steps suit the member that needs the shortest: no masks, no
 members that wait for others, one list of output times. Only a group in which something diverges, or that needs too many
-steps, is done again with steps of each member's own. Groups are spread over all devices, and on processors over all
-cores; whom a member is grouped with, and so its result, does not depend on how many there are.
+steps, is done again with steps of each member's own.
 """
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -20,23 +17,16 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
-from dynamics.forces import forces_of
+from dynamics.groups import Plan, common, exponent, in_turn, more, plan
 from dynamics.model import Model
-from dynamics.parallel import cores
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
-from dynamics.rates import traceable
+from dynamics.rates import Traced
 from dynamics.state import Parameters, Readings, State, Structure, each, readings, velocity
 from dynamics.state import predictor as predictor_of
 
 MAX_STEPS = 200_000  # of a member
 MAX_STEPS_TOGETHER = 10_000  # of a group: one that needs more has members that are too different
-MARGIN = 1.2  # more nodes than the start needs, as the spectrum may spread
-SAMPLE = 32  # members from whose start the nodes are chosen; a group that needs more takes more
-GROUP = {"cpu": 128}  # members that step together: so many that what a step needs stays in a core's cache,
-WIDE_GROUP = 32_768  # or, on an accelerator, that it is busy
-ELEMENTS = 4_000_000  # of an integrand, in a group
-EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which a power is compiled as what it is
 
 
 class Numbers(NamedTuple):
@@ -66,10 +56,12 @@ def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, r
     members = each(lambda part: np.broadcast_to(part, (*batch, modes)).reshape(-1, modes), start)
     numbers = Numbers(times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
     many, done = len(members.w), 0
+    division = plan(rates, members, parameters)
+    compute = partial(_solve_part, rates, division, members, parameters, numbers)
     solved = _room_for(model.structure, many, len(times), modes)
     with progress_bar(many, "solve", progress) as bar:
         try:
-            for part, found in _in_groups(rates, members, parameters, numbers):
+            for part, found in in_turn(division.parts(many), division.devices, compute):
                 jax.tree.map(lambda whole, piece, part=part: whole.__setitem__(part, piece), solved, found)
                 done = part.stop
                 bar.update(part.stop - part.start)
@@ -108,7 +100,7 @@ def _complete(model: Model, parameters: Parameters, found: Readings) -> Readings
     """All readings, of those that were integrated."""
     s, target, predictor = found
     if predictor is None:
-        rows = Parameters(*(_common(a[:, None]) for a in parameters))
+        rows = Parameters(*(common(a[:, None]) for a in parameters))
         copied = (
             model.structure.predictor == "closed form" and (parameters.alpha == 1).all() and not np.any(rows.epsilon)
         )
@@ -116,73 +108,24 @@ def _complete(model: Model, parameters: Parameters, found: Readings) -> Readings
     return Readings(s, s if target is None else target, predictor)
 
 
-def _common(values: np.ndarray):
-    """The number that all are, or they themselves: numbers have powers that are quick to take."""
-    return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
-
-
 # --- groups ---------------------------------------------------------------------------------------------------------
 
 
-class Plan(NamedTuple):
-    """How an ensemble is divided: members of a group, devices that take one each, and the closure's nodes."""
-
-    size: int
-    devices: tuple
-    nodes: tuple[int, int] | None
-
-
-def _plan(rates: Closure, members: State, parameters: Parameters) -> Plan:
-    many, modes = members.w.shape
-    shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
-    sample = forces_of(rates.model, rates.closure, rates.rtol, Parameters(*(row[shown] for row in parameters)))
-    sample(each(lambda part: part[shown], members))
-    nodes = sample.nodes and _more(sample.nodes, MARGIN)
-    devices = jax.devices()
-    elements = modes * int(np.prod(nodes or 1))
-    size = max(1, min(many, GROUP.get(devices[0].platform, WIDE_GROUP), ELEMENTS // elements))
-    return Plan(size, tuple(devices[: max(1, many // size)]), nodes)
-
-
-def _in_groups(rates: Closure, members: State, parameters: Parameters, numbers: Numbers):
-    """(slice of the members, what was found), one call after another; on processors, as many at once as cores."""
-    plan, many = _plan(rates, members, parameters), len(members.w)
-    size = plan.size * len(plan.devices)
-    parts = [slice(first, min(first + size, many)) for first in range(0, many, size)]
-    solve = partial(_solve_part, rates, plan, members, parameters, numbers)
-    yield parts[0], solve(parts[0])  # alone: it compiles
-    with ThreadPoolExecutor(_calls_at_once(plan.devices)) as pool:
-        calls = deque((part, pool.submit(solve, part)) for part in parts[1:])
-        try:
-            while calls:
-                part, call = calls.popleft()
-                yield part, call.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _calls_at_once(devices) -> int:
-    return max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2  # one computes, one is copied
-
-
-def _solve_part(rates: Closure, plan: Plan, members: State, parameters: Parameters, numbers: Numbers, part) -> Solved:
-    """Some members, padded to full groups; again with more nodes if the closure's error calls for it."""
-    whole = np.arange(part.start, part.start + plan.size * len(plan.devices))
-    rows = np.minimum(whole, part.stop - 1)
-    start, own = (each(lambda a: a[rows], arrays) for arrays in (members, parameters))
-    alpha = _common(own.alpha)
-    alpha = alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
-    nodes = plan.nodes
+def _solve_part(rates: Closure, division: Plan, members: State, parameters: Parameters, numbers: Numbers, part):
+    """Some members; again with more nodes if the closure's error calls for it."""
+    start, own = division.padded((members, parameters), part)
+    nodes, alpha = division.nodes, exponent(own)
     with jax.enable_x64(True):
         while True:
-            run = partial(_compiled, rates.model.generated, rates.structure, rates.closure, nodes, alpha, plan.devices)
-            found = jax.tree.map(np.asarray, run(plan.size == 1)(start, own, numbers))
-            if plan.size > 1 and not found.finished.all():
+            run = partial(_compiled, rates.model.generated, rates.structure, rates.closure, nodes, alpha)
+            run = partial(run, division.devices)
+            found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, numbers))
+            if division.size > 1 and not found.finished.all():
                 alone = run(True)(start, own, numbers)
                 found = jax.tree.map(partial(_choose, found.finished), found, alone)
             if nodes is None or not found.error.max() > rates.rtol or max(nodes) >= MAX_NODES:
                 break
-            nodes = _more(nodes, 1.4)
+            nodes = more(nodes, 1.4)
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
 
 
@@ -191,19 +134,13 @@ def _choose(which, first, second):
     return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
 
-def _more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Even numbers at least ``factor`` times the given ones."""
-    n_x, n_y = (2 * int(np.ceil(factor * n / 2)) for n in nodes)
-    return n_x, n_y
-
-
 # --- compiled -------------------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=32)
 def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices, alone: bool):
     """The solver (members, parameters, numbers) -> Solved for one loss; a group a device, or each member alone."""
-    group = partial(_group, structure, traceable(generated, structure, closure, nodes), alpha, alone)
+    group = partial(_group, structure, Traced(generated, structure, closure, nodes), alpha, alone)
 
     def each_alone(members, parameters, numbers):
         members, parameters = jax.tree.map(lambda a: a[:, None], (members, parameters))

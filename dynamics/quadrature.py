@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 CHUNK = 40_000  # elements of an integrand held at once with NumPy: they stay in cache
-COARSE = 0.5 * np.arange(140)  # grid on which the end of the tau axis is sought
-SINH_SQUARED = np.sinh(COARSE) ** 2  # up to 1e60
+FARTHEST = 70.0  # end of a tau axis, at most: sinh(tau)^2 is 1e60
+NEWTON_STEPS = 8  # from there to where it ends
 MAX_NODES = 600  # intervals of an axis
 MAX_STEP = 0.35  # of tau
 SHARE = 0.15  # of the tolerance: what each cause of error may use
@@ -47,20 +47,25 @@ class Axis:
 
 
 def span(d, relevant, tail: float):
-    """Scale X and length T, each (...,), of the tau axis of a norm of mean square sum_k d_k. d, relevant: (..., M)."""
+    """Scale X and length T, each (...,), of the tau axis of a norm of mean square sum_k d_k. d, relevant: (..., M).
+
+    T is where the weight of a node at y = 0, times the room the other axis gives it, has come down to the tail, for the
+    slowest relevant mode. The logarithm of that is concave in tau and starts at 0, so that Newton's method from the
+    right comes down to its only crossing. A fixed number of steps: a jump would be noise to an integrator.
+    """
     xp = d.__array_namespace__()
     total = xp.sum(d, axis=-1, keepdims=True)
     share = d / total
-    # Weight of a node at y = 0 times the room the other axis gives it; the slowest relevant mode decides where it ends.
     slowest = xp.min(xp.where(relevant, share, 1.0), axis=-1, keepdims=True)
-    growth = xp.sum(xp.log1p(share[..., None, :] * SINH_SQUARED[:, None]), axis=-1)
-    decay = 2 * xp.asarray(COARSE) - growth / 2 - xp.log1p(slowest * SINH_SQUARED)
-    # Where it crosses the tail for the last time, continuous in d: a jump would be noise to an integrator.
-    index = xp.where(decay > np.log(tail), xp.arange(len(COARSE)), 0)
-    last = xp.minimum(xp.max(index, axis=-1, keepdims=True), len(COARSE) - 2)
-    here, there = (xp.take_along_axis(decay, last + i, axis=-1) for i in (0, 1))
-    crossing = last + xp.clip((here - np.log(tail)) / (here - there), 0.0, 1.0)
-    return 1 / xp.sqrt(2 * total[..., 0]), (COARSE[1] * crossing)[..., 0]
+    tau = FARTHEST + 0 * total
+    for _ in range(NEWTON_STEPS):
+        square, double = xp.sinh(tau) ** 2, xp.sinh(2 * tau)
+        growth = xp.sum(xp.log1p(share * square), axis=-1, keepdims=True) / 2
+        steepness = xp.sum(share * double / (1 + share * square), axis=-1, keepdims=True) / 2
+        decay = 2 * tau - growth - xp.log1p(slowest * square)
+        slope = 2 - steepness - slowest * double / (1 + slowest * square)
+        tau = tau - (decay - np.log(tail)) / slope
+    return 1 / xp.sqrt(2 * total[..., 0]), tau[..., 0]
 
 
 def axis(scale, length, n: int) -> Axis:
@@ -168,15 +173,19 @@ def estimate(sums: Sums, x: Axis, y: Axis, exponent) -> Estimate:
     return Estimate(sums.fine, *steps, sums.last_x / x.step, sums.last_y / y.step, sums.mass, rounding)
 
 
-def fixed_rule(integrals, parameters, n: tuple[int, int]) -> Estimate:
-    """The rule with n = (n_x, n_y) intervals, all nodes at once, for any array namespace (JAX: traceable)."""
+def ends_of(integrals, parameters) -> list:
+    """(scales, lengths) of the axes of each integral; for any array namespace (JAX: traceable)."""
+    parameters, _ = with_dead(parameters)
+    return [span(scales(integral, parameters), relevance(parameters[0]), tail=1e-14) for integral in integrals]
+
+
+def fixed_rule(integrals, parameters, n: tuple[int, int], ends: list) -> Estimate:
+    """The rule with n = (n_x, n_y) intervals to given ends, all nodes at once; for any array namespace."""
     parameters, alive = with_dead(parameters)
     parts = []
-    for integral in integrals:
-        d = scales(integral, parameters)
-        ends = span(d, relevance(parameters[0]), tail=1e-14)
-        x, y = (axis(scale, length, intervals) for scale, length, intervals in zip(*ends, n, strict=True))
-        parts.append(estimate(sums(integral[1], x, y, parameters), x, y, depth(d)))
+    for integral, own in zip(integrals, ends, strict=True):
+        x, y = (axis(scale, length, intervals) for scale, length, intervals in zip(*own, n, strict=True))
+        parts.append(estimate(sums(integral[1], x, y, parameters), x, y, depth(scales(integral, parameters))))
     return only(together(parts), alive)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from dynamics import state as modes
 from dynamics.closure import Closure, formula, rows_of
 from dynamics.model import Model
-from dynamics.quadrature import fixed_rule, relative_errors, relevance
+from dynamics.quadrature import ends_of, fixed_rule, relative_errors, relevance
 from dynamics.state import Parameters, Readings, State, Structure, each, spectrum
 
 
@@ -34,10 +34,7 @@ class Rates(Closure):
         forces = Forces(*(self._evaluate(quantity, arguments) for quantity in self.formulas))
         if not self.quadratures:
             return forces
-        # Where one mode is left, a loss that divides by norms is the sign of p . t: nothing moves that mode.
-        left = relevance(arguments[0])
-        last = left & (left.sum(axis=-1, keepdims=True) == 1)
-        return each(lambda force: np.where(last, 0.0, force), forces)
+        return _at_rest_if_last(forces, arguments[0])
 
     def _evaluate(self, quantity: str, arguments) -> np.ndarray:
         if (known := self.formulas[quantity]) is not None:
@@ -62,24 +59,43 @@ class Rates(Closure):
         return self(State(np.sqrt(s))).rates
 
 
+def _at_rest_if_last(forces: Forces, s) -> Forces:
+    """Where one mode is left, a loss that divides by norms is the sign of p . t: nothing moves that mode."""
+    xp = s.__array_namespace__()
+    left = relevance(s)
+    last = left & (xp.sum(left, axis=-1, keepdims=True) == 1)
+    return each(lambda force: xp.where(last, 0.0, force), forces)
+
+
 def quantities(structure: Structure) -> list[str]:
     """The expectations that a model with this structure needs."""
     return ["rates", "predictor_force"] if structure.predictor == "learned" else ["rates"]
 
 
-def traceable(generated, structure: Structure, closure: str, nodes: tuple[int, int] | None):
-    """(Forces, their estimated relative error) as a function of (state, parameters) that JAX can trace."""
+class Traced:
+    """The same with a fixed number of nodes on the two axes, as JAX can trace it."""
 
-    def one(quantity: str, arguments):
-        if (known := formula(generated, quantity, closure)) is not None:
-            return known(*arguments), 0.0
-        assert nodes is not None
-        found = fixed_rule(generated.INTEGRALS[quantity], arguments, nodes)
-        return found.value, relative_errors(arguments[0], found, [found.error])[0]
+    def __init__(self, generated, structure: Structure, closure: str, nodes: tuple[int, int] | None):
+        self.structure, self.nodes = structure, nodes or (0, 0)
+        self.formulas = {quantity: formula(generated, quantity, closure) for quantity in quantities(structure)}
+        self.integrals = (
+            [] if nodes is None else [generated.INTEGRALS[q] for q, f in self.formulas.items() if f is None]
+        )
 
-    def forces(state: State, parameters: Parameters):
-        arguments = (*spectrum(structure, parameters, state), parameters.sigma1, parameters.sigma2)
-        values, found = zip(*(one(quantity, arguments) for quantity in quantities(structure)), strict=True)
-        return Forces(*values), sum(found)
+    def ends(self, state: State, parameters: Parameters) -> list:
+        """Where the axes of the integrals end; those of a state nearby serve as well."""
+        arguments = self._arguments(state, parameters)
+        return [ends_of(integrals, arguments) for integrals in self.integrals]
 
-    return forces
+    def __call__(self, state: State, parameters: Parameters, ends: list | None = None) -> tuple[Forces, Any]:
+        """(Forces, their estimated relative error), (..., M)."""
+        arguments = self._arguments(state, parameters)
+        ends = self.ends(state, parameters) if ends is None else ends
+        found = [fixed_rule(rule, arguments, self.nodes, own) for rule, own in zip(self.integrals, ends, strict=True)]
+        error = sum(relative_errors(arguments[0], one, [one.error])[0] for one in found)
+        values = iter(found)
+        forces = Forces(*(f(*arguments) if f else next(values).value for f in self.formulas.values()))
+        return (_at_rest_if_last(forces, arguments[0]) if found else forces), error
+
+    def _arguments(self, state: State, parameters: Parameters) -> tuple:
+        return (*spectrum(self.structure, parameters, state), parameters.sigma1, parameters.sigma2)

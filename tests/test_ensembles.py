@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics import jax_flow
+from dynamics import groups, jax_flow
 
 TIMES = np.linspace(0, 3, 7)
 RTOL = 1e-9
@@ -20,7 +20,7 @@ AGREEMENT = 20 * RTOL
 @pytest.fixture
 def groups_of(monkeypatch):
     """groups_of(n): members step together in groups of n."""
-    return lambda n: monkeypatch.setattr(jax_flow, "GROUP", {"cpu": n})
+    return lambda n: monkeypatch.setattr(groups, "GROUP", {"cpu": n})
 
 
 MODELS = {
@@ -82,8 +82,8 @@ def test_predictor_of_an_ensemble_follows_from_its_eigenvalues():
 
 RUN = """
 import sys, numpy as np, jax, dynamics as dyn
-from dynamics import jax_flow
-jax_flow.GROUP = {"cpu": 8}
+from dynamics import groups, jax_flow
+groups.GROUP = {"cpu": 8}
 spectra = np.random.default_rng(0).uniform(0.2, 2.0, (50, 3))
 model = dyn.Model("cosine", noise=(0.0, 0.1))
 flow = dyn.solve(model, spectra, np.linspace(0, 3, 7), closure=sys.argv[1], method="jax")

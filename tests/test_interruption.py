@@ -3,7 +3,7 @@
 import numpy as np
 
 import dynamics as dyn
-from dynamics import descent, jax_flow, network, scipy_flow
+from dynamics import descent, groups, jax_flow, network, scipy_flow
 
 COSINE, S0, TIMES = dyn.Model("cosine", noise=(0.1, 0.3)), [0.2, 0.5, 1.5], np.linspace(0, 2, 41)
 
@@ -51,7 +51,7 @@ def test_flow(press_ctrl_c):
 def test_ensemble_in_jax_keeps_the_members_that_are_done(press_ctrl_c, monkeypatch):
     ensemble = np.multiply.outer([1.0, 1.1, 1.2], S0)
     whole = dyn.solve(COSINE, ensemble, TIMES, method="jax")
-    monkeypatch.setattr(jax_flow, "ELEMENTS", 1)  # one member a call
+    monkeypatch.setattr(groups, "GROUP", {"cpu": 1})  # one member a call
     press_ctrl_c(jax_flow, at_update=2)
     part = dyn.solve(COSINE, ensemble, TIMES, method="jax")
     assert part.status.startswith("interrupted after ensemble member 2 of 3")

@@ -1,0 +1,90 @@
+"""Ensembles in JAX: members in groups that are computed together, on all devices, and on processors on all cores.
+
+Whom a member is grouped with, and so its result to the last bit, does not depend on how many devices and cores there
+are.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dynamics.closure import Closure
+from dynamics.forces import forces_of
+from dynamics.parallel import cores
+from dynamics.state import Parameters, State, each
+
+MARGIN = 1.1  # more nodes than the start needs, as the spectrum may spread
+SAMPLE = 32  # members from whose start the nodes are chosen; a group that needs more takes more
+GROUP = {"cpu": 128}  # members of a group: so many that what a step needs stays in a core's cache,
+WIDE_GROUP = 32_768  # or, on an accelerator, that it is busy
+ELEMENTS = {"cpu": 250_000}  # of an integrand, in a group, for the same reasons
+WIDE_ELEMENTS = 50_000_000
+EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which a power is compiled as what it is
+
+
+class Plan(NamedTuple):
+    """How an ensemble is divided: members of a group, the devices that take one each, and the closure's nodes."""
+
+    size: int
+    devices: tuple
+    nodes: tuple[int, int] | None
+
+    def parts(self, many: int) -> list[slice]:
+        """The members of each call: a group for every device."""
+        size = self.size * len(self.devices)
+        return [slice(first, min(first + size, many)) for first in range(0, many, size)]
+
+    def padded(self, arrays, part: slice):
+        """The rows of a part, with the last one repeated until all groups are full: one shape to compile for."""
+        rows = np.minimum(np.arange(part.start, part.start + self.size * len(self.devices)), part.stop - 1)
+        return jax.tree.map(lambda a: a[rows], arrays)
+
+
+def plan(rates: Closure, members: State, parameters: Parameters) -> Plan:
+    """For members (B, M) with parameters (B, 1)."""
+    many, modes = members.w.shape
+    shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
+    sample = forces_of(rates.model, rates.closure, rates.rtol, Parameters(*(row[shown] for row in parameters)))
+    sample(each(lambda part: part[shown], members))
+    nodes = sample.nodes and more(sample.nodes, MARGIN)
+    devices = jax.devices()
+    kind, elements = devices[0].platform, modes * int(np.prod(nodes or 1))
+    size = max(1, min(many, GROUP.get(kind, WIDE_GROUP), ELEMENTS.get(kind, WIDE_ELEMENTS) // elements))
+    return Plan(size, tuple(devices[: max(1, many // size)]), nodes)
+
+
+def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Even numbers at least ``factor`` times the given ones."""
+    n_x, n_y = (2 * int(np.ceil(factor * n / 2)) for n in nodes)
+    return n_x, n_y
+
+
+def in_turn(parts: list, devices: tuple, compute: Callable) -> Iterator[tuple[Any, Any]]:
+    """(part, compute(part)) of each, in order; on processors, as many at once as cores."""
+    yield parts[0], compute(parts[0])  # alone: it compiles
+    if len(parts) == 1:
+        return
+    at_once = max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2  # one computes, one is copied
+    with ThreadPoolExecutor(at_once) as pool:
+        calls = deque((part, pool.submit(compute, part)) for part in parts[1:])
+        try:
+            while calls:
+                part, call = calls.popleft()
+                yield part, call.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def common(values: np.ndarray):
+    """The number that all are, or they themselves: numbers have powers that are quick to take."""
+    return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
+
+
+def exponent(parameters: Parameters) -> float | None:
+    """The predictor's exponent, if all members have the same, and it is one of those that are compiled in."""
+    alpha = common(parameters.alpha)
+    return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
