@@ -9,11 +9,12 @@ from dynamics.exact import exact_flow, has_exact_solution
 from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.progress import check_progress
+from dynamics.rates import Rates
 from dynamics.state import Readings
 from dynamics.trajectory import STEADY, Trajectory
 from dynamics.weights import WeightReadings
 
-METHODS = ("auto", "exact", "scipy", "jax")
+METHODS = ("auto", "exact", "scipy", "jax", "heyoka")
 ENSEMBLE_FOR_JAX = 64  # from this many trajectories on, compiling for the whole ensemble pays
 
 
@@ -37,7 +38,8 @@ def solve(
     learning_rate: eta > 0, only for models in which something decays per step (``EMA``, a tracked correlation).
     closure: "gaussian" (exact, default), or "mean_field" for the cosine losses.
     method: "auto" (exact solution where there is one, else "scipy", or "jax" for large ensembles), "exact",
-    "scipy" (DOP853, LSODA where stiff), "jax" (Diffrax, Dopri8).
+    "scipy" (DOP853, LSODA where stiff), "jax" (Diffrax, Dopri8), "heyoka" (Taylor series; where the rates are formulas,
+    and that package is installed): fastest, once it has compiled for the number of modes.
     rtol, atol: the error of s is kept near rtol s + atol; default 1e-8, 1e-14. Not used by "exact". A small mode
     amplifies errors as it takes off, by up to 1/lambda0.
     until: "steady" ends where the flow has come to rest (``dynamics/steady.py``), with that time as the last one, and
@@ -64,6 +66,10 @@ def solve(
         from dynamics.scipy_flow import scipy_flow
 
         flow = scipy_flow(start, times, forces, learning_rate, rtol, atol, until, progress)
+    elif method == "heyoka" and isinstance(forces, Rates):
+        from dynamics.heyoka_flow import heyoka_flow
+
+        flow = heyoka_flow(start, times, forces, learning_rate, rtol, atol, progress)
     else:
         from dynamics.jax_flow import jax_flow
 
@@ -110,8 +116,12 @@ def _choose(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> 
     if method == "exact" and not possible:
         others = "'auto', 'scipy' or 'jax'" if model.inputs is None else "'auto' or 'scipy'"
         errors.reject("method", f"be {others} for {model}, which has no exact solution", method)
-    if method == "jax" and model.inputs is not None:
+    if method in ("jax", "heyoka") and model.inputs is not None:
         errors.reject("method", "be 'auto' or 'scipy' for a model with `inputs`", method)
+    if method == "heyoka":
+        from dynamics.heyoka_flow import check_heyoka
+
+        check_heyoka(model, closure)
     if method != "auto":
         return method
     if possible:

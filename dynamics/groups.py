@@ -23,7 +23,6 @@ GROUP = {"cpu": 128}  # members of a group: so many that what a step needs stays
 WIDE_GROUP = 32_768  # or, on an accelerator, that it is busy
 ELEMENTS = {"cpu": 250_000}  # of an integrand, in a group, for the same reasons
 WIDE_ELEMENTS = 50_000_000
-EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which a power is compiled as what it is
 
 
 class Plan(NamedTuple):
@@ -77,14 +76,3 @@ def in_turn(parts: list, devices: tuple, compute: Callable) -> Iterator[tuple[An
                 yield part, call.result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def common(values: np.ndarray):
-    """The number that all are, or they themselves: numbers have powers that are quick to take."""
-    return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
-
-
-def exponent(parameters: Parameters) -> float | None:
-    """The predictor's exponent, if all members have the same, and it is one of those that are compiled in."""
-    alpha = common(parameters.alpha)
-    return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from dynamics.groups import Plan, exponent, in_turn, more, plan
+from dynamics.groups import Plan, in_turn, more, plan
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Rates, Traced
-from dynamics.state import Parameters, State, Structure, each, step
+from dynamics.state import Parameters, State, Structure, each, exponent, step
 
 HOLD = 8  # steps for which the axes of the closure's integrals end where they do
 RECORDS_PER_CALL = 50  # before the progress bar moves or Ctrl-C is heard,

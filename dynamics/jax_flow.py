@@ -17,13 +17,23 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
-from dynamics.groups import Plan, common, exponent, in_turn, more, plan
+from dynamics.groups import Plan, in_turn, more, plan
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Traced
-from dynamics.state import Parameters, Readings, State, Structure, each, readings, velocity
-from dynamics.state import predictor as predictor_of
+from dynamics.state import (
+    Parameters,
+    Readings,
+    State,
+    Structure,
+    completed,
+    each,
+    essential,
+    exponent,
+    readings,
+    velocity,
+)
 
 MAX_STEPS = 200_000  # of a member
 MAX_STEPS_TOGETHER = 10_000  # of a group: one that needs more has members that are too different
@@ -71,7 +81,9 @@ def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, r
             status = "complete"
     each(lambda a: a[done:].fill(np.nan), solved.readings)
     rates.note_error(solved.error[:done].max(initial=0.0))
-    found = each(lambda a: a.reshape(*batch, len(times), modes), _complete(model, parameters, solved.readings))
+    found = each(
+        lambda a: a.reshape(*batch, len(times), modes), completed(model.structure, parameters, solved.readings)
+    )
     flow = Flow(found, np.where(solved.diverged, solved.end, np.inf).reshape(batch), status)
     short = ~(solved.diverged | solved.finished)[:done]
     if not short.any():
@@ -87,25 +99,7 @@ def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved
     whole = Readings(*(np.empty((many, times, modes)) for _ in Readings._fields))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
-    return Solved(_integrated(structure, whole), end, finished, diverged, error)
-
-
-def _integrated(structure: Structure, found: Readings) -> Readings:
-    """Of readings, those that do not follow from s."""
-    follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
-    return Readings(found.s, found.target if structure.own_target else None, None if follows else found.predictor)
-
-
-def _complete(model: Model, parameters: Parameters, found: Readings) -> Readings:
-    """All readings, of those that were integrated."""
-    s, target, predictor = found
-    if predictor is None:
-        rows = Parameters(*(common(a[:, None]) for a in parameters))
-        copied = (
-            model.structure.predictor == "closed form" and (parameters.alpha == 1).all() and not np.any(rows.epsilon)
-        )
-        predictor = s if copied else predictor_of(model.structure, rows, State(s), s)
-    return Readings(s, s if target is None else target, predictor)
+    return Solved(essential(structure, whole), end, finished, diverged, error)
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------
@@ -201,7 +195,7 @@ def _group(structure, forces, alpha, alone, start: State, parameters: Parameters
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
     along = own(jax.tree.map(lambda row: row[:, None], parameters))
-    found = each(lambda a: jnp.where(reached, a, jnp.inf), _integrated(structure, readings(structure, along, states)))
+    found = each(lambda a: jnp.where(reached, a, jnp.inf), essential(structure, readings(structure, along, states)))
     error = jax.lax.map(lambda state: forces(state, own(parameters))[1], each(lambda a: jnp.swapaxes(a, 0, 1), states))
     finished, diverged = (
         solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)

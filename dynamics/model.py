@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -181,7 +182,7 @@ class Model:
         """The array code derived for this loss."""
         return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self._key]}")
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         """Which parts this model has."""
         kind = {NoPredictor: "none", Learned: "learned"}.get(type(self.predictor), "closed form")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from dynamics.generated import eigenvalues
 
+EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which compiled code has a root, nothing, or a square
 SMALLEST = 1e-100  # a singular value nearer to zero is taken to be this far from it, so that v/w exists
 
 
@@ -109,6 +110,33 @@ def readings(structure: Structure, parameters: Parameters, state: State) -> Read
     """What is reported of a state."""
     s = state.w**2
     return Readings(s, state.v**2 if structure.own_target else s, predictor(structure, parameters, state, s))
+
+
+def essential(structure: Structure, found: Readings) -> Readings:
+    """Of readings, those that do not follow from s."""
+    follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
+    return Readings(found.s, found.target if structure.own_target else None, None if follows else found.predictor)
+
+
+def completed(structure: Structure, parameters: Parameters, found: Readings) -> Readings:
+    """All readings (B, T, M), of the essential ones and parameters (B, 1). What is the same is the same array."""
+    s, target, lam = found
+    if lam is None:
+        copied = structure.predictor == "closed form" and (parameters.alpha == 1).all() and not parameters.epsilon.any()
+        rows = Parameters(*(common(a[:, None]) for a in parameters))
+        lam = s if copied else predictor(structure, rows, State(s), s)
+    return Readings(s, s if target is None else target, lam)
+
+
+def common(values):
+    """The number that all are, or they themselves: numbers have powers that are quick to take."""
+    return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
+
+
+def exponent(parameters: Parameters) -> float | None:
+    """The predictor's exponent, if all members have the same, and it is one of those that are compiled in."""
+    alpha = common(parameters.alpha)
+    return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
 
 
 def velocity(structure: Structure, parameters: Parameters, state: State, rates, learning_rate) -> State:

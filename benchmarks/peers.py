@@ -1,0 +1,158 @@
+"""What a user would write with other libraries, each in its best setting that was found.
+
+The system is the cosine loss in mean field, alpha = 1, no noise: with P_k = sum s^k,
+ds_m/dt = 2 s_m^2 (P3 - s_m P2)/(P3^1.5 P1^0.5).
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+
+import numpy as np
+import scipy.integrate
+
+from benchmarks.setting import END, TIMES
+
+
+def velocity(_, s):
+    """ds/dt (M,), with NumPy."""
+    squares = s * s
+    p1, p2, p3 = s.sum(), squares.sum(), (squares * s).sum()
+    return 2 * squares * (p3 - s * p2) / (p3**1.5 * p1**0.5)
+
+
+def scipy_trajectory(s0, method: str, rtol: float = 1e-10, atol: float = 1e-12):
+    """s (T, M)."""
+    found = scipy.integrate.solve_ivp(velocity, (0, END), s0, method=method, t_eval=TIMES, rtol=rtol, atol=atol)
+    return found.y.T
+
+
+def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10):
+    """A compiled function s0 (M,), or (B, M), -> s (T, M), or (B, T, M)."""
+    import diffrax
+    import jax
+    import jax.numpy as jnp
+
+    def slope(_, s, args):
+        squares = s * s
+        p1, p2, p3 = s.sum(), squares.sum(), (squares * s).sum()
+        return 2 * squares * (p3 - s * p2) / (p3**1.5 * p1**0.5)
+
+    def solve(s0):
+        return diffrax.diffeqsolve(
+            diffrax.ODETerm(slope),
+            getattr(diffrax, solver)(),
+            0.0,
+            END,
+            None,
+            s0,
+            saveat=diffrax.SaveAt(ts=jnp.asarray(TIMES)),
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=1e-12),
+            max_steps=4096,
+        ).ys
+
+    with jax.enable_x64(True):
+        compiled = jax.jit(jax.vmap(solve) if ensemble else solve)
+
+    def run(s0):
+        with jax.enable_x64(True):
+            return np.asarray(compiled(jnp.asarray(s0)))
+
+    return run
+
+
+def heyoka_system(modes: int) -> list:
+    """(variable, right-hand side) of each mode."""
+    import heyoka as hy
+
+    s = hy.make_vars(*(f"s{m}" for m in range(modes)))
+    p1, p2, p3 = (hy.sum([v**k for v in s]) for k in (1, 2, 3))
+    return [(v, v * v * (p3 - v * p2) * (2 * p3**-1.5 * p1**-0.5)) for v in s]
+
+
+def heyoka_trajectory(s0, tol: float = 1e-10):
+    """A function () -> s (T, M)."""
+    import heyoka as hy
+
+    integrator = hy.taylor_adaptive(heyoka_system(len(s0)), s0, tol=tol)
+
+    def run():
+        integrator.time = 0.0
+        integrator.state[:] = s0
+        return integrator.propagate_grid(TIMES)[-1]
+
+    return run
+
+
+def heyoka_ensemble(spectra, batch: int, tol: float = 1e-10):
+    """Its own ensemble function, in batches: a function () -> s (B, T, M)."""
+    import heyoka as hy
+
+    many, modes = spectra.shape
+    integrator = hy.taylor_adaptive_batch(heyoka_system(modes), np.ascontiguousarray(spectra[:batch].T), tol=tol)
+
+    def start(own, number):
+        own.state[:] = spectra[number * batch : (number + 1) * batch].T
+        return own
+
+    def run():
+        found = hy.ensemble_propagate_grid_batch(integrator, TIMES, many // batch, start)
+        return np.concatenate([np.moveaxis(one[-1], 2, 0) for one in found])
+
+    return run
+
+
+def heyoka_by_hand(spectra, batch: int, threads: int, tol: float = 1e-10):
+    """Batches in a loop, with one integrator a thread that is used again: a function () -> s (B, T, M)."""
+    import heyoka as hy
+
+    many, modes = spectra.shape
+    first = hy.taylor_adaptive_batch(heyoka_system(modes), np.ascontiguousarray(spectra[:batch].T), tol=tol)
+    integrators, grid = [copy(first) for _ in range(threads)], np.repeat(TIMES[:, None], batch, 1)
+
+    def part(found, number):
+        own = integrators[number]
+        for block in range(number, many // batch, threads):
+            rows = slice(block * batch, (block + 1) * batch)
+            own.set_time(0.0)
+            own.state[:] = spectra[rows].T
+            found[rows] = np.moveaxis(own.propagate_grid(grid)[-1], 2, 0)
+
+    def run():
+        found = np.empty((many, len(TIMES), modes))
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda number: part(found, number), range(threads)))
+        return found
+
+    return run
+
+
+def torch_training(loss: str, W0, steps: int, learning_rate: float, batch: int, seed: int = 0, device: str = "cpu"):
+    """The toy network as one writes it: a function () -> eigenvalues of W W^T after each step (steps + 1, M)."""
+    import torch
+
+    def loss_of(p, z2):
+        if loss == "euclidean":
+            return 0.5 * (p - z2).square().sum(1).mean()
+        return -torch.nn.functional.cosine_similarity(p, z2, dim=1).mean()
+
+    def run():
+        generator = torch.Generator(device).manual_seed(seed)
+
+        def normal():
+            return torch.randn(batch, W0.shape[1], generator=generator, device=device)
+
+        W = torch.tensor(W0, dtype=torch.float32, device=device, requires_grad=True)
+        passed = [W.detach().clone()]
+        for _ in range(steps):
+            x1 = normal()
+            x2 = x1 + 0.1 * normal()
+            z1, z2 = x1 @ W.T, x2 @ W.T
+            predictor = (W @ W.T).detach()
+            value = loss_of(z1 @ predictor.T, z2.detach())
+            (slope,) = torch.autograd.grad(value, W)
+            with torch.no_grad():
+                W -= learning_rate * slope
+            passed.append(W.detach().clone())
+        return np.linalg.svd(torch.stack(passed).cpu().numpy().astype(float), compute_uv=False)[:, ::-1] ** 2
+
+    return run
