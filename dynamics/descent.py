@@ -8,6 +8,7 @@ from dynamics import errors
 from dynamics.closure import Closure
 from dynamics.fluctuations import Fluctuations
 from dynamics.forces import forces_of
+from dynamics.memory import check_trajectory
 from dynamics.model import Model
 from dynamics.progress import check_progress, progress_bar
 from dynamics.rates import Rates
@@ -53,6 +54,7 @@ def iterate(
     rtol = errors.positive_number("rtol", rtol)
     forces = forces_of(model, closure, rtol)
     check_progress(progress)
+    check_trajectory(model, s0, steps // every + 2, "Record fewer steps (every), or sweep to disk.")
     noise = _fluctuations(forces, s0, learning_rate, batch_size)
     if _choose(method, forces, noise, s0, steps) == "jax" and isinstance(forces, Rates):
         found = _descend_compiled(forces, s0, steps, learning_rate, every, progress)

@@ -7,6 +7,7 @@ import numpy as np
 from dynamics import errors
 from dynamics.exact import exact_flow, has_exact_solution
 from dynamics.forces import forces_of
+from dynamics.memory import check_trajectory
 from dynamics.model import Model
 from dynamics.progress import check_progress
 from dynamics.rates import Rates
@@ -60,6 +61,7 @@ def solve(
     forces = forces_of(model, closure, rtol=0.1 * rtol)
     start = forces.start(s0)
     method = _choose(_for_rest(method, model, until), model, closure, start.batch)
+    check_trajectory(model, s0, len(times), "Ask for fewer times, or sweep to disk.")
     if method == "exact":
         flow = exact_flow(model, s0, times)
     elif method == "scipy":

@@ -11,6 +11,7 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.generated import eigenvalues
+from dynamics.memory import check_room
 from dynamics.model import Model
 from dynamics.progress import check_progress, progress_bar
 from dynamics.state import Parameters, Structure
@@ -70,6 +71,10 @@ def train(
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
     recorded = _record_steps(record, steps)
+    kept = sum(part.size for part in start if part is not None)
+    check_room(
+        len(seeds), len(recorded), kept, "Record fewer steps (record), or train fewer seeds.", int(dtype[-2:]) // 8
+    )
 
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))

@@ -1,0 +1,74 @@
+"""Exact solutions: 1000 x 10 x 200 values."""
+
+import numpy as np
+import scipy.special
+
+import dynamics as dyn
+from benchmarks.measure import in_turn
+from benchmarks.row import Entry, Row, agree
+
+SHAPE = (1000, 10)
+TIMES = np.linspace(0, 20, 200)
+
+
+def measure() -> list[Row]:
+    """Euclidean beside SciPy's Lambert W, isotropic beside plain NumPy and beside writing so many numbers."""
+    s0 = np.random.default_rng(0).uniform(0.01, 2, SHAPE)
+    u0, t = s0[:, None, :], TIMES[:, None]
+    euclidean, isotropic = dyn.Model("euclidean"), dyn.Model("euclidean", isotropic=True)
+
+    def by_scipy():
+        y0 = 1 / u0 - 1
+        return 1 / (1 + scipy.special.lambertw(y0 * np.exp(y0 - 2 * t)).real)
+
+    def by_numpy():
+        return 1 / (1 + (1 / u0 - 1) * np.exp(-2 * t))
+
+    def written():
+        return np.full((SHAPE[0], len(TIMES), SHAPE[1]), 0.5)
+
+    timings = in_turn(
+        {
+            "ours, Euclidean": lambda: dyn.solve(euclidean, s0, TIMES).s,
+            "scipy.special.lambertw": by_scipy,
+            "ours, isotropic": lambda: dyn.solve(isotropic, s0, TIMES).s,
+            "plain NumPy": by_numpy,
+            "np.full, as many numbers": written,
+        },
+        repeats=15,
+    )
+    results = {name: timing.result for name, timing in timings.items()}
+    # Reciprocals of small eigenvalues, 1/u0 up to 100, rounded.
+    errors = {
+        "ours, Euclidean": agree("Lambert", _off(results, "ours, Euclidean", "scipy.special.lambertw"), 1e-13),
+        "ours, isotropic": agree("logistic", _off(results, "ours, isotropic", "plain NumPy"), 1e-13),
+    }
+    lambert, scipy_lambert, logistic, plain, memory = (Entry.of(v, errors.get(k)) for k, v in timings.items())
+    values = s0.size * len(TIMES)
+    ratio, bandwidth = scipy_lambert.seconds / lambert.seconds, logistic.seconds / memory.seconds
+    return [
+        Row(
+            "Exact solutions, Euclidean",
+            f"{values / 1e6:g} million values of Lambert W growth, {1e9 * lambert.seconds / values:.0f} ns a value",
+            "5 times SciPy's Lambert route",
+            [lambert, scipy_lambert],
+            f"{ratio:.2g} times as fast (goal: 5)",
+            ratio >= 5,
+            limit="Two steps of fourth order take 10 ns a value and core, guesses and the difference that is taken in "
+            "double-double about 15; more cores help.",
+        ),
+        Row(
+            "Exact solutions, isotropic",
+            f"{values / 1e6:g} million values of a logistic, {1e9 * logistic.seconds / values:.1f} ns a value",
+            "memory speed",
+            [logistic, plain, memory],
+            f"{plain.seconds / logistic.seconds:.2g} times as fast as plain NumPy, {bandwidth:.2g} times what writing "
+            "so many numbers takes (goal: memory speed, taken as within 3)",
+            bandwidth <= 3,
+            limit="Four passes over blocks that stay in cache, and an overhead of Python for each block.",
+        ),
+    ]
+
+
+def _off(results, first: str, second: str) -> float:
+    return float(np.abs(results[first] / results[second] - 1).max())

@@ -1,0 +1,83 @@
+"""The rows as text, and as docs/benchmarks.md."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from benchmarks.row import Entry, Row
+
+PACKAGES = ("numpy", "scipy", "jax", "diffrax", "heyoka", "torch")
+HEAD = """# Benchmarks
+
+`make bench` measures all of this anew, in one run, and writes this page. Each way of doing the same work is called in
+turn with the others, so that the machine's mood meets them all; what is given is the median of the warm calls, with the
+first call, which may compile, beside it. A way counts only if its answer is right: errors are relative, against a
+reference of higher precision. Peers have the best setting that was found; they are in `benchmarks/peers.py`.
+
+Compare ratios, not seconds: they were measured on {machine}, with {versions}.
+
+| work | goal | found | |
+|---|---|---|---|
+"""
+GPU = """
+## On a GPU
+
+`python benchmarks/gpu.py` needs jax, numpy and scipy only, and prints what an accelerator does: ensembles of the descent
+map, evaluations of the closure, and networks with many seeds. No GPU was at hand for this page, so that it has no GPU
+figure; on a CPU the script runs at a smaller size.
+"""
+
+
+def as_text(row: Row) -> str:
+    """A row on the terminal."""
+    lines = [f"{row.title}: {row.work}"]
+    lines += [f"  {entry.name:<40} {_seconds(entry.seconds):>9}  {_more(entry)}" for entry in row.entries]
+    return "\n".join([*lines, f"  {row.verdict}: {_mark(row)}"])
+
+
+def page(rows: list[Row]) -> str:
+    """docs/benchmarks.md."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    text = HEAD.format(machine=machine(), versions=versions)
+    text += "".join(f"| {row.title} | {row.goal} | {row.verdict} | {_mark(row)} |\n" for row in rows)
+    return text + "".join(_section(row) for row in rows) + GPU
+
+
+def _section(row: Row) -> str:
+    lines = ["", f"## {row.title}", "", f"{row.work[:1].upper()}{row.work[1:]}.", ""]
+    lines += ["| | warm | first call | error | |", "|---|---|---|---|---|"]
+    for entry in row.entries:
+        first = "" if entry.first is None else _seconds(entry.first)
+        error = "" if entry.error is None else f"{entry.error:.0e}"
+        lines.append(f"| {entry.name} | {_seconds(entry.seconds)} | {first} | {error} | {entry.note} |")
+    if not row.met and row.limit:
+        lines += ["", f"What limits it: {row.limit}"]
+    return "\n".join([*lines, *row.notes, ""])
+
+
+def _mark(row: Row) -> str:
+    return "" if row.met is None else "met" if row.met else "**missed**"
+
+
+def _more(entry: Entry) -> str:
+    parts = [f"first {_seconds(entry.first)}"] if entry.first is not None else []
+    parts += [f"error {entry.error:.0e}"] if entry.error is not None else []
+    return ", ".join([*parts, entry.note] if entry.note else parts)
+
+
+def _seconds(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds < 1e5 else f"{seconds:.0e} s"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def machine() -> str:
+    """Processor, cores, system."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = names[0] if names else name
+    return f"{os.cpu_count()} cores of {name}, {platform.system()}, Python {platform.python_version()}"

@@ -1,0 +1,80 @@
+"""Size: time and memory as the number of modes grows."""
+
+import json
+import subprocess
+import sys
+
+from benchmarks.row import Entry, Row
+
+MEAN_FIELD = (10, 100, 1000, 10_000, 100_000, 1_000_000)
+EXACT = (10, 100, 1000, 10_000)
+POINTS = 10
+LARGEST = 4e9  # bytes that the largest solve may take
+
+SOLVE = """
+import json, resource, sys, time
+import numpy as np, dynamics as dyn
+M = int(sys.argv[1])
+s0 = np.geomspace(0.02, 2.0, M)
+times = np.linspace(0, 15.0 * M, {points})  # rates go as 1/M
+model = dyn.Model("cosine")
+def run():
+    return dyn.solve(model, s0, times, closure="mean_field", method="jax")
+run()
+start = time.perf_counter()
+flow = run()
+seconds = time.perf_counter() - start
+assert flow.complete
+print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+"""
+RATES = """
+import json, resource, sys, time
+import numpy as np, dynamics as dyn
+from dynamics.forces import forces_of
+M = int(sys.argv[1])
+s = np.geomspace(0.02, 2.0, M)
+rates = forces_of(dyn.Model("cosine", noise=(0.0, 0.1)), rtol=1e-8)
+rates.of_eigenvalues(s)
+runs = []
+for _ in range(9):
+    start = time.perf_counter()
+    rates.of_eigenvalues(s)
+    runs.append(time.perf_counter() - start)
+print(json.dumps([sorted(runs)[4], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+"""
+
+
+def measure() -> list[Row]:
+    """A mean-field flow, and one evaluation of the exact closure, each in a process of its own."""
+    flow = _row("mean-field flow", f"cosine loss, {POINTS} points", SOLVE.format(points=POINTS), MEAN_FIELD)
+    closure = _row("exact closure", "one evaluation of the rates to 1e-8", RATES, EXACT)
+    flow.verdict += f"; {MEAN_FIELD[-1]} modes: {flow.entries[-1].note} (goal: below {LARGEST / 1e9:g} GB)"
+    return [flow, closure]
+
+
+def _row(name: str, work: str, script: str, sizes) -> Row:
+    found = [_in_a_process(script, modes) for modes in sizes]
+    per_mode = [seconds / modes for (seconds, _), modes in zip(found, sizes, strict=True)]
+    entries = [
+        Entry(f"M = {modes}", seconds, note=f"{1e9 * seconds / modes:.3g} ns a mode, peak {peak / 1e9:.2f} GB")
+        for modes, (seconds, peak) in zip(sizes, found, strict=True)
+    ]
+    growth = max(later / min(per_mode[: i + 1]) for i, later in enumerate(per_mode))
+    fits = found[-1][1] < LARGEST
+    return Row(
+        f"Size, {name}",
+        work,
+        "time and memory for each mode do not grow by more than 2",
+        entries,
+        f"the time for a mode grows at most {growth:.2g} times above that of any smaller M",
+        growth <= 2 and fits,
+        limit="Few modes share the overhead of a call, so that a mode gets cheaper at first; from about 10 000 modes on "
+        "stages no longer fit the cache, and memory's speed is the limit.",
+    )
+
+
+def _in_a_process(script: str, modes: int) -> tuple[float, float]:
+    """Seconds, and peak bytes of the process."""
+    done = subprocess.run([sys.executable, "-c", script, str(modes)], capture_output=True, text=True, check=True)
+    seconds, peak = json.loads(done.stdout)
+    return seconds, peak
