@@ -28,9 +28,8 @@ REQUESTS = {
 def test_it_is_refused_with_the_number(name, little_memory):
     request, each, remedy = REQUESTS[name]
     many = FREE // each + 1
-    with pytest.raises(
-        dyn.ArgumentError, match=rf"would take 1.\d+ MB, 24 kB for each of {many}.*1 MB of memory are free"
-    ):
+    message = rf"would take 1.\d+MB, 24.0kB for each of {many} trajectories .*, and 1.00MB of memory are free"
+    with pytest.raises(dyn.ArgumentError, match=message):
         request(many)
     with pytest.raises(dyn.ArgumentError, match=remedy):
         request(many)
