@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from tqdm import tqdm
 
 from dynamics.errors import ArgumentError
 from dynamics.model import Model
@@ -29,6 +28,8 @@ def check_room(members: int, times: int, numbers: int, remedy: str, itemsize: in
     """Raises ArgumentError unless members (trajectories) x times x numbers (kept at each time) fit into memory."""
     needed, free = members * times * numbers * itemsize, available()
     if needed > free:
+        from tqdm import tqdm
+
         whole, each, left = (tqdm.format_sizeof(count, "B") for count in (needed, needed // members, free))
         raise ArgumentError(
             f"The result would take {whole}, {each} for each of {members} trajectories with {times} times, "

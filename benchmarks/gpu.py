@@ -1,0 +1,148 @@
+"""What an accelerator does, with jax, numpy and scipy alone: `python benchmarks/gpu.py`, from the project's root.
+
+The same code as on a CPU: ensembles of flow and descent map, the exact closure, networks with many seeds. Rates are
+given beside those of this machine's CPU, on a smaller ensemble, and beside what the device's memory can do, measured
+here too. Without an accelerator all of it runs on the CPU, at the smaller size, and says so.
+"""
+
+import importlib.util
+import sys
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+
+def stand_in(name: str, **contents) -> None:
+    """A module for one that is not installed, and that is not needed here."""
+    if importlib.util.find_spec(name) is None:
+        module = types.ModuleType(name)
+        module.__dict__.update(contents)
+        sys.modules[name] = module
+
+
+class Silent:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+    def update(self, amount=1):
+        """Nothing."""
+
+
+stand_in("tqdm", tqdm=Silent)
+stand_in("psutil", virtual_memory=lambda: types.SimpleNamespace(available=2**62))
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+import dynamics as dyn  # noqa: E402
+
+M, N, BATCH = 10, 15, 50_000
+LARGE, SMALL = (
+    {"flow": 1_000_000, "descent": 1_000_000, "closure": 20_000, "seeds": 32},
+    {
+        "flow": 2_000,
+        "descent": 20_000,
+        "closure": 100,
+        "seeds": 1,
+    },
+)
+STEPS = {"descent": 200, "closure": 10, "training": 20}
+TIMES = np.linspace(0, 15, 20)
+
+
+def spectra(many: int) -> np.ndarray:
+    """Initial eigenvalues (many, M)."""
+    return np.random.default_rng(0).uniform(0.05, 2.0, (many, M))
+
+
+def flow(size: dict) -> float:
+    """Trajectories a second, mean field, 20 points, rtol 1e-8."""
+    model, s0 = dyn.Model("cosine"), spectra(size["flow"])
+    return len(s0) / warm(lambda: dyn.solve(model, s0, TIMES, closure="mean_field", method="jax", progress=False))
+
+
+def descent(size: dict) -> float:
+    """Steps of a trajectory a second, mean field."""
+    model, s0, steps = dyn.Model("cosine"), spectra(size["descent"]), STEPS["descent"]
+    run = {"closure": "mean_field", "method": "jax", "every": steps, "progress": False}
+    return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
+
+
+def closure(size: dict) -> float:
+    """Evaluations of the exact closure a second, to 1e-9."""
+    model, s0, steps = dyn.Model("cosine", noise=(0.0, 0.1)), spectra(size["closure"]), STEPS["closure"]
+    run = {"method": "jax", "every": steps, "progress": False}
+    return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
+
+
+def training(size: dict) -> float:
+    """Steps of a network a second, cosine loss, 50 000 samples a step, all seeds at once."""
+    model, W0 = dyn.Model("cosine", noise=(0.0, 0.1)), np.random.default_rng(0).normal(size=(M, N)) / 4
+    run = {"batch_size": BATCH, "seed": range(size["seeds"]), "record": STEPS["training"], "progress": False}
+    return size["seeds"] * STEPS["training"] / warm(lambda: dyn.train(model, W0, STEPS["training"], 0.1, **run))
+
+
+ROWS = {  # and the bytes that one of what is counted must at least move: what is kept, and what samples are made of
+    "flow": (flow, "trajectories", 2 * 8 * M * len(TIMES)),
+    "descent": (descent, "steps", 2 * 8 * M),
+    "closure": (closure, "evaluations", None),
+    "training": (training, "steps", 3 * 4 * BATCH * N),
+}
+
+
+def warm(run) -> float:
+    """Seconds of the second run; the first compiles."""
+    run()
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def bandwidth() -> float:
+    """Bytes a second that the default device moves in adding one to a large array."""
+    x = jnp.zeros(64_000_000, jnp.float32)
+    add = jax.jit(lambda x: x + 1)
+    seconds = min(warm(lambda: add(x).block_until_ready()) for _ in range(5))
+    return 2 * x.nbytes / seconds
+
+
+def measured(device, size: dict) -> tuple[dict, float]:
+    """Rates of all rows on a device, and its bandwidth."""
+    with jax.default_device(device):
+        have_diffrax = importlib.util.find_spec("diffrax") is not None
+        return {name: row[0](size) for name, row in ROWS.items() if name != "flow" or have_diffrax}, bandwidth()
+
+
+def main():
+    """Prints the table."""
+    device, cpu = jax.devices()[0], jax.devices("cpu")[0]
+    accelerator = device.platform != "cpu"
+    on_cpu, speed = measured(cpu, SMALL)
+    print(f"jax {jax.__version__} on {device.device_kind}")
+    if not accelerator:
+        print("No accelerator here: these are figures of the CPU, at a small size; no GPU figure was taken.")
+    rates, speed = measured(device, LARGE) if accelerator else (on_cpu, speed)
+    print(f"memory: {speed / 1e9:.0f} GB/s, measured")
+    for name, (row, unit, moved) in ROWS.items():
+        if name not in rates:
+            print(f"{name}: not measured, as diffrax is not installed")
+            continue
+        share = f", {100 * rates[name] * moved / speed:.2g} % of the memory's speed" if moved else ""
+        beside = f", {rates[name] / on_cpu[name]:.3g} times the CPU" if accelerator else ""
+        print(f"{name}: {rates[name]:.3g} {unit} a second{share}{beside} ({row.__doc__.strip()})")
+
+
+if __name__ == "__main__":
+    main()
