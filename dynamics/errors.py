@@ -15,6 +15,10 @@ class AccuracyWarning(UserWarning):
     """A result does not meet the tolerance asked for; the message says by how much."""
 
 
+class SweepError(RuntimeError):
+    """A block of a sweep failed; the message names its points and the reason. Blocks that are done are kept."""
+
+
 def reject(name: str, must: str, value: Any) -> NoReturn:
     """Raise ``Argument `name` must ..., but is value.``"""
     shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)

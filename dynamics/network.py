@@ -62,14 +62,14 @@ def train(
     errors.instance("model", model, Model, "be a Model")
     if model.batch_shape:
         errors.reject("model", "have plain numbers for parameters, to be trained", model)
-    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, _seeds(seed)
+    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, check_seeds(seed)
     probes = _probes(probes, start.encoder)
     steps, batch_size = errors.count("steps", steps, 0), errors.count("batch_size", batch_size)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     errors.choice("units", units, UNITS)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
-    recorded = _record_steps(record, steps)
+    recorded = record_steps(record, steps)
 
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))
@@ -274,7 +274,8 @@ def _learned(model: Model, W0: np.ndarray, W_P0) -> np.ndarray:
     return W_P0
 
 
-def _seeds(seed) -> np.ndarray:
+def check_seeds(seed) -> np.ndarray:
+    """Seeds (S,); raises ArgumentError."""
     must = "be a whole number >= 0 (and below 2^32), or a sequence of them"
     seeds = np.asarray(seed)
     if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
@@ -292,8 +293,8 @@ def _probes(probes, W0: np.ndarray) -> np.ndarray | None:
     return probes
 
 
-def _record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
-    """The steps to record, with step 0 and the last one."""
+def record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
+    """The steps to record, with step 0 and the last one; raises ArgumentError."""
     if np.ndim(record) == 0:
         chosen = np.arange(0, steps + 1, errors.count("record", record))
     else:
