@@ -109,3 +109,12 @@ def positive_number(name: str, value) -> float:
     if array.ndim:
         reject(name, must, array)
     return float(array)
+
+
+def real_number(name: str, value) -> float:
+    """A single finite number."""
+    must = "be a finite number"
+    array = real_array(name, value, must)
+    if array.ndim:
+        reject(name, must, array)
+    return float(array)

@@ -132,10 +132,14 @@ def _checked(rung: Rung, model: Model, axes: dict[str, np.ndarray], arguments: d
         axes["s0"] = _starts(first, axes["s0"], own + 1)
     elif rung.start == "s0":
         arguments["s0"] = _starts(first, arguments["s0"], own)
-    for name in ("times", "steps"):
-        if name in arguments:
-            arguments[name] = check_times(arguments[name]) if name == "times" else errors.count(name, arguments[name], 0)
-    _rehearse(rung, first, whole, axes, arguments)
+    if rung.name == "solve":
+        arguments["times"] = check_times(arguments["times"])
+        if whole.structure.tracked and not np.all(axes.get("tracking", 1)):
+            must = "be zero everywhere or nowhere: a flow follows an average with a delay, but no average at once"
+            errors.reject("tracking", must, axes["tracking"])
+    else:
+        arguments["steps"] = errors.count("steps", arguments["steps"], 0)
+    _rehearse(rung, first, axes, arguments)
     return whole
 
 
@@ -147,14 +151,12 @@ def _starts(model: Model, s0, axes: int) -> np.ndarray:
     return found
 
 
-def _rehearse(rung: Rung, first: Model, whole: Model, axes, arguments) -> None:
+def _rehearse(rung: Rung, first: Model, axes, arguments) -> None:
     """The call at the first point, with nothing to do: it checks what all points share."""
     here = {name: values[0] for name, values in axes.items() if name not in first.numbers}
     here = {name: value if name == "s0" else value.item() for name, value in here.items()}
     call = arguments | here | rung.short
     if rung.name == "solve":
-        whole.check_learning_rate(call["learning_rate"])
-        call["learning_rate"] = call["learning_rate"] if first.needs_learning_rate else None
         call["method"] = "scipy" if call["method"] in ("auto", "jax") else call["method"]
     getattr(dyn, rung.name)(first, **call, progress=False)
 

@@ -10,8 +10,9 @@ import json
 import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Variable(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The arrays of a sweep, and the coordinates beside the axes of its grid."""
+    """The arrays of a sweep but the status, and the coordinates beside the axes of its grid."""
 
     variables: dict[str, Variable]
     coordinates: dict[str, Array]
@@ -72,7 +73,8 @@ def exists(path: Path, identity: dict[str, Any]) -> bool:
         known = there["format"] == identity["format"]
     except (OSError, ValueError, KeyError, TypeError):
         raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is no store of a sweep.") from None
-    found = _differences(there, identity) if known else [f"the format {there['format']!r}"]
+    here = json.loads(json.dumps(identity))
+    found = _differences(there, here) if known else [f"the format {there['format']!r}"]
     if found:
         raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is one with another {'; '.join(found)}.")
     return True
@@ -93,32 +95,32 @@ def _short(value) -> str:
 # --- laying it out --------------------------------------------------------------------------------------------------
 
 
-def check_room(path: Path, grid: Grid, layout: Layout, blocks: Iterable[int]) -> None:
+def check_room(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
     """ArgumentError unless the disk has room for the arrays of these blocks, taken uncompressed."""
-    variables = [*layout.variables.values(), STATUS_VARIABLE]
     full = math.prod(grid.block)
-    largest = max(variable.bytes(full) for variable in variables)
+    largest = max(variable.bytes(full) for variable in variables.values())
     if largest > LARGEST:
         errors.reject("chunk", f"be so small that an array of a block has at most {LARGEST} bytes, not {largest}", full)
-    sizes = np.array([grid.points(number) for number in blocks])
-    needed = sum(int((-(-variable.bytes(sizes) // SECTOR) * SECTOR).sum()) for variable in variables)
+    sizes = Counter(grid.points(number) for number in blocks)
+    arrays = [*variables.values(), STATUS_VARIABLE]
+    needed = sum(count * _on_disk(array.bytes(points)) for array in arrays for points, count in sizes.items())
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         must = f"lie on a disk with room for the sweep, {needed} bytes before compression"
         raise errors.ArgumentError(f"Argument `store` must {must}, but {path.parent.resolve()} has {free} bytes left.")
 
 
+def _on_disk(size: int) -> int:
+    return -(-size // SECTOR) * SECTOR
+
+
 def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
     """A store without results, in place at once."""
     fresh = path.with_name(f".{path.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    axes = {
-        name: Array((name,), values if values.ndim == 1 else np.arange(len(values)))
-        for name, values in grid.axes.items()
-    }
     about = {"title": title, "sweep": json.dumps(identity), "coordinates": " ".join(layout.coordinates)}
     group = zarr.create_group(fresh, attributes=about)
-    for name, (dims, values) in (axes | layout.coordinates).items():
+    for name, (dims, values) in (_axes(grid) | layout.coordinates).items():
         group.create_array(name, data=values, chunks=values.shape, dimension_names=dims, attributes=_about(name))
     for name, variable in layout.variables.items():
         _create_array(group, name, variable, grid, _about(name), np.nan)
@@ -127,7 +129,13 @@ def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], tit
     fresh.rename(path)
 
 
-def _about(name: str) -> dict[str, str]:
+def _axes(grid: Grid) -> dict[str, Array]:
+    """Values along each axis; of one whose values are arrays, their numbers."""
+    numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
+    return {name: Array((name,), values) for name, values in numbers.items()}
+
+
+def _about(name: str) -> dict[str, Any]:
     return {"long_name": ABOUT[name]} if name in ABOUT else {}
 
 
@@ -143,6 +151,12 @@ def _create_array(group: zarr.Group, name: str, variable: Variable, grid: Grid, 
     )
 
 
+def variables_of(grid: Grid, arrays: dict[str, Array]) -> dict[str, Variable]:
+    """What the results of a block consist of, but the status."""
+    axes = len(grid.axes)
+    return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
+
+
 # --- reading and writing --------------------------------------------------------------------------------------------
 
 
@@ -152,80 +166,65 @@ class Store:
     def __init__(self, path: Path, grid: Grid):
         for unfinished in path.rglob("*.partial"):  # what Zarr was writing when the process was killed
             unfinished.unlink()
-        self.grid, self.group = grid, zarr.open_group(path, mode="r+", use_consolidated=False)
-        self.arrays: dict[str, Any] = dict(self.group.arrays())
+        self.grid, axes = grid, len(grid.axes)
+        group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
+        beside = (*grid.axes, *group.attrs["coordinates"].split())
+        self.arrays: dict[str, Any] = {name: array for name, array in group.arrays() if name not in beside}
+        self.status = self.arrays.pop("status")
+        self.variables = {
+            name: Variable(array.metadata.dimension_names[axes:], array.shape[axes:], array.dtype)
+            for name, array in self.arrays.items()
+        }
 
     def missing(self) -> np.ndarray:
         """Numbers of the blocks that are not there, ascending."""
         corners = tuple(slice(None, None, size) for size in self.grid.block)
-        return np.flatnonzero(self.arrays["status"][...][corners] == 0)
-
-    def layout(self) -> Layout:
-        """Of the results, without coordinates."""
-        axes = len(self.grid.axes)
-        own = {name: a for name, a in self.arrays.items() if a.metadata.dimension_names[:axes] == (*self.grid.axes,)}
-        return Layout(
-            {
-                name: Variable(a.metadata.dimension_names[axes:], a.shape[axes:], a.dtype)
-                for name, a in own.items()
-                if name != "status"
-            },
-            {},
-        )
+        return np.flatnonzero(self.status[...][corners] == 0)
 
     def write(self, number: int, arrays: dict[str, Array]) -> None:
-        """Put a block in place; raises ValueError if it is not like the others."""
-        check_fits(self.layout(), self.grid, arrays)
+        """Put a block in place; raises ValueError unless its arrays are like those of other blocks."""
+        here = variables_of(self.grid, arrays)
+        for name in here | self.variables:
+            there, own = self.variables.get(name), here.get(name)
+            if not own or not there or own[:2] != there[:2] or not np.can_cast(own.dtype, there.dtype):
+                raise ValueError(f"{name!r} must be as in the first block, {there}, but is {own}")
         where = self.grid.where(number)
-        for name, (_, values) in sorted(arrays.items(), key=lambda item: item[0] == "status"):
-            self.arrays[name][where] = values
-
-
-def check_fits(layout: Layout, grid: Grid, arrays: dict[str, Array]) -> None:
-    """ValueError unless the arrays of a block are those of the layout."""
-    found = layout_of(grid, arrays).variables
-    for name in found | layout.variables:
-        here, there = found.get(name), layout.variables.get(name)
-        alike = here and there and here[:2] == there[:2] and np.can_cast(here.dtype, there.dtype)
-        if not alike:
-            raise ValueError(f"{name!r} must be as in other blocks, {there}, but is {here}")
-
-
-def layout_of(grid: Grid, arrays: dict[str, Array]) -> Layout:
-    """The layout that fits the results of a block."""
-    axes = len(grid.axes)
-    return Layout(
-        {
-            name: Variable(dims, values.shape[axes:], values.dtype)
-            for name, (dims, values) in arrays.items()
-            if name != "status"
-        },
-        {},
-    )
+        for name, array in self.arrays.items():
+            array[where] = arrays[name].values
+        self.status[where] = arrays["status"].values
 
 
 def opened(path: Path) -> xr.Dataset:
     """The results, read when they are looked at; not a number where nothing has been computed."""
-    return xr.open_zarr(path, chunks=None, consolidated=False)
+    dataset = xr.open_zarr(path, chunks=None, consolidated=False)
+    ordered = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
+    return xr.Dataset({name: dataset[name] for name in ordered}, dataset.coords, dataset.attrs)
 
 
 _held: set[int] = set()  # descriptors of stores in use
-os.register_at_fork(after_in_child=lambda: [os.close(descriptor) for descriptor in _held])  # it is the parent's
+
+
+def _let_go() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)  # the store is the parent's, and not in use once the parent is gone
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Nobody else writes into the store meanwhile; ArgumentError if somebody does. Ends with the process at the latest."""
+    """Nobody else writes into the store meanwhile; ArgumentError if somebody does. A process lets go when it ends."""
     descriptor = os.open(path, os.O_RDONLY)
     _held.add(descriptor)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = f"must not be in use, but a sweep that is running writes into {path}"
-            raise errors.ArgumentError(f"Argument `store` {message}.") from None
-        except OSError:
-            pass  # a file system without locks
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = f"not be in use, but a sweep that is running writes into {path}"
+                raise errors.ArgumentError(f"Argument `store` must {message}.") from None
         yield
     finally:
         _held.discard(descriptor)

@@ -1,7 +1,7 @@
 """Sweeps over parameters and seeds: blocks of a grid, on any executor, into a store that a killed run goes on from."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +13,7 @@ from dynamics import errors
 from dynamics.model import Model
 from dynamics.plans import Plan, plan_of_function, plan_of_model
 from dynamics.progress import check_progress, progress_bar
-from dynamics.store import Store, check_room, create, exists, held, layout_of, opened
+from dynamics.store import Layout, Store, check_room, create, exists, held, opened, variables_of
 from dynamics.work import Outcome, compute
 
 EACH = 2  # blocks under way for each worker: one that it computes, and one for when that is done
@@ -64,13 +64,12 @@ def sweep(
         errors.reject("keep", "be left out for a function, all of whose results are kept", keep)
     else:
         plan = plan_of_function(what, grid, chunk, arguments)
-    if not exists(path, plan.identity):
-        _lay_out(path, plan, executor)
+    warned = {} if exists(path, plan.identity) else _lay_out(path, plan, executor)
     with held(path):
         target = Store(path, plan.grid)
         missing = target.missing()
-        check_room(path, plan.grid, target.layout(), missing)
-        warned, status = _fill(target, plan, missing, executor, progress)
+        check_room(path, plan.grid, target.variables, missing)
+        status = _fill(target, plan, missing, executor, progress, warned)
     if warned:
         others = f" So it was in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
         warnings.warn(f"{warned[min(warned)]}{others}", errors.AccuracyWarning, stacklevel=2)
@@ -83,25 +82,23 @@ def _path(store) -> Path:
     return Path(store)
 
 
-def _lay_out(path: Path, plan: Plan, executor: Executor) -> None:
-    """A new store; with the first block in it where only results tell what a block consists of."""
-    if plan.layout is not None:
-        check_room(path, plan.grid, plan.layout, range(len(plan.grid)))
-        create(path, plan.grid, plan.layout, plan.identity, plan.title)
-        return
-    ((_, outcome),) = outcomes(plan, [0], executor)
-    try:
-        layout = layout_of(plan.grid, outcome.arrays)
-    except ValueError as error:
-        raise _failure(plan, 0, error) from error
-    check_room(path, plan.grid, layout, range(len(plan.grid)))
+def _lay_out(path: Path, plan: Plan, executor: Executor) -> dict[int, str]:
+    """A new store; where only results tell what a block consists of, with the first in it, and what that warned of."""
+    layout, first = plan.layout, None
+    if layout is None:
+        ((_, first),) = outcomes(plan, [0], executor)
+        layout = Layout(variables_of(plan.grid, first.arrays), {})
+    check_room(path, plan.grid, layout.variables, range(len(plan.grid)))
     create(path, plan.grid, layout, plan.identity, plan.title)
-    Store(path, plan.grid).write(0, outcome.arrays)
+    if first is None:
+        return {}
+    Store(path, plan.grid).write(0, first.arrays)
+    return {0: first.warning} if first.warning else {}
 
 
-def _fill(target: Store, plan: Plan, missing, executor: Executor, progress) -> tuple[dict[int, str], str]:
-    """Compute and write the missing blocks; what was warned of, by block, and how it ended."""
-    grid, warned, left = plan.grid, {}, len(missing)
+def _fill(target: Store, plan: Plan, missing, executor: Executor, progress, warned: dict[int, str]) -> str:
+    """Compute and write the missing blocks; how it ended. What blocks warned of is added to ``warned``."""
+    grid, left = plan.grid, len(missing)
     done = grid.points() - sum(map(grid.points, missing))
     with (
         progress_bar(grid.points(), "sweep", progress, unit="points", done=done) as bar,
@@ -114,22 +111,25 @@ def _fill(target: Store, plan: Plan, missing, executor: Executor, progress) -> t
                 except ValueError as error:
                     raise _failure(plan, number, error) from error
                 left -= 1
-                warned |= {number: outcome.warnings[0]} if outcome.warnings else {}
+                if outcome.warning:
+                    warned[number] = outcome.warning
                 bar.update(grid.points(number))
         except KeyboardInterrupt:
-            return warned, f"interrupted after {len(grid) - left} of {len(grid)} blocks; the same call goes on from there"
-    return warned, "complete"
+            there = f"{len(grid) - left} of {len(grid)} blocks"
+            return f"interrupted after {there}; the same call goes on from there"
+    return "complete"
 
 
 # --- executors ------------------------------------------------------------------------------------------------------
 
 
-def outcomes(plan: Plan, numbers: Iterable[int], executor: Executor) -> Iterator[tuple[int, Outcome]]:
+def outcomes(plan: Plan, numbers: Iterable[int], executor: Executor) -> Generator[tuple[int, Outcome], None, None]:
     """Blocks in the order in which they are done, few of them under way at a time.
 
     Once one has failed no other is begun, and SweepError comes after those that were under way.
     """
-    left, pending, failure = iter(numbers), {}, None
+    left, failure = iter(numbers), None
+    pending: dict[Future, int] = {}
     try:
         while True:
             most = _room(executor)
@@ -141,13 +141,13 @@ def outcomes(plan: Plan, numbers: Iterable[int], executor: Executor) -> Iterator
             if not pending:
                 break
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                number, error = pending.pop(future), _error_of(future)
-                if error is None:
+                number, reason = pending.pop(future), _error_of(future)
+                if reason is None:
                     yield number, future.result()
-                elif isinstance(error, KeyboardInterrupt):
-                    raise error
+                elif isinstance(reason, KeyboardInterrupt):
+                    raise reason
                 else:
-                    failure = failure or _failure(plan, number, error)
+                    failure = failure or _failure(plan, number, reason)
                     pending = {other: its for other, its in pending.items() if not other.cancel()}
     finally:
         for future in pending:

@@ -28,10 +28,10 @@ class Array(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The arrays of a block, by name, and the AccuracyWarnings of its computation."""
+    """The arrays of a block, by name, and the first AccuracyWarning of its computation; empty if there was none."""
 
     arrays: dict[str, Array]
-    warnings: list[str]
+    warning: str
 
 
 def compute(work: Callable[[dict[str, np.ndarray]], dict[str, Array]], values: dict[str, np.ndarray]) -> Outcome:
@@ -46,7 +46,7 @@ def compute(work: Callable[[dict[str, np.ndarray]], dict[str, Array]], values: d
     for other in caught:
         if other not in accuracy:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    return Outcome(arrays, [str(warning.message) for warning in accuracy])
+    return Outcome(arrays, str(accuracy[0].message) if accuracy else "")
 
 
 @contextmanager
@@ -107,13 +107,10 @@ class OfModel:
         model = self.model.replace(**{name: given.pop(name) for name in self.model.numbers if name in given})
         if "seed" in together:
             given["seed"] = together["seed"].tolist()
-        arguments = self.arguments | given
-        if self.rung == "solve" and not model.needs_learning_rate:
-            arguments.pop("learning_rate", None)  # decays per step are zero in this block
-        return self._read(getattr(dyn, self.rung)(model, **arguments, progress=False)).items()
+        return self._read(getattr(dyn, self.rung)(model, **self.arguments, **given, progress=False)).items()
 
     def _read(self, run: Trajectory) -> dict[str, Array]:
-        """The kept arrays at all times, and the status; after its end a run is inf if it diverged, else not a number."""
+        """The kept arrays, and the status. After the end of a run they are inf if it diverged, else not a number."""
         diverged = np.isfinite(run.blow_up_time) | (run.kind == "network")
 
         def whole(array):
@@ -167,6 +164,7 @@ class OfFunction:
             except Exception as error:
                 error.add_note(f"at {', '.join(f'{name} = {value!r}' for name, value in point.items())}")
                 raise
+        _check_names(values, results[0])
         found = {name: Array(dims, _stacked(shape, name, results)) for name, (dims, _) in results[0].items()}
         return found | {"status": Array((), np.full(shape, COMPLETE, np.int8))}
 
@@ -181,6 +179,17 @@ def _check_alike(first: dict[str, Array], other: dict[str, Array]) -> None:
     shapes, others = ({name: a.values.shape for name, a in arrays.items()} for arrays in (first, other))
     if shapes != others:
         raise ValueError(f"the function must return arrays of the same shapes at all points: {shapes}, but {others}")
+
+
+def _check_names(axes, arrays: dict[str, Array]) -> None:
+    """Raises ValueError where names of results, of their axes and of those of the grid collide."""
+    lengths: dict[str, int] = {}
+    for name, (dims, values) in arrays.items():
+        if name in ("status", *axes) or set(dims) & {*axes, *arrays} or len(set(dims)) < len(dims):
+            raise ValueError(f"the name of a result and those of its axes must be new, but are {name!r} and {dims}")
+        for dim, length in zip(dims, values.shape, strict=True):
+            if lengths.setdefault(dim, length) != length:
+                raise ValueError(f"axis {dim!r} must have one length, but has {lengths[dim]} and {length}")
 
 
 def arrays_of(result) -> dict[str, Array]:
@@ -198,11 +207,11 @@ def arrays_of(result) -> dict[str, Array]:
 def _array_of(name, value) -> Array:
     """A number, an array, or (names of its axes, array); whole numbers become floating-point ones."""
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
-    dims, array = value if named else (None, value)
-    array = np.asarray(array)
+    array = np.asarray(value[1] if named else value)
+    dims = value[0] if named else [f"{name}_{i}" for i in range(array.ndim)]
+    dims = (dims,) if isinstance(dims, str) else tuple(dims)
     if array.dtype.kind not in "biufc" or not isinstance(name, str):
         raise TypeError(f"the function must return numbers and arrays by name, but {name!r} is {value!r}")
-    dims = tuple(f"{name}_{i}" for i in range(array.ndim)) if dims is None else (dims,) if isinstance(dims, str) else dims
     if len(dims) != array.ndim:
-        raise TypeError(f"{name!r} must have a name for each axis, but has {tuple(dims)} and the shape {array.shape}")
-    return Array(tuple(dims), array.astype(float) if array.dtype.kind in "biu" else array)
+        raise TypeError(f"{name!r} must have a name for each axis, but has {dims} and the shape {array.shape}")
+    return Array(dims, array.astype(float) if array.dtype.kind in "biu" else array)
