@@ -197,8 +197,12 @@ class Store:
 def opened(path: Path) -> xr.Dataset:
     """The results, read when they are looked at; not a number where nothing has been computed."""
     dataset = xr.open_zarr(path, chunks=None, consolidated=False)
-    ordered = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
-    return xr.Dataset({name: dataset[name] for name in ordered}, dataset.coords, dataset.attrs)
+    variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
+    dims = dataset[variables[0]].dims
+    beside = sorted(dataset.coords, key=lambda name: (dims.index(name) if name in dims else len(dims), name))
+    return xr.Dataset(
+        {name: dataset[name] for name in variables}, {name: dataset[name] for name in beside}, dataset.attrs
+    )
 
 
 _held: set[int] = set()  # descriptors of stores in use

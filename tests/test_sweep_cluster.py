@@ -57,7 +57,7 @@ def cluster(folder):
     """(address of the scheduler, the two workers)."""
     folder.mkdir()
     about = folder / "scheduler.json"
-    common = ["--scheduler-file", str(about), "--no-dashboard"]
+    common = ["--scheduler-file", str(about), "--dashboard-address", "127.0.0.1:0"]  # a port that is free
     scheduler = [*DASK, "distributed.cli.dask_scheduler", *common, "--host", "127.0.0.1", "--port", "0"]
     worker = [*DASK, "distributed.cli.dask_worker", *common, "--no-nanny", "--nthreads", "1"]
     with (
@@ -125,7 +125,7 @@ def test_a_worker_and_the_client_are_killed(tmp_path, record_property):
 
 @pytest.mark.full
 def test_a_worker_and_the_client_are_killed_at_full_size(tmp_path, record_property):
-    kill_and_restart(tmp_path, 100_000, 10, 1000, record_property)
+    kill_and_restart(tmp_path, 100_000, 3, 1000, record_property)
 
 
 @pytest.fixture(scope="module")
