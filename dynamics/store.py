@@ -200,9 +200,8 @@ def opened(path: Path) -> xr.Dataset:
     variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
     dims = dataset[variables[0]].dims
     beside = sorted(dataset.coords, key=lambda name: (dims.index(name) if name in dims else len(dims), name))
-    return xr.Dataset(
-        {name: dataset[name] for name in variables}, {name: dataset[name] for name in beside}, dataset.attrs
-    )
+    found = dataset.variables  # without coordinates of their own, so that the order is this one
+    return xr.Dataset({name: found[name] for name in variables}, {name: found[name] for name in beside}, dataset.attrs)
 
 
 _held: set[int] = set()  # descriptors of stores in use
