@@ -17,7 +17,7 @@ from dynamics.store import Layout, Store, check_room, create, exists, held, open
 from dynamics.work import Outcome, compute
 
 EACH = 2  # blocks under way for each worker: one that it computes, and one for when that is done
-UNKNOWN = 64  # blocks under way on an executor that does not tell how many workers it has
+MANY = 64  # ... on an executor that does not tell how many workers it has, or that starts them for what is waiting
 
 
 def sweep(
@@ -197,6 +197,8 @@ def _room(executor: Executor) -> int:
     """How many blocks to have under way: enough to leave no worker without one; their results wait in memory."""
     if isinstance(executor, _Here):
         return 1
-    client: Any = getattr(executor, "_client", None)  # of a Dask cluster, whose workers come and go
-    workers = sum(client.nthreads().values()) if client else getattr(executor, "_max_workers", None)
-    return UNKNOWN if workers is None else EACH * max(workers, 1)
+    client: Any = getattr(executor, "_client", None)
+    if client:  # of a Dask cluster, whose workers come and go
+        return max(MANY, EACH * sum(client.nthreads().values()))
+    workers = getattr(executor, "_max_workers", None)
+    return MANY if workers is None else EACH * workers

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from distributed import Client
 
 import dynamics as dyn
+from dynamics import cli
 
 COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
 DASK = [sys.executable, "-m"]
@@ -168,3 +170,22 @@ def test_accuracy_is_warned_of_here(client, tmp_path):
     with pytest.warns(dyn.AccuracyWarning, match=r"^missed by 0 So it was in 3 blocks") as warned:
         dyn.sweep(inaccurate, {"x": range(3)}, store=tmp_path / "a.zarr", chunk=1, executor=client)
     assert len(warned) == 1 and warned[0].filename == __file__
+
+
+def test_the_command_line_on_a_cluster(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = """
+    store = "a.zarr"
+    chunk = 2
+    model = { loss = "cosine", noise = [0.0, 0.1] }
+    run = { s0 = [0.1, 0.5], steps = 3, learning_rate = 0.1 }
+    grid = { weight_decay = { from = 0.0, to = 0.1, points = 6 } }
+    """
+    Path("sweep.toml").write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(cli.main, ["sweep", "sweep.toml", "--scheduler", client.scheduler.address])
+    assert done.exit_code == 0 and "progress:  complete" in done.output, done.output
+    output = CliRunner().invoke(cli.main, ["sweep", "sweep.toml"]).output
+    assert output == done.output
+    given = {"s0": [0.1, 0.5], "steps": 3, "learning_rate": 0.1}
+    dyn.sweep(COSINE, {"weight_decay": np.linspace(0, 0.1, 6)}, store=tmp_path / "b.zarr", chunk=2, **given)
+    assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")

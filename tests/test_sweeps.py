@@ -806,6 +806,30 @@ def test_two_sweeps_do_not_write_into_one_store(tmp_path):
     assert (dyn.sweep(second, {"x": range(3)}, store=tmp_path / "a.zarr", chunk=1).status == 1).all()
 
 
+FORKED = """
+import os, sys, time
+from pathlib import Path
+from dynamics import store
+ready, tell = os.pipe()
+with store.held(Path(sys.argv[1])):
+    child = os.fork()
+    if not child:
+        os.write(tell, b"!")
+        time.sleep(20)
+        os._exit(0)
+    os.read(ready, 1)
+with store.held(Path(sys.argv[1])):
+    os.kill(child, 9)
+    print("free")
+"""
+
+
+def test_workers_that_survive_do_not_hold_the_store(tmp_path):
+    """A pool of processes that were forked outlives a client that is killed."""
+    run = [sys.executable, "-W", "error", "-c", FORKED, str(tmp_path)]
+    assert subprocess.run(run, capture_output=True, text=True, check=False, timeout=30).stdout == "free\n"
+
+
 # --- the dataset ----------------------------------------------------------------------------------------------------
 
 
