@@ -1,6 +1,8 @@
 """Sweeps from TOML files: what they mean, and one clear line where something is wrong."""
 
+import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +56,17 @@ def test_a_file_is_the_function(options):
     found = dyn.sweep(EUCLIDEAN, grid, store="b.zarr", chunk=2, s0=[0.1, 0.5], steps=4, learning_rate=0.1)
     assert shown == f"{found}\n" and "progress:  complete" in shown
     assert files("a.zarr") == files("b.zarr")
+
+
+def test_workers_are_processes_that_leave_ctrl_c_to_the_command(monkeypatch):
+    seen = []
+
+    def sweep(*_, executor, **__):
+        seen.append((type(executor), executor._max_workers, executor.submit(signal.getsignal, signal.SIGINT).result()))
+
+    monkeypatch.setattr(sweep_file, "sweep", sweep)
+    output(PLAIN, "--workers", "2")
+    assert seen == [(ProcessPoolExecutor, 2, signal.SIG_IGN)]
 
 
 def test_the_same_command_goes_on():

@@ -143,7 +143,7 @@ def test_predictor_of_its_own(tmp_path):
     """``init`` goes along an axis of the grid, not along the modes; what does not follow from s is kept."""
     model = dyn.Model("euclidean", predictor=dyn.Learned(), target=dyn.EMA(0.9))
     grid = {"init": [0.5, 1.0, 2.0], "rate": [1.0, 3.0]}
-    found = dyn.sweep(model, grid, store=tmp_path / "a.zarr", chunk=2, **DESCENT)
+    found = dyn.sweep(model, grid, store=tmp_path / "a.zarr", chunk=6, **DESCENT)
     direct = dyn.iterate(
         broadcast(model, {"init": np.zeros(3) + 1, "rate": grid["rate"]}).replace(
             init=np.reshape(grid["init"], (3, 1, 1))
@@ -310,23 +310,34 @@ def test_processes_write_the_same_bytes(what, grid, given, processes, tmp_path):
 
 def test_threads_take_turns(tmp_path):
     """Warnings are collected by a setting of the process, which is left as it was."""
-    dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=1, **DESCENT)
+    inside, most = [], []
+
+    def alone(x):
+        inside.append(x)
+        most.append(len(inside))
+        time.sleep(0.005)
+        inside.remove(x)
+        return {"a": x}
+
+    dyn.sweep(alone, {"x": range(12)}, store=tmp_path / "a.zarr", chunk=1)
     filters = list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:
-        dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "b.zarr", chunk=1, executor=pool, **DESCENT)
-    assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr") and warnings.filters == filters
+        dyn.sweep(alone, {"x": range(12)}, store=tmp_path / "b.zarr", chunk=1, executor=pool)
+    assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
+    assert most == [1] * 24 and warnings.filters == filters
 
 
 class Slow(Executor):
     """Does nothing until it has as much as it has room for, but the first few at once; then the last of it first."""
 
     def __init__(self, workers, at_once=0):
-        self._max_workers, self.at_once, self.waiting, self.most = workers, at_once, [], 0
+        self._max_workers, self.at_once, self.waiting = workers, at_once, []
+        self.submitted = self.most = 0
 
     def submit(self, function, /, *arguments):
         future = Future()
         self.waiting.append((future, function, arguments))
-        self.most = max(self.most, len(self.waiting))
+        self.submitted += 1
         self.at_once -= 1
         if self.at_once >= 0 or len(self.waiting) == sweeps.EACH * self._max_workers:
             self.work()
@@ -341,13 +352,20 @@ class Slow(Executor):
                 future.set_exception(error)
 
 
-def test_few_blocks_are_under_way_and_their_order_does_not_matter(tmp_path):
-    executor = Slow(2)
-    dyn.sweep(
-        EUCLIDEAN, {"sigma1": np.linspace(0.1, 1, 16)}, store=tmp_path / "a.zarr", chunk=1, executor=executor, **DESCENT
-    )
-    dyn.sweep(EUCLIDEAN, {"sigma1": np.linspace(0.1, 1, 16)}, store=tmp_path / "b.zarr", chunk=1, **DESCENT)
-    assert executor.most == 4 and files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
+def test_few_blocks_are_under_way_and_their_order_does_not_matter(tmp_path, monkeypatch):
+    executor, written, write = Slow(2), [], store.Store.write
+
+    def note(self, number, arrays):
+        executor.most = max(executor.most, executor.submitted - len(written))
+        written.append(number)
+        write(self, number, arrays)
+
+    grid = {"sigma1": np.linspace(0.1, 1, 16)}
+    dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=1, **DESCENT)
+    monkeypatch.setattr(store.Store, "write", note)
+    dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "b.zarr", chunk=1, executor=executor, **DESCENT)
+    assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
+    assert executor.most == 4 and executor.submitted == 16 and written != sorted(written)
 
 
 def test_executor_that_is_broken(tmp_path):
@@ -419,9 +437,11 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
 def test_killed_while_it_was_laid_out(tmp_path):
     """A store is there as a whole or not at all."""
-    (tmp_path / ".a.zarr.new" / "s").mkdir(parents=True)
+    begun = tmp_path / ".a.zarr.new" / "s" / "c"
+    begun.mkdir(parents=True)
+    (begun / "left over").write_bytes(b"")
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"] and not list(tmp_path.rglob("left over"))
 
 
 def test_a_sweep_that_is_done_computes_nothing(tmp_path):
@@ -432,12 +452,30 @@ def test_a_sweep_that_is_done_computes_nothing(tmp_path):
 
 
 def test_status_is_written_last(tmp_path, monkeypatch):
-    """Killed between the arrays of a block and its status: the block is computed again."""
+    """Stopped between two arrays of a block, here by a disk that is full: the block is computed again."""
+
+    class Full:
+        def __setitem__(self, where, values):
+            raise OSError("No space left on device")
+
+    def opened(self, path, grid, init=store.Store.__init__):
+        init(self, path, grid)
+        self.arrays["s"] = Full()
+
+    monkeypatch.setattr(store.Store, "__init__", opened)
+    with pytest.raises(OSError, match="No space left"):
+        dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
+    monkeypatch.undo()
+    assert not (xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status != 0).any()
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
-    whole = files(tmp_path / "a.zarr")
+    dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "b.zarr", chunk=3, **DESCENT)
+    assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
+
+
+def test_only_blocks_without_status_are_computed_again(tmp_path, monkeypatch):
+    dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
+    whole, seen, write = files(tmp_path / "a.zarr"), [], store.Store.write
     (tmp_path / "a.zarr" / "status" / "c" / "2" / "0").unlink()
-    seen = []
-    write = store.Store.write
     monkeypatch.setattr(store.Store, "write", lambda self, number, a: seen.append(number) or write(self, number, a))
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
     assert seen == [2] and files(tmp_path / "a.zarr") == whole
@@ -558,6 +596,14 @@ def test_progress_shows_rate_and_time_left(tmp_path, capsys):
     assert re.search(r"sweep:  75%\|.*\| 3/4 points, 00:00<00:00, +\d\.\d+ points/s", shown), shown
     dyn.sweep(slow, {"x": range(4)}, store=tmp_path / "b.zarr", chunk=1, progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_progress_of_a_sweep_that_goes_on(tmp_path, capsys):
+    dyn.sweep(table, {"x": range(4), "y": [1.0]}, store=tmp_path / "a.zarr", chunk=1)
+    for number in (1, 3):
+        (tmp_path / "a.zarr" / "status" / "c" / str(number) / "0").unlink()
+    dyn.sweep(table, {"x": range(4), "y": [1.0]}, store=tmp_path / "a.zarr", chunk=1, progress=True)
+    assert capsys.readouterr().err.startswith("\rsweep:  50%|")
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
