@@ -19,6 +19,7 @@ from dynamics.weights import Weights, correlation, initial, on_white, predictor,
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 DTYPES = ("float32", "float64")
+DEVICES = ("cpu", "gpu", "tpu")
 STOPS_PER_CALL = 50  # of one call to the device, before the progress bar moves or Ctrl-C is heard
 STEPS_PER_STOP = 4  # at most
 
@@ -307,7 +308,7 @@ def record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
 def _device(name: str | None):
     if name is None:
         return None
-    errors.choice("device", name, ("cpu", "gpu", "tpu"))
+    errors.choice("device", name, DEVICES)
     try:
         return jax.devices(name)[0]
     except RuntimeError:

@@ -2,9 +2,10 @@
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ class Rung(NamedTuple):
 RUNGS = (
     Rung("solve", "flow", "s0", {"times": [0.0]}, ("until",)),
     Rung("iterate", "descent map", "s0", {"steps": 0}, ("batch_size",)),
-    Rung("train", "network", "W0", {"steps": 0, "record": 1}, ("probes",)),
+    Rung("train", "network", "W0", {"steps": 0, "record": 1, "device": None}, ("probes",)),
 )
 
 
@@ -83,7 +84,7 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         "kept": list(kept),
         **_of_grid(points),
-        "generated code": _digests([model.generated, eigenvalues]),
+        "generated code": _of_modules(model.generated, eigenvalues),
     }
     work = OfModel(model, rung.name, arguments, together, len(times.values), kept)
     return Plan(work, points, layout, identity, f"{rung.title} of {model} over {', '.join(axes)}")
@@ -123,10 +124,8 @@ def _checked(rung: Rung, model: Model, axes: dict[str, np.ndarray], arguments: d
         errors.reject("model", "have plain numbers: arrays of them go into the grid", model)
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
-    if "seed" in axes:
-        from dynamics.network import check_seeds
-
-        check_seeds(axes["seed"])
+    if rung.name == "train":
+        _check_network(axes, arguments)
     own = 1 if model.inputs is None else 2  # axes of a start
     if "s0" in axes:
         axes["s0"] = _starts(first, axes["s0"], own + 1)
@@ -141,6 +140,15 @@ def _checked(rung: Rung, model: Model, axes: dict[str, np.ndarray], arguments: d
         arguments["steps"] = errors.count("steps", arguments["steps"], 0)
     _rehearse(rung, first, axes, arguments)
     return whole
+
+
+def _check_network(axes, arguments) -> None:
+    """Seeds, and the name of a device, which workers may have and this process may not."""
+    from dynamics.network import DEVICES, check_seeds
+
+    check_seeds(axes.get("seed", 0))
+    if arguments["device"] is not None:
+        errors.choice("device", arguments["device"], DEVICES)
 
 
 def _starts(model: Model, s0, axes: int) -> np.ndarray:
@@ -227,7 +235,7 @@ def plan_of_function(function: Callable, grid, chunk: int, arguments: dict[str, 
         "source": _source(function),
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         **_of_grid(points),
-        "generated code": _digests(sorted(Path(generated.__path__[0]).glob("*.py"))),
+        "generated code": _digest(*sorted(Path(generated.__path__[0]).glob("*.py"))),
     }
     return Plan(OfFunction(function, arguments), points, None, identity, f"{name} over {', '.join(axes)}")
 
@@ -248,10 +256,15 @@ def _of_grid(grid: Grid) -> dict[str, Any]:
     return {"axes": list(values), "grid": values, "block": list(grid.block)}
 
 
-def _digests(modules: Iterable) -> dict[str, str]:
-    """SHA-256 of the source of each module, given as such or as a path."""
-    paths = [Path(module if isinstance(module, Path) else module.__file__) for module in modules]
-    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+def _of_modules(*modules: ModuleType) -> dict[str, str]:
+    """Digest of the source of each."""
+    paths = [Path(str(module.__file__)) for module in modules]
+    return {path.stem: _digest(path) for path in paths}
+
+
+def _digest(*paths: Path) -> str:
+    """SHA-256 of what is in the files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def plain(name: str, value) -> Any:

@@ -52,7 +52,7 @@ def sweep(
 
     Warns once (AccuracyWarning) if any block missed its tolerance. Raises ArgumentError before any work, also where
     the store belongs to another sweep, or to other generated code, and where it would not fit on the disk; SweepError
-    with the points of a block that failed, after all others that were under way.
+    with the points of a block that failed, once all others that are done are kept.
     """
     check_progress(progress)
     path, chunk, executor = _path(store), errors.count("chunk", chunk), _executor(executor)
@@ -126,7 +126,7 @@ def _fill(target: Store, plan: Plan, missing, executor: Executor, progress, warn
 def outcomes(plan: Plan, numbers: Iterable[int], executor: Executor) -> Generator[tuple[int, Outcome], None, None]:
     """Blocks in the order in which they are done, few of them under way at a time.
 
-    Once one has failed no other is begun, and SweepError comes after those that were under way.
+    Once one has failed no other is begun, and SweepError comes after those that it was too late to call off.
     """
     left, failure = iter(numbers), None
     pending: dict[Future, int] = {}

@@ -109,6 +109,13 @@ def test_a_network_without_seeds(tmp_path):
         np.testing.assert_array_equal(found.s[i], dyn.train(COSINE, learning_rate=eta, **given).s)
 
 
+def test_a_device_that_only_workers_have(tmp_path):
+    """It is theirs to refuse, when the block gets there; here, where no device is missing but this one."""
+    given = {"W0": W0, "steps": 1, "learning_rate": 0.1, "batch_size": 5, "device": "tpu"}
+    with pytest.raises(dyn.SweepError, match="Argument `device` must be present, but is 'tpu'"):
+        dyn.sweep(COSINE, {"seed": [1]}, store=tmp_path / "a.zarr", **given)
+
+
 def test_axis_of_learning_rates(tmp_path):
     grid, given = {"learning_rate": [0.1, 0.3], **GRID}, {"s0": S0, "steps": 4}
     found = dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=7, **given)
@@ -117,6 +124,16 @@ def test_axis_of_learning_rates(tmp_path):
         np.testing.assert_array_equal(found.s[i], direct.s)
         np.testing.assert_array_equal(found.time[i], direct.t)
     assert found.time.dims == ("learning_rate", "step")
+
+
+def test_axis_of_learning_rates_of_a_flow(tmp_path):
+    """Of a model in which something decays per step."""
+    model, grid = dyn.Model("euclidean", target=dyn.EMA(0.5)), {"decay": [0.5, 0.9], "learning_rate": [0.1, 0.2]}
+    found = dyn.sweep(model, grid, store=tmp_path / "a.zarr", **FLOW)
+    for i, eta in enumerate(grid["learning_rate"]):
+        direct = dyn.solve(model.replace(decay=grid["decay"]), learning_rate=eta, **FLOW)
+        np.testing.assert_array_equal(found.s[:, i], direct.s)
+        np.testing.assert_array_equal(found.target[:, i], direct.target)
 
 
 def test_axis_of_starts(tmp_path):
@@ -684,6 +701,7 @@ REFUSED = {
     "method": (run(method="euler", **FLOW), "Argument `method` must be one of 'auto', 'exact', 'scipy', 'jax'"),
     "no formula": (run(method="exact", **FLOW), "Argument `method` must be 'auto', 'scipy' or 'jax' for Model("),
     "record": (run({"seed": [1]}, record=[9], **NETWORK), "Argument `record` must be a whole number, or steps between"),
+    "device": (run({"seed": [1]}, device="gqu", **NETWORK), "but is 'gqu'. Did you mean 'gpu'?"),
     "more modes than inputs": (run({"seed": [1]}, **NETWORK | {"W0": W0.T}), "Argument `W0` must be weights of shape"),
     "keep": (sweep(keep=["s", "weights"]), "Argument `keep` must be one of 's', 'target', 'predictor', 'blow_up_time'"),
     "keep nothing": (sweep(keep=[]), "Argument `keep` must list names of arrays, but is []."),
@@ -772,7 +790,7 @@ def test_store_of_other_generated_code_is_refused(tmp_path, monkeypatch):
     with pytest.raises(dyn.ArgumentError, match="is one with another generated code euclidean_stop_target"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     monkeypatch.setattr(plans.generated, "__path__", [str(tmp_path)])
-    with pytest.raises(dyn.ArgumentError, match="another generated code euclidean_stop_target"):
+    with pytest.raises(dyn.ArgumentError, match="is one with another generated code "):
         dyn.sweep(table, {"x": [1], "y": [1]}, store=tmp_path / "b.zarr")
 
 
