@@ -15,6 +15,7 @@ from distributed import Client
 import dynamics as dyn
 from dynamics import cli
 
+LONG = 900  # seconds after which a process that should end never will
 COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
 DASK = [sys.executable, "-m"]
 CLIENT = """
@@ -76,8 +77,10 @@ def cluster(folder):
 
 def wait_until(condition, running):
     """Look often, as long as the process runs."""
+    end = time.monotonic() + LONG
     while not condition():
         assert running.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < end, "it hangs"
         time.sleep(0.005)
 
 
@@ -106,14 +109,14 @@ def kill_and_restart(folder, points, steps, chunk, record_property):
         before = done()
         assert blocks // 2 <= len(before) < blocks
         with client(address, disturbed, "restarted.log") as restarted:
-            assert restarted.wait() == 0, (folder / "restarted.log").read_text()
+            assert restarted.wait(LONG) == 0, (folder / "restarted.log").read_text()
         assert other.poll() is None
     after = done()
     assert len(after) == blocks and {path: after[path] for path in before} == before  # none was written again
     record_property("seconds, disturbed", time.perf_counter() - began)
     began = time.perf_counter()
     with client("", alone, "alone.log") as here:
-        assert here.wait() == 0, (folder / "alone.log").read_text()
+        assert here.wait(LONG) == 0, (folder / "alone.log").read_text()
     record_property("seconds, in one process", time.perf_counter() - began)
     record_property("blocks when the client was killed", len(before))
     assert files(disturbed) == files(alone)
