@@ -11,11 +11,12 @@ FULL ?=
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test check format derive docs figures lock clean distclean
+.PHONY: help venv test check format derive docs figures bench lock clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET"
@@ -62,6 +63,16 @@ derive: $(STAMP) ## write dynamics/generated/ anew from derivations/
 docs: $(STAMP) ## write the pages of docs/ anew that come from the code
 	$(PY) tools/combinations.py
 	$(PY) -m derivations.documents
+
+# ---------------------------------------------------------------------------------------------------- speed
+
+bench: $(BENCH_STAMP) ## measure speed beside other libraries, and write docs/benchmarks.md (half an hour)
+	$(PY) -m benchmarks --out docs/benchmarks.md
+
+# Peers at their newest, beside what is pinned; the page names their versions.
+$(BENCH_STAMP): $(STAMP)
+	$(PY) -m pip install --disable-pip-version-check --no-build-isolation -e '.[bench]'
+	@touch $@
 
 # -------------------------------------------------------------------------------------------------- figures
 

@@ -9,7 +9,7 @@ Time is learning rate times steps. Neither SymPy nor JAX nor matplotlib is impor
 
 import importlib
 
-from dynamics.errors import AccuracyWarning, ArgumentError
+from dynamics.errors import AccuracyWarning, ArgumentError, SweepError
 from dynamics.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
 from dynamics.trajectory import Trajectory, load
 
@@ -32,6 +32,7 @@ _LAZY = {
     "PhaseDiagram": "dynamics.phases",
     "convergence_time": "dynamics.speed",
     "effective_rates": "dynamics.speed",
+    "sweep": "dynamics.sweeps",
 }
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Model",
     "NoPredictor",
     "Shared",
+    "SweepError",
     "Trajectory",
     "load",
     *_LAZY,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dynamics.errors import ArgumentError
+from dynamics.errors import ArgumentError, SweepError
 from dynamics.generated import catalogue
 
 # Options of every command that describes a model or a start; imports wait until a command runs, so --help is quick.
@@ -78,7 +78,7 @@ class Commands(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except (ArgumentError, FileNotFoundError) as error:
+        except (ArgumentError, SweepError, FileNotFoundError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -87,7 +87,8 @@ class Commands(click.Group):
 def main():
     """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
 
-    solve, iterate, train and compare are the Python functions of the same names; time is learning rate times steps.
+    solve, iterate, train, compare and sweep are the Python functions of the same names. Time is learning rate times
+    steps.
 
     \b
     Theory and network for the paper's toy setting, and how far apart they are:
@@ -170,6 +171,27 @@ def compare(theory, network, out):
     import dynamics as dyn
 
     report(dyn.compare(dyn.load(theory), dyn.load(network)), out)
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@click.option("--workers", type=click.IntRange(1), help="Processes of this machine to compute in; default: one, this.")
+@click.option("--scheduler", help="Address of a Dask scheduler to compute on, such as tcp://10.0.0.1:8786.")
+def sweep(file, workers, scheduler):
+    """Runs over a grid of parameters and seeds, as a TOML FILE describes them, into a Zarr store.
+
+    \b
+    The same command goes on with a sweep that was stopped or killed. A file, all of whose keys docs/sweeps.md explains:
+      store = "sweep.zarr"
+      model = { loss = "cosine", noise = [0.0, 0.1] }
+      run = { s0 = [0.02, 0.2, 2.0], steps = 300, learning_rate = 0.1 }
+      grid = { weight_decay = { from = 0.0, to = 0.1, points = 101 }, sigma2 = [0.1, 0.2] }
+    """
+    from dynamics import sweep_file
+
+    if workers is not None:
+        _refuse_given("--workers", "scheduler")
+    click.echo(str(sweep_file.run(file, workers, scheduler)))
 
 
 @main.command()

@@ -15,6 +15,10 @@ class AccuracyWarning(UserWarning):
     """A result does not meet the tolerance asked for; the message says by how much."""
 
 
+class SweepError(RuntimeError):
+    """A block of a sweep failed; the message names its points and the reason. Blocks that are done are kept."""
+
+
 def reject(name: str, must: str, value: Any) -> NoReturn:
     """Raise ``Argument `name` must ..., but is value.``"""
     shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)
@@ -102,6 +106,15 @@ def positive_number(name: str, value) -> float:
     """A single positive number."""
     must = "be a positive number"
     array = positive(name, value, must)
+    if array.ndim:
+        reject(name, must, array)
+    return float(array)
+
+
+def real_number(name: str, value) -> float:
+    """A single finite number."""
+    must = "be a finite number"
+    array = real_array(name, value, must)
     if array.ndim:
         reject(name, must, array)
     return float(array)

@@ -53,14 +53,14 @@ def solve(
     """
     errors.instance("model", model, Model, "be a Model")
     s0 = model.check_start(s0)
-    times = _times(times)
+    times = check_times(times)
     errors.choice("method", method, METHODS)
     check_progress(progress)
     rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
     learning_rate = model.check_learning_rate(learning_rate)
     forces = forces_of(model, closure, rtol=0.1 * rtol)
     start = forces.start(s0)
-    method = _choose(_for_rest(method, model, until), model, closure, start.batch)
+    method = choose_method(_for_rest(method, model, until), model, closure, start.batch)
     check_trajectory(model, s0, len(times), "Ask for fewer times, or sweep to disk.")
     if method == "exact":
         flow = exact_flow(model, s0, times)
@@ -113,7 +113,8 @@ def _for_rest(method: str, model: Model, until) -> str:
     return "scipy"
 
 
-def _choose(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> str:
+def choose_method(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> str:
+    """The method for an ensemble of this shape; raises ArgumentError for one that does not apply."""
     possible = closure == "gaussian" and has_exact_solution(model)
     if method == "exact" and not possible:
         others = "'auto', 'scipy' or 'jax'" if model.inputs is None else "'auto' or 'scipy'"
@@ -131,7 +132,8 @@ def _choose(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> 
     return "jax" if np.prod(batch) >= ENSEMBLE_FOR_JAX and model.inputs is None else "scipy"
 
 
-def _times(times) -> np.ndarray:
+def check_times(times) -> np.ndarray:
+    """Times (T,); raises ArgumentError."""
     must = "be ascending, non-negative times of shape (T,)"
     times = errors.non_negative("times", times, must)
     if times.ndim != 1 or not len(times) or (np.diff(times) < 0).any():

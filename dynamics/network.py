@@ -20,6 +20,7 @@ from dynamics.weights import Weights, correlation, initial, on_white, predictor,
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 DTYPES = ("float32", "float64")
+DEVICES = ("cpu", "gpu", "tpu")
 STOPS_PER_CALL = 50  # of one call to the device, before the progress bar moves or Ctrl-C is heard
 STEPS_PER_STOP = 4  # at most
 
@@ -63,18 +64,17 @@ def train(
     errors.instance("model", model, Model, "be a Model")
     if model.batch_shape:
         errors.reject("model", "have plain numbers for parameters, to be trained", model)
-    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, _seeds(seed)
+    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, check_seeds(seed)
     probes = _probes(probes, start.encoder)
     steps, batch_size = errors.count("steps", steps, 0), errors.count("batch_size", batch_size)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     errors.choice("units", units, UNITS)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
-    recorded = _record_steps(record, steps)
+    recorded = record_steps(record, steps)
+    remedy = "Record fewer steps (record), or train fewer seeds."
     kept = sum(part.size for part in start if part is not None)
-    check_room(
-        len(seeds), len(recorded), kept, "Record fewer steps (record), or train fewer seeds.", int(dtype[-2:]) // 8
-    )
+    check_room(len(seeds), len(recorded), kept, remedy, np.dtype(dtype).itemsize)
 
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))
@@ -279,7 +279,8 @@ def _learned(model: Model, W0: np.ndarray, W_P0) -> np.ndarray:
     return W_P0
 
 
-def _seeds(seed) -> np.ndarray:
+def check_seeds(seed) -> np.ndarray:
+    """Seeds (S,); raises ArgumentError."""
     must = "be a whole number >= 0 (and below 2^32), or a sequence of them"
     seeds = np.asarray(seed)
     if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
@@ -297,8 +298,8 @@ def _probes(probes, W0: np.ndarray) -> np.ndarray | None:
     return probes
 
 
-def _record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
-    """The steps to record, with step 0 and the last one."""
+def record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
+    """The steps to record, with step 0 and the last one; raises ArgumentError."""
     if np.ndim(record) == 0:
         chosen = np.arange(0, steps + 1, errors.count("record", record))
     else:
@@ -311,7 +312,7 @@ def _record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
 def _device(name: str | None):
     if name is None:
         return None
-    errors.choice("device", name, ("cpu", "gpu", "tpu"))
+    errors.choice("device", name, DEVICES)
     try:
         return jax.devices(name)[0]
     except RuntimeError:

@@ -5,12 +5,26 @@ from tqdm import tqdm
 from dynamics import errors
 
 
-def progress_bar(total: float, title: str, show: bool | None):
-    """A tqdm bar. show: True always, False never, None where standard error is a terminal and the work takes long."""
+def progress_bar(total: float, title: str, show: bool | None, *, unit: str | None = None, done: float = 0):
+    """A tqdm bar. show: True always, False never, None where standard error is a terminal and the work takes long.
+
+    unit: of what is counted, to show how many there are and how many a second. done: before it starts, at no speed.
+    """
     check_progress(show)
     disable = None if show is None else not show
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-    return tqdm(total=total, desc=title, disable=disable, delay=0.0 if show else 1.0, bar_format=layout, leave=False)
+    if unit is not None:
+        layout = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{unit}, {elapsed}<{remaining}, {rate_fmt}"
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=title,
+        unit=f" {unit}",
+        disable=disable,
+        delay=0.0 if show else 1.0,
+        bar_format=layout,
+        leave=False,
+    )
 
 
 def check_progress(show) -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOLVE = ["solve", "--loss", "cosine", "--noise", "0", "0.1", "--s0", "0.02,0.2,2", "--until", "3", "--points", "4"]
 ITERATE = ["iterate", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--every", "2"]
 TRAIN = ["train", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--batch-size", "50"]
-COMMANDS = ("solve", "iterate", "train", "compare", "derive", "figures")
+COMMANDS = ("solve", "iterate", "train", "compare", "sweep", "derive", "figures")
 MAGIC = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
 

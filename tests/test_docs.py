@@ -15,7 +15,7 @@ from derivations.modes import dot, norm
 from dynamics import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/map.md", "docs/combinations.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/map.md", "docs/combinations.md", "docs/sweeps.md")
 SOURCES = ("dynamics", "derivations")
 
 
@@ -32,11 +32,14 @@ def commands(document):
     return re.findall(r"^    (ssl-dynamics .*)$", text(document), re.MULTILINE)
 
 
-@pytest.mark.parametrize("code", python_blocks("README.md"), ids=lambda code: code.splitlines()[0])
-def test_examples_run_as_printed(code, tmp_path, monkeypatch, capsys):
+EXAMPLES = [(name, i, code) for name in ("README.md", "docs/sweeps.md") for i, code in enumerate(python_blocks(name))]
+
+
+@pytest.mark.parametrize(("document", "number", "code"), EXAMPLES, ids=[f"{name} {i + 1}" for name, i, _ in EXAMPLES])
+def test_examples_run_as_printed(document, number, code, tmp_path, monkeypatch, capsys):
     plt.switch_backend("Agg")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    exec(compile(code, document, "exec"), {"__name__": "__main__"})
     plt.close("all")
     assert all((tmp_path / name).stat().st_size for name in re.findall(r'savefig\("(.+?)"', code))
     assert ("print(" in code) == bool(capsys.readouterr().out)
@@ -44,6 +47,14 @@ def test_examples_run_as_printed(code, tmp_path, monkeypatch, capsys):
 
 def test_readme_has_an_example():
     assert any("dyn.compare(" in code for code in python_blocks("README.md"))
+
+
+def test_the_file_of_a_sweep_runs(tmp_path, monkeypatch):
+    (printed,) = re.findall(r"^```toml\n(.*?)^```", text("docs/sweeps.md"), re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    Path("decay.toml").write_text(printed, encoding="utf-8")
+    done = CliRunner().invoke(cli.main, ["sweep", "decay.toml"], prog_name="ssl-dynamics")
+    assert done.exit_code == 0 and "(weight_decay: 4, decay: 3, step: 21, mode: 3)" in done.output, done.output
 
 
 @pytest.mark.parametrize("line", commands("README.md"))

@@ -28,7 +28,20 @@ def loaded(code, *modules):
 
 
 def test_import_loads_nothing_heavy():
-    assert loaded("", "numpy", "sympy", "jax", "matplotlib", "scipy") == ["numpy"]
+    assert loaded("", "numpy", "sympy", "jax", "matplotlib", "scipy", "xarray", "zarr", "distributed") == ["numpy"]
+
+
+def test_a_sweep_needs_neither_dask_nor_jax_nor_matplotlib(tmp_path):
+    code = f"""
+model, path = dyn.Model('cosine'), {str(tmp_path / "a.zarr")!r}
+assert dyn.sweep(model, {{'sigma1': [0.1]}}, store=path, s0=[0.1, 0.5], steps=2, learning_rate=0.1).status.item() == 1
+"""
+    assert loaded(code, "xarray", "zarr", "distributed", "sympy", "jax", "matplotlib") == ["xarray", "zarr"]
+
+
+def test_a_worker_needs_no_store():
+    """What is computed is unpickled without what writes it."""
+    assert loaded("import dynamics.work", "xarray", "zarr", "jax", "scipy") == []
 
 
 def test_exact_solution_needs_neither_sympy_nor_jax_nor_matplotlib():
@@ -93,7 +106,7 @@ print(before == np.random.get_state()[1].tolist())
 
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
-    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning"),
+    *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
     *("bifurcation", "Bifurcation", "phase_diagram", "PhaseDiagram"),
     *("collapse", "Collapse", "convergence_time", "effective_rates"),
