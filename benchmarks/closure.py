@@ -56,10 +56,10 @@ def _row(modes: int) -> Row:
         f"rates of the cosine loss, eigenvalues 0.02 ... 2, sigma2 = {SIGMA2}, to {ACCURACY:g} of the largest",
         "100 times SciPy, and Monte Carlo at equal error",
         [own, *peers],
-        f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} as nquad, {ratios[2]:.0e} as Monte Carlo (goal: 100)",
+        f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} as nquad, {ratios[2]:.0e} as Monte Carlo",
         min(ratios) >= 100,
-        limit="SciPy's cubature gets the integral that this project derives, and takes all modes at once: what is left to "
-        "win is the number of nodes. Ours are some sixty calls of NumPy on a thousand nodes, for an error that is "
+        limit="SciPy's cubature gets the integral that this project derives, and takes all modes at once: what is left "
+        "to win is the number of nodes. Ours are some sixty calls of NumPy on a thousand nodes, for an error that is "
         "estimated, and far smaller than it is asked to be.",
     )
 

@@ -23,9 +23,9 @@ Compare ratios, not seconds: they were measured on {machine}, with {versions}.
 GPU = """
 ## On a GPU
 
-`python benchmarks/gpu.py` needs jax, numpy and scipy only, and prints what an accelerator does: ensembles of the descent
-map, evaluations of the closure, and networks with many seeds. No GPU was at hand for this page, so that it has no GPU
-figure; on a CPU the script runs at a smaller size.
+`python benchmarks/gpu.py` needs jax, numpy and scipy only, and prints what an accelerator does: ensembles of the
+descent map (and of the flow, where diffrax is installed), evaluations of the closure, and networks with many seeds. No
+GPU was at hand for this page, so that it has no GPU figure; on a CPU the script runs at a smaller size.
 """
 
 

@@ -68,8 +68,8 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
         entries,
         f"the time for a mode grows at most {growth:.2g} times above that of any smaller M",
         growth <= 2 and fits,
-        limit="Few modes share the overhead of a call, so that a mode gets cheaper at first; from about 10 000 modes on "
-        "stages no longer fit the cache, and memory's speed is the limit.",
+        limit="Few modes share the overhead of a call, so that a mode gets cheaper at first; from about 10 000 modes "
+        "on stages no longer fit the cache, and memory's speed is the limit.",
     )
 
 

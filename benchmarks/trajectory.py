@@ -47,6 +47,6 @@ def measure() -> Row:
         entries,
         verdict,
         met,
-        limit="Ours is heyoka's own integration, in log w and with the numbers of the model as parameters, inside a call "
-        "that checks its arguments and builds a result in Python: some 0.3 ms that do not grow with the work.",
+        limit="Ours is heyoka's own integration, in log w and with the numbers of the model as parameters, inside a "
+        "call that checks its arguments and builds a result in Python: some 0.3 ms that do not grow with the work.",
     )

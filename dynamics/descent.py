@@ -56,7 +56,8 @@ def iterate(
     check_progress(progress)
     check_trajectory(model, s0, steps // every + 2, "Record fewer steps (every), or sweep to disk.")
     noise = _fluctuations(forces, s0, learning_rate, batch_size)
-    if _choose(method, forces, noise, s0, steps) == "jax" and isinstance(forces, Rates):
+    method = choose_method(method, forces, s0.size, steps, noise is not None)
+    if method == "jax" and isinstance(forces, Rates):
         found = _descend_compiled(forces, s0, steps, learning_rate, every, progress)
     else:
         found = _descend(forces, s0, noise, steps, learning_rate, every, progress)
@@ -83,15 +84,16 @@ def iterate(
     )
 
 
-def _choose(method: str, forces: Closure, noise: Fluctuations | None, s0: np.ndarray, steps: int) -> str:
+def choose_method(method: str, forces: Closure, numbers: int, steps: int, fluctuating=False) -> str:
+    """Which it is, for an ensemble of so many numbers (members times modes); raises ArgumentError."""
     errors.choice("method", method, METHODS)
-    possible = isinstance(forces, Rates) and noise is None
+    possible = isinstance(forces, Rates) and not fluctuating
     if method == "jax" and not possible:
         errors.reject("method", "be 'auto' or 'numpy' for a model with `inputs`, or with `batch_size`", method)
     if method != "auto":
         return method
     nodes = NODES if forces.quadratures else 1
-    return "jax" if possible and steps * (STEP + s0.size * nodes * ELEMENT) > LONG else "numpy"
+    return "jax" if possible and steps * (STEP + numbers * nodes * ELEMENT) > LONG else "numpy"
 
 
 class Descent(NamedTuple):

@@ -50,7 +50,8 @@ def plan(rates: Closure, members: State, parameters: Parameters) -> Plan:
     sample = forces_of(rates.model, rates.closure, rates.rtol, Parameters(*(row[shown] for row in parameters)))
     sample(each(lambda part: part[shown], members))
     nodes = sample.nodes and more(sample.nodes, MARGIN)
-    devices = [jax.config.jax_default_device] if jax.config.jax_default_device else jax.devices()
+    chosen = getattr(jax.config, "jax_default_device", None)  # by jax.default_device
+    devices = [chosen] if chosen else jax.devices()
     kind, elements = devices[0].platform, modes * int(np.prod(nodes or 1))
     size = max(1, min(many, GROUP.get(kind, WIDE_GROUP), ELEMENTS.get(kind, WIDE_ELEMENTS) // elements))
     return Plan(size, tuple(devices[: max(1, many // size)]), nodes)

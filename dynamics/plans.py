@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import dynamics as dyn
-from dynamics import errors, generated
-from dynamics.flow import check_times, choose_method
+from dynamics import descent, errors, flow, generated
+from dynamics.flow import check_times
+from dynamics.forces import forces_of
 from dynamics.generated import eigenvalues
 from dynamics.grid import Grid, block_of, check_axes, check_axis
 from dynamics.model import Model
@@ -68,7 +70,10 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
     whole = _checked(rung, model, axes, arguments)
     shape = tuple(map(len, axes.values()))
     if rung.name == "solve":  # one method for all blocks
-        arguments["method"] = choose_method(arguments["method"], whole, arguments["closure"], shape)
+        arguments["method"] = flow.choose_method(arguments["method"], whole, arguments["closure"], shape)
+    elif rung.name == "iterate":
+        forces, numbers = forces_of(whole, arguments["closure"]), math.prod(shape) * _modes(rung, axes, arguments)
+        arguments["method"] = descent.choose_method(arguments["method"], forces, numbers, arguments["steps"])
     together = ("seed",) if rung.name == "train" else tuple(name for name in axes if name != "learning_rate")
     points = Grid(axes, block_of(shape, chunk, [i for i, name in enumerate(axes) if name in together]))
     coordinates = _coordinates(rung, axes, arguments)

@@ -4,8 +4,10 @@ import re
 from itertools import product
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import dynamics as dyn
 from dynamics import network
@@ -353,3 +355,31 @@ def test_global_precision_of_jax_stays_as_it_was(dtype, globally, press_ctrl_c):
             a_run(dtype=dtype, device="gqu")
         assert jax.config.jax_enable_x64 is globally
     assert jax.config.jax_enable_x64 is False
+
+
+# --- samples --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", network.DTYPES)
+def test_samples_are_independent_standard_normals(dtype):
+    """Moments within 4.5 standard errors, and Kolmogorov and Smirnov's test of the distribution."""
+    count = 400_000
+    with jax.enable_x64(dtype == "float64"):
+        drawn = network._normals(jax.random.key(3), 3, (count,), dtype)
+        first, second, third = (np.asarray(a, float) for a in drawn)
+    assert drawn[0].dtype == dtype and np.isfinite(drawn).all()
+    for sample in (first, second, third):
+        for power, mean, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10_170)):
+            assert abs((sample**power).mean() - mean) < 4.5 * np.sqrt(variance / count)
+        assert scipy.stats.kstest(sample[::10], "norm").pvalue > 1e-4
+    for a, b in ((first, second), (first, third), (second, third), (first[1:], first[:-1])):
+        assert abs((a * b).mean()) < 4.5 / np.sqrt(count)
+        assert abs((a**2 * b**2).mean() - 1) < 4.5 * np.sqrt(8 / count)  # E[a^4 b^4] - 1
+
+
+def test_points_on_the_circle_are_those_of_sine_and_cosine():
+    turn = np.linspace(-0.5, 0.5, 10_001).astype(np.float32)
+    exact = np.cos(2 * np.pi * turn.astype(float)), np.sin(2 * np.pi * turn.astype(float))
+    for found, expected in zip(network._on_circle(jnp.asarray(turn)), exact, strict=True):
+        # Terms up to 10 in size are summed in single precision.
+        np.testing.assert_allclose(np.asarray(found), expected, atol=10 * 2.0**-24)
