@@ -23,6 +23,7 @@ SPECIAL = {  # from dynamics.special
     Tilt: "tilt",
 }
 
+OVER_MODES = "xp.sum({}, axis=-1, keepdims=True)"
 PER_AXIS = {n.x, n.y, n.Z}  # values per node of an integral,
 PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # and per node and mode
 
@@ -36,9 +37,9 @@ class ArrayPrinter(StrPrinter):
 
     printmethod = "_array_code"  # not SymPy's own string forms
 
-    def __init__(self, names: dict[sp.Expr, str] | None = None):
+    def __init__(self, names: dict[sp.Expr, str] | None = None, over_modes: str = OVER_MODES):
         super().__init__({"order": "lex"})
-        self.names = names or {}
+        self.names, self.over_modes = names or {}, over_modes
 
     def _print(self, expr, **kwargs):
         if expr in self.names:
@@ -55,7 +56,7 @@ class ArrayPrinter(StrPrinter):
         bound = set(expr.variables)
         if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
             raise UntranslatableError(f"the sum {expr} mixes several mode indices")
-        return f"xp.sum({self._print(expr.function)}, axis=-1, keepdims=True)"
+        return self.over_modes.format(self._print(expr.function))
 
     def _print_Mul(self, expr):
         """Factors that have a value per node last: Python multiplies from the left, the smaller arrays first."""
@@ -152,13 +153,15 @@ def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
     return set().union(*(_own_indexed(argument) for argument in expression.args))
 
 
-def function(name: str, arguments: list[str], doc: str, results: list, definitions=(), names=None) -> str:
+def function(
+    name: str, arguments: list[str], doc: str, results: list, definitions=(), names=None, over_modes=OVER_MODES
+) -> str:
     """Source of ``def name(arguments)``: the definitions the results need, each sum under a name, the results.
 
-    names: expressions that have code of their own.
+    names: expressions that have code of their own. over_modes: how the sum over modes of {} is written.
     """
     definitions = _needed(list(definitions), results)
-    printer = ArrayPrinter(dict(names or {}))
+    printer = ArrayPrinter(dict(names or {}), over_modes)
     lines = [f"{', '.join(map(str, _bound(left)))} = {printer.doprint(right)}" for left, right in definitions]
     sums = set().union(*(result.atoms(sp.Sum) for result in results)) - set(results)
     for number, summation in enumerate(sorted(sums, key=lambda e: (sp.count_ops(e), str(e))), 1):

@@ -83,11 +83,12 @@ def loss_function(setting: Setting) -> str:
     expression = setting.expression(p.__getitem__)
     used = [symbol for symbol in p.values() if expression.has(symbol.base)]
     definitions = [(symbol, sp.Function("predict")(sp.Symbol(f"z{str(symbol.base)[1]}"))) for symbol in used]
-    source = function(
-        "loss", ["z1", "z2", "t1", "t2", "predict", "stop_gradient"], "L of each sample, shape (..., 1).", [expression]
-    )
-    lines = [f"    {symbol.base} = {call}\n" for symbol, call in definitions]
-    return source.replace("    xp = ", "".join(lines) + "    xp = ", 1)
+    arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient"]
+    doc = "L of each sample, of what predict makes of z, and over_modes of its sums over modes."
+    source = function("loss", arguments, doc, [expression], over_modes="over_modes({})")
+    definition, docstring, body = source.split("\n", 2)
+    predictions = [f"    {symbol.base} = {call}" for symbol, call in definitions]
+    return "\n".join([definition, docstring, *predictions, body])
 
 
 def force_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:

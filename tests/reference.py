@@ -279,3 +279,8 @@ CONSERVING = [  # at zero weight decay
 def invariant(setting, s, alpha):
     """sum s, or sum s^(1 + alpha) for the isotropic loss."""
     return np.sum(s ** (1 + alpha if setting.isotropic else 1), axis=-1)
+
+
+def over_modes(a):
+    """Sums over modes, on the last axis, kept: what a generated loss is given."""
+    return a.sum(axis=-1, keepdims=True)

@@ -59,8 +59,12 @@ def test_network_follows_descent_map_at_the_papers_settings(panel):
     comparison = dyn.compare(theory, trained)
     # 50 000 samples a step give eigenvalues above 1e-3 a standard deviation of at most 0.65 % (predicted; largest where
     # the cosine loss without stop-gradient kills a mode), 0.25 % in the other panels.
-    assert comparison.max_relative(above=1e-3) < 0.01
-    assert comparison.within(4) == 1  # ten modes: chance of 1 in 1600, more by the modes' independent periods
+    # Four of them, and 1 % where that is less.
+    dies = panel == "cosine, no stop-gradient"
+    assert comparison.max_relative(above=1e-3) < (0.026 if dies else 0.01)
+    # Ten modes: chance of 1 in 1600, more by the modes' independent periods. What a mode that dies is off by is
+    # multiplied step by step, and has a heavier tail: up to 1 % of the entries, in a third of the seeds.
+    assert comparison.within(4) >= (0.98 if dies else 1)
 
 
 GRADIENTS = {
@@ -100,7 +104,7 @@ def test_eigenvectors_stay_put(loss):
     U = np.linalg.svd(W0)[0]
     few, many = (
         off_diagonal(dyn.train(model, W0, 40, 0.1, batch_size=size, seed=range(32), record=40), U)
-        for size in (100, 1600)
+        for size in (400, 6400)  # with 100 a few networks of the cosine loss turn far: no rms to compare with
     )
     # Each rms has 32 seeds x 3 pairs and so a relative standard error of 1/sqrt(2 * 96) = 7 %, the ratio 10 %.
     assert 4 * (1 - 0.3) < few / many < 4 * (1 + 0.3)
@@ -143,7 +147,8 @@ def train_in_numpy(model, W, unit, steps, learning_rate, batch_size, seed):
     for step in range(steps):
         with jax.enable_x64(True):
             key = jax.random.fold_in(jax.random.key(np.uint32(seed)), step)
-            x1, x2 = map(np.asarray, network._views(rule(batch_size, "float64"), key, model.noise, None, W.shape[1]))
+            views = network._views(rule(batch_size, "float64"), key, model.noise, None, W.shape[1])
+            x1, x2 = (np.asarray(view).T for view in views)
         gradient = weight_gradient(model, unit, W, x1, x2)
         if model.symmetrised:
             gradient = (gradient + weight_gradient(model, unit, W, x2, x1)) / 2
@@ -178,7 +183,7 @@ def test_training_equals_a_second_implementation(loss, options, units):
 def test_views_are_standard_normal_and_share_the_input():
     samples, sigma1, sigma2 = 200_000, *BOTH_NOISY
     x1, x2 = network._views(rule(samples, "float32"), jax.random.key(0), (sigma1, sigma2), None, 2)
-    x = np.concatenate([x1, x2], axis=1).astype(float)
+    x = np.concatenate([x1, x2]).T.astype(float)
     shared = np.kron([[1, 1], [1, 1]], np.eye(2))
     own = np.diag(np.repeat([sigma1**2, sigma2**2], 2))
     # Entries of a sample covariance have a standard error of at most sqrt(2) n1 / sqrt(samples) = 0.0035: 4 of them.
@@ -366,8 +371,9 @@ def test_samples_are_independent_standard_normals(dtype):
     count = 400_000
     with jax.enable_x64(dtype == "float64"):
         drawn = network._normals(jax.random.key(3), 3, (count,), dtype)
-        first, second, third = (np.asarray(a, float) for a in drawn)
-    assert drawn[0].dtype == dtype and np.isfinite(drawn).all()
+        first, second, third = (np.asarray(a).astype(float) for a in drawn)
+        assert {a.dtype.name for a in drawn} == {dtype}
+    assert all(np.isfinite(sample).all() for sample in (first, second, third))
     for sample in (first, second, third):
         for power, mean, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (6, 15, 10_170)):
             assert abs((sample**power).mean() - mean) < 4.5 * np.sqrt(variance / count)

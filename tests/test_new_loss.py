@@ -7,6 +7,7 @@ from types import ModuleType
 import jax
 import numpy as np
 import pytest
+from reference import over_modes
 
 import dynamics as dyn
 from derivations import codegen, losses
@@ -77,7 +78,9 @@ def test_gradient_is_that_of_the_loss(quartic):
     z1, z2 = np.random.default_rng(0).standard_normal((2, 6, 3))
     lam = np.array([0.5, 1.0, 1.5])
     with jax.enable_x64(True):
-        slope = jax.grad(lambda z: quartic.loss(z, z2, z, z2, lambda a: lam * a, jax.lax.stop_gradient).sum())(z1)
+        slope = jax.grad(
+            lambda z: quartic.loss(z, z2, z, z2, lambda a: lam * a, over_modes, jax.lax.stop_gradient).sum()
+        )(z1)
     np.testing.assert_allclose(quartic.force_on_view1(z1, z2, lam, 1.0), -slope, rtol=1e-12)  # rounding
     assert (quartic.force_on_view2(z1, z2, lam, 1.0) == 0).all()
 
@@ -122,7 +125,7 @@ def test_every_placement_follows_from_the_one_line(quartic, setting):
     zeta1, zeta2 = (x + sigma * rng.standard_normal(x.shape) for sigma in NOISE)
 
     def total(z1, z2):
-        return module.loss(z1, z2, z1, z2, lambda z: lam * z, jax.lax.stop_gradient).sum()
+        return module.loss(z1, z2, z1, z2, lambda z: lam * z, over_modes, jax.lax.stop_gradient).sum()
 
     with jax.enable_x64(True):
         g, h = (-np.asarray(a) for a in jax.grad(total, (0, 1))(np.sqrt(s) * zeta1, np.sqrt(s) * zeta2))

@@ -6,21 +6,21 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 from dynamics.special import tilt
 
 
-def loss(z1, z2, t1, t2, predict, stop_gradient):
-    """L of each sample, shape (..., 1)."""
+def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
+    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
     xp = z1.__array_namespace__()
-    total1 = xp.sum(p1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(p1 * t2, axis=-1, keepdims=True)
-    total3 = xp.sum(p1 * z1, axis=-1, keepdims=True)
-    total4 = xp.sum(p2**2, axis=-1, keepdims=True)
-    total5 = xp.sum(p2 * t1, axis=-1, keepdims=True)
-    total6 = xp.sum(p2 * z2, axis=-1, keepdims=True)
-    total7 = xp.sum(t1**2, axis=-1, keepdims=True)
-    total8 = xp.sum(t2**2, axis=-1, keepdims=True)
-    total9 = xp.sum(stop_gradient(t1 / (xp.sqrt(total4) * xp.sqrt(total7))) * z2, axis=-1, keepdims=True)
-    total10 = xp.sum(stop_gradient(t2 / (xp.sqrt(total1) * xp.sqrt(total8))) * z1, axis=-1, keepdims=True)
+    total1 = over_modes(p1**2)
+    total2 = over_modes(p1 * t2)
+    total3 = over_modes(p1 * z1)
+    total4 = over_modes(p2**2)
+    total5 = over_modes(p2 * t1)
+    total6 = over_modes(p2 * z2)
+    total7 = over_modes(t1**2)
+    total8 = over_modes(t2**2)
+    total9 = over_modes(stop_gradient(t1 / (xp.sqrt(total4) * xp.sqrt(total7))) * z2)
+    total10 = over_modes(stop_gradient(t2 / (xp.sqrt(total1) * xp.sqrt(total8))) * z1)
     return stop_gradient(total2 / (xp.sqrt(total1)**3 * xp.sqrt(total8))) * total3 / 4 + stop_gradient(total5 / (xp.sqrt(total4)**3 * xp.sqrt(total7))) * total6 / 4 - total9 / 2 - total10 / 2
 
 

@@ -6,17 +6,17 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 from dynamics.special import tilt
 
 
-def loss(z1, z2, t1, t2, predict, stop_gradient):
-    """L of each sample, shape (..., 1)."""
+def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
+    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
     xp = z1.__array_namespace__()
-    total1 = xp.sum(t1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(t2**2, axis=-1, keepdims=True)
-    total3 = xp.sum(stop_gradient(p1)**2, axis=-1, keepdims=True)
-    total4 = xp.sum(stop_gradient(p1) * t2, axis=-1, keepdims=True)
-    total5 = xp.sum(stop_gradient(p2)**2, axis=-1, keepdims=True)
-    total6 = xp.sum(stop_gradient(p2) * t1, axis=-1, keepdims=True)
+    total1 = over_modes(t1**2)
+    total2 = over_modes(t2**2)
+    total3 = over_modes(stop_gradient(p1)**2)
+    total4 = over_modes(stop_gradient(p1) * t2)
+    total5 = over_modes(stop_gradient(p2)**2)
+    total6 = over_modes(stop_gradient(p2) * t1)
     return -total4 / (2 * xp.sqrt(total3) * xp.sqrt(total2)) - total6 / (2 * xp.sqrt(total5) * xp.sqrt(total1))
 
 

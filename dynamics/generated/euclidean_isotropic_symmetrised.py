@@ -6,13 +6,12 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 from dynamics.special import exprel
 
 
-def loss(z1, z2, t1, t2, predict, stop_gradient):
-    """L of each sample, shape (..., 1)."""
+def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
+    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
-    xp = z1.__array_namespace__()
-    total1 = xp.sum((-stop_gradient(-p1 + t2 + z1) + z1)**2, axis=-1, keepdims=True)
-    total2 = xp.sum((-stop_gradient(-p2 + t1 + z2) + z2)**2, axis=-1, keepdims=True)
+    total1 = over_modes((-stop_gradient(-p1 + t2 + z1) + z1)**2)
+    total2 = over_modes((-stop_gradient(-p2 + t1 + z2) + z2)**2)
     return total1 / 4 + total2 / 4
 
 

@@ -6,11 +6,10 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 from dynamics.special import lambert_growth
 
 
-def loss(z1, z2, t1, t2, predict, stop_gradient):
-    """L of each sample, shape (..., 1)."""
+def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
+    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
     p1 = predict(z1)
-    xp = z1.__array_namespace__()
-    total1 = xp.sum((-stop_gradient(t2) + p1)**2, axis=-1, keepdims=True)
+    total1 = over_modes((-stop_gradient(t2) + p1)**2)
     return total1 / 2
 
 

@@ -4,10 +4,9 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 """
 
 
-def loss(z1, z2, t1, t2, predict, stop_gradient):
-    """L of each sample, shape (..., 1)."""
-    xp = z1.__array_namespace__()
-    total1 = xp.sum((-stop_gradient(t2) + z1)**2, axis=-1, keepdims=True)
+def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
+    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    total1 = over_modes((-stop_gradient(t2) + z1)**2)
     return total1 / 2
 
 

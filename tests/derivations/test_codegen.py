@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy as sp
+from reference import over_modes
 
 from derivations import codegen, written
 from derivations import notation as n
@@ -175,6 +176,7 @@ def arguments(code, asarray, stop_gradient):
     vectors = VECTORS | (MATRICES if "W_P" in inspect.signature(code).parameters else {})
     known = {name: asarray(value) for name, value in (vectors | NUMBERS).items()}
     known |= {"predict": lambda z: asarray(np.diag([0.5, 0.9, 1.7])) @ z, "stop_gradient": stop_gradient}
+    known["over_modes"] = over_modes
     return [known[name] for name in inspect.signature(code).parameters]
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy as sp
-from reference import COSINE, EUCLIDEAN, explicit, sample_gradients, sample_loss
+from reference import COSINE, EUCLIDEAN, explicit, over_modes, sample_gradients, sample_loss
 
 from derivations import gradients
 from derivations import notation as n
@@ -49,7 +49,7 @@ def test_generated_loss_equals_the_loss_in_any_basis(setting, double_precision):
     z1, z2, lam, U = points(3)
     W_P = U @ np.diag(lam) @ U.T
     expected = [sample_loss(setting, a, b, W_P) for a, b in zip(z1 @ U.T, z2 @ U.T, strict=True)]
-    value = generated(setting).loss(*2 * (z1 @ U.T, z2 @ U.T), lambda z: z @ W_P, lambda z: z)
+    value = generated(setting).loss(*2 * (z1 @ U.T, z2 @ U.T), lambda z: z @ W_P, over_modes, lambda z: z)
     assert value.shape == (SAMPLES, 1)
     np.testing.assert_allclose(value[:, 0], expected, rtol=0, atol=ROUNDING)
 
@@ -60,7 +60,7 @@ def test_generated_loss_differentiates_to_the_same_gradient(setting, double_prec
     W_P = U @ np.diag(lam) @ U.T
 
     def total(z1, z2):
-        return generated(setting).loss(z1, z2, z1, z2, lambda z: z @ W_P, jax.lax.stop_gradient).sum()
+        return generated(setting).loss(z1, z2, z1, z2, lambda z: z @ W_P, over_modes, jax.lax.stop_gradient).sum()
 
     views = (jnp.asarray(z1 @ U.T), jnp.asarray(z2 @ U.T))
     expected = sample_gradients(setting, *views, W_P)
