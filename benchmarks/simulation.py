@@ -9,7 +9,7 @@ from benchmarks.row import Entry, Row, agree
 from benchmarks.setting import SIGMA2, M, weights
 
 STEPS, LEARNING_RATE, BATCH = 1500, 0.1, 50_000
-RTOL = 1e-6
+RTOL = 1e-3  # of the quadrature, which is far better than it must be
 TRAINED = 60  # steps of the simulation that are timed; each costs the same
 
 
@@ -32,7 +32,7 @@ def measure() -> Row:
     )
     compiled, plain, simulated = timings.values()
     exact = theory("numpy", rtol=1e-11)()
-    error = agree("the theory", float(np.abs(compiled.result / exact - 1).max()), 1e-5)
+    error = agree("the theory", float(np.abs(compiled.result / exact - 1).max()), 1e-6)
     off = float(np.abs(simulated.result / exact[: TRAINED + 1] - 1).max())
     agree("the simulation", off, 0.03)  # fluctuations of batches of 50 000
     whole = Entry(f"PyTorch, {BATCH} samples a step", simulated.seconds * STEPS / TRAINED, None, off)
@@ -42,8 +42,10 @@ def measure() -> Row:
         "Exact theory instead of simulation",
         f"cosine loss, sigma2 = {SIGMA2}, M = {M}, {STEPS} steps",
         "500 times as fast, at an error 100 times smaller",
-        [Entry.of(compiled, error), Entry.of(plain, error), whole],
-        f"{ratio:.0f} times as fast, at an error {off / error:.0f} times smaller (goals: 500, 100)",
+        [Entry.of(compiled, error), Entry.of(plain, float(np.abs(plain.result / exact - 1).max())), whole],
+        f"{ratio:.0f} times as fast, at an error {off / error:.0e} times smaller (goals: 500, 100)",
         ratio >= 500 and off / error >= 100,
-        limit="A step is about 6 000 evaluations of the integrand, at 12 ns each.",
+        limit="The simulation takes some 13 ms a step, no more, as PyTorch's cosine similarity is one kernel. A step of "
+        "the map is 400 nodes of an integral of 10 modes, in about a hundred small operations, each with an overhead "
+        "of near a microsecond; larger ensembles share it.",
     )

@@ -11,7 +11,7 @@ from dynamics.model import Model
 from dynamics.parallel import cores
 from dynamics.state import Readings, Structure
 
-BLOCK = 65_536  # values computed at once: they stay in a core's cache
+BLOCK = 131_072  # values computed at once: few enough for a cache, many enough for Python
 FEW_BLOCKS = 4  # for which threads are not worth starting
 
 
