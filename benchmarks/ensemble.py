@@ -44,7 +44,7 @@ def measure() -> Row:
         "times as fast as heyoka driven by hand",
         ratio >= 3,
         limit="heyoka by hand is a loop over batches with an integrator for each thread that is used again, which its "
-        "own ensemble function, which copies an integrator for every batch, is not. It takes 60 steps of order 13, all in "
-        "registers; ours takes 110 steps of 14 stages, at about 5 ns for a stage of a mode, most of which are the sums "
-        "of stages, in the second-level cache. Stability sets the number of steps of both.",
+        "own ensemble function, which copies an integrator for every batch, is not. It takes 60 steps of order 13, all "
+        "in registers; ours takes 110 steps of 14 stages, at about 5 ns for a stage of a mode, most of which are the "
+        "sums of stages, in the second-level cache. Stability sets the number of steps of both.",
     )

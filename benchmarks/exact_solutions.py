@@ -54,8 +54,8 @@ def measure() -> list[Row]:
             [lambert, scipy_lambert],
             f"{ratio:.2g} times as fast (goal: 5)",
             ratio >= 5,
-            limit="On one core a value takes some 35 ns: two steps of fourth order 11, guesses on both branches 10, the "
-            "difference of time and start in double-double 7, the rest is moved memory. Cores share the work.",
+            limit="On one core a value takes some 35 ns: two steps of fourth order 11, guesses on both branches 10, "
+            "the difference of time and start in double-double 7, the rest is moved memory. Cores share the work.",
         ),
         Row(
             "Exact solutions, isotropic",

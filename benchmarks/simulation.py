@@ -45,7 +45,7 @@ def measure() -> Row:
         [Entry.of(compiled, error), Entry.of(plain, float(np.abs(plain.result / exact - 1).max())), whole],
         f"{ratio:.0f} times as fast, at an error {off / error:.0e} times smaller (goals: 500, 100)",
         ratio >= 500 and off / error >= 100,
-        limit="The simulation takes some 13 ms a step, no more, as PyTorch's cosine similarity is one kernel. A step of "
-        "the map is 400 nodes of an integral of 10 modes, in about a hundred small operations, each with an overhead "
-        "of near a microsecond; larger ensembles share it.",
+        limit="The simulation takes some 13 ms a step, no more, as PyTorch's cosine similarity is one kernel. A step "
+        "of the map is 400 nodes of an integral of 10 modes, in about a hundred small operations, each with an "
+        "overhead of near a microsecond; larger ensembles share it.",
     )

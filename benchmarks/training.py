@@ -41,6 +41,6 @@ def _row(loss: str, learning_rate: float, goal: float) -> Row:
         [own, torch],
         f"{ratio:.2g} times as fast (goal: {goal:g})",
         ratio >= goal,
-        limit="Two thirds of a step draw 1.5 million normal numbers, from 750 000 words of JAX's counter-based generator, "
-        "at 6 ns of one core a word.",
+        limit="Two thirds of a step draw 1.5 million normal numbers, from 750 000 words of JAX's counter-based "
+        "generator, at 6 ns of one core a word.",
     )

@@ -104,6 +104,9 @@ def _integrate(rates: Rates, members, parameters, times, learning_rate, rtol, pr
         each(lambda whole, piece: whole.__setitem__(part, piece), found, values)
 
     done = 0
+    if many == 1:
+        run(slice(0, 1))
+        return 1
     with progress_bar(many, "solve", progress) as bar:
         try:
             for part in _in_turn(run, [slice(first, min(first + lanes, many)) for first in range(0, many, lanes)]):
@@ -115,11 +118,7 @@ def _integrate(rates: Rates, members, parameters, times, learning_rate, rtol, pr
 
 
 def _in_turn(run, parts: list[slice]) -> Iterator[slice]:
-    """Each part when it has been run, in order; several at once where there are several."""
-    if len(parts) == 1:
-        run(parts[0])
-        yield parts[0]
-        return
+    """Each part when it has been run, in order; as many at once as there are cores."""
     with ThreadPoolExecutor(cores()) as pool:
         calls = [pool.submit(run, part) for part in parts]
         try:
