@@ -79,8 +79,8 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
         f"the time for a mode grows at most {growth:.2g} times above that of any smaller M",
         growth <= 2 and fits,
         limit="Few modes share the overhead of a call, so that a mode gets cheaper at first. From about 10 000 modes "
-        "on the 14 stages of a step no longer fit the cache: some 200 bytes for each mode and stage, at the 7 to 10 GB/s "
-        "of this machine's memory, are the time that is seen. From there on it does not grow.",
+        "on the 14 stages of a step no longer fit the cache: some 200 bytes for each mode and stage, at the 7 to 10 "
+        "GB/s of this machine's memory, are the time that is seen. From there on it does not grow.",
     )
 
 
