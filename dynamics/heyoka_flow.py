@@ -30,6 +30,7 @@ from dynamics.state import (
     Spectrum,
     State,
     Structure,
+    as_rows,
     completed,
     each,
     essential,
@@ -61,8 +62,7 @@ def check_heyoka(model: Model, closure: str) -> None:
 def heyoka_flow(start: State, times, rates: Rates, learning_rate, rtol, atol, progress) -> Flow:
     """Members in lanes, on all cores; interrupted, the rest is not a number. start: (..., M)."""
     batch, modes = start.batch, start.w.shape[-1]
-    parameters = Parameters(*(np.broadcast_to(a, (*batch, 1)).reshape(-1, 1) for a in rates.parameters))
-    members = each(lambda part: np.broadcast_to(part, (*batch, modes)).reshape(-1, modes), start)
+    members, parameters = as_rows(start, rates.parameters)
     many = len(members.w)
     found = essential(rates.structure, Readings(*(np.empty((many, len(times), modes)) for _ in Readings._fields)))
     blow_up, left, status = np.full(many, np.inf), np.zeros(many, bool), "complete"

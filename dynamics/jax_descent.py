@@ -12,7 +12,7 @@ from dynamics.groups import Plan, in_turn, more, plan
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Rates, Traced
-from dynamics.state import Parameters, State, Structure, each, exponent, step
+from dynamics.state import Parameters, State, Structure, as_rows, each, exponent, step
 
 HOLD = 8  # steps for which the axes of the closure's integrals end where they do
 RECORDS_PER_CALL = 50  # before the progress bar moves or Ctrl-C is heard,
@@ -37,8 +37,7 @@ class Passed(NamedTuple):
 def jax_descent(rates: Rates, start: State, steps: int, learning_rate: float, every: int, progress):
     """(steps recorded, states (..., T, M), step at which each member diverged, how it ended). start: (..., M)."""
     batch, modes = start.batch, start.w.shape[-1]
-    parameters = Parameters(*(np.broadcast_to(a, (*batch, 1)).reshape(-1, 1) for a in rates.parameters))
-    members = each(lambda part: np.broadcast_to(part, (*batch, modes)).reshape(-1, modes), start)
+    members, parameters = as_rows(start, rates.parameters)
     stops = [*range(every, steps + 1, every), *([steps] if steps % every else [])]
     place, recorded, status = Place(members, np.full(len(members.w), np.inf)), [0], "complete"
     kept = [each(lambda part: part[:, None], members)]

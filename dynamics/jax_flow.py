@@ -27,6 +27,7 @@ from dynamics.state import (
     Readings,
     State,
     Structure,
+    as_rows,
     completed,
     each,
     essential,
@@ -62,8 +63,7 @@ class Solved(NamedTuple):
 def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, rtol, atol, progress) -> Flow:
     """Group after group; interrupted, the rest is not a number. start: (..., M)."""
     batch, modes = start.batch, start.w.shape[-1]
-    parameters = Parameters(*(np.broadcast_to(a, (*batch, 1)).reshape(-1, 1) for a in model.parameters))
-    members = each(lambda part: np.broadcast_to(part, (*batch, modes)).reshape(-1, modes), start)
+    members, parameters = as_rows(start, model.parameters)
     numbers = Numbers(times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
     many, done = len(members.w), 0
     division = plan(rates, members, parameters)

@@ -7,6 +7,8 @@ JAX arrays alike. Formulas come from ``dynamics.generated.eigenvalues``.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dynamics.generated import eigenvalues
 
 EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which compiled code has a root, nothing, or a square
@@ -67,6 +69,13 @@ class Readings(NamedTuple):
 def each(function: Callable, *alike):
     """The named tuple (a state, readings) of what the function makes of the parts that are there."""
     return type(alike[0])(*(None if parts[0] is None else function(*parts) for parts in zip(*alike, strict=True)))
+
+
+def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
+    """The members (B, M) of an ensemble (..., M), one after another, each with parameters of its own, (B, 1)."""
+    shape = start.w.shape
+    members = each(lambda part: np.broadcast_to(part, shape).reshape(-1, shape[-1]), start)
+    return members, Parameters(*(np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1) for a in parameters))
 
 
 def initial(structure: Structure, s0, init=1.0) -> State:
