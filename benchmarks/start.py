@@ -44,7 +44,7 @@ def measure() -> Row:
         entries,
         "; ".join(goals),
         all(goals.values()),
-        limit="The figures train networks: most of their time is normal numbers for samples.",
+        limit="Fifteen figures, most of which train networks.",
     )
 
 
