@@ -4,9 +4,7 @@ Whom a member is grouped with, and so its result to the last bit, does not depen
 are.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +12,7 @@ import numpy as np
 
 from dynamics.closure import Closure
 from dynamics.forces import forces_of
-from dynamics.parallel import cores
+from dynamics.parallel import cores, in_order
 from dynamics.state import Parameters, State, each
 
 MARGIN = 1.1  # more nodes than the start needs, as the spectrum may spread
@@ -25,7 +23,7 @@ ELEMENTS = {"cpu": 250_000}  # of an integrand, in a group, for the same reasons
 WIDE_ELEMENTS = 50_000_000
 
 
-class Plan(NamedTuple):
+class Division(NamedTuple):
     """How an ensemble is divided: members of a group, the devices that take one each, and the closure's nodes."""
 
     size: int
@@ -43,7 +41,7 @@ class Plan(NamedTuple):
         return jax.tree.map(lambda a: a[rows], arrays)
 
 
-def plan(rates: Closure, members: State, parameters: Parameters) -> Plan:
+def divide(rates: Closure, members: State, parameters: Parameters) -> Division:
     """For members (B, M) with parameters (B, 1)."""
     many, modes = members.w.shape
     shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
@@ -54,7 +52,7 @@ def plan(rates: Closure, members: State, parameters: Parameters) -> Plan:
     devices = [chosen] if chosen else jax.devices()
     kind, elements = devices[0].platform, modes * int(np.prod(nodes or 1))
     size = max(1, min(many, GROUP.get(kind, WIDE_GROUP), ELEMENTS.get(kind, WIDE_ELEMENTS) // elements))
-    return Plan(size, tuple(devices[: max(1, many // size)]), nodes)
+    return Division(size, tuple(devices[: max(1, many // size)]), nodes)
 
 
 def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
@@ -66,14 +64,7 @@ def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
 def in_turn(parts: list, devices: tuple, compute: Callable) -> Iterator[tuple[Any, Any]]:
     """(part, compute(part)) of each, in order; on processors, as many at once as cores."""
     yield parts[0], compute(parts[0])  # alone: it compiles
-    if len(parts) == 1:
-        return
-    at_once = max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2  # one computes, one is copied
-    with ThreadPoolExecutor(at_once) as pool:
-        calls = deque((part, pool.submit(compute, part)) for part in parts[1:])
-        try:
-            while calls:
-                part, call = calls.popleft()
-                yield part, call.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    if len(parts) > 1:
+        # On an accelerator one computes, and one is copied.
+        threads = max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2
+        yield from in_order(parts[1:], compute, threads)

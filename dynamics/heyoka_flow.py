@@ -6,8 +6,6 @@ not reach the end that way are left to SciPy's solvers, which tell why.
 """
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import lru_cache
 
@@ -19,7 +17,7 @@ from dynamics.coordinate import Flow
 from dynamics.forces import forces_of
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
-from dynamics.parallel import cores
+from dynamics.parallel import cores, in_order
 from dynamics.progress import progress_bar
 from dynamics.rates import Forces, Rates, quantities
 from dynamics.scipy_flow import scipy_flow
@@ -109,24 +107,13 @@ def _integrate(rates: Rates, members, parameters, times, learning_rate, rtol, pr
         return 1
     with progress_bar(many, "solve", progress) as bar:
         try:
-            for part in _in_turn(run, [slice(first, min(first + lanes, many)) for first in range(0, many, lanes)]):
+            parts = [slice(first, min(first + lanes, many)) for first in range(0, many, lanes)]
+            for part, _ in in_order(parts, run, cores()):
                 done = part.stop
                 bar.update(part.stop - part.start)
         except KeyboardInterrupt:
             pass
     return done
-
-
-def _in_turn(run, parts: list[slice]) -> Iterator[slice]:
-    """Each part when it has been run, in order; as many at once as there are cores."""
-    with ThreadPoolExecutor(cores()) as pool:
-        calls = [pool.submit(run, part) for part in parts]
-        try:
-            for part, call in zip(parts, calls, strict=True):
-                call.result()
-                yield part
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 # --- what is integrated ---------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from dynamics.groups import Plan, in_turn, more, plan
+from dynamics.groups import Division, divide, in_turn, more
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
 from dynamics.rates import Rates, Traced
@@ -41,7 +41,7 @@ def jax_descent(rates: Rates, start: State, steps: int, learning_rate: float, ev
     stops = [*range(every, steps + 1, every), *([steps] if steps % every else [])]
     place, recorded, status = Place(members, np.full(len(members.w), np.inf)), [0], "complete"
     kept = [each(lambda part: part[:, None], members)]
-    division = plan(rates, members, parameters)
+    division = divide(rates, members, parameters)
     nodes = dict.fromkeys((part.start for part in division.parts(len(members.w))), division.nodes)
     with progress_bar(steps, "iterate", progress) as bar:
         try:
@@ -73,7 +73,9 @@ def _calls(stops: list[int], every: int):
     return (stops[first : first + size] for first in range(0, len(stops), size))
 
 
-def _pass_part(rates: Rates, division: Plan, nodes: dict, place: Place, parameters, learning_rate, first, stops, part):
+def _pass_part(
+    rates: Rates, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
+):
     """Some members to the next steps that are recorded; again with more nodes if the closure's error calls for it."""
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *stops, *[stops[-1]] * RECORDS_PER_CALL], stops[-1])[: RECORDS_PER_CALL + 1]
@@ -102,10 +104,12 @@ def _pass(structure: Structure, forces: Traced, alpha, place: Place, parameters:
     """A group's members (G, M) from one recorded step to the next, and the next."""
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 
+    def finite_part(place):
+        return each(lambda part: jnp.where(jnp.isfinite(place.diverged)[:, None], 1.0, part), place.state)
+
     def one(number, carry):
-        (state, diverged), ends, error = carry
-        gone = jnp.isfinite(diverged)
-        safe = each(lambda part: jnp.where(gone[:, None], 1.0, part), state)
+        place, ends, error = carry
+        safe, diverged = finite_part(place), place.diverged
 
         def renewed(_):
             return forces.ends(safe, p), jnp.maximum(error, forces(safe, p, ends)[1])
@@ -113,7 +117,7 @@ def _pass(structure: Structure, forces: Traced, alpha, place: Place, parameters:
         ends, error = jax.lax.cond(number % HOLD == 0, renewed, lambda _: (ends, error), None)
         after = step(structure, p, safe, forces(safe, p, ends)[0], learning_rate)
         finite = jnp.array([jnp.isfinite(part**2).all(axis=-1) for part in after if part is not None]).all(axis=0)
-        diverged = jnp.where(~finite & ~gone, number + 1, diverged)
+        diverged = jnp.where(~finite & jnp.isinf(diverged), number + 1, diverged)
         after = each(lambda part: jnp.where(jnp.isfinite(diverged)[:, None], jnp.inf, part), after)
         return Place(after, diverged), ends, error
 
@@ -122,6 +126,7 @@ def _pass(structure: Structure, forces: Traced, alpha, place: Place, parameters:
         return carry, carry[0].state
 
     begin = (place, forces.ends(place.state, p), 0.0)
-    (last, _, error), states = jax.lax.scan(to_next_record, begin, (bounds[:-1], bounds[1:]))
+    (last, ends, error), states = jax.lax.scan(to_next_record, begin, (bounds[:-1], bounds[1:]))
+    largest = jnp.maximum(error, forces(finite_part(last), p, ends)[1])
     states = each(lambda part: jnp.moveaxis(part, 0, 1), states)
-    return Passed(last, states, jnp.full(len(place.diverged), error))
+    return Passed(last, states, jnp.full(len(place.diverged), largest))

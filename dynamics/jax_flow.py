@@ -17,7 +17,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
-from dynamics.groups import Plan, in_turn, more, plan
+from dynamics.groups import Division, divide, in_turn, more
 from dynamics.model import Model
 from dynamics.progress import progress_bar
 from dynamics.quadrature import MAX_NODES
@@ -66,7 +66,7 @@ def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, r
     members, parameters = as_rows(start, model.parameters)
     numbers = Numbers(times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
     many, done = len(members.w), 0
-    division = plan(rates, members, parameters)
+    division = divide(rates, members, parameters)
     compute = partial(_solve_part, rates, division, members, parameters, numbers)
     solved = _room_for(model.structure, many, len(times), modes)
     with progress_bar(many, "solve", progress) as bar:
@@ -105,7 +105,7 @@ def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved
 # --- groups ---------------------------------------------------------------------------------------------------------
 
 
-def _solve_part(rates: Closure, division: Plan, members: State, parameters: Parameters, numbers: Numbers, part):
+def _solve_part(rates: Closure, division: Division, members: State, parameters: Parameters, numbers: Numbers, part):
     """Some members; again with more nodes if the closure's error calls for it."""
     start, own = division.padded((members, parameters), part)
     nodes, alpha = division.nodes, exponent(own)

@@ -6,25 +6,24 @@ import numpy as np
 
 from dynamics.errors import ArgumentError
 from dynamics.model import Model
-from dynamics.state import Parameters, Structure
+from dynamics.state import Parameters, Structure, copies
 
 
 def stored(structure: Structure, parameters: Parameters) -> int:
     """Arrays of the full size that a trajectory holds: s, and target and predictor where they are not s itself."""
-    copied = structure.predictor == "closed form" and np.all(parameters.alpha == 1) and not np.any(parameters.epsilon)
-    return 2 + structure.own_target - bool(copied and not structure.tracked)
+    return 2 + structure.own_target - copies(structure, parameters)
 
 
 def check_trajectory(model: Model, s0: np.ndarray, times: int, remedy: str) -> None:
-    """``check_room`` for what flow and descent map start from: eigenvalues (..., M) or weights (..., M, N)."""
+    """``check_fits`` for what flow and descent map start from: eigenvalues (..., M) or weights (..., M, N)."""
     if model.inputs is None:
         arrays, shape = stored(model.structure, model.parameters), s0.shape
     else:
         arrays, shape = 3 + s0.shape[-1], s0.shape[:-1]
-    check_room(math.prod(shape[:-1]), times, arrays * shape[-1], remedy)
+    check_fits(math.prod(shape[:-1]), times, arrays * shape[-1], remedy)
 
 
-def check_room(members: int, times: int, numbers: int, remedy: str, itemsize: int = 8) -> None:
+def check_fits(members: int, times: int, numbers: int, remedy: str, itemsize: int = 8) -> None:
     """Raises ArgumentError unless members (trajectories) x times x numbers (kept at each time) fit into memory."""
     needed, free = members * times * numbers * itemsize, available()
     if needed > free:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.generated import eigenvalues
-from dynamics.memory import check_room
+from dynamics.memory import check_fits
 from dynamics.model import Model
 from dynamics.progress import check_progress, progress_bar
 from dynamics.state import Parameters, Structure
@@ -77,7 +77,7 @@ def train(
     recorded = record_steps(record, steps)
     remedy = "Record fewer steps (record), or train fewer seeds."
     kept = sum(part.size for part in start if part is not None)
-    check_room(len(seeds), len(recorded), kept, remedy, np.dtype(dtype).itemsize)
+    check_fits(len(seeds), len(recorded), kept, remedy, np.dtype(dtype).itemsize)
 
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))

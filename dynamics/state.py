@@ -131,10 +131,15 @@ def completed(structure: Structure, parameters: Parameters, found: Readings) -> 
     """All readings (B, T, M), of the essential ones and parameters (B, 1). What is the same is the same array."""
     s, target, lam = found
     if lam is None:
-        copied = structure.predictor == "closed form" and (parameters.alpha == 1).all() and not parameters.epsilon.any()
         rows = Parameters(*(common(a[:, None]) for a in parameters))
-        lam = s if copied else predictor(structure, rows, State(s), s)
+        lam = s if copies(structure, parameters) else predictor(structure, rows, State(s), s)
     return Readings(s, s if target is None else target, lam)
+
+
+def copies(structure: Structure, parameters: Parameters) -> bool:
+    """Whether lambda is s itself, of all members."""
+    direct = structure.predictor == "closed form" and not structure.tracked
+    return bool(direct and np.all(parameters.alpha == 1) and not np.any(parameters.epsilon))
 
 
 def common(values):

@@ -110,3 +110,17 @@ def test_ctrl_c_keeps_the_steps_that_are_done(press_ctrl_c):
     part = dyn.iterate(COSINE, S0, 120, 0.1, method="jax")
     assert part.status == f"interrupted at step {part.step[-1]}" and 0 < part.step[-1] < 120
     np.testing.assert_array_equal(part.s, whole.s[: len(part.step)])
+
+
+def test_every_call_tells_its_error(monkeypatch):
+    """The last one has three steps, none of which renews the ends of the axes."""
+    own, errors = jax_descent._pass_part, []
+
+    def watched(*arguments):
+        passed = own(*arguments)
+        errors.append(passed.error)
+        return passed
+
+    monkeypatch.setattr(jax_descent, "_pass_part", watched)
+    dyn.iterate(COSINE, S0, jax_descent.RECORDS_PER_CALL + 3, 0.1, method="jax")
+    assert len(errors) == 2 and np.min(errors) > 0
