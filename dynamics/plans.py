@@ -3,10 +3,9 @@
 import hashlib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,13 +16,13 @@ from dynamics.flow import check_times
 from dynamics.forces import forces_of
 from dynamics.generated import eigenvalues
 from dynamics.grid import Grid, block_of, check_axes, check_axis
+from dynamics.identity import digest, of_modules, plain
 from dynamics.model import Model
 from dynamics.store import Layout, Variable
 from dynamics.trajectory import describe
 from dynamics.work import Array, OfFunction, OfModel, open_axes
 
 FORMAT = "ssl-dynamics sweep 1"
-WRITTEN_OUT = 32  # numbers; an identity has the digest of longer arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +88,7 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         "kept": list(kept),
         **_of_grid(points),
-        "generated code": _of_modules(model.generated, eigenvalues),
+        "generated code": of_modules(model.generated, eigenvalues),
     }
     work = OfModel(model, rung.name, arguments, together, len(times.values), kept)
     return Plan(work, points, layout, identity, f"{rung.title} of {model} over {', '.join(axes)}")
@@ -240,7 +239,7 @@ def plan_of_function(function: Callable, grid, chunk: int, arguments: dict[str, 
         "source": _source(function),
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         **_of_grid(points),
-        "generated code": _digest(*sorted(Path(generated.__path__[0]).glob("*.py"))),
+        "generated code": digest(*sorted(Path(generated.__path__[0]).glob("*.py"))),
     }
     return Plan(OfFunction(function, arguments), points, None, identity, f"{name} over {', '.join(axes)}")
 
@@ -259,34 +258,3 @@ def _source(function: Callable) -> str | None:
 def _of_grid(grid: Grid) -> dict[str, Any]:
     values = {name: plain(name, values) for name, values in grid.axes.items()}
     return {"axes": list(values), "grid": values, "block": list(grid.block)}
-
-
-def _of_modules(*modules: ModuleType) -> dict[str, str]:
-    """Digest of the source of each."""
-    paths = [Path(str(module.__file__)) for module in modules]
-    return {path.stem: _digest(path) for path in paths}
-
-
-def _digest(*paths: Path) -> str:
-    """SHA-256 of what is in the files."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-
-
-def plain(name: str, value) -> Any:
-    """A value as plain data; raises ArgumentError where that cannot be told."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Model):
-        return describe(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(name, part) for key, part in value.items()}
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "biufcU":
-        errors.reject(name, "be made of numbers, text or a Model, so that one sweep can be told from another", value)
-    if array.size <= WRITTEN_OUT and array.dtype.kind != "c":
-        return array.tolist()
-    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": digest}

@@ -22,6 +22,7 @@ import zarr
 
 from dynamics import errors
 from dynamics.grid import Grid
+from dynamics.identity import as_read, differences
 from dynamics.work import STATUS, Array
 
 METADATA = "zarr.json"
@@ -73,23 +74,10 @@ def exists(path: Path, identity: dict[str, Any]) -> bool:
         known = there["format"] == identity["format"]
     except (OSError, ValueError, KeyError, TypeError):
         raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is no store of a sweep.") from None
-    here = json.loads(json.dumps(identity))
-    found = _differences(there, here) if known else [f"the format {there['format']!r}"]
+    found = differences(there, as_read(identity)) if known else [f"the format {there['format']!r}"]
     if found:
         raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is one with another {'; '.join(found)}.")
     return True
-
-
-def _differences(there, here, name="") -> list[str]:
-    """What differs, in words."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        return [text for key in here | there for text in _differences(there.get(key), here.get(key), f"{name} {key}")]
-    return [] if there == here else [f"{name.strip()} ({_short(there)} there, {_short(here)} here)"]
-
-
-def _short(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 # --- laying it out --------------------------------------------------------------------------------------------------
