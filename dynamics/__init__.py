@@ -33,6 +33,14 @@ _LAZY = {
     "convergence_time": "dynamics.speed",
     "effective_rates": "dynamics.speed",
     "sweep": "dynamics.sweeps",
+    "Network": "dynamics.deep.description",
+    "MLP": "dynamics.deep.description",
+    "ConvNet": "dynamics.deep.description",
+    "Augmentation": "dynamics.deep.views",
+    "Images": "dynamics.deep.images",
+    "digits": "dynamics.deep.images",
+    "cifar10": "dynamics.deep.images",
+    "gaussian_images": "dynamics.deep.images",
 }
 
 __all__ = [

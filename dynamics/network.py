@@ -34,7 +34,7 @@ def train(
     steps,
     learning_rate,
     *,
-    batch_size=10_000,
+    batch_size=None,
     seed=0,
     record=1,
     units="linear",
@@ -42,15 +42,17 @@ def train(
     W_P0=None,
     probes=None,
     device=None,
+    checkpoint=None,
     progress=None,
 ) -> Trajectory:
-    r"""Train W by gradient descent on fresh Gaussian views: W <- W - eta (dL/dW + rho W).
+    r"""Train W by gradient descent on fresh Gaussian views: W <- W - eta (dL/dW + rho W); or a deep network on images.
 
     The gradient is automatic differentiation of the loss through ``stop_gradient``. A closed-form predictor is built
     from ``eigh(W W^T)`` at every step and never differentiated; a learned one is a matrix, trained like W.
 
-    W0: initial weights (M, N), M <= N; also those of a target with weights of its own. steps: how many.
-    learning_rate: eta > 0. batch_size: samples a step.
+    W0: initial weights (M, N), M <= N; also those of a target with weights of its own. Or a ``Network``: encoder,
+    projector and images; what it learns is measured at each record, and kept as ``measures`` of the result.
+    steps: how many. learning_rate: eta > 0. batch_size: samples a step; default 10 000, or 256 images.
     seed: a whole number, or a sequence of them: networks trained side by side, a leading axis of the result.
     record: record each so many steps (step 0 and the last one always), or the steps to record.
     units: "linear", or "relu" after W. dtype: "float32" or "float64".
@@ -58,6 +60,8 @@ def train(
     eigenvalues ``init`` of the model, in ascending order of the modes.
     probes: inputs (P, N) whose representations are kept, as ``embeddings`` (..., T, P, M).
     device: "cpu", "gpu" or "tpu"; None leaves the choice to JAX. progress: True, False, or None.
+    checkpoint: of a Network, a file that is written at each record; the same call goes on from it, after a kill, too.
+    Of the rest, ``units``, ``W_P0`` and ``probes`` are for linear networks only.
 
     The result has the eigenvalues of the correlation C = W Sigma_x W^T in ascending order, s (..., T, M), those of the
     target, the predictor's u_m . W_P u_m for the eigenvectors u_m of C, and all weights.
@@ -67,13 +71,19 @@ def train(
     errors.instance("model", model, Model, "be a Model")
     if model.batch_shape:
         errors.reject("model", "have plain numbers for parameters, to be trained", model)
-    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, check_seeds(seed)
-    probes = _probes(probes, start.encoder)
-    steps, batch_size = errors.count("steps", steps, 0), errors.count("batch_size", batch_size)
-    learning_rate = errors.positive_number("learning_rate", learning_rate)
-    errors.choice("units", units, UNITS)
+    deep = _is_deep(W0, units=units, W_P0=W_P0, probes=probes, checkpoint=checkpoint)
+    batch_size = errors.count("batch_size", (256 if deep else 10_000) if batch_size is None else batch_size)
+    steps, learning_rate = errors.count("steps", steps, 0), errors.positive_number("learning_rate", learning_rate)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
+    if deep:
+        from dynamics.deep.training import train_deep
+
+        common = {"batch_size": batch_size, "seed": seed, "record": record, "dtype": dtype, "device": device}
+        return train_deep(model, W0, steps, learning_rate, **common, checkpoint=checkpoint, progress=progress)
+    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, check_seeds(seed)
+    probes = _probes(probes, start.encoder)
+    errors.choice("units", units, UNITS)
     recorded = record_steps(record, steps)
     remedy = "Record fewer steps (record), or train fewer seeds."
     kept = sum(part.size for part in start if part is not None)
@@ -81,7 +91,7 @@ def train(
 
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))
-        context.enter_context(jax.default_device(_device(device)))
+        context.enter_context(jax.default_device(device_of(device)))
         context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
         advance = _loop(model, batch_size, units, dtype, learning_rate)
         weights, status = _run(advance, start, seeds, recorded, dtype, progress)
@@ -296,6 +306,21 @@ def _records(weights: Weights, which) -> Weights:
 # --- arguments ------------------------------------------------------------------------------------------------------
 
 
+def _is_deep(network, **options) -> bool:
+    """Whether it is a Network; raises ArgumentError for options that only the other kind has."""
+    deep = type(network).__name__ == "Network" and isinstance(network, _network_class())
+    for name, value in options.items():
+        if value is not None and not (name == "units" and value == "linear") and deep != (name == "checkpoint"):
+            errors.reject(name, f"be left out for {'a Network' if deep else 'a linear network, which is quick'}", value)
+    return deep
+
+
+def _network_class() -> type:
+    from dynamics.deep.description import Network
+
+    return Network
+
+
 def _start(model: Model, W0, W_P0) -> Weights:
     """All weights before the first step."""
     W0, structure = model.check_weights("W0", W0, ensemble=False), model.structure
@@ -349,7 +374,8 @@ def record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
     return np.unique(np.concatenate([[0], chosen, [steps]]))
 
 
-def _device(name: str | None):
+def device_of(name: str | None):
+    """The first device of that kind, None: JAX's own choice; raises ArgumentError."""
     if name is None:
         return None
     errors.choice("device", name, DEVICES)

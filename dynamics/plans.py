@@ -58,7 +58,7 @@ class Rung(NamedTuple):
 RUNGS = (
     Rung("solve", "flow", "s0", {"times": [0.0]}, ("until",)),
     Rung("iterate", "descent map", "s0", {"steps": 0}, ("batch_size",)),
-    Rung("train", "network", "W0", {"steps": 0, "record": 1, "device": None}, ("probes",)),
+    Rung("train", "network", "W0", {"steps": 0, "record": 1, "device": None}, ("probes", "checkpoint")),
 )
 
 

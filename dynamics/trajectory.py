@@ -28,6 +28,7 @@ ARRAYS = (
     "predictor_weights",
     "embeddings",
 )
+MEASURE = "measures."  # how the names of measures begin in a file
 STEADY = "steady"  # how the status of a flow begins that was followed to its rest
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
@@ -46,6 +47,7 @@ class Trajectory:
     those of a target branch of its own.
     predictor_weights: (..., T, M, M), of a learned predictor.
     embeddings: probes' representations (..., T, P, M), if asked. settings: arguments of the run.
+    measures: of deep networks, by name, what else was measured at each record (``dynamics/deep/measures.py``).
     """
 
     model: Model
@@ -65,6 +67,7 @@ class Trajectory:
     predictor_weights: np.ndarray | None = None
     embeddings: np.ndarray | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    measures: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def alignment(self) -> np.ndarray:
@@ -72,6 +75,8 @@ class Trajectory:
 
         For networks with a learned predictor; u_m in ascending order of the eigenvalues. Raises ArgumentError.
         """
+        if "alignment" in self.measures:
+            return self.measures["alignment"]
         if self.predictor_weights is None or self.weights is None:
             errors.reject("alignment", "be asked of a network with a learned predictor", self)
         U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
@@ -117,6 +122,7 @@ class Trajectory:
             **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
         }
         present = {name: array for name, array in arrays.items() if array is not None}
+        present |= {MEASURE + name: array for name, array in self.measures.items()}
         with path.open("wb") as file:
             np.savez_compressed(file, about=np.array(json.dumps(about)), **present)
         return path
@@ -209,7 +215,9 @@ def load(path) -> Trajectory:
         about = json.loads(str(contents.pop("about")))
         if about.pop("format") != FORMAT:
             raise ValueError("an unknown format")
-        loaded = Trajectory(model=restore(about.pop("model")), **about, **contents)
+        names = [name for name in contents if name.startswith(MEASURE)]
+        measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
+        loaded = Trajectory(model=restore(about.pop("model")), **about, **contents, measures=measures)
         if loaded.kind not in KINDS:
             raise ValueError(f"an unknown kind {loaded.kind!r}")
         if loaded.s.ndim < 2 or loaded.s.shape[-2] != len(loaded.t):

@@ -1,0 +1,156 @@
+"""One step of training a deep Siamese network, with the loss and the closed-form predictor of the linear one."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dynamics.deep.description import Network
+from dynamics.deep.layers import Architecture, Layers, Shape, architecture
+from dynamics.generated import eigenvalues
+from dynamics.model import Model
+from dynamics.state import Parameters, Structure
+from dynamics.weights import closed_form
+
+
+class Rule(NamedTuple):
+    """What a step is compiled for."""
+
+    generated: Any
+    structure: Structure
+    shape: Shape
+    views: Any  # Augmentation or None
+    momentum: float
+    schedule: str
+    target_schedule: str
+    batch_size: int
+    steps: int  # of the whole run, which schedules end with
+
+    @property
+    def architecture(self) -> Architecture:
+        """How weights become functions."""
+        return architecture(self.shape)
+
+
+class Numbers(NamedTuple):
+    """What may change without compiling anew."""
+
+    learning_rate: Any
+    parameters: Parameters
+
+
+class Training(NamedTuple):
+    """What a step changes; None where absent."""
+
+    layers: Layers  # what is trained
+    target: Any  # weights of a branch of its own
+    tracked: Any  # correlation (M, M)
+    optimizer: Any
+    loss: Any  # sum since the last record
+
+
+def rule_of(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> Rule:
+    """What a model's network is compiled for."""
+    learned = network.predictor if model.structure.predictor == "learned" else None
+    shape = Shape(network.images.shape, network.encoder, network.projector, learned, network.batch_norm, dtype)
+    schedules = network.schedule, network.target_schedule
+    used = steps if "cosine" in schedules else 0
+    return Rule(model.generated, model.structure, shape, network.views, network.momentum, *schedules, batch_size, used)
+
+
+def start(rule: Rule, numbers: Numbers, images, key) -> Training:
+    """Before the first step. The tracked correlation is that of the images (n, height, width, channels)."""
+    layers = rule.architecture.start(rule.shape, key)
+    z = rule.architecture.represent(layers.branch, images)[1]
+    return Training(
+        layers,
+        layers.branch if rule.structure.own_target else None,
+        correlation(z) if rule.structure.tracked else None,
+        optimizer(rule, numbers).init(layers),
+        jnp.zeros(()),
+    )
+
+
+def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) -> Training:
+    """One step of gradient descent on a batch of images, drawn with replacement, each in two views."""
+    p = numbers.parameters
+    x1, x2 = _views(rule, p, images, key)
+
+    def mean_loss(layers: Layers):
+        z1, z2 = (rule.architecture.represent(layers.branch, x)[1] for x in (x1, x2))
+        t1, t2 = z1, z2
+        if rule.structure.own_target:
+            t1, t2 = (rule.architecture.represent(training.target, x)[1] for x in (x1, x2))
+        C = correlation(jax.lax.stop_gradient(jnp.concatenate([z1, z2])))
+        tracked = eigenvalues.average_step(training.tracked, C, p.tracking) if rule.structure.tracked else None
+        predict = predictor(rule, p, layers, C if tracked is None else tracked)
+        columns = (z.T for z in (z1, z2, t1, t2))
+        loss = rule.generated.loss(*columns, predict, _over_modes, jax.lax.stop_gradient)
+        return loss.mean(), tracked
+
+    (loss, tracked), slope = jax.value_and_grad(mean_loss, has_aux=True)(training.layers)
+    slope = slope._replace(predictor=jax.tree.map(lambda a: p.rate_ratio * a, slope.predictor))
+    updates, state = optimizer(rule, numbers).update(slope, training.optimizer, training.layers)
+    layers = optax.apply_updates(training.layers, updates)
+    target, decay = training.target, _decay(rule, p.decay, number)
+    if rule.structure.own_target:
+        target = jax.tree.map(lambda v, w: eigenvalues.average_step(v, w, decay), target, layers.branch)
+    return Training(layers, target, tracked, state, training.loss + loss)
+
+
+def predictor(rule: Rule, p: Parameters, layers: Layers, C):
+    """What makes predictions (M, B) of representations (M, B). C: what a closed form is built from, (M, M)."""
+    kind = rule.structure.predictor
+    if kind == "none":
+        return lambda z: z
+    if kind == "learned":
+        return lambda z: rule.architecture.predict(layers.predictor, z.T).T
+    finite = jnp.isfinite(C).all()  # LAPACK is not to see what is not
+    W_P = jnp.where(finite, closed_form(rule.structure, p, jnp.where(finite, C, jnp.eye(len(C)))), jnp.nan)
+    return lambda z: W_P @ z
+
+
+def correlation(z):
+    """E[z z^T] (M, M) of representations (B, M)."""
+    return z.T @ z / len(z)
+
+
+@lru_cache(maxsize=32)
+def _decayed(rule: Rule):
+    """Which weights decay: those of matrices and filters, not the shifts and scales of batch norm."""
+    return lambda layers: jax.tree.map(lambda a: a.ndim > 1, layers)
+
+
+def optimizer(rule: Rule, numbers: Numbers) -> optax.GradientTransformation:
+    """Gradient descent with momentum; weight decay joins the gradient."""
+    rate = numbers.learning_rate
+    if rule.schedule == "cosine":
+        factor = optax.cosine_decay_schedule(1.0, rule.steps)
+        scale = optax.scale_by_schedule(lambda count: -rate * factor(count))
+    else:
+        scale = optax.scale(-rate)
+    decay = optax.add_decayed_weights(numbers.parameters.rho, mask=_decayed(rule))
+    return optax.chain(decay, optax.trace(rule.momentum), scale)
+
+
+def _decay(rule: Rule, decay, number):
+    """Of the target, in this step."""
+    if rule.target_schedule == "constant":
+        return decay
+    return 1 - (1 - decay) * (jnp.cos(jnp.pi * number / rule.steps) + 1) / 2
+
+
+def _views(rule: Rule, p: Parameters, images, key) -> list:
+    """Two views (B, height, width, channels) of a random batch."""
+    chosen, *keys = jax.random.split(key, 5)
+    x = images[jax.random.randint(chosen, (rule.batch_size,), 0, len(images))]
+    drawn = [x, x] if rule.views is None else [rule.views(key, x) for key in keys[:2]]
+    noise = (jax.random.normal(key, x.shape, x.dtype) for key in keys[2:])
+    return [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]
+
+
+def _over_modes(a):
+    """Sums over modes of (M, B)."""
+    return a.sum(axis=0, keepdims=True)

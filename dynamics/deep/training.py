@@ -1,0 +1,235 @@
+"""Training of deep networks, side by side: from record to record on the device, what is measured on the host."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from dynamics import deep, errors
+from dynamics.deep import checkpoint as checkpoints
+from dynamics.deep.description import Network
+from dynamics.deep.diagnosis import summary, verdict
+from dynamics.deep.measures import READ, Record, measure, represent
+from dynamics.deep.steps import Numbers, Rule, Training, rule_of, start, step
+from dynamics.generated import eigenvalues
+from dynamics.identity import digest, of_modules, plain
+from dynamics.model import Model
+from dynamics.network import check_seeds, device_of, record_steps
+from dynamics.progress import progress_bar
+from dynamics.state import Parameters
+from dynamics.trajectory import Trajectory
+
+FORMAT = "ssl-dynamics checkpoint 1"
+OWN = ("s", "target", "predictor")  # of a record: what every trajectory has
+STEPS_PER_CALL = 50  # to the device, at most, before the progress bar moves or Ctrl-C is heard
+
+
+class Plan(NamedTuple):
+    """A run: what it is compiled for, its numbers, and what it is told by."""
+
+    rule: Rule
+    numbers: Numbers
+    network: Network
+    seeds: np.ndarray
+    recorded: np.ndarray
+    identity: dict[str, Any]
+
+
+def train_deep(
+    model: Model,
+    network: Network,
+    steps,
+    learning_rate,
+    *,
+    batch_size,
+    seed,
+    record,
+    dtype,
+    device,
+    checkpoint,
+    progress,
+) -> Trajectory:
+    """``train`` for a Network; the arguments are those of ``train``."""
+    check_model(model, network)
+    many, seeds, path = np.ndim(seed) > 0, check_seeds(seed), checkpoints.check_path(checkpoint)
+    recorded = record_steps(record, steps)
+    rule = rule_of(model, network, batch_size, steps, dtype)
+    numbers = Numbers(learning_rate, Parameters(*(float(a[0]) for a in model.parameters)))
+    settings = {
+        "learning_rate": learning_rate,
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": seeds.tolist() if many else int(seeds[0]),
+        "dtype": dtype,
+        "network": describe(network),
+    }
+    plan = Plan(rule, numbers, network, seeds, recorded, _identity(model, network, settings, recorded))
+    with ExitStack() as context:
+        context.enter_context(jax.enable_x64(dtype == "float64"))
+        context.enter_context(jax.default_device(device_of(device)))
+        records, status = _run(plan, path, progress)
+        where = next(iter(jnp.zeros(()).devices())).device_kind
+    records = Record(*(np.moveaxis(a, 0, 1) if many else a[:, 0] for a in records))
+    recorded = recorded[: len(records.s[0]) if many else len(records.s)]
+    return Trajectory(
+        model=model,
+        kind="network",
+        t=_times(network, learning_rate, steps)[recorded],
+        **{name: getattr(records, name) for name in OWN},
+        step=recorded,
+        method=f"gradient descent on {batch_size} {network.images.name} a step, {dtype}, on {where}",
+        status=status,
+        settings=settings,
+        measures={name: array for name, array in records._asdict().items() if name not in OWN},
+    )
+
+
+def check_model(model: Model, network: Network) -> None:
+    """Raises ArgumentError where model and network do not go together."""
+    learned = model.structure.predictor == "learned"
+    if model.inputs is not None:
+        errors.reject("model", "have no `inputs` for a Network, whose inputs are its images", model)
+    if learned and (model.init != 1).any():
+        errors.reject("model", "leave `init` at 1 for a Network, whose predictor starts at random", model)
+    if network.predictor and not learned:
+        errors.reject("predictor", f"be left out for {model}, whose predictor is not learned", network.predictor)
+    if network.target_schedule != "constant" and not model.structure.own_target:
+        errors.reject("target_schedule", f"be left out for {model}, whose target is shared", network.target_schedule)
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """A network as plain data."""
+    images = network.images
+    own = {name: plain(name, getattr(images, name)) for name in ("train", "train_labels", "test", "test_labels")}
+    parts = {name: getattr(network, name) for name in Network.__dataclass_fields__ if name != "images"}
+    encoder = {"kind": type(network.encoder).__name__, **asdict(network.encoder)}
+    views = None if network.views is None else asdict(network.views)
+    parts = parts | {"encoder": encoder, "views": views}
+    return {"images": {"name": images.name, **own}} | {
+        name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()
+    }
+
+
+def _identity(model: Model, network: Network, settings: dict[str, Any], recorded) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    sources = sorted(Path(deep.__path__[0]).glob("*.py"))
+    return {
+        "format": FORMAT,
+        "model": plain("model", model),
+        **as_lists(settings),
+        "recorded": plain("record", recorded),
+        "generated code": of_modules(model.generated, eigenvalues),
+        "code": digest(*sources),
+        "jax": jax.__version__,
+    }
+
+
+def as_lists(settings: dict[str, Any]) -> dict[str, Any]:
+    """With encoder and other parts as JSON has them."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+
+
+def _times(network: Network, learning_rate: float, steps: int) -> np.ndarray:
+    """Sum of the learning rates up to each step (steps + 1,)."""
+    factor = np.ones(steps)
+    if network.schedule == "cosine":
+        factor = (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2
+    return learning_rate * np.concatenate([[0.0], np.cumsum(factor)])
+
+
+# --- the loop -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=16)
+def _compiled(rule: Rule):
+    """(start, advance, represent) of networks side by side."""
+
+    def advance(numbers, images, training: Training, key, first, last):
+        def one(i, training):
+            return step(rule, numbers, images, training, i, jax.random.fold_in(key, i + 1))
+
+        return jax.lax.fori_loop(first, last, one, training)
+
+    def at_start(numbers, images, key):
+        return start(rule, numbers, images, jax.random.fold_in(key, 0))
+
+    side_by_side = jax.vmap(advance, in_axes=(None, None, 0, 0, None, None))
+    return (
+        jax.jit(jax.vmap(at_start, in_axes=(None, None, 0))),
+        jax.jit(side_by_side),
+        jax.jit(jax.vmap(lambda *given: represent(rule, *given), in_axes=(0, None, None))),
+    )
+
+
+def _run(plan: Plan, path: Path | None, progress) -> tuple[Record, str]:
+    """Records (T, S, ...), from where a checkpoint stands, and how the run ended."""
+    begin, advance, read_out = _compiled(plan.rule)
+    keys = jax.vmap(jax.random.key)(jnp.asarray(plan.seeds, jnp.uint32))
+    train, test = (
+        jnp.asarray(part, plan.rule.shape.dtype) for part in (plan.network.images.train, plan.network.images.test)
+    )
+    shown = train[:READ], test[:READ]
+    training = begin(plan.numbers, shown[0], keys)
+    saved = None if path is None else checkpoints.read(path, plan.identity)
+    records: list[Record] = []
+    if saved is not None:
+        records = [Record(*row) for row in zip(*saved.records, strict=True)]
+        training = jax.tree.unflatten(jax.tree.structure(training), map(jnp.asarray, saved.leaves))
+    done = int(plan.recorded[len(records) - 1]) if records else 0
+    status = "complete"
+    with progress_bar(plan.recorded[-1], "train", progress, done=done) as bar:
+        try:
+            for index in range(len(records), len(plan.recorded)):
+                if _all_gone(records):
+                    break
+                last = int(plan.recorded[index])
+                for first in range(done, last, STEPS_PER_CALL):
+                    until = min(first + STEPS_PER_CALL, last)
+                    training = jax.block_until_ready(advance(plan.numbers, train, training, keys, first, until))
+                    bar.update(until - first)
+                records.append(_measured(plan, read_out(training, *shown), last - done))
+                training, done = training._replace(loss=jnp.zeros_like(training.loss)), last
+                if path is not None:
+                    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(training)]
+                    checkpoints.write(path, plan.identity, checkpoints.Saved(_stacked(records), leaves))
+        except KeyboardInterrupt:
+            status = f"interrupted after step {plan.recorded[max(len(records) - 1, 0)]}"
+            if not records:
+                raise
+    said = summary([_verdicts(record, records[0]) for record in records], plan.recorded)
+    if said and _all_gone(records):
+        status = said if status == "complete" else f"{said}; {status}"
+    elif said:
+        status = f"{status}; {said}"
+    return _stacked(records), status
+
+
+def _measured(plan: Plan, found, steps: int) -> Record:
+    """The record (S, ...) of all networks, the loss since the last one divided by its steps."""
+    found = jax.tree.map(np.asarray, found)
+    found = found._replace(loss=found.loss / steps) if steps else found
+    own = (jax.tree.map(lambda a, i=i: a[i], found) for i in range(len(plan.seeds)))
+    with threadpool_limits(1):  # small matrices: threads would wait for each other, and for those of JAX
+        each = [measure(plan.rule, plan.numbers.parameters, one, plan.network.images) for one in own]
+    record = Record(*(np.array(column) for column in zip(*each, strict=True)))
+    return record if steps else record._replace(loss=np.full(len(plan.seeds), np.nan))
+
+
+def _stacked(records: list[Record]) -> Record:
+    return Record(*(np.array(column) for column in zip(*records, strict=True)))
+
+
+def _verdicts(record: Record, first: Record) -> list[str | None]:
+    """Of each network."""
+    networks = (zip(*one, strict=True) for one in (record, first))
+    return [verdict(Record(*own), Record(*start)) for own, start in zip(*networks, strict=True)]
+
+
+def _all_gone(records: list[Record]) -> bool:
+    return bool(records) and all(_verdicts(records[-1], records[0]))
