@@ -1,0 +1,83 @@
+"""Views of images: each moved, turned, zoomed and changed in contrast at random."""
+
+import math
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
+
+from dynamics import errors
+
+NUMBERS = {  # of an augmentation: what each must be, and whether a finite non-negative one is that
+    "shift": ("be a non-negative number of pixels", lambda pixels: True),
+    "rotation": ("be a number of degrees from 0 to 180", lambda degrees: degrees <= 180),
+    "scale": ("be a number at least 0 and below 1", lambda scale: scale < 1),
+    "contrast": ("be a number at least 0 and below 1", lambda contrast: contrast < 1),
+}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """x -> x' + u (x' - mean x'), x' the image zoomed, turned and moved: a random view of each image of a batch.
+
+    shift: pixels, up to which an image moves along each axis, either way; default 1.
+    rotation: degrees, up to which it is turned about its centre, either way, at most 180; default 15.
+    scale: below 1; it is zoomed by exp(a) with |a| up to log(1 + scale); default 0.15.
+    contrast: below 1; |u| is up to that; default 0.3. The mean is that of all pixels of the image.
+    flip: left and right change places in half of the views; default False, as digits are not to be mirrored.
+
+    All draws are uniform and independent. Between pixels it is bilinear, beyond the edge as at the edge. Defaults suit
+    digits of 8 x 8 pixels. Raises ArgumentError.
+    """
+
+    shift: float = 1.0
+    rotation: float = 15.0
+    scale: float = 0.15
+    contrast: float = 0.3
+    flip: bool = False
+
+    def __post_init__(self):
+        for name, (must, accepted) in NUMBERS.items():
+            value = getattr(self, name)
+            number = errors.non_negative(name, value, must)
+            if number.ndim or not accepted(number):
+                errors.reject(name, must, value)
+            object.__setattr__(self, name, float(number))
+        errors.flag("flip", self.flip)
+        object.__setattr__(self, "flip", bool(self.flip))
+
+    def __call__(self, key: jax.Array, images: jax.Array) -> jax.Array:
+        """A view (B, H, W, C) of each of the images (B, H, W, C), of their dtype; the same for the same key.
+
+        Runs on the device, inside jit and vmap. Raises ArgumentError where images have another shape or no real dtype.
+        """
+        if jnp.ndim(images) != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
+            what = f"of {images.dtype} and shape {jnp.shape(images)}"
+            must = "be images of shape (B, height, width, channels) of a floating dtype"
+            raise errors.ArgumentError(f"Argument `images` must {must}, but is {what}.")
+        dtype = jnp.promote_types(images.dtype, jnp.float32)  # half precision is too coarse for places
+        draws = jax.random.uniform(key, (6, len(images)), dtype, minval=-1, maxval=1)
+        down, right = self.shift * draws[:2]
+        angle = math.radians(self.rotation) * draws[2]
+        zoom = jnp.exp(math.log1p(self.scale) * draws[3])
+        mirror = jnp.where(self.flip & (draws[4] < 0), -1, 1).astype(dtype)
+        view = jax.vmap(_moved)(images.astype(dtype), down, right, angle, zoom, mirror)
+        contrast = self.contrast * draws[5, :, None, None, None]
+        view = view + contrast * (view - view.mean((1, 2, 3), keepdims=True))  # exact where there is nothing to change
+        return view.astype(images.dtype)
+
+
+def _moved(image, down, right, angle, zoom, mirror):
+    """An image (H, W, C) mirrored (-1) or not (1), zoomed, turned clockwise by an angle, and moved by pixels."""
+    height, width, _ = image.shape
+    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
+    row = jnp.arange(height, dtype=image.dtype)[:, None] - middle_row - down
+    column = jnp.arange(width, dtype=image.dtype) - middle_column - right
+    # Where each pixel of the view comes from: all that is done, undone in reverse.
+    cosine, sine = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
+    places = [
+        cosine * row - sine * column + middle_row,
+        mirror * (cosine * column + sine * row) + middle_column,
+    ]
+    return jax.vmap(lambda channel: map_coordinates(channel, places, order=1, mode="nearest"), -1, -1)(image)
