@@ -35,9 +35,8 @@ class Images:
         for part in ("train", "test"):
             self._keep(part, _pixels(part, getattr(self, part)))
         if self.test.shape[1:] != self.shape:
-            raise errors.ArgumentError(
-                f"Argument `test` must be images of shape {self.shape} as `train` is, but theirs is {self.test.shape[1:]}."
-            )
+            must = f"be images of shape {self.shape} as `train` is"
+            raise errors.ArgumentError(f"Argument `test` must {must}, but theirs is {self.test.shape[1:]}.")
         if (self.train_labels is None) != (self.test_labels is None):
             alone = "test_labels" if self.train_labels is None else "train_labels"
             raise errors.ArgumentError(f"Argument `{alone}` must be None where the other labels are, but is not.")
@@ -67,7 +66,7 @@ class Images:
     def __repr__(self):
         parts = [f"{self.name!r}", f"{len(self.train)} + {len(self.test)} of shape {self.shape}"]
         if self.train_labels is not None:
-            parts.append(f"{len(np.union1d(self.train_labels, self.test_labels))} classes")
+            parts.append(f"{len(np.unique(self.train_labels))} classes")
         if self.covariance is not None:
             parts.append("covariance known")
         return f"Images({', '.join(parts)})"
@@ -117,7 +116,7 @@ def gaussian_images(side=8, exponent=1.0, train=2000, test=500, seed=0) -> Image
     """Gaussian images (side, side, 1) of mean 0, whose covariance has eigenvalues ~ k^-exponent, k = 1 ... side^2.
 
     Its eigenvectors are the 2-D discrete cosines (orthonormal DCT-II) of i and j half periods along the axes, in
-    ascending order of i^2 + j^2, ties by i. The mean variance of a pixel is 1; ``covariance`` is that of the population.
+    ascending order of i^2 + j^2, ties by i. The mean variance of a pixel is 1; ``covariance`` is the population's.
     side: pixels, default 8. exponent: >= 0, default 1; 0 is white. train, test: how many images, 2000 and 500.
     seed: default 0. Raises ArgumentError.
     """
@@ -217,7 +216,7 @@ def _labels(name: str, value, number: int) -> np.ndarray:
         raise errors.ArgumentError(f"Argument `{name}` must {must}, but has shape {array.shape}.")
     if array.dtype.kind not in "iu" or (array < 0).any():
         errors.reject(name, must, array)
-    return np.array(array, np.int64)
+    return array.astype(np.int64)
 
 
 def _array(name: str, value, must: str) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.ndimage import map_coordinates
 
 from dynamics import errors
 
@@ -75,16 +76,8 @@ def _moved(image, down, right, angle, zoom, mirror):
     column = jnp.arange(width, dtype=image.dtype) - middle_column - right
     # Where each pixel of the view comes from: all that is done, undone in reverse.
     cosine, sine = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
-    from_row = cosine * row - sine * column + middle_row
-    from_column = mirror * (cosine * column + sine * row) + middle_column
-    return _between_pixels(image, jnp.clip(from_row, 0, height - 1), jnp.clip(from_column, 0, width - 1))
-
-
-def _between_pixels(image, row, column):
-    """Bilinear interpolation of an image (H, W, C) at places (...) inside it."""
-    (down, along), (top, left) = zip(*(jnp.modf(place) for place in (row, column)), strict=True)
-    top, left, down, along = top.astype(int), left.astype(int), down[..., None], along[..., None]
-    bottom, right = jnp.minimum(top + 1, image.shape[0] - 1), jnp.minimum(left + 1, image.shape[1] - 1)
-    above = (1 - along) * image[top, left] + along * image[top, right]
-    below = (1 - along) * image[bottom, left] + along * image[bottom, right]
-    return (1 - down) * above + down * below
+    places = [
+        cosine * row - sine * column + middle_row,
+        mirror * (cosine * column + sine * row) + middle_column,
+    ]
+    return jax.vmap(lambda channel: map_coordinates(channel, places, order=1, mode="nearest"), -1, -1)(image)
