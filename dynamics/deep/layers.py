@@ -94,10 +94,9 @@ def _encoder(shape: Shape, key):
     """The encoder, and the width of h."""
     height, width, channels = shape.image
     if isinstance(shape.encoder, MLP):
-        layers, out = _dense(
-            height * width * channels, shape.encoder.widths, shape.batch_norm, key, ends_bare=not shape.projector
-        )
-        return eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), *layers]), out
+        inputs, bare = height * width * channels, not shape.projector
+        dense, out = _dense(inputs, shape.encoder.widths, shape.batch_norm, key, ends_bare=bare)
+        return eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), *dense]), out
     layers: list[Any] = []
     for out, own in zip(shape.encoder.channels, jax.random.split(key, len(shape.encoder.channels)), strict=True):
         conv = eqx.nn.Conv2d(channels, out, 3, padding=1, use_bias=not shape.batch_norm, key=own)
