@@ -24,6 +24,22 @@ def listing(items: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def table(rows: list[list[str]]) -> str:
+    """Markdown; the first row heads the others."""
+    head, *others = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *others])
+
+
+def is_table(paragraph: str) -> bool:
+    """Whether a paragraph is one."""
+    return paragraph.startswith("|")
+
+
+def paragraphs(text: str) -> list[str]:
+    """What blank lines set apart."""
+    return re.split(r"\n\s*\n", text.strip())
+
+
 def reflow(text: str) -> str:
-    """Paragraphs in lines of one width, so that captions can be written without counting."""
-    return "\n\n".join(textwrap.fill(paragraph, 100) for paragraph in re.split(r"\n\s*\n", text.strip())) + "\n"
+    """Paragraphs in lines of one width, so that captions can be written without counting; tables as they are."""
+    return "\n\n".join(part if is_table(part) else textwrap.fill(part, 100) for part in paragraphs(text)) + "\n"

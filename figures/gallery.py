@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from figures import names
+from figures.captions import is_table, paragraphs
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -17,6 +18,7 @@ PAGE = """<!DOCTYPE html>
 body {{ max-width: 60rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 sans-serif; color: #222; }}
 section {{ margin: 3rem 0; border-top: 1px solid #ccc; }}
 img {{ display: block; max-width: 100%; margin: 1rem auto; }}
+td, th {{ padding: 0.1em 0.8em; text-align: left; border-bottom: 1px solid #ccc; }}
 code {{ background: #f3f3f3; padding: 0 0.2em; }}
 nav li {{ margin: 0.2rem 0; }}
 </style>
@@ -45,9 +47,18 @@ def title(name: str) -> str:
 
 
 def to_html(caption: str) -> str:
-    """Paragraphs with inline code: all the Markdown that captions use."""
+    """Paragraphs with inline code, and tables: all the Markdown that captions use."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(caption.strip()))
-    return "\n".join(f"<p>{paragraph}</p>" for paragraph in re.split(r"\n\s*\n", text))
+    return "\n".join(_table(part) if is_table(part) else f"<p>{part}</p>" for part in paragraphs(text))
+
+
+def _table(paragraph: str) -> str:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in paragraph.splitlines()]
+    lines = [
+        f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in row)}</tr>"
+        for row, tag in zip([rows[0], *rows[2:]], ["th", *["td"] * (len(rows) - 2)], strict=True)
+    ]
+    return f"<table>{''.join(lines)}</table>"
 
 
 def write(folder: Path) -> None:

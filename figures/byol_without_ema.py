@@ -1,0 +1,159 @@
+"""Learned predictors without an averaged target: what keeps them from collapse.
+
+Predictor's learning rate, weight decay and batch norm (Grill et al. 2020, Chen and He 2021, Tian et al. 2021), in deep
+networks, and in the linear theory of a learned predictor.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from figures import deep_networks as deep
+from figures import style
+from figures.captions import listing
+
+RATES = (0.1, 1.0, 10.0)  # of the predictor, relative to the encoder's
+DECAYS = (1e-4, 2e-2)
+STEPS = {False: 200, True: 4_000}
+SEEDS = {False: range(2), True: range(5)}
+THEORY_STEPS, THEORY_RATE = 2_000, 0.05
+START = 0.1  # of the predictor's eigenvalues, the size of those of a matrix at random
+COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
+LINES = {1e-4: "-", 2e-2: (0, (3, 2))}
+COLUMNS = ("linear theory", "with batch norm", "without batch norm")
+COLLAPSED = 1.1  # participation ratio: no more than one mode
+
+
+class Curve(NamedTuple):
+    """Against the predictor's learning rate: participation ratio, mean and error, and how many collapsed."""
+
+    mean: np.ndarray
+    error: np.ndarray
+    gone: int = 0  # networks that collapsed, or diverged
+    spread: float = 0.0  # largest deviation of their channels: 0 where z is the same for all images, 1 where spread
+
+
+Key = tuple[str, str, str, float]  # column, loss, target, weight decay
+
+
+def compute(full: bool) -> dict[Key, Curve]:
+    """All curves."""
+    found: dict[Key, Curve] = {}
+    for loss in style.LOSSES:
+        for target in deep.TARGETS:
+            for decay in DECAYS:
+                runs = {bn: [_run(loss, target, decay, rate, bn, full) for rate in RATES] for bn in (True, False)}
+                start = np.exp(np.log(runs[True][0].s[:, 0]).mean(axis=0))
+                found[COLUMNS[0], loss, target, decay] = _theory(loss, target, decay, start)
+                for column, own in zip(COLUMNS[1:], runs.values(), strict=True):
+                    found[column, loss, target, decay] = _of_networks(own)
+    return found
+
+
+def _model(loss: str, target: str, decay, **learned) -> dyn.Model:
+    return dyn.Model(
+        loss, predictor=dyn.Learned(**learned), target=deep.TARGETS[target], weight_decay=decay, symmetrised=True
+    )
+
+
+def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, full: bool) -> dyn.Trajectory:
+    return deep.kept(
+        f"byol-{loss}-{target}-{decay:g}-{rate:g}-{'bn' if batch_norm else 'no bn'}",
+        _model(loss, target, decay, rate=rate),
+        dyn.Network(dyn.digits(), predictor=(64,), batch_norm=batch_norm),
+        STEPS[full],
+        deep.LEARNING_RATE[loss],
+        batch_size=deep.BATCH,
+        seed=SEEDS[full],
+        record=STEPS[full] // 4,
+    )
+
+
+def _theory(loss: str, target: str, decay: float, start: np.ndarray) -> Curve:
+    """The descent map from the networks' spectrum; of the cosine loss in mean field, which is quick where modes die."""
+    model = _model(loss, target, decay, rate=np.array(RATES), init=START)
+    options = {"closure": "mean_field"} if loss == "cosine" else {}
+    ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, **options).s[:, -1]
+    ratio = ends.sum(axis=-1) ** 2 / np.maximum((ends**2).sum(axis=-1), np.finfo(float).tiny)
+    return Curve(ratio, np.zeros(len(RATES)))
+
+
+def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
+    ratios = np.stack([run.measures["participation_ratio"][:, -1] for run in runs], axis=1)
+    living = np.where(np.isfinite(ratios), ratios, 1.0)  # what diverges has no mode to speak of
+    gone = living < COLLAPSED
+    spreads = np.stack([run.measures["channel_std"][:, -1] for run in runs], axis=1)
+    return Curve(*deep.mean_and_error(living), int(gone.sum()), float(np.nanmax(spreads, where=gone, initial=0.0)))
+
+
+def draw(data: dict[Key, Curve]) -> Figure:
+    """Losses in rows; theory, and networks with and without batch norm, in columns."""
+    figure = Figure(figsize=(style.PAGE, 3.9))
+    axes = figure.subplots(len(style.LOSSES), len(COLUMNS), sharex=True, sharey="col")
+    for row, loss in zip(axes, style.LOSSES, strict=True):
+        for ax, column in zip(row, COLUMNS, strict=True):
+            for target, colour in COLOURS.items():
+                for decay, line in LINES.items():
+                    curve = data[column, loss, target, decay]
+                    ax.errorbar(
+                        RATES, curve.mean, curve.error, color=colour, linestyle=line, marker="o", markersize=2.5
+                    )
+            ax.set(title=f"{loss.capitalize()}, {column}", xscale="log")
+            ax.axhline(1, color=style.GREY, linewidth=0.5)
+        row[0].set_ylabel("participation ratio")
+    for ax in axes[-1]:
+        ax.set_xlabel("predictor's relative learning rate")
+        ax.set_ylim(bottom=0.8)
+    entries: dict[str, dict] = {name.replace(" ", "_"): {"color": colour} for name, colour in COLOURS.items()}
+    entries |= {f"weight_decay_{decay:g}": {"linestyle": line} for decay, line in LINES.items()}
+    style.legend(figure, **entries)
+    return figure
+
+
+def _range(data: dict[Key, Curve], column: str) -> str:
+    """Smallest and largest mean of the curves of a column."""
+    means = np.concatenate([curve.mean for key, curve in data.items() if key[0] == column])
+    return f"{means.min():.1f} to {means.max():.1f}"
+
+
+def _difference(data: dict[Key, Curve], column: str) -> float:
+    """Largest difference between the two targets."""
+    pairs = (
+        data[column, loss, "EMA target", decay].mean - data[column, loss, "shared target", decay].mean
+        for loss in style.LOSSES
+        for decay in DECAYS
+    )
+    return max(float(np.abs(pair).max()) for pair in pairs)
+
+
+def _gain(data: dict[Key, Curve], column: str) -> str:
+    """By how much the fastest predictor keeps more modes than the slowest, by loss, shared target, least decay."""
+    curves = {loss: data[column, loss, "shared target", DECAYS[0]].mean for loss in style.LOSSES}
+    return listing(f"{mean[-1] / mean[0]:.1f} ({loss})" for loss, mean in curves.items())
+
+
+def caption(data: dict[Key, Curve], full: bool) -> str:
+    """What is shown, and what it says about the question."""
+    networks = len(RATES) * len(DECAYS) * len(style.LOSSES) * len(deep.TARGETS) * len(SEEDS[full])
+    spread = max(curve.spread for curve in data.values())
+    gone = {c: sum(curve.gone for key, curve in data.items() if key[0] == c) for c in COLUMNS[1:]}
+    return f"""
+How many modes a learned predictor keeps: participation ratio (sum s)^2 / sum s^2 of the correlation after {STEPS[full]}
+steps, against the learning rate of the predictor (an MLP) relative to the encoder's, in networks on handwritten digits
+with the encoder itself as target (SimSiam, red), and with an average of it (BYOL, blue); mean and standard error over
+{len(SEEDS[full])} seeds. Left: the descent map of the linear theory, from the networks' eigenvalues and a predictor of
+{START:g} in all modes, {THEORY_STEPS} steps at {THEORY_RATE:g}, noise 0 (cosine: mean field).
+
+The question is why BYOL without its average collapses where SimSiam does not. In the linear theory the average is not
+what decides: it changes the ratio by at most {_difference(data, COLUMNS[0]):.2g}. Nor is it in these networks. With
+batch norm {gone[COLUMNS[1]]} of {networks} come down to one mode (a ratio below {COLLAPSED:g}), without it
+{gone[COLUMNS[2]]}, with either target; the ratio is {_range(data, COLUMNS[1])} with and {_range(data, COLUMNS[2])}
+without. The one mode that is left is the mean of z, a mode like any other to an uncentred correlation: channels of
+z/|z| of collapsed networks deviate by at most {spread:.2g} (1: spread evenly).
+
+A faster predictor keeps more modes, from the slowest to the fastest by a factor of {_gain(data, COLUMNS[1])} with batch
+norm. The theory does not explain that: its factors are {_gain(data, COLUMNS[0])}. Under the Euclidean loss, where it
+conserves s - p^2/a_P, a fast predictor leaves the spectrum as it was at the start, and a slow one makes it even. Of the
+three suspects it is thus the normalisation that decides, and then the predictor's learning rate."""

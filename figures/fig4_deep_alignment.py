@@ -1,0 +1,71 @@
+"""A learned linear predictor of a deep network aligns with the correlation.
+
+Halvagal et al. (2023), Figure 4, and the assumption of Tian et al. (2021), on handwritten digits.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from dynamics.plotting import mode_colors
+from figures import deep_networks as deep
+from figures import style
+from figures.captions import count
+
+TARGETS = ("EMA target", "shared target")
+ALIVE = 0.05  # of the largest eigenvalue: modes above it
+
+Key = tuple[str, str]
+
+
+def compute(full: bool) -> dict[Key, dyn.Trajectory]:
+    """Networks with one matrix as predictor, which starts at random."""
+    return {
+        (loss, target): deep.run("linear predictor", loss, target, full) for loss in style.LOSSES for target in TARGETS
+    }
+
+
+def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
+    """Above: alignment. Below: eigenvalues of correlation and predictor at the end."""
+    figure = Figure(figsize=(style.PAGE, 3.6))
+    axes = figure.subplots(2, len(data), sharey="row")
+    for (above, below), ((loss, target), run) in zip(axes.T, data.items(), strict=True):
+        modes = run.s.shape[-1]
+        for column, colour in zip(run.alignment.mean(axis=0).T, mode_colors(modes), strict=True):
+            above.plot(run.step, column, color=colour, linewidth=0.8)
+        end = run.s[:, -1].ravel(), run.predictor[:, -1].ravel()
+        below.scatter(*end, s=3, c=np.tile(mode_colors(modes), (len(run.s), 1)))
+        below.axhline(0, color=style.GREY, linewidth=0.5)
+        above.set(title=f"{loss.capitalize()}, {target}", xlabel="step", ylim=(0, 1.02))
+        below.set(xscale="log", xlabel="eigenvalue $s_m$")
+    for ax in axes[:, 1:].flat:
+        ax.tick_params(labelleft=False)
+    axes[0, 0].set_ylabel("alignment")
+    axes[1, 0].set_ylabel(r"predictor's $\lambda_m$")
+    return figure
+
+
+def aligned(run: dyn.Trajectory, record: int) -> np.ndarray:
+    """Mean alignment of the modes that count, of each seed (S,)."""
+    s, alignment = run.s[:, record], run.alignment[:, record]
+    counts = s > ALIVE * s.max(axis=-1, keepdims=True)
+    return (alignment * counts).sum(axis=-1) / counts.sum(axis=-1)
+
+
+def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
+    """What is shown, and how far predictors align."""
+    found = []
+    for (loss, target), run in data.items():
+        (start, _), (end, error) = (deep.mean_and_error(aligned(run, record)) for record in (0, -1))
+        found.append(f"{loss}, {target}: {start:.2f} at the start, {end:.3f} +- {error:.3f} at the end")
+    modes = next(iter(data.values())).s.shape[-1]
+    return f"""
+Above: alignment |u . W_P u|/|W_P u| of the eigenvectors u of the correlation with a learned linear predictor W_P, in an
+MLP on handwritten digits, mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest eigenvalue. One is an
+eigenvector of both. Below: the predictor's value along each eigenvector at step
+{count(next(iter(data.values())).settings["steps"])}, against its eigenvalue, all seeds.
+
+The theory, and the paper, assume that predictor and correlation share eigenvectors. Starting from a predictor at random
+they come to do so where there is variance: mean over the modes above {ALIVE:g} of the largest eigenvalue, with its
+standard error. {"; ".join(found)}. The small ones of the {modes} modes, from which the predictor hears little, stay as
+they were drawn."""

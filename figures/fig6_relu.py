@@ -1,0 +1,101 @@
+"""Networks with ReLU units in the eight settings, beside the theory of linear ones.
+
+Halvagal et al. (2023), Figure 6: as Figure 2, with ReLU after W, and the predictor still from W W^T.
+"""
+
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from dynamics.deep.predictions import arrival
+from figures import style
+from figures.captions import count, listing, percent
+from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, SEED, STEPS
+
+STEPS_NO_PREDICTOR = {False: 1500, True: 100_000}
+BATCH = {False: 2_000, True: 50_000}
+POINTS = 30
+LINEAR = {"linestyle": "-", "linewidth": 0.7, "color": style.GREY, "zorder": 1}
+
+
+class Panel(NamedTuple):
+    """One setting: the network with ReLU units, and the descent map of the linear one."""
+
+    network: dyn.Trajectory
+    linear: dyn.Trajectory
+
+
+def compute(full: bool) -> dict[tuple[str, str], Panel]:
+    """All panels, from the same initial weights."""
+    W0 = style.initial_weights(MODES, INPUTS, SEED)
+    return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
+
+
+def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
+    loss, setting = key
+    steps = STEPS_NO_PREDICTOR[full] if setting == "no predictor" else STEPS
+    learning_rate = 0.01 if loss == "euclidean" and setting != "no predictor" else 0.1
+    network = dyn.train(
+        model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=steps // POINTS, units="relu"
+    )
+    return Panel(network, dyn.iterate(model, style.eigenvalues_of(W0), steps, learning_rate, every=steps // 300))
+
+
+def draw(data: dict[tuple[str, str], Panel]) -> Figure:
+    """Losses in rows, settings in columns."""
+    figure = Figure(figsize=(style.PAGE, 3.9))
+    axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
+    for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
+        style.draw_modes(ax, panel.linear, **LINEAR)
+        style.draw_modes(ax, panel.network, **style.NETWORK)
+        ax.set(title=style.title(loss, setting), ylim=LIMITS, xlim=(0, panel.network.settings["steps"]))
+        ax.locator_params(axis="x", nbins=3)
+        ax.label_outer(remove_inner_ticks=False)
+        ax.set_xlabel("step" if loss == "cosine" else "")
+    style.legend(figure, network_with_ReLU=style.NETWORK, linear_theory=LINEAR)
+    return figure
+
+
+def _ends(panel: Panel) -> str:
+    """Mean and relative spread of the eigenvalues in view at the end, and how many left the view."""
+    s = panel.network.s[-1]
+    seen = s[s > LIMITS[0]]
+    if not len(seen):
+        return "none is left"
+    gone = f", {MODES - len(seen)} of {MODES} below {LIMITS[0]:g}" if len(seen) < MODES else ""
+    return f"{seen.mean():.2f} +- {percent(seen.std() / seen.mean())}{gone}"
+
+
+def _speed(panel: Panel) -> float:
+    """How much longer than in the linear theory the second smallest mode takes to double."""
+    network, linear = (arrival(run.s[:, 1:2], run.t, 2 * run.s[0, 1])[0] for run in panel)
+    return network / linear
+
+
+def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
+    """What is shown, where it ends, and how far it is from the linear theory."""
+    ends = "; ".join(f"{style.title(*key)}: {_ends(panel)}" for key, panel in data.items())
+    rising = {key: panel for key, panel in data.items() if key[1] in ("standard", "isotropic")}
+    slower = listing(f"{_speed(panel):.2g} ({style.title(*key)})" for key, panel in rising.items())
+    fold = {setting: _fold(data["euclidean", setting].network) for setting in ("standard", "isotropic")}
+    shortened = "" if full else f" Shortened: the paper has {count(BATCH[True])} samples a step."
+    return f"""
+Eigenvalues of `W W^T` while a network with ReLU units, z = relu(W x), trains from the weights of Figure 2 (M =
+{MODES}, N = {INPUTS}, noise {style.NOISE}, {count(BATCH[full])} fresh samples a step); the predictor is built from
+`W W^T`, as in the paper. Dark to light: smallest to largest. Grey: the descent map of the linear network from the same
+start.
+
+The paper's claim is that the linear picture carries over. It does in kind: with the predictor and the stop-gradient all
+modes come up, to one under the Euclidean loss; without the stop-gradient all but the largest die, and the isotropic
+losses bring small modes up early. In numbers: mean eigenvalue at the end, and spread among those in view. {ends}. Under
+the Euclidean loss the ratio of largest to smallest eigenvalue at the end is {fold["standard"]:.2g} with the standard
+and {fold["isotropic"]:.2g} with the isotropic loss.
+
+It does not in speed: half of the units are off, and the second smallest mode takes longer to double than in the linear
+network by factors of {slower}. Nor does it for the cosine losses in size: with ReLU the largest eigenvalues grow under
+the isotropic loss and without the stop-gradient, where the linear theory has them at rest.{shortened}"""
+
+
+def _fold(network: dyn.Trajectory) -> float:
+    return float(network.s[-1, -1] / network.s[-1, 0])

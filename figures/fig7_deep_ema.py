@@ -1,0 +1,118 @@
+"""Deep networks with and without an averaged target: IsoLoss does without. Accuracy of all methods.
+
+Halvagal et al. (2023), Figure 7 and table 1, on handwritten digits.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.neural_network import MLPClassifier
+
+import dynamics as dyn
+from dynamics.plotting import mode_colors
+from figures import deep_networks as deep
+from figures import style
+from figures.captions import count, listing, table
+
+METHODS = ("DirectPred", "DirectCopy", "IsoLoss", "IsoLoss, DirectCopy", "linear predictor", "MLP predictor")
+LOOK = {"shared target": style.RED, "EMA target": style.BLUE}
+
+Key = tuple[str, str, str]
+
+
+class Data(NamedTuple):
+    """Runs by method, loss and target; accuracies of supervised networks, one a seed."""
+
+    runs: dict[Key, dyn.Trajectory]
+    supervised: np.ndarray
+
+
+def compute(full: bool) -> Data:
+    """All methods, and a supervised network of the same size."""
+    runs = {
+        (method, loss, target): deep.run(method, loss, target, full)
+        for method in METHODS
+        for loss in style.LOSSES
+        for target in deep.TARGETS
+    }
+    return Data(runs, np.array([_supervised(seed) for seed in deep.SEEDS]))
+
+
+def _supervised(seed: int) -> float:
+    """Accuracy of an MLP with the encoder's layers, trained with the labels, without views."""
+    images = dyn.digits()
+    train, test = (part.reshape(len(part), -1) for part in (images.train, images.test))
+    network = MLPClassifier((128, 128), random_state=seed, early_stopping=True)
+    return float(network.fit(train, images.train_labels).score(test, images.test_labels))
+
+
+def draw(data: Data) -> Figure:
+    """IsoLoss: eigenvalues without and with an average, and accuracies, by loss."""
+    figure = Figure(figsize=(style.PAGE, 3.9))
+    axes = figure.subplots(2, 3)
+    for row, loss in zip(axes, style.LOSSES, strict=True):
+        for ax, target in zip(row, deep.TARGETS, strict=False):
+            run = data.runs["IsoLoss", loss, target]
+            s = np.exp(np.log(run.s).mean(axis=0))
+            for column, colour in zip(s.T, mode_colors(s.shape[1]), strict=True):
+                ax.plot(run.step, column, color=colour, linewidth=0.8)
+            ax.set(title=f"{loss.capitalize()}, IsoLoss, {target}", yscale="log", ylim=(1e-3, 60))
+            mean, error = deep.mean_and_error(run.measures["linear_accuracy"])
+            row[-1].errorbar(run.step, 100 * mean, 100 * error, color=LOOK[target], linewidth=0.9, label=target)
+        row[0].set_ylabel("eigenvalue $s_m$")
+        row[1].tick_params(labelleft=False)
+        row[-1].set(title="IsoLoss, readout, %")
+    axes[0, -1].legend(loc="lower right")
+    for ax in axes[-1]:
+        ax.set_xlabel("step")
+    return figure
+
+
+def caption(data: Data, full: bool) -> str:
+    """What is shown, and the table."""
+    steps = count(next(iter(data.runs.values())).settings["steps"])
+    return f"""
+IsoLoss on handwritten digits with the encoder itself as target, and with an exponential average of it (decay
+{deep.DECAY:g}): eigenvalues of the correlation, and linear readout on held-out digits, mean and
+standard error over {len(deep.SEEDS)} seeds. The paper's claim is that IsoLoss does without the average.
+{_iso_claim(data)}
+
+Readout at step {steps} on 360 held-out digits, %, mean and standard error over {len(deep.SEEDS)} seeds:
+
+{_table(data)}
+
+DirectPred and DirectCopy: closed forms of the correlation, alpha = 1/2 and 1. With one matrix or an MLP as predictor,
+the shared target makes SimSiam, the average BYOL. The random encoder is the network before its first step; supervised
+is an MLP of the encoder's size trained with the labels, without views."""
+
+
+def _iso_claim(data: Data) -> str:
+    """The difference that the average makes, in units of its error."""
+    said = []
+    for loss in style.LOSSES:
+        without, average = (
+            data.runs["IsoLoss", loss, target].measures["linear_accuracy"][:, -1] for target in deep.TARGETS
+        )
+        mean, error = deep.mean_and_error(without - average)
+        said.append(f"{100 * mean:+.1f} +- {100 * error:.1f} ({loss})")
+    kept = min(run.measures["participation_ratio"][:, -1].min() for key, run in data.runs.items() if "Iso" in key[0])
+    return f"Without it the readout changes by {listing(said)} points; the participation ratio stays above {kept:.1f}."
+
+
+def _table(data: Data) -> str:
+    columns = [(loss, target) for loss in style.LOSSES for target in deep.TARGETS]
+    rows = [["", *(f"{loss}, {target}" for loss, target in columns)]]
+    for method in METHODS:
+        rows.append(
+            [method, *(_cell(data.runs[method, *column].measures["linear_accuracy"][:, -1]) for column in columns)]
+        )
+    first = data.runs["DirectPred", "cosine", "shared target"].measures["linear_accuracy"][:, 0]
+    rows.append(["random encoder", *[_cell(first)] * len(columns)])
+    rows.append(["supervised", *[_cell(data.supervised)] * len(columns)])
+    return table(rows)
+
+
+def _cell(accuracies: np.ndarray) -> str:
+    mean, error = deep.mean_and_error(accuracies)
+    return f"{100 * mean:.1f} +- {100 * error:.1f}"
