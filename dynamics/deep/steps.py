@@ -119,8 +119,8 @@ def correlation(z):
 
 @lru_cache(maxsize=32)
 def _decayed(rule: Rule):
-    """Which weights decay: those of matrices and filters, not the shifts and scales of batch norm."""
-    return lambda layers: jax.tree.map(lambda a: a.ndim > 1, layers)
+    """Which weights decay: matrices and filters, neither biases (those of filters have three axes) nor batch norm."""
+    return lambda layers: jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 
 def optimizer(rule: Rule, numbers: Numbers) -> optax.GradientTransformation:
