@@ -56,7 +56,7 @@ def rule_of(model: Model, network: Network, batch_size: int, steps: int, dtype: 
     learned = network.predictor if model.structure.predictor == "learned" else None
     shape = Shape(network.images.shape, network.encoder, network.projector, learned, network.batch_norm, dtype)
     schedules = network.schedule, network.target_schedule
-    used = steps if "cosine" in schedules else 0
+    used = max(steps, 1) if "cosine" in schedules else 0
     return Rule(model.generated, model.structure, shape, network.views, network.momentum, *schedules, batch_size, used)
 
 
