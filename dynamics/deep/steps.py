@@ -20,6 +20,7 @@ class Rule(NamedTuple):
 
     generated: Any
     structure: Structure
+    symmetrised: bool
     shape: Shape
     views: Any  # Augmentation or None
     momentum: float
@@ -57,7 +58,17 @@ def rule_of(model: Model, network: Network, batch_size: int, steps: int, dtype: 
     shape = Shape(network.images.shape, network.encoder, network.projector, learned, network.batch_norm, dtype)
     schedules = network.schedule, network.target_schedule
     used = max(steps, 1) if "cosine" in schedules else 0
-    return Rule(model.generated, model.structure, shape, network.views, network.momentum, *schedules, batch_size, used)
+    return Rule(
+        model.generated,
+        model.structure,
+        bool(model.symmetrised),
+        shape,
+        network.views,
+        network.momentum,
+        *schedules,
+        batch_size,
+        used,
+    )
 
 
 def start(rule: Rule, numbers: Numbers, images, key) -> Training:
@@ -86,9 +97,7 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
         C = correlation(jax.lax.stop_gradient(jnp.concatenate([z1, z2])))
         tracked = eigenvalues.average_step(training.tracked, C, p.tracking) if rule.structure.tracked else None
         predict = predictor(rule, p, layers, C if tracked is None else tracked)
-        columns = (z.T for z in (z1, z2, t1, t2))
-        loss = rule.generated.loss(*columns, predict, _over_modes, jax.lax.stop_gradient)
-        return loss.mean(), tracked
+        return _losses(rule, predict, *(z.T for z in (z1, z2, t1, t2))).mean(), tracked
 
     (loss, tracked), slope = jax.value_and_grad(mean_loss, has_aux=True)(training.layers)
     slope = slope._replace(predictor=jax.tree.map(lambda a: p.rate_ratio * a, slope.predictor))
@@ -98,6 +107,21 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
     if rule.structure.own_target:
         target = jax.tree.map(lambda v, w: eigenvalues.average_step(v, w, decay), target, layers.branch)
     return Training(layers, target, tracked, state, training.loss + loss)
+
+
+def _losses(rule: Rule, predict, z1, z2, t1, t2):
+    """Of each sample (1, B). A loss that divides by norms has none for a sample where ReLU switches all units off."""
+    stop_gradient = jax.lax.stop_gradient
+    if not hasattr(rule.generated, "INTEGRALS"):
+        return rule.generated.loss(z1, z2, t1, t2, predict, _over_modes, stop_gradient)
+    divided_by = (t2, predict(z1), t1, predict(z2))[: 4 if rule.symmetrised else 2]
+    alive = jnp.stack([a.any(0, keepdims=True) for a in divided_by]).all(0)
+
+    def kept(a):
+        return jnp.where(alive, a, 1)
+
+    loss = rule.generated.loss(z1, z2, kept(t1), kept(t2), lambda z: kept(predict(z)), _over_modes, stop_gradient)
+    return jnp.where(alive, loss, 0)
 
 
 def predictor(rule: Rule, p: Parameters, layers: Layers, C):
