@@ -23,6 +23,7 @@ class Rule(NamedTuple):
     symmetrised: bool
     shape: Shape
     views: Any  # Augmentation or None
+    noisy: bool  # noise joins the views
     momentum: float
     schedule: str
     target_schedule: str
@@ -55,19 +56,18 @@ class Training(NamedTuple):
 def rule_of(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> Rule:
     """What a model's network is compiled for."""
     learned = network.predictor if model.structure.predictor == "learned" else None
-    shape = Shape(network.images.shape, network.encoder, network.projector, learned, network.batch_norm, dtype)
-    schedules = network.schedule, network.target_schedule
-    used = max(steps, 1) if "cosine" in schedules else 0
     return Rule(
         model.generated,
         model.structure,
         bool(model.symmetrised),
-        shape,
+        Shape(network.images.shape, network.encoder, network.projector, learned, network.batch_norm, dtype),
         network.views,
+        any(sigma > 0 for sigma in model.noise),
         network.momentum,
-        *schedules,
+        network.schedule,
+        network.target_schedule,
         batch_size,
-        used,
+        max(steps, 1) if "cosine" in (network.schedule, network.target_schedule) else 0,
     )
 
 
@@ -87,14 +87,16 @@ def start(rule: Rule, numbers: Numbers, images, key) -> Training:
 def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) -> Training:
     """One step of gradient descent on a batch of images, drawn with replacement, each in two views."""
     p = numbers.parameters
-    x1, x2 = _views(rule, p, images, key)
+    clean, views = _views(rule, p, images, key)
+
+    def represent(branch, views):
+        return [rule.architecture.represent(branch, x)[1] for x in views]
 
     def mean_loss(layers: Layers):
-        z1, z2 = (rule.architecture.represent(layers.branch, x)[1] for x in (x1, x2))
-        t1, t2 = z1, z2
-        if rule.structure.own_target:
-            t1, t2 = (rule.architecture.represent(training.target, x)[1] for x in (x1, x2))
-        C = correlation(jax.lax.stop_gradient(jnp.concatenate([z1, z2])))
+        z1, z2 = represent(layers.branch, views)
+        t1, t2 = represent(training.target, views) if rule.structure.own_target else (z1, z2)
+        seen = represent(layers.branch, clean) if rule.noisy else (z1, z2)  # noise is no part of the correlation
+        C = correlation(jax.lax.stop_gradient(jnp.concatenate(seen)))
         tracked = eigenvalues.average_step(training.tracked, C, p.tracking) if rule.structure.tracked else None
         predict = predictor(rule, p, layers, C if tracked is None else tracked)
         return _losses(rule, predict, *(z.T for z in (z1, z2, t1, t2))).mean(), tracked
@@ -166,13 +168,15 @@ def _decay(rule: Rule, decay, number):
     return 1 - (1 - decay) * (jnp.cos(jnp.pi * number / rule.steps) + 1) / 2
 
 
-def _views(rule: Rule, p: Parameters, images, key) -> list:
-    """Two views (B, height, width, channels) of a random batch."""
+def _views(rule: Rule, p: Parameters, images, key) -> tuple[list, list]:
+    """Two views (B, height, width, channels) of a random batch, without and with noise."""
     chosen, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(chosen, (rule.batch_size,), 0, len(images))]
     drawn = [x, x] if rule.views is None else [rule.views(key, x) for key in keys[:2]]
+    if not rule.noisy:
+        return drawn, drawn
     noise = (jax.random.normal(key, x.shape, x.dtype) for key in keys[2:])
-    return [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]
+    return drawn, [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]
 
 
 def _over_modes(a):
