@@ -72,6 +72,7 @@ class Network:
         if self.views is not None:
             errors.instance("views", self.views, Augmentation, "be an Augmentation, or None")
         errors.flag("batch_norm", self.batch_norm)
+        object.__setattr__(self, "batch_norm", bool(self.batch_norm))  # NumPy's own cannot be saved
         must = "be a number, at least 0 and below 1"
         object.__setattr__(self, "momentum", float(errors.fraction("momentum", self.momentum, must, below_one=True)))
         errors.choice("schedule", self.schedule, SCHEDULES)
