@@ -83,7 +83,7 @@ def train_deep(
         t=_times(network, learning_rate, steps)[recorded],
         **{name: getattr(records, name) for name in OWN},
         step=recorded,
-        method=f"gradient descent on {batch_size} {network.images.name} a step, {dtype}, on {where}",
+        method=f"gradient descent on {batch_size} images ({network.images.name}) a step, {dtype}, on {where}",
         status=status,
         settings=settings,
         measures={name: array for name, array in records._asdict().items() if name not in OWN},
