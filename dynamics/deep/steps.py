@@ -122,6 +122,8 @@ def _losses(rule: Rule, predict, z1, z2, t1, t2):
     def kept(a):
         return jnp.where(alive, a, 1)
 
+    if rule.structure.predictor == "none":  # which losses do without
+        z1, z2 = kept(z1), kept(z2)
     loss = rule.generated.loss(z1, z2, kept(t1), kept(t2), lambda z: kept(predict(z)), _over_modes, stop_gradient)
     return jnp.where(alive, loss, 0)
 
