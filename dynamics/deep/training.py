@@ -169,18 +169,20 @@ def _compiled(rule: Rule):
 
 def _run(plan: Plan, path: Path | None, progress) -> tuple[Record, str]:
     """Records (T, S, ...), from where a checkpoint stands, and how the run ended."""
+    saved = None if path is None else checkpoints.read(path, plan.identity)
     begin, advance, read_out = _compiled(plan.rule)
     keys = jax.vmap(jax.random.key)(jnp.asarray(plan.seeds, jnp.uint32))
     train, test = (
         jnp.asarray(part, plan.rule.shape.dtype) for part in (plan.network.images.train, plan.network.images.test)
     )
     shown = train[:READ], test[:READ]
-    training = begin(plan.numbers, shown[0], keys)
-    saved = None if path is None else checkpoints.read(path, plan.identity)
     records: list[Record] = []
-    if saved is not None:
+    if saved is None:
+        training = begin(plan.numbers, shown[0], keys)
+    else:
         records = [Record(*row) for row in zip(*saved.records, strict=True)]
-        training = jax.tree.unflatten(jax.tree.structure(training), map(jnp.asarray, saved.leaves))
+        like = jax.eval_shape(begin, plan.numbers, shown[0], keys)
+        training = jax.tree.unflatten(jax.tree.structure(like), map(jnp.asarray, saved.leaves))
     done = int(plan.recorded[len(records) - 1]) if records else 0
     status = "complete"
     with progress_bar(plan.recorded[-1], "train", progress, done=done) as bar:
