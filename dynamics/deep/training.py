@@ -108,12 +108,9 @@ def describe(network: Network) -> dict[str, Any]:
     images = network.images
     own = {name: plain(name, getattr(images, name)) for name in ("train", "train_labels", "test", "test_labels")}
     parts = {name: getattr(network, name) for name in Network.__dataclass_fields__ if name != "images"}
-    encoder = {"kind": type(network.encoder).__name__, **asdict(network.encoder)}
+    encoder = {"kind": type(network.encoder).__name__, **as_lists(asdict(network.encoder))}
     views = None if network.views is None else asdict(network.views)
-    parts = parts | {"encoder": encoder, "views": views}
-    return {"images": {"name": images.name, **own}} | {
-        name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()
-    }
+    return {"images": {"name": images.name, **own}, **as_lists(parts | {"encoder": encoder, "views": views})}
 
 
 def _identity(model: Model, network: Network, settings: dict[str, Any], recorded) -> dict[str, Any]:
@@ -122,7 +119,7 @@ def _identity(model: Model, network: Network, settings: dict[str, Any], recorded
     return {
         "format": FORMAT,
         "model": plain("model", model),
-        **as_lists(settings),
+        **settings,
         "recorded": plain("record", recorded),
         "generated code": of_modules(model.generated, eigenvalues),
         "code": digest(*sources),
@@ -130,9 +127,9 @@ def _identity(model: Model, network: Network, settings: dict[str, Any], recorded
     }
 
 
-def as_lists(settings: dict[str, Any]) -> dict[str, Any]:
-    """With encoder and other parts as JSON has them."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+def as_lists(parts: dict[str, Any]) -> dict[str, Any]:
+    """With lists in place of tuples, as they come back from a file."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}
 
 
 def _times(network: Network, learning_rate: float, steps: int) -> np.ndarray:
