@@ -37,6 +37,6 @@ def press_ctrl_c(monkeypatch):
                 raise KeyboardInterrupt
 
     def press(module, at_update: int):
-        monkeypatch.setattr(module, "progress_bar", lambda *_: Bar(at_update))
+        monkeypatch.setattr(module, "progress_bar", lambda *_, **__: Bar(at_update))
 
     return press

@@ -16,7 +16,7 @@ from dynamics import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/map.md", "docs/combinations.md", "docs/sweeps.md")
-SOURCES = ("dynamics", "derivations")
+SOURCES = ("dynamics", "dynamics/deep", "derivations")
 
 
 def text(document):

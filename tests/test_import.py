@@ -28,7 +28,20 @@ def loaded(code, *modules):
 
 
 def test_import_loads_nothing_heavy():
-    assert loaded("", "numpy", "sympy", "jax", "matplotlib", "scipy", "xarray", "zarr", "distributed") == ["numpy"]
+    heavy = (
+        "numpy",
+        "sympy",
+        "jax",
+        "matplotlib",
+        "scipy",
+        "xarray",
+        "zarr",
+        "distributed",
+        "equinox",
+        "optax",
+        "sklearn",
+    )
+    assert loaded("", *heavy) == ["numpy"]
 
 
 def test_a_sweep_needs_neither_dask_nor_jax_nor_matplotlib(tmp_path):
@@ -62,6 +75,17 @@ def test_numpy_and_scipy_do_without_sympy_and_jax(code):
 
 def test_training_needs_neither_sympy_nor_matplotlib():
     assert loaded(TRAINED.format(dtype="float32"), "sympy", "jax", "matplotlib") == ["jax"]
+
+
+def test_a_linear_network_needs_no_layers():
+    code = TRAINED.format(dtype="float32")
+    assert loaded(code, "equinox", "optax", "sklearn", "dynamics.deep") == []
+
+
+def test_images_need_neither_jax_nor_matplotlib():
+    assert loaded("dyn.gaussian_images(train=2, test=2), dyn.digits()", "jax", "equinox", "matplotlib", "sklearn") == [
+        "sklearn"
+    ]
 
 
 def test_reading_a_file_needs_nothing_heavy(tmp_path):
@@ -110,6 +134,7 @@ PUBLIC = {
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
     *("bifurcation", "Bifurcation", "phase_diagram", "PhaseDiagram"),
     *("collapse", "Collapse", "convergence_time", "effective_rates"),
+    *("Network", "MLP", "ConvNet", "Augmentation", "Images", "digits", "cifar10", "gaussian_images"),
 }
 
 

@@ -72,8 +72,8 @@ class Network:
         if self.views is not None:
             errors.instance("views", self.views, Augmentation, "be an Augmentation, or None")
         errors.flag("batch_norm", self.batch_norm)
-        must = "be a number, at least 0 and below 1"
-        object.__setattr__(self, "momentum", float(errors.fraction("momentum", self.momentum, must, below_one=True)))
+        object.__setattr__(self, "batch_norm", bool(self.batch_norm))  # NumPy's own cannot be saved
+        object.__setattr__(self, "momentum", _momentum(self.momentum))
         errors.choice("schedule", self.schedule, SCHEDULES)
         errors.choice("target_schedule", self.target_schedule, SCHEDULES)
         least = 2 ** len(getattr(self.encoder, "channels", ()))
@@ -86,6 +86,14 @@ class Network:
         """M, the width of z."""
         own = self.encoder.widths if isinstance(self.encoder, MLP) else self.encoder.channels
         return (self.projector or own)[-1]
+
+
+def _momentum(value) -> float:
+    must = "be a number, at least 0 and below 1"
+    momentum = errors.fraction("momentum", value, must, below_one=True)
+    if momentum.ndim:
+        errors.reject("momentum", must, momentum)
+    return float(momentum)
 
 
 def _own_widths(part, name: str, least: int = 0) -> None:

@@ -17,7 +17,8 @@ def verdict(record: Record, first: Record) -> str | None:
         return "collapsed to zero"
     if record.channel_std < POINT:
         return "collapsed to a point"
-    return "collapsed to a line" if record.line > LINE else None
+    several = len(record.s) > 1  # one mode is a line from the start
+    return "collapsed to a line" if several and record.line > LINE else None
 
 
 def summary(verdicts: list[list[str | None]], steps) -> str:

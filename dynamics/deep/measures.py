@@ -14,6 +14,7 @@ NEIGHBOURS = 20  # that vote on a label, by cosine similarity
 RIDGE = 1.0  # penalty of the linear readout, on standardised features
 READ = 5_000  # images, at most, of each part
 SMALLEST = 1e-12  # share of a variance that counts as none
+LARGEST = 1e38  # of any number, as in single precision: eighth powers fit into double precision
 
 
 class Representations(NamedTuple):
@@ -44,8 +45,10 @@ def _matrix(rule: Rule, training: Training, z):
     if not rule.shape.predictor:
         return rule.architecture.predict(training.layers.predictor, jnp.eye(z.shape[1], dtype=z.dtype)).T
     predicted = rule.architecture.predict(training.layers.predictor, z)
-    C = jnp.where(jnp.isfinite(z).all(), correlation(z), jnp.eye(z.shape[1], dtype=z.dtype))
-    return (predicted.T @ z / len(z)) @ jnp.linalg.pinv(C, rtol=1e-5, hermitian=True)
+    C = correlation(z)
+    finite = jnp.isfinite(C).all()
+    inverse = jnp.linalg.pinv(jnp.where(finite, C, jnp.eye(len(C), dtype=C.dtype)), rtol=1e-5, hermitian=True)
+    return jnp.where(finite, (predicted.T @ z / len(z)) @ inverse, jnp.nan)
 
 
 class Record(NamedTuple):
@@ -74,9 +77,9 @@ def blank(modes: int) -> Record:
 
 
 def measure(rule: Rule, p: Parameters, found: Representations, images: Images) -> Record:
-    """One network at one step. Decompositions never see what is not finite."""
+    """One network at one step. Decompositions never see what is not finite, or would not be when squared."""
     modes = found.z.shape[1]
-    if not all(np.isfinite(a).all() for a in found if a is not None):
+    if not all((np.abs(a) <= LARGEST).all() for a in found if a is not None):  # nor what is not a number
         return blank(modes)
     h, h_test, z, loss = (np.asarray(a, float) for a in (found.h, found.h_test, found.z, found.loss))
     target, W_P, tracked = (
@@ -105,6 +108,8 @@ def _predictor(rule: Rule, p: Parameters, s, U, tracked, W_P) -> tuple:
     """u_m . W_P u_m and alignment of the predictor in use."""
     if rule.structure.predictor == "none":
         return np.ones_like(s), np.ones_like(s)
+    if W_P is None and rule.structure.predictor == "normalized" and not np.any(s if tracked is None else tracked):
+        return np.full_like(s, np.nan), np.full_like(s, np.nan)  # nothing to be normalized by
     if W_P is None and tracked is None:
         return closed_form(rule.structure, p, s), np.ones_like(s)
     W_P = closed_form_matrix(rule.structure, p, tracked) if W_P is None else W_P

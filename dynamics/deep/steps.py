@@ -20,8 +20,10 @@ class Rule(NamedTuple):
 
     generated: Any
     structure: Structure
+    symmetrised: bool
     shape: Shape
     views: Any  # Augmentation or None
+    noisy: bool  # noise joins the views
     momentum: float
     schedule: str
     target_schedule: str
@@ -54,10 +56,19 @@ class Training(NamedTuple):
 def rule_of(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> Rule:
     """What a model's network is compiled for."""
     learned = network.predictor if model.structure.predictor == "learned" else None
-    shape = Shape(network.images.shape, network.encoder, network.projector, learned, network.batch_norm, dtype)
-    schedules = network.schedule, network.target_schedule
-    used = steps if "cosine" in schedules else 0
-    return Rule(model.generated, model.structure, shape, network.views, network.momentum, *schedules, batch_size, used)
+    return Rule(
+        model.generated,
+        model.structure,
+        bool(model.symmetrised),
+        Shape(network.images.shape, network.encoder, network.projector, learned, network.batch_norm, dtype),
+        network.views,
+        any(sigma > 0 for sigma in model.noise),
+        network.momentum,
+        network.schedule,
+        network.target_schedule,
+        batch_size,
+        max(steps, 1) if "cosine" in (network.schedule, network.target_schedule) else 0,
+    )
 
 
 def start(rule: Rule, numbers: Numbers, images, key) -> Training:
@@ -76,19 +87,19 @@ def start(rule: Rule, numbers: Numbers, images, key) -> Training:
 def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) -> Training:
     """One step of gradient descent on a batch of images, drawn with replacement, each in two views."""
     p = numbers.parameters
-    x1, x2 = _views(rule, p, images, key)
+    clean, views = _views(rule, p, images, key)
+
+    def represent(branch, views):
+        return [rule.architecture.represent(branch, x)[1] for x in views]
 
     def mean_loss(layers: Layers):
-        z1, z2 = (rule.architecture.represent(layers.branch, x)[1] for x in (x1, x2))
-        t1, t2 = z1, z2
-        if rule.structure.own_target:
-            t1, t2 = (rule.architecture.represent(training.target, x)[1] for x in (x1, x2))
-        C = correlation(jax.lax.stop_gradient(jnp.concatenate([z1, z2])))
+        z1, z2 = represent(layers.branch, views)
+        t1, t2 = represent(training.target, views) if rule.structure.own_target else (z1, z2)
+        seen = represent(layers.branch, clean) if rule.noisy else (z1, z2)  # noise is no part of the correlation
+        C = correlation(jax.lax.stop_gradient(jnp.concatenate(seen)))
         tracked = eigenvalues.average_step(training.tracked, C, p.tracking) if rule.structure.tracked else None
         predict = predictor(rule, p, layers, C if tracked is None else tracked)
-        columns = (z.T for z in (z1, z2, t1, t2))
-        loss = rule.generated.loss(*columns, predict, _over_modes, jax.lax.stop_gradient)
-        return loss.mean(), tracked
+        return _losses(rule, predict, *(z.T for z in (z1, z2, t1, t2))).mean(), tracked
 
     (loss, tracked), slope = jax.value_and_grad(mean_loss, has_aux=True)(training.layers)
     slope = slope._replace(predictor=jax.tree.map(lambda a: p.rate_ratio * a, slope.predictor))
@@ -98,6 +109,23 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
     if rule.structure.own_target:
         target = jax.tree.map(lambda v, w: eigenvalues.average_step(v, w, decay), target, layers.branch)
     return Training(layers, target, tracked, state, training.loss + loss)
+
+
+def _losses(rule: Rule, predict, z1, z2, t1, t2):
+    """Of each sample (1, B). A loss that divides by norms has none for a sample where ReLU switches all units off."""
+    stop_gradient = jax.lax.stop_gradient
+    if not hasattr(rule.generated, "INTEGRALS"):
+        return rule.generated.loss(z1, z2, t1, t2, predict, _over_modes, stop_gradient)
+    divided_by = (t2, predict(z1), t1, predict(z2))[: 4 if rule.symmetrised else 2]
+    alive = jnp.stack([a.any(0, keepdims=True) for a in divided_by]).all(0)
+
+    def kept(a):
+        return jnp.where(alive, a, 1)
+
+    if rule.structure.predictor == "none":  # which losses do without
+        z1, z2 = kept(z1), kept(z2)
+    loss = rule.generated.loss(z1, z2, kept(t1), kept(t2), lambda z: kept(predict(z)), _over_modes, stop_gradient)
+    return jnp.where(alive, loss, 0)
 
 
 def predictor(rule: Rule, p: Parameters, layers: Layers, C):
@@ -119,8 +147,8 @@ def correlation(z):
 
 @lru_cache(maxsize=32)
 def _decayed(rule: Rule):
-    """Which weights decay: those of matrices and filters, not the shifts and scales of batch norm."""
-    return lambda layers: jax.tree.map(lambda a: a.ndim > 1, layers)
+    """Which weights decay: matrices and filters, neither biases (those of filters have three axes) nor batch norm."""
+    return lambda layers: jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 
 def optimizer(rule: Rule, numbers: Numbers) -> optax.GradientTransformation:
@@ -142,13 +170,15 @@ def _decay(rule: Rule, decay, number):
     return 1 - (1 - decay) * (jnp.cos(jnp.pi * number / rule.steps) + 1) / 2
 
 
-def _views(rule: Rule, p: Parameters, images, key) -> list:
-    """Two views (B, height, width, channels) of a random batch."""
+def _views(rule: Rule, p: Parameters, images, key) -> tuple[list, list]:
+    """Two views (B, height, width, channels) of a random batch, without and with noise."""
     chosen, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(chosen, (rule.batch_size,), 0, len(images))]
     drawn = [x, x] if rule.views is None else [rule.views(key, x) for key in keys[:2]]
+    if not rule.noisy:
+        return drawn, drawn
     noise = (jax.random.normal(key, x.shape, x.dtype) for key in keys[2:])
-    return [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]
+    return drawn, [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]
 
 
 def _over_modes(a):

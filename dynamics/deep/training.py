@@ -83,7 +83,7 @@ def train_deep(
         t=_times(network, learning_rate, steps)[recorded],
         **{name: getattr(records, name) for name in OWN},
         step=recorded,
-        method=f"gradient descent on {batch_size} {network.images.name} a step, {dtype}, on {where}",
+        method=f"gradient descent on {batch_size} images ({network.images.name}) a step, {dtype}, on {where}",
         status=status,
         settings=settings,
         measures={name: array for name, array in records._asdict().items() if name not in OWN},
@@ -108,12 +108,9 @@ def describe(network: Network) -> dict[str, Any]:
     images = network.images
     own = {name: plain(name, getattr(images, name)) for name in ("train", "train_labels", "test", "test_labels")}
     parts = {name: getattr(network, name) for name in Network.__dataclass_fields__ if name != "images"}
-    encoder = {"kind": type(network.encoder).__name__, **asdict(network.encoder)}
+    encoder = {"kind": type(network.encoder).__name__, **as_lists(asdict(network.encoder))}
     views = None if network.views is None else asdict(network.views)
-    parts = parts | {"encoder": encoder, "views": views}
-    return {"images": {"name": images.name, **own}} | {
-        name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()
-    }
+    return {"images": {"name": images.name, **own}, **as_lists(parts | {"encoder": encoder, "views": views})}
 
 
 def _identity(model: Model, network: Network, settings: dict[str, Any], recorded) -> dict[str, Any]:
@@ -122,7 +119,7 @@ def _identity(model: Model, network: Network, settings: dict[str, Any], recorded
     return {
         "format": FORMAT,
         "model": plain("model", model),
-        **as_lists(settings),
+        **settings,
         "recorded": plain("record", recorded),
         "generated code": of_modules(model.generated, eigenvalues),
         "code": digest(*sources),
@@ -130,9 +127,9 @@ def _identity(model: Model, network: Network, settings: dict[str, Any], recorded
     }
 
 
-def as_lists(settings: dict[str, Any]) -> dict[str, Any]:
-    """With encoder and other parts as JSON has them."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+def as_lists(parts: dict[str, Any]) -> dict[str, Any]:
+    """With lists in place of tuples, as they come back from a file."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}
 
 
 def _times(network: Network, learning_rate: float, steps: int) -> np.ndarray:
@@ -169,18 +166,20 @@ def _compiled(rule: Rule):
 
 def _run(plan: Plan, path: Path | None, progress) -> tuple[Record, str]:
     """Records (T, S, ...), from where a checkpoint stands, and how the run ended."""
+    saved = None if path is None else checkpoints.read(path, plan.identity)
     begin, advance, read_out = _compiled(plan.rule)
     keys = jax.vmap(jax.random.key)(jnp.asarray(plan.seeds, jnp.uint32))
     train, test = (
         jnp.asarray(part, plan.rule.shape.dtype) for part in (plan.network.images.train, plan.network.images.test)
     )
     shown = train[:READ], test[:READ]
-    training = begin(plan.numbers, shown[0], keys)
-    saved = None if path is None else checkpoints.read(path, plan.identity)
     records: list[Record] = []
-    if saved is not None:
+    if saved is None:
+        training = begin(plan.numbers, shown[0], keys)
+    else:
         records = [Record(*row) for row in zip(*saved.records, strict=True)]
-        training = jax.tree.unflatten(jax.tree.structure(training), map(jnp.asarray, saved.leaves))
+        like = jax.eval_shape(begin, plan.numbers, shown[0], keys)
+        training = jax.tree.unflatten(jax.tree.structure(like), map(jnp.asarray, saved.leaves))
     done = int(plan.recorded[len(records) - 1]) if records else 0
     status = "complete"
     with progress_bar(plan.recorded[-1], "train", progress, done=done) as bar:
