@@ -15,7 +15,8 @@ from derivations.modes import dot, norm
 from dynamics import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/map.md", "docs/combinations.md", "docs/sweeps.md")
+WITH_EXAMPLES = ("README.md", "docs/networks.md", "docs/sweeps.md")
+DOCUMENTS = (*WITH_EXAMPLES, "CONTRIBUTING.md", "docs/map.md", "docs/combinations.md")
 SOURCES = ("dynamics", "dynamics/deep", "derivations")
 
 
@@ -32,7 +33,7 @@ def commands(document):
     return re.findall(r"^    (ssl-dynamics .*)$", text(document), re.MULTILINE)
 
 
-EXAMPLES = [(name, i, code) for name in ("README.md", "docs/sweeps.md") for i, code in enumerate(python_blocks(name))]
+EXAMPLES = [(name, i, code) for name in WITH_EXAMPLES for i, code in enumerate(python_blocks(name))]
 
 
 @pytest.mark.parametrize(("document", "number", "code"), EXAMPLES, ids=[f"{name} {i + 1}" for name, i, _ in EXAMPLES])

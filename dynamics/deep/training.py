@@ -73,6 +73,7 @@ def train_deep(
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(dtype == "float64"))
         context.enter_context(jax.default_device(device_of(device)))
+        context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
         records, status = _run(plan, path, progress)
         where = next(iter(jnp.zeros(()).devices())).device_kind
     records = Record(*(np.moveaxis(a, 0, 1) if many else a[:, 0] for a in records))
@@ -166,28 +167,19 @@ def _compiled(rule: Rule):
 
 def _run(plan: Plan, path: Path | None, progress) -> tuple[Record, str]:
     """Records (T, S, ...), from where a checkpoint stands, and how the run ended."""
+    dtype, images = plan.rule.shape.dtype, plan.network.images
     saved = None if path is None else checkpoints.read(path, plan.identity)
-    begin, advance, read_out = _compiled(plan.rule)
-    keys = jax.vmap(jax.random.key)(jnp.asarray(plan.seeds, jnp.uint32))
-    train, test = (
-        jnp.asarray(part, plan.rule.shape.dtype) for part in (plan.network.images.train, plan.network.images.test)
-    )
-    shown = train[:READ], test[:READ]
-    records: list[Record] = []
-    if saved is None:
-        training = begin(plan.numbers, shown[0], keys)
-    else:
-        records = [Record(*row) for row in zip(*saved.records, strict=True)]
-        like = jax.eval_shape(begin, plan.numbers, shown[0], keys)
-        training = jax.tree.unflatten(jax.tree.structure(like), map(jnp.asarray, saved.leaves))
+    train, test = (jnp.asarray(part, dtype) for part in (images.train, images.test))
+    shown, keys = (train[:READ], test[:READ]), jax.vmap(jax.random.key)(jnp.asarray(plan.seeds, jnp.uint32))
+    _, advance, read_out = _compiled(plan.rule)
+    records, training = _at_start(plan, saved, shown[0], keys)
     done = int(plan.recorded[len(records) - 1]) if records else 0
     status = "complete"
     with progress_bar(plan.recorded[-1], "train", progress, done=done) as bar:
         try:
-            for index in range(len(records), len(plan.recorded)):
+            for last in map(int, plan.recorded[len(records) :]):
                 if _all_gone(records):
                     break
-                last = int(plan.recorded[index])
                 for first in range(done, last, STEPS_PER_CALL):
                     until = min(first + STEPS_PER_CALL, last)
                     training = jax.block_until_ready(advance(plan.numbers, train, training, keys, first, until))
@@ -198,15 +190,30 @@ def _run(plan: Plan, path: Path | None, progress) -> tuple[Record, str]:
                     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(training)]
                     checkpoints.write(path, plan.identity, checkpoints.Saved(_stacked(records), leaves))
         except KeyboardInterrupt:
-            status = f"interrupted after step {plan.recorded[max(len(records) - 1, 0)]}"
             if not records:
                 raise
+            status = f"interrupted after step {plan.recorded[len(records) - 1]}"
+    return _stacked(records), _with_verdicts(status, plan, records)
+
+
+def _at_start(plan: Plan, saved: checkpoints.Saved | None, images, keys) -> tuple[list[Record], Training]:
+    """What was recorded, and where training stands: at its start, or where it was saved."""
+    begin = _compiled(plan.rule)[0]
+    if saved is None:
+        return [], begin(plan.numbers, images, keys)
+    like = jax.eval_shape(begin, plan.numbers, images, keys)
+    training = jax.tree.unflatten(jax.tree.structure(like), map(jnp.asarray, saved.leaves))
+    return [Record(*row) for row in zip(*saved.records, strict=True)], training
+
+
+def _with_verdicts(status: str, plan: Plan, records: list[Record]) -> str:
+    """How the run ended, and what became of its networks; that first, where it is why it ended."""
     said = summary([_verdicts(record, records[0]) for record in records], plan.recorded)
-    if said and _all_gone(records):
-        status = said if status == "complete" else f"{said}; {status}"
-    elif said:
-        status = f"{status}; {said}"
-    return _stacked(records), status
+    if not said:
+        return status
+    if not _all_gone(records):
+        return f"{status}; {said}"
+    return said if status == "complete" else f"{said}; {status}"
 
 
 def _measured(plan: Plan, found, steps: int) -> Record:
