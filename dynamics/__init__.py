@@ -16,7 +16,7 @@ from dynamics.trajectory import Trajectory, load
 _LAZY = {
     "solve": "dynamics.flow",
     "iterate": "dynamics.descent",
-    "train": "dynamics.network",
+    "train": "dynamics.training",
     "compare": "dynamics.comparison",
     "Comparison": "dynamics.comparison",
     "equilibria": "dynamics.fixed_points",

@@ -1,7 +1,6 @@
 """The fourth rung of the ladder: a Siamese network, trained. Nothing here knows a derived gradient or rate."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -13,112 +12,46 @@ from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.memory import check_fits
 from dynamics.model import Model
-from dynamics.progress import check_progress, progress_bar
+from dynamics.progress import progress_bar
 from dynamics.state import Parameters, Structure
+from dynamics.training import Run
 from dynamics.trajectory import Trajectory
 from dynamics.weights import Weights, correlation, initial, predictor, readings
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
-DTYPES = ("float32", "float64")
 # cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series to 4e-8, below float32's rounding
 COSINE = (0.999999992, -4.93480139, 4.05869826, -1.33517447, 0.235063399, -0.0253911401, 0.00160537379)
 SINE = (6.28318530, -10.3354252, 5.10032217, -1.19849147, 0.164178132, -0.0145643733, 0.000795459617)
-DEVICES = ("cpu", "gpu", "tpu")
 STOPS_PER_CALL = 50  # of one call to the device, before the progress bar moves or Ctrl-C is heard
 STEPS_PER_STOP = 4  # at most
 
 
-def train(
-    model: Model,
-    W0,
-    steps,
-    learning_rate,
-    *,
-    batch_size=None,
-    seed=0,
-    record=1,
-    units="linear",
-    dtype="float32",
-    W_P0=None,
-    probes=None,
-    device=None,
-    checkpoint=None,
-    progress=None,
-) -> Trajectory:
-    r"""Train W by gradient descent on fresh Gaussian views: W <- W - eta (dL/dW + rho W); or a deep network on images.
-
-    The gradient is automatic differentiation of the loss through ``stop_gradient``. A closed-form predictor is built
-    from ``eigh(W W^T)`` at every step and never differentiated; a learned one is a matrix, trained like W.
-
-    W0: initial weights (M, N), M <= N; also those of a target with weights of its own. Or a ``Network``: encoder,
-    projector and images; what it learns is measured at each record, and kept as ``measures`` of the result.
-    steps: how many. learning_rate: eta > 0. batch_size: samples a step; default 10 000, or 256 images.
-    seed: a whole number, or a sequence of them: networks trained side by side, a leading axis of the result.
-    record: record each so many steps (step 0 and the last one always), or the steps to record.
-    units: "linear", or "relu" after W. dtype: "float32" or "float64".
-    W_P0: initial weights (M, M) of a learned predictor; None: those with the eigenvectors of W0 W0^T and the
-    eigenvalues ``init`` of the model, in ascending order of the modes.
-    probes: inputs (P, N) whose representations are kept, as ``embeddings`` (..., T, P, M).
-    device: "cpu", "gpu" or "tpu"; None leaves the choice to JAX. progress: True, False, or None.
-    checkpoint: of a Network, a file that is written at each record; the same call goes on from it, after a kill, too.
-    Of the rest, ``units``, ``W_P0`` and ``probes`` are for linear networks only.
-
-    The result has the eigenvalues of the correlation C = W Sigma_x W^T in ascending order, s (..., T, M), those of the
-    target, the predictor's u_m . W_P u_m for the eigenvectors u_m of C, and all weights.
-    Interrupting returns what is done; weights that overflow end the run, and the status says when.
-    Raises ArgumentError. (Halvagal et al. 2023, section 4 and appendix: the toy network.)
-    """
-    errors.instance("model", model, Model, "be a Model")
-    if model.batch_shape:
-        errors.reject("model", "have plain numbers for parameters, to be trained", model)
-    deep = _is_deep(W0, units=units, W_P0=W_P0, probes=probes, checkpoint=checkpoint)
-    batch_size = errors.count("batch_size", (256 if deep else 10_000) if batch_size is None else batch_size)
-    steps, learning_rate = errors.count("steps", steps, 0), errors.positive_number("learning_rate", learning_rate)
-    errors.choice("dtype", dtype, DTYPES)
-    check_progress(progress)
-    if deep:
-        from dynamics.deep.training import train_deep
-
-        common = {"batch_size": batch_size, "seed": seed, "record": record, "dtype": dtype, "device": device}
-        return train_deep(model, W0, steps, learning_rate, **common, checkpoint=checkpoint, progress=progress)
-    start, many, seeds = _start(model, W0, W_P0), np.ndim(seed) > 0, check_seeds(seed)
+def train_shallow(model: Model, W0, run: Run, units: str, W_P0, probes) -> Trajectory:
+    """``train`` for a network of one layer; the arguments are those of ``train``."""
+    start = _start(model, W0, W_P0)
     probes = _probes(probes, start.encoder)
     errors.choice("units", units, UNITS)
-    recorded = record_steps(record, steps)
     remedy = "Record fewer steps (record), or train fewer seeds."
     kept = sum(part.size for part in start if part is not None)
-    check_fits(len(seeds), len(recorded), kept, remedy, np.dtype(dtype).itemsize)
-
-    with ExitStack() as context:
-        context.enter_context(jax.enable_x64(dtype == "float64"))
-        context.enter_context(jax.default_device(device_of(device)))
-        context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
-        advance = _loop(model, batch_size, units, dtype, learning_rate)
-        weights, status = _run(advance, start, seeds, recorded, dtype, progress)
+    check_fits(len(run.seeds), len(run.recorded), kept, remedy, np.dtype(run.dtype).itemsize)
+    with run.on_device() as where:
+        weights, status = _run(_loop(model, run, units), start, run)
         embeddings = None if probes is None else UNITS[units](np.swapaxes(weights.encoder @ probes.T, -1, -2))
-        where = next(iter(jnp.zeros(()).devices())).device_kind
-    if not many:
+    if not run.side_by_side:
         weights = Weights(*(None if part is None else part[0] for part in weights))
         embeddings = embeddings if embeddings is None else embeddings[0]
-    recorded = recorded[: weights.encoder.shape[-3]]
+    recorded = run.recorded[: weights.encoder.shape[-3]]
     return Trajectory(
         model=model,
         kind="network",
-        t=learning_rate * recorded,
+        t=run.learning_rate * recorded,
         **readings(model.structure, model.parameters, weights, model.input_root)._asdict(),
         step=recorded,
-        method=f"gradient descent on {batch_size} samples a step, {units} units, {dtype}, on {where}",
+        method=f"gradient descent on {run.batch_size} samples a step, {units} units, {run.dtype}, on {where}",
         status=status,
         predictor_weights=weights.predictor,
         embeddings=None if embeddings is None else np.asarray(embeddings),
-        settings={
-            "learning_rate": learning_rate,
-            "steps": steps,
-            "batch_size": batch_size,
-            "seed": [int(a) for a in seeds] if many else int(seeds[0]),
-            "units": units,
-            "dtype": dtype,
-        },
+        settings=run.settings | {"units": units},
     )
 
 
@@ -249,22 +182,24 @@ def _compiled(rule: Rule):
     return jax.jit(jax.vmap(loop, in_axes=(None, None, None, 0, 0, None, None)))
 
 
-def _loop(model: Model, batch_size: int, units: str, dtype: str, learning_rate: float) -> Callable:
+def _loop(model: Model, run: Run, units: str) -> Callable:
     """The training loop of a model, a function of (weights, keys, starts, stops)."""
     p = model.parameters
-    rule = Rule(model.generated, model.structure, bool(p.sigma1 > 0), bool(p.sigma2 > 0), batch_size, units, dtype)
-    root = None if model.inputs is None else jnp.asarray(model.input_root, dtype)
-    return partial(_compiled(rule), learning_rate, Parameters(*(float(a[0]) for a in p)), root)
+    noisy = bool(p.sigma1 > 0), bool(p.sigma2 > 0)
+    rule = Rule(model.generated, model.structure, *noisy, run.batch_size, units, run.dtype)
+    root = None if model.inputs is None else jnp.asarray(model.input_root, run.dtype)
+    return partial(_compiled(rule), run.learning_rate, Parameters(*(float(a[0]) for a in p)), root)
 
 
-def _run(advance, start: Weights, seeds, recorded, dtype, progress) -> tuple[Weights, str]:
+def _run(advance, start: Weights, run: Run) -> tuple[Weights, str]:
     """Weights (S, T, ...) at the recorded steps, and how the run ended. The loop runs on the device."""
+    seeds, recorded, dtype = run.seeds, run.recorded, run.dtype
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(seeds), *a.shape)), start)
     kept, status = [jax.tree.map(lambda a: np.asarray(a)[:, None], weights)], "complete"
     stops = np.union1d(recorded, np.arange(0, recorded[-1], STEPS_PER_STOP))
     size = min(STOPS_PER_CALL, max(len(stops) - 1, 1))
-    with progress_bar(recorded[-1], "train", progress) as bar:
+    with progress_bar(recorded[-1], "train", run.progress) as bar:
         try:
             for first in range(0, len(stops) - 1, size):
                 bounds = stops[first : first + size + 1]
@@ -306,21 +241,6 @@ def _records(weights: Weights, which) -> Weights:
 # --- arguments ------------------------------------------------------------------------------------------------------
 
 
-def _is_deep(network, **options) -> bool:
-    """Whether it is a Network; raises ArgumentError for options that only the other kind has."""
-    deep = type(network).__name__ == "Network" and isinstance(network, _network_class())
-    for name, value in options.items():
-        if value is not None and not (name == "units" and value == "linear") and deep != (name == "checkpoint"):
-            errors.reject(name, f"be left out for {'a Network' if deep else 'a linear network, which is quick'}", value)
-    return deep
-
-
-def _network_class() -> type:
-    from dynamics.deep.description import Network
-
-    return Network
-
-
 def _start(model: Model, W0, W_P0) -> Weights:
     """All weights before the first step."""
     W0, structure = model.check_weights("W0", W0, ensemble=False), model.structure
@@ -344,15 +264,6 @@ def _learned(model: Model, W0: np.ndarray, W_P0) -> np.ndarray:
     return W_P0
 
 
-def check_seeds(seed) -> np.ndarray:
-    """Seeds (S,); raises ArgumentError."""
-    must = "be a whole number >= 0 (and below 2^32), or a sequence of them"
-    seeds = np.asarray(seed)
-    if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
-        errors.reject("seed", must, seed)
-    return np.atleast_1d(seeds)
-
-
 def _probes(probes, W0: np.ndarray) -> np.ndarray | None:
     if probes is None:
         return None
@@ -361,26 +272,3 @@ def _probes(probes, W0: np.ndarray) -> np.ndarray | None:
     if probes.ndim != 2 or probes.shape[1] != W0.shape[1]:
         raise errors.ArgumentError(f"Argument `probes` must {must}, but has shape {probes.shape}.")
     return probes
-
-
-def record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
-    """The steps to record, with step 0 and the last one; raises ArgumentError."""
-    if np.ndim(record) == 0:
-        chosen = np.arange(0, steps + 1, errors.count("record", record))
-    else:
-        chosen = np.asarray(record)
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
-            errors.reject("record", f"be a whole number, or steps between 0 and {steps}", chosen)
-    return np.unique(np.concatenate([[0], chosen, [steps]]))
-
-
-def device_of(name: str | None):
-    """The first device of that kind, None: JAX's own choice; raises ArgumentError."""
-    if name is None:
-        return None
-    errors.choice("device", name, DEVICES)
-    try:
-        return jax.devices(name)[0]
-    except RuntimeError:
-        present = sorted({device.platform for device in jax.devices()})
-        raise errors.ArgumentError(f"Argument `device` must be present, but is {name!r}; found: {present}.") from None

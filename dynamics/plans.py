@@ -19,6 +19,7 @@ from dynamics.grid import Grid, block_of, check_axes, check_axis
 from dynamics.identity import digest, of_modules, plain
 from dynamics.model import Model
 from dynamics.store import Layout, Variable
+from dynamics.training import DEVICES, check_seeds, record_steps
 from dynamics.trajectory import describe
 from dynamics.work import Array, OfFunction, OfModel, open_axes
 
@@ -148,8 +149,6 @@ def _checked(rung: Rung, model: Model, axes: dict[str, np.ndarray], arguments: d
 
 def _check_network(axes, arguments) -> None:
     """Seeds, and the name of a device, which workers may have and this process may not."""
-    from dynamics.network import DEVICES, check_seeds
-
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
         errors.choice("device", arguments["device"], DEVICES)
@@ -186,8 +185,6 @@ def _coordinates(rung: Rung, axes, arguments) -> dict[str, Array]:
     if rung.name == "iterate":
         recorded = np.union1d(np.arange(0, arguments["steps"] + 1, arguments["every"]), arguments["steps"])
     else:
-        from dynamics.network import record_steps
-
         recorded = record_steps(arguments["record"], arguments["steps"])
     if "learning_rate" in axes:
         time = Array(("learning_rate", "step"), np.multiply.outer(axes["learning_rate"], recorded))

@@ -79,7 +79,7 @@ def test_training_needs_neither_sympy_nor_matplotlib():
 
 def test_a_linear_network_needs_no_layers():
     code = TRAINED.format(dtype="float32")
-    assert loaded(code, "equinox", "optax", "sklearn", "dynamics.deep") == []
+    assert loaded(code, "equinox", "optax", "sklearn") == []
 
 
 def test_images_need_neither_jax_nor_matplotlib():

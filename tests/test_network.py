@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 import dynamics as dyn
-from dynamics import network
+from dynamics import network, training
 
 NOISE = (0.0, 0.1)
 BOTH_NOISY = (0.3, 0.2)
@@ -218,7 +218,7 @@ def test_weight_decay_alone_shrinks_geometrically():
 # --- options --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", network.DTYPES)
+@pytest.mark.parametrize("dtype", training.DTYPES)
 def test_dtype_is_that_of_the_weights(dtype):
     assert a_run(dtype=dtype).weights.dtype == dtype
 
@@ -226,7 +226,7 @@ def test_dtype_is_that_of_the_weights(dtype):
 def test_single_precision_agrees_with_double():
     """A run without sampling noise (see the test above), so that only rounding can differ."""
     model = dyn.Model("euclidean", predictor=dyn.NoPredictor(), weight_decay=0.5)
-    single, double = (a_run(model=model, dtype=dtype).s for dtype in network.DTYPES)
+    single, double = (a_run(model=model, dtype=dtype).s for dtype in training.DTYPES)
     np.testing.assert_allclose(single, double, rtol=1e-5)  # eps = 1.2e-7, six steps, eigenvalues are squares
     assert (single != double).any()
 
@@ -308,7 +308,7 @@ def test_no_probes_no_embeddings():
 # --- how a run ends -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", network.DTYPES)
+@pytest.mark.parametrize("dtype", training.DTYPES)
 @pytest.mark.parametrize("record", [1, 3])
 def test_divergence_names_the_step_and_keeps_the_finite_part(dtype, record):
     """Stop-gradient on the wrong side: eigenvalues above 1 grow without bound."""
@@ -348,7 +348,7 @@ def test_absent_device_is_named_with_those_present():
         a_run(device=absent)
 
 
-@pytest.mark.parametrize("dtype", network.DTYPES)
+@pytest.mark.parametrize("dtype", training.DTYPES)
 @pytest.mark.parametrize("globally", [False, True], ids=["x32", "x64"])
 def test_global_precision_of_jax_stays_as_it_was(dtype, globally, press_ctrl_c):
     with jax.enable_x64(globally):
@@ -365,7 +365,7 @@ def test_global_precision_of_jax_stays_as_it_was(dtype, globally, press_ctrl_c):
 # --- samples --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", network.DTYPES)
+@pytest.mark.parametrize("dtype", training.DTYPES)
 def test_samples_are_independent_standard_normals(dtype):
     """Moments within 4.5 standard errors, and Kolmogorov and Smirnov's test of the distribution."""
     count = 400_000

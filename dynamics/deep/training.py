@@ -1,6 +1,5 @@
 """Training of deep networks, side by side: from record to record on the device, what is measured on the host."""
 
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +19,9 @@ from dynamics.deep.steps import Numbers, Rule, Training, rule_of, start, step
 from dynamics.generated import eigenvalues
 from dynamics.identity import digest, of_modules, plain
 from dynamics.model import Model
-from dynamics.network import check_seeds, device_of, record_steps
 from dynamics.progress import progress_bar
 from dynamics.state import Parameters
+from dynamics.training import Run
 from dynamics.trajectory import Trajectory
 
 FORMAT = "ssl-dynamics checkpoint 1"
@@ -36,55 +35,29 @@ class Plan(NamedTuple):
     rule: Rule
     numbers: Numbers
     network: Network
-    seeds: np.ndarray
-    recorded: np.ndarray
+    run: Run
     identity: dict[str, Any]
 
 
-def train_deep(
-    model: Model,
-    network: Network,
-    steps,
-    learning_rate,
-    *,
-    batch_size,
-    seed,
-    record,
-    dtype,
-    device,
-    checkpoint,
-    progress,
-) -> Trajectory:
+def train_deep(model: Model, network: Network, run: Run, checkpoint) -> Trajectory:
     """``train`` for a Network; the arguments are those of ``train``."""
     check_model(model, network)
-    many, seeds, path = np.ndim(seed) > 0, check_seeds(seed), checkpoints.check_path(checkpoint)
-    recorded = record_steps(record, steps)
-    rule = rule_of(model, network, batch_size, steps, dtype)
-    numbers = Numbers(learning_rate, Parameters(*(float(a[0]) for a in model.parameters)))
-    settings = {
-        "learning_rate": learning_rate,
-        "steps": steps,
-        "batch_size": batch_size,
-        "seed": seeds.tolist() if many else int(seeds[0]),
-        "dtype": dtype,
-        "network": describe(network),
-    }
-    plan = Plan(rule, numbers, network, seeds, recorded, _identity(model, network, settings, recorded))
-    with ExitStack() as context:
-        context.enter_context(jax.enable_x64(dtype == "float64"))
-        context.enter_context(jax.default_device(device_of(device)))
-        context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
-        records, status = _run(plan, path, progress)
-        where = next(iter(jnp.zeros(()).devices())).device_kind
-    records = Record(*(np.moveaxis(a, 0, 1) if many else a[:, 0] for a in records))
-    recorded = recorded[: len(records.s[0]) if many else len(records.s)]
+    path = checkpoints.check_path(checkpoint)
+    rule = rule_of(model, network, run.batch_size, run.steps, run.dtype)
+    numbers = Numbers(run.learning_rate, Parameters(*(float(a[0]) for a in model.parameters)))
+    settings = run.settings | {"network": describe(network)}
+    with run.on_device() as where:
+        plan = Plan(rule, numbers, network, run, _identity(model, settings, run.recorded))
+        records, status = _run(plan, path)
+    records = Record(*(np.moveaxis(a, 0, 1) if run.side_by_side else a[:, 0] for a in records))
+    recorded = run.recorded[: records.s.shape[-2]]
     return Trajectory(
         model=model,
         kind="network",
-        t=_times(network, learning_rate, steps)[recorded],
+        t=_times(network, run.learning_rate, run.steps)[recorded],
         **{name: getattr(records, name) for name in OWN},
         step=recorded,
-        method=f"gradient descent on {batch_size} images ({network.images.name}) a step, {dtype}, on {where}",
+        method=f"gradient descent on {run.batch_size} images ({network.images.name}) a step, {run.dtype}, on {where}",
         status=status,
         settings=settings,
         measures={name: array for name, array in records._asdict().items() if name not in OWN},
@@ -114,7 +87,7 @@ def describe(network: Network) -> dict[str, Any]:
     return {"images": {"name": images.name, **own}, **as_lists(parts | {"encoder": encoder, "views": views})}
 
 
-def _identity(model: Model, network: Network, settings: dict[str, Any], recorded) -> dict[str, Any]:
+def _identity(model: Model, settings: dict[str, Any], recorded) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     sources = sorted(Path(deep.__path__[0]).glob("*.py"))
     return {
@@ -165,19 +138,19 @@ def _compiled(rule: Rule):
     )
 
 
-def _run(plan: Plan, path: Path | None, progress) -> tuple[Record, str]:
+def _run(plan: Plan, path: Path | None) -> tuple[Record, str]:
     """Records (T, S, ...), from where a checkpoint stands, and how the run ended."""
     dtype, images = plan.rule.shape.dtype, plan.network.images
     saved = None if path is None else checkpoints.read(path, plan.identity)
     train, test = (jnp.asarray(part, dtype) for part in (images.train, images.test))
-    shown, keys = (train[:READ], test[:READ]), jax.vmap(jax.random.key)(jnp.asarray(plan.seeds, jnp.uint32))
+    shown, keys = (train[:READ], test[:READ]), jax.vmap(jax.random.key)(jnp.asarray(plan.run.seeds, jnp.uint32))
     _, advance, read_out = _compiled(plan.rule)
     records, training = _at_start(plan, saved, shown[0], keys)
-    done = int(plan.recorded[len(records) - 1]) if records else 0
+    done = int(plan.run.recorded[len(records) - 1]) if records else 0
     status = "complete"
-    with progress_bar(plan.recorded[-1], "train", progress, done=done) as bar:
+    with progress_bar(plan.run.steps, "train", plan.run.progress, done=done) as bar:
         try:
-            for last in map(int, plan.recorded[len(records) :]):
+            for last in map(int, plan.run.recorded[len(records) :]):
                 if _all_gone(records):
                     break
                 for first in range(done, last, STEPS_PER_CALL):
@@ -192,7 +165,7 @@ def _run(plan: Plan, path: Path | None, progress) -> tuple[Record, str]:
         except KeyboardInterrupt:
             if not records:
                 raise
-            status = f"interrupted after step {plan.recorded[len(records) - 1]}"
+            status = f"interrupted after step {plan.run.recorded[len(records) - 1]}"
     return _stacked(records), _with_verdicts(status, plan, records)
 
 
@@ -208,7 +181,7 @@ def _at_start(plan: Plan, saved: checkpoints.Saved | None, images, keys) -> tupl
 
 def _with_verdicts(status: str, plan: Plan, records: list[Record]) -> str:
     """How the run ended, and what became of its networks; that first, where it is why it ended."""
-    said = summary([_verdicts(record, records[0]) for record in records], plan.recorded)
+    said = summary([_verdicts(record, records[0]) for record in records], plan.run.recorded)
     if not said:
         return status
     if not _all_gone(records):
@@ -220,11 +193,11 @@ def _measured(plan: Plan, found, steps: int) -> Record:
     """The record (S, ...) of all networks, the loss since the last one divided by its steps."""
     found = jax.tree.map(np.asarray, found)
     found = found._replace(loss=found.loss / steps) if steps else found
-    own = (jax.tree.map(lambda a, i=i: a[i], found) for i in range(len(plan.seeds)))
+    own = (jax.tree.map(lambda a, i=i: a[i], found) for i in range(len(plan.run.seeds)))
     with threadpool_limits(1):  # small matrices: threads would wait for each other, and for those of JAX
         each = [measure(plan.rule, plan.numbers.parameters, one, plan.network.images) for one in own]
     record = Record(*(np.array(column) for column in zip(*each, strict=True)))
-    return record if steps else record._replace(loss=np.full(len(plan.seeds), np.nan))
+    return record if steps else record._replace(loss=np.full(len(plan.run.seeds), np.nan))
 
 
 def _stacked(records: list[Record]) -> Record:
