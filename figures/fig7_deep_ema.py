@@ -1,4 +1,4 @@
-"""Deep networks with and without an averaged target: IsoLoss does without. Accuracy of all methods.
+"""Deep networks with and without an averaged target, and the accuracy of all methods.
 
 Halvagal et al. (2023), Figure 7 and table 1, on handwritten digits.
 """

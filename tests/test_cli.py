@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import dynamics as dyn
 from derivations.documents import FORMATS, document
 from derivations.losses import Setting
-from dynamics import cli, descent, flow, network
+from dynamics import cli, descent, flow, training
 
 matplotlib.use("Agg")
 
@@ -359,7 +359,7 @@ def test_compare_writes_no_table(tmp_path):
 )
 @pytest.mark.parametrize(
     ("command", "module", "name"),
-    [(SOLVE, flow, "solve"), (ITERATE, descent, "iterate"), (TRAIN, network, "train")],
+    [(SOLVE, flow, "solve"), (ITERATE, descent, "iterate"), (TRAIN, training, "train")],
     ids=["solve", "iterate", "train"],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(

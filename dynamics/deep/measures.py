@@ -27,6 +27,7 @@ class Representations(NamedTuple):
     W_P: Any  # (M, M): a learned predictor, or the linear map nearest to it, else None
     tracked: Any  # the tracked correlation (M, M), else None
     loss: Any  # mean since the last record
+    directions: Any  # eigenvectors (M, M) of the correlation at the start
 
 
 def represent(rule: Rule, training: Training, train, test) -> Representations:
@@ -35,7 +36,8 @@ def represent(rule: Rule, training: Training, train, test) -> Representations:
     h, z, statistics = own.represent(training.layers.branch, train)
     h_test = own.encode(training.layers.branch, test, statistics)
     target = own.represent(training.target, train)[1] if rule.structure.own_target else None
-    return Representations(h, h_test, z, target, _matrix(rule, training, z), training.tracked, training.loss)
+    W_P = _matrix(rule, training, z)
+    return Representations(h, h_test, z, target, W_P, training.tracked, training.loss, training.directions)
 
 
 def _matrix(rule: Rule, training: Training, z):
@@ -52,19 +54,18 @@ def _matrix(rule: Rule, training: Training, z):
 
 
 class Record(NamedTuple):
-    """What is kept of one network at one step; the first five (M,), in ascending order of s."""
+    """What is kept of one network at one step; the first six (M,), in ascending order of s, now or at the start."""
 
     s: Any  # eigenvalues of C = E[z z^T]
     target: Any  # those of the target
     predictor: Any  # u_m . W_P u_m, u_m the eigenvectors of C
     tracked: Any  # eigenvalues of the tracked correlation, of C where there is none
+    modes: Any  # u_m . C u_m along the eigenvectors of C at the start
     alignment: Any  # |u_m . W_P u_m|/|W_P u_m|
     loss: Any  # mean since the last record; not a number at the first one
     participation_ratio: Any  # (sum s)^2/sum s^2
     rankme: Any  # exp of the entropy of the singular values of z (Garrido et al. 2023)
-    channel_std: (
-        Any  # sqrt(M) times the mean deviation of a channel of z/|z|: 1 where spread, 0 where a point (SimSiam)
-    )
+    channel_std: Any  # sqrt(M) x mean deviation of a channel of z/|z|: 1 where spread, 0 where a point (SimSiam)
     line: Any  # share of the variance of z that lies along its first principal axis: 1 where a line
     linear_accuracy: Any  # of a ridge classifier on h, on the images for testing; not a number without labels
     knn_accuracy: Any  # of the nearest neighbours among the images for training
@@ -72,7 +73,7 @@ class Record(NamedTuple):
 
 def blank(modes: int) -> Record:
     """Of a network that has left the finite world."""
-    vectors = {"s": np.inf, "target": np.inf, "predictor": np.inf, "tracked": np.inf, "alignment": np.nan}
+    vectors = dict.fromkeys(("s", "target", "predictor", "tracked", "modes"), np.inf) | {"alignment": np.nan}
     return Record(**{name: np.full(modes, vectors[name]) if name in vectors else np.nan for name in Record._fields})
 
 
@@ -94,6 +95,7 @@ def measure(rule: Rule, p: Parameters, found: Representations, images: Images) -
         s if target is None else _eigenvalues(correlation(target)),
         along,
         s if tracked is None else _eigenvalues(tracked),
+        np.einsum("im,ij,jm->m", found.directions, C, found.directions),
         alignment,
         float(loss),
         _ratio(s.sum() ** 2, (s**2).sum()),

@@ -44,13 +44,14 @@ class Numbers(NamedTuple):
 
 
 class Training(NamedTuple):
-    """What a step changes; None where absent."""
+    """What a step changes, but for the last; None where absent."""
 
     layers: Layers  # what is trained
     target: Any  # weights of a branch of its own
     tracked: Any  # correlation (M, M)
     optimizer: Any
     loss: Any  # sum since the last record
+    directions: Any  # eigenvectors (M, M) of the correlation at the start
 
 
 def rule_of(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> Rule:
@@ -81,6 +82,7 @@ def start(rule: Rule, numbers: Numbers, images, key) -> Training:
         correlation(z) if rule.structure.tracked else None,
         optimizer(rule, numbers).init(layers),
         jnp.zeros(()),
+        jnp.linalg.eigh(correlation(z))[1],
     )
 
 
@@ -108,7 +110,7 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
     target, decay = training.target, _decay(rule, p.decay, number)
     if rule.structure.own_target:
         target = jax.tree.map(lambda v, w: eigenvalues.average_step(v, w, decay), target, layers.branch)
-    return Training(layers, target, tracked, state, training.loss + loss)
+    return Training(layers, target, tracked, state, training.loss + loss, training.directions)
 
 
 def _losses(rule: Rule, predict, z1, z2, t1, t2):

@@ -29,10 +29,18 @@ def two():
 
 def test_shapes(two):
     assert two.s.shape == two.target.shape == two.predictor.shape == two.measures["alignment"].shape == (2, 4, 4)
-    assert {name for name, a in two.measures.items() if a.shape == (2, 4)} == MEASURES - {"alignment", "tracked"}
+    assert {name for name, a in two.measures.items() if a.shape == (2, 4)} == MEASURES - {"alignment", "tracked", "modes"}
     assert (two.step.tolist(), two.kind, two.status, two.complete) == ([0, 4, 8, 12], "network", "complete", True)
     assert two.weights is None and two.embeddings is None
     assert two.method == "gradient descent on 16 images (small) a step, float32, on cpu"
+
+
+def test_modes_start_as_eigenvalues(two):
+    """To the rounding of single precision, in which directions are found; later they are variances, no eigenvalues."""
+    modes = two.measures["modes"]
+    np.testing.assert_allclose(modes[:, 0], two.s[:, 0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(modes.sum(axis=-1), two.s.sum(axis=-1), rtol=1e-5)
+    assert (np.sort(modes[:, -1]) != two.s[:, -1]).all()
 
 
 def test_the_same_seeds_give_the_same_bits(two):

@@ -32,7 +32,7 @@ def spread(n=N, modes=M, seed=1):
 def found(**changes):
     rng = np.random.default_rng(2)
     h, h_test = rng.standard_normal((N, H)), rng.standard_normal((N_TEST, H))
-    return Representations(h, h_test, spread(), None, None, None, np.array(0.25))._replace(**changes)
+    return Representations(h, h_test, spread(), None, None, None, np.array(0.25), np.eye(M))._replace(**changes)
 
 
 def measured(model=CLOSED, images=PLAIN, **changes):
@@ -47,6 +47,13 @@ def spectrum(z=None):
 
 
 # --- spectra and predictor ------------------------------------------------------------------------------------------
+
+
+def test_modes_are_variances_along_the_directions_of_the_start():
+    s, U = spectrum()
+    z = spread()
+    np.testing.assert_allclose(measured(directions=U).modes, s, rtol=1e-10)
+    np.testing.assert_allclose(measured().modes, (z**2).mean(axis=0), rtol=1e-12)  # along the axes
 
 
 def test_eigenvalues_are_those_of_the_correlation_not_of_the_covariance():
@@ -96,7 +103,7 @@ def test_the_matrix_of_a_learned_predictor(hidden, double_precision):
     rule = steps.rule_of(LEARNED, dyn.Network(PLAIN, projector=(6, M), predictor=hidden), 8, 10, "float64")
     layers, z = rule.architecture.start(rule.shape, jax.random.key(1)), jnp.asarray(spread())
     predicted = np.asarray(rule.architecture.predict(layers.predictor, z))
-    W_P = np.asarray(measures._matrix(rule, steps.Training(layers, None, None, None, None), z))
+    W_P = np.asarray(measures._matrix(rule, steps.Training(layers, None, None, None, None, None), z))
     expected = np.linalg.lstsq(spread(), predicted)[0].T
     np.testing.assert_allclose(W_P, expected, rtol=0, atol=1e-12)  # rounding, times a condition number of 100
     residual = np.abs(predicted - spread() @ W_P.T).max()
@@ -110,7 +117,7 @@ def test_representations_are_read_with_the_statistics_of_the_images_for_training
     """h of an image for testing does not depend on the others."""
     rule = steps.rule_of(CLOSED, dyn.Network(PLAIN, encoder=dyn.MLP((H,)), projector=(6, M)), 8, 10, "float64")
     layers = rule.architecture.start(rule.shape, jax.random.key(1))
-    training = steps.Training(layers, None, None, None, jnp.asarray(0.5))
+    training = steps.Training(layers, None, None, None, jnp.asarray(0.5), jnp.eye(M))
     train, test = jnp.asarray(PLAIN.train, float), jnp.asarray(PLAIN.test, float)
     read = measures.represent(rule, training, train, test)
     linear = layers.branch.encoder.layers[1].weight
@@ -203,9 +210,9 @@ def test_what_is_not_finite_is_blank(where, wrong, monkeypatch):
     array.reshape(-1)[-1:] = wrong
     monkeypatch.delattr(np, "linalg")
     record = measured(LEARNED, LABELLED, **{where: array})
-    for name in ("s", "target", "predictor", "tracked"):
+    for name in ("s", "target", "predictor", "tracked", "modes"):
         assert getattr(record, name).tolist() == [np.inf] * M
-    rest = [np.ravel(value) for name, value in record._asdict().items() if name not in Record._fields[:4]]
+    rest = [np.ravel(value) for name, value in record._asdict().items() if name not in Record._fields[:5]]
     assert np.isnan(np.concatenate(rest)).all()
 
 
@@ -233,7 +240,9 @@ def test_least_squares_never_see_what_is_not_finite(monkeypatch):
     seen, pinv = [], jnp.linalg.pinv
     monkeypatch.setattr(jnp.linalg, "pinv", lambda a, **options: seen.append(np.asarray(a)) or pinv(a, **options))
     for scale in (1.0, 1e25, np.inf):  # the second has a correlation that overflows
-        W_P = measures._matrix(rule, steps.Training(layers, None, None, None, None), jnp.asarray(spread() * scale, "f"))
+        W_P = measures._matrix(
+            rule, steps.Training(layers, None, None, None, None, None), jnp.asarray(spread() * scale, "f")
+        )
         assert np.isfinite(W_P).all() == (scale == 1)
     assert len(seen) == 3 and np.isfinite(seen).all()
 

@@ -58,7 +58,7 @@ def a_start(rule, numbers, dtype):
     target = random_like(layers.branch, rng, dtype) if rule.structure.own_target else None
     root = rng.standard_normal((3, 5))
     tracked = jnp.asarray(root @ root.T / 5, dtype) if rule.structure.tracked else None
-    return Training(layers, target, tracked, steps.optimizer(rule, numbers).init(layers), jnp.zeros((), dtype))
+    return Training(layers, target, tracked, steps.optimizer(rule, numbers).init(layers), jnp.zeros((), dtype), None)
 
 
 def some_views(dtype, noisy, seed=1):
