@@ -19,24 +19,36 @@ def mode_colors(count: int):
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
-def plot_trajectory(trajectory, ax=None, **style):
-    """s against step, or time where there are no steps or the axes show time; one line (network: points) a mode."""
+EIGENVALUES = {
+    "s": "eigenvalue $s_m$",
+    "target": "eigenvalue of the target",
+    "tracked": "tracked eigenvalue",
+    "modes": "variance along a direction of the start",
+}  # of what is drawn on a logarithmic axis
+
+
+def plot_trajectory(trajectory, ax=None, quantity="s", **style):
+    """A quantity against step, or time where there are no steps or the axes show time.
+
+    One line a mode: points for eigenvalues of networks; eigenvalues on a logarithmic axis.
+    """
     ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
     shows = ax.get_xlabel()
     if trajectory.step is None and shows == STEP:
         errors.reject("ax", "show time, as a flow has no steps; draw the flow first", ax)
     in_time = trajectory.step is None or shows == TIME
-    style = normalize_kwargs(style, Line2D)
-    defaults = (
-        {"linestyle": "none", "marker": ".", "markersize": 3} if trajectory.kind == "network" else {"linewidth": 1.2}
-    )
-    for s in trajectory.members():
-        for column, color in zip(s.T, mode_colors(s.shape[-1]), strict=True):
-            shown = np.where((column > 0) & np.isfinite(column), column, np.nan)
-            ax.plot(trajectory.t if in_time else trajectory.step, shown, **({"color": color} | defaults | style))
-    ax.set_yscale("log")
+    style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
+    points = trajectory.kind == "network" and logarithmic
+    defaults = {"linestyle": "none", "marker": ".", "markersize": 3} if points else {"linewidth": 1.2}
+    for values in trajectory.members(quantity):
+        for column, color in zip(values.T, mode_colors(values.shape[-1]), strict=True):
+            seen = np.isfinite(column) & ((column > 0) | (not logarithmic))
+            along = trajectory.t if in_time else trajectory.step
+            ax.plot(along, np.where(seen, column, np.nan), **({"color": color} | defaults | style))
+    if logarithmic:
+        ax.set_yscale("log")
     ax.set_xlabel(TIME if in_time else STEP)
-    ax.set_ylabel("eigenvalue $s_m$")
+    ax.set_ylabel(EIGENVALUES.get(quantity, quantity.replace("_", " ")))
     return ax
 
 

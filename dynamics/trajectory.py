@@ -29,6 +29,7 @@ ARRAYS = (
     "embeddings",
 )
 MEASURE = "measures."  # how the names of measures begin in a file
+QUANTITIES = ("s", "target", "predictor")  # that every trajectory has
 STEADY = "steady"  # how the status of a flow begins that was followed to its rest
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
@@ -102,14 +103,16 @@ class Trajectory:
         """True if the run reached the last time or step asked for, or the rest it was asked for."""
         return self.status == "complete" or self.status.startswith(STEADY)
 
-    def plot(self, ax=None, **style):
+    def plot(self, ax=None, quantity="s", **style):
         """Draw s against step, or time (flow, or where ``ax`` shows time); returns the matplotlib Axes.
 
-        style: passed to ``Axes.plot``.
+        quantity: "s", "target" or "predictor", or one of the ``measures`` of a deep network.
+        style: passed to ``Axes.plot``. Raises ArgumentError.
         """
         from dynamics.plotting import plot_trajectory
 
-        return plot_trajectory(self, ax, **style)
+        errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
+        return plot_trajectory(self, ax, quantity, **style)
 
     def save(self, path) -> Path:
         """Write an .npz file that ``load`` reads back; the path written."""
@@ -136,9 +139,10 @@ class Trajectory:
         np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
         return Path(path)
 
-    def members(self) -> np.ndarray:
-        """s of every member of the ensemble, one after another: (B, T, M)."""
-        return self.s.reshape(math.prod(self.s.shape[:-2]), *self.s.shape[-2:])
+    def members(self, quantity: str = "s") -> np.ndarray:
+        """A quantity of every member, one after another: (B, T, M), or (B, T, 1) if it is one number a time."""
+        values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
+        return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
 
     def __repr__(self):
         return f"<Trajectory: {KINDS[self.kind]}, {self.model}, s {self.s.shape}>"

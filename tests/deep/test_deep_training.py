@@ -29,7 +29,8 @@ def two():
 
 def test_shapes(two):
     assert two.s.shape == two.target.shape == two.predictor.shape == two.measures["alignment"].shape == (2, 4, 4)
-    assert {name for name, a in two.measures.items() if a.shape == (2, 4)} == MEASURES - {"alignment", "tracked", "modes"}
+    numbers = MEASURES - {"alignment", "tracked", "modes"}
+    assert {name for name, a in two.measures.items() if a.shape == (2, 4)} == numbers
     assert (two.step.tolist(), two.kind, two.status, two.complete) == ([0, 4, 8, 12], "network", "complete", True)
     assert two.weights is None and two.embeddings is None
     assert two.method == "gradient descent on 16 images (small) a step, float32, on cpu"
@@ -185,6 +186,21 @@ def test_plot(two):
     assert len(ax.lines) == 8
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), two.step)
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), two.s[0, :, 0])
+
+
+@pytest.mark.parametrize("quantity", ["predictor", *sorted(MEASURES)])
+def test_plot_of_what_was_measured(two, quantity):
+    """A line for each network, or for each of its modes; eigenvalues on a logarithmic axis, not all else."""
+    ax, values = two.plot(quantity=quantity), two.members(quantity)
+    assert len(ax.lines) == 2 * values.shape[-1]
+    np.testing.assert_array_equal(ax.lines[-1].get_ydata(), values[-1, :, -1])
+    assert (ax.get_yscale() == "log") == (quantity in ("tracked", "modes"))
+    assert ax.get_ylabel() and "_" not in ax.get_ylabel()
+
+
+def test_plot_of_an_unknown_quantity_is_refused(two):
+    with pytest.raises(dyn.ArgumentError, match=r"^Argument `quantity` must be one of 's', .* Did you mean 'loss'\?$"):
+        two.plot(quantity="losses")
 
 
 # --- what is refused ------------------------------------------------------------------------------------------------
