@@ -16,7 +16,7 @@ from figures.captions import listing
 
 RATES = (0.1, 1.0, 10.0)  # of the predictor, relative to the encoder's
 DECAYS = (1e-4, 2e-2)
-STEPS = {False: 200, True: 4_000}
+STEPS = {False: 150, True: 4_000}
 SEEDS = {False: range(2), True: range(5)}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
 START = 0.1  # of the predictor's eigenvalues, the size of those of a matrix at random
@@ -67,7 +67,7 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
         deep.LEARNING_RATE[loss],
         batch_size=deep.BATCH,
         seed=SEEDS[full],
-        record=STEPS[full] // 4,
+        record=STEPS[full],
     )
 
 

@@ -9,9 +9,12 @@ import dynamics as dyn
 RUNS = Path("build/runs")  # beside build/figures, from where figures are drawn
 SEEDS = range(5)
 STEPS = {False: 300, True: 4_000}
-EVERY = {False: 15, True: 50}
+RECORDED = {  # densely early on, where accuracies are compared
+    False: [*range(0, 120, 15), *range(120, 301, 30)],
+    True: range(0, 4_001, 50),
+}
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
-BATCH = 256
+BATCH = 128
 DECAY = 0.98  # of an averaged target, per step
 
 PREDICTORS: dict[str, dyn.ClosedForm | dyn.Learned] = {
@@ -47,7 +50,7 @@ def run(method: str, loss: str, target: str, full: bool, *, steps: int | None = 
         LEARNING_RATE[loss],
         batch_size=BATCH,
         seed=seeds,
-        record=EVERY[full],
+        record=RECORDED[full] if steps is None else steps // 20,
     )
 
 

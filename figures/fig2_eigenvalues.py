@@ -14,7 +14,7 @@ from figures.captions import count, percent
 MODES, INPUTS, SEED = 10, 15, 0
 STEPS = 1500
 STEPS_NO_PREDICTOR = {False: 3000, True: 100_000}
-BATCH = {False: 10_000, True: 50_000}
+BATCH = {False: 5_000, True: 50_000}
 POINTS, LINE_POINTS = 30, 300  # drawn of each network and of each theory
 LIMITS = (1e-2, 10.0)
 

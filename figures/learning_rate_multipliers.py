@@ -14,7 +14,7 @@ from figures.captions import count, listing, percent
 
 TARGET = 0.9  # of u = n1 lambda, which converges to 1
 STARTS = np.geomspace(1e-3, 0.5, 12)
-NETWORK_STARTS = np.geomspace(0.01, 0.5, 6)
+NETWORK_STARTS = np.geomspace(0.02, 0.5, 6)
 LEARNING_RATE = 0.02
 BATCH = {False: 2_000, True: 50_000}
 LOSSES = {

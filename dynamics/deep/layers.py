@@ -74,10 +74,15 @@ def _on_batch(module, x, state):
 @lru_cache(maxsize=32)
 def architecture(shape: Shape) -> Architecture:
     """The functions for weights of this shape."""
+    modules, statistics = eqx.filter_eval_shape(eqx.nn.make_with_state(_modules), shape, jax.random.key(0))
     with jax.ensure_compile_time_eval():  # kept: no part of what is being traced
-        modules, statistics = eqx.nn.make_with_state(_modules)(shape, jax.random.key(0))
-    weights, static = eqx.partition(modules, eqx.is_inexact_array)
+        statistics = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), statistics)  # overwritten by the first batch
+    weights, static = eqx.partition(modules, _is_weight)
     return Architecture(static, statistics, jax.tree.structure(weights))
+
+
+def _is_weight(leaf) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
 def _modules(shape: Shape, key) -> Layers:
