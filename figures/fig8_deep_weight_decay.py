@@ -20,6 +20,7 @@ SEEDS = range(2)
 HALF = 0.5  # of the largest eigenvalue
 LARGE = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays around the fold
 ALIVE = 0.01  # an eigenvalue
+LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # DirectPred, in theory
 
 Key = tuple[str, float]
 
@@ -37,8 +38,7 @@ def compute(full: bool) -> Data:
     runs = {(loss, decay): _run(loss, decay, full) for loss in style.LOSSES for decay in DECAYS}
     around = [_run("euclidean", decay, full) for decay in LARGE]
     start = np.exp(np.log(around[0].s[:, 0]).mean(axis=0))
-    model = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))
-    theory = [dyn.collapse(model.replace(weight_decay=decay), start) for decay in LARGE]
+    theory = [dyn.collapse(LINEAR.replace(weight_decay=decay), start) for decay in LARGE]
     alive = np.array([(run.s[:, -1] > ALIVE).sum(axis=-1) for run in around])
     return Data(runs, alive, [int(verdict.survives.sum()) for verdict in theory])
 
@@ -53,18 +53,20 @@ def draw(data: Data) -> Figure:
     parts: Any = figure.subfigures(1, 2, width_ratios=(4, 1.2))
     left, right = parts
     axes = left.subplots(len(style.LOSSES), len(DECAYS), sharex=True, sharey=True)
-    for ax, ((loss, decay), run) in zip(axes.flat, data.runs.items(), strict=True):
+    for ax, run in zip(axes.flat, data.runs.values(), strict=True):
         with np.errstate(divide="ignore"):
             s = np.exp(np.log(run.s).mean(axis=0))
         for column, colour in zip(s.T, mode_colors(s.shape[1]), strict=True):
             ax.plot(run.step, np.where(column > 0, column, np.nan), color=colour, linewidth=0.8)
-        ax.set(title=rf"{loss.capitalize()}, $\rho$ = {decay:g}", yscale="log", ylim=(1e-6, 60))
+        ax.set(yscale="log", ylim=(1e-6, 60))
         ax.locator_params(axis="x", nbins=3)
         ax.label_outer(remove_inner_ticks=False)
     for ax in axes[-1]:
         ax.set_xlabel("step")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("eigenvalue $s_m$")
+    for ax, decay in zip(axes[0], DECAYS, strict=True):
+        ax.set_title(rf"$\rho$ = {decay:g}")
+    for ax, loss in zip(axes[:, 0], style.LOSSES, strict=True):
+        ax.set_ylabel(f"{loss.capitalize()}, eigenvalue $s_m$")
     ax = right.subplots()
     ax.plot(LARGE, data.theory, color=style.GREY, label="linear theory")
     ax.plot(LARGE, data.networks, linestyle="none", marker="o", markersize=2.5, color=style.BLUE)
@@ -91,16 +93,18 @@ The paper's claim: the small eigenvalues, which the loss does not hold, decay wi
 of the smaller half at the end. Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}. The large ones, above half
 of the largest: Euclidean: {ends["euclidean"]}; cosine: {ends["cosine"]}.
 
-The linear theory of the Euclidean loss puts the upper level at lambda = (1 + sqrt(1 - 4 rho))/2, s = lambda^2, from
-{_level(DECAYS[0]):.2f} at rho = {DECAYS[0]:g} to {_level(DECAYS[-1]):.2f}, and the fold, where all collapses, at rho =
-1/4. Right: modes with an eigenvalue above {ALIVE:g} at the end; in theory those that survive from the networks' start.
+The linear theory of the Euclidean loss puts the upper level at {_level(DECAYS[0]):.2f} for rho = {DECAYS[0]:g} and
+{_level(DECAYS[-1]):.2f} for {DECAYS[-1]:g}, and the fold, where all collapses, at rho = 1/4.
+
+Right: modes with an eigenvalue above {ALIVE:g} at the end; in theory those that survive from the networks' start.
 Networks keep {alive}. There is no sharp fold: modes go one after another, and far earlier than theory says, but for the
 largest, which is the mean of z. Theory has white inputs and no noise; views that differ most along small modes fold
 them first, at 1/(4 n1) with n1 above one."""
 
 
 def _level(decay: float) -> float:
-    return ((1 + np.sqrt(1 - 4 * decay)) / 2) ** 2
+    """Where a mode that survives comes to rest, in theory."""
+    return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).level[0])
 
 
 def _end(run: dyn.Trajectory, decay: float) -> str:
