@@ -44,7 +44,7 @@ def measure() -> Row:
         entries,
         "; ".join(goals),
         all(goals.values()),
-        limit="Fifteen figures, most of which train networks.",
+        limit="Most figures train networks.",
     )
 
 
