@@ -79,7 +79,7 @@ def _step(rule: Rule, eta, parameters: Parameters, root, weights: Weights, key) 
         matrix = closed if W_P is None else W_P
         silent = _silent(rule, z1, z2, t1, t2)
         z1, z2, t1, t2 = (jnp.where(silent, 1, a) for a in (z1, z2, t1, t2))
-        loss = rule.generated.loss(z1, z2, t1, t2, lambda z: matrix @ z, _over_modes, stop_gradient)
+        loss = rule.generated.loss(z1, z2, t1, t2, lambda z: matrix @ z, over_modes, stop_gradient)
         return jnp.where(silent, 0, loss).mean()
 
     slope, slope_P = jax.grad(mean_loss, (0, 1))(weights.encoder, weights.predictor)
@@ -100,7 +100,7 @@ def _represent(rule: Rule, x1, x2, W):
     return UNITS[rule.units](W @ x1), UNITS[rule.units](W @ x2)
 
 
-def _over_modes(a):
+def over_modes(a):
     """Sums over modes of (M, B), as a product: XLA's own sum along the first axis strides through memory."""
     return jnp.ones((1, len(a)), a.dtype) @ a
 

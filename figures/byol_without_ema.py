@@ -60,6 +60,7 @@ def _model(loss: str, target: str, decay, **learned) -> dyn.Model:
 
 def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, full: bool) -> dyn.Trajectory:
     return deep.kept(
+        full,
         f"byol-{loss}-{target}-{decay:g}-{rate:g}-{'bn' if batch_norm else 'no bn'}",
         _model(loss, target, decay, rate=rate),
         dyn.Network(dyn.digits(), predictor=(64,), batch_norm=batch_norm),

@@ -43,6 +43,7 @@ def network(method: str) -> dyn.Network:
 def run(method: str, loss: str, target: str, full: bool, *, steps: int | None = None, seeds=SEEDS, **options):
     """A trained network, kept on disk: several figures show the same one."""
     return kept(
+        full,
         "-".join((method, loss, target, *(f"{name} {value}" for name, value in options.items()))),
         model(method, loss, target, **options),
         network(method),
@@ -54,13 +55,16 @@ def run(method: str, loss: str, target: str, full: bool, *, steps: int | None = 
     )
 
 
-def kept(name: str, *arguments, **keywords) -> dyn.Trajectory:
-    """``dyn.train`` with a checkpoint, made anew where it is of another run."""
-    RUNS.mkdir(parents=True, exist_ok=True)
-    path = RUNS / f"{name.replace(' ', '_').replace(',', '')}.npz"
+def kept(full: bool, name: str, *arguments, **keywords) -> dyn.Trajectory:
+    """``dyn.train`` with a checkpoint, made anew where it is of another run; full runs lie apart from short ones."""
+    folder = RUNS / ("full" if full else "small")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name.replace(' ', '_').replace(',', '')}.npz"
     try:
         return dyn.train(*arguments, checkpoint=path, **keywords)
-    except dyn.ArgumentError:
+    except dyn.ArgumentError as error:
+        if "`checkpoint`" not in str(error):
+            raise
         path.unlink(missing_ok=True)
         return dyn.train(*arguments, checkpoint=path, **keywords)
 

@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from dynamics import errors
 from dynamics.flow import solve
 from dynamics.model import Shared
+from dynamics.state import State, readings
 from dynamics.trajectory import Trajectory
 
 TIMES = 400  # of the flow, between which it is interpolated
@@ -46,7 +47,6 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
     end = network.t[-1] * (PACES[1] if pace is None else pace)
     times = np.concatenate([[0.0], np.geomspace(1e-6 * end, end, TIMES)])
     log_s = np.log(np.maximum(solve(model, np.exp(measured[0]), times, progress=False).s, np.finfo(float).tiny))
-
     measured = np.exp(measured)
 
     def at(pace):
@@ -57,8 +57,8 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
         bounds = np.log(PACES)
         found = minimize_scalar(lambda x: np.square(at(np.exp(x)) - measured).sum(), bounds=bounds, method="bounded")
         pace = float(np.exp(found.x))
-    s = at(pace)
-    flow = replace(network, model=model, kind="flow", s=s, target=s, predictor=s, measures={}, status="complete")
+    found = readings(model.structure, model.parameters, State(np.sqrt(at(pace))))
+    flow = replace(network, model=model, kind="flow", **found._asdict(), measures={}, status="complete")
     return Prediction(replace(flow, method=f"flow at {pace:.3g} x the network's time"), pace)
 
 

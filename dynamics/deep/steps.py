@@ -1,6 +1,5 @@
 """One step of training a deep Siamese network, with the loss and the closed-form predictor of the linear one."""
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +10,7 @@ from dynamics.deep.description import Network
 from dynamics.deep.layers import Architecture, Layers, Shape, architecture
 from dynamics.generated import eigenvalues
 from dynamics.model import Model
+from dynamics.network import over_modes
 from dynamics.state import Parameters, Structure
 from dynamics.weights import closed_form
 
@@ -117,7 +117,7 @@ def _losses(rule: Rule, predict, z1, z2, t1, t2):
     """Of each sample (1, B). A loss that divides by norms has none for a sample where ReLU switches all units off."""
     stop_gradient = jax.lax.stop_gradient
     if not hasattr(rule.generated, "INTEGRALS"):
-        return rule.generated.loss(z1, z2, t1, t2, predict, _over_modes, stop_gradient)
+        return rule.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient)
     divided_by = (t2, predict(z1), t1, predict(z2))[: 4 if rule.symmetrised else 2]
     alive = jnp.stack([a.any(0, keepdims=True) for a in divided_by]).all(0)
 
@@ -126,7 +126,7 @@ def _losses(rule: Rule, predict, z1, z2, t1, t2):
 
     if rule.structure.predictor == "none":  # which losses do without
         z1, z2 = kept(z1), kept(z2)
-    loss = rule.generated.loss(z1, z2, kept(t1), kept(t2), lambda z: kept(predict(z)), _over_modes, stop_gradient)
+    loss = rule.generated.loss(z1, z2, kept(t1), kept(t2), lambda z: kept(predict(z)), over_modes, stop_gradient)
     return jnp.where(alive, loss, 0)
 
 
@@ -147,10 +147,9 @@ def correlation(z):
     return z.T @ z / len(z)
 
 
-@lru_cache(maxsize=32)
-def _decayed(rule: Rule):
+def _decayed(layers: Layers) -> Layers:
     """Which weights decay: matrices and filters, neither biases (those of filters have three axes) nor batch norm."""
-    return lambda layers: jax.tree.map(lambda a: a.ndim in (2, 4), layers)
+    return jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 
 def optimizer(rule: Rule, numbers: Numbers) -> optax.GradientTransformation:
@@ -161,7 +160,7 @@ def optimizer(rule: Rule, numbers: Numbers) -> optax.GradientTransformation:
         scale = optax.scale_by_schedule(lambda count: -rate * factor(count))
     else:
         scale = optax.scale(-rate)
-    decay = optax.add_decayed_weights(numbers.parameters.rho, mask=_decayed(rule))
+    decay = optax.add_decayed_weights(numbers.parameters.rho, mask=_decayed)
     return optax.chain(decay, optax.trace(rule.momentum), scale)
 
 
@@ -181,8 +180,3 @@ def _views(rule: Rule, p: Parameters, images, key) -> tuple[list, list]:
         return drawn, drawn
     noise = (jax.random.normal(key, x.shape, x.dtype) for key in keys[2:])
     return drawn, [x + sigma * xi for x, sigma, xi in zip(drawn, (p.sigma1, p.sigma2), noise, strict=True)]
-
-
-def _over_modes(a):
-    """Sums over modes of (M, B)."""
-    return a.sum(axis=0, keepdims=True)

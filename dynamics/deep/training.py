@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dynamics import deep, errors
+from dynamics import deep, errors, state, weights
 from dynamics.deep import checkpoint as checkpoints
 from dynamics.deep.description import Network
 from dynamics.deep.diagnosis import summary, verdict
@@ -95,7 +95,7 @@ def _identity(model: Model, settings: dict[str, Any], recorded) -> dict[str, Any
         "model": plain("model", model),
         **settings,
         "recorded": plain("record", recorded),
-        "generated code": of_modules(model.generated, eigenvalues),
+        "generated code": of_modules(model.generated, eigenvalues, state, weights),
         "code": digest(*sources),
         "jax": jax.__version__,
     }

@@ -29,6 +29,13 @@ def test_pace_of_the_descent_map_is_found(loss, isotropic, pace):
     assert found.flow.kind == "flow" and found.flow.t is network.t
 
 
+def test_the_predictor_is_that_of_the_model():
+    network = as_network(dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5, epsilon=0.1)), 1.0)
+    found = linear_theory(network, 1.0).flow
+    np.testing.assert_allclose(found.predictor, np.sqrt(found.s + 0.1), rtol=1e-14)
+    np.testing.assert_array_equal(found.target, found.s)
+
+
 def test_a_given_pace_is_kept():
     network = as_network(dyn.Model("euclidean"), 1.0)
     found = linear_theory(network, pace=2.0)

@@ -285,4 +285,5 @@ def test_error_names_the_argument(case):
 
 
 def test_largest_numbers_that_are_accepted():
-    Augmentation(shift=100, rotation=180, scale=0.999, contrast=0.999)
+    largest = Augmentation(shift=100, rotation=180, scale=0.999, contrast=0.999)
+    assert (largest.shift, largest.rotation, largest.scale, largest.contrast) == (100, 180, 0.999, 0.999)
