@@ -1,6 +1,8 @@
 """Theory against network, in units of the sampling error."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -20,7 +22,8 @@ class Comparison:
     theory_modes, network_modes (T, M): the same mode by mode; of the network u_m . C u_m, with u_m the eigenvectors
     at the start. Unlike sorted eigenvalues, which sampling drives apart where they are nearly equal, these fluctuate
     evenly around theory.
-    sampling_error (T, M): standard error of ``network_modes`` from finite batches. source: where it comes from.
+    sampling_error (T, M): standard error of ``network_modes`` from finite batches, computed when it is first asked
+    for. source: where it comes from.
     rounding: relative size of what the network's arithmetic may be off by.
     alignment (T, M): of the eigenvectors of C with a learned predictor, see ``Trajectory.alignment``; mean over seeds.
     """
@@ -31,10 +34,15 @@ class Comparison:
     network: np.ndarray
     theory_modes: np.ndarray
     network_modes: np.ndarray
-    sampling_error: np.ndarray
+    estimate: Callable[[], np.ndarray]  # makes sampling_error
     source: str
     rounding: float = 0.0
     alignment: np.ndarray | None = None
+
+    @cached_property
+    def sampling_error(self) -> np.ndarray:
+        """Standard error of ``network_modes``, (T, M)."""
+        return self.estimate()
 
     @property
     def deviation(self) -> np.ndarray:
@@ -110,12 +118,9 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     modes = network.modes.reshape(-1, *network.s.shape[-2:])[:, theirs]
     predicted = theory.modes[ours]
     if len(modes) >= SEEDS_NEEDED:
-        error, source = modes.std(axis=0, ddof=1) / np.sqrt(len(modes)), f"from {len(modes)} seeds"
+        estimate, source = partial(_over_seeds, modes), f"from {len(modes)} seeds"
     else:
-        noisy = _deviation_of(theory, network)
-        at = np.searchsorted(np.asarray(noisy.step), step)
-        error = np.asarray(noisy.deviation)[at][:, np.argsort(noisy.s[0])] / np.sqrt(len(modes))
-        source = "from theory (linear noise approximation)"
+        estimate, source = partial(_from_theory, theory, network, step), "from theory (linear noise approximation)"
     return Comparison(
         step=step,
         t=network.t[theirs],
@@ -123,7 +128,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
         network=_mean_over_seeds(network.s)[theirs],
         theory_modes=predicted,
         network_modes=modes.mean(axis=0),
-        sampling_error=error,
+        estimate=estimate,
         source=source,
         rounding=ROUNDING[network.settings["dtype"]],
         alignment=None if network.predictor_weights is None else _mean_over_seeds(network.alignment)[theirs],
@@ -135,10 +140,20 @@ def _mean_over_seeds(values: np.ndarray) -> np.ndarray:
     return values.reshape(-1, *values.shape[-2:]).mean(axis=0)
 
 
-def _deviation_of(theory: Trajectory, network: Trajectory) -> Trajectory:
-    """The descent map of the network with its fluctuations: the theory itself if it has them."""
-    if theory.deviation is not None:
-        return theory
+def _over_seeds(modes: np.ndarray) -> np.ndarray:
+    """Standard error (T, M) of the mean of networks (seeds, T, M)."""
+    return modes.std(axis=0, ddof=1) / np.sqrt(len(modes))
+
+
+def _from_theory(theory: Trajectory, network: Trajectory, step: np.ndarray) -> np.ndarray:
+    """Predicted standard error (T, M) of the networks' mean, at their common steps (T,)."""
+    noisy = theory if theory.deviation is not None else _fluctuating(network)
+    at = np.searchsorted(np.asarray(noisy.step), step)
+    return np.asarray(noisy.deviation)[at][:, np.argsort(noisy.s[0])] / np.sqrt(len(network.members()))
+
+
+def _fluctuating(network: Trajectory) -> Trajectory:
+    """The descent map of a network with its fluctuations."""
     start = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     batch_size, eta = network.settings["batch_size"], network.settings["learning_rate"]
     return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-7)

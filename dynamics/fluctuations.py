@@ -13,6 +13,7 @@ from dynamics.rates import Rates
 from dynamics.state import State, spectrum
 
 SAMPLES = 20_000  # the deviation is then good to about 1 %
+CHUNK = 2_000  # samples at a time, which stay in the cache
 REFRESH = 0.02  # relative change of the state after which J and Q are computed anew
 DIFFERENCE = 1e-4  # relative size of a central difference
 ROTATIONS = 32  # of the directions in which differences are taken, where the map has kinks
@@ -64,26 +65,30 @@ class Fluctuations:
 
     def _noise(self, state: State) -> np.ndarray:
         """Covariance of what one batch adds to the state in a step."""
-        structure, p, w = self.rates.structure, self.rates.parameters, self._step(state).w
-        on_encoder, on_predictor = self._sampled_forces(state)
-        shift = self.learning_rate * on_encoder
-        added = State(
-            shift,
-            v=eigenvalues.average_step(0.0, shift, p.decay) if structure.own_target else None,
-            lam=None if on_predictor is None else self.learning_rate * p.rate_ratio * on_predictor,
-            tracked=eigenvalues.average_step(0.0, 2 * w * shift, p.tracking) if structure.tracked else None,
-        )
-        return np.atleast_2d(np.cov(_flat(added).T)) / self.batch_size
+        mean, square, after = 0.0, 0.0, self._step(state)
+        for _ in range(SAMPLES // CHUNK):
+            added = _flat(self._added(state, after, *self._views(len(state.w))))
+            mean, square = mean + added.sum(axis=0) / SAMPLES, square + added.T @ added / SAMPLES
+        return (square - np.outer(mean, mean)) / self.batch_size
 
-    def _sampled_forces(self, state: State) -> tuple[np.ndarray, np.ndarray | None]:
-        """Per sample (SAMPLES, M): force on w, and on a learned predictor."""
+    def _added(self, state: State, after: State, zeta1: np.ndarray, zeta2: np.ndarray) -> State:
+        """What each sample adds to the state in a step, were it the batch; each part (samples, M)."""
         structure, p, generated = self.rates.structure, self.rates.parameters, self.rates.model.generated
-        s, lam, ratio = spectrum(structure, p, state)
-        x = self.rng.standard_normal((SAMPLES, len(s)))
-        zeta1, zeta2 = (x + sigma * self.rng.standard_normal(x.shape) for sigma in (p.sigma1, p.sigma2))
+        _, lam, ratio = spectrum(structure, p, state)
         arguments = (state.w * zeta1, state.w * zeta2, lam, ratio)
         force = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
-        return force, generated.force_on_predictor(*arguments) if structure.predictor == "learned" else None
+        shift, learned = self.learning_rate * force, structure.predictor == "learned"
+        return State(
+            shift,
+            v=eigenvalues.average_step(0.0, shift, p.decay) if structure.own_target else None,
+            lam=self.learning_rate * p.rate_ratio * generated.force_on_predictor(*arguments) if learned else None,
+            tracked=eigenvalues.average_step(0.0, 2 * after.w * shift, p.tracking) if structure.tracked else None,
+        )
+
+    def _views(self, modes: int) -> list[np.ndarray]:
+        """Fresh views (CHUNK, M): along a trajectory the errors of one state's samples average out."""
+        p, x = self.rates.parameters, self.rng.standard_normal((CHUNK, modes))
+        return [x + sigma * self.rng.standard_normal(x.shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
 def _flat(state: State) -> np.ndarray:

@@ -46,7 +46,7 @@ def of_seeds(trained, chosen):
 
 def comparison(step, expected, measured, error):
     """A comparison made by hand, in which modes are the eigenvalues."""
-    return Comparison(step, 0.1 * step, expected, measured, expected, measured, error, "by hand")
+    return Comparison(step, 0.1 * step, expected, measured, expected, measured, lambda: error, "by hand")
 
 
 @cache
@@ -159,7 +159,9 @@ def test_modes_keep_their_identity_where_eigenvalues_cross():
     """Deviations in units of the sampling error are those of modes, relative ones those of sorted eigenvalues."""
     step = np.array([0, 1])
     crossing, sorted_ones = np.array([[1.0, 2], [3, 1]]), np.array([[1.0, 2], [1, 3]])
-    made = Comparison(step, 0.1 * step, sorted_ones, sorted_ones, crossing, crossing + 0.5, np.full((2, 2), 0.25), "")
+    made = Comparison(
+        step, 0.1 * step, sorted_ones, sorted_ones, crossing, crossing + 0.5, lambda: np.full((2, 2), 0.25), ""
+    )
     assert made.z.tolist() == [[0, 0], [2, 2]]
     assert made.max_relative() == 0
 
