@@ -57,7 +57,7 @@ def _panel(model: dyn.Model, batch: int) -> Panel:
     along = np.geomspace(LOW, HIGH, ARROWS + 2)[1:-1]
     s = np.stack([a.ravel() for a in np.meshgrid(along, along)], axis=-1)
     times = np.concatenate([[0.0], np.geomspace(1e-4, END, 300)])
-    flow = dyn.solve(model, STARTS, times, method="scipy", rtol=1e-6)
+    flow = dyn.solve(model, STARTS, times, method="scipy", rtol=1e-6, until="steady")
     return Panel(s, 2 * Rates(model).of_eigenvalues(s), flow, [_checked(model, s0, batch) for s0 in TRAINED])
 
 
