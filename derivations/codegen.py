@@ -32,19 +32,6 @@ def simplest(expression: sp.Expr) -> sp.Expr:
     )
 
 
-def describe(setting: Setting) -> str:
-    """The setting in words."""
-    where = {
-        "target": "stop-gradient on the target",
-        "none": "no stop-gradient",
-        "online": "stop-gradient on the wrong side",
-    }
-    words = ["isotropic" if setting.isotropic else where[setting.stop_gradient]]
-    words += [] if setting.predictor else ["no predictor"]
-    words += ["symmetrised"] if setting.symmetrised else []
-    return f"{setting.loss.capitalize()} loss, {', '.join(words)}"
-
-
 def module(setting: Setting) -> str:
     """The source of one generated module; what cannot be derived is refused with the name of the setting."""
     try:
@@ -68,7 +55,7 @@ def _module(setting: Setting) -> str:
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
     imports = f"\nfrom dynamics.special import {', '.join(special)}\n" if special else ""
-    return header(describe(setting)) + imports + "\n\n" + code
+    return header(setting.title) + imports + "\n\n" + code
 
 
 def header(title: str) -> str:
@@ -80,7 +67,7 @@ def header(title: str) -> str:
 def loss_function(setting: Setting) -> str:
     """The loss itself, for automatic differentiation: any predictor, any basis."""
     p = {z: sp.IndexedBase(f"p{i}", real=True)[n.k] for i, z in ((1, n.z1[n.k]), (2, n.z2[n.k]))}
-    expression = setting.expression(p.__getitem__)
+    expression = setting.expression(lambda _, z: p[z])
     used = [symbol for symbol in p.values() if expression.has(symbol.base)]
     definitions = [(symbol, sp.Function("predict")(sp.Symbol(f"z{str(symbol.base)[1]}"))) for symbol in used]
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient"]

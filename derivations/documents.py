@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from derivations import written
-from derivations.codegen import describe
 from derivations.losses import Setting, catalogue
 from derivations.report import report
 from derivations.steps import SYMBOLS, Step
@@ -26,7 +25,7 @@ INLINE = re.compile(r"\$([^$]+)\$")
 
 def title(setting: Setting) -> str:
     """Of the report."""
-    return f"{describe(setting)}: from the loss to its eigenvalue dynamics"
+    return f"{setting.title}: from the loss to its eigenvalue dynamics"
 
 
 # --- Markdown -------------------------------------------------------------------------------------------------------
@@ -151,7 +150,7 @@ def index(reports: dict[Setting, list[Step]]) -> str:
         present = {step.title for step in steps}
         rate = next(e for step in steps for e in step.equations if e.startswith("r_m = "))
         marks = ("yes" if name in present else "" for name in ("Exact solution", "What is conserved", "Fixed points"))
-        rows.append(f"| [{describe(setting)}]({setting.name}.md) | $`{rate}`$ | {' | '.join(marks)} |")
+        rows.append(f"| [{setting.title}]({setting.name}.md) | $`{rate}`$ | {' | '.join(marks)} |")
     lines = [
         NOTICE,
         "",

@@ -72,7 +72,8 @@ def _prediction(view: int) -> sp.Expr:
 
 def _with_predictions(setting: Setting) -> sp.Expr:
     """L in z and p."""
-    return shared_target(setting.expression({n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}.__getitem__))
+    predictions = {n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}
+    return shared_target(setting.expression(lambda _, z: predictions[z]))
 
 
 def _in_vectors(setting: Setting) -> str:

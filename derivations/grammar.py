@@ -1,0 +1,324 @@
+r"""The small language that losses are written in, such as ``|p - sg(z2)|^2 / 2``, read into SymPy; never evaluated.
+
+There are numbers, vectors, and operators: functions of W_P, which share its eigenvectors. ``docs/losses.md`` describes
+the language, ``grammar.lark`` its form. Whatever is not invariant when all vectors are rotated together with W_P cannot
+be said in it: that symmetry keeps the eigenmodes apart.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import sympy as sp
+from lark import Lark, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark.visitors import Interpreter
+
+from derivations.modes import dot, norm
+from derivations.notation import lam
+from derivations.stop_gradient import StopGradient
+
+LONGEST = 1000  # characters of a sentence
+DEEPEST = 50  # parts inside one another
+HIGHEST = 12  # exponent, and degree: how many vectors are multiplied
+DIGITS = 20  # of a number
+LARGEST = 1e60  # constant that may become of them, and
+EXPONENT = 100  # what exp may be taken of
+IN_WORDS = {
+    "VBAR": "`|`",
+    "__ANON_0": "`**`",
+    "__ANON_1": "`||`",
+    "$END": "the end",
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "RPAR": "`)`",
+    "LPAR": "`(`",
+}
+VALUE = {"LPAR", "NAME", "NUMBER"}
+
+
+class SentenceError(ValueError):
+    """A sentence that is not one of the language: what is wrong, and at which position, counted from 1."""
+
+    def __init__(self, sentence: str, position: int, wrong: str):
+        self.sentence, self.position, self.wrong = sentence, position, wrong
+        super().__init__(f"at position {position} of {_excerpt(sentence, position)}: {wrong}")
+
+
+def _excerpt(sentence: str, position: int) -> str:
+    """The sentence, or what is about the position if it is long, on one line."""
+    first = max(0, position - 30)
+    shown = sentence[first : first + 60]
+    return repr(f"{'...' * (first > 0)}{shown}{'...' * (first + 60 < len(sentence))}")
+
+
+@dataclass(frozen=True)
+class Number:
+    """One value for each sample."""
+
+    value: sp.Expr
+    kind = "a number"
+
+
+@dataclass(frozen=True)
+class Vector:
+    """By its component in mode ``k``."""
+
+    component: sp.Expr
+    kind = "a vector"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A function of W_P, by its eigenvalue in mode ``k``."""
+
+    eigenvalue: sp.Expr
+    kind = "an operator"
+
+
+Value = Number | Vector | Operator
+FUNCTIONS: dict[str, Callable] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": sp.tanh}
+CALLS = ("sg", "dot", "norm", *FUNCTIONS)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a sentence may speak of: values by their names, and what an operator makes of a vector's component."""
+
+    values: Mapping[str, Value]
+    apply: Callable[[sp.Expr, sp.Expr], sp.Expr]
+
+
+def read(sentence: str, vocabulary: Vocabulary) -> Value:
+    """What a sentence says, in SymPy; raises SentenceError."""
+    return Reader(sentence, vocabulary).visit(parse(sentence))
+
+
+def names(sentence: str) -> list[str]:
+    """All names in a sentence but those of functions, in their order; raises SentenceError."""
+    tree = parse(sentence)
+    found = [node.children[0] for node in tree.iter_subtrees_topdown() if node.data == "name"]
+    return list(dict.fromkeys(str(name) for name in sorted(found, key=lambda token: token.start_pos)))
+
+
+@cache
+def parser() -> Lark:
+    """The parser of the language, LALR(1)."""
+    grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", propagate_positions=True)
+
+
+def parse(sentence: str) -> Tree:
+    """The tree of a sentence; raises SentenceError."""
+    if len(sentence) > LONGEST:
+        raise SentenceError(sentence, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
+    try:
+        tree = parser().parse(sentence)
+    except UnexpectedCharacters as error:
+        wrong = f"{error.char!r} is no character of the language"
+        raise SentenceError(sentence, (error.pos_in_stream or 0) + 1, wrong) from None
+    except UnexpectedToken as error:
+        token = error.token
+        at_end, expected = token.type == "$END", _expected(error.accepts or error.expected)
+        position = len(sentence) + 1 if at_end else (token.start_pos or 0) + 1
+        wrong = f"it ends where {expected} must come" if at_end else f"{expected} must come, but there is `{token}`"
+        raise SentenceError(sentence, position, wrong) from None
+    parts = [(tree, 1)]
+    while parts:
+        part, depth = parts.pop()
+        if depth > DEEPEST:
+            raise SentenceError(sentence, part.meta.start_pos + 1, f"this lies inside more than {DEEPEST} others")
+        parts += [(child, depth + 1) for child in part.children if isinstance(child, Tree)]
+    return tree
+
+
+def _expected(terminals) -> str:
+    """What may come, in words."""
+    found = set(terminals)
+    words = ["a value"] if found >= VALUE else []
+    signs = sorted(IN_WORDS.get(name, name) for name in found & {"RPAR", "VBAR", "$END"}) if not words else []
+    return " or ".join(words or ["an operation", *signs])
+
+
+class Reader(Interpreter):
+    """Gives each part of a tree its value, from the inside out."""
+
+    def __init__(self, sentence: str, vocabulary: Vocabulary):
+        self.sentence, self.vocabulary = sentence, vocabulary
+
+    def refuse(self, tree: Tree, wrong: str) -> NoReturn:
+        """Raise SentenceError where this part starts."""
+        raise SentenceError(self.sentence, tree.meta.start_pos + 1, wrong)
+
+    def visit(self, tree: Tree) -> Value:
+        """The value of a part: real, finite, and short enough to derive from."""
+        value = super().visit(tree)
+        content = _content(value)
+        if content.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or (content.is_number and not _in_range(content)):
+            self.refuse(tree, f"this is no real number between -{LARGEST:g} and {LARGEST:g}")
+        if degree(content) > HIGHEST:
+            self.refuse(tree, f"this is of degree {degree(content)}, but may be of {HIGHEST} at most")
+        return value
+
+    # --- what stands for itself
+
+    def name(self, tree: Tree) -> Value:
+        """A name of the vocabulary."""
+        name, known = str(tree.children[0]), self.vocabulary.values
+        if name in known:
+            return known[name]
+        if name in CALLS:
+            self.refuse(tree, f"the function `{name}` must be followed by `(`")
+        self._unknown(tree, f"`{name}` is no name here; there are {', '.join(known)}", name, known)
+
+    def _unknown(self, tree: Tree, wrong: str, name: str, known) -> NoReturn:
+        near = get_close_matches(name, list(known), 1)
+        self.refuse(tree, wrong + (f". Did you mean `{near[0]}`?" if near else ""))
+
+    def number(self, tree: Tree) -> Number:
+        """Exactly what is written, as a fraction."""
+        mantissa, _, exponent = str(tree.children[0]).lower().partition("e")
+        if len(mantissa) > DIGITS or len(exponent) > 3 or abs(int(exponent or 0)) > DIGITS:
+            self.refuse(tree, f"this number has more than {DIGITS} digits, or an exponent beyond {DIGITS}")
+        return Number(sp.Rational(f"{mantissa}e{exponent or 0}"))
+
+    # --- sums and products
+
+    def plus(self, tree: Tree) -> Value:
+        """a + b"""
+        return self._sum(tree, 1)
+
+    def minus(self, tree: Tree) -> Value:
+        """a - b"""
+        return self._sum(tree, -1)
+
+    def _sum(self, tree: Tree, sign: int) -> Value:
+        a, b = (self.visit(child) for child in tree.children)
+        if {type(a), type(b)} == {Number, Operator}:  # a constant stands for itself times the identity
+            a, b = (self._as_operator(child, value) for child, value in zip(tree.children, (a, b), strict=True))
+        if type(a) is not type(b):
+            self.refuse(tree.children[1], f"{b.kind} cannot be added to {a.kind}")
+        return type(a)(_content(a) + sign * _content(b))
+
+    def _as_operator(self, tree: Tree, value: Value) -> Operator:
+        if isinstance(value, Number) and _random(value.value):
+            self.refuse(tree, "a number that differs from sample to sample cannot be added to an operator")
+        return Operator(_content(value))
+
+    def negative(self, tree: Tree) -> Value:
+        """-a"""
+        a = self.visit(tree.children[0])
+        return type(a)(-_content(a))
+
+    def times(self, tree: Tree) -> Value:
+        """a * b"""
+        a, b = (self.visit(child) for child in tree.children)
+        if isinstance(b, Operator) and (isinstance(a, Vector) or _random(_content(a))):
+            self.refuse(tree.children[1], f"an operator stands before its vector, not behind {a.kind}")
+        if isinstance(a, Vector) and isinstance(b, Vector):
+            self.refuse(tree.children[1], "two vectors are multiplied by a dot, as in z1 . z2")
+        if isinstance(a, Operator) and isinstance(b, Vector):
+            return Vector(self.vocabulary.apply(a.eigenvalue, b.component))
+        if isinstance(a, Operator) and isinstance(b, Number) and _random(b.value):
+            self.refuse(tree.children[1], "an operator is multiplied by a number that differs from sample to sample")
+        kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
+        return kind(_content(a) * _content(b))
+
+    def over(self, tree: Tree) -> Value:
+        """a / b"""
+        a, b = (self.visit(child) for child in tree.children)
+        if isinstance(b, Vector) or (isinstance(b, Operator) and (isinstance(a, Vector) or _random(_content(a)))):
+            self.refuse(tree.children[1], f"{a.kind} cannot be divided by {b.kind}")
+        kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
+        return kind(_content(a) / _content(b))
+
+    def dot(self, tree: Tree) -> Number:
+        """a . b"""
+        return self._dot(*tree.children)
+
+    def _dot(self, *children: Tree) -> Number:
+        a, b = (self._vector(child) for child in children)
+        return Number(dot(a, b))
+
+    def _vector(self, tree: Tree) -> sp.Expr:
+        value = self.visit(tree)
+        if not isinstance(value, Vector):
+            hint = "; around its product with a vector there must be brackets" if isinstance(value, Operator) else ""
+            self.refuse(tree, f"there must be a vector, but this is {value.kind}{hint}")
+        return value.component
+
+    def norm(self, tree: Tree) -> Number:
+        """|a|"""
+        return Number(norm(self._vector(tree.children[0])))
+
+    def power(self, tree: Tree) -> Value:
+        """a^b with a constant b"""
+        a, b = (self.visit(child) for child in tree.children)
+        if isinstance(a, Vector):
+            self.refuse(tree, "a vector has no powers; its square is |z1|^2 or z1 . z1")
+        if not isinstance(b, Number) or _random(b.value):
+            self.refuse(tree.children[1], f"an exponent must be a constant, but this is {b.kind}")
+        if b.value.is_number and not (b.value.is_Rational and abs(b.value) <= HIGHEST and b.value.q <= LONGEST):
+            self.refuse(tree.children[1], f"an exponent must be a fraction, between -{HIGHEST} and {HIGHEST}")
+        return type(a)(_content(a) ** b.value)
+
+    # --- functions
+
+    def call(self, tree: Tree) -> Value:
+        """f(a, ...)"""
+        token, *arguments = tree.children
+        name = str(token)
+        if name not in CALLS:
+            if name in self.vocabulary.values:
+                self.refuse(tree, f"`{name}` is no function: write its product with `*`")
+            self._unknown(tree, f"`{name}` is no function here; there are {', '.join(CALLS)}", name, CALLS)
+        if len(arguments) != (2 if name == "dot" else 1):
+            self.refuse(tree, f"the function `{name}` has {'two arguments' if name == 'dot' else 'one argument'}")
+        if name == "dot":
+            return self._dot(*arguments)
+        if name == "norm":
+            return Number(norm(self._vector(arguments[0])))
+        argument = self.visit(arguments[0])
+        if name == "sg":
+            return self._stopped(arguments[0], argument)
+        if isinstance(argument, Vector):
+            self.refuse(arguments[0], f"`{name}` of a vector would single out a direction; it is for numbers")
+        if name == "exp" and _content(argument).is_number and abs(_content(argument)) > EXPONENT:
+            self.refuse(arguments[0], f"exp is of numbers between -{EXPONENT} and {EXPONENT}")
+        return type(argument)(FUNCTIONS[name](_content(argument)))
+
+    def _stopped(self, tree: Tree, value: Value) -> Value:
+        if isinstance(value, Operator):
+            self.refuse(tree, "`sg` is for vectors and numbers; write sg(W_P * z1) for a prediction")
+        return type(value)(StopGradient(_content(value)) if _random(_content(value)) else _content(value))
+
+
+def _content(value: Value) -> sp.Expr:
+    if isinstance(value, Vector):
+        return value.component
+    return value.eigenvalue if isinstance(value, Operator) else value.value
+
+
+def _in_range(constant: sp.Expr) -> bool:
+    """Whether it is real and not too large, with a numerator and denominator of a length to go on with."""
+    if constant.is_Rational and max(abs(constant.p), constant.q) > LARGEST:
+        return False
+    return constant.is_real is True and bool(abs(constant.evalf()) <= LARGEST)
+
+
+def _random(value: sp.Expr) -> bool:
+    """Whether it has a vector in it, and differs from sample to sample."""
+    return any(indexed.base != lam for indexed in value.atoms(sp.Indexed))
+
+
+def degree(value: sp.Expr) -> int:
+    """At most how many vectors are multiplied, in numerator and denominator together; a power of W_P counts as one."""
+    if isinstance(value, sp.Pow):
+        return int(abs(value.exp) * degree(value.base)) if value.exp.is_Rational else degree(value.base)
+    if isinstance(value, sp.Indexed):
+        return int(value.base != lam)
+    parts = [degree(part) for part in (value.args[:1] if isinstance(value, sp.Sum) else value.args)]
+    return sum(parts) if isinstance(value, sp.Mul) else max(parts, default=0)
