@@ -156,11 +156,11 @@ class Reader(Interpreter):
     def visit(self, tree: Tree) -> Value:
         """The value of a part: real, finite, and short enough to derive from."""
         value = super().visit(tree)
-        content = _content(value)
-        if content.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or (content.is_number and not _in_range(content)):
+        found = content(value)
+        if found.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or (found.is_number and not _in_range(found)):
             self.refuse(tree, f"this is no real number between -{LARGEST:g} and {LARGEST:g}")
-        if degree(content) > HIGHEST:
-            self.refuse(tree, f"this is of degree {degree(content)}, but may be of {HIGHEST} at most")
+        if degree(found) > HIGHEST:
+            self.refuse(tree, f"this is of degree {degree(found)}, but may be of {HIGHEST} at most")
         return value
 
     # --- what stands for itself
@@ -201,22 +201,22 @@ class Reader(Interpreter):
             a, b = (self._as_operator(child, value) for child, value in zip(tree.children, (a, b), strict=True))
         if type(a) is not type(b):
             self.refuse(tree.children[1], f"{b.kind} cannot be added to {a.kind}")
-        return type(a)(_content(a) + sign * _content(b))
+        return type(a)(content(a) + sign * content(b))
 
     def _as_operator(self, tree: Tree, value: Value) -> Operator:
         if isinstance(value, Number) and _random(value.value):
             self.refuse(tree, "a number that differs from sample to sample cannot be added to an operator")
-        return Operator(_content(value))
+        return Operator(content(value))
 
     def negative(self, tree: Tree) -> Value:
         """-a"""
         a = self.visit(tree.children[0])
-        return type(a)(-_content(a))
+        return type(a)(-content(a))
 
     def times(self, tree: Tree) -> Value:
         """a * b"""
         a, b = (self.visit(child) for child in tree.children)
-        if isinstance(b, Operator) and (isinstance(a, Vector) or _random(_content(a))):
+        if isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a))):
             self.refuse(tree.children[1], f"an operator stands before its vector, not behind {a.kind}")
         if isinstance(a, Vector) and isinstance(b, Vector):
             self.refuse(tree.children[1], "two vectors are multiplied by a dot, as in z1 . z2")
@@ -225,15 +225,15 @@ class Reader(Interpreter):
         if isinstance(a, Operator) and isinstance(b, Number) and _random(b.value):
             self.refuse(tree.children[1], "an operator is multiplied by a number that differs from sample to sample")
         kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
-        return kind(_content(a) * _content(b))
+        return kind(content(a) * content(b))
 
     def over(self, tree: Tree) -> Value:
         """a / b"""
         a, b = (self.visit(child) for child in tree.children)
-        if isinstance(b, Vector) or (isinstance(b, Operator) and (isinstance(a, Vector) or _random(_content(a)))):
+        if isinstance(b, Vector) or (isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a)))):
             self.refuse(tree.children[1], f"{a.kind} cannot be divided by {b.kind}")
         kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
-        return kind(_content(a) / _content(b))
+        return kind(content(a) / content(b))
 
     def dot(self, tree: Tree) -> Number:
         """a . b"""
@@ -263,7 +263,7 @@ class Reader(Interpreter):
             self.refuse(tree.children[1], f"an exponent must be a constant, but this is {b.kind}")
         if b.value.is_number and not (b.value.is_Rational and abs(b.value) <= HIGHEST and b.value.q <= LONGEST):
             self.refuse(tree.children[1], f"an exponent must be a fraction, between -{HIGHEST} and {HIGHEST}")
-        return type(a)(_content(a) ** b.value)
+        return type(a)(content(a) ** b.value)
 
     # --- functions
 
@@ -286,17 +286,18 @@ class Reader(Interpreter):
             return self._stopped(arguments[0], argument)
         if isinstance(argument, Vector):
             self.refuse(arguments[0], f"`{name}` of a vector would single out a direction; it is for numbers")
-        if name == "exp" and _content(argument).is_number and abs(_content(argument)) > EXPONENT:
+        if name == "exp" and content(argument).is_number and abs(content(argument)) > EXPONENT:
             self.refuse(arguments[0], f"exp is of numbers between -{EXPONENT} and {EXPONENT}")
-        return type(argument)(FUNCTIONS[name](_content(argument)))
+        return type(argument)(FUNCTIONS[name](content(argument)))
 
     def _stopped(self, tree: Tree, value: Value) -> Value:
         if isinstance(value, Operator):
             self.refuse(tree, "`sg` is for vectors and numbers; write sg(W_P * z1) for a prediction")
-        return type(value)(StopGradient(_content(value)) if _random(_content(value)) else _content(value))
+        return type(value)(StopGradient(content(value)) if _random(content(value)) else content(value))
 
 
-def _content(value: Value) -> sp.Expr:
+def content(value: Value) -> sp.Expr:
+    """What a value is, whatever its kind."""
     if isinstance(value, Vector):
         return value.component
     return value.eigenvalue if isinstance(value, Operator) else value.value

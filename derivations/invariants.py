@@ -17,7 +17,7 @@ from derivations import gradients, rates
 from derivations import notation as n
 from derivations.modes import per_mode, total
 
-SEARCHED = (0, 1, 2)  # exponents a of the predictor's eigenvalue
+SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # exponents a of the predictor's eigenvalue
 
 
 def contribution(loss: sp.Expr) -> sp.Expr:
@@ -25,18 +25,18 @@ def contribution(loss: sp.Expr) -> sp.Expr:
     return sp.expand(sum(gradients.force(loss, view) * z[n.m] for view, (z, _) in gradients.VIEWS.items()))
 
 
-def conserved_exponent(loss: sp.Expr) -> int | None:
+def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
     """The a for which sum_m lambda_m^a c_m = 0 for every sample; None where no a that is searched does it."""
     c = contribution(loss)
     return next((a for a in SEARCHED if vanishes(over_modes(n.lam[n.m] ** a * c))), None)
 
 
-def power_sum(a: int) -> sp.Expr:
+def power_sum(a: sp.Rational | int) -> sp.Expr:
     """V, with dV/ds_m = lambda_m^a."""
     return total(_integrated(a).subs(_s, n.s[n.k]))
 
 
-def power_sum_decay(a: int) -> sp.Expr:
+def power_sum_decay(a: sp.Rational | int) -> sp.Expr:
     """-(dV/dt)/V where weight decay alone moves V, for epsilon = 0."""
     own = {n.s[n.m]: _s, rates.rate: 0}
     slope = _integrated(a).diff(_s) * rates.velocity().subs(own)
@@ -46,7 +46,7 @@ def power_sum_decay(a: int) -> sp.Expr:
 _s = sp.Symbol("s", positive=True)
 
 
-def _integrated(a: int) -> sp.Expr:
+def _integrated(a: sp.Rational | int) -> sp.Expr:
     return sp.integrate(rates.predictor().subs(n.s[n.m], _s) ** a, _s)
 
 

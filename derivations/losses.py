@@ -8,7 +8,7 @@ map and network all follow from the sentence. A loss of a user's own is an ``Own
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 
 import sympy as sp
@@ -42,9 +42,20 @@ VECTORS, W_P = ("z1", "z2", "p"), "W_P"
 EIGENVALUE = ("lambda", "lam", "λ")  # what a gain calls the eigenvalues of W_P
 
 
-def in_mode(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-    """What an operator makes of a vector in the eigenbasis."""
-    return eigenvalue * component
+class Operators(dict):
+    """Eigenvalues of W_P's functions: powers as they are, any other under a name, by which it stays in one piece."""
+
+    def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
+        """What an operator makes of a vector in the eigenbasis."""
+        coefficient, function = eigenvalue.as_coeff_Mul()
+        if not is_power(function):
+            function = self.setdefault(function, sp.IndexedBase(f"h{len(self) + 1}", real=True)[n.k])
+        return coefficient * function * component
+
+
+def is_power(eigenvalue: sp.Expr) -> bool:
+    """Whether it is 1, or a power of lambda."""
+    return eigenvalue == 1 or eigenvalue.as_base_exp()[0] == n.lam[n.k]
 
 
 class Loss(ABC):
@@ -52,6 +63,8 @@ class Loss(ABC):
 
     predictor: bool
     symmetrised: bool
+    parameters: tuple[str, ...]  # names of the numbers that it leaves open
+    gain: str | None = None  # what ``h`` stands for, in lambda
 
     @property
     @abstractmethod
@@ -74,21 +87,11 @@ class Loss(ABC):
         return ()
 
     @property
-    def gain(self) -> str | None:
-        """What ``h`` stands for, in lambda."""
-        return None
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names of the numbers that it leaves open."""
-        return ()
-
-    @property
     @abstractmethod
     def trains_predictor(self) -> bool:
         """True if the gradient reaches the predictor: it may be learned."""
 
-    def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr] = in_mode) -> sp.Expr:
+    def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
         """L in z1, z2 (encoder) and t1, t2 (target branch), with apply(eigenvalue, component) for operators."""
         z1, z2, t1, t2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
         one_way = self._one_way(z1, t2, apply)
@@ -101,13 +104,35 @@ class Loss(ABC):
         values: dict[str, Value] = {"z1": Vector(z), "z2": Vector(t), "p": Vector(p), W_P: Operator(lam)}
         values |= {name: Vector(StopGradient(_component(values[name]))) for name in self.stopped}
         if self.gain is not None:
-            spectral = Vocabulary({**dict.fromkeys(EIGENVALUE, Operator(lam)), **numbers}, apply)
-            values["h"] = _as_operator(grammar.read(self.gain, spectral))
+            values["h"] = Operator(read_gain(self.gain, self.parameters))
         return _number(self.sentence, grammar.read(self.sentence, Vocabulary(values | numbers, apply)))
 
     def in_eigenbasis(self) -> sp.Expr:
-        """L with W_P = diag(lambda): p_k = lambda_k z_k."""
-        return self.expression(in_mode)
+        """L with W_P = diag(lambda): p_k = lambda_k z_k, and with names for other functions of W_P."""
+        return _eigenbasis(self)[0]
+
+    @property
+    def operators(self) -> dict[sp.Indexed, sp.Expr]:
+        """What those names stand for: functions of lambda, and parameters."""
+        return _eigenbasis(self)[1]
+
+    @property
+    def has_free_target(self) -> bool:
+        """True if no gradient reaches the target branch: then it may have weights of its own."""
+        return gradients.has_free_target(self.in_eigenbasis())
+
+    def explicit(self, expression: sp.Expr, index: sp.Symbol = n.m) -> sp.Expr:
+        """The same without those names, of a mode."""
+        return expression.subs(
+            {name.subs(n.k, index): meaning.subs(n.k, index) for name, meaning in self.operators.items()}
+        )
+
+
+@cache
+def _eigenbasis(loss: Loss) -> tuple[sp.Expr, dict[sp.Indexed, sp.Expr]]:
+    operators = Operators()
+    expression = loss.expression(operators)
+    return expression, {name: meaning for meaning, name in operators.items()}
 
 
 def _component(value: Value) -> sp.Expr:
@@ -115,10 +140,12 @@ def _component(value: Value) -> sp.Expr:
     return value.component
 
 
-def _as_operator(value: Value) -> Operator:
-    if isinstance(value, Vector):
-        raise AssertionError("a gain has no vectors to be made of")
-    return value if isinstance(value, Operator) else Operator(value.value)
+def read_gain(text: str, parameters: tuple[str, ...] = ()) -> sp.Expr:
+    """h(lambda), in mode ``k``; raises SentenceError."""
+    values: dict[str, Value] = dict.fromkeys(EIGENVALUE, Operator(n.lam[n.k]))
+    values |= {name: Number(sp.Symbol(name, real=True)) for name in parameters}
+    value = grammar.read(text, Vocabulary(values, lambda *_: sp.nan))  # there are no vectors to act on
+    return value.eigenvalue if isinstance(value, Operator) else grammar.content(value)
 
 
 def _number(sentence: str, value: Value) -> sp.Expr:
@@ -198,7 +225,7 @@ def catalogue() -> list[Setting]:
 class OwnLoss(Loss):
     """A loss outside the catalogue, by its sentence and the names of its parameters."""
 
-    sentence: str
+    text: str
     parameters: tuple[str, ...] = ()
     predictor: bool = True
     symmetrised: bool = False
@@ -211,21 +238,20 @@ class OwnLoss(Loss):
     @property
     def title(self) -> str:
         """In words."""
-        words = ["Loss " + " ".join(self.sentence.split())]
+        words = [f"Loss {self.text}"]
         words += [] if self.predictor else ["no predictor"]
         words += ["symmetrised"] if self.symmetrised else []
         return ", ".join(words)
+
+    @property
+    def sentence(self) -> str:
+        """In the language of ``grammar``."""
+        return self.text
 
     @cached_property
     def trains_predictor(self) -> bool:
         """True if the gradient reaches the predictor, and W_P only stands in natural powers: those a matrix has."""
         loss = self.in_eigenbasis()
-        powers = {power for e in loss.atoms(sp.Indexed) if e.base == n.lam for power in _exponents(loss, e)}
-        natural = all(power.is_Integer and power > 0 for power in powers)
+        powers = {e.exp for e in loss.atoms(sp.Pow) if isinstance(e.base, sp.Indexed) and e.base.base == n.lam}
+        natural = not self.operators and all(power.is_Integer and power > 0 for power in powers)
         return self.predictor and natural and gradients.force_on_predictor(loss) != 0
-
-
-def _exponents(loss: sp.Expr, eigenvalue: sp.Indexed) -> list[sp.Expr]:
-    """To which an eigenvalue is raised; that of what is no power is none."""
-    inside = loss.replace(lambda e: e.is_Pow and e.base == eigenvalue, lambda e: sp.Dummy())
-    return [e.exp for e in loss.atoms(sp.Pow) if e.base == eigenvalue] + [sp.Integer(1)] * inside.has(eigenvalue)

@@ -8,6 +8,10 @@ own eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha 
 - c2 = 0: logistic,          1/lambda = e^(-b tau)/lambda0 - c1 (1 - e^(-b tau))/b
                              (b < 0: lambda = lambda0 e^(b tau)/(1 - c1 lambda0 (e^(b tau) - 1)/b), the same)
 - c0 = rho = 0: Lambert,     lambda = q/(1 + W(y0 e^(y0) e^(-q c1 tau))),  q = -c1/c2, y0 = q/lambda0 - 1
+
+A gain that favours small modes can bring a pole: where r = c/lambda + c0 the flow of lambda is a linear one,
+
+- linear:                    lambda = e^(b tau) lambda0 + c (e^(b tau) - 1)/b
 """
 
 from dataclasses import dataclass
@@ -74,8 +78,26 @@ def predictor_velocity(rate: sp.Expr) -> sp.Expr:
 
 def solve(rate: sp.Expr) -> Solution | None:
     """The exact solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), proved, or None where none is known."""
-    own = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
-    if own.has(sp.Sum, sp.Indexed) or not own.is_polynomial(lam) or sp.degree(own, lam) > 2:
+    own = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
+    if own.has(sp.Sum, sp.Indexed):
+        return None
+    solution = _with_a_pole(own) if own.has(1 / lam) else _of_polynomial(own)
+    if solution is not None:
+        prove(solution, own)
+    return solution
+
+
+def _with_a_pole(own: sp.Expr) -> Solution | None:
+    pole, c0 = own.coeff(lam, -1), own.coeff(lam, 0)
+    if sp.expand(own - pole / lam - c0) != 0:
+        return None
+    tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
+    time = sp.log((b * lam1 + pole) / (b * lam0 + pole)) / (2 * n.alpha * b)
+    return Solution("linear", lam0 * sp.exp(b * tau) + pole * tau * Exprel(b * tau), time)
+
+
+def _of_polynomial(own: sp.Expr) -> Solution | None:
+    if not own.is_polynomial(lam) or sp.degree(own, lam) > 2:
         return None
     c0, c1, c2 = (sp.factor(own.coeff(lam, power)) for power in range(3))
     tau = 2 * n.alpha * n.t
@@ -97,7 +119,6 @@ def solve(rate: sp.Expr) -> Solution | None:
         solution = Solution("Lambert W", formula, time / (2 * n.alpha * q * c1), any_weight_decay=False)
     else:
         return None
-    prove(solution, own)
     return solution
 
 

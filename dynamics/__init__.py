@@ -10,6 +10,7 @@ Time is learning rate times steps. Neither SymPy nor JAX nor matplotlib is impor
 import importlib
 
 from dynamics.errors import AccuracyWarning, ArgumentError, SweepError
+from dynamics.loss import Gain, Loss
 from dynamics.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
 from dynamics.trajectory import Trajectory, load
 
@@ -48,7 +49,9 @@ __all__ = [
     "ArgumentError",
     "ClosedForm",
     "EMA",
+    "Gain",
     "Learned",
+    "Loss",
     "Model",
     "NoPredictor",
     "Shared",

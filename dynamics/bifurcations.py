@@ -26,7 +26,6 @@ from dynamics.model import Model
 from dynamics.stability import MARGINAL
 
 STARTS = 9  # values of the parameter at which branches are looked for
-FIELDS = {"weight_decay": "rho", "rate": "rate_ratio"}  # numbers that have another name in formulas
 ROUNDING = 1e-12  # of predictor eigenvalues: nearer to those of a dead mode they are one
 SAME_POINT = 1e-9  # points nearer than this, met on two branches, are one
 
@@ -223,7 +222,7 @@ class IndependentModes:
     def residual(self, value, lam):
         """r(lambda) - rho, complex where the arguments are."""
         p, one = self._parameters(value), np.ones(1)
-        return (self.model.generated.rates(one, np.array([lam]), one, p.sigma1, p.sigma2) - p.rho)[0]
+        return (self.model.generated.rates(one, np.array([lam]), one, *p.of_loss) - p.rho)[0]
 
     def floor(self, value: float) -> float:
         """The predictor eigenvalue of a dead mode."""
@@ -231,8 +230,7 @@ class IndependentModes:
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
     def _parameters(self, value):
-        name = FIELDS.get(self.parameter, self.parameter)
-        return self.model.parameters._replace(**{name: np.array([value])})
+        return self.model.with_number(self.parameter, np.array([value]))
 
 
 def _lies_on(curve: Curve, value: float, lam: float) -> bool:

@@ -9,26 +9,44 @@ import numpy as np
 from dynamics import errors
 from dynamics.model import Model
 from dynamics.quadrature import Adaptive
+from dynamics.sampling import Samples
 from dynamics.state import Parameters
 
-CLOSURES = ("gaussian", "mean_field")
+CLOSURES = ("gaussian", "mean_field", "monte_carlo")
+
+
+def choose_closure(model: Model, closure: str | None) -> str:
+    """The closure that is asked for; None: the exact one, where the loss has it. Raises ArgumentError."""
+    missing = getattr(model.generated, "NO_CLOSURE", None)
+    if closure is None:
+        return "gaussian" if missing is None else "monte_carlo"
+    errors.choice("closure", closure, CLOSURES)
+    if missing is not None and closure != "monte_carlo":
+        errors.reject("closure", f"be 'monte_carlo' for this loss: {missing}", closure)
+    if closure == "monte_carlo" and model.inputs is not None:
+        errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
+    return closure
 
 
 class Closure(ABC):
     """Generated array code of a model, bound to its parameters, and how it moves a state.
 
-    quantities: names of the expectations. closure: "gaussian" (exact) or "mean_field" (cosine losses only: the
-    Euclidean ones need no closure). rtol: relative tolerance of the Gaussian closure's quadrature.
+    quantities: names of the expectations. closure: "gaussian" (exact), "mean_field" (cosine losses only: the Euclidean
+    ones need no closure) or "monte_carlo". rtol: relative tolerance of the Gaussian closure's quadrature.
     parameters: of one member of an ensemble.
     """
 
     def __init__(self, model: Model, quantities, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
-        errors.choice("closure", closure, CLOSURES)
+        closure = choose_closure(model, closure)
         if closure == "mean_field" and not hasattr(model.generated, "INTEGRALS"):
-            must = f"be 'gaussian' for the {model.loss} loss, whose rates are exact without a mean field"
+            must = f"be 'gaussian' for the {model.loss_name} loss, whose rates are exact without a mean field"
             errors.reject("closure", must, closure)
         self.model, self.closure, self.rtol = model, closure, max(rtol, 1e-12)
         self.structure, self.parameters = model.structure, parameters or model.parameters
+        self.samples = None
+        if closure == "monte_carlo":
+            self.samples = Samples(model.generated, model.structure.predictor == "learned")
+            quantities = []
         self.formulas = {quantity: formula(model.generated, quantity, closure) for quantity in quantities}
         self.quadratures = {q: self._quadrature(q) for q, known in self.formulas.items() if known is None}
 
@@ -63,7 +81,9 @@ class Closure(ABC):
 
     @property
     def error(self) -> float:
-        """Largest estimated relative error of the closure so far; 0 where it is a formula."""
+        """Largest estimated relative error of the closure so far; 0 where it is a formula; standard, where sampled."""
+        if self.samples is not None:
+            return self.samples.worst
         return max((quadrature.worst for quadrature in self.quadratures.values()), default=0.0)
 
     @property

@@ -5,14 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from dynamics import errors
-from dynamics.closure import Closure
+from dynamics.closure import Closure, choose_closure
 from dynamics.fluctuations import Fluctuations
 from dynamics.forces import forces_of
 from dynamics.memory import check_trajectory
 from dynamics.model import Model
 from dynamics.progress import check_progress, progress_bar
 from dynamics.rates import Rates
-from dynamics.state import Parameters, Readings, each, readings
+from dynamics.state import Readings, each, readings
 from dynamics.trajectory import Trajectory
 from dynamics.weights import WeightReadings
 
@@ -28,7 +28,7 @@ def iterate(
     learning_rate,
     *,
     batch_size=None,
-    closure="gaussian",
+    closure=None,
     rtol=1e-9,
     every=1,
     method="auto",
@@ -52,6 +52,7 @@ def iterate(
     steps, every = errors.count("steps", steps, 0), errors.count("every", every)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     rtol = errors.positive_number("rtol", rtol)
+    closure = choose_closure(model, closure)
     forces = forces_of(model, closure, rtol)
     check_progress(progress)
     check_trajectory(model, s0, steps // every + 2, "Record fewer steps (every), or sweep to disk.")
@@ -87,9 +88,10 @@ def iterate(
 def choose_method(method: str, forces: Closure, numbers: int, steps: int, fluctuating=False) -> str:
     """Which it is, for an ensemble of so many numbers (members times modes); raises ArgumentError."""
     errors.choice("method", method, METHODS)
-    possible = isinstance(forces, Rates) and not fluctuating
+    possible = isinstance(forces, Rates) and not fluctuating and forces.samples is None
     if method == "jax" and not possible:
-        errors.reject("method", "be 'auto' or 'numpy' for a model with `inputs`, or with `batch_size`", method)
+        where = "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
+        errors.reject("method", f"be 'auto' or 'numpy' {where}", method)
     if method != "auto":
         return method
     nodes = NODES if forces.quadratures else 1
@@ -140,7 +142,7 @@ def _descend_compiled(rates: Rates, s0, steps: int, eta: float, every: int, prog
     from dynamics.jax_descent import jax_descent
 
     recorded, states, diverged, status = jax_descent(rates, rates.start(s0), steps, eta, every, progress)
-    along = Parameters(*(a[..., None, :] for a in rates.parameters))
+    along = rates.parameters.map(lambda a: a[..., None, :])
     found = readings(rates.structure, along, states)
     for s in (found.s, found.target):
         s[..., 0, :] = s0  # not the root's square

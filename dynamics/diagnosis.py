@@ -134,6 +134,6 @@ def _nothing_to_rest_at(model: Model, s: float, found: Equilibria) -> str:
     if found.fold is None:
         return "shrinks at any size"
     p = model.parameters
-    ghost = float((eigenvalues.predictor_inverse(model.generated.fold(p.sigma1, p.sigma2)[1], p.alpha) - p.epsilon)[0])
+    ghost = float((eigenvalues.predictor_inverse(model.generated.fold(*p.of_loss)[1], p.alpha) - p.epsilon)[0])
     why = f"nothing to rest at, as the fold is at weight decay {found.fold:.6g}"
     return why + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")

@@ -145,7 +145,7 @@ class Drives(Closure):
 
     def _numbers(self) -> Parameters:
         """The parameters with axes for rows and columns."""
-        return Parameters(*(a[..., None] for a in self.parameters))
+        return self.parameters.map(lambda a: a[..., None])
 
 
 def _flattened(norm_vectors, integrand):

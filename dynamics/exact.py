@@ -36,7 +36,8 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
     generated, batch, modes = model.generated, s0.shape[:-1], s0.shape[-1]
     cancels = generated.EXACT == "Lambert W" or hasattr(generated, "blow_up_time")
     number = np.longdouble if cancels else np.float64
-    numbers = (getattr(model.parameters, name) for name in ("alpha", "sigma1", "sigma2", "rho"))
+    p = model.parameters
+    numbers = (p.alpha, *p.of_loss, p.rho)
     members = [np.broadcast_to(a, (*batch, 1)).reshape(-1, 1).astype(number) for a in numbers]
     alpha, *others = (number(a[0, 0]) if len(a) and (a == a[0]).all() else a for a in members)
     start = s0.reshape(-1, modes).astype(number)

@@ -201,7 +201,7 @@ def _independent_modes(model: Model, modes: int, eta) -> Equilibria:
     thresholds = [level.s for level in levels if (level.growth.real > 0).any()]
     alone = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(thresholds, default=None) if alone and not invaded else None
-    fold = float(generated.fold(p.sigma1, p.sigma2)[0][0]) if hasattr(generated, "fold") else None
+    fold = float(generated.fold(*p.of_loss)[0][0]) if hasattr(generated, "fold") else None
     return Equilibria(model, found, boundary, fold, remark)
 
 
@@ -211,7 +211,7 @@ def own_roots(model: Model) -> list[float]:
     if not hasattr(model.generated, "fixed_points"):
         return []
     with np.errstate(invalid="ignore"):
-        roots = model.generated.fixed_points(p.sigma1, p.sigma2, p.rho)
+        roots = model.generated.fixed_points(*p.of_loss, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # no number if not real; once at a fold
 

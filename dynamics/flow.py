@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from dynamics import errors
+from dynamics.closure import choose_closure
 from dynamics.exact import exact_flow, has_exact_solution
 from dynamics.forces import forces_of
 from dynamics.memory import check_trajectory
@@ -25,7 +26,7 @@ def solve(
     times,
     *,
     learning_rate=None,
-    closure="gaussian",
+    closure=None,
     method="auto",
     rtol=1e-8,
     atol=1e-14,
@@ -37,7 +38,8 @@ def solve(
     s0: eigenvalues of the representation correlation at t = 0, (..., M), >= 0, or, of a model with ``inputs``, initial
     weights (..., M, N); leading dimensions broadcast with the model's parameters. times: (T,), >= 0, ascending.
     learning_rate: eta > 0, only for models in which something decays per step (``EMA``, a tracked correlation).
-    closure: "gaussian" (exact, default), or "mean_field" for the cosine losses.
+    closure: "gaussian" (exact, default), "mean_field" for losses that divide by norms, or "monte_carlo": means over
+    samples, the default where a loss of your own has no exact closure; the result's ``error`` says how exact it is.
     method: "auto" (exact solution where there is one, else "scipy", or "jax" for large ensembles), "exact",
     "scipy" (DOP853, LSODA where stiff), "jax" (Diffrax, Dopri8), "heyoka" (Taylor series; where the rates are formulas,
     and that package is installed): fastest, once it has compiled for the number of modes.
@@ -58,6 +60,7 @@ def solve(
     check_progress(progress)
     rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
     learning_rate = model.check_learning_rate(learning_rate)
+    closure = choose_closure(model, closure)
     forces = forces_of(model, closure, rtol=0.1 * rtol)
     start = forces.start(s0)
     method = choose_method(_for_rest(method, model, until), model, closure, start.batch)
@@ -121,6 +124,8 @@ def choose_method(method: str, model: Model, closure: str, batch: tuple[int, ...
         errors.reject("method", f"be {others} for {model}, which has no exact solution", method)
     if method in ("jax", "heyoka") and model.inputs is not None:
         errors.reject("method", "be 'auto' or 'scipy' for a model with `inputs`", method)
+    if method in ("jax", "heyoka") and closure == "monte_carlo":
+        errors.reject("method", "be 'auto' or 'scipy' with the closure 'monte_carlo'", method)
     if method == "heyoka":
         from dynamics.heyoka_flow import check_heyoka
 
@@ -129,7 +134,8 @@ def choose_method(method: str, model: Model, closure: str, batch: tuple[int, ...
         return method
     if possible:
         return "exact"
-    return "jax" if np.prod(batch) >= ENSEMBLE_FOR_JAX and model.inputs is None else "scipy"
+    compiled = model.inputs is None and closure != "monte_carlo" and np.prod(batch) >= ENSEMBLE_FOR_JAX
+    return "jax" if compiled else "scipy"
 
 
 def check_times(times) -> np.ndarray:

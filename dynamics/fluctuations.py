@@ -10,6 +10,7 @@ import numpy as np
 
 from dynamics.generated import eigenvalues
 from dynamics.rates import Rates
+from dynamics.sampling import sampled_forces
 from dynamics.state import State, spectrum
 
 SAMPLES = 20_000  # the deviation is then good to about 1 %
@@ -73,15 +74,15 @@ class Fluctuations:
 
     def _added(self, state: State, after: State, zeta1: np.ndarray, zeta2: np.ndarray) -> State:
         """What each sample adds to the state in a step, were it the batch; each part (samples, M)."""
-        structure, p, generated = self.rates.structure, self.rates.parameters, self.rates.model.generated
+        structure, p, learned = self.rates.structure, self.rates.parameters, self.rates.structure.predictor == "learned"
         _, lam, ratio = spectrum(structure, p, state)
-        arguments = (state.w * zeta1, state.w * zeta2, lam, ratio)
-        force = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
-        shift, learned = self.learning_rate * force, structure.predictor == "learned"
+        generated = self.rates.model.generated
+        force, *on_predictor = sampled_forces(generated, state.w, lam, ratio, p, zeta1, zeta2, learned)
+        shift = self.learning_rate * force
         return State(
             shift,
             v=eigenvalues.average_step(0.0, shift, p.decay) if structure.own_target else None,
-            lam=self.learning_rate * p.rate_ratio * generated.force_on_predictor(*arguments) if learned else None,
+            lam=self.learning_rate * p.rate_ratio * on_predictor[0] if learned else None,
             tracked=eigenvalues.average_step(0.0, 2 * after.w * shift, p.tracking) if structure.tracked else None,
         )
 

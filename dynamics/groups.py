@@ -45,7 +45,7 @@ def divide(rates: Closure, members: State, parameters: Parameters) -> Division:
     """For members (B, M) with parameters (B, 1)."""
     many, modes = members.w.shape
     shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
-    sample = forces_of(rates.model, rates.closure, rates.rtol, Parameters(*(row[shown] for row in parameters)))
+    sample = forces_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[shown]))
     sample(each(lambda part: part[shown], members))
     nodes = sample.nodes and more(sample.nodes, MARGIN)
     chosen = getattr(jax.config, "jax_default_device", None)  # by jax.default_device

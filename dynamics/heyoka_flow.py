@@ -69,7 +69,7 @@ def heyoka_flow(start: State, times, rates: Rates, learning_rate, rtol, atol, pr
         each(lambda a: a[done:].fill(np.nan), found)
         status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
     elif left.any():
-        own = forces_of(rates.model, rates.closure, rates.rtol, Parameters(*(row[left] for row in parameters)))
+        own = forces_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[left]))
         start_left = each(lambda part: part[left], members)
         others = scipy_flow(start_left, times, own, learning_rate, rtol, atol, None, progress)
         each(lambda whole, part: whole.__setitem__(left, part), found, essential(rates.structure, others.readings))
@@ -81,10 +81,13 @@ def heyoka_flow(start: State, times, rates: Rates, learning_rate, rtol, atol, pr
 def _integrate(rates: Rates, members, parameters, times, learning_rate, rtol, progress, found, left) -> int:
     """Puts essential readings into found (B, T, M), and who did not get to the end into left; how many are done."""
     many, modes = members.w.shape
-    numbers = np.hstack([*parameters, np.full((many, 1), 1.0 if learning_rate is None else learning_rate)])
+    numbers = np.hstack(
+        [*parameters[:-1], *parameters.own, np.full((many, 1), 1.0 if learning_rate is None else learning_rate)]
+    )
     grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
     lanes = 1 if many == 1 else LANES
-    key = (rates.model.generated, rates.structure, rates.closure, exponent(parameters), modes, lanes)
+    own = len(parameters.own)
+    key = (rates.model.generated, rates.structure, rates.closure, exponent(parameters), own, modes, lanes)
     tolerance = _tolerance(rates.structure, members, parameters, rtol)
     _integrator(key, tolerance)  # compiled before threads ask for it
 
@@ -97,7 +100,7 @@ def _integrate(rates: Rates, members, parameters, times, learning_rate, rtol, pr
         _, passed = own.propagate_grid(np.repeat(grid[:, None], lanes, axis=1), max_steps=MAX_STEPS)
         states = _backward(members, np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
         left[part] = ~np.isfinite(states.w).all(axis=(1, 2))
-        along = Parameters(*(a[part, None] for a in parameters))
+        along = parameters.map(lambda a: a[part, None])
         values = essential(rates.structure, readings(rates.structure, along, states))
         each(lambda whole, piece: whole.__setitem__(part, piece), found, values)
 
@@ -151,9 +154,12 @@ def _own_integrator(key, tolerance: float, thread: int):
 def _integrator(key, tolerance: float):
     """For one loss, structure, closure, exponent (None: a parameter), number of modes, and lanes."""
     hy = _heyoka()
-    generated, structure, closure, alpha, modes, lanes = key
-    *numbers, learning_rate = (_symbols([hy.par[i]]) for i in range(len(Parameters._fields) + 1))
-    p = Parameters(*numbers) if alpha is None else Parameters(*numbers)._replace(alpha=alpha)
+    generated, structure, closure, alpha, own, modes, lanes = key
+    shared = len(Parameters._fields) - 1
+    *numbers, learning_rate = (_symbols([hy.par[i]]) for i in range(shared + own + 1))
+    named = dict(zip(Parameters._fields[:shared], numbers[:shared], strict=True))
+    p = Parameters(**named, own=tuple(numbers[shared:]))
+    p = p if alpha is None else p._replace(alpha=alpha)
     there = State(True, structure.own_target, structure.predictor == "learned", structure.tracked)
     variables = State(
         *(_symbols([hy.make_vars(f"{name}{m}") for m in range(modes)]) if is_there else None
@@ -163,7 +169,7 @@ def _integrator(key, tolerance: float):
     s = _Namespace.exp(2 * variables.w)
     ratio = state.v / state.w if structure.own_target else _Namespace.ones_like(s[:1])
     spectrum = Spectrum(s, predictor(structure, p, state, s), ratio)
-    forces = Forces(*(formula(generated, q, closure)(*spectrum, p.sigma1, p.sigma2) for q in quantities(structure)))
+    forces = Forces(*(formula(generated, q, closure)(*spectrum, *p.of_loss) for q in quantities(structure)))
     slope = velocity(structure, p, state, forces, learning_rate)
     slope = slope._replace(w=eigenvalues.encoder_velocity(1, forces.rates, p.rho))  # d log w/dt
     system = [

@@ -37,9 +37,14 @@ def plain(name: str, value) -> Any:
 
 
 def of_modules(*modules: ModuleType) -> dict[str, str]:
-    """Digest of the source of each."""
-    paths = [Path(str(module.__file__)) for module in modules]
-    return {path.stem: digest(path) for path in paths}
+    """Digest of the source of each; of what is derived in a session, that of what it is derived with."""
+    return {module.__name__.rpartition(".")[2]: _of_module(module) for module in modules}
+
+
+def _of_module(module: ModuleType) -> str:
+    if source := getattr(module, "SOURCE", None):
+        return hashlib.sha256(source.encode()).hexdigest()
+    return digest(Path(str(module.__file__)))
 
 
 def digest(*paths: Path) -> str:

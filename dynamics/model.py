@@ -10,7 +10,10 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.generated import catalogue
+from dynamics.loss import Gain, Loss, Sentence
 from dynamics.state import Parameters, Structure
+
+FIELDS = {"weight_decay": "rho", "rate": "rate_ratio"}  # numbers that have another name in formulas
 
 
 def _own(part, name: str, value) -> None:
@@ -100,8 +103,11 @@ class Model:
     dW/dt = -dL/dW - rho W with views x_i = x + sigma_i xi_i, Sigma_x = 1; its eigenvalues of C = W W^T obey
     ds_m/dt = 2 s_m (r_m(s) - rho).
 
-    loss: "euclidean" ``|W_P z1 - z2|^2 / 2`` or "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``.
+    loss: "euclidean" ``|W_P z1 - z2|^2 / 2`` or "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``; or a ``Loss`` of your own.
     isotropic: the IsoLoss version, in which all modes learn at the same speed. Carries stop-gradients of its own.
+    gain: h(lambda), text or ``Gain``: multiplies the gradient of a mode in place of lambda, as in "lambda^0.5"; None
+    (default): lambda. It interpolates between the loss, lambda, and its isotropic version, 1, and goes beyond; for a
+    closed-form predictor. Carries stop-gradients of its own.
     stop_gradient: "target" (default), "none", or "online" (the wrong side).
     predictor: ``ClosedForm(alpha, epsilon, normalize, tracking)``, ``Learned(rate, init)``, or ``NoPredictor()``.
     target: ``Shared()`` (default): the target branch is the encoder; ``EMA(decay)``: an exponential average of it.
@@ -117,7 +123,7 @@ class Model:
     (Halvagal, Laborieux, Zenke, NeurIPS 2023, sections 2-4.)
     """
 
-    loss: str
+    loss: str | Loss
     isotropic: bool = False
     stop_gradient: str = "target"
     predictor: ClosedForm | Learned | NoPredictor = field(default_factory=ClosedForm)
@@ -126,9 +132,13 @@ class Model:
     symmetrised: bool = False
     target: Shared | EMA = field(default_factory=Shared)
     inputs: Any = None
+    gain: Any = None  # text, or a Gain; kept as a Gain
 
     def __post_init__(self):
-        errors.choice("loss", self.loss, catalogue.LOSSES)
+        if not isinstance(self.loss, Loss):
+            errors.choice("loss", self.loss, catalogue.LOSSES)
+        if isinstance(self.gain, str):
+            object.__setattr__(self, "gain", Gain.parse(self.gain))
         errors.choice("stop_gradient", self.stop_gradient, sorted({key[1] for key in catalogue.MODULES}))
         for name in ("isotropic", "symmetrised"):
             errors.flag(name, getattr(self, name))
@@ -151,6 +161,8 @@ class Model:
     def _check_options(self):
         learned, free = isinstance(self.predictor, Learned), isinstance(self.target, EMA)
         without = isinstance(self.predictor, NoPredictor)
+        if isinstance(self.loss, Loss) or self.gain is not None:
+            self._check_own()
         if self.isotropic and self.stop_gradient != "target":
             must = "be 'target' for an isotropic loss, which has stop-gradients of its own"
             errors.reject("stop_gradient", must, self.stop_gradient)
@@ -168,18 +180,71 @@ class Model:
         if learned and self.inputs is not None:
             must = "be ClosedForm(...) or NoPredictor() for correlated inputs, which turn a learned one out of symmetry"
             errors.reject("predictor", must, self.predictor)
-        if self._key not in catalogue.MODULES:
+        if not self._is_derived and self._key not in catalogue.MODULES:
             must = f"be False for the {self.loss} loss, which has no isotropic version"
             errors.reject("isotropic", must, self.isotropic)
 
     @property
-    def _key(self) -> tuple[str, str, bool, bool, bool]:
+    def _key(self) -> tuple[Any, str, bool, bool, bool]:
         has_predictor = not isinstance(self.predictor, NoPredictor)
         return (self.loss, self.stop_gradient, bool(self.isotropic), has_predictor, bool(self.symmetrised))
+
+    def _check_own(self) -> None:
+        """Options beside a loss, or a gain, of one's own."""
+        whose = "a loss of your own" if isinstance(self.loss, Loss) else "a gain"
+        for name, default in (("isotropic", False), ("stop_gradient", "target")):
+            if getattr(self, name) != default:
+                must = f"be left out beside {whose}, which has stop-gradients of its own"
+                errors.reject(name, must, getattr(self, name))
+        if self.gain is not None:
+            errors.instance("gain", self.gain, Gain, f"be text or a Gain, such as {Gain.example!r}")
+            if isinstance(self.loss, Loss):
+                errors.reject("gain", "be left out beside a loss of your own: write it into the sentence", self.gain)
+            if not isinstance(self.predictor, ClosedForm):
+                errors.reject(
+                    "predictor", "be ClosedForm(...) beside a gain, a function of its eigenvalues", self.predictor
+                )
+        if isinstance(self.predictor, Learned) and not self.derivation.trains_predictor:
+            must = (
+                "be ClosedForm(...) or NoPredictor() for a loss whose gradient does not reach W_P, or not as a matrix"
+            )
+            errors.reject("predictor", must, self.predictor)
+        if isinstance(self.target, EMA) and not self.derivation.has_free_target:
+            must = "be Shared() unless z2 only stands inside sg(): an average of the encoder is not trained"
+            errors.reject("target", must, self.target)
+        if self.inputs is not None and hasattr(self.generated, "NO_MATRICES"):
+            must = f"be None: for this loss {self.generated.NO_MATRICES}"
+            errors.reject("inputs", must, self.inputs)
+
+    @property
+    def _is_derived(self) -> bool:
+        """Whether its array code is not that of the catalogue."""
+        return isinstance(self.loss, Loss) or self.gain is not None
+
+    @property
+    def derivation(self):
+        """What everything about this loss is derived from, in ``derivations``."""
+        from derivations.losses import Setting
+
+        has_predictor = not isinstance(self.predictor, NoPredictor)
+        if isinstance(self.loss, Loss):
+            return self.loss.derivation(has_predictor, self.symmetrised)
+        plain = (self.loss, self.stop_gradient, bool(self.isotropic), has_predictor, bool(self.symmetrised))
+        return Setting(*plain, self.gain.text, tuple(self.gain.numbers)) if self.gain else Setting(*plain)
+
+    @property
+    def loss_name(self) -> str:
+        """For messages: the loss in a few words."""
+        name = self.loss.text if isinstance(self.loss, Loss) else self.loss
+        return name if self.gain is None else f"{name} (gain {self.gain.text})"
 
     @property
     def generated(self) -> ModuleType:
         """The array code derived for this loss."""
+        if self._is_derived:
+            from dynamics.derived import module_of
+
+            return module_of(self.derivation)
         return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self._key]}")
 
     @cached_property
@@ -202,8 +267,23 @@ class Model:
             sigma1=sigma1,
             sigma2=sigma2,
             rho=self.weight_decay,
+            own=tuple(self._own_numbers.values()),
         )
-        return Parameters(*(np.asarray(number, float)[..., None] for number in numbers))
+        return numbers.map(lambda number: np.asarray(number, float)[..., None])
+
+    @property
+    def _own_numbers(self) -> dict[str, Any]:
+        """Of a loss, or a gain, of one's own."""
+        own: Sentence | None = self.loss if isinstance(self.loss, Loss) else self.gain
+        return {} if own is None else dict(own.numbers)
+
+    def with_number(self, name: str, value: np.ndarray) -> Parameters:
+        """The parameters with one number, by its name in ``numbers``, unchecked: it may be complex."""
+        if name in self._own_numbers:
+            own = zip(self._own_numbers, self.parameters.own, strict=True)
+            return self.parameters._replace(own=tuple(value if key == name else old for key, old in own))
+        changed: dict[str, Any] = {FIELDS.get(name, name): value}
+        return self.parameters._replace(**changed)
 
     @property
     def init(self) -> np.ndarray:
@@ -214,7 +294,7 @@ class Model:
     def numbers(self) -> tuple[str, ...]:
         """Names of the numbers that this model has: what ``replace`` takes."""
         own = [f.name for part in (self.predictor, self.target) for f in fields(part) if f.name != "normalize"]
-        return ("weight_decay", "sigma1", "sigma2", *own)
+        return ("weight_decay", "sigma1", "sigma2", *own, *self._own_numbers)
 
     def replace(self, **numbers) -> "Model":
         """The model with other numbers, by the names in ``numbers``; raises ArgumentError.
@@ -229,6 +309,9 @@ class Model:
                 model = replace(model, noise=noise)
             elif name == "weight_decay":
                 model = replace(model, weight_decay=value)
+            elif name in self._own_numbers:
+                part = "loss" if isinstance(self.loss, Loss) else "gain"
+                model = replace(model, **{part: getattr(model, part).replace(**{name: value})})
             else:
                 part = next(part for part in ("predictor", "target") if hasattr(getattr(model, part), name))
                 model = replace(model, **{part: replace(getattr(model, part), **{name: value})})
@@ -237,7 +320,10 @@ class Model:
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """What the model's own parameters broadcast to: () for a single model."""
-        shapes = {name: a.shape[:-1] for name, a in self.parameters._asdict().items()} | {"init": self.init.shape[:-1]}
+        p = self.parameters
+        shapes = {name: a.shape[:-1] for name, a in p._asdict().items() if name != "own"}
+        shapes |= {name: a.shape[:-1] for name, a in zip(self._own_numbers, p.own, strict=True)}
+        shapes |= {"init": self.init.shape[:-1]}
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
@@ -303,9 +389,8 @@ class Model:
         if self.init.shape[-1] not in (1, s0.shape[-1]):
             errors.reject("init", f"be a number or one per mode, {s0.shape[-1]}", self.init)
         if hasattr(self.generated, "INTEGRALS") and not self.init.any(axis=-1).all():
-            must = (
-                f"have an eigenvalue other than zero for the {self.loss} loss, which divides by the prediction's size"
-            )
+            loss = f"the {self.loss_name} loss, which divides by the prediction's size"
+            must = f"have an eigenvalue other than zero for {loss}"
             errors.reject("init", must, self.init)
         if self.structure.predictor == "normalized" and not s0.max(axis=-1).all():
             errors.reject("s0", "have an eigenvalue above zero, to be normalized by", s0)
@@ -323,6 +408,8 @@ class Model:
 
 def _shown(value: Any) -> str:
     """A value on one line: arrays by their shape, parts without what is at its default."""
+    if isinstance(value, Sentence):
+        return repr(value)
     if is_dataclass(value):
         given = [f for f in fields(value) if f.default is MISSING or not _same(getattr(value, f.name), f.default)]
         given = given or list(fields(value))[:1]

@@ -71,15 +71,20 @@ def _step(rule: Rule, eta, parameters: Parameters, root, weights: Weights, key) 
     """Encoder and learned predictor by the gradient on fresh views, then the averages of what is new."""
     p, stop_gradient = parameters, jax.lax.stop_gradient
     x1, x2 = _views(rule, key, (p.sigma1, p.sigma2), root, weights.encoder.shape[1])
-    closed = predictor(rule.structure, p, jax.tree.map(stop_gradient, weights), root)
+    fixed = jax.tree.map(stop_gradient, weights)
+    closed = predictor(rule.structure, p, fixed, root)
 
     def mean_loss(W, W_P):
         z1, z2 = _represent(rule, x1, x2, W)
         t1, t2 = (z1, z2) if weights.target is None else _represent(rule, x1, x2, weights.target)
         matrix = closed if W_P is None else W_P
+
+        def predict(z, function=None):
+            return (matrix if function is None else predictor(rule.structure, p, fixed, root, function)) @ z
+
         silent = _silent(rule, z1, z2, t1, t2)
         z1, z2, t1, t2 = (jnp.where(silent, 1, a) for a in (z1, z2, t1, t2))
-        loss = rule.generated.loss(z1, z2, t1, t2, lambda z: matrix @ z, over_modes, stop_gradient)
+        loss = rule.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient, *p.own)
         return jnp.where(silent, 0, loss).mean()
 
     slope, slope_P = jax.grad(mean_loss, (0, 1))(weights.encoder, weights.predictor)
@@ -188,7 +193,7 @@ def _loop(model: Model, run: Run, units: str) -> Callable:
     noisy = bool(p.sigma1 > 0), bool(p.sigma2 > 0)
     rule = Rule(model.generated, model.structure, *noisy, run.batch_size, units, run.dtype)
     root = None if model.inputs is None else jnp.asarray(model.input_root, run.dtype)
-    return partial(_compiled(rule), run.learning_rate, Parameters(*(float(a[0]) for a in p)), root)
+    return partial(_compiled(rule), run.learning_rate, p.map(lambda a: float(a[0])), root)
 
 
 def _run(advance, start: Weights, run: Run) -> tuple[Weights, str]:

@@ -64,7 +64,7 @@ class PhaseDiagram:
 
 
 def phase_diagram(
-    model: Model, s0, x, y, *, learning_rate=None, steps=20_000, closure="gaussian", rtol=1e-6, progress=None
+    model: Model, s0, x, y, *, learning_rate=None, steps=20_000, closure=None, rtol=1e-6, progress=None
 ) -> PhaseDiagram:
     r"""Iterate s_m <- s_m (1 + eta (r_m - rho))^2 over two parameters until it is clear how it ends.
 
@@ -90,8 +90,11 @@ def phase_diagram(
     forces = forces_of(ensemble, closure, rtol)
     start = forces.start(np.broadcast_to(s0, (*shape, len(s0))))
     start = each(lambda part: np.broadcast_to(part, (*shape, len(s0))).reshape(-1, len(s0)), start)
-    rows = [np.broadcast_to(a, (*shape, 1)).reshape(-1, 1) for a in (*forces.parameters, eta)]
-    run = Run(forces, start, Parameters(*rows[:-1]), rows[-1], s0)
+
+    def rows(numbers):
+        return np.broadcast_to(numbers, (*shape, 1)).reshape(-1, 1)
+
+    run = Run(forces, start, forces.parameters.map(rows), rows(eta), s0)
     status = run.follow(steps, progress)
     ends = run.outcome.reshape(shape), run.s.reshape(*shape, -1), run.steps.reshape(shape)
     return PhaseDiagram(model, s0, axes[0], axes[1], *ends, status)
@@ -184,7 +187,7 @@ class Run:
         self.before = now.of_members(~ended)
         self.left, self.eta = self.left[~ended], self.eta[~ended]
         self.state = each(lambda part: part[~ended], self.state)
-        self.parameters = Parameters(*(row[~ended] for row in self.parameters))
+        self.parameters = self.parameters.map(lambda row: row[~ended])
 
     def _ended(self, now: Block, gone: np.ndarray) -> np.ndarray:
         """Which members have ended (B,); how is noted."""

@@ -30,7 +30,10 @@ class Rates(Closure):
 
     def __call__(self, state: State) -> Forces:
         """Forces in a state, (..., M)."""
-        arguments = (*spectrum(self.structure, self.parameters, state), self.parameters.sigma1, self.parameters.sigma2)
+        if self.samples is not None:
+            found = spectrum(self.structure, self.parameters, state)
+            return Forces(*self.samples(state.w, found.lam, found.ratio, self.parameters))
+        arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_loss)
         forces = Forces(*(self._evaluate(quantity, arguments) for quantity in self.formulas))
         if not self.quadratures:
             return forces
@@ -98,4 +101,4 @@ class Traced:
         return (_at_rest_if_last(forces, arguments[0]) if found else forces), error
 
     def _arguments(self, state: State, parameters: Parameters) -> tuple:
-        return (*spectrum(self.structure, parameters, state), parameters.sigma1, parameters.sigma2)
+        return (*spectrum(self.structure, parameters, state), *parameters.of_loss)

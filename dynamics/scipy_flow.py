@@ -10,7 +10,7 @@ from dynamics.closure import Closure
 from dynamics.coordinate import Flow, coordinate_of, noise_of
 from dynamics.forces import forces_of
 from dynamics.progress import progress_bar
-from dynamics.state import Parameters, each
+from dynamics.state import each
 from dynamics.steady import Rest
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
@@ -44,9 +44,9 @@ def scipy_flow(start, times, forces: Closure, learning_rate, rtol, atol, until, 
 
 def members(forces: Closure, start):
     """(index, forces with its own parameters, state at the start) of each member of an ensemble."""
-    rows = [np.broadcast_to(a, (*start.batch, 1)) for a in forces.parameters]
+    rows = forces.parameters.map(lambda a: np.broadcast_to(a, (*start.batch, 1)))
     for i in np.ndindex(start.batch):
-        own = forces_of(forces.model, forces.closure, forces.rtol, Parameters(*(row[i] for row in rows)))
+        own = forces_of(forces.model, forces.closure, forces.rtol, rows.map(lambda row, i=i: row[i]))
         yield i, own, each(lambda part, i=i: part[i], start)
 
 

@@ -95,7 +95,7 @@ def _by_formula(model: Model, s0: np.ndarray, levels: np.ndarray) -> np.ndarray:
     p = model.parameters
     with np.errstate(all="ignore"):
         lam0, lam1 = (eigenvalues.predictor(s, p.alpha, 0) for s in (s0, levels))
-        time = model.generated.time_to_reach(lam0, lam1, p.alpha, p.sigma1, p.sigma2, p.rho)
+        time = model.generated.time_to_reach(lam0, lam1, p.alpha, *p.of_loss, p.rho)
         never = ~(time > 0) | ~np.isfinite(time)
     return np.where(s0 == levels, 0.0, np.where(never, np.inf, time))
 

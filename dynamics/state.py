@@ -34,6 +34,17 @@ class Parameters(NamedTuple):
     sigma1: Any
     sigma2: Any
     rho: Any
+    own: tuple = ()  # the numbers of a loss of one's own
+
+    def map(self, function: Callable) -> "Parameters":
+        """What the function makes of each."""
+        mapped = {name: function(number) for name, number in self._asdict().items() if name != "own"}
+        return Parameters(**mapped, own=tuple(map(function, self.own)))
+
+    @property
+    def of_loss(self) -> tuple:
+        """What the expectations of a loss depend on, beside the spectrum."""
+        return (self.sigma1, self.sigma2, *self.own)
 
 
 class State(NamedTuple):
@@ -75,7 +86,7 @@ def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
     """The members (B, M) of an ensemble (..., M), one after another, each with parameters of its own, (B, 1)."""
     shape = start.w.shape
     members = each(lambda part: np.broadcast_to(part, shape).reshape(-1, shape[-1]), start)
-    return members, Parameters(*(np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1) for a in parameters))
+    return members, parameters.map(lambda a: np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1))
 
 
 def initial(structure: Structure, s0, init=1.0) -> State:
@@ -131,7 +142,7 @@ def completed(structure: Structure, parameters: Parameters, found: Readings) -> 
     """All readings (B, T, M), of the essential ones and parameters (B, 1). What is the same is the same array."""
     s, target, lam = found
     if lam is None:
-        rows = Parameters(*(common(a[:, None]) for a in parameters))
+        rows = parameters.map(lambda a: common(a[:, None]))
         lam = s if copies(structure, parameters) else predictor(structure, rows, State(s), s)
     return Readings(s, s if target is None else target, lam)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dynamics import errors
+from dynamics.loss import Gain, Loss, Sentence
 from dynamics.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
 from dynamics.weights import on_white
 
@@ -175,6 +176,7 @@ def _span(s: np.ndarray) -> str:
 
 
 PARTS = {part.__name__: part for part in (ClosedForm, Learned, NoPredictor, Shared, EMA)}
+SENTENCES = {kind.__name__: kind for kind in (Loss, Gain)}
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -183,18 +185,25 @@ def describe(model: Model) -> dict[str, Any]:
     def plain(value):
         if type(value) in PARTS.values():
             return {"kind": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        if isinstance(value, Sentence):
+            numbers = {name: plain(number) for name, number in value.numbers.items()}
+            return {"kind": type(value).__name__, "text": value.text, "numbers": numbers}
         return [plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
 
-    return {f.name: plain(getattr(model, f.name)) for f in fields(model)}
+    # What came later is left out where it is not used: descriptions in files stay as they are.
+    return {f.name: plain(getattr(model, f.name)) for f in fields(model) if f.name != "gain" or model.gain is not None}
 
 
 def restore(description: dict[str, Any]) -> Model:
     """The model that ``describe`` described."""
 
     def part(plain):
-        return PARTS[plain["kind"]](**{name: value for name, value in plain.items() if name != "kind"})
+        kind = plain["kind"]
+        if kind in SENTENCES:
+            return SENTENCES[kind].parse(plain["text"], **plain["numbers"])
+        return PARTS[kind](**{name: value for name, value in plain.items() if name != "kind"})
 
-    parts = {name: part(description[name]) for name in ("predictor", "target")}
+    parts = {name: part(value) for name, value in description.items() if isinstance(value, dict)}
     return Model(**(description | parts | {"noise": tuple(description["noise"])}))
 
 

@@ -1,5 +1,6 @@
 """The weights of a linear network as matrices, what is built from them, and what is reported of them."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,19 +53,20 @@ def initial(structure: Structure, W0, root) -> Weights:
     )
 
 
-def predictor(structure: Structure, parameters: Parameters, weights: Weights, root):
-    """W_P (..., M, M) of a closed form, from weights or tracked correlation; None where there is none."""
+def predictor(structure: Structure, parameters: Parameters, weights: Weights, root, function=lambda lam: lam):
+    """W_P (..., M, M) of a closed form, or a function of it, from weights or tracked correlation; else None."""
     if structure.predictor in ("none", "learned"):
         return None
     C = correlation(weights.encoder, root) if weights.tracked is None else weights.tracked
-    return closed_form(structure, parameters, C)
+    return closed_form(structure, parameters, C, function)
 
 
-def closed_form(structure: Structure, parameters: Parameters, C):
-    """W_P = f(C)."""
+def closed_form(structure: Structure, parameters: Parameters, C, function: Callable = lambda lam: lam):
+    """W_P = f(C), or a function of it, h(W_P), by that of its eigenvalues."""
     xp = C.__array_namespace__()
     s, U = xp.linalg.eigh(C)
-    return (U * closed_form_eigenvalues(structure, parameters, xp.maximum(s, 0))[..., None, :]) @ U.mT
+    lam = closed_form_eigenvalues(structure, parameters, xp.maximum(s, 0))
+    return (U * function(lam)[..., None, :]) @ U.mT
 
 
 def eigenbasis(structure: Structure, parameters: Parameters, weights: Weights, root):

@@ -1,8 +1,13 @@
 """What tests share: deterministic generated inputs, double precision in JAX, and a user who presses Ctrl-C."""
 
+import signal
+
 import hypothesis
 import jax
 import pytest
+
+# A shell that starts a job in the background has it, and all it starts, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "deterministic", derandomize=True, deadline=None, max_examples=30, database=None, print_blob=False

@@ -101,7 +101,7 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
         C = correlation(jax.lax.stop_gradient(jnp.concatenate(seen)))
         tracked = eigenvalues.average_step(training.tracked, C, p.tracking) if rule.structure.tracked else None
         predict = predictor(rule, p, layers, C if tracked is None else tracked)
-        return _losses(rule, predict, *(z.T for z in (z1, z2, t1, t2))).mean(), tracked
+        return _losses(rule, predict, p.own, *(z.T for z in (z1, z2, t1, t2))).mean(), tracked
 
     (loss, tracked), slope = jax.value_and_grad(mean_loss, has_aux=True)(training.layers)
     slope = slope._replace(predictor=jax.tree.map(lambda a: p.rate_ratio * a, slope.predictor))
@@ -113,11 +113,11 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
     return Training(layers, target, tracked, state, training.loss + loss, training.directions)
 
 
-def _losses(rule: Rule, predict, z1, z2, t1, t2):
+def _losses(rule: Rule, predict, own, z1, z2, t1, t2):
     """Of each sample (1, B). A loss that divides by norms has none for a sample where ReLU switches all units off."""
     stop_gradient = jax.lax.stop_gradient
     if not hasattr(rule.generated, "INTEGRALS"):
-        return rule.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient)
+        return rule.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient, *own)
     divided_by = (t2, predict(z1), t1, predict(z2))[: 4 if rule.symmetrised else 2]
     alive = jnp.stack([a.any(0, keepdims=True) for a in divided_by]).all(0)
 
@@ -126,7 +126,11 @@ def _losses(rule: Rule, predict, z1, z2, t1, t2):
 
     if rule.structure.predictor == "none":  # which losses do without
         z1, z2 = kept(z1), kept(z2)
-    loss = rule.generated.loss(z1, z2, kept(t1), kept(t2), lambda z: kept(predict(z)), over_modes, stop_gradient)
+
+    def predict_kept(z, *function):
+        return kept(predict(z, *function))
+
+    loss = rule.generated.loss(z1, z2, kept(t1), kept(t2), predict_kept, over_modes, stop_gradient, *own)
     return jnp.where(alive, loss, 0)
 
 
@@ -138,8 +142,13 @@ def predictor(rule: Rule, p: Parameters, layers: Layers, C):
     if kind == "learned":
         return lambda z: rule.architecture.predict(layers.predictor, z.T).T
     finite = jnp.isfinite(C).all()  # LAPACK is not to see what is not
-    W_P = jnp.where(finite, closed_form(rule.structure, p, jnp.where(finite, C, jnp.eye(len(C)))), jnp.nan)
-    return lambda z: W_P @ z
+    kept = jnp.where(finite, C, jnp.eye(len(C)))
+
+    def matrix(*function):
+        return jnp.where(finite, closed_form(rule.structure, p, kept, *function), jnp.nan)
+
+    W_P = matrix()
+    return lambda z, *function: (matrix(*function) if function else W_P) @ z
 
 
 def correlation(z):

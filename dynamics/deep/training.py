@@ -20,7 +20,6 @@ from dynamics.generated import eigenvalues
 from dynamics.identity import digest, of_modules, plain
 from dynamics.model import Model
 from dynamics.progress import progress_bar
-from dynamics.state import Parameters
 from dynamics.training import Run
 from dynamics.trajectory import Trajectory
 
@@ -44,7 +43,7 @@ def train_deep(model: Model, network: Network, run: Run, checkpoint) -> Trajecto
     check_model(model, network)
     path = checkpoints.check_path(checkpoint)
     rule = rule_of(model, network, run.batch_size, run.steps, run.dtype)
-    numbers = Numbers(run.learning_rate, Parameters(*(float(a[0]) for a in model.parameters)))
+    numbers = Numbers(run.learning_rate, model.parameters.map(lambda a: float(a[0])))
     settings = run.settings | {"network": describe(network)}
     with run.on_device() as where:
         plan = Plan(rule, numbers, network, run, _identity(model, settings, run.recorded))

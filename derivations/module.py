@@ -1,0 +1,361 @@
+"""Write everything derived about one loss as one module of array code."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sympy as sp
+
+from derivations import closures, equilibria, gradients, invariants, matrices, rates, solutions
+from derivations import notation as n
+from derivations.array_code import SPECIAL, ArrayPrinter, UntranslatableError, function
+from derivations.display import MathText
+from derivations.losses import Loss, is_power
+from derivations.modes import total
+
+STATISTICS = list(closures.VIEW_STATISTICS.items())
+SPECTRUM = ["s", "lam", "ratio"]
+VIEWS = ["sigma1", "sigma2"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the functions of one module speak of: numbers that its loss leaves open, and functions of W_P by name."""
+
+    numbers: tuple[str, ...] = ()
+    operators: tuple[tuple[sp.Expr, sp.Expr], ...] = ()
+
+    @classmethod
+    def of(cls, loss: Loss) -> "Terms":
+        """Those of a loss."""
+        return cls(loss.parameters, tuple(loss.operators.items()))
+
+    @property
+    def parameters(self) -> list[str]:
+        """Numbers that belong to views and loss."""
+        return [*VIEWS, *self.numbers]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of every expectation."""
+        return [*SPECTRUM, *self.parameters]
+
+    @property
+    def definitions(self) -> list[tuple[sp.Expr, sp.Expr]]:
+        """Of every expectation."""
+        return [*self.operators, *STATISTICS]
+
+
+PLAIN = Terms()
+
+
+def simplest(expression: sp.Expr) -> sp.Expr:
+    """A short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
+    if not expression.has(sp.Indexed):
+        return sp.factor(sp.expand(expression.subs(closures.VIEW_STATISTICS)))
+    if expression.has(sp.Sum):  # each a generator to ``factor``, which can then take minutes
+        return sp.factor_terms(expression)
+    return min(
+        (expression, sp.factor_terms(expression), sp.factor(expression)), key=lambda e: (sp.count_ops(e), str(e))
+    )
+
+
+def module(loss: Loss, whole: bool = True) -> str:
+    """The source of one generated module.
+
+    whole: refuse, with the name of the loss, what cannot be derived as a whole; else NO_CLOSURE and NO_MATRICES in the
+    module say why it has no exact expectations, of eigenmodes and of matrices.
+    """
+    try:
+        return _module(loss, whole)
+    except (closures.UnsupportedLossError, UntranslatableError, solutions.ProofError) as error:
+        raise type(error)(f"{loss.name}: {error}") from error
+
+
+def _module(loss: Loss, whole: bool) -> str:
+    expression, terms, integrals, learned = loss.in_eigenbasis(), Terms.of(loss), Integrals(), loss.trains_predictor
+    parts = [
+        *operator_functions(terms),
+        loss_function(loss, terms),
+        *force_functions(expression, learned, terms),
+        *_unless(whole, "NO_CLOSURE", lambda: expectation_functions(expression, learned, integrals, terms)),
+        *_unless(whole, "NO_MATRICES", lambda: matrix_functions(expression, integrals)),
+        *integrals.table(),
+    ]
+    rate = None if "rates" in integrals else _own_rate(loss)
+    parts += [
+        *exact_functions(rate, terms),
+        *invariant_functions(expression, learned),
+        *equilibrium_functions(rate, terms),
+    ]
+    code = "\n\n".join(parts)
+    special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
+    imports = f"\nfrom dynamics.special import {', '.join(special)}\n" if special else ""
+    return header(loss.title) + imports + "\n\n" + code
+
+
+def _unless(whole: bool, reason: str, derive: Callable[[], list[str]]) -> list[str]:
+    """What is derived, or why it cannot be, under a name."""
+    try:
+        return derive()
+    except closures.UnsupportedLossError as error:
+        if whole:
+            raise
+        return [f"{reason} = {json.dumps(str(error))}\n"]
+
+
+def _own_rate(loss: Loss) -> sp.Expr | None:
+    """r_m as a formula, with functions of W_P written out; None where there is none."""
+    try:
+        rate = rates.rates(loss.in_eigenbasis(), "gaussian")
+    except closures.UnsupportedLossError:
+        return None
+    return loss.explicit(rate) if isinstance(rate, sp.Expr) else None
+
+
+def header(title: str) -> str:
+    """The docstring of a generated file."""
+    how = "Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``."
+    return f'"""{title}.\n\n{how}\n"""\n'
+
+
+# --- the loss -------------------------------------------------------------------------------------------------------
+
+
+def operator_functions(terms: Terms) -> list[str]:
+    """Functions of W_P, by their eigenvalues."""
+    return [
+        function(f"operator_{name.base}", ["lam", *terms.numbers], f"{name.base}(lambda).", [meaning])
+        for name, meaning in terms.operators
+    ]
+
+
+class Predictions:
+    """Gives a name to what W_P, or a function of it, makes of a vector; ``lines`` computes them in turn."""
+
+    def __init__(self, loss: Loss, printer: ArrayPrinter):
+        self.loss, self.printer = loss, printer
+        self.names: dict[tuple[sp.Expr, sp.Expr], sp.Indexed] = {}
+        self.lines: list[str] = []
+
+    def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
+        """The vector's component, in any basis."""
+        coefficient, function = eigenvalue.as_coeff_Mul()
+        base, exponent = function.as_base_exp()
+        if function == 1:
+            return coefficient * component
+        if base == n.lam[n.k] and exponent.is_Integer and exponent > 1:
+            return coefficient * self(base, self(base ** (exponent - 1), component))
+        return coefficient * self._named(function, component)
+
+    def _named(self, function: sp.Expr, component: sp.Expr) -> sp.Expr:
+        key = (function, component)
+        if key not in self.names:
+            view = {n.z1[n.k]: 1, n.z2[n.k]: 2}.get(component)
+            name = f"p{view}" if view and function == n.lam[n.k] else f"v{len(self.lines) + 1}"
+            self.names[key] = sp.IndexedBase(name, real=True)[n.k]
+            arguments = [self.printer.doprint(component), *self._function(function)]
+            self.lines.append(f"    {name} = predict({', '.join(arguments)})")
+        return self.names[key]
+
+    def _function(self, function: sp.Expr) -> list[str]:
+        """The second argument of predict: none for W_P itself."""
+        if function == n.lam[n.k]:
+            return []
+        if is_power(function):
+            return [f"lambda lam: {self.printer.doprint(function)}"]
+        name = next(name for name, meaning in self.loss.operators.items() if meaning == function)
+        return [f"lambda lam: operator_{name.base}({', '.join(('lam', *self.loss.parameters))})"]
+
+
+def loss_function(loss: Loss, terms: Terms) -> str:
+    """The loss itself, for automatic differentiation: any predictor, any basis."""
+    over_modes = "over_modes({})"
+    predictions = Predictions(loss, ArrayPrinter(over_modes=over_modes))
+    expression = loss.expression(predictions)
+    arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *terms.numbers]
+    doc = "L of each sample, of what predict makes of z, and over_modes of its sums over modes."
+    source = function("loss", arguments, doc, [expression], over_modes=over_modes)
+    definition, docstring, body = source.split("\n", 2)
+    namespace = "    xp = z1.__array_namespace__()\n"
+    if any("xp." in line for line in predictions.lines):
+        docstring, body = f"{docstring}\n{namespace}".rstrip(), body.replace(namespace, "")
+    return "\n".join([definition, docstring, *predictions.lines, body])
+
+
+# --- what moves the eigenmodes --------------------------------------------------------------------------------------
+
+
+def force_functions(loss: sp.Expr, trains_predictor: bool, terms: Terms) -> list[str]:
+    """What the gradient does to each sample's representations."""
+    forces = {
+        "force_on_view1": ("g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis.", gradients.force(loss, 1)),
+        "force_on_view2": ("h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis.", gradients.force(loss, 2)),
+    }
+    if trains_predictor:
+        forces["force_on_predictor"] = ("-dL/dlam per sample.", gradients.force_on_predictor(loss))
+    arguments, operators = ["z1", "z2", "lam", "ratio", *terms.numbers], terms.operators
+    return [function(name, arguments, doc, [_like_input(force)], operators) for name, (doc, force) in forces.items()]
+
+
+def _like_input(force: sp.Expr) -> sp.Expr:
+    return sp.Mul(0, n.z1[n.m], evaluate=False) if force == 0 else sp.factor_terms(force)
+
+
+QUANTITIES = {
+    "rates": ("r_m", rates.rates),
+    "predictor_force": ("f_m", rates.predictor_force),
+}
+
+
+class Integrals(dict):
+    """Of each quantity that is an integral: the names of its (scales, integrand), one pair for each pair of norms."""
+
+    def table(self) -> list[str]:
+        rows = (", ".join(f"({scales}, {integrand})" for scales, integrand in pairs) for pairs in self.values())
+        lines = [f'    "{quantity}": ({row},),\n' for quantity, row in zip(self, rows, strict=True)]
+        return [f"INTEGRALS = {{\n{''.join(lines)}}}\n"] if lines else []
+
+
+def numbered(name: str, keys) -> dict:
+    """A name for each of the keys: numbered where there are several."""
+    keys = list(dict.fromkeys(keys))
+    return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}
+
+
+def expectation_functions(
+    loss: sp.Expr, trains_predictor: bool, integrals: Integrals, terms: Terms = PLAIN
+) -> list[str]:
+    """Rates, and the force on a learned predictor: formulas, or integrands with the scales of their integrals."""
+    sources: list[str] = []
+    found = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
+    tilts = [integral.tilt for exact in found.values() if not isinstance(exact, sp.Expr) for integral in exact]
+    scales = numbered("mean_squares", (tilt.norms for tilt in tilts))
+    unique = {tilt.norms: tilt for tilt in tilts}.values()
+    sources += [_mean_squares(scales[tilt.norms], tilt, terms) for tilt in unique]
+    for quantity, exact in found.items():
+        symbol, derive = QUANTITIES[quantity]
+        if isinstance(exact, sp.Expr):
+            doc = f"{symbol}, exact (Gaussian moments)."
+            sources.append(function(quantity, terms.arguments, doc, [_per_mode(simplest(exact))], terms.definitions))
+            continue
+        doc = f"{symbol} with every norm and sum replaced by its mean."
+        mean = sp.factor_terms(derive(loss, "mean_field"))
+        sources.append(function(f"{quantity}_mean_field", terms.arguments, doc, [mean], terms.definitions))
+        names = numbered(f"{quantity}_integrand", (integral.tilt.norms for integral in exact))
+        sources += [_integrand(names[integral.tilt.norms], symbol, integral, terms) for integral in exact]
+        integrals[quantity] = [(scales[norms], name) for norms, name in names.items()]
+    return sources
+
+
+def _mean_squares(name: str, tilt: closures.Tilt, terms: Terms) -> str:
+    doc = "Mean square of each norm, per mode: the scales of the integral."
+    return function(name, terms.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], terms.definitions)
+
+
+def _integrand(name: str, symbol: str, integral: closures.TiltedIntegral, terms: Terms) -> str:
+    z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
+    doc = f"{symbol} is the integral of this over x, y in (0, oo)."
+    body = sp.factor_terms(sp.factor_terms(integral.integrand, radical=True))
+    definitions = [*terms.definitions, *integral.tilt.definitions.items(), (n.Z, z)]
+    return function(name, ["x", "y", *terms.arguments], doc, [body], definitions)
+
+
+def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
+    """What drives the weights, E[g l^T] and E[h l^T]: formulas, or integrands with the vectors of their norms."""
+    found = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
+    everything = [expectation for expectations in found.values() for expectation in expectations]
+    present = set().union(*(expectation.symbols() for expectation in everything))
+    vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
+    arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
+    vectors_of = numbered("norm_vectors", (expectation.norms for expectation in everything if expectation.norms))
+    sources = [f"VECTORS = {tuple(map(str, vectors))}\n".replace("'", '"')]
+    for norms, name in vectors_of.items():
+        doc = "X of each norm ||X l||: its squared singular values are the scales of the integral."
+        sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
+    for quantity, expectations in found.items():
+        doc = f"E[{'g' if quantity.endswith('1') else 'h'} l^T] (M, d)"
+        names = numbered(f"{quantity}_integrand", (e.norms for e in expectations if e.norms))
+        for e in expectations:
+            if e.norms:
+                inner, tilted = f"{doc} is the integral of this over x, y in (0, oo).", matrices.tilted(e.norms)
+                sources.append(function(names[e.norms], ["x", "y", *arguments], inner, [e.terms], tilted, code))
+            else:
+                sources.append(function(quantity, arguments, f"{doc}, exact (Gaussian moments).", [e.terms], (), code))
+        if names:
+            integrals[quantity] = [(vectors_of[norms], name) for norms, name in names.items()]
+    return sources
+
+
+def _per_mode(rate: sp.Expr) -> sp.Expr:
+    """A rate that is the same number for all modes still has the shape of s."""
+    return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)
+
+
+def exact_functions(rate: sp.Expr | None, terms: Terms) -> list[str]:
+    """The solution of the flow, where the rate has one."""
+    solution = None if rate is None else solutions.solve(rate)
+    if solution is None:
+        return []
+    arguments = ["lam0", "t", "alpha", *terms.parameters, "rho"]
+    doc = f"Predictor eigenvalues at time t: {solution.name} solution."
+    sources = [
+        f"EXACT = {solution.name!r}\nEXACT_FOR_ANY_WEIGHT_DECAY = {solution.any_weight_decay}\n".replace("'", '"'),
+        function("exact", arguments, doc, [_stable(solution.predictor)], STATISTICS),
+        function(
+            "time_to_reach",
+            ["lam1" if a == "t" else a for a in arguments],
+            "Time from lam0 to lam1.",
+            [_stable(solution.time)],
+            STATISTICS,
+        ),
+    ]
+    if solution.blow_up is not None:
+        doc = "Time at which the solution leaves the finite world; not a number where it never does."
+        sources.append(
+            function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS)
+        )
+    return sources
+
+
+def invariant_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
+    """The power sum that the flow conserves, if there is one; and whether a learned predictor is balanced."""
+    a, sources = invariants.conserved_exponent(loss), []
+    if a is not None:
+        power_sum, decay = invariants.power_sum(a), invariants.power_sum_decay(a)
+        sources = [
+            f'CONSERVED = "{MathText().doprint(power_sum)}"\nCONSERVED_EXPONENT = {a}\n',
+            function("conserved", ["s", "alpha", "epsilon"], "CONSERVED, (..., 1).", [power_sum]),
+            function("conserved_decay", ["alpha", "rho"], "Its decay rate, for epsilon = 0.", [decay]),
+        ]
+    if trains_predictor:
+        sources.append(f"BALANCED = {invariants.is_balanced(loss)}\n")
+    return sources
+
+
+def equilibrium_functions(rate: sp.Expr | None, terms: Terms) -> list[str]:
+    """Fixed points of a mode of its own, and where two of them meet."""
+    own = equilibria.own_rate(rate)
+    sources = [f"INDEPENDENT_MODES = {own is not None}\n"]
+    if not equilibria.has_roots(own):
+        return sources
+    found, fold = [_stable(root) for root in equilibria.roots(own)], equilibria.fold(own)
+    doc = "Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."
+    sources.append(function("fixed_points", [*terms.parameters, "rho"], doc, found, STATISTICS))
+    if fold is not None:
+        sources.append(
+            function("fold", terms.parameters, "(rho, lambda) where the two meet.", list(map(simplest, fold)))
+        )
+    return sources
+
+
+def _stable(expression: sp.Expr) -> sp.Expr:
+    """Exponents, radicands, and divisors that vanish without noise, in sigma where n - 1 would cancel."""
+    noiseless = {n.n1: 1, n.n2: 1, n.rho: 0}
+    expression = expression.replace(
+        lambda e: e.is_Pow and (e.exp == sp.Rational(1, 2) or (e.exp == -1 and e.base.subs(noiseless) == 0)),
+        lambda e: sp.Pow(simplest(e.base), e.exp),
+    )
+    for kind in (sp.exp, solutions.Exprel):
+        expression = expression.replace(kind, lambda argument, kind=kind: kind(simplest(argument)))
+    return expression
