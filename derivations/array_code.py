@@ -16,7 +16,8 @@ from derivations.matrices import Tilt
 from derivations.solutions import Exprel, LambertGrowth
 from derivations.stop_gradient import StopGradient
 
-FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", StopGradient: "stop_gradient"}
+FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", sp.tanh: "xp.tanh", StopGradient: "stop_gradient"}
+EXTREMES = {sp.Min: "xp.minimum", sp.Max: "xp.maximum"}  # of two at a time
 SPECIAL = {  # from dynamics.special
     Exprel: "exprel",
     LambertGrowth: "lambert_growth",
@@ -80,6 +81,14 @@ class ArrayPrinter(StrPrinter):
             return f"xp.sqrt({self._print(base)})" + (f"**{exponent.p}" if exponent.p > 1 else "")
         power = self._print(exponent)
         return f"{self.parenthesize(base, precedence(expr))}**{power if exponent.is_Atom else f'({power})'}"
+
+    def _print_Min(self, expr):
+        first, *others = (self._print(argument) for argument in sorted(expr.args, key=sp.default_sort_key))
+        for other in others:
+            first = f"{EXTREMES[expr.func]}({first}, {other})"
+        return first
+
+    _print_Max = _print_Min
 
     def _print_Largest(self, expr):
         return f"xp.max({self._print(expr.args[0])}, axis=-1, keepdims=True)"

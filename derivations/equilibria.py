@@ -22,8 +22,11 @@ def own_rate(rate) -> sp.Expr | None:
 
 
 def has_roots(own: sp.Expr | None) -> bool:
-    """True if r(lambda) = rho has roots that are formulas: a polynomial of degree 1 or 2."""
-    return own is not None and own.is_polynomial(lam) and sp.degree(own, lam) in (1, 2)
+    """True if r(lambda) = rho has roots that are formulas: a line, or a parabola that opens downwards."""
+    if own is None or not own.is_polynomial(lam) or sp.degree(own, lam) not in (1, 2):
+        return False
+    c2, c1 = (sp.factor(own.coeff(lam, power)) for power in (2, 1))
+    return bool(c2 == 0 or (c1.is_positive and c2.is_negative))
 
 
 def roots(own: sp.Expr) -> list[sp.Expr]:
@@ -31,9 +34,7 @@ def roots(own: sp.Expr) -> list[sp.Expr]:
     c2, c1, c0 = (sp.factor((own - n.rho).coeff(lam, power)) for power in (2, 1, 0))
     if c2 == 0:
         return [sp.factor(-c0 / c1)]
-    # c1 > 0 > c2 in what is derived here: this root adds numbers of one sign, and the product of both gives the other.
-    if not (c1.is_positive and c2.is_negative):
-        raise NotImplementedError(f"the rate {own} is no parabola that opens downwards")
+    # c1 > 0 > c2: this root adds numbers of one sign, and the product of both gives the other.
     larger = (c1 + sp.sqrt(sp.expand(c1**2 - 4 * c2 * c0))) / (-2 * c2)
     return [sp.factor_terms(larger), sp.factor_terms(c0 / (c2 * larger))]
 

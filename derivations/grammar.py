@@ -81,7 +81,9 @@ class Operator:
 
 Value = Number | Vector | Operator
 FUNCTIONS: dict[str, Callable] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": sp.tanh}
-CALLS = ("sg", "dot", "norm", *FUNCTIONS)
+EXTREMES = {"min": sp.Min, "max": sp.Max}  # of constants and operators: they have kinks
+OF_TWO = ("dot", *EXTREMES)
+CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
 
 
 @dataclass(frozen=True)
@@ -275,10 +277,12 @@ class Reader(Interpreter):
             if name in self.vocabulary.values:
                 self.refuse(tree, f"`{name}` is no function: write its product with `*`")
             self._unknown(tree, f"`{name}` is no function here; there are {', '.join(CALLS)}", name, CALLS)
-        if len(arguments) != (2 if name == "dot" else 1):
-            self.refuse(tree, f"the function `{name}` has {'two arguments' if name == 'dot' else 'one argument'}")
+        if len(arguments) != 1 + (name in OF_TWO):
+            self.refuse(tree, f"the function `{name}` has {'two arguments' if name in OF_TWO else 'one argument'}")
         if name == "dot":
             return self._dot(*arguments)
+        if name in EXTREMES:
+            return self._extreme(name, arguments)
         if name == "norm":
             return Number(norm(self._vector(arguments[0])))
         argument = self.visit(arguments[0])
@@ -289,6 +293,16 @@ class Reader(Interpreter):
         if name == "exp" and content(argument).is_number and abs(content(argument)) > EXPONENT:
             self.refuse(arguments[0], f"exp is of numbers between -{EXPONENT} and {EXPONENT}")
         return type(argument)(FUNCTIONS[name](content(argument)))
+
+    def _extreme(self, name: str, arguments: list[Tree]) -> Value:
+        values = [self.visit(argument) for argument in arguments]
+        for argument, value in zip(arguments, values, strict=True):
+            if isinstance(value, Vector) or _random(content(value)):
+                self.refuse(
+                    argument, f"`{name}` is for constants and operators, and this differs from sample to sample"
+                )
+        kind = Operator if any(isinstance(value, Operator) for value in values) else Number
+        return kind(EXTREMES[name](*map(content, values)))
 
     def _stopped(self, tree: Tree, value: Value) -> Value:
         if isinstance(value, Operator):

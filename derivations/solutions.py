@@ -89,7 +89,7 @@ def solve(rate: sp.Expr) -> Solution | None:
 
 def _with_a_pole(own: sp.Expr) -> Solution | None:
     pole, c0 = own.coeff(lam, -1), own.coeff(lam, 0)
-    if sp.expand(own - pole / lam - c0) != 0:
+    if sp.expand(own - pole / lam - c0) != 0 or not pole.is_positive:  # else lambda would pass through zero
         return None
     tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
     time = sp.log((b * lam1 + pole) / (b * lam0 + pole)) / (2 * n.alpha * b)
@@ -105,14 +105,14 @@ def _of_polynomial(own: sp.Expr) -> Solution | None:
     if c1 == c2 == 0:
         solution = Solution("exponential", lam0 * sp.exp(b * tau), sp.log(lam1 / lam0) / (2 * n.alpha * b))
     elif c2 == 0:
-        decays, grows = b.is_negative, c1.is_positive  # of e^(b tau) and e^(-b tau), the one that stays finite
+        decays, grows = b.is_negative, c1.is_positive is not False  # of e^(b tau), e^(-b tau) the one that stays finite
         formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau))
         if decays:
             formula = lam0 * sp.exp(b * tau) / (1 - c1 * lam0 * tau * Exprel(b * tau))
         time = sp.log(lam1 * (b + c1 * lam0) / (lam0 * (b + c1 * lam1))) / (2 * n.alpha * b)
         blow_up = sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
         solution = Solution("logistic", formula, time, blow_up=blow_up)
-    elif c0 == 0 and c1 != 0:
+    elif c0 == 0 and c1.is_positive and c2.is_negative:
         q = -c1 / c2
         formula = LambertGrowth(lam0, q, q * c1 * tau)
         time = sp.log(lam1 * (q - lam0) / (lam0 * (q - lam1))) + q / lam0 - q / lam1

@@ -14,6 +14,7 @@ from dynamics.model import Model
 from dynamics.stability import MARGINAL, Level, invasion_of
 from dynamics.state import initial, readings
 
+SEARCHED, GRID = (1e-8, 1e4), 4_000  # predictor eigenvalues among which roots without a formula are looked for
 PULLS_AT_ANY_SIZE = "none: a normalized predictor pulls with the same strength at any size"
 
 
@@ -209,11 +210,27 @@ def own_roots(model: Model) -> list[float]:
     """Predictor eigenvalues above zero where the rate of a mode of its own is rho, the largest first."""
     p = model.parameters
     if not hasattr(model.generated, "fixed_points"):
-        return []
+        return _roots_between_signs(model)
     with np.errstate(invalid="ignore"):
         roots = model.generated.fixed_points(*p.of_loss, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # no number if not real; once at a fold
+
+
+def _roots_between_signs(model: Model) -> list[float]:
+    """Of a rate without a formula for them: one wherever it changes its sign on a fine grid of eigenvalues."""
+    p, one = model.parameters, np.ones(1)
+
+    def excess(log_lam):
+        return (model.generated.rates(one, np.exp(np.atleast_1d(log_lam))[:, None], one, *p.of_loss) - p.rho)[:, 0]
+
+    grid = np.log(np.geomspace(*SEARCHED, GRID))
+    with np.errstate(all="ignore"):
+        signs = np.sign(excess(grid))
+    found = [float(np.exp(x)) for x in grid[signs == 0]] if (signs != 0).any() else []
+    for i in np.flatnonzero(signs[:-1] * signs[1:] < 0):
+        found.append(float(np.exp(scipy.optimize.brentq(lambda x: excess(x)[0], *grid[i : i + 2], xtol=1e-14))))
+    return sorted(found, reverse=True)
 
 
 def why_a_line(model: Model) -> str:

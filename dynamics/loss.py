@@ -46,7 +46,7 @@ TAKEN = frozenset(
         "tilt",
     }
     | {"tracking", "v", "w", "weight_decay", "weights", "x", "xp", "y", "z1", "z2", "exprel", "lambert_growth", "h"}
-    | {"sg", "dot", "norm", "sqrt", "exp", "log", "tanh", *keyword.kwlist}
+    | {"sg", "dot", "norm", "sqrt", "exp", "log", "tanh", "min", "max", *keyword.kwlist}
 )
 
 

@@ -67,6 +67,43 @@ def plot_comparison(comparison, ax=None):
     return ax
 
 
+def plot_check(check, ax=None):
+    """Eigenvalues of the network as points on those of the descent map, with two standard errors."""
+    ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
+    found = check.comparison
+    if found is not None:
+        for mode, color in enumerate(mode_colors(found.theory_modes.shape[-1])):
+            theory, error = found.theory_modes[:, mode], 2 * found.sampling_error[:, mode]
+            ax.plot(found.step, theory, color=color, linewidth=1)
+            look = {"linestyle": "none", "marker": "o", "markersize": 3, "capsize": 2, "color": color}
+            ax.errorbar(found.step, found.network_modes[:, mode], error, **look)
+        ax.set_yscale("log")
+    ax.set_title("all rungs hold" if check.passed else "some rungs do not hold", fontsize="small")
+    ax.set_xlabel(STEP)
+    ax.set_ylabel(EIGENVALUES["s"])
+    return ax
+
+
+def plot_design(design, ax=None):
+    """The rate of a mode against its eigenvalue, beside those of the standard and the isotropic loss."""
+    ax = ax or plt.figure(figsize=(4.0, 3.0), layout="constrained").add_subplot()
+    s = np.geomspace(design.between[0] / 2, 2.0, 200)
+    looks: dict[str, dict[str, Any]] = {
+        "standard": {"color": "0.6", "linestyle": "--"},
+        "isotropic": {"color": "0.6", "linestyle": ":"},
+        "designed": {"color": "C0", "linewidth": 1.5},
+    }
+    for name, rate in design.rates_beside(s).items():
+        ax.plot(s, rate - design.model.weight_decay, label=name, **looks[name])
+    ax.axhline(0, color="black", linewidth=0.5)
+    ax.axvspan(*design.between, color="0.95", zorder=0)
+    ax.set_xscale("log")
+    ax.set_xlabel(EIGENVALUES["s"])
+    ax.set_ylabel(r"rate $r - \rho$")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
 MARKERS: dict[str, dict[str, Any]] = {  # how verdicts are drawn
     "stable": {"marker": "o", "markerfacecolor": "black"},
     "marginal": {"marker": "o", "markerfacecolor": "0.7"},

@@ -130,6 +130,8 @@ print(before == np.random.get_state()[1].tolist())
 
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
+    *("Loss", "Gain", "check", "Check", "design", "Design"),
+    *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),
     *("invariants", "Invariant", "equilibria", "Equilibria", "Equilibrium"),
     *("bifurcation", "Bifurcation", "phase_diagram", "PhaseDiagram"),

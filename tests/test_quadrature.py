@@ -21,7 +21,7 @@ import dynamics as dyn
 import dynamics.closure
 import dynamics.jax_flow
 import dynamics.quadrature
-from derivations import codegen
+from derivations import module
 from derivations import notation as n
 from derivations.losses import Setting
 from derivations.modes import dot, norm
@@ -138,8 +138,8 @@ def expectation_A():
     z1, z2 = n.z1[n.k], n.z2[n.k]
     loss = -dot(z1, SG(z2 / (norm(n.lam[n.k] * z1) * norm(z2))))
     scope = {}
-    integrals = codegen.Integrals()
-    exec("\n".join(codegen.expectation_functions(loss, False, integrals) + integrals.table()), scope)
+    integrals = module.Integrals()
+    exec("\n".join(module.expectation_functions(loss, False, integrals) + integrals.table()), scope)
 
     def evaluate(s, lam, *noise):
         quadrature = Adaptive(scope["INTEGRALS"]["rates"], rtol=1e-10)

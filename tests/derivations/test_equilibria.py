@@ -80,6 +80,8 @@ def test_generated_roots_do_not_cancel(setting, sigma, rho):
         assert np.isnan(value) if not root.is_real else value == pytest.approx(float(root), rel=1e-13)
 
 
-def test_a_rate_of_another_shape_is_not_guessed_at():
-    with pytest.raises(NotImplementedError, match="no parabola that opens downwards"):
-        equilibria.roots(lam**2 - lam)
+@pytest.mark.parametrize(
+    "rate", [lam**2 - lam, 1 + lam - lam**3, 1 / lam - 1, sp.Symbol("c", real=True) * lam**2 + lam]
+)
+def test_a_rate_of_another_shape_is_not_guessed_at(rate):
+    assert not equilibria.has_roots(rate)

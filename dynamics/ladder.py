@@ -1,0 +1,281 @@
+"""``check``: every rung of the ladder against the one next to it, for one model."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dynamics import errors
+from dynamics.comparison import Comparison, compare
+from dynamics.descent import iterate
+from dynamics.exact import has_exact_solution
+from dynamics.flow import solve
+from dynamics.forces import forces_of
+from dynamics.model import Model
+from dynamics.state import spectrum
+from dynamics.training import train
+
+MODES, SPARE = 4, 2  # of the network: modes, and inputs beyond them
+LOWEST, HIGHEST = 0.1, 1.0  # eigenvalues at the start
+SAMPLES = 200_000  # of the Monte Carlo that the closure is checked by
+ROUNDING = 1e-9  # of derivatives, relative: condition numbers of random representations, times eps
+CHANCE = 4.5  # standard errors that no deviation exceeds by chance, for a handful of modes: once in 30 000 runs
+ALONE = 0.2  # share of a variance that one sample of so many has, if it is finite: far less
+STEPS, SAMPLES_A_STEP, MOVES = 60, 20_000, 0.02  # of the network, whose fastest mode moves so far in a step, relative
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One check. deviation, limit: what was found, and what is allowed; both None where there is nothing to check."""
+
+    name: str
+    against: str
+    deviation: float | None = None
+    limit: float | None = None
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True also where there is nothing to check."""
+        return self.deviation is None or bool(self.deviation <= (self.limit or 0.0))
+
+    def __str__(self):
+        mark = "--" if self.deviation is None else "ok" if self.passed else "NO"
+        found = "" if self.deviation is None else f"{self.deviation:.2g} (at most {self.limit:.2g})"
+        return f"  {mark}  {self.name:<18} {self.against:<44} {found}{' ' * bool(found and self.note)}{self.note}"
+
+
+@dataclass(frozen=True, repr=False)
+class Check:
+    """The rungs, and the network beside the descent map where training got that far."""
+
+    model: Model
+    rungs: tuple[Rung, ...]
+    comparison: Comparison | None = field(default=None)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all rungs hold."""
+        return all(rung.passed for rung in self.rungs)
+
+    def plot(self, ax=None):
+        """Draw the eigenvalues of network and descent map, with the sampling error; returns the matplotlib Axes."""
+        from dynamics.plotting import plot_check
+
+        return plot_check(self, ax)
+
+    def __repr__(self):
+        return f"<Check of {self.model}: {'passed' if self.passed else 'failed'}>"
+
+    def __str__(self):
+        failed = sum(not rung.passed for rung in self.rungs)
+        verdict = "all rungs hold" if not failed else f"{failed} of {len(self.rungs)} rungs do not hold"
+        return "\n".join([f"Check of {self.model}: {verdict}", *map(str, self.rungs)])
+
+
+def check(model: Model, s0=None, *, seed: int = 0, progress=None) -> Check:
+    """Run the whole ladder for a model: is its loss what it is meant to be, and does its theory hold?
+
+    s0: eigenvalues (M,) at which it is checked, and from which the network starts; default: four, from 0.1 to 1.
+    seed: of random representations, samples and network. progress: True, False, or None: a bar where it takes long.
+
+    1. basis: the loss is the same when representations and W_P are rotated together.
+    2. gradient: the derived per-sample forces are those of automatic differentiation.
+    3. rates: those of the closure are means of that gradient over samples, to within their error.
+    4. exact: the exact solution is that of the integrated flow, where there is one.
+    5. descent map: it differs from the flow in proportion to the learning rate.
+    6. network: a network trained on samples follows the descent map, to within its sampling error.
+
+    The result prints on one screen and has a ``plot``. Raises ArgumentError for models with correlated inputs, for
+    ensembles, and for losses whose gradient has no variance with so many modes: means over a batch say nothing then.
+    """
+    errors.instance("model", model, Model, "be a Model")
+    if model.inputs is not None or model.batch_shape:
+        errors.reject("model", "have white inputs and plain numbers", model)
+    s0 = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
+    if s0.ndim != 1 or not s0.all():
+        errors.reject("s0", "be eigenvalues above zero of one start, (M,)", s0)
+    subject = Subject(model, s0, errors.count("seed", seed, 0))
+    eta = subject.learning_rate()
+    network = subject.network(eta, progress)
+    rungs = [subject.basis(), subject.gradient(), subject.rates(), subject.exact(), subject.descent(eta), network[0]]
+    return Check(model, tuple(rungs), network[1])
+
+
+class Subject:
+    """A model at eigenvalues s0, and what its rungs are checked with."""
+
+    def __init__(self, model: Model, s0: np.ndarray, seed: int):
+        self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
+        self.rng = np.random.default_rng(seed)
+        self.forces = forces_of(model, self.closure)
+        self.state = self.forces.start(s0)
+        _, self.lam, _ = spectrum(model.structure, self.forces.parameters, self.state)
+        self.own = [float(a[0]) for a in model.parameters.own]
+
+    @property
+    def closure(self) -> str:
+        """The one that theory has for the loss."""
+        return "monte_carlo" if hasattr(self.generated, "NO_CLOSURE") else "gaussian"
+
+    # --- the loss and its gradient
+
+    def loss(self, z1, z2, t1, t2, lam, U=None):
+        """L of samples (B, M), with W_P = U diag(lam) U^T; U: the identity."""
+        import jax
+        import jax.numpy as jnp
+
+        from dynamics.network import over_modes
+
+        U = jnp.eye(len(self.s0)) if U is None else U
+
+        def predict(z, function=lambda lam: lam):
+            return (U * function(lam)) @ U.T @ z
+
+        arguments = (z1.T, z2.T, t1.T, t2.T, predict, over_modes, jax.lax.stop_gradient, *self.own)
+        return self.generated.loss(*arguments)[0]
+
+    def representations(self, count: int) -> list[np.ndarray]:
+        """Of both views (B, M), with the model's noise."""
+        x = self.rng.standard_normal((count, len(self.s0)))
+        views = (x + sigma * self.rng.standard_normal(x.shape) for sigma in self.model.noise)
+        return [np.sqrt(self.s0) * zeta for zeta in views]
+
+    def anywhere(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Representations of two views (B, M) that have nothing to do with one another, and eigenvalues nearby."""
+        z1, z2 = np.sqrt(self.s0) * self.rng.standard_normal((2, 50, len(self.s0)))
+        return z1, z2, self.lam * self.rng.uniform(0.5, 1.5, len(self.s0))
+
+    def basis(self) -> Rung:
+        """The same values in a random basis."""
+        import jax
+
+        z1, z2, lam = self.anywhere()
+        U = np.linalg.qr(self.rng.standard_normal((len(self.s0),) * 2))[0]
+        with jax.enable_x64(True):
+            here = np.asarray(self.loss(z1, z2, z1, z2, lam))
+            there = np.asarray(self.loss(z1 @ U.T, z2 @ U.T, z1 @ U.T, z2 @ U.T, lam, U))
+        return Rung("basis", "loss in a random basis", _relative(there, here), ROUNDING)
+
+    def gradient(self) -> Rung:
+        """Derived forces against automatic differentiation."""
+        z1, z2, lam = self.anywhere()
+        arguments = (z1, z2, lam, 1.0, *self.own)
+        derived = [self.generated.force_on_view1(*arguments), self.generated.force_on_view2(*arguments)]
+        found = self.slopes(z1, z2, lam)
+        if self.model.structure.predictor == "learned":
+            derived.append(self.generated.force_on_predictor(*arguments))
+        worst = _relative(np.stack(derived), np.stack(found))
+        return Rung("gradient", "derived forces, automatic differentiation", worst, ROUNDING)
+
+    def slopes(self, z1, z2, lam) -> list[np.ndarray]:
+        """-dL/dz of both views (B, M), and of a learned predictor's lam, by automatic differentiation."""
+        import jax
+
+        learned = self.model.structure.predictor == "learned"
+        with jax.enable_x64(True):
+            lam = np.broadcast_to(lam, z1.shape)
+            slope = jax.grad(lambda a, b, c: self._sum(a, b, c), (0, 1, 2) if learned else (0, 1))(z1, z2, lam)
+            return [-np.asarray(a) for a in slope]
+
+    def _sum(self, z1, z2, lam):
+        """Sum over samples, each with eigenvalues of its own (B, M), in the eigenbasis."""
+        import jax
+
+        from dynamics.network import over_modes
+
+        def predict(z, function=lambda lam: lam):
+            return function(lam.T) * z
+
+        arguments = (z1.T, z2.T, z1.T, z2.T, predict, over_modes, jax.lax.stop_gradient, *self.own)
+        return self.generated.loss(*arguments).sum()
+
+    # --- the theory
+
+    def rates(self) -> Rung:
+        """The closure against a mean over samples of the gradient; in standard errors."""
+        z1, z2 = self.representations(SAMPLES)
+        g, h, *_ = self.slopes(z1, z2, self.lam)
+        drive = (g * z1 + h * z2) / self.s0
+        if not np.isfinite(drive).all():
+            self._refuse("a gradient that is finite in all samples")
+        square = (drive - drive.mean(axis=0)) ** 2
+        if (square.max(axis=0) > ALONE * square.sum(axis=0)).any() and square.max() > 0:
+            share = float((square.max(axis=0) / square.sum(axis=0)).max())
+            self._refuse(f"a gradient with a variance; of {SAMPLES:,} samples one has {share:.0%} of it")
+        error = np.sqrt(square.mean(axis=0) / SAMPLES)
+        rates = self.forces(self.state).rates
+        size = np.abs(drive).mean(axis=0) * (self.forces.error if self.closure == "monte_carlo" else ROUNDING)
+        away = np.abs(rates - drive.mean(axis=0))
+        with np.errstate(invalid="ignore"):
+            z = np.where(away == 0, 0.0, away / np.hypot(error, size))
+        how = "exact Gaussian closure" if self.closure == "gaussian" else f"{self.closure_note()}"
+        return Rung("rates", f"{how}, sampled gradient", float(z.max()), CHANCE, "standard errors")
+
+    def closure_note(self) -> str:
+        """What the closure of samples is worth."""
+        return f"Monte Carlo closure ({self.forces.error:.0e})"
+
+    def _refuse(self, must: str):
+        errors.reject("model", f"have {must}, with {len(self.s0)} modes", self.model)
+
+    def exact(self) -> Rung:
+        """The formula against the integrated flow."""
+        if self.closure != "gaussian" or not has_exact_solution(self.model):
+            return Rung("exact", "none for this model")
+        times = np.linspace(0, 1 / self.fastest(), 5)
+        exact, flow = (solve(self.model, self.s0, times, method=method, rtol=1e-10) for method in ("exact", "scipy"))
+        kept = min(len(exact.t), len(flow.t))
+        return Rung("exact", f"{exact.method}, integrated flow", _relative(flow.s[:kept], exact.s[:kept]), 1e-8)
+
+    def fastest(self) -> float:
+        """Largest |r - rho|, at the start."""
+        return float(max(np.abs(self.forces(self.state).rates - self.model.weight_decay).max(), 1e-6))
+
+    def learning_rate(self) -> float:
+        """For which the fastest mode moves by MOVES in a step."""
+        return MOVES / self.fastest()
+
+    def descent(self, eta: float) -> Rung:
+        """With half the learning rate the descent map is half as far from the flow."""
+        if self.model.needs_learning_rate:
+            return Rung("descent map", "something decays per step: no flow of its own")
+        end = STEPS * eta / 2
+        flow = solve(self.model, self.s0, [0.0, end], closure=self.closure, method="scipy", rtol=1e-9)
+        away = [
+            iterate(self.model, self.s0, steps, end / steps, closure=self.closure, method="numpy").s[-1] - flow.s[-1]
+            for steps in (STEPS // 2, STEPS)
+        ]
+        size = np.abs(away[0]).max() / np.abs(flow.s[-1]).max()
+        if size < 1e-9:
+            return Rung("descent map", "the same as the flow", float(size), 1e-9)
+        ratio = np.linalg.norm(away[0]) / np.linalg.norm(away[1])
+        return Rung("descent map", "its distance to the flow is linear in eta", abs(float(ratio) - 2), 0.2)
+
+    # --- the network
+
+    def network(self, eta: float, progress) -> tuple[Rung, Comparison | None]:
+        """Trained on samples, against the descent map; in standard errors."""
+        inputs = len(self.s0) + SPARE
+        directions = np.linalg.qr(self.rng.standard_normal((inputs, len(self.s0))))[0].T
+        W0 = np.sqrt(np.sort(self.s0))[:, None] * directions
+        options = {"batch_size": SAMPLES_A_STEP, "seed": self.seed, "progress": progress}
+        trained = train(self.model, W0, STEPS, eta, record=STEPS // 6, **options)
+        theory = iterate(self.model, np.sort(self.s0), STEPS, eta, every=STEPS // 6, closure=self.closure)
+        if trained.status != "complete" or theory.status != "complete":
+            return Rung("network", f"{trained.status}; {theory.status}", np.inf, CHANCE), None
+        found = compare(theory, trained)
+        drift = 2 * theory.error * self.fastest() * found.t[:, None] * found.theory_modes
+        away = np.abs(found.network_modes - found.theory_modes)[1:]
+        own = np.hypot(found.sampling_error, drift if self.closure == "monte_carlo" else 0.0)[1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.where(away <= found.rounding * found.theory_modes[1:], 0.0, away / own)
+        note = f"standard errors; largest deviation {found.max_relative():.1%}"
+        return Rung(
+            "network", f"{STEPS} steps on {SAMPLES_A_STEP:,} samples each, descent map", float(z.max()), CHANCE, note
+        ), found
+
+
+def _relative(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference, relative to what is largest; inf where something is no number."""
+    difference, scale = np.abs(found - expected).max(), np.abs(expected).max()
+    return float(difference / scale) if np.isfinite(difference) and scale > 0 else float("inf" if difference else 0.0)
