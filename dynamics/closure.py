@@ -9,7 +9,6 @@ import numpy as np
 from dynamics import errors
 from dynamics.model import Model
 from dynamics.quadrature import Adaptive
-from dynamics.sampling import Samples
 from dynamics.state import Parameters
 
 CLOSURES = ("gaussian", "mean_field", "monte_carlo")
@@ -45,6 +44,8 @@ class Closure(ABC):
         self.structure, self.parameters = model.structure, parameters or model.parameters
         self.samples = None
         if closure == "monte_carlo":
+            from dynamics.sampling import Samples
+
             self.samples = Samples(model.generated, model.structure.predictor == "learned")
             quantities = []
         self.formulas = {quantity: formula(model.generated, quantity, closure) for quantity in quantities}

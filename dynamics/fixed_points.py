@@ -219,10 +219,12 @@ def own_roots(model: Model) -> list[float]:
 
 def _roots_between_signs(model: Model) -> list[float]:
     """Of a rate without a formula for them: one wherever it changes its sign on a fine grid of eigenvalues."""
-    p, one = model.parameters, np.ones(1)
+    p = model.parameters
 
     def excess(log_lam):
-        return (model.generated.rates(one, np.exp(np.atleast_1d(log_lam))[:, None], one, *p.of_loss) - p.rho)[:, 0]
+        lam = np.exp(np.atleast_1d(log_lam))[:, None]
+        rates = model.generated.rates(np.ones_like(lam), lam, np.ones(1), *p.of_loss)
+        return np.broadcast_to(rates - p.rho, lam.shape)[:, 0]
 
     grid = np.log(np.geomspace(*SEARCHED, GRID))
     with np.errstate(all="ignore"):

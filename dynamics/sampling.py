@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 from dynamics.state import Parameters
 
@@ -62,6 +61,8 @@ class Samples:
 
 def normals(modes: int) -> np.ndarray:
     """Inputs, and the noise of both views, (3, samples, M)."""
+    from scipy.stats import qmc  # slow to import
+
     drawn = []
     for seed in range(REPLICATES):
         uniform = qmc.Sobol(3 * modes, rng=np.random.default_rng(seed)).random_base2(POINTS)
