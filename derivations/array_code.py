@@ -12,11 +12,12 @@ from sympy.printing.precedence import PRECEDENCE, precedence
 from sympy.printing.str import StrPrinter
 
 from derivations import notation as n
+from derivations.grammar import tanh
 from derivations.matrices import Tilt
 from derivations.solutions import Exprel, LambertGrowth
 from derivations.stop_gradient import StopGradient
 
-FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", sp.tanh: "xp.tanh", StopGradient: "stop_gradient"}
+FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", tanh: "xp.tanh", StopGradient: "stop_gradient"}
 EXTREMES = {sp.Min: "xp.minimum", sp.Max: "xp.maximum"}  # of two at a time
 SPECIAL = {  # from dynamics.special
     Exprel: "exprel",

@@ -16,6 +16,7 @@ import sympy as sp
 from lark import Lark, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from lark.visitors import Interpreter
+from sympy.core.function import Application
 
 from derivations.modes import dot, norm
 from derivations.notation import lam
@@ -24,9 +25,10 @@ from derivations.stop_gradient import StopGradient
 LONGEST = 1000  # characters of a sentence
 DEEPEST = 50  # parts inside one another
 HIGHEST = 12  # exponent, and degree: how many vectors are multiplied
+NESTED = 5  # functions and powers inside one another: SymPy's time grows exponentially with them
 DIGITS = 20  # of a number
 LARGEST = 1e60  # constant that may become of them, and
-EXPONENT = 100  # what exp may be taken of
+EXPONENT = 100  # what exp may be taken of, and what powers of powers may come to
 IN_WORDS = {
     "VBAR": "`|`",
     "__ANON_0": "`**`",
@@ -80,7 +82,24 @@ class Operator:
 
 
 Value = Number | Vector | Operator
-FUNCTIONS: dict[str, Callable] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": sp.tanh}
+
+
+class tanh(sp.tanh):
+    """Of real arguments: SymPy's own looks for their imaginary parts, for a time exponential in what is nested."""
+
+    def fdiff(self, argindex=1):
+        return 1 - self**2
+
+    def _eval_is_real(self):
+        return self.args[0].is_real
+
+    _eval_is_finite = _eval_is_extended_real = _eval_is_real
+
+    def as_real_imag(self, deep=True, **hints):
+        return self, sp.Integer(0)
+
+
+FUNCTIONS: dict[str, Callable] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": tanh}
 EXTREMES = {"min": sp.Min, "max": sp.Max}  # of constants and operators: they have kinks
 OF_TWO = ("dot", *EXTREMES)
 CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
@@ -159,8 +178,13 @@ class Reader(Interpreter):
         """The value of a part: real, finite, and short enough to derive from."""
         value = super().visit(tree)
         found = content(value)
-        if found.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or (found.is_number and not _in_range(found)):
-            self.refuse(tree, f"this is no real number between -{LARGEST:g} and {LARGEST:g}")
+        if _nested(found) > NESTED:
+            self.refuse(tree, f"this has more than {NESTED} functions and powers inside one another")
+        if found.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or not all(map(_in_range, _constants(found))):
+            what = "is" if found.is_number else "has a constant that is"
+            self.refuse(tree, f"this {what} no real number between -{LARGEST:g} and {LARGEST:g}")
+        if any(_size(e) > EXPONENT for power in found.atoms(sp.Pow) for e in _constants(power.exp)):
+            self.refuse(tree, f"this has an exponent beyond {EXPONENT}")
         if degree(found) > HIGHEST:
             self.refuse(tree, f"this is of degree {degree(found)}, but may be of {HIGHEST} at most")
         return value
@@ -290,7 +314,7 @@ class Reader(Interpreter):
             return self._stopped(arguments[0], argument)
         if isinstance(argument, Vector):
             self.refuse(arguments[0], f"`{name}` of a vector would single out a direction; it is for numbers")
-        if name == "exp" and content(argument).is_number and abs(content(argument)) > EXPONENT:
+        if name == "exp" and content(argument).is_number and _size(content(argument)) > EXPONENT:
             self.refuse(arguments[0], f"exp is of numbers between -{EXPONENT} and {EXPONENT}")
         return type(argument)(FUNCTIONS[name](content(argument)))
 
@@ -317,11 +341,25 @@ def content(value: Value) -> sp.Expr:
     return value.eigenvalue if isinstance(value, Operator) else value.value
 
 
+def _constants(value: sp.Basic) -> list[sp.Expr]:
+    """The largest parts of it in which nothing varies."""
+    return [value] if value.is_number else [constant for part in value.args for constant in _constants(part)]
+
+
+def _nested(value: sp.Basic) -> int:
+    """How many functions and powers are inside one another at most."""
+    return isinstance(value, sp.Pow | Application) + max(map(_nested, value.args), default=0)
+
+
+def _size(constant: sp.Expr) -> sp.Expr:
+    return abs(constant.evalf())
+
+
 def _in_range(constant: sp.Expr) -> bool:
     """Whether it is real and not too large, with a numerator and denominator of a length to go on with."""
     if constant.is_Rational and max(abs(constant.p), constant.q) > LARGEST:
         return False
-    return constant.is_real is True and bool(abs(constant.evalf()) <= LARGEST)
+    return constant.is_real is True and bool(_size(constant) <= LARGEST)
 
 
 def _random(value: sp.Expr) -> bool:
@@ -330,7 +368,7 @@ def _random(value: sp.Expr) -> bool:
 
 
 def degree(value: sp.Expr) -> int:
-    """At most how many vectors are multiplied, in numerator and denominator together; a power of W_P counts as one."""
+    """At most how many vectors are multiplied, in numerator and denominator together; W_P counts for none."""
     if isinstance(value, sp.Pow):
         return int(abs(value.exp) * degree(value.base)) if value.exp.is_Rational else degree(value.base)
     if isinstance(value, sp.Indexed):

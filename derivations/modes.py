@@ -4,6 +4,8 @@ A vector is the expression of its component in mode ``k``. Sums over modes stay 
 what is derived holds for every M and the code generated from it costs O(M).
 """
 
+from itertools import chain
+
 import sympy as sp
 
 from derivations.notation import M, k, m
@@ -14,7 +16,8 @@ _BOUND = sp.symbols("j i l h", integer=True)  # names of summation indices, inne
 def total(component: sp.Expr) -> sp.Expr:
     """sum_{j=1}^M component_j, factors that are the same for all modes in front."""
     taken = {index for inner in component.atoms(sp.Sum) for index in inner.variables}
-    bound = next(index for index in _BOUND if index not in taken)
+    names = chain(_BOUND, sp.numbered_symbols("j", start=len(_BOUND), integer=True))
+    bound = next(index for index in names if index not in taken)
     constant, summand = component.subs(k, bound).as_independent(bound, as_Add=False)
     return constant * sp.Sum(summand, (bound, 1, M))
 
