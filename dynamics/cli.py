@@ -11,8 +11,18 @@ from dynamics.generated import catalogue
 # Options of every command that describes a model or a start; imports wait until a command runs, so --help is quick.
 
 LOSS_OPTIONS = [
-    click.option("--loss", default="euclidean", show_default=True, metavar="|".join(catalogue.LOSSES)),
+    click.option(
+        "--loss",
+        default="euclidean",
+        show_default=True,
+        metavar="|".join((*catalogue.LOSSES, "SENTENCE")),
+        help="Or one of your own, such as '|p - sg(z2)|^2 / 2'.",
+    ),
     click.option("--isotropic", is_flag=True, help="The IsoLoss version: all modes learn at the same speed."),
+    click.option(
+        "--gain", help="h(lambda), which multiplies a mode's gradient in place of lambda, such as lambda^0.5."
+    ),
+    click.option("--number", multiple=True, metavar="NAME=VALUE", help="Of the sentence or the gain; may be repeated."),
     click.option("--stop-gradient", default="target", show_default=True, help="target, none, or online (wrong side)."),
     click.option("--no-predictor", is_flag=True, help="Compare the representations themselves."),
     click.option("--symmetrised", is_flag=True, help="Mean of the loss and the loss with the views swapped."),
@@ -38,7 +48,7 @@ START_OPTIONS = [
 ]
 S0_OPTION = click.option("--s0", default=None, help="Initial eigenvalues, e.g. 0.02,0.2,2, in place of random weights.")
 CLOSURE_OPTION = click.option(
-    "--closure", default="gaussian", show_default=True, help="gaussian (exact) or mean_field."
+    "--closure", default=None, help="gaussian (exact; the default where there is one), mean_field, or monte_carlo."
 )
 FILE = click.Path(dir_okay=False)
 PICTURES = (".png", ".pdf", ".svg")
@@ -163,6 +173,27 @@ def train(out, steps, learning_rate, seed, **others):
 
 
 @main.command()
+@options(MODEL_OPTIONS)
+@click.option("--s0", help="Eigenvalues at which it is checked, e.g. 0.1,0.5,1; default: four, from 0.1 to 1.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of samples and network.")
+@click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of network and theory.")
+@click.pass_context
+def check(context, s0, seed, out, **others):
+    """The whole ladder for one model: gradient, rates, flow, descent map and network, each against the next.
+
+    \b
+    Exits with 1 where a rung does not hold:
+      ssl-dynamics check --loss '-p . sg(z2) / |p| + beta * |z1|^2' --number beta=0.2
+    """
+    import dynamics as dyn
+
+    found = dyn.check(_model(others), None if s0 is None else _numbers("--s0", s0), seed=seed)
+    report(found, out)
+    if not found.passed:
+        context.exit(1)
+
+
+@main.command()
 @click.argument("theory", type=FILE)
 @click.argument("network", type=FILE)
 @click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of the deviations (.png, .pdf, .svg).")
@@ -216,14 +247,15 @@ def derive(closure, form, out, own_target, learned, correlated, **others):
       ssl-dynamics derive --loss cosine --isotropic --format html --out cosine.html
     """
     from derivations import display
-    from derivations.losses import Setting
+    from dynamics.closure import choose_closure
     from dynamics.forces import forces_of
 
     numbers = {"noise": (0.0, 0.0), "weight_decay": 0.0, "learned": 1.0 if learned else None}
     any_covariance = {"input_variances": "1" if correlated else None}
     model = _model(others | numbers | any_covariance | {"ema": 0.5 if own_target else None})
+    closure = choose_closure(model, closure)
     forces_of(model, closure)  # refuses what does not apply
-    setting = Setting(model.loss, model.stop_gradient, model.isotropic, not others["no_predictor"], model.symmetrised)
+    setting = model.derivation
     if form in DOCUMENTS:
         from derivations.documents import document
 
@@ -252,10 +284,28 @@ def _model(given: dict):
     """The Model that the options describe."""
     import dynamics as dyn
 
-    names = ("loss", "isotropic", "stop_gradient", "noise", "weight_decay", "symmetrised")
+    names = ("isotropic", "stop_gradient", "noise", "weight_decay", "symmetrised")
+    plain = {name: given[name] for name in names} | _sentences(given)
     target = dyn.Shared() if given["ema"] is None else dyn.EMA(given["ema"])
     inputs = _covariance(given["input_variances"])
-    return dyn.Model(predictor=_predictor(given), target=target, inputs=inputs, **{name: given[name] for name in names})
+    return dyn.Model(predictor=_predictor(given), target=target, inputs=inputs, **plain)
+
+
+def _sentences(given: dict) -> dict:
+    """The loss by its name or of the user's own, and the gain, with their numbers."""
+    import dynamics as dyn
+
+    values = {}
+    for text in given["number"]:
+        name, _, value = text.partition("=")
+        (values[name.strip()],) = _numbers("--number", value) if value.strip() else (None,)
+        if values[name.strip()] is None:
+            raise click.UsageError(f"--number must be NAME=VALUE, such as beta=0.1, but is {text!r}.")
+    own = not given["loss"].isidentifier()
+    if values and not own and given["gain"] is None:
+        raise click.UsageError("--number applies to a loss of your own, or to --gain.")
+    loss = dyn.Loss.parse(given["loss"], **values) if own else given["loss"]
+    return {"loss": loss, "gain": given["gain"] and dyn.Gain.parse(given["gain"], **({} if own else values))}
 
 
 def _covariance(variances: str | None):
