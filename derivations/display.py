@@ -8,7 +8,7 @@ from sympy.printing.str import StrPrinter
 
 from derivations import closures, gradients, matrices, rates, solutions
 from derivations import notation as n
-from derivations.losses import Setting
+from derivations.losses import Loss
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class MathText(StrPrinter):
         return self._print(level / (1 + sp.Symbol(f"W(y0*exp(y0 - {self._print(tau)}), y0 = {y0})")))
 
 
-def derivation(setting: Setting, closure="gaussian", own_target=False, learned=False) -> list[Line]:
+def derivation(setting: Loss, closure="gaussian", own_target=False, learned=False) -> list[Line]:
     """From the loss to its eigenvalue dynamics. closure: see ``rates``.
 
     own_target: the target branch has weights of its own, an exponential average. learned: so is the predictor.
@@ -85,8 +85,13 @@ def derivation(setting: Setting, closure="gaussian", own_target=False, learned=F
         Line("force on the representation of view 1", "g_m", sp.factor_terms(gradients.force(loss, 1))),
         Line("force on the representation of view 2", "h_m", sp.factor_terms(gradients.force(loss, 2))),
     ]
-    rate = rates.rates(loss, closure)
-    lines += _expectation("rate of the linear network", "r_m", rate)
+    try:
+        rate = rates.rates(loss, closure)
+    except closures.UnsupportedLossError as error:
+        rate = RATE
+        lines += [Line("rate of the linear network", "r_m", f"a mean over samples: {error}")]
+    else:
+        lines += _expectation("rate of the linear network", "r_m", rate)
     shown = rate if isinstance(rate, sp.Expr) else RATE
     lines += _moving(setting, sp.factor_terms(shown), own_target)
     if learned:
@@ -95,14 +100,15 @@ def derivation(setting: Setting, closure="gaussian", own_target=False, learned=F
         lines += [Line("predictor", "lam_m", _predictor(setting))]
     if not own_target:
         lines = [Line(a.title, a.left, shared_target(a.right)) for a in lines]
-        lines += [] if learned else _exact(setting, rate)
+        lines += [] if learned or rate == RATE else _exact(setting, rate)
     lines = list(dict.fromkeys(lines))  # a tilt that two expectations have in common is shown once
     used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
     named = [(s, e) for s, e in closures.VIEW_STATISTICS.items() if s in used]
-    return lines + [Line("where", str(symbol), expression) for symbol, expression in named]
+    functions = [(f"{name.base}_m", meaning.subs(n.k, n.m)) for name, meaning in setting.operators.items()]
+    return lines + [Line("where", str(symbol), expression) for symbol, expression in functions + named]
 
 
-def correlated(setting: Setting) -> list[Line]:
+def correlated(setting: Loss) -> list[Line]:
     """From the loss to the dynamics of the weights where inputs have any covariance."""
     loss = setting.in_eigenbasis()
     lines = [Line("loss of one sample, in the eigenbasis", "L", loss)]
@@ -152,7 +158,7 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple) -> list[Line]:
     return [*lines, Line(title, name, sp.Add(*parts))]
 
 
-def _moving(setting: Setting, rate: sp.Expr, own_target: bool) -> list[Line]:
+def _moving(setting: Loss, rate: sp.Expr, own_target: bool) -> list[Line]:
     """What the rate moves."""
     if not own_target:
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
@@ -173,9 +179,9 @@ def _learned(force: sp.Expr | tuple) -> list[Line]:
     return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
 
 
-def _exact(setting: Setting, rate: sp.Expr | tuple) -> list[Line]:
+def _exact(setting: Loss, rate: sp.Expr | tuple) -> list[Line]:
     """The exact solution, if there is one: of lambda, or of s where there is no predictor."""
-    solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
+    solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
     limit = "" if solution.any_weight_decay else ", rho = 0"
@@ -186,7 +192,7 @@ def _exact(setting: Setting, rate: sp.Expr | tuple) -> list[Line]:
     return [Line(f"exact solution ({solution.name}{limit})", name, explicit)]
 
 
-def _predictor(setting: Setting) -> sp.Expr:
+def _predictor(setting: Loss) -> sp.Expr:
     return rates.predictor().subs(n.epsilon, 0) if setting.predictor else sp.Integer(1)
 
 

@@ -12,6 +12,7 @@ from dynamics.quadrature import Adaptive
 from dynamics.state import Parameters
 
 CLOSURES = ("gaussian", "mean_field", "monte_carlo")
+SAMPLED = "expectations as means over samples"
 
 
 def choose_closure(model: Model, closure: str | None) -> str:
@@ -95,8 +96,8 @@ class Closure(ABC):
 
     def note_error(self, error: float) -> None:
         """Take account of an error that the same closure made elsewhere."""
-        for quadrature in self.quadratures.values():
-            quadrature.worst = max(quadrature.worst, error)
+        for kept in (*self.quadratures.values(), *([] if self.samples is None else [self.samples])):
+            kept.worst = max(kept.worst, error)
 
     def warn_if_inaccurate(self) -> None:
         """AccuracyWarning if a quadrature missed its tolerance."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dynamics import errors
-from dynamics.closure import Closure, choose_closure
+from dynamics.closure import SAMPLED, Closure, choose_closure
 from dynamics.fluctuations import Fluctuations
 from dynamics.forces import forces_of
 from dynamics.memory import check_trajectory
@@ -69,7 +69,7 @@ def iterate(
         t=learning_rate * found.recorded,
         **found.readings._asdict(),
         step=found.recorded,
-        method="gradient descent on the population loss",
+        method="gradient descent on the population loss" + (f", {SAMPLED}" if closure == "monte_carlo" else ""),
         status=found.status,
         error=forces.error,
         blow_up_time=learning_rate * found.diverged,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from dynamics import errors
-from dynamics.closure import choose_closure
+from dynamics.closure import SAMPLED, choose_closure
 from dynamics.exact import exact_flow, has_exact_solution
 from dynamics.forces import forces_of
 from dynamics.memory import check_trajectory
@@ -83,6 +83,7 @@ def solve(
     if model.inputs is None:
         _put_start(flow.readings, s0, times)
     label = f"exact solution ({model.generated.EXACT})" if method == "exact" else method
+    label += f", {SAMPLED}" if closure == "monte_carlo" else ""
     result = Trajectory(
         model=model,
         kind="flow",

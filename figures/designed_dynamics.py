@@ -1,0 +1,108 @@
+"""Designed dynamics: three wishes, the rates that grant them, and networks trained with the losses.
+
+Simultaneous arrival, recruitment above a threshold, and the fastest uniform convergence under a learning-rate limit.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import dynamics as dyn
+from figures import style
+from figures.captions import count, listing, percent
+
+INPUTS, SEED, POINTS = 8, 0, 24
+STARTS = np.array([0.02, 0.045, 0.09, 0.13, 0.3])
+BETWEEN = (0.02, 0.3)
+NOISE = (0.1, 0.1)
+DECAY = 0.05  # weight decay of the loss with a threshold
+LEVEL, SPREAD, TIME = 0.9, 0.05, 10.0
+THRESHOLD, LIMIT = 0.1, 0.5
+BATCH = {False: 5_000, True: 50_000}
+STANDARD: dict[str, Any] = {"color": style.GREY, "linestyle": "--", "linewidth": 0.8}
+DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
+
+
+class Panel(NamedTuple):
+    """A design, its descent map and network, and the standard loss from the same start."""
+
+    design: dyn.Design
+    theory: dyn.Trajectory
+    network: dyn.Trajectory
+    standard: dyn.Trajectory
+
+
+def wishes() -> dict[str, tuple[Any, float, float, float]]:
+    """By title: the wish, weight decay, learning rate and time."""
+    return {
+        "all at once": (dyn.SimultaneousArrival(TIME, LEVEL, SPREAD), 0.0, 0.02, 1.3 * TIME),
+        "above a threshold": (dyn.ThresholdRecruitment(THRESHOLD, speed=1.0), DECAY, 0.02, 14.0),
+        "fastest uniform": (dyn.FastestUniform(LIMIT), 0.0, 0.01, 1.5),
+    }
+
+
+def compute(full: bool) -> dict[str, Panel]:
+    """A panel for each wish."""
+    return {name: _panel(*wish, BATCH[full]) for name, wish in wishes().items()}
+
+
+def _panel(wish, decay: float, eta: float, end: float, batch: int) -> Panel:
+    plain = dyn.Model("euclidean", noise=NOISE, weight_decay=decay)
+    design = dyn.design(wish, plain, between=BETWEEN)
+    directions = np.linalg.qr(np.random.default_rng(SEED).standard_normal((INPUTS, len(STARTS))))[0].T
+    W0, steps = np.sqrt(STARTS)[:, None] * directions, round(end / eta)
+    network = dyn.train(design.model, W0, steps, eta, batch_size=batch, seed=SEED, record=max(1, steps // POINTS))
+    theory, standard = (dyn.iterate(model, STARTS, steps, eta) for model in (design.model, plain))
+    return Panel(design, theory, network, standard)
+
+
+def draw(data: dict[str, Panel]) -> Figure:
+    """Rates above, eigenvalues below."""
+    figure = Figure(figsize=(style.PAGE, 3.9))
+    axes = figure.subplots(2, len(data))
+    for (above, below), (name, panel) in zip(axes.T, data.items(), strict=True):
+        s = np.geomspace(STARTS[0] / 2, 2, 300)
+        rates, decay = panel.design.rates_beside(s), panel.design.model.weight_decay
+        above.plot(s, rates["standard"] - decay, **STANDARD)
+        above.plot(s, rates["designed"] - decay, **DESIGNED)
+        above.axhline(0, color="black", linewidth=0.5)
+        above.axvspan(*BETWEEN, color="0.95", zorder=0)
+        above.set(title=name, xscale="log", xlabel="eigenvalue $s$", ylim=(-1, 1.1 * max(1.0, panel.design.fastest)))
+        style.draw_modes(below, panel.theory, **style.THEORY)
+        style.draw_modes(below, panel.network, **style.NETWORK)
+        below.plot(panel.standard.step, panel.standard.s, **STANDARD, zorder=1)
+        below.set(xlabel="step", ylabel="", xlim=(0, panel.theory.step[-1]), ylim=(0.003, 2))
+    axes[0, 0].set_ylabel(r"rate $r - \rho$")
+    axes[1, 0].set_ylabel("eigenvalue $s_m$")
+    style.legend(
+        figure, network=style.NETWORK, descent_map=style.THEORY, standard_loss=STANDARD, designed_rate=DESIGNED
+    )
+    return figure
+
+
+def caption(data: dict[str, Panel], full: bool) -> str:
+    """What is shown, whether the wishes come true, and what they cost."""
+    worst = listing(
+        f"{percent(dyn.compare(panel.theory, panel.network).max_relative())} ({name})" for name, panel in data.items()
+    )
+    rest = 1 / (1 + NOISE[0] ** 2)
+    arrivals = dyn.convergence_time(data["all at once"].design.model, STARTS, LEVEL * rest)
+    ordinary = dyn.convergence_time(dyn.Model("euclidean", noise=NOISE), STARTS, LEVEL * rest)
+    ended = data["above a threshold"].network.s[-1]
+    costs = listing(f"{panel.design.largest_learning_rate:.3g} ({name})" for name, panel in data.items())
+    noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
+    return f"""
+Losses made for wanted dynamics, `dyn.design(wish, model)`: each is the Euclidean loss with a gain `h(lambda)` (alpha =
+1, noise {NOISE}, starts {listing(f"{s:g}" for s in STARTS)}). Above: the rate of a mode, designed and standard; shaded:
+where modes start. Below: eigenvalues; points are networks ({count(BATCH[full])} samples a step), lines the descent map,
+broken lines the standard loss from the same start.
+
+All at once: every mode reaches {percent(LEVEL)} of its rest between t = {arrivals.min():.3g} and {arrivals.max():.3g}
+(standard loss: {ordinary.min():.3g} to {ordinary.max():.3g}); exactly at once is impossible, as modes share one curve.
+Above a threshold (s = {THRESHOLD:g}, weight decay {DECAY:g}): {np.sum(ended > 0.5)} of {len(ended)} modes grow, the
+others die. Fastest uniform: all singular values approach rest alike, as fast as a loss can that is stable up to a
+learning rate of {LIMIT:g}.
+
+What it costs. Largest learning rate: {costs}. Variance at rest from finite batches, relative to the standard loss:
+{noises}. Largest relative deviation of a network from the descent map: {worst}."""
