@@ -302,9 +302,10 @@ def _sentences(given: dict) -> dict:
     values = {}
     for text in given["number"]:
         name, _, value = text.partition("=")
-        (values[name.strip()],) = _numbers("--number", value) if value.strip() else (None,)
-        if values[name.strip()] is None:
+        found = _numbers("--number", value)
+        if len(found) != 1:
             raise click.UsageError(f"--number must be NAME=VALUE, such as beta=0.1, but is {text!r}.")
+        values[name.strip()] = found[0]
     own = not given["loss"].isidentifier()
     if values and not own and given["gain"] is None:
         raise click.UsageError("--number applies to a loss of your own, or to --gain.")

@@ -96,8 +96,10 @@ class Closure(ABC):
 
     def note_error(self, error: float) -> None:
         """Take account of an error that the same closure made elsewhere."""
-        for kept in (*self.quadratures.values(), *([] if self.samples is None else [self.samples])):
-            kept.worst = max(kept.worst, error)
+        for quadrature in self.quadratures.values():
+            quadrature.worst = max(quadrature.worst, error)
+        if self.samples is not None:
+            self.samples.worst = max(self.samples.worst, error)
 
     def warn_if_inaccurate(self) -> None:
         """AccuracyWarning if a quadrature missed its tolerance."""

@@ -72,7 +72,7 @@ def draw(data: dict[str, Panel]) -> Figure:
         style.draw_modes(below, panel.theory, **style.THEORY)
         style.draw_modes(below, panel.network, **style.NETWORK)
         below.plot(panel.standard.step, panel.standard.s, **STANDARD, zorder=1)
-        below.set(xlabel="step", ylabel="", xlim=(0, panel.theory.step[-1]), ylim=(0.003, 2))
+        below.set(xlabel="step", ylabel="", xlim=(0, panel.theory.settings["steps"]), ylim=(0.003, 2))
     axes[0, 0].set_ylabel(r"rate $r - \rho$")
     axes[1, 0].set_ylabel("eigenvalue $s_m$")
     style.legend(
