@@ -64,6 +64,17 @@ class TiltedIntegral:
     integrand: sp.Expr
 
 
+class Mixed(tuple):
+    """Tilted integrals, and a ``formula`` that is added to them: of terms with norms, and terms without."""
+
+    formula: sp.Expr
+
+    def __new__(cls, integrals, formula: sp.Expr):
+        mixed = super().__new__(cls, integrals)
+        mixed.formula = formula
+        return mixed
+
+
 def terms(expression: sp.Expr) -> list[Term]:
     """Split an expression in zeta1, zeta2 into terms; refuses, by name, what is no polynomial over norms."""
     return [_term(term) for term in sp.Add.make_args(sp.expand(expression)) if term != 0]
@@ -161,14 +172,16 @@ def mean_field(expression: sp.Expr) -> sp.Expr:
 
 
 def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
-    """Exact expectation: an expression if there are no norms, else one tilted integral for each pair of norms."""
+    """Exact expectation: a formula if there are no norms, else one tilted integral for each pair of norms; or both."""
     groups: dict[tuple[sp.Expr, ...], list[Term]] = {}
     for term in terms(expression):
         groups.setdefault(tuple(square for square, _ in term.norms), []).append(term)
-    if set(groups) <= {()}:
-        moments = (t.coefficient * joint_moment(t.local, t.sums, VIEWS) for t in groups.get((), []))
-        return sum(moments, sp.Integer(0))
-    return tuple(TiltedIntegral(tilt(norms), _integrand(members)) for norms, members in groups.items())
+    without = groups.pop((), [])
+    formula = sum((t.coefficient * joint_moment(t.local, t.sums, VIEWS) for t in without), sp.Integer(0))
+    if not groups:
+        return formula
+    integrals = tuple(TiltedIntegral(tilt(norms), _integrand(members)) for norms, members in groups.items())
+    return Mixed(integrals, formula) if without else integrals
 
 
 def tilt(norms: tuple[sp.Expr, ...]) -> Tilt:

@@ -155,6 +155,8 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple) -> list[Line]:
         part = sp.Symbol(f"{'I' if name == 'r_m' else 'J'}_{number}")
         lines += _integral(part, integral)
         parts.append(sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)))
+    if isinstance(value, closures.Mixed):
+        parts.append(sp.factor_terms(value.formula))
     return [*lines, Line(title, name, sp.Add(*parts))]
 
 

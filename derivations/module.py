@@ -242,6 +242,10 @@ def expectation_functions(
         doc = f"{symbol} with every norm and sum replaced by its mean."
         mean = sp.factor_terms(derive(loss, "mean_field"))
         sources.append(function(f"{quantity}_mean_field", terms.arguments, doc, [mean], terms.definitions))
+        if isinstance(exact, closures.Mixed):
+            doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
+            moments = [_per_mode(simplest(exact.formula))]
+            sources.append(function(f"{quantity}_moments", terms.arguments, doc, moments, terms.definitions))
         names = numbered(f"{quantity}_integrand", (integral.tilt.norms for integral in exact))
         sources += [_integrand(names[integral.tilt.norms], symbol, integral, terms) for integral in exact]
         integrals[quantity] = [(scales[norms], name) for norms, name in names.items()]

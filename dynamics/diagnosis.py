@@ -91,6 +91,8 @@ def _is_decided(model: Model) -> bool:
     closed = model.structure.predictor in ("closed form", "none")
     plain = closed and not model.needs_learning_rate and model.inputs is None
     cosine = hasattr(model.generated, "INTEGRALS")
+    if cosine and not isinstance(model.loss, str):
+        return False
     return plain and (not cosine or (model.stop_gradient == "target" and model.structure.predictor == "closed form"))
 
 

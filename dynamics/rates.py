@@ -35,7 +35,7 @@ class Rates(Closure):
             return Forces(*self.samples(state.w, found.lam, found.ratio, self.parameters))
         arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_loss)
         forces = Forces(*(self._evaluate(quantity, arguments) for quantity in self.formulas))
-        if not self.quadratures:
+        if not self.quadratures or not hasattr(self.model.generated, "CONSERVED"):
             return forces
         return _at_rest_if_last(forces, arguments[0])
 
@@ -43,7 +43,9 @@ class Rates(Closure):
         if (known := self.formulas[quantity]) is not None:
             return known(*arguments)
         shape = arguments[0].shape
-        return self.quadratures[quantity](*rows_of(arguments, shape[:-1])).value.reshape(shape)
+        integral = self.quadratures[quantity](*rows_of(arguments, shape[:-1])).value.reshape(shape)
+        moments = formula(self.model.generated, f"{quantity}_moments", "gaussian")
+        return integral if moments is None else integral + moments(*arguments)
 
     def velocity(self, state: State, learning_rate) -> State:
         """d state/dt."""
@@ -63,7 +65,7 @@ class Rates(Closure):
 
 
 def _at_rest_if_last(forces: Forces, s) -> Forces:
-    """Where one mode is left, a loss that divides by norms is the sign of p . t: nothing moves that mode."""
+    """Where one mode is left of a loss that conserves a sum over modes, nothing moves it: integrals are rounding."""
     xp = s.__array_namespace__()
     left = relevance(s)
     last = left & (xp.sum(left, axis=-1, keepdims=True) == 1)
@@ -84,6 +86,8 @@ class Traced:
         self.integrals = (
             [] if nodes is None else [generated.INTEGRALS[q] for q, f in self.formulas.items() if f is None]
         )
+        self.moments = {q: formula(generated, f"{q}_moments", "gaussian") for q in self.formulas}
+        self.conserves = hasattr(generated, "CONSERVED")
 
     def ends(self, state: State, parameters: Parameters) -> list:
         """Where the axes of the integrals end; those of a state nearby serve as well."""
@@ -97,8 +101,14 @@ class Traced:
         found = [fixed_rule(rule, arguments, self.nodes, own) for rule, own in zip(self.integrals, ends, strict=True)]
         error = sum(relative_errors(arguments[0], one, [one.error])[0] for one in found)
         values = iter(found)
-        forces = Forces(*(f(*arguments) if f else next(values).value for f in self.formulas.values()))
-        return (_at_rest_if_last(forces, arguments[0]) if found else forces), error
+        forces = Forces(*(self._force(q, f, values, arguments) for q, f in self.formulas.items()))
+        return (_at_rest_if_last(forces, arguments[0]) if found and self.conserves else forces), error
+
+    def _force(self, quantity: str, known, values, arguments):
+        if known is not None:
+            return known(*arguments)
+        integral, moments = next(values).value, self.moments[quantity]
+        return integral if moments is None else integral + moments(*arguments)
 
     def _arguments(self, state: State, parameters: Parameters) -> tuple:
         return (*spectrum(self.structure, parameters, state), *parameters.of_loss)
