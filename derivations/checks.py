@@ -30,10 +30,19 @@ def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
 
 def number(expression: sp.Expr, values: dict, mode: int = 1, modes: int = MODES) -> mp.mpf:
     """The value of an expression with lists of numbers (from mode 1 on) for indexed quantities."""
+    values = _with_parameters(expression, values)
     names = sorted(values, key=str)
     call = sp.lambdify([*names, n.M, n.m], expression, [{"StopGradient": lambda value: value}, "mpmath"])
     padded = [[None, *values[name]] if isinstance(values[name], list) else values[name] for name in names]
     return call(*padded, modes, mode)
+
+
+def _with_parameters(expression: sp.Expr, values: dict) -> dict:
+    """And some number for each that a loss leaves open."""
+    known = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
+    left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in known)
+    open_numbers = {s for s in left if s.is_real and not s.is_positive and not s.is_integer}
+    return values | {s: mp.mpf(1 + sum(map(ord, str(s))) % 7) / 4 for s in open_numbers}
 
 
 def _random_vectors(rng: random.Random, *bases: sp.IndexedBase) -> dict:

@@ -6,11 +6,11 @@
 import html
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from derivations import written
-from derivations.losses import Setting, catalogue
+from derivations.losses import Loss, catalogue
 from derivations.report import report
 from derivations.steps import SYMBOLS, Step
 
@@ -23,7 +23,7 @@ NOTICE = "<!-- Written by `make docs` from derivations/: do not edit. -->"
 INLINE = re.compile(r"\$([^$]+)\$")
 
 
-def title(setting: Setting) -> str:
+def title(setting: Loss) -> str:
     """Of the report."""
     return f"{setting.title}: from the loss to its eigenvalue dynamics"
 
@@ -31,7 +31,7 @@ def title(setting: Setting) -> str:
 # --- Markdown -------------------------------------------------------------------------------------------------------
 
 
-def as_markdown(setting: Setting, steps: list[Step]) -> str:
+def as_markdown(setting: Loss, steps: list[Step]) -> str:
     """Formulas in the dialect of the usual code-hosting sites: fenced ``math`` blocks, and $`...`$ in a line."""
     parts = [NOTICE, f"# {title(setting)}", SOURCE]
     for number, step in enumerate(steps, 1):
@@ -67,7 +67,7 @@ PREAMBLE = r"""\documentclass[11pt]{article}
 """
 
 
-def as_latex(setting: Setting, steps: list[Step]) -> str:
+def as_latex(setting: Loss, steps: list[Step]) -> str:
     """A document that compiles as it is."""
     parts = [
         PREAMBLE + rf"\title{{{title(setting)}}}" + "\n\\author{}\n\\date{}\n\\begin{document}\n\\maketitle",
@@ -112,7 +112,7 @@ td {{ padding: 0.1rem 1rem 0.1rem 0; vertical-align: top; }}
 """
 
 
-def as_html(setting: Setting, steps: list[Step]) -> str:
+def as_html(setting: Loss, steps: list[Step]) -> str:
     """A page that opens from disk: formulas are MathML, which browsers draw themselves."""
     from latex2mathml.converter import convert
 
@@ -132,10 +132,10 @@ def as_html(setting: Setting, steps: list[Step]) -> str:
     return PAGE.format(title=html.escape(title(setting)), body="\n".join(parts))
 
 
-FORMATS: dict[str, Callable[[Setting, list[Step]], str]] = {"markdown": as_markdown, "latex": as_latex, "html": as_html}
+FORMATS: dict[str, Callable[[Loss, list[Step]], str]] = {"markdown": as_markdown, "latex": as_latex, "html": as_html}
 
 
-def document(setting: Setting, form: str) -> str:
+def document(setting: Loss, form: str) -> str:
     """The report of a loss in one of FORMATS."""
     return FORMATS[form](setting, report(setting))
 
@@ -143,7 +143,7 @@ def document(setting: Setting, form: str) -> str:
 # --- those of the catalogue -----------------------------------------------------------------------------------------
 
 
-def index(reports: dict[Setting, list[Step]]) -> str:
+def index(reports: Mapping[Loss, list[Step]]) -> str:
     """The page that lists them."""
     rows = []
     for setting, steps in reports.items():

@@ -8,7 +8,7 @@ import sympy as sp
 from derivations import checks, closures, rates
 from derivations import notation as n
 from derivations.closures import TILTED, Term, TiltedIntegral, norm_weight
-from derivations.losses import Setting
+from derivations.losses import Loss
 from derivations.modes import total
 from derivations.steps import Step, gathered, tex
 
@@ -19,7 +19,7 @@ VIEWS_IN_LATEX = (
 LETTERS = "ABCEFGHIJ"  # of expectations; D is taken
 
 
-def moments(setting: Setting, rate: sp.Expr) -> Step:
+def moments(setting: Loss, rate: sp.Expr) -> Step:
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     shown = sp.factor_terms(rates.shared_weights(rate))
     checks.is_expectation(drive, shown, closures.VIEWS)
@@ -78,7 +78,7 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
     return sp.expand(component.replace(lambda e: isinstance(e, sp.Indexed) and e.base in views, view))
 
 
-def expectations(setting: Setting) -> list[Expectation]:
+def expectations(setting: Loss) -> list[Expectation]:
     """The expectations that the rate is made of, those with fewer factors first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     found: dict[tuple, list[Term]] = {}
@@ -91,7 +91,7 @@ def expectations(setting: Setting) -> list[Expectation]:
     ]
 
 
-def integrals(setting: Setting, rate: Iterable[TiltedIntegral]) -> list[Step]:
+def integrals(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
     named = expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     combined = sp.Add(*(e.coefficient * e.symbol for e in named))
@@ -153,7 +153,7 @@ def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegr
     return Step("Norms as integrals", text, tuple(equations), done)
 
 
-def _mean_field(setting: Setting, named: list[Expectation]) -> Step:
+def _mean_field(setting: Loss, named: list[Expectation]) -> Step:
     value = rates.shared_weights(rates.rates(setting.in_eigenbasis(), "mean_field"))
     parts = sp.Add(*(e.coefficient * closures.mean_field(e.of_views) for e in named))
     shown = gathered(value)

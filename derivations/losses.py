@@ -121,11 +121,31 @@ class Loss(ABC):
         """True if no gradient reaches the target branch: then it may have weights of its own."""
         return gradients.has_free_target(self.in_eigenbasis())
 
-    def explicit(self, expression: sp.Expr, index: sp.Symbol = n.m) -> sp.Expr:
-        """The same without those names, of a mode."""
-        return expression.subs(
-            {name.subs(n.k, index): meaning.subs(n.k, index) for name, meaning in self.operators.items()}
-        )
+    def explicit(self, expression: sp.Expr) -> sp.Expr:
+        """The same without those names."""
+        meanings = {name.base: meaning for name, meaning in self.operators.items()}
+
+        def written(indexed: sp.Indexed) -> sp.Expr:
+            return meanings[indexed.base].subs(n.k, indexed.indices[0])
+
+        return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base in meanings, written)
+
+    @property
+    def applies_functions(self) -> bool:
+        """Whether W_P does more than predict: other functions of it, or it on other vectors."""
+        applied = set()
+
+        def apply(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
+            applied.add((eigenvalue, component))
+            return eigenvalue * component
+
+        self.expression(apply)
+        return not applied <= {(n.lam[n.k], z[n.k]) for z in (n.z1, n.z2)}
+
+    @property
+    def stops_itself(self) -> bool:
+        """Whether the sentence has stop-gradients of its own."""
+        return not self.stopped
 
 
 @cache

@@ -10,8 +10,9 @@ import sympy as sp
 
 from derivations import checks, equilibria, expectations, gradients, invariants, rates, solutions
 from derivations import notation as n
+from derivations.closures import Mixed, UnsupportedLossError
 from derivations.display import shared_target
-from derivations.losses import Setting
+from derivations.losses import Loss, Setting
 from derivations.steps import SYMBOLS, Step, gathered, tex
 from derivations.stop_gradient import StopGradient
 from derivations.vectors import VectorLatex
@@ -20,18 +21,46 @@ ABSENT = {n.t1, n.t2, n.v, n.ratio, n.epsilon, n.decay, n.rate_ratio}  # of targ
 WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the online branch"}
 
 
-def report(setting: Setting) -> list[Step]:
-    """All steps for a loss of the catalogue, with a closed-form predictor or none and a target that shares weights.
+class Explicit(Loss):
+    """A loss with its functions of W_P written out."""
+
+    def __init__(self, loss: Loss):
+        self.loss, self.predictor, self.symmetrised = loss, loss.predictor, loss.symmetrised
+        self.parameters, self.gain = loss.parameters, loss.gain
+
+    name = property(lambda self: self.loss.name)
+    title = property(lambda self: self.loss.title)
+    sentence = property(lambda self: self.loss.sentence)
+    stopped = property(lambda self: self.loss.stopped)
+    trains_predictor = property(lambda self: self.loss.trains_predictor)
+    operators = property(lambda self: {})
+
+    def in_eigenbasis(self) -> sp.Expr:
+        """L with W_P = diag(lambda)."""
+        return self.loss.explicit(self.loss.in_eigenbasis())
+
+
+def report(setting: Loss) -> list[Step]:
+    """All steps for a loss, with a closed-form predictor or none and a target that shares weights.
 
     Raises ProofError if a step does not follow from the one before.
     """
+    setting = Explicit(setting) if setting.operators else setting
     loss = shared_target(setting.in_eigenbasis())
-    rate = rates.rates(setting.in_eigenbasis())
+    try:
+        rate = rates.rates(setting.in_eigenbasis())
+    except UnsupportedLossError as error:
+        rate, why = None, str(error)
     steps = [_loss(setting), _eigenbasis(setting, loss), _gradient(setting, loss)]
     steps += [*_representation(setting, loss), _network(setting, loss)]
-    steps += (
-        [expectations.moments(setting, rate)] if isinstance(rate, sp.Expr) else expectations.integrals(setting, rate)
-    )
+    if rate is None:
+        return [*steps, *_sampled(why), *_conserved(setting), _symbols(steps)]
+    if isinstance(rate, sp.Expr):
+        steps += [expectations.moments(setting, rate)]
+    elif isinstance(rate, Mixed):
+        steps += [_mixed(rate)]
+    else:
+        steps += expectations.integrals(setting, rate)
     steps += [
         _flow(setting, rate),
         *_exact(setting, rate),
@@ -45,14 +74,16 @@ def report(setting: Setting) -> list[Step]:
 # --- the loss -------------------------------------------------------------------------------------------------------
 
 
-def _loss(setting: Setting) -> Step:
+def _loss(setting: Loss) -> Step:
     predictor = (
         r"the prediction $p = W_P z_1$ of a predictor that is built from the correlation, $W_P = C^\alpha$, and never "
         r"differentiated through"
         if setting.predictor
         else "no predictor, $p = z_1$"
     )
-    if setting.isotropic:
+    if setting.stops_itself and not isinstance(setting, Setting):
+        where = "The gradient stops where $\\mathrm{SG}$ stands: what is inside is a number to it."
+    elif not isinstance(setting, Setting) or setting.isotropic or setting.gain:
         where = "It carries stop-gradients $\\mathrm{SG}$ of its own: what is inside is a number to the gradient."
     else:
         where = f"The gradient is stopped {WHERE[setting.stop_gradient]}" + (
@@ -70,25 +101,42 @@ def _prediction(view: int) -> sp.Expr:
     return sp.IndexedBase(f"p{view}", real=True)[n.k]
 
 
-def _with_predictions(setting: Setting) -> sp.Expr:
+def _with_predictions(setting: Loss) -> sp.Expr:
     """L in z and p."""
     predictions = {n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}
     return shared_target(setting.expression(lambda _, z: predictions[z]))
 
 
-def _in_vectors(setting: Setting) -> str:
-    """The loss before any basis is chosen: no hats."""
+def _sampled(why: str) -> list[Step]:
+    text = f"There is no formula for this expectation: {why.replace('**', '^')}. It is taken as a mean over samples."
+    return [Step("The expectation", text)]
+
+
+def _mixed(rate: Mixed) -> Step:
+    text = (
+        "Some terms of the gradient have norms in their denominators, others have none. The former become integrals, "
+        "as in the reports of the cosine losses, the latter are Gaussian moments; the rate is the sum."
+    )
+    return Step("The expectations", text, (rf"r_m = {tex(rates.shared_weights(rate.formula))} + \int\!\!\int \ldots",))
+
+
+def _in_vectors(setting: Loss) -> str:
+    """The loss before any basis is chosen: no hats; in the eigenbasis, if W_P does more than predict."""
+    if setting.applies_functions:
+        return tex(shared_target(setting.in_eigenbasis()))
     text = tex(_with_predictions(setting)).replace(r"\hat ", "")
     return text.replace("p_{1}", "p_1" if setting.symmetrised else "p").replace("p_{2}", "p_2")
 
 
-def _eigenbasis(setting: Setting, loss: sp.Expr) -> Step:
+def _eigenbasis(setting: Loss, loss: sp.Expr) -> Step:
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
         + r"With $\hat z = U^\top z$ nothing changes but the names, as a loss made of products of vectors is the same "
         "in any orthonormal basis."
     )
+    if setting.applies_functions:
+        return Step("The eigenbasis", text, (f"L = {tex(loss)}",))
     checks.same_in_any_basis(_with_predictions(setting), loss, setting.predictor)
     done = "numerically: equal to the loss above for random representations, spectra and eigenvectors, three modes"
     return Step("The eigenbasis", text, (f"L = {tex(loss)}",), (done,))
@@ -97,7 +145,7 @@ def _eigenbasis(setting: Setting, loss: sp.Expr) -> Step:
 # --- gradients ------------------------------------------------------------------------------------------------------
 
 
-def _gradient(setting: Setting, loss: sp.Expr) -> Step:
+def _gradient(setting: Loss, loss: sp.Expr) -> Step:
     text = (
         r"The forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
         r"$h = -\partial L/\partial \hat z_2$, mode by mode."
@@ -137,7 +185,7 @@ def _stopped(stop: sp.Expr) -> str:
     return VectorLatex(*free).doprint(stop)
 
 
-def _representation(setting: Setting, loss: sp.Expr) -> list[Step]:
+def _representation(setting: Loss, loss: sp.Expr) -> list[Step]:
     """Where the gradient reaches the online branch alone: elsewhere the paper has no such model."""
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:
@@ -147,7 +195,10 @@ def _representation(setting: Setting, loss: sp.Expr) -> list[Step]:
         r"follow its own force on the online branch, $\mathrm{d}\hat z_m/\mathrm{d}t = g_m$: the representation model"
     )
     if setting.predictor:
-        number, kind = {"euclidean": "1", "cosine": "2"}.get(setting.loss), ", isotropic version" * setting.isotropic
+        number, kind = None, ""
+        if isinstance(setting, Setting) and not setting.gain:
+            number = {"euclidean": "1", "cosine": "2"}.get(setting.loss)
+            kind = ", isotropic version" * setting.isotropic
         text += f" (Halvagal, Laborieux, Zenke 2023, Theorem {number}{kind})" if number else ""
     text += "."
     one_view = {n.z2: n.z1}
@@ -158,7 +209,7 @@ def _representation(setting: Setting, loss: sp.Expr) -> list[Step]:
     equation = rf"\frac{{\mathrm{{d}}\hat z_m}}{{\mathrm{{d}}t}} = {tex(motion)}"
     equation = equation.replace(r"\hat z_{1,", r"\hat z_{").replace(r"\hat z_1", r"\hat z")
     done = ["symbolically: the force above with equal views"]
-    if setting.isotropic:
+    if isinstance(setting, Setting) and setting.isotropic:
         checks.isotropic_is_standard_over_lambda(Setting(setting.loss), setting)
         text += (
             " The force of the loss that is not isotropic is this one times $\\lambda_m$. There eigenvalues of the "
@@ -168,7 +219,7 @@ def _representation(setting: Setting, loss: sp.Expr) -> list[Step]:
     return [Step("The representation model", text, (equation,), tuple(done))]
 
 
-def _network(setting: Setting, loss: sp.Expr) -> Step:
+def _network(setting: Loss, loss: sp.Expr) -> Step:
     text = (
         r"What is trained is $W$: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "
         r"- \rho W$. In its singular vectors view $i$ of mode $m$ is $\hat z_{i,m} = w_m \zeta_{i,m}$, with "
@@ -189,7 +240,7 @@ def _network(setting: Setting, loss: sp.Expr) -> Step:
 # --- what follows ---------------------------------------------------------------------------------------------------
 
 
-def _flow(setting: Setting, rate) -> Step:
+def _flow(setting: Loss, rate) -> Step:
     shown = sp.factor_terms(rates.shared_weights(rate)) if isinstance(rate, sp.Expr) else sp.IndexedBase("r")[n.m]
     w, r = rates.w, rates.rate
     by_chain_rule = (2 * w * rates.flow(rates.encoder_step())).subs(w, sp.sqrt(n.s[n.m]))
@@ -204,7 +255,7 @@ def _flow(setting: Setting, rate) -> Step:
     return Step("The flow of the eigenvalues", text, tuple(equations), ("symbolically: by the chain rule",))
 
 
-def _exact(setting: Setting, rate) -> list[Step]:
+def _exact(setting: Loss, rate) -> list[Step]:
     solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
@@ -230,7 +281,7 @@ def _exact(setting: Setting, rate) -> list[Step]:
     return [Step("Exact solution", text, equations, (done,))]
 
 
-def _shared_forcing(setting: Setting) -> list[Step]:
+def _shared_forcing(setting: Loss) -> list[Step]:
     if setting != Setting("cosine", isotropic=True):
         return []
     found = solutions.shared_forcing()
@@ -252,12 +303,12 @@ def _shared_forcing(setting: Setting) -> list[Step]:
     return [Step("Mean field: a solution", text, equations, (done,))]
 
 
-def _conserved(setting: Setting) -> list[Step]:
+def _conserved(setting: Loss) -> list[Step]:
     loss = setting.in_eigenbasis()
     a = invariants.conserved_exponent(loss)
     if a is None:
         return []
-    factor = {0: "", 1: r"\lambda_m ", 2: r"\lambda_m^2 "}[a]
+    factor = {0: "", 1: r"\lambda_m "}.get(a, rf"\lambda_m^{{{tex(sp.sympify(a))}}} ")
     power_sum = invariants.power_sum(a).subs(n.epsilon, 0)
     text = (
         "One identity holds for every sample, whatever the distribution. So the flow conserves a sum over the modes; "
@@ -273,7 +324,7 @@ def _conserved(setting: Setting) -> list[Step]:
     return [Step("What is conserved", text, equations, ("symbolically: the identity, with each sum as a number",))]
 
 
-def _fixed_points(setting: Setting, rate) -> list[Step]:
+def _fixed_points(setting: Loss, rate) -> list[Step]:
     own = equilibria.own_rate(rate)
     if own is None or not equilibria.has_roots(own):
         return []

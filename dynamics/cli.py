@@ -259,9 +259,6 @@ def derive(closure, form, out, own_target, learned, correlated, **others):
     if form in DOCUMENTS:
         from derivations.documents import document
 
-        if model.gain is not None or not isinstance(model.loss, str):
-            raise click.UsageError(f"--format {form} is for the losses of the catalogue; use text or equations.")
-
         _refuse_given(f"--format {form}", "closure", "own_target", "learned", "correlated")
         text = document(setting, form)
     else:
