@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from derivations import written
-from derivations.losses import Loss, catalogue
+from derivations.losses import Loss, Setting, catalogue
 from derivations.report import report
 from derivations.steps import SYMBOLS, Step
 
@@ -143,7 +143,7 @@ def document(setting: Loss, form: str) -> str:
 # --- those of the catalogue -----------------------------------------------------------------------------------------
 
 
-def index(reports: Mapping[Loss, list[Step]]) -> str:
+def index(reports: Mapping[Setting, list[Step]]) -> str:
     """The page that lists them."""
     rows = []
     for setting, steps in reports.items():

@@ -1,4 +1,4 @@
-"""Designed dynamics: three wishes, the rates that grant them, and networks trained with the losses.
+"""Designed dynamics: three wishes, and networks trained with the losses that grant them.
 
 Simultaneous arrival, recruitment above a threshold, and the fastest uniform convergence under a learning-rate limit.
 """

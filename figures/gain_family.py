@@ -1,4 +1,4 @@
-"""Gain family: the gradient multiplied by a power of the eigenvalue, from favouring small modes to the standard loss.
+"""Gain family: gradients multiplied by powers of lambda, between and beyond the losses known.
 
 The standard loss multiplies the gradient of a mode by lambda, the isotropic one by 1. Powers lie between and beyond.
 """
