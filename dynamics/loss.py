@@ -80,9 +80,12 @@ class Sentence:
         """Raises SentenceError or ArgumentError."""
 
     @classmethod
-    def parse(cls, text: str, **numbers) -> Self:
-        """The sentence, with values for its numbers; raises ArgumentError, with the position of what is wrong."""
-        return cls(text, numbers)
+    def parse(cls, text, **numbers) -> Self:
+        """The sentence, with values for its numbers; raises ArgumentError, with the position of what is wrong.
+
+        text: a sentence, or a SymPy expression that prints as one, in symbols of its names and undefined functions.
+        """
+        return cls(str(text) if hasattr(text, "free_symbols") else text, numbers)
 
     def replace(self, **numbers) -> Self:
         """The same sentence with other values."""
