@@ -12,15 +12,31 @@ import sympy as sp
 from derivations import notation as n
 from derivations import rates
 from derivations.array_code import ArrayPrinter, Dialect, spaced
+from derivations.grammar import tanh
 from derivations.losses import Loss
 from derivations.module import Predictions
 from derivations.stop_gradient import StopGradient
 
-JAX = Dialect("jnp", "jnp.sum({}, axis=-1, keepdims=True)", "jnp.max({}, axis=-1, keepdims=True)", "stop_gradient({})")
-TORCH = Dialect("torch", "torch.sum({}, dim=-1, keepdim=True)", "torch.amax({}, dim=-1, keepdim=True)", "{}.detach()")
+JAX = Dialect(
+    namespace="jnp",
+    over_modes="jnp.sum({}, axis=-1, keepdims=True)",
+    largest="jnp.max({}, axis=-1, keepdims=True)",
+    stop_gradient="stop_gradient({})",
+    smaller="jnp.minimum({}, {})",
+    larger="jnp.maximum({}, {})",
+)
+TORCH = Dialect(
+    namespace="torch",
+    over_modes="torch.sum({}, dim=-1, keepdim=True)",
+    largest="torch.amax({}, dim=-1, keepdim=True)",
+    stop_gradient="{}.detach()",
+    smaller="torch.clamp({}, max={})",
+    larger="torch.clamp({}, min={})",
+)
 VECTORS = {n.z1: "z", n.t2: "target"}  # what a training loop calls them
 PREDICTION = sp.IndexedBase("p", real=True)
-FUNCTIONS = (sp.exp, sp.log, sp.tanh)
+FUNCTIONS = (sp.exp, sp.log, tanh)  # of one argument, and of two:
+EXTREMES = (sp.Min, sp.Max)
 SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # beside a power, formatters leave out blanks about these
 ATOM = re.compile(r"[A-Za-z_]\w*|\(.*\)")
 
@@ -166,10 +182,9 @@ def _released(factor: sp.Expr) -> sp.Expr:
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
     """Numbers in functions, and in powers other than whole ones, of numbers alone."""
-    functions = expression.atoms(*FUNCTIONS)
-    powers = {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
-    arguments = {e.args[0] for e in functions | powers if not e.args[0].has(sp.Indexed)}
-    return {symbol.name for argument in arguments for symbol in argument.atoms(sp.Symbol)}
+    functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
+    arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
+    return {symbol.name for argument in arguments if not argument.has(sp.Indexed) for symbol in argument.free_symbols}
 
 
 def predictor_formula(normalize: bool, dialect: Dialect) -> str:

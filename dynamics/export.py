@@ -36,12 +36,11 @@ class Library:
     dialect: Dialect
     imports: dict[str, str]  # what is imported, by the name that it brings
     arrays: str  # what it calls arrays
-    non_negative: str  # the larger of {} and 0
 
 
 JAX_NAMES = {"jnp": "import jax.numpy as jnp", "stop_gradient": "from jax.lax import stop_gradient"}
-JAX = Library("JAX", portable.JAX, JAX_NAMES, "arrays", "jnp.maximum({}, 0)")
-TORCH = Library("PyTorch", portable.TORCH, {"torch": "import torch"}, "tensors", "torch.clamp({}, min=0)")
+JAX = Library("JAX", portable.JAX, JAX_NAMES, "arrays")
+TORCH = Library("PyTorch", portable.TORCH, {"torch": "import torch"}, "tensors")
 LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 
@@ -124,7 +123,7 @@ def spectrum(correlation, {_signature(self._predictor_defaults)}):
     correlation: C (M, M), symmetric, with eigenvalues s; no gradient flows back into it.
     """
     s, U = {self.xp}.linalg.eigh({self.library.dialect.stop_gradient.format("correlation")})
-    s = {self.library.non_negative.format("s")}  # what is below is rounding
+    s = {self.library.dialect.larger.format("s", 0)}  # what is below is rounding
     return {portable.predictor_formula(normalize, self.library.dialect)}, U
 '''
 

@@ -22,13 +22,14 @@ ROOT = Path(__file__).resolve().parent.parent
 RUFF = str(Path(sys.executable).parent / "ruff")
 BATCH, M = 50, 5
 LIBRARIES = ("jax", "torch")
-GAINS = ("lambda^-1", "lambda^0.5", "1/(1 + (0.1/lambda)^4)")
+GAINS = ("lambda^-1", "lambda^0.5", "1/(1 + (0.1/lambda)^4)", "max(lambda, 1.1) * min(lambda, 2)")
 OWN = {
     "number": dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1),
     "root of W_P": dyn.Loss.parse("|p - z2|^2 / 2 + z2 . (W_P^0.5 * z1)"),
-    "exp": dyn.Loss.parse("-exp(p . sg(z2) / 10 + log(b)) + exp(2) * |W_P * sg(p)|^2 / sqrt(2 * b)", b=0.7),
+    "exp": dyn.Loss.parse("exp(log(b) - p . sg(z2) / 10) + exp(2) * |W_P * sg(p)|^2 / sqrt(2 * b)", b=0.7),
     "operator": dyn.Loss.parse("-(tanh(c * W_P) * z1) . sg(z2 / |z1|) + sqrt(c) * |z1| / 4", c=0.6),
-    "prediction of what is no prediction": dyn.Loss.parse("|p|^4 - (W_P^2 * z1 - W_P * z2) . z2"),
+    "extremes": dyn.Loss.parse("-(min(W_P, max(c, 0.2)) * z1) . sg(z2) * max(c, d)", c=0.6, d=0.9),
+    "prediction of what is no prediction": dyn.Loss.parse("|p| + |W_P^2 * z1 + W_P * z2|"),
 }
 PREDICTORS = {
     "closed form": dyn.ClosedForm(0.5, 0.01),
@@ -72,7 +73,7 @@ def written(model, library):
 def batch(dtype="float64", seed=0):
     """Representations z1, z2, t1, t2 (batch, M), correlated, and a correlation and a learned predictor (M, M)."""
     draw = np.random.default_rng(seed).standard_normal
-    common, root = draw((BATCH, M)), draw((M, M)) / 8  # condition of C: 5
+    common, root = draw((BATCH, M)), draw((M, M)) / 16  # condition of C: 2
     views = [(common + 0.5 * draw((BATCH, M))) @ (np.eye(M) + root.T) for _ in DIRECTIONS]
     arrays = [*views, (np.eye(M) + root) @ (np.eye(M) + root).T, np.eye(M) + 0.2 * draw((M, M))]
     return [np.asarray(a, dtype) for a in arrays]
@@ -129,7 +130,7 @@ def slopes(value, model, views, C, W_P, *rest):
     return loss, *found
 
 
-# Rounding: both compute the same few products and sums of 50 x 5 numbers in another order.
+# Rounding: both compute the same few products and sums of 50 x 5 numbers, without cancellation, in another order.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 
 
@@ -161,7 +162,7 @@ class AsJax(ast.NodeTransformer):
 TORCH_IN_JAX = {
     "sum": lambda a, dim, keepdim: jnp.sum(a, axis=dim, keepdims=keepdim),
     "amax": lambda a, dim, keepdim: jnp.max(a, axis=dim, keepdims=keepdim),
-    "clamp": lambda a, min: jnp.maximum(a, min),
+    "clamp": lambda a, min=None, max=None: jnp.clip(a, min, max),
     "linalg": jnp.linalg,
 } | {name: getattr(jnp, name) for name in ("sqrt", "exp", "log", "tanh", "mean")}
 
@@ -196,10 +197,12 @@ def test_the_correlation_is_that_of_the_batch_unless_given(double_precision):
     z, target = (jnp.asarray(a) for a in batch()[:2])
     module = written(dyn.Model("cosine", gain="lambda^0.5", predictor=dyn.ClosedForm(tracking=0.9)), "jax")
     C = np.asarray(z).T @ np.asarray(z) / BATCH
-    assert jnp.allclose(module.batch_correlation(z), C, rtol=1e-14)
+    np.testing.assert_allclose(module.batch_correlation(z), C, rtol=1e-13, atol=1e-14)
+    assert not jax.grad(lambda z: module.batch_correlation(z).sum())(z).any()
     given = jax.grad(module.loss, 1)(None, z, target, jnp.asarray(C))
     np.testing.assert_allclose(jax.grad(module.loss, 1)(None, z, target), given, rtol=1e-10, atol=1e-14)
     assert np.abs(jax.grad(module.loss, 1)(None, z, target, jnp.eye(M)) - given).max() > 1e-3
+    assert not jax.grad(module.loss, 3)(None, z, target, jnp.asarray(C)).any()
     np.testing.assert_allclose(module.tracked(jnp.eye(M), z), 0.9 * np.eye(M) + 0.1 * C, rtol=1e-14)
 
 
@@ -208,9 +211,10 @@ def degenerate():
     return np.sqrt(M) * np.diag([1.0, 1.0, 2.0, 0.0, 0.5])
 
 
-@pytest.mark.parametrize("library", LIBRARIES[:1])
-@pytest.mark.parametrize("options", [{"isotropic": True}, {"gain": GAINS[1]}, {"gain": GAINS[2]}, {}], ids=str)
-def test_equal_and_vanishing_eigenvalues_are_harmless(options, library, double_precision):
+@pytest.mark.parametrize(
+    "options", [{"isotropic": True}, {"gain": GAINS[1]}, {"gain": GAINS[2]}, {"gain": GAINS[3]}, {}], ids=str
+)
+def test_equal_and_vanishing_eigenvalues_are_harmless(options, double_precision):
     text = dyn.Model("euclidean", **options).to_jax()
     naive = text.replace("stop_gradient(z)\n", "z\n").replace("eigh(stop_gradient(correlation))", "eigh(correlation)")
     z, target = jnp.asarray(degenerate()), jnp.asarray(batch()[0][:M])
