@@ -402,8 +402,12 @@ def test_a_loss_writes_what_its_model_does():
 # --- with PyTorch ---------------------------------------------------------------------------------------------------
 
 
+# Each decomposes C in its own LAPACK, with a backward error of some M eps, 6e-7 in float32; W_P enters up to squared.
+TORCH_TOLERANCE = {"float64": 1e-12, "float32": 4e-6}
+
+
 @pytest.mark.torch
-@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("dtype", TORCH_TOLERANCE)
 @pytest.mark.parametrize("name", MODELS)
 def test_torch_is_the_loss_with_its_gradients(name, dtype, double_precision):
     import torch
@@ -414,7 +418,7 @@ def test_torch_is_the_loss_with_its_gradients(name, dtype, double_precision):
         leaves = [torch.tensor(a, requires_grad=True) for a in (*views, W_P)]
         value = exported_value(model, leaves[:4], torch.tensor(C), leaves[4], module, prediction)
         found = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
-        assert deviation([a.detach().numpy() for a in (value, *found)], expected) < TOLERANCE[dtype]
+        assert deviation([a.detach().numpy() for a in (value, *found)], expected) < TORCH_TOLERANCE[dtype]
 
 
 @pytest.mark.torch
