@@ -2,10 +2,11 @@
 
 Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
 keeps it. Matrices lie on the last two axes, and scalars next to them keep both. Whatever is not on the whitelist is
-refused by name.
+refused by name. What a library calls its functions is data, a ``Dialect``.
 """
 
 import re
+from dataclasses import dataclass
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE, precedence
@@ -15,17 +16,35 @@ from derivations import notation as n
 from derivations.grammar import tanh
 from derivations.matrices import Tilt
 from derivations.solutions import Exprel, LambertGrowth
-from derivations.stop_gradient import StopGradient
 
-FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", tanh: "xp.tanh", StopGradient: "stop_gradient"}
-EXTREMES = {sp.Min: "xp.minimum", sp.Max: "xp.maximum"}  # of two at a time
+FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh"}  # of every library
 SPECIAL = {  # from dynamics.special
     Exprel: "exprel",
     LambertGrowth: "lambert_growth",
     Tilt: "tilt",
 }
 
-OVER_MODES = "xp.sum({}, axis=-1, keepdims=True)"
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a library calls things; {} is what they are of."""
+
+    namespace: str
+    over_modes: str  # the sum over modes
+    largest: str  # the largest over modes
+    stop_gradient: str
+    smaller: str  # of two, the first being an array where one of them is
+    larger: str
+
+
+ARRAY = Dialect(
+    namespace="xp",
+    over_modes="xp.sum({}, axis=-1, keepdims=True)",
+    largest="xp.max({}, axis=-1, keepdims=True)",
+    stop_gradient="stop_gradient({})",
+    smaller="xp.minimum({}, {})",
+    larger="xp.maximum({}, {})",
+)
 PER_AXIS = {n.x, n.y, n.Z}  # values per node of an integral,
 PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # and per node and mode
 
@@ -35,13 +54,13 @@ class UntranslatableError(ValueError):
 
 
 class ArrayPrinter(StrPrinter):
-    """SymPy -> Python source in ``xp``, the array namespace."""
+    """SymPy -> Python source in the dialect of a library; ``xp`` is any array namespace."""
 
     printmethod = "_array_code"  # not SymPy's own string forms
 
-    def __init__(self, names: dict[sp.Expr, str] | None = None, over_modes: str = OVER_MODES):
+    def __init__(self, names: dict[sp.Expr, str] | None = None, dialect: Dialect = ARRAY):
         super().__init__({"order": "lex"})
-        self.names, self.over_modes = names or {}, over_modes
+        self.names, self.dialect, self.xp = names or {}, dialect, dialect.namespace
 
     def _print(self, expr, **kwargs):
         if expr in self.names:
@@ -58,7 +77,7 @@ class ArrayPrinter(StrPrinter):
         bound = set(expr.variables)
         if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
             raise UntranslatableError(f"the sum {expr} mixes several mode indices")
-        return self.over_modes.format(self._print(expr.function))
+        return self.dialect.over_modes.format(self._print(expr.function))
 
     def _print_Mul(self, expr):
         """Factors that have a value per node last: Python multiplies from the left, the smaller arrays first."""
@@ -79,29 +98,40 @@ class ArrayPrinter(StrPrinter):
         if exponent.could_extract_minus_sign():
             return f"1/{self.parenthesize(1 / expr, precedence(expr))}"
         if exponent.is_Rational and exponent.q == 2:
-            return f"xp.sqrt({self._print(base)})" + (f"**{exponent.p}" if exponent.p > 1 else "")
+            root = f"{self.xp}.sqrt({self._print(base)})"
+            return self._power(root, str(exponent.p)) if exponent.p > 1 else root
         power = self._print(exponent)
-        return f"{self.parenthesize(base, precedence(expr))}**{power if exponent.is_Atom else f'({power})'}"
+        return self._power(self.parenthesize(base, precedence(expr)), power if exponent.is_Atom else f"({power})")
+
+    def _power(self, base: str, exponent: str) -> str:
+        return f"{base}**{exponent}"
 
     def _print_Min(self, expr):
-        first, *others = (self._print(argument) for argument in sorted(expr.args, key=sp.default_sort_key))
+        two = self.dialect.smaller if expr.func == sp.Min else self.dialect.larger
+        first, *others = (self._print(argument) for argument in sorted(expr.args, key=_constants_last))
         for other in others:
-            first = f"{EXTREMES[expr.func]}({first}, {other})"
+            first = two.format(first, other)
         return first
 
     _print_Max = _print_Min
 
     def _print_Largest(self, expr):
-        return f"xp.max({self._print(expr.args[0])}, axis=-1, keepdims=True)"
+        return self.dialect.largest.format(self._print(expr.args[0]))
+
+    def _print_StopGradient(self, expr):
+        return self.dialect.stop_gradient.format(self._print(expr.args[0]))
 
     def _print_Rational(self, expr):
         return f"{expr.p}/{expr.q}" if expr.q != 1 else str(expr.p)
 
     def _print_Pi(self, expr):
-        return "xp.pi"
+        return f"{self.xp}.pi"
+
+    def _print_Exp1(self, expr):
+        return f"{self.xp}.e"
 
     def _print_Function(self, expr):
-        name = FUNCTIONS.get(expr.func) or SPECIAL.get(expr.func)
+        name = f"{self.xp}.{FUNCTIONS[expr.func]}" if expr.func in FUNCTIONS else SPECIAL.get(expr.func)
         if name is None:
             raise UntranslatableError(f"the function {expr.func.__name__} in {expr} has no array code")
         return f"{name}({', '.join(self._print(a) for a in expr.args)})"
@@ -136,7 +166,7 @@ class ArrayPrinter(StrPrinter):
         return f"{self.parenthesize(expr.arg, PRECEDENCE['Pow'])}.mT"
 
     def _print_Trace(self, expr):
-        return f"xp.linalg.trace({self._print(expr.arg)})[..., None, None]"
+        return f"{self.xp}.linalg.trace({self._print(expr.arg)})[..., None, None]"
 
     _print_exp = _print_log = _print_Tilt = _print_Function
 
@@ -145,6 +175,10 @@ class ArrayPrinter(StrPrinter):
 
     _print_Derivative = _print_Integral = _print_Product = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
     _print_LambertW = _print_gamma = emptyPrinter
+
+
+def _constants_last(argument: sp.Expr) -> tuple:
+    return not argument.has(sp.Indexed), not argument.free_symbols, sp.default_sort_key(argument)
 
 
 def _size(factor: sp.Expr) -> int:
@@ -164,14 +198,14 @@ def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
 
 
 def function(
-    name: str, arguments: list[str], doc: str, results: list, definitions=(), names=None, over_modes=OVER_MODES
+    name: str, arguments: list[str], doc: str, results: list, definitions=(), names=None, dialect=ARRAY
 ) -> str:
     """Source of ``def name(arguments)``: the definitions the results need, each sum under a name, the results.
 
-    names: expressions that have code of their own. over_modes: how the sum over modes of {} is written.
+    names: expressions that have code of their own. dialect: what things are called, ``xp`` being the first argument's.
     """
     definitions = _needed(list(definitions), results)
-    printer = ArrayPrinter(dict(names or {}), over_modes)
+    printer = ArrayPrinter(dict(names or {}), dialect)
     lines = [f"{', '.join(map(str, _bound(left)))} = {printer.doprint(right)}" for left, right in definitions]
     sums = set().union(*(result.atoms(sp.Sum) for result in results)) - set(results)
     for number, summation in enumerate(sorted(sums, key=lambda e: (sp.count_ops(e), str(e))), 1):
@@ -180,11 +214,11 @@ def function(
     lines.append("return " + ", ".join(printer.doprint(result) for result in results))
     if any("xp." in line for line in lines):
         lines.insert(0, f"xp = {arguments[0]}.__array_namespace__()")
-    body = "\n".join(f"    {_spaced(line)}" for line in lines)
+    body = "\n".join(f"    {spaced(line)}" for line in lines)
     return f'def {name}({", ".join(arguments)}):\n    """{doc}"""\n{body}\n'
 
 
-def _spaced(line: str) -> str:
+def spaced(line: str) -> str:
     """Blanks around products and quotients, none around powers."""
     return re.sub(r"(?<![*])([*/])(?![*])", r" \1 ", line)
 

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy as sp
 
 from derivations import closures, equilibria, gradients, invariants, matrices, rates, solutions
 from derivations import notation as n
-from derivations.array_code import SPECIAL, ArrayPrinter, UntranslatableError, function
+from derivations.array_code import ARRAY, SPECIAL, ArrayPrinter, UntranslatableError, function
 from derivations.display import MathText
 from derivations.losses import Loss, is_power
 from derivations.modes import total
@@ -16,6 +16,7 @@ from derivations.modes import total
 STATISTICS = list(closures.VIEW_STATISTICS.items())
 SPECTRUM = ["s", "lam", "ratio"]
 VIEWS = ["sigma1", "sigma2"]
+GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # of a loss, whose caller knows the axis of modes
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,11 @@ class Predictions:
 
 def loss_function(loss: Loss, terms: Terms) -> str:
     """The loss itself, for automatic differentiation: any predictor, any basis."""
-    over_modes = "over_modes({})"
-    predictions = Predictions(loss, ArrayPrinter(over_modes=over_modes))
+    predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
     expression = loss.expression(predictions)
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *terms.numbers]
     doc = "L of each sample, of what predict makes of z, and over_modes of its sums over modes."
-    source = function("loss", arguments, doc, [expression], over_modes=over_modes)
+    source = function("loss", arguments, doc, [expression], dialect=GIVEN_SUM)
     definition, docstring, body = source.split("\n", 2)
     namespace = "    xp = z1.__array_namespace__()\n"
     if any("xp." in line for line in predictions.lines):

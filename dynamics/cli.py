@@ -27,14 +27,20 @@ LOSS_OPTIONS = [
     click.option("--no-predictor", is_flag=True, help="Compare the representations themselves."),
     click.option("--symmetrised", is_flag=True, help="Mean of the loss and the loss with the views swapped."),
 ]
-NUMBER_OPTIONS = [
+CLOSED_FORM_OPTIONS = [
     click.option("--alpha", type=float, help="Predictor W_P = C^alpha: 1 DirectCopy (default), 0.5 DirectPred."),
     click.option("--epsilon", type=float, help="Predictor W_P = (C + epsilon)^alpha; default 0."),
     click.option("--normalize", is_flag=True, help="Divide C by its largest eigenvalue in the predictor."),
     click.option("--tracking", type=float, help="Decay per step of the average of C in the predictor; default 0."),
+]
+EMA_OPTION = click.option(
+    "--ema", type=float, help="Target of its own weights: decay per step of the average of the encoder."
+)
+NUMBER_OPTIONS = [
+    *CLOSED_FORM_OPTIONS,
     click.option("--learned", type=float, help="Train the predictor, at so many times the encoder's learning rate."),
     click.option("--init", help="Initial eigenvalues of a learned predictor, one or one a mode; default 1."),
-    click.option("--ema", type=float, help="Target of its own weights: decay per step of the average of the encoder."),
+    EMA_OPTION,
     click.option("--noise", nargs=2, type=float, default=(0.0, 0.0), show_default=True, help="sigma of views 1 and 2."),
     click.option("--weight-decay", type=float, default=0.0, show_default=True, help="rho in dW/dt = -dL/dW - rho W."),
     click.option("--input-variances", help="Variances of the N inputs, e.g. 1,0.3,0.01; default: white inputs."),
@@ -265,11 +271,26 @@ def derive(closure, form, out, own_target, learned, correlated, **others):
         closure = "gaussian" if closure == "monte_carlo" else closure
         lines = display.correlated(setting) if correlated else display.derivation(setting, closure, own_target, learned)
         text = display.as_latex(lines) if form == "equations" else display.as_text(lines)
-    if out is None:
-        click.echo(text)
-    else:
-        Path(out).write_text(text, encoding="utf-8")
-        click.echo(f"written: {out}")
+    _deliver(text, out)
+
+
+@main.command()
+@options(LOSS_OPTIONS, CLOSED_FORM_OPTIONS, EMA_OPTION)
+@click.option("--learned", is_flag=True, help="A learned predictor.")
+@click.option(
+    "--library", type=click.Choice(["torch", "jax"]), default="torch", show_default=True, help="What it is for."
+)
+@click.option("--out", type=FILE, callback=writable(".py"), help="Write it into a file.")
+def export(library, out, learned, **others):
+    """Write a loss, and the predictor it needs, as a module to put into a training loop in PyTorch or JAX.
+
+    \b
+    The module needs nothing of this package. For losses and gains of your own there is Model.to_torch, Model.to_jax:
+      ssl-dynamics export --loss cosine --isotropic --alpha 0.5 --library torch --out isotropic_cosine.py
+    """
+    numbers = {"noise": (0.0, 0.0), "weight_decay": 0.0, "input_variances": None, "learned": 1.0 if learned else None}
+    model = _model(others | numbers)
+    _deliver(model.to_torch() if library == "torch" else model.to_jax(), out, whole_lines=True)
 
 
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
@@ -379,6 +400,15 @@ def _weights(given: dict):
     if not 1 <= modes <= inputs:
         raise click.UsageError(f"--modes must lie between 1 and --inputs, but they are {modes} and {inputs}.")
     return std * np.random.default_rng(seed).standard_normal((modes, inputs))
+
+
+def _deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
+    """Print a text, or write it where asked."""
+    if out is None:
+        click.echo(text, nl=not whole_lines)
+    else:
+        Path(out).write_text(text, encoding="utf-8")
+        click.echo(f"written: {out}")
 
 
 def report(result, out: str | None) -> None:

@@ -247,6 +247,23 @@ class Model:
             return module_of(self.derivation)
         return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self._key]}")
 
+    def to_jax(self) -> str:
+        """L, with the predictor it needs, as the text of a module for training in JAX: to be kept, and read.
+
+        ``loss(p, z, target, ...)`` is its mean over a batch of representations (batch, M); for a closed-form predictor
+        ``predictor(correlation)`` is W_P. The module needs JAX alone; to write it takes none. Raises ArgumentError for
+        numbers that are arrays. (``docs/losses.md``, Take it away.)
+        """
+        from dynamics.export import source
+
+        return source(self, "jax")
+
+    def to_torch(self) -> str:
+        """The same as ``to_jax``, for PyTorch."""
+        from dynamics.export import source
+
+        return source(self, "torch")
+
     @cached_property
     def structure(self) -> Structure:
         """Which parts this model has."""

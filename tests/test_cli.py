@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SOLVE = ["solve", "--loss", "cosine", "--noise", "0", "0.1", "--s0", "0.02,0.2,2", "--until", "3", "--points", "4"]
 ITERATE = ["iterate", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--every", "2"]
 TRAIN = ["train", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--batch-size", "50"]
-COMMANDS = ("solve", "iterate", "train", "compare", "sweep", "derive", "figures")
+COMMANDS = ("solve", "iterate", "train", "compare", "sweep", "derive", "export", "figures")
+CLOSED, NONE = dyn.ClosedForm(0.5, normalize=True), dyn.NoPredictor()
 MAGIC = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
 
@@ -51,7 +52,7 @@ def test_help_of_each_command(command, flag):
     assert max(map(len, text.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("command", ["solve", "iterate", "train", "derive"])
+@pytest.mark.parametrize("command", ["solve", "iterate", "train", "derive", "export"])
 def test_help_states_defaults(command):
     assert "[default: euclidean]" in re.sub(r"\s+", " ", output(command, "--help"))
 
@@ -190,6 +191,27 @@ def test_mean_field_by_name_only(tmp_path):
     assert (dyn.load(paths[0]).s[1:] != dyn.load(paths[1]).s[1:]).all()
 
 
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "library", "options"),
+    [
+        ([], "torch", {}),
+        (["--library", "jax", "--symmetrised"], "jax", {"symmetrised": True}),
+        (["--isotropic", "--alpha", "0.5", "--normalize"], "torch", {"isotropic": True, "predictor": CLOSED}),
+        (["--no-predictor", "--stop-gradient", "none"], "torch", {"predictor": NONE, "stop_gradient": "none"}),
+        (["--learned", "--ema", "0.99"], "torch", {"predictor": dyn.Learned(), "target": dyn.EMA(0.99)}),
+    ],
+    ids=["default", "jax", "closed form", "none", "learned"],
+)
+def test_export_is_the_method(given, library, options, tmp_path):
+    text = getattr(dyn.Model("cosine", **options), f"to_{library}")()
+    assert output("export", "--loss", "cosine", *given) == text
+    assert output("export", "--loss", "cosine", *given, "--out", tmp_path / "a.py").startswith("written: ")
+    assert (tmp_path / "a.py").read_text(encoding="utf-8") == text
+
+
 # --- derive ---------------------------------------------------------------------------------------------------------
 
 DERIVED = {
@@ -323,6 +345,12 @@ WRONG = {
     "derive document of a closure": (
         ["derive", "--loss", "cosine", "--format", "latex", "--closure", "mean_field"],
         "--closure does not apply with --format latex",
+    ),
+    "export into a table": (["export", "--out", "a.csv"], "--out must end in one of .py"),
+    "export to an unknown library": (["export", "--library", "numpy"], "'numpy' is not one of 'torch', 'jax'"),
+    "export an exponent without a closed form": (
+        ["export", "--learned", "--alpha", "1"],
+        "--alpha does not apply with --learned",
     ),
     "derive into a picture": (["derive", "--out", "a.png"], "--out must end in one of .txt, .tex, .md, .html"),
     "unknown figure": (["figures", "fig99"], "'fig99' is not one of"),

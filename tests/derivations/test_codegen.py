@@ -15,7 +15,7 @@ import pytest
 import sympy as sp
 from reference import over_modes
 
-from derivations import codegen, written
+from derivations import codegen, grammar, written
 from derivations import notation as n
 from derivations.array_code import UntranslatableError, function
 from derivations.losses import catalogue
@@ -121,6 +121,15 @@ def test_sums_are_over_the_last_axis():
     s, lam = np.arange(1.0, 7.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
     expected = 2 * np.einsum("m,bm->b", lam, s**2)[:, None] + s
     np.testing.assert_allclose(scope["f"](s, lam, 1.0), expected, rtol=1e-15)  # a handful of exact small integers
+
+
+@pytest.mark.parametrize("name", grammar.FUNCTIONS)
+def test_functions_of_the_language_have_array_code(name):
+    scope, s = {}, np.array([0.3, 1.0, 2.0])
+    applied = grammar.FUNCTIONS[name]
+    exec(source_of(applied(n.s[n.m]) + applied(sp.Integer(1))), scope)
+    numeric = getattr(np, name)
+    np.testing.assert_allclose(scope["f"](s, s, 1.0), numeric(s) + numeric(1.0), rtol=1e-15, atol=1e-15)
 
 
 i, j = sp.symbols("i j", integer=True)
