@@ -11,6 +11,8 @@ LOSSES = {
     "Euclidean, isotropic": {"loss": "euclidean", "isotropic": True},
     "cosine": {"loss": "cosine"},
     "cosine, isotropic": {"loss": "cosine", "isotropic": True},
+    "Euclidean, gain lambda^0.5": {"loss": "euclidean", "gain": "lambda^0.5"},
+    "of one's own, such as `p . sg(z2) * (p . p) / 4`": {"loss": dyn.Loss.parse("p . sg(z2) * (p . p) / 4")},
 }
 STOP_GRADIENTS = {"target": "the target", "none": "nothing", "online": "the online branch"}
 PREDICTORS = {"`ClosedForm()`": dyn.ClosedForm(), "`Learned()`": dyn.Learned(), "`NoPredictor()`": dyn.NoPredictor()}
