@@ -160,7 +160,7 @@ def test_cosine_gains_conserve_a_power_sum(gamma, alpha):
     power = 1 + alpha * (1 - float(gamma))
     by_hand = (flow.s**power).sum(axis=-1)
     np.testing.assert_allclose(by_hand, by_hand[0], rtol=1e-7)
-    np.testing.assert_allclose(found(flow), by_hand / power, rtol=1e-12)
+    np.testing.assert_allclose(found(flow)[:, 0], by_hand / power, rtol=1e-12)
     assert np.abs(flow.s[-1] / S - 1).max() > 0.1  # modes have moved
 
 
