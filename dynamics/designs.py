@@ -178,8 +178,9 @@ class ThresholdRecruitment:
 class FastestUniform:
     """All modes approach rest alike, dw/dt = c (w* - w), as fast as a loss can that is stable below ``learning_rate``.
 
-    No other gain converges faster under that limit: where it is stable up to eta, its slowest mode ends with at most
-    e^(-2 t/eta), which this one has from the start, for every mode.
+    No other gain ends at a higher rate under that limit: where it is stable up to eta, modes close in on rest as
+    e^(-2 t/eta) at most, which this one has from the start, for every mode. One that moves them faster on the
+    way there may still be ahead by a factor.
     """
 
     learning_rate: float
@@ -356,7 +357,7 @@ def _with_limits(wish, model: Model, task: Task, between: tuple[float, float], r
         largest_learning_rate=alive[0].largest_learning_rate if alive else 0.0,
         fastest=float(np.abs(rates).max()),
         smallest_gain=float(gains.min()),
-        noise=_noise(model) / _noise(replace(model, gain=None)),
+        noise=_noise(model) / _noise(replace(model, gain=None)) if model.weight_decay else _gain_at_rest(model),
         remarks=remarks,
     )
 
@@ -364,6 +365,12 @@ def _with_limits(wish, model: Model, task: Task, between: tuple[float, float], r
 def _alive(model: Model) -> list[Equilibrium]:
     """Where modes are held, the largest first."""
     return [found for found in equilibria(model, [1.0]) if found.alive and found.largest_learning_rate]
+
+
+def _gain_at_rest(model: Model) -> float:
+    """h/lambda: what multiplies both a mode's pull and its noise where all gains rest alike."""
+    alive = _alive(model)
+    return float(model.gain(alive[0].predictor)[0] / alive[0].predictor[0]) if alive else np.nan
 
 
 def _noise(model: Model) -> float:
