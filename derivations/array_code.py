@@ -81,7 +81,8 @@ class ArrayPrinter(StrPrinter):
         if exponent.is_Rational and exponent.q == 2:
             return f"xp.sqrt({self._print(base)})" + (f"**{exponent.p}" if exponent.p > 1 else "")
         power = self._print(exponent)
-        return f"{self.parenthesize(base, precedence(expr))}**{power if exponent.is_Integer or exponent.is_Symbol else f'({power})'}"
+        power = power if exponent.is_Integer or exponent.is_Symbol else f"({power})"
+        return f"{self.parenthesize(base, precedence(expr))}**{power}"
 
     def _print_Min(self, expr):
         first, *others = (self._print(argument) for argument in sorted(expr.args, key=sp.default_sort_key))
