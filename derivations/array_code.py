@@ -101,7 +101,8 @@ class ArrayPrinter(StrPrinter):
             root = f"{self.xp}.sqrt({self._print(base)})"
             return self._power(root, str(exponent.p)) if exponent.p > 1 else root
         power = self._print(exponent)
-        return self._power(self.parenthesize(base, precedence(expr)), power if exponent.is_Atom else f"({power})")
+        short = exponent.is_Integer or exponent.is_Symbol  # a fraction is a quotient in the code
+        return self._power(self.parenthesize(base, precedence(expr)), power if short else f"({power})")
 
     def _power(self, base: str, exponent: str) -> str:
         return f"{base}**{exponent}"

@@ -8,8 +8,8 @@ r = -1/(2 alpha lambda T'(lambda)), as d lambda/dt = 2 alpha lambda r. Gains are
 import sympy as sp
 from sympy.printing.str import StrPrinter
 
+from derivations import gradients, rates
 from derivations import notation as n
-from derivations import rates
 from derivations.losses import EIGENVALUE, Setting, read_gain
 
 lam = sp.Symbol(EIGENVALUE[0], positive=True)
@@ -32,8 +32,15 @@ def velocity(rate: sp.Expr) -> sp.Expr:
 
 
 def gain_of_rate(rate: sp.Expr) -> sp.Expr:
-    """h = r/q, without the pole at rest where the rate is zero there as well."""
-    return sp.cancel(sp.together(rate / per_gain()))
+    """h = r/q, without the pole at rest where the rate is zero there as well.
+
+    With v = (lambda/rest)^(1/d), d the common denominator of lambda's exponents, powers are polynomials in v, and what
+    r and q have in common goes.
+    """
+    exponents = [power.exp for power in rate.atoms(sp.Pow) if power.base.has(lam) and power.exp.is_Rational]
+    d, v = sp.ilcm(1, 1, *(exponent.q for exponent in exponents)), sp.Symbol("v", positive=True)
+    ratio = sp.powdenest(sp.together((rate / per_gain()).subs(lam, rest * v**d)), force=True)
+    return sp.cancel(ratio).subs(v, (lam / rest) ** (1 / sp.Integer(d)))
 
 
 def rate_of_arrival(time: sp.Expr) -> sp.Expr:
@@ -43,15 +50,8 @@ def rate_of_arrival(time: sp.Expr) -> sp.Expr:
 
 
 def uniform_gain(alpha: sp.Rational) -> sp.Expr:
-    """h with which all singular values approach rest alike, dw/dt = speed (w* - w): r = speed (w*/w - 1).
-
-    In lambda = w^(2 alpha) both r and q vanish at rest. With v = (lambda/rest)^(1/q), 1/(2 alpha) = p/q, they are
-    polynomials in v, and what they have in common goes.
-    """
-    p, q = (1 / (2 * alpha)).as_numer_denom()
-    v = sp.Symbol("v", positive=True)
-    in_v = (v ** (-p) - 1) / per_gain().subs(lam, rest * v**q)
-    return speed * sp.cancel(sp.together(in_v)).subs(v, (lam / rest) ** (1 / sp.Integer(q)))
+    """h with which all singular values approach rest alike, dw/dt = speed (w* - w): r = speed (w*/w - 1)."""
+    return speed * gain_of_rate((lam / rest) ** (-1 / (2 * alpha)) - 1)
 
 
 def at_rest(gain: sp.Expr) -> sp.Expr:
@@ -74,6 +74,33 @@ def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
     gain = speed / (1 + c / lam**sharpness)
     (power,) = sp.solve((gain * per_gain()).subs(lam, threshold) - leak, c)
     return gain.subs(c, sp.factor(power))
+
+
+def parts_modes(gain: sp.Expr) -> sp.Expr:
+    """Slope of h q at the threshold: above zero modes leave it to both sides, below zero they come to rest there."""
+    return (gain * per_gain()).diff(lam).subs(lam, threshold)
+
+
+def noise_at_rest(growth, gain):
+    """Variance of s at rest per learning rate and 1/batch, for small ones, of a mode that relaxes at -growth.
+
+    P = 2 growth P + eta Q, so P = eta Q/(-2 growth), with Q of s = w^2 from the derived force on each sample.
+    """
+    w, views = sp.Symbol("w", positive=True), sp.symbols("x xi1 xi2", real=True)
+    zeta1, zeta2 = views[0] + n.sigma1 * views[1], views[0] + n.sigma2 * views[2]
+    force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
+    shift = 2 * w * zeta1 * force.subs({n.z1[n.m]: w * zeta1, n.z2[n.m]: w * zeta2, n.lam[n.m]: lam, n.ratio[n.m]: 1})
+    variance = _mean(shift**2, views) - _mean(shift, views) ** 2
+    return gain**2 * variance.subs(w, lam ** (1 / (2 * n.alpha))) / (-2 * growth)
+
+
+def _mean(polynomial: sp.Expr, normals) -> sp.Expr:
+    """E of a polynomial in independent standard normals: E[x^k] = (k - 1)!! for even k."""
+    moments = (
+        c * sp.prod([sp.factorial2(k - 1) * (1 - k % 2) for k in powers])
+        for powers, c in sp.Poly(polynomial, *normals).terms()
+    )
+    return sp.factor(sp.Add(*moments))
 
 
 class _Language(StrPrinter):

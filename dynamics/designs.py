@@ -9,7 +9,7 @@ import numpy as np
 import scipy.optimize
 
 from dynamics import errors
-from dynamics.fixed_points import equilibria
+from dynamics.fixed_points import Equilibrium, equilibria
 from dynamics.loss import Gain, Loss
 from dynamics.model import ClosedForm, Model, Shared
 from dynamics.rates import Rates
@@ -17,7 +17,7 @@ from dynamics.rates import Rates
 POINTS = 400  # of the eigenvalues at which a design is looked at
 ZERO = 1e-9  # of a rate, relative to its largest
 STEEPNESS = 12  # power of lambda with which a fast rate goes over into a slow one
-LARGEST_DENOMINATOR = 12  # of 1/(2 alpha) where a pole must cancel
+LARGEST_DENOMINATOR = 12  # of 1/(2 alpha) where a pole must cancel; and its largest value
 
 
 class Task(NamedTuple):
@@ -64,12 +64,18 @@ class RateFunction:
         rate = _read("wish", self.text)
         lam = np.geomspace(task.low, task.high, POINTS)
         sizes = np.abs(_values(rate, lam, task)).max()
+        if not sizes > 0:
+            errors.reject("wish", "be a rate that is a number, and not zero throughout", self.text)
         if not abs(_values(rate, np.array([task.rest]), task)[0]) <= ZERO * sizes:
             must = (
                 f"be a rate that is zero at lambda = {task.rest:g}: there every gain multiplies an error that is zero"
             )
             errors.reject("wish", must, self.text)
-        return Granted(designs.sentence(designs.gain_of_rate(rate)), {"rest": task.rest})
+        gain = designs.gain_of_rate(rate)
+        if not np.isfinite(_values(gain, np.array([task.rest]), task)[0]):
+            must = "have the factor 1 - lambda/rest, with rest by its name: what is left of the gain has a hole there"
+            errors.reject("wish", must, self.text)
+        return Granted(designs.sentence(gain), {"rest": task.rest})
 
 
 @dataclass(frozen=True)
@@ -82,16 +88,21 @@ class ArrivalTimes:
 
     def granted(self, task: Task) -> Granted:
         """r = -1/(2 alpha lambda T'); possible where T falls: a mode passes where a larger one starts."""
+        import sympy as sp
+
         from derivations import designs
 
         goal = _goal(self.level, task)
-        rate = designs.rate_of_arrival(_read("wish", self.text)).subs(designs.n.alpha, Fraction(task.alpha))
-        values = _values(rate, np.geomspace(task.low, goal, POINTS), task)
-        if not (np.isfinite(values) & (values > 0)).all():
+        time = _read("wish", self.text)
+        if time.has(sp.Min, sp.Max):
+            errors.reject("wish", "be smooth, without min and max: where times have a kink, rates jump", self.text)
+        slope = _values(time.diff(designs.lam), np.geomspace(task.low, goal, POINTS), task)
+        if not (np.isfinite(slope) & (slope < 0)).all():
             must = (
                 "fall with lambda: modes share one curve, so that one that starts smaller passes where another starts"
             )
             errors.reject("wish", f"be times that {must}", self.text)
+        rate = designs.rate_of_arrival(time).subs(designs.n.alpha, Fraction(task.alpha))
         return _until(goal, designs.sentence(rate), task)
 
 
@@ -107,9 +118,7 @@ class SimultaneousArrival:
     def granted(self, task: Task) -> Granted:
         """Up to the largest start fast, and then slowly on together."""
         errors.positive_number("time", self.time)
-        if not 0 < self.spread < 1:
-            must = "be above 0 and below 1: a mode reaches where a larger one starts after some time, not at once"
-            errors.reject("spread", must, self.spread)
+        _share("spread", self.spread, "a mode reaches where a larger one starts after some time, not at once")
         goal = _goal(self.level, task)
         fast = np.log(task.high / task.low) / (2 * task.alpha * self.spread * self.time)
 
@@ -157,17 +166,21 @@ class ThresholdRecruitment:
                 "have a speed with which a mode at the threshold, below rest, grows faster than weight decay takes it"
             )
             errors.reject("wish", must, self)
-        gain = designs.sentence(designs.recruitment_gain(self.sharpness))
+        gain = designs.recruitment_gain(self.sharpness)
         numbers = {"threshold": threshold, "speed": self.speed, "rest": task.rest, "leak": task.weight_decay}
-        return Granted(gain, numbers)
+        if not designs.parts_modes(gain).subs({getattr(designs, name): value for name, value in numbers.items()}) > 0:
+            must = "have a threshold further below rest, or a larger sharpness: modes would come to rest at this one"
+            errors.reject("wish", must, self)
+        return Granted(designs.sentence(gain), numbers)
 
 
 @dataclass(frozen=True)
 class FastestUniform:
     """All modes approach rest alike, dw/dt = c (w* - w), as fast as a loss can that is stable below ``learning_rate``.
 
-    No other gain converges faster under that limit: where it is stable up to eta, its slowest mode ends with at most
-    e^(-2 t/eta), which this one has from the start, for every mode.
+    No other gain ends at a higher rate under that limit: where it is stable up to eta, modes close in on rest as
+    e^(-2 t/eta) at most, which this one has from the start, for every mode. One that moves them faster on the
+    way there may still be ahead by a factor.
     """
 
     learning_rate: float
@@ -180,26 +193,30 @@ class FastestUniform:
         from derivations import designs
 
         eta = errors.positive_number("learning_rate", self.learning_rate)
-        alpha = Fraction(1, 2) / Fraction(0.5 / task.alpha).limit_denominator(LARGEST_DENOMINATOR)
-        if abs(float(alpha) / task.alpha - 1) > ZERO:
+        power = Fraction(0.5 / task.alpha).limit_denominator(LARGEST_DENOMINATOR)
+        if not 0 < power <= LARGEST_DENOMINATOR or abs(float(power) * 2 * task.alpha - 1) > ZERO:
             must = f"have an exponent alpha with 1/(2 alpha) a fraction of whole numbers up to {LARGEST_DENOMINATOR}"
             errors.reject("model", must, task.alpha)
-        exponent = sp.Rational(alpha.numerator, alpha.denominator)
-        gain = designs.uniform_gain(exponent)
-        limit = designs.largest_learning_rate(designs.at_rest(gain)).subs(
-            designs.n.alpha, sp.Rational(*alpha.as_integer_ratio())
-        )
+        alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
+        gain = designs.uniform_gain(alpha)
+        limit = designs.largest_learning_rate(designs.at_rest(gain)).subs(designs.n.alpha, alpha)
         speed = float(sp.solve(limit - sp.Float(eta), designs.speed)[0])
         return Granted(designs.sentence(gain), {"speed": speed, "rest": task.rest})
 
 
 def _goal(level: float, task: Task) -> float:
-    if not 0 < level < 1:
-        errors.reject("level", "be a share of the eigenvalue at rest, above 0 and below 1", level)
+    _share("level", level, "a share of the eigenvalue at rest")
     goal = level * task.rest
     if not task.high < goal:
         errors.reject("level", f"be above where the largest mode starts, {task.high / task.rest:g} of its rest", level)
     return goal
+
+
+def _share(name: str, value, why: str) -> None:
+    must = f"be a number above 0 and below 1: {why}"
+    share = errors.real_array(name, value, must)
+    if share.ndim or not 0 < share < 1:
+        errors.reject(name, must, value)
 
 
 def _until(goal: float, rate: str, task: Task) -> Granted:
@@ -236,7 +253,8 @@ class Design:
 
     largest_learning_rate: below which descent keeps modes at rest. fastest: largest \\|r\\| of modes between the given
     eigenvalues; eta times it should be well below 1. smallest_gain: below zero the loss is climbed there.
-    noise: variance of s at rest from finite batches, relative to the standard loss at the same small learning rate.
+    noise: variance of s at rest from finite batches, relative to the standard loss at the same small learning rate;
+    not a number where either has no rest.
     remarks: what else is to be said.
     """
 
@@ -329,7 +347,7 @@ def _with_limits(wish, model: Model, task: Task, between: tuple[float, float], r
     gains, rates = model.gain(lam), _rate(model, lam ** (1 / task.alpha))
     if gains.min() < 0:
         remarks = (*remarks, f"the gain is negative down to {gains.min():.3g}: there modes climb the loss")
-    alive = [found for found in equilibria(model, [1.0]) if found.alive and found.largest_learning_rate]
+    alive = _alive(model)
     if not alive:
         remarks = (*remarks, "nothing holds modes at rest")
     return Design(
@@ -339,9 +357,34 @@ def _with_limits(wish, model: Model, task: Task, between: tuple[float, float], r
         largest_learning_rate=alive[0].largest_learning_rate if alive else 0.0,
         fastest=float(np.abs(rates).max()),
         smallest_gain=float(gains.min()),
-        noise=float(model.gain(alive[0].predictor)[0] / alive[0].predictor[0]) if alive else np.inf,
+        noise=_noise(model) / _noise(replace(model, gain=None)) if model.weight_decay else _gain_at_rest(model),
         remarks=remarks,
     )
+
+
+def _alive(model: Model) -> list[Equilibrium]:
+    """Where modes are held, the largest first."""
+    return [found for found in equilibria(model, [1.0]) if found.alive and found.largest_learning_rate]
+
+
+def _gain_at_rest(model: Model) -> float:
+    """h/lambda: what multiplies both a mode's pull and its noise where all gains rest alike."""
+    alive = _alive(model)
+    return float(model.gain(alive[0].predictor)[0] / alive[0].predictor[0]) if alive else np.nan
+
+
+def _noise(model: Model) -> float:
+    """Variance of s at rest, per learning rate and 1/batch; no number where nothing holds modes."""
+    from derivations import designs
+
+    alive, p = _alive(model), model.parameters
+    if not alive:
+        return np.nan
+    (lam,), (growth,) = alive[0].predictor, alive[0].growth.real
+    gain = model.gain(np.array([lam]))[0] if model.gain else lam
+    numbers = {"alpha": p.alpha[0], "sigma1": p.sigma1[0], "sigma2": p.sigma2[0]}
+    noise = designs.noise_at_rest(growth, gain).subs(designs.lam, lam)
+    return float(noise.subs({getattr(designs.n, name): value for name, value in numbers.items()}))
 
 
 def _used(granted: Granted) -> dict[str, float]:

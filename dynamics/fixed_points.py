@@ -229,7 +229,8 @@ def _roots_between_signs(model: Model) -> list[float]:
     grid = np.log(np.geomspace(*SEARCHED, GRID))
     with np.errstate(all="ignore"):
         signs = np.sign(excess(grid))
-    found = [float(np.exp(x)) for x in grid[signs == 0]] if (signs != 0).any() else []
+    at_zero = (signs[1:-1] == 0) & (signs[:-2] * signs[2:] < 0)  # a rate that is zero throughout has no root there
+    found = [float(np.exp(x)) for x in grid[1:-1][at_zero]]
     for i in np.flatnonzero(signs[:-1] * signs[1:] < 0):
         found.append(float(np.exp(scipy.optimize.brentq(lambda x: excess(x)[0], *grid[i : i + 2], xtol=1e-14))))
     return sorted(found, reverse=True)

@@ -348,6 +348,15 @@ class Model:
             raise errors.ArgumentError(f"The model's numbers must broadcast, but have shapes {listing}.") from None
 
     @property
+    def pole_at_death(self) -> np.ndarray:
+        """Whether the gain has a pole at the predictor's eigenvalue of a dead mode, (...)."""
+        p = self.parameters
+        if self.gain is None:
+            return np.zeros(self.batch_shape, bool)
+        with np.errstate(all="ignore"):
+            return ~np.isfinite(self.gain(p.epsilon**p.alpha)).all(axis=-1)
+
+    @property
     def needs_learning_rate(self) -> bool:
         """True if something decays per step, so that a flow needs the learning rate."""
         return self.structure.own_target or self.structure.tracked
@@ -411,6 +420,8 @@ class Model:
             errors.reject("init", must, self.init)
         if self.structure.predictor == "normalized" and not s0.max(axis=-1).all():
             errors.reject("s0", "have an eigenvalue above zero, to be normalized by", s0)
+        if (self.pole_at_death & ~s0.all(axis=-1)).any():
+            errors.reject("s0", f"have no eigenvalue of zero, where {self.gain.text} has a pole", s0)
         return np.broadcast_to(s0, (*batch, s0.shape[-1])).copy()
 
     def __str__(self):

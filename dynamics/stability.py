@@ -109,9 +109,11 @@ def invasion_of(model: Model, alive: list[float]) -> tuple[float, bool]:
 
     def at(s: float) -> float:
         state = initial(model.structure, np.array([*alive, s]), 0.0)  # a learned predictor's eigenvalue is dead, too
-        with np.errstate(divide="ignore"):  # the gain may have a pole at zero
+        with np.errstate(divide="ignore"):  # part of the gain may have a pole at zero
             return float(rates(state).rates[-1]) - rho
 
     near = at(NEAR_ZERO * max(alive, default=1.0))
+    if model.pole_at_death:
+        return float(np.copysign(np.inf, near)), near > 0
     exact = near if len(alive) == 1 else at(0.0)  # beside a single mode of a cosine loss the rate at zero is no number
     return exact, bool(exact > 0 if abs(exact) > MARGINAL else near > 0)
