@@ -81,7 +81,8 @@ class ArrayPrinter(StrPrinter):
         if exponent.is_Rational and exponent.q == 2:
             return f"xp.sqrt({self._print(base)})" + (f"**{exponent.p}" if exponent.p > 1 else "")
         power = self._print(exponent)
-        return f"{self.parenthesize(base, precedence(expr))}**{power if exponent.is_Atom else f'({power})'}"
+        short = exponent.is_Symbol or exponent.is_Integer  # a fraction is a quotient in the code
+        return f"{self.parenthesize(base, precedence(expr))}**{power if short else f'({power})'}"
 
     def _print_Min(self, expr):
         first, *others = (self._print(argument) for argument in sorted(expr.args, key=sp.default_sort_key))

@@ -48,7 +48,7 @@ class Operators(dict):
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
         """What an operator makes of a vector in the eigenbasis."""
         coefficient, function = eigenvalue.as_coeff_Mul()
-        if not is_power(function):
+        if function.has(n.lam) and not is_power(function):
             function = self.setdefault(function, sp.IndexedBase(f"h{len(self) + 1}", real=True)[n.k])
         return coefficient * function * component
 

@@ -142,8 +142,8 @@ class Predictions:
         """The vector's component, in any basis."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
-        if function == 1:
-            return coefficient * component
+        if not function.has(n.lam):
+            return coefficient * function * component
         if base == n.lam[n.k] and exponent.is_Integer and exponent > 1:
             return coefficient * self(base, self(base ** (exponent - 1), component))
         return coefficient * self._named(function, component)
