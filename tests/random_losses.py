@@ -88,7 +88,11 @@ class Sentences:
     def other_powers(self) -> str:
         a, b = self.online(), self.target()
         q, r = self.draw.choice(["^0.5", "", "^1.5", "^2", "^3"]), self.draw.choice(["", "", "^0.5", "^2"])
-        return f"-{a} . {b} / sg(|{a}|{q} * |{b}|{r})" if self.draw.random() < 0.3 else f"-{a} . {b} / (|{a}|{q} * |{b}|{r})"
+        return (
+            f"-{a} . {b} / sg(|{a}|{q} * |{b}|{r})"
+            if self.draw.random() < 0.3
+            else f"-{a} . {b} / (|{a}|{q} * |{b}|{r})"
+        )
 
     def bell(self) -> str:
         return f"-exp(-|{self.online()} - {self.target()}|^2 / {self.draw.choice('24')})"
@@ -129,7 +133,9 @@ class Sentences:
         return f"({self.dots()}) / |{self.vector()}|^{self.draw.choice('1123')}"
 
     def functions(self) -> str:
-        return f"{self.draw.choice(['exp', 'log', 'tanh', 'sqrt'])}({self.draw.choice(['', '1 + ', '-'])}{self.norms()})"
+        return (
+            f"{self.draw.choice(['exp', 'log', 'tanh', 'sqrt'])}({self.draw.choice(['', '1 + ', '-'])}{self.norms()})"
+        )
 
     def product_of_numbers(self) -> str:
         return f"({self.dots()}) * ({self.draw.choice(['', 'sg'])}({self.dots()}))"

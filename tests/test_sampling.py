@@ -128,7 +128,9 @@ def test_large_ensembles_are_not_sent_to_compiled_methods():
 
 @pytest.mark.parametrize("closure", ["gaussian", "mean_field"])
 def test_other_closures_are_refused_for_a_loss_without_them(closure):
-    with pytest.raises(dyn.ArgumentError, match=r"`closure` must be 'monte_carlo' for this loss: the gradient contains"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"`closure` must be 'monte_carlo' for this loss: the gradient contains"
+    ):
         dyn.solve(dyn.Model(BELL), S0, [0.0, 1.0], closure=closure)
 
 
