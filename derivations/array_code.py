@@ -17,7 +17,7 @@ from derivations.matrices import Tilt
 from derivations.solutions import Exprel, LambertGrowth
 from derivations.stop_gradient import StopGradient
 
-FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", tanh: "xp.tanh", StopGradient: "stop_gradient"}
+FUNCTIONS = {sp.exp: "xp.exp", sp.log: "xp.log", tanh: "xp.tanh", sp.Abs: "xp.abs", StopGradient: "stop_gradient"}
 EXTREMES = {sp.Min: "xp.minimum", sp.Max: "xp.maximum"}  # of two at a time
 SPECIAL = {  # from dynamics.special
     Exprel: "exprel",

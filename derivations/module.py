@@ -84,7 +84,7 @@ def _module(loss: Loss, whole: bool) -> str:
     ]
     rate = None if "rates" in integrals else _own_rate(loss)
     parts += [
-        *exact_functions(rate, terms),
+        *exact_functions(rate, terms, whole),
         *invariant_functions(expression, learned),
         *equilibrium_functions(rate, terms),
     ]
@@ -292,9 +292,14 @@ def _per_mode(rate: sp.Expr) -> sp.Expr:
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)
 
 
-def exact_functions(rate: sp.Expr | None, terms: Terms) -> list[str]:
-    """The solution of the flow, where the rate has one."""
-    solution = None if rate is None else solutions.solve(rate)
+def exact_functions(rate: sp.Expr | None, terms: Terms, whole: bool = True) -> list[str]:
+    """The solution of the flow, where the rate has one; if not as a whole, none either where it cannot be proved."""
+    try:
+        solution = None if rate is None else solutions.solve(rate)
+    except solutions.ProofError:
+        if whole:
+            raise
+        solution = None
     if solution is None:
         return []
     arguments = ["lam0", "t", "alpha", *terms.parameters, "rho"]
