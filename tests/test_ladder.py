@@ -189,7 +189,11 @@ HEAVY = "-z1 . sg(z2) / |z2|^5"
         (EUCLIDEAN, [0.0, 0.2], "`s0` must be eigenvalues above zero of one start"),
         (EUCLIDEAN, [[0.1, 0.2]], "`s0` must be eigenvalues above zero of one start"),
         (EUCLIDEAN, [0.1, np.nan], "`s0` must"),
-        (dyn.Model(dyn.Loss.parse(HEAVY)), None, r"`model` must have a gradient with a variance that 200,000 samples tell; it rests on"),
+        (
+            dyn.Model(dyn.Loss.parse(HEAVY)),
+            None,
+            r"`model` must have a gradient with a variance that 200,000 samples tell; it rests on",
+        ),
         (dyn.Model(dyn.Loss.parse("exp(1 + |p|^4)")), None, "must have a gradient with a square that is finite in all"),
     ],
     ids=["text", "inputs", "ensemble", "ensemble of losses", "negative", "dead", "two starts", "nan", "heavy", "huge"],

@@ -134,6 +134,10 @@ def test_what_is_no_sentence_is_refused(kind, text, numbers, message):
             {"loss": dyn.Loss.parse("|p - z2|^2"), "target": dyn.EMA(0.9)},
             r"`target` must be Shared\(\) unless z2 only stands inside sg\(\)",
         ),
+        (
+            {"loss": dyn.Loss.parse("|z1|^2 / |(1 - W_P) * z2|"), "predictor": dyn.NoPredictor()},
+            r"`loss` must have a meaning where W_P = 1, beside NoPredictor\(\), but at position 1 of .* no real number",
+        ),
         ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None: for this loss the force contains"),
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),
     ],
@@ -314,6 +318,7 @@ def test_gains_between_which_others_lie(loss, gain, plain, symmetrised):
         "-(beta / (beta + W_P^2) * z1) . (exp(-W_P) * sg(z2)) / |tanh(W_P) * z1|",
         "log(1 + |W_P^2 * z1 - W_P^(1/3) * z2|^2) + |max(W_P, beta) * z1|^2",
         "-p . sg(z2) / (|p|^0.5 * |z2|^0.25) + sqrt(beta) * |W_P^-0.5 * z2|^1.5",
+        "-p . sg(z2) / (|p| * |-beta * sg(z2)|)",
         "-tanh(((W_P - W_P^3) * z1) . (W_P * z2)) + |sqrt(1 + W_P) * z1|^4",
     ],
 )
@@ -349,3 +354,12 @@ def test_functions_of_the_predictor_are_numbers_where_there_is_none(text):
     np.testing.assert_allclose(dyn.iterate(one, s0, 3, 0.1).s, dyn.iterate(same, s0, 3, 0.1).s, rtol=1e-14)  # rounding
     found, expected = (dyn.train(model, W0, 3, 0.1, batch_size=10).s for model in (one, same))
     np.testing.assert_allclose(found, expected, rtol=1e-6)  # rounding of float32
+
+
+def test_what_is_about_to_overflow_is_reported_without_a_warning():
+    """w = 1, 2e50, 4e100 at a rate of 2: s^2 is beyond the largest number before w^2 is."""
+    model = dyn.Model(dyn.Loss.parse("-|z1|^2"), predictor=dyn.ClosedForm(2.0))
+    for method in ("numpy", "jax"):
+        found = dyn.iterate(model, [1.0], 2, 1e50, method=method)
+        np.testing.assert_allclose(found.s[:, 0], [1.0, 4e100, 1.6e201], rtol=1e-12)  # rounding
+        assert np.isposinf(found.predictor[-1]).all() and np.isfinite(found.predictor[:-1]).all()
