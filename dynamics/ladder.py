@@ -2,6 +2,7 @@
 
 import textwrap
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
@@ -25,6 +26,7 @@ CHANCE = 4.5  # standard errors that no deviation exceeds by chance, for a handf
 BEARING = 400  # samples that a variance rests on at least: it is then known to 5 %, errors to 2.5 %
 COLUMNS = 100  # of what is printed
 STEPS, SAMPLES_A_STEP, MOVES = 60, 20_000, 0.02  # of the network, whose fastest mode moves so far in a step, relative
+SLOWEST = 1e-3  # rate, relative to what it is a difference of, that a learning rate is chosen for
 TRIALS = 8  # of learning rates, each half the one before
 
 
@@ -213,7 +215,8 @@ class Subject:
             self._refuse(f"a gradient with a variance that {SAMPLES:,} samples tell; it rests on {bearing:.0f} of them")
         error = np.sqrt(square.mean(axis=0) / SAMPLES)
         rates = self.forces(self.state).rates
-        size = np.abs(drive).mean(axis=0) * (self.forces.error if self.closure == "monte_carlo" else ROUNDING)
+        accuracy = max(self.forces.error if self.closure == "monte_carlo" else 0.0, ROUNDING)
+        size = np.maximum(np.abs(drive).mean(axis=0) * accuracy, self.natural * ROUNDING)
         away = np.abs(rates - drive.mean(axis=0))
         with np.errstate(invalid="ignore"):
             z = np.where(away == 0, 0.0, away / np.hypot(error, size))
@@ -236,9 +239,19 @@ class Subject:
         kept = min(len(exact.t), len(flow.t))
         return Rung("exact", f"{exact.method}, integrated flow", _relative(flow.s[:kept], exact.s[:kept]), 1e-8)
 
+    @cached_property
+    def natural(self) -> np.ndarray:
+        """Mean |L|/s (M,): what rates are differences of, and rounding is relative to, where they nearly cancel."""
+        import jax
+
+        z1, z2 = self.representations(1000)
+        with jax.enable_x64(True):
+            return np.abs(np.asarray(self.loss(z1, z2, z1, z2, self.lam))).mean() / self.s0
+
     def fastest(self) -> float:
-        """Largest |r - rho|, at the start."""
-        return float(max(np.abs(self.forces(self.state).rates - self.model.weight_decay).max(), 1e-6))
+        """Largest |r - rho| at the start, or where there is next to none, of what they are differences of."""
+        away = np.abs(self.forces(self.state).rates - self.model.weight_decay).max()
+        return float(max(away, SLOWEST * self.natural.min(), np.finfo(float).tiny ** 0.5))
 
     def theory(self) -> Trajectory:
         """The descent map, with a learning rate for which the fastest mode moves by MOVES in a step, or less.
@@ -283,7 +296,9 @@ class Subject:
         found = compare(theory, trained)
         drift = 2 * theory.error * self.fastest() * found.t[:, None] * found.theory_modes
         away = np.abs(found.network_modes - found.theory_modes)[1:]
-        own = np.hypot(found.sampling_error, drift if self.closure == "monte_carlo" else 0.0)[1:]
+        single = 2 * np.finfo(np.float32).eps * np.sort(self.natural)[::-1] * found.t[:, None] * found.theory_modes
+        own = np.hypot(found.sampling_error, drift if self.closure == "monte_carlo" else 0.0)
+        own = np.hypot(own, single)[1:]  # the network's gradient has single precision
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(away <= found.rounding * found.theory_modes[1:], 0.0, away / own)
         note = f"standard errors; largest deviation {found.max_relative():.1%}"
