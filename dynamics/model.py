@@ -219,14 +219,17 @@ class Model:
             errors.reject("inputs", must, self.inputs)
 
     def _check_without_predictor(self) -> None:
-        """A sentence may say something of W_P that it cannot say of 1, such as 1/(1 - W_P)."""
+        """A sentence may say something of W_P that it cannot say of 1, such as 1/(1 - W_P), or say nothing then."""
+        from derivations import gradients
         from derivations.grammar import SentenceError
 
         try:
-            self.derivation.in_eigenbasis()
+            loss = self.derivation.in_eigenbasis()
         except SentenceError as error:
             must = "have a meaning where W_P = 1, beside NoPredictor()"
             raise errors.ArgumentError(f"Argument `loss` must {must}, but {error}.") from None
+        if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
+            errors.reject("loss", "have a gradient where W_P = 1, beside NoPredictor()", self.loss)
 
     @property
     def _is_derived(self) -> bool:

@@ -216,6 +216,12 @@ def test_learning_rate_suits_what_speeds_up():
     assert found.passed and moved < 10 * np.log1p(4 * ladder.MOVES)  # records are 10 steps apart
 
 
+def test_rates_that_cancel_are_zero_to_rounding():
+    """Without noise both views are one, and a cosine of it with itself has no gradient."""
+    found = check(dyn.Model(dyn.Loss.parse("-z1 . sg(z2) / (|z1| * |sg(z2)|)")))
+    assert found.passed and found.rungs[2].deviation < 0.1
+
+
 # --- random losses --------------------------------------------------------------------------------------------------
 
 

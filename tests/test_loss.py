@@ -138,6 +138,14 @@ def test_what_is_no_sentence_is_refused(kind, text, numbers, message):
             {"loss": dyn.Loss.parse("|z1|^2 / |(1 - W_P) * z2|"), "predictor": dyn.NoPredictor()},
             r"`loss` must have a meaning where W_P = 1, beside NoPredictor\(\), but at position 1 of .* no real number",
         ),
+        (
+            {"loss": dyn.Loss.parse("((1 - W_P) * z1) . sg(z2)"), "predictor": dyn.NoPredictor()},
+            r"`loss` must have a gradient where W_P = 1, beside NoPredictor\(\), but is Loss.parse",
+        ),
+        (
+            {"loss": dyn.Loss.parse("(p . sg(z2)) * (p . (W_P^-1 * z1))"), "predictor": dyn.Learned()},
+            "`predictor` must be .* or not as a matrix",
+        ),
         ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None: for this loss the force contains"),
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),
     ],
