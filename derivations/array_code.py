@@ -101,6 +101,9 @@ class ArrayPrinter(StrPrinter):
     def _print_Pi(self, expr):
         return "xp.pi"
 
+    def _print_Exp1(self, expr):
+        return "xp.e"
+
     def _print_Function(self, expr):
         name = FUNCTIONS.get(expr.func) or SPECIAL.get(expr.func)
         if name is None:

@@ -326,6 +326,7 @@ def test_gains_between_which_others_lie(loss, gain, plain, symmetrised):
         "-(beta / (beta + W_P^2) * z1) . (exp(-W_P) * sg(z2)) / |tanh(W_P) * z1|",
         "log(1 + |W_P^2 * z1 - W_P^(1/3) * z2|^2) + |max(W_P, beta) * z1|^2",
         "-p . sg(z2) / (|p|^0.5 * |z2|^0.25) + sqrt(beta) * |W_P^-0.5 * z2|^1.5",
+        "-(exp(1) * z1) . (log(3) * p) + exp(2) * |tanh(1) * z2|^2",
         "-p . sg(z2) / (|p| * |-beta * sg(z2)|)",
         "-tanh(((W_P - W_P^3) * z1) . (W_P * z2)) + |sqrt(1 + W_P) * z1|^4",
     ],
