@@ -26,7 +26,8 @@ CHANCE = 4.5  # standard errors that no deviation exceeds by chance, for a handf
 BEARING = 400  # samples that a variance rests on at least: it is then known to 5 %, errors to 2.5 %
 COLUMNS = 100  # of what is printed
 STEPS, SAMPLES_A_STEP, MOVES = 60, 20_000, 0.02  # of the network, whose fastest mode moves so far in a step, relative
-SLOWEST = 1e-3  # rate, relative to what it is a difference of, that a learning rate is chosen for
+LEAST = 0.1  # rate that a learning rate is chosen for
+SLOWEST = 1e-2  # rate, relative to what it is a difference of, that a learning rate is chosen for
 TRIALS = 8  # of learning rates, each half the one before
 
 
@@ -175,7 +176,7 @@ class Subject:
         found = self.slopes(z1, z2, lam)
         if self.learned:
             derived.append(self.generated.force_on_predictor(*arguments))
-        worst = _relative(np.stack(derived), np.stack(found))
+        worst = _relative(np.stack(derived), np.stack(found), float(self.natural.min()))
         return Rung("gradient", "derived forces, automatic differentiation", worst, ROUNDING)
 
     def slopes(self, z1, z2, lam) -> list[np.ndarray]:
@@ -251,7 +252,7 @@ class Subject:
     def fastest(self) -> float:
         """Largest |r - rho| at the start, or where there is next to none, of what they are differences of."""
         away = np.abs(self.forces(self.state).rates - self.model.weight_decay).max()
-        return float(max(away, SLOWEST * self.natural.min(), np.finfo(float).tiny ** 0.5))
+        return float(max(away, SLOWEST * self.natural.min(), LEAST))
 
     def theory(self) -> Trajectory:
         """The descent map, with a learning rate for which the fastest mode moves by MOVES in a step, or less.
@@ -319,7 +320,7 @@ def _slowly(values: np.ndarray) -> bool:
     return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())
 
 
-def _relative(found: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference, relative to what is largest; inf where something is no number."""
-    difference, scale = np.abs(found - expected).max(), np.abs(expected).max()
+def _relative(found: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
+    """Largest difference, relative to what is largest, or ``least``; inf where something is no number."""
+    difference, scale = np.abs(found - expected).max(), max(np.abs(expected).max(), least)
     return float(difference / scale) if np.isfinite(difference) and scale > 0 else float("inf" if difference else 0.0)
