@@ -17,7 +17,7 @@ from derivations.grammar import tanh
 from derivations.matrices import Tilt
 from derivations.solutions import Exprel, LambertGrowth
 
-FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh"}  # of every library
+FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # of every library
 SPECIAL = {  # from dynamics.special
     Exprel: "exprel",
     LambertGrowth: "lambert_growth",

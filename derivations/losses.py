@@ -48,7 +48,7 @@ class Operators(dict):
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
         """What an operator makes of a vector in the eigenbasis."""
         coefficient, function = eigenvalue.as_coeff_Mul()
-        if not is_power(function):
+        if function.has(n.lam) and not is_power(function):
             function = self.setdefault(function, sp.IndexedBase(f"h{len(self) + 1}", real=True)[n.k])
         return coefficient * function * component
 
@@ -270,8 +270,16 @@ class OwnLoss(Loss):
 
     @cached_property
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor, and W_P only stands in natural powers: those a matrix has."""
-        loss = self.in_eigenbasis()
-        powers = {e.exp for e in loss.atoms(sp.Pow) if isinstance(e.base, sp.Indexed) and e.base.base == n.lam}
-        natural = not self.operators and all(power.is_Integer and power > 0 for power in powers)
-        return self.predictor and natural and gradients.force_on_predictor(loss) != 0
+        """True if the gradient reaches the predictor, and W_P only stands in natural powers: those a matrix has.
+
+        As the sentence has it: p . (W_P^-1 * z1) is |z1|^2 only where W_P is symmetric.
+        """
+        applied: list[sp.Expr] = []
+
+        def note(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
+            applied.append(eigenvalue.as_coeff_Mul()[1])
+            return eigenvalue * component
+
+        self.expression(note)
+        natural = all(is_power(e) and e.as_base_exp()[1].is_Integer and e.as_base_exp()[1] > 0 for e in applied)
+        return self.predictor and natural and gradients.force_on_predictor(self.in_eigenbasis()) != 0

@@ -85,7 +85,7 @@ def _module(loss: Loss, whole: bool) -> str:
     ]
     rate = None if "rates" in integrals else _own_rate(loss)
     parts += [
-        *exact_functions(rate, terms),
+        *exact_functions(rate, terms, whole),
         *invariant_functions(expression, learned),
         *equilibrium_functions(rate, terms),
     ]
@@ -143,8 +143,8 @@ class Predictions:
         """The vector's component, in any basis."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
-        if function == 1:
-            return coefficient * component
+        if not function.has(n.lam):
+            return coefficient * function * component
         if base == n.lam[n.k] and exponent.is_Integer and exponent > 1:
             return coefficient * self(base, self(base ** (exponent - 1), component))
         return coefficient * self._named(function, component)
@@ -296,9 +296,14 @@ def _per_mode(rate: sp.Expr) -> sp.Expr:
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)
 
 
-def exact_functions(rate: sp.Expr | None, terms: Terms) -> list[str]:
-    """The solution of the flow, where the rate has one."""
-    solution = None if rate is None else solutions.solve(rate)
+def exact_functions(rate: sp.Expr | None, terms: Terms, whole: bool = True) -> list[str]:
+    """The solution of the flow, where the rate has one; if not as a whole, none either where it cannot be proved."""
+    try:
+        solution = None if rate is None else solutions.solve(rate)
+    except solutions.ProofError:
+        if whole:
+            raise
+        solution = None
     if solution is None:
         return []
     arguments = ["lam0", "t", "alpha", *terms.parameters, "rho"]

@@ -126,7 +126,7 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
     """Raises ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and the times are its own."""
     explicit = solution.predictor.rewrite(sp.exp)
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
-    if sp.simplify(explicit.diff(n.t) - velocity.subs(lam, explicit)) != 0:
+    if sp.simplify(explicit.diff(n.t) - velocity.rewrite(sp.exp).subs(lam, explicit)) != 0:
         raise ProofError(f"the {solution.name} solution does not satisfy its differential equation")
     if sp.simplify(_at_start(solution.predictor) - lam0) != 0:
         raise ProofError(f"the {solution.name} solution does not start at lam0")

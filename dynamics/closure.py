@@ -96,6 +96,8 @@ class Closure(ABC):
 
     def note_error(self, error: float) -> None:
         """Take account of an error that the same closure made elsewhere."""
+        if self.samples is not None:
+            self.samples.worst = max(self.samples.worst, error)
         for quadrature in self.quadratures.values():
             quadrature.worst = max(quadrature.worst, error)
         if self.samples is not None:

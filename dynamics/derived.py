@@ -7,13 +7,20 @@ import linecache
 from functools import lru_cache
 from types import ModuleType
 
+from dynamics import errors
+
 
 @lru_cache(maxsize=256)
 def module_of(derivation) -> ModuleType:
     """The module of a loss that ``derivations`` knows: like those of the catalogue, or saying why it lacks a part."""
+    from derivations.array_code import UntranslatableError
     from derivations.module import module
 
-    return executed(module(derivation, whole=False), derivation.name)
+    try:
+        source = module(derivation, whole=False)
+    except UntranslatableError as error:
+        raise errors.ArgumentError(f"Argument `loss` must have array code, but {error}.") from error
+    return executed(source, derivation.name)
 
 
 def executed(source: str, name: str) -> ModuleType:

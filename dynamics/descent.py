@@ -126,7 +126,8 @@ def _descend(forces: Closure, s0, noise: Fluctuations | None, steps: int, eta: f
                     break
                 if number % every == 0 or number == steps:
                     recorded.append(number)
-                    kept.append(forces.readings(state))
+                    with np.errstate(over="ignore"):  # of those that are about to diverge
+                        kept.append(forces.readings(state))
                     deviations += [noise.deviation(state)] if noise else []
                 bar.update()
         except KeyboardInterrupt:
@@ -143,7 +144,8 @@ def _descend_compiled(rates: Rates, s0, steps: int, eta: float, every: int, prog
 
     recorded, states, diverged, status = jax_descent(rates, rates.start(s0), steps, eta, every, progress)
     along = rates.parameters.map(lambda a: a[..., None, :])
-    found = readings(rates.structure, along, states)
+    with np.errstate(over="ignore", invalid="ignore"):  # of those that diverge
+        found = readings(rates.structure, along, states)
     for s in (found.s, found.target):
         s[..., 0, :] = s0  # not the root's square
     return Descent(recorded, found, None, diverged, _how_it_ended(diverged, status))

@@ -51,6 +51,9 @@ def check_heyoka(model: Model, closure: str) -> None:
         errors.reject("method", f"{others} for the Gaussian closure of a cosine loss, which is no formula", "heyoka")
     if model.structure.predictor == "normalized":
         errors.reject("method", f"{others} for a normalized predictor", "heyoka")
+    kinks = [name for name in ("maximum", "minimum", "abs") if f"xp.{name}(" in getattr(model.generated, "SOURCE", "")]
+    if kinks:
+        errors.reject("method", f"{others} for a loss with kinks ({kinks[0]}), where a series ends", "heyoka")
     try:
         import heyoka  # noqa: F401
     except ImportError:
@@ -196,17 +199,34 @@ class _Namespace:
     def sum(a, axis, keepdims):
         return _symbols([_heyoka().sum(list(a))])  # over modes, the only axis
 
+    e = np.e
+
     @staticmethod
     def exp(a):
-        return _symbols([_heyoka().exp(entry) for entry in a])
+        return _of_entries("exp", a)
 
     @staticmethod
     def sqrt(a):
-        return _symbols([_heyoka().sqrt(entry) for entry in a])
+        return _of_entries("sqrt", a)
+
+    @staticmethod
+    def log(a):
+        return _of_entries("log", a)
+
+    @staticmethod
+    def tanh(a):
+        return _of_entries("tanh", a)
 
     @staticmethod
     def ones_like(a):
         return _symbols([_heyoka().expression(1.0) for _ in a])
+
+
+def _of_entries(name: str, a):
+    """A function of symbols, or of a number."""
+    if np.ndim(a) == 0:
+        return float(getattr(np, name)(a))
+    return _symbols([getattr(_heyoka(), name)(entry) for entry in a])
 
 
 def _symbols(entries: list) -> _Symbols:

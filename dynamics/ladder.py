@@ -1,6 +1,9 @@
 """``check``: every rung of the ladder against the one next to it, for one model."""
 
+import textwrap
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NoReturn
 
 import numpy as np
 
@@ -13,14 +16,19 @@ from dynamics.forces import forces_of
 from dynamics.model import Model
 from dynamics.state import spectrum
 from dynamics.training import train
+from dynamics.trajectory import Trajectory
 
 MODES, SPARE = 4, 2  # of the network: modes, and inputs beyond them
 LOWEST, HIGHEST = 0.1, 1.0  # eigenvalues at the start
 SAMPLES = 200_000  # of the Monte Carlo that the closure is checked by
 ROUNDING = 1e-9  # of derivatives, relative: condition numbers of random representations, times eps
 CHANCE = 4.5  # standard errors that no deviation exceeds by chance, for a handful of modes: once in 30 000 runs
-ALONE = 0.2  # share of a variance that one sample of so many has, if it is finite: far less
+BEARING = 400  # samples that a variance rests on at least: it is then known to 5 %, errors to 2.5 %
+COLUMNS = 100  # of what is printed
 STEPS, SAMPLES_A_STEP, MOVES = 60, 20_000, 0.02  # of the network, whose fastest mode moves so far in a step, relative
+LEAST = 0.1  # rate that a learning rate is chosen for
+SLOWEST = 1e-2  # rate, relative to what it is a difference of, that a learning rate is chosen for
+TRIALS = 8  # of learning rates, each half the one before
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Rung:
     def __str__(self):
         mark = "--" if self.deviation is None else "ok" if self.passed else "NO"
         found = "" if self.deviation is None else f"{self.deviation:.2g} (at most {self.limit:.2g})"
-        return f"  {mark}  {self.name:<18} {self.against:<44} {found}{' ' * bool(found and self.note)}{self.note}"
+        line = f"  {mark}  {self.name:<12} {self.against:<44} {found}{' ' * bool(found and self.note)}{self.note}"
+        return textwrap.fill(line.rstrip(), COLUMNS, subsequent_indent=" " * 19)
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,7 +78,8 @@ class Check:
     def __str__(self):
         failed = sum(not rung.passed for rung in self.rungs)
         verdict = "all rungs hold" if not failed else f"{failed} of {len(self.rungs)} rungs do not hold"
-        return "\n".join([f"Check of {self.model}: {verdict}", *map(str, self.rungs)])
+        title = textwrap.shorten(f"Check of {self.model}", 3 * COLUMNS, placeholder=" ...")
+        return "\n".join([textwrap.fill(f"{title}: {verdict}", COLUMNS, subsequent_indent="  "), *map(str, self.rungs)])
 
 
 def check(model: Model, s0=None, *, seed: int = 0, progress=None) -> Check:
@@ -95,10 +105,11 @@ def check(model: Model, s0=None, *, seed: int = 0, progress=None) -> Check:
     if s0.ndim != 1 or not s0.all():
         errors.reject("s0", "be eigenvalues above zero of one start, (M,)", s0)
     subject = Subject(model, s0, errors.count("seed", seed, 0))
-    eta = subject.learning_rate()
-    network = subject.network(eta, progress)
-    rungs = [subject.basis(), subject.gradient(), subject.rates(), subject.exact(), subject.descent(eta), network[0]]
-    return Check(model, tuple(rungs), network[1])
+    known = [subject.basis(), subject.gradient(), subject.rates(), subject.exact()]
+    theory = subject.theory()
+    descent = subject.descent(theory.settings["learning_rate"])
+    network, comparison = subject.network(theory, progress)
+    return Check(model, (*known, descent, network), comparison)
 
 
 class Subject:
@@ -111,6 +122,7 @@ class Subject:
         self.state = self.forces.start(s0)
         _, self.lam, _ = spectrum(model.structure, self.forces.parameters, self.state)
         self.own = [float(a[0]) for a in model.parameters.own]
+        self.learned = model.structure.predictor == "learned"
 
     @property
     def closure(self) -> str:
@@ -162,19 +174,18 @@ class Subject:
         arguments = (z1, z2, lam, 1.0, *self.own)
         derived = [self.generated.force_on_view1(*arguments), self.generated.force_on_view2(*arguments)]
         found = self.slopes(z1, z2, lam)
-        if self.model.structure.predictor == "learned":
+        if self.learned:
             derived.append(self.generated.force_on_predictor(*arguments))
-        worst = _relative(np.stack(derived), np.stack(found))
+        worst = _relative(np.stack(derived), np.stack(found), float(self.natural.min()))
         return Rung("gradient", "derived forces, automatic differentiation", worst, ROUNDING)
 
     def slopes(self, z1, z2, lam) -> list[np.ndarray]:
         """-dL/dz of both views (B, M), and of a learned predictor's lam, by automatic differentiation."""
         import jax
 
-        learned = self.model.structure.predictor == "learned"
         with jax.enable_x64(True):
             lam = np.broadcast_to(lam, z1.shape)
-            slope = jax.grad(lambda a, b, c: self._sum(a, b, c), (0, 1, 2) if learned else (0, 1))(z1, z2, lam)
+            slope = jax.grad(lambda a, b, c: self._sum(a, b, c), (0, 1, 2) if self.learned else (0, 1))(z1, z2, lam)
             return [-np.asarray(a) for a in slope]
 
     def _sum(self, z1, z2, lam):
@@ -195,16 +206,18 @@ class Subject:
         """The closure against a mean over samples of the gradient; in standard errors."""
         z1, z2 = self.representations(SAMPLES)
         g, h, *_ = self.slopes(z1, z2, self.lam)
-        drive = (g * z1 + h * z2) / self.s0
-        if not np.isfinite(drive).all():
-            self._refuse("a gradient that is finite in all samples")
-        square = (drive - drive.mean(axis=0)) ** 2
-        if (square.max(axis=0) > ALONE * square.sum(axis=0)).any() and square.max() > 0:
-            share = float((square.max(axis=0) / square.sum(axis=0)).max())
-            self._refuse(f"a gradient with a variance; of {SAMPLES:,} samples one has {share:.0%} of it")
+        with np.errstate(over="ignore", invalid="ignore"):
+            drive = (g * z1 + h * z2) / self.s0
+            square = (drive - drive.mean(axis=0)) ** 2
+        if not np.isfinite(square).all():
+            self._refuse("a gradient with a square that is finite in all samples")
+        bearing = _bearing(square)
+        if bearing < BEARING:
+            self._refuse(f"a gradient with a variance that {SAMPLES:,} samples tell; it rests on {bearing:.0f} of them")
         error = np.sqrt(square.mean(axis=0) / SAMPLES)
         rates = self.forces(self.state).rates
-        size = np.abs(drive).mean(axis=0) * (self.forces.error if self.closure == "monte_carlo" else ROUNDING)
+        accuracy = max(self.forces.error if self.closure == "monte_carlo" else 0.0, ROUNDING)
+        size = np.maximum(np.abs(drive).mean(axis=0) * accuracy, self.natural * ROUNDING)
         away = np.abs(rates - drive.mean(axis=0))
         with np.errstate(invalid="ignore"):
             z = np.where(away == 0, 0.0, away / np.hypot(error, size))
@@ -215,7 +228,7 @@ class Subject:
         """What the closure of samples is worth."""
         return f"Monte Carlo closure ({self.forces.error:.0e})"
 
-    def _refuse(self, must: str):
+    def _refuse(self, must: str) -> NoReturn:
         errors.reject("model", f"have {must}, with {len(self.s0)} modes", self.model)
 
     def exact(self) -> Rung:
@@ -227,13 +240,32 @@ class Subject:
         kept = min(len(exact.t), len(flow.t))
         return Rung("exact", f"{exact.method}, integrated flow", _relative(flow.s[:kept], exact.s[:kept]), 1e-8)
 
-    def fastest(self) -> float:
-        """Largest |r - rho|, at the start."""
-        return float(max(np.abs(self.forces(self.state).rates - self.model.weight_decay).max(), 1e-6))
+    @cached_property
+    def natural(self) -> np.ndarray:
+        """Mean |L|/s (M,): what rates are differences of, and rounding is relative to, where they nearly cancel."""
+        import jax
 
-    def learning_rate(self) -> float:
-        """For which the fastest mode moves by MOVES in a step."""
-        return MOVES / self.fastest()
+        z1, z2 = self.representations(1000)
+        with jax.enable_x64(True):
+            return np.abs(np.asarray(self.loss(z1, z2, z1, z2, self.lam))).mean() / self.s0
+
+    def fastest(self) -> float:
+        """Largest |r - rho| at the start, or where there is next to none, of what they are differences of."""
+        away = np.abs(self.forces(self.state).rates - self.model.weight_decay).max()
+        return float(max(away, SLOWEST * self.natural.min(), LEAST))
+
+    def theory(self) -> Trajectory:
+        """The descent map, with a learning rate for which the fastest mode moves by MOVES in a step, or less.
+
+        Less, where what moves becomes more than twice as fast on the way, as where modes collapse in finite time.
+        """
+        eta = MOVES / self.fastest()
+        for _ in range(TRIALS):
+            found = iterate(self.model, np.sort(self.s0), STEPS, eta, closure=self.closure, method="numpy")
+            if found.complete and _slowly(found.s) and (not self.learned or _slowly(found.predictor)):
+                return found
+            eta /= 2
+        self._refuse(f"rates that do not grow without bounds at once: even steps of {eta:.1g} are too long")
 
     def descent(self, eta: float) -> Rung:
         """With half the learning rate the descent map is half as far from the flow."""
@@ -253,20 +285,21 @@ class Subject:
 
     # --- the network
 
-    def network(self, eta: float, progress) -> tuple[Rung, Comparison | None]:
+    def network(self, theory: Trajectory, progress) -> tuple[Rung, Comparison | None]:
         """Trained on samples, against the descent map; in standard errors."""
         inputs = len(self.s0) + SPARE
         directions = np.linalg.qr(self.rng.standard_normal((inputs, len(self.s0))))[0].T
         W0 = np.sqrt(np.sort(self.s0))[:, None] * directions
         options = {"batch_size": SAMPLES_A_STEP, "seed": self.seed, "progress": progress}
-        trained = train(self.model, W0, STEPS, eta, record=STEPS // 6, **options)
-        theory = iterate(self.model, np.sort(self.s0), STEPS, eta, every=STEPS // 6, closure=self.closure)
-        if trained.status != "complete" or theory.status != "complete":
-            return Rung("network", f"{trained.status}; {theory.status}", np.inf, CHANCE), None
+        trained = train(self.model, W0, STEPS, theory.settings["learning_rate"], record=STEPS // 6, **options)
+        if not trained.complete:
+            return Rung("network", trained.status, np.inf, CHANCE), None
         found = compare(theory, trained)
         drift = 2 * theory.error * self.fastest() * found.t[:, None] * found.theory_modes
         away = np.abs(found.network_modes - found.theory_modes)[1:]
-        own = np.hypot(found.sampling_error, drift if self.closure == "monte_carlo" else 0.0)[1:]
+        single = 2 * np.finfo(np.float32).eps * np.sort(self.natural)[::-1] * found.t[:, None] * found.theory_modes
+        own = np.hypot(found.sampling_error, drift if self.closure == "monte_carlo" else 0.0)
+        own = np.hypot(own, single)[1:]  # the network's gradient has single precision
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(away <= found.rounding * found.theory_modes[1:], 0.0, away / own)
         note = f"standard errors; largest deviation {found.max_relative():.1%}"
@@ -275,7 +308,19 @@ class Subject:
         ), found
 
 
-def _relative(found: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference, relative to what is largest; inf where something is no number."""
-    difference, scale = np.abs(found - expected).max(), np.abs(expected).max()
+def _bearing(square: np.ndarray) -> float:
+    """How many of the samples a mean of squares (samples, M) rests on: samples over kurtosis, in the worst mode."""
+    share = square / np.maximum(square.max(axis=0), np.finfo(float).tiny)
+    number = share.sum(axis=0) ** 2 / np.maximum((share**2).sum(axis=0), np.finfo(float).tiny)
+    return float(number.min(where=square.max(axis=0) > 0, initial=len(square)))
+
+
+def _slowly(values: np.ndarray) -> bool:
+    """Whether nothing (T, M) moves by more than twice what the fastest mode is to move in a step: (1 + MOVES)^2 - 1."""
+    return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())
+
+
+def _relative(found: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
+    """Largest difference, relative to what is largest, or ``least``; inf where something is no number."""
+    difference, scale = np.abs(found - expected).max(), max(np.abs(expected).max(), least)
     return float(difference / scale) if np.isfinite(difference) and scale > 0 else float("inf" if difference else 0.0)

@@ -196,6 +196,8 @@ class Model:
             if getattr(self, name) != default:
                 must = f"be left out beside {whose}, which has stop-gradients of its own"
                 errors.reject(name, must, getattr(self, name))
+        if isinstance(self.loss, Loss) and isinstance(self.predictor, NoPredictor):
+            self._check_without_predictor()
         if self.gain is not None:
             errors.instance("gain", self.gain, Gain, f"be text or a Gain, such as {Gain.example!r}")
             if isinstance(self.loss, Loss):
@@ -215,6 +217,19 @@ class Model:
         if self.inputs is not None and hasattr(self.generated, "NO_MATRICES"):
             must = f"be None: for this loss {self.generated.NO_MATRICES}"
             errors.reject("inputs", must, self.inputs)
+
+    def _check_without_predictor(self) -> None:
+        """A sentence may say something of W_P that it cannot say of 1, such as 1/(1 - W_P), or say nothing then."""
+        from derivations import gradients
+        from derivations.grammar import SentenceError
+
+        try:
+            loss = self.derivation.in_eigenbasis()
+        except SentenceError as error:
+            must = "have a meaning where W_P = 1, beside NoPredictor()"
+            raise errors.ArgumentError(f"Argument `loss` must {must}, but {error}.") from None
+        if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
+            errors.reject("loss", "have a gradient where W_P = 1, beside NoPredictor()", self.loss)
 
     @property
     def _is_derived(self) -> bool:

@@ -1,5 +1,7 @@
 """The expectations of a loss as means over samples, with their standard error: the closure for all other losses."""
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.special import ndtri
 
@@ -59,12 +61,15 @@ class Samples:
         return [x + sigma * xi for sigma, xi in zip((parameters.sigma1, parameters.sigma2), noise, strict=True)]
 
 
-def normals(modes: int) -> np.ndarray:
-    """Inputs, and the noise of both views, (3, samples, M)."""
+@lru_cache(maxsize=4)  # members of an ensemble share them
+def normals(modes: int, first: int = 0) -> np.ndarray:
+    """Inputs, and the noise of both views, (3, samples, M), by the seeds from the first on."""
     from scipy.stats import qmc  # slow to import
 
     drawn = []
-    for seed in range(REPLICATES):
+    for seed in range(first, first + REPLICATES):
         uniform = qmc.Sobol(3 * modes, rng=np.random.default_rng(seed)).random_base2(POINTS)
         drawn.append(np.clip(uniform, SMALLEST_CHANCE, 1 - SMALLEST_CHANCE))
-    return ndtri(np.concatenate(drawn)).reshape(-1, 3, modes).swapaxes(0, 1)
+    found = ndtri(np.concatenate(drawn)).reshape(-1, 3, modes).swapaxes(0, 1)
+    found.setflags(write=False)
+    return found
