@@ -14,7 +14,7 @@ A gain that favours small modes can bring a pole: where r = c/lambda + c0 the fl
 - linear:                    lambda = e^(b tau) lambda0 + c (e^(b tau) - 1)/b
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import sympy as sp
@@ -64,6 +64,11 @@ class Solution:
     any_weight_decay: bool = True
     blow_up: sp.Expr | None = None  # the time at which the solution leaves the finite world, where it can
 
+    def subs(self, values: dict[sp.Expr, sp.Expr]) -> "Solution":
+        """With values for names."""
+        blow_up = None if self.blow_up is None else self.blow_up.subs(values)
+        return replace(self, predictor=self.predictor.subs(values), time=self.time.subs(values), blow_up=blow_up)
+
 
 class ProofError(AssertionError):
     """A solution does not satisfy its differential equation."""
@@ -81,10 +86,24 @@ def solve(rate: sp.Expr) -> Solution | None:
     own = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
     if own.has(sp.Sum, sp.Indexed):
         return None
+    own, constants = _named(own)
     solution = _with_a_pole(own) if own.has(1 / lam) else _of_polynomial(own)
-    if solution is not None:
-        prove(solution, own)
-    return solution
+    if solution is None:
+        return None
+    prove(solution, own)
+    return solution.subs(constants)
+
+
+def _named(own: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
+    """Constants that are no fractions, such as exp(1), under names: SymPy may simplify their products for ever."""
+    constants, terms = {}, []
+    for term in sp.Add.make_args(own):
+        constant, rest = term.as_independent(*term.free_symbols, as_Add=False)
+        if not constant.is_Rational:
+            name = sp.Dummy(positive=constant.is_positive, negative=constant.is_negative, real=True)
+            constants[name], constant = constant, name
+        terms.append(constant * rest)
+    return sp.Add(*terms), constants
 
 
 def _with_a_pole(own: sp.Expr) -> Solution | None:

@@ -30,7 +30,7 @@ def skipped(check):
 @pytest.mark.parametrize(
     ("model", "nothing"),
     [
-        (dyn.Model("euclidean", noise=(0.3, 0.2), weight_decay=0.05), []),
+        (dyn.Model("euclidean", noise=(0.3, 0.2)), []),
         (dyn.Model("cosine", isotropic=True, noise=(0.0, 0.4)), ["exact"]),
         (dyn.Model("euclidean", predictor=dyn.Learned(2.0, 0.7), noise=(0.3, 0.2)), ["exact"]),
         (dyn.Model("euclidean", target=dyn.EMA(0.9), stop_gradient="target"), ["exact", "descent map"]),

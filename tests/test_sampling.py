@@ -123,7 +123,7 @@ def test_compiled_descent_is_refused():
 
 
 def test_large_ensembles_are_not_sent_to_compiled_methods():
-    assert dyn.solve(dyn.Model(BELL), np.full((64, 1), 0.5), [0.0, 0.01]).method == "scipy"
+    assert dyn.solve(dyn.Model(BELL), np.full((64, 1), 0.5), [0.0, 0.01]).method.startswith("scipy")
 
 
 @pytest.mark.parametrize("closure", ["gaussian", "mean_field"])
