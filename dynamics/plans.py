@@ -12,6 +12,7 @@ import numpy as np
 
 import dynamics as dyn
 from dynamics import descent, errors, flow, generated
+from dynamics.closure import choose_closure
 from dynamics.flow import check_times
 from dynamics.forces import forces_of
 from dynamics.generated import eigenvalues
@@ -69,6 +70,8 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
     arguments = _arguments(rung, model, axes, given)
     whole = _checked(rung, model, axes, arguments)
     shape = tuple(map(len, axes.values()))
+    if "closure" in arguments:
+        arguments["closure"] = choose_closure(whole, arguments["closure"])
     if rung.name == "solve":  # one method for all blocks
         arguments["method"] = flow.choose_method(arguments["method"], whole, arguments["closure"], shape)
     elif rung.name == "iterate":

@@ -319,8 +319,8 @@ def test_message_of_negative_noise_word_for_word():
 UNKNOWN_NAMES = {
     "loss": (model(loss="cosin"), ", ".join(f"'{name}'" for name in catalogue.LOSSES), "cosine"),
     "stop_gradient": (model(stop_gradient="targt"), "'none', 'online', 'target'", "target"),
-    "closure": (solve(closure="gausian"), "'gaussian', 'mean_field'", "gaussian"),
-    "closure of a map": (iterate(closure="meanfield"), "'gaussian', 'mean_field'", "mean_field"),
+    "closure": (solve(closure="gausian"), "'gaussian', 'mean_field', 'monte_carlo'", "gaussian"),
+    "closure of a map": (iterate(closure="meanfield"), "'gaussian', 'mean_field', 'monte_carlo'", "mean_field"),
     "method": (solve(method="scypi"), "'auto', 'exact', 'scipy', 'jax', 'heyoka'", "scipy"),
     "units": (train(units="ReLU"), "'linear', 'relu'", "relu"),
     "dtype": (train(dtype="float46"), "'float32', 'float64'", "float64"),

@@ -10,7 +10,6 @@ import pytest
 import dynamics as dyn
 from dynamics.deep import steps
 from dynamics.deep.steps import Numbers
-from dynamics.state import Parameters
 
 SEEDS = range(12)
 IMAGES = [dyn.gaussian_images(side=3, train=5000, test=10, seed=seed) for seed in SEEDS]  # as many as are measured
@@ -29,7 +28,7 @@ def a_network(images):
 
 def first_weights(model, images, seed, batch):
     """(M, N), that ``train`` starts from."""
-    numbers = Numbers(RATE, Parameters(*(float(a[0]) for a in model.parameters)))
+    numbers = Numbers(RATE, model.parameters.map(lambda a: float(a[0])))
     rule = steps.rule_of(model, a_network(images), batch, LENGTH, "float32")
     key = jax.random.fold_in(jax.random.key(np.uint32(seed)), 0)
     (W,) = jax.tree.leaves(steps.start(rule, numbers, jnp.asarray(images.train[:10]), key).layers)

@@ -11,7 +11,6 @@ import dynamics as dyn
 from dynamics.deep import measures, steps
 from dynamics.deep.diagnosis import summary, verdict
 from dynamics.deep.measures import Record, Representations, measure
-from dynamics.state import Parameters
 
 RNG = np.random.default_rng(0)
 N, N_TEST, M, H = 60, 40, 3, 5
@@ -37,7 +36,7 @@ def found(**changes):
 
 def measured(model=CLOSED, images=PLAIN, **changes):
     rule = steps.rule_of(model, dyn.Network(images, projector=(6, M)), 8, 10, "float64")
-    return measure(rule, Parameters(*(float(a[0]) for a in model.parameters)), found(**changes), images)
+    return measure(rule, model.parameters.map(lambda a: float(a[0])), found(**changes), images)
 
 
 def spectrum(z=None):

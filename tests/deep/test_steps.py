@@ -13,7 +13,6 @@ import dynamics as dyn
 from dynamics.deep import steps
 from dynamics.deep.layers import architecture
 from dynamics.deep.steps import Numbers, Training
-from dynamics.state import Parameters
 
 IMAGES = dyn.gaussian_images(side=3, train=20, test=4)
 BATCH = 12
@@ -38,7 +37,7 @@ def a_network(name="", **changes):
 
 
 def numbers_of(model, learning_rate=RATE):
-    return Numbers(learning_rate, Parameters(*(float(a[0]) for a in model.parameters)))
+    return Numbers(learning_rate, model.parameters.map(lambda a: float(a[0])))
 
 
 def random_like(tree, rng, dtype):
