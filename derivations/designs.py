@@ -8,7 +8,7 @@ r = -1/(2 alpha lambda T'(lambda)), as d lambda/dt = 2 alpha lambda r. Gains are
 import sympy as sp
 from sympy.printing.str import StrPrinter
 
-from derivations import gradients, rates
+from derivations import closures, gradients, rates
 from derivations import notation as n
 from derivations.losses import EIGENVALUE, Setting, read_gain
 
@@ -19,9 +19,17 @@ speed, threshold, leak = sp.symbols("speed threshold leak", positive=True)  # le
 
 def per_gain() -> sp.Expr:
     """q(lambda) = r/h of the Euclidean loss, from its derived rate."""
+    return sp.factor(_rate().subs(n.n1, sp.solve(level() - rest, n.n1)[0]))
+
+
+def level() -> sp.Expr:
+    """rest, of the noise of the views."""
+    return sp.solve(_rate(), lam)[0]
+
+
+def _rate() -> sp.Expr:
     rate = rates.shared_weights(rates.rates(Setting("euclidean", gain="1").in_eigenbasis()))
-    (zero,) = sp.solve(rate, n.lam[n.m])
-    return sp.factor(rate.subs(n.lam[n.m], lam).subs(n.n1, sp.solve(zero - rest, n.n1)[0]))
+    return rate.subs(n.lam[n.m], lam)
 
 
 def velocity(rate: sp.Expr) -> sp.Expr:
@@ -86,21 +94,12 @@ def noise_at_rest(growth, gain):
 
     P = 2 growth P + eta Q, so P = eta Q/(-2 growth), with Q of s = w^2 from the derived force on each sample.
     """
-    w, views = sp.Symbol("w", positive=True), sp.symbols("x xi1 xi2", real=True)
-    zeta1, zeta2 = views[0] + n.sigma1 * views[1], views[0] + n.sigma2 * views[2]
+    w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
     shift = 2 * w * zeta1 * force.subs({n.z1[n.m]: w * zeta1, n.z2[n.m]: w * zeta2, n.lam[n.m]: lam, n.ratio[n.m]: 1})
-    variance = _mean(shift**2, views) - _mean(shift, views) ** 2
+    mean, square = (closures.moment(shift**power, closures.VIEWS, n.m) for power in (1, 2))
+    variance = sp.factor(sp.expand((square - mean**2).subs(closures.VIEW_STATISTICS)))
     return gain**2 * variance.subs(w, lam ** (1 / (2 * n.alpha))) / (-2 * growth)
-
-
-def _mean(polynomial: sp.Expr, normals) -> sp.Expr:
-    """E of a polynomial in independent standard normals: E[x^k] = (k - 1)!! for even k."""
-    moments = (
-        c * sp.prod([sp.factorial2(k - 1) * (1 - k % 2) for k in powers])
-        for powers, c in sp.Poly(polynomial, *normals).terms()
-    )
-    return sp.factor(sp.Add(*moments))
 
 
 class _Language(StrPrinter):

@@ -38,7 +38,7 @@ GAINED = {
     "cosine": "-h * z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (h * z1 . p) / 2",
 }
 
-VECTORS, W_P = ("z1", "z2", "p"), "W_P"
+W_P = "W_P"
 EIGENVALUE = ("lambda", "lam", "λ")  # what a gain calls the eigenvalues of W_P
 
 
@@ -130,22 +130,21 @@ class Loss(ABC):
 
         return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base in meanings, written)
 
-    @property
-    def applies_functions(self) -> bool:
-        """Whether W_P does more than predict: other functions of it, or it on other vectors."""
-        applied = set()
+    def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
+        """(eigenvalue, component) of each operator and the vector that the sentence has it act on."""
+        found = set()
 
         def apply(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-            applied.add((eigenvalue, component))
+            found.add((eigenvalue, component))
             return eigenvalue * component
 
         self.expression(apply)
-        return not applied <= {(n.lam[n.k], z[n.k]) for z in (n.z1, n.z2)}
+        return found
 
     @property
-    def stops_itself(self) -> bool:
-        """Whether the sentence has stop-gradients of its own."""
-        return not self.stopped
+    def applies_functions(self) -> bool:
+        """Whether W_P does more than predict: other functions of it, or it on other vectors."""
+        return not self.applied() <= {(n.lam[n.k], z[n.k]) for z in (n.z1, n.z2)}
 
 
 @cache
@@ -274,12 +273,6 @@ class OwnLoss(Loss):
 
         As the sentence has it: p . (W_P^-1 * z1) is |z1|^2 only where W_P is symmetric.
         """
-        applied: list[sp.Expr] = []
-
-        def note(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-            applied.append(eigenvalue.as_coeff_Mul()[1])
-            return eigenvalue * component
-
-        self.expression(note)
-        natural = all(is_power(e) and e.as_base_exp()[1].is_Integer and e.as_base_exp()[1] > 0 for e in applied)
+        functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
+        natural = all(is_power(e) and e.as_base_exp()[1].is_Integer and e.as_base_exp()[1] > 0 for e in functions)
         return self.predictor and natural and gradients.force_on_predictor(self.in_eigenbasis()) != 0

@@ -81,9 +81,9 @@ def _loss(setting: Loss) -> Step:
         if setting.predictor
         else "no predictor, $p = z_1$"
     )
-    if setting.stops_itself and not isinstance(setting, Setting):
+    if not isinstance(setting, Setting):
         where = "The gradient stops where $\\mathrm{SG}$ stands: what is inside is a number to it."
-    elif not isinstance(setting, Setting) or setting.isotropic or setting.gain:
+    elif setting.isotropic or setting.gain:
         where = "It carries stop-gradients $\\mathrm{SG}$ of its own: what is inside is a number to the gradient."
     else:
         where = f"The gradient is stopped {WHERE[setting.stop_gradient]}" + (

@@ -11,7 +11,7 @@ import scipy.optimize
 from dynamics import errors
 from dynamics.fixed_points import Equilibrium, equilibria
 from dynamics.loss import Gain, Loss
-from dynamics.model import ClosedForm, Model, Shared
+from dynamics.model import Model, Shared
 from dynamics.rates import Rates
 
 POINTS = 400  # of the eigenvalues at which a design is looked at
@@ -221,8 +221,10 @@ def _share(name: str, value, why: str) -> None:
 
 def _until(goal: float, rate: str, task: Task) -> Granted:
     """The gain of a rate up to the goal; from there on it stays as it is."""
-    text = f"({rate.replace('lambda', 'min(lambda, goal)')}) / (1 - min(lambda, goal)/rest)"
-    return Granted(text, {"goal": goal, "rest": task.rest})
+    from derivations import designs
+
+    gain = f"({rate}) / ({designs.sentence(designs.per_gain())})"
+    return Granted(gain.replace("lambda", "min(lambda, goal)"), {"goal": goal, "rest": task.rest})
 
 
 def _read(name: str, text: str):
@@ -331,10 +333,18 @@ def design(wish: Wish, model: Model | None = None, *, between=(0.01, 0.5)) -> De
     low, high = _check_between(between)
     p = model.parameters
     alpha = float(p.alpha[0])
-    task = Task(alpha, float(1 / (1 + p.sigma1[0] ** 2)), low**alpha, high**alpha, float(p.rho[0]))
+    task = Task(alpha, _rest(model), low**alpha, high**alpha, float(p.rho[0]))
     granted = wish.granted(task)
     designed = replace(model, gain=Gain.parse(granted.text, **_used(granted)))
     return _with_limits(wish, designed, task, (low, high), granted.remarks)
+
+
+def _rest(model: Model) -> float:
+    """Where modes rest under any gain, in lambda."""
+    from derivations import closures, designs
+
+    level = designs.level().subs(closures.VIEW_STATISTICS)
+    return float(level.subs(designs.n.sigma1, model.parameters.sigma1[0]))
 
 
 def _rate(model: Model, s) -> np.ndarray:
@@ -400,11 +410,7 @@ def _check_model(model: Model, wish) -> None:
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
         must = "have the plain Euclidean loss: under others modes are not free to move each on its own"
         errors.reject("model", must, model)
-    plain = (
-        isinstance(model.predictor, ClosedForm)
-        and not model.predictor.normalize
-        and not np.any(model.predictor.epsilon)
-    )
+    plain = model.structure.predictor == "closed form" and not model.parameters.epsilon.any()
     if not plain or model.structure.tracked or not isinstance(model.target, Shared) or model.inputs is not None:
         errors.reject("model", "have a predictor ClosedForm(alpha), a shared target and white inputs", model)
     if model.batch_shape or model.isotropic or model.stop_gradient != "target":

@@ -13,40 +13,12 @@ from dynamics import errors
 
 # What generated code calls things; a number of a sentence cannot have these names.
 TAKEN = frozenset(
-    {"M", "D", "Delta", "S11", "S12", "S22", "Z", "W_P", "K", "X", "Y", "alpha", "average", "decay", "epsilon", "eta"}
-    | {
-        "force",
-        "init",
-        "lam",
-        "lam0",
-        "lam1",
-        "lambda",
-        "learning_rate",
-        "loss",
-        "n1",
-        "n2",
-        "over_modes",
-        "p",
-        "predict",
-    }
-    | {
-        "r",
-        "rate",
-        "rate_ratio",
-        "ratio",
-        "rho",
-        "s",
-        "sigma1",
-        "sigma2",
-        "stop_gradient",
-        "t",
-        "t1",
-        "t2",
-        "tau",
-        "tilt",
-    }
-    | {"tracking", "v", "w", "weight_decay", "weights", "x", "xp", "y", "z1", "z2", "exprel", "lambert_growth", "h"}
-    | {"sg", "dot", "norm", "sqrt", "exp", "log", "tanh", "min", "max", *keyword.kwlist}
+    set(keyword.kwlist)
+    | {"D", "Delta", "K", "M", "S11", "S12", "S22", "W_P", "X", "Y", "Z", "alpha", "average", "decay", "dot"}
+    | {"epsilon", "eta", "exp", "exprel", "force", "h", "init", "lam", "lam0", "lam1", "lambert_growth"}
+    | {"learning_rate", "log", "loss", "max", "min", "n1", "n2", "norm", "over_modes", "p", "predict", "r", "rate"}
+    | {"rate_ratio", "ratio", "rho", "s", "sg", "sigma1", "sigma2", "sqrt", "stop_gradient", "t", "t1", "t2"}
+    | {"tanh", "tau", "tilt", "tracking", "v", "w", "weight_decay", "weights", "x", "xp", "y", "z1", "z2"}
 )
 
 
@@ -71,8 +43,11 @@ class Sentence:
 
         try:
             self._check(name)
+            unused = [number for number in kept if number not in _names(self.text)]
         except SentenceError as error:
             raise errors.ArgumentError(f"Argument `{name}` must {must}, but {error}.") from None
+        if unused:
+            errors.reject(name, f"use the numbers it is given; {self.text!r} does not use {unused[0]}", self)
 
     example = ""
 
@@ -137,8 +112,6 @@ class Loss(Sentence):
         from derivations import gradients
 
         loss = self.derivation().in_eigenbasis()
-        if unused := [number for number in self.numbers if number not in _names(self.text)]:
-            errors.reject(name, f"use the numbers it is given; {self.text!r} does not use {unused[0]}", self)
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
             errors.reject(name, "have a gradient that reaches the encoder", self)
 
@@ -174,8 +147,6 @@ class Gain(Sentence):
         from derivations.losses import read_gain
 
         read_gain(self.text, tuple(self.numbers))
-        if unused := [number for number in self.numbers if number not in _names(self.text)]:
-            errors.reject(name, f"use the numbers it is given; {self.text!r} does not use {unused[0]}", self)
 
     @cached_property
     def _function(self):
