@@ -5,6 +5,7 @@ encoder is integrated as log w, in which an absolute error is a relative one of 
 not reach the end that way are left to SciPy's solvers, which tell why.
 """
 
+import math
 import threading
 from copy import copy
 from functools import lru_cache
@@ -199,7 +200,7 @@ class _Namespace:
     def sum(a, axis, keepdims):
         return _symbols([_heyoka().sum(list(a))])  # over modes, the only axis
 
-    e = np.e
+    e = math.e
 
     @staticmethod
     def exp(a):
