@@ -1,6 +1,6 @@
 """One step of training a deep network, against a second implementation; momentum, schedules and views against loops."""
 
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 import by_hand
@@ -18,6 +18,7 @@ IMAGES = dyn.gaussian_images(side=3, train=20, test=4)
 BATCH = 12
 RATE = 100.0  # so that rounding is that of the gradient, not of the weights
 DECAY = 0.7
+EPS = 2.0**-24  # half a unit in the last place, in single precision
 PREDICTORS = {
     "DirectPred": dyn.ClosedForm(0.5, 0.05, normalize=True, tracking=0.9),
     "DirectCopy": dyn.ClosedForm(1.0, 0.25),
@@ -50,9 +51,9 @@ def first_layers(shape):
     return jax.tree.map(np.asarray, architecture(shape).start(shape, jax.random.key(0)))
 
 
-def a_start(rule, numbers, dtype):
+def a_start(rule, numbers, dtype, seed=0):
     """In the middle of training: a target and a tracked correlation that are not those of the encoder."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     layers = random_like(first_layers(rule.shape), rng, dtype)
     target = random_like(layers.branch, rng, dtype) if rule.structure.own_target else None
     root = rng.standard_normal((3, 5))
@@ -83,32 +84,57 @@ def as_rows(training):
     return jax.tree.map(lambda a: np.asarray(a, float), found)
 
 
-def one_step(model, network, dtype, monkeypatch):
-    """(before, after) as rows, the summed loss, and views without and with noise."""
-    noisy = any(model.noise)
+def stepped(model, network, dtype, monkeypatch, seeds):
+    """For each seed (before, after) as rows, the summed loss, and views without and with noise."""
     with jax.enable_x64(dtype == "float64"):
-        rule = steps.rule_of(model, network, BATCH, 10, dtype)
-        numbers = numbers_of(model)
-        clean, views = some_views(dtype, noisy)
-        monkeypatch.setattr(steps, "_views", lambda *_: (clean, views))
-        start = a_start(rule, numbers, dtype)
-        compiled = dtype == "float32"  # one program is compiled sooner than its operations are, for a few cases
-        step = jax.jit(steps.step, static_argnums=0) if compiled else steps.step
-        end = step(rule, numbers, None, start._replace(loss=start.loss + 100), 3, None)
-        assert all(a.dtype == dtype for a in jax.tree.leaves(end.layers))
-        return as_rows(start), as_rows(end), float(end.loss) - 100, flat(clean), flat(views)
+        rule, numbers = steps.rule_of(model, network, BATCH, 10, dtype), numbers_of(model)
+
+        def step(start, *views):
+            monkeypatch.setattr(steps, "_views", lambda *_: views)
+            return steps.step(rule, numbers, None, start._replace(loss=start.loss + 100), 3, None)
+
+        step = jax.jit(step) if len(seeds) > 1 else step  # one program is compiled sooner than its operations are
+        found = []
+        for seed in seeds:
+            start, (clean, views) = a_start(rule, numbers, dtype, seed), some_views(dtype, any(model.noise), seed + 1)
+            end = step(start, clean, views)
+            assert all(a.dtype == dtype for a in jax.tree.leaves(end.layers))
+            found.append((as_rows(start), as_rows(end), float(end.loss) - 100, flat(clean), flat(views)))
+        return found
+
+
+def one_step(model, network, dtype, monkeypatch):
+    return stepped(model, network, dtype, monkeypatch, [0])[0]
+
+
+def by_hand_from(model, before, views, clean):
+    """(loss, after), by the second implementation in double precision."""
+    with jax.enable_x64(True):
+        loss, *after = by_hand.expected(model, before, views, clean, RATE, DECAY)
+    return float(loss), tuple(after)
+
+
+def deviation(before, after, expected, norm):
+    """In units of the change; the largest of branch, predictor, target, tracked."""
+    assert jax.tree.structure(after) == jax.tree.structure(expected)
+    olds, news, rights = map(list, map(partial(map, of_one_part), (before, after, expected)))
+    parts = [part for part in zip(olds, news, rights, strict=True) if len(part[0])]
+    return max(norm(new - right) / norm(right - old) for old, new, right in parts)
+
+
+def of_one_part(tree):
+    return np.concatenate([[], *(a.ravel() for a in jax.tree.leaves(tree))])
+
+
+def largest(a):
+    return np.abs(a).max()
 
 
 def assert_step_is(model, network, dtype, tolerance, monkeypatch):
     before, after, loss, clean, views = one_step(model, network, dtype, monkeypatch)
-    with jax.enable_x64(True):
-        expected_loss, *expected = by_hand.expected(model, before, views, clean, RATE, DECAY)
-    assert loss == pytest.approx(float(expected_loss), abs=100 * tolerance)  # its sum started at 100
-    for old, new, right in zip(before, after, expected, strict=True):
-        assert jax.tree.structure(new) == jax.tree.structure(right)
-        changes = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (old, right)), strict=True)]
-        for found, reference in zip(*map(jax.tree.leaves, (new, right)), strict=True):
-            np.testing.assert_allclose(found, reference, rtol=0, atol=tolerance * max(changes))
+    expected_loss, expected = by_hand_from(model, before, views, clean)
+    assert loss == pytest.approx(expected_loss, abs=100 * tolerance)  # its sum started at 100
+    assert deviation(before, after, expected, largest) < tolerance
 
 
 FACTORS = ("euclidean", "cosine"), tuple(METHODS), tuple(TARGETS), (False, True), (False, True)
@@ -145,18 +171,26 @@ def test_some_samples_have_no_cosine(monkeypatch):
     assert 0 < alive.sum() < BATCH
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        ("euclidean", "isotropic DirectPred", "EMA", True, True),
-        ("cosine", "isotropic DirectCopy", "shared", False, True),
-        ("cosine", "MLP", "EMA", True, True),
-    ],
-    ids=lambda case: " ".join(map(str, case)),
-)
+def when(case):
+    """Each method with batch norm and an average, the hardest, each time; all others when all tests run."""
+    _, _, target, _, batch_norm = case
+    return () if target == "EMA" and batch_norm else pytest.mark.full
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=" ".join(map(str, case)), marks=when(case)) for case in CASES])
 def test_a_step_in_single_precision(case, monkeypatch):
-    """Rounding weights and views alone, to eps = 6e-8, changes the isotropic case by 1e-6 of the largest entry."""
-    assert_step_is(*a_case(*case), "float32", 4e-6, monkeypatch)
+    """Single precision's eps, 6e-8, makes 1e-6 of some ten operations that follow one another, at most points.
+
+    Where a sample has hardly any unit on, cosines magnify the rounding of what they are given: tenfold at one point
+    in a hundred.
+    """
+    model, network = a_case(*case)
+    found = []
+    for before, after, loss, clean, views in stepped(model, network, "float32", monkeypatch, range(9)):
+        expected_loss, expected = by_hand_from(model, before, views, clean)
+        assert loss == pytest.approx(expected_loss, abs=1e-4)  # its sum started at 100: an eps of it is 6e-6
+        found.append(deviation(before, after, expected, np.linalg.norm))
+    assert np.median(found) < 1e-6 and max(found) < 1e-5
 
 
 # --- schedules ------------------------------------------------------------------------------------------------------
