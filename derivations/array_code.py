@@ -175,7 +175,11 @@ class ArrayPrinter(StrPrinter):
         raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
 
     _print_Derivative = _print_Integral = _print_Product = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
-    _print_LambertW = _print_gamma = emptyPrinter
+    _print_LambertW = emptyPrinter
+
+    def _print_gamma(self, expr):
+        """A constant, such as the Gamma(q/2) of a norm's power."""
+        return repr(float(expr)) if expr.is_number else self.emptyPrinter(expr)
 
 
 def _constants_last(argument: sp.Expr) -> tuple:

@@ -164,11 +164,12 @@ def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -
 
 
 def norm_is_integral(powers) -> None:
-    """The weight of each power q integrates to ||v||^(-q)."""
-    square = sp.Symbol("square", positive=True)
+    """The weight of each power q integrates to (c + ||v||^2)^(-q/2)."""
+    square, softening = sp.symbols("square softening", positive=True)
     for power in powers:
-        found = sp.integrate(norm_weight(n.x, power) * sp.exp(-(n.x**2) * square), (n.x, 0, sp.oo))
-        if sp.simplify(found - square ** (-sp.sympify(power) / 2)) != 0:
+        weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)
+        found = sp.integrate(sp.powsimp(weight), (n.x, 0, sp.oo))
+        if sp.simplify(found - (softening + square) ** (-sp.sympify(power) / 2)) != 0:
             raise ProofError(f"the integral that stands for the power {power} of a norm is {found}")
 
 
@@ -176,8 +177,8 @@ def is_tilted(tilt: Tilt) -> None:
     """S = (K^-1 + P)^-1 and Delta = det(1 + K P), for the quadratic forms of the norms."""
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     precision = sp.zeros(2)
-    for variable, square in zip((n.x, n.y), tilt.norms, strict=True):
-        precision += variable**2 * sp.hessian(square, pair)
+    for variable, norm in zip((n.x, n.y), tilt.norms, strict=False):
+        precision += variable**2 * sp.hessian(norm.square, pair)
     values = {symbol: value.subs(tilt.definitions) for symbol, value in tilt.definitions.items()}
     S = sp.Matrix([[values[n.S11[n.k]], values[n.S12[n.k]]], [values[n.S12[n.k]], values[n.S22[n.k]]]])
     known = {n.D: n.n1 * n.n2 - 1}

@@ -7,10 +7,11 @@ modes, of covariance K = [[n1, 1], [1, n2]]. An expression is a sum of terms
 
 - *moments* (no norm): the joint moment of the factors is the sum over set partitions of products of joint
   cumulants; as modes are independent, a cumulant of sums over modes is the sum over modes of one-mode cumulants.
-- *gaussian* (exact): each norm is written as
+- *gaussian* (exact): each norm, of which a term may have one or two, is written as
   ||v||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||v||^2) dx (x is the root of theory's x: the integrand is
-  then even and smooth for odd q, and only those are taken), which tilts K to S = (1 + K P)^(-1) K with weight
+  then even and smooth for odd q), which tilts K to S = (1 + K P)^(-1) K with weight
   Z = prod_k Delta_k^(-1/2), Delta = det(1 + K P), P = 2x^2 Q1 + 2y^2 Q2 for norms with quadratic forms Q1, Q2.
+  A norm that is softened, (c + ||v||^2)^(1/2), has the factor exp(-c x^2) beside that.
 - *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
 """
 
@@ -22,7 +23,7 @@ import sympy as sp
 from sympy.utilities.iterables import multiset_partitions
 
 from derivations import notation as n
-from derivations.modes import per_mode, total
+from derivations.modes import expanded, per_mode, total
 
 VIEWS = sp.Matrix([[n.n1, 1], [1, n.n2]])  # covariance of (zeta1, zeta2) per mode: Sigma_x = 1
 VIEW_STATISTICS = {  # what n1, n2 and D stand for
@@ -38,30 +39,54 @@ class UnsupportedLossError(ValueError):
 
 
 @dataclass(frozen=True)
+class Norm:
+    """(softening + sum_k square_k)^(1/2), with the square in mode ``k``."""
+
+    square: sp.Expr
+    softening: sp.Expr = sp.S.Zero
+
+    @property
+    def whole(self) -> sp.Expr:
+        """Its square."""
+        return self.softening + total(self.square)
+
+    def map(self, change) -> "Norm":
+        """With both parts changed."""
+        return Norm(change(self.square), change(self.softening))
+
+
+@dataclass(frozen=True)
 class Term:
-    """coefficient * local * prod(sums) * prod(norm_square^(-power/2)), all at mode ``m``; summands in mode ``k``."""
+    """coefficient * local * prod(sums) * prod(norm^(-power)), all at mode ``m``; summands in mode ``k``."""
 
     coefficient: sp.Expr
     local: sp.Expr
     sums: tuple[sp.Expr, ...]
-    norms: tuple[tuple[sp.Expr, sp.Expr], ...]
+    norms: tuple[tuple[Norm, sp.Expr], ...]
 
 
 @dataclass(frozen=True)
 class Tilt:
-    """The tilted Gaussian of one pair of norms: definitions in mode ``k``, and the mean squares the norms have."""
+    """The tilted Gaussian of one or two norms: definitions in mode ``k``, and the mean squares the norms have.
 
-    norms: tuple[sp.Expr, ...]
+    What softens a norm is shared among the modes in proportion to their mean squares: it is a scale.
+    """
+
+    norms: tuple[Norm, ...]
     definitions: dict[sp.Expr, sp.Expr] = field(hash=False)
     mean_squares: tuple[sp.Expr, ...] = ()
 
 
 @dataclass(frozen=True)
 class TiltedIntegral:
-    """int_0^oo dx int_0^oo dy integrand, in the symbols S11, S12, S22, Z that ``tilt`` defines."""
+    """int_0^oo dx int_0^oo dy integrand, in the symbols S11, S12, S22, Z that ``tilt`` defines; of one norm, over x.
+
+    powers: the lowest q of each norm; others in the integrand differ from it by even numbers.
+    """
 
     tilt: Tilt
     integrand: sp.Expr
+    powers: tuple[sp.Expr, ...]
 
 
 class Mixed(tuple):
@@ -77,7 +102,7 @@ class Mixed(tuple):
 
 def terms(expression: sp.Expr) -> list[Term]:
     """Split an expression in zeta1, zeta2 into terms; refuses, by name, what is no polynomial over norms."""
-    return [_term(term) for term in sp.Add.make_args(sp.expand(expression)) if term != 0]
+    return [_term(term) for term in sp.Add.make_args(expanded(expression)) if term != 0]
 
 
 def _random(expression: sp.Expr) -> bool:
@@ -91,20 +116,30 @@ def _term(term: sp.Expr) -> Term:
         natural = exponent.is_Integer and exponent > 0
         if not _random(factor):
             coefficient *= factor
-        elif isinstance(base, sp.Sum) and natural:
-            sums += [per_mode(base)] * int(exponent)
-        elif isinstance(base, sp.Sum) and (2 * exponent).is_Integer and exponent < 0:
-            if exponent.is_Integer:
-                raise UnsupportedLossError(
-                    f"the gradient contains {factor}, an even power of a norm; only odd ones work"
-                )
-            norms.append((per_mode(base), -2 * exponent))
+        elif isinstance(base, sp.Sum) and exponent.is_Rational and exponent > 0:
+            whole = sp.ceiling(exponent)  # ||v|| = ||v||^2/||v||
+            sums += [per_mode(base)] * int(whole)
+            norms += [] if natural else [(_norm(base), 2 * (whole - exponent))]
         elif isinstance(base, sp.Indexed) and natural:
             local *= factor
+        elif exponent.is_Rational and (norm := _norm(base)):
+            norms.append((norm, -2 * exponent))
         else:
             raise UnsupportedLossError(f"the gradient contains {factor}, which is no polynomial over powers of norms")
-    norms.sort(key=lambda pair: (not pair[0].has(n.zeta1), sp.default_sort_key(pair[0])))  # x is the online norm's
+    norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))  # x: the online
     return Term(coefficient, local, tuple(sums), tuple(norms))
+
+
+def _norm(base: sp.Expr) -> Norm | None:
+    """A sum over modes, or several and a constant, as the square of a norm; whether it is one is told in ``tilt``."""
+    constant, summed = base.as_independent(sp.Sum, as_Add=True)
+    square = sp.Integer(0)
+    for term in sp.Add.make_args(sp.expand(summed)):
+        coefficient, last = term.as_independent(sp.Sum, as_Add=False)
+        if not isinstance(last, sp.Sum) or _random(coefficient) or _random(constant):
+            return None
+        square += coefficient * per_mode(last)
+    return Norm(square, constant)
 
 
 # --- moments and cumulants of one mode ------------------------------------------------------------------------------
@@ -165,35 +200,42 @@ def mean_field(expression: sp.Expr) -> sp.Expr:
         value = term.coefficient * moment(term.local, VIEWS, n.m)
         for summand in term.sums:
             value *= total(moment(summand, VIEWS))
-        for square, power in term.norms:
-            value *= total(moment(square, VIEWS)) ** (-power / 2)
+        for norm, power in term.norms:
+            value *= norm.map(lambda square: moment(square, VIEWS)).whole ** (-power / 2)
         result += value
     return result
 
 
 def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
-    """Exact expectation: a formula if there are no norms, else one tilted integral for each pair of norms; or both."""
-    groups: dict[tuple[sp.Expr, ...], list[Term]] = {}
+    """Exact expectation: a formula if there are no norms, else a tilted integral for each choice of norms; or both.
+
+    Powers of a norm that differ by no even number stand in integrals of their own.
+    """
+    groups: dict[tuple, list[Term]] = {}
     for term in terms(expression):
-        groups.setdefault(tuple(square for square, _ in term.norms), []).append(term)
+        groups.setdefault(tuple((norm, power % 2) for norm, power in term.norms), []).append(term)
     without = groups.pop((), [])
     formula = sum((t.coefficient * joint_moment(t.local, t.sums, VIEWS) for t in without), sp.Integer(0))
     if not groups:
         return formula
-    integrals = tuple(TiltedIntegral(tilt(norms), _integrand(members)) for norms, members in groups.items())
+    integrals = tuple(map(_integral, groups.values()))
     return Mixed(integrals, formula) if without else integrals
 
 
-def tilt(norms: tuple[sp.Expr, ...]) -> Tilt:
-    """S = (1 + K P)^(-1) K and Z = prod Delta^(-1/2) for the norms given by their quadratic forms in mode ``k``."""
-    if len(norms) != 2:
-        raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; exactly 2 are supported")
-    pair = (n.zeta1[n.k], n.zeta2[n.k])
+def _integral(members: list[Term]) -> TiltedIntegral:
+    """Of terms that share their norms."""
+    powers = (tuple(power for _, power in term.norms) for term in members)
+    lowest = tuple(map(min, zip(*powers, strict=True)))
+    return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)
+
+
+def tilt(norms: tuple[Norm, ...]) -> Tilt:
+    """S = (1 + K P)^(-1) K and Z = prod Delta^(-1/2) for norms given by their quadratic forms in mode ``k``."""
+    if len(norms) > 2:
+        raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; at most 2 are supported")
     precision = sp.zeros(2)
-    for variable, square in zip((n.x, n.y), norms, strict=True):
-        if not sp.Poly(square, *pair).is_homogeneous or sp.Poly(square, *pair).total_degree() != 2:
-            raise UnsupportedLossError(f"{square} is no quadratic form in the representations")
-        precision += variable**2 * sp.hessian(square, pair)
+    for variable, norm in zip((n.x, n.y), norms, strict=False):
+        precision += variable**2 * quadratic_form(norm)
     system = sp.eye(2) + VIEWS * precision
     covariance = (system.adjugate() * VIEWS).applyfunc(_in_determinant)
     definitions = {n.Delta[n.k]: _in_determinant(system.det())}
@@ -201,12 +243,30 @@ def tilt(norms: tuple[sp.Expr, ...]) -> Tilt:
         (n.S11, n.S12, n.S22), (covariance[0, 0], covariance[0, 1], covariance[1, 1]), strict=True
     ):
         definitions[symbol[n.k]] = entry / n.Delta[n.k]
-    return Tilt(norms, definitions, tuple(moment(square, VIEWS) for square in norms))
+    return Tilt(norms, definitions, tuple(map(_mean_square, norms)))
 
 
-def norm_weight(variable: sp.Symbol, power: sp.Expr) -> sp.Expr:
-    """||v||^(-q) is the integral over x of this times exp(-x^2 ||v||^2)."""
-    return 2 * variable ** (power - 1) / sp.gamma(power / 2)
+def quadratic_form(norm: Norm) -> sp.Matrix:
+    """2Q of a mode, with zeta^T Q zeta its square; refuses what is no norm."""
+    pair = (n.zeta1[n.k], n.zeta2[n.k])
+    square = sp.Poly(norm.square, *pair)
+    if not square.is_homogeneous or square.total_degree() != 2:
+        raise UnsupportedLossError(f"{norm.square} is no quadratic form in the representations")
+    form = sp.hessian(norm.square, pair)
+    positive = form[0, 0].is_nonnegative and form[1, 1].is_nonnegative and sp.expand(form.det()) == 0
+    if not (positive and norm.softening.is_nonnegative):
+        raise UnsupportedLossError(f"the gradient is divided by a power of {norm.whole}, which is no norm")
+    return form
+
+
+def _mean_square(norm: Norm) -> sp.Expr:
+    mean = moment(norm.square, VIEWS)
+    return mean * (1 + norm.softening / total(mean)) if norm.softening else mean
+
+
+def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Zero) -> sp.Expr:
+    """(c + ||v||^2)^(-q/2) is the integral over x of this times exp(-x^2 ||v||^2)."""
+    return 2 * variable ** (power - 1) / sp.gamma(power / 2) * sp.exp(-softening * variable**2)
 
 
 def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
@@ -218,7 +278,7 @@ def _integrand(members: list[Term]) -> sp.Expr:
     result = sp.Integer(0)
     for term in members:
         weight = sp.Integer(1)
-        for variable, (_, power) in zip((n.x, n.y), term.norms, strict=True):
-            weight *= norm_weight(variable, power)
+        for variable, (norm, power) in zip((n.x, n.y), term.norms, strict=False):
+            weight *= norm_weight(variable, power, norm.softening)
         result += weight * term.coefficient * joint_moment(term.local, term.sums, TILTED)
     return n.Z * result

@@ -154,7 +154,7 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple) -> list[Line]:
     for number, integral in enumerate(value, 1):
         part = sp.Symbol(f"{'I' if name == 'r_m' else 'J'}_{number}")
         lines += _integral(part, integral)
-        parts.append(sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)))
+        parts.append(sp.Integral(part, *((axis, 0, sp.oo) for axis in (n.x, n.y)[: len(integral.powers)])))
     if isinstance(value, closures.Mixed):
         parts.append(sp.factor_terms(value.formula))
     return [*lines, Line(title, name, sp.Add(*parts))]

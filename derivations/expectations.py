@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, count
 
 import sympy as sp
 
@@ -51,18 +52,25 @@ class Expectation:
     def inside(self) -> sp.Expr:
         """With the sums written in the representations."""
         sums = sp.Mul(*(total(_in_representations(s)) for s in self.term.sums))
-        norms = sp.Mul(*(total(_in_representations(square)) ** (power / 2) for square, power in self.term.norms))
-        return self.term.local * sums / norms
+        return self.term.local * sums / self._norms(_in_representations)
 
     @property
     def of_views(self) -> sp.Expr:
         """With everything in the views."""
-        norms = sp.Mul(*(total(square) ** (power / 2) for square, power in self.term.norms))
-        return self.term.local * sp.Mul(*map(total, self.term.sums)) / norms
+        return self.term.local * sp.Mul(*map(total, self.term.sums)) / self._norms(sp.sympify)
+
+    def _norms(self, change) -> sp.Expr:
+        return sp.Mul(*(norm.map(change).whole ** (power / 2) for norm, power in self.term.norms))
 
     @property
     def weight(self) -> sp.Expr:
-        return sp.Mul(*(norm_weight(v, power) for v, (_, power) in zip((n.x, n.y), self.term.norms, strict=True)))
+        pairs = zip((n.x, n.y), self.term.norms, strict=False)
+        return sp.Mul(*(norm_weight(v, power, norm.softening) for v, (norm, power) in pairs))
+
+    @property
+    def kind(self) -> tuple:
+        """What it shares with others under one integral: norms, and whether their powers are even, odd, or neither."""
+        return tuple((norm, power % 2) for norm, power in self.term.norms)
 
     @property
     def wick(self) -> sp.Expr:
@@ -84,11 +92,17 @@ def expectations(setting: Loss) -> list[Expectation]:
     found: dict[tuple, list[Term]] = {}
     for term in closures.terms(drive):
         found.setdefault((len(term.sums), term.norms, term.local, term.sums), []).append(term)
-    ordered = sorted(found.items(), key=lambda item: (item[0][0], str(item[0][1:])))
+    ordered = sorted(found.items(), key=_order)
+    names = chain(LETTERS, (f"A_{number}" for number in count(1)))
     return [
-        Expectation(LETTERS[i], sp.Add(*(term.coefficient for term in terms)), terms[0])
-        for i, (_, terms) in enumerate(ordered)
+        Expectation(name, sp.Add(*(term.coefficient for term in terms)), terms[0])
+        for name, (_, terms) in zip(names, ordered, strict=False)
     ]
+
+
+def _order(item) -> tuple:
+    sums, norms, *rest = item[0]
+    return sums, str((tuple((norm.square, power) for norm, power in norms), *rest))
 
 
 def integrals(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
@@ -104,17 +118,18 @@ def integrals(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
         (*equations, f"r_m = {tex(combined)}"),
         ("symbolically: the combination is what the linear network needs",),
     )
-    groups: dict[tuple, list[TiltedIntegral]] = {}  # pairs of norms that are one where the target shares weights
+    groups: dict[tuple, list[TiltedIntegral]] = {}  # norms that are one where the target shares weights
     for integral in rate:
-        groups.setdefault(tuple(map(rates.shared_weights, integral.tilt.norms)), []).append(integral)
-    return [which, *(_tilted(named, norms, group) for norms, group in groups.items()), _mean_field(setting, named)]
+        norms = (norm.map(rates.shared_weights) for norm in integral.tilt.norms)
+        kind = tuple((norm, power % 2) for norm, power in zip(norms, integral.powers, strict=True))
+        groups.setdefault(kind, []).append(integral)
+    return [which, *(_tilted(named, kind, group) for kind, group in groups.items()), _mean_field(setting, named)]
 
 
-def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegral]) -> Step:
-    """The expectations that share a pair of norms."""
+def _tilted(named: list[Expectation], kind: tuple, integrals: list[TiltedIntegral]) -> Step:
+    """The expectations that share their norms."""
     integral = integrals[0]
-    mine = [e for e in named if tuple(square for square, _ in e.term.norms) == norms]
-    first, second = (tex(sp.sqrt(total(_in_representations(square)))) for square in norms)
+    mine = [e for e in named if e.kind == kind]
     checks.norm_is_integral({power for e in mine for _, power in e.term.norms})
     checks.is_tilted(integral.tilt)
     for e in mine:
@@ -124,25 +139,28 @@ def _tilted(named: list[Expectation], norms: tuple, integrals: list[TiltedIntegr
     checks.equal(whole, generated, "the integrand is that of the generated code")
     definitions = {s: sp.factor_terms(rates.shared_weights(e)) for s, e in integral.tilt.definitions.items()}
     used = {base for e in mine for base in e.wick.atoms(sp.IndexedBase)} | {n.Delta}
+    norms = dict(zip("xy", (norm.map(_in_representations) for norm, _ in kind), strict=False))
+    written = {axis: tex(sp.sqrt(norm.whole)) for axis, norm in norms.items()}
+    bare = {axis: tex(sp.sqrt(total(norm.square))) for axis, norm in norms.items()}
+    who = " and ".join(f"${axis}$ for ${text}$" for axis, text in written.items())
+    exponent = " ".join(f"- {axis}^2 {text}^2" for axis, text in bare.items()).replace("- ", "-", 1)
+    area, measure = r"\!\!".join([r"\int_0^\infty"] * len(kind)), r"\,".join(rf"\mathrm{{d}}{axis}" for axis in norms)
+    plural, left = ("s", "two integrals are left") if len(kind) == 2 else ("", "one integral is left")
     equations = [
         r"\frac{1}{\left\|a\right\|^{q}} = \frac{2}{\Gamma(q/2)} \int_0^\infty x^{q-1} "
         r"e^{-x^2 \left\|a\right\|^2}\, \mathrm{d}x",
         VIEWS_IN_LATEX,
         *(f"{tex(symbol)} = {tex(value)}" for symbol, value in definitions.items() if symbol.base in used),
         r"Z = \prod_{k=1}^{M} \Delta_k^{-1/2}",
-        *(
-            rf"{tex(e.symbol)} = \int_0^\infty\!\!\int_0^\infty {tex(sp.factor_terms(e.weight * n.Z * e.wick))}"
-            r"\;\mathrm{d}x\,\mathrm{d}y"
-            for e in mine
-        ),
+        *(rf"{tex(e.symbol)} = {area} {tex(sp.factor_terms(e.weight * n.Z * e.wick))}\;{measure}" for e in mine),
     ]
     text = (
-        f"Each norm in a denominator becomes an integral over a Gaussian weight, with $x$ for ${first}$ and $y$ for "
-        f"${second}$. Under the integrals stands $e^{{-x^2 {first}^2 - y^2 {second}^2}}$, which tilts "
+        f"Each norm in a denominator becomes an integral over a Gaussian weight, with {who}. "
+        f"Under the integral{plural} stands $e^{{{exponent}}}$, which tilts "
         r"the Gaussian of the views: mode by mode, with $K$ the covariance of $(\zeta_1, \zeta_2)$ and $P$ the matrix "
         r"of the quadratic form, it stays Gaussian with covariance $S = (K^{-1} + P)^{-1}$ and the weight "
         r"$\Delta^{-1/2}$, $\Delta = \det(1 + KP)$. What is left are moments, by Wick's theorem. "
-        "This is exact for any number of modes; two integrals are left, and the integrand costs one sum over modes."
+        f"This is exact for any number of modes; {left}, and the integrand costs one sum over modes."
     )
     done = (
         "symbolically: the integral of the weight is the norm's power",

@@ -53,7 +53,9 @@ def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
             continue
         coefficient, word, forms, norms = _read(term)
         if len(norms) not in (0, 2):
-            raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; exactly 2 are supported")
+            raise UnsupportedLossError(
+                f"a term has {len(norms)} norms in its denominator; exactly 2 are supported with `inputs`"
+            )
         value: sp.MatrixExpr = sp.Identity(d)
         if norms:
             word, forms = _tilted(word, forms, [form for form, _ in norms])

@@ -56,3 +56,27 @@ def _contract(summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
 def per_mode(summation: sp.Sum) -> sp.Expr:
     """The summand of a sum over modes, as a component in mode ``k``."""
     return summation.function.subs(summation.variables[0], k)
+
+
+def expanded(expression: sp.Expr) -> sp.Expr:
+    """A sum of products, in which powers of sums over modes are natural, or negative and stay as they are.
+
+    Roots in numerators are no exception: ||v|| = ||v||^2/||v||.
+    """
+    kept: dict[sp.Symbol, sp.Expr] = {}
+
+    def keep(power: sp.Pow) -> sp.Expr:
+        power = sp.expand_power_base(power)
+        if not isinstance(power, sp.Pow):
+            return power.replace(_is_root_of_sums, keep)
+        base, exponent = power.args
+        whole = max(sp.ceiling(exponent), 0) if exponent.is_Rational else 0
+        symbol = next((known for known, a in kept.items() if a == base ** (exponent - whole)), sp.Dummy())
+        kept[symbol] = base ** (exponent - whole)
+        return base**whole * symbol
+
+    return sp.expand(expression.replace(_is_root_of_sums, keep)).subs(kept)
+
+
+def _is_root_of_sums(e: sp.Basic) -> bool:
+    return isinstance(e, sp.Pow) and e.base.has(sp.Sum) and not (e.exp.is_Integer and e.exp > 0)

@@ -209,10 +209,13 @@ QUANTITIES = {
 
 
 class Integrals(dict):
-    """Of each quantity that is an integral: the names of its (scales, integrand), one pair for each pair of norms."""
+    """Of each quantity that is an integral: its rows (scales, integrand), by name, one for each choice of norms.
+
+    The powers of the norms stand behind where there is only one norm, or one that has no odd power.
+    """
 
     def table(self) -> list[str]:
-        rows = (", ".join(f"({scales}, {integrand})" for scales, integrand in pairs) for pairs in self.values())
+        rows = (", ".join(f"({', '.join(row)})" for row in rows) for rows in self.values())
         lines = [f'    "{quantity}": ({row},),\n' for quantity, row in zip(self, rows, strict=True)]
         return [f"INTEGRALS = {{\n{''.join(lines)}}}\n"] if lines else []
 
@@ -246,10 +249,18 @@ def expectation_functions(
             doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
             moments = [_per_mode(simplest(exact.formula))]
             sources.append(function(f"{quantity}_moments", terms.arguments, doc, moments, terms.definitions))
-        names = numbered(f"{quantity}_integrand", (integral.tilt.norms for integral in exact))
-        sources += [_integrand(names[integral.tilt.norms], symbol, integral, terms) for integral in exact]
-        integrals[quantity] = [(scales[norms], name) for norms, name in names.items()]
+        names = numbered(f"{quantity}_integrand", exact)
+        sources += [_integrand(name, symbol, integral, terms) for integral, name in names.items()]
+        integrals[quantity] = [
+            (scales[integral.tilt.norms], name, *_powers(integral)) for integral, name in names.items()
+        ]
     return sources
+
+
+def _powers(integral: closures.TiltedIntegral) -> list[str]:
+    """What the quadrature is to know of the norms, unless they are two of odd powers."""
+    usual = len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)
+    return [] if usual else [f"({''.join(f'{float(power):g}, ' for power in integral.powers)})"]
 
 
 def _mean_squares(name: str, tilt: closures.Tilt, terms: Terms) -> str:
@@ -259,7 +270,7 @@ def _mean_squares(name: str, tilt: closures.Tilt, terms: Terms) -> str:
 
 def _integrand(name: str, symbol: str, integral: closures.TiltedIntegral, terms: Terms) -> str:
     z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
-    doc = f"{symbol} is the integral of this over x, y in (0, oo)."
+    doc = f"{symbol} is the integral of this over {'x, y' if len(integral.powers) == 2 else 'x'} in (0, oo)."
     body = sp.factor_terms(sp.factor_terms(integral.integrand, radical=True))
     definitions = [*terms.definitions, *integral.tilt.definitions.items(), (n.Z, z)]
     return function(name, ["x", "y", *terms.arguments], doc, [body], definitions)

@@ -10,7 +10,7 @@ import sympy as sp
 
 from derivations import closures, gradients
 from derivations import notation as n
-from derivations.modes import Largest
+from derivations.modes import Largest, expanded
 
 CLOSURES = {"gaussian": closures.gaussian, "mean_field": closures.mean_field}
 
@@ -18,7 +18,7 @@ CLOSURES = {"gaussian": closures.gaussian, "mean_field": closures.mean_field}
 def drive(loss: sp.Expr) -> sp.Expr:
     """(g_m zeta1_m + h_m zeta2_m)/w_m, with z = sqrt(s) zeta."""
     total = gradients.force(loss, 1) * n.zeta1[n.m] + gradients.force(loss, 2) * n.zeta2[n.m]
-    return sp.expand(in_views(total) / sp.sqrt(n.s[n.m]))
+    return expanded(in_views(total) / sp.sqrt(n.s[n.m]))
 
 
 def in_views(expression: sp.Expr) -> sp.Expr:
@@ -43,7 +43,7 @@ def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[closures.
 
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[closures.TiltedIntegral, ...]:
     """f_m = E[-dL/dlambda_m] of a loss given in the eigenbasis; zero where no gradient reaches the predictor."""
-    return CLOSURES[closure](sp.expand(in_views(gradients.force_on_predictor(loss))))
+    return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
 
 
 # --- from rates to what moves: each as one step; its flow is the step's slope in the learning rate ------------------

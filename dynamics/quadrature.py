@@ -5,6 +5,10 @@ mean square d_k that mode k gives to the norm. With x = X sinh(tau), X = 1/sqrt(
 |Im tau| >= pi/2 whatever the spread of the d_k, so the trapezoidal rule in tau converges geometrically at a speed that
 does not depend on the spectrum; only the length of the tau axis grows, as the logarithm of the spread. O(M) a node.
 
+Where a norm has a power q that is not odd, x^(q-1) makes f neither even nor smooth at zero. There x = X exp(tau), and
+what lies left of the first node is a geometric series, f dx ~ exp(q tau), that its weight sums up. Where there is only
+one norm, the y axis is a point.
+
 The estimate compares the rule with itself at twice the step (at a geometric rate the relative error is squared when
 the step is halved) and adds what the last nodes contribute (truncation) and rounding.
 """
@@ -25,8 +29,18 @@ MAX_STEP = 0.35  # of tau
 SHARE = 0.15  # of the tolerance: what each cause of error may use
 TAIL = 1e-5  # of the tolerance: where the tau axis ends
 CANCELLED = 1e-3  # rates below this fraction of the terms they are made of are held to an absolute tolerance
+NEAR = 1e-16  # how far f dx is from a geometric series, relative, where one begins
+RISE = 2.5  # of an exponent: faster than tau^RISE a single mode would not let the weight of a node come down
 SAME = 0.1  # relative: mean squares that changed by less keep the ends of their axes
 IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue do not lengthen the axis
+
+
+class Integral(NamedTuple):
+    """A row of a generated module: mean squares of its one or two norms, the integrand, the norms' lowest powers."""
+
+    mean_squares: Callable
+    integrand: Callable
+    powers: tuple[float, ...] = (1, 1)
 
 
 @dataclass(frozen=True)
@@ -46,42 +60,61 @@ class Axis:
         return Axis(self.nodes[part], self.fine[part], self.coarse[part], self.step[part])
 
 
-def span(d, relevant, tail: float):
+def span(d, relevant, power: float, tail: float):
     """Scale X and length T, each (...,), of the tau axis of a norm of mean square sum_k d_k. d, relevant: (..., M).
 
     T is where the weight of a node at y = 0, times the room the other axis gives it, has come down to the tail, for the
-    slowest relevant mode. The logarithm of that is concave in tau and starts at 0, so that Newton's method from the
-    right comes down to its only crossing. A fixed number of steps: a jump would be noise to an integrator.
+    slowest relevant mode. (From the second power on, every two factors of x come with one of S, which takes them back.)
+    The logarithm of that is concave in tau and starts at 0, so that Newton's method from the right comes down to its
+    only crossing. A fixed number of steps: a jump would be noise to an integrator.
     """
     xp = d.__array_namespace__()
     total = xp.sum(d, axis=-1, keepdims=True)
     share = d / total
     slowest = xp.min(xp.where(relevant, share, 1.0), axis=-1, keepdims=True)
-    tau = FARTHEST + 0 * total
+    tau, rise = FARTHEST + 0 * total, min(1 + (power % 2 or 2), RISE)
     for _ in range(NEWTON_STEPS):
         square, double = xp.sinh(tau) ** 2, xp.sinh(2 * tau)
         growth = xp.sum(xp.log1p(share * square), axis=-1, keepdims=True) / 2
         steepness = xp.sum(share * double / (1 + share * square), axis=-1, keepdims=True) / 2
-        decay = 2 * tau - growth - xp.log1p(slowest * square)
-        slope = 2 - steepness - slowest * double / (1 + slowest * square)
+        decay = rise * tau - growth - xp.log1p(slowest * square)
+        slope = rise - steepness - slowest * double / (1 + slowest * square)
         tau = tau - (decay - np.log(tail)) / slope
     return 1 / xp.sqrt(2 * total[..., 0]), tau[..., 0]
 
 
-def axis(scale, length, n: int) -> Axis:
-    """n intervals (even) on tau in (0, length), mapped to x = scale sinh(tau). scale, length: (...,)."""
+def before_zero(power: float) -> float:
+    """How far the tau axis reaches to the left of zero: nowhere for an odd power, else to where a series begins."""
+    return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
+
+
+def axis(scale, length, n: int, power: float = 1) -> Axis:
+    """n intervals (even) on tau up to length; x = scale sinh(tau), or scale exp(tau). scale, length: (...,)."""
     xp = scale.__array_namespace__()
-    grid = np.arange(n + 1) / n
-    ends = np.where((grid == 0) | (grid == 1), 0.5, 1.0)
-    tau = length[..., None] * grid
-    step = (scale * length)[..., None] / n * xp.cosh(tau)
-    coarse = step * (2 * ends * (np.arange(n + 1) % 2 == 0))
-    return Axis(scale[..., None] * xp.sinh(tau), step * ends, coarse, length[..., None] / n)
+    start, grid, even = before_zero(power), np.arange(n + 1) / n, np.arange(n + 1) % 2 == 0
+    tau, step = (start + length)[..., None] * grid - start, (start + length)[..., None] / n
+    if power % 2 == 1:
+        x, slope = xp.sinh(tau), xp.cosh(tau)
+        first, first_coarse = 0.5, 0.5
+    else:
+        x = slope = xp.exp(tau)
+        first, first_coarse = (-1 / xp.expm1(-power * spacing) for spacing in (step, 2 * step))
+    last = np.where(grid == 1, 0.5, 1.0)
+    width = scale[..., None] * step * slope
+    fine, coarse = (xp.where(grid == 0, a, last) * width for a in (first, first_coarse))
+    return Axis(scale[..., None] * x, fine, coarse * (2 * even), step)
 
 
-def scales(integral, parameters):
-    """Mean squares of the norms of the x and of the y axis, (2, ..., M)."""
-    found = integral[0](*parameters)
+def point(like: Axis) -> Axis:
+    """The axis of a norm that is not there."""
+    one = like.nodes[..., :1] ** 0
+    return Axis(0 * one, one, one, np.inf * one)
+
+
+def scales(integral: Integral, parameters):
+    """Mean squares of the norms of the x and of the y axis, (2, ..., M); (1, ..., M) where there is only one."""
+    found = integral.mean_squares(*parameters)
+    found = (found,) if len(integral.powers) == 1 else found
     return parameters[0].__array_namespace__().stack([d + 0 * parameters[0] for d in found])
 
 
@@ -174,18 +207,25 @@ def estimate(sums: Sums, x: Axis, y: Axis, exponent) -> Estimate:
 
 
 def ends_of(integrals, parameters) -> list:
-    """(scales, lengths) of the axes of each integral; for any array namespace (JAX: traceable)."""
+    """(scale, length) of the axes of each integral; for any array namespace (JAX: traceable)."""
     parameters, _ = with_dead(parameters)
-    return [span(scales(integral, parameters), relevance(parameters[0]), tail=1e-14) for integral in integrals]
+    rows = (Integral(*row) for row in integrals)
+    return [_ends(integral, scales(integral, parameters), parameters, tail=1e-14) for integral in rows]
+
+
+def _ends(integral: Integral, d, parameters, tail: float) -> list:
+    relevant = relevance(parameters[0])
+    return [span(own, relevant, power, tail) for own, power in zip(d, integral.powers, strict=True)]
 
 
 def fixed_rule(integrals, parameters, n: tuple[int, int], ends: list) -> Estimate:
     """The rule with n = (n_x, n_y) intervals to given ends, all nodes at once; for any array namespace."""
     parameters, alive = with_dead(parameters)
     parts = []
-    for integral, own in zip(integrals, ends, strict=True):
-        x, y = (axis(scale, length, intervals) for scale, length, intervals in zip(*own, n, strict=True))
-        parts.append(estimate(sums(integral[1], x, y, parameters), x, y, depth(scales(integral, parameters))))
+    for integral, own in zip((Integral(*row) for row in integrals), ends, strict=True):
+        x, *others = (axis(*end, nodes, power) for end, nodes, power in zip(own, n, integral.powers, strict=False))
+        y = others[0] if others else point(x)
+        parts.append(estimate(sums(integral.integrand, x, y, parameters), x, y, depth(scales(integral, parameters))))
     return only(together(parts), alive)
 
 
@@ -227,7 +267,7 @@ def relative_errors(s, estimate: Estimate, errors, weights=weights_of_rates):
 class Adaptive:
     """r(s) to a relative tolerance, with NumPy: adapts steps and ends of both axes until the estimated error meets it.
 
-    integrals: pairs (mean_squares, integrand) of a generated module. rtol: allowed error of s_m r_m relative to its
+    integrals: rows of a generated module, as ``Integral`` has them. rtol: allowed error of s_m r_m relative to its
     largest entry, and of r_m relative to its largest entry, or as ``error_weights`` says. What was found is kept for
     the next spectrum.
     """
@@ -252,8 +292,7 @@ class Adaptive:
             kinds = [found.error, *found[1:5]]
             relative, *causes = map(float, relative_errors(parameters[0], found, kinds, self.error_weights))
             if not np.isfinite(relative):
-                least, most = s[s > 0].min(), s.max()
-                raise FloatingPointError(f"the closure's integrals overflow at eigenvalues {least:.3g} ... {most:.3g}")
+                raise _overflow(s)
             causes = [cause / self.rtol for cause in causes]
             if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
                 break
@@ -283,27 +322,30 @@ class Adaptive:
 
     def _evaluate(self, parameters) -> Estimate:
         parts, self.nodes = [], (0, 0)
-        for integral in self.integrals:
+        for integral in (Integral(*row) for row in self.integrals):
             spans, exponent = self._spans(integral, parameters)
-            x, y = (self._axis(integral, number, ends) for number, ends in enumerate(spans))
-            parts.append(estimate(_in_chunks(integral[1], x, y, parameters), x, y, exponent))
+            x, *others = (self._axis(integral, number, ends) for number, ends in enumerate(spans))
+            y = others[0] if others else point(x)
+            parts.append(estimate(_in_chunks(integral.integrand, x, y, parameters), x, y, exponent))
             self.nodes = (max(self.nodes[0], x.nodes.shape[-1] - 1), max(self.nodes[1], y.nodes.shape[-1] - 1))
         return together(parts)
 
     def _spans(self, integral, parameters):
         """(scale, length) of both axes, and ``depth``; the last ones while the mean squares are nearly the same."""
         d = scales(integral, parameters)
+        if not np.isfinite(d).all():
+            raise _overflow(parameters[0])
         kept, *found = self.spans.get(integral, (np.empty(0),))
         if kept.shape != d.shape or (np.abs(d - kept) > SAME * kept).any():
-            scale, length = span(d, relevance(parameters[0]), tail=TAIL * self.rtol)
-            found = [list(zip(scale, length, strict=True)), depth(d)]
+            found = [_ends(integral, d, parameters, tail=TAIL * self.rtol), depth(d)]
             self.spans[integral] = d, *found
         return found
 
     def _axis(self, integral, number: int, ends) -> Axis:
         """The axis of one norm, to its end and with its step."""
-        scale, length = ends[0], self.reach[number] * ends[1]
-        return axis(scale, length, self._intervals((integral, number), self.step[number], length))
+        scale, length, power = ends[0], self.reach[number] * ends[1], integral.powers[number]
+        whole = before_zero(power) + length
+        return axis(scale, length, self._intervals((integral, number), self.step[number], whole), power)
 
     def _intervals(self, axis, step: float, length) -> int:
         """Enough intervals for the step; the last number where it still fits, so that r is smooth in s."""
@@ -311,6 +353,10 @@ class Adaptive:
         if not needed <= self.intervals.get(axis, 0) <= 1.3 * needed:
             self.intervals[axis] = min(2 * int(np.ceil(1.05 * needed / 2)), self.max_nodes)
         return self.intervals[axis]
+
+
+def _overflow(s) -> FloatingPointError:
+    return FloatingPointError(f"the closure's integrals overflow at eigenvalues {s[s > 0].min():.3g} ... {s.max():.3g}")
 
 
 def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> Sums:

@@ -1,5 +1,6 @@
 """The Gaussian closure's integrals against three references: a slow safe rule, an angular integral, and sampling."""
 
+import math
 from functools import partial
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+import sympy as sp
 from reference import (
     COSINE,
     combine,
@@ -132,13 +134,9 @@ def test_two_modes_without_noise_equal_the_angular_integral(ratio):
 # --- known values ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def expectation_A():
-    """A_m(s, lam, sigma1, sigma2), from a loss whose force is z2/(||p|| ||z2||), derived, generated and integrated."""
-    z1, z2 = n.z1[n.k], n.z2[n.k]
-    loss = -dot(z1, SG(z2 / (norm(n.lam[n.k] * z1) * norm(z2))))
-    scope = {}
-    integrals = module.Integrals()
+def expectation_of(loss):
+    """s r(s, lam, sigma1, sigma2) of a loss, derived, generated and integrated."""
+    scope, integrals = {}, module.Integrals()
     exec("\n".join(module.expectation_functions(loss, False, integrals) + integrals.table()), scope)
 
     def evaluate(s, lam, *noise):
@@ -147,6 +145,15 @@ def expectation_A():
         return s * quadrature(*rows).value[0]
 
     return evaluate
+
+
+Z1, Z2, P1 = n.z1[n.k], n.z2[n.k], n.lam[n.k] * n.z1[n.k]
+
+
+@pytest.fixture(scope="module")
+def expectation_A():
+    """A_m = E[z1 z2/(||p|| ||z2||)], from a loss whose force is z2/(||p|| ||z2||)."""
+    return expectation_of(-dot(Z1, SG(Z2 / (norm(P1) * norm(Z2)))))
 
 
 @pytest.mark.parametrize("modes", MODES)
@@ -166,6 +173,62 @@ def test_sum_of_lambda_A_is_the_mean_cosine_similarity(expectation_A, noise):
     similarity = (p * x2).sum(axis=1) / (np.linalg.norm(p, axis=1) * np.linalg.norm(x2, axis=1))
     error = similarity.std() / np.sqrt(samples)
     assert abs((lam * expectation_A(s, lam, *noise)).sum() - similarity.mean()) < 4 * error
+
+
+# Ten times the rtol of the integrals, for what is known of powers of norms. All are of views without noise, z1 = z2 = z.
+KNOWN = 1e-9
+POWERS = ["1/2", "1", "3/2", "2", "5/2", "3", "4"]
+
+
+@pytest.mark.parametrize("modes", [3, 10, 64])
+@pytest.mark.parametrize("power", POWERS)
+def test_one_norm_of_any_power(power, modes):
+    """E[z_m^2/||z||^q] = E||z||^(2 - q)/M, moments of chi, for equal eigenvalues."""
+    q = sp.Rational(power)
+    s = np.full(modes, 1.3)
+    found = expectation_of(-dot(Z1, SG(Z1 / norm(Z1) ** q)))(s, s, 0.0, 0.0)
+    chi = (2 * 1.3) ** (1 - q / 2) * sp.gamma((modes + 2 - q) / 2) / sp.gamma(sp.Rational(modes, 2))
+    np.testing.assert_allclose(found, float(chi) / modes, rtol=KNOWN)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e3, 1e6])
+def test_share_of_two_modes(ratio):
+    """E[z_1^2/(z_1^2 + z_2^2)] = sqrt(s_1)/(sqrt(s_1) + sqrt(s_2)), by the angle, which is that of a Cauchy variable."""
+    s = np.array([0.7, 0.7 / ratio])
+    found = expectation_of(-dot(Z1, SG(Z1 / norm(Z1) ** 2)))(s, s, 0.0, 0.0)
+    np.testing.assert_allclose(found, np.sqrt(s) / np.sqrt(s).sum(), rtol=KNOWN)
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "2"), ("1/2", "1"), ("3", "1/2")])
+def test_two_norms_of_any_powers(first, second):
+    """E[z_m^2/(||p||^q ||z||^r)] = lambda^-q E||z||^(2 - q - r)/M."""
+    q, r, modes = sp.Rational(first), sp.Rational(second), 5
+    s, lam = np.full(modes, 0.8), np.full(modes, 1.7)
+    found = expectation_of(-dot(Z1, SG(Z1 / (norm(P1) ** q * norm(Z2) ** r))))(s, lam, 0.0, 0.0)
+    chi = (2 * 0.8) ** (1 - (q + r) / 2) * sp.gamma((modes + 2 - q - r) / 2) / sp.gamma(sp.Rational(modes, 2))
+    np.testing.assert_allclose(found, float(1.7**-q * chi) / modes, rtol=KNOWN)
+
+
+@pytest.mark.parametrize("softening", ["1/1000", "1", "1000"])
+def test_softened_norm(softening):
+    """E[z_m^2/(c + ||z||^2)] of two equal modes: half of 1 - u e^u E_1(u), u = c/(2s), as ||z||^2 is exponential."""
+    c, s = sp.Rational(softening), np.full(2, 0.6)
+    found = expectation_of(-dot(Z1, SG(Z1 / (c + dot(Z1, Z1)))))(s, s, 0.0, 0.0)
+    u = mp.mpf(float(c)) / (2 * 0.6)
+    with mp.workdps(30):
+        expected = float((1 - u * mp.exp(u) * mp.e1(u)) / 2)
+    np.testing.assert_allclose(found, expected, rtol=KNOWN)
+
+
+def test_norm_of_a_difference_and_norm_in_a_numerator():
+    """Views that differ by noise: ||z1 - z2||^2 is (sigma1^2 + sigma2^2) s times chi^2; and ||z||^3 = ||z||^4/||z||."""
+    modes, s, noise = 4, np.full(4, 0.9), (0.3, 0.4)
+    difference = expectation_of(sp.sqrt(dot(Z1 - SG(Z2), Z1 - SG(Z2))))(s, s, *noise)
+    cubed = expectation_of(-dot(Z1, SG(Z1 * norm(Z1) ** 3)))(s, s, 0.0, 0.0)
+    mean = math.sqrt(2) * math.gamma((modes + 1) / 2) / math.gamma(modes / 2)  # of chi
+    # -(z1 - z2).z1/||z1 - z2|| summed over modes; given z1 - z2, z1 is sigma1^2/(sigma1^2 + sigma2^2) of it on average.
+    np.testing.assert_allclose(difference.sum(), -0.09 / 0.25 * mean * math.sqrt(0.25 * 0.9), rtol=KNOWN)
+    np.testing.assert_allclose(cubed.sum(), 0.9**2.5 * mean * (modes + 1) * (modes + 3), rtol=KNOWN)
 
 
 def drift_of(setting, s, alpha=1.0, noise=(0.1, 0.5), rtol=1e-10):

@@ -8,6 +8,7 @@ from reference import COSINE, EUCLIDEAN, cosine_coefficients, explicit
 
 from derivations import closures, rates
 from derivations import notation as n
+from derivations.closures import Norm
 
 MODES, MODE = 3, 2  # where sums are written out
 lam, s1, s2 = n.lam[n.m], n.sigma1, n.sigma2
@@ -95,7 +96,7 @@ def theory_integrands(setting):
     ways = [forward / 2, other_way(forward) / 2] if setting.symmetrised else [forward]
     result = {}
     for (l1, l2), integrand in zip(norm_factors(setting), ways, strict=True):
-        norms = (l1 * n.s[n.k] * n.zeta1[n.k] ** 2, l2 * n.s[n.k] * n.zeta2[n.k] ** 2)
+        norms = (Norm(l1 * n.s[n.k] * n.zeta1[n.k] ** 2), Norm(l2 * n.s[n.k] * n.zeta2[n.k] ** 2))
         result[norms] = result.get(norms, 0) + integrand
     return result
 
@@ -113,7 +114,8 @@ def test_cosine_integrand_is_the_combination_of_A_B_C(setting):
 def test_cosine_tilt_is_the_theorys(setting):
     s = n.s[n.k]
     a, b, c = n.n1 * s, s, n.n2 * s
-    expected = {(l1 * s * n.zeta1[n.k] ** 2, l2 * s * n.zeta2[n.k] ** 2): (l1, l2) for l1, l2 in norm_factors(setting)}
+    zeta1, zeta2 = n.zeta1[n.k], n.zeta2[n.k]
+    expected = {(Norm(l1 * s * zeta1**2), Norm(l2 * s * zeta2**2)): (l1, l2) for l1, l2 in norm_factors(setting)}
     for integral in derived(setting):
         l1, l2 = expected[integral.tilt.norms]
         delta = (1 + 2 * x**2 * l1 * a) * (1 + 2 * y**2 * l2 * c) - 4 * x**2 * y**2 * l1 * l2 * b**2
