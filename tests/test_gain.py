@@ -250,6 +250,22 @@ def test_poles_of_a_loss_of_ones_own(sentence):
     assert not dyn.Model(loss, predictor=dyn.ClosedForm(1.0, 0.1)).pole_at_death.any()
 
 
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+@pytest.mark.parametrize("describe", ["gain", "sentence"])
+def test_a_mode_that_dies_at_a_pole_is_no_divergence(describe, alpha):
+    """d lambda/dt = -2 alpha (1 - lambda/rest): lambda = rest - (rest - lambda0) e^(2 alpha t/rest), by hand."""
+    options, rest = {"predictor": dyn.ClosedForm(alpha)}, 1 / N1
+    gained = dyn.Model("euclidean", noise=NOISE, gain="-lambda^-1", **options)
+    lam = np.array([0.1, 0.5])
+    death = np.log(rest / (rest - lam[0])) * rest / (2 * alpha)
+    times = np.array([0.0, 0.5, 0.9, 1.5]) * death
+    found = dyn.solve(gained if describe == "gain" else own("-W_P^-1", **options), lam ** (1 / alpha), times)
+    assert found.status == f"stopped at t = {death:.6g}: a mode dies, where the gradient has a pole"
+    assert found.blow_up_time == np.inf
+    by_hand = rest - (rest - lam) * np.exp(2 * alpha * times[:3, None] / rest)
+    np.testing.assert_allclose(found.s, by_hand ** (1 / alpha), rtol=1e-6)
+
+
 def test_a_pole_hangs_no_flow():
     """A dead mode of this loss was once integrated with rates that are no number, without end."""
     loss = dyn.Loss.parse("(W_P^-2 * z1) . z1 / 2 - (W_P^-1 * z1) . sg(z2)")
