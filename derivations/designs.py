@@ -5,18 +5,25 @@ derived q = 1 - n1 lambda. So a wanted rate r(lambda) is had with h = r/q; a wan
 r = -1/(2 alpha lambda T'(lambda)), as d lambda/dt = 2 alpha lambda r. Gains are written in the language of ``grammar``.
 """
 
+from functools import cache
+from typing import NamedTuple
+
 import sympy as sp
 from sympy.printing.str import StrPrinter
 
-from derivations import closures, gradients, rates
+from derivations import closures, equilibria, gradients, rates, solutions
 from derivations import notation as n
 from derivations.losses import EIGENVALUE, Setting, read_gain
 
 lam = sp.Symbol(EIGENVALUE[0], positive=True)
 rest = sp.Symbol("rest", positive=True)  # 1/n1, where the rate is zero under any gain
 speed, threshold, leak = sp.symbols("speed threshold leak", positive=True)  # leak: weight decay
+fast, slow = sp.symbols("fast slow", positive=True)  # rates
+low, high, goal = sp.symbols("low high goal", positive=True)  # lambda at the smallest start, the largest, and the end
+h = sp.Symbol("h", positive=True)  # the gain at one eigenvalue
 
 
+@cache
 def per_gain() -> sp.Expr:
     """q(lambda) = r/h of the Euclidean loss, from its derived rate."""
     return sp.factor(_rate().subs(n.n1, sp.solve(level() - rest, n.n1)[0]))
@@ -33,10 +40,8 @@ def _rate() -> sp.Expr:
 
 
 def velocity(rate: sp.Expr) -> sp.Expr:
-    """d lambda/dt, from the derived flow of s."""
-    s = sp.Symbol("s", positive=True)
-    own = {n.s[n.m]: s, n.epsilon: 0, n.rho: 0, rates.rate: rate}
-    return sp.powsimp((rates.predictor().subs(own).diff(s) * rates.velocity().subs(own)).subs(s, lam ** (1 / n.alpha)))
+    """d lambda/dt without weight decay."""
+    return solutions.predictor_velocity(rate).subs({solutions.lam: lam, n.rho: 0})
 
 
 def gain_of_rate(rate: sp.Expr) -> sp.Expr:
@@ -57,6 +62,38 @@ def rate_of_arrival(time: sp.Expr) -> sp.Expr:
     return sp.solve(time.diff(lam) * velocity(r) + 1, r)[0]
 
 
+def until_goal(rate: sp.Expr) -> sp.Expr:
+    """h = r/q up to the goal; from there on it stays as it is."""
+    return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
+
+
+class Gathering(NamedTuple):
+    """A rate with which modes come together: fast up to ``high``, and in the end slow."""
+
+    rate: sp.Expr
+    fast: sp.Expr  # with which a mode takes the time t from low to high
+    least_slow: sp.Expr  # which the rate only reaches at the goal
+    time: sp.Expr  # from high to the goal
+
+
+@cache
+def gathering(steepness) -> Gathering:
+    """From high on the rate falls as lambda^-steepness, until it is slow."""
+    fading = fast * (high / lam) ** steepness
+    (turn,) = sp.solve(fading - slow, lam)
+    return Gathering(
+        rate=sp.Max(slow, sp.Min(fast, fading)),
+        fast=sp.solve(duration(fast, low, high) - n.t, fast)[0],
+        least_slow=fading.subs(lam, goal),
+        time=duration(fading, high, turn) + duration(slow, turn, goal),
+    )
+
+
+def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
+    """How long a mode takes from one eigenvalue to another."""
+    return sp.integrate(1 / velocity(rate), (lam, start, end))
+
+
 def uniform_gain(alpha: sp.Rational) -> sp.Expr:
     """h with which all singular values approach rest alike, dw/dt = speed (w* - w): r = speed (w*/w - 1)."""
     return speed * gain_of_rate((lam / rest) ** (-1 / (2 * alpha)) - 1)
@@ -67,21 +104,27 @@ def at_rest(gain: sp.Expr) -> sp.Expr:
     return sp.simplify(gain.subs(lam, rest))
 
 
-def largest_learning_rate(gain_at_rest):
-    """eta below which the descent map keeps modes at rest: the multiplier 1 + 2 eta s dr/ds reaches -1."""
-    s, h = sp.Symbol("s", positive=True), sp.Symbol("h", positive=True)
-    slope = (h * per_gain().subs(lam, s**n.alpha)).diff(s) * s
-    multiplier = 1 + 2 * n.eta * slope.subs(s, rest ** (1 / n.alpha))
-    (eta,) = sp.solve(sp.simplify(multiplier) + 1, n.eta)
-    return eta.subs(h, gain_at_rest)
+def growth_at_rest() -> sp.Expr:
+    """Rate at which the flow takes a perturbation of s at rest; the gain's slope multiplies an error that is zero."""
+    return equilibria.growth(h * per_gain().subs(lam, equilibria.lam)).subs(equilibria.lam, rest)
+
+
+def largest_learning_rate() -> sp.Expr:
+    """eta below which the descent map keeps modes at rest: its multiplier, 1 + eta times that growth, reaches -1."""
+    return sp.solve(1 + n.eta * growth_at_rest() + 1, n.eta)[0]
 
 
 def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
     """speed/(1 + (c/lambda)^sharpness), with c such that h(threshold) q(threshold) = leak: there modes stand still."""
     c = sp.Symbol("c", positive=True)
     gain = speed / (1 + c / lam**sharpness)
-    (power,) = sp.solve((gain * per_gain()).subs(lam, threshold) - leak, c)
+    (power,) = sp.solve(growth_at_threshold(gain), c)
     return gain.subs(c, sp.factor(power))
+
+
+def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
+    """h q - leak of a mode there."""
+    return (gain * per_gain()).subs(lam, threshold) - leak
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
@@ -100,6 +143,13 @@ def noise_at_rest(growth, gain):
     mean, square = (closures.moment(shift**power, closures.VIEWS, n.m) for power in (1, 2))
     variance = sp.factor(sp.expand((square - mean**2).subs(closures.VIEW_STATISTICS)))
     return gain**2 * variance.subs(w, lam ** (1 / (2 * n.alpha))) / (-2 * growth)
+
+
+@cache
+def relative_noise() -> sp.Expr:
+    """The same beside the standard loss, h = lambda, at the same rest: also where views without noise leave 0/0."""
+    growth = growth_at_rest()
+    return sp.cancel(noise_at_rest(growth, h) / noise_at_rest(growth.subs(h, lam), lam))
 
 
 class _Language(StrPrinter):
@@ -123,3 +173,8 @@ def sentence(expression: sp.Expr) -> str:
 def wanted(text: str) -> sp.Expr:
     """What is wanted, as a function of lambda, and rest; raises SentenceError."""
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
+
+
+def value(expression: sp.Expr, numbers: dict[str, float]) -> float:
+    """The expression for values of its symbols, by their names."""
+    return float(expression.subs({symbol: numbers[symbol.name] for symbol in expression.free_symbols}))

@@ -58,6 +58,12 @@ def is_power(eigenvalue: sp.Expr) -> bool:
     return eigenvalue == 1 or eigenvalue.as_base_exp()[0] == n.lam[n.k]
 
 
+def is_natural(eigenvalue: sp.Expr) -> bool:
+    """Whether it is a natural power of lambda: those a matrix has, whatever its eigenvalues."""
+    exponent = eigenvalue.as_base_exp()[1]
+    return is_power(eigenvalue) and exponent.is_Integer and exponent > 0
+
+
 class Loss(ABC):
     """A sentence, and how it is used: the interface of what everything is derived from."""
 
@@ -129,6 +135,16 @@ class Loss(ABC):
             return meanings[indexed.base].subs(n.k, indexed.indices[0])
 
         return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base in meanings, written)
+
+    @property
+    def poles(self) -> list[sp.Expr]:
+        """Functions of lambda, in mode ``k``, that a gradient has in its terms and that may have a pole at zero."""
+        bases = {n.lam, *(name.base for name in self.operators)}
+        forces = [sp.expand(gradients.force(self.in_eigenbasis(), view)) for view in gradients.VIEWS]
+        atoms = set().union(*(force.atoms(sp.Pow, sp.Indexed) for force in forces))
+        of_mode = [atom for atom in atoms if (own := {e.base for e in atom.atoms(sp.Indexed)}) and own <= bases]
+        found = {self.explicit(a).replace(lambda e: isinstance(e, sp.Indexed), lambda e: e.base[n.k]) for a in of_mode}
+        return sorted((function for function in found if not is_natural(function)), key=sp.default_sort_key)
 
     def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
         """(eigenvalue, component) of each operator and the vector that the sentence has it act on."""
@@ -274,5 +290,5 @@ class OwnLoss(Loss):
         As the sentence has it: p . (W_P^-1 * z1) is |z1|^2 only where W_P is symmetric.
         """
         functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
-        natural = all(is_power(e) and e.as_base_exp()[1].is_Integer and e.as_base_exp()[1] > 0 for e in functions)
+        natural = all(is_natural(function) for function in functions)
         return self.predictor and natural and gradients.force_on_predictor(self.in_eigenbasis()) != 0

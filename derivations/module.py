@@ -77,6 +77,7 @@ def _module(loss: Loss, whole: bool) -> str:
     expression, terms, integrals, learned = loss.in_eigenbasis(), Terms.of(loss), Integrals(), loss.trains_predictor
     parts = [
         *operator_functions(terms),
+        *pole_functions(loss, terms),
         loss_function(loss, terms),
         *force_functions(expression, learned, terms),
         *_unless(whole, "NO_CLOSURE", lambda: expectation_functions(expression, learned, integrals, terms)),
@@ -129,6 +130,12 @@ def operator_functions(terms: Terms) -> list[str]:
         function(f"operator_{name.base}", ["lam", *terms.numbers], f"{name.base}(lambda).", [meaning])
         for name, meaning in terms.operators
     ]
+
+
+def pole_functions(loss: Loss, terms: Terms) -> list[str]:
+    """Those that may have a pole where lambda is zero; of most losses there are none."""
+    doc = "Functions of lambda in the gradient: where one is no number, the gradient has a pole."
+    return [function("poles", ["lam", *terms.numbers], doc, found)] if (found := loss.poles) else []
 
 
 class Predictions:

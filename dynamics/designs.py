@@ -2,251 +2,27 @@
 
 import re
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
-import scipy.optimize
 
 from dynamics import errors
 from dynamics.fixed_points import Equilibrium, equilibria
+from dynamics.generated import eigenvalues
 from dynamics.loss import Gain, Loss
 from dynamics.model import Model, Shared
 from dynamics.rates import Rates
-
-POINTS = 400  # of the eigenvalues at which a design is looked at
-ZERO = 1e-9  # of a rate, relative to its largest
-STEEPNESS = 12  # power of lambda with which a fast rate goes over into a slow one
-LARGEST_DENOMINATOR = 12  # of 1/(2 alpha) where a pole must cancel; and its largest value
-
-
-class Task(NamedTuple):
-    """What a wish is granted for: the predictor's exponent, where modes rest, and where they start (in lambda)."""
-
-    alpha: float
-    rest: float
-    low: float
-    high: float
-    weight_decay: float
-
-
-class Granted(NamedTuple):
-    """A gain in the language of gains, values for its numbers, and what is to be said of it."""
-
-    text: str
-    numbers: dict[str, float]
-    remarks: tuple[str, ...] = ()
-
-
-class Wish(Protocol):
-    """Dynamics that are wanted."""
-
-    needs_weight_decay: bool
-
-    def granted(self, task: Task) -> Granted:
-        """The gain; raises ArgumentError with the constraint that forbids it."""
-
-
-# --- wishes ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RateFunction:
-    """r(lambda) in ds/dt = 2 s r: text in ``lambda``, and ``rest``, where modes rest under any gain (lambda = 1/n1)."""
-
-    text: str
-    needs_weight_decay = False
-
-    def granted(self, task: Task) -> Granted:
-        """h = r/q; possible where r is zero at rest."""
-        from derivations import designs
-
-        rate = _read("wish", self.text)
-        lam = np.geomspace(task.low, task.high, POINTS)
-        sizes = np.abs(_values(rate, lam, task)).max()
-        if not sizes > 0:
-            errors.reject("wish", "be a rate that is a number, and not zero throughout", self.text)
-        if not abs(_values(rate, np.array([task.rest]), task)[0]) <= ZERO * sizes:
-            must = (
-                f"be a rate that is zero at lambda = {task.rest:g}: there every gain multiplies an error that is zero"
-            )
-            errors.reject("wish", must, self.text)
-        gain = designs.gain_of_rate(rate)
-        if not np.isfinite(_values(gain, np.array([task.rest]), task)[0]):
-            must = "have the factor 1 - lambda/rest, with rest by its name: what is left of the gain has a hole there"
-            errors.reject("wish", must, self.text)
-        return Granted(designs.sentence(gain), {"rest": task.rest})
-
-
-@dataclass(frozen=True)
-class ArrivalTimes:
-    """T(lambda): how long a mode takes from lambda to ``level`` of its rest; text in ``lambda``, up to a constant."""
-
-    text: str
-    level: float = 0.9
-    needs_weight_decay = False
-
-    def granted(self, task: Task) -> Granted:
-        """r = -1/(2 alpha lambda T'); possible where T falls: a mode passes where a larger one starts."""
-        import sympy as sp
-
-        from derivations import designs
-
-        goal = _goal(self.level, task)
-        time = _read("wish", self.text)
-        if time.has(sp.Min, sp.Max):
-            errors.reject("wish", "be smooth, without min and max: where times have a kink, rates jump", self.text)
-        slope = _values(time.diff(designs.lam), np.geomspace(task.low, goal, POINTS), task)
-        if not (np.isfinite(slope) & (slope < 0)).all():
-            must = (
-                "fall with lambda: modes share one curve, so that one that starts smaller passes where another starts"
-            )
-            errors.reject("wish", f"be times that {must}", self.text)
-        rate = designs.rate_of_arrival(time).subs(designs.n.alpha, Fraction(task.alpha))
-        return _until(goal, designs.sentence(rate), task)
-
-
-@dataclass(frozen=True)
-class SimultaneousArrival:
-    """All modes reach ``level`` of their rest at the same ``time``, but for a ``spread``, as a share of it."""
-
-    time: float
-    level: float = 0.9
-    spread: float = 0.05
-    needs_weight_decay = False
-
-    def granted(self, task: Task) -> Granted:
-        """Up to the largest start fast, and then slowly on together."""
-        errors.positive_number("time", self.time)
-        _share("spread", self.spread, "a mode reaches where a larger one starts after some time, not at once")
-        goal = _goal(self.level, task)
-        fast = np.log(task.high / task.low) / (2 * task.alpha * self.spread * self.time)
-
-        def surplus(slow: float) -> float:
-            """Of the time from the largest start to the goal, in units of the whole."""
-            faded = max(fast / slow, 1.0)
-            passed = (faded - 1) / (STEEPNESS * fast) + np.log(goal / task.high / faded ** (1 / STEEPNESS)) / slow
-            return passed / (2 * task.alpha * self.time) - (1 - self.spread)
-
-        least, most = fast * (task.high / goal) ** STEEPNESS, 1e6 * fast
-        if surplus(least) < 0:
-            errors.reject("spread", "be larger: so near the goal the fast modes cannot slow down in time", self.spread)
-        slow = scipy.optimize.brentq(surplus, least, most, rtol=1e-13)
-        rate = f"max(slow, fast * min(1, (high/lambda)^{STEEPNESS}))"
-        found = _until(goal, rate, task)
-        numbers = found.numbers | {"slow": float(slow), "fast": float(fast), "high": task.high}
-        remark = f"exactly at once is impossible: in a share of {self.spread:g} of the time all pass the largest start"
-        return found._replace(numbers=numbers, remarks=(*found.remarks, remark))
-
-
-@dataclass(frozen=True)
-class ThresholdRecruitment:
-    """Only modes that start with an eigenvalue s above ``threshold`` grow; those below die of weight decay.
-
-    speed: the gain of large modes. sharpness: power of lambda with which the gain falls below.
-    """
-
-    threshold: float
-    speed: float = 1.0
-    sharpness: int = 4
-    needs_weight_decay = True
-
-    def granted(self, task: Task) -> Granted:
-        """speed/(1 + (c/lambda)^sharpness), which weight decay equals at the threshold."""
-        from derivations import designs
-
-        threshold = errors.positive_number("threshold", self.threshold) ** task.alpha
-        errors.positive_number("speed", self.speed)
-        errors.count("sharpness", self.sharpness)
-        if not task.weight_decay:
-            must = "stand beside a model with weight decay: without it no mode that a gain moves at all ever dies"
-            errors.reject("wish", must, self)
-        if not self.speed * (1 - threshold / task.rest) > task.weight_decay:
-            must = (
-                "have a speed with which a mode at the threshold, below rest, grows faster than weight decay takes it"
-            )
-            errors.reject("wish", must, self)
-        gain = designs.recruitment_gain(self.sharpness)
-        numbers = {"threshold": threshold, "speed": self.speed, "rest": task.rest, "leak": task.weight_decay}
-        if not designs.parts_modes(gain).subs({getattr(designs, name): value for name, value in numbers.items()}) > 0:
-            must = "have a threshold further below rest, or a larger sharpness: modes would come to rest at this one"
-            errors.reject("wish", must, self)
-        return Granted(designs.sentence(gain), numbers)
-
-
-@dataclass(frozen=True)
-class FastestUniform:
-    """All modes approach rest alike, dw/dt = c (w* - w), as fast as a loss can that is stable below ``learning_rate``.
-
-    No other gain ends at a higher rate under that limit: where it is stable up to eta, modes close in on rest as
-    e^(-2 t/eta) at most, which this one has from the start, for every mode. One that moves them faster on the
-    way there may still be ahead by a factor.
-    """
-
-    learning_rate: float
-    needs_weight_decay = False
-
-    def granted(self, task: Task) -> Granted:
-        """h = speed (w*/w - 1)/q, with speed = 2/eta: by the derived edge of stability."""
-        import sympy as sp
-
-        from derivations import designs
-
-        eta = errors.positive_number("learning_rate", self.learning_rate)
-        power = Fraction(0.5 / task.alpha).limit_denominator(LARGEST_DENOMINATOR)
-        if not 0 < power <= LARGEST_DENOMINATOR or abs(float(power) * 2 * task.alpha - 1) > ZERO:
-            must = f"have an exponent alpha with 1/(2 alpha) a fraction of whole numbers up to {LARGEST_DENOMINATOR}"
-            errors.reject("model", must, task.alpha)
-        alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
-        gain = designs.uniform_gain(alpha)
-        limit = designs.largest_learning_rate(designs.at_rest(gain)).subs(designs.n.alpha, alpha)
-        speed = float(sp.solve(limit - sp.Float(eta), designs.speed)[0])
-        return Granted(designs.sentence(gain), {"speed": speed, "rest": task.rest})
-
-
-def _goal(level: float, task: Task) -> float:
-    _share("level", level, "a share of the eigenvalue at rest")
-    goal = level * task.rest
-    if not task.high < goal:
-        errors.reject("level", f"be above where the largest mode starts, {task.high / task.rest:g} of its rest", level)
-    return goal
-
-
-def _share(name: str, value, why: str) -> None:
-    must = f"be a number above 0 and below 1: {why}"
-    share = errors.real_array(name, value, must)
-    if share.ndim or not 0 < share < 1:
-        errors.reject(name, must, value)
-
-
-def _until(goal: float, rate: str, task: Task) -> Granted:
-    """The gain of a rate up to the goal; from there on it stays as it is."""
-    from derivations import designs
-
-    gain = f"({rate}) / ({designs.sentence(designs.per_gain())})"
-    return Granted(gain.replace("lambda", "min(lambda, goal)"), {"goal": goal, "rest": task.rest})
-
-
-def _read(name: str, text: str):
-    from derivations import designs
-    from derivations.grammar import SentenceError
-
-    errors.instance(name, text, str, "be text in lambda, such as '1 - lambda/rest'")
-    try:
-        return designs.wanted(text)
-    except SentenceError as error:
-        raise errors.ArgumentError(f"Argument `{name}` must be text in lambda and rest, but {error}.") from None
-
-
-def _values(expression, lam: np.ndarray, task: Task) -> np.ndarray:
-    from derivations import designs
-
-    gain = Gain.parse(designs.sentence(expression), **({"rest": task.rest} if expression.has(designs.rest) else {}))
-    with np.errstate(all="ignore"):
-        return gain(lam)
-
-
-# --- what is given back ---------------------------------------------------------------------------------------------
+from dynamics.wishes import (
+    POINTS,
+    ArrivalTimes,
+    FastestUniform,
+    Granted,
+    RateFunction,
+    SimultaneousArrival,
+    Task,
+    ThresholdRecruitment,
+    Wish,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -330,21 +106,21 @@ def design(wish: Wish, model: Model | None = None, *, between=(0.01, 0.5)) -> De
         errors.reject("wish", f"be one of {', '.join(kind.__name__ for kind in wishes)}", wish)
     model = Model("euclidean") if model is None else model
     _check_model(model, wish)
-    low, high = _check_between(between)
+    between = _check_between(between)
     p = model.parameters
     alpha = float(p.alpha[0])
-    task = Task(alpha, _rest(model), low**alpha, high**alpha, float(p.rho[0]))
+    low, high = (eigenvalues.predictor(s, alpha, 0.0) for s in between)
+    task = Task(alpha, _rest(model), low, high, float(p.rho[0]))
     granted = wish.granted(task)
     designed = replace(model, gain=Gain.parse(granted.text, **_used(granted)))
-    return _with_limits(wish, designed, task, (low, high), granted.remarks)
+    return _with_limits(wish, designed, task, between, granted.remarks)
 
 
 def _rest(model: Model) -> float:
     """Where modes rest under any gain, in lambda."""
     from derivations import closures, designs
 
-    level = designs.level().subs(closures.VIEW_STATISTICS)
-    return float(level.subs(designs.n.sigma1, model.parameters.sigma1[0]))
+    return designs.value(designs.level().subs(closures.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
 
 
 def _rate(model: Model, s) -> np.ndarray:
@@ -354,7 +130,7 @@ def _rate(model: Model, s) -> np.ndarray:
 
 def _with_limits(wish, model: Model, task: Task, between: tuple[float, float], remarks: tuple[str, ...]) -> Design:
     lam = np.geomspace(task.low, task.high, POINTS)
-    gains, rates = model.gain(lam), _rate(model, lam ** (1 / task.alpha))
+    gains, rates = model.gain(lam), _rate(model, eigenvalues.predictor_inverse(lam, task.alpha))
     if gains.min() < 0:
         remarks = (*remarks, f"the gain is negative down to {gains.min():.3g}: there modes climb the loss")
     alive = _alive(model)
@@ -367,7 +143,7 @@ def _with_limits(wish, model: Model, task: Task, between: tuple[float, float], r
         largest_learning_rate=alive[0].largest_learning_rate if alive else 0.0,
         fastest=float(np.abs(rates).max()),
         smallest_gain=float(gains.min()),
-        noise=_noise(model) / _noise(replace(model, gain=None)) if model.weight_decay else _gain_at_rest(model),
+        noise=_relative_noise(model),
         remarks=remarks,
     )
 
@@ -377,10 +153,17 @@ def _alive(model: Model) -> list[Equilibrium]:
     return [found for found in equilibria(model, [1.0]) if found.alive and found.largest_learning_rate]
 
 
-def _gain_at_rest(model: Model) -> float:
-    """h/lambda: what multiplies both a mode's pull and its noise where all gains rest alike."""
+def _relative_noise(model: Model) -> float:
+    """Variance of s at rest, relative to the standard loss; no number where nothing holds modes."""
+    from derivations import designs
+
+    if model.weight_decay:  # which has the two rest at different places
+        return _noise(model) / _noise(replace(model, gain=None))
     alive = _alive(model)
-    return float(model.gain(alive[0].predictor)[0] / alive[0].predictor[0]) if alive else np.nan
+    if not alive:
+        return np.nan
+    (lam,) = alive[0].predictor
+    return designs.value(designs.relative_noise(), {"h": float(model.gain(alive[0].predictor)[0]), "lambda": lam})
 
 
 def _noise(model: Model) -> float:
@@ -392,9 +175,8 @@ def _noise(model: Model) -> float:
         return np.nan
     (lam,), (growth,) = alive[0].predictor, alive[0].growth.real
     gain = model.gain(np.array([lam]))[0] if model.gain else lam
-    numbers = {"alpha": p.alpha[0], "sigma1": p.sigma1[0], "sigma2": p.sigma2[0]}
-    noise = designs.noise_at_rest(growth, gain).subs(designs.lam, lam)
-    return float(noise.subs({getattr(designs.n, name): value for name, value in numbers.items()}))
+    numbers = {"alpha": p.alpha[0], "sigma1": p.sigma1[0], "sigma2": p.sigma2[0], "lambda": lam}
+    return designs.value(designs.noise_at_rest(growth, gain), numbers)
 
 
 def _used(granted: Granted) -> dict[str, float]:

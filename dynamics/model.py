@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dynamics import errors
-from dynamics.generated import catalogue
+from dynamics.generated import catalogue, eigenvalues
 from dynamics.loss import Gain, Loss, Sentence
 from dynamics.state import Parameters, Structure
 
@@ -364,12 +364,14 @@ class Model:
 
     @property
     def pole_at_death(self) -> np.ndarray:
-        """Whether the gain has a pole at the predictor's eigenvalue of a dead mode, (...)."""
+        """Whether the gradient has a pole at the predictor's eigenvalue of a dead mode, (...)."""
         p = self.parameters
-        if self.gain is None:
+        if not hasattr(self.generated, "poles"):
             return np.zeros(self.batch_shape, bool)
         with np.errstate(all="ignore"):
-            return ~np.isfinite(self.gain(p.epsilon**p.alpha)).all(axis=-1)
+            found = self.generated.poles(eigenvalues.predictor(0.0, p.alpha, p.epsilon), *p.own)
+        values = found if isinstance(found, tuple) else (found,)
+        return ~np.all([np.isfinite(value).all(axis=-1) for value in np.broadcast_arrays(*values)], axis=0)
 
     @property
     def needs_learning_rate(self) -> bool:
@@ -436,7 +438,8 @@ class Model:
         if self.structure.predictor == "normalized" and not s0.max(axis=-1).all():
             errors.reject("s0", "have an eigenvalue above zero, to be normalized by", s0)
         if (self.pole_at_death & ~s0.all(axis=-1)).any():
-            errors.reject("s0", f"have no eigenvalue of zero, where {self.gain.text} has a pole", s0)
+            whose = self.loss_name if self.gain is None else self.gain.text
+            errors.reject("s0", f"have no eigenvalue of zero, where {whose} has a pole", s0)
         return np.broadcast_to(s0, (*batch, s0.shape[-1])).copy()
 
     def __str__(self):

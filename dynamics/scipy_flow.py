@@ -17,6 +17,7 @@ PATIENCE = 400  # steps of the explicit method before the problem is taken to be
 STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
+DYING = "a mode dies, where the gradient has a pole"
 DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
 
 
@@ -81,6 +82,7 @@ def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol:
     done, t, never, taken = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf), 0
     _put(found, slice(done), first)
     y0, largest = coordinate.forward(start), first.s.max()
+    last, pole = y0, forces.model.pole_at_death.any()
 
     def until(number: int):
         return each(lambda a: a[:number], found)
@@ -89,6 +91,9 @@ def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol:
         for solver, message in steps(slope, y0, times[-1], coordinate.tolerances(rtol, noise_of(forces))):
             t, gone = solver.t, not coordinate.room(solver.y, y0) > 0
             if solver.status == "failed" or gone:
+                s = forces.readings(coordinate.backward(last)).s
+                if pole and s.min() < atol and s.max() < DIVERGING * largest:
+                    return Flow(until(done), never, f"stopped at t = {t:.6g}: {DYING}", reached=done)
                 if gone or forces.readings(coordinate.backward(solver.y)).s.max() > DIVERGING * largest:
                     return Flow(until(len(times)), np.array(t), f"eigenvalues diverge at t = {t:.10g}")
                 return Flow(until(done), never, f"stopped at t = {t:.6g}: {message}", reached=done)
@@ -102,6 +107,7 @@ def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol:
                 _put(found, slice(done, None), forces.readings(state))
                 bar.update(times[-1] - t)
                 return Flow(until(len(times)), never, steady_time=np.array(t))
+            last = solver.y
             if (taken := taken + 1) % STEPS_PER_RULE == 0:
                 forces.relax()
     except KeyboardInterrupt:

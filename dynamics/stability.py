@@ -109,7 +109,7 @@ def invasion_of(model: Model, alive: list[float]) -> tuple[float, bool]:
 
     def at(s: float) -> float:
         state = initial(model.structure, np.array([*alive, s]), 0.0)  # a learned predictor's eigenvalue is dead, too
-        with np.errstate(divide="ignore"):  # part of the gain may have a pole at zero
+        with np.errstate(divide="ignore"):  # part of the gradient may have a pole at zero
             return float(rates(state).rates[-1]) - rho
 
     near = at(NEAR_ZERO * max(alive, default=1.0))

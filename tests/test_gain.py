@@ -202,6 +202,77 @@ def test_no_start_is_dead_where_the_gain_has_a_pole(run):
     assert np.isfinite(run(model("euclidean", "0.5"), [0.0, 0.5]).s).all()
 
 
+def own(h, euclidean=True, **options):
+    """The same with the gain written into a sentence of one's own."""
+    cosine = f"-{h} * z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * ({h} * z1 . p) / 2"
+    text = f"{h} * (z1 - sg(z2 + z1 - p)) . (z1 - sg(z2 + z1 - p)) / 2" if euclidean else cosine
+    return dyn.Model(dyn.Loss.parse(text), noise=NOISE, **options)
+
+
+@pytest.mark.parametrize("run", [lambda m, s: dyn.solve(m, s, [0, 1]), lambda m, s: dyn.iterate(m, s, 2, 0.1)])
+@pytest.mark.parametrize("euclidean", [True, False])
+def test_nor_where_a_loss_of_ones_own_has_it(euclidean, run):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"Argument `s0` must have no eigenvalue of zero, where .*W_P\^-1.* has"
+    ):
+        run(own("W_P^-1", euclidean), [0.0, 0.5])
+    away = own("W_P^-1", euclidean, predictor=dyn.ClosedForm(1.0, 0.1))
+    assert np.isfinite(run(away, [0.0, 0.5]).s).all()
+    assert np.isfinite(run(own("W_P^0.5", euclidean), [0.0, 0.5]).s).all()
+
+
+@pytest.mark.parametrize("euclidean", [True, False])
+def test_a_loss_of_ones_own_has_the_equilibria_of_its_gain(euclidean):
+    theirs = dyn.equilibria(own("W_P^-1", euclidean), S)[1]
+    gained = dyn.equilibria(model("euclidean" if euclidean else "cosine", "-1"), S)[1]
+    assert theirs.invasion == gained.invasion == np.inf
+    np.testing.assert_allclose(theirs.s, gained.s, rtol=1e-9)
+
+
+OWN = {  # sentences, and whether a dead mode meets a pole
+    "|W_P^-1 * p - z2|^2 / 2": False,  # which cancels
+    "W_P^-1 * (p - sg(z2)) . sg(p - z2)": False,
+    "|p - sg(z2)|^2 / 2 + sg(|W_P^-1 * z1|)": False,  # of no gradient
+    "|W_P^0.5 * z1 - sg(z2)|^2 / 2": False,
+    "|W_P^a * z1 - sg(z2)|^2 / 2": [False, True],  # by its numbers
+    "W_P^-1 * (z1 - sg(z2)) . (z1 - sg(z2))": True,
+    "-(p . sg(z2)) / (|W_P^-1 * z1| * |z2|)": True,
+    "|log(W_P) * z1 - sg(z2)|^2 / 2": True,
+    "|(W_P^-1 + 1) * z1 - sg(z2)|^2 / 2": True,
+}
+
+
+@pytest.mark.parametrize("sentence", OWN)
+def test_poles_of_a_loss_of_ones_own(sentence):
+    numbers = {"a": np.array([0.5, -0.5])} if "^a" in sentence else {}
+    loss = dyn.Loss.parse(sentence, **numbers)
+    assert dyn.Model(loss).pole_at_death.tolist() == OWN[sentence]
+    assert not dyn.Model(loss, predictor=dyn.ClosedForm(1.0, 0.1)).pole_at_death.any()
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0])
+@pytest.mark.parametrize("describe", ["gain", "sentence"])
+def test_a_mode_that_dies_at_a_pole_is_no_divergence(describe, alpha):
+    """d lambda/dt = -2 alpha (1 - lambda/rest): lambda = rest - (rest - lambda0) e^(2 alpha t/rest), by hand."""
+    options, rest = {"predictor": dyn.ClosedForm(alpha)}, 1 / N1
+    gained = dyn.Model("euclidean", noise=NOISE, gain="-lambda^-1", **options)
+    lam = np.array([0.1, 0.5])
+    death = np.log(rest / (rest - lam[0])) * rest / (2 * alpha)
+    times = np.array([0.0, 0.5, 0.9, 1.5]) * death
+    found = dyn.solve(gained if describe == "gain" else own("-W_P^-1", **options), lam ** (1 / alpha), times)
+    assert found.status == f"stopped at t = {death:.6g}: a mode dies, where the gradient has a pole"
+    assert found.blow_up_time == np.inf
+    by_hand = rest - (rest - lam) * np.exp(2 * alpha * times[:3, None] / rest)
+    np.testing.assert_allclose(found.s, by_hand ** (1 / alpha), rtol=1e-6)
+
+
+def test_a_pole_hangs_no_flow():
+    """A dead mode of this loss was once integrated with rates that are no number, without end."""
+    loss = dyn.Loss.parse("(W_P^-2 * z1) . z1 / 2 - (W_P^-1 * z1) . sg(z2)")
+    with pytest.raises(dyn.ArgumentError, match="Argument `s0` must have no eigenvalue of zero"):
+        dyn.solve(dyn.Model(loss, noise=NOISE), [0.0, 0.5], [0, 1])
+
+
 # --- networks -------------------------------------------------------------------------------------------------------
 
 RATES = {  # with which 150 steps take the smaller modes severalfold

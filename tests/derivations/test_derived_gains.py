@@ -73,6 +73,33 @@ def test_rate_of_arrival(time, rate):
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
+def test_gathering_takes_its_time(alpha):
+    """From low to high and on to the goal, by quadrature of d lambda/(2 alpha lambda r), with r typed by hand."""
+    found, a = designs.gathering(5), float(sp.Rational(alpha))
+    numbers = {"alpha": a, "low": 0.02, "high": 0.3, "goal": 0.7, "slow": 0.1, "t": 2.0}
+    fast = numbers["fast"] = designs.value(found.fast, numbers)
+
+    def elapsed(*ends):
+        return mp.quad(lambda x: 1 / (2 * a * x * max(0.1, min(fast, fast * (0.3 / x) ** 5))), ends)
+
+    assert designs.value(found.rate, numbers | {"lambda": 0.35}) == pytest.approx(fast * (0.3 / 0.35) ** 5, rel=1e-13)
+    turn = 0.3 * (fast / 0.1) ** (1 / 5)
+    assert turn < 0.7
+    assert elapsed(0.02, 0.3) == pytest.approx(2, rel=1e-12)
+    assert designs.value(found.time, numbers) == pytest.approx(float(elapsed(0.3, turn, 0.7)), rel=1e-12)
+    least = designs.value(found.least_slow, numbers)
+    assert 0.3 * (fast / least) ** (1 / 5) == pytest.approx(0.7, rel=1e-13)
+
+
+@pytest.mark.parametrize("rate", ["3/5", "lambda^2", "1/lambda - 1", "sqrt(lambda)*(1 - lambda)"])
+def test_duration(rate):
+    """By quadrature; alpha = 1."""
+    wish, (start, end) = wanted(rate), (sp.Rational(1, 10), sp.Rational(3, 4))
+    by_hand = mp.quad(lambda x: 1 / (2 * x * wish.subs(lam, x)), [start, end])
+    assert designs.value(designs.duration(wish, start, end), {"alpha": 1}) == pytest.approx(float(by_hand), rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
 def test_uniform_gain_moves_singular_values_straight_to_rest(alpha):
     """h q = speed (w*/w - 1), with w = lambda^(1/(2 alpha)), typed by hand; in 60 digits, a few of which cancel."""
     exponent, gain = sp.Rational(alpha), designs.uniform_gain(sp.Rational(alpha))
@@ -117,7 +144,7 @@ def test_largest_learning_rate_is_where_the_slope_of_the_map_is_minus_one(alpha,
         x = w ** (2 * alpha)
         return w * (1 + eta * gain(x) * (1 - x / level))
 
-    eta = float(designs.largest_learning_rate(gain(level)).subs({n.alpha: alpha}))
+    eta = designs.value(designs.largest_learning_rate(), {"h": gain(level), "alpha": alpha})
     assert eta == pytest.approx(1 / (alpha * gain(level)), rel=1e-13)
     w = level ** (1 / (2 * alpha))
     slope = mapped(w + 1j * step, eta).imag / step
@@ -138,6 +165,10 @@ def test_recruitment_gain(sharpness):
     assert sp.limit(gain.subs(numbers) / lam**sharpness, lam, 0, "+").is_positive
 
 
+def test_growth_at_threshold():
+    assert same(designs.growth_at_threshold(speed), speed * (1 - threshold / rest) - leak)
+
+
 @pytest.mark.parametrize(("sharpness", "at", "parts"), [(4, "1/10", True), (4, "9/10", False), (1, "1/2", False)])
 def test_whether_a_threshold_parts_modes(sharpness, at, parts):
     """n (1 - leak/(speed q)) > threshold/(rest - threshold), by hand."""
@@ -154,6 +185,11 @@ def test_noise_at_rest():
     s = lam ** (1 / n.alpha)
     by_hand = 4 * s**2 * h**2 * (n1 * n2 + 1 - 4 * n1 * lam + 2 * (n1 * lam) ** 2) / (-2 * growth)
     assert same(designs.noise_at_rest(growth, h), by_hand)
+
+
+def test_relative_noise():
+    """Pull and noise of a mode are multiplied by h in place of lambda."""
+    assert same(designs.relative_noise(), designs.h / lam)
 
 
 @pytest.mark.parametrize(
