@@ -166,7 +166,7 @@ OWN = {
 
 @pytest.mark.parametrize("case", OWN)
 def test_numbers_of_ones_own_losses_and_gains_are_axes(case):
-    """As in Python, and as in single runs with the loss or the gain that has the number, to rounding."""
+    """As in Python, and as in single runs to the closure's tolerance of 1e-9: these have nodes of their own."""
     written, model, number = OWN[case]
     text = changed('loss = "euclidean"', written).replace("sigma2 = [0.1, 0.2, 0.3]", f"{number} = [0.1, 0.3]")
     output(text)
@@ -178,7 +178,7 @@ def test_numbers_of_ones_own_losses_and_gains_are_axes(case):
         single = dyn.Model(
             **{"loss": model.loss, case: type(part).parse(part.text, **{number: value})}, noise=(0.1, 0.2)
         )
-        np.testing.assert_allclose(found.s[0, i], dyn.iterate(single, **given).s, rtol=1e-12)
+        np.testing.assert_allclose(found.s[0, i], dyn.iterate(single, **given).s, rtol=1e-8)
     assert np.abs(found.s[0, 0, -1] - found.s[0, 1, -1]).max() > 1e-3
 
 
