@@ -83,7 +83,7 @@ class Export:
 
 def number_of(model: Model, name: str) -> Any:
     """A number of a model by its name in ``numbers``."""
-    if name.startswith("sigma"):
+    if name in ("sigma1", "sigma2"):
         return model.noise[int(name[-1]) - 1]
     parts = (model, model.predictor, model.target)
     own = {**getattr(model.loss, "numbers", {}), **getattr(model.gain, "numbers", {})}

@@ -336,7 +336,7 @@ class Model:
         model = self
         for name, value in numbers.items():
             errors.choice("numbers", name, self.numbers)
-            if name.startswith("sigma"):
+            if name in ("sigma1", "sigma2"):
                 noise = tuple(value if name == f"sigma{view}" else old for view, old in enumerate(model.noise, 1))
                 model = replace(model, noise=noise)
             elif name == "weight_decay":
