@@ -25,13 +25,13 @@ def reject(name: str, must: str, value: Any) -> NoReturn:
     raise ArgumentError(f"Argument `{name}` must {must}, but is {' '.join(map(str.strip, shown.splitlines()))}.")
 
 
-def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """One of the allowed names, or an error with the nearest of them."""
+def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
+    """One of the allowed names, or an error with the nearest of them; otherwise: what else the caller takes."""
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
         near = difflib.get_close_matches(value.lower(), allowed, n=1) if isinstance(value, str) else []
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        listing = ", ".join(f"'{a}'" for a in allowed)
+        listing = ", ".join(f"'{a}'" for a in allowed) + (f", or {otherwise}" if otherwise else "")
         raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {value!r}.{hint}")
     return value
 

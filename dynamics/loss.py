@@ -55,14 +55,14 @@ class Sentence:
         """Raises SentenceError or ArgumentError."""
 
     @classmethod
-    def parse(cls, text, **numbers) -> Self:
+    def parse(cls, text, /, **numbers) -> Self:
         """The sentence, with values for its numbers; raises ArgumentError, with the position of what is wrong.
 
         text: a sentence, or a SymPy expression that prints as one, in symbols of its names and undefined functions.
         """
         return cls(str(text) if hasattr(text, "free_symbols") else text, numbers)
 
-    def replace(self, **numbers) -> Self:
+    def replace(self, /, **numbers) -> Self:
         """The same sentence with other values."""
         return type(self)(self.text, {**self.numbers, **numbers})
 

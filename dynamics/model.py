@@ -328,7 +328,7 @@ class Model:
         own = [f.name for part in (self.predictor, self.target) for f in fields(part) if f.name != "normalize"]
         return ("weight_decay", "sigma1", "sigma2", *own, *self._own_numbers)
 
-    def replace(self, **numbers) -> "Model":
+    def replace(self, /, **numbers) -> "Model":
         """The model with other numbers, by the names in ``numbers``; raises ArgumentError.
 
         Those of predictor and target go by their own names, such as ``alpha``, ``rate``, ``decay``.
@@ -336,7 +336,7 @@ class Model:
         model = self
         for name, value in numbers.items():
             errors.choice("numbers", name, self.numbers)
-            if name.startswith("sigma"):
+            if name in ("sigma1", "sigma2"):
                 noise = tuple(value if name == f"sigma{view}" else old for view, old in enumerate(model.noise, 1))
                 model = replace(model, noise=noise)
             elif name == "weight_decay":

@@ -24,6 +24,8 @@ from dynamics.training import DEVICES, check_seeds, record_steps
 from dynamics.trajectory import describe
 from dynamics.work import Array, OfFunction, OfModel, open_axes
 
+# What sweeps call their own axes and arrays; numbers of a loss or a gain that are swept cannot have these names.
+TAKEN = ("s0", "seed", "time", "step", "mode", "input", "start", "s", "target", "predictor", "blow_up_time", "status")
 FORMAT = "ssl-dynamics sweep 1"
 
 
@@ -115,6 +117,8 @@ def _arguments(rung: Rung, model: Model, axes, given: dict[str, Any]) -> dict[st
     swept = {"solve": ("s0", "learning_rate"), "iterate": ("s0", "learning_rate"), "train": ("seed", "learning_rate")}
     for name in axes:
         errors.choice("grid", name, (*model.numbers, *swept[rung.name]))
+        if name in model.numbers and (name in signature or name in TAKEN):
+            errors.reject("grid", "go over numbers with names that a sweep leaves free", name)
         if name in given:
             errors.reject(name, "be left out where it is an axis of the grid", given[name])
     for name, parameter in own.items():

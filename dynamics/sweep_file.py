@@ -16,6 +16,8 @@ import xarray as xr
 
 import dynamics as dyn
 from dynamics import errors
+from dynamics.generated import catalogue
+from dynamics.loss import Gain, Loss
 from dynamics.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
 from dynamics.plans import RUNGS
 from dynamics.sweeps import sweep
@@ -23,6 +25,7 @@ from dynamics.sweeps import sweep
 TABLES = ("model", "run", "grid")
 OPTIONS = ("store", "chunk", "keep")
 PARTS = {"predictor": (ClosedForm, Learned, NoPredictor), "target": (Shared, EMA)}
+OWN = {"loss": Loss, "gain": Gain}
 SPACINGS: dict[str, Any] = {"linear": np.linspace, "log": np.geomspace}
 WEIGHTS = ("modes", "inputs", "std", "seed")
 
@@ -46,9 +49,7 @@ def read(path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
         raise errors.ArgumentError(f"Argument `file` must name a TOML file, but {path} is none: {error}.") from None
     _check_keys("the file", contents, (*TABLES, *OPTIONS))
-    for name in (*TABLES, "store"):
-        if name not in contents:
-            errors.reject(name, f"be given in {path}", None)
+    _check_given(path, contents, (*TABLES, "store"))
     for name in TABLES:
         errors.instance(name, contents[name], dict, f"be a table, [{name}]")
     options = {name: contents[name] for name in OPTIONS if name in contents}
@@ -61,11 +62,30 @@ def _check_keys(where: str, table: dict, known) -> None:
         errors.choice(f"key of {where}", key, known)
 
 
+def _check_given(where, table: dict, needed) -> None:
+    for key in needed:
+        if key not in table:
+            errors.reject(key, f"be given in {where}", None)
+
+
 def _model(table: dict[str, Any]) -> Model:
     _check_keys("[model]", table, [f.name for f in fields(Model)])
-    if "loss" not in table:
-        errors.reject("loss", "be given in [model]", None)
-    return Model(**{name: _part(name, value) if name in PARTS else value for name, value in table.items()})
+    _check_given("[model]", table, ["loss"])
+    read = dict.fromkeys(PARTS, _part) | dict.fromkeys(OWN, _own)
+    return Model(**{name: read[name](name, value) if name in read else value for name, value in table.items()})
+
+
+def _own(name: str, given) -> Any:
+    """A loss by its name, a gain as text, or either from a table: its sentence, and the numbers this leaves open."""
+    kind = OWN[name]
+    if isinstance(given, dict):
+        _check_given(f"the table of {name}", given, ["sentence"])
+        return kind(given["sentence"], {number: value for number, value in given.items() if number != "sentence"})
+    table = f"a sentence in a table, such as {{ sentence = '{kind.example}' }}"
+    if kind is Gain:
+        errors.instance(name, given, str, f"be text, such as '{kind.example}', or {table}")
+        return given
+    return errors.choice(name, given, catalogue.LOSSES, otherwise=table)
 
 
 def _part(name: str, table) -> Any:
@@ -75,9 +95,7 @@ def _part(name: str, table) -> Any:
     kind = kinds[errors.choice(f"kind of {name}", table.get("kind"), kinds)]
     own = {f.name: f.default for f in fields(kind)}
     _check_keys(f"{name}, {kind.__name__}", table, ("kind", *own))
-    for number, default in own.items():
-        if default is MISSING and number not in table:
-            errors.reject(number, f"be given in the table of {name}", None)
+    _check_given(f"the table of {name}", table, [number for number, default in own.items() if default is MISSING])
     return kind(**{number: value for number, value in table.items() if number != "kind"})
 
 
@@ -108,9 +126,7 @@ def _numbers(name: str, given) -> Any:
     if not isinstance(given, dict):
         return given
     _check_keys(name, given, ("from", "to", "points", "spacing"))
-    for key in ("from", "to", "points"):
-        if key not in given:
-            errors.reject(key, f"be given in the table of {name}", None)
+    _check_given(f"the table of {name}", given, ("from", "to", "points"))
     first, last, points = given["from"], given["to"], errors.count("points", given["points"])
     spacing = errors.choice("spacing", given.get("spacing", "linear"), SPACINGS)
     for key in ("from", "to"):

@@ -50,12 +50,14 @@ def test_readme_has_an_example():
     assert any("dyn.compare(" in code for code in python_blocks("README.md"))
 
 
-def test_the_file_of_a_sweep_runs(tmp_path, monkeypatch):
-    (printed,) = re.findall(r"^```toml\n(.*?)^```", text("docs/sweeps.md"), re.MULTILINE | re.DOTALL)
+def test_the_files_of_sweeps_run(tmp_path, monkeypatch):
+    files = re.findall(r"^```toml\n(.*?)^```", text("docs/sweeps.md"), re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    Path("decay.toml").write_text(printed, encoding="utf-8")
-    done = CliRunner().invoke(cli.main, ["sweep", "decay.toml"], prog_name="ssl-dynamics")
-    assert done.exit_code == 0 and "(weight_decay: 4, decay: 3, step: 21, mode: 3)" in done.output, done.output
+    sizes = ["(weight_decay: 4, decay: 3, step: 21, mode: 3)", "(beta: 11, weight_decay: 2, step: 21, mode: 3)"]
+    for printed, size in zip(files, sizes, strict=True):
+        Path("sweep.toml").write_text(printed, encoding="utf-8")
+        done = CliRunner().invoke(cli.main, ["sweep", "sweep.toml"], prog_name="ssl-dynamics")
+        assert done.exit_code == 0 and size in done.output, done.output
 
 
 @pytest.mark.parametrize("line", commands("README.md") + commands("docs/losses.md"))

@@ -48,6 +48,13 @@ def test_blanks_do_not_count_and_numbers_have_no_order():
     assert dyn.Gain.parse("lambda") != dyn.Gain.parse("lam")  # of other text, though of the same meaning
 
 
+@pytest.mark.parametrize("name", ["self", "cls", "text", "sigma", "sigma3"])
+def test_numbers_have_whatever_names_are_free(name):
+    loss = dyn.Loss.parse(f"|p - sg(z2)|^2 / 2 + {name} * |z1|^2", **{name: 0.1})
+    assert dyn.Model(loss).replace(**{name: 0.2}).loss.numbers == {name: 0.2}
+    assert f"{name}=0.1):" in loss.to_jax()
+
+
 def test_arrays_are_kept_and_nobody_changes_them():
     betas = np.array([0.1, 0.2])
     loss = BRAKED.replace(beta=betas)

@@ -150,11 +150,62 @@ def test_networks():
     np.testing.assert_allclose(found.s[0], direct.s, rtol=1e-6)  # rounding of single precision
 
 
+OWN = {
+    "loss": (
+        'loss = { sentence = "-p . sg(z2) / |p| + beta * |z1|^2", beta = 0.2 }',
+        dyn.Model(dyn.Loss.parse("-p . sg(z2) / |p| + beta * |z1|^2", beta=0.2), noise=(0.1, 0.2)),
+        "beta",
+    ),
+    "gain": (
+        'loss = "cosine", gain = { sentence = "lambda^gamma", gamma = 0.5 }',
+        dyn.Model("cosine", gain=dyn.Gain.parse("lambda^gamma", gamma=0.5), noise=(0.1, 0.2)),
+        "gamma",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OWN)
+def test_numbers_of_ones_own_losses_and_gains_are_axes(case):
+    """As in Python, and as in single runs to the closure's tolerance of 1e-9: these have nodes of their own."""
+    written, model, number = OWN[case]
+    text = changed('loss = "euclidean"', written).replace("sigma2 = [0.1, 0.2, 0.3]", f"{number} = [0.1, 0.3]")
+    output(text)
+    grid, given = {"weight_decay": [0.0, 0.1], number: [0.1, 0.3]}, {"s0": [0.1, 0.5], "steps": 4, "learning_rate": 0.1}
+    found = dyn.sweep(model, grid, store="b.zarr", **given)
+    assert files("a.zarr") == files("b.zarr")
+    part = getattr(model, case)
+    for i, value in enumerate(grid[number]):
+        single = dyn.Model(
+            **{"loss": model.loss, case: type(part).parse(part.text, **{number: value})}, noise=(0.1, 0.2)
+        )
+        np.testing.assert_allclose(found.s[0, i], dyn.iterate(single, **given).s, rtol=1e-8)
+    assert np.abs(found.s[0, 0, -1] - found.s[0, 1, -1]).max() > 1e-3
+
+
+def test_gains_of_a_file_and_losses_without_numbers():
+    assert read(changed("noise = [0.1, 0.2]", 'gain = "lambda^0.5"'))["what"].gain == dyn.Gain.parse("lambda^0.5")
+    text = changed('loss = "euclidean"', 'loss = { sentence = "|p - sg(z2)|^2 / 2" }')
+    assert read(text)["what"].loss == dyn.Loss.parse("|p - sg(z2)|^2 / 2")
+
+
+def test_another_sentence_or_number_is_another_sweep():
+    text = changed('loss = "euclidean"', OWN["loss"][0])
+    output(text)
+    for old, new in (("beta = 0.2", "beta = 0.3"), ("|z1|^2", "|z1|^4")):
+        done = call(text.replace(old, new))
+        assert done.exit_code == 1 and "a.zarr is one with another model loss" in done.stderr, done.output
+
+
 def changed(old, new):
     assert old in PLAIN
     return PLAIN.replace(old, new)
 
 
+def own_loss(table):
+    return changed('"euclidean"', f"{{ {table} }}")
+
+
+SENTENCE, TABLE = "|p - sg(z2)|^2 / 2", "a sentence in a table, such as { sentence = '%s' }"
 SPAN = "sigma2 = [0.1, 0.2, 0.3]"
 WRONG = {
     "no TOML": ("store = ", "Argument `file` must name a TOML file, but sweep.toml is none: "),
@@ -168,7 +219,62 @@ WRONG = {
     ),
     "option of a model": (changed("noise", "nose"), "but is 'nose'. Did you mean 'noise'?"),
     "no loss": (changed('loss = "euclidean", ', ""), "Argument `loss` must be given in [model], but is None."),
-    "loss": (changed("euclidean", "euclid"), "Argument `loss` must be one of 'euclidean', 'cosine', but is 'euclid'."),
+    "loss": (
+        changed("euclidean", "euclid"),
+        f"Argument `loss` must be one of 'euclidean', 'cosine', or {TABLE % SENTENCE}, but is 'euclid'. Did you mean",
+    ),
+    "loss that is a plain sentence": (
+        changed("euclidean", SENTENCE),
+        f"Argument `loss` must be one of 'euclidean', 'cosine', or {TABLE % SENTENCE}, but is '{SENTENCE}'.",
+    ),
+    "loss without sentence": (
+        own_loss("beta = 2"),
+        "Argument `sentence` must be given in the table of loss, but is None.",
+    ),
+    "loss whose sentence is none": (
+        own_loss("sentence = 3"),
+        f"Argument `loss` must be a sentence, such as '{SENTENCE}', but is 3.",
+    ),
+    "loss that is called": (
+        own_loss("""sentence = "__import__('os')" """),
+        f"Argument `loss` must be a sentence, such as '{SENTENCE}', but at position 12 of",
+    ),
+    "loss whose number has no value": (
+        own_loss(f'sentence = "{SENTENCE} * beta"'),
+        "but at position 22 of '|p - sg(z2)|^2 / 2 * beta': `beta` is no name here",
+    ),
+    "loss that does not use a number": (
+        own_loss(f'sentence = "{SENTENCE}", beta = 2'),
+        f"Argument `loss` must use the numbers it is given; '{SENTENCE}' does not use beta",
+    ),
+    "number with no name": (
+        own_loss(f'sentence = "{SENTENCE}", "a b" = 2'),
+        "Argument `loss` must have numbers with names that the language leaves free, in ASCII, but is 'a b'.",
+    ),
+    "number that is none": (
+        own_loss(f'sentence = "{SENTENCE} * beta", beta = "2"'),
+        "Argument `beta` must be a finite number, or an array of them, but is '2'.",
+    ),
+    "number that is many": (
+        own_loss(f'sentence = "{SENTENCE} * beta", beta = [1, 2]'),
+        "Argument `model` must have plain numbers: arrays of them go into the grid",
+    ),
+    "gain": (
+        changed("noise = [0.1, 0.2]", "gain = 3"),
+        f"Argument `gain` must be text, such as 'lambda^0.5', or {TABLE % 'lambda^0.5'}, but is 3.",
+    ),
+    "gain without sentence": (
+        changed("noise = [0.1, 0.2]", "gain = { gamma = 2 }"),
+        "Argument `sentence` must be given in the table of gain, but is None.",
+    ),
+    "gain that is a loss": (
+        changed("noise = [0.1, 0.2]", 'gain = { sentence = "|z1|^2" }'),
+        "Argument `gain` must be a sentence, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is no name here",
+    ),
+    "gain beside a loss of one's own": (
+        own_loss(f'sentence = "{SENTENCE}" }}, gain = {{ sentence = "lambda" '),
+        "Argument `gain` must be left out beside a loss of your own",
+    ),
     "predictor": (
         changed("noise = [0.1, 0.2]", "predictor = 3"),
         'Argument `predictor` must be a table, such as { kind = "ClosedForm" }, but is 3.',

@@ -653,6 +653,13 @@ REFUSED = {
     "axis without name": (sweep(grid={1: [1]}), "Argument `grid` must have names of arguments for its axes, but is 1."),
     "unknown axis": (sweep(grid={"wieght_decay": [0.1]}), "'wieght_decay'. Did you mean 'weight_decay'?"),
     "number of another model": (sweep(grid={"rate": [0.1]}), "Argument `grid` must be one of 'weight_decay', "),
+    **{
+        f"number called {name}": (
+            sweep(dyn.Model(dyn.Loss.parse(f"{name} * |p - sg(z2)|^2", **{name: 1.0})), {name: [1.0, 2.0]}),
+            f"Argument `grid` must go over numbers with names that a sweep leaves free, but is '{name}'.",
+        )
+        for name in ("s0", "seed", "time", "step", "mode", "status", "target", "closure")
+    },
     "empty axis": (sweep(grid={"sigma1": []}), f"Argument `sigma1` must {NUMBERS}, but is []."),
     "axis nan": (sweep(grid={"sigma1": [0.1, np.nan]}), f"Argument `sigma1` must {NUMBERS}, but is [0.1, nan]."),
     "axis of text": (sweep(grid={"sigma1": ["a"]}), f"Argument `sigma1` must {NUMBERS}, but is ['a']."),
