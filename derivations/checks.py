@@ -138,9 +138,10 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """E[polynomial in (zeta1, zeta2)] = value, by Gaussian quadrature of two modes: exact up to the fifth power."""
+    """E[polynomial in (zeta1, zeta2)] = value, by Gaussian quadrature of two modes, with nodes enough to be exact."""
     rng, modes = random.Random(4), 2
-    nodes, weights = gauss_hermite(3, DIGITS)
+    count = max(3, _degree(polynomial) // 2 + 1)
+    nodes, weights = gauss_hermite(count, DIGITS)
     with mp.workdps(DIGITS):
         symbols = {n.sigma1: mp.mpf("0.3"), n.sigma2: mp.mpf("0.6")}
         symbols |= {stat: mp.mpf(expression.subs(symbols)) for stat, expression in VIEW_STATISTICS.items()}
@@ -154,13 +155,24 @@ def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -
             own = covariance.applyfunc(lambda e, k=k: number(e.subs(n.k, k), values | symbols, 1, modes))
             roots.append(mp.cholesky(mp.matrix(own.tolist())))
         mean = mp.mpf(0)
-        for chosen in product(range(3), repeat=2 * modes):
+        for chosen in product(range(count), repeat=2 * modes):
             weight = mp.fprod(mp.mpf(weights[i]) for i in chosen) / mp.pi**modes
             normal = [mp.sqrt(2) * mp.mpf(nodes[i]) for i in chosen]
             pairs = [roots[k] * mp.matrix(normal[2 * k : 2 * k + 2]) for k in range(modes)]
             views = {n.zeta1: [pair[0] for pair in pairs], n.zeta2: [pair[1] for pair in pairs]}
             mean += weight * number(polynomial, values | symbols | views, 1, modes)
         _agree(mean, number(value, values | symbols, 1, modes), f"the expectation of {polynomial}")
+
+
+def _degree(polynomial: sp.Expr) -> int:
+    """In zeta1 and zeta2."""
+    if isinstance(polynomial, sp.Sum):
+        return _degree(polynomial.function)
+    if isinstance(polynomial, sp.Pow):
+        return _degree(polynomial.base) * int(polynomial.exp) if polynomial.has(n.zeta1, n.zeta2) else 0
+    if isinstance(polynomial, sp.Add | sp.Mul):
+        return (max if isinstance(polynomial, sp.Add) else sum)(map(_degree, polynomial.args))
+    return int(isinstance(polynomial, sp.Indexed) and polynomial.base in (n.zeta1, n.zeta2))
 
 
 def norm_is_integral(powers) -> None:

@@ -175,7 +175,7 @@ def test_sum_of_lambda_A_is_the_mean_cosine_similarity(expectation_A, noise):
     assert abs((lam * expectation_A(s, lam, *noise)).sum() - similarity.mean()) < 4 * error
 
 
-# Ten times the rtol of the integrals, for what is known of powers of norms. All are of views without noise, z1 = z2 = z.
+# Ten times the rtol of the integrals, for what is known of powers of norms; of views without noise, z1 = z2 = z.
 KNOWN = 1e-9
 POWERS = ["1/2", "1", "3/2", "2", "5/2", "3", "4"]
 
@@ -193,7 +193,7 @@ def test_one_norm_of_any_power(power, modes):
 
 @pytest.mark.parametrize("ratio", [1.0, 1e3, 1e6])
 def test_share_of_two_modes(ratio):
-    """E[z_1^2/(z_1^2 + z_2^2)] = sqrt(s_1)/(sqrt(s_1) + sqrt(s_2)), by the angle, which is that of a Cauchy variable."""
+    """E[z_1^2/(z_1^2 + z_2^2)] = sqrt(s_1)/(sqrt(s_1) + sqrt(s_2)), by the angle: z_1/z_2 is Cauchy."""
     s = np.array([0.7, 0.7 / ratio])
     found = expectation_of(-dot(Z1, SG(Z1 / norm(Z1) ** 2)))(s, s, 0.0, 0.0)
     np.testing.assert_allclose(found, np.sqrt(s) / np.sqrt(s).sum(), rtol=KNOWN)

@@ -12,7 +12,7 @@ from dynamics.state import spectrum
 S0 = np.array([0.2, 0.5, 1.0])
 NOISE = (0.3, 0.2)
 BELL = dyn.Loss.parse("-exp(-|p - sg(z2)|^2 / 2)")
-LOG = dyn.Loss.parse("log(1 + |p - sg(z2)|^2) + beta * |z1|^2 / 4", beta=0.3)
+LOG = dyn.Loss.parse("log(1 + |p - sg(z2)|^4) / 2 + beta * |z1|^2 / 4", beta=0.3)
 # The error comes from 8 replicates: Student's t with 7 degrees of freedom exceeds 4.5 once in 350 times. All points are
 # the same in every run, so that what holds once does not fail by chance.
 CHANCE = 4.5

@@ -11,6 +11,7 @@ import mpmath as mp
 import pytest
 import sympy as sp
 
+import dynamics as dyn
 from derivations import checks, closures, documents, expectations, invariants, report, written
 from derivations import notation as n
 from derivations.losses import Setting, catalogue
@@ -157,16 +158,17 @@ def test_checks_fail_where_a_step_does_not_follow(check, message):
 
 
 def test_checks_of_norms_fail(monkeypatch):
-    checks.norm_is_integral({sp.Integer(1), sp.Integer(3)})
-    monkeypatch.setattr(checks, "norm_weight", lambda variable, power: closures.norm_weight(variable, power) / 2)
+    checks.norm_is_integral({sp.Integer(1), sp.Integer(2), sp.Rational(1, 2), sp.Integer(3)})
+    monkeypatch.setattr(checks, "norm_weight", lambda *arguments: closures.norm_weight(*arguments) / 2)
     with pytest.raises(ProofError, match="stands for the power 1"):
         checks.norm_is_integral({sp.Integer(1)})
 
 
 @pytest.mark.parametrize("symbol", [n.Delta, n.S11, n.S12, n.S22], ids=str)
 def test_checks_of_the_tilt_fail(symbol):
-    squares = (n.lam[n.k] ** 2 * n.s[n.k] * n.zeta1[n.k] ** 2, n.s[n.k] * n.zeta2[n.k] ** 2)
-    tilt = closures.tilt(squares)
+    first = closures.Norm(n.lam[n.k] ** 2 * n.s[n.k] * n.zeta1[n.k] ** 2)
+    second = closures.Norm(n.s[n.k] * (n.zeta1[n.k] - n.zeta2[n.k]) ** 2, sp.Integer(1))
+    tilt = closures.tilt((first, second))
     checks.is_tilted(tilt)
     wrong = tilt.definitions | {symbol[n.k]: 2 * tilt.definitions[symbol[n.k]]}
     with pytest.raises(ProofError, match="tilted"):
@@ -289,3 +291,19 @@ def test_numbers_are_those_of_the_modes():
     """Lists count from mode 1 on."""
     values = {n.z1: [mp.mpf(2), mp.mpf(3)], n.lam: [mp.mpf(5), mp.mpf(7)]}
     assert checks.number(dot(n.lam[n.k], Z[0]) + n.z1[n.m], values, mode=2, modes=2) == 5 * 2 + 7 * 3 + 3
+
+
+OTHER_NORMS = {  # what its report says
+    "-p . sg(z2) / |p|": ("one integral is left", r"\;\mathrm{d}x"),
+    "log(1 + |p - sg(z2)|^2)": ("one integral is left", "e^{- x^{2}}"),
+    "-(p . sg(z2))^2 / (|p|^2 * |sg(z2)|^2)": ("two integrals are left", r"\mathrm{d}x\,\mathrm{d}y"),
+    "|p|^3 / 3 - p . sg(z2)": ("The former become integrals", r"\int\!\!\int"),
+}
+
+
+@pytest.mark.parametrize("text", OTHER_NORMS)
+def test_report_of_other_norms(text):
+    steps = report.report(dyn.Model(dyn.Loss.parse(text)).derivation)
+    said = "\n".join(part for step in steps for part in (step.text, *step.equations))
+    for phrase in OTHER_NORMS[text]:
+        assert phrase in said
