@@ -110,7 +110,9 @@ def _random(expression: sp.Expr) -> bool:
 
 
 def _term(term: sp.Expr) -> Term:
-    coefficient, local, sums, norms = sp.Integer(1), sp.Integer(1), [], []
+    coefficient, local = sp.Integer(1), sp.Integer(1)
+    sums: list[sp.Expr] = []
+    norms: list[tuple[Norm, sp.Expr]] = []
     for factor in sp.Mul.make_args(term):
         base, exponent = factor.as_base_exp()
         natural = exponent.is_Integer and exponent > 0
@@ -119,7 +121,7 @@ def _term(term: sp.Expr) -> Term:
         elif isinstance(base, sp.Sum) and exponent.is_Rational and exponent > 0:
             whole = sp.ceiling(exponent)  # ||v|| = ||v||^2/||v||
             sums += [per_mode(base)] * int(whole)
-            norms += [] if natural else [(_norm(base), 2 * (whole - exponent))]
+            norms += [] if natural else [(Norm(per_mode(base)), 2 * (whole - exponent))]
         elif isinstance(base, sp.Indexed) and natural:
             local *= factor
         elif exponent.is_Rational and (norm := _norm(base)):

@@ -102,8 +102,8 @@ class Loss(Sentence):
 
     In z1 (view 1, by the encoder), z2 (view 2, by the target branch), p = W_P z1, W_P, and numbers by name: see
     ``docs/losses.md``. Whatever the losses of the catalogue have follows from the sentence: per-sample dynamics, rates
-    under the exact Gaussian closure where the gradient is a polynomial over powers of norms, up to two in a term, else by
-    Monte Carlo, flow, descent map, network. Stop-gradients stand where ``sg`` does. Raises ArgumentError.
+    (exact where the gradient is a polynomial over powers of norms, up to two in a term; else by Monte Carlo), flow,
+    descent map, network. Stop-gradients stand where ``sg`` does. Raises ArgumentError.
     """
 
     example = "|p - sg(z2)|^2 / 2"

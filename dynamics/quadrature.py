@@ -223,7 +223,8 @@ def fixed_rule(integrals, parameters, n: tuple[int, int], ends: list) -> Estimat
     parameters, alive = with_dead(parameters)
     parts = []
     for integral, own in zip((Integral(*row) for row in integrals), ends, strict=True):
-        x, *others = (axis(*end, nodes, power) for end, nodes, power in zip(own, n, integral.powers, strict=False))
+        axes = zip(own, n, integral.powers, strict=False)
+        x, *others = (axis(scale, length, nodes, power) for (scale, length), nodes, power in axes)
         y = others[0] if others else point(x)
         parts.append(estimate(sums(integral.integrand, x, y, parameters), x, y, depth(scales(integral, parameters))))
     return only(together(parts), alive)
