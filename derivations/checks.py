@@ -193,7 +193,7 @@ def is_tilted(tilt: Tilt) -> None:
         precision += variable**2 * sp.hessian(norm.square, pair)
     values = {symbol: value.subs(tilt.definitions) for symbol, value in tilt.definitions.items()}
     S = sp.Matrix([[values[n.S11[n.k]], values[n.S12[n.k]]], [values[n.S12[n.k]], values[n.S22[n.k]]]])
-    known = {n.D: n.n1 * n.n2 - 1}
+    known = {n.D: n.n1 * n.n2 - 1, n.sigma1**2: n.n1 - 1, n.sigma2**2: n.n2 - 1}
     if sp.simplify(((VIEWS.inv() + precision) * S).subs(known)) != sp.eye(2):
         raise ProofError(f"the tilted covariance {S} is not the inverse of K^-1 + P")
     if sp.simplify((values[n.Delta[n.k]] - (sp.eye(2) + VIEWS * precision).det()).subs(known)) != 0:

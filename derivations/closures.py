@@ -69,7 +69,7 @@ class Term:
 class Tilt:
     """The tilted Gaussian of one or two norms: definitions in mode ``k``, and the mean squares the norms have.
 
-    What softens a norm is shared among the modes in proportion to their mean squares: it is a scale.
+    What softens a norm is shared among the modes in proportion to their eigenvalues: what is wanted is a scale.
     """
 
     norms: tuple[Norm, ...]
@@ -240,12 +240,12 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
         precision += variable**2 * quadratic_form(norm)
     system = sp.eye(2) + VIEWS * precision
     covariance = (system.adjugate() * VIEWS).applyfunc(_in_determinant)
-    definitions = {n.Delta[n.k]: _in_determinant(system.det())}
+    definitions = {n.Delta[n.k]: _determinant(norms)}
     for symbol, entry in zip(
         (n.S11, n.S12, n.S22), (covariance[0, 0], covariance[0, 1], covariance[1, 1]), strict=True
     ):
         definitions[symbol[n.k]] = entry / n.Delta[n.k]
-    return Tilt(norms, definitions, tuple(map(_mean_square, norms)))
+    return Tilt(norms, definitions, tuple(map(_scale, norms)))
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
@@ -262,8 +262,27 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
 
 
 def _mean_square(norm: Norm) -> sp.Expr:
-    mean = moment(norm.square, VIEWS)
-    return mean * (1 + norm.softening / total(mean)) if norm.softening else mean
+    """E[(a zeta1 + b zeta2)^2] in terms that do not cancel where the views hardly differ."""
+    form = quadratic_form(norm) / 2
+    if form[0, 1] == 0:
+        return moment(norm.square, VIEWS)
+    return sp.factor(sum(form)) + n.sigma1**2 * form[0, 0] + n.sigma2**2 * form[1, 1]
+
+
+def _scale(norm: Norm) -> sp.Expr:
+    share = n.s[n.k] / total(n.s[n.k])
+    return _mean_square(norm) + (norm.softening * share if norm.softening else 0)
+
+
+def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
+    """det(1 + K P) = 1 + sum 2x^2 E[v^2] + 4x^2 y^2 D (a1 b2 - a2 b1)^2, of v = a zeta1 + b zeta2: all are positive."""
+    pairs = list(zip((n.x, n.y), norms, strict=False))
+    determinant = 1 + sum(2 * variable**2 * _mean_square(norm) for variable, norm in pairs)
+    if len(norms) == 2:
+        first, second = (quadratic_form(norm) / 2 for norm in norms)
+        cross = first[0, 0] * second[1, 1] + first[1, 1] * second[0, 0] - 2 * first[0, 1] * second[0, 1]
+        determinant += 4 * n.x**2 * n.y**2 * n.D * sp.factor(cross)
+    return determinant
 
 
 def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Zero) -> sp.Expr:

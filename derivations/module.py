@@ -11,7 +11,7 @@ from derivations import notation as n
 from derivations.array_code import ARRAY, SPECIAL, ArrayPrinter, UntranslatableError, function
 from derivations.display import MathText
 from derivations.losses import Loss, is_power
-from derivations.modes import total
+from derivations.modes import expanded, total
 
 STATISTICS = list(closures.VIEW_STATISTICS.items())
 SPECTRUM = ["s", "lam", "ratio"]
@@ -218,7 +218,8 @@ QUANTITIES = {
 class Integrals(dict):
     """Of each quantity that is an integral: its rows (scales, integrand), by name, one for each choice of norms.
 
-    The powers of the norms stand behind where there is only one norm, or one that has no odd power.
+    Where there is only one norm, or one that has no odd power, the powers of the norms and the size of the integrand's
+    terms stand behind: terms of distances cancel node by node where a loss is at rest, and leave only their rounding.
     """
 
     def table(self) -> list[str]:
@@ -257,17 +258,25 @@ def expectation_functions(
             moments = [_per_mode(simplest(exact.formula))]
             sources.append(function(f"{quantity}_moments", terms.arguments, doc, moments, terms.definitions))
         names = numbered(f"{quantity}_integrand", exact)
-        sources += [_integrand(name, symbol, integral, terms) for integral, name in names.items()]
-        integrals[quantity] = [
-            (scales[integral.tilt.norms], name, *_powers(integral)) for integral, name in names.items()
-        ]
+        for integral, name in names.items():
+            doc = f"{symbol} is the integral of this over {'x, y'[: 3 * len(integral.powers) - 2]} in (0, oo)."
+            sources.append(_integrand(name, doc, integral, integral.integrand, terms))
+            row = [scales[integral.tilt.norms], name]
+            if not _is_usual(integral):
+                size = name.replace("integrand", "size")
+                doc = f"Sum of the sizes of the terms of {name}."
+                sources.append(_integrand(size, doc, integral, _size(integral.integrand), terms))
+                row += [f"({''.join(f'{float(power):g}, ' for power in integral.powers)})", size]
+            integrals.setdefault(quantity, []).append(tuple(row))
     return sources
 
 
-def _powers(integral: closures.TiltedIntegral) -> list[str]:
-    """What the quadrature is to know of the norms, unless they are two of odd powers."""
-    usual = len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)
-    return [] if usual else [f"({''.join(f'{float(power):g}, ' for power in integral.powers)})"]
+def _is_usual(integral: closures.TiltedIntegral) -> bool:
+    return len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)
+
+
+def _size(integrand: sp.Expr) -> sp.Expr:
+    return sp.Add(*map(sp.Abs, sp.Add.make_args(expanded(integrand))))
 
 
 def _mean_squares(name: str, tilt: closures.Tilt, terms: Terms) -> str:
@@ -275,10 +284,9 @@ def _mean_squares(name: str, tilt: closures.Tilt, terms: Terms) -> str:
     return function(name, terms.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], terms.definitions)
 
 
-def _integrand(name: str, symbol: str, integral: closures.TiltedIntegral, terms: Terms) -> str:
+def _integrand(name: str, doc: str, integral: closures.TiltedIntegral, body: sp.Expr, terms: Terms) -> str:
     z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
-    doc = f"{symbol} is the integral of this over {'x, y' if len(integral.powers) == 2 else 'x'} in (0, oo)."
-    body = sp.factor_terms(sp.factor_terms(integral.integrand, radical=True))
+    body = sp.factor_terms(sp.factor_terms(body, radical=True))
     definitions = [*terms.definitions, *integral.tilt.definitions.items(), (n.Z, z)]
     return function(name, ["x", "y", *terms.arguments], doc, [body], definitions)
 

@@ -180,7 +180,7 @@ def train(out, steps, learning_rate, seed, **others):
 
 @main.command()
 @options(MODEL_OPTIONS)
-@click.option("--s0", help="Eigenvalues at which it is checked, e.g. 0.1,0.5,1; default: four, from 0.1 to 1.")
+@click.option("--s0", help="Eigenvalues at which it is checked, e.g. 0.1,0.5,1; default: four, from 0.1 to 0.9.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of samples and network.")
 @click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of network and theory.")
 @click.pass_context

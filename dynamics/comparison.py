@@ -148,6 +148,8 @@ def _over_seeds(modes: np.ndarray) -> np.ndarray:
 def _from_theory(theory: Trajectory, network: Trajectory, step: np.ndarray) -> np.ndarray:
     """Predicted standard error (T, M) of the networks' mean, at their common steps (T,)."""
     noisy = theory if theory.deviation is not None else _fluctuating(network)
+    if np.asarray(noisy.step)[-1] < step[-1]:
+        errors.reject("network", "be of a model with fluctuations that can be followed to its end", noisy.status)
     at = np.searchsorted(np.asarray(noisy.step), step)
     return np.asarray(noisy.deviation)[at][:, np.argsort(noisy.s[0])] / np.sqrt(len(network.members()))
 

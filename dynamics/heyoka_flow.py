@@ -49,7 +49,7 @@ def check_heyoka(model: Model, closure: str) -> None:
     """Raises ArgumentError where it cannot serve a model."""
     others = "be 'auto', 'scipy' or 'jax'"
     if any(formula(model.generated, quantity, closure) is None for quantity in quantities(model.structure)):
-        errors.reject("method", f"{others} for the Gaussian closure of a cosine loss, which is no formula", "heyoka")
+        errors.reject("method", f"{others} for a closure that takes integrals or samples, and is no formula", "heyoka")
     if model.structure.predictor == "normalized":
         errors.reject("method", f"{others} for a normalized predictor", "heyoka")
     kinks = [name for name in ("maximum", "minimum", "abs") if f"xp.{name}(" in getattr(model.generated, "SOURCE", "")]

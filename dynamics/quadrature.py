@@ -36,11 +36,15 @@ IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue do not
 
 
 class Integral(NamedTuple):
-    """A row of a generated module: mean squares of its one or two norms, the integrand, the norms' lowest powers."""
+    """A row of a generated module: mean squares of its one or two norms, the integrand, the norms' lowest powers.
+
+    size: of the terms that the integrand is the sum of; None: its own.
+    """
 
     mean_squares: Callable
     integrand: Callable
     powers: tuple[float, ...] = (1, 1)
+    size: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -129,21 +133,23 @@ class Sums(NamedTuple):
     fine: np.ndarray
     coarse_x: np.ndarray  # at twice the step in x
     coarse_y: np.ndarray
-    mass: np.ndarray  # of absolute values
+    mass: np.ndarray  # of the sizes of its terms
     last_y: np.ndarray  # of the last nodes, for truncation
     last_x: np.ndarray
 
 
-def sums(integrand, x: Axis, y: Axis, parameters) -> Sums:
+def sums(integral: Integral, x: Axis, y: Axis, parameters) -> Sums:
     """One evaluation of the integrand, (..., x, y, M), summed in all the ways that value and error need."""
     xp = x.nodes.__array_namespace__()
-    per_node = (a[..., None, None, :] for a in parameters)
-    f = integrand(x.nodes[..., :, None, None], y.nodes[..., None, :, None], *per_node)
+    per_node = [a[..., None, None, :] for a in parameters]
+    nodes = x.nodes[..., :, None, None], y.nodes[..., None, :, None]
+    f = integral.integrand(*nodes, *per_node)
+    size = f if integral.size is None else integral.size(*nodes, *per_node)
     rows = xp.stack([_product(*w) for w in ((x.fine, y.fine), (x.coarse, y.fine), (x.fine, y.coarse))], axis=-2)
     last_y = x.fine[..., None, :] @ xp.abs(y.fine[..., -1:, None] * f[..., -1, :])
     last_x = y.fine[..., None, :] @ f[..., -1, :, :]
-    flat = xp.reshape(f, (*f.shape[:-3], -1, f.shape[-1]))
-    by_rule, mass = rows @ flat, rows[..., :1, :] @ xp.abs(flat)
+    flat, flat_size = (xp.reshape(a, (*a.shape[:-3], -1, a.shape[-1])) for a in (f, size))
+    by_rule, mass = rows @ flat, rows[..., :1, :] @ xp.abs(flat_size)
     return Sums(
         fine=by_rule[..., 0, :],
         coarse_x=by_rule[..., 1, :],
@@ -226,7 +232,7 @@ def fixed_rule(integrals, parameters, n: tuple[int, int], ends: list) -> Estimat
         axes = zip(own, n, integral.powers, strict=False)
         x, *others = (axis(scale, length, nodes, power) for (scale, length), nodes, power in axes)
         y = others[0] if others else point(x)
-        parts.append(estimate(sums(integral.integrand, x, y, parameters), x, y, depth(scales(integral, parameters))))
+        parts.append(estimate(sums(integral, x, y, parameters), x, y, depth(scales(integral, parameters))))
     return only(together(parts), alive)
 
 
@@ -327,8 +333,9 @@ class Adaptive:
             spans, exponent = self._spans(integral, parameters)
             x, *others = (self._axis(integral, number, ends) for number, ends in enumerate(spans))
             y = others[0] if others else point(x)
-            parts.append(estimate(_in_chunks(integral.integrand, x, y, parameters), x, y, exponent))
-            self.nodes = (max(self.nodes[0], x.nodes.shape[-1] - 1), max(self.nodes[1], y.nodes.shape[-1] - 1))
+            parts.append(estimate(_in_chunks(integral, x, y, parameters), x, y, exponent))
+            needed = (max(axis.nodes.shape[-1] - 1, 1) for axis in (x, y))
+            self.nodes = tuple(map(max, self.nodes, needed))
         return together(parts)
 
     def _spans(self, integral, parameters):
@@ -360,19 +367,19 @@ def _overflow(s) -> FloatingPointError:
     return FloatingPointError(f"the closure's integrals overflow at eigenvalues {s[s > 0].min():.3g} ... {s.max():.3g}")
 
 
-def _in_chunks(integrand, x: Axis, y: Axis, parameters) -> Sums:
+def _in_chunks(integral: Integral, x: Axis, y: Axis, parameters) -> Sums:
     """``sums`` over pieces of the batch and of the x axis that fit the cache."""
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
     row = y.nodes.shape[-1] * entries
     many, wide = max(1, CHUNK // (row * x.nodes.shape[-1])), max(1, CHUNK // row)
     if many >= batch:
-        return sums(integrand, x, y, parameters)
+        return sums(integral, x, y, parameters)
     parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
     pieces = []
     for start in range(0, batch, many):
         part = slice(start, start + many)
         rows, own = [a[part] for a in parameters], y.rows(part)
-        strips = [sums(integrand, x.rows(part)[i : i + wide], own, rows) for i in range(0, x.nodes.shape[-1], wide)]
+        strips = [sums(integral, x.rows(part)[i : i + wide], own, rows) for i in range(0, x.nodes.shape[-1], wide)]
         over_strips = Sums(*(np.sum(column, axis=0) for column in zip(*strips, strict=True)))
         pieces.append(over_strips._replace(last_x=strips[-1].last_x))
     return Sums(*(np.concatenate(column) for column in zip(*pieces, strict=True)))

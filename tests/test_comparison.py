@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+import dynamics.comparison
 from dynamics import network
 from dynamics.comparison import Comparison
 from dynamics.weights import readings
@@ -299,6 +300,15 @@ def test_theory_for_another_batch_size_is_refused():
     gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1, batch_size=60)
     with pytest.raises(dyn.ArgumentError, match="`network` must be trained with the batch size 60 of the theory, but"):
         dyn.compare(gd, net)
+
+
+def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
+    def cut_short(*arguments, **options):
+        return dyn.iterate(MODELS["cosine"], S0, STEPS // 2, RATE, batch_size=2000)
+
+    monkeypatch.setattr(dynamics.comparison, "iterate", cut_short)
+    with pytest.raises(dyn.ArgumentError, match="`network` must be of a model with fluctuations that can be followed"):
+        _ = compared.__wrapped__(1).sampling_error
 
 
 def test_one_network_that_diverges_leaves_the_others():

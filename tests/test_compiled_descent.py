@@ -16,6 +16,8 @@ MODELS = {
     "normalised": dyn.Model("cosine", predictor=dyn.ClosedForm(alpha=0.5, normalize=True, tracking=0.5)),
     "euclidean": dyn.Model("euclidean", predictor=dyn.ClosedForm(alpha=0.7, epsilon=0.1)),
     "no predictor": dyn.Model("cosine", stop_gradient="none", predictor=dyn.NoPredictor(), noise=(0.1, 0.3)),
+    "one norm": dyn.Model(dyn.Loss.parse("log(1 + |p - sg(z2)|^2)"), noise=(0.1, 0.3)),
+    "even powers": dyn.Model(dyn.Loss.parse("-(p . sg(z2))^2 / (|p|^2 * |sg(z2)|^2)"), noise=(0.1, 0.3)),
 }
 # Each is within the tolerance of its quadrature, 1e-9 of the rates; along the run that adds up to a time.
 AGREEMENT = 1e-7
