@@ -75,7 +75,10 @@ def expanded(expression: sp.Expr) -> sp.Expr:
         kept[symbol] = base ** (exponent - whole)
         return base**whole * symbol
 
-    return sp.expand(expression.replace(_is_root_of_sums, keep)).subs(kept)
+    found = sp.expand(expression.replace(_is_root_of_sums, keep))
+    for symbol, power in reversed(kept.items()):  # which may hold those before it
+        found = found.xreplace({symbol: power})
+    return found
 
 
 def _is_root_of_sums(e: sp.Basic) -> bool:

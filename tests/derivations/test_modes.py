@@ -64,3 +64,22 @@ def test_what_all_modes_share_stands_in_front_of_the_sum():
 
 def test_per_mode_is_the_summand_in_mode_k():
     assert modes.per_mode(modes.dot(LAM * Z1, Z2)) == LAM * Z1 * Z2
+
+
+ROOTS = {
+    "norm in a numerator": modes.norm(Z1) * (LAM + Z2),
+    "softened, in a denominator": (LAM + Z1) * (1 + Z2) / (1 + modes.dot(Z1, Z1)),
+    "of a difference": (Z1 + Z2) / modes.norm(LAM * Z1 - Z2) ** 3,
+    "one inside another": (LAM + Z1) / (1 + modes.norm(Z1)) ** 2,
+    "of a multiple": (LAM + Z1) * sp.sqrt(3 * modes.dot(Z2, Z2)),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_expanded_is_the_same_and_keeps_its_roots(name):
+    found = modes.expanded(ROOTS[name])
+    assert sp.simplify(explicit(found, M, 1) - explicit(ROOTS[name], M, 1)) == 0
+    for term in sp.Add.make_args(found):
+        assert not any(isinstance(factor, sp.Add) for factor in term.args)  # multiplied out
+        powers = term.atoms(sp.Pow)
+        assert all(power.exp.is_Integer or power.exp < 1 for power in powers)
