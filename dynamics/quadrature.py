@@ -97,16 +97,15 @@ def axis(scale, length, n: int, power: float = 1) -> Axis:
     xp = scale.__array_namespace__()
     start, grid, even = before_zero(power), np.arange(n + 1) / n, np.arange(n + 1) % 2 == 0
     tau, step = (start + length)[..., None] * grid - start, (start + length)[..., None] / n
+    last = np.where(grid == 1, 0.5, 1.0)
     if power % 2 == 1:
         x, slope = xp.sinh(tau), xp.cosh(tau)
-        first, first_coarse = 0.5, 0.5
+        fine = coarse = np.where(grid == 0, 0.5, last)
     else:
         x = slope = xp.exp(tau)
-        first, first_coarse = (-1 / xp.expm1(-power * spacing) for spacing in (step, 2 * step))
-    last = np.where(grid == 1, 0.5, 1.0)
+        fine, coarse = (xp.where(grid == 0, -1 / xp.expm1(-power * h), last) for h in (step, 2 * step))
     width = scale[..., None] * step * slope
-    fine, coarse = (xp.where(grid == 0, a, last) * width for a in (first, first_coarse))
-    return Axis(scale[..., None] * x, fine, coarse * (2 * even), step)
+    return Axis(scale[..., None] * x, width * fine, width * (2 * coarse * even), step)
 
 
 def point(like: Axis) -> Axis:

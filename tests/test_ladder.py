@@ -197,7 +197,7 @@ HEAVY = "-z1 . sg(z2) / |z2|^5"
             None,
             r"`model` must have a gradient with a variance that 200,000 samples tell; it rests on",
         ),
-        (dyn.Model(dyn.Loss.parse("exp(1 + |p|^4)")), None, "must have a gradient with a square that is finite in all"),
+        (dyn.Model(dyn.Loss.parse("exp(1 + |p|^6)")), None, "must have a gradient with a square that is finite in all"),
     ],
     ids=["text", "inputs", "ensemble", "ensemble of losses", "negative", "dead", "two starts", "nan", "heavy", "huge"],
 )
