@@ -295,16 +295,18 @@ class Subject:
         inputs = len(self.s0) + SPARE
         directions = np.linalg.qr(self.rng.standard_normal((inputs, len(self.s0))))[0].T
         W0 = np.sqrt(np.sort(self.s0))[:, None] * directions
-        options = {"seed": self.seed, "progress": progress, "record": STEPS // 6}
+        options, before = {"seed": self.seed, "progress": progress, "record": STEPS // 6}, ""
         for samples in SAMPLES_A_STEP:
             eta = theory.settings["learning_rate"]
             trained = train(self.model, W0, STEPS, eta, batch_size=samples, **options)
             if not trained.complete:
                 return Rung("network", trained.status, np.inf, CHANCE), None
             found = compare(theory, trained)
-            z, note = self.deviation(theory, found), f"standard errors; largest deviation {found.max_relative():.1%}"
+            z = self.deviation(theory, found)
+            note = f"standard errors; largest deviation {found.max_relative():.1%}{before}"
             if z <= CHANCE:
                 break
+            before += f"; {z:.2g} standard errors with {samples:,}"
         return Rung("network", f"{STEPS} steps on {samples:,} samples each, descent map", z, CHANCE, note), found
 
     def deviation(self, theory: Trajectory, found: Comparison) -> float:

@@ -190,6 +190,8 @@ def test_a_step_in_single_precision(case, monkeypatch):
         expected_loss, expected = by_hand_from(model, before, views, clean)
         assert loss == pytest.approx(expected_loss, abs=1e-4)  # its sum started at 100: an eps of it is 6e-6
         found.append(deviation(before, after, expected, np.linalg.norm))
+        if len(found) == 1:  # entry by entry, where rounding weights and views alone changes some case by 1e-6
+            assert deviation(before, after, expected, largest) < 4e-6
     assert np.median(found) < 1e-6 and max(found) < 1e-5
 
 
