@@ -45,7 +45,7 @@ def forward(layers, x):
 
 def matrix(predictor: dyn.ClosedForm, C):
     """W_P = f(C), eigenvalue by eigenvalue."""
-    s, U = np.linalg.eigh(np.asarray(C, float))
+    s, U = np.linalg.eigh(np.asarray(C))
     s = np.maximum(s, 0)
     return (U * ((s / s.max() if predictor.normalize else s) + predictor.epsilon) ** predictor.alpha) @ U.T
 

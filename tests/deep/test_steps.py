@@ -177,22 +177,43 @@ def when(case):
     return () if target == "EMA" and batch_norm else pytest.mark.full
 
 
+def rounding(model, before, views, clean):
+    """The most by which the second implementation, in single precision, deviates from itself in double precision.
+
+    Of eight roundings: of each number up or down, or not at all.
+    """
+    found = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+
+        def rounded(a, rng=rng):
+            return np.float32(a * (1 + 2 * EPS * rng.choice([-1, 0, 1], a.shape)))
+
+        start, pair = jax.tree.map(rounded, (before, views))
+        points = start, pair, jax.tree.map(rounded, clean) if any(model.noise) else pair
+        with jax.enable_x64(False):
+            _, *after = by_hand.expected(model, *points, np.float32(RATE), np.float32(DECAY))
+        exact = jax.tree.map(np.float64, points)
+        found.append(deviation(exact[0], tuple(after), by_hand_from(model, *exact)[1], largest))
+    return max(found)
+
+
 @pytest.mark.parametrize("case", [pytest.param(case, id=" ".join(map(str, case)), marks=when(case)) for case in CASES])
 def test_a_step_in_single_precision(case, monkeypatch):
-    """Single precision's eps, 6e-8, makes 1e-6 of some ten operations that follow one another, at most points.
+    """1e-6, at all points but those where no program can: where rounding, by 6e-8, moves the reference as much itself.
 
-    Where a sample has hardly any unit on, cosines magnify the rounding of what they are given: tenfold at one point
-    in a hundred.
+    Such are cosines of samples with hardly any unit on, the most of one point in ten. There, ten times as much: both
+    are drawn once of few. Half of the points are held to twice.
     """
     model, network = a_case(*case)
-    found = []
+    found, allowed = [], []
     for before, after, loss, clean, views in stepped(model, network, "float32", monkeypatch, range(9)):
         expected_loss, expected = by_hand_from(model, before, views, clean)
         assert loss == pytest.approx(expected_loss, abs=1e-4)  # its sum started at 100: an eps of it is 6e-6
-        found.append(deviation(before, after, expected, np.linalg.norm))
-        if len(found) == 1:  # entry by entry, where rounding weights and views alone changes some case by 1e-6
-            assert deviation(before, after, expected, largest) < 4e-6
-    assert np.median(found) < 1e-6 and max(found) < 1e-5
+        found.append(deviation(before, after, expected, largest))
+        allowed.append(0 if found[-1] < 1e-6 else rounding(model, before, views, clean))
+    assert (np.array(found) < np.maximum(1e-6, 10 * np.array(allowed))).all()
+    assert np.median(found) < max(1e-6, 2 * np.median(allowed))
 
 
 # --- schedules ------------------------------------------------------------------------------------------------------
