@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 CHUNK = 40_000  # elements of an integrand held at once with NumPy: they stay in cache
-FARTHEST = 70.0  # end of a tau axis, at most: sinh(tau)^2 is 1e60
+FARTHEST = 300.0  # end of a tau axis, at most: sinh(tau)^2 is 1e260
 NEWTON_STEPS = 8  # from there to where it ends
 MAX_NODES = 600  # intervals of an axis
 MAX_STEP = 0.35  # of tau
@@ -32,7 +32,7 @@ CANCELLED = 1e-3  # rates below this fraction of the terms they are made of are 
 NEAR = 1e-16  # how far f dx is from a geometric series, relative, where one begins
 RISE = 2.5  # of an exponent: faster than tau^RISE a single mode would not let the weight of a node come down
 SAME = 0.1  # relative: mean squares that changed by less keep the ends of their axes
-IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue do not lengthen the axis
+IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue lengthen the axes less and less
 
 
 class Integral(NamedTuple):
@@ -64,18 +64,18 @@ class Axis:
         return Axis(self.nodes[part], self.fine[part], self.coarse[part], self.step[part])
 
 
-def span(d, relevant, power: float, tail: float):
-    """Scale X and length T, each (...,), of the tau axis of a norm of mean square sum_k d_k. d, relevant: (..., M).
+def span(d, heed, power: float, tail: float):
+    """Scale X and length T, each (...,), of the tau axis of a norm of mean square sum_k d_k. d, heed: (..., M).
 
     T is where the weight of a node at y = 0, times the room the other axis gives it, has come down to the tail, for the
-    slowest relevant mode. (From the second power on, every two factors of x come with one of S, which takes them back.)
-    The logarithm of that is concave in tau and starts at 0, so that Newton's method from the right comes down to its
-    only crossing. A fixed number of steps: a jump would be noise to an integrator.
+    slowest mode, as far as it is heeded. (From the second power on, every two factors of x come with one of S, which
+    takes them back.) The logarithm of that is concave in tau and starts at 0, so that Newton's method from the right
+    comes down to its only crossing. A fixed number of steps: a jump would be noise to an integrator.
     """
     xp = d.__array_namespace__()
     total = xp.sum(d, axis=-1, keepdims=True)
     share = d / total
-    slowest = xp.min(xp.where(relevant, share, 1.0), axis=-1, keepdims=True)
+    slowest = xp.min(share**heed, axis=-1, keepdims=True)
     tau, rise = FARTHEST + 0 * total, min(1 + (power % 2 or 2), RISE)
     for _ in range(NEWTON_STEPS):
         square, double = xp.sinh(tau) ** 2, xp.sinh(2 * tau)
@@ -124,6 +124,16 @@ def scales(integral: Integral, parameters):
 def relevance(s):
     """Which modes count: (..., M)."""
     return s > IRRELEVANT * s.__array_namespace__().max(s, axis=-1, keepdims=True)
+
+
+def heeded(s):
+    """The power of a mode's share that lengthens an axis (..., M): 1 of what is relevant, 0 of what is dead.
+
+    In between it falls with the orders of magnitude, so that an axis does not jump while a mode dies.
+    """
+    xp = s.__array_namespace__()
+    share = xp.maximum(s / xp.max(s, axis=-1, keepdims=True), IRRELEVANT**2)
+    return 2 / xp.maximum(xp.log(share) / np.log(IRRELEVANT), 1.0) - 1
 
 
 class Sums(NamedTuple):
@@ -219,8 +229,8 @@ def ends_of(integrals, parameters) -> list:
 
 
 def _ends(integral: Integral, d, parameters, tail: float) -> list:
-    relevant = relevance(parameters[0])
-    return [span(own, relevant, power, tail) for own, power in zip(d, integral.powers, strict=True)]
+    heed = heeded(parameters[0])
+    return [span(own, heed, power, tail) for own, power in zip(d, integral.powers, strict=True)]
 
 
 def fixed_rule(integrals, parameters, n: tuple[int, int], ends: list) -> Estimate:
@@ -255,9 +265,9 @@ def together(parts: list[Estimate]) -> Estimate:
 
 
 def weights_of_rates(s) -> tuple:
-    """What errors of rates count with: those of s r, and of r where the mode is relevant."""
+    """What errors of rates count with: those of s r, and of r, the less the closer a mode is to dead."""
     xp = s.__array_namespace__()
-    return s, xp.where(relevance(s), 1.0, 0.0)
+    return s, s / (s + IRRELEVANT * xp.max(s, axis=-1, keepdims=True))
 
 
 def relative_errors(s, estimate: Estimate, errors, weights=weights_of_rates):

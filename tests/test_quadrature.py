@@ -8,7 +8,10 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+import scipy.optimize
 import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
 from reference import (
     COSINE,
     combine,
@@ -28,7 +31,7 @@ from derivations import notation as n
 from derivations.losses import Setting
 from derivations.modes import dot, norm
 from derivations.stop_gradient import StopGradient as SG
-from dynamics.quadrature import Adaptive
+from dynamics.quadrature import Adaptive, heeded, span
 from dynamics.rates import Rates
 
 NOISES = [(0.0, 0.0), (0.0, 0.1), (0.5, 0.5), (0.1, 0.5), (0.5, 0.0), (0.0, 0.5), (0.1, 0.1), (0.5, 0.1), (0.1, 0.0)]
@@ -417,3 +420,45 @@ def test_eigenvalues_beyond_double_precision_are_named():
     assert gd.status == "stopped before step 1: the closure's integrals overflow at eigenvalues 1e-104 ... 2e-104"
     flow = dyn.solve(model_of(TARGET), [1e-104, 2e-104], [0.0, 1.0], method="scipy")
     assert "stopped at t = 0" in flow.status or flow.s[0, 0] == 1e-104
+
+
+# --- where axes end -------------------------------------------------------------------------------------------------
+
+ORDERS = st.lists(st.floats(0, 120), max_size=4)  # of magnitude, by which modes are smaller than the largest
+
+
+@given(ORDERS, st.sampled_from([0, 0.5, 1, 2, 3]), st.floats(8, 18))
+def test_an_axis_ends_where_the_weight_of_its_slowest_mode_does(orders, power, digits):
+    """By bisection, for spectra over up to 120 orders of magnitude."""
+    share = 10.0 ** -np.array([0.0, *orders])
+    share /= share.sum()
+
+    def left(tau):
+        square = math.sinh(tau) ** 2
+        weight = min(1 + (power % 2 or 2), 2.5) * tau - np.log1p(share * square).sum() / 2
+        return weight - np.log1p(share.min() * square) + digits * math.log(10)
+
+    scale, end = span(7 * share, np.ones_like(share), power, 10.0**-digits)
+    assert scale == pytest.approx(1 / math.sqrt(14), rel=1e-15)
+    # Newton's last step is below 1e-8; bisection's own tolerance is 2e-12.
+    assert end == pytest.approx(scipy.optimize.brentq(left, 1, 350), abs=1e-7)
+
+
+@pytest.mark.parametrize("power", [1, 3, 5])
+def test_an_axis_does_not_jump_while_a_mode_dies(power):
+    """In steps of 1 % of an order of magnitude; of a norm whose mean square goes like this power of s."""
+    s = 10.0 ** -np.arange(0, 30, 0.01)[:, None] * [0.0, 1.0] + [1.0, 0.0]
+    ends = span(s**power, heeded(s), 1, 1e-14)[1]
+    alone = span(np.ones(1), np.ones(1), 1, 1e-14)[1]
+    assert ends.max() > alone + 4 * power and ends[-1] < alone + 1e-9  # Newton's
+    assert np.abs(np.diff(ends)).max() < 0.02 * power * math.log(10)  # twice as far as sinh(tau)^2 goes by itself
+
+
+def test_a_mode_that_dies_is_followed_in_few_steps(monkeypatch):
+    """The rates are as smooth as they are exact, below what is relevant, too: no step is refused for their noise."""
+    model, evaluated = dyn.Model("cosine", stop_gradient="online", noise=(0.3, 0.1)), []
+    velocity = Rates.velocity
+    monkeypatch.setattr(Rates, "velocity", lambda *given: evaluated.append(1) or velocity(*given))
+    flow = dyn.solve(model, [2.222, 0.01, 0.01], [0.0, 20.0], method="scipy")
+    # Some 40 factors of e, down to where atol = 1e-14 ends all, each in 4 steps of 12 evaluations.
+    assert (flow.s[-1, 1:] < 1e-14).all() and len(evaluated) < 3000
