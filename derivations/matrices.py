@@ -152,6 +152,8 @@ def _norm(component: sp.Expr) -> Form:
     u, b, v = _form(component)
     if u != v:
         raise UnsupportedLossError(f"the force is divided by a power of {component} summed, which is no norm")
+    if b % 2:
+        raise UnsupportedLossError(f"the force is divided by a norm of a root of W_P, that of {component} summed")
     return u, b, v
 
 

@@ -269,16 +269,17 @@ class Subject:
         self._refuse(f"rates that do not grow without bounds at once: even steps of {eta:.1g} are too long")
 
     def descent(self, eta: float) -> Rung:
-        """With half the learning rate the descent map is half as far from the flow."""
+        """With half the learning rate the descent map is half as far from the flow, all along: modes may cross it."""
         if self.model.needs_learning_rate:
             return Rung("descent map", "something decays per step: no flow of its own")
-        end = STEPS * eta / 2
-        flow = solve(self.model, self.s0, [0.0, end], closure=self.closure, method="scipy", rtol=1e-9)
-        away = [
-            iterate(self.model, self.s0, steps, end / steps, closure=self.closure, method="numpy").s[-1] - flow.s[-1]
-            for steps in (STEPS // 2, STEPS)
+        maps = [
+            iterate(self.model, self.s0, halves * STEPS // 2, eta / halves, closure=self.closure, method="numpy")
+            for halves in (1, 2)
         ]
-        size = np.abs(away[0]).max() / np.abs(flow.s[-1]).max()
+        flow = solve(self.model, self.s0, maps[0].t, closure=self.closure, method="scipy", rtol=1e-9)
+        kept = min(len(flow.t), len(maps[0].t), (len(maps[1].t) + 1) // 2)
+        away = [own.s[::halves][:kept] - flow.s[:kept] for halves, own in enumerate(maps, 1)]
+        size = np.abs(away[0]).max() / np.abs(flow.s).max()
         if size < 1e-9:
             return Rung("descent map", "the same as the flow", float(size), 1e-9)
         ratio = np.linalg.norm(away[0]) / np.linalg.norm(away[1])

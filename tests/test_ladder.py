@@ -245,6 +245,17 @@ def test_random_loss_holds_or_is_refused(seed):
     holds_or_is_refused(seed)
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(283, id="a mode that crosses the flow's path"),
+        pytest.param(468, id="norms of W_P^0.5 z1, which weights without a common basis do not have"),
+    ],
+)
+def test_what_random_losses_brought_up_holds(seed):
+    assert holds_or_is_refused(seed) == "passed"
+
+
 def test_fluctuations_that_are_not_linear_are_told_from_a_wrong_theory():
     """A mode dies ever faster, as W_P^-1 grows: 20 000 samples a step leave it 6 % from the map, 1 280 000 0.03 %."""
     found = checked(432)

@@ -104,6 +104,7 @@ REFUSED = {
         dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(Z1, T2))),
         r"t2\[k\]\*z1\[k\] summed, which is no norm|z1\[k\]\*t2\[k\] summed, which is no norm",
     ),
+    "root of W_P": (dot(P, SG(T2)) / SG(norm(T2) * sp.sqrt(dot(P, Z1))), "divided by a norm of a root of W_P"),
 }
 
 
