@@ -248,6 +248,7 @@ def test_random_loss_holds_or_is_refused(seed):
 @pytest.mark.parametrize(
     "seed",
     [
+        pytest.param(72, id="a map curved in eta"),
         pytest.param(283, id="a mode that crosses the flow's path"),
         pytest.param(468, id="norms of W_P^0.5 z1, which weights without a common basis do not have"),
     ],
