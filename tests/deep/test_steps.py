@@ -206,15 +206,15 @@ def test_a_step_in_single_precision(case, monkeypatch):
     are drawn once of few. Half of the points are held to twice.
     """
     model, network = a_case(*case)
-    found, allowed = [], []
+    found, moved = [], []
     for before, after, loss, clean, views in stepped(model, network, "float32", monkeypatch, range(9)):
         expected_loss, expected = by_hand_from(model, before, views, clean)
         assert loss == pytest.approx(expected_loss, abs=1e-4)  # its sum started at 100: an eps of it is 6e-6
         found.append(deviation(before, after, expected, largest))
-        allowed.append(0 if found[-1] < 1e-6 else rounding(model, before, views, clean))
+        moved.append(0 if found[-1] < 1e-6 else rounding(model, before, views, clean))
     assert found[0] < 4e-6  # whatever rounding does there
-    assert (np.array(found) < np.maximum(1e-6, 10 * np.array(allowed))).all()
-    assert np.median(found) < max(1e-6, 2 * np.median(allowed))
+    assert (np.array(found) < np.maximum(1e-6, 10 * np.array(moved))).all()
+    assert np.median(found) < max(1e-6, 2 * np.median(moved))
 
 
 # --- schedules ------------------------------------------------------------------------------------------------------
