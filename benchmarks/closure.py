@@ -6,7 +6,7 @@ import scipy.integrate
 import dynamics as dyn
 from benchmarks.measure import in_turn
 from benchmarks.row import Entry, Row, agree
-from dynamics.forces import forces_of
+from dynamics.vector_field.factory import forces_of
 
 ACCURACY, SIGMA2 = 1e-8, 0.1
 SAMPLES = 200_000

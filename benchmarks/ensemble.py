@@ -7,7 +7,7 @@ from benchmarks import peers
 from benchmarks.measure import in_turn
 from benchmarks.row import Entry, Row, agree
 from benchmarks.setting import POINTS, TIMES, M, spectra
-from dynamics.parallel import cores
+from dynamics.numerics.threads import cores
 
 MANY, ERROR = 10_000, 1e-9
 

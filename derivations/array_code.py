@@ -18,7 +18,7 @@ from derivations.matrices import Tilt
 from derivations.solutions import Exprel, LambertGrowth
 
 FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # of every library
-SPECIAL = {  # from dynamics.special
+SPECIAL = {  # from dynamics.numerics.special
     Exprel: "exprel",
     LambertGrowth: "lambert_growth",
     Tilt: "tilt",

@@ -8,7 +8,8 @@ dW/dt = E[g x1^T] + E[h x2^T] - rho W. A force derived in the eigenbasis of W_P 
 and every vector as a map of independent normals, u = L_u l with l ~ N(0, 1), so that E[g x1^T] = E[g l^T] E[l x1^T].
 E[g l^T] is a sum over pairings (Isserlis). Norms ||X l||, ||Y l|| in the denominator tilt l, as in ``closures``, to
 covariance K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), with weight Z = |det K|: l = K^T l' with independent l' again. So
-every word is one in X K^T and Y K^T, found in singular vectors (``dynamics.special.tilt``), and E[. l^T] = E[. l'^T] K.
+every word is one in X K^T and Y K^T, found in singular vectors (``tilt`` of ``dynamics.numerics.special``), and
+E[. l^T] = E[. l'^T] K.
 """
 
 from dataclasses import dataclass

@@ -92,7 +92,7 @@ def _module(loss: Loss, whole: bool) -> str:
     ]
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
-    imports = f"\nfrom dynamics.special import {', '.join(special)}\n" if special else ""
+    imports = f"\nfrom dynamics.numerics.special import {', '.join(special)}\n" if special else ""
     return header(loss.title) + imports + "\n\n" + code
 
 

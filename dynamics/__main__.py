@@ -1,5 +1,5 @@
 """``python -m dynamics`` is ``ssl-dynamics``."""
 
-from dynamics.cli import main
+from dynamics.cli.commands import main
 
 main(prog_name="ssl-dynamics")

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.progress import progress_bar
-from dynamics.rates import Rates
+from dynamics.numerics.progress import progress_bar
+from dynamics.vector_field.eigenmodes import Rates
 from figures import style
 from figures.captions import count, listing, percent
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 import dynamics as dyn
-from dynamics.deep.predictions import arrival, linear_theory
-from dynamics.plotting import mode_colors
+from dynamics.networks.deep.linear_theory import arrival, linear_theory
+from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, listing, percent

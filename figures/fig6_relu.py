@@ -8,7 +8,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.deep.predictions import arrival
+from dynamics.networks.deep.linear_theory import arrival
 from figures import style
 from figures.captions import count, listing, percent
 from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, SEED, STEPS

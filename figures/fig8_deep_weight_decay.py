@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.plotting import mode_colors
+from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import listing, percent

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.rates import Rates
-from dynamics.state import State, velocity
+from dynamics.vector_field.eigenmode_state import State, velocity
+from dynamics.vector_field.eigenmodes import Rates
 from figures import style
 from figures.captions import count, percent
 

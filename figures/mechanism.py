@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.rates import Rates
+from dynamics.vector_field.eigenmodes import Rates
 from figures import style
 from figures.captions import count, percent
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 import dynamics as dyn
-from dynamics.phases import PhaseDiagram
-from dynamics.plotting import PHASES
+from dynamics.analysis.phase_diagram import PhaseDiagram
+from dynamics.results.plotting import PHASES
 from figures import style
 from figures.captions import count, listing, percent
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.bifurcations import Bifurcation
+from dynamics.analysis.bifurcation import Bifurcation
 from figures import style
 from figures.captions import count, percent
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics import network
 from dynamics.generated import catalogue
-from dynamics.quadrature import Adaptive
+from dynamics.networks import linear as network
+from dynamics.numerics.quadrature import Adaptive
 
 EUCLIDEAN, COSINE = dyn.Model("euclidean"), dyn.Model("cosine")
 WEIGHTS = "be weights of shape (M, N) with 1 <= M <= N"
@@ -77,7 +77,7 @@ CASES = {
         model(predictor=dyn.NoPredictor),
         "predictor",
         "be ClosedForm(...), Learned(...) or NoPredictor()",
-        "<class 'dynamics.model.NoPredictor'>",
+        "<class 'dynamics.model.model.NoPredictor'>",
     ),
     "isotropic, no stop-gradient": (
         model(isotropic=True, stop_gradient="none"),

@@ -54,7 +54,7 @@ assert dyn.sweep(model, {{'sigma1': [0.1]}}, store=path, s0=[0.1, 0.5], steps=2,
 
 def test_a_worker_needs_no_store():
     """What is computed is unpickled without what writes it."""
-    assert loaded("import dynamics.work", "xarray", "zarr", "jax", "scipy") == []
+    assert loaded("import dynamics.sweeps.block", "xarray", "zarr", "jax", "scipy") == []
 
 
 def test_exact_solution_needs_neither_sympy_nor_jax_nor_matplotlib():

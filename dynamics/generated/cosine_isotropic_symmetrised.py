@@ -3,7 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
-from dynamics.special import tilt
+from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):

@@ -4,13 +4,13 @@ from functools import cache
 
 import pytest
 import sympy as sp
-from reference import explicit
 
 from derivations import closures, rates
 from derivations import notation as n
 from derivations.closures import UnsupportedLossError
 from derivations.modes import dot, norm
 from derivations.stop_gradient import StopGradient as SG
+from tests.reference import explicit
 
 Z1, Z2, P = n.z1[n.k], n.z2[n.k], n.lam[n.k] * n.z1[n.k]
 zeta1, zeta2 = n.zeta1[n.k], n.zeta2[n.k]

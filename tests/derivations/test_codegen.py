@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy as sp
-from reference import over_modes
 
 from derivations import codegen, grammar, written
 from derivations import notation as n
 from derivations.array_code import UntranslatableError, function
 from derivations.losses import catalogue
+from tests.reference import over_modes
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sympy as sp
 from derivations import designs
 from derivations import notation as n
 from derivations.designs import lam, leak, rest, speed, threshold
-from dynamics.loss import Gain
+from dynamics.model.expressions import Gain
 
 ALPHAS = ["1/4", "1/2", "1", "3/2", "2"]
 DIGITS = 60

@@ -4,11 +4,11 @@ from functools import cache
 
 import pytest
 import sympy as sp
-from reference import COSINE, EUCLIDEAN, cosine_coefficients, explicit
 
 from derivations import closures, rates
 from derivations import notation as n
 from derivations.closures import Norm
+from tests.reference import COSINE, EUCLIDEAN, cosine_coefficients, explicit
 
 MODES, MODE = 3, 2  # where sums are written out
 lam, s1, s2 = n.lam[n.m], n.sigma1, n.sigma2

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy as sp
-from reference import COSINE, EUCLIDEAN, explicit, over_modes, sample_gradients, sample_loss
 
 from derivations import gradients
 from derivations import notation as n
 from derivations.losses import Setting
+from tests.reference import COSINE, EUCLIDEAN, explicit, over_modes, sample_gradients, sample_loss
 
 M, SAMPLES = 4, 5
 # A few dozen operations on numbers of order one, each rounded to 1.1e-16, times norms that are at least 0.1.

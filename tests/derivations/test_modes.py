@@ -2,11 +2,11 @@
 
 import pytest
 import sympy as sp
-from reference import explicit
 
 from derivations import modes
 from derivations import notation as n
 from derivations.stop_gradient import StopGradient, release
+from tests.reference import explicit
 
 Z1, Z2, LAM = n.z1[n.k], n.z2[n.k], n.lam[n.k]
 M = 3

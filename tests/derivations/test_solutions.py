@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import sympy as sp
-from reference import EUCLIDEAN
 
 from derivations import notation as n
 from derivations import rates, solutions
 from derivations.losses import Setting
 from derivations.solutions import LambertGrowth, ProofError, lam, lam0, lam1
+from tests.reference import EUCLIDEAN
 
 KINDS = {  # (isotropic, stop-gradient, predictor)
     (False, "target", True): "Lambert W",

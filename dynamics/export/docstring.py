@@ -1,0 +1,135 @@
+"""The explanation at the top of a module that is taken away: what it computes, and how a step of training goes."""
+
+import textwrap
+from importlib import metadata
+
+from derivations import portable
+from dynamics.export.functions import TORCH, Export, filled
+from dynamics.model.model import EMA, Learned, NoPredictor
+
+PAPER = (
+    "M. S. Halvagal, A. Laborieux, F. Zenke: Implicit variance regularization in non-contrastive SSL, NeurIPS 2023, "
+    "arXiv:2212.04858."
+)
+
+
+def docstring(export: Export) -> str:
+    """What the module computes, with an example, and what it was written for."""
+    step = _step_torch(export) if export.library is TORCH else _step_jax(export)
+    paragraphs = [
+        f"{_title(export)}, for a training loop in {export.library.name}.",
+        filled(f"L = {portable.spelled(export.one_way)}", "    "),
+        filled(_symbols(export)),
+        filled(_about_predictor(export)),
+        *map(filled, _notes(export)),
+        "A step of training:",
+        textwrap.indent("\n".join(step), "    "),
+        filled(f"The theory: {PAPER}"),
+        filled(f"Written by ssl-dynamics {metadata.version('ssl-dynamics')} for"),
+        filled(str(export.model), "    "),
+    ]
+    return '"""' + "\n\n".join(paragraphs) + '\n"""'
+
+
+# --- in words -------------------------------------------------------------------------------------------------------
+
+
+def _title(export: Export) -> str:
+    model = export.model
+    if isinstance(model.loss, str):
+        return model.derivation.title
+    return "A loss of one's own" + (", symmetrised" if model.symmetrised else "")
+
+
+def _symbols(export: Export) -> str:
+    model = export.model
+    p = "p = z1" if isinstance(model.predictor, NoPredictor) else "p = W_P z1 (`p`)"
+    words = [
+        f"{p} predicts z2 from z1. z1 is the representation of one view of a sample (`z`), z2 that of the other "
+        "view by the target branch (`target`), and sg stops the gradient."
+    ]
+    if model.gain is not None:
+        words.append(f"h is a function of W_P: {model.gain.text}, of its eigenvalues lambda.")
+    words.append(f"Representations are {export.library.arrays} (batch, M); `loss` is the mean of L over the batch.")
+    return " ".join(words)
+
+
+def _about_predictor(export: Export) -> str:
+    predictor = export.model.predictor
+    if isinstance(predictor, NoPredictor):
+        return "There is no predictor."
+    if isinstance(predictor, Learned):
+        speed = "" if predictor.rate == 1 else f", at {predictor.rate:g} times the learning rate of the encoder"
+        layer = f"The predictor is a linear layer W_P without bias, trained with the encoder{speed}"
+        deeper = "" if export.takes_W_P else "; of a deeper one, as in BYOL and SimSiam, `loss` takes p, too"
+        return f"{layer}{deeper}."
+    given = "the exponential average that `tracked` takes" if export.model.structure.tracked else "C = E[z z^T]"
+    return (
+        f"The predictor is not trained. It is the closed form {export.closed_formula} of the correlation of the "
+        f"representations, {given}, and gets no gradient."
+    )
+
+
+def _notes(export: Export) -> list[str]:
+    """What else one must know."""
+    notes, model = [], export.model
+    if model.symmetrised:
+        notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
+    if export.lines.divides:
+        notes.append("L divides by norms, to which nothing is added: it is not a number where one of them is zero.")
+    if export.predicts and export.library is TORCH:
+        notes.append("PyTorch decomposes no matrices of half precision: call `loss` outside of autocast.")
+    beside = [f"weight decay {model.weight_decay:g} (the optimiser)"] if model.weight_decay else []
+    beside += [f"noise of sigma {model.noise[0]:g} and {model.noise[1]:g} on the views"] if any(model.noise) else []
+    return notes + ([f"Not in this file: {', '.join(beside)}."] if beside else [])
+
+
+# --- a step of training ---------------------------------------------------------------------------------------------
+
+
+def _step_torch(export: Export) -> list[str]:
+    lines = ["z1, z2 = encoder(x1), encoder(x2)  # two views"]
+    if export.model.structure.own_target:
+        lines += ["with torch.no_grad():", "    t1, t2 = average(x1), average(x2)"]
+    lines += ["correlation = tracked(correlation, z1)"] if export.tracked else []
+    lines += [f"value = {_value(export, 'predictor({})', 'predictor.weight')}"]
+    lines += ["optimizer.zero_grad()", "value.backward()", "optimizer.step()"]
+    if isinstance(export.model.target, EMA):
+        lines.append("with torch.no_grad():  # the target branch, an average of the encoder")
+        lines.append("    for v, w in zip(average.parameters(), encoder.parameters()):")
+        lines.append(f"        v.lerp_(w, 1 - {export.model.target.decay!r})")
+    return lines
+
+
+def _step_jax(export: Export) -> list[str]:
+    predictor, target = export.model.predictor, export.model.target
+    learned = isinstance(predictor, Learned)
+    lines = ["correlation = tracked(correlation, encode(weights, x1))"] if export.tracked else []
+    lines.append("def objective(weights, W_P):" if learned else "def objective(weights):")
+    lines.append("    z1, z2 = encode(weights, x1), encode(weights, x2)  # two views")
+    lines += ["    t1, t2 = encode(average, x1), encode(average, x2)"] if isinstance(target, EMA) else []
+    lines.append(f"    return {_value(export, '{} @ W_P.T', 'W_P')}")
+    if learned:
+        lines.append("value, (slope, slope_P) = jax.value_and_grad(objective, (0, 1))(weights, W_P)")
+    else:
+        lines.append("value, slope = jax.value_and_grad(objective)(weights)")
+    lines.append("weights = jax.tree.map(lambda w, g: w - learning_rate * g, weights, slope)")
+    if isinstance(predictor, Learned):
+        times = "" if predictor.rate == 1 else f"{predictor.rate!r} * "
+        lines.append(f"W_P = W_P - {times}learning_rate * slope_P")
+    if isinstance(target, EMA):
+        lines.append(f"average = jax.tree.map(lambda v, w: v + (1 - {target.decay!r}) * (w - v), average, weights)")
+    return lines
+
+
+def _value(export: Export, prediction: str, W_P: str) -> str:
+    """The loss of the representations. prediction: code for a learned predictor's, of {}; W_P: its matrix."""
+    target = "t" if export.model.structure.own_target else "z"
+    kind = type(export.model.predictor)
+    before = {NoPredictor: "", Learned: f"{prediction}, "}.get(kind, "None, ")
+    after = f", {W_P}" if export.takes_W_P else ", correlation" if export.tracked else ""
+
+    def call(view: int, other: int) -> str:
+        return f"loss({before.format(f'z{view}')}z{view}, {target}{other}{after})"
+
+    return f"({call(1, 2)} + {call(2, 1)}) / 2" if export.model.symmetrised else call(1, 2)

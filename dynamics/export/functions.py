@@ -1,0 +1,225 @@
+"""The functions of a module that is taken away: the closed-form predictor, and the loss.
+
+What is mathematics in them is printed by ``derivations.portable``; here it gets arguments, defaults and docstrings.
+"""
+
+import textwrap
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from derivations import portable
+from derivations.array_code import Dialect
+from dynamics.model.model import ClosedForm, Model, NoPredictor
+
+WIDTH = 88  # of prose
+CLOSED_FORM = ("alpha", "epsilon")  # its numbers
+
+
+@dataclass(frozen=True)
+class Library:
+    """What differs between the libraries, beside the dialect of formulas."""
+
+    name: str
+    dialect: Dialect
+    imports: dict[str, str]  # what is imported, by the name that it brings
+    arrays: str  # what it calls arrays
+
+
+JAX_NAMES = {"jnp": "import jax.numpy as jnp", "stop_gradient": "from jax.lax import stop_gradient"}
+JAX = Library("JAX", portable.JAX, JAX_NAMES, "arrays")
+TORCH = Library("PyTorch", portable.TORCH, {"torch": "import torch"}, "tensors")
+LIBRARIES = {"jax": JAX, "torch": TORCH}
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """A model's loss in the words of a library: what functions and explanation have in common."""
+
+    model: Model
+    library: Library
+
+    @cached_property
+    def one_way(self):
+        """What the loss of one direction is derived from."""
+        return replace(self.model, symmetrised=False).derivation
+
+    @cached_property
+    def lines(self) -> portable.Lines:
+        """The loss in code."""
+        product = "applied({values}, U, {vector})" if self.closed else "{vector} @ W_P.T"
+        return portable.loss_lines(self.one_way, self.library.dialect, product)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the predictor is a closed form."""
+        return isinstance(self.model.predictor, ClosedForm)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the module builds the predictor: not where the loss does without."""
+        return self.closed and ("p" in self.lines.uses or bool(self.lines.products))
+
+    @property
+    def tracked(self) -> bool:
+        """Whether it builds it from an average."""
+        return self.predicts and self.model.structure.tracked
+
+    @property
+    def takes_W_P(self) -> bool:
+        """Whether the loss needs the matrix of a learned predictor."""
+        return bool(self.lines.products) and not self.closed
+
+    @property
+    def closed_formula(self) -> str:
+        """The closed form of W_P."""
+        normalized = self.model.structure.predictor == "normalized"
+        return "W_P = (C / max s + epsilon)^alpha" if normalized else "W_P = (C + epsilon)^alpha"
+
+    def defaults(self, *names: str) -> str:
+        """Keyword arguments, with the numbers of the model."""
+        return ", ".join(f"{name}={float(number_of(self.model, name))!r}" for name in names)
+
+
+def number_of(model: Model, name: str) -> Any:
+    """A number of a model by its name in ``numbers``."""
+    if name in ("sigma1", "sigma2"):
+        return model.noise[int(name[-1]) - 1]
+    parts = (model, model.predictor, model.target)
+    own = {**getattr(model.loss, "numbers", {}), **getattr(model.gain, "numbers", {})}
+    return own[name] if name in own else next(getattr(part, name) for part in parts if hasattr(part, name))
+
+
+# --- the closed-form predictor --------------------------------------------------------------------------------------
+
+
+def closed_form(export: Export) -> list[str]:
+    """Functions that build the predictor; none where the loss does without."""
+    if not export.predicts:
+        return []
+    parts = [_batch_correlation(export), _spectrum(export), _predictor(export)]
+    parts += [APPLIED] if export.lines.products else []
+    return parts + ([_tracked(export)] if export.tracked else [])
+
+
+def _batch_correlation(export: Export) -> str:
+    return f'''
+def batch_correlation(z):
+    """C = z^T z / batch (M, M) of representations z (batch, M), without gradient."""
+    z = {export.library.dialect.stop_gradient.format("z")}
+    return z.T @ z / len(z)
+'''
+
+
+def _spectrum(export: Export) -> str:
+    normalize, dialect = export.model.structure.predictor == "normalized", export.library.dialect
+    of = "(s / max s + epsilon)^alpha" if normalize else "(s + epsilon)^alpha"
+    return f'''
+def spectrum(correlation, {export.defaults(*CLOSED_FORM)}):
+    """Eigenvalues lambda = {of} of W_P (M,), and eigenvectors U (M, M).
+
+    correlation: C (M, M), symmetric, with eigenvalues s; no gradient flows back into it.
+    """
+    s, U = {dialect.namespace}.linalg.eigh({dialect.stop_gradient.format("correlation")})
+    s = {dialect.larger.format("s", 0)}  # what is below is rounding
+    return {portable.predictor_formula(normalize, dialect)}, U
+'''
+
+
+def _predictor(export: Export) -> str:
+    return f'''
+def predictor(correlation, {export.defaults(*CLOSED_FORM)}):
+    """{export.closed_formula} (M, M), of a correlation C (M, M), without gradient.
+
+    It is U diag(lambda) U^T, the same for any eigenvectors of equal eigenvalues.
+    """
+    lam, U = spectrum(correlation, alpha, epsilon)
+    return (U * lam) @ U.T
+'''
+
+
+APPLIED = '''
+def applied(values, U, z):
+    """U diag(values) U^T z, of each row of z (batch, M): a function of W_P, by its eigenvalues."""
+    return ((z @ U) * values) @ U.T
+'''
+
+
+def _tracked(export: Export) -> str:
+    return f'''
+def tracked(correlation, z, decay={number_of(export.model, "tracking")!r}):
+    """The next C: decay C + (1 - decay) z^T z / batch. Start from that of a batch."""
+    current = batch_correlation(z)
+    return {portable.average_formula(export.library.dialect)}
+'''
+
+
+# --- the loss -------------------------------------------------------------------------------------------------------
+
+
+def loss(export: Export) -> str:
+    """The function ``loss``."""
+    keywords = (*(CLOSED_FORM if export.predicts else ()), *export.one_way.parameters)
+    arguments = [*_arguments(export), *(["*", export.defaults(*keywords)] if keywords else [])]
+    lines = [*_tensors(export), *_predictions(export), *export.lines.lines]
+    code = "\n".join(f"    {line}" for line in [*lines, f"return {export.library.dialect.namespace}.mean(value)"])
+    return f'''
+def loss({", ".join(arguments)}):
+    """Mean of L over the batch.
+
+{_explained(export)}
+    """
+{code}
+'''
+
+
+def _arguments(export: Export) -> list[str]:
+    names = ["z", "target"] if isinstance(export.model.predictor, NoPredictor) else ["p", "z", "target"]
+    names += ["correlation=None"] if export.predicts else []
+    return names + (["W_P"] if export.takes_W_P else [])
+
+
+def _tensors(export: Export) -> list[str]:
+    """PyTorch takes exponentials and the like of tensors only; a tensor keeps its gradient."""
+    inside = sorted(export.lines.inside_functions) if export.library is TORCH else []
+    return [f"{name} = torch.as_tensor({name}, dtype=z.dtype, device=z.device)" for name in inside]
+
+
+def _predictions(export: Export) -> list[str]:
+    """What makes p, and whatever else W_P makes."""
+    products = export.lines.products
+    if not export.predicts:
+        return list(products)
+    C = "C = batch_correlation(z) if correlation is None else correlation"
+    if not products:
+        return ["if p is None:", f"    {C}", "    p = z @ predictor(C, alpha, epsilon)"]
+    given = ["if p is None:", "    p = applied(lam, U, z)"] if "p" in export.lines.uses else []
+    return [C, "lam, U = spectrum(C, alpha, epsilon)", *given, *products]
+
+
+def _explained(export: Export) -> str:
+    """The arguments, one paragraph each."""
+    goes = (
+        "no gradient goes there" if export.one_way.has_free_target else "the gradient goes there, too: do not detach it"
+    )
+    rows = {
+        "p": "prediction W_P z of `target` (batch, M)" + ("; None: by the closed form" if export.predicts else ""),
+        "z": "representation of one view, by the encoder (batch, M)",
+        "target": f"representation of the other view, by the target branch (batch, M); {goes}",
+        "correlation=None": "C (M, M), which W_P is built from; None: that of the batch",
+        "W_P": "the predictor's matrix (M, M), which makes p, z @ W_P.T",
+    }
+    used = {*export.lines.uses, *(["z"] if export.predicts else [])}
+    shown = []
+    for name in _arguments(export):
+        unused = "; this loss does without" if name in ("p", "z", "target") and name not in used else ""
+        shown.append(f"{name.partition('=')[0]}: {rows[name]}{unused}.")
+    shown += ["alpha, epsilon: of W_P."] if export.predicts else []
+    numbers = export.one_way.parameters
+    shown += [f"{', '.join(numbers)}: of the loss."] if numbers else []
+    return "\n".join(filled(row, "    ") for row in shown)
+
+
+def filled(text: str, indent: str = "") -> str:
+    """Prose in lines; further lines of an argument are indented once more."""
+    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent * 2, break_long_words=False)

@@ -1,0 +1,69 @@
+"""What tells one piece of work from another, as plain data, so that only the same work is continued."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from dynamics import errors
+from dynamics.model.model import Model
+from dynamics.results.trajectory import describe
+
+WRITTEN_OUT = 32  # numbers; an identity has the digest of longer arrays
+
+
+def plain(name: str, value) -> Any:
+    """A value as plain data; raises ArgumentError where that cannot be told."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Model):
+        return describe(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(name, part) for key, part in value.items()}
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufcU":
+        errors.reject(name, "be made of numbers, text or a Model, so that one sweep can be told from another", value)
+    if array.size <= WRITTEN_OUT and array.dtype.kind != "c":
+        return array.tolist()
+    sha256 = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": sha256}
+
+
+def of_modules(*modules: ModuleType) -> dict[str, str]:
+    """Digest of the source of each; of what is derived in a session, that of what it is derived with."""
+    return {module.__name__.rpartition(".")[2]: _of_module(module) for module in modules}
+
+
+def _of_module(module: ModuleType) -> str:
+    if source := getattr(module, "SOURCE", None):
+        return hashlib.sha256(source.encode()).hexdigest()
+    return digest(Path(str(module.__file__)))
+
+
+def digest(*paths: Path) -> str:
+    """SHA-256 of what is in the files."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def as_read(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity as it comes back from a file."""
+    return json.loads(json.dumps(identity))
+
+
+def differences(there, here, name="") -> list[str]:
+    """What differs between two identities as read, in words."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]
+    return [] if there == here else [f"{name.strip()} ({_short(there)} there, {_short(here)} here)"]
+
+
+def _short(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,33 @@
+"""Array code for losses outside the catalogue: derived when they are first used, and kept for the session.
+
+What is executed is what ``derivations`` wrote from a sentence that it read; no text of a user's is.
+"""
+
+import linecache
+from functools import lru_cache
+from types import ModuleType
+
+from dynamics import errors
+
+
+@lru_cache(maxsize=256)
+def module_of(derivation) -> ModuleType:
+    """The module of a loss that ``derivations`` knows: like those of the catalogue, or saying why it lacks a part."""
+    from derivations.array_code import UntranslatableError
+    from derivations.module import module
+
+    try:
+        source = module(derivation, whole=False)
+    except UntranslatableError as error:
+        raise errors.ArgumentError(f"Argument `loss` must have array code, but {error}.") from error
+    return executed(source, derivation.name)
+
+
+def executed(source: str, name: str) -> ModuleType:
+    """A module from its source, which stays visible in tracebacks."""
+    module = ModuleType(f"dynamics.model.runtime_codegen.{name}")
+    path = f"<derived {name} {hash(source):x}>"
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    exec(compile(source, path, "exec"), module.__dict__)
+    module.__dict__["SOURCE"] = source
+    return module

@@ -1,0 +1,133 @@
+"""The coordinates in which the flow is integrated numerically, and what an integrator returns.
+
+Where only the encoder moves, y = 1/lambda - lambda. For small lambda it is 1/lambda, in which the slow take-off of
+small modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative error
+delta in a small lambda0 has become delta/lambda0 when the mode has grown. An absolute error of y is a relative error of
+lambda times 1/lambda + lambda; the way back is a square root. Where more moves, everything is taken as it is.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dynamics.generated import eigenvalues
+from dynamics.vector_field.eigenmode_state import Parameters, State
+
+ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
+QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
+HUGE = 1e12  # a predictor eigenvalue this many times those at the start, or 1, is blowing up
+SMALLEST = 1e-150  # predictor eigenvalue of a dead mode, where floor^alpha is nothing; the square of its y is finite
+
+
+@dataclass(frozen=True)
+class Reciprocal:
+    """y(lambda) = 1/lambda - lambda, lambda = (s + floor)^alpha, of a model in which only the encoder moves."""
+
+    alpha: Any  # (1,)
+    floor: float
+
+    def forward(self, state: State):
+        """y (M,) of a state."""
+        xp = state.w.__array_namespace__()
+        lam = xp.maximum(eigenvalues.predictor(state.w**2, self.alpha, self.floor), SMALLEST)
+        return 1 / lam - lam
+
+    def backward(self, y) -> State:
+        """The state; y (..., M)."""
+        s, _ = self.levels(y)
+        return State(s.__array_namespace__().sqrt(s))
+
+    def levels(self, y):
+        """(s, lambda): the positive root of lambda^2 + y lambda = 1, without cancellation."""
+        xp = y.__array_namespace__()
+        larger = (xp.abs(y) + xp.sqrt(y * y + 4)) / 2
+        lam = xp.where(y > 0, 1 / larger, larger)
+        return xp.maximum(eigenvalues.predictor_inverse(lam, self.alpha) - self.floor, 0.0), lam
+
+    def slope(self, y, velocity: Callable[[State], State]):
+        """dy/dt for a velocity d state/dt = velocity(state)."""
+        s, lam = self.levels(y)
+        w = s.__array_namespace__().sqrt(s)
+        return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).w / (s + self.floor)
+
+    def room(self, y, start):
+        """What is left until an eigenvalue is blowing up, in a trajectory that started at y = start (M,)."""
+        xp = y.__array_namespace__()
+        largest = xp.max(self.levels(start)[1])
+        return xp.min(y) + HUGE * xp.maximum(largest, 1.0)
+
+    def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
+        """Of y, to keep the accumulated relative error of s near rtol where the rates have so much noise.
+
+        The absolute one decides: the relative one is as small as noise and rounding allow.
+        """
+        return {"rtol": noise + ROUNDING, "atol": 0.1 * rtol * (self.alpha / (1 + self.alpha))[0]}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """y: everything that moves, one after another, where more than the singular values of the encoder does."""
+
+    kind: type  # State or Weights
+    shapes: dict[str, tuple[int, ...]]  # of the parts that are there
+    atol: float
+
+    @classmethod
+    def of(cls, state, atol: float) -> "Plain":
+        """The coordinate for states like this one."""
+        shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
+        return cls(type(state), shapes, atol)
+
+    def forward(self, state):
+        """y (all entries,) of a state."""
+        xp = state[0].__array_namespace__()
+        return xp.concat([xp.reshape(getattr(state, name), (-1,)) for name in self.shapes])
+
+    def backward(self, y):
+        """The state; y (..., all entries)."""
+        parts, start = {}, 0
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            parts[name], start = y[..., start:stop].reshape(*y.shape[:-1], *shape), stop
+        return self.kind(**parts)
+
+    def slope(self, y, velocity: Callable):
+        """dy/dt for a velocity d state/dt = velocity(state)."""
+        return self.forward(velocity(self.backward(y)))
+
+    def room(self, y, start):
+        """What is left until a value is blowing up, in a trajectory that started at y = start."""
+        xp = y.__array_namespace__()
+        return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
+
+    def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
+        """Of y, to keep the accumulated relative error of s near rtol where the rates have so much noise."""
+        return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
+
+
+def coordinate_of(state, parameters: Parameters, atol: float) -> Reciprocal | Plain:
+    """The coordinate in which a state like this one is integrated."""
+    alone = isinstance(state, State) and all(part is None for part in state[1:])
+    return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
+
+
+def noise_of(rates) -> float:
+    """What the error control must take for noise of the rates: that of their quadrature."""
+    return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Readings (..., T, ...), inf after a blow-up. status: how it ended. reached: how many times, if not all.
+
+    steady_time: when it came to rest (...), inf where it did not, or was not asked; readings stay the same from there.
+    """
+
+    readings: Any
+    blow_up_time: np.ndarray
+    status: str = "complete"
+    reached: int | None = None
+    steady_time: np.ndarray = field(default_factory=lambda: np.array(np.inf))

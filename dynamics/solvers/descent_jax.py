@@ -1,0 +1,132 @@
+"""The descent map in JAX: a block of steps is one call, for all members of a group."""
+
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from dynamics.numerics.progress import progress_bar
+from dynamics.numerics.quadrature import MAX_NODES
+from dynamics.solvers.ensembles import Division, divide, in_turn, more
+from dynamics.vector_field.eigenmode_state import Parameters, State, Structure, as_rows, each, exponent, step
+from dynamics.vector_field.eigenmodes import Rates, Traced
+
+HOLD = 8  # steps for which the axes of the closure's integrals end where they do
+RECORDS_PER_CALL = 50  # before the progress bar moves or Ctrl-C is heard,
+STEPS_PER_CALL = 2_000  # or so many steps
+
+
+class Place(NamedTuple):
+    """Where members are (B, M), and the step at which each diverged (B,), inf for those that have not."""
+
+    state: State
+    diverged: Any
+
+
+class Passed(NamedTuple):
+    """What members did in a call: where they ended, the recorded states (B, R, M), and the rates' error (B,)."""
+
+    last: Place
+    states: State
+    error: Any
+
+
+def jax_descent(rates: Rates, start: State, steps: int, learning_rate: float, every: int, progress):
+    """(steps recorded, states (..., T, M), step at which each member diverged, how it ended). start: (..., M)."""
+    batch, modes = start.batch, start.w.shape[-1]
+    members, parameters = as_rows(start, rates.parameters)
+    stops = [*range(every, steps + 1, every), *([steps] if steps % every else [])]
+    place, recorded, status = Place(members, np.full(len(members.w), np.inf)), [0], "complete"
+    kept = [each(lambda part: part[:, None], members)]
+    division = divide(rates, members, parameters)
+    nodes = dict.fromkeys((part.start for part in division.parts(len(members.w))), division.nodes)
+    with progress_bar(steps, "iterate", progress) as bar:
+        try:
+            for several in _calls(stops, every):
+                compute = partial(
+                    _pass_part, rates, division, nodes, place, parameters, learning_rate, recorded[-1], several
+                )
+                passed = [found for _, found in in_turn(division.parts(len(members.w)), division.devices, compute)]
+                place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts), *passed)
+                if not np.isfinite(error).all():
+                    status = f"stopped before step {several[-1]}: the closure's integrals overflow"
+                    break
+                rates.note_error(float(error.max()))
+                done = several[-1] - recorded[-1]
+                kept, recorded = [*kept, states], recorded + several
+                bar.update(done)
+                if np.isfinite(place.diverged).all():
+                    break
+        except KeyboardInterrupt:
+            status = f"interrupted at step {recorded[-1]}"
+    left = np.array(recorded) < place.diverged.max()
+    states = each(lambda *parts: np.concatenate(parts, axis=1)[:, left].reshape(*batch, left.sum(), modes), *kept)
+    return np.array(recorded)[left], states, place.diverged.reshape(batch), status
+
+
+def _calls(stops: list[int], every: int):
+    """Steps to record, so many a call."""
+    size = max(1, min(RECORDS_PER_CALL, STEPS_PER_CALL // every))
+    return (stops[first : first + size] for first in range(0, len(stops), size))
+
+
+def _pass_part(
+    rates: Rates, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
+):
+    """Some members to the next steps that are recorded; again with more nodes if the closure's error calls for it."""
+    here, own = division.padded((place, parameters), part)
+    bounds = np.minimum([first, *stops, *[stops[-1]] * RECORDS_PER_CALL], stops[-1])[: RECORDS_PER_CALL + 1]
+    with jax.enable_x64(True):
+        while True:
+            model, alpha = rates.model, exponent(own)
+            run = _compiled(model.generated, model.structure, rates.closure, nodes[part.start], alpha, division.devices)
+            found = jax.tree.map(np.asarray, run(here, own, learning_rate, bounds))
+            if nodes[part.start] is None or not found.error.max() > rates.rtol or max(nodes[part.start]) >= MAX_NODES:
+                break
+            nodes[part.start] = more(nodes[part.start], 1.4)
+    found = found._replace(states=each(lambda a: a[:, : len(stops)], found.states))
+    return jax.tree.map(lambda a: a[: part.stop - part.start], found)
+
+
+@lru_cache(maxsize=32)
+def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices):
+    """The map for one loss and number of nodes: (place, parameters, learning rate, steps to record) -> Passed."""
+    run = partial(_pass, structure, Traced(generated, structure, closure, nodes), alpha)
+    mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
+    specs = (rows, rows, PartitionSpec(), PartitionSpec())
+    return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False))
+
+
+def _pass(structure: Structure, forces: Traced, alpha, place: Place, parameters: Parameters, learning_rate, bounds):
+    """A group's members (G, M) from one recorded step to the next, and the next."""
+    p = parameters if alpha is None else parameters._replace(alpha=alpha)
+
+    def finite_part(place):
+        return each(lambda part: jnp.where(jnp.isfinite(place.diverged)[:, None], 1.0, part), place.state)
+
+    def one(number, carry):
+        place, ends, error = carry
+        safe, diverged = finite_part(place), place.diverged
+
+        def renewed(_):
+            return forces.ends(safe, p), jnp.maximum(error, forces(safe, p, ends)[1])
+
+        ends, error = jax.lax.cond(number % HOLD == 0, renewed, lambda _: (ends, error), None)
+        after = step(structure, p, safe, forces(safe, p, ends)[0], learning_rate)
+        finite = jnp.array([jnp.isfinite(part**2).all(axis=-1) for part in after if part is not None]).all(axis=0)
+        diverged = jnp.where(~finite & jnp.isinf(diverged), number + 1, diverged)
+        after = each(lambda part: jnp.where(jnp.isfinite(diverged)[:, None], jnp.inf, part), after)
+        return Place(after, diverged), ends, error
+
+    def to_next_record(carry, span):
+        carry = jax.lax.fori_loop(span[0], span[1], one, carry)
+        return carry, carry[0].state
+
+    begin = (place, forces.ends(place.state, p), 0.0)
+    (last, ends, error), states = jax.lax.scan(to_next_record, begin, (bounds[:-1], bounds[1:]))
+    largest = jnp.maximum(error, forces(finite_part(last), p, ends)[1])
+    states = each(lambda part: jnp.moveaxis(part, 0, 1), states)
+    return Passed(last, states, jnp.full(len(place.diverged), largest))

@@ -1,0 +1,209 @@
+"""The flow in JAX (Diffrax, Dopri8), for ensembles: groups whose members take their steps together.
+
+The members of a group are one system of equations, whose steps suit the member that needs the shortest: no masks, no
+members that wait for others, one list of output times. Only a group in which something diverges, or that needs too many
+steps, is done again with steps of each member's own.
+"""
+
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from dynamics.model.model import Model
+from dynamics.numerics.progress import progress_bar
+from dynamics.numerics.quadrature import MAX_NODES
+from dynamics.solvers.coordinates import Flow, coordinate_of, noise_of
+from dynamics.solvers.ensembles import Division, divide, in_turn, more
+from dynamics.vector_field.base import Closure
+from dynamics.vector_field.eigenmode_state import (
+    Parameters,
+    Readings,
+    State,
+    Structure,
+    as_rows,
+    completed,
+    each,
+    essential,
+    exponent,
+    readings,
+    velocity,
+)
+from dynamics.vector_field.eigenmodes import Traced
+
+MAX_STEPS = 200_000  # of a member
+MAX_STEPS_TOGETHER = 10_000  # of a group: one that needs more has members that are too different
+
+
+class Numbers(NamedTuple):
+    """What may change without compiling anew, but for how many times there are."""
+
+    times: Any
+    learning_rate: Any
+    rtol: Any
+    atol: Any
+    noise: Any  # of the rates
+
+
+class Solved(NamedTuple):
+    """What was found, each with a leading axis for members (B,)."""
+
+    readings: Readings  # (B, T, M); only what has to be integrated
+    end: Any  # the time reached
+    finished: Any
+    diverged: Any
+    error: Any  # of the rates, relative
+
+
+def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, rtol, atol, progress) -> Flow:
+    """Group after group; interrupted, the rest is not a number. start: (..., M)."""
+    batch, modes = start.batch, start.w.shape[-1]
+    members, parameters = as_rows(start, model.parameters)
+    numbers = Numbers(times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
+    many, done = len(members.w), 0
+    division = divide(rates, members, parameters)
+    compute = partial(_solve_part, rates, division, members, parameters, numbers)
+    solved = _room_for(model.structure, many, len(times), modes)
+    with progress_bar(many, "solve", progress) as bar:
+        try:
+            for part, found in in_turn(division.parts(many), division.devices, compute):
+                jax.tree.map(lambda whole, piece, part=part: whole.__setitem__(part, piece), solved, found)
+                done = part.stop
+                bar.update(part.stop - part.start)
+        except KeyboardInterrupt:
+            status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
+        else:
+            status = "complete"
+    each(lambda a: a[done:].fill(np.nan), solved.readings)
+    rates.note_error(solved.error[:done].max(initial=0.0))
+    found = each(
+        lambda a: a.reshape(*batch, len(times), modes), completed(model.structure, parameters, solved.readings)
+    )
+    flow = Flow(found, np.where(solved.diverged, solved.end, np.inf).reshape(batch), status)
+    short = ~(solved.diverged | solved.finished)[:done]
+    if not short.any():
+        return flow
+    stopped = solved.end[:done][short].min()
+    kept = times <= stopped
+    status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
+    return replace(flow, readings=each(lambda a: a[..., kept, :], found), status=status, reached=kept.sum())
+
+
+def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
+    """Where results go."""
+    whole = Readings(*(np.empty((many, times, modes)) for _ in Readings._fields))
+    end, error = np.zeros((2, many))
+    finished, diverged = np.zeros((2, many), bool)
+    return Solved(essential(structure, whole), end, finished, diverged, error)
+
+
+# --- groups ---------------------------------------------------------------------------------------------------------
+
+
+def _solve_part(rates: Closure, division: Division, members: State, parameters: Parameters, numbers: Numbers, part):
+    """Some members; again with more nodes if the closure's error calls for it."""
+    start, own = division.padded((members, parameters), part)
+    nodes, alpha = division.nodes, exponent(own)
+    with jax.enable_x64(True):
+        while True:
+            run = partial(_compiled, rates.model.generated, rates.structure, rates.closure, nodes, alpha)
+            run = partial(run, division.devices)
+            found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, numbers))
+            if division.size > 1 and not found.finished.all():
+                alone = run(True)(start, own, numbers)
+                found = jax.tree.map(partial(_choose, found.finished), found, alone)
+            if nodes is None or not found.error.max() > rates.rtol or max(nodes) >= MAX_NODES:
+                break
+            nodes = more(nodes, 1.4)
+    return jax.tree.map(lambda a: a[: part.stop - part.start], found)
+
+
+def _choose(which, first, second):
+    """Rows of the first where it says so."""
+    return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
+
+
+# --- compiled -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=32)
+def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices, alone: bool):
+    """The solver (members, parameters, numbers) -> Solved for one loss; a group a device, or each member alone."""
+    group = partial(_group, structure, Traced(generated, structure, closure, nodes), alpha, alone)
+
+    def each_alone(members, parameters, numbers):
+        members, parameters = jax.tree.map(lambda a: a[:, None], (members, parameters))
+        found = jax.vmap(group, in_axes=(0, 0, None))(members, parameters, numbers)
+        return jax.tree.map(lambda a: a[:, 0], found)
+
+    mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
+    run = each_alone if alone else group
+    return jax.jit(
+        jax.shard_map(run, mesh=mesh, in_specs=(rows, rows, PartitionSpec()), out_specs=rows, check_vma=False)
+    )
+
+
+def _group(structure, forces, alpha, alone, start: State, parameters: Parameters, numbers: Numbers) -> Solved:
+    """Members (G, M) from the start to the last time, with the same steps."""
+
+    def own(parameters):
+        return parameters if alpha is None else parameters._replace(alpha=alpha)
+
+    like = each(lambda part: part[0], start)
+
+    def coordinate(parameters):
+        return coordinate_of(like, parameters, numbers.atol)
+
+    def slope(_, y, args):
+        def of_one(y, parameters):
+            def velocity_of(state):
+                moved_by = forces(state, own(parameters))[0]
+                return velocity(structure, own(parameters), state, moved_by, numbers.learning_rate)
+
+            return coordinate(own(parameters)).slope(y, velocity_of)
+
+        return jax.vmap(of_one, in_axes=-1, out_axes=-1)(y, columns)
+
+    def room(_, y, args, **__):
+        left = jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns)
+        return jnp.min(left) < 0
+
+    columns = jax.tree.map(jnp.transpose, parameters)
+    y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
+    strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
+    tolerances = coordinate(strictest).tolerances(numbers.rtol, numbers.noise)
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(slope),
+        diffrax.Dopri8(),
+        0.0,
+        numbers.times[-1],
+        None,
+        y0,
+        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=numbers.times), diffrax.SubSaveAt(t1=True)]),
+        stepsize_controller=diffrax.PIDController(norm=_of_the_worst, **tolerances),
+        event=diffrax.Event(room),
+        max_steps=MAX_STEPS if alone else MAX_STEPS_TOGETHER,
+        throw=False,
+    )
+    y = jnp.moveaxis(solution.ys[0], -1, 0)  # (G, T, E)
+    reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
+    y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
+    states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
+    along = own(jax.tree.map(lambda row: row[:, None], parameters))
+    found = each(lambda a: jnp.where(reached, a, jnp.inf), essential(structure, readings(structure, along, states)))
+    error = jax.lax.map(lambda state: forces(state, own(parameters))[1], each(lambda a: jnp.swapaxes(a, 0, 1), states))
+    finished, diverged = (
+        solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
+    )
+    ends = Solved(found, solution.ts[1][0], finished, diverged, jnp.max(error))
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, start.w.shape[:1]) if a.ndim == 0 else a, ends)
+
+
+def _of_the_worst(errors):
+    """Root mean square over what moves in a member, the largest of the members. errors: (E, G)."""
+    return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

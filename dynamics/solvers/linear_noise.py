@@ -1,0 +1,103 @@
+r"""How far finite batches throw a network off its theory: the linear noise approximation.
+
+One step moves the singular value of a mode by eta times the mean over the batch of q_m = g_m zeta1_m + h_m zeta2_m, and
+a learned predictor eigenvalue by eta a_P times that of -dL/dlambda_m. The covariance Q of these forces comes from the
+Gaussian model (by Monte Carlo over the derived per-sample forces), and the covariance P of the state follows
+P <- J P J^T + B (Q/batch) B^T, with J and B the derivatives of the descent map with respect to state and forces.
+"""
+
+import numpy as np
+
+from dynamics.generated import eigenvalues
+from dynamics.vector_field.eigenmode_state import State, spectrum
+from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.monte_carlo import sampled_forces
+
+SAMPLES = 20_000  # the deviation is then good to about 1 %
+CHUNK = 2_000  # samples at a time, which stay in the cache
+REFRESH = 0.02  # relative change of the state after which J and Q are computed anew
+DIFFERENCE = 1e-4  # relative size of a central difference
+ROTATIONS = 32  # of the directions in which differences are taken, where the map has kinks
+
+
+class Fluctuations:
+    """The covariance of the state of one trajectory, carried along with the descent map."""
+
+    def __init__(self, rates: Rates, learning_rate: float, batch_size: int):
+        self.rates, self.learning_rate, self.batch_size = rates, learning_rate, batch_size
+        self.rng = np.random.default_rng(0)
+        self.covariance: np.ndarray | None = None
+        self.at: np.ndarray | None = None  # the state that jacobian and noise belong to
+
+    def advance(self, state: State) -> None:
+        """Take the step that starts in this state; all (M,)."""
+        flat = _flat(state)
+        if self.covariance is None:
+            self.covariance = np.zeros((len(flat), len(flat)))
+        if self.at is None or (np.abs(flat - self.at) > REFRESH * np.abs(self.at)).any():
+            self.at, self.jacobian, self.noise = flat, self._jacobian(state), self._noise(state)
+        self.covariance = self.jacobian @ self.covariance @ self.jacobian.T + self.noise
+
+    def deviation(self, state: State) -> np.ndarray:
+        """Standard deviation of s_m = w_m^2 in this state, (M,)."""
+        modes = len(state.w)
+        variance = np.zeros(modes) if self.covariance is None else np.diag(self.covariance)[:modes]
+        return 2 * np.abs(state.w) * np.sqrt(variance)
+
+    def _jacobian(self, state: State) -> np.ndarray:
+        """d step(state)/d state, by central differences.
+
+        Where a predictor divides by the largest of nearly equal eigenvalues the map has a kink. The slope that counts
+        is its mean over the fluctuations: differences as large as they are, in directions drawn from them.
+        """
+        flat = _flat(state)
+        size, directions = DIFFERENCE * np.where(flat == 0, 1.0, np.abs(flat)), np.eye(len(flat))[None]
+        if self.rates.structure.predictor == "normalized":
+            assert self.covariance is not None
+            size = np.maximum(size, np.sqrt(np.diag(self.covariance)))
+            directions = np.linalg.qr(self.rng.standard_normal((ROTATIONS, len(flat), len(flat))))[0]
+        moved = size * directions
+        after, before = (_flat(self._step(_like(state, flat + sign * moved))) for sign in (1, -1))
+        slopes = directions.mT @ ((after - before) / 2)  # sum over directions q of q (d/dq)^T
+        return (slopes.mean(axis=0) / size[:, None]).T
+
+    def _step(self, state: State) -> State:
+        return self.rates.step(state, self.learning_rate)
+
+    def _noise(self, state: State) -> np.ndarray:
+        """Covariance of what one batch adds to the state in a step."""
+        mean, square, after = 0.0, 0.0, self._step(state)
+        for _ in range(SAMPLES // CHUNK):
+            added = _flat(self._added(state, after, *self._views(len(state.w))))
+            mean, square = mean + added.sum(axis=0) / SAMPLES, square + added.T @ added / SAMPLES
+        return (square - np.outer(mean, mean)) / self.batch_size
+
+    def _added(self, state: State, after: State, zeta1: np.ndarray, zeta2: np.ndarray) -> State:
+        """What each sample adds to the state in a step, were it the batch; each part (samples, M)."""
+        structure, p, learned = self.rates.structure, self.rates.parameters, self.rates.structure.predictor == "learned"
+        _, lam, ratio = spectrum(structure, p, state)
+        generated = self.rates.model.generated
+        force, *on_predictor = sampled_forces(generated, state.w, lam, ratio, p, zeta1, zeta2, learned)
+        shift = self.learning_rate * force
+        return State(
+            shift,
+            v=eigenvalues.average_step(0.0, shift, p.decay) if structure.own_target else None,
+            lam=self.learning_rate * p.rate_ratio * on_predictor[0] if learned else None,
+            tracked=eigenvalues.average_step(0.0, 2 * after.w * shift, p.tracking) if structure.tracked else None,
+        )
+
+    def _views(self, modes: int) -> list[np.ndarray]:
+        """Fresh views (CHUNK, M): along a trajectory the errors of one state's samples average out."""
+        p, x = self.rates.parameters, self.rng.standard_normal((CHUNK, modes))
+        return [x + sigma * self.rng.standard_normal(x.shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
+
+
+def _flat(state: State) -> np.ndarray:
+    """All that moves, one after another, (..., parts M)."""
+    return np.concatenate([part for part in state if part is not None], axis=-1)
+
+
+def _like(state: State, flat: np.ndarray) -> State:
+    """The state(s) that were made flat; with parts like the given one."""
+    parts = iter(np.split(flat, flat.shape[-1] // len(state.w), axis=-1))
+    return State(*(None if part is None else next(parts) for part in state))

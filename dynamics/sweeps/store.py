@@ -1,0 +1,222 @@
+"""The Zarr store of a sweep: laid out once, written block by block, readable at any time, only ever by one sweep.
+
+A block is one chunk of every array, so that no two blocks write the same file, and Zarr puts a file in place at once
+or not at all. The status of a block is written after its other arrays: a sweep that was killed, at whatever moment,
+computes again exactly the blocks without one.
+"""
+
+import fcntl
+import json
+import math
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from dynamics import errors
+from dynamics.model.fingerprint import as_read, differences
+from dynamics.sweeps.block import STATUS, Array
+from dynamics.sweeps.grid import Grid
+
+METADATA = "zarr.json"
+LARGEST = 2**31 - 1  # bytes of a chunk that its compression takes
+SECTOR = 4096  # a file occupies a multiple of so many bytes
+ABOUT = {
+    "s": "eigenvalue s",
+    "target": "eigenvalue of the target's correlation",
+    "predictor": "predictor eigenvalue lambda",
+    "blow_up_time": "time at which eigenvalues diverge",
+    "time": "time, learning rate x steps",
+}
+
+
+class Variable(NamedTuple):
+    """What each point of the grid has of an array: names and lengths of its axes, and the kind of number."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def bytes(self, points: int) -> int:
+        """Of so many points, before compression."""
+        return points * math.prod(self.shape) * self.dtype.itemsize
+
+
+class Layout(NamedTuple):
+    """The arrays of a sweep but the status, and the coordinates beside the axes of its grid."""
+
+    variables: dict[str, Variable]
+    coordinates: dict[str, Array]
+
+
+STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
+
+
+# --- which sweep it is ----------------------------------------------------------------------------------------------
+
+
+def exists(path: Path, identity: dict[str, Any]) -> bool:
+    """Whether this very sweep has a store there; ArgumentError if there is something else."""
+    if not path.parent.is_dir():
+        errors.reject("store", "lie in an existing folder", str(path))
+    if not path.exists():
+        return False
+    must = "name a new path, or the store of this very sweep"
+    try:
+        there = json.loads(json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]["sweep"])
+        known = there["format"] == identity["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is no store of a sweep.") from None
+    found = differences(there, as_read(identity)) if known else [f"the format {there['format']!r}"]
+    if found:
+        raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is one with another {'; '.join(found)}.")
+    return True
+
+
+# --- laying it out --------------------------------------------------------------------------------------------------
+
+
+def check_room(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
+    """ArgumentError unless the disk has room for the arrays of these blocks, taken uncompressed."""
+    full = math.prod(grid.block)
+    largest = max(variable.bytes(full) for variable in variables.values())
+    if largest > LARGEST:
+        errors.reject("chunk", f"be so small that an array of a block has at most {LARGEST} bytes, not {largest}", full)
+    sizes = Counter(grid.points(number) for number in blocks)
+    arrays = [*variables.values(), STATUS_VARIABLE]
+    needed = sum(count * _on_disk(array.bytes(points)) for array in arrays for points, count in sizes.items())
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        must = f"lie on a disk with room for the sweep, {needed} bytes before compression"
+        raise errors.ArgumentError(f"Argument `store` must {must}, but {path.parent.resolve()} has {free} bytes left.")
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // SECTOR) * SECTOR
+
+
+def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
+    """A store without results, in place at once."""
+    fresh = path.with_name(f".{path.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    about = {"title": title, "sweep": json.dumps(identity), "coordinates": " ".join(layout.coordinates)}
+    group = zarr.create_group(fresh, attributes=about)
+    for name, (dims, values) in (_axes(grid) | layout.coordinates).items():
+        group.create_array(name, data=values, chunks=values.shape, dimension_names=dims, attributes=_about(name))
+    for name, variable in layout.variables.items():
+        _create_array(group, name, variable, grid, _about(name), np.nan)
+    flags = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
+    _create_array(group, "status", STATUS_VARIABLE, grid, flags, 0)
+    fresh.rename(path)
+
+
+def _axes(grid: Grid) -> dict[str, Array]:
+    """Values along each axis; of one whose values are arrays, their numbers."""
+    numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
+    return {name: Array((name,), values) for name, values in numbers.items()}
+
+
+def _about(name: str) -> dict[str, Any]:
+    return {"long_name": ABOUT[name]} if name in ABOUT else {}
+
+
+def _create_array(group: zarr.Group, name: str, variable: Variable, grid: Grid, about, missing) -> None:
+    group.create_array(
+        name,
+        shape=(*grid.shape, *variable.shape),
+        chunks=(*grid.block, *(max(n, 1) for n in variable.shape)),
+        dtype=variable.dtype,
+        fill_value=missing,
+        dimension_names=(*grid.axes, *variable.dims),
+        attributes=about,
+    )
+
+
+def variables_of(grid: Grid, arrays: dict[str, Array]) -> dict[str, Variable]:
+    """What the results of a block consist of, but the status."""
+    axes = len(grid.axes)
+    return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
+
+
+# --- reading and writing --------------------------------------------------------------------------------------------
+
+
+class Store:
+    """A store that is there, to write blocks into."""
+
+    def __init__(self, path: Path, grid: Grid):
+        for unfinished in path.rglob("*.partial"):  # what Zarr was writing when the process was killed
+            unfinished.unlink()
+        self.grid, axes = grid, len(grid.axes)
+        group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
+        beside = (*grid.axes, *group.attrs["coordinates"].split())
+        self.arrays: dict[str, Any] = {name: array for name, array in group.arrays() if name not in beside}
+        self.status = self.arrays.pop("status")
+        self.variables = {
+            name: Variable(array.metadata.dimension_names[axes:], array.shape[axes:], array.dtype)
+            for name, array in self.arrays.items()
+        }
+
+    def missing(self) -> np.ndarray:
+        """Numbers of the blocks that are not there, ascending."""
+        corners = tuple(slice(None, None, size) for size in self.grid.block)
+        return np.flatnonzero(self.status[...][corners] == 0)
+
+    def write(self, number: int, arrays: dict[str, Array]) -> None:
+        """Put a block in place; raises ValueError unless its arrays are like those of other blocks."""
+        here = variables_of(self.grid, arrays)
+        for name in here | self.variables:
+            there, own = self.variables.get(name), here.get(name)
+            if not own or not there or own[:2] != there[:2] or not np.can_cast(own.dtype, there.dtype):
+                raise ValueError(f"{name!r} must be as in the first block, {there}, but is {own}")
+        where = self.grid.where(number)
+        for name, array in self.arrays.items():
+            array[where] = arrays[name].values
+        self.status[where] = arrays["status"].values
+
+
+def opened(path: Path) -> xr.Dataset:
+    """The results, read when they are looked at; not a number where nothing has been computed."""
+    dataset = xr.open_zarr(path, chunks=None, consolidated=False)
+    variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
+    dims = dataset[variables[0]].dims
+    beside = sorted(dataset.coords, key=lambda name: (dims.index(name) if name in dims else len(dims), name))
+    found = dataset.variables  # without coordinates of their own, so that the order is this one
+    return xr.Dataset({name: found[name] for name in variables}, {name: found[name] for name in beside}, dataset.attrs)
+
+
+_held: set[int] = set()  # descriptors of stores in use
+
+
+def _let_go() -> None:
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)  # the store is the parent's, and not in use once the parent is gone
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Nobody else writes into the store meanwhile; ArgumentError if somebody does. A process lets go when it ends."""
+    descriptor = os.open(path, os.O_RDONLY)
+    _held.add(descriptor)
+    try:
+        with suppress(OSError):  # a file system without locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                message = f"not be in use, but a sweep that is running writes into {path}"
+                raise errors.ArgumentError(f"Argument `store` must {message}.") from None
+        yield
+    finally:
+        _held.discard(descriptor)
+        os.close(descriptor)

@@ -1,0 +1,114 @@
+"""The rates r_m of eigenmodes, and the force on a learned predictor's, with NumPy or inside JAX."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dynamics.model.model import Model
+from dynamics.numerics.quadrature import ends_of, fixed_rule, relative_errors, relevance
+from dynamics.vector_field import eigenmode_state as modes
+from dynamics.vector_field.base import Closure, formula, rows_of
+from dynamics.vector_field.eigenmode_state import Parameters, Readings, State, Structure, each, spectrum
+
+
+class Forces(NamedTuple):
+    """r_m, and the force on the eigenvalues of a learned predictor (else None), each (..., M)."""
+
+    rates: Any
+    on_predictor: Any = None
+
+
+class Rates(Closure):
+    """What moves eigenmodes. Arguments as of ``Closure``."""
+
+    def __init__(self, model: Model, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
+        super().__init__(model, quantities(model.structure), closure, rtol, parameters)
+
+    def start(self, s0: np.ndarray) -> State:
+        """The state at the start, from eigenvalues (..., M)."""
+        return modes.initial(self.structure, s0, self.model.init)
+
+    def __call__(self, state: State) -> Forces:
+        """Forces in a state, (..., M)."""
+        if self.samples is not None:
+            found = spectrum(self.structure, self.parameters, state)
+            return Forces(*self.samples(state.w, found.lam, found.ratio, self.parameters))
+        arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_loss)
+        forces = Forces(*(self._evaluate(quantity, arguments) for quantity in self.formulas))
+        if not self.quadratures or not hasattr(self.model.generated, "CONSERVED"):
+            return forces
+        return _at_rest_if_last(forces, arguments[0])
+
+    def _evaluate(self, quantity: str, arguments) -> np.ndarray:
+        if (known := self.formulas[quantity]) is not None:
+            return known(*arguments)
+        shape = arguments[0].shape
+        integral = self.quadratures[quantity](*rows_of(arguments, shape[:-1])).value.reshape(shape)
+        moments = formula(self.model.generated, f"{quantity}_moments", "gaussian")
+        return integral if moments is None else integral + moments(*arguments)
+
+    def velocity(self, state: State, learning_rate) -> State:
+        """d state/dt."""
+        return modes.velocity(self.structure, self.parameters, state, self(state), learning_rate)
+
+    def step(self, state: State, learning_rate) -> State:
+        """The state after a step of gradient descent."""
+        return modes.step(self.structure, self.parameters, state, self(state), learning_rate)
+
+    def readings(self, state: State) -> Readings:
+        """What is reported of a state."""
+        return modes.readings(self.structure, self.parameters, state)
+
+    def of_eigenvalues(self, s: np.ndarray) -> np.ndarray:
+        """r_m at eigenvalues s (..., M) of a model in which nothing else moves."""
+        return self(State(np.sqrt(s))).rates
+
+
+def _at_rest_if_last(forces: Forces, s) -> Forces:
+    """Where one mode is left of a loss that conserves a sum over modes, nothing moves it: integrals are rounding."""
+    xp = s.__array_namespace__()
+    left = relevance(s)
+    last = left & (xp.sum(left, axis=-1, keepdims=True) == 1)
+    return each(lambda force: xp.where(last, 0.0, force), forces)
+
+
+def quantities(structure: Structure) -> list[str]:
+    """The expectations that a model with this structure needs."""
+    return ["rates", "predictor_force"] if structure.predictor == "learned" else ["rates"]
+
+
+class Traced:
+    """The same with a fixed number of nodes on the two axes, as JAX can trace it."""
+
+    def __init__(self, generated, structure: Structure, closure: str, nodes: tuple[int, int] | None):
+        self.structure, self.nodes = structure, nodes or (0, 0)
+        self.formulas = {quantity: formula(generated, quantity, closure) for quantity in quantities(structure)}
+        self.integrals = (
+            [] if nodes is None else [generated.INTEGRALS[q] for q, f in self.formulas.items() if f is None]
+        )
+        self.moments = {q: formula(generated, f"{q}_moments", "gaussian") for q in self.formulas}
+        self.conserves = hasattr(generated, "CONSERVED")
+
+    def ends(self, state: State, parameters: Parameters) -> list:
+        """Where the axes of the integrals end; those of a state nearby serve as well."""
+        arguments = self._arguments(state, parameters)
+        return [ends_of(integrals, arguments) for integrals in self.integrals]
+
+    def __call__(self, state: State, parameters: Parameters, ends: list | None = None) -> tuple[Forces, Any]:
+        """(Forces, their estimated relative error), (..., M)."""
+        arguments = self._arguments(state, parameters)
+        ends = self.ends(state, parameters) if ends is None else ends
+        found = [fixed_rule(rule, arguments, self.nodes, own) for rule, own in zip(self.integrals, ends, strict=True)]
+        error = sum(relative_errors(arguments[0], one, [one.error])[0] for one in found)
+        values = iter(found)
+        forces = Forces(*(self._force(q, f, values, arguments) for q, f in self.formulas.items()))
+        return (_at_rest_if_last(forces, arguments[0]) if found and self.conserves else forces), error
+
+    def _force(self, quantity: str, known, values, arguments):
+        if known is not None:
+            return known(*arguments)
+        integral, moments = next(values).value, self.moments[quantity]
+        return integral if moments is None else integral + moments(*arguments)
+
+    def _arguments(self, state: State, parameters: Parameters) -> tuple:
+        return (*spectrum(self.structure, parameters, state), *parameters.of_loss)

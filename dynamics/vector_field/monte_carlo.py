@@ -1,0 +1,75 @@
+"""The expectations of a loss as means over samples, with their standard error: the closure for all other losses."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import ndtri
+
+from dynamics.vector_field.eigenmode_state import Parameters
+
+REPLICATES = 8  # independent sets of points, from whose spread the error comes
+POINTS = 11  # 2^11 points in each
+SMALLEST_CHANCE = 1e-12  # of a normal number that is kept
+
+
+def sampled_forces(generated, w, lam, ratio, parameters: Parameters, zeta1, zeta2, learned: bool) -> list:
+    """Of each sample (..., M): w_m times what drives a mode, g_m zeta1_m + h_m zeta2_m; and that of the predictor."""
+    arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.own)
+    on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
+    return [on_encoder, generated.force_on_predictor(*arguments)] if learned else [on_encoder]
+
+
+class Samples:
+    """Means over scrambled Sobol points: the same in every state, so that what follows from them is smooth.
+
+    ``worst``: largest standard error so far, relative to the mean size of a state's samples.
+    """
+
+    def __init__(self, generated, learned: bool):
+        self.generated, self.learned, self.worst = generated, learned, 0.0
+        self.normals: np.ndarray | None = None
+
+    def __call__(self, w, lam, ratio, parameters: Parameters) -> list[np.ndarray]:
+        """r_m, and the force on a learned predictor, each (..., M)."""
+        batch = w.shape[:-1]
+        found = [np.empty(w.shape) for _ in range(1 + self.learned)]
+        for i in np.ndindex(batch):
+            own = parameters.map(lambda a, i=i: np.broadcast_to(a, (*batch, 1))[i])
+            row = [np.broadcast_to(a, (*batch, a.shape[-1]))[i] for a in (w, lam, ratio)]
+            for whole, one in zip(found, self._of_one(row[0], row[1], row[2], own), strict=True):
+                whole[i] = one
+        return found
+
+    def _of_one(self, w, lam, ratio, parameters: Parameters) -> list[np.ndarray]:
+        zeta1, zeta2 = self._views(len(w), parameters)
+        with np.errstate(all="ignore"):
+            forces = sampled_forces(self.generated, w, lam, ratio, parameters, zeta1, zeta2, self.learned)
+            forces[0] = np.where(w == 0, 0.0, forces[0] / w)
+        values = []
+        for force in forces:
+            means = force.reshape(REPLICATES, -1, len(w)).mean(axis=1)
+            value, error = means.mean(axis=0), means.std(axis=0, ddof=1) / np.sqrt(REPLICATES)
+            scale = np.abs(force).mean()
+            self.worst = max(self.worst, float(error.max() / scale) if scale > 0 else 0.0)
+            values.append(value)
+        return values
+
+    def _views(self, modes: int, parameters: Parameters) -> list[np.ndarray]:
+        if self.normals is None or self.normals.shape[-1] != modes:
+            self.normals = normals(modes)
+        x, *noise = self.normals
+        return [x + sigma * xi for sigma, xi in zip((parameters.sigma1, parameters.sigma2), noise, strict=True)]
+
+
+@lru_cache(maxsize=4)  # members of an ensemble share them
+def normals(modes: int, first: int = 0) -> np.ndarray:
+    """Inputs, and the noise of both views, (3, samples, M), by the seeds from the first on."""
+    from scipy.stats import qmc  # slow to import
+
+    drawn = []
+    for seed in range(first, first + REPLICATES):
+        uniform = qmc.Sobol(3 * modes, rng=np.random.default_rng(seed)).random_base2(POINTS)
+        drawn.append(np.clip(uniform, SMALLEST_CHANCE, 1 - SMALLEST_CHANCE))
+    found = ndtri(np.concatenate(drawn)).reshape(-1, 3, modes).swapaxes(0, 1)
+    found.setflags(write=False)
+    return found

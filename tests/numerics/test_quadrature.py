@@ -1,0 +1,464 @@
+"""The Gaussian closure's integrals against three references: a slow safe rule, an angular integral, and sampling."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+import scipy.optimize
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dynamics as dyn
+import dynamics.numerics.quadrature
+import dynamics.solvers.flow_diffrax
+import dynamics.vector_field.base
+from derivations import module
+from derivations import notation as n
+from derivations.losses import Setting
+from derivations.modes import dot, norm
+from derivations.stop_gradient import StopGradient as SG
+from dynamics.numerics.quadrature import Adaptive, heeded, span
+from dynamics.vector_field.eigenmodes import Rates
+from tests.reference import (
+    COSINE,
+    combine,
+    cosine_drift,
+    gaussian_expectations,
+    model_of,
+    predictor_of,
+    sample_gradients,
+)
+
+NOISES = [(0.0, 0.0), (0.0, 0.1), (0.5, 0.5), (0.1, 0.5), (0.5, 0.0), (0.0, 0.5), (0.1, 0.1), (0.5, 0.1), (0.1, 0.0)]
+ALPHAS = (0.5, 1.0, 2.0)
+MODES = (2, 3, 10, 64, 256)
+SPREADS = (1e4, 1e2, 3.0)
+TARGET = Setting("cosine")
+ONE = np.ones((1, 1))  # v/w where the target shares the weights
+# What the reference may be off by, relative to the terms that s r is the sum of: all nodes are positive, and each is
+# the product of about ten factors rounded to 1.1e-16, and of an exponential whose argument is about -10 at most.
+REFERENCE = 1e-14
+# Where the terms of s r cancel below this fraction, the documented tolerance is absolute.
+CANCELLED = 1e-3
+
+
+def scale_of(drift, terms):
+    """What an error of s r is relative to."""
+    return max(np.abs(drift).max(), CANCELLED * terms.max())
+
+
+def cases():
+    """Every cosine setting with every number of modes; noises, alphas and spreads in turn."""
+    for i, setting in enumerate(COSINE):
+        for j, modes in enumerate(MODES):
+            noise, alpha, spread = NOISES[(5 * i + j) % 9], ALPHAS[(i + j) % 3], SPREADS[(i + 2 * j) % 3]
+            label = f"{setting.name} M={modes} noise={noise} alpha={alpha} spread={spread:g}"
+            yield pytest.param(setting, modes, noise, alpha, spread, id=label)
+
+
+@pytest.mark.parametrize(("setting", "modes", "noise", "alpha", "spread"), list(cases()))
+def test_drift_equals_the_reference(setting, modes, noise, alpha, spread):
+    s = 1.7 * np.geomspace(1 / spread, 1, modes)
+    rates = Rates(model_of(setting, alpha, noise), rtol=1e-9)
+    drift, terms = cosine_drift(setting, s, alpha, noise)
+    # rtol, ten times: it is asked of r and of s r at once, each relative to its own largest entry.
+    np.testing.assert_allclose(s * rates.of_eigenvalues(s), drift, rtol=0, atol=1e-8 * scale_of(drift, terms))
+    assert rates.error <= 1e-9
+
+
+@pytest.mark.parametrize("modes", [2, 256])
+def test_reference_has_converged(modes):
+    """600 and 900 nodes agree as far as rounding allows."""
+    s = np.geomspace(1e-4, 1, modes)
+    results = [gaussian_expectations(s, s, 0.1, 0.5, nodes) for nodes in (600, 900)]
+    for coarse, fine in zip(*results, strict=True):
+        np.testing.assert_allclose(coarse, fine, rtol=REFERENCE)
+
+
+@pytest.mark.parametrize("setting", [s for s in COSINE if s.predictor], ids=lambda s: s.name)
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_ten_modes_spread_over_six_decades(setting, alpha):
+    s, noise = np.geomspace(1e-6, 1, 10), (0.1, 0.5)
+    rates = Rates(model_of(setting, alpha, noise), rtol=1e-6)
+    drift, terms = cosine_drift(setting, s, alpha, noise)
+    error = np.abs(s * rates.of_eigenvalues(s) - drift).max() / scale_of(drift, terms)
+    assert error <= 1e-6
+    assert error <= rates.error + REFERENCE / CANCELLED
+
+
+# --- a second reference: two modes without noise, one angle ---------------------------------------------------------
+
+
+def angular_expectations(s, lam):
+    """A, B, C at sigma = 0: z = (sqrt(s1) cos, sqrt(s2) sin)(angle), in u = log tan(angle), 25 digits."""
+    root = [mp.sqrt(mp.mpf(value)) for value in s]
+    lam = [mp.mpf(value) for value in lam]
+
+    def z_at(u):
+        return root[0] / mp.sqrt(1 + mp.exp(2 * u)), root[1] / mp.sqrt(1 + mp.exp(-2 * u))
+
+    def mean(f):
+        return 2 / mp.pi * mp.quad(lambda u: f(z_at(u)) / (2 * mp.cosh(u)), mp.linspace(-60, 60, 25))
+
+    def sizes(z):
+        norm_p = mp.sqrt(sum((a * b) ** 2 for a, b in zip(lam, z, strict=True)))
+        return norm_p, mp.sqrt(sum(b**2 for b in z)), sum(a * b**2 for a, b in zip(lam, z, strict=True))
+
+    def entry(m, power_p, power_z, overlaps):
+        def sample(z):
+            norm_p, norm_z, overlap = sizes(z)
+            return overlap**overlaps * z[m] ** 2 / (norm_p**power_p * norm_z**power_z)
+
+        return float(mean(sample))
+
+    with mp.workdps(25):
+        powers = ((1, 1, 0), (3, 1, 1), (1, 3, 1))  # of ||p||, ||z|| and the overlap in A, B, C
+        return tuple(np.array([entry(m, *each) for m in (0, 1)]) for each in powers)
+
+
+ANGULAR = [s for s in COSINE if s.predictor and not s.symmetrised]
+
+
+@pytest.mark.parametrize("ratio", [1.5, 1e2, 1e4])
+def test_two_modes_without_noise_equal_the_angular_integral(ratio):
+    s = np.array([0.8, 0.8 / ratio])
+    expectations = angular_expectations(s, s)
+    for setting in ANGULAR:
+        drift, terms = combine(setting, s, expectations)
+        found = s * Rates(model_of(setting), rtol=1e-9).of_eigenvalues(s)
+        np.testing.assert_allclose(found, drift, rtol=0, atol=1e-8 * scale_of(drift, terms))
+
+
+# --- known values ---------------------------------------------------------------------------------------------------
+
+
+def expectation_of(loss):
+    """s r(s, lam, sigma1, sigma2) of a loss, derived, generated and integrated."""
+    scope, integrals = {}, module.Integrals()
+    exec("\n".join(module.expectation_functions(loss, False, integrals) + integrals.table()), scope)
+
+    def evaluate(s, lam, *noise):
+        quadrature = Adaptive(scope["INTEGRALS"]["rates"], rtol=1e-10)
+        rows = (s[None], lam[None], ONE, *(np.array([[sigma]]) for sigma in noise))
+        return s * quadrature(*rows).value[0]
+
+    return evaluate
+
+
+Z1, Z2, P1 = n.z1[n.k], n.z2[n.k], n.lam[n.k] * n.z1[n.k]
+
+
+@pytest.fixture(scope="module")
+def expectation_A():
+    """A_m = E[z1 z2/(||p|| ||z2||)], from a loss whose force is z2/(||p|| ||z2||)."""
+    return expectation_of(-dot(Z1, SG(Z2 / (norm(P1) * norm(Z2)))))
+
+
+@pytest.mark.parametrize("modes", MODES)
+def test_A_of_equal_eigenvalues_without_noise(expectation_A, modes):
+    s = np.full(modes, 1.3)
+    A = expectation_A(s, s**2, 0.0, 0.0)
+    np.testing.assert_allclose(A, 1 / (modes * s**2), rtol=1e-9)  # ten times the rtol of the integral
+    np.testing.assert_allclose(gaussian_expectations(s, s**2, 0.0, 0.0)[0], A, rtol=1e-9)
+
+
+@pytest.mark.parametrize("noise", [(0.0, 0.0), (0.1, 0.5)])
+def test_sum_of_lambda_A_is_the_mean_cosine_similarity(expectation_A, noise):
+    s = np.array([0.05, 0.4, 2.0])
+    lam, samples = np.sqrt(s), 1_000_000
+    x1, x2 = views(np.random.default_rng(7), samples, s, noise)
+    p = lam * x1
+    similarity = (p * x2).sum(axis=1) / (np.linalg.norm(p, axis=1) * np.linalg.norm(x2, axis=1))
+    error = similarity.std() / np.sqrt(samples)
+    assert abs((lam * expectation_A(s, lam, *noise)).sum() - similarity.mean()) < 4 * error
+
+
+# Ten times the rtol of the integrals, for what is known of powers of norms; of views without noise, z1 = z2 = z.
+KNOWN = 1e-9
+POWERS = ["1/2", "1", "3/2", "2", "5/2", "3", "4"]
+
+
+@pytest.mark.parametrize("modes", [3, 10, 64])
+@pytest.mark.parametrize("power", POWERS)
+def test_one_norm_of_any_power(power, modes):
+    """E[z_m^2/||z||^q] = E||z||^(2 - q)/M, moments of chi, for equal eigenvalues."""
+    q = sp.Rational(power)
+    s = np.full(modes, 1.3)
+    found = expectation_of(-dot(Z1, SG(Z1 / norm(Z1) ** q)))(s, s, 0.0, 0.0)
+    chi = (2 * 1.3) ** (1 - q / 2) * sp.gamma((modes + 2 - q) / 2) / sp.gamma(sp.Rational(modes, 2))
+    np.testing.assert_allclose(found, float(chi) / modes, rtol=KNOWN)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e3, 1e6])
+def test_share_of_two_modes(ratio):
+    """E[z_1^2/(z_1^2 + z_2^2)] = sqrt(s_1)/(sqrt(s_1) + sqrt(s_2)), by the angle: z_1/z_2 is Cauchy."""
+    s = np.array([0.7, 0.7 / ratio])
+    found = expectation_of(-dot(Z1, SG(Z1 / norm(Z1) ** 2)))(s, s, 0.0, 0.0)
+    np.testing.assert_allclose(found, np.sqrt(s) / np.sqrt(s).sum(), rtol=KNOWN)
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("2", "2"), ("1/2", "1"), ("3", "1/2")])
+def test_two_norms_of_any_powers(first, second):
+    """E[z_m^2/(||p||^q ||z||^r)] = lambda^-q E||z||^(2 - q - r)/M."""
+    q, r, modes = sp.Rational(first), sp.Rational(second), 5
+    s, lam = np.full(modes, 0.8), np.full(modes, 1.7)
+    found = expectation_of(-dot(Z1, SG(Z1 / (norm(P1) ** q * norm(Z2) ** r))))(s, lam, 0.0, 0.0)
+    chi = (2 * 0.8) ** (1 - (q + r) / 2) * sp.gamma((modes + 2 - q - r) / 2) / sp.gamma(sp.Rational(modes, 2))
+    np.testing.assert_allclose(found, float(1.7**-q * chi) / modes, rtol=KNOWN)
+
+
+@pytest.mark.parametrize("softening", ["1/1000", "1", "1000"])
+def test_softened_norm(softening):
+    """E[z_m^2/(c + ||z||^2)] of two equal modes: half of 1 - u e^u E_1(u), u = c/(2s), as ||z||^2 is exponential."""
+    c, s = sp.Rational(softening), np.full(2, 0.6)
+    found = expectation_of(-dot(Z1, SG(Z1 / (c + dot(Z1, Z1)))))(s, s, 0.0, 0.0)
+    u = mp.mpf(float(c)) / (2 * 0.6)
+    with mp.workdps(30):
+        expected = float((1 - u * mp.exp(u) * mp.e1(u)) / 2)
+    np.testing.assert_allclose(found, expected, rtol=KNOWN)
+
+
+def test_norm_of_a_difference_and_norm_in_a_numerator():
+    """Views that differ by noise: ||z1 - z2||^2 is (sigma1^2 + sigma2^2) s times chi^2; and ||z||^3 = ||z||^4/||z||."""
+    modes, s, noise = 4, np.full(4, 0.9), (0.3, 0.4)
+    difference = expectation_of(sp.sqrt(dot(Z1 - SG(Z2), Z1 - SG(Z2))))(s, s, *noise)
+    cubed = expectation_of(-dot(Z1, SG(Z1 * norm(Z1) ** 3)))(s, s, 0.0, 0.0)
+    mean = math.sqrt(2) * math.gamma((modes + 1) / 2) / math.gamma(modes / 2)  # of chi
+    # -(z1 - z2).z1/||z1 - z2|| summed over modes; given z1 - z2, z1 is sigma1^2/(sigma1^2 + sigma2^2) of it on average.
+    np.testing.assert_allclose(difference.sum(), -0.09 / 0.25 * mean * math.sqrt(0.25 * 0.9), rtol=KNOWN)
+    np.testing.assert_allclose(cubed.sum(), 0.9**2.5 * mean * (modes + 1) * (modes + 3), rtol=KNOWN)
+
+
+def drift_of(setting, s, alpha=1.0, noise=(0.1, 0.5), rtol=1e-10):
+    return s * Rates(model_of(setting, alpha, noise), rtol=rtol).of_eigenvalues(s)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_settings_are_combinations_of_each_other(alpha):
+    """A, B, C enter: none = target + wrong side, target = lambda times isotropic."""
+    s = np.geomspace(1e-3, 2, 6)
+    target, none, wrong = (drift_of(Setting("cosine", stop), s, alpha) for stop in ("target", "none", "online"))
+    isotropic = drift_of(Setting("cosine", isotropic=True), s, alpha)
+    close = partial(np.testing.assert_allclose, rtol=0)
+    close(none, target + wrong, atol=1e-9 * np.abs(none).max())  # rtol 1e-10 of each of the three
+    close(target, s**alpha * isotropic, atol=1e-9 * np.abs(s**alpha * isotropic).max())
+
+
+@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_drift_conserves_what_the_theory_says(setting, alpha):
+    """sum s r = 0, and sum s^(1 + alpha) r = 0 for the isotropic loss: to the tolerance, relative to what is summed."""
+    s = np.geomspace(1e-3, 2, 7)
+    weight = s**alpha if setting.isotropic else np.ones_like(s)
+    flow = weight * drift_of(setting, s, alpha, rtol=1e-9)
+    assert abs(flow.sum()) <= 1e-8 * np.abs(flow).max()
+
+
+# --- sampling -------------------------------------------------------------------------------------------------------
+
+
+def views(random, samples, s, noise):
+    """Representations of both views in the eigenbasis, (samples, M)."""
+    x = random.standard_normal((samples, len(s)))
+    return tuple(np.sqrt(s) * (x + sigma * random.standard_normal(x.shape)) for sigma in noise)
+
+
+SAMPLED = [
+    (Setting("cosine"), 1.0, (0.0, 0.1)),
+    (Setting("cosine", "none"), 0.5, (0.5, 0.1)),
+    (Setting("cosine", "online", symmetrised=True), 1.0, (0.5, 0.0)),
+    (Setting("cosine", isotropic=True), 2.0, (0.1, 0.5)),
+]
+
+
+@pytest.mark.parametrize(("setting", "alpha", "noise"), SAMPLED, ids=[case[0].name for case in SAMPLED])
+def test_drift_equals_the_sampled_force(setting, alpha, noise, double_precision):
+    """s r = E[g z1 + h z2] with g, h by automatic differentiation: 1e7 samples, |z| < 4 in each of three entries."""
+    s, chunks, chunk = np.array([0.1, 0.6, 1.5]), 20, 500_000
+    W_P = jnp.diag(predictor_of(setting, s, alpha))
+
+    @jax.jit
+    def work(z1, z2):
+        by_z1, by_z2 = sample_gradients(setting, z1, z2, W_P)
+        force = -(by_z1 * z1 + by_z2 * z2)
+        return force.sum(axis=0), (force**2).sum(axis=0)
+
+    random, total, squares = np.random.default_rng(11), np.zeros(3), np.zeros(3)
+    for _ in range(chunks):
+        first, second = work(*views(random, chunk, s, noise))
+        total, squares = total + np.asarray(first), squares + np.asarray(second)
+    samples = chunks * chunk
+    mean = total / samples
+    error = np.sqrt((squares / samples - mean**2) / samples)
+    z = (mean - drift_of(setting, s, alpha, noise)) / error
+    assert np.abs(z).max() < 4, z
+
+
+# --- the error estimate ---------------------------------------------------------------------------------------------
+
+
+def random_case(seed):
+    """A setting, spectrum and noise at random: 2 to 12 modes over up to six decades."""
+    random = np.random.default_rng(seed)
+    setting = COSINE[seed % len(COSINE)]
+    s = 10 ** random.uniform(-random.uniform(0.1, 6), 0.7, random.integers(2, 13))
+    noise = tuple(float(a) for a in random.choice([0.0, 0.01, 0.1, 0.5, 1.0], 2))
+    return setting, s, float(random.choice(ALPHAS)), noise
+
+
+@pytest.mark.parametrize("seed", range(56))
+def test_estimated_error_covers_the_true_one(seed):
+    setting, s, alpha, noise = random_case(seed)
+    drift, terms = cosine_drift(setting, s, alpha, noise)
+    model = model_of(setting, alpha, noise)
+    rows = (s[None], predictor_of(setting, s, alpha)[None], ONE, *(np.array([[sigma]]) for sigma in noise))
+    for rtol in (1e-2, 1e-4, 1e-6, 1e-9):
+        quadrature = Adaptive(model.generated.INTEGRALS["rates"], rtol)
+        estimate = quadrature(*rows)
+        error = np.abs(s * estimate.value[0] - drift)
+        assert (error <= s * estimate.error[0] + REFERENCE * terms).all()
+        reference_error = REFERENCE * terms.max() / scale_of(drift, terms)
+        assert error.max() / scale_of(drift, terms) <= quadrature.worst + reference_error
+        assert quadrature.worst <= rtol
+
+
+HARD = {"s0": [0.1, 1.0, 3.0], "closure": "gaussian"}
+TOO_FEW = {
+    "scipy": lambda model: dyn.solve(model, times=[0, 1e-4], method="scipy", **HARD),
+    "jax": lambda model: dyn.solve(model, times=[0, 1e-4], method="jax", **HARD),
+    "descent": lambda model: dyn.iterate(model, steps=1, learning_rate=0.01, **HARD),
+}
+
+
+@pytest.mark.parametrize("run", TOO_FEW)
+def test_too_few_nodes_are_admitted(run, monkeypatch):
+    monkeypatch.setattr(dynamics.closure, "Adaptive", partial(Adaptive, max_nodes=24))
+    monkeypatch.setattr(dynamics.jax_flow, "MAX_NODES", 24)
+    model = model_of(TARGET, noise=(0.1, 0.5))
+    with pytest.warns(dyn.AccuracyWarning, match="24 nodes"):
+        result = TOO_FEW[run](model)
+    s = result.s[0]
+    rates = Rates(model)
+    drift, terms = cosine_drift(TARGET, s, 1.0, (0.1, 0.5))
+    error = np.abs(s * rates.of_eigenvalues(s) - drift).max() / scale_of(drift, terms)
+    assert 1e-9 < error <= result.error
+
+
+def test_enough_nodes_warn_of_nothing():
+    result = dyn.iterate(model_of(TARGET), **HARD, steps=1, learning_rate=0.01)
+    assert 0 < result.error <= result.settings["rtol"]
+
+
+# --- ensembles, dead modes ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
+def test_a_batch_gives_what_its_members_give(setting):
+    random = np.random.default_rng(3)
+    s = 10 ** random.uniform(-3, 0.5, (2, 3, 4))
+    alpha, sigma = np.array([0.5, 1.0, 2.0]), np.array([[0.1], [0.5]])
+    batch = Rates(model_of(setting, alpha, (sigma, 0.3)), rtol=1e-10).of_eigenvalues(s)
+    for i, j in np.ndindex(2, 3):
+        alone = Rates(model_of(setting, alpha[j], (sigma[i, 0], 0.3)), rtol=1e-10).of_eigenvalues(s[i, j])
+        # Each is within rtol of the truth, relative to its largest entry.
+        np.testing.assert_allclose(batch[i, j], alone, rtol=0, atol=2e-10 * np.abs(alone).max())
+
+
+def test_chunks_do_not_matter(monkeypatch):
+    """Pieces small enough to split both the batch and the x axis: the same sums in another order."""
+    s = np.geomspace(1e-4, 1, 5) * np.array([[1.0], [0.3], [2.0]])
+    model = model_of(TARGET, noise=(0.1, 0.5))
+    whole = Rates(model).of_eigenvalues(s)
+    monkeypatch.setattr(dynamics.quadrature, "CHUNK", 1000)
+    np.testing.assert_allclose(Rates(model).of_eigenvalues(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
+def test_dead_modes_do_not_disturb_the_others(setting):
+    alive = np.array([0.2, 1.1, 0.7])
+    s = np.array([0.2, 0.0, 1.1, 0.7, 0.0])
+    rates = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-10)
+    expected, full = rates.of_eigenvalues(alive), rates.of_eigenvalues(s)
+    assert np.isfinite(full).all()
+    assert 0 < rates.error <= 1e-10
+    np.testing.assert_allclose(full[s > 0], expected, rtol=0, atol=2e-10 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
+def test_nothing_moves_where_all_modes_are_dead(setting):
+    s = np.array([[0.0, 0.0], [0.3, 1.0]])
+    batch = Rates(model_of(setting, 0.5, (0.1, 0.5))).of_eigenvalues(s)
+    assert (batch[0] == 0).all()
+    assert (batch[1] != 0).all()
+
+
+@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
+@pytest.mark.parametrize("s", [1e-6, 0.7, 1e4])
+def test_a_single_mode_does_not_move(setting, s):
+    """Its cosine is a sign: no gradient. Terms cancel down to CANCELLED rtol of their size, lambda A <= 1."""
+    rate = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-9).of_eigenvalues(np.array([s]))
+    unit = max(1.0, 1 / s) if setting.isotropic else 1.0  # A <= 1/lambda for the isotropic loss
+    assert abs(s * rate[0]) <= 1e-9 * CANCELLED * 4 * unit
+
+
+@pytest.mark.parametrize("method", ["scipy", "jax"])
+def test_an_ensemble_may_have_a_member_without_living_modes(method):
+    s0 = np.array([[0.0, 0.0], [0.1, 0.5]])
+    flow = dyn.solve(model_of(TARGET), s0, [0.0, 1.0], method=method)
+    assert flow.complete and (flow.s[0] == 0).all()
+    np.testing.assert_allclose(flow.s[1], dyn.solve(model_of(TARGET), s0[1], [0.0, 1.0]).s, rtol=2e-8)  # rtol each
+
+
+def test_eigenvalues_beyond_double_precision_are_named():
+    """lambda^2 s = 1e-312 has lost its digits: no endless loop, no number that means nothing."""
+    gd = dyn.iterate(model_of(TARGET), [1e-104, 2e-104], 3, 0.1)
+    assert gd.status == "stopped before step 1: the closure's integrals overflow at eigenvalues 1e-104 ... 2e-104"
+    flow = dyn.solve(model_of(TARGET), [1e-104, 2e-104], [0.0, 1.0], method="scipy")
+    assert "stopped at t = 0" in flow.status or flow.s[0, 0] == 1e-104
+
+
+# --- where axes end -------------------------------------------------------------------------------------------------
+
+ORDERS = st.lists(st.floats(0, 140), max_size=4)  # of magnitude, by which modes are smaller than the largest
+
+
+@given(ORDERS, st.sampled_from([0, 0.5, 1, 2, 3]), st.floats(8, 18))
+def test_an_axis_ends_where_the_weight_of_its_slowest_mode_does(orders, power, digits):
+    """By bisection, for spectra over up to 140 orders of magnitude."""
+    share = 10.0 ** -np.array([0.0, *orders])
+    share /= share.sum()
+
+    def left(tau):
+        square = math.sinh(tau) ** 2
+        weight = min(1 + (power % 2 or 2), 2.5) * tau - np.log1p(share * square).sum() / 2
+        return weight - np.log1p(share.min() * square) + digits * math.log(10)
+
+    scale, end = span(7 * share, np.ones_like(share), power, 10.0**-digits)
+    assert scale == pytest.approx(1 / math.sqrt(14), rel=1e-15)
+    # Newton's last step is below 1e-8; bisection's own tolerance is 2e-12.
+    assert end == pytest.approx(scipy.optimize.brentq(left, 1, 354), abs=1e-7)
+
+
+@pytest.mark.parametrize("power", [1, 3, 5])
+def test_an_axis_does_not_jump_while_a_mode_dies(power):
+    """In steps of 1 % of an order of magnitude; of a norm whose mean square goes like this power of s."""
+    s = 10.0 ** -np.arange(0, 30, 0.01)[:, None] * [0.0, 1.0] + [1.0, 0.0]
+    ends = span(s**power, heeded(s), 1, 1e-14)[1]
+    alone = span(np.ones(1), np.ones(1), 1, 1e-14)[1]
+    assert ends.max() > alone + 4 * power and ends[-1] < alone + 1e-9  # Newton's
+    assert np.abs(np.diff(ends)).max() < 0.02 * power * math.log(10)  # twice as far as sinh(tau)^2 goes by itself
+
+
+def test_a_mode_that_dies_is_followed_in_few_steps(monkeypatch):
+    """The rates are as smooth as they are exact, below what is relevant, too: no step is refused for their noise."""
+    model, evaluated = dyn.Model("cosine", stop_gradient="online", noise=(0.3, 0.1)), []
+    velocity = Rates.velocity
+    monkeypatch.setattr(Rates, "velocity", lambda *given: evaluated.append(1) or velocity(*given))
+    flow = dyn.solve(model, [2.222, 0.01, 0.01], [0.0, 20.0], method="scipy")
+    # Some 40 factors of e, down to where atol = 1e-14 ends all, each in 4 steps of 12 evaluations.
+    assert (flow.s[-1, 1:] < 1e-14).all() and len(evaluated) < 3000

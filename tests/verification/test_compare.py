@@ -1,0 +1,322 @@
+"""Theory against network: the report, the predicted sampling error against many seeds, and what cannot be compared."""
+
+from dataclasses import replace
+from functools import cache
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import dynamics as dyn
+import dynamics.verification.compare
+from dynamics.networks import linear as network
+from dynamics.vector_field.weight_state import readings
+from dynamics.verification.compare import Comparison
+
+matplotlib.use("Agg")
+
+SEEDS, STEPS, RATE = 256, 60, 0.02
+S0 = np.array([0.2, 0.5, 1.0, 1.8])
+MODELS = {"euclidean": dyn.Model("euclidean", noise=(0.0, 0.1)), "cosine": dyn.Model("cosine", noise=(0.0, 0.1))}
+CASES = {"euclidean": ("euclidean", RATE), "cosine": ("cosine", RATE), "euclidean, all converged": ("euclidean", 0.1)}
+
+
+@cache
+def theory(loss="cosine", rate=RATE, **options):
+    return dyn.iterate(MODELS[loss], S0, STEPS, rate, **options)
+
+
+@cache
+def networks(loss="cosine", rate=RATE):
+    """Networks that start from the same weights, with W W^T = diag(S0): their eigenvectors are the unit vectors."""
+    directions = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 4)))[0].T
+    W0 = np.sqrt(S0)[:, None] * directions
+    return dyn.train(MODELS[loss], W0, STEPS, rate, batch_size=2000, seed=range(SEEDS))
+
+
+def modes(trained):
+    """The diagonal of W W^T: u . C u along the first eigenvectors."""
+    return (trained.weights.astype(float) ** 2).sum(axis=-1)
+
+
+def of_seeds(trained, chosen):
+    """The networks of some seeds only."""
+    return replace(trained, s=trained.s[chosen], weights=trained.weights[chosen])
+
+
+def comparison(step, expected, measured, error):
+    """A comparison made by hand, in which modes are the eigenvalues."""
+    return Comparison(step, 0.1 * step, expected, measured, expected, measured, lambda: error, "by hand")
+
+
+@cache
+def compared(seeds):
+    """A comparison with one network, or with several."""
+    return dyn.compare(theory(), of_seeds(networks(), 0 if seeds == 1 else slice(seeds)))
+
+
+# --- the sampling error ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_predicted_deviation_is_the_spread_over_seeds(case):
+    trained = networks(*CASES[case])
+    predicted = theory(*CASES[case], batch_size=2000).deviation
+    ratio = modes(trained).std(axis=0, ddof=1)[1:] / predicted[1:]
+    # A standard deviation from 256 seeds has a relative standard error of 1/sqrt(2 * 255) = 4.4 %: 4 of them, as there
+    # are 240 entries, and 3 % for linear noise, which batches of 2000 leave.
+    assert ratio.min() > 0.8 and ratio.max() < 1.2
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_right_theory_is_within_two_sampling_errors_in_95_percent(case):
+    trained, expected = networks(*CASES[case]), theory(*CASES[case])
+    predicted = theory(*CASES[case], batch_size=2000).deviation
+    fractions = [comparison(trained.step, expected.s, measured, predicted).within(2) for measured in modes(trained)]
+    # At least 256 independent entries (those of one step): standard error sqrt(0.95 * 0.05 / 256) = 1.4 %; 3.5 of them.
+    # The predicted deviation's own error, the same for all seeds, is part of the test above.
+    assert 0.9 < np.mean(fractions) < 0.995
+
+
+def test_right_theory_passes_with_one_network():
+    # Four modes, strongly correlated in time: with some dozens of independent entries, |z| > 4 is a chance of 1 in 300.
+    assert np.abs(compared(1).z[1:]).max() < 4
+
+
+def test_right_theory_passes_with_eight_networks():
+    # Student's t with 7 degrees of freedom, some dozens of independent entries: |z| > 8 is a chance of 1 in 300.
+    assert np.abs(compared(8).z[1:]).max() < 8
+
+
+@pytest.mark.parametrize("seeds", [1, 8])
+def test_wrong_theory_is_detected(seeds):
+    """Mean field in place of the exact closure, with four modes."""
+    wrong = dyn.compare(theory(closure="mean_field"), of_seeds(networks(), 0 if seeds == 1 else slice(seeds)))
+    assert np.abs(wrong.z[-1]).max() > 10
+    assert wrong.within(2) < 0.5
+    assert wrong.max_relative() > 5 * compared(seeds).max_relative()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "source"),
+    [
+        (1, "from theory (linear noise approximation)"),
+        (2, "from theory (linear noise approximation)"),
+        (8, "from 8 seeds"),
+    ],
+)
+def test_source_of_the_sampling_error(seeds, source):
+    assert compared(seeds).source == source
+
+
+def test_two_networks_have_the_sampling_error_of_their_mean():
+    # Both predict with the same Monte Carlo samples: only rounding can differ.
+    np.testing.assert_allclose(compared(2).sampling_error, compared(1).sampling_error / np.sqrt(2), rtol=1e-12)
+
+
+def test_sampling_error_of_eight_networks_is_their_standard_error():
+    measured = modes(networks())[:8]
+    np.testing.assert_array_equal(compared(8).network, networks().s[:8].mean(axis=0))
+    # Rounding of the first eigenvectors, which are those of weights in single precision: eps = 1.2e-7.
+    np.testing.assert_allclose(compared(8).network_modes, measured.mean(axis=0), rtol=1e-6)
+    error = measured.std(axis=0, ddof=1) / np.sqrt(8)
+    np.testing.assert_allclose(compared(8).sampling_error[1:], error[1:], rtol=1e-3)  # 1e-6 of s, which is 1e3 errors
+
+
+def test_deviation_where_the_predictor_divides_by_the_largest_of_equal_eigenvalues():
+    """A kink of the map: its slope is the mean over fluctuations. Standard error of 64 seeds: 9 %, about 4 of them."""
+    predictor = dyn.ClosedForm(0.5, 0.1, normalize=True, tracking=0.8)
+    model, W0 = (
+        dyn.Model("euclidean", noise=(0.3, 0.1), predictor=predictor),
+        np.random.default_rng(1).normal(0, 0.35, (3, 5)),
+    )
+    gd = dyn.iterate(model, np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, 80, 0.1, batch_size=1000, every=20)
+    net = dyn.train(model, W0, 80, 0.1, batch_size=1000, record=20, seed=range(64))
+    assert gd.s[-1].max() / gd.s[-1].min() < 1.01
+    np.testing.assert_allclose(net.modes.std(axis=0, ddof=1)[1:] / gd.deviation[1:], 1, atol=0.35)
+
+
+@pytest.mark.parametrize("seeds", [1, 8])
+def test_rounding_of_the_start_is_no_deviation(seeds):
+    """At step 0 nothing has been sampled: network and theory differ by the rounding of the weights alone."""
+    assert np.abs(compared(seeds).z[0]).max() < 1
+
+
+# --- what is compared -----------------------------------------------------------------------------------------------
+
+
+def test_numbers_of_a_comparison():
+    expected, measured = np.array([[1.0, 2], [1, 4]]), np.array([[1.0, 2], [1.5, 3]])
+    made = comparison(np.array([0, 5]), expected, measured, np.full((2, 2), 0.25))
+    assert made.deviation.tolist() == [[0, 0], [0.5, -1]]
+    assert made.relative.tolist() == [[0, 0], [0.5, -0.25]]
+    assert made.z.tolist() == [[0, 0], [2, -4]]
+    assert (made.max_relative(), made.max_relative(above=1)) == (0.5, 0.25)
+    assert (made.within(1), made.within(2), made.within(4)) == (0, 0.5, 1)
+
+
+def test_modes_keep_their_identity_where_eigenvalues_cross():
+    """Deviations in units of the sampling error are those of modes, relative ones those of sorted eigenvalues."""
+    step = np.array([0, 1])
+    crossing, sorted_ones = np.array([[1.0, 2], [3, 1]]), np.array([[1.0, 2], [1, 3]])
+    made = Comparison(
+        step, 0.1 * step, sorted_ones, sorted_ones, crossing, crossing + 0.5, lambda: np.full((2, 2), 0.25), ""
+    )
+    assert made.z.tolist() == [[0, 0], [2, 2]]
+    assert made.max_relative() == 0
+
+
+def test_common_steps_are_compared():
+    sparse = dyn.iterate(MODELS["cosine"], S0, STEPS, RATE, every=25)
+    result = dyn.compare(sparse, of_seeds(networks(), 0))
+    assert result.step.tolist() == [0, 25, 50, 60]
+    np.testing.assert_array_equal(result.theory, sparse.s)
+    np.testing.assert_array_equal(result.network, networks().s[0, [0, 25, 50, 60]])
+
+
+def test_flow_is_compared_at_common_times():
+    times = RATE * np.array([0, 0.5, 10, 20.25, 40, 70])
+    flow = dyn.solve(MODELS["cosine"], S0, times)
+    result = dyn.compare(flow, of_seeds(networks(), 0))
+    assert result.step.tolist() == [0, 10, 40]
+    np.testing.assert_array_equal(result.theory, flow.s[[0, 2, 4]])
+    np.testing.assert_array_equal(result.network, networks().s[0, [0, 10, 40]])
+
+
+def test_theory_is_matched_in_ascending_order():
+    mixed = dyn.iterate(MODELS["cosine"], S0[[2, 0, 3, 1]], STEPS, RATE)
+    result = dyn.compare(mixed, of_seeds(networks(), 0))
+    # Rounding of the quadrature's sums, taken in another order.
+    np.testing.assert_allclose(result.theory, compared(1).theory, rtol=1e-9)
+
+
+def a_network(**changes):
+    given = {"model": dyn.Model("euclidean"), "W0": np.eye(2, 3), "steps": 4, "learning_rate": 0.1, "batch_size": 10}
+    return dyn.train(**(given | changes))
+
+
+def a_theory(**changes):
+    given = {"model": dyn.Model("euclidean"), "s0": [1.0, 1.0], "steps": 4, "learning_rate": 0.1}
+    return dyn.iterate(**(given | changes))
+
+
+REFUSED = {
+    "another loss": (lambda: (a_theory(model=dyn.Model("cosine")), a_network()), "network", "of the same model"),
+    "another weight decay": (
+        lambda: (a_theory(), a_network(model=dyn.Model("euclidean", weight_decay=0.1))),
+        "network",
+        "of the same model",
+    ),
+    "another exponent": (
+        lambda: (a_theory(), a_network(model=dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5)))),
+        "network",
+        "of the same model",
+    ),
+    "another learning rate": (
+        lambda: (a_theory(learning_rate=0.2), a_network()),
+        "network",
+        "be trained with the learning rate 0.2 of the theory, but is 0.1",
+    ),
+    "other modes": (lambda: (a_theory(s0=[1.0]), a_network()), "network", "have 1 modes"),
+    "no common time": (
+        lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.05, 0.15]), a_network()),
+        "theory",
+        "share at least one step (or time)",
+    ),
+    "two networks": (lambda: (a_network(), a_network()), "theory", "be one trajectory from solve or iterate"),
+    "two theories": (lambda: (a_theory(), a_theory()), "network", "be a result of train"),
+    "an ensemble": (lambda: (a_theory(s0=np.ones((3, 2))), a_network()), "theory", "be one trajectory"),
+    "no trajectory": (lambda: ("theory.npz", a_network()), "theory", "be one trajectory"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_compared_is_refused(case):
+    make, argument, message = REFUSED[case]
+    with pytest.raises(dyn.ArgumentError) as raised:
+        dyn.compare(*make())
+    assert f"Argument `{argument}` must" in str(raised.value) and message in str(raised.value)
+
+
+# --- printed and drawn ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seeds", [1, 8])
+def test_print_shows_the_last_step_on_one_screen(seeds):
+    result = compared(seeds)
+    lines = str(result).splitlines()
+    assert len(lines) < 25 and max(map(len, lines)) <= 120
+    assert lines[0] == "Network against theory at 61 steps (0 ... 60)"
+    assert result.source in lines[2]
+    rows = np.array([line.split() for line in lines[4:]], float)
+    assert rows[:, 0].tolist() == [1, 2, 3, 4]
+    np.testing.assert_allclose(rows[:, 1], result.theory_modes[-1], rtol=5e-5)  # five printed digits
+    relative = result.network_modes[-1] / result.theory_modes[-1] - 1
+    np.testing.assert_allclose(rows[:, 3], relative, rtol=5e-3)  # three printed digits
+    assert repr(result) == "<Comparison: 61 steps, 4 modes>"
+
+
+def test_plot_draws_each_mode_and_a_band():
+    ax = compared(8).plot()
+    assert isinstance(ax, plt.Axes) and len(ax.lines) == 4 and len(ax.collections) == 1
+    np.testing.assert_array_equal(ax.lines[2].get_ydata(), compared(8).relative[:, 2])
+    assert ax.get_xlabel() == "step" and ax.get_ylabel()
+    assert compared(8).plot(ax) is ax and len(ax.lines) == 8
+    plt.close("all")
+
+
+# --- nothing to sample, nothing to compare --------------------------------------------------------------------------
+
+
+def test_what_has_no_sampling_error_agrees_to_rounding():
+    """Without predictor and noise the Euclidean gradient vanishes; a dead mode has no relative deviation."""
+    still = dyn.Model("euclidean", predictor=dyn.NoPredictor(), weight_decay=0.1)
+    W0 = np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    report = dyn.compare(dyn.iterate(still, [0.0, 0.25], 5, 0.1), dyn.train(still, W0, 5, 0.1, batch_size=10))
+    assert report.within(2) == 1 and (report.z == 0).all()
+    assert report.max_relative() < 1e-5
+    assert "100 % of entries" in str(report) and "nan" not in str(report)
+    report.plot()
+
+
+def test_theory_that_ends_before_its_first_time_is_refused():
+    wrong = dyn.Model("euclidean", stop_gradient="online")
+    gone = dyn.solve(wrong, [3.0, 4.0], [10.0])
+    net = dyn.train(wrong, np.diag(np.sqrt([3.0, 4.0])), 1, 0.001, batch_size=10)
+    with pytest.raises(dyn.ArgumentError, match="have at least one time; this one ends before its first"):
+        dyn.compare(gone, net)
+
+
+def test_relu_networks_need_seeds_for_their_sampling_error():
+    net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50, units="relu", seed=[0, 1])
+    gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1)
+    with pytest.raises(dyn.ArgumentError, match="at least 3 seeds, as theory has no sampling error for relu units"):
+        dyn.compare(gd, net)
+
+
+def test_theory_for_another_batch_size_is_refused():
+    net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50)
+    gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1, batch_size=60)
+    with pytest.raises(dyn.ArgumentError, match="`network` must be trained with the batch size 60 of the theory, but"):
+        dyn.compare(gd, net)
+
+
+def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
+    def cut_short(*arguments, **options):
+        return dyn.iterate(MODELS["cosine"], S0, STEPS // 2, RATE, batch_size=2000)
+
+    monkeypatch.setattr(dynamics.comparison, "iterate", cut_short)
+    with pytest.raises(dyn.ArgumentError, match="`network` must be of a model with fluctuations that can be followed"):
+        _ = compared.__wrapped__(1).sampling_error
+
+
+def test_one_network_that_diverges_leaves_the_others():
+    weights = network.Weights(np.array([1.0, 2.0, np.inf])[None, :, None, None] * np.ones((2, 3, 1, 1)))
+    weights.encoder[1] = 1.0
+    kept, status = network._without_diverged(weights, np.array([0, 5, 10]), "complete")
+    assert status == "weights diverge in 1 of 2 networks, the first before step 10"
+    assert kept.encoder.shape == (2, 3, 1, 1)
+    model = dyn.Model("cosine")
+    found = readings(model.structure, model.parameters, kept, None)
+    np.testing.assert_allclose(found.s[..., 0], [[1, 4, np.inf], [1, 1, 1]])
