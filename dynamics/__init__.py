@@ -10,8 +10,9 @@ Time is learning rate times steps. Neither SymPy nor JAX nor matplotlib is impor
 import importlib
 
 from dynamics.errors import AccuracyWarning, ArgumentError, SweepError
+from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared
 from dynamics.model.expressions import Gain, Loss
-from dynamics.model.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
+from dynamics.model.model import Model
 from dynamics.results.trajectory import Trajectory, load
 
 _LAZY = {

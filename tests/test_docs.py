@@ -12,7 +12,7 @@ import sympy as sp
 from click.testing import CliRunner
 
 from derivations import losses, notation
-from dynamics.cli.commands import commands as cli
+from dynamics.cli import commands as cli
 
 ROOT = Path(__file__).resolve().parent.parent
 WITH_EXAMPLES = ("README.md", "docs/networks.md", "docs/sweeps.md", "docs/losses.md", "docs/invent_a_loss.md")

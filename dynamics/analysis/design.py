@@ -20,8 +20,9 @@ from dynamics.analysis.design_targets import (
 )
 from dynamics.analysis.equilibria import Equilibrium, equilibria
 from dynamics.generated import eigenvalues
+from dynamics.model.components import Shared
 from dynamics.model.expressions import Gain, Loss
-from dynamics.model.model import Model, Shared
+from dynamics.model.model import Model
 from dynamics.vector_field.eigenmodes import Rates
 
 

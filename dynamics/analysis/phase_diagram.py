@@ -10,10 +10,11 @@ from dynamics import errors
 from dynamics.analysis.collapse import OUTCOMES, outcome_of
 from dynamics.analysis.equilibria import check_one_start
 from dynamics.model.model import Model
+from dynamics.model.parameters import Parameters
 from dynamics.numerics.progress import check_progress, progress_bar
 from dynamics.solvers.descent import one_step
 from dynamics.vector_field.base import Closure
-from dynamics.vector_field.eigenmode_state import Parameters, each
+from dynamics.vector_field.eigenmode_state import each
 from dynamics.vector_field.factory import forces_of
 
 BLOCK = 64  # steps between two looks at what has ended

@@ -224,7 +224,7 @@ def sweep(file, workers, scheduler):
       run = { s0 = [0.02, 0.2, 2.0], steps = 300, learning_rate = 0.1 }
       grid = { weight_decay = { from = 0.0, to = 0.1, points = 101 }, sigma2 = [0.1, 0.2] }
     """
-    from dynamics.sweeps.sweep import toml_file as sweep_file
+    from dynamics.sweeps import toml_file as sweep_file
 
     if workers is not None:
         _refuse_given("--workers", "scheduler")

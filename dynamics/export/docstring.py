@@ -5,7 +5,6 @@ from importlib import metadata
 
 from derivations import portable
 from dynamics.export.functions import TORCH, Export, filled
-from dynamics.model.model import EMA, Learned, NoPredictor
 
 PAPER = (
     "M. S. Halvagal, A. Laborieux, F. Zenke: Implicit variance regularization in non-contrastive SSL, NeurIPS 2023, "
@@ -43,7 +42,7 @@ def _title(export: Export) -> str:
 
 def _symbols(export: Export) -> str:
     model = export.model
-    p = "p = z1" if isinstance(model.predictor, NoPredictor) else "p = W_P z1 (`p`)"
+    p = "p = z1" if model.structure.predictor == "none" else "p = W_P z1 (`p`)"
     words = [
         f"{p} predicts z2 from z1. z1 is the representation of one view of a sample (`z`), z2 that of the other "
         "view by the target branch (`target`), and sg stops the gradient."
@@ -55,10 +54,10 @@ def _symbols(export: Export) -> str:
 
 
 def _about_predictor(export: Export) -> str:
-    predictor = export.model.predictor
-    if isinstance(predictor, NoPredictor):
+    predictor, kind = export.model.predictor, export.model.structure.predictor
+    if kind == "none":
         return "There is no predictor."
-    if isinstance(predictor, Learned):
+    if kind == "learned":
         speed = "" if predictor.rate == 1 else f", at {predictor.rate:g} times the learning rate of the encoder"
         layer = f"The predictor is a linear layer W_P without bias, trained with the encoder{speed}"
         deeper = "" if export.takes_W_P else "; of a deeper one, as in BYOL and SimSiam, `loss` takes p, too"
@@ -94,7 +93,7 @@ def _step_torch(export: Export) -> list[str]:
     lines += ["correlation = tracked(correlation, z1)"] if export.tracked else []
     lines += [f"value = {_value(export, 'predictor({})', 'predictor.weight')}"]
     lines += ["optimizer.zero_grad()", "value.backward()", "optimizer.step()"]
-    if isinstance(export.model.target, EMA):
+    if export.model.structure.own_target:
         lines.append("with torch.no_grad():  # the target branch, an average of the encoder")
         lines.append("    for v, w in zip(average.parameters(), encoder.parameters()):")
         lines.append(f"        v.lerp_(w, 1 - {export.model.target.decay!r})")
@@ -103,21 +102,21 @@ def _step_torch(export: Export) -> list[str]:
 
 def _step_jax(export: Export) -> list[str]:
     predictor, target = export.model.predictor, export.model.target
-    learned = isinstance(predictor, Learned)
+    learned, averaged = (export.model.structure.predictor == "learned"), export.model.structure.own_target
     lines = ["correlation = tracked(correlation, encode(weights, x1))"] if export.tracked else []
     lines.append("def objective(weights, W_P):" if learned else "def objective(weights):")
     lines.append("    z1, z2 = encode(weights, x1), encode(weights, x2)  # two views")
-    lines += ["    t1, t2 = encode(average, x1), encode(average, x2)"] if isinstance(target, EMA) else []
+    lines += ["    t1, t2 = encode(average, x1), encode(average, x2)"] if averaged else []
     lines.append(f"    return {_value(export, '{} @ W_P.T', 'W_P')}")
     if learned:
         lines.append("value, (slope, slope_P) = jax.value_and_grad(objective, (0, 1))(weights, W_P)")
     else:
         lines.append("value, slope = jax.value_and_grad(objective)(weights)")
     lines.append("weights = jax.tree.map(lambda w, g: w - learning_rate * g, weights, slope)")
-    if isinstance(predictor, Learned):
+    if learned:
         times = "" if predictor.rate == 1 else f"{predictor.rate!r} * "
         lines.append(f"W_P = W_P - {times}learning_rate * slope_P")
-    if isinstance(target, EMA):
+    if averaged:
         lines.append(f"average = jax.tree.map(lambda v, w: v + (1 - {target.decay!r}) * (w - v), average, weights)")
     return lines
 
@@ -125,8 +124,8 @@ def _step_jax(export: Export) -> list[str]:
 def _value(export: Export, prediction: str, W_P: str) -> str:
     """The loss of the representations. prediction: code for a learned predictor's, of {}; W_P: its matrix."""
     target = "t" if export.model.structure.own_target else "z"
-    kind = type(export.model.predictor)
-    before = {NoPredictor: "", Learned: f"{prediction}, "}.get(kind, "None, ")
+    kind = export.model.structure.predictor
+    before = {"none": "", "learned": f"{prediction}, "}.get(kind, "None, ")
     after = f", {W_P}" if export.takes_W_P else ", correlation" if export.tracked else ""
 
     def call(view: int, other: int) -> str:

@@ -6,14 +6,57 @@ What is mathematics in them is printed by ``derivations.portable``; here it gets
 import textwrap
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from derivations import portable
 from derivations.array_code import Dialect
-from dynamics.model.model import ClosedForm, Model, NoPredictor
 
 WIDTH = 88  # of prose
 CLOSED_FORM = ("alpha", "epsilon")  # its numbers
+
+
+class Exportable(Protocol):
+    """The parts of a model that exported code depends on; ``dynamics.model.model.Model`` has them."""
+
+    @property
+    def loss(self) -> Any:
+        """Name of a catalogue loss, or a user-defined ``Loss``."""
+
+    @property
+    def gain(self) -> Any:
+        """A ``Gain``, or None."""
+
+    @property
+    def predictor(self) -> Any:
+        """Parameters of the predictor, by name."""
+
+    @property
+    def target(self) -> Any:
+        """Parameters of the target branch, by name."""
+
+    @property
+    def noise(self) -> tuple[Any, Any]:
+        """Standard deviations of the noise on the two views."""
+
+    @property
+    def weight_decay(self) -> Any:
+        """The coefficient rho."""
+
+    @property
+    def symmetrised(self) -> bool:
+        """Whether the loss is the mean over both directions."""
+
+    @property
+    def structure(self) -> Any:
+        """Which components the model has."""
+
+    @property
+    def derivation(self) -> Any:
+        """The loss, as ``derivations`` represents it."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the model's parameters."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +79,13 @@ LIBRARIES = {"jax": JAX, "torch": TORCH}
 class Export:
     """A model's loss in the words of a library: what functions and explanation have in common."""
 
-    model: Model
+    model: Exportable
     library: Library
 
     @cached_property
     def one_way(self):
         """What the loss of one direction is derived from."""
-        return replace(self.model, symmetrised=False).derivation
+        return replace(self.model, symmetrised=False).derivation  # type: ignore[type-var]  # a dataclass
 
     @cached_property
     def lines(self) -> portable.Lines:
@@ -53,7 +96,7 @@ class Export:
     @property
     def closed(self) -> bool:
         """Whether the predictor is a closed form."""
-        return isinstance(self.model.predictor, ClosedForm)
+        return self.model.structure.predictor in ("closed form", "normalized")
 
     @property
     def predicts(self) -> bool:
@@ -81,7 +124,7 @@ class Export:
         return ", ".join(f"{name}={float(number_of(self.model, name))!r}" for name in names)
 
 
-def number_of(model: Model, name: str) -> Any:
+def number_of(model: Exportable, name: str) -> Any:
     """A number of a model by its name in ``numbers``."""
     if name in ("sigma1", "sigma2"):
         return model.noise[int(name[-1]) - 1]
@@ -174,7 +217,7 @@ def loss({", ".join(arguments)}):
 
 
 def _arguments(export: Export) -> list[str]:
-    names = ["z", "target"] if isinstance(export.model.predictor, NoPredictor) else ["p", "z", "target"]
+    names = ["z", "target"] if export.model.structure.predictor == "none" else ["p", "z", "target"]
     names += ["correlation=None"] if export.predicts else []
     return names + (["W_P"] if export.takes_W_P else [])
 

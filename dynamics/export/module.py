@@ -8,8 +8,7 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.export.docstring import docstring
-from dynamics.export.functions import LIBRARIES, Export, closed_form, loss, number_of
-from dynamics.model.model import Model
+from dynamics.export.functions import LIBRARIES, Export, Exportable, closed_form, loss, number_of
 
 # What a written module calls things; a number of its loss cannot have these names.
 RESERVED = frozenset(
@@ -18,7 +17,7 @@ RESERVED = frozenset(
 )
 
 
-def source(model: Model, library: str) -> str:
+def source(model: Exportable, library: str) -> str:
     """The text of a module with the model's loss, in "jax" or "torch"; raises ArgumentError.
 
     It has ``loss`` and, for a closed-form predictor, ``predictor`` and what they are made of.
@@ -32,7 +31,7 @@ def source(model: Model, library: str) -> str:
     return "\n\n\n".join([f"{docstring(export)}\n\n{imports}", *functions]) + "\n"
 
 
-def _check(model: Model) -> None:
+def _check(model: Exportable) -> None:
     """Refuses what a text cannot say."""
     for name in model.numbers:
         value = number_of(model, name)

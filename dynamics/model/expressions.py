@@ -121,18 +121,6 @@ class Loss(Sentence):
 
         return OwnLoss(self.text, tuple(self.numbers), predictor, symmetrised)
 
-    def to_jax(self, **options) -> str:
-        """``Model(self, **options).to_jax()``: the loss as the text of a module for training in JAX."""
-        from dynamics.model.model import Model
-
-        return Model(self, **options).to_jax()
-
-    def to_torch(self, **options) -> str:
-        """``Model(self, **options).to_torch()``: the loss as the text of a module for training in PyTorch."""
-        from dynamics.model.model import Model
-
-        return Model(self, **options).to_torch()
-
 
 class Gain(Sentence):
     """h(lambda), which multiplies the gradient of a mode in place of lambda: ``Gain.parse("lambda^gamma", gamma=0.5)``.

@@ -11,7 +11,7 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.results.trajectory import describe
+from dynamics.model.serialization import describe
 
 WRITTEN_OUT = 32  # numbers; an identity has the digest of longer arrays
 

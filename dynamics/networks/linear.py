@@ -11,11 +11,11 @@ import numpy as np
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
-from dynamics.networks.train import Run
+from dynamics.model.parameters import Parameters, Structure
+from dynamics.networks.run import Run
 from dynamics.numerics.memory import check_fits
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.trajectory import Trajectory
-from dynamics.vector_field.eigenmode_state import Parameters, Structure
 from dynamics.vector_field.weight_state import Weights, correlation, initial, predictor, readings
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}

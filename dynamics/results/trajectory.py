@@ -4,15 +4,15 @@ import json
 import math
 import textwrap
 import zipfile
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dynamics import errors
-from dynamics.model.expressions import Gain, Loss, Sentence
-from dynamics.model.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
+from dynamics.model.model import Model
+from dynamics.model.serialization import describe, restore
 from dynamics.vector_field.weight_state import on_white
 
 FORMAT = "ssl-dynamics trajectory 1"
@@ -173,38 +173,6 @@ def _span(s: np.ndarray) -> str:
     """Smallest and largest of the values that were computed."""
     computed = s[~np.isnan(s)]
     return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
-
-
-PARTS = {part.__name__: part for part in (ClosedForm, Learned, NoPredictor, Shared, EMA)}
-SENTENCES = {kind.__name__: kind for kind in (Loss, Gain)}
-
-
-def describe(model: Model) -> dict[str, Any]:
-    """A model as plain data."""
-
-    def plain(value):
-        if type(value) in PARTS.values():
-            return {"kind": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-        if isinstance(value, Sentence):
-            numbers = {name: plain(number) for name, number in value.numbers.items()}
-            return {"kind": type(value).__name__, "text": value.text, "numbers": numbers}
-        return [plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
-
-    # What came later is left out where it is not used: descriptions in files stay as they are.
-    return {f.name: plain(getattr(model, f.name)) for f in fields(model) if f.name != "gain" or model.gain is not None}
-
-
-def restore(description: dict[str, Any]) -> Model:
-    """The model that ``describe`` described."""
-
-    def part(plain):
-        kind = plain["kind"]
-        if kind in SENTENCES:
-            return SENTENCES[kind].parse(plain["text"], **plain["numbers"])
-        return PARTS[kind](**{name: value for name, value in plain.items() if name != "kind"})
-
-    parts = {name: part(value) for name, value in description.items() if isinstance(value, dict)}
-    return Model(**(description | parts | {"noise": tuple(description["noise"])}))
 
 
 def load(path) -> Trajectory:

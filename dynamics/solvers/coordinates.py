@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from dynamics.generated import eigenvalues
-from dynamics.vector_field.eigenmode_state import Parameters, State
+from dynamics.model.parameters import Parameters
+from dynamics.vector_field.eigenmode_state import State
 
 ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
 QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance

@@ -6,10 +6,10 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.numerics.memory import check_trajectory
 from dynamics.numerics.progress import check_progress, progress_bar
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.linear_noise import Fluctuations
+from dynamics.solvers.problem import check_trajectory
 from dynamics.vector_field.base import SAMPLED, Closure, choose_closure
 from dynamics.vector_field.eigenmode_state import Readings, each, readings
 from dynamics.vector_field.eigenmodes import Rates

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.quadrature import MAX_NODES
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
-from dynamics.vector_field.eigenmode_state import Parameters, State, Structure, as_rows, each, exponent, step
+from dynamics.vector_field.eigenmode_state import State, as_rows, each, exponent, step
 from dynamics.vector_field.eigenmodes import Rates, Traced
 
 HOLD = 8  # steps for which the axes of the closure's integrals end where they do

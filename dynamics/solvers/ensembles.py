@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from dynamics.model.parameters import Parameters
 from dynamics.numerics.threads import cores, in_order
 from dynamics.vector_field.base import Closure
-from dynamics.vector_field.eigenmode_state import Parameters, State, each
+from dynamics.vector_field.eigenmode_state import State, each
 from dynamics.vector_field.factory import forces_of
 
 MARGIN = 1.1  # more nodes than the start needs, as the spectrum may spread

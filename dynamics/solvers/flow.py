@@ -6,10 +6,10 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.numerics.memory import check_trajectory
 from dynamics.numerics.progress import check_progress
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.flow_exact import exact_flow, has_exact_solution
+from dynamics.solvers.problem import check_trajectory
 from dynamics.vector_field.base import SAMPLED, choose_closure
 from dynamics.vector_field.eigenmode_state import Readings
 from dynamics.vector_field.eigenmodes import Rates

@@ -16,16 +16,15 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.model.model import Model
+from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.quadrature import MAX_NODES
 from dynamics.solvers.coordinates import Flow, coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.vector_field.base import Closure
 from dynamics.vector_field.eigenmode_state import (
-    Parameters,
     Readings,
     State,
-    Structure,
     as_rows,
     completed,
     each,

@@ -7,9 +7,10 @@ import numpy as np
 
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.model.parameters import Structure
 from dynamics.numerics.threads import cores
 from dynamics.solvers.coordinates import Flow
-from dynamics.vector_field.eigenmode_state import Readings, Structure
+from dynamics.vector_field.eigenmode_state import Readings
 
 BLOCK = 131_072  # values computed at once: few enough for a cache, many enough for Python
 FEW_BLOCKS = 4  # for which threads are not worth starting

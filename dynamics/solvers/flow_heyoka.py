@@ -15,6 +15,7 @@ import numpy as np
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.threads import cores, in_order
 from dynamics.solvers.coordinates import Flow
@@ -22,11 +23,9 @@ from dynamics.solvers.flow_scipy import scipy_flow
 from dynamics.vector_field.base import formula
 from dynamics.vector_field.eigenmode_state import (
     SMALLEST,
-    Parameters,
     Readings,
     Spectrum,
     State,
-    Structure,
     as_rows,
     completed,
     each,

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import dynamics as dyn
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.networks.train import train
 from dynamics.results.trajectory import Trajectory
+from dynamics.solvers.descent import iterate
+from dynamics.solvers.flow import solve
 
+CALLS: dict[str, Callable[..., Trajectory]] = {"solve": solve, "iterate": iterate, "train": train}
 STATUS = ("not_computed", "complete", "diverged", "stopped")  # of a point; its number is what is stored
 COMPLETE, DIVERGED, STOPPED = 1, 2, 3
 _ONE_AT_A_TIME = threading.Lock()  # what is done with warnings is a setting of the process
@@ -107,7 +110,7 @@ class OfModel:
         model = self.model.replace(**{name: given.pop(name) for name in self.model.numbers if name in given})
         if "seed" in together:
             given["seed"] = together["seed"].tolist()
-        return self._read(getattr(dyn, self.rung)(model, **self.arguments, **given, progress=False)).items()
+        return self._read(CALLS[self.rung](model, **self.arguments, **given, progress=False)).items()
 
     def _read(self, run: Trajectory) -> dict[str, Array]:
         """The kept arrays, and the status. After the end of a run they are inf if it diverged, else not a number."""

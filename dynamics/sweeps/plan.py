@@ -10,16 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import dynamics as dyn
 from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_modules, plain
 from dynamics.model.model import Model
-from dynamics.networks.train import DEVICES, check_seeds, record_steps
-from dynamics.results.trajectory import describe
+from dynamics.model.serialization import describe
+from dynamics.networks.run import DEVICES, check_seeds, record_steps
 from dynamics.solvers import descent, flow
 from dynamics.solvers.flow import check_times
-from dynamics.sweeps.block import Array, OfFunction, OfModel, open_axes
+from dynamics.sweeps.block import CALLS, Array, OfFunction, OfModel, open_axes
 from dynamics.sweeps.grid import Grid, block_of, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
 from dynamics.vector_field.base import choose_closure
@@ -111,7 +110,7 @@ def _rung(given: dict[str, Any]) -> Rung:
 
 def _arguments(rung: Rung, model: Model, axes, given: dict[str, Any]) -> dict[str, Any]:
     """All arguments of the rung that are not axes, with their defaults."""
-    signature = inspect.signature(getattr(dyn, rung.name)).parameters
+    signature = inspect.signature(CALLS[rung.name]).parameters
     own = {name: p for name, p in signature.items() if name not in ("model", "progress", *rung.without)}
     for name in given:
         errors.choice("keyword", name, own)
@@ -177,7 +176,7 @@ def _rehearse(rung: Rung, first: Model, axes, arguments) -> None:
     call = arguments | here | rung.short
     if rung.name == "solve":
         call["method"] = "scipy" if call["method"] in ("auto", "jax") else call["method"]
-    getattr(dyn, rung.name)(first, **call, progress=False)
+    CALLS[rung.name](first, **call, progress=False)
 
 
 def _first(model: Model, axes: dict[str, np.ndarray]) -> Model:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-import dynamics as dyn
 from dynamics import errors
 from dynamics.generated import catalogue
+from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared
 from dynamics.model.expressions import Gain, Loss
-from dynamics.model.model import EMA, ClosedForm, Learned, Model, NoPredictor, Shared
+from dynamics.model.model import Model
+from dynamics.sweeps.block import CALLS
 from dynamics.sweeps.plan import RUNGS
 from dynamics.sweeps.sweep import sweep
 
@@ -101,7 +102,7 @@ def _part(name: str, table) -> Any:
 
 def _run(table: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a rung; a start may be that of random weights."""
-    known = {name for rung in RUNGS for name in inspect.signature(getattr(dyn, rung.name)).parameters}
+    known = {name for rung in RUNGS for name in inspect.signature(CALLS[rung.name]).parameters}
     _check_keys("[run]", table, sorted(known - {"model", "progress"}))
     found = {name: _numbers(name, value) if name == "times" else value for name, value in table.items()}
     if isinstance(found.get("W0"), dict):

@@ -10,41 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dynamics.generated import eigenvalues
+from dynamics.model.parameters import Parameters, Structure
 
 EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which compiled code has a root, nothing, or a square
 SMALLEST = 1e-100  # a singular value nearer to zero is taken to be this far from it, so that v/w exists
-
-
-class Structure(NamedTuple):
-    """Which parts a model has. predictor: "none", "closed form", "normalized" or "learned"."""
-
-    predictor: str
-    tracked: bool  # the predictor is built from an exponential average of the correlation
-    own_target: bool  # the target branch has weights of its own
-
-
-class Parameters(NamedTuple):
-    """The numbers of a model, each (..., 1); those a model does not have are neutral."""
-
-    alpha: Any
-    epsilon: Any
-    tracking: Any
-    rate_ratio: Any
-    decay: Any
-    sigma1: Any
-    sigma2: Any
-    rho: Any
-    own: tuple = ()  # the numbers of a loss of one's own
-
-    def map(self, function: Callable) -> "Parameters":
-        """What the function makes of each."""
-        mapped = {name: function(number) for name, number in self._asdict().items() if name != "own"}
-        return Parameters(**mapped, own=tuple(map(function, self.own)))
-
-    @property
-    def of_loss(self) -> tuple:
-        """What the expectations of a loss depend on, beside the spectrum."""
-        return (self.sigma1, self.sigma2, *self.own)
 
 
 class State(NamedTuple):

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dynamics.model.model import Model
+from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.quadrature import ends_of, fixed_rule, relative_errors, relevance
 from dynamics.vector_field import eigenmode_state as modes
 from dynamics.vector_field.base import Closure, formula, rows_of
-from dynamics.vector_field.eigenmode_state import Parameters, Readings, State, Structure, each, spectrum
+from dynamics.vector_field.eigenmode_state import Readings, State, each, spectrum
 
 
 class Forces(NamedTuple):

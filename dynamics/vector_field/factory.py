@@ -1,8 +1,8 @@
 """What moves a model: the rates of eigenmodes, or, where inputs are correlated, the drives of the weights."""
 
 from dynamics.model.model import Model
+from dynamics.model.parameters import Parameters
 from dynamics.vector_field.base import Closure
-from dynamics.vector_field.eigenmode_state import Parameters
 from dynamics.vector_field.eigenmodes import Rates
 from dynamics.vector_field.weights import Drives
 

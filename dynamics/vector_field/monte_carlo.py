@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtri
 
-from dynamics.vector_field.eigenmode_state import Parameters
+from dynamics.model.parameters import Parameters
 
 REPLICATES = 8  # independent sets of points, from whose spread the error comes
 POINTS = 11  # 2^11 points in each

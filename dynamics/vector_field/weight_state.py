@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dynamics.vector_field.eigenmode_state import Parameters, Structure
+from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field.eigenmode_state import closed_form as closed_form_eigenvalues
 
 

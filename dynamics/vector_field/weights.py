@@ -7,10 +7,11 @@ import numpy as np
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.model.parameters import Parameters
 from dynamics.numerics.quadrature import IRRELEVANT, Adaptive
 from dynamics.vector_field import weight_state as weights
 from dynamics.vector_field.base import Closure, rows_of
-from dynamics.vector_field.eigenmode_state import Parameters, each
+from dynamics.vector_field.eigenmode_state import each
 from dynamics.vector_field.weight_state import WeightReadings, Weights
 
 VIEWS = (1, 2)

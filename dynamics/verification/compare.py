@@ -7,7 +7,8 @@ from functools import cached_property, partial
 import numpy as np
 
 from dynamics import errors
-from dynamics.results.trajectory import Trajectory, describe
+from dynamics.model.serialization import describe
+from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 
 ROUNDING = {"float32": 1e-5, "float64": 1e-12}  # of eigenvalues, relative, over thousands of steps of a network

@@ -13,7 +13,7 @@ from benchmarks import measure, page, peers, row
 from benchmarks.setting import TIMES, spectra
 from dynamics.vector_field.factory import forces_of
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_peers_solve_the_same_equation():

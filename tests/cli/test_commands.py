@@ -13,13 +13,13 @@ from click.testing import CliRunner
 import dynamics as dyn
 from derivations.documents import FORMATS, document
 from derivations.losses import Setting
-from dynamics.cli.commands import commands as cli
+from dynamics.cli import commands as cli
 from dynamics.networks import train as training
 from dynamics.solvers import descent, flow
 
 matplotlib.use("Agg")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SOLVE = ["solve", "--loss", "cosine", "--noise", "0", "0.1", "--s0", "0.02,0.2,2", "--until", "3", "--points", "4"]
 ITERATE = ["iterate", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--every", "2"]
 TRAIN = ["train", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--batch-size", "50"]

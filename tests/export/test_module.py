@@ -18,7 +18,7 @@ from derivations.losses import catalogue
 from dynamics.networks.linear import over_modes
 from dynamics.vector_field.weight_state import closed_form
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RUFF = str(Path(sys.executable).parent / "ruff")
 BATCH, M = 50, 5
 LIBRARIES = ("jax", "torch")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics.model.serialization import describe, restore
 from dynamics.networks.linear import over_modes
-from dynamics.results.trajectory import describe, restore
 
 S0 = np.array([0.2, 0.5, 1.0])
 NOISE = (0.3, 0.2)

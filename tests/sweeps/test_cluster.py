@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from distributed import Client
 
 import dynamics as dyn
-from dynamics.cli.commands import commands as cli
+from dynamics.cli import commands as cli
 
 LONG = 900  # seconds after which a process that should end never will
 COSINE = dyn.Model("cosine", noise=(0.0, 0.1))

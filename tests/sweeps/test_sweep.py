@@ -20,11 +20,11 @@ import pytest
 import xarray as xr
 
 import dynamics as dyn
+from dynamics.sweeps import block as work
+from dynamics.sweeps import plan as plans
+from dynamics.sweeps import store
+from dynamics.sweeps import sweep as sweeps
 from dynamics.sweeps.grid import Grid, block_of
-from dynamics.sweeps.sweep import block as work
-from dynamics.sweeps.sweep import plan as plans
-from dynamics.sweeps.sweep import store
-from dynamics.sweeps.sweep import sweep as sweeps
 
 EUCLIDEAN = dyn.Model("euclidean", noise=(0.1, 0.2))
 COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
@@ -429,9 +429,9 @@ def test_blocks_are_all_points_once(block):
 
 KILLED = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path.insert(0, {root!r})
 import dynamics as dyn
-from test_sweeps import logged
+from tests.sweeps.test_sweep import logged
 dyn.sweep(logged, {{"x": range(12)}}, store={store!r}, chunk=2, log={log!r}, until=7)
 """
 
@@ -439,7 +439,7 @@ dyn.sweep(logged, {{"x": range(12)}}, store={store!r}, chunk=2, log={log!r}, unt
 def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
     """No block that was done is computed again; the store is that of a sweep that was left alone."""
     log, path = str(tmp_path / "log"), tmp_path / "a.zarr"
-    code = KILLED.format(tests=str(Path(__file__).parent), store=str(path), log=log)
+    code = KILLED.format(root=str(Path(__file__).resolve().parents[2]), store=str(path), log=log)
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert calls(log) == list(range(8))
@@ -754,7 +754,7 @@ OTHERS = {
     ),
     "chunk": (sweep(chunk=3), "block ([5, 3] there, [1, 3] here)"),
     "keep": (sweep(keep=["s"]), 'kept (["s", "blow_up_time"] there, ["s"] here)'),
-    "function": (sweep(table, {"x": [1], "y": [1]}), 'call ("iterate" there, "test_sweeps.table" here)'),
+    "function": (sweep(table, {"x": [1], "y": [1]}), 'call ("iterate" there, "tests.sweeps.test_sweep.table" here)'),
 }
 
 
@@ -883,7 +883,7 @@ def test_two_sweeps_do_not_write_into_one_store(tmp_path):
 FORKED = """
 import os, sys, time
 from pathlib import Path
-from dynamics.sweeps.sweep import store
+from dynamics.sweeps import store
 ready, tell = os.pipe()
 with store.held(Path(sys.argv[1])):
     child = os.fork()

@@ -11,8 +11,8 @@ import xarray as xr
 from click.testing import CliRunner
 
 import dynamics as dyn
-from dynamics.cli.commands import commands as cli
-from dynamics.sweeps.sweep import toml_file as sweep_file
+from dynamics.cli import commands as cli
+from dynamics.sweeps import toml_file as sweep_file
 
 PLAIN = """
 store = "a.zarr"

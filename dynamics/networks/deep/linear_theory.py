@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from dynamics import errors
-from dynamics.model.model import Shared
+from dynamics.model.components import Shared
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.flow import solve
 from dynamics.vector_field.eigenmode_state import State, readings

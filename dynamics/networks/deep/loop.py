@@ -20,7 +20,7 @@ from dynamics.networks.deep.collapse import summary, verdict
 from dynamics.networks.deep.metrics import READ, Record, measure, represent
 from dynamics.networks.deep.network import Network
 from dynamics.networks.deep.step import Numbers, Rule, Training, rule_of, start, step
-from dynamics.networks.train import Run
+from dynamics.networks.run import Run
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.trajectory import Trajectory
 from dynamics.vector_field import eigenmode_state as state

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from dynamics.model.parameters import Parameters
 from dynamics.networks.deep.datasets import Images
 from dynamics.networks.deep.step import Rule, Training, correlation
-from dynamics.vector_field.eigenmode_state import Parameters, closed_form
+from dynamics.vector_field.eigenmode_state import closed_form
 from dynamics.vector_field.weight_state import closed_form as closed_form_matrix
 
 NEIGHBOURS = 20  # that vote on a label, by cosine similarity

@@ -8,10 +8,10 @@ import optax
 
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.model.parameters import Parameters, Structure
 from dynamics.networks.deep.layers import Architecture, Layers, Shape, architecture
 from dynamics.networks.deep.network import Network
 from dynamics.networks.linear import over_modes
-from dynamics.vector_field.eigenmode_state import Parameters, Structure
 from dynamics.vector_field.weight_state import closed_form
 
 

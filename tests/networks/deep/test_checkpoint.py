@@ -15,7 +15,7 @@ from dynamics.networks.deep import checkpoint as checkpoints
 from dynamics.networks.deep import loop as training
 from tests.networks.deep.small import IMAGES, MODEL, assert_same, network, run
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 KILLED = """
 import sys, time
 sys.path[:0] = [{folder!r}]
@@ -56,7 +56,7 @@ def recorded(path):
 
 
 def test_a_killed_run_goes_on_bit_for_bit(path):
-    code = KILLED.format(folder=str(Path(__file__).parent), path=str(path))
+    code = KILLED.format(folder=str(ROOT), path=str(path))
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 120

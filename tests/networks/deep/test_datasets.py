@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 import dynamics as dyn
 from dynamics.networks.deep.datasets import Images, cifar10, digits, gaussian_images
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EPS = 2.0**-23  # of float32
 
 

@@ -1,0 +1,82 @@
+"""One training run: its settings, checked, and the device and precision that it computes with."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dynamics import errors
+
+DTYPES = ("float32", "float64")
+DEVICES = ("cpu", "gpu", "tpu")
+
+
+class Run(NamedTuple):
+    """What linear and deep networks alike are trained by."""
+
+    steps: int
+    learning_rate: float
+    batch_size: int
+    seeds: np.ndarray  # (S,)
+    side_by_side: bool  # the result has an axis for seeds
+    recorded: np.ndarray  # steps (T,)
+    dtype: str
+    device: str | None
+    progress: bool | None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a result keeps of it."""
+        return {
+            "learning_rate": self.learning_rate,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "seed": self.seeds.tolist() if self.side_by_side else int(self.seeds[0]),
+            "dtype": self.dtype,
+        }
+
+    @contextmanager
+    def on_device(self) -> Iterator[str]:
+        """JAX computes there, in the dtype and to its precision; the device's name."""
+        import jax
+
+        with ExitStack() as context:
+            context.enter_context(jax.enable_x64(self.dtype == "float64"))
+            context.enter_context(jax.default_device(_device(self.device)))
+            context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
+            yield next(iter(jax.numpy.zeros(()).devices())).device_kind
+
+
+def check_seeds(seed) -> np.ndarray:
+    """Seeds (S,); raises ArgumentError."""
+    must = "be a whole number >= 0 (and below 2^32), or a sequence of them"
+    seeds = np.asarray(seed)
+    if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
+        errors.reject("seed", must, seed)
+    return np.atleast_1d(seeds)
+
+
+def record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
+    """The steps to record, with step 0 and the last one; raises ArgumentError."""
+    if np.ndim(record) == 0:
+        chosen = np.arange(0, steps + 1, errors.count("record", record))
+    else:
+        chosen = np.asarray(record)
+        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
+            errors.reject("record", f"be a whole number, or steps between 0 and {steps}", chosen)
+    return np.unique(np.concatenate([[0], chosen, [steps]]))
+
+
+def _device(name: str | None):
+    """The first device of that kind, None: JAX's own choice; raises ArgumentError."""
+    if name is None:
+        return None
+    import jax
+
+    errors.choice("device", name, DEVICES)
+    try:
+        return jax.devices(name)[0]
+    except RuntimeError:
+        present = sorted({device.platform for device in jax.devices()})
+        raise errors.ArgumentError(f"Argument `device` must be present, but is {name!r}; found: {present}.") from None
