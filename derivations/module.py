@@ -1,6 +1,7 @@
 """Write everything derived about one loss as one module of array code."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -74,36 +75,39 @@ def module(loss: Loss, whole: bool = True) -> str:
 
 
 def _module(loss: Loss, whole: bool) -> str:
-    expression, terms, integrals, learned = loss.in_eigenbasis(), Terms.of(loss), Integrals(), loss.trains_predictor
+    expression, terms, learned = loss.in_eigenbasis(), Terms.of(loss), loss.trains_predictor
+    manifest = Manifest(loss.name)
     parts = [
         *operator_functions(terms),
-        *pole_functions(loss, terms),
+        *pole_functions(loss, terms, manifest),
         loss_function(loss, terms),
-        *force_functions(expression, learned, terms),
-        *_unless(whole, "NO_CLOSURE", lambda: expectation_functions(expression, learned, integrals, terms)),
-        *_unless(whole, "NO_MATRICES", lambda: matrix_functions(expression, integrals)),
-        *integrals.table(),
+        *force_functions(expression, learned, terms, manifest),
+        *_unless(whole, manifest, "no_closure", lambda: expectation_functions(expression, learned, manifest, terms)),
+        *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(expression, manifest)),
     ]
-    rate = None if "rates" in integrals else _own_rate(loss)
+    rate = None if "integrals=" in manifest.get("rates", "") else _own_rate(loss)
     parts += [
-        *exact_functions(rate, terms, whole),
-        *invariant_functions(expression, learned),
-        *equilibrium_functions(rate, terms),
+        *exact_functions(rate, terms, manifest, whole),
+        *invariant_functions(expression, learned, manifest),
+        *equilibrium_functions(rate, terms, manifest),
+        manifest.source(),
     ]
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
-    imports = f"\nfrom dynamics.numerics.special import {', '.join(special)}\n" if special else ""
-    return header(loss.title) + imports + "\n\n" + code
+    imports = f"\nfrom dynamics.derived_loss import {', '.join(manifest.classes)}"
+    imports += f"\nfrom dynamics.numerics.special import {', '.join(special)}" if special else ""
+    return header(loss.title) + imports + "\n\n\n" + code
 
 
-def _unless(whole: bool, reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """What is derived, or why it cannot be, under a name."""
+def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
+    """The derived functions; where they cannot be derived, the manifest states the reason under a name."""
     try:
         return derive()
     except closures.UnsupportedLossError as error:
         if whole:
             raise
-        return [f"{reason} = {json.dumps(str(error))}\n"]
+        manifest[reason] = json.dumps(str(error))
+        return []
 
 
 def _own_rate(loss: Loss) -> sp.Expr | None:
@@ -132,10 +136,13 @@ def operator_functions(terms: Terms) -> list[str]:
     ]
 
 
-def pole_functions(loss: Loss, terms: Terms) -> list[str]:
+def pole_functions(loss: Loss, terms: Terms, manifest: "Manifest") -> list[str]:
     """Those that may have a pole where lambda is zero; of most losses there are none."""
     doc = "Functions of lambda in the gradient: where one is no number, the gradient has a pole."
-    return [function("poles", ["lam", *terms.numbers], doc, found)] if (found := loss.poles) else []
+    if not (found := loss.poles):
+        return []
+    manifest["poles"] = "poles"
+    return [function("poles", ["lam", *terms.numbers], doc, found)]
 
 
 class Predictions:
@@ -193,7 +200,7 @@ def loss_function(loss: Loss, terms: Terms) -> str:
 # --- what moves the eigenmodes --------------------------------------------------------------------------------------
 
 
-def force_functions(loss: sp.Expr, trains_predictor: bool, terms: Terms) -> list[str]:
+def force_functions(loss: sp.Expr, trains_predictor: bool, terms: Terms, manifest: "Manifest") -> list[str]:
     """What the gradient does to each sample's representations."""
     forces = {
         "force_on_view1": ("g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis.", gradients.force(loss, 1)),
@@ -201,6 +208,7 @@ def force_functions(loss: sp.Expr, trains_predictor: bool, terms: Terms) -> list
     }
     if trains_predictor:
         forces["force_on_predictor"] = ("-dL/dlam per sample.", gradients.force_on_predictor(loss))
+    manifest |= {name: name for name in ("loss", *forces)}
     arguments, operators = ["z1", "z2", "lam", "ratio", *terms.numbers], terms.operators
     return [function(name, arguments, doc, [_like_input(force)], operators) for name, (doc, force) in forces.items()]
 
@@ -215,17 +223,26 @@ QUANTITIES = {
 }
 
 
-class Integrals(dict):
-    """Of each quantity that is an integral: its rows (scales, integrand), by name, one for each choice of norms.
+class Manifest(dict):
+    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module fills, by name, as code."""
 
-    Where there is only one norm, or one that has no odd power, the powers of the norms and the size of the integrand's
-    terms stand behind: terms of distances cancel node by node where a loss is at rest, and leave only their rounding.
-    """
+    def __init__(self, name: str):
+        super().__init__(name=json.dumps(name))
 
-    def table(self) -> list[str]:
-        rows = (", ".join(f"({', '.join(row)})" for row in rows) for rows in self.values())
-        lines = [f'    "{quantity}": ({row},),\n' for quantity, row in zip(self, rows, strict=True)]
-        return [f"INTEGRALS = {{\n{''.join(lines)}}}\n"] if lines else []
+    @property
+    def classes(self) -> list[str]:
+        """Names to import."""
+        return sorted(set(re.findall(r"\b[A-Z]\w+(?=\()", " ".join(self.values()))) | {"DerivedLoss"})
+
+    def source(self) -> str:
+        """The statement that binds the manifest."""
+        rows = "".join(f"    {field}={code},\n" for field, code in self.items())
+        return f"DERIVED = DerivedLoss(\n{rows})\n"
+
+
+def call(callee: str, /, **arguments: str) -> str:
+    """Code of a call with keyword arguments."""
+    return f"{callee}({', '.join(f'{key}={code}' for key, code in arguments.items())})"
 
 
 def numbered(name: str, keys) -> dict:
@@ -234,9 +251,7 @@ def numbered(name: str, keys) -> dict:
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}
 
 
-def expectation_functions(
-    loss: sp.Expr, trains_predictor: bool, integrals: Integrals, terms: Terms = PLAIN
-) -> list[str]:
+def expectation_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest, terms: Terms = PLAIN) -> list[str]:
     """Rates, and the force on a learned predictor: formulas, or integrands with the scales of their integrals."""
     sources: list[str] = []
     found = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
@@ -249,14 +264,17 @@ def expectation_functions(
         if isinstance(exact, sp.Expr):
             doc = f"{symbol}, exact (Gaussian moments)."
             sources.append(function(quantity, terms.arguments, doc, [_per_mode(simplest(exact))], terms.definitions))
+            manifest[quantity] = call("Expectation", formula=quantity)
             continue
         doc = f"{symbol} with every norm and sum replaced by its mean."
         mean = sp.factor_terms(derive(loss, "mean_field"))
+        entry, rows = {"mean_field": f"{quantity}_mean_field"}, []
         sources.append(function(f"{quantity}_mean_field", terms.arguments, doc, [mean], terms.definitions))
         if isinstance(exact, closures.Mixed):
             doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
             moments = [_per_mode(simplest(exact.formula))]
             sources.append(function(f"{quantity}_moments", terms.arguments, doc, moments, terms.definitions))
+            entry["moments"] = f"{quantity}_moments"
         names = numbered(f"{quantity}_integrand", exact)
         for integral, name in names.items():
             doc = f"{symbol} is the integral of this over {'x, y'[: 3 * len(integral.powers) - 2]} in (0, oo)."
@@ -267,7 +285,8 @@ def expectation_functions(
                 doc = f"Sum of the sizes of the terms of {name}."
                 sources.append(_integrand(size, doc, integral, _size(integral.integrand), terms))
                 row += [f"({''.join(f'{float(power):g}, ' for power in integral.powers)})", size]
-            integrals.setdefault(quantity, []).append(tuple(row))
+            rows.append(f"Integral({', '.join(row)})")
+        manifest[quantity] = call("Expectation", **entry, integrals=f"({', '.join(rows)},)")
     return sources
 
 
@@ -291,7 +310,7 @@ def _integrand(name: str, doc: str, integral: closures.TiltedIntegral, body: sp.
     return function(name, ["x", "y", *terms.arguments], doc, [body], definitions)
 
 
-def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
+def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     """What drives the weights, E[g l^T] and E[h l^T]: formulas, or integrands with the vectors of their norms."""
     found = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
     everything = [expectation for expectations in found.values() for expectation in expectations]
@@ -299,7 +318,8 @@ def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
     vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
     arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
     vectors_of = numbered("norm_vectors", (expectation.norms for expectation in everything if expectation.norms))
-    sources = [f"VECTORS = {tuple(map(str, vectors))}\n".replace("'", '"')]
+    manifest["vectors"] = json.dumps([str(vector) for vector in vectors]).replace("[", "(").replace("]", ",)")
+    sources = []
     for norms, name in vectors_of.items():
         doc = "X of each norm ||X l||: its squared singular values are the scales of the integral."
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
@@ -312,8 +332,10 @@ def matrix_functions(loss: sp.Expr, integrals: Integrals) -> list[str]:
                 sources.append(function(names[e.norms], ["x", "y", *arguments], inner, [e.terms], tilted, code))
             else:
                 sources.append(function(quantity, arguments, f"{doc}, exact (Gaussian moments).", [e.terms], (), code))
+                manifest[quantity] = call("MatrixExpectation", formula=quantity)
         if names:
-            integrals[quantity] = [(vectors_of[norms], name) for norms, name in names.items()]
+            rows = [f"MatrixIntegral({vectors_of[norms]}, {name})" for norms, name in names.items()]
+            manifest[quantity] = call("MatrixExpectation", integrals=f"({', '.join(rows)},)")
     return sources
 
 
@@ -322,7 +344,7 @@ def _per_mode(rate: sp.Expr) -> sp.Expr:
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)
 
 
-def exact_functions(rate: sp.Expr | None, terms: Terms, whole: bool = True) -> list[str]:
+def exact_functions(rate: sp.Expr | None, terms: Terms, manifest: Manifest, whole: bool = True) -> list[str]:
     """The solution of the flow, where the rate has one; if not as a whole, none either where it cannot be proved."""
     try:
         solution = None if rate is None else solutions.solve(rate)
@@ -334,8 +356,13 @@ def exact_functions(rate: sp.Expr | None, terms: Terms, whole: bool = True) -> l
         return []
     arguments = ["lam0", "t", "alpha", *terms.parameters, "rho"]
     doc = f"Predictor eigenvalues at time t: {solution.name} solution."
+    entry = {
+        "name": json.dumps(solution.name),
+        "predictor": "exact",
+        "time_to_reach": "time_to_reach",
+        "any_weight_decay": str(solution.any_weight_decay),
+    }
     sources = [
-        f"EXACT = {solution.name!r}\nEXACT_FOR_ANY_WEIGHT_DECAY = {solution.any_weight_decay}\n".replace("'", '"'),
         function("exact", arguments, doc, [_stable(solution.predictor)], STATISTICS),
         function(
             "time_to_reach",
@@ -350,34 +377,41 @@ def exact_functions(rate: sp.Expr | None, terms: Terms, whole: bool = True) -> l
         sources.append(
             function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS)
         )
+        entry["blow_up_time"] = "blow_up_time"
+    manifest["exact"] = call("ExactSolution", **entry)
     return sources
 
 
-def invariant_functions(loss: sp.Expr, trains_predictor: bool) -> list[str]:
+def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
     """The power sum that the flow conserves, if there is one; and whether a learned predictor is balanced."""
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
         power_sum, decay = invariants.power_sum(a), invariants.power_sum_decay(a)
+        formula = json.dumps(MathText().doprint(power_sum))
+        manifest["conserved"] = call(
+            "PowerSum", formula=formula, exponent=str(a), value="conserved", decay="conserved_decay"
+        )
         sources = [
-            f'CONSERVED = "{MathText().doprint(power_sum)}"\nCONSERVED_EXPONENT = {a}\n',
-            function("conserved", ["s", "alpha", "epsilon"], "CONSERVED, (..., 1).", [power_sum]),
+            function("conserved", ["s", "alpha", "epsilon"], f"{json.loads(formula)}, (..., 1).", [power_sum]),
             function("conserved_decay", ["alpha", "rho"], "Its decay rate, for epsilon = 0.", [decay]),
         ]
     if trains_predictor:
-        sources.append(f"BALANCED = {invariants.is_balanced(loss)}\n")
+        manifest["balanced"] = str(invariants.is_balanced(loss))
     return sources
 
 
-def equilibrium_functions(rate: sp.Expr | None, terms: Terms) -> list[str]:
+def equilibrium_functions(rate: sp.Expr | None, terms: Terms, manifest: Manifest) -> list[str]:
     """Fixed points of a mode of its own, and where two of them meet."""
     own = equilibria.own_rate(rate)
-    sources = [f"INDEPENDENT_MODES = {own is not None}\n"]
+    manifest["independent_modes"] = str(own is not None)
     if not equilibria.has_roots(own):
-        return sources
+        return []
+    manifest["fixed_points"] = "fixed_points"
     found, fold = [_stable(root) for root in equilibria.roots(own)], equilibria.fold(own)
     doc = "Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."
-    sources.append(function("fixed_points", [*terms.parameters, "rho"], doc, found, STATISTICS))
+    sources = [function("fixed_points", [*terms.parameters, "rho"], doc, found, STATISTICS)]
     if fold is not None:
+        manifest["fold"] = "fold"
         sources.append(
             function("fold", terms.parameters, "(rho, lambda) where the two meet.", list(map(simplest, fold)))
         )

@@ -17,6 +17,7 @@ from dynamics.analysis.equilibria import (
     equal_modes,
     equilibria,
     one_mode,
+    own_rate,
     own_roots,
     why_no_equal_modes,
 )
@@ -144,7 +145,7 @@ def _range(model: Model, parameter: str, between) -> tuple[float, float]:
 
 
 def _start(model: Model, s0) -> np.ndarray | None:
-    if model.generated.INDEPENDENT_MODES:
+    if model.generated.independent_modes:
         if s0 is not None:
             errors.reject("s0", "be left out where modes move independently: the diagram is that of one mode", s0)
         return None
@@ -222,7 +223,7 @@ class IndependentModes:
     def residual(self, value, lam):
         """r(lambda) - rho, complex where the arguments are."""
         p, one = self._parameters(value), np.ones(1)
-        return (self.model.generated.rates(one, np.array([lam]), one, *p.of_loss) - p.rho)[0]
+        return (own_rate(self.model)(one, np.array([lam]), one, *p.of_loss) - p.rho)[0]
 
     def floor(self, value: float) -> float:
         """The predictor eigenvalue of a dead mode."""

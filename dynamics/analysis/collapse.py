@@ -81,7 +81,7 @@ def collapse(model: Model, s0) -> Collapse:
     if found is None:
         errors.reject("model", "be one whose flow need not be run to know its end; use solve(until='steady')", model)
     s0 = model.check_eigenvalues(s0)
-    if hasattr(model.generated, "INTEGRALS"):
+    if model.generated.divides_by_norms:
         return _all_alike(model, s0, found)
     level, reasons = zip(*(_alone(model, float(s), found) for s in s0), strict=True)
     return Collapse(model, s0, np.array(level), reasons, found)
@@ -90,7 +90,7 @@ def collapse(model: Model, s0) -> Collapse:
 def _is_decided(model: Model) -> bool:
     closed = model.structure.predictor in ("closed form", "none")
     plain = closed and not model.needs_learning_rate and model.inputs is None
-    cosine = hasattr(model.generated, "INTEGRALS")
+    cosine = model.generated.divides_by_norms
     if cosine and not isinstance(model.loss, str):
         return False
     return plain and (not cosine or (model.stop_gradient == "target" and model.structure.predictor == "closed form"))
@@ -135,7 +135,8 @@ def _alone(model: Model, s: float, found: Equilibria) -> tuple[float, str]:
 def _nothing_to_rest_at(model: Model, s: float, found: Equilibria) -> str:
     if found.fold is None:
         return "shrinks at any size"
-    p = model.parameters
-    ghost = float((eigenvalues.predictor_inverse(model.generated.fold(*p.of_loss)[1], p.alpha) - p.epsilon)[0])
+    p, fold = model.parameters, model.generated.fold
+    assert fold is not None  # as there is one at ``found.fold``
+    ghost = float((eigenvalues.predictor_inverse(fold(*p.of_loss)[1], p.alpha) - p.epsilon)[0])
     why = f"nothing to rest at, as the fold is at weight decay {found.fold:.6g}"
     return why + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")

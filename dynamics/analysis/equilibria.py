@@ -10,6 +10,7 @@ import scipy.optimize
 from dynamics import errors
 from dynamics.analysis.invariants import invariants
 from dynamics.analysis.stability import MARGINAL, Level, invasion_of
+from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.vector_field.eigenmode_state import initial, readings
@@ -155,7 +156,7 @@ def equilibria(model: Model, s0, *, learning_rate=None) -> Equilibria:
     check_analysed(model)
     s0, eta = check_one_start(model, s0), model.check_learning_rate(learning_rate)
     return (
-        _independent_modes(model, len(s0), eta) if model.generated.INDEPENDENT_MODES else _equal_modes(model, s0, eta)
+        _independent_modes(model, len(s0), eta) if model.generated.independent_modes else _equal_modes(model, s0, eta)
     )
 
 
@@ -165,10 +166,10 @@ def check_analysed(model: Model) -> None:
     if model.inputs is not None or model.batch_shape:
         errors.reject("model", "have white inputs and plain numbers", model)
     learned = model.structure.predictor == "learned"
-    if learned and not (model.generated.INDEPENDENT_MODES and model.generated.BALANCED):
+    if learned and not (model.generated.independent_modes and model.generated.balanced):
         must = "have a predictor that is not learned, or a loss that balances it with the encoder, mode by mode"
         errors.reject("model", must, model)
-    if not (model.generated.INDEPENDENT_MODES or hasattr(model.generated, "conserved")):
+    if not (model.generated.independent_modes or model.generated.conserved is not None):
         errors.reject("model", "have modes that move independently, or a loss that conserves a power sum", model)
 
 
@@ -197,24 +198,31 @@ def _independent_modes(model: Model, modes: int, eta) -> Equilibria:
         Equilibrium.of(model, [level for level in some if level], modes, invasion, invaded) for some in chosen
     )
     remark = (
-        "" if hasattr(generated, "fixed_points") or invasion else "any spectrum is at rest: the rate is zero throughout"
+        "" if generated.fixed_points is not None or invasion else "any spectrum is at rest: the rate is zero throughout"
     )
     thresholds = [level.s for level in levels if (level.growth.real > 0).any()]
     alone = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(thresholds, default=None) if alone and not invaded else None
-    fold = float(generated.fold(*p.of_loss)[0][0]) if hasattr(generated, "fold") else None
+    fold = float(generated.fold(*p.of_loss)[0][0]) if generated.fold is not None else None
     return Equilibria(model, found, boundary, fold, remark)
 
 
 def own_roots(model: Model) -> list[float]:
     """Predictor eigenvalues above zero where the rate of a mode of its own is rho, the largest first."""
-    p = model.parameters
-    if not hasattr(model.generated, "fixed_points"):
+    p, fixed_points = model.parameters, model.generated.fixed_points
+    if fixed_points is None:
         return _roots_between_signs(model)
     with np.errstate(invalid="ignore"):
-        roots = model.generated.fixed_points(*p.of_loss, p.rho)
+        roots = fixed_points(*p.of_loss, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # no number if not real; once at a fold
+
+
+def own_rate(model: Model) -> Function:
+    """The rate of a mode that moves on its own, as a formula; of losses with independent modes."""
+    rates = model.generated.rates
+    assert rates is not None and rates.formula is not None
+    return rates.formula
 
 
 def _roots_between_signs(model: Model) -> list[float]:
@@ -223,7 +231,7 @@ def _roots_between_signs(model: Model) -> list[float]:
 
     def excess(log_lam):
         lam = np.exp(np.atleast_1d(log_lam))[:, None]
-        rates = model.generated.rates(np.ones_like(lam), lam, np.ones(1), *p.of_loss)
+        rates = own_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_loss)
         return np.broadcast_to(rates - p.rho, lam.shape)[:, 0]
 
     grid = np.log(np.geomspace(*SEARCHED, GRID))
@@ -281,7 +289,9 @@ def why_no_equal_modes(model: Model, s0: np.ndarray) -> str:
 
 def equal_modes(model: Model, s0: np.ndarray, alive: int, eta) -> Equilibrium:
     """The equilibrium of ``alive`` equal modes that has what the flow from s0 conserves, the others dead."""
-    p, conserved, alike = model.parameters, model.generated.conserved, np.arange(len(s0)) < alive
+    p, power_sum, alike = model.parameters, model.generated.conserved, np.arange(len(s0)) < alive
+    assert power_sum is not None  # of losses whose modes are not independent, by ``check_analysed``
+    conserved = power_sum.value
 
     def excess(level: float) -> float:
         return float((conserved(level * alike, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])

@@ -47,18 +47,18 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
 
 
 def _power_sum(model: Model) -> Invariant | None:
-    generated, structure, p = model.generated, model.structure, model.parameters
-    if not hasattr(generated, "conserved"):
+    conserved, structure, p = model.generated.conserved, model.structure, model.parameters
+    if conserved is None:
         return None
-    decay = generated.conserved_decay(p.alpha, p.rho)[..., 0]
-    if generated.CONSERVED_EXPONENT == 0 and model.inputs is not None:
+    decay = conserved.decay(p.alpha, p.rho)[..., 0]
+    if conserved.exponent == 0 and model.inputs is not None:
         return Invariant("|W|^2", decay, _size_of_weights)
     # lambda must be a power of s, or of s + epsilon where weight decay does not tell the two apart.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
-    if generated.CONSERVED_EXPONENT != 0 and (model.inputs is not None or structure.tracked or shifted):
+    if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
         return None
     alpha, epsilon = p.alpha[..., None, :], p.epsilon[..., None, :]
-    return Invariant(generated.CONSERVED, decay, lambda found: generated.conserved(found.s, alpha, epsilon))
+    return Invariant(conserved.formula, decay, lambda found: conserved.value(found.s, alpha, epsilon))
 
 
 def _size_of_weights(found: Trajectory) -> np.ndarray:
@@ -66,7 +66,7 @@ def _size_of_weights(found: Trajectory) -> np.ndarray:
 
 
 def _imbalance(model: Model) -> Invariant | None:
-    if model.structure.predictor != "learned" or not model.generated.BALANCED:
+    if model.structure.predictor != "learned" or not model.generated.balanced:
         return None
     p = model.parameters
     ratio = p.rate_ratio[..., None, :]

@@ -92,10 +92,11 @@ def _levels(level, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _by_formula(model: Model, s0: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    p = model.parameters
+    p, solution = model.parameters, model.generated.exact
+    assert solution is not None
     with np.errstate(all="ignore"):
         lam0, lam1 = (eigenvalues.predictor(s, p.alpha, 0) for s in (s0, levels))
-        time = model.generated.time_to_reach(lam0, lam1, p.alpha, *p.of_loss, p.rho)
+        time = solution.time_to_reach(lam0, lam1, p.alpha, *p.of_loss, p.rho)
         never = ~(time > 0) | ~np.isfinite(time)
     return np.where(s0 == levels, 0.0, np.where(never, np.inf, time))
 

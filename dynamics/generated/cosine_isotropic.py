@@ -3,6 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, Expectation, Integral, MatrixExpectation, MatrixIntegral, PowerSum
 from dynamics.numerics.special import tilt
 
 
@@ -64,9 +65,6 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     return 4 * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + total1) * S11 + ratio * S12) / xp.pi
 
 
-VECTORS = ("z1", "t2")
-
-
 def norm_vectors(W_P, z1, t2):
     """X of each norm ||X l||: its squared singular values are the scales of the integral."""
     return W_P @ z1, t2
@@ -79,18 +77,8 @@ def drive_on_view1_integrand(x, y, W_P, z1, t2):
     return (4 * Z / xp.pi) * (Y @ K) - (8 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
-INTEGRALS = {
-    "rates": ((mean_squares, rates_integrand),),
-    "drive_on_view1": ((norm_vectors, drive_on_view1_integrand),),
-}
-
-
-CONSERVED = "Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)"
-CONSERVED_EXPONENT = 1
-
-
 def conserved(s, alpha, epsilon):
-    """CONSERVED, (..., 1)."""
+    """Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1), (..., 1)."""
     xp = s.__array_namespace__()
     total1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
     return total1 / (alpha + 1)
@@ -101,4 +89,14 @@ def conserved_decay(alpha, rho):
     return 2 * rho * (alpha + 1)
 
 
-INDEPENDENT_MODES = False
+DERIVED = DerivedLoss(
+    name="cosine_isotropic",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares, rates_integrand),)),
+    vectors=("z1", "t2",),
+    drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors, drive_on_view1_integrand),)),
+    conserved=PowerSum(formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)", exponent=1, value=conserved, decay=conserved_decay),
+    independent_modes=False,
+)

@@ -3,6 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, Expectation, Integral, MatrixExpectation, MatrixIntegral, PowerSum
 from dynamics.numerics.special import tilt
 
 
@@ -95,9 +96,6 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     return 2 * Z * (-2 * lam * y**2 * (2 * lam * ratio * s * S12 + total1) * S22 + ratio * S12) / xp.pi
 
 
-VECTORS = ("z1", "z2", "t1", "t2")
-
-
 def norm_vectors_1(W_P, z1, z2, t1, t2):
     """X of each norm ||X l||: its squared singular values are the scales of the integral."""
     return W_P @ z1, t2
@@ -122,19 +120,8 @@ def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
     return (2 * Z / xp.pi) * (Y @ K) - (4 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
-INTEGRALS = {
-    "rates": ((mean_squares_1, rates_integrand_1), (mean_squares_2, rates_integrand_2),),
-    "drive_on_view1": ((norm_vectors_1, drive_on_view1_integrand),),
-    "drive_on_view2": ((norm_vectors_2, drive_on_view2_integrand),),
-}
-
-
-CONSERVED = "Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)"
-CONSERVED_EXPONENT = 1
-
-
 def conserved(s, alpha, epsilon):
-    """CONSERVED, (..., 1)."""
+    """Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1), (..., 1)."""
     xp = s.__array_namespace__()
     total1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
     return total1 / (alpha + 1)
@@ -145,4 +132,15 @@ def conserved_decay(alpha, rho):
     return 2 * rho * (alpha + 1)
 
 
-INDEPENDENT_MODES = False
+DERIVED = DerivedLoss(
+    name="cosine_isotropic_symmetrised",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2),)),
+    vectors=("z1", "z2", "t1", "t2",),
+    drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_1, drive_on_view1_integrand),)),
+    drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_2, drive_on_view2_integrand),)),
+    conserved=PowerSum(formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)", exponent=1, value=conserved, decay=conserved_decay),
+    independent_modes=False,
+)

@@ -3,6 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, Expectation, Integral, MatrixExpectation, MatrixIntegral, PowerSum
 from dynamics.numerics.special import tilt
 
 
@@ -101,9 +102,6 @@ def predictor_force_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     return 4 * s * Z * (-2 * lam * x**2 * (2 * lam * s * S12 + total1) * S11 + S12) / xp.pi
 
 
-VECTORS = ("z1", "t2")
-
-
 def norm_vectors(W_P, z1, t2):
     """X of each norm ||X l||: its squared singular values are the scales of the integral."""
     return W_P @ z1, t2
@@ -123,20 +121,8 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
     return (4 * Z / xp.pi) * (X @ K) - (8 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
-INTEGRALS = {
-    "rates": ((mean_squares, rates_integrand),),
-    "predictor_force": ((mean_squares, predictor_force_integrand),),
-    "drive_on_view1": ((norm_vectors, drive_on_view1_integrand),),
-    "drive_on_view2": ((norm_vectors, drive_on_view2_integrand),),
-}
-
-
-CONSERVED = "Sum_j[s[j]]"
-CONSERVED_EXPONENT = 0
-
-
 def conserved(s, alpha, epsilon):
-    """CONSERVED, (..., 1)."""
+    """Sum_j[s[j]], (..., 1)."""
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
@@ -146,7 +132,18 @@ def conserved_decay(alpha, rho):
     return 2 * rho
 
 
-BALANCED = False
-
-
-INDEPENDENT_MODES = False
+DERIVED = DerivedLoss(
+    name="cosine_stop_none",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    force_on_predictor=force_on_predictor,
+    rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares, rates_integrand),)),
+    predictor_force=Expectation(mean_field=predictor_force_mean_field, integrals=(Integral(mean_squares, predictor_force_integrand),)),
+    vectors=("z1", "t2",),
+    drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors, drive_on_view1_integrand),)),
+    drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors, drive_on_view2_integrand),)),
+    conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
+    balanced=False,
+    independent_modes=False,
+)

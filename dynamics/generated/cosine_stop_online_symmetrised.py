@@ -3,6 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, Expectation, Integral, MatrixExpectation, MatrixIntegral, PowerSum
 from dynamics.numerics.special import tilt
 
 
@@ -91,9 +92,6 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     return 2 * Z * (-2 * y**2 * (2 * lam * s * S12 + total1) * S22 + lam * S12) / xp.pi
 
 
-VECTORS = ("z1", "z2", "t1", "t2")
-
-
 def norm_vectors_1(W_P, z1, z2, t1, t2):
     """X of each norm ||X l||: its squared singular values are the scales of the integral."""
     return W_P @ z2, t1
@@ -118,19 +116,8 @@ def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
     return (2 * Z / xp.pi) * (X @ K) - (4 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
 
 
-INTEGRALS = {
-    "rates": ((mean_squares_1, rates_integrand_1), (mean_squares_2, rates_integrand_2),),
-    "drive_on_view1": ((norm_vectors_1, drive_on_view1_integrand),),
-    "drive_on_view2": ((norm_vectors_2, drive_on_view2_integrand),),
-}
-
-
-CONSERVED = "Sum_j[s[j]]"
-CONSERVED_EXPONENT = 0
-
-
 def conserved(s, alpha, epsilon):
-    """CONSERVED, (..., 1)."""
+    """Sum_j[s[j]], (..., 1)."""
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
@@ -140,4 +127,15 @@ def conserved_decay(alpha, rho):
     return 2 * rho
 
 
-INDEPENDENT_MODES = False
+DERIVED = DerivedLoss(
+    name="cosine_stop_online_symmetrised",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2),)),
+    vectors=("z1", "z2", "t1", "t2",),
+    drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_1, drive_on_view1_integrand),)),
+    drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_2, drive_on_view2_integrand),)),
+    conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
+    independent_modes=False,
+)

@@ -3,6 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
 from dynamics.numerics.special import exprel
 
 
@@ -29,16 +30,9 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return -n1 * lam + ratio
 
 
-VECTORS = ("z1", "t2")
-
-
 def drive_on_view1(W_P, z1, t2):
     """E[g l^T] (M, d), exact (Gaussian moments)."""
     return -(W_P @ z1) + t2
-
-
-EXACT = "logistic"
-EXACT_FOR_ANY_WEIGHT_DECAY = True
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
@@ -55,10 +49,21 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
     return xp.log(lam1 * (-lam0 * n1 - rho + 1) / (lam0 * (-lam1 * n1 - rho + 1))) / (2 * alpha * (-rho + 1))
 
 
-INDEPENDENT_MODES = True
-
-
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     n1 = sigma1**2 + 1
     return -(rho - 1) / n1
+
+
+DERIVED = DerivedLoss(
+    name="euclidean_isotropic",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    rates=Expectation(formula=rates),
+    vectors=("z1", "t2",),
+    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    exact=ExactSolution(name="logistic", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True),
+    independent_modes=True,
+    fixed_points=fixed_points,
+)

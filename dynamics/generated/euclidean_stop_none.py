@@ -3,6 +3,8 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, Expectation, MatrixExpectation
+
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
     """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
@@ -39,9 +41,6 @@ def predictor_force(s, lam, ratio, sigma1, sigma2):
     return (-n1 * lam + 1) * s
 
 
-VECTORS = ("z1", "t2")
-
-
 def drive_on_view1(W_P, z1, t2):
     """E[g l^T] (M, d), exact (Gaussian moments)."""
     return W_P @ t2 - (W_P @ W_P @ z1)
@@ -50,12 +49,6 @@ def drive_on_view1(W_P, z1, t2):
 def drive_on_view2(W_P, z1, t2):
     """E[h l^T] (M, d), exact (Gaussian moments)."""
     return -t2 + W_P @ z1
-
-
-BALANCED = False
-
-
-INDEPENDENT_MODES = True
 
 
 def fixed_points(sigma1, sigma2, rho):
@@ -69,3 +62,21 @@ def fixed_points(sigma1, sigma2, rho):
 def fold(sigma1, sigma2):
     """(rho, lambda) where the two meet."""
     return -(sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2) / (sigma1**2 + 1), 1 / (sigma1**2 + 1)
+
+
+DERIVED = DerivedLoss(
+    name="euclidean_stop_none",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    force_on_predictor=force_on_predictor,
+    rates=Expectation(formula=rates),
+    predictor_force=Expectation(formula=predictor_force),
+    vectors=("z1", "t2",),
+    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    balanced=False,
+    independent_modes=True,
+    fixed_points=fixed_points,
+    fold=fold,
+)

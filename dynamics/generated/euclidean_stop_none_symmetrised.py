@@ -3,6 +3,8 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, Expectation, MatrixExpectation
+
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
     """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
@@ -42,9 +44,6 @@ def predictor_force(s, lam, ratio, sigma1, sigma2):
     return (-n1 * lam / 2 - n2 * lam / 2 + 1) * s
 
 
-VECTORS = ("z1", "z2", "t1", "t2")
-
-
 def drive_on_view1(W_P, z1, z2, t1, t2):
     """E[g l^T] (M, d), exact (Gaussian moments)."""
     return -(1 / 2) * t1 - (1 / 2) * (W_P @ W_P @ z1) + (1 / 2) * (W_P @ t2) + (1 / 2) * (W_P @ z2)
@@ -53,12 +52,6 @@ def drive_on_view1(W_P, z1, z2, t1, t2):
 def drive_on_view2(W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d), exact (Gaussian moments)."""
     return -(1 / 2) * t2 - (1 / 2) * (W_P @ W_P @ z2) + (1 / 2) * (W_P @ t1) + (1 / 2) * (W_P @ z1)
-
-
-BALANCED = False
-
-
-INDEPENDENT_MODES = True
 
 
 def fixed_points(sigma1, sigma2, rho):
@@ -72,3 +65,21 @@ def fixed_points(sigma1, sigma2, rho):
 def fold(sigma1, sigma2):
     """(rho, lambda) where the two meet."""
     return -(sigma1**2 + sigma2**2) * (sigma1**2 + sigma2**2 + 4) / (2 * (sigma1**2 + sigma2**2 + 2)), 2 / (sigma1**2 + sigma2**2 + 2)
+
+
+DERIVED = DerivedLoss(
+    name="euclidean_stop_none_symmetrised",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    force_on_predictor=force_on_predictor,
+    rates=Expectation(formula=rates),
+    predictor_force=Expectation(formula=predictor_force),
+    vectors=("z1", "z2", "t1", "t2",),
+    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    balanced=False,
+    independent_modes=True,
+    fixed_points=fixed_points,
+    fold=fold,
+)

@@ -3,6 +3,8 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
+
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
     """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
@@ -25,16 +27,9 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return -sigma2**2 + 0 * s
 
 
-VECTORS = ("z1", "t2")
-
-
 def drive_on_view2(W_P, z1, t2):
     """E[h l^T] (M, d), exact (Gaussian moments)."""
     return -t2 + z1
-
-
-EXACT = "exponential"
-EXACT_FOR_ANY_WEIGHT_DECAY = True
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
@@ -49,4 +44,14 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
     return xp.log(lam1 / lam0) / (2 * alpha * (-rho - sigma2**2))
 
 
-INDEPENDENT_MODES = True
+DERIVED = DerivedLoss(
+    name="euclidean_stop_online_no_predictor",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    rates=Expectation(formula=rates),
+    vectors=("z1", "t2",),
+    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    exact=ExactSolution(name="exponential", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True),
+    independent_modes=True,
+)

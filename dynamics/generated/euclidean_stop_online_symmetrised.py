@@ -3,6 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
 from dynamics.numerics.special import exprel
 
 
@@ -32,9 +33,6 @@ def rates(s, lam, ratio, sigma1, sigma2):
     return -n1 / 2 - n2 / 2 + lam
 
 
-VECTORS = ("z1", "z2", "t1", "t2")
-
-
 def drive_on_view1(W_P, z1, z2, t1, t2):
     """E[g l^T] (M, d), exact (Gaussian moments)."""
     return -(1 / 2) * t1 + (1 / 2) * (W_P @ z2)
@@ -43,10 +41,6 @@ def drive_on_view1(W_P, z1, z2, t1, t2):
 def drive_on_view2(W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d), exact (Gaussian moments)."""
     return -(1 / 2) * t2 + (1 / 2) * (W_P @ z1)
-
-
-EXACT = "logistic"
-EXACT_FOR_ANY_WEIGHT_DECAY = True
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
@@ -71,11 +65,23 @@ def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
     return xp.log(1 + (-rho - (n1 + n2) / 2) / lam0) / (2 * alpha * (-rho - (n1 + n2) / 2))
 
 
-INDEPENDENT_MODES = True
-
-
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return (n1 + n2 + 2 * rho) / 2
+
+
+DERIVED = DerivedLoss(
+    name="euclidean_stop_online_symmetrised",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    rates=Expectation(formula=rates),
+    vectors=("z1", "z2", "t1", "t2",),
+    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    drive_on_view2=MatrixExpectation(formula=drive_on_view2),
+    exact=ExactSolution(name="logistic", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True, blow_up_time=blow_up_time),
+    independent_modes=True,
+    fixed_points=fixed_points,
+)

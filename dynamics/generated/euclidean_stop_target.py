@@ -3,6 +3,7 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
+from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
 from dynamics.numerics.special import lambert_growth
 
 
@@ -40,16 +41,9 @@ def predictor_force(s, lam, ratio, sigma1, sigma2):
     return (-n1 * lam + ratio) * s
 
 
-VECTORS = ("z1", "t2")
-
-
 def drive_on_view1(W_P, z1, t2):
     """E[g l^T] (M, d), exact (Gaussian moments)."""
     return W_P @ t2 - (W_P @ W_P @ z1)
-
-
-EXACT = "Lambert W"
-EXACT_FOR_ANY_WEIGHT_DECAY = False
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
@@ -65,12 +59,6 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
     return n1 * (xp.log(lam1 * (-lam0 + 1 / n1) / (lam0 * (-lam1 + 1 / n1))) - 1 / (lam1 * n1) + 1 / (lam0 * n1)) / (2 * alpha)
 
 
-BALANCED = True
-
-
-INDEPENDENT_MODES = True
-
-
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     xp = sigma1.__array_namespace__()
@@ -81,3 +69,21 @@ def fixed_points(sigma1, sigma2, rho):
 def fold(sigma1, sigma2):
     """(rho, lambda) where the two meet."""
     return 1 / (4 * (sigma1**2 + 1)), 1 / (2 * (sigma1**2 + 1))
+
+
+DERIVED = DerivedLoss(
+    name="euclidean_stop_target",
+    loss=loss,
+    force_on_view1=force_on_view1,
+    force_on_view2=force_on_view2,
+    force_on_predictor=force_on_predictor,
+    rates=Expectation(formula=rates),
+    predictor_force=Expectation(formula=predictor_force),
+    vectors=("z1", "t2",),
+    drive_on_view1=MatrixExpectation(formula=drive_on_view1),
+    exact=ExactSolution(name="Lambert W", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=False),
+    balanced=True,
+    independent_modes=True,
+    fixed_points=fixed_points,
+    fold=fold,
+)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dynamics import errors
+from dynamics.derived_loss import DerivedLoss
 from dynamics.model.model import Model
 from dynamics.model.serialization import describe
 
@@ -36,15 +37,10 @@ def plain(name: str, value) -> Any:
     return {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": sha256}
 
 
-def of_modules(*modules: ModuleType) -> dict[str, str]:
-    """Digest of the source of each; of what is derived in a session, that of what it is derived with."""
-    return {module.__name__.rpartition(".")[2]: _of_module(module) for module in modules}
-
-
-def _of_module(module: ModuleType) -> str:
-    if source := getattr(module, "SOURCE", None):
-        return hashlib.sha256(source.encode()).hexdigest()
-    return digest(Path(str(module.__file__)))
+def of_code(derived: DerivedLoss, *modules: ModuleType) -> dict[str, str]:
+    """Digest of the code of a loss, and of modules, by name."""
+    code = {derived.name: hashlib.sha256(derived.code.encode()).hexdigest()}
+    return code | {module.__name__.rpartition(".")[2]: digest(Path(str(module.__file__))) for module in modules}
 
 
 def digest(*paths: Path) -> str:

@@ -3,12 +3,12 @@
 import importlib
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from dynamics import errors
+from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import catalogue, eigenvalues
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared, keep, plain
 from dynamics.model.expressions import Gain, Loss, Sentence
@@ -135,8 +135,8 @@ class Model:
         if isinstance(self.target, EMA) and not self.derivation.has_free_target:
             must = "be Shared() unless z2 only stands inside sg(): an average of the encoder is not trained"
             errors.reject("target", must, self.target)
-        if self.inputs is not None and hasattr(self.generated, "NO_MATRICES"):
-            must = f"be None: for this loss {self.generated.NO_MATRICES}"
+        if self.inputs is not None and self.generated.no_matrices is not None:
+            must = f"be None: for this loss {self.generated.no_matrices}"
             errors.reject("inputs", must, self.inputs)
 
     def _check_without_predictor(self) -> None:
@@ -175,13 +175,13 @@ class Model:
         return name if self.gain is None else f"{name} (gain {self.gain.text})"
 
     @property
-    def generated(self) -> ModuleType:
+    def generated(self) -> DerivedLoss:
         """The array code derived for this loss."""
         if self._is_derived:
-            from dynamics.model.runtime_codegen import module_of
+            from dynamics.model.runtime_codegen import derived_loss
 
-            return module_of(self.derivation)
-        return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self._key]}")
+            return derived_loss(self.derivation)
+        return importlib.import_module(f"dynamics.generated.{catalogue.MODULES[self._key]}").DERIVED
 
     def to_jax(self) -> str:
         """L, with the predictor it needs, as the text of a module for training in JAX: to be kept, and read.
@@ -287,7 +287,7 @@ class Model:
     def pole_at_death(self) -> np.ndarray:
         """Whether the gradient has a pole at the predictor's eigenvalue of a dead mode, (...)."""
         p = self.parameters
-        if not hasattr(self.generated, "poles"):
+        if self.generated.poles is None:
             return np.zeros(self.batch_shape, bool)
         with np.errstate(all="ignore"):
             found = self.generated.poles(eigenvalues.predictor(0.0, p.alpha, p.epsilon), *p.own)
@@ -352,7 +352,7 @@ class Model:
         batch = self._with_batch("s0", s0.shape[:-1])
         if self.init.shape[-1] not in (1, s0.shape[-1]):
             errors.reject("init", f"be a number or one per mode, {s0.shape[-1]}", self.init)
-        if hasattr(self.generated, "INTEGRALS") and not self.init.any(axis=-1).all():
+        if self.generated.divides_by_norms and not self.init.any(axis=-1).all():
             loss = f"the {self.loss_name} loss, which divides by the prediction's size"
             must = f"have an eigenvalue other than zero for {loss}"
             errors.reject("init", must, self.init)

@@ -4,14 +4,16 @@ What is executed is what ``derivations`` wrote from a sentence that it read; no 
 """
 
 import linecache
+from dataclasses import replace
 from functools import lru_cache
 from types import ModuleType
 
 from dynamics import errors
+from dynamics.derived_loss import DerivedLoss
 
 
 @lru_cache(maxsize=256)
-def module_of(derivation) -> ModuleType:
+def derived_loss(derivation) -> DerivedLoss:
     """The module of a loss that ``derivations`` knows: like those of the catalogue, or saying why it lacks a part."""
     from derivations.array_code import UntranslatableError
     from derivations.module import module
@@ -20,7 +22,7 @@ def module_of(derivation) -> ModuleType:
         source = module(derivation, whole=False)
     except UntranslatableError as error:
         raise errors.ArgumentError(f"Argument `loss` must have array code, but {error}.") from error
-    return executed(source, derivation.name)
+    return replace(executed(source, derivation.name).DERIVED, source=source)
 
 
 def executed(source: str, name: str) -> ModuleType:
@@ -29,5 +31,4 @@ def executed(source: str, name: str) -> ModuleType:
     path = f"<derived {name} {hash(source):x}>"
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
     exec(compile(source, path, "exec"), module.__dict__)
-    module.__dict__["SOURCE"] = source
     return module

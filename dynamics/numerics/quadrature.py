@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dynamics.derived_loss import Integral
+
 CHUNK = 40_000  # elements of an integrand held at once with NumPy: they stay in cache
 FARTHEST = 300.0  # end of a tau axis, at most: sinh(tau)^2 is 1e260
 NEWTON_STEPS = 8  # from there to where it ends
@@ -33,18 +35,6 @@ NEAR = 1e-16  # how far f dx is from a geometric series, relative, where one beg
 RISE = 2.5  # of an exponent: faster than tau^RISE a single mode would not let the weight of a node come down
 SAME = 0.1  # relative: mean squares that changed by less keep the ends of their axes
 IRRELEVANT = 1e-13  # modes below this fraction of the largest eigenvalue lengthen the axes less and less
-
-
-class Integral(NamedTuple):
-    """A row of a generated module: mean squares of its one or two norms, the integrand, the norms' lowest powers.
-
-    size: of the terms that the integrand is the sum of; None: its own.
-    """
-
-    mean_squares: Callable
-    integrand: Callable
-    powers: tuple[float, ...] = (1, 1)
-    size: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -224,8 +214,7 @@ def estimate(sums: Sums, x: Axis, y: Axis, exponent) -> Estimate:
 def ends_of(integrals, parameters) -> list:
     """(scale, length) of the axes of each integral; for any array namespace (JAX: traceable)."""
     parameters, _ = with_dead(parameters)
-    rows = (Integral(*row) for row in integrals)
-    return [_ends(integral, scales(integral, parameters), parameters, tail=1e-14) for integral in rows]
+    return [_ends(integral, scales(integral, parameters), parameters, tail=1e-14) for integral in integrals]
 
 
 def _ends(integral: Integral, d, parameters, tail: float) -> list:
@@ -237,7 +226,7 @@ def fixed_rule(integrals, parameters, n: tuple[int, int], ends: list) -> Estimat
     """The rule with n = (n_x, n_y) intervals to given ends, all nodes at once; for any array namespace."""
     parameters, alive = with_dead(parameters)
     parts = []
-    for integral, own in zip((Integral(*row) for row in integrals), ends, strict=True):
+    for integral, own in zip(integrals, ends, strict=True):
         axes = zip(own, n, integral.powers, strict=False)
         x, *others = (axis(scale, length, nodes, power) for (scale, length), nodes, power in axes)
         y = others[0] if others else point(x)
@@ -338,7 +327,7 @@ class Adaptive:
 
     def _evaluate(self, parameters) -> Estimate:
         parts, self.nodes = [], (0, 0)
-        for integral in (Integral(*row) for row in self.integrals):
+        for integral in self.integrals:
             spans, exponent = self._spans(integral, parameters)
             x, *others = (self._axis(integral, number, ends) for number, ends in enumerate(spans))
             y = others[0] if others else point(x)

@@ -83,7 +83,8 @@ def solve(
     forces.warn_if_inaccurate()
     if model.inputs is None:
         _put_start(flow.readings, s0, times)
-    label = f"exact solution ({model.generated.EXACT})" if method == "exact" else method
+    exact = model.generated.exact
+    label = f"exact solution ({exact.name})" if exact is not None and method == "exact" else method
     label += f", {SAMPLED}" if closure == "monte_carlo" else ""
     result = Trajectory(
         model=model,

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from dynamics.derived_loss import ExactSolution
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.model.parameters import Structure
@@ -18,14 +19,14 @@ FEW_BLOCKS = 4  # for which threads are not worth starting
 
 def has_exact_solution(model: Model) -> bool:
     """True if the flow of this model has a formula that is valid for its weight decay."""
-    generated, plain = model.generated, ("none", "closed form")
+    exact, plain = model.generated.exact, ("none", "closed form")
     if (
         model.structure not in [Structure(predictor, False, False) for predictor in plain]
         or model.inputs is not None
         or model.parameters.epsilon.any()
     ):
         return False
-    return hasattr(generated, "exact") and (generated.EXACT_FOR_ANY_WEIGHT_DECAY or not np.any(model.weight_decay))
+    return exact is not None and (exact.any_weight_decay or not np.any(model.weight_decay))
 
 
 def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
@@ -34,9 +35,9 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
     Where terms of the formula cancel, all that has not the full size (..., T, M) is in extended precision, where the
     platform has it.
     """
-    generated, batch, modes = model.generated, s0.shape[:-1], s0.shape[-1]
-    cancels = generated.EXACT == "Lambert W" or hasattr(generated, "blow_up_time")
-    number = np.longdouble if cancels else np.float64
+    solution, batch, modes = model.generated.exact, s0.shape[:-1], s0.shape[-1]
+    assert solution is not None
+    number = np.longdouble if solution.cancels else np.float64
     p = model.parameters
     numbers = (p.alpha, *p.of_loss, p.rho)
     members = [np.broadcast_to(a, (*batch, 1)).reshape(-1, 1).astype(number) for a in numbers]
@@ -44,11 +45,11 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
     start = s0.reshape(-1, modes).astype(number)
     with np.errstate(all="ignore"):
         lam0 = eigenvalues.predictor(start, alpha, 0)
-        blow_up = _blow_up(generated, lam0, alpha, *others)
+        blow_up = _blow_up(solution, lam0, alpha, *others)
     shape = (len(start), len(times), modes)
     lam = np.empty(shape)
     s = lam if np.all(alpha == 1) else np.empty(shape)
-    work = partial(_fill, generated, (lam0, alpha, *others), times.astype(number), blow_up, lam, s)
+    work = partial(_fill, solution, (lam0, alpha, *others), times.astype(number), blow_up, lam, s)
     blocks = list(_blocks(shape))
     if len(blocks) < FEW_BLOCKS:
         list(map(work, blocks))
@@ -60,11 +61,11 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
     return Flow(Readings(s, s, predictor), blow_up.reshape(batch))
 
 
-def _blow_up(generated, lam0, *numbers) -> np.ndarray:
+def _blow_up(solution: ExactSolution, lam0, *numbers) -> np.ndarray:
     """When the first mode of each member (B,) leaves the finite world; inf where none does."""
-    if not hasattr(generated, "blow_up_time"):
+    if solution.blow_up_time is None:
         return np.full(len(lam0), np.inf)
-    found = generated.blow_up_time(lam0, *numbers).astype(float)
+    found = solution.blow_up_time(lam0, *numbers).astype(float)
     return np.where(found > 0, found, np.inf).min(axis=-1)
 
 
@@ -77,13 +78,13 @@ def _blocks(shape: tuple[int, int, int]):
             yield slice(first, first + rows), slice(time, time + columns)
 
 
-def _fill(generated, arguments, times, blow_up, lam, s, block) -> None:
+def _fill(solution: ExactSolution, arguments, times, blow_up, lam, s, block) -> None:
     """One block of lambda, and of s where it is another array. arguments: lam0 (B, M), then numbers or (B, 1)."""
     members, span = block
     lam0, alpha, *others = (a[members, None] if np.ndim(a) else a for a in arguments)
     t = times[span, None]
     with np.errstate(all="ignore"):
-        found = generated.exact(lam0, t, alpha, *others).astype(float, copy=False)
+        found = solution.predictor(lam0, t, alpha, *others).astype(float, copy=False)
         if not lam0.all():
             found = np.where(lam0 == 0, 0.0, found)
         if np.isfinite(blow_up[members]).any():

@@ -20,7 +20,6 @@ from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.threads import cores, in_order
 from dynamics.solvers.coordinates import Flow
 from dynamics.solvers.flow_scipy import scipy_flow
-from dynamics.vector_field.base import formula
 from dynamics.vector_field.eigenmode_state import (
     SMALLEST,
     Readings,
@@ -35,7 +34,7 @@ from dynamics.vector_field.eigenmode_state import (
     readings,
     velocity,
 )
-from dynamics.vector_field.eigenmodes import Forces, Rates, quantities
+from dynamics.vector_field.eigenmodes import Forces, Rates, expectations_of
 from dynamics.vector_field.factory import forces_of
 
 LANES = 8  # members in one integrator
@@ -47,11 +46,12 @@ MAX_STEPS = 20_000
 def check_heyoka(model: Model, closure: str) -> None:
     """Raises ArgumentError where it cannot serve a model."""
     others = "be 'auto', 'scipy' or 'jax'"
-    if any(formula(model.generated, quantity, closure) is None for quantity in quantities(model.structure)):
+    needed = expectations_of(model.generated, model.structure).values()
+    if any(expectation is None or expectation.under(closure) is None for expectation in needed):
         errors.reject("method", f"{others} for a closure that takes integrals or samples, and is no formula", "heyoka")
     if model.structure.predictor == "normalized":
         errors.reject("method", f"{others} for a normalized predictor", "heyoka")
-    kinks = [name for name in ("maximum", "minimum", "abs") if f"xp.{name}(" in getattr(model.generated, "SOURCE", "")]
+    kinks = [name for name in ("maximum", "minimum", "abs") if f"xp.{name}(" in (model.generated.source or "")]
     if kinks:
         errors.reject("method", f"{others} for a loss with kinks ({kinks[0]}), where a series ends", "heyoka")
     try:
@@ -172,7 +172,8 @@ def _integrator(key, tolerance: float):
     s = _Namespace.exp(2 * variables.w)
     ratio = state.v / state.w if structure.own_target else _Namespace.ones_like(s[:1])
     spectrum = Spectrum(s, predictor(structure, p, state, s), ratio)
-    forces = Forces(*(formula(generated, q, closure)(*spectrum, *p.of_loss) for q in quantities(structure)))
+    needed = expectations_of(generated, structure).values()
+    forces = Forces(*(expectation.under(closure)(*spectrum, *p.of_loss) for expectation in needed))
     slope = velocity(structure, p, state, forces, learning_rate)
     slope = slope._replace(w=eigenvalues.encoder_velocity(1, forces.rates, p.rho))  # d log w/dt
     system = [

@@ -12,7 +12,7 @@ import numpy as np
 
 from dynamics import errors, generated
 from dynamics.generated import eigenvalues
-from dynamics.model.fingerprint import digest, of_modules, plain
+from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
 from dynamics.model.serialization import describe
 from dynamics.networks.run import DEVICES, check_seeds, record_steps
@@ -94,7 +94,7 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         "kept": list(kept),
         **_of_grid(points),
-        "generated code": of_modules(model.generated, eigenvalues),
+        "generated code": of_code(model.generated, eigenvalues),
     }
     work = OfModel(model, rung.name, arguments, together, len(times.values), kept)
     return Plan(work, points, layout, identity, f"{rung.title} of {model} over {', '.join(axes)}")

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ SAMPLED = "expectations as means over samples"
 
 def choose_closure(model: Model, closure: str | None) -> str:
     """The closure that is asked for; None: the exact one, where the loss has it. Raises ArgumentError."""
-    missing = getattr(model.generated, "NO_CLOSURE", None)
+    missing = model.generated.no_closure
     if closure is None:
         return "gaussian" if missing is None else "monte_carlo"
     errors.choice("closure", closure, CLOSURES)
@@ -31,14 +32,21 @@ def choose_closure(model: Model, closure: str | None) -> str:
 class Closure(ABC):
     """Generated array code of a model, bound to its parameters, and how it moves a state.
 
-    quantities: names of the expectations. closure: "gaussian" (exact), "mean_field" (cosine losses only: the Euclidean
+    expectations: by name. closure: "gaussian" (exact), "mean_field" (cosine losses only: the Euclidean
     ones need no closure) or "monte_carlo". rtol: relative tolerance of the Gaussian closure's quadrature.
     parameters: of one member of an ensemble.
     """
 
-    def __init__(self, model: Model, quantities, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
+    def __init__(
+        self,
+        model: Model,
+        expectations: Mapping[str, Any],
+        closure="gaussian",
+        rtol=1e-9,
+        parameters: Parameters | None = None,
+    ):
         closure = choose_closure(model, closure)
-        if closure == "mean_field" and not hasattr(model.generated, "INTEGRALS"):
+        if closure == "mean_field" and not model.generated.divides_by_norms:
             must = f"be 'gaussian' for the {model.loss_name} loss, whose rates are exact without a mean field"
             errors.reject("closure", must, closure)
         self.model, self.closure, self.rtol = model, closure, max(rtol, 1e-12)
@@ -48,9 +56,13 @@ class Closure(ABC):
             from dynamics.vector_field.monte_carlo import Samples
 
             self.samples = Samples(model.generated, model.structure.predictor == "learned")
-            quantities = []
-        self.formulas = {quantity: formula(model.generated, quantity, closure) for quantity in quantities}
-        self.quadratures = {q: self._quadrature(q) for q, known in self.formulas.items() if known is None}
+            expectations = {}
+        self.expectations = expectations
+        self.quadratures = {
+            name: self._quadrature(expectation)
+            for name, expectation in expectations.items()
+            if expectation.integrals and closure == "gaussian"
+        }
 
     @abstractmethod
     def start(self, initial) -> Any:
@@ -72,9 +84,9 @@ class Closure(ABC):
     def readings(self, state) -> Any:
         """What is reported of a state."""
 
-    def _quadrature(self, quantity: str) -> Adaptive:
-        """The integrals of a quantity that has no formula."""
-        return Adaptive(self.model.generated.INTEGRALS[quantity], self.rtol)
+    def _quadrature(self, expectation) -> Adaptive:
+        """The integrals of an expectation that has no formula."""
+        return Adaptive(expectation.integrals, self.rtol)
 
     def relax(self) -> None:
         """Let the quadratures save nodes; forces change by less than their tolerance."""
@@ -96,8 +108,6 @@ class Closure(ABC):
 
     def note_error(self, error: float) -> None:
         """Take account of an error that the same closure made elsewhere."""
-        if self.samples is not None:
-            self.samples.worst = max(self.samples.worst, error)
         for quadrature in self.quadratures.values():
             quadrature.worst = max(quadrature.worst, error)
         if self.samples is not None:
@@ -113,11 +123,6 @@ class Closure(ABC):
                 errors.AccuracyWarning,
                 stacklevel=3,
             )
-
-
-def formula(generated, quantity: str, closure: str):
-    """The generated function for an expectation under a closure; None where it is an integral."""
-    return getattr(generated, f"{quantity}_mean_field" if closure == "mean_field" else quantity, None)
 
 
 def rows_of(arrays, batch: tuple[int, ...]) -> list[np.ndarray]:

@@ -4,11 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dynamics.derived_loss import DerivedLoss
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.quadrature import ends_of, fixed_rule, relative_errors, relevance
 from dynamics.vector_field import eigenmode_state as modes
-from dynamics.vector_field.base import Closure, formula, rows_of
+from dynamics.vector_field.base import Closure, rows_of
 from dynamics.vector_field.eigenmode_state import Readings, State, each, spectrum
 
 
@@ -23,7 +24,7 @@ class Rates(Closure):
     """What moves eigenmodes. Arguments as of ``Closure``."""
 
     def __init__(self, model: Model, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
-        super().__init__(model, quantities(model.structure), closure, rtol, parameters)
+        super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
 
     def start(self, s0: np.ndarray) -> State:
         """The state at the start, from eigenvalues (..., M)."""
@@ -35,18 +36,18 @@ class Rates(Closure):
             found = spectrum(self.structure, self.parameters, state)
             return Forces(*self.samples(state.w, found.lam, found.ratio, self.parameters))
         arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_loss)
-        forces = Forces(*(self._evaluate(quantity, arguments) for quantity in self.formulas))
-        if not self.quadratures or not hasattr(self.model.generated, "CONSERVED"):
+        forces = Forces(*(self._evaluate(name, arguments) for name in self.expectations))
+        if not self.quadratures or self.model.generated.conserved is None:
             return forces
         return _at_rest_if_last(forces, arguments[0])
 
-    def _evaluate(self, quantity: str, arguments) -> np.ndarray:
-        if (known := self.formulas[quantity]) is not None:
-            return known(*arguments)
+    def _evaluate(self, name: str, arguments) -> np.ndarray:
+        expectation = self.expectations[name]
+        if (formula := expectation.under(self.closure)) is not None:
+            return formula(*arguments)
         shape = arguments[0].shape
-        integral = self.quadratures[quantity](*rows_of(arguments, shape[:-1])).value.reshape(shape)
-        moments = formula(self.model.generated, f"{quantity}_moments", "gaussian")
-        return integral if moments is None else integral + moments(*arguments)
+        integral = self.quadratures[name](*rows_of(arguments, shape[:-1])).value.reshape(shape)
+        return integral if expectation.moments is None else integral + expectation.moments(*arguments)
 
     def velocity(self, state: State, learning_rate) -> State:
         """d state/dt."""
@@ -73,22 +74,20 @@ def _at_rest_if_last(forces: Forces, s) -> Forces:
     return each(lambda force: xp.where(last, 0.0, force), forces)
 
 
-def quantities(structure: Structure) -> list[str]:
-    """The expectations that a model with this structure needs."""
-    return ["rates", "predictor_force"] if structure.predictor == "learned" else ["rates"]
+def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Any]:
+    """The expectations that a model with this structure needs, by name."""
+    needed = {"rates": derived.rates}
+    return needed | {"predictor_force": derived.predictor_force} if structure.predictor == "learned" else needed
 
 
 class Traced:
     """The same with a fixed number of nodes on the two axes, as JAX can trace it."""
 
-    def __init__(self, generated, structure: Structure, closure: str, nodes: tuple[int, int] | None):
-        self.structure, self.nodes = structure, nodes or (0, 0)
-        self.formulas = {quantity: formula(generated, quantity, closure) for quantity in quantities(structure)}
-        self.integrals = (
-            [] if nodes is None else [generated.INTEGRALS[q] for q, f in self.formulas.items() if f is None]
-        )
-        self.moments = {q: formula(generated, f"{q}_moments", "gaussian") for q in self.formulas}
-        self.conserves = hasattr(generated, "CONSERVED")
+    def __init__(self, derived: DerivedLoss, structure: Structure, closure: str, nodes: tuple[int, int] | None):
+        self.structure, self.closure, self.nodes = structure, closure, nodes or (0, 0)
+        self.expectations = list(expectations_of(derived, structure).values())
+        self.integrals = [] if nodes is None else [e.integrals for e in self.expectations if not e.under(closure)]
+        self.conserves = derived.conserved is not None
 
     def ends(self, state: State, parameters: Parameters) -> list:
         """Where the axes of the integrals end; those of a state nearby serve as well."""
@@ -102,14 +101,14 @@ class Traced:
         found = [fixed_rule(rule, arguments, self.nodes, own) for rule, own in zip(self.integrals, ends, strict=True)]
         error = sum(relative_errors(arguments[0], one, [one.error])[0] for one in found)
         values = iter(found)
-        forces = Forces(*(self._force(q, f, values, arguments) for q, f in self.formulas.items()))
+        forces = Forces(*(self._force(expectation, values, arguments) for expectation in self.expectations))
         return (_at_rest_if_last(forces, arguments[0]) if found and self.conserves else forces), error
 
-    def _force(self, quantity: str, known, values, arguments):
-        if known is not None:
-            return known(*arguments)
-        integral, moments = next(values).value, self.moments[quantity]
-        return integral if moments is None else integral + moments(*arguments)
+    def _force(self, expectation, values, arguments):
+        if (formula := expectation.under(self.closure)) is not None:
+            return formula(*arguments)
+        integral = next(values).value
+        return integral if expectation.moments is None else integral + expectation.moments(*arguments)
 
     def _arguments(self, state: State, parameters: Parameters) -> tuple:
         return (*spectrum(self.structure, parameters, state), *parameters.of_loss)

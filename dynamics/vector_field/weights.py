@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dynamics import errors
+from dynamics.derived_loss import Integral, MatrixExpectation
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
@@ -30,15 +31,14 @@ class Drives(Closure):
     def __init__(self, model: Model, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
         if closure == "mean_field":
             errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
-        integrals, self.root = getattr(model.generated, "INTEGRALS", {}), model.input_root
-        names = [
-            name for name in map("drive_on_view{}".format, VIEWS) if hasattr(model.generated, name) or name in integrals
-        ]
-        super().__init__(model, names, closure, rtol, parameters)
+        self.root = model.input_root
+        drives = {1: model.generated.drive_on_view1, 2: model.generated.drive_on_view2}
+        known = {f"drive_on_view{view}": drive for view, drive in drives.items() if drive is not None}
+        super().__init__(model, known, closure, rtol, parameters)
 
-    def _quadrature(self, quantity: str) -> Adaptive:
-        pairs = self.model.generated.INTEGRALS[quantity]
-        return Adaptive(tuple(_flattened(*pair) for pair in pairs), self.rtol, error_weights=lambda s: (1.0,))
+    def _quadrature(self, expectation: MatrixExpectation) -> Adaptive:
+        rows = tuple(_flattened(*integral) for integral in expectation.integrals)
+        return Adaptive(rows, self.rtol, error_weights=lambda s: (1.0,))
 
     def start(self, W0: np.ndarray) -> Weights:
         """The weights at the start, from those of the encoder (..., M, N)."""
@@ -90,10 +90,10 @@ class Drives(Closure):
 
     def _evaluate(self, quantity: str, s, W_P, vectors):
         """E[g l^T] or E[h l^T] (..., M, d); zero where there is no such force."""
-        if quantity not in self.formulas:
+        if quantity not in self.expectations:
             return np.zeros_like(vectors[0])
-        if (known := self.formulas[quantity]) is not None:
-            return known(W_P, *vectors)
+        if (formula := self.expectations[quantity].formula) is not None:
+            return formula(W_P, *vectors)
         batch = vectors[0].shape[:-2]
         flat = (a.reshape(*a.shape[:-2], -1) for a in (W_P, *vectors))
         return self.quadratures[quantity](*rows_of((s, *flat), batch)).value.reshape(vectors[0].shape)
@@ -113,7 +113,7 @@ class Drives(Closure):
             own = [noise[view] + zero if view == other else zero for other in VIEWS]
             x[view] = np.concatenate([root + zero, *own], axis=-1)
         branches = {"z": state.encoder, "t": state.encoder if state.target is None else state.target}
-        names = {name: name if state.target is not None else f"z{name[1]}" for name in self.model.generated.VECTORS}
+        names = {name: name if state.target is not None else f"z{name[1]}" for name in self.model.generated.vectors}
         different = list(dict.fromkeys(names.values()))
         stacked = np.concatenate([branches[name[0]] @ x[int(name[1])] for name in different], axis=-2)
         Q, R = np.linalg.qr(stacked.mT)
@@ -160,7 +160,7 @@ def _flattened(norm_vectors, integrand):
         values = integrand(x[..., None], y[..., None], *_matrices(s, flat))
         return values.reshape(*values.shape[:-2], -1)
 
-    return scales, flattened
+    return Integral(scales, flattened)
 
 
 def _matrices(s, flat):

@@ -129,7 +129,7 @@ class Subject:
     @property
     def closure(self) -> str:
         """The one that theory has for the loss."""
-        return "monte_carlo" if hasattr(self.generated, "NO_CLOSURE") else "gaussian"
+        return "monte_carlo" if self.generated.no_closure is not None else "gaussian"
 
     # --- the loss and its gradient
 
@@ -176,7 +176,7 @@ class Subject:
         arguments = (z1, z2, lam, 1.0, *self.own)
         derived = [self.generated.force_on_view1(*arguments), self.generated.force_on_view2(*arguments)]
         found = self.slopes(z1, z2, lam)
-        if self.learned:
+        if self.learned and self.generated.force_on_predictor:
             derived.append(self.generated.force_on_predictor(*arguments))
         worst = _relative(np.stack(derived), np.stack(found), float(self.natural.min()))
         return Rung("gradient", "derived forces, automatic differentiation", worst, ROUNDING)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from dynamics import errors
 from dynamics.generated import eigenvalues
-from dynamics.model.fingerprint import digest, of_modules, plain
+from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
 from dynamics.networks import deep
 from dynamics.networks.deep import checkpoint as checkpoints
@@ -97,7 +97,7 @@ def _identity(model: Model, settings: dict[str, Any], recorded) -> dict[str, Any
         "model": plain("model", model),
         **settings,
         "recorded": plain("record", recorded),
-        "generated code": of_modules(model.generated, eigenvalues, state, weights),
+        "generated code": of_code(model.generated, eigenvalues, state, weights),
         "code": digest(*sources),
         "jax": jax.__version__,
     }

@@ -116,7 +116,7 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
 def _losses(rule: Rule, predict, own, z1, z2, t1, t2):
     """Of each sample (1, B). A loss that divides by norms has none for a sample where ReLU switches all units off."""
     stop_gradient = jax.lax.stop_gradient
-    if not hasattr(rule.generated, "INTEGRALS"):
+    if not rule.generated.divides_by_norms:
         return rule.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient, *own)
     divided_by = (t2, predict(z1), t1, predict(z2))[: 4 if rule.symmetrised else 2]
     alive = jnp.stack([a.any(0, keepdims=True) for a in divided_by]).all(0)
