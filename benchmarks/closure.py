@@ -6,7 +6,7 @@ import scipy.integrate
 import dynamics as dyn
 from benchmarks.measure import in_turn
 from benchmarks.row import Entry, Row, agree
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 
 ACCURACY, SIGMA2 = 1e-8, 0.1
 SAMPLES = 200_000
@@ -20,7 +20,7 @@ def measure() -> list[Row]:
 def _row(modes: int) -> Row:
     s = np.geomspace(0.02, 2.0, modes)
     model = dyn.Model("cosine", noise=(0.0, SIGMA2))
-    rates, exact = (forces_of(model, rtol=rtol) for rtol in (ACCURACY, 1e-12))
+    rates, exact = (vector_field_of(model, rtol=rtol) for rtol in (ACCURACY, 1e-12))
     expected = exact.of_eigenvalues(s)
     scale = np.abs(expected).max()
     timings = in_turn(
@@ -52,7 +52,7 @@ def _row(modes: int) -> Row:
     peers = [cubature, nquad, scaled]
     ratios = [peer.seconds / own.seconds for peer in peers]
     return Row(
-        f"Closure, M = {modes}",
+        f"VectorField, M = {modes}",
         f"rates of the cosine loss, eigenvalues 0.02 ... 2, sigma2 = {SIGMA2}, to {ACCURACY:g} of the largest",
         "100 times SciPy, and Monte Carlo at equal error",
         [own, *peers],

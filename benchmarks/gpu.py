@@ -76,14 +76,14 @@ def flow(size: dict) -> float:
 def descent(size: dict) -> float:
     """Steps of a trajectory a second, mean field."""
     model, s0, steps = dyn.Model("cosine"), spectra(size["descent"]), STEPS["descent"]
-    run = {"closure": "mean_field", "method": "jax", "every": steps, "progress": False}
+    run = {"closure": "mean_field", "method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
 def closure(size: dict) -> float:
     """Evaluations of the exact closure a second, to 1e-9."""
     model, s0, steps = dyn.Model("cosine", noise=(0.0, 0.1)), spectra(size["closure"]), STEPS["closure"]
-    run = {"method": "jax", "every": steps, "progress": False}
+    run = {"method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
@@ -119,7 +119,7 @@ def bandwidth() -> float:
 
 
 def measured(device, size: dict) -> tuple[dict, float]:
-    """Rates of all rows on a device, and its bandwidth."""
+    """EigenmodeField of all rows on a device, and its bandwidth."""
     with jax.default_device(device):
         have_diffrax = importlib.util.find_spec("diffrax") is not None
         return {name: row[0](size) for name, row in ROWS.items() if name != "flow" or have_diffrax}, bandwidth()

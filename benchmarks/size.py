@@ -40,10 +40,10 @@ print(json.dumps([seconds, peak()]))
 RATES = """
 import json, sys, time
 import numpy as np, dynamics as dyn
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 M = int(sys.argv[1])
 s = np.geomspace(0.02, 2.0, M)
-rates = forces_of(dyn.Model("cosine", noise=(0.0, 0.1)), rtol=1e-8)
+rates = vector_field_of(dyn.Model("cosine", noise=(0.0, 0.1)), rtol=1e-8)
 rates.of_eigenvalues(s)
 runs = []
 for _ in range(9):

@@ -171,7 +171,7 @@ def sentence(expression: sp.Expr) -> str:
 
 
 def wanted(text: str) -> sp.Expr:
-    """What is wanted, as a function of lambda, and rest; raises SentenceError."""
+    """What is wanted, as a function of lambda, and rest; raises ExpressionError."""
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
 
 

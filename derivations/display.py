@@ -69,14 +69,14 @@ class MathText(StrPrinter):
         return self._print(level / (1 + sp.Symbol(f"W(y0*exp(y0 - {self._print(tau)}), y0 = {y0})")))
 
 
-def derivation(setting: Loss, closure="gaussian", own_target=False, learned=False) -> list[Line]:
+def derivation(setting: Loss, closure="gaussian", separate_target=False, learned=False) -> list[Line]:
     """From the loss to its eigenvalue dynamics. closure: see ``rates``.
 
-    own_target: the target branch has weights of its own, an exponential average. learned: so is the predictor.
+    separate_target: the target branch has weights of its own, an exponential average. learned: so is the predictor.
     Raises ValueError where that does not apply.
     """
     loss = setting.in_eigenbasis()
-    if own_target and not gradients.has_free_target(loss):
+    if separate_target and not gradients.has_free_target(loss):
         raise ValueError("the gradient reaches the target branch: it cannot have weights of its own")
     if learned and not setting.trains_predictor:
         raise ValueError("no gradient reaches a predictor in this loss: it cannot be learned")
@@ -93,12 +93,12 @@ def derivation(setting: Loss, closure="gaussian", own_target=False, learned=Fals
     else:
         lines += _expectation("rate of the linear network", "r_m", rate)
     shown = rate if isinstance(rate, sp.Expr) else RATE
-    lines += _moving(setting, sp.factor_terms(shown), own_target)
+    lines += _moving(setting, sp.factor_terms(shown), separate_target)
     if learned:
         lines += _learned(rates.predictor_force(loss, closure))
     else:
         lines += [Line("predictor", "lam_m", _predictor(setting))]
-    if not own_target:
+    if not separate_target:
         lines = [Line(a.title, a.left, shared_target(a.right)) for a in lines]
         lines += [] if learned or rate == RATE else _exact(setting, rate)
     lines = list(dict.fromkeys(lines))  # a tilt that two expectations have in common is shown once
@@ -160,9 +160,9 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple) -> list[Line]:
     return [*lines, Line(title, name, sp.Add(*parts))]
 
 
-def _moving(setting: Loss, rate: sp.Expr, own_target: bool) -> list[Line]:
+def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
     """What the rate moves."""
-    if not own_target:
+    if not separate_target:
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
     w, v = n.w[n.m], n.v[n.m]
     encoder = rates.flow(rates.encoder_step()).subs({rates.w: w, rates.rate: rate})

@@ -42,7 +42,7 @@ IN_WORDS = {
 VALUE = {"LPAR", "NAME", "NUMBER"}
 
 
-class SentenceError(ValueError):
+class ExpressionError(ValueError):
     """A sentence that is not one of the language: what is wrong, and at which position, counted from 1."""
 
     def __init__(self, sentence: str, position: int, wrong: str):
@@ -114,12 +114,12 @@ class Vocabulary:
 
 
 def read(sentence: str, vocabulary: Vocabulary) -> Value:
-    """What a sentence says, in SymPy; raises SentenceError."""
+    """What a sentence says, in SymPy; raises ExpressionError."""
     return Reader(sentence, vocabulary).visit(parse(sentence))
 
 
 def names(sentence: str) -> list[str]:
-    """All names in a sentence but those of functions, in their order; raises SentenceError."""
+    """All names in a sentence but those of functions, in their order; raises ExpressionError."""
     tree = parse(sentence)
     found = [node.children[0] for node in tree.iter_subtrees_topdown() if node.data == "name"]
     return list(dict.fromkeys(str(name) for name in sorted(found, key=lambda token: token.start_pos)))
@@ -133,25 +133,25 @@ def parser() -> Lark:
 
 
 def parse(sentence: str) -> Tree:
-    """The tree of a sentence; raises SentenceError."""
+    """The tree of a sentence; raises ExpressionError."""
     if len(sentence) > LONGEST:
-        raise SentenceError(sentence, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
+        raise ExpressionError(sentence, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
     try:
         tree = parser().parse(sentence)
     except UnexpectedCharacters as error:
         wrong = f"{error.char!r} is no character of the language"
-        raise SentenceError(sentence, (error.pos_in_stream or 0) + 1, wrong) from None
+        raise ExpressionError(sentence, (error.pos_in_stream or 0) + 1, wrong) from None
     except UnexpectedToken as error:
         token = error.token
         at_end, expected = token.type == "$END", _expected(error.accepts or error.expected)
         position = len(sentence) + 1 if at_end else (token.start_pos or 0) + 1
         wrong = f"it ends where {expected} must come" if at_end else f"{expected} must come, but there is `{token}`"
-        raise SentenceError(sentence, position, wrong) from None
+        raise ExpressionError(sentence, position, wrong) from None
     parts = [(tree, 1)]
     while parts:
         part, depth = parts.pop()
         if depth > DEEPEST:
-            raise SentenceError(sentence, part.meta.start_pos + 1, f"this lies inside more than {DEEPEST} others")
+            raise ExpressionError(sentence, part.meta.start_pos + 1, f"this lies inside more than {DEEPEST} others")
         parts += [(child, depth + 1) for child in part.children if isinstance(child, Tree)]
     return tree
 
@@ -171,8 +171,8 @@ class Reader(Interpreter):
         self.sentence, self.vocabulary = sentence, vocabulary
 
     def refuse(self, tree: Tree, wrong: str) -> NoReturn:
-        """Raise SentenceError where this part starts."""
-        raise SentenceError(self.sentence, tree.meta.start_pos + 1, wrong)
+        """Raise ExpressionError where this part starts."""
+        raise ExpressionError(self.sentence, tree.meta.start_pos + 1, wrong)
 
     def visit(self, tree: Tree) -> Value:
         """The value of a part: real, finite, and short enough to derive from."""

@@ -176,7 +176,7 @@ def _component(value: Value) -> sp.Expr:
 
 
 def read_gain(text: str, parameters: tuple[str, ...] = ()) -> sp.Expr:
-    """h(lambda), in mode ``k``; raises SentenceError."""
+    """h(lambda), in mode ``k``; raises ExpressionError."""
     values: dict[str, Value] = dict.fromkeys(EIGENVALUE, Operator(n.lam[n.k]))
     values |= {name: Number(sp.Symbol(name, real=True)) for name in parameters}
     value = grammar.read(text, Vocabulary(values, lambda *_: sp.nan))  # there are no vectors to act on
@@ -185,7 +185,7 @@ def read_gain(text: str, parameters: tuple[str, ...] = ()) -> sp.Expr:
 
 def _number(sentence: str, value: Value) -> sp.Expr:
     if not isinstance(value, Number):
-        raise grammar.SentenceError(sentence, 1, f"a loss is a number, but this is {value.kind}")
+        raise grammar.ExpressionError(sentence, 1, f"a loss is a number, but this is {value.kind}")
     return value.value
 
 

@@ -232,7 +232,8 @@ class Manifest(dict):
     @property
     def classes(self) -> list[str]:
         """Names to import."""
-        return sorted(set(re.findall(r"\b[A-Z]\w+(?=\()", " ".join(self.values()))) | {"DerivedLoss"})
+        code = re.sub(r'"(\\.|[^"\\])*"', "", " ".join(self.values()))  # without strings, which quote expressions
+        return sorted({*re.findall(r"\b[A-Z]\w+(?=\()", code), "DerivedLoss"})
 
     def source(self) -> str:
         """The statement that binds the manifest."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from dynamics.numerics.progress import progress_bar
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from figures import style
 from figures.captions import count, listing, percent
 
@@ -47,9 +47,12 @@ def compute(full: bool) -> Errors:
 
 
 def _errors(s: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    rates = Rates(MODEL, rtol=RTOL)
+    rates = EigenmodeField(MODEL, rtol=RTOL)
     exact = s * rates.of_eigenvalues(s)
-    mean_field, sampled = s * Rates(MODEL, "mean_field").of_eigenvalues(s) - exact, _monte_carlo(s, rng) - exact
+    mean_field, sampled = (
+        s * EigenmodeField(MODEL, "mean_field").of_eigenvalues(s) - exact,
+        _monte_carlo(s, rng) - exact,
+    )
     largest = np.abs(exact).max()
     return (
         np.abs(mean_field).max() / largest,

@@ -26,8 +26,8 @@ def compute(full: bool) -> dict[str, Runs]:
     found = {}
     for loss in style.LOSSES:
         white, model = (dyn.Model(loss, noise=NOISE, inputs=inputs) for inputs in (None, np.diag(VARIANCES)))
-        theory = dyn.iterate(model, W0, STEPS, LEARNING_RATE, every=10)
-        wrong = dyn.iterate(white, s0, STEPS, LEARNING_RATE, every=10)
+        theory = dyn.iterate(model, W0, STEPS, LEARNING_RATE, record=10)
+        wrong = dyn.iterate(white, s0, STEPS, LEARNING_RATE, record=10)
         net = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=STEPS // 20)
         found[loss] = (theory, wrong, net)
     return found

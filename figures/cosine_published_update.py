@@ -36,7 +36,7 @@ def compute(full: bool) -> Data:
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     every = STEPS // POINTS
     network = dyn.train(MODEL, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=every)
-    theory = dyn.iterate(MODEL, style.eigenvalues_of(W0), STEPS, LEARNING_RATE, every=every // 10)
+    theory = dyn.iterate(MODEL, style.eigenvalues_of(W0), STEPS, LEARNING_RATE, record=every // 10)
     return Data(_train_published(W0, BATCH[full], every), network, theory)
 
 

@@ -42,10 +42,10 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
     network = dyn.train(
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=every * (LINE_POINTS // POINTS)
     )
-    theory = dyn.iterate(model, s0, steps, learning_rate, every=every)
+    theory = dyn.iterate(model, s0, steps, learning_rate, record=every)
     if loss == "euclidean":
         return Panel(network, theory, None)
-    return Panel(network, theory, dyn.iterate(model, s0, steps, learning_rate, every=every, closure="mean_field"))
+    return Panel(network, theory, dyn.iterate(model, s0, steps, learning_rate, record=every, closure="mean_field"))
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:

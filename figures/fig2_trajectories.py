@@ -48,7 +48,7 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
         model, W0, steps, LEARNING_RATE, batch_size=batch, seed=SEED, record=steps // RECORDS, probes=probes
     )
     U, singular, _ = np.linalg.svd(W0)
-    theory = dyn.iterate(model, singular**2, steps, LEARNING_RATE, every=steps // (10 * RECORDS))
+    theory = dyn.iterate(model, singular**2, steps, LEARNING_RATE, record=steps // (10 * RECORDS))
     growth = np.sqrt(theory.s / theory.s[0])
     return Panel(network.embeddings @ U, growth[:, None] * (probes @ W0.T @ U))
 

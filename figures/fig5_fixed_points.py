@@ -28,7 +28,7 @@ def compute(full: bool) -> dict[str, list[Pair]]:
 def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
     model = dyn.Model(loss, noise=style.NOISE)
     network = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=STEPS // 30)
-    return network, dyn.iterate(model, style.eigenvalues_of(W0), STEPS, LEARNING_RATE, every=STEPS // 300)
+    return network, dyn.iterate(model, style.eigenvalues_of(W0), STEPS, LEARNING_RATE, record=STEPS // 300)
 
 
 def draw(data: dict[str, list[Pair]]) -> Figure:

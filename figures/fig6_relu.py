@@ -39,7 +39,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
     network = dyn.train(
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=steps // POINTS, units="relu"
     )
-    return Panel(network, dyn.iterate(model, style.eigenvalues_of(W0), steps, learning_rate, every=steps // 300))
+    return Panel(network, dyn.iterate(model, style.eigenvalues_of(W0), steps, learning_rate, record=steps // 300))
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:

@@ -30,7 +30,7 @@ def compute(full: bool) -> dict[str, Pair]:
     W0 = np.sqrt(S0)[:, None] * directions
     found = {}
     for name, model in MODELS.items():
-        theory = dyn.iterate(model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, every=3)
+        theory = dyn.iterate(model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, record=3)
         net = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=range(SEEDS[full]), record=3)
         found[name] = (theory, net.modes)
     return found

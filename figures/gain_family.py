@@ -38,7 +38,7 @@ def compute(full: bool) -> dict[tuple[str, float], Panel]:
         for power in POWERS:
             model = dyn.Model(loss, noise=style.NOISE, gain=dyn.Gain.parse("lambda^power", power=power))
             network = dyn.train(model, W0, steps, eta, batch_size=BATCH[full], seed=SEED, record=steps // POINTS)
-            found[loss, power] = Panel(network, dyn.iterate(model, s0, steps, eta, every=steps // (10 * POINTS)))
+            found[loss, power] = Panel(network, dyn.iterate(model, s0, steps, eta, record=steps // (10 * POINTS)))
     return found
 
 

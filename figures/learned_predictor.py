@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from dynamics.vector_field.eigenmode_state import State, velocity
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from figures import style
 from figures.captions import count, percent
 
@@ -88,7 +88,7 @@ def draw(data: dict[float, Panel]) -> Figure:
 def _draw_field(ax, rho: float) -> None:
     """Directions of the flow, one arrow a cell."""
     p, s = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.08, 1.52, 10), np.linspace(0.08, 1.52, 10)))
-    rates, state = Rates(model(rho, 1.0)), State(np.sqrt(s), lam=p)
+    rates, state = EigenmodeField(model(rho, 1.0)), State(np.sqrt(s), lam=p)
     moving = velocity(rates.structure, rates.parameters, state, rates(state), 1.0)
     arrow = np.concatenate([moving.lam, 2 * state.w * moving.w], axis=1)
     arrow /= np.maximum(np.linalg.norm(arrow, axis=1, keepdims=True), 1e-9)

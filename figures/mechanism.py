@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from figures import style
 from figures.captions import count, percent
 
@@ -58,7 +58,7 @@ def _panel(model: dyn.Model, batch: int) -> Panel:
     s = np.stack([a.ravel() for a in np.meshgrid(along, along)], axis=-1)
     times = np.concatenate([[0.0], np.geomspace(1e-4, END, 300)])
     flow = dyn.solve(model, STARTS, times, method="scipy", rtol=1e-6, until="steady")
-    return Panel(s, 2 * Rates(model).of_eigenvalues(s), flow, [_checked(model, s0, batch) for s0 in TRAINED])
+    return Panel(s, 2 * EigenmodeField(model).of_eigenvalues(s), flow, [_checked(model, s0, batch) for s0 in TRAINED])
 
 
 def _checked(model: dyn.Model, s0: np.ndarray, batch: int) -> tuple[dyn.Trajectory, dyn.Trajectory]:

@@ -51,7 +51,7 @@ def _panel(isotropic: bool, highest: float, batch: int) -> Panel:
     for seed, value in enumerate(rho):
         own = model.replace(weight_decay=value)
         network = dyn.train(own, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=seed, record=[0, STEPS]).modes[-1]
-        ends.append((network, dyn.iterate(own, STARTS, STEPS, LEARNING_RATE, every=STEPS).s[-1]))
+        ends.append((network, dyn.iterate(own, STARTS, STEPS, LEARNING_RATE, record=STEPS).s[-1]))
     network, theory = np.array(ends).swapaxes(0, 1)
     return Panel(dyn.bifurcation(model, "weight_decay", (0.0, highest)), rho, network, theory)
 

@@ -104,9 +104,9 @@ def _span(values: np.ndarray) -> str:
 def bifurcation(model: Model, parameter: str, between, s0=None, *, learning_rate=None, points=41) -> Bifurcation:
     r"""Follow s (r(s) - rho) = 0 in a parameter: branches, their stability, and the points where they change.
 
-    parameter: "learning_rate" (of the descent map), or one of ``model.numbers``: "weight_decay", "sigma1", "alpha",
-    "epsilon", ...; the model's own value of it does not count. between: (lowest, highest). s0: eigenvalues (M,) of a
-    start, only for losses that conserve a quantity (cosine): it tells the levels. learning_rate: eta > 0, only for
+    parameter: "learning_rate" (of the descent map), or one of ``model.parameter_names``: "weight_decay", "sigma1",
+    "alpha", "epsilon", ...; the model's own value of it does not count. between: (lowest, highest). s0: eigenvalues
+    (M,) of a start, only for losses that conserve a quantity (cosine): it tells the levels. learning_rate: eta > 0, only for
     models in which something decays per step. points: how many values, on branches that are not followed by length.
 
     Where modes move independently, branches are followed by pseudo-arclength from the roots of r = rho, and folds are
@@ -114,7 +114,7 @@ def bifurcation(model: Model, parameter: str, between, s0=None, *, learning_rate
     Raises ArgumentError, as ``equilibria`` does. (Theory: section 5.)
     """
     check_analysed(model)
-    allowed = [name for name in model.numbers if name != "init"]  # a start, on which equilibria do not depend
+    allowed = [name for name in model.parameter_names if name != "init"]  # a start, on which equilibria do not depend
     errors.choice("parameter", parameter, ["learning_rate", *allowed])
     low, high = _range(model, parameter, between)
     values = np.linspace(low, high, errors.count("points", points, 2))
@@ -223,7 +223,7 @@ class IndependentModes:
     def residual(self, value, lam):
         """r(lambda) - rho, complex where the arguments are."""
         p, one = self._parameters(value), np.ones(1)
-        return (own_rate(self.model)(one, np.array([lam]), one, *p.of_loss) - p.rho)[0]
+        return (own_rate(self.model)(one, np.array([lam]), one, *p.of_expectations) - p.rho)[0]
 
     def floor(self, value: float) -> float:
         """The predictor eigenvalue of a dead mode."""
@@ -231,7 +231,7 @@ class IndependentModes:
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
     def _parameters(self, value):
-        return self.model.with_number(self.parameter, np.array([value]))
+        return self.model.with_parameter(self.parameter, np.array([value]))
 
 
 def _lies_on(curve: Curve, value: float, lam: float) -> bool:

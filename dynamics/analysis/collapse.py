@@ -8,7 +8,7 @@ from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 AT_REST = 1e-12  # relative distance from a level at which a mode is taken to start there
 
@@ -118,7 +118,7 @@ def _alone(model: Model, s: float, found: Equilibria) -> tuple[float, str]:
     if (near := levels[np.abs(levels - s) <= AT_REST * s]).size:
         return float(near[0]), "starts where it is at rest"
     below, above = levels[levels < s], levels[levels > s]
-    speed = float(Rates(model).of_eigenvalues(np.array([s]))[0]) - float(model.weight_decay)
+    speed = float(EigenmodeField(model).of_eigenvalues(np.array([s]))[0]) - float(model.weight_decay)
     if speed == 0:
         return s, "at rest at any size"
     if speed > 0:
@@ -137,6 +137,6 @@ def _nothing_to_rest_at(model: Model, s: float, found: Equilibria) -> str:
         return "shrinks at any size"
     p, fold = model.parameters, model.generated.fold
     assert fold is not None  # as there is one at ``found.fold``
-    ghost = float((eigenvalues.predictor_inverse(fold(*p.of_loss)[1], p.alpha) - p.epsilon)[0])
+    ghost = float((eigenvalues.predictor_inverse(fold(*p.of_expectations)[1], p.alpha) - p.epsilon)[0])
     why = f"nothing to rest at, as the fold is at weight decay {found.fold:.6g}"
     return why + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")

@@ -23,7 +23,7 @@ from dynamics.generated import eigenvalues
 from dynamics.model.components import Shared
 from dynamics.model.expressions import Gain, Loss
 from dynamics.model.model import Model
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,7 +56,7 @@ class Design:
         """The loss with the gain written out, as one sentence."""
         derivation = self.model.derivation
         gain = re.sub(r"\blambda\b", "W_P", self.gain.text)
-        return Loss.parse(re.sub(r"\bh\b", f"({gain})", derivation.sentence), **self.gain.numbers)
+        return Loss.parse(re.sub(r"\bh\b", f"({gain})", derivation.sentence), **self.gain.parameters)
 
     def rate(self, s) -> np.ndarray:
         """r of modes with eigenvalues s (...), weight decay not counted."""
@@ -82,7 +82,7 @@ class Design:
         rows = [
             f"Design for {self.wish}",
             f"  gain                   h(lambda) = {self.gain.text}",
-            *(f"    {name:<20} = {value:.6g}" for name, value in self.gain.numbers.items()),
+            *(f"    {name:<20} = {value:.6g}" for name, value in self.gain.parameters.items()),
             f"  largest learning rate  {self.largest_learning_rate:.4g}",
             f"  fastest mode           |r| = {self.fastest:.4g} for s between {low:g} and {high:g}",
             f"  noise at rest          {self.noise:.3g} times the variance of the standard loss",
@@ -126,7 +126,7 @@ def _rest(model: Model) -> float:
 
 def _rate(model: Model, s) -> np.ndarray:
     s = np.asarray(s, float)
-    return Rates(model).of_eigenvalues(s.reshape(-1, 1)).reshape(s.shape)
+    return EigenmodeField(model).of_eigenvalues(s.reshape(-1, 1)).reshape(s.shape)
 
 
 def _with_limits(wish, model: Model, task: Task, between: tuple[float, float], remarks: tuple[str, ...]) -> Design:

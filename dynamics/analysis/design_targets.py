@@ -216,12 +216,12 @@ def _share(name: str, value, why: str) -> None:
 
 def _read(name: str, text: str):
     from derivations import designs
-    from derivations.grammar import SentenceError
+    from derivations.grammar import ExpressionError
 
     errors.instance(name, text, str, "be text in lambda, such as '1 - lambda/rest'")
     try:
         return designs.wanted(text)
-    except SentenceError as error:
+    except ExpressionError as error:
         raise errors.ArgumentError(f"Argument `{name}` must be text in lambda and rest, but {error}.") from None
 
 

@@ -13,7 +13,7 @@ from dynamics.analysis.stability import MARGINAL, Level, invasion_of
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
-from dynamics.vector_field.eigenmode_state import initial, readings
+from dynamics.vector_field.eigenmode_state import initial, observables
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # predictor eigenvalues among which roots without a formula are looked for
 PULLS_AT_ANY_SIZE = "none: a normalized predictor pulls with the same strength at any size"
@@ -53,7 +53,7 @@ class Equilibrium:
         limits = [level.largest_learning_rate for level in levels] + ([2 / -invasion] if dead and invasion < 0 else [])
         found = cls(
             s=s,
-            predictor=readings(model.structure, model.parameters, initial(model.structure, s, lam)).predictor,
+            predictor=observables(model.structure, model.parameters, initial(model.structure, s, lam)).predictor,
             growth=np.sort_complex(np.concatenate([level.growth for level in levels] + [np.zeros(0)])),
             invasion=invasion if dead else None,
             invaded=dead and invaded,
@@ -203,7 +203,7 @@ def _independent_modes(model: Model, modes: int, eta) -> Equilibria:
     thresholds = [level.s for level in levels if (level.growth.real > 0).any()]
     alone = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(thresholds, default=None) if alone and not invaded else None
-    fold = float(generated.fold(*p.of_loss)[0][0]) if generated.fold is not None else None
+    fold = float(generated.fold(*p.of_expectations)[0][0]) if generated.fold is not None else None
     return Equilibria(model, found, boundary, fold, remark)
 
 
@@ -213,7 +213,7 @@ def own_roots(model: Model) -> list[float]:
     if fixed_points is None:
         return _roots_between_signs(model)
     with np.errstate(invalid="ignore"):
-        roots = fixed_points(*p.of_loss, p.rho)
+        roots = fixed_points(*p.of_expectations, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # no number if not real; once at a fold
 
@@ -231,7 +231,7 @@ def _roots_between_signs(model: Model) -> list[float]:
 
     def excess(log_lam):
         lam = np.exp(np.atleast_1d(log_lam))[:, None]
-        rates = own_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_loss)
+        rates = own_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations)
         return np.broadcast_to(rates - p.rho, lam.shape)[:, 0]
 
     grid = np.log(np.geomspace(*SEARCHED, GRID))

@@ -13,9 +13,9 @@ from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.progress import check_progress, progress_bar
 from dynamics.solvers.descent import one_step
-from dynamics.vector_field.base import Closure
+from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import each
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 
 BLOCK = 64  # steps between two looks at what has ended
 SETTLED = 1e-3  # relative distance still to go at which a mode is where it ends
@@ -69,8 +69,8 @@ def phase_diagram(
 ) -> PhaseDiagram:
     r"""Iterate s_m <- s_m (1 + eta (r_m - rho))^2 over two parameters until it is clear how it ends.
 
-    s0: eigenvalues (M,) of the start. x, y: (name, values), with a name of ``model.numbers`` or "learning_rate", and
-    ascending values, such as ("weight_decay", np.linspace(0, 0.3, 50)); the model's own values do not count.
+    s0: eigenvalues (M,) of the start. x, y: (name, values), a name of ``model.parameter_names`` or "learning_rate",
+    and ascending values, such as ("weight_decay", np.linspace(0, 0.3, 50)); the model's own values do not count.
     learning_rate: eta > 0, unless it is one of them. steps: at most, in whole blocks of 64. closure, rtol: as of
     ``iterate``, by default looser: how a run ends is all that is asked.
 
@@ -88,7 +88,7 @@ def phase_diagram(
     check_progress(progress)
     steps, rtol = errors.count("steps", steps), errors.positive_number("rtol", rtol)
     shape = tuple(len(values) for _, values in reversed(axes))
-    forces = forces_of(ensemble, closure, rtol)
+    forces = vector_field_of(ensemble, closure, rtol)
     start = forces.start(np.broadcast_to(s0, (*shape, len(s0))))
     start = each(lambda part: np.broadcast_to(part, (*shape, len(s0))).reshape(-1, len(s0)), start)
 
@@ -122,7 +122,7 @@ def _axis(model: Model, name: str, given) -> tuple[str, np.ndarray]:
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         errors.reject(name, must, given)
     values = errors.real_array(name, given[1], must)
-    errors.choice(name, given[0], ("learning_rate", *model.numbers))
+    errors.choice(name, given[0], ("learning_rate", *model.parameter_names))
     if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
         errors.reject(name, must, given)
     return given[0], values
@@ -149,7 +149,7 @@ class Block(NamedTuple):
 class Run:
     """An ensemble of descent maps (B,) that members leave where they have ended; their outcome, s and steps."""
 
-    def __init__(self, forces: Closure, start, parameters: Parameters, eta: np.ndarray, s0: np.ndarray):
+    def __init__(self, forces: VectorField, start, parameters: Parameters, eta: np.ndarray, s0: np.ndarray):
         self.forces, self.state, self.parameters, self.eta = forces, start, parameters, eta
         self.smallest = DEAD * s0.max()
         self.left = np.arange(len(eta))  # who has not ended
@@ -175,7 +175,7 @@ class Run:
 
     def _one_block(self) -> None:
         """Some steps, and a look at who has ended."""
-        own = forces_of(self.forces.model, self.forces.closure, self.forces.rtol, self.parameters)
+        own = vector_field_of(self.forces.model, self.forces.closure, self.forces.rtol, self.parameters)
         passed, gone = [self.state.w**2], np.zeros(len(self.left), bool)
         for _ in range(BLOCK):
             self.state, gone = one_step(self.state, own, self.eta)

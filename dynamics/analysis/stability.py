@@ -9,7 +9,7 @@ import scipy.optimize
 
 from dynamics.model.model import Model
 from dynamics.vector_field.eigenmode_state import State, initial, step, velocity
-from dynamics.vector_field.eigenmodes import Forces, Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField, Forces
 
 MARGINAL = 1e-7  # a growth rate below this is zero, to the accuracy of closure and differences
 NEAR_ZERO = 1e-4  # of the surviving modes: eigenvalue at which it is asked whether a dead mode comes back
@@ -54,7 +54,7 @@ def _linearised(model: Model, s: float, modes: int, lam: float) -> Callable:
     Equal modes are exchangeable, so what all share and what two of them differ by is all there is.
     """
     structure, parameters = model.structure, model.parameters
-    start, forces = initial(structure, np.full(modes, s), lam), Rates(model, rtol=1e-12)
+    start, forces = initial(structure, np.full(modes, s), lam), EigenmodeField(model, rtol=1e-12)
     patterns = [np.ones(modes), np.eye(1, modes)[0] - np.eye(1, modes, 1)[0]][:modes]
     size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
     points = [[_stencil(start, name, pattern, size, forces) for name in _parts(start)] for pattern in patterns]
@@ -105,7 +105,7 @@ def _largest_learning_rate(model: Model, growth: np.ndarray, multipliers: Callab
 
 def invasion_of(model: Model, alive: list[float]) -> tuple[float, bool]:
     """r - rho of a dead mode beside these, and whether it comes back: a small one, if the rate at zero does not say."""
-    rates, rho = Rates(model, rtol=1e-10), float(model.weight_decay)
+    rates, rho = EigenmodeField(model, rtol=1e-10), float(model.weight_decay)
 
     def at(s: float) -> float:
         state = initial(model.structure, np.array([*alive, s]), 0.0)  # a learned predictor's eigenvalue is dead, too

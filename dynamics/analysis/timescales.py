@@ -11,10 +11,10 @@ from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.flow_exact import has_exact_solution
 from dynamics.solvers.flow_scipy import members, steps
 from dynamics.solvers.steady_state import Rest
-from dynamics.vector_field.base import Closure
+from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import State
-from dynamics.vector_field.eigenmodes import Rates
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.factory import vector_field_of
 
 ATOL = 1e-14  # of s, as in ``solve``
 
@@ -35,7 +35,7 @@ def convergence_time(model: Model, s0, level, *, learning_rate=None, within=1e6,
     levels = _levels(level, s0.shape)
     if has_exact_solution(model):
         return _by_formula(model, s0, levels)
-    forces = forces_of(model, "gaussian", 0.1 * rtol)
+    forces = vector_field_of(model, "gaussian", 0.1 * rtol)
     found = np.empty(s0.shape)
     for index, own, start in members(forces, forces.start(s0)):
         found[index] = _by_flow(own, start, levels[index], eta, within, rtol)
@@ -60,7 +60,7 @@ def effective_rates(model: Model, s) -> np.ndarray:
     shape = s.shape
     if model.batch_shape:
         errors.reject("model", "have plain numbers for parameters", model)
-    rates = Rates(model, rtol=1e-10)
+    rates = EigenmodeField(model, rtol=1e-10)
     s = s.reshape(-1, 1, shape[-1])
     one, found = np.eye(shape[-1]), 0.0
     for multiple, coefficient in DIFFERENCE:
@@ -96,23 +96,23 @@ def _by_formula(model: Model, s0: np.ndarray, levels: np.ndarray) -> np.ndarray:
     assert solution is not None
     with np.errstate(all="ignore"):
         lam0, lam1 = (eigenvalues.predictor(s, p.alpha, 0) for s in (s0, levels))
-        time = solution.time_to_reach(lam0, lam1, p.alpha, *p.of_loss, p.rho)
+        time = solution.time_to_reach(lam0, lam1, p.alpha, *p.of_expectations, p.rho)
         never = ~(time > 0) | ~np.isfinite(time)
     return np.where(s0 == levels, 0.0, np.where(never, np.inf, time))
 
 
-def _by_flow(forces: Closure, start, levels: np.ndarray, learning_rate, within: float, rtol: float) -> np.ndarray:
+def _by_flow(forces: VectorField, start, levels: np.ndarray, learning_rate, within: float, rtol: float) -> np.ndarray:
     """The crossings of one trajectory, found step by step."""
     coordinate, rest = coordinate_of(start, forces.parameters, ATOL), Rest(start, forces, learning_rate)
 
     def excess(y) -> np.ndarray:
-        return forces.readings(coordinate.backward(y)).s - levels
+        return forces.observables(coordinate.backward(y)).s - levels
 
     def slope(_, y):
         return coordinate.slope(y, lambda state: forces.velocity(state, learning_rate))
 
     y = start_y = coordinate.forward(start)
-    before = forces.readings(start).s - levels
+    before = forces.observables(start).s - levels
     times = np.where(before == 0, 0.0, np.inf)
     for solver, _ in steps(slope, y, within, coordinate.tolerances(rtol, noise_of(forces))):
         if solver.status == "failed" or not coordinate.room(solver.y, start_y) > 0:

@@ -149,13 +149,13 @@ def solve(s0, closure, out, until, points, **others):
 @options(MODEL_OPTIONS, S0_OPTION, START_OPTIONS, CLOSURE_OPTION, OUT_OPTION)
 @click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent.")
 @click.option("--learning-rate", type=float, default=0.01, show_default=True, help="eta.")
-@click.option("--every", type=int, default=1, show_default=True, help="Record each so many steps.")
+@click.option("--record", type=int, default=1, show_default=True, help="Record each so many steps.")
 @click.option("--batch-size", type=int, help="Predict how networks with such batches fluctuate.")
 def iterate(s0, out, steps, learning_rate, **others):
     """Descent map: gradient descent on the population loss, exact at any learning rate."""
     import dynamics as dyn
 
-    how = {name: others.pop(name) for name in ("closure", "every", "batch_size")}
+    how = {name: others.pop(name) for name in ("closure", "record", "batch_size")}
     report(dyn.iterate(_model(others), _start(s0, others), steps, learning_rate, **how), out)
 
 
@@ -233,7 +233,7 @@ def sweep(file, workers, scheduler):
 
 @main.command()
 @options(LOSS_OPTIONS, CLOSURE_OPTION)
-@click.option("--ema", "own_target", is_flag=True, help="A target branch with weights of its own.")
+@click.option("--ema", "separate_target", is_flag=True, help="A target branch with weights of its own.")
 @click.option("--learned", is_flag=True, help="A learned predictor.")
 @click.option("--correlated", is_flag=True, help="Inputs of any covariance: matrices in place of modes.")
 @click.option(
@@ -245,7 +245,7 @@ def sweep(file, workers, scheduler):
     help="text, or equations in LaTeX: what was derived; the others: a document, step by step, each step checked.",
 )
 @click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write it into a file.")
-def derive(closure, form, out, own_target, learned, correlated, **others):
+def derive(closure, form, out, separate_target, learned, correlated, **others):
     """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any.
 
     \b
@@ -254,22 +254,26 @@ def derive(closure, form, out, own_target, learned, correlated, **others):
     """
     from derivations import display
     from dynamics.vector_field.base import choose_closure
-    from dynamics.vector_field.factory import forces_of
+    from dynamics.vector_field.factory import vector_field_of
 
     numbers = {"noise": (0.0, 0.0), "weight_decay": 0.0, "learned": 1.0 if learned else None}
     any_covariance = {"input_variances": "1" if correlated else None}
-    model = _model(others | numbers | any_covariance | {"ema": 0.5 if own_target else None})
+    model = _model(others | numbers | any_covariance | {"ema": 0.5 if separate_target else None})
     closure = choose_closure(model, closure)
-    forces_of(model, closure)  # refuses what does not apply
+    vector_field_of(model, closure)  # refuses what does not apply
     setting = model.derivation
     if form in DOCUMENTS:
         from derivations.documents import document
 
-        _refuse_given(f"--format {form}", "closure", "own_target", "learned", "correlated")
+        _refuse_given(f"--format {form}", "closure", "separate_target", "learned", "correlated")
         text = document(setting, form)
     else:
         closure = "gaussian" if closure == "monte_carlo" else closure
-        lines = display.correlated(setting) if correlated else display.derivation(setting, closure, own_target, learned)
+        lines = (
+            display.correlated(setting)
+            if correlated
+            else display.derivation(setting, closure, separate_target, learned)
+        )
         text = display.as_latex(lines) if form == "equations" else display.as_text(lines)
     _deliver(text, out)
 

@@ -88,12 +88,12 @@ def _notes(export: Export) -> list[str]:
 
 def _step_torch(export: Export) -> list[str]:
     lines = ["z1, z2 = encoder(x1), encoder(x2)  # two views"]
-    if export.model.structure.own_target:
+    if export.model.structure.separate_target:
         lines += ["with torch.no_grad():", "    t1, t2 = average(x1), average(x2)"]
     lines += ["correlation = tracked(correlation, z1)"] if export.tracked else []
     lines += [f"value = {_value(export, 'predictor({})', 'predictor.weight')}"]
     lines += ["optimizer.zero_grad()", "value.backward()", "optimizer.step()"]
-    if export.model.structure.own_target:
+    if export.model.structure.separate_target:
         lines.append("with torch.no_grad():  # the target branch, an average of the encoder")
         lines.append("    for v, w in zip(average.parameters(), encoder.parameters()):")
         lines.append(f"        v.lerp_(w, 1 - {export.model.target.decay!r})")
@@ -102,7 +102,7 @@ def _step_torch(export: Export) -> list[str]:
 
 def _step_jax(export: Export) -> list[str]:
     predictor, target = export.model.predictor, export.model.target
-    learned, averaged = (export.model.structure.predictor == "learned"), export.model.structure.own_target
+    learned, averaged = (export.model.structure.predictor == "learned"), export.model.structure.separate_target
     lines = ["correlation = tracked(correlation, encode(weights, x1))"] if export.tracked else []
     lines.append("def objective(weights, W_P):" if learned else "def objective(weights):")
     lines.append("    z1, z2 = encode(weights, x1), encode(weights, x2)  # two views")
@@ -123,7 +123,7 @@ def _step_jax(export: Export) -> list[str]:
 
 def _value(export: Export, prediction: str, W_P: str) -> str:
     """The loss of the representations. prediction: code for a learned predictor's, of {}; W_P: its matrix."""
-    target = "t" if export.model.structure.own_target else "z"
+    target = "t" if export.model.structure.separate_target else "z"
     kind = export.model.structure.predictor
     before = {"none": "", "learned": f"{prediction}, "}.get(kind, "None, ")
     after = f", {W_P}" if export.takes_W_P else ", correlation" if export.tracked else ""

@@ -55,7 +55,7 @@ class Exportable(Protocol):
         """The loss, as ``derivations`` represents it."""
 
     @property
-    def numbers(self) -> tuple[str, ...]:
+    def parameter_names(self) -> tuple[str, ...]:
         """Names of the model's parameters."""
 
 
@@ -129,7 +129,7 @@ def number_of(model: Exportable, name: str) -> Any:
     if name in ("sigma1", "sigma2"):
         return model.noise[int(name[-1]) - 1]
     parts = (model, model.predictor, model.target)
-    own = {**getattr(model.loss, "numbers", {}), **getattr(model.gain, "numbers", {})}
+    own = {**getattr(model.loss, "parameters", {}), **getattr(model.gain, "parameters", {})}
     return own[name] if name in own else next(getattr(part, name) for part in parts if hasattr(part, name))
 
 

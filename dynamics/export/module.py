@@ -33,12 +33,12 @@ def source(model: Exportable, library: str) -> str:
 
 def _check(model: Exportable) -> None:
     """Refuses what a text cannot say."""
-    for name in model.numbers:
+    for name in model.parameter_names:
         value = number_of(model, name)
         if np.ndim(value) and name != "init":  # which is where the predictor of a training loop starts by itself
             errors.reject(name, "be a single number to be written into a text", value)
     for part in ("loss", "gain"):
-        for number in getattr(getattr(model, part), "numbers", ()):
+        for number in getattr(getattr(model, part), "parameters", ()):
             if number in RESERVED:
                 must = "have numbers with names that a training loop leaves free"
                 errors.reject(part, f"{must}: one other than `{number}`", getattr(model, part))

@@ -11,7 +11,7 @@ from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import catalogue, eigenvalues
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared, keep, plain
-from dynamics.model.expressions import Gain, Loss, Sentence
+from dynamics.model.expressions import Expression, Gain, Loss
 from dynamics.model.parameters import Parameters, Structure
 
 FIELDS = {"weight_decay": "rho", "rate": "rate_ratio"}  # numbers that have another name in formulas
@@ -142,11 +142,11 @@ class Model:
     def _check_without_predictor(self) -> None:
         """A sentence may say something of W_P that it cannot say of 1, such as 1/(1 - W_P), or say nothing then."""
         from derivations import gradients
-        from derivations.grammar import SentenceError
+        from derivations.grammar import ExpressionError
 
         try:
             loss = self.derivation.in_eigenbasis()
-        except SentenceError as error:
+        except ExpressionError as error:
             must = "have a meaning where W_P = 1, beside NoPredictor()"
             raise errors.ArgumentError(f"Argument `loss` must {must}, but {error}.") from None
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
@@ -166,7 +166,7 @@ class Model:
         if isinstance(self.loss, Loss):
             return self.loss.derivation(has_predictor, self.symmetrised)
         plain = (self.loss, self.stop_gradient, bool(self.isotropic), has_predictor, bool(self.symmetrised))
-        return Setting(*plain, self.gain.text, tuple(self.gain.numbers)) if self.gain else Setting(*plain)
+        return Setting(*plain, self.gain.text, tuple(self.gain.parameters)) if self.gain else Setting(*plain)
 
     @property
     def loss_name(self) -> str:
@@ -220,21 +220,21 @@ class Model:
             sigma1=sigma1,
             sigma2=sigma2,
             rho=self.weight_decay,
-            own=tuple(self._own_numbers.values()),
+            of_loss=tuple(self._loss_parameters.values()),
         )
         return numbers.map(lambda number: np.asarray(number, float)[..., None])
 
     @property
-    def _own_numbers(self) -> dict[str, Any]:
+    def _loss_parameters(self) -> dict[str, Any]:
         """Of a loss, or a gain, of one's own."""
-        own: Sentence | None = self.loss if isinstance(self.loss, Loss) else self.gain
-        return {} if own is None else dict(own.numbers)
+        own: Expression | None = self.loss if isinstance(self.loss, Loss) else self.gain
+        return {} if own is None else dict(own.parameters)
 
-    def with_number(self, name: str, value: np.ndarray) -> Parameters:
-        """The parameters with one number, by its name in ``numbers``, unchecked: it may be complex."""
-        if name in self._own_numbers:
-            own = zip(self._own_numbers, self.parameters.own, strict=True)
-            return self.parameters._replace(own=tuple(value if key == name else old for key, old in own))
+    def with_parameter(self, name: str, value: np.ndarray) -> Parameters:
+        """The parameters with one replaced, by its name in ``parameter_names``, unchecked: it may be complex."""
+        if name in self._loss_parameters:
+            own = zip(self._loss_parameters, self.parameters.of_loss, strict=True)
+            return self.parameters._replace(of_loss=tuple(value if key == name else old for key, old in own))
         changed: dict[str, Any] = {FIELDS.get(name, name): value}
         return self.parameters._replace(**changed)
 
@@ -244,25 +244,25 @@ class Model:
         return np.atleast_1d(np.asarray(getattr(self.predictor, "init", 1.0), float))
 
     @property
-    def numbers(self) -> tuple[str, ...]:
-        """Names of the numbers that this model has: what ``replace`` takes."""
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters that this model has: what ``replace`` takes."""
         own = [f.name for part in (self.predictor, self.target) for f in fields(part) if f.name != "normalize"]
-        return ("weight_decay", "sigma1", "sigma2", *own, *self._own_numbers)
+        return ("weight_decay", "sigma1", "sigma2", *own, *self._loss_parameters)
 
-    def replace(self, /, **numbers) -> "Model":
-        """The model with other numbers, by the names in ``numbers``; raises ArgumentError.
+    def replace(self, /, **parameters) -> "Model":
+        """The model with other parameters, by the names in ``parameter_names``; raises ArgumentError.
 
         Those of predictor and target go by their own names, such as ``alpha``, ``rate``, ``decay``.
         """
         model = self
-        for name, value in numbers.items():
-            errors.choice("numbers", name, self.numbers)
+        for name, value in parameters.items():
+            errors.choice("parameter", name, self.parameter_names)
             if name in ("sigma1", "sigma2"):
                 noise = tuple(value if name == f"sigma{view}" else old for view, old in enumerate(model.noise, 1))
                 model = replace(model, noise=noise)
             elif name == "weight_decay":
                 model = replace(model, weight_decay=value)
-            elif name in self._own_numbers:
+            elif name in self._loss_parameters:
                 part = "loss" if isinstance(self.loss, Loss) else "gain"
                 model = replace(model, **{part: getattr(model, part).replace(**{name: value})})
             else:
@@ -274,14 +274,14 @@ class Model:
     def batch_shape(self) -> tuple[int, ...]:
         """What the model's own parameters broadcast to: () for a single model."""
         p = self.parameters
-        shapes = {name: a.shape[:-1] for name, a in p._asdict().items() if name != "own"}
-        shapes |= {name: a.shape[:-1] for name, a in zip(self._own_numbers, p.own, strict=True)}
+        shapes = {name: a.shape[:-1] for name, a in p._asdict().items() if name != "of_loss"}
+        shapes |= {name: a.shape[:-1] for name, a in zip(self._loss_parameters, p.of_loss, strict=True)}
         shapes |= {"init": self.init.shape[:-1]}
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
             listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
-            raise errors.ArgumentError(f"The model's numbers must broadcast, but have shapes {listing}.") from None
+            raise errors.ArgumentError(f"The model's parameters must broadcast, but have shapes {listing}.") from None
 
     @property
     def pole_at_death(self) -> np.ndarray:
@@ -290,14 +290,14 @@ class Model:
         if self.generated.poles is None:
             return np.zeros(self.batch_shape, bool)
         with np.errstate(all="ignore"):
-            found = self.generated.poles(eigenvalues.predictor(0.0, p.alpha, p.epsilon), *p.own)
+            found = self.generated.poles(eigenvalues.predictor(0.0, p.alpha, p.epsilon), *p.of_loss)
         values = found if isinstance(found, tuple) else (found,)
         return ~np.all([np.isfinite(value).all(axis=-1) for value in np.broadcast_arrays(*values)], axis=0)
 
     @property
     def needs_learning_rate(self) -> bool:
         """True if something decays per step, so that a flow needs the learning rate."""
-        return self.structure.own_target or self.structure.tracked
+        return self.structure.separate_target or self.structure.tracked
 
     def check_learning_rate(self, learning_rate) -> float | None:
         """eta > 0 of a flow in which something decays per step, None of any other; raises ArgumentError."""
@@ -375,7 +375,7 @@ class Model:
 
 def _shown(value: Any) -> str:
     """A value on one line: arrays by their shape, parts without what is at its default."""
-    if isinstance(value, Sentence):
+    if isinstance(value, Expression):
         return repr(value)
     if is_dataclass(value):
         given = [f for f in fields(value) if f.default is MISSING or not _same(getattr(value, f.name), f.default)]

@@ -9,7 +9,7 @@ class Structure(NamedTuple):
 
     predictor: str
     tracked: bool  # the predictor is built from an exponential average of the correlation
-    own_target: bool  # the target branch has weights of its own
+    separate_target: bool  # the target branch has weights of its own
 
 
 class Parameters(NamedTuple):
@@ -23,14 +23,14 @@ class Parameters(NamedTuple):
     sigma1: Any
     sigma2: Any
     rho: Any
-    own: tuple = ()  # the numbers of a loss of one's own
+    of_loss: tuple = ()  # parameters of a user-defined loss or gain
 
     def map(self, function: Callable) -> "Parameters":
         """What the function makes of each."""
-        mapped = {name: function(number) for name, number in self._asdict().items() if name != "own"}
-        return Parameters(**mapped, own=tuple(map(function, self.own)))
+        mapped = {name: function(number) for name, number in self._asdict().items() if name != "of_loss"}
+        return Parameters(**mapped, of_loss=tuple(map(function, self.of_loss)))
 
     @property
-    def of_loss(self) -> tuple:
+    def of_expectations(self) -> tuple:
         """What the expectations of a loss depend on, beside the spectrum."""
-        return (self.sigma1, self.sigma2, *self.own)
+        return (self.sigma1, self.sigma2, *self.of_loss)

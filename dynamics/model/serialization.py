@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared
-from dynamics.model.expressions import Gain, Loss, Sentence
+from dynamics.model.expressions import Expression, Gain, Loss
 from dynamics.model.model import Model
 
 PARTS = {part.__name__: part for part in (ClosedForm, Learned, NoPredictor, Shared, EMA)}
@@ -19,8 +19,8 @@ def describe(model: Model) -> dict[str, Any]:
     def plain(value):
         if type(value) in PARTS.values():
             return {"kind": type(value).__name__} | {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-        if isinstance(value, Sentence):
-            numbers = {name: plain(number) for name, number in value.numbers.items()}
+        if isinstance(value, Expression):
+            numbers = {name: plain(number) for name, number in value.parameters.items()}
             return {"kind": type(value).__name__, "text": value.text, "numbers": numbers}
         return [plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
 

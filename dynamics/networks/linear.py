@@ -16,7 +16,7 @@ from dynamics.networks.run import Run
 from dynamics.numerics.memory import check_fits
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.trajectory import Trajectory
-from dynamics.vector_field.weight_state import Weights, correlation, initial, predictor, readings
+from dynamics.vector_field.weight_state import Weights, correlation, initial, observables, predictor
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 # cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series to 4e-8, below float32's rounding
@@ -45,7 +45,7 @@ def train_shallow(model: Model, W0, run: Run, units: str, W_P0, probes) -> Traje
         model=model,
         kind="network",
         t=run.learning_rate * recorded,
-        **readings(model.structure, model.parameters, weights, model.input_root)._asdict(),
+        **observables(model.structure, model.parameters, weights, model.input_root)._asdict(),
         step=recorded,
         method=f"gradient descent on {run.batch_size} samples a step, {units} units, {run.dtype}, on {where}",
         status=status,
@@ -84,7 +84,7 @@ def _step(rule: Rule, eta, parameters: Parameters, root, weights: Weights, key) 
 
         silent = _silent(rule, z1, z2, t1, t2)
         z1, z2, t1, t2 = (jnp.where(silent, 1, a) for a in (z1, z2, t1, t2))
-        loss = rule.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient, *p.own)
+        loss = rule.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient, *p.of_loss)
         return jnp.where(silent, 0, loss).mean()
 
     slope, slope_P = jax.grad(mean_loss, (0, 1))(weights.encoder, weights.predictor)

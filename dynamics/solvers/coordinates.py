@@ -122,12 +122,12 @@ def noise_of(rates) -> float:
 
 @dataclass(frozen=True)
 class Flow:
-    """Readings (..., T, ...), inf after a blow-up. status: how it ended. reached: how many times, if not all.
+    """Observables (..., T, ...), inf after a blow-up. status: how it ended. reached: how many times, if not all.
 
-    steady_time: when it came to rest (...), inf where it did not, or was not asked; readings stay the same from there.
+    steady_time: when it came to rest (...), inf where it did not, or was not asked; observables stay from there.
     """
 
-    readings: Any
+    observables: Any
     blow_up_time: np.ndarray
     status: str = "complete"
     reached: int | None = None

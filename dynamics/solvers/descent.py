@@ -10,11 +10,11 @@ from dynamics.numerics.progress import check_progress, progress_bar
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.linear_noise import Fluctuations
 from dynamics.solvers.problem import check_trajectory
-from dynamics.vector_field.base import SAMPLED, Closure, choose_closure
-from dynamics.vector_field.eigenmode_state import Readings, each, readings
-from dynamics.vector_field.eigenmodes import Rates
-from dynamics.vector_field.factory import forces_of
-from dynamics.vector_field.weight_state import WeightReadings
+from dynamics.vector_field.base import SAMPLED, VectorField, choose_closure
+from dynamics.vector_field.eigenmode_state import Observables, each, observables
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.weight_state import WeightObservables
 
 METHODS = ("auto", "numpy", "jax")
 LONG = 2.0  # seconds that NumPy may take, as a step takes STEP of overhead, and ELEMENT for each number it holds
@@ -30,7 +30,7 @@ def iterate(
     batch_size=None,
     closure=None,
     rtol=1e-9,
-    every=1,
+    record=1,
     method="auto",
     progress=None,
 ) -> Trajectory:
@@ -40,7 +40,7 @@ def iterate(
     learning_rate: eta > 0, a number.
     batch_size: of a network, whose fluctuations around the map are predicted then: the result's ``deviation`` (T, M)
     is the standard deviation of u_m . C u_m from batch to batch, by linear noise; for one trajectory.
-    every: record each so many steps; step 0 and the last one are always there.
+    record: record each so many steps; step 0 and the last one are always there.
     closure: see ``solve``. rtol: tolerance of the Gaussian closure.
     method: "numpy"; "jax", blocks of steps compiled, which takes a second at first, for models without ``inputs`` or
     ``batch_size``; or "auto": "jax" where "numpy" would take long.
@@ -49,25 +49,25 @@ def iterate(
     """
     errors.instance("model", model, Model, "be a Model")
     s0 = model.check_start(s0)
-    steps, every = errors.count("steps", steps, 0), errors.count("every", every)
+    steps, record = errors.count("steps", steps, 0), errors.count("record", record)
     learning_rate = errors.positive_number("learning_rate", learning_rate)
     rtol = errors.positive_number("rtol", rtol)
     closure = choose_closure(model, closure)
-    forces = forces_of(model, closure, rtol)
+    forces = vector_field_of(model, closure, rtol)
     check_progress(progress)
-    check_trajectory(model, s0, steps // every + 2, "Record fewer steps (every), or sweep to disk.")
+    check_trajectory(model, s0, steps // record + 2, "Record fewer steps (record), or sweep to disk.")
     noise = _fluctuations(forces, s0, learning_rate, batch_size)
     method = choose_method(method, forces, s0.size, steps, noise is not None)
-    if method == "jax" and isinstance(forces, Rates):
-        found = _descend_compiled(forces, s0, steps, learning_rate, every, progress)
+    if method == "jax" and isinstance(forces, EigenmodeField):
+        found = _descend_compiled(forces, s0, steps, learning_rate, record, progress)
     else:
-        found = _descend(forces, s0, noise, steps, learning_rate, every, progress)
+        found = _descend(forces, s0, noise, steps, learning_rate, record, progress)
     forces.warn_if_inaccurate()
     return Trajectory(
         model=model,
         kind="descent",
         t=learning_rate * found.recorded,
-        **found.readings._asdict(),
+        **found.observables._asdict(),
         step=found.recorded,
         method="gradient descent on the population loss" + (f", {SAMPLED}" if closure == "monte_carlo" else ""),
         status=found.status,
@@ -78,17 +78,17 @@ def iterate(
             "learning_rate": learning_rate,
             "steps": steps,
             "batch_size": batch_size,
-            "every": every,
+            "record": record,
             "closure": closure,
             "rtol": rtol,
         },
     )
 
 
-def choose_method(method: str, forces: Closure, numbers: int, steps: int, fluctuating=False) -> str:
+def choose_method(method: str, forces: VectorField, numbers: int, steps: int, fluctuating=False) -> str:
     """Which it is, for an ensemble of so many numbers (members times modes); raises ArgumentError."""
     errors.choice("method", method, METHODS)
-    possible = isinstance(forces, Rates) and not fluctuating and forces.samples is None
+    possible = isinstance(forces, EigenmodeField) and not fluctuating and forces.samples is None
     if method == "jax" and not possible:
         where = "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
         errors.reject("method", f"be 'auto' or 'numpy' {where}", method)
@@ -102,15 +102,17 @@ class Descent(NamedTuple):
     """What was recorded, at which steps (T,), the step at which each member diverged, and how the run ended."""
 
     recorded: np.ndarray
-    readings: Readings | WeightReadings
+    observables: Observables | WeightObservables
     deviation: np.ndarray | None
     diverged: np.ndarray
     status: str
 
 
-def _descend(forces: Closure, s0, noise: Fluctuations | None, steps: int, eta: float, every: int, progress) -> Descent:
+def _descend(
+    forces: VectorField, s0, noise: Fluctuations | None, steps: int, eta: float, record: int, progress
+) -> Descent:
     state, status = forces.start(s0), "complete"
-    recorded, kept, deviations = [0], [forces.readings(state)], [noise.deviation(state)] if noise else []
+    recorded, kept, deviations = [0], [forces.observables(state)], [noise.deviation(state)] if noise else []
     if forces.model.inputs is None:
         kept[0] = kept[0]._replace(s=s0, target=s0)  # not the root's square
     diverged = np.full(state.batch, np.inf)
@@ -124,10 +126,10 @@ def _descend(forces: Closure, s0, noise: Fluctuations | None, steps: int, eta: f
                 diverged = np.where(gone & np.isinf(diverged), number, diverged)
                 if gone.all():
                     break
-                if number % every == 0 or number == steps:
+                if number % record == 0 or number == steps:
                     recorded.append(number)
                     with np.errstate(over="ignore"):  # of those that are about to diverge
-                        kept.append(forces.readings(state))
+                        kept.append(forces.observables(state))
                     deviations += [noise.deviation(state)] if noise else []
                 bar.update()
         except KeyboardInterrupt:
@@ -139,13 +141,13 @@ def _descend(forces: Closure, s0, noise: Fluctuations | None, steps: int, eta: f
     return Descent(np.array(recorded), along, deviation, diverged, _how_it_ended(diverged, status))
 
 
-def _descend_compiled(rates: Rates, s0, steps: int, eta: float, every: int, progress) -> Descent:
+def _descend_compiled(rates: EigenmodeField, s0, steps: int, eta: float, record: int, progress) -> Descent:
     from dynamics.solvers.descent_jax import jax_descent
 
-    recorded, states, diverged, status = jax_descent(rates, rates.start(s0), steps, eta, every, progress)
+    recorded, states, diverged, status = jax_descent(rates, rates.start(s0), steps, eta, record, progress)
     along = rates.parameters.map(lambda a: a[..., None, :])
     with np.errstate(over="ignore", invalid="ignore"):  # of those that diverge
-        found = readings(rates.structure, along, states)
+        found = observables(rates.structure, along, states)
     for s in (found.s, found.target):
         s[..., 0, :] = s0  # not the root's square
     return Descent(recorded, found, None, diverged, _how_it_ended(diverged, status))
@@ -161,7 +163,7 @@ def _how_it_ended(diverged: np.ndarray, status: str) -> str:
 def _fluctuations(rates, s0: np.ndarray, learning_rate: float, batch_size) -> Fluctuations | None:
     if batch_size is None:
         return None
-    if not isinstance(rates, Rates):
+    if not isinstance(rates, EigenmodeField):
         errors.reject(
             "batch_size", "be left out for a model with `inputs`, whose fluctuations are not known", batch_size
         )
@@ -170,7 +172,7 @@ def _fluctuations(rates, s0: np.ndarray, learning_rate: float, batch_size) -> Fl
     return Fluctuations(rates, learning_rate, errors.count("batch_size", batch_size))
 
 
-def one_step(state, forces: Closure, learning_rate):
+def one_step(state, forces: VectorField, learning_rate):
     """The next state, inf in all parts of a member that overflowed, and which members (...) did.
 
     learning_rate: a number, or one for each member, (..., 1).

@@ -13,7 +13,7 @@ from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.quadrature import MAX_NODES
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.vector_field.eigenmode_state import State, as_rows, each, exponent, step
-from dynamics.vector_field.eigenmodes import Rates, Traced
+from dynamics.vector_field.eigenmodes import EigenmodeField, TracedField
 
 HOLD = 8  # steps for which the axes of the closure's integrals end where they do
 RECORDS_PER_CALL = 50  # before the progress bar moves or Ctrl-C is heard,
@@ -35,18 +35,18 @@ class Passed(NamedTuple):
     error: Any
 
 
-def jax_descent(rates: Rates, start: State, steps: int, learning_rate: float, every: int, progress):
+def jax_descent(rates: EigenmodeField, start: State, steps: int, learning_rate: float, record: int, progress):
     """(steps recorded, states (..., T, M), step at which each member diverged, how it ended). start: (..., M)."""
     batch, modes = start.batch, start.w.shape[-1]
     members, parameters = as_rows(start, rates.parameters)
-    stops = [*range(every, steps + 1, every), *([steps] if steps % every else [])]
+    stops = [*range(record, steps + 1, record), *([steps] if steps % record else [])]
     place, recorded, status = Place(members, np.full(len(members.w), np.inf)), [0], "complete"
     kept = [each(lambda part: part[:, None], members)]
     division = divide(rates, members, parameters)
     nodes = dict.fromkeys((part.start for part in division.parts(len(members.w))), division.nodes)
     with progress_bar(steps, "iterate", progress) as bar:
         try:
-            for several in _calls(stops, every):
+            for several in _calls(stops, record):
                 compute = partial(
                     _pass_part, rates, division, nodes, place, parameters, learning_rate, recorded[-1], several
                 )
@@ -68,14 +68,14 @@ def jax_descent(rates: Rates, start: State, steps: int, learning_rate: float, ev
     return np.array(recorded)[left], states, place.diverged.reshape(batch), status
 
 
-def _calls(stops: list[int], every: int):
+def _calls(stops: list[int], record: int):
     """Steps to record, so many a call."""
-    size = max(1, min(RECORDS_PER_CALL, STEPS_PER_CALL // every))
+    size = max(1, min(RECORDS_PER_CALL, STEPS_PER_CALL // record))
     return (stops[first : first + size] for first in range(0, len(stops), size))
 
 
 def _pass_part(
-    rates: Rates, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
+    rates: EigenmodeField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
 ):
     """Some members to the next steps that are recorded; again with more nodes if the closure's error calls for it."""
     here, own = division.padded((place, parameters), part)
@@ -95,13 +95,15 @@ def _pass_part(
 @lru_cache(maxsize=32)
 def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices):
     """The map for one loss and number of nodes: (place, parameters, learning rate, steps to record) -> Passed."""
-    run = partial(_pass, structure, Traced(generated, structure, closure, nodes), alpha)
+    run = partial(_pass, structure, TracedField(generated, structure, closure, nodes), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
     specs = (rows, rows, PartitionSpec(), PartitionSpec())
     return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False))
 
 
-def _pass(structure: Structure, forces: Traced, alpha, place: Place, parameters: Parameters, learning_rate, bounds):
+def _pass(
+    structure: Structure, forces: TracedField, alpha, place: Place, parameters: Parameters, learning_rate, bounds
+):
     """A group's members (G, M) from one recorded step to the next, and the next."""
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.threads import cores, in_order
-from dynamics.vector_field.base import Closure
+from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import State, each
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 
 MARGIN = 1.1  # more nodes than the start needs, as the spectrum may spread
 SAMPLE = 32  # members from whose start the nodes are chosen; a group that needs more takes more
@@ -42,11 +42,11 @@ class Division(NamedTuple):
         return jax.tree.map(lambda a: a[rows], arrays)
 
 
-def divide(rates: Closure, members: State, parameters: Parameters) -> Division:
+def divide(rates: VectorField, members: State, parameters: Parameters) -> Division:
     """For members (B, M) with parameters (B, 1)."""
     many, modes = members.w.shape
     shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
-    sample = forces_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[shown]))
+    sample = vector_field_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[shown]))
     sample(each(lambda part: part[shown], members))
     nodes = sample.nodes and more(sample.nodes, MARGIN)
     chosen = getattr(jax.config, "jax_default_device", None)  # by jax.default_device

@@ -11,10 +11,10 @@ from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.flow_exact import exact_flow, has_exact_solution
 from dynamics.solvers.problem import check_trajectory
 from dynamics.vector_field.base import SAMPLED, choose_closure
-from dynamics.vector_field.eigenmode_state import Readings
-from dynamics.vector_field.eigenmodes import Rates
-from dynamics.vector_field.factory import forces_of
-from dynamics.vector_field.weight_state import WeightReadings
+from dynamics.vector_field.eigenmode_state import Observables
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.weight_state import WeightObservables
 
 METHODS = ("auto", "exact", "scipy", "jax", "heyoka")
 ENSEMBLE_FOR_JAX = 64  # from this many trajectories on, compiling for the whole ensemble pays
@@ -62,7 +62,7 @@ def solve(
     rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
     learning_rate = model.check_learning_rate(learning_rate)
     closure = choose_closure(model, closure)
-    forces = forces_of(model, closure, rtol=0.1 * rtol)
+    forces = vector_field_of(model, closure, rtol=0.1 * rtol)
     start = forces.start(s0)
     method = choose_method(_for_rest(method, model, until), model, closure, start.batch)
     check_trajectory(model, s0, len(times), "Ask for fewer times, or sweep to disk.")
@@ -72,7 +72,7 @@ def solve(
         from dynamics.solvers.flow_scipy import scipy_flow
 
         flow = scipy_flow(start, times, forces, learning_rate, rtol, atol, until, progress)
-    elif method == "heyoka" and isinstance(forces, Rates):
+    elif method == "heyoka" and isinstance(forces, EigenmodeField):
         from dynamics.solvers.flow_heyoka import heyoka_flow
 
         flow = heyoka_flow(start, times, forces, learning_rate, rtol, atol, progress)
@@ -82,7 +82,7 @@ def solve(
         flow = jax_flow(model, start, times, forces, learning_rate, rtol, atol, progress)
     forces.warn_if_inaccurate()
     if model.inputs is None:
-        _put_start(flow.readings, s0, times)
+        _put_start(flow.observables, s0, times)
     exact = model.generated.exact
     label = f"exact solution ({exact.name})" if exact is not None and method == "exact" else method
     label += f", {SAMPLED}" if closure == "monte_carlo" else ""
@@ -90,7 +90,7 @@ def solve(
         model=model,
         kind="flow",
         t=times[: flow.reached],
-        **flow.readings._asdict(),
+        **flow.observables._asdict(),
         method=label,
         status=flow.status,
         error=forces.error,
@@ -150,8 +150,8 @@ def check_times(times) -> np.ndarray:
     return times
 
 
-def _put_start(found: Readings, s0: np.ndarray, times: np.ndarray) -> None:
-    """s0 itself, to the last bit, at t = 0, and in modes that are dead, into the readings."""
+def _put_start(found: Observables, s0: np.ndarray, times: np.ndarray) -> None:
+    """s0 itself, to the last bit, at t = 0, and in modes that are dead, into the observables."""
     start, first = s0[..., None, :], int(np.searchsorted(times[: found.s.shape[-2]], 0.0, side="right"))
     for values in (found.s,) if found.target is found.s else (found.s, found.target):
         early = values[..., :first, :]
@@ -174,7 +174,7 @@ def _cut_at_rest(result: Trajectory, steady_time: np.ndarray) -> Trajectory:
 
 def _until(result: Trajectory, kept) -> Trajectory:
     """Some of the times."""
-    names = [name for name in ("t", *WeightReadings._fields) if getattr(result, name) is not None]
+    names = [name for name in ("t", *WeightObservables._fields) if getattr(result, name) is not None]
     return replace(result, **{name: getattr(result, name)[kept] for name in names})
 
 

@@ -21,19 +21,19 @@ from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.quadrature import MAX_NODES
 from dynamics.solvers.coordinates import Flow, coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
-from dynamics.vector_field.base import Closure
+from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import (
-    Readings,
+    Observables,
     State,
     as_rows,
     completed,
     each,
     essential,
     exponent,
-    readings,
+    observables,
     velocity,
 )
-from dynamics.vector_field.eigenmodes import Traced
+from dynamics.vector_field.eigenmodes import TracedField
 
 MAX_STEPS = 200_000  # of a member
 MAX_STEPS_TOGETHER = 10_000  # of a group: one that needs more has members that are too different
@@ -52,14 +52,14 @@ class Numbers(NamedTuple):
 class Solved(NamedTuple):
     """What was found, each with a leading axis for members (B,)."""
 
-    readings: Readings  # (B, T, M); only what has to be integrated
+    observables: Observables  # (B, T, M); only what has to be integrated
     end: Any  # the time reached
     finished: Any
     diverged: Any
     error: Any  # of the rates, relative
 
 
-def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, rtol, atol, progress) -> Flow:
+def jax_flow(model: Model, start: State, times, rates: VectorField, learning_rate, rtol, atol, progress) -> Flow:
     """Group after group; interrupted, the rest is not a number. start: (..., M)."""
     batch, modes = start.batch, start.w.shape[-1]
     members, parameters = as_rows(start, model.parameters)
@@ -78,10 +78,10 @@ def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, r
             status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
         else:
             status = "complete"
-    each(lambda a: a[done:].fill(np.nan), solved.readings)
+    each(lambda a: a[done:].fill(np.nan), solved.observables)
     rates.note_error(solved.error[:done].max(initial=0.0))
     found = each(
-        lambda a: a.reshape(*batch, len(times), modes), completed(model.structure, parameters, solved.readings)
+        lambda a: a.reshape(*batch, len(times), modes), completed(model.structure, parameters, solved.observables)
     )
     flow = Flow(found, np.where(solved.diverged, solved.end, np.inf).reshape(batch), status)
     short = ~(solved.diverged | solved.finished)[:done]
@@ -90,12 +90,12 @@ def jax_flow(model: Model, start: State, times, rates: Closure, learning_rate, r
     stopped = solved.end[:done][short].min()
     kept = times <= stopped
     status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
-    return replace(flow, readings=each(lambda a: a[..., kept, :], found), status=status, reached=kept.sum())
+    return replace(flow, observables=each(lambda a: a[..., kept, :], found), status=status, reached=kept.sum())
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
     """Where results go."""
-    whole = Readings(*(np.empty((many, times, modes)) for _ in Readings._fields))
+    whole = Observables(*(np.empty((many, times, modes)) for _ in Observables._fields))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
     return Solved(essential(structure, whole), end, finished, diverged, error)
@@ -104,7 +104,7 @@ def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved
 # --- groups ---------------------------------------------------------------------------------------------------------
 
 
-def _solve_part(rates: Closure, division: Division, members: State, parameters: Parameters, numbers: Numbers, part):
+def _solve_part(rates: VectorField, division: Division, members: State, parameters: Parameters, numbers: Numbers, part):
     """Some members; again with more nodes if the closure's error calls for it."""
     start, own = division.padded((members, parameters), part)
     nodes, alpha = division.nodes, exponent(own)
@@ -133,7 +133,7 @@ def _choose(which, first, second):
 @lru_cache(maxsize=32)
 def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices, alone: bool):
     """The solver (members, parameters, numbers) -> Solved for one loss; a group a device, or each member alone."""
-    group = partial(_group, structure, Traced(generated, structure, closure, nodes), alpha, alone)
+    group = partial(_group, structure, TracedField(generated, structure, closure, nodes), alpha, alone)
 
     def each_alone(members, parameters, numbers):
         members, parameters = jax.tree.map(lambda a: a[:, None], (members, parameters))
@@ -194,7 +194,7 @@ def _group(structure, forces, alpha, alone, start: State, parameters: Parameters
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
     along = own(jax.tree.map(lambda row: row[:, None], parameters))
-    found = each(lambda a: jnp.where(reached, a, jnp.inf), essential(structure, readings(structure, along, states)))
+    found = each(lambda a: jnp.where(reached, a, jnp.inf), essential(structure, observables(structure, along, states)))
     error = jax.lax.map(lambda state: forces(state, own(parameters))[1], each(lambda a: jnp.swapaxes(a, 0, 1), states))
     finished, diverged = (
         solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)

@@ -11,7 +11,7 @@ from dynamics.model.model import Model
 from dynamics.model.parameters import Structure
 from dynamics.numerics.threads import cores
 from dynamics.solvers.coordinates import Flow
-from dynamics.vector_field.eigenmode_state import Readings
+from dynamics.vector_field.eigenmode_state import Observables
 
 BLOCK = 131_072  # values computed at once: few enough for a cache, many enough for Python
 FEW_BLOCKS = 4  # for which threads are not worth starting
@@ -39,7 +39,7 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
     assert solution is not None
     number = np.longdouble if solution.cancels else np.float64
     p = model.parameters
-    numbers = (p.alpha, *p.of_loss, p.rho)
+    numbers = (p.alpha, *p.of_expectations, p.rho)
     members = [np.broadcast_to(a, (*batch, 1)).reshape(-1, 1).astype(number) for a in numbers]
     alpha, *others = (number(a[0, 0]) if len(a) and (a == a[0]).all() else a for a in members)
     start = s0.reshape(-1, modes).astype(number)
@@ -58,7 +58,7 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
             list(pool.map(work, blocks))
     s, lam = (a.reshape(*batch, *shape[1:]) for a in (s, lam))
     predictor = lam if model.structure.predictor != "none" else np.ones_like(s)
-    return Flow(Readings(s, s, predictor), blow_up.reshape(batch))
+    return Flow(Observables(s, s, predictor), blow_up.reshape(batch))
 
 
 def _blow_up(solution: ExactSolution, lam0, *numbers) -> np.ndarray:

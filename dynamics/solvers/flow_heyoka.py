@@ -22,7 +22,7 @@ from dynamics.solvers.coordinates import Flow
 from dynamics.solvers.flow_scipy import scipy_flow
 from dynamics.vector_field.eigenmode_state import (
     SMALLEST,
-    Readings,
+    Observables,
     Spectrum,
     State,
     as_rows,
@@ -30,12 +30,12 @@ from dynamics.vector_field.eigenmode_state import (
     each,
     essential,
     exponent,
+    observables,
     predictor,
-    readings,
     velocity,
 )
-from dynamics.vector_field.eigenmodes import Forces, Rates, expectations_of
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.eigenmodes import EigenmodeField, Forces, expectations_of
+from dynamics.vector_field.factory import vector_field_of
 
 LANES = 8  # members in one integrator
 FINEST = 1e-15  # tolerance of the series
@@ -60,36 +60,36 @@ def check_heyoka(model: Model, closure: str) -> None:
         errors.reject("method", f"{others} where the package heyoka is not installed", "heyoka")
 
 
-def heyoka_flow(start: State, times, rates: Rates, learning_rate, rtol, atol, progress) -> Flow:
+def heyoka_flow(start: State, times, rates: EigenmodeField, learning_rate, rtol, atol, progress) -> Flow:
     """Members in lanes, on all cores; interrupted, the rest is not a number. start: (..., M)."""
     batch, modes = start.batch, start.w.shape[-1]
     members, parameters = as_rows(start, rates.parameters)
     many = len(members.w)
-    found = essential(rates.structure, Readings(*(np.empty((many, len(times), modes)) for _ in Readings._fields)))
+    found = essential(rates.structure, Observables(*(np.empty((many, len(times), modes)) for _ in Observables._fields)))
     blow_up, left, status = np.full(many, np.inf), np.zeros(many, bool), "complete"
     done = _integrate(rates, members, parameters, times, learning_rate, rtol, progress, found, left)
     if done < many:
         each(lambda a: a[done:].fill(np.nan), found)
         status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
     elif left.any():
-        own = forces_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[left]))
+        own = vector_field_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[left]))
         start_left = each(lambda part: part[left], members)
         others = scipy_flow(start_left, times, own, learning_rate, rtol, atol, None, progress)
-        each(lambda whole, part: whole.__setitem__(left, part), found, essential(rates.structure, others.readings))
+        each(lambda whole, part: whole.__setitem__(left, part), found, essential(rates.structure, others.observables))
         blow_up[left], status = others.blow_up_time, others.status
     found = each(lambda a: a.reshape(*batch, *a.shape[1:]), completed(rates.structure, parameters, found))
     return Flow(found, blow_up.reshape(batch), status)
 
 
-def _integrate(rates: Rates, members, parameters, times, learning_rate, rtol, progress, found, left) -> int:
-    """Puts essential readings into found (B, T, M), and who did not get to the end into left; how many are done."""
+def _integrate(rates: EigenmodeField, members, parameters, times, learning_rate, rtol, progress, found, left) -> int:
+    """Puts essential observables into found (B, T, M), and who did not get to the end into left; how many are done."""
     many, modes = members.w.shape
     numbers = np.hstack(
-        [*parameters[:-1], *parameters.own, np.full((many, 1), 1.0 if learning_rate is None else learning_rate)]
+        [*parameters[:-1], *parameters.of_loss, np.full((many, 1), 1.0 if learning_rate is None else learning_rate)]
     )
     grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
     lanes = 1 if many == 1 else LANES
-    own = len(parameters.own)
+    own = len(parameters.of_loss)
     key = (rates.model.generated, rates.structure, rates.closure, exponent(parameters), own, modes, lanes)
     tolerance = _tolerance(rates.structure, members, parameters, rtol)
     _integrator(key, tolerance)  # compiled before threads ask for it
@@ -104,7 +104,7 @@ def _integrate(rates: Rates, members, parameters, times, learning_rate, rtol, pr
         states = _backward(members, np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
         left[part] = ~np.isfinite(states.w).all(axis=(1, 2))
         along = parameters.map(lambda a: a[part, None])
-        values = essential(rates.structure, readings(rates.structure, along, states))
+        values = essential(rates.structure, observables(rates.structure, along, states))
         each(lambda whole, piece: whole.__setitem__(part, piece), found, values)
 
     done = 0
@@ -161,19 +161,19 @@ def _integrator(key, tolerance: float):
     shared = len(Parameters._fields) - 1
     *numbers, learning_rate = (_symbols([hy.par[i]]) for i in range(shared + own + 1))
     named = dict(zip(Parameters._fields[:shared], numbers[:shared], strict=True))
-    p = Parameters(**named, own=tuple(numbers[shared:]))
+    p = Parameters(**named, of_loss=tuple(numbers[shared:]))
     p = p if alpha is None else p._replace(alpha=alpha)
-    there = State(True, structure.own_target, structure.predictor == "learned", structure.tracked)
+    there = State(True, structure.separate_target, structure.predictor == "learned", structure.tracked)
     variables = State(
         *(_symbols([hy.make_vars(f"{name}{m}") for m in range(modes)]) if is_there else None
           for name, is_there in there._asdict().items())
     )  # fmt: skip
     state = variables._replace(w=_Namespace.exp(variables.w))
     s = _Namespace.exp(2 * variables.w)
-    ratio = state.v / state.w if structure.own_target else _Namespace.ones_like(s[:1])
+    ratio = state.v / state.w if structure.separate_target else _Namespace.ones_like(s[:1])
     spectrum = Spectrum(s, predictor(structure, p, state, s), ratio)
     needed = expectations_of(generated, structure).values()
-    forces = Forces(*(expectation.under(closure)(*spectrum, *p.of_loss) for expectation in needed))
+    forces = Forces(*(expectation.under(closure)(*spectrum, *p.of_expectations) for expectation in needed))
     slope = velocity(structure, p, state, forces, learning_rate)
     slope = slope._replace(w=eigenvalues.encoder_velocity(1, forces.rates, p.rho))  # d log w/dt
     system = [

@@ -9,9 +9,9 @@ import scipy.integrate
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import Flow, coordinate_of, noise_of
 from dynamics.solvers.steady_state import Rest
-from dynamics.vector_field.base import Closure
+from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import each
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
 STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
@@ -21,7 +21,7 @@ DYING = "a mode dies, where the gradient has a pole"
 DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
 
 
-def scipy_flow(start, times, forces: Closure, learning_rate, rtol, atol, until, progress) -> Flow:
+def scipy_flow(start, times, forces: VectorField, learning_rate, rtol, atol, until, progress) -> Flow:
     """One member of the ensemble after another; interrupted, the rest is not a number. start: a state (...)."""
     batch, many = start.batch, int(np.prod(start.batch))
     flows: list[Flow] = []
@@ -34,26 +34,26 @@ def scipy_flow(start, times, forces: Closure, learning_rate, rtol, atol, until, 
                 break
     if not batch:
         return flows[0]
-    values = each(lambda a: np.full((many, len(times), *a.shape[1:]), np.nan), flows[0].readings)
+    values = each(lambda a: np.full((many, len(times), *a.shape[1:]), np.nan), flows[0].observables)
     blow_up, steady = np.full(many, np.inf), np.full(many, np.inf)
     for number, flow in enumerate(flows):
-        _put(values, (number, slice(len(flow.readings.s))), flow.readings)
+        _put(values, (number, slice(len(flow.observables.s))), flow.observables)
         blow_up[number], steady[number] = flow.blow_up_time, flow.steady_time
     values = each(lambda a: a.reshape(*batch, *a.shape[1:]), values)
     return Flow(values, blow_up.reshape(batch), _status(flows, many), steady_time=steady.reshape(batch))
 
 
-def members(forces: Closure, start):
+def members(forces: VectorField, start):
     """(index, forces with its own parameters, state at the start) of each member of an ensemble."""
     rows = forces.parameters.map(lambda a: np.broadcast_to(a, (*start.batch, 1)))
     for i in np.ndindex(start.batch):
-        own = forces_of(forces.model, forces.closure, forces.rtol, rows.map(lambda row, i=i: row[i]))
+        own = vector_field_of(forces.model, forces.closure, forces.rtol, rows.map(lambda row, i=i: row[i]))
         yield i, own, each(lambda part, i=i: part[i], start)
 
 
-def _put(readings, where, values) -> None:
-    """Write values into the arrays of readings."""
-    each(lambda array, value: array.__setitem__(where, value), readings, values)
+def _put(observables, where, values) -> None:
+    """Write values into the arrays of observables."""
+    each(lambda array, value: array.__setitem__(where, value), observables, values)
 
 
 def _status(flows: list[Flow], many: int) -> str:
@@ -70,14 +70,16 @@ def _status(flows: list[Flow], many: int) -> str:
     return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} of them, is not a number"
 
 
-def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol: float, rest: Rest | None, bar) -> Flow:
+def _one_member(
+    forces: VectorField, start, times, learning_rate, rtol: float, atol: float, rest: Rest | None, bar
+) -> Flow:
     """One trajectory, step by step, up to the last time or to where it is at rest."""
     coordinate = coordinate_of(start, forces.parameters, atol)
 
     def slope(_, y):
         return coordinate.slope(y, lambda state: forces.velocity(state, learning_rate))
 
-    first = forces.readings(start)
+    first = forces.observables(start)
     found = each(lambda a: np.full((len(times), *a.shape), np.inf), first)
     done, t, never, taken = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf), 0
     _put(found, slice(done), first)
@@ -91,20 +93,20 @@ def _one_member(forces: Closure, start, times, learning_rate, rtol: float, atol:
         for solver, message in steps(slope, y0, times[-1], coordinate.tolerances(rtol, noise_of(forces))):
             t, gone = solver.t, not coordinate.room(solver.y, y0) > 0
             if solver.status == "failed" or gone:
-                s = forces.readings(coordinate.backward(last)).s
+                s = forces.observables(coordinate.backward(last)).s
                 if pole and s.min() < atol and s.max() < DIVERGING * largest:
                     return Flow(until(done), never, f"stopped at t = {t:.6g}: {DYING}", reached=done)
-                if gone or forces.readings(coordinate.backward(solver.y)).s.max() > DIVERGING * largest:
+                if gone or forces.observables(coordinate.backward(solver.y)).s.max() > DIVERGING * largest:
                     return Flow(until(len(times)), np.array(t), f"eigenvalues diverge at t = {t:.10g}")
                 return Flow(until(done), never, f"stopped at t = {t:.6g}: {message}", reached=done)
             upto = int(np.searchsorted(times, t, side="right"))
             if upto > done:
                 states = coordinate.backward(solver.dense_output()(times[done:upto]).T)
-                _put(found, slice(done, upto), forces.readings(states))
+                _put(found, slice(done, upto), forces.observables(states))
                 done = upto
             bar.update(t - solver.t_old)
             if rest and rest.reached(state := coordinate.backward(solver.y)):
-                _put(found, slice(done, None), forces.readings(state))
+                _put(found, slice(done, None), forces.observables(state))
                 bar.update(times[-1] - t)
                 return Flow(until(len(times)), never, steady_time=np.array(t))
             last = solver.y

@@ -10,7 +10,7 @@ import numpy as np
 
 from dynamics.generated import eigenvalues
 from dynamics.vector_field.eigenmode_state import State, spectrum
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.monte_carlo import sampled_forces
 
 SAMPLES = 20_000  # the deviation is then good to about 1 %
@@ -23,7 +23,7 @@ ROTATIONS = 32  # of the directions in which differences are taken, where the ma
 class Fluctuations:
     """The covariance of the state of one trajectory, carried along with the descent map."""
 
-    def __init__(self, rates: Rates, learning_rate: float, batch_size: int):
+    def __init__(self, rates: EigenmodeField, learning_rate: float, batch_size: int):
         self.rates, self.learning_rate, self.batch_size = rates, learning_rate, batch_size
         self.rng = np.random.default_rng(0)
         self.covariance: np.ndarray | None = None
@@ -81,7 +81,7 @@ class Fluctuations:
         shift = self.learning_rate * force
         return State(
             shift,
-            v=eigenvalues.average_step(0.0, shift, p.decay) if structure.own_target else None,
+            v=eigenvalues.average_step(0.0, shift, p.decay) if structure.separate_target else None,
             lam=self.learning_rate * p.rate_ratio * on_predictor[0] if learned else None,
             tracked=eigenvalues.average_step(0.0, 2 * after.w * shift, p.tracking) if structure.tracked else None,
         )

@@ -12,7 +12,7 @@ from dynamics.vector_field.eigenmode_state import copies
 
 def stored(structure: Structure, parameters: Parameters) -> int:
     """Arrays of the full size that a trajectory holds: s, and target and predictor where they are not s itself."""
-    return 2 + structure.own_target - copies(structure, parameters)
+    return 2 + structure.separate_target - copies(structure, parameters)
 
 
 def check_trajectory(model: Model, s0: np.ndarray, times: int, remedy: str) -> None:

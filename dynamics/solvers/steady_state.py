@@ -7,7 +7,7 @@ vanished, x is as small, but it does not die out: kappa is zero or negative, and
 
 import numpy as np
 
-from dynamics.vector_field.base import Closure
+from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import State, each
 
 SMALL = 1e-6  # relative distance at which a flow is at rest
@@ -19,7 +19,7 @@ ROUNDING = 1e-13  # relative to the speeds met: below it, x is no speed
 class Rest:
     """Asked at one state of a trajectory after another whether the flow is at rest there."""
 
-    def __init__(self, start: State, forces: Closure, learning_rate):
+    def __init__(self, start: State, forces: VectorField, learning_rate):
         self.forces, self.learning_rate = forces, learning_rate
         self.floors = each(lambda part: DEAD * np.abs(part).max(), start)
         self.noise = max(ROUNDING, forces.rtol if forces.quadratures else 0.0)

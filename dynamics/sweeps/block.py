@@ -107,7 +107,7 @@ class OfModel:
     def _call(self, point: dict[str, Any], together: dict[str, np.ndarray]):
         """One call: at a point of the axes that need calls of their own, along the whole of the others."""
         given = point | open_axes(together)
-        model = self.model.replace(**{name: given.pop(name) for name in self.model.numbers if name in given})
+        model = self.model.replace(**{name: given.pop(name) for name in self.model.parameter_names if name in given})
         if "seed" in together:
             given["seed"] = together["seed"].tolist()
         return self._read(CALLS[self.rung](model, **self.arguments, **given, progress=False)).items()

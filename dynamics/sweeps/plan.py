@@ -22,7 +22,7 @@ from dynamics.sweeps.block import CALLS, Array, OfFunction, OfModel, open_axes
 from dynamics.sweeps.grid import Grid, block_of, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
 from dynamics.vector_field.base import choose_closure
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 
 # What sweeps call their own axes and arrays; numbers of a loss or a gain that are swept cannot have these names.
 TAKEN = ("s0", "seed", "time", "step", "mode", "input", "start", "s", "target", "predictor", "blow_up_time", "status")
@@ -77,7 +77,7 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
     if rung.name == "solve":  # one method for all blocks
         arguments["method"] = flow.choose_method(arguments["method"], whole, arguments["closure"], shape)
     elif rung.name == "iterate":
-        forces, numbers = forces_of(whole, arguments["closure"]), math.prod(shape) * _modes(rung, axes, arguments)
+        forces, numbers = vector_field_of(whole, arguments["closure"]), math.prod(shape) * _modes(rung, axes, arguments)
         arguments["method"] = descent.choose_method(arguments["method"], forces, numbers, arguments["steps"])
     together = ("seed",) if rung.name == "train" else tuple(name for name in axes if name != "learning_rate")
     points = Grid(axes, block_of(shape, chunk, [i for i, name in enumerate(axes) if name in together]))
@@ -116,8 +116,8 @@ def _arguments(rung: Rung, model: Model, axes, given: dict[str, Any]) -> dict[st
         errors.choice("keyword", name, own)
     swept = {"solve": ("s0", "learning_rate"), "iterate": ("s0", "learning_rate"), "train": ("seed", "learning_rate")}
     for name in axes:
-        errors.choice("grid", name, (*model.numbers, *swept[rung.name]))
-        if name in model.numbers and (name in signature or name in TAKEN):
+        errors.choice("grid", name, (*model.parameter_names, *swept[rung.name]))
+        if name in model.parameter_names and (name in signature or name in TAKEN):
             errors.reject("grid", "go over numbers with names that a sweep leaves free", name)
         if name in given:
             errors.reject(name, "be left out where it is an axis of the grid", given[name])
@@ -129,7 +129,7 @@ def _arguments(rung: Rung, model: Model, axes, given: dict[str, Any]) -> dict[st
 
 def _checked(rung: Rung, model: Model, axes: dict[str, np.ndarray], arguments: dict[str, Any]) -> Model:
     """The model at all points, once everything is checked; s0 of axes and arguments become arrays."""
-    numbers = {name: values for name, values in axes.items() if name in model.numbers}
+    numbers = {name: values for name, values in axes.items() if name in model.parameter_names}
     whole = model.replace(**open_axes(numbers))
     first = _first(model, axes)
     if first.batch_shape:
@@ -171,7 +171,7 @@ def _starts(model: Model, s0, axes: int) -> np.ndarray:
 
 def _rehearse(rung: Rung, first: Model, axes, arguments) -> None:
     """The call at the first point, with nothing to do: it checks what all points share."""
-    here = {name: values[0] for name, values in axes.items() if name not in first.numbers}
+    here = {name: values[0] for name, values in axes.items() if name not in first.parameter_names}
     here = {name: value if name == "s0" else value.item() for name, value in here.items()}
     call = arguments | here | rung.short
     if rung.name == "solve":
@@ -181,7 +181,7 @@ def _rehearse(rung: Rung, first: Model, axes, arguments) -> None:
 
 def _first(model: Model, axes: dict[str, np.ndarray]) -> Model:
     """The model at the first point."""
-    return model.replace(**{name: values[0].item() for name, values in axes.items() if name in model.numbers})
+    return model.replace(**{name: values[0].item() for name, values in axes.items() if name in model.parameter_names})
 
 
 def _coordinates(rung: Rung, axes, arguments) -> dict[str, Array]:
@@ -190,7 +190,7 @@ def _coordinates(rung: Rung, axes, arguments) -> dict[str, Array]:
     if rung.name == "solve":
         return {"time": Array(("time",), arguments["times"])} | start
     if rung.name == "iterate":
-        recorded = np.union1d(np.arange(0, arguments["steps"] + 1, arguments["every"]), arguments["steps"])
+        recorded = np.union1d(np.arange(0, arguments["steps"] + 1, arguments["record"]), arguments["steps"])
     else:
         recorded = record_steps(arguments["record"], arguments["steps"])
     if "learning_rate" in axes:
@@ -213,7 +213,7 @@ def _kept(rung: Rung, whole: Model, keep) -> tuple[str, ...]:
     if keep is None:
         moving = {
             "s": True,
-            "target": structure.own_target,
+            "target": structure.separate_target,
             "predictor": structure.predictor == "learned" or structure.tracked,
             "blow_up_time": True,
         }

@@ -29,7 +29,7 @@ def choose_closure(model: Model, closure: str | None) -> str:
     return closure
 
 
-class Closure(ABC):
+class VectorField(ABC):
     """Generated array code of a model, bound to its parameters, and how it moves a state.
 
     expectations: by name. closure: "gaussian" (exact), "mean_field" (cosine losses only: the Euclidean
@@ -81,7 +81,7 @@ class Closure(ABC):
         """The state after a step of gradient descent."""
 
     @abstractmethod
-    def readings(self, state) -> Any:
+    def observables(self, state) -> Any:
         """What is reported of a state."""
 
     def _quadrature(self, expectation) -> Adaptive:

@@ -38,7 +38,7 @@ class Spectrum(NamedTuple):
     ratio: Any
 
 
-class Readings(NamedTuple):
+class Observables(NamedTuple):
     """What is reported, each (..., M): eigenvalues of the correlation, of the target's, and of the predictor."""
 
     s: Any
@@ -47,7 +47,7 @@ class Readings(NamedTuple):
 
 
 def each(function: Callable, *alike):
-    """The named tuple (a state, readings) of what the function makes of the parts that are there."""
+    """The named tuple (a state, observables) of what the function makes of the parts that are there."""
     return type(alike[0])(*(None if parts[0] is None else function(*parts) for parts in zip(*alike, strict=True)))
 
 
@@ -64,7 +64,7 @@ def initial(structure: Structure, s0, init=1.0) -> State:
     w = xp.sqrt(s0)
     return State(
         w,
-        v=w if structure.own_target else None,
+        v=w if structure.separate_target else None,
         lam=init + 0 * s0 if structure.predictor == "learned" else None,
         tracked=s0 if structure.tracked else None,
     )
@@ -73,7 +73,7 @@ def initial(structure: Structure, s0, init=1.0) -> State:
 def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spectrum:
     """Correlation, predictor and relative target of a state."""
     xp = state.w.__array_namespace__()
-    if not structure.own_target:
+    if not structure.separate_target:
         s = state.w**2
         return Spectrum(s, predictor(structure, parameters, state, s), xp.ones_like(s[..., :1]))
     w = xp.where(xp.abs(state.w) > SMALLEST, state.w, SMALLEST)
@@ -95,25 +95,27 @@ def closed_form(structure: Structure, parameters: Parameters, s):
     return form(s, parameters.alpha, parameters.epsilon)
 
 
-def readings(structure: Structure, parameters: Parameters, state: State) -> Readings:
+def observables(structure: Structure, parameters: Parameters, state: State) -> Observables:
     """What is reported of a state."""
     s = state.w**2
-    return Readings(s, state.v**2 if structure.own_target else s, predictor(structure, parameters, state, s))
+    return Observables(s, state.v**2 if structure.separate_target else s, predictor(structure, parameters, state, s))
 
 
-def essential(structure: Structure, found: Readings) -> Readings:
-    """Of readings, those that do not follow from s."""
+def essential(structure: Structure, found: Observables) -> Observables:
+    """Of observables, those that do not follow from s."""
     follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
-    return Readings(found.s, found.target if structure.own_target else None, None if follows else found.predictor)
+    return Observables(
+        found.s, found.target if structure.separate_target else None, None if follows else found.predictor
+    )
 
 
-def completed(structure: Structure, parameters: Parameters, found: Readings) -> Readings:
-    """All readings (B, T, M), of the essential ones and parameters (B, 1). What is the same is the same array."""
+def completed(structure: Structure, parameters: Parameters, found: Observables) -> Observables:
+    """All observables (B, T, M), of the essential ones and parameters (B, 1). What is the same is the same array."""
     s, target, lam = found
     if lam is None:
         rows = parameters.map(lambda a: common(a[:, None]))
         lam = s if copies(structure, parameters) else predictor(structure, rows, State(s), s)
-    return Readings(s, s if target is None else target, lam)
+    return Observables(s, s if target is None else target, lam)
 
 
 def copies(structure: Structure, parameters: Parameters) -> bool:
@@ -138,7 +140,7 @@ def velocity(structure: Structure, parameters: Parameters, state: State, rates, 
     p, (r, force) = parameters, rates
     return State(
         eigenvalues.encoder_velocity(state.w, r, p.rho),
-        v=eigenvalues.average_velocity(state.v, state.w, p.decay, learning_rate) if structure.own_target else None,
+        v=eigenvalues.average_velocity(state.v, state.w, p.decay, learning_rate) if structure.separate_target else None,
         lam=_of_learned(structure, eigenvalues.descent_velocity, state.lam, force, p.rate_ratio, p.rho),
         tracked=eigenvalues.average_velocity(state.tracked, state.w**2, p.tracking, learning_rate)
         if structure.tracked
@@ -152,7 +154,7 @@ def step(structure: Structure, parameters: Parameters, state: State, rates, lear
     w = eigenvalues.encoder_step(state.w, r, p.rho, learning_rate)
     return State(
         w,
-        v=eigenvalues.average_step(state.v, w, p.decay) if structure.own_target else None,
+        v=eigenvalues.average_step(state.v, w, p.decay) if structure.separate_target else None,
         lam=_of_learned(structure, eigenvalues.descent_step, state.lam, force, p.rate_ratio, p.rho, learning_rate),
         tracked=eigenvalues.average_step(state.tracked, w**2, p.tracking) if structure.tracked else None,
     )

@@ -9,8 +9,8 @@ from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.quadrature import ends_of, fixed_rule, relative_errors, relevance
 from dynamics.vector_field import eigenmode_state as modes
-from dynamics.vector_field.base import Closure, rows_of
-from dynamics.vector_field.eigenmode_state import Readings, State, each, spectrum
+from dynamics.vector_field.base import VectorField, rows_of
+from dynamics.vector_field.eigenmode_state import Observables, State, each, spectrum
 
 
 class Forces(NamedTuple):
@@ -20,8 +20,8 @@ class Forces(NamedTuple):
     on_predictor: Any = None
 
 
-class Rates(Closure):
-    """What moves eigenmodes. Arguments as of ``Closure``."""
+class EigenmodeField(VectorField):
+    """What moves eigenmodes. Arguments as of ``VectorField``."""
 
     def __init__(self, model: Model, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
         super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
@@ -35,7 +35,7 @@ class Rates(Closure):
         if self.samples is not None:
             found = spectrum(self.structure, self.parameters, state)
             return Forces(*self.samples(state.w, found.lam, found.ratio, self.parameters))
-        arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_loss)
+        arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_expectations)
         forces = Forces(*(self._evaluate(name, arguments) for name in self.expectations))
         if not self.quadratures or self.model.generated.conserved is None:
             return forces
@@ -57,9 +57,9 @@ class Rates(Closure):
         """The state after a step of gradient descent."""
         return modes.step(self.structure, self.parameters, state, self(state), learning_rate)
 
-    def readings(self, state: State) -> Readings:
+    def observables(self, state: State) -> Observables:
         """What is reported of a state."""
-        return modes.readings(self.structure, self.parameters, state)
+        return modes.observables(self.structure, self.parameters, state)
 
     def of_eigenvalues(self, s: np.ndarray) -> np.ndarray:
         """r_m at eigenvalues s (..., M) of a model in which nothing else moves."""
@@ -80,7 +80,7 @@ def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Any
     return needed | {"predictor_force": derived.predictor_force} if structure.predictor == "learned" else needed
 
 
-class Traced:
+class TracedField:
     """The same with a fixed number of nodes on the two axes, as JAX can trace it."""
 
     def __init__(self, derived: DerivedLoss, structure: Structure, closure: str, nodes: tuple[int, int] | None):
@@ -111,4 +111,4 @@ class Traced:
         return integral if expectation.moments is None else integral + expectation.moments(*arguments)
 
     def _arguments(self, state: State, parameters: Parameters) -> tuple:
-        return (*spectrum(self.structure, parameters, state), *parameters.of_loss)
+        return (*spectrum(self.structure, parameters, state), *parameters.of_expectations)

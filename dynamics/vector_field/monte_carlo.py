@@ -14,7 +14,7 @@ SMALLEST_CHANCE = 1e-12  # of a normal number that is kept
 
 def sampled_forces(generated, w, lam, ratio, parameters: Parameters, zeta1, zeta2, learned: bool) -> list:
     """Of each sample (..., M): w_m times what drives a mode, g_m zeta1_m + h_m zeta2_m; and that of the predictor."""
-    arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.own)
+    arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
     return [on_encoder, generated.force_on_predictor(*arguments)] if learned else [on_encoder]
 

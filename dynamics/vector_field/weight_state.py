@@ -23,7 +23,7 @@ class Weights(NamedTuple):
         return self.encoder.shape[:-2]
 
 
-class WeightReadings(NamedTuple):
+class WeightObservables(NamedTuple):
     """What is reported: eigenvalues of correlation, target's and predictor (..., M), and weights (..., M, N)."""
 
     s: Any
@@ -48,7 +48,7 @@ def initial(structure: Structure, W0, root) -> Weights:
     """The weights at the start: target and tracked correlation are those of the encoder."""
     return Weights(
         W0,
-        target=W0 if structure.own_target else None,
+        target=W0 if structure.separate_target else None,
         tracked=correlation(W0, root) if structure.tracked else None,
     )
 
@@ -81,7 +81,7 @@ def eigenbasis(structure: Structure, parameters: Parameters, weights: Weights, r
     return U, s, lam
 
 
-def readings(structure: Structure, parameters: Parameters, weights: Weights, root) -> WeightReadings:
+def observables(structure: Structure, parameters: Parameters, weights: Weights, root) -> WeightObservables:
     """Eigenvalues in ascending order, and the predictor's values along the eigenvectors of C; inf where not finite."""
     finite = np.isfinite(weights.encoder).all(axis=(-2, -1), keepdims=True)
     U, w, _ = np.linalg.svd(on_white(np.where(finite, weights.encoder, 0).astype(float), root), full_matrices=False)
@@ -91,7 +91,7 @@ def readings(structure: Structure, parameters: Parameters, weights: Weights, roo
         v = on_white(np.where(kept, weights.target, 0).astype(float), root)
         target = np.where(finite, np.linalg.svd(v, compute_uv=False)[..., ::-1] ** 2, np.inf)
     along = _along(structure, parameters, weights, s, U, kept)
-    return WeightReadings(s, target, np.where(finite, along, np.inf), weights.encoder, weights.target)
+    return WeightObservables(s, target, np.where(finite, along, np.inf), weights.encoder, weights.target)
 
 
 def _along(structure: Structure, parameters: Parameters, weights: Weights, s, U, finite) -> np.ndarray:

@@ -11,9 +11,9 @@ from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.quadrature import IRRELEVANT, Adaptive
 from dynamics.vector_field import weight_state as weights
-from dynamics.vector_field.base import Closure, rows_of
+from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import each
-from dynamics.vector_field.weight_state import WeightReadings, Weights
+from dynamics.vector_field.weight_state import WeightObservables, Weights
 
 VIEWS = (1, 2)
 
@@ -25,8 +25,8 @@ class Views(NamedTuple):
     inputs: dict[int, np.ndarray]  # of each view, (..., d, N)
 
 
-class Drives(Closure):
-    """What moves the weights. Arguments as of ``Closure``."""
+class WeightField(VectorField):
+    """What moves the weights. Arguments as of ``VectorField``."""
 
     def __init__(self, model: Model, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
         if closure == "mean_field":
@@ -141,9 +141,9 @@ class Drives(Closure):
             tracked=None if state.tracked is None else average(state.tracked, C, p.tracking),
         )
 
-    def readings(self, state: Weights) -> WeightReadings:
+    def observables(self, state: Weights) -> WeightObservables:
         """What is reported of a state."""
-        return weights.readings(self.structure, self.parameters, state, self.root)
+        return weights.observables(self.structure, self.parameters, state, self.root)
 
     def _numbers(self) -> Parameters:
         """The parameters with axes for rows and columns."""

@@ -15,7 +15,7 @@ from dynamics.solvers.descent import iterate
 from dynamics.solvers.flow import solve
 from dynamics.solvers.flow_exact import has_exact_solution
 from dynamics.vector_field.eigenmode_state import spectrum
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 from dynamics.verification.compare import Comparison, compare
 
 MODES, SPARE = 4, 2  # of the network: modes, and inputs beyond them
@@ -120,10 +120,10 @@ class Subject:
     def __init__(self, model: Model, s0: np.ndarray, seed: int):
         self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
         self.rng = np.random.default_rng(seed)
-        self.forces = forces_of(model, self.closure)
+        self.forces = vector_field_of(model, self.closure)
         self.state = self.forces.start(s0)
         _, self.lam, _ = spectrum(model.structure, self.forces.parameters, self.state)
-        self.own = [float(a[0]) for a in model.parameters.own]
+        self.own = [float(a[0]) for a in model.parameters.of_loss]
         self.learned = model.structure.predictor == "learned"
 
     @property

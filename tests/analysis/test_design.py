@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 matplotlib.use("Agg")
 
@@ -26,7 +26,7 @@ def granted(wish, model=None, between=BETWEEN):
 def deviation_squared(model, eta=0.005, steps=4000):
     """Variance of s at rest: the descent map's linear noise, past its transient (e^-20 of it is left)."""
     rest = dyn.equilibria(model, [1.0])[0].s
-    return float(dyn.iterate(model, rest, steps, eta, batch_size=10_000, every=steps).deviation[-1, 0] ** 2)
+    return float(dyn.iterate(model, rest, steps, eta, batch_size=10_000, record=steps).deviation[-1, 0] ** 2)
 
 
 # --- wishes ---------------------------------------------------------------------------------------------------------
@@ -48,7 +48,9 @@ def test_rate_function(text, by_hand, alpha, noise):
     found = granted(dyn.RateFunction(text), euclidean(alpha, noise))
     expected = by_hand(s**alpha, rest)
     np.testing.assert_allclose(found.rate(s), expected, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(Rates(found.model).of_eigenvalues(s[:, None])[:, 0], expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        EigenmodeField(found.model).of_eigenvalues(s[:, None])[:, 0], expected, rtol=1e-12, atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
@@ -163,7 +165,7 @@ def test_limits(name):
     found = DESIGNS[name]()
     s = np.geomspace(*found.between, 3001)
     alpha = found.model.predictor.alpha
-    rates = Rates(found.model).of_eigenvalues(s[:, None])[:, 0]
+    rates = EigenmodeField(found.model).of_eigenvalues(s[:, None])[:, 0]
     gains = rates / (1 - s**alpha / REST)
     assert found.fastest == pytest.approx(np.abs(rates).max(), rel=1e-3)  # on grids of 400 and of 3 001 points
     assert found.smallest_gain == pytest.approx(gains.min(), rel=1e-3)
@@ -179,7 +181,10 @@ def test_the_sentence_has_the_same_dynamics(name):
     own = dyn.Model(found.loss, predictor=plain.predictor, noise=plain.noise, weight_decay=plain.weight_decay)
     s = np.geomspace(0.01, 2, 20)
     np.testing.assert_allclose(
-        Rates(own).of_eigenvalues(s[:, None]), Rates(found.model).of_eigenvalues(s[:, None]), rtol=1e-12, atol=1e-13
+        EigenmodeField(own).of_eigenvalues(s[:, None]),
+        EigenmodeField(found.model).of_eigenvalues(s[:, None]),
+        rtol=1e-12,
+        atol=1e-13,
     )
 
 

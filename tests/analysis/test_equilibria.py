@@ -7,7 +7,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.vector_field.eigenmode_state import State
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 matplotlib.use("Agg")
 
@@ -102,7 +102,7 @@ def test_cosine_without_stop_gradient_collapses_and_with_noise_keeps_what_is_lar
 
 def jacobian(model, s, size=1e-5):
     """d/dw of w (r - rho), for all modes at once."""
-    rates, w = Rates(model, rtol=1e-12), np.sqrt(s)
+    rates, w = EigenmodeField(model, rtol=1e-12), np.sqrt(s)
 
     def velocity(w):
         return w * (rates(State(w)).rates - model.weight_decay)

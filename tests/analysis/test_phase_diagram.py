@@ -75,7 +75,7 @@ def test_parts_that_move_beside_the_encoder_come_along():
         model, [0.3, 0.8], ("weight_decay", [0.01, 0.1, 0.4]), ("rate", [0.5, 2.0]), learning_rate=0.2
     )
     for own, _, outcome, s in points(diagram):
-        gd = dyn.iterate(own, [0.3, 0.8], 20_000, 0.2, every=20_000)
+        gd = dyn.iterate(own, [0.3, 0.8], 20_000, 0.2, record=20_000)
         np.testing.assert_allclose(s, np.where(gd.s[-1] < 1e-6, 0, gd.s[-1]), rtol=2e-3)
         assert outcome == ("collapse" if gd.s[-1].max() < 1e-6 else "isotropic")
     assert set(diagram.outcome.ravel()) == {"collapse", "isotropic"}

@@ -11,14 +11,14 @@ import pytest
 import dynamics as dyn
 from benchmarks import measure, page, peers, row
 from benchmarks.setting import TIMES, spectra
-from dynamics.vector_field.factory import forces_of
+from dynamics.vector_field.factory import vector_field_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_peers_solve_the_same_equation():
     s = spectra(1)[0]
-    rates = forces_of(dyn.Model("cosine"), "mean_field").of_eigenvalues(s)
+    rates = vector_field_of(dyn.Model("cosine"), "mean_field").of_eigenvalues(s)
     np.testing.assert_allclose(peers.velocity(0.0, s), 2 * s * rates, rtol=1e-13)  # a few dozen roundings
 
 

@@ -21,7 +21,7 @@ matplotlib.use("Agg")
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLVE = ["solve", "--loss", "cosine", "--noise", "0", "0.1", "--s0", "0.02,0.2,2", "--until", "3", "--points", "4"]
-ITERATE = ["iterate", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--every", "2"]
+ITERATE = ["iterate", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--record", "2"]
 TRAIN = ["train", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--batch-size", "50"]
 COMMANDS = ("solve", "iterate", "train", "compare", "sweep", "derive", "export", "figures")
 CLOSED, NONE = dyn.ClosedForm(0.5, normalize=True), dyn.NoPredictor()
@@ -80,7 +80,7 @@ def test_iterate_is_the_function(tmp_path):
     steps = [*ITERATE[:1], *ITERATE[5:]]
     output(*steps, "--s0", "0.1 0.4", "--isotropic", "--weight-decay", "0.01", "--out", tmp_path / "run.npz")
     model = dyn.Model("euclidean", isotropic=True, weight_decay=0.01)
-    expected = dyn.iterate(model, [0.1, 0.4], 6, 0.1, every=2)
+    expected = dyn.iterate(model, [0.1, 0.4], 6, 0.1, record=2)
     loaded = dyn.load(tmp_path / "run.npz")
     np.testing.assert_array_equal(loaded.s, expected.s)
     assert loaded.step.tolist() == [0, 2, 4, 6]

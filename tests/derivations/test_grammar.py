@@ -16,7 +16,7 @@ from sympy.parsing import sympy_parser
 
 from derivations import grammar, losses
 from derivations import notation as n
-from derivations.grammar import Number, Operator, SentenceError, Vector, Vocabulary
+from derivations.grammar import ExpressionError, Number, Operator, Vector, Vocabulary
 from derivations.losses import OwnLoss, Setting
 from derivations.modes import dot, norm
 from derivations.stop_gradient import StopGradient as SG
@@ -162,7 +162,7 @@ def test_an_operator_is_applied_as_the_vocabulary_says():
 def test_names_of_a_sentence_in_their_order():
     assert grammar.names("c * |p - sg(z2)|^2 + exp(b0 * a_) - c * λ") == ["c", "p", "z2", "b0", "a_", "λ"]
     assert grammar.names("sqrt(2) + 1") == []
-    with pytest.raises(SentenceError, match="at position 5 "):
+    with pytest.raises(ExpressionError, match="at position 5 "):
         grammar.names("a + ")
 
 
@@ -300,14 +300,14 @@ ERRORS = [  # sentence, position counted from 1, words
 def test_errors_say_what_is_wrong_and_where(sentence, position, words, before):
     if len(sentence) > 1000:
         before = ""  # the length is counted from the very start
-    with pytest.raises(SentenceError, match=words) as caught:
+    with pytest.raises(ExpressionError, match=words) as caught:
         grammar.read(before + sentence, VOCABULARY)
     assert caught.value.position == position + len(before)
     assert f"at position {position + len(before)} of " in str(caught.value)
 
 
 def test_an_error_shows_what_is_about_its_position_on_one_line():
-    with pytest.raises(SentenceError) as caught:
+    with pytest.raises(ExpressionError) as caught:
         grammar.read("a +\n" * 30 + "?" + " + a" * 30, VOCABULARY)
     assert caught.value.position == 121
     assert str(caught.value).startswith(r"at position 121 of '...") and "?" in str(caught.value)
@@ -316,13 +316,13 @@ def test_an_error_shows_what_is_about_its_position_on_one_line():
 
 @pytest.mark.parametrize(("sentence", "kind"), [(" z1", "a vector"), ("W_P + 1", "an operator")])
 def test_a_loss_is_a_number(sentence, kind):
-    with pytest.raises(SentenceError, match=f"a loss is a number, but this is {kind}") as caught:
+    with pytest.raises(ExpressionError, match=f"a loss is a number, but this is {kind}") as caught:
         OwnLoss(sentence).expression(times)
     assert caught.value.position == 1
 
 
 def test_a_gain_has_no_vectors():
-    with pytest.raises(SentenceError, match=r"at position 5 .*`z1` is no name here; there are lambda, lam, λ"):
+    with pytest.raises(ExpressionError, match=r"at position 5 .*`z1` is no name here; there are lambda, lam, λ"):
         Setting("euclidean", gain="2 * z1").expression(times)
 
 
@@ -415,7 +415,7 @@ class Reading:
         sys.setprofile(self._count)
         try:
             grammar.read(sentence, VOCABULARY)
-        except SentenceError as error:
+        except ExpressionError as error:
             self.refused = True
             assert 1 <= error.position <= len(sentence) + 1
         finally:
@@ -628,7 +628,7 @@ def test_a_sentence_has_the_value_that_numpy_gives(written, seed):
     lam = rng.uniform(0.2, 2, MODES)
     try:
         expression = content(grammar.read(sentence, VOCABULARY))
-    except SentenceError as error:
+    except ExpressionError as error:
         assert "of degree" in error.wrong  # the only limit that such sentences reach
         return
     expected, size = numpy(z1, z2, lam)

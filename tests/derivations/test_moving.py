@@ -42,12 +42,12 @@ def test_average_relaxes_at_the_rate_of_its_decay():
     assert sp.expand(rates.average_step() - n.decay * rates.average - (1 - n.decay) * rates.x) == 0
 
 
-@pytest.mark.parametrize("own_target", [False, True])
-def test_learned_predictor_of_the_euclidean_loss(own_target):
+@pytest.mark.parametrize("separate_target", [False, True])
+def test_learned_predictor_of_the_euclidean_loss(separate_target):
     """dp/dt = -a_P s (n1 p - 1) - rho p; with a target of its own, 1 is v/w."""
     force = rates.predictor_force(Setting("euclidean").in_eigenbasis())
     flow = rates.flow(rates.predictor_step()).subs(rates.force, force)
-    flow, pull = (flow, ratio) if own_target else (rates.shared_weights(flow), 1)
+    flow, pull = (flow, ratio) if separate_target else (rates.shared_weights(flow), 1)
     assert sp.expand(with_noise(flow) + n.rate_ratio * s * (n1 * lam - pull) + n.rho * lam) == 0
 
 

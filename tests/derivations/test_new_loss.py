@@ -12,7 +12,7 @@ import dynamics as dyn
 from derivations import codegen, losses
 from derivations.losses import PLACEMENTS, Setting
 from dynamics.generated import catalogue
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.reference import over_modes
 
 NOISE = (0.3, 0.2)
@@ -64,7 +64,7 @@ def test_model_takes_the_new_name(quartic):
     model = dyn.Model("quartic", noise=NOISE)
     s = np.array([0.2, 0.5, 1.0])
     np.testing.assert_allclose(
-        Rates(model).of_eigenvalues(s), rates_by_hand(s, s, 1 + NOISE[0] ** 2), rtol=1e-13
+        EigenmodeField(model).of_eigenvalues(s), rates_by_hand(s, s, 1 + NOISE[0] ** 2), rtol=1e-13
     )  # rounding
     with pytest.raises(dyn.ArgumentError, match="which has no isotropic version"):
         dyn.Model("quartic", isotropic=True)

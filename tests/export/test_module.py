@@ -83,7 +83,7 @@ def own_value(model, views, C, W_P):
     """The project's loss, of the generated module, with its own predictor; what is compared with."""
     learned = model.structure.predictor == "learned"
     z1, z2, t1, t2 = (z.T for z in views)
-    numbers = [jnp.asarray(number, C.dtype) for number in model.parameters.own]
+    numbers = [jnp.asarray(number, C.dtype) for number in model.parameters.of_loss]
 
     def predict(z, *function):
         if learned:

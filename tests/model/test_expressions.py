@@ -33,10 +33,10 @@ def test_a_sentence_is_what_its_repr_says(one):
     same = eval(repr(one), {"Loss": dyn.Loss, "Gain": dyn.Gain})  # our own repr
     assert same == one and hash(same) == hash(one) and same is not one
     assert pickle.loads(pickle.dumps(one)) == one
-    (name,) = one.numbers
+    (name,) = one.parameters
     other = one.replace(**{name: 0.25})
-    assert other != one and other.numbers == {name: 0.25} and one.numbers[name] != 0.25
-    assert other.replace(**dict(one.numbers)) == one
+    assert other != one and other.parameters == {name: 0.25} and one.parameters[name] != 0.25
+    assert other.replace(**dict(one.parameters)) == one
     assert one != one.text and len({one, same, other}) == 2
 
 
@@ -51,7 +51,7 @@ def test_blanks_do_not_count_and_numbers_have_no_order():
 @pytest.mark.parametrize("name", ["self", "cls", "text", "sigma", "sigma3"])
 def test_numbers_have_whatever_names_are_free(name):
     loss = dyn.Loss.parse(f"|p - sg(z2)|^2 / 2 + {name} * |z1|^2", **{name: 0.1})
-    assert dyn.Model(loss).replace(**{name: 0.2}).loss.numbers == {name: 0.2}
+    assert dyn.Model(loss).replace(**{name: 0.2}).loss.parameters == {name: 0.2}
     assert f"{name}=0.1):" in loss.to_jax()
 
 
@@ -59,11 +59,11 @@ def test_arrays_are_kept_and_nobody_changes_them():
     betas = np.array([0.1, 0.2])
     loss = BRAKED.replace(beta=betas)
     betas[0] = 9
-    np.testing.assert_array_equal(loss.numbers["beta"], [0.1, 0.2])
+    np.testing.assert_array_equal(loss.parameters["beta"], [0.1, 0.2])
     with pytest.raises(ValueError, match="read-only"):
-        loss.numbers["beta"][0] = 9
+        loss.parameters["beta"][0] = 9
     with pytest.raises(TypeError):
-        loss.numbers["beta"] = 9
+        loss.parameters["beta"] = 9
     assert "beta=<array (2,)>" in repr(loss)
     assert loss == BRAKED.replace(beta=[0.1, 0.2]) != BRAKED.replace(beta=[0.1, 0.3])
 
@@ -196,7 +196,7 @@ def test_a_trajectory_is_saved_and_loaded(model, tmp_path):
 
 def test_numbers_are_those_of_the_model():
     model = dyn.Model(BRAKED)
-    assert model.numbers[-1] == "beta" and dyn.Model("euclidean", gain=POWER).numbers[-1] == "gamma"
+    assert model.parameter_names[-1] == "beta" and dyn.Model("euclidean", gain=POWER).parameter_names[-1] == "gamma"
     assert model.replace(beta=0.7, alpha=0.5).loss == BRAKED.replace(beta=0.7)
     assert dyn.Model("euclidean", gain=POWER).replace(gamma=0.7).gain == POWER.replace(gamma=0.7)
     with pytest.raises(dyn.ArgumentError, match=r"`numbers` must be one of .*, 'beta', but is 'bata'. Did you mean"):

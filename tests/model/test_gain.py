@@ -10,7 +10,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.networks.linear import over_modes
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 NOISE = (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
@@ -31,7 +31,7 @@ def standard(loss, alpha=1.0, **options):
 
 
 def rates(model, s=S):
-    return Rates(model).of_eigenvalues(s)
+    return EigenmodeField(model).of_eigenvalues(s)
 
 
 # --- rates ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import dynamics as dyn
     ids=str,
 )
 def test_each_number_is_replaced_and_no_other(model, numbers):
-    assert model.numbers == numbers
+    assert model.parameter_names == numbers
 
     def values(model):
         parts = {name: getattr(part, name) for part in (model.predictor, model.target) for name in vars(part)}

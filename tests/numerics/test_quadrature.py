@@ -23,7 +23,7 @@ from derivations.losses import Setting
 from derivations.modes import dot, norm
 from derivations.stop_gradient import StopGradient as SG
 from dynamics.numerics.quadrature import Adaptive, heeded, span
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.reference import (
     COSINE,
     combine,
@@ -64,7 +64,7 @@ def cases():
 @pytest.mark.parametrize(("setting", "modes", "noise", "alpha", "spread"), list(cases()))
 def test_drift_equals_the_reference(setting, modes, noise, alpha, spread):
     s = 1.7 * np.geomspace(1 / spread, 1, modes)
-    rates = Rates(model_of(setting, alpha, noise), rtol=1e-9)
+    rates = EigenmodeField(model_of(setting, alpha, noise), rtol=1e-9)
     drift, terms = cosine_drift(setting, s, alpha, noise)
     # rtol, ten times: it is asked of r and of s r at once, each relative to its own largest entry.
     np.testing.assert_allclose(s * rates.of_eigenvalues(s), drift, rtol=0, atol=1e-8 * scale_of(drift, terms))
@@ -84,7 +84,7 @@ def test_reference_has_converged(modes):
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_ten_modes_spread_over_six_decades(setting, alpha):
     s, noise = np.geomspace(1e-6, 1, 10), (0.1, 0.5)
-    rates = Rates(model_of(setting, alpha, noise), rtol=1e-6)
+    rates = EigenmodeField(model_of(setting, alpha, noise), rtol=1e-6)
     drift, terms = cosine_drift(setting, s, alpha, noise)
     error = np.abs(s * rates.of_eigenvalues(s) - drift).max() / scale_of(drift, terms)
     assert error <= 1e-6
@@ -130,7 +130,7 @@ def test_two_modes_without_noise_equal_the_angular_integral(ratio):
     expectations = angular_expectations(s, s)
     for setting in ANGULAR:
         drift, terms = combine(setting, s, expectations)
-        found = s * Rates(model_of(setting), rtol=1e-9).of_eigenvalues(s)
+        found = s * EigenmodeField(model_of(setting), rtol=1e-9).of_eigenvalues(s)
         np.testing.assert_allclose(found, drift, rtol=0, atol=1e-8 * scale_of(drift, terms))
 
 
@@ -235,7 +235,7 @@ def test_norm_of_a_difference_and_norm_in_a_numerator():
 
 
 def drift_of(setting, s, alpha=1.0, noise=(0.1, 0.5), rtol=1e-10):
-    return s * Rates(model_of(setting, alpha, noise), rtol=rtol).of_eigenvalues(s)
+    return s * EigenmodeField(model_of(setting, alpha, noise), rtol=rtol).of_eigenvalues(s)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -343,7 +343,7 @@ def test_too_few_nodes_are_admitted(run, monkeypatch):
     with pytest.warns(dyn.AccuracyWarning, match="24 nodes"):
         result = TOO_FEW[run](model)
     s = result.s[0]
-    rates = Rates(model)
+    rates = EigenmodeField(model)
     drift, terms = cosine_drift(TARGET, s, 1.0, (0.1, 0.5))
     error = np.abs(s * rates.of_eigenvalues(s) - drift).max() / scale_of(drift, terms)
     assert 1e-9 < error <= result.error
@@ -362,9 +362,9 @@ def test_a_batch_gives_what_its_members_give(setting):
     random = np.random.default_rng(3)
     s = 10 ** random.uniform(-3, 0.5, (2, 3, 4))
     alpha, sigma = np.array([0.5, 1.0, 2.0]), np.array([[0.1], [0.5]])
-    batch = Rates(model_of(setting, alpha, (sigma, 0.3)), rtol=1e-10).of_eigenvalues(s)
+    batch = EigenmodeField(model_of(setting, alpha, (sigma, 0.3)), rtol=1e-10).of_eigenvalues(s)
     for i, j in np.ndindex(2, 3):
-        alone = Rates(model_of(setting, alpha[j], (sigma[i, 0], 0.3)), rtol=1e-10).of_eigenvalues(s[i, j])
+        alone = EigenmodeField(model_of(setting, alpha[j], (sigma[i, 0], 0.3)), rtol=1e-10).of_eigenvalues(s[i, j])
         # Each is within rtol of the truth, relative to its largest entry.
         np.testing.assert_allclose(batch[i, j], alone, rtol=0, atol=2e-10 * np.abs(alone).max())
 
@@ -373,16 +373,16 @@ def test_chunks_do_not_matter(monkeypatch):
     """Pieces small enough to split both the batch and the x axis: the same sums in another order."""
     s = np.geomspace(1e-4, 1, 5) * np.array([[1.0], [0.3], [2.0]])
     model = model_of(TARGET, noise=(0.1, 0.5))
-    whole = Rates(model).of_eigenvalues(s)
+    whole = EigenmodeField(model).of_eigenvalues(s)
     monkeypatch.setattr(dynamics.quadrature, "CHUNK", 1000)
-    np.testing.assert_allclose(Rates(model).of_eigenvalues(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
+    np.testing.assert_allclose(EigenmodeField(model).of_eigenvalues(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
 
 
 @pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
 def test_dead_modes_do_not_disturb_the_others(setting):
     alive = np.array([0.2, 1.1, 0.7])
     s = np.array([0.2, 0.0, 1.1, 0.7, 0.0])
-    rates = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-10)
+    rates = EigenmodeField(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-10)
     expected, full = rates.of_eigenvalues(alive), rates.of_eigenvalues(s)
     assert np.isfinite(full).all()
     assert 0 < rates.error <= 1e-10
@@ -392,7 +392,7 @@ def test_dead_modes_do_not_disturb_the_others(setting):
 @pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
 def test_nothing_moves_where_all_modes_are_dead(setting):
     s = np.array([[0.0, 0.0], [0.3, 1.0]])
-    batch = Rates(model_of(setting, 0.5, (0.1, 0.5))).of_eigenvalues(s)
+    batch = EigenmodeField(model_of(setting, 0.5, (0.1, 0.5))).of_eigenvalues(s)
     assert (batch[0] == 0).all()
     assert (batch[1] != 0).all()
 
@@ -401,7 +401,7 @@ def test_nothing_moves_where_all_modes_are_dead(setting):
 @pytest.mark.parametrize("s", [1e-6, 0.7, 1e4])
 def test_a_single_mode_does_not_move(setting, s):
     """Its cosine is a sign: no gradient. Terms cancel down to CANCELLED rtol of their size, lambda A <= 1."""
-    rate = Rates(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-9).of_eigenvalues(np.array([s]))
+    rate = EigenmodeField(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-9).of_eigenvalues(np.array([s]))
     unit = max(1.0, 1 / s) if setting.isotropic else 1.0  # A <= 1/lambda for the isotropic loss
     assert abs(s * rate[0]) <= 1e-9 * CANCELLED * 4 * unit
 
@@ -457,8 +457,8 @@ def test_an_axis_does_not_jump_while_a_mode_dies(power):
 def test_a_mode_that_dies_is_followed_in_few_steps(monkeypatch):
     """The rates are as smooth as they are exact, below what is relevant, too: no step is refused for their noise."""
     model, evaluated = dyn.Model("cosine", stop_gradient="online", noise=(0.3, 0.1)), []
-    velocity = Rates.velocity
-    monkeypatch.setattr(Rates, "velocity", lambda *given: evaluated.append(1) or velocity(*given))
+    velocity = EigenmodeField.velocity
+    monkeypatch.setattr(EigenmodeField, "velocity", lambda *given: evaluated.append(1) or velocity(*given))
     flow = dyn.solve(model, [2.222, 0.01, 0.01], [0.0, 20.0], method="scipy")
     # Some 40 factors of e, down to where atol = 1e-14 ends all, each in 4 steps of 12 evaluations.
     assert (flow.s[-1, 1:] < 1e-14).all() and len(evaluated) < 3000

@@ -36,7 +36,7 @@ MAKERS = {
     "flow that blows up": lambda: dyn.solve(dyn.Model("euclidean", stop_gradient="online"), [0.5, 2.0], [0, 0.1, 9]),
     "flow that blows up at once": lambda: dyn.solve(dyn.Model("euclidean", stop_gradient="online"), [2.0], [8, 9]),
     "no predictor": lambda: dyn.solve(dyn.Model("euclidean", predictor=dyn.NoPredictor()), [0.1, 0.5], [0, 1]),
-    "descent": lambda: dyn.iterate(dyn.Model("cosine", isotropic=True), [0.1, 0.5], 4, 0.1, every=2),
+    "descent": lambda: dyn.iterate(dyn.Model("cosine", isotropic=True), [0.1, 0.5], 4, 0.1, record=2),
     "descent that diverges": lambda: dyn.iterate(dyn.Model("euclidean"), [1e200], 4, 0.1),
     "network": a_network,
     "networks": lambda: a_network([4, 2]),

@@ -40,9 +40,9 @@ def test_it_is_the_same_map(name):
     assert found.status == "complete" and found.error <= 1e-9
 
 
-@pytest.mark.parametrize("every", [1, 7, 60])
-def test_it_records_the_same_steps(every):
-    found, expected = both(MODELS["euclidean"], S0, 130, 0.1, every=every)
+@pytest.mark.parametrize("record", [1, 7, 60])
+def test_it_records_the_same_steps(record):
+    found, expected = both(MODELS["euclidean"], S0, 130, 0.1, record=record)
     np.testing.assert_array_equal(found.step, expected.step)
     np.testing.assert_allclose(found.s, expected.s, rtol=1e-12)  # 130 steps of a few roundings
 

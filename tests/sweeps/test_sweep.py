@@ -54,8 +54,8 @@ def broadcast(model, grid):
 @pytest.mark.parametrize("chunk", [1, 4, 1000])
 @pytest.mark.parametrize("model", [EUCLIDEAN, COSINE], ids=["euclidean", "cosine"])
 def test_descent_map(model, chunk, tmp_path):
-    found = dyn.sweep(model, GRID, store=tmp_path / "a.zarr", chunk=chunk, every=4, **DESCENT)
-    direct = dyn.iterate(broadcast(model, GRID), every=4, **DESCENT)
+    found = dyn.sweep(model, GRID, store=tmp_path / "a.zarr", chunk=chunk, record=4, **DESCENT)
+    direct = dyn.iterate(broadcast(model, GRID), record=4, **DESCENT)
     rtol = CLOSURE if model is COSINE else 0
     np.testing.assert_allclose(found.s, direct.s, rtol=rtol)
     np.testing.assert_array_equal(found.blow_up_time, direct.blow_up_time)
@@ -210,7 +210,7 @@ def test_runs_that_stop_are_not_a_number_from_there_on(tmp_path, monkeypatch):
     def stop(self):
         raise FloatingPointError("no more nodes")
 
-    monkeypatch.setattr(closure.Closure, "relax", stop)
+    monkeypatch.setattr(closure.VectorField, "relax", stop)
     found = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     assert (found.status == 3).all()
     assert np.isnan(found.s[:, :, 1:]).all() and np.isfinite(found.s[:, :, 0]).all()
@@ -699,13 +699,13 @@ REFUSED = {
     ),
     "no learning rate": (run(s0=S0, steps=3), "Argument `learning_rate` must be given, or be an axis of the grid"),
     "no steps": (run(W0=W0, learning_rate=0.1), "Argument `steps` must be given"),
-    "keyword": (sweep(evry=2), "Argument `keyword` must be one of 's0', 'steps'"),
-    "nearest keyword": (sweep(evry=2), "but is 'evry'. Did you mean 'every'?"),
+    "keyword": (sweep(recrod=2), "Argument `keyword` must be one of 's0', 'steps'"),
+    "nearest keyword": (sweep(recrod=2), "but is 'recrod'. Did you mean 'record'?"),
     "keyword of another rung": (run(steps=3, **FLOW), "Argument `keyword` must be one of 's0', 'times'"),
     "fluctuations": (sweep(batch_size=3), "but is 'batch_size'."),
     "rest": (run(until="steady", **FLOW), "but is 'until'."),
     "steps": (sweep(steps=-1), "Argument `steps` must be a whole number >= 0, but is -1."),
-    "every": (sweep(every=0), "Argument `every` must be a whole number >= 1, but is 0."),
+    "record zero": (sweep(record=0), "Argument `record` must be a whole number >= 1, but is 0."),
     "times": (run(s0=S0, times=[1, 0]), "Argument `times` must be ascending, non-negative times of shape (T,)"),
     "rtol": (sweep(rtol=-1), "Argument `rtol` must be a positive number, but is -1."),
     "method": (run(method="euler", **FLOW), "Argument `method` must be one of 'auto', 'exact', 'scipy', 'jax'"),

@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 import dynamics as dyn
 from dynamics.vector_field.eigenmode_state import State, initial
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.reference import gaussian_expectations
 
 S0, ETA, RHO, NOISE = np.array([0.2, 0.5, 1.5]), 0.02, 0.01, (0.3, 0.1)
@@ -61,25 +61,25 @@ def test_flow_with_a_target_of_its_own(kind, method):
 
 
 @by_method
-@pytest.mark.parametrize("own_target", [False, True])
-def test_flow_of_a_learned_predictor(own_target, method):
+@pytest.mark.parametrize("separate_target", [False, True])
+def test_flow_of_a_learned_predictor(separate_target, method):
     """Two of the predictor's eigenvalues start on the wrong side of zero or of 1/n1."""
     decay, rate, init = 0.9, 2.0, np.array([-0.1, 0.4, 1.2])
 
     def slope(_, y):
         w, v, p = y.reshape(3, -1)
-        v = v if own_target else w
+        v = v if separate_target else w
         dw, dp = -p * (N1 * p * w - v) - RHO * w, -rate * w * (N1 * p * w - v) - RHO * p
         return np.concatenate([dw, (1 - decay) / ETA * (w - v), dp])
 
-    target = {"target": dyn.EMA(decay)} if own_target else {}
+    target = {"target": dyn.EMA(decay)} if separate_target else {}
     start = model(predictor=dyn.Learned(rate, init), **target)
-    eta = {"learning_rate": ETA} if own_target else {}
+    eta = {"learning_rate": ETA} if separate_target else {}
     flow = dyn.solve(start, S0, TIMES, rtol=1e-9, method=method, **eta)
     w, v, p = accurate(slope, np.concatenate([np.sqrt(S0), np.sqrt(S0), init]))
     np.testing.assert_allclose(flow.s, w.T**2, rtol=1e-8, atol=1e-9)
     np.testing.assert_allclose(flow.predictor, p.T, rtol=1e-8, atol=1e-9)
-    np.testing.assert_allclose(flow.target, v.T**2 if own_target else w.T**2, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(flow.target, v.T**2 if separate_target else w.T**2, rtol=1e-8, atol=1e-9)
 
 
 @by_method
@@ -190,7 +190,7 @@ W, V, P = np.sqrt(S0), np.array([0.6, 0.5, 1.4]), np.array([0.4, 1.1, -0.7])
 def test_cosine_rates_with_a_target_of_its_own(modes, isotropic):
     random = np.random.default_rng(modes)
     s, ratio = 10 ** random.uniform(-3, 0.5, modes), random.uniform(0.3, 2, modes)
-    rates = Rates(dyn.Model("cosine", isotropic=isotropic, noise=NOISE, target=dyn.EMA(0.9)), rtol=1e-9)
+    rates = EigenmodeField(dyn.Model("cosine", isotropic=isotropic, noise=NOISE, target=dyn.EMA(0.9)), rtol=1e-9)
     A, B, _ = gaussian_expectations(s, s, *NOISE, ratio=ratio)
     expected = A - s * B if isotropic else s * A - s**2 * B
     found = s * rates(State(np.sqrt(s), v=ratio * np.sqrt(s))).rates
@@ -198,15 +198,15 @@ def test_cosine_rates_with_a_target_of_its_own(modes, isotropic):
 
 
 @pytest.mark.parametrize("modes", [2, 3, 10, 64])
-@pytest.mark.parametrize("own_target", [False, True])
-def test_cosine_force_on_a_learned_predictor(modes, own_target):
+@pytest.mark.parametrize("separate_target", [False, True])
+def test_cosine_force_on_a_learned_predictor(modes, separate_target):
     random = np.random.default_rng(modes)
     s, p = 10 ** random.uniform(-2, 0.5, modes), random.uniform(0.1, 2, modes)
-    ratio = random.uniform(0.3, 2, modes) if own_target else np.ones(modes)
-    target = {"target": dyn.EMA(0.9)} if own_target else {}
-    rates = Rates(dyn.Model("cosine", noise=NOISE, predictor=dyn.Learned(), **target), rtol=1e-9)
+    ratio = random.uniform(0.3, 2, modes) if separate_target else np.ones(modes)
+    target = {"target": dyn.EMA(0.9)} if separate_target else {}
+    rates = EigenmodeField(dyn.Model("cosine", noise=NOISE, predictor=dyn.Learned(), **target), rtol=1e-9)
     A, B, _ = gaussian_expectations(s, p, *NOISE, ratio=ratio)
-    found = rates(State(np.sqrt(s), v=ratio * np.sqrt(s) if own_target else None, lam=p))
+    found = rates(State(np.sqrt(s), v=ratio * np.sqrt(s) if separate_target else None, lam=p))
     for value, expected in ((found.on_predictor, A - p * B), (s * found.rates, p * A - p**2 * B)):
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
 
@@ -233,7 +233,7 @@ def test_forces_are_means_of_the_gradient_of_the_loss(loss, symmetrised):
         slopes = jax.vmap(jax.grad(sample_loss, (0, 1)), (None, None, 0, 0))(W, P, x1, x2)
         drives = [-np.asarray(slope) for slope in slopes]
     start = dyn.Model(loss, noise=NOISE, predictor=dyn.Learned(), target=dyn.EMA(0.9), symmetrised=symmetrised)
-    found = Rates(start)(State(W, v=V, lam=P))
+    found = EigenmodeField(start)(State(W, v=V, lam=P))
     for value, drive in zip((W * found.rates, found.on_predictor), drives, strict=True):
         z = (drive.mean(axis=0) - value) / (drive.std(axis=0) / np.sqrt(samples))
         assert np.abs(z).max() < 4.5  # six entries in each of four cases: a chance of 1 in 6 000

@@ -6,7 +6,7 @@ from scipy.stats import f as fisher
 
 import dynamics as dyn
 from dynamics.vector_field.eigenmode_state import spectrum
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.monte_carlo import REPLICATES, Samples, normals, sampled_forces
 
 S0 = np.array([0.2, 0.5, 1.0])
@@ -30,7 +30,7 @@ MODELS = [
 
 def sizes(model):
     """What errors are relative to, and the closure's forces by its own error: mean sizes of independent samples."""
-    rates = Rates(model, "monte_carlo")
+    rates = EigenmodeField(model, "monte_carlo")
     state, learned = rates.start(S0), model.structure.predictor == "learned"
     _, lam, ratio = spectrum(model.structure, rates.parameters, state)
     rng = np.random.default_rng(100)
@@ -43,7 +43,7 @@ def sizes(model):
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_closure_is_the_exact_one_to_within_its_error(model):
     rates, state, size = sizes(model)
-    found, exact = rates(state), Rates(model)(state)
+    found, exact = rates(state), EigenmodeField(model)(state)
     assert 0 < rates.error < 0.02
     for ours, theirs, scale in zip(found, exact, size, strict=False):
         assert (np.abs(ours - theirs) < CHANCE * rates.error * scale).all()
@@ -54,7 +54,7 @@ def test_closure_is_the_exact_one_to_within_its_error(model):
 def test_stated_error_is_that_of_independent_points(loss):
     """The spread of ten independent sets against what each states, of one mode: the error is that of no other."""
     model, modes, sets = dyn.Model(loss, noise=NOISE), 1, 10
-    rates = Rates(model, "monte_carlo")
+    rates = EigenmodeField(model, "monte_carlo")
     state = rates.start(np.array([0.6]))
     _, lam, ratio = spectrum(model.structure, rates.parameters, state)
     values, stated = [], []

@@ -7,9 +7,9 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmodes import Rates
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.weight_state import Weights, initial
-from dynamics.vector_field.weights import Drives
+from dynamics.vector_field.weights import WeightField
 
 RHO, NOISE, ETA = 0.01, (0.3, 0.1), 0.1
 WHITE = np.eye(5)
@@ -86,8 +86,8 @@ def test_blow_up_on_the_wrong_side_is_dated():
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
-@pytest.mark.parametrize("own_target", [False, True])
-def test_euclidean_flow_against_the_matrix_equation(own_target, alpha):
+@pytest.mark.parametrize("separate_target", [False, True])
+def test_euclidean_flow_against_the_matrix_equation(separate_target, alpha):
     """dW/dt = -W_P (W_P W (Sigma_x + sigma1^2) - V Sigma_x) - rho W."""
     covariance = np.cov(np.random.default_rng(3).standard_normal((5, 40)))
     W0, times, decay = weights(), np.array([0.0, 0.5, 2.0]), 0.9
@@ -96,18 +96,18 @@ def test_euclidean_flow_against_the_matrix_equation(own_target, alpha):
         W, V = y.reshape(2, *W0.shape)
         s, U = np.linalg.eigh(W @ covariance @ W.T)
         W_P = (U * s**alpha) @ U.T
-        target = V if own_target else W
+        target = V if separate_target else W
         force = -W_P @ (W_P @ W @ (covariance + NOISE[0] ** 2 * WHITE) - target @ covariance)
         return np.stack([force - RHO * W, (1 - decay) / ETA * (W - V)]).ravel()
 
-    options = {"target": dyn.EMA(decay)} if own_target else {}
-    rate = {"learning_rate": ETA} if own_target else {}
+    options = {"target": dyn.EMA(decay)} if separate_target else {}
+    rate = {"learning_rate": ETA} if separate_target else {}
     correlated = model(inputs=covariance, predictor=dyn.ClosedForm(alpha), **options)
     flow = dyn.solve(correlated, W0, times, rtol=1e-10, **rate)
     expected = solve_ivp(slope, (0, times[-1]), np.tile(W0.ravel(), 2), "DOP853", times, rtol=1e-12, atol=1e-14)
     W, V = np.moveaxis(expected.y.reshape(2, *W0.shape, len(times)), -1, 1)
     np.testing.assert_allclose(flow.weights, W, atol=1e-9)  # ten times the rtol, of weights of order one
-    if own_target:
+    if separate_target:
         np.testing.assert_allclose(flow.target_weights, V, atol=1e-9)
         np.testing.assert_allclose(flow.target[-1], np.linalg.eigvalsh(V[-1] @ covariance @ V[-1].T), rtol=1e-8)
     np.testing.assert_allclose(flow.s[-1], np.linalg.eigvalsh(W[-1] @ covariance @ W[-1].T), rtol=1e-8)
@@ -166,11 +166,11 @@ def test_drives_are_means_of_the_gradient_of_the_loss(kind):
     """Automatic differentiation of losses typed in, any target weights, over 400 000 samples: |z| < 4.5."""
     options, stop = SAMPLED[kind], jax.lax.stop_gradient
     frozen = options.get("stop_gradient", "target")
-    own_target = frozen == "target"
+    separate_target = frozen == "target"
     samples, random = 400_000, np.random.default_rng(7)
     covariance = np.cov(random.standard_normal((4, 30)))
     W, V = random.normal(0, 0.5, (2, 3, 4))
-    V = V if own_target else W
+    V = V if separate_target else W
     x = random.multivariate_normal(np.zeros(4), covariance, samples)
     x1, x2 = (x + sigma * random.standard_normal(x.shape) for sigma in NOISE)
     C = W @ covariance @ W.T
@@ -196,9 +196,9 @@ def test_drives_are_means_of_the_gradient_of_the_loss(kind):
 
     with jax.enable_x64(True):
         drive = -np.asarray(jax.vmap(jax.grad(sample_loss), (None, 0, 0))(W, x1, x2))
-    target = {"target": dyn.EMA(0.9)} if own_target else {}
+    target = {"target": dyn.EMA(0.9)} if separate_target else {}
     described = model(kind.split()[0], inputs=covariance, **options, **target)
-    found = Drives(described)(Weights(W, target=V if own_target else None))
+    found = WeightField(described)(Weights(W, target=V if separate_target else None))
     z = (drive.mean(axis=0) - found) / (drive.std(axis=0) / np.sqrt(samples))
     assert np.abs(z).max() < 4.5  # twelve entries in each of eight cases: a chance of 1 in 1 500
 
@@ -209,7 +209,7 @@ def test_drives_are_means_of_the_gradient_of_the_loss(kind):
 def test_drives_meet_their_tolerance(kind, modes, spread):
     """A tenth, and a thousandth, of the tolerance change them by less than the tolerance."""
     described = model("cosine", inputs=np.diag(np.geomspace(1, spread, 5)), **SAMPLED[kind])
-    coarse, fine = (Drives(described, rtol=rtol) for rtol in (1e-8, 1e-11))
+    coarse, fine = (WeightField(described, rtol=rtol) for rtol in (1e-8, 1e-11))
     found, expected = (drives(initial(described.structure, weights(modes), None)) for drives in (coarse, fine))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
     assert 0 < coarse.error <= 1e-8 and 0 < fine.error <= 1e-11
@@ -334,7 +334,7 @@ def test_noise_moves_what_sees_a_single_input(predictor):
     """As where the other inputs are nearly constant: an input of variance 1e-10 changes drives by that much."""
     W0 = weights(2, 3)
     constant, nearly = (
-        Drives(model("cosine", inputs=np.diag([1.0, variance, variance]), predictor=predictor))(Weights(W0))
+        WeightField(model("cosine", inputs=np.diag([1.0, variance, variance]), predictor=predictor))(Weights(W0))
         for variance in (0.0, 1e-10)
     )
     assert np.abs(constant).max() > 1e-2
@@ -355,9 +355,9 @@ def test_drives_beside_a_mode_that_nearly_died(smallest, stop_gradient):
     some 20 000 nodes, which cancel: sqrt(20 000) 2.2e-16 = 3e-14.
     """
     w, options = np.array([1.0, smallest]), {"stop_gradient": stop_gradient}
-    drives = Drives(model("cosine", inputs=WHITE[:3, :3], **options), rtol=1e-8)
+    drives = WeightField(model("cosine", inputs=WHITE[:3, :3], **options), rtol=1e-8)
     found = drives(Weights(np.eye(2, 3) * w[:, None]))
-    rates = Rates(model("cosine", inputs=None, **options), rtol=1e-10)
+    rates = EigenmodeField(model("cosine", inputs=None, **options), rtol=1e-10)
     expected = w * rates(rates.start(w**2)).rates
     assert drives.error <= 1e-8
     np.testing.assert_allclose(found[1, 1], expected[1], rtol=1e-7)

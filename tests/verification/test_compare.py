@@ -11,7 +11,7 @@ import pytest
 import dynamics as dyn
 import dynamics.verification.compare
 from dynamics.networks import linear as network
-from dynamics.vector_field.weight_state import readings
+from dynamics.vector_field.weight_state import observables
 from dynamics.verification.compare import Comparison
 
 matplotlib.use("Agg")
@@ -131,7 +131,7 @@ def test_deviation_where_the_predictor_divides_by_the_largest_of_equal_eigenvalu
         dyn.Model("euclidean", noise=(0.3, 0.1), predictor=predictor),
         np.random.default_rng(1).normal(0, 0.35, (3, 5)),
     )
-    gd = dyn.iterate(model, np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, 80, 0.1, batch_size=1000, every=20)
+    gd = dyn.iterate(model, np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, 80, 0.1, batch_size=1000, record=20)
     net = dyn.train(model, W0, 80, 0.1, batch_size=1000, record=20, seed=range(64))
     assert gd.s[-1].max() / gd.s[-1].min() < 1.01
     np.testing.assert_allclose(net.modes.std(axis=0, ddof=1)[1:] / gd.deviation[1:], 1, atol=0.35)
@@ -168,7 +168,7 @@ def test_modes_keep_their_identity_where_eigenvalues_cross():
 
 
 def test_common_steps_are_compared():
-    sparse = dyn.iterate(MODELS["cosine"], S0, STEPS, RATE, every=25)
+    sparse = dyn.iterate(MODELS["cosine"], S0, STEPS, RATE, record=25)
     result = dyn.compare(sparse, of_seeds(networks(), 0))
     assert result.step.tolist() == [0, 25, 50, 60]
     np.testing.assert_array_equal(result.theory, sparse.s)
@@ -318,5 +318,5 @@ def test_one_network_that_diverges_leaves_the_others():
     assert status == "weights diverge in 1 of 2 networks, the first before step 10"
     assert kept.encoder.shape == (2, 3, 1, 1)
     model = dyn.Model("cosine")
-    found = readings(model.structure, model.parameters, kept, None)
+    found = observables(model.structure, model.parameters, kept, None)
     np.testing.assert_allclose(found.s[..., 0], [[1, 4, np.inf], [1, 1, 1]])

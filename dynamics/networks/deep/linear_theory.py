@@ -10,7 +10,7 @@ from dynamics import errors
 from dynamics.model.components import Shared
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.flow import solve
-from dynamics.vector_field.eigenmode_state import State, readings
+from dynamics.vector_field.eigenmode_state import State, observables
 
 TIMES = 400  # of the flow, between which it is interpolated
 PACES = (1e-2, 1e4)  # how much faster or slower than the flow a network may be
@@ -57,7 +57,7 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
         bounds = np.log(PACES)
         found = minimize_scalar(lambda x: np.square(at(np.exp(x)) - measured).sum(), bounds=bounds, method="bounded")
         pace = float(np.exp(found.x))
-    found = readings(model.structure, model.parameters, State(np.sqrt(at(pace))))
+    found = observables(model.structure, model.parameters, State(np.sqrt(at(pace))))
     flow = replace(network, model=model, kind="flow", **found._asdict(), measures={}, status="complete")
     return Prediction(replace(flow, method=f"flow at {pace:.3g} x the network's time"), pace)
 

@@ -75,7 +75,7 @@ def check_model(model: Model, network: Network) -> None:
         errors.reject("model", "leave `init` at 1 for a Network, whose predictor starts at random", model)
     if network.predictor and not learned:
         errors.reject("predictor", f"be left out for {model}, whose predictor is not learned", network.predictor)
-    if network.target_schedule != "constant" and not model.structure.own_target:
+    if network.target_schedule != "constant" and not model.structure.separate_target:
         errors.reject("target_schedule", f"be left out for {model}, whose target is shared", network.target_schedule)
 
 

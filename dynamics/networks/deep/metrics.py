@@ -36,7 +36,7 @@ def represent(rule: Rule, training: Training, train, test) -> Representations:
     own = rule.architecture
     h, z, statistics = own.represent(training.layers.branch, train)
     h_test = own.encode(training.layers.branch, test, statistics)
-    target = own.represent(training.target, train)[1] if rule.structure.own_target else None
+    target = own.represent(training.target, train)[1] if rule.structure.separate_target else None
     W_P = _matrix(rule, training, z)
     return Representations(h, h_test, z, target, W_P, training.tracked, training.loss, training.directions)
 

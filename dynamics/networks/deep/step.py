@@ -78,7 +78,7 @@ def start(rule: Rule, numbers: Numbers, images, key) -> Training:
     z = rule.architecture.represent(layers.branch, images)[1]
     return Training(
         layers,
-        layers.branch if rule.structure.own_target else None,
+        layers.branch if rule.structure.separate_target else None,
         correlation(z) if rule.structure.tracked else None,
         optimizer(rule, numbers).init(layers),
         jnp.zeros(()),
@@ -96,19 +96,19 @@ def step(rule: Rule, numbers: Numbers, images, training: Training, number, key) 
 
     def mean_loss(layers: Layers):
         z1, z2 = represent(layers.branch, views)
-        t1, t2 = represent(training.target, views) if rule.structure.own_target else (z1, z2)
+        t1, t2 = represent(training.target, views) if rule.structure.separate_target else (z1, z2)
         seen = represent(layers.branch, clean) if rule.noisy else (z1, z2)  # noise is no part of the correlation
         C = correlation(jax.lax.stop_gradient(jnp.concatenate(seen)))
         tracked = eigenvalues.average_step(training.tracked, C, p.tracking) if rule.structure.tracked else None
         predict = predictor(rule, p, layers, C if tracked is None else tracked)
-        return _losses(rule, predict, p.own, *(z.T for z in (z1, z2, t1, t2))).mean(), tracked
+        return _losses(rule, predict, p.of_loss, *(z.T for z in (z1, z2, t1, t2))).mean(), tracked
 
     (loss, tracked), slope = jax.value_and_grad(mean_loss, has_aux=True)(training.layers)
     slope = slope._replace(predictor=jax.tree.map(lambda a: p.rate_ratio * a, slope.predictor))
     updates, state = optimizer(rule, numbers).update(slope, training.optimizer, training.layers)
     layers = optax.apply_updates(training.layers, updates)
     target, decay = training.target, _decay(rule, p.decay, number)
-    if rule.structure.own_target:
+    if rule.structure.separate_target:
         target = jax.tree.map(lambda v, w: eigenvalues.average_step(v, w, decay), target, layers.branch)
     return Training(layers, target, tracked, state, training.loss + loss, training.directions)
 

@@ -43,7 +43,7 @@ def test_it_follows_the_descent_map(name):
         net = dyn.train(model, a_network(images), LENGTH, RATE, batch_size=batch, seed=seed, record=20)
         X = images.train.reshape(len(images.train), -1).astype(float)
         W0 = first_weights(model, images, seed, batch)
-        theory = dyn.iterate(replace(model, inputs=X.T @ X / len(X)), W0, LENGTH, RATE, every=20)
+        theory = dyn.iterate(replace(model, inputs=X.T @ X / len(X)), W0, LENGTH, RATE, record=20)
         np.testing.assert_allclose(net.s[0], theory.s[0], rtol=1e-5)  # single precision
         np.testing.assert_array_equal(net.step, theory.step)
         deviations.append(np.log(net.s / theory.s)[1:])

@@ -55,7 +55,7 @@ def a_start(rule, numbers, dtype, seed=0):
     """In the middle of training: a target and a tracked correlation that are not those of the encoder."""
     rng = np.random.default_rng(seed)
     layers = random_like(first_layers(rule.shape), rng, dtype)
-    target = random_like(layers.branch, rng, dtype) if rule.structure.own_target else None
+    target = random_like(layers.branch, rng, dtype) if rule.structure.separate_target else None
     root = rng.standard_normal((3, 5))
     tracked = jnp.asarray(root @ root.T / 5, dtype) if rule.structure.tracked else None
     return Training(layers, target, tracked, steps.optimizer(rule, numbers).init(layers), jnp.zeros((), dtype), None)
