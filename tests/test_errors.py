@@ -244,7 +244,7 @@ CASES = {
             ("learning rate array", "learning_rate", [0.1, 0.2], POSITIVE, "[0.1, 0.2]"),
         )
     },
-    "record zero": (iterate(record=0), "record", f"{WHOLE} >= 1", "0"),
+    "descent record zero": (iterate(record=0), "record", f"{WHOLE} >= 1", "0"),
     "more modes than inputs": (train(W0=np.ones((3, 2))), "W0", WEIGHTS, "(3, 2)"),
     "weights a vector": (train(W0=np.ones(3)), "W0", WEIGHTS, "(3,)"),
     "weights of no modes": (train(W0=np.ones((0, 3))), "W0", WEIGHTS, "(0, 3)"),

@@ -37,7 +37,7 @@ def sweep(
     ``steps``, ``learning_rate``) or ``train`` (``W0``, ``steps``, ``learning_rate``), each also with its options; or a
     function, called as ``function(**point, **arguments)`` with plain numbers, point by point, that returns a dict of
     numbers and arrays, of the same shapes everywhere, or a trajectory. An array may be (names of its axes, array).
-    grid: the values (n,) of each axis, by name: a parameter of the model (``model.parameter_names``), "learning_rate", "seed"
+    grid: the values (n,) of each axis, by name: a parameter (``model.parameter_names``), "learning_rate", "seed"
     of networks, or "s0", starts (K, M); of a function, its arguments. The model's own values of axes do not count.
     store: path of the store, a folder; new, or that of this very sweep, which then goes on where it stopped.
     chunk: how many points a block has at most; default 1000. Blocks are computed, kept or lost, and stored as a whole.
