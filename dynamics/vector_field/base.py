@@ -10,7 +10,7 @@ import numpy as np
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
-from dynamics.numerics.quadrature import Adaptive
+from dynamics.numerics.adaptive import Adaptive
 
 CLOSURES = ("gaussian", "mean_field", "monte_carlo")
 SAMPLED = "expectations as means over samples"

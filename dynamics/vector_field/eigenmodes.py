@@ -7,7 +7,8 @@ import numpy as np
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.quadrature import ends_of, fixed_rule, relative_errors, relevance
+from dynamics.numerics.axes import significant_modes
+from dynamics.numerics.quadrature import extents_of, fixed_rule, relative_errors
 from dynamics.vector_field import eigenmode_state as modes
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import Observables, State, each, spectrum
@@ -69,7 +70,7 @@ class EigenmodeField(VectorField):
 def _at_rest_if_last(forces: Forces, s) -> Forces:
     """Where one mode is left of a loss that conserves a sum over modes, nothing moves it: integrals are rounding."""
     xp = s.__array_namespace__()
-    left = relevance(s)
+    left = significant_modes(s)
     last = left & (xp.sum(left, axis=-1, keepdims=True) == 1)
     return each(lambda force: xp.where(last, 0.0, force), forces)
 
@@ -92,7 +93,7 @@ class TracedField:
     def ends(self, state: State, parameters: Parameters) -> list:
         """Where the axes of the integrals end; those of a state nearby serve as well."""
         arguments = self._arguments(state, parameters)
-        return [ends_of(integrals, arguments) for integrals in self.integrals]
+        return [extents_of(integrals, arguments) for integrals in self.integrals]
 
     def __call__(self, state: State, parameters: Parameters, ends: list | None = None) -> tuple[Forces, Any]:
         """(Forces, their estimated relative error), (..., M)."""

@@ -9,7 +9,8 @@ from dynamics.derived_loss import Integral, MatrixExpectation
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
-from dynamics.numerics.quadrature import IRRELEVANT, Adaptive
+from dynamics.numerics.adaptive import Adaptive
+from dynamics.numerics.axes import NEGLIGIBLE
 from dynamics.vector_field import weight_state as weights
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import each
@@ -56,7 +57,7 @@ class WeightField(VectorField):
             return np.zeros_like(state.encoder)
         state = self._with_others(state, moved)
         U, s, lam = weights.eigenbasis(self.structure, self.parameters, state, self.root)
-        if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= IRRELEVANT * lam[..., 0]).any():
+        if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= NEGLIGIBLE * lam[..., 0]).any():
             raise FloatingPointError("one mode of the predictor is left, beside others of the representations")
         turned = Weights(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         views, W_P = self._views(turned), lam[..., None] * np.eye(lam.shape[-1])
@@ -69,7 +70,7 @@ class WeightField(VectorField):
             return encoder.any(axis=(-2, -1), keepdims=True)
         p = self.parameters
         w = np.linalg.svd(weights.on_white(encoder, self._seen(p.sigma1 + p.sigma2)), compute_uv=False)
-        left = (w**2 > IRRELEVANT * w[..., :1] ** 2).sum(axis=-1)
+        left = (w**2 > NEGLIGIBLE * w[..., :1] ** 2).sum(axis=-1)
         return (left > 1)[..., None, None]
 
     def _seen(self, sigma):
