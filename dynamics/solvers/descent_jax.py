@@ -9,8 +9,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.adaptive import MAX_NODES
+from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.vector_field.eigenmode_state import State, as_rows, each, exponent, step
 from dynamics.vector_field.eigenmodes import EigenmodeField, TracedField

@@ -17,8 +17,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.adaptive import MAX_NODES
+from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import Flow, coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.vector_field.base import VectorField
