@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.solvers.problem import stored
+from dynamics.solvers.problem import stored_arrays
 
 ARRAYS = {
     "s alone": (dyn.Model("euclidean"), 1),
@@ -20,4 +20,4 @@ def test_arrays_that_are_stored_are_those_that_are_counted(name):
     learning_rate = 0.1 if model.needs_learning_rate else None
     flow = dyn.solve(model, np.ones((2, 3)), [0, 1.0], learning_rate=learning_rate, method="jax")
     distinct = {a.__array_interface__["data"][0] for a in (flow.s, flow.target, flow.predictor)}
-    assert stored(model.structure, model.parameters) == expected == len(distinct)
+    assert stored_arrays(model.structure, model.parameters) == expected == len(distinct)
