@@ -14,9 +14,9 @@ from distributed import Client
 
 import dynamics as dyn
 from dynamics.cli import commands as cli
+from tests.sweeps.models import COSINE, files
 
 LONG = 900  # seconds after which a process that should end never will
-COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
 DASK = [sys.executable, "-m"]
 CLIENT = """
 import sys
@@ -31,11 +31,6 @@ with Client(address) if address else __import__("contextlib").nullcontext() as e
                       learning_rate=0.1)
 assert found.attrs["progress"] == "complete" and (found.status == 1).all()
 """
-
-
-def files(path):
-    """Everything in a folder, by name."""
-    return {p.relative_to(path).as_posix(): p.read_bytes() for p in Path(path).rglob("*") if p.is_file()}
 
 
 @contextmanager

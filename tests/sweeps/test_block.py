@@ -1,0 +1,128 @@
+"""The arrays of a block: of runs that end early, and of functions; warnings of its computation."""
+
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import dynamics as dyn
+from tests.sweeps.models import DESCENT, EUCLIDEAN, GRID, SIGMAS, files, table
+
+
+def test_runs_that_diverge_are_inf_from_there_on(tmp_path):
+    grid = {"learning_rate": [0.1, 3.0], "sigma2": [0.1, 0.2]}
+    wrong_side = dyn.Model("euclidean", stop_gradient="online")
+    found = dyn.sweep(wrong_side, grid, store=tmp_path / "a.zarr", s0=[2.0, 3.0], steps=200, chunk=2)
+    assert found.status.values.tolist() == [[2, 2], [2, 2]] and np.isfinite(found.blow_up_time).all()
+    gone = found.time > found.blow_up_time
+    assert np.isinf(found.s.where(gone, np.inf)).all() and np.isfinite(found.s[..., 0, :]).all()
+    assert not np.isnan(found.s).any()
+
+
+def test_runs_that_stop_are_nan_from_there_on(tmp_path, monkeypatch):
+    from dynamics.vector_field import base as closure
+
+    def stop(self):
+        raise FloatingPointError("no more nodes")
+
+    monkeypatch.setattr(closure.VectorField, "relax", stop)
+    found = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
+    assert (found.status == 3).all()
+    assert np.isnan(found.s[:, :, 1:]).all() and np.isfinite(found.s[:, :, 0]).all()
+
+
+def test_single_runs_and_ensembles_diverge_alike(tmp_path):
+    """Single runs end where they diverge; ensembles do not."""
+    grid = {"learning_rate": [0.1, 3.0]}
+    given = {"s0": [2.0, 3.0], "steps": 200}
+    wrong_side = dyn.Model("euclidean", stop_gradient="online")
+    alone = dyn.sweep(wrong_side, grid, store=tmp_path / "a.zarr", **given)
+    together = dyn.sweep(wrong_side, grid | {"sigma1": [0.0]}, store=tmp_path / "b.zarr", **given)
+    np.testing.assert_array_equal(alone.s, together.s[:, 0])
+
+
+def test_a_function_is_called_with_plain_numbers(tmp_path):
+    found = dyn.sweep(table, {"x": [1, 2, 3], "y": [0.5, 1.0]}, store=tmp_path / "a.zarr", chunk=2, scale=10)
+    assert found["product"].values.tolist() == [[5, 10], [10, 20], [15, 30]]
+    assert found.powers.values[2].tolist() == [[3, 9], [3, 9]] and found.powers.dims == ("x", "y", "powers_0")
+    assert found.row.dims == ("x", "y", "column") and found.row.values[0, 0].tolist() == [0, 0.5, 1]
+    assert (found.status == 1).all() and (found.n == 1).all()
+    kinds = []
+
+    def note(x, y):
+        kinds.append((type(x), type(y)))
+        return {"a": 0}
+
+    dyn.sweep(note, {"x": [1, 2], "y": [0.5]}, store=tmp_path / "b.zarr")
+    assert kinds == [(int, float)] * 2
+
+
+def test_a_function_may_return_a_trajectory(tmp_path):
+    def descend(sigma2):
+        return dyn.iterate(EUCLIDEAN.replace(sigma2=sigma2), **DESCENT)
+
+    found = dyn.sweep(descend, {"sigma2": SIGMAS}, store=tmp_path / "a.zarr")
+    np.testing.assert_array_equal(found.s, dyn.iterate(EUCLIDEAN.replace(sigma2=SIGMAS), **DESCENT).s)
+    assert found.s.dims == ("sigma2", "time", "mode") and found.t.dims == ("sigma2", "time")
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (3.0, "must return a dict of numbers and arrays by name, or a trajectory, but returned 3.0"),
+        ({"a": "text"}, "must return numbers and arrays by name, but 'a' is 'text'"),
+        ({"a": (("b", "c"), np.zeros(3))}, "'a' must have a name for each axis, but has ('b', 'c') and the shape (3,)"),
+        ({"x": 1.0}, "the name of a result and those of its axes must be new, but are 'x' and ()"),
+        ({"status": 1.0}, "must be new, but are 'status'"),
+        ({"a": ("x", np.zeros(3))}, "must be new, but are 'a' and ('x',)"),
+        ({"a": ("b", np.zeros(3)), "c": ("b", np.zeros(2))}, "axis 'b' must have one length, but has 3 and 2"),
+    ],
+    ids=str,
+)
+def test_a_function_with_invalid_results_is_named(result, reason, tmp_path):
+    with pytest.raises(dyn.SweepError) as raised:
+        dyn.sweep(lambda x: result, {"x": [1, 2]}, store=tmp_path / "a.zarr")
+    assert reason in str(raised.value) and not (tmp_path / "a.zarr").exists()
+
+
+def test_results_of_other_shapes_are_refused(tmp_path):
+    with pytest.raises(dyn.SweepError, match=r"same shapes at all points: .*, at x = 2$"):
+        dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr")
+    with pytest.raises(
+        dyn.SweepError, match="Block 2 of 2, x = 2, failed: ValueError: 'a' must be as in the first block"
+    ):
+        dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr", chunk=1)
+    assert xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status.values.tolist() == [1, 0]
+
+
+def test_threads_take_turns(tmp_path):
+    """Warnings are collected by a setting of the process, which is left as it was."""
+    inside, most = [], []
+
+    def alone(x):
+        inside.append(x)
+        most.append(len(inside))
+        time.sleep(0.005)
+        inside.remove(x)
+        return {"a": x}
+
+    dyn.sweep(alone, {"x": range(12)}, store=tmp_path / "a.zarr", chunk=1)
+    filters = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        dyn.sweep(alone, {"x": range(12)}, store=tmp_path / "b.zarr", chunk=1, executor=pool)
+    assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
+    assert most == [1] * 24 and warnings.filters == filters
+
+
+def test_other_warnings_are_raised_as_they_are(tmp_path):
+    def warning(x):
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        return {"a": x}
+
+    with pytest.warns(UserWarning, match="something else"):
+        dyn.sweep(warning, {"x": [1]}, store=tmp_path / "a.zarr")
+    with pytest.raises(dyn.SweepError, match="UserWarning: something else"):  # errors, as these tests have it
+        dyn.sweep(warning, {"x": [1]}, store=tmp_path / "b.zarr")
