@@ -138,7 +138,7 @@ def test_the_status_names_eigenvalues_beyond_double_precision():
 
 
 def test_a_vanishing_mode_takes_few_steps(monkeypatch):
-    """The rates are as smooth as they are exact, below what is relevant, too: no step is refused for their noise."""
+    """The rates are as smooth as they are exact, for negligible modes, too: no step is refused for their noise."""
     model, evaluated = dyn.Model("cosine", stop_gradient="online", noise=(0.3, 0.1)), []
     velocity = EigenmodeField.velocity
     monkeypatch.setattr(EigenmodeField, "velocity", lambda *given: evaluated.append(1) or velocity(*given))

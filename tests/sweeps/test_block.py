@@ -9,17 +9,18 @@ import pytest
 import xarray as xr
 
 import dynamics as dyn
+from dynamics.sweeps import block
 from tests.sweeps.models import DESCENT, EUCLIDEAN, GRID, SIGMAS, files, table
 
 
 def test_runs_that_diverge_are_inf_from_there_on(tmp_path):
     grid = {"learning_rate": [0.1, 3.0], "sigma2": [0.1, 0.2]}
     wrong_side = dyn.Model("euclidean", stop_gradient="online")
-    found = dyn.sweep(wrong_side, grid, store=tmp_path / "a.zarr", s0=[2.0, 3.0], steps=200, chunk=2)
-    assert found.status.values.tolist() == [[2, 2], [2, 2]] and np.isfinite(found.blow_up_time).all()
-    gone = found.time > found.blow_up_time
-    assert np.isinf(found.s.where(gone, np.inf)).all() and np.isfinite(found.s[..., 0, :]).all()
-    assert not np.isnan(found.s).any()
+    dataset = dyn.sweep(wrong_side, grid, store=tmp_path / "a.zarr", s0=[2.0, 3.0], steps=200, chunk=2)
+    assert dataset.status.values.tolist() == [[2, 2], [2, 2]] and np.isfinite(dataset.blow_up_time).all()
+    gone = dataset.time > dataset.blow_up_time
+    assert np.isinf(dataset.s.where(gone, np.inf)).all() and np.isfinite(dataset.s[..., 0, :]).all()
+    assert not np.isnan(dataset.s).any()
 
 
 def test_runs_that_stop_are_nan_from_there_on(tmp_path, monkeypatch):
@@ -29,9 +30,9 @@ def test_runs_that_stop_are_nan_from_there_on(tmp_path, monkeypatch):
         raise FloatingPointError("no more nodes")
 
     monkeypatch.setattr(closure.VectorField, "relax", stop)
-    found = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
-    assert (found.status == 3).all()
-    assert np.isnan(found.s[:, :, 1:]).all() and np.isfinite(found.s[:, :, 0]).all()
+    dataset = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
+    assert (dataset.status == 3).all()
+    assert np.isnan(dataset.s[:, :, 1:]).all() and np.isfinite(dataset.s[:, :, 0]).all()
 
 
 def test_single_runs_and_ensembles_diverge_alike(tmp_path):
@@ -45,11 +46,11 @@ def test_single_runs_and_ensembles_diverge_alike(tmp_path):
 
 
 def test_a_function_is_called_with_plain_numbers(tmp_path):
-    found = dyn.sweep(table, {"x": [1, 2, 3], "y": [0.5, 1.0]}, store=tmp_path / "a.zarr", chunk=2, scale=10)
-    assert found["product"].values.tolist() == [[5, 10], [10, 20], [15, 30]]
-    assert found.powers.values[2].tolist() == [[3, 9], [3, 9]] and found.powers.dims == ("x", "y", "powers_0")
-    assert found.row.dims == ("x", "y", "column") and found.row.values[0, 0].tolist() == [0, 0.5, 1]
-    assert (found.status == 1).all() and (found.n == 1).all()
+    dataset = dyn.sweep(table, {"x": [1, 2, 3], "y": [0.5, 1.0]}, store=tmp_path / "a.zarr", chunk=2, scale=10)
+    assert dataset["product"].values.tolist() == [[5, 10], [10, 20], [15, 30]]
+    assert dataset.powers.values[2].tolist() == [[3, 9], [3, 9]] and dataset.powers.dims == ("x", "y", "powers_0")
+    assert dataset.row.dims == ("x", "y", "column") and dataset.row.values[0, 0].tolist() == [0, 0.5, 1]
+    assert (dataset.status == 1).all() and (dataset.n == 1).all()
     kinds = []
 
     def note(x, y):
@@ -64,9 +65,9 @@ def test_a_function_may_return_a_trajectory(tmp_path):
     def descend(sigma2):
         return dyn.iterate(EUCLIDEAN.replace(sigma2=sigma2), **DESCENT)
 
-    found = dyn.sweep(descend, {"sigma2": SIGMAS}, store=tmp_path / "a.zarr")
-    np.testing.assert_array_equal(found.s, dyn.iterate(EUCLIDEAN.replace(sigma2=SIGMAS), **DESCENT).s)
-    assert found.s.dims == ("sigma2", "time", "mode") and found.t.dims == ("sigma2", "time")
+    dataset = dyn.sweep(descend, {"sigma2": SIGMAS}, store=tmp_path / "a.zarr")
+    np.testing.assert_array_equal(dataset.s, dyn.iterate(EUCLIDEAN.replace(sigma2=SIGMAS), **DESCENT).s)
+    assert dataset.s.dims == ("sigma2", "time", "mode") and dataset.t.dims == ("sigma2", "time")
 
 
 @pytest.mark.parametrize(
@@ -126,3 +127,37 @@ def test_other_warnings_are_raised_as_they_are(tmp_path):
         dyn.sweep(warning, {"x": [1]}, store=tmp_path / "a.zarr")
     with pytest.raises(dyn.SweepError, match="UserWarning: something else"):  # errors, as these tests have it
         dyn.sweep(warning, {"x": [1]}, store=tmp_path / "b.zarr")
+
+
+# --- its parts ------------------------------------------------------------------------------------------------------
+
+
+def test_status_states_how_each_run_ended():
+    s = np.ones((4, 3, 2))
+    s[1, 2] = np.inf
+    s[2, 1:] = np.nan
+    s[3, 1], s[3, 2] = np.nan, np.inf  # diverged in one mode, so that nothing is left of the others
+    status = block.status_of(s)
+    assert [block.STATUS[number] for number in status] == ["complete", "diverged", "stopped", "diverged"]
+    assert status.dtype == np.int8
+
+
+def test_open_axes_broadcast_to_the_block():
+    axes = {"sigma1": np.arange(2.0), "init": np.arange(3.0), "s0": np.ones((4, 5))}
+    opened = block.open_axes(axes)
+    assert {name: values.shape for name, values in opened.items()} == {
+        "sigma1": (2, 1, 1),
+        "init": (1, 3, 1, 1),  # the last axis is for the modes
+        "s0": (1, 1, 4, 5),
+    }
+
+
+def test_trajectories_of_an_ensemble_become_named_arrays():
+    run = dyn.iterate(EUCLIDEAN, [[0.1, 0.5], [0.2, 0.3]], 2, 0.1)
+    arrays = block.named_arrays(run)
+    assert {name: array.dims for name, array in arrays.items()} == {
+        "t": ("time",),
+        "s": ("s_0", "time", "mode"),
+        "blow_up_time": ("s_0",),
+    }
+    np.testing.assert_array_equal(arrays["s"].values, run.s)

@@ -1,13 +1,15 @@
 """Blocks on executors: the same bytes as in one process, few under way, and failures of workers."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import dynamics as dyn
-from dynamics.sweeps import store
+from dynamics.sweeps import executor, store
+from dynamics.sweeps.plan import plan_of_function
 from tests.sweeps.models import COSINE, DESCENT, EUCLIDEAN, FLOW, GRID, W0, Slow, failing, files, pressing, table
 
 
@@ -30,19 +32,19 @@ def test_processes_write_the_same_bytes(what, grid, given, processes, tmp_path):
 
 
 def test_few_blocks_are_under_way_and_their_order_does_not_matter(tmp_path, monkeypatch):
-    executor, written, write = Slow(2), [], store.Store.write
+    pool, written, write = Slow(2), [], store.Store.write
 
     def note(self, number, arrays):
-        executor.most = max(executor.most, executor.submitted - len(written))
+        pool.most = max(pool.most, pool.submitted - len(written))
         written.append(number)
         write(self, number, arrays)
 
     grid = {"sigma1": np.linspace(0.1, 1, 16)}
     dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=1, **DESCENT)
     monkeypatch.setattr(store.Store, "write", note)
-    dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "b.zarr", chunk=1, executor=executor, **DESCENT)
+    dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "b.zarr", chunk=1, executor=pool, **DESCENT)
     assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
-    assert executor.most == 4 and executor.submitted == 16 and written != sorted(written)
+    assert pool.most == 4 and pool.submitted == 16 and written != sorted(written)
 
 
 def test_blocks_under_way_when_one_fails_are_kept(tmp_path):
@@ -60,6 +62,52 @@ def test_a_broken_executor_fails_with_the_block(tmp_path):
 
 
 def test_ctrl_c_in_a_process_ends_the_sweep(tmp_path, processes):
-    found = dyn.sweep(pressing, {"x": range(9)}, store=tmp_path / "a.zarr", chunk=1, at=5, executor=processes)
-    assert found.attrs["progress"].startswith("interrupted after ") and found.status.values[5] == 0
-    assert found.status.values[0] == 1
+    dataset = dyn.sweep(pressing, {"x": range(9)}, store=tmp_path / "a.zarr", chunk=1, at=5, executor=processes)
+    assert dataset.attrs["progress"].startswith("interrupted after ") and dataset.status.values[5] == 0
+    assert dataset.status.values[0] == 1
+
+
+class CountedClient:
+    """Stands for a Dask client, of two workers."""
+
+    def nthreads(self):
+        return {"first": 20, "second": 30}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "limit"),
+    [
+        ({"_max_workers": 3}, 6),
+        ({}, executor.MANY),
+        ({"_client": CountedClient()}, 100),
+    ],
+    ids=["pool", "unknown", "dask"],
+)
+def test_blocks_under_way_are_a_few_for_each_worker(attributes, limit, tmp_path):
+    """Until the first of them is done."""
+
+    class Waiting(Executor):
+        submitted: ClassVar[list[Future]] = []
+
+        def submit(self, function, /, *arguments):
+            self.submitted.append(Future())
+            if len(self.submitted) == limit:
+                self.submitted[-1].set_exception(ZeroDivisionError("full"))
+            return self.submitted[-1]
+
+    pool = Waiting()
+    vars(pool).update(attributes)
+    plan = plan_of_function(table, {"x": range(200), "y": [0.0]}, 1, {})
+    with pytest.raises(dyn.SweepError, match=rf"Block {limit} of 200, x = {limit - 1}, y = 0.0, failed: .*full"):
+        list(executor.outcomes(plan, range(200), pool))
+    assert len(pool.submitted) == limit
+
+
+def test_the_executor_of_a_client_is_used():
+    class Client:
+        def get_executor(self, pure):
+            return None if pure else executor.LocalExecutor()
+
+    assert isinstance(executor.check_executor(Client()), executor.LocalExecutor)
+    with pytest.raises(dyn.ArgumentError, match=r"Argument `executor` must be a concurrent\.futures\.Executor, a"):
+        executor.check_executor("threads")

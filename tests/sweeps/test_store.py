@@ -16,14 +16,14 @@ from tests.sweeps.models import DESCENT, EUCLIDEAN, GRID, S0, files
 
 
 def test_the_result_is_a_dataset_with_named_axes(tmp_path):
-    found = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
-    assert isinstance(found, xr.Dataset)
-    near = found.s.sel(weight_decay=0.05, sigma2=0.2).isel(step=-1)
-    assert near.dims == ("mode",) and near.values.tolist() == found.s.values[2, 1, -1].tolist()
-    assert found.status.attrs["flag_meanings"].split() == list(block.STATUS)
-    assert list(found.data_vars) == ["s", "blow_up_time", "status"]
-    assert found.time.attrs["long_name"] == "time, learning rate x steps"
-    assert json.loads(found.attrs["sweep"])["format"] == plan.FORMAT
+    dataset = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
+    assert isinstance(dataset, xr.Dataset)
+    near = dataset.s.sel(weight_decay=0.05, sigma2=0.2).isel(step=-1)
+    assert near.dims == ("mode",) and near.values.tolist() == dataset.s.values[2, 1, -1].tolist()
+    assert dataset.status.attrs["flag_meanings"].split() == list(block.STATUS)
+    assert list(dataset.data_vars) == ["s", "blow_up_time", "status"]
+    assert dataset.time.attrs["long_name"] == "time, learning rate x steps"
+    assert json.loads(dataset.attrs["sweep"])["format"] == plan.FORMAT
 
 
 def test_stores_of_equal_sweeps_are_equal_whenever_written(tmp_path):

@@ -42,27 +42,27 @@ CLOSURE = 1e-8
 @pytest.mark.parametrize("chunk", [1, 4, 1000])
 @pytest.mark.parametrize("model", [EUCLIDEAN, COSINE], ids=["euclidean", "cosine"])
 def test_a_sweep_equals_one_call_of_iterate(model, chunk, tmp_path):
-    found = dyn.sweep(model, GRID, store=tmp_path / "a.zarr", chunk=chunk, record=4, **DESCENT)
+    dataset = dyn.sweep(model, GRID, store=tmp_path / "a.zarr", chunk=chunk, record=4, **DESCENT)
     direct = dyn.iterate(broadcast(model, GRID), record=4, **DESCENT)
     rtol = CLOSURE if model is COSINE else 0
-    np.testing.assert_allclose(found.s, direct.s, rtol=rtol)
-    np.testing.assert_array_equal(found.blow_up_time, direct.blow_up_time)
-    assert found.s.dims == ("weight_decay", "sigma2", "step", "mode") and (found.status == 1).all()
-    assert found.step.values.tolist() == direct.step.tolist() == [0, 4, 6]
-    np.testing.assert_array_equal(found.time, direct.t)
-    np.testing.assert_array_equal(found.weight_decay, DECAYS)
-    np.testing.assert_array_equal(found.sigma2, SIGMAS)
-    assert set(found.data_vars) == {"s", "blow_up_time", "status"}
-    assert found.attrs["progress"] == "complete" and found.title.startswith("descent map of Model(")
+    np.testing.assert_allclose(dataset.s, direct.s, rtol=rtol)
+    np.testing.assert_array_equal(dataset.blow_up_time, direct.blow_up_time)
+    assert dataset.s.dims == ("weight_decay", "sigma2", "step", "mode") and (dataset.status == 1).all()
+    assert dataset.step.values.tolist() == direct.step.tolist() == [0, 4, 6]
+    np.testing.assert_array_equal(dataset.time, direct.t)
+    np.testing.assert_array_equal(dataset.weight_decay, DECAYS)
+    np.testing.assert_array_equal(dataset.sigma2, SIGMAS)
+    assert set(dataset.data_vars) == {"s", "blow_up_time", "status"}
+    assert dataset.attrs["progress"] == "complete" and dataset.title.startswith("descent map of Model(")
 
 
 @pytest.mark.parametrize("method", ["auto", "scipy", "jax"])
 def test_a_sweep_equals_one_call_of_solve(method, tmp_path):
-    found = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=4, method=method, **FLOW)
+    dataset = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=4, method=method, **FLOW)
     direct = dyn.solve(broadcast(EUCLIDEAN, GRID), method=method, **FLOW)
-    np.testing.assert_allclose(found.s, direct.s, rtol=1e-8 if method == "jax" else 0)  # compiled apart: the rtol
-    assert found.s.dims == ("weight_decay", "sigma2", "time", "mode")
-    assert found.time.values.tolist() == FLOW["times"]
+    np.testing.assert_allclose(dataset.s, direct.s, rtol=1e-8 if method == "jax" else 0)  # compiled apart: the rtol
+    assert dataset.s.dims == ("weight_decay", "sigma2", "time", "mode")
+    assert dataset.time.values.tolist() == FLOW["times"]
 
 
 def test_all_blocks_use_the_method_of_the_whole_grid(tmp_path, monkeypatch):
@@ -84,20 +84,20 @@ def test_all_blocks_use_the_method_of_the_whole_grid(tmp_path, monkeypatch):
 def test_seeds_equal_one_call_of_train(tmp_path):
     grid = {"sigma2": SIGMAS[:2], "seed": [3, 1, 2]}
     given = {"W0": W0, "steps": 3, "learning_rate": 0.1, "batch_size": 20, "record": [2]}
-    found = dyn.sweep(COSINE, grid, store=tmp_path / "a.zarr", chunk=2, **given)
+    dataset = dyn.sweep(COSINE, grid, store=tmp_path / "a.zarr", chunk=2, **given)
     for i, sigma in enumerate(grid["sigma2"]):
         direct = dyn.train(COSINE.replace(sigma2=sigma), seed=grid["seed"], **given)
         # Blocks of another number of seeds are compiled apart: rounding of single precision in three steps.
-        np.testing.assert_allclose(found.s[i], direct.s, rtol=1e-5)
-    assert found.s.dims == ("sigma2", "seed", "step", "mode") and found.step.values.tolist() == [0, 2, 3]
-    assert found.seed.dtype == int and found.seed.values.tolist() == [3, 1, 2]
+        np.testing.assert_allclose(dataset.s[i], direct.s, rtol=1e-5)
+    assert dataset.s.dims == ("sigma2", "seed", "step", "mode") and dataset.step.values.tolist() == [0, 2, 3]
+    assert dataset.seed.dtype == int and dataset.seed.values.tolist() == [3, 1, 2]
 
 
 def test_a_network_without_an_axis_of_seeds_equals_train(tmp_path):
     given = {"W0": W0, "steps": 3, "batch_size": 20, "seed": 5}
-    found = dyn.sweep(COSINE, {"learning_rate": [0.1, 0.2]}, store=tmp_path / "a.zarr", **given)
+    dataset = dyn.sweep(COSINE, {"learning_rate": [0.1, 0.2]}, store=tmp_path / "a.zarr", **given)
     for i, eta in enumerate([0.1, 0.2]):
-        np.testing.assert_array_equal(found.s[i], dyn.train(COSINE, learning_rate=eta, **given).s)
+        np.testing.assert_array_equal(dataset.s[i], dyn.train(COSINE, learning_rate=eta, **given).s)
 
 
 def test_a_missing_device_is_refused_where_the_block_is_computed(tmp_path):
@@ -109,49 +109,49 @@ def test_a_missing_device_is_refused_where_the_block_is_computed(tmp_path):
 
 def test_an_axis_of_learning_rates_equals_separate_calls(tmp_path):
     grid, given = {"learning_rate": [0.1, 0.3], **GRID}, {"s0": S0, "steps": 4}
-    found = dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=7, **given)
+    dataset = dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=7, **given)
     for i, eta in enumerate(grid["learning_rate"]):
         direct = dyn.iterate(broadcast(EUCLIDEAN, GRID), learning_rate=eta, **given)
-        np.testing.assert_array_equal(found.s[i], direct.s)
-        np.testing.assert_array_equal(found.time[i], direct.t)
-    assert found.time.dims == ("learning_rate", "step")
+        np.testing.assert_array_equal(dataset.s[i], direct.s)
+        np.testing.assert_array_equal(dataset.time[i], direct.t)
+    assert dataset.time.dims == ("learning_rate", "step")
 
 
 def test_an_axis_of_learning_rates_of_a_flow_equals_separate_calls(tmp_path):
     """A model in which something decays per step has one."""
     model, grid = dyn.Model("euclidean", target=dyn.EMA(0.5)), {"decay": [0.5, 0.9], "learning_rate": [0.1, 0.2]}
-    found = dyn.sweep(model, grid, store=tmp_path / "a.zarr", **FLOW)
+    dataset = dyn.sweep(model, grid, store=tmp_path / "a.zarr", **FLOW)
     for i, eta in enumerate(grid["learning_rate"]):
         direct = dyn.solve(model.replace(decay=grid["decay"]), learning_rate=eta, **FLOW)
-        np.testing.assert_array_equal(found.s[:, i], direct.s)
-        np.testing.assert_array_equal(found.target[:, i], direct.target)
+        np.testing.assert_array_equal(dataset.s[:, i], direct.s)
+        np.testing.assert_array_equal(dataset.target[:, i], direct.target)
 
 
 def test_an_axis_of_starts_equals_an_ensemble(tmp_path):
     starts = np.array([S0, [0.2, 0.0, 0.3], [1.0, 2.0, 3.0], [0.0, 0.1, 0.0]])
     grid, given = {"sigma1": SIGMAS, "s0": starts}, {"steps": 4, "learning_rate": 0.1}
-    found = dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=4, **given)
+    dataset = dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=4, **given)
     direct = dyn.iterate(EUCLIDEAN.replace(sigma1=SIGMAS[:, None]), starts, **given)
-    np.testing.assert_array_equal(found.s, direct.s)
-    np.testing.assert_array_equal(found.start, starts)
-    assert found.start.dims == ("s0", "mode") and found.s0.values.tolist() == [0, 1, 2, 3]
+    np.testing.assert_array_equal(dataset.s, direct.s)
+    np.testing.assert_array_equal(dataset.start, starts)
+    assert dataset.start.dims == ("s0", "mode") and dataset.s0.values.tolist() == [0, 1, 2, 3]
 
 
 def test_an_axis_of_weights_equals_an_ensemble(tmp_path):
     """A model with correlated inputs starts from weights."""
     model, starts = dyn.Model("euclidean", inputs=np.diag([1, 0.5, 0.1])), np.stack([W0, 2 * W0])
     grid, given = {"s0": starts, "weight_decay": DECAYS}, {"steps": 3, "learning_rate": 0.1}
-    found = dyn.sweep(model, grid, store=tmp_path / "a.zarr", chunk=3, **given)
+    dataset = dyn.sweep(model, grid, store=tmp_path / "a.zarr", chunk=3, **given)
     direct = dyn.iterate(model.replace(weight_decay=DECAYS), starts[:, None], **given)
-    np.testing.assert_array_equal(found.s, direct.s)
-    assert found.start.dims == ("s0", "mode", "input")
+    np.testing.assert_array_equal(dataset.s, direct.s)
+    assert dataset.start.dims == ("s0", "mode", "input")
 
 
 def test_a_learned_predictor_and_target_are_stored(tmp_path):
     """``init`` goes along an axis of the grid, not along the modes; what does not follow from s is kept."""
     model = dyn.Model("euclidean", predictor=dyn.Learned(), target=dyn.EMA(0.9))
     grid = {"init": [0.5, 1.0, 2.0], "rate": [1.0, 3.0]}
-    found = dyn.sweep(model, grid, store=tmp_path / "a.zarr", chunk=6, **DESCENT)
+    dataset = dyn.sweep(model, grid, store=tmp_path / "a.zarr", chunk=6, **DESCENT)
     direct = dyn.iterate(
         broadcast(model, {"init": np.zeros(3) + 1, "rate": grid["rate"]}).replace(
             init=np.reshape(grid["init"], (3, 1, 1))
@@ -159,23 +159,23 @@ def test_a_learned_predictor_and_target_are_stored(tmp_path):
         **DESCENT,
     )
     for name in ("s", "target", "predictor"):
-        np.testing.assert_array_equal(found[name], getattr(direct, name))
+        np.testing.assert_array_equal(dataset[name], getattr(direct, name))
 
 
 def test_keep_names_the_arrays_that_are_stored(tmp_path):
-    found = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", keep=["predictor"], **DESCENT)
-    assert set(found.data_vars) == {"predictor", "status"}
-    np.testing.assert_array_equal(found.predictor, dyn.iterate(broadcast(EUCLIDEAN, GRID), **DESCENT).predictor)
+    dataset = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", keep=["predictor"], **DESCENT)
+    assert set(dataset.data_vars) == {"predictor", "status"}
+    np.testing.assert_array_equal(dataset.predictor, dyn.iterate(broadcast(EUCLIDEAN, GRID), **DESCENT).predictor)
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_tracking_from_zero_on_is_swept_by_the_descent_map_but_not_by_the_flow(chunk, tmp_path):
     """The descent map knows averages of no memory; a flow does not, whatever block they are in."""
     grid = {"tracking": [0.0, 0.5, 0.9]}
-    found = dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=chunk, **DESCENT)
+    dataset = dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=chunk, **DESCENT)
     direct = dyn.iterate(EUCLIDEAN.replace(**grid), **DESCENT)
-    np.testing.assert_array_equal(found.s, direct.s)
-    np.testing.assert_allclose(found.predictor, direct.predictor, rtol=1e-15)  # of s0, or of the square of its root
+    np.testing.assert_array_equal(dataset.s, direct.s)
+    np.testing.assert_allclose(dataset.predictor, direct.predictor, rtol=1e-15)  # of s0, or of the square of its root
     with pytest.raises(
         dyn.ArgumentError, match=r"`tracking` must be zero everywhere or nowhere.* is \[0. , 0.5, 0.9\]"
     ):
@@ -207,8 +207,8 @@ def test_a_killed_sweep_continues_where_it_stopped(tmp_path, monkeypatch):
     (path / "square" / "c" / "3.0123abc.partial").write_bytes(b"half a chu")  # of a write that a kill cut short
     Path(log).write_text("")
     monkeypatch.setattr(os, "kill", lambda *_: None)
-    found = dyn.sweep(logged, {"x": range(12)}, store=path, chunk=2, log=log, until=7)
-    assert calls(log) == list(range(6, 12)) and found.square.values.tolist() == [x**2 for x in range(12)]
+    dataset = dyn.sweep(logged, {"x": range(12)}, store=path, chunk=2, log=log, until=7)
+    assert calls(log) == list(range(6, 12)) and dataset.square.values.tolist() == [x**2 for x in range(12)]
     dyn.sweep(logged, {"x": range(12)}, store=tmp_path / "log2", chunk=2, log=log, until=7)
     assert files(path) == files(tmp_path / "log2")
 
@@ -216,8 +216,8 @@ def test_a_killed_sweep_continues_where_it_stopped(tmp_path, monkeypatch):
 def test_a_complete_sweep_computes_nothing(tmp_path):
     log = tmp_path / "log"
     for _ in range(2):
-        found = dyn.sweep(logged, {"x": range(4)}, store=tmp_path / "a.zarr", log=str(log))
-    assert calls(log) == [0, 1, 2, 3] and found.square.values.tolist() == [0, 1, 4, 9]
+        dataset = dyn.sweep(logged, {"x": range(4)}, store=tmp_path / "a.zarr", log=str(log))
+    assert calls(log) == [0, 1, 2, 3] and dataset.square.values.tolist() == [0, 1, 4, 9]
 
 
 def test_a_block_that_fails_is_named_and_the_others_are_kept(tmp_path):
@@ -232,9 +232,9 @@ def test_a_block_that_fails_is_named_and_the_others_are_kept(tmp_path):
 
 def test_ctrl_c_returns_what_is_done(tmp_path):
     """And a block that was cut short is none that is done."""
-    found = dyn.sweep(pressing, {"x": range(8)}, store=tmp_path / "a.zarr", chunk=2, at=5)
-    assert found.attrs["progress"] == "interrupted after 2 of 4 blocks; the same call goes on from there"
-    np.testing.assert_array_equal(found.square, [0, 1, 4, 9] + [np.nan] * 4)
+    dataset = dyn.sweep(pressing, {"x": range(8)}, store=tmp_path / "a.zarr", chunk=2, at=5)
+    assert dataset.attrs["progress"] == "interrupted after 2 of 4 blocks; the same call goes on from there"
+    np.testing.assert_array_equal(dataset.square, [0, 1, 4, 9] + [np.nan] * 4)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -258,8 +258,8 @@ def test_ctrl_c_during_a_calculation_stores_no_part_of_the_block(tmp_path, monke
                 time.sleep(10)
 
     monkeypatch.setattr(descent_numpy, "progress_bar", Pressed)
-    found = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
-    assert found.attrs["progress"].startswith("interrupted after 0 of 5 blocks") and (found.status == 0).all()
+    dataset = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
+    assert dataset.attrs["progress"].startswith("interrupted after 0 of 5 blocks") and (dataset.status == 0).all()
     monkeypatch.undo()
     assert (dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT).status == 1).all()
 
