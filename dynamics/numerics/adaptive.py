@@ -26,7 +26,7 @@ CHUNK = 40_000  # elements of an integrand evaluated at once: they stay in cache
 MAX_NODES = 600  # intervals of an axis
 MAX_STEP = 0.35  # of tau
 SHARE = 0.15  # of the tolerance: what each cause of error may use
-TAIL = 1e-5  # of the tolerance: where the tau axis ends
+TAIL_SHARE = 1e-5  # of the tolerance: relative weight of a node at which the tau axis ends
 SAME = 0.1  # relative: mean squares that changed by less keep the ends of their axes
 
 
@@ -143,7 +143,7 @@ class Adaptive:
             raise _overflow(parameters[0])
         last, *results = self._extents.get(integral, (np.empty(0),))
         if last.shape != d.shape or (np.abs(d - last) > SAME * last).any():
-            results = [axis_extents(integral, d, parameters[0], TAIL * self.rtol), rounding_exponent(d)]
+            results = [axis_extents(integral, d, parameters[0], TAIL_SHARE * self.rtol), rounding_exponent(d)]
             self._extents[integral] = d, *results
         return tuple(results)
 

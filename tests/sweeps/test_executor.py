@@ -1,5 +1,8 @@
 """Blocks on executors: the same bytes as in one process, few under way, and failures of workers."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import ClassVar
 
@@ -111,3 +114,28 @@ def test_the_executor_of_a_client_is_used():
     assert isinstance(executor.check_executor(Client()), executor.LocalExecutor)
     with pytest.raises(dyn.ArgumentError, match=r"Argument `executor` must be a concurrent\.futures\.Executor, a"):
         executor.check_executor("threads")
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+ON_DEVICES = """
+import sys, numpy as np, jax, dynamics as dyn
+from dynamics.solvers import ensembles as groups
+groups.GROUP = {"cpu": 8}
+model = dyn.Model("cosine", noise=(0.0, 0.1))
+grid = {"weight_decay": np.linspace(0, 0.1, 20), "sigma1": np.linspace(0, 0.5, 10)}
+run = {"s0": [0.2, 0.5, 1.5], "times": np.linspace(0, 3, 5), "closure": "mean_field", "method": "jax"}
+dyn.sweep(model, grid, store=sys.argv[1], chunk=100, **run)
+print(len(jax.devices()))
+"""
+
+
+def test_eight_devices_write_the_same_bytes_as_one(tmp_path):
+    """Host devices that JAX simulates; blocks of 100 points are 13 groups of 8, for which two rounds are needed."""
+    for devices in (8, 1):
+        environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        script = [sys.executable, "-c", ON_DEVICES, str(tmp_path / f"{devices}.zarr")]
+        done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [str(devices)]
+    assert files(tmp_path / "8.zarr") == files(tmp_path / "1.zarr")
