@@ -83,7 +83,7 @@ def test_a_function_may_return_a_trajectory(tmp_path):
     ],
     ids=str,
 )
-def test_a_function_with_invalid_results_is_named(result, reason, tmp_path):
+def test_invalid_results_of_a_function_are_refused(result, reason, tmp_path):
     with pytest.raises(dyn.SweepError) as raised:
         dyn.sweep(lambda x: result, {"x": [1, 2]}, store=tmp_path / "a.zarr")
     assert reason in str(raised.value) and not (tmp_path / "a.zarr").exists()
@@ -99,7 +99,7 @@ def test_results_of_other_shapes_are_refused(tmp_path):
     assert xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status.values.tolist() == [1, 0]
 
 
-def test_threads_take_turns(tmp_path):
+def test_threads_of_one_process_take_turns(tmp_path):
     """Warnings are collected by a setting of the process, which is left as it was."""
     inside, most = [], []
 

@@ -57,7 +57,7 @@ def test_blocks_under_way_when_one_fails_are_kept(tmp_path):
     assert half.status.values.tolist() == [1, 1, 0] + [1] * 6 + [0] * 11
 
 
-def test_a_broken_executor_fails_with_the_block(tmp_path):
+def test_a_broken_executor_is_reported_with_the_block(tmp_path):
     pool = ThreadPoolExecutor(1)
     pool.shutdown()
     with pytest.raises(dyn.SweepError, match=r"Block 1 of 5, .* failed: RuntimeError: cannot schedule new futures"):
