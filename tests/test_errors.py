@@ -41,7 +41,7 @@ def exponent(alpha):
 
 # case: (call, argument, what it must be, what it was)
 CASES = {
-    # numbers of a model
+    # parameters of a model
     "alpha zero": (exponent(0), "alpha", POSITIVE, "0"),
     "alpha negative": (exponent(-0.5), "alpha", POSITIVE, "-0.5"),
     "alpha infinite": (exponent(np.inf), "alpha", POSITIVE, "inf"),
@@ -77,7 +77,7 @@ CASES = {
         model(predictor=dyn.NoPredictor),
         "predictor",
         "be ClosedForm(...), Learned(...) or NoPredictor()",
-        "<class 'dynamics.model.model.NoPredictor'>",
+        "<class 'dynamics.model.components.NoPredictor'>",
     ),
     "isotropic, no stop-gradient": (
         model(isotropic=True, stop_gradient="none"),
@@ -143,7 +143,7 @@ CASES = {
     "normalized by nothing": (
         solve(model=dyn.Model("euclidean", predictor=dyn.ClosedForm(normalize=True)), s0=[0.0, 0.0]),
         "s0",
-        "have an eigenvalue above zero, to be normalized by",
+        "have an eigenvalue above zero, because the predictor is normalized",
         "[0., 0.]",
     ),
     "learning rate missing": (
@@ -350,7 +350,7 @@ def test_parameters_that_do_not_broadcast_are_named(call):
     clash = dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3)))
     with pytest.raises(dyn.ArgumentError) as raised:
         call(model=clash)()
-    assert str(raised.value) == ("The model's numbers must broadcast, but have shapes sigma1 (2,), sigma2 (3,).")
+    assert str(raised.value) == ("The model's parameters must broadcast, but have shapes sigma1 (2,), sigma2 (3,).")
 
 
 @pytest.mark.parametrize("call", [solve, iterate])
@@ -374,7 +374,7 @@ def test_the_guard_against_work_guards():
             call()()
 
 
-def test_a_model_keeps_its_own_numbers():
+def test_a_model_copies_its_parameters():
     alpha = np.array([1.0, 2.0])
     kept = dyn.Model("cosine", predictor=dyn.ClosedForm(alpha), noise=[0, np.float32(0.5)])
     alpha[0] = -1

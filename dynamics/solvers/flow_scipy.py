@@ -84,7 +84,7 @@ def _one_member(
     done, t, never, taken = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf), 0
     _put(found, slice(done), first)
     y0, largest = coordinate.forward(start), first.s.max()
-    last, pole = y0, forces.model.pole_at_death.any()
+    last, pole = y0, forces.model.pole_at_collapse.any()
 
     def until(number: int):
         return each(lambda a: a[:number], found)

@@ -14,7 +14,6 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
-from dynamics.model.serialization import describe
 from dynamics.networks.run import DEVICES, check_seeds, record_steps
 from dynamics.solvers import descent, flow
 from dynamics.solvers.flow import check_times
@@ -90,7 +89,7 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
     identity = {
         "format": FORMAT,
         "call": rung.name,
-        "model": describe(_first(model, axes)),
+        "model": _first(model, axes).to_dict(),
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         "kept": list(kept),
         **_of_grid(points),

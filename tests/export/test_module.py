@@ -348,14 +348,16 @@ def test_texts_are_the_same_every_time_and_need_no_library(seed):
 import sys, dynamics as dyn
 loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |W_P^0.5 * z1|^2 * exp(c)", beta=0.1, c=1.0)
 gained = dyn.Model("cosine", gain="lambda^0.5", symmetrised=True)
-sys.stdout.write(loss.to_jax() + loss.to_torch() + gained.to_jax() + gained.to_torch())
+model = dyn.Model(loss)
+sys.stdout.write(model.to_jax() + model.to_torch() + gained.to_jax() + gained.to_torch())
 sys.stderr.write(" ".join(name for name in ("sympy", "jax", "torch", "scipy") if name in sys.modules))
 """
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |W_P^0.5 * z1|^2 * exp(c)", beta=0.1, c=1.0)
     gained = dyn.Model("cosine", gain="lambda^0.5", symmetrised=True)
-    assert done.stdout == loss.to_jax() + loss.to_torch() + gained.to_jax() + gained.to_torch()
+    model = dyn.Model(loss)
+    assert done.stdout == model.to_jax() + model.to_torch() + gained.to_jax() + gained.to_torch()
     assert done.stderr == "sympy"
 
 
@@ -387,16 +389,10 @@ def test_the_sentence_in_the_docstring_is_the_loss(name, double_precision):
     """Read back as a loss of one's own, it has the same gradients."""
     model, (*views, C, W_P) = MODELS[name], batch()
     sentence = ast.get_docstring(tree(model, "jax")).partition("L = ")[2].partition("\n\n")[0]
-    numbers = getattr(model.loss, "numbers", {})
+    numbers = getattr(model.loss, "parameters", {})
     read = dyn.Model(dyn.Loss.parse(sentence, **numbers), predictor=model.predictor, symmetrised=model.symmetrised)
     expected = slopes(own_value, model, views, C, W_P)
     assert deviation(slopes(own_value, read, views, C, W_P), expected) < TOLERANCE["float64"]
-
-
-def test_a_loss_writes_what_its_model_does():
-    loss, options = OWN["number"], {"predictor": dyn.ClosedForm(0.5), "symmetrised": True}
-    assert loss.to_jax(**options) == dyn.Model(loss, **options).to_jax() != loss.to_jax()
-    assert loss.to_torch(**options) == dyn.Model(loss, **options).to_torch() != loss.to_torch()
 
 
 # --- with PyTorch ---------------------------------------------------------------------------------------------------

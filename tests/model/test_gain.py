@@ -246,8 +246,8 @@ OWN = {  # sentences, and whether a dead mode meets a pole
 def test_poles_of_a_loss_of_ones_own(sentence):
     numbers = {"a": np.array([0.5, -0.5])} if "^a" in sentence else {}
     loss = dyn.Loss.parse(sentence, **numbers)
-    assert dyn.Model(loss).pole_at_death.tolist() == OWN[sentence]
-    assert not dyn.Model(loss, predictor=dyn.ClosedForm(1.0, 0.1)).pole_at_death.any()
+    assert dyn.Model(loss).pole_at_collapse.tolist() == OWN[sentence]
+    assert not dyn.Model(loss, predictor=dyn.ClosedForm(1.0, 0.1)).pole_at_collapse.any()
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
