@@ -34,15 +34,16 @@ class Numbers(click.ParamType):
 
 
 class MethodOption(click.Option):
-    """``--method``, whose help lists the ``METHODS`` of a module, which is imported only for that."""
+    """``--method``, whose help lists the methods in ``dynamics.solvers.methods``, which is imported only for that."""
 
-    def __init__(self, *declarations: Any, module: str, **settings: Any) -> None:
+    def __init__(self, *declarations: Any, methods: str, **settings: Any) -> None:
         super().__init__(*declarations, **settings)
-        self.module = module
+        self.methods = methods
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the two columns of the help."""
-        self.help = f"{', '.join(importlib.import_module(self.module).METHODS)}."
+        methods = getattr(importlib.import_module("dynamics.solvers.methods"), self.methods)
+        self.help = f"{', '.join(['auto', *(method.name for method in methods)])}."
         return super().get_help_record(ctx)
 
 
@@ -142,9 +143,9 @@ OUT = click.option(
 )
 
 
-def method(module: str) -> Decorator:
-    """Return the option ``--method`` with the methods of a module."""
-    return click.option("--method", cls=MethodOption, module=module, default="auto", show_default=True)
+def method(methods: str) -> Decorator:
+    """Return the option ``--method`` for the methods of that name."""
+    return click.option("--method", cls=MethodOption, methods=methods, default="auto", show_default=True)
 
 
 def rtol(default: float) -> Decorator:
