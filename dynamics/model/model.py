@@ -271,13 +271,18 @@ class Model:
     @cached_property
     def structure(self) -> Structure:
         """Components of this model, as far as its dynamics depend on them."""
-        tracked = bool(np.any(parameters_of(self.predictor).get("tracking", 0.0)))
+        tracked = bool(np.any(self.parameter_values.get("tracking", 0.0)))
         return Structure(self.predictor.form, tracked, isinstance(self.target, EMA))
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the parameters of this model, which ``replace`` takes."""
-        return tuple(parameters_of(self))
+        return tuple(self.parameter_values)
+
+    @property
+    def parameter_values(self) -> dict[str, Any]:
+        """Values of the parameters of this model, by name: numbers or arrays."""
+        return parameters_of(self)
 
     def replace(self, /, **parameters: npt.ArrayLike) -> "Model":
         """Return the model with other parameters.
@@ -317,7 +322,7 @@ class Model:
     @property
     def parameters(self) -> Parameters:
         """Parameters by their symbols, each with an axis for the modes; neutral where the model has none."""
-        values, symbols = parameters_of(self), self._symbols
+        values, symbols = self.parameter_values, self._symbols
         by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
         parameters = Parameters(**by_symbol, of_loss=tuple(self._loss_parameters.values()))
         return parameters.map(lambda value: np.asarray(value, float)[..., None])
@@ -333,12 +338,12 @@ class Model:
     @property
     def init(self) -> npt.NDArray[np.float64]:
         """Initial eigenvalues of a learned predictor, (..., M) or (..., 1); 1 for other predictors."""
-        return np.atleast_1d(np.asarray(parameters_of(self.predictor).get("init", 1.0), float))
+        return np.atleast_1d(np.asarray(self.parameter_values.get("init", 1.0), float))
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape that the parameters broadcast to: () for a single model."""
-        shapes = {name: np.shape(value) for name, value in parameters_of(self).items()}
+        shapes = {name: np.shape(value) for name, value in self.parameter_values.items()}
         shapes |= {"init": self.init.shape[:-1]}
         try:
             return np.broadcast_shapes(*shapes.values())

@@ -97,7 +97,7 @@ class ComponentOption(Option):
         errors.instance(name, plain, dict, f'be a table, such as {{ kind = "{next(iter(kinds))}" }}')
         kind = kinds[errors.choice(f"kind of {name}", plain.get("kind"), kinds)]
         table = {key: value for key, value in plain.items() if key != "kind"}
-        return from_plain(kind, table, f"{name}, {kind.__name__}")
+        return from_plain(kind, table, f"the {name} {kind.__name__}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ PREDICTORS = {
 
 
 def models():
-    """Name -> model: the catalogue, gains, and losses of one's own, with every predictor that they can have."""
+    """Name -> model: the catalogue, gains, and user-defined losses, with every predictor that they can have."""
     found = {}
     for setting in catalogue():
         options = {"isotropic": setting.isotropic, "stop_gradient": setting.stop_gradient}
@@ -234,14 +234,14 @@ def test_eigenvalues_below_zero_are_rounding(double_precision):
     np.testing.assert_allclose(W_P @ W_P, C, atol=1e-12)
 
 
-# --- numbers --------------------------------------------------------------------------------------------------------
+# --- parameters ------------------------------------------------------------------------------------------------------
 
 
 def defaults(function):
     return function.__kwdefaults__ or {}
 
 
-def test_numbers_are_arguments_with_the_values_of_the_model(double_precision):
+def test_parameters_are_arguments_with_the_values_of_the_model(double_precision):
     loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |W_P^gamma * z1|^2", beta=0.1, gamma=0.5)
     model = dyn.Model(loss, predictor=dyn.ClosedForm(0.7, 0.2))
     module, (z, target, *_) = written(model, "jax"), map(jnp.asarray, batch())
@@ -252,7 +252,7 @@ def test_numbers_are_arguments_with_the_values_of_the_model(double_precision):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_what_a_loss_needs_is_in_its_signature(library):
+def test_the_signature_has_the_inputs_of_the_loss(library):
     def signature(model):
         (function,) = (node for node in tree(model, library).body if getattr(node, "name", "") == "loss")
         return [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
@@ -280,12 +280,12 @@ def test_what_a_loss_needs_is_in_its_signature(library):
     ids=["alpha", "weight_decay", "noise", "number", "name in a loss", "name in a gain"],
 )
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_what_a_text_cannot_say_is_refused(library, model, message):
+def test_arrays_and_reserved_names_are_refused(library, model, message):
     with pytest.raises(dyn.ArgumentError, match=f"Argument {message}"):
         getattr(model, f"to_{library}")()
 
 
-def test_names_that_the_text_makes_give_way_to_numbers(double_precision):
+def test_local_names_give_way_to_parameters(double_precision):
     loss = dyn.Loss.parse("-p . sg(z2) / |p|^p_norm * p_dot_target", p_norm=1.5, p_dot_target=2.0)
     model, (*views, C, W_P) = dyn.Model(loss), batch()
     found = slopes(exported_value, model, views, C, W_P, written(model, "jax"))
@@ -315,7 +315,7 @@ def unknown_names(module):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", MODELS)
-def test_a_text_stands_by_itself(name, library):
+def test_a_module_imports_one_library_and_defines_every_name(name, library):
     module = tree(MODELS[name], library)
     imported = {
         n.module if isinstance(n, ast.ImportFrom) else n.names[0].name
@@ -327,11 +327,11 @@ def test_a_text_stands_by_itself(name, library):
     assert all(ast.get_docstring(node) for node in [module, *module.body] if hasattr(node, "name") or node is module)
 
 
-def test_names_that_are_unknown_are_found():
+def test_undefined_names_are_detected():
     assert unknown_names(ast.parse("import torch\ndef f(a):\n    b = len(a)\n    return torch.e * b * c")) == {"c"}
 
 
-def test_formatters_and_linters_agree_with_the_texts(tmp_path):
+def test_modules_pass_formatter_and_linter(tmp_path):
     for number, (name, model) in enumerate(MODELS.items()):
         for library in LIBRARIES:
             text = f"# {name}\n" + getattr(model, f"to_{library}")()
@@ -343,7 +343,7 @@ def test_formatters_and_linters_agree_with_the_texts(tmp_path):
 
 
 @pytest.mark.parametrize("seed", ["1", "4242"])
-def test_texts_are_the_same_every_time_and_need_no_library(seed):
+def test_modules_are_reproducible_and_written_without_the_library(seed):
     code = """
 import sys, dynamics as dyn
 loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |W_P^0.5 * z1|^2 * exp(c)", beta=0.1, c=1.0)
@@ -363,10 +363,10 @@ sys.stderr.write(" ".join(name for name in ("sympy", "jax", "torch", "scipy") if
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", MODELS)
-def test_the_docstring_explains(name, library):
+def test_the_docstring_names_loss_model_and_a_step_of_training(name, library):
     model, project = MODELS[name], tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     docstring = ast.get_docstring(tree(model, library))
-    title = model.derivation.title if isinstance(model.loss, str) else "A loss of one's own"
+    title = model.derivation.title if isinstance(model.loss, str) else "A user-defined loss"
     assert docstring.startswith(f"{title}, for a training loop in {'JAX' if library == 'jax' else 'PyTorch'}.")
     words = " ".join(docstring.split())
     for part in ("NeurIPS 2023, arXiv:2212.04858", f"Written by {project['name']} {project['version']}", str(model)):
@@ -385,8 +385,8 @@ def is_call_of_name(node):
 
 
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if name.endswith("closed form")])
-def test_the_sentence_in_the_docstring_is_the_loss(name, double_precision):
-    """Read back as a loss of one's own, it has the same gradients."""
+def test_the_expression_in_the_docstring_is_the_loss(name, double_precision):
+    """Parsed as a user-defined loss, it has the same gradients."""
     model, (*views, C, W_P) = MODELS[name], batch()
     sentence = ast.get_docstring(tree(model, "jax")).partition("L = ")[2].partition("\n\n")[0]
     numbers = getattr(model.loss, "parameters", {})
@@ -428,7 +428,7 @@ def test_equal_and_vanishing_eigenvalues_are_harmless_in_torch(options):
 
 
 @pytest.mark.torch
-def test_a_number_may_be_learned_in_torch():
+def test_a_parameter_may_be_learned_in_torch():
     """d/dc of mean -exp(c) z . t is itself; rounding."""
     import torch
 

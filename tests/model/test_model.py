@@ -47,7 +47,7 @@ def test_replace_takes_several_parameters_and_arrays():
         ({"alpa": 1.0}, r"`parameter` must be one of 'sigma1', .* but is 'alpa'. Did you mean 'alpha'\?"),
         ({"decay": 0.5}, "`parameter` must be one of"),
         ({"normalize": True}, "`parameter` must be one of"),
-        ({"sigma2": -1.0}, "`noise` must be two non-negative parameters"),
+        ({"sigma2": -1.0}, "`noise` must be two non-negative numbers"),
         ({"alpha": 0.0}, "`alpha` must be a positive number"),
     ],
 )
