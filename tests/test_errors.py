@@ -305,8 +305,7 @@ def test_message_names_argument_requirement_and_value(case):
         call()
     message = str(raised.value)
     assert message.startswith(f"Argument `{argument}` must {must}")
-    said = message.rpartition(" but is ")[2] or message
-    assert was in (said if " but is " in message else message.rpartition(" but has shape ")[2])
+    assert was in message.rpartition(" but is " if " but is " in message else " but has shape ")[2]
     assert message.endswith(".")
 
 
@@ -339,7 +338,7 @@ def test_unknown_name_is_answered_with_the_nearest(name):
 
 
 @pytest.mark.parametrize("value", ["zzzz", 3, None, ["cosine", "euclidean"]], ids=str)
-def test_what_resembles_no_name_gets_the_list_alone(value):
+def test_a_value_that_resembles_no_name_is_answered_with_the_list_alone(value):
     with pytest.raises(dyn.ArgumentError, match=r"`loss` must be one of 'euclidean', 'cosine'.*, but is ") as raised:
         dyn.Model(value)
     assert "Did you mean" not in str(raised.value) and repr(value) in str(raised.value)

@@ -11,6 +11,7 @@ from dynamics.cli.options import (
     CLOSURE,
     FILE,
     OUT,
+    RTOL,
     S0,
     STEPS,
     WEIGHTS,
@@ -18,7 +19,6 @@ from dynamics.cli.options import (
     apply,
     method,
     model_options,
-    rtol,
 )
 from dynamics.cli.output import PICTURES, deliver, report, writable
 from dynamics.cli.parsing import model_of, refuse_given, start_of, weights_of
@@ -71,7 +71,7 @@ def main() -> None:
 )
 @click.option("--until", type=click.Choice(["steady"]), help="End where the flow has converged.")
 @click.option("--learning-rate", type=float, help="eta, only where something decays per step (--ema, --tracking).")
-@apply(method("FLOW_METHODS"), rtol(1e-8))
+@apply(method("FLOW_METHODS"), RTOL)
 @click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance.")
 def solve(s0: list[float] | None, out: str | None, end_time: float, points: int, **others: Any) -> None:
     """Gradient flow: ds/dt = 2 s (r(s) - rho), by formula where there is one, else by an integrator."""
@@ -87,7 +87,7 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 @main.command()
 @apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE, OUT)
 @click.option("--batch-size", type=int, help="Predict how networks with such batches fluctuate.")
-@apply(method("DESCENT_METHODS"), rtol(1e-9))
+@apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:
     """Descent map: gradient descent on the population loss, exact at any learning rate."""
     import dynamics as dyn

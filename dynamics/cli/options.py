@@ -135,6 +135,7 @@ STEPS = [
     click.option("--learning-rate", type=float, default=0.01, show_default=True, help="Learning rate eta."),
     click.option("--record", type=int, default=1, show_default=True, help="Record one step in this many."),
 ]
+RTOL = click.option("--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance.")
 OUT = click.option(
     "--out",
     type=FILE,
@@ -146,8 +147,3 @@ OUT = click.option(
 def method(methods: str) -> Decorator:
     """Return the option ``--method`` for the methods of that name."""
     return click.option("--method", cls=MethodOption, methods=methods, default="auto", show_default=True)
-
-
-def rtol(default: float) -> Decorator:
-    """Return the option ``--rtol``."""
-    return click.option("--rtol", type=float, default=default, show_default=True, help="Relative tolerance.")

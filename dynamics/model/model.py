@@ -160,7 +160,7 @@ class Model:
         check_options(self)
         check_combination(self)
 
-    # --- as plain data and text ---------------------------------------------------------------------------------------
+    # --- as plain data and text -------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Return the model as plain data, which JSON and TOML can hold; ``from_dict`` reads it."""
@@ -233,7 +233,7 @@ class Model:
 
         return source(self, "torch")
 
-    # --- derived code -------------------------------------------------------------------------------------------------
+    # --- derived code -----------------------------------------------------------------------------------------------
 
     @property
     def catalogue_key(self) -> tuple[Any, str, bool, bool, bool]:
@@ -266,7 +266,7 @@ class Model:
         name = self.loss.text if isinstance(self.loss, Loss) else self.loss
         return name if self.gain is None else f"{name} (gain {self.gain.text})"
 
-    # --- parameters ---------------------------------------------------------------------------------------------------
+    # --- parameters -------------------------------------------------------------------------------------------------
 
     @cached_property
     def structure(self) -> Structure:
@@ -351,7 +351,7 @@ class Model:
             listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
             raise errors.ArgumentError(f"The model's parameters must broadcast, but have shapes {listing}.") from None
 
-    # --- properties of the dynamics -----------------------------------------------------------------------------------
+    # --- properties of the dynamics ---------------------------------------------------------------------------------
 
     @property
     def pole_at_collapse(self) -> npt.NDArray[np.bool_]:

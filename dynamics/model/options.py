@@ -39,7 +39,7 @@ class Option:
         """Return the value to keep; raises ArgumentError."""
         if self.choices:
             return errors.choice(name, value, self.choices)
-        return value if self.check is None else self.check(name, value)
+        return value if self.check is None else frozen(self.check(name, value))
 
     def symbols(self, name: str) -> dict[str, str]:
         """Symbols of the numbers in this option, by their names."""
@@ -177,7 +177,7 @@ def signature(kind: type) -> str:
 def check_options(part: Any) -> None:
     """Validate all options, and keep what their checks return; raises ArgumentError."""
     for name, description in options(part).items():
-        object.__setattr__(part, name, frozen(description.checked(name, getattr(part, name))))
+        object.__setattr__(part, name, description.checked(name, getattr(part, name)))
 
 
 def frozen(value: Any) -> Any:

@@ -25,7 +25,7 @@ def final(model):
     return dyn.iterate(model, S0, 3, 0.1).s[-1]
 
 
-# --- expressions ------------------------------------------------------------------------------------------------------
+# --- expressions ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("one", [BRAKED, BELL, POWER], ids=repr)
@@ -80,7 +80,7 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "numbers", "message"),
+    ("kind", "text", "parameters", "message"),
     [
         (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must use the parameters it is given; .* does not use beta"),
         (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must use the parameters it is given; 'lambda' does not use beta"),
@@ -117,9 +117,9 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
         (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "it ends where a value must come")),
     ],
 )
-def test_a_text_that_is_no_expression_is_refused(kind, text, numbers, message):
+def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message):
     with pytest.raises(dyn.ArgumentError, match=message):
-        kind.parse(text, **numbers)
+        kind.parse(text, **parameters)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_parameters_of_an_expression_are_parameters_of_the_model():
         dyn.iterate(model.replace(alpha=[0.5, 1.0, 2.0], beta=[0.1, 0.2]), S0, 1, 0.1)
 
 
-# --- parameters that are arrays--------------------------------------------------------------------------------------
+# --- parameters that are arrays -------------------------------------------------------------------------------------
 
 ENSEMBLES = [
     (dyn.Model(BRAKED, noise=NOISE), "beta"),
@@ -221,23 +221,23 @@ ENSEMBLES = [
 ]
 
 
-@pytest.mark.parametrize("rung", ["iterate", "scipy", "jax", HEYOKA])
+@pytest.mark.parametrize("level", ["iterate", "scipy", "jax", HEYOKA])
 @pytest.mark.parametrize(("model", "name"), ENSEMBLES[:2], ids=["loss", "gain"])
-def test_an_ensemble_is_its_single_runs(model, name, rung):
+def test_an_ensemble_is_its_single_runs(model, name, level):
     """To rounding for the map, and for the flow to the solver's tolerance, as steps may be common to all."""
-    if rung == "heyoka":
+    if level == "heyoka":
         pytest.importorskip("heyoka")
     values = np.array([0.2, 0.4])
 
     def run(model):
-        if rung == "iterate":
+        if level == "iterate":
             return dyn.iterate(model, S0, 6, 0.1).s
-        return dyn.solve(model, S0, [0.0, 0.5, 1.0], method=rung, rtol=1e-10).s
+        return dyn.solve(model, S0, [0.0, 0.5, 1.0], method=level, rtol=1e-10).s
 
     whole = run(model.replace(**{name: values}))
     assert whole.shape[0] == 2 and not np.allclose(whole[0, -1], whole[1, -1], rtol=1e-3)
     for value, found in zip(values, whole, strict=True):
-        rtol = 1e-14 if rung == "iterate" else 1e-8  # 100 tolerances
+        rtol = 1e-14 if level == "iterate" else 1e-8  # 100 tolerances
         np.testing.assert_allclose(found, run(model.replace(**{name: float(value)})), rtol=rtol)
 
 
@@ -272,7 +272,7 @@ def test_bifurcation_of_a_loss_without_one_is_refused():
         dyn.bifurcation(dyn.Model(BELL), "mu", (0.3, 1.0))
 
 
-# --- the catalogue, said once more ----------------------------------------------------------------------------------
+# --- the catalogue as user-defined losses ---------------------------------------------------------------------------
 
 WRITTEN = {
     ("euclidean", "target"): "|p - sg(z2)|^2 / 2",
@@ -308,7 +308,7 @@ def twins():
 
 
 @pytest.mark.parametrize(("text", "options", "twin"), list(twins()))
-def test_a_sentence_of_the_catalogue_moves_as_the_catalogue_does(text, options, twin):
+def test_a_loss_written_out_has_the_dynamics_of_the_catalogue_loss(text, options, twin):
     found, expected = (
         dyn.iterate(model, S0, 4, 0.1) for model in (dyn.Model(dyn.Loss.parse(text), noise=NOISE, **options), twin)
     )
@@ -344,8 +344,8 @@ def test_gains_between_which_others_lie(loss, gain, plain, symmetrised):
     ],
 )
 def test_forces_are_the_gradient_with_a_matrix_predictor_in_a_random_basis(text, double_precision):
-    numbers = {"beta": 0.7} if "beta" in text else {}
-    generated = dyn.Model(dyn.Loss.parse(text, **numbers)).generated
+    parameters = {"beta": 0.7} if "beta" in text else {}
+    generated = dyn.Model(dyn.Loss.parse(text, **parameters)).generated
     rng = np.random.default_rng(0)
     z1, z2 = rng.standard_normal((2, 6, 3))
     lam, U = np.array([0.4, 0.8, 1.5]), np.linalg.qr(rng.standard_normal((3, 3)))[0]
@@ -354,30 +354,32 @@ def test_forces_are_the_gradient_with_a_matrix_predictor_in_a_random_basis(text,
         def predict(z, function=lambda lam: lam):
             return U @ (function(lam)[:, None] * (U.T @ z))
 
-        return generated.loss(a.T, b.T, a.T, b.T, predict, over_modes, jax.lax.stop_gradient, *numbers.values()).sum()
+        return generated.loss(
+            a.T, b.T, a.T, b.T, predict, over_modes, jax.lax.stop_gradient, *parameters.values()
+        ).sum()
 
     slopes = jax.grad(total, (0, 1))(z1 @ U.T, z2 @ U.T)
     for view, slope in enumerate(slopes, 1):
-        force = getattr(generated, f"force_on_view{view}")(z1, z2, lam, 1.0, *numbers.values())
+        force = getattr(generated, f"force_on_view{view}")(z1, z2, lam, 1.0, *parameters.values())
         scale = np.abs(force).max()
         np.testing.assert_allclose(force @ U.T, -slope, atol=1e-12 * scale, rtol=1e-12)  # rounding
     assert np.abs(slopes[0]).max() > 0.01
 
 
 @pytest.mark.parametrize("text", ["-tanh(W_P) * z1 . sg(z2)", "-min(W_P, beta) * z1 . sg(z2) + |z1|^2"])
-def test_functions_of_the_predictor_are_numbers_where_there_is_none(text):
+def test_functions_of_W_P_are_constants_without_a_predictor(text):
     """W_P = 1: against the number written out."""
-    numbers = {"beta": 0.7} if "beta" in text else {}
+    parameters = {"beta": 0.7} if "beta" in text else {}
     plain = text.replace("tanh(W_P)", "tanh(1)").replace("min(W_P, beta)", "0.7")
     W0, s0 = np.eye(2, 3) / 2, [0.25, 0.25]
     options = {"predictor": dyn.NoPredictor(), "noise": NOISE}
-    one, same = dyn.Model(dyn.Loss.parse(text, **numbers), **options), dyn.Model(dyn.Loss.parse(plain), **options)
+    one, same = dyn.Model(dyn.Loss.parse(text, **parameters), **options), dyn.Model(dyn.Loss.parse(plain), **options)
     np.testing.assert_allclose(dyn.iterate(one, s0, 3, 0.1).s, dyn.iterate(same, s0, 3, 0.1).s, rtol=1e-14)  # rounding
     found, expected = (dyn.train(model, W0, 3, 0.1, batch_size=10).s for model in (one, same))
     np.testing.assert_allclose(found, expected, rtol=1e-6)  # rounding of float32
 
 
-def test_what_is_about_to_overflow_is_reported_without_a_warning():
+def test_an_imminent_overflow_is_reported_without_a_warning():
     """w = 1, 2e50, 4e100 at a rate of 2: s^2 is beyond the largest number before w^2 is."""
     model = dyn.Model(dyn.Loss.parse("-|z1|^2"), predictor=dyn.ClosedForm(2.0))
     for method in ("numpy", "jax"):

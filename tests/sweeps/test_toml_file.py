@@ -151,7 +151,7 @@ def test_networks_start_from_random_weights():
     np.testing.assert_allclose(found.s[0], direct.s, rtol=1e-6)  # rounding of single precision
 
 
-OWN = {
+CUSTOM = {
     "loss": (
         'loss = { expression = "-p . sg(z2) / |p| + beta * |z1|^2", beta = 0.2 }',
         dyn.Model(dyn.Loss.parse("-p . sg(z2) / |p| + beta * |z1|^2", beta=0.2), noise=(0.1, 0.2)),
@@ -165,10 +165,10 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("case", OWN)
+@pytest.mark.parametrize("case", CUSTOM)
 def test_parameters_of_user_defined_losses_and_gains_are_axes(case):
     """As in Python, and as in single runs to the closure's tolerance of 1e-9: these have nodes of their own."""
-    written, model, number = OWN[case]
+    written, model, number = CUSTOM[case]
     text = changed('loss = "euclidean"', written).replace("sigma2 = [0.1, 0.2, 0.3]", f"{number} = [0.1, 0.3]")
     output(text)
     grid, given = {"weight_decay": [0.0, 0.1], number: [0.1, 0.3]}, {"s0": [0.1, 0.5], "steps": 4, "learning_rate": 0.1}
@@ -190,7 +190,7 @@ def test_gains_as_text_and_losses_without_parameters():
 
 
 def test_another_expression_or_parameter_is_another_sweep():
-    text = changed('loss = "euclidean"', OWN["loss"][0])
+    text = changed('loss = "euclidean"', CUSTOM["loss"][0])
     output(text)
     for old, new in (("beta = 0.2", "beta = 0.3"), ("|z1|^2", "|z1|^4")):
         done = call(text.replace(old, new))
@@ -202,7 +202,7 @@ def changed(old, new):
     return PLAIN.replace(old, new)
 
 
-def own_loss(table):
+def custom_loss(table):
     return changed('"euclidean"', f"{{ {table} }}")
 
 
@@ -229,39 +229,39 @@ WRONG = {
         f"Argument `loss` must be one of 'euclidean', 'cosine', or {TABLE % EXPRESSION}, but is '{EXPRESSION}'.",
     ),
     "loss without expression": (
-        own_loss("beta = 2"),
+        custom_loss("beta = 2"),
         "Argument `loss` must have a key `expression`, but is {'beta': 2}.",
     ),
     "loss under the key of version 0.1": (
-        own_loss(f'sentence = "{EXPRESSION}"'),
+        custom_loss(f'sentence = "{EXPRESSION}"'),
         "Argument `loss` must have a key `expression` (the key `sentence` of version 0.1), but is {'sentence': ",
     ),
     "loss whose expression is none": (
-        own_loss("expression = 3"),
+        custom_loss("expression = 3"),
         f"Argument `loss` must be an expression, such as '{EXPRESSION}', but is 3.",
     ),
     "loss that is called": (
-        own_loss("""expression = "__import__('os')" """),
+        custom_loss("""expression = "__import__('os')" """),
         f"Argument `loss` must be an expression, such as '{EXPRESSION}', but at position 12 of",
     ),
     "loss whose number has no value": (
-        own_loss(f'expression = "{EXPRESSION} * beta"'),
+        custom_loss(f'expression = "{EXPRESSION} * beta"'),
         "but at position 22 of '|p - sg(z2)|^2 / 2 * beta': `beta` is no name here",
     ),
     "loss that does not use a number": (
-        own_loss(f'expression = "{EXPRESSION}", beta = 2'),
+        custom_loss(f'expression = "{EXPRESSION}", beta = 2'),
         f"Argument `loss` must use the parameters it is given; '{EXPRESSION}' does not use beta",
     ),
     "number with no name": (
-        own_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
+        custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
         "Argument `loss` must have parameters with names that the grammar leaves free, in ASCII, but is 'a b'.",
     ),
     "number that is none": (
-        own_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),
+        custom_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),
         "Argument `beta` must be a finite number, or an array of them, but is '2'.",
     ),
     "number that is many": (
-        own_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
+        custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
         "Argument `model` must have plain numbers: arrays of them go into the grid",
     ),
     "gain": (
@@ -277,7 +277,7 @@ WRONG = {
         "Argument `gain` must be an expression, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is no",
     ),
     "gain with a user-defined loss": (
-        own_loss(f'expression = "{EXPRESSION}" }}, gain = {{ expression = "lambda" '),
+        custom_loss(f'expression = "{EXPRESSION}" }}, gain = {{ expression = "lambda" '),
         "Argument `gain` must be left out with a user-defined loss",
     ),
     "predictor": (
@@ -301,7 +301,7 @@ WRONG = {
         changed("steps = 4", "steps = 4, executor = 2"),
         "Argument `key of [run]` must be one of",
     ),
-    "argument of another rung": (
+    "argument of another level": (
         changed("steps = 4", "steps = 4, dtype = 1"),
         "Argument `keyword` must be one of 's0'",
     ),
