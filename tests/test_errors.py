@@ -206,13 +206,13 @@ CASES = {
     "exact where there is none": (
         solve(method="exact"),
         "method",
-        "be 'auto', 'scipy' or 'jax' for Model(loss='cosine'), which has no exact solution",
+        "be 'auto', 'jax' or 'scipy' for Model(loss='cosine'), which has no exact solution",
         "'exact'",
     ),
     "exact with weight decay": (
         solve(model=dyn.Model("euclidean", weight_decay=0.1), method="exact"),
         "method",
-        "be 'auto', 'scipy' or 'jax' for Model(loss='euclidean', weight_decay=0.1), which has no exact solution",
+        "be 'auto', 'heyoka', 'jax' or 'scipy' for Model(loss='euclidean', weight_decay=0.1), which has no exact solution",
         "'exact'",
     ),
     "mean field, Euclidean": (
@@ -320,7 +320,7 @@ UNKNOWN_NAMES = {
     "stop_gradient": (model(stop_gradient="targt"), "'none', 'online', 'target'", "target"),
     "closure": (solve(closure="gausian"), "'gaussian', 'mean_field', 'monte_carlo'", "gaussian"),
     "closure of a map": (iterate(closure="meanfield"), "'gaussian', 'mean_field', 'monte_carlo'", "mean_field"),
-    "method": (solve(method="scypi"), "'auto', 'exact', 'scipy', 'jax', 'heyoka'", "scipy"),
+    "method": (solve(method="scypi"), "'auto', 'exact', 'heyoka', 'jax', 'scipy'", "scipy"),
     "units": (train(units="ReLU"), "'linear', 'relu'", "relu"),
     "dtype": (train(dtype="float46"), "'float32', 'float64'", "float64"),
     "device": (train(device="gqu"), "'cpu', 'gpu', 'tpu'", "gpu"),

@@ -63,7 +63,7 @@ def model_options(symbolic: bool = False) -> list[Decorator]:
         if isinstance(description, ComponentOption):
             for kind in description.classes:
                 decorators += _of_component(kind, symbolic)
-        elif not symbolic or description.type in (bool, str):
+        elif not symbolic or description.value_type in (bool, str):
             decorators.append(_of_model(description, defaults(Model)[name]))
     help_text = "Parameter of a user-defined loss or gain; may be repeated."
     return [*decorators, click.option("--parameter", multiple=True, metavar="NAME=VALUE", help=help_text)]
@@ -84,7 +84,9 @@ def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
         decorators.append(click.option(kind.flag, type=float, metavar=sets.metavar, help=sets.help, **bare))
     if not symbolic:
         described = [(description, values[name]) for name, description in options(kind).items() if description.flag]
-        decorators += [_decorator(d, show_default=d.type is not bool and f"{default:g}") for d, default in described]
+        decorators += [
+            _decorator(d, show_default=d.value_type is not bool and f"{default:g}") for d, default in described
+        ]
     return decorators
 
 
@@ -97,10 +99,10 @@ def _decorator(description: Option, **settings: Any) -> Decorator:
         list: {"type": Numbers()},
         str: {"metavar": "|".join(description.choices)},
     }
-    settings |= of_type[description.type]
+    settings |= of_type[description.value_type]
     if isinstance(description, ExpressionOption):
         settings["metavar"] = "|".join((*description.choices, "EXPRESSION"))
-    if description.type is bool:
+    if description.value_type is bool:
         settings |= {"default": False, "show_default": False}
     return click.option(str(description.flag), help=description.help, **settings)
 

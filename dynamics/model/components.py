@@ -3,28 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from dynamics import errors
+from dynamics.model import checks
 from dynamics.model.options import check_options, option
-
-
-def _decay(name: str, value: Any) -> np.ndarray:
-    return errors.fraction(name, value, "be a decay per step, between 0 and 1")
-
-
-def _decay_below_one(name: str, value: Any) -> np.ndarray:
-    return errors.fraction(name, value, "be a decay per step, at least 0 and below 1", True)
-
-
-def _eigenvalues(name: str, value: Any) -> np.ndarray:
-    return errors.real_array(name, value, "be eigenvalues of the predictor, a number or one per mode, finite")
-
-
-def flag(name: str, value: Any) -> bool:
-    """Return a flag, True or False."""
-    errors.flag(name, value)
-    return bool(value)
 
 
 @dataclass(frozen=True)
@@ -99,11 +80,15 @@ class ClosedForm(Component):
         help="Offset in the predictor W_P = (C + epsilon)^alpha.",
     )
     normalize: bool = option(
-        False, check=flag, type=bool, flag="--normalize", help="Divide C by its largest eigenvalue in the predictor."
+        False,
+        check=checks.flag,
+        value_type=bool,
+        flag="--normalize",
+        help="Divide C by its largest eigenvalue in the predictor.",
     )
     tracking: Any = option(
         0.0,
-        check=_decay_below_one,
+        check=checks.decay_below_one,
         symbol="tracking",
         flag="--tracking",
         help="Decay per step of the exponential average of C in the predictor.",
@@ -159,9 +144,9 @@ class Learned(Component):
     )
     init: Any = option(
         1.0,
-        check=_eigenvalues,
+        check=checks.predictor_eigenvalues,
         symbol="lam0",
-        type=list,
+        value_type=list,
         flag="--init",
         help="Initial eigenvalues of a learned predictor, one, or one per mode.",
     )
@@ -235,7 +220,7 @@ class EMA(Component):
     help = "Target branch with its own weights: an average of the encoder."
 
     decay: Any = option(
-        check=_decay,
+        check=checks.decay,
         symbol="decay",
         metavar="DECAY",
         help="Target branch with its own weights: the average of the encoder with this decay per step.",

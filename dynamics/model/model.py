@@ -11,15 +11,14 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import catalogue, eigenvalues
-from dynamics.model import starts
-from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared, flag
-from dynamics.model.expressions import Expression, Gain, Loss
+from dynamics.model import checks, starts
+from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared
+from dynamics.model.expressions import Gain, Loss
 from dynamics.model.options import (
     ComponentOption,
     ExpressionOption,
     check_options,
     from_plain,
-    frozen,
     option,
     parameters_of,
     shown,
@@ -31,21 +30,6 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.model.rules import check_combination
 
 STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
-
-
-def _two_sigmas(name: str, value: Any) -> tuple[Any, Any]:
-    requirement = "be two non-negative numbers"
-    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
-        errors.reject(name, requirement, value)
-    try:
-        sigma1, sigma2 = (frozen(errors.non_negative(name, sigma, requirement)) for sigma in value)
-    except errors.ArgumentError:
-        errors.reject(name, requirement, tuple(value))
-    return sigma1, sigma2
-
-
-def _covariance(name: str, value: Any) -> npt.NDArray[np.float64] | None:
-    return None if value is None else errors.covariance(name, value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,12 +93,16 @@ class Model:
         example=catalogue.LOSSES[0],
     )
     isotropic: bool = option(
-        False, check=flag, type=bool, flag="--isotropic", help="The IsoLoss version: all modes learn at the same rate."
+        False,
+        check=checks.flag,
+        value_type=bool,
+        flag="--isotropic",
+        help="The IsoLoss version: all modes learn at the same rate.",
     )
     stop_gradient: str = option(
         "target",
         choices=STOP_GRADIENTS,
-        type=str,
+        value_type=str,
         flag="--stop-gradient",
         help="Branch through which no gradient flows.",
     )
@@ -123,9 +111,9 @@ class Model:
     )
     noise: tuple[Any, Any] = option(
         (0.0, 0.0),
-        check=_two_sigmas,
+        check=checks.two_sigmas,
         symbol=("sigma1", "sigma2"),
-        type=tuple,
+        value_type=tuple,
         flag="--noise",
         help="Standard deviations of the noise on views 1 and 2.",
     )
@@ -134,16 +122,16 @@ class Model:
     )
     symmetrised: bool = option(
         False,
-        check=flag,
-        type=bool,
+        check=checks.flag,
+        value_type=bool,
         flag="--symmetrised",
         help="Mean of the loss and the loss with the views' roles swapped.",
     )
     target: Shared | EMA = option(Shared(), described_by=ComponentOption, classes=(Shared, EMA))
     inputs: Any = option(
         None,
-        check=_covariance,
-        type=list,
+        check=checks.covariance,
+        value_type=list,
         convert=np.diag,
         flag="--input-variances",
         help="Variances of the N inputs, e.g. 1,0.3,0.01; white inputs if left out.",
@@ -310,30 +298,21 @@ class Model:
         return model
 
     @property
-    def _symbols(self) -> dict[str, str]:
-        return symbols_of(self) | symbols_of(self.predictor) | symbols_of(self.target)
-
-    @property
-    def _loss_parameters(self) -> dict[str, Any]:
-        """Parameters of a user-defined loss or gain."""
-        expression: Expression | None = self.loss if isinstance(self.loss, Loss) else self.gain
-        return {} if expression is None else dict(expression.parameters)
-
-    @property
     def parameters(self) -> Parameters:
         """Parameters by their symbols, each with an axis for the modes; neutral where the model has none."""
-        values, symbols = self.parameter_values, self._symbols
-        by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
-        parameters = Parameters(**by_symbol, of_loss=tuple(self._loss_parameters.values()))
-        return parameters.map(lambda value: np.asarray(value, float)[..., None])
+        return self._parameters({})
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
         """Return the parameters with one replaced by its name, without validation: it may be complex."""
-        if name in self._loss_parameters:
-            pairs = zip(self._loss_parameters, self.parameters.of_loss, strict=True)
-            return self.parameters._replace(of_loss=tuple(value if key == name else old for key, old in pairs))
-        changed: dict[str, Any] = {self._symbols.get(name, name): value}
-        return self.parameters._replace(**changed)
+        return self._parameters({name: value})
+
+    def _parameters(self, replaced: dict[str, npt.NDArray[Any]]) -> Parameters:
+        values = {name: np.asarray(value, float)[..., None] for name, value in self.parameter_values.items()} | replaced
+        symbols = symbols_of(self) | symbols_of(self.predictor) | symbols_of(self.target)
+        by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
+        of_loss = tuple(value for name, value in values.items() if name not in symbols)
+        neutral = Parameters().map(lambda value: np.asarray(value)[..., None])
+        return neutral._replace(**by_symbol, of_loss=of_loss)
 
     @property
     def init(self) -> npt.NDArray[np.float64]:
@@ -370,17 +349,6 @@ class Model:
         """True if something decays per step, so that a flow depends on the learning rate."""
         return self.structure.separate_target or self.structure.tracked
 
-    def check_learning_rate(self, learning_rate: float | None) -> float | None:
-        """Return eta > 0 of a flow in which something decays per step, None for any other; raises ArgumentError."""
-        if learning_rate is None:
-            if self.needs_learning_rate:
-                errors.reject("learning_rate", f"be given for {self}, in which something decays per step", None)
-            return None
-        if not self.needs_learning_rate:
-            requirement = "be left out: nothing in this model decays per step, and the flow does not depend on it"
-            errors.reject("learning_rate", requirement, learning_rate)
-        return errors.positive_number("learning_rate", learning_rate)
-
     @property
     def input_root(self) -> npt.NDArray[np.float64] | None:
         """Sigma_x^(1/2) (N, N); None for white inputs."""
@@ -389,6 +357,7 @@ class Model:
         variances, directions = np.linalg.eigh(self.inputs)
         return (directions * np.sqrt(np.maximum(variances, 0.0))) @ directions.T
 
+    check_learning_rate = starts.check_learning_rate
     check_start = starts.check_start
     check_weights = starts.check_weights
     check_eigenvalues = starts.check_eigenvalues

@@ -19,10 +19,11 @@ class Option:
 
     check: (name, value) -> the value to keep; raises ArgumentError. choices: allowed names, in place of a check.
     help: one sentence, for the command line.
-    symbol: of a number that may be an array, its name in ``Parameters``; of a pair of numbers, the name of each.
-    flag, metavar, type: on the command line, where a bool is a switch, a list is text such as "1,0.3", and a tuple a
-    pair; no flag: not there. convert: makes the option's value of what the command line reads.
-    example: a value of an option that has no default.
+    symbol: name in ``Parameters`` of a number that may be an array; a pair of names for a pair of numbers.
+    flag, metavar, value_type: form on the command line, where a bool is a switch, a list is text such as "1,0.3", and a
+        tuple is a pair of numbers. Without a flag the option is not there.
+    convert: function from the value on the command line to that of the option.
+    example: a value of an option without default.
     """
 
     check: Callable[[str, Any], Any] | None = None
@@ -31,7 +32,7 @@ class Option:
     symbol: str | tuple[str, str] | None = None
     flag: str | None = None
     metavar: str | None = None
-    type: type = float
+    value_type: type = float
     convert: Callable[[Any], Any] | None = None
     example: Any = None
 
@@ -105,7 +106,7 @@ class ExpressionOption(Option):
     """An option whose value is an expression with parameters, or one of the names in ``choices``."""
 
     kind: Any  # a class of expressions
-    type: Any = str
+    value_type: type = str
 
     def checked(self, name: str, value: Any) -> Any:
         """Return an expression, a name, or None where there are no names; raises ArgumentError."""
@@ -181,7 +182,9 @@ def check_options(part: Any) -> None:
 
 
 def frozen(value: Any) -> Any:
-    """Return a number for an array without axes, and any other array read-only."""
+    """Return a number for an array without axes, and any other array read-only; the same for each part of a tuple."""
+    if isinstance(value, tuple):
+        return tuple(map(frozen, value))
     if not isinstance(value, np.ndarray):
         return value
     value.setflags(write=False)

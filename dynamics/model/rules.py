@@ -74,10 +74,10 @@ def _stops_elsewhere(model: Model) -> bool:
 
 def _meaningless_at_one(model: Model) -> bool | str:
     """A loss may contain a function of W_P that does not exist at W_P = 1, such as 1/(1 - W_P)."""
-    from derivations.grammar import ExpressionError
-
     if not (_custom(model) and _without_predictor(model)):
         return False
+    from derivations.grammar import ExpressionError
+
     try:
         model.derivation.in_eigenbasis()
     except ExpressionError as error:
@@ -86,10 +86,10 @@ def _meaningless_at_one(model: Model) -> bool | str:
 
 
 def _constant_at_one(model: Model) -> bool:
-    from derivations import gradients
-
     if not (_custom(model) and _without_predictor(model)):
         return False
+    from derivations import gradients
+
     loss = model.derivation.in_eigenbasis()
     return bool(gradients.force(loss, 1) == gradients.force(loss, 2) == 0)
 

@@ -1,4 +1,7 @@
-"""Starts of a model, validated: eigenvalues, or weights where inputs are correlated."""
+"""Starts of a model, validated: eigenvalues, or weights where inputs are correlated; and the learning rate.
+
+The functions that take a model are its methods.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,18 @@ def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: i
 def eigenvalues_of(W0: Array) -> Array:
     """Return the eigenvalues (M,) of C = W0 W0^T of white inputs, ascending."""
     return np.asarray(np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, np.float64)
+
+
+def check_learning_rate(model: Model, learning_rate: float | None) -> float | None:
+    """Return eta > 0 of a flow in which something decays per step, None for any other; raises ArgumentError."""
+    if learning_rate is None:
+        if model.needs_learning_rate:
+            errors.reject("learning_rate", f"be given for {model}, in which something decays per step", None)
+        return None
+    if not model.needs_learning_rate:
+        requirement = "be left out: nothing in this model decays per step, and the flow does not depend on it"
+        errors.reject("learning_rate", requirement, learning_rate)
+    return errors.positive_number("learning_rate", learning_rate)
 
 
 def check_start(model: Model, s0: npt.ArrayLike) -> Array:
