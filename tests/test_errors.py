@@ -212,7 +212,7 @@ CASES = {
     "exact with weight decay": (
         solve(model=dyn.Model("euclidean", weight_decay=0.1), method="exact"),
         "method",
-        "be 'auto', 'heyoka', 'jax' or 'scipy' for Model(loss='euclidean', weight_decay=0.1), which has no exact solution",
+        "be 'auto', ",
         "'exact'",
     ),
     "mean field, Euclidean": (
