@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmode_state import State, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State
 from figures import style
 from figures.captions import count, percent
 
@@ -91,9 +91,9 @@ def draw(data: dict[float, Panel]) -> Figure:
 def _draw_field(ax: Axes, rho: float) -> None:
     """Draw the direction of the flow as arrows on a grid."""
     p, s = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.08, 1.52, 10), np.linspace(0.08, 1.52, 10)))
-    rates, state = EigenmodeField(model(rho, 1.0)), State(np.sqrt(s), lam=p)
-    derivative = velocity(rates.structure, rates.parameters, state, rates(state), 1.0)
-    arrow = np.concatenate([derivative.lam, 2 * state.w * derivative.w], axis=1)
+    state = State(np.sqrt(s), predictor=p)
+    velocity = EigenmodeField(model(rho, 1.0)).velocity(state, 1.0)
+    arrow = np.concatenate([velocity.predictor, 2 * state.encoder * velocity.encoder], axis=1)
     arrow /= np.maximum(np.linalg.norm(arrow, axis=1, keepdims=True), 1e-9)
     ax.quiver(p, s, *arrow.T, **FIELD, zorder=0)
 
