@@ -1,6 +1,6 @@
 """Cosine loss without stop-gradient: published update and exact gradient.
 
-The update of Halvagal et al. (2023) for this panel of their Figure 2, beside the gradient of the loss it stands for.
+The update that Halvagal et al. (2023) used for this panel of their Figure 2, and the gradient of the loss.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Eigenvalues of deep networks beside the linear theory; accuracy early in training.
+"""Eigenvalues of deep networks compared with the linear theory; accuracy early in training.
 
 Halvagal et al. (2023), Figure 3: DirectPred, IsoLoss and BYOL under Euclidean and cosine loss.
 """
