@@ -8,6 +8,7 @@ from figures import style
 from figures.captions import count, percent
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1
+HOLD = 3  # last steps, all of which are close if a run converged: a chaotic one may be close at one by chance
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {
     "shared target": dyn.Shared(),
@@ -51,7 +52,7 @@ def _steps(loss: str, target: str, cells: int) -> np.ndarray:
         padded = np.ones((cells, STEPS + 1), bool)  # a run that ended early has not converged
         padded[:, : away.shape[1]] = away
         last = STEPS - padded[:, ::-1].argmax(axis=1)
-        steps[:, column] = np.where(padded[:, -1], np.inf, np.where(padded.any(axis=1), last + 1, 0))
+        steps[:, column] = np.where(padded[:, -HOLD:].any(axis=1), np.inf, np.where(padded.any(axis=1), last + 1, 0))
     return steps
 
 
