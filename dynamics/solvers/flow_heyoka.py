@@ -132,7 +132,7 @@ def _backward(like: State, y: np.ndarray) -> State:
 
 
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
-    """Return the tolerance of the series: a small mode amplifies errors by 1/lambda(0); powers of ten, to compile few."""
+    """Return the tolerance of the series, a power of ten, to compile few: small modes amplify errors by 1/lambda(0)."""
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
     return max(10.0 ** np.ceil(np.log10(rtol * least)), FINEST)
