@@ -1,6 +1,7 @@
 """What can go wrong, and the checks of arguments that name the culprit."""
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -118,3 +119,15 @@ def real_number(name: str, value) -> float:
     if array.ndim:
         reject(name, must, array)
     return float(array)
+
+
+class MissingExtraError(ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+
+def require_extra(extra: str, *libraries: str) -> None:
+    """Raise MissingExtraError if one of the libraries, which an extra of this distribution brings, is not installed."""
+    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
+    if missing:
+        command = f'pip install "ssl-dynamics[{extra}]"'
+        raise MissingExtraError(f"Not installed: {', '.join(missing)}. To install what is missing: {command}")

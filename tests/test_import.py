@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import dynamics as dyn
+from dynamics.cli.commands import main
 
 ROOT = Path(__file__).resolve().parent.parent
 EXACT = "dyn.solve(dyn.Model('euclidean', noise=(0.1, 0.2)), [0.1, 0.5], [0, 1])"
@@ -122,6 +124,53 @@ print(before == np.random.get_state()[1].tolist())
 """
     assert fresh(code) == ["True"]
 
+
+# --- extras ---------------------------------------------------------------------------------------------------------
+
+DEEP = """
+images = dyn.gaussian_images(train=4, test=4)
+dyn.train(dyn.Model('cosine'), dyn.Network(images, encoder=dyn.MLP((4,))), 1, 0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "code", "extra"),
+    [
+        ("sklearn", "dyn.digits()", "deep"),
+        ("equinox", DEEP, "deep"),
+        ("optax", DEEP, "deep"),
+        ("threadpoolctl", DEEP, "deep"),
+        ("xarray", "dyn.sweep", "sweeps"),
+        ("zarr", "dyn.sweep", "sweeps"),
+    ],
+)
+def test_a_missing_library_is_named_with_its_extra(library, code, extra):
+    attempt = "\n".join(f"    {line}" for line in code.strip().splitlines())
+    printed = fresh(
+        f"from dynamics.errors import MissingExtraError\n"
+        f"sys.modules[{library!r}] = None  # as if it were not installed\n"
+        f"try:\n{attempt}\nexcept MissingExtraError as error:\n    print(error)"
+    )
+    wanted = f'Not installed: {library}. To install what is missing: pip install "ssl-dynamics[{extra}]"'
+    assert printed == wanted.split()
+
+
+@pytest.mark.parametrize(
+    ("library", "arguments", "message"),
+    [
+        ("latex2mathml", ["derive", "--format", "html"], 'pip install "ssl-dynamics[report]"'),
+        ("figures", ["figures"], "Figures are not in the installed package"),
+    ],
+)
+def test_the_command_line_says_what_is_missing(library, arguments, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setitem(sys.modules, f"{library}.__main__", None)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and message in result.output
+
+
+# --- public names ---------------------------------------------------------------------------------------------------
 
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from dynamics.errors import ArgumentError, SweepError
+from dynamics.errors import ArgumentError, MissingExtraError, SweepError, require_extra
 from dynamics.generated import catalogue
 
 # Options of every command that describes a model or a start; imports wait until a command runs, so --help is quick.
@@ -94,7 +94,7 @@ class Commands(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except (ArgumentError, SweepError, FileNotFoundError) as error:
+        except (ArgumentError, SweepError, MissingExtraError, FileNotFoundError) as error:
             raise click.ClickException(str(error)) from error
 
 
@@ -266,6 +266,8 @@ def derive(closure, form, out, separate_target, learned, correlated, **others):
         from derivations.documents import document
 
         _refuse_given(f"--format {form}", "closure", "separate_target", "learned", "correlated")
+        if form == "html":
+            require_extra("report", "latex2mathml")
         text = document(setting, form)
     else:
         closure = "gaussian" if closure == "monte_carlo" else closure
@@ -301,7 +303,10 @@ def export(library, out, learned, **others):
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def figures(arguments):
     """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without a name, list them."""
-    from figures.__main__ import main as draw
+    try:
+        from figures.__main__ import main as draw
+    except ModuleNotFoundError as error:
+        raise click.ClickException("Figures are not in the installed package: run this in a checkout of it.") from error
 
     draw(list(arguments), prog_name="ssl-dynamics figures", standalone_mode=False)
 
