@@ -1,6 +1,8 @@
-"""What tests share: deterministic generated inputs, double precision in JAX, and a user who presses Ctrl-C."""
+"""What tests share: deterministic generated inputs, compiled code, double precision in JAX, a user who presses Ctrl-C."""
 
+import os
 import signal
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -8,6 +10,15 @@ import pytest
 
 # A shell that starts a job in the background has it, and all it starts, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What XLA has compiled is kept for the next run, and for the processes that tests start.
+COMPILED = {
+    "jax_compilation_cache_dir": str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "jax"),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+}
+for name, value in COMPILED.items():
+    os.environ[name.upper()] = str(value)
+    jax.config.update(name, value)
 
 hypothesis.settings.register_profile(
     "deterministic", derandomize=True, deadline=None, max_examples=30, database=None, print_blob=False

@@ -184,7 +184,7 @@ def train(out, steps, learning_rate, seed, **others):
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of samples and network.")
 @click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of network and theory.")
 @click.pass_context
-def check(context, s0, seed, out, **others):
+def check(context, /, s0, seed, out, **others):
     """The whole ladder for one model: gradient, rates, flow, descent map and network, each against the next.
 
     \b
