@@ -1,7 +1,8 @@
-"""What tests share: deterministic generated inputs, compiled code, double precision in JAX, a user who presses Ctrl-C."""
+"""What tests share: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import hypothesis
@@ -24,6 +25,19 @@ hypothesis.settings.register_profile(
     "deterministic", derandomize=True, deadline=None, max_examples=30, database=None, print_blob=False
 )
 hypothesis.settings.load_profile("deterministic")
+
+
+START = time.monotonic()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seconds", type=float, help="start no test later than this; what is left over is skipped")
+
+
+def pytest_runtest_setup(item):
+    limit = item.config.getoption("seconds")
+    if limit is not None and time.monotonic() - START > limit:
+        pytest.skip("no time left")
 
 
 @pytest.fixture
