@@ -44,6 +44,7 @@ from .networks.train import train as train
 from .results.trajectory import Trajectory as Trajectory
 from .results.trajectory import load as load
 from .solvers.descent import iterate as iterate
+from .solvers.flow import prepare as prepare
 from .solvers.flow import solve as solve
 from .sweeps.sweep import sweep as sweep
 from .verification.check import Check as Check

@@ -174,6 +174,7 @@ def test_the_command_line_says_what_is_missing(library, arguments, message, monk
 
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
+    "prepare",
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),

@@ -1,4 +1,4 @@
-"""What a model does without simulating it: equilibria, stability, bifurcations, collapse, time scales, design.
+"""Analysis of a model without simulating it: equilibria, bifurcations, collapse, time scales, design.
 
 May import ``derivations``, ``solvers`` and what is below it.
 """

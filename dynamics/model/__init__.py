@@ -1,4 +1,4 @@
-"""What is simulated: the model, its loss and gain, predictor and target, and their parameters.
+"""Models: loss and gain, predictor and target, inputs, and their parameters.
 
 May import ``derivations``, ``export``, ``generated`` and what is below them.
 """

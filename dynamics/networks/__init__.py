@@ -1,4 +1,4 @@
-"""Networks that are really trained, linear and deep, with gradients by automatic differentiation.
+"""Linear and deep networks, really trained, by automatic differentiation of the loss.
 
 May import ``solvers`` and what is below it.
 """

@@ -1,4 +1,4 @@
-"""Many runs over a grid of parameters and seeds, written block by block into a store, on one machine or many.
+"""Many runs over a grid of parameters and seeds, on one machine or many.
 
 May import ``analysis``, ``networks`` and what is below them.
 """

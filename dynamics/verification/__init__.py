@@ -1,4 +1,4 @@
-"""Levels of description checked against each other: theory against network, and each level against the next.
+"""Levels of description checked against each other.
 
 May import ``analysis``, ``networks`` and what is below them.
 """
