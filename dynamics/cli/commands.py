@@ -1,10 +1,12 @@
 """The command line: the functions of ``dynamics``, one subcommand each."""
 
 import functools
+import sys
 from pathlib import Path
 
 import click
 
+from dynamics import __version__
 from dynamics.errors import ArgumentError, MissingExtraError, SweepError, require_extra
 from dynamics.generated import catalogue
 
@@ -99,7 +101,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="ssl-dynamics")
+@click.version_option(__version__)
 def main():
     """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
 
@@ -303,10 +305,11 @@ def export(library, out, learned, **others):
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def figures(arguments):
     """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without a name, list them."""
-    try:
-        from figures.__main__ import main as draw
-    except ModuleNotFoundError as error:
-        raise click.ClickException("Figures are not in the installed package: run this in a checkout of it.") from error
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / "figures" / "__main__.py").is_file():
+        raise click.ClickException("Figures are not in the installed package: run this in a checkout of the project.")
+    sys.path.insert(0, str(checkout))
+    from figures.__main__ import main as draw
 
     draw(list(arguments), prog_name="ssl-dynamics figures", standalone_mode=False)
 
