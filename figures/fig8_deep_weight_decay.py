@@ -104,7 +104,7 @@ them first, at 1/(4 n1) with n1 above one."""
 
 def _level(decay: float) -> float:
     """Where a mode that survives comes to rest, in theory."""
-    return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).level[0])
+    return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).final[0])
 
 
 def _end(run: dyn.Trajectory, decay: float) -> str:

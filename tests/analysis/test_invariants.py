@@ -1,4 +1,4 @@
-"""Invariants against the flow: every one that is claimed, and none where there is drift."""
+"""Invariants against the flow: each one holds, and there is none where the flow drifts."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def drift(invariant, flow):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_is_claimed_holds(name):
+def test_invariants_hold_along_the_flow(name):
     flow, found = solve(MODELS[name]), dyn.invariants(MODELS[name])
     assert len(found) == (2 if name == "cosine, learned" else 1)
     assert np.abs(flow.s[-1] / S0 - 1).max() > 0.02
@@ -64,7 +64,7 @@ def test_what_is_claimed_holds(name):
 
 
 @pytest.mark.parametrize("name", DRIFTING)
-def test_nothing_is_claimed_where_there_is_drift(name):
+def test_models_whose_power_sums_drift_have_no_invariant(name):
     """The power sums of s and of s + epsilon drift by more than a hundred times what the flow may be wrong by."""
     flow, p = solve(DRIFTING[name]), DRIFTING[name].parameters
     assert dyn.invariants(DRIFTING[name]) == ()
@@ -74,8 +74,8 @@ def test_nothing_is_claimed_where_there_is_drift(name):
             assert np.ptp(values) / values[0] > 1e-6
 
 
-def test_every_loss_of_the_catalogue():
-    """Claimed for all cosine losses, and true; for no Euclidean one without a learned predictor."""
+def test_cosine_losses_of_the_catalogue_have_an_invariant():
+    """All of them, and it holds; no Euclidean one without a learned predictor."""
     for loss, stop_gradient, isotropic, has_predictor, symmetrised in catalogue.MODULES:
         predictor = dyn.ClosedForm() if has_predictor else dyn.NoPredictor()
         options = {"stop_gradient": stop_gradient, "isotropic": isotropic, "symmetrised": symmetrised}
@@ -86,7 +86,7 @@ def test_every_loss_of_the_catalogue():
             assert drift(invariant, solve(model, times=[0.0, 0.2])) < 1e-8
 
 
-def test_the_descent_map_breaks_it_at_second_order():
+def test_the_descent_map_breaks_an_invariant_at_second_order():
     model = MODELS["cosine"]
     (invariant,) = dyn.invariants(model)
     jumps = [np.ptp(invariant(dyn.iterate(model, S0, 1, eta))) for eta in (0.02, 0.01)]
@@ -94,7 +94,7 @@ def test_the_descent_map_breaks_it_at_second_order():
 
 
 @pytest.mark.parametrize("isotropic", [False, True])
-def test_correlated_inputs(isotropic):
+def test_correlated_inputs_conserve_the_size_of_the_weights(isotropic):
     """The size of the weights stays; what the isotropic loss conserves is a matter of white inputs."""
     inputs, W0 = np.diag([1.0, 0.3, 0.01]), np.random.default_rng(1).normal(0, 0.6, (2, 3))
     model = dyn.Model("cosine", isotropic=isotropic, noise=NOISE, weight_decay=0.05, inputs=inputs)
@@ -107,7 +107,7 @@ def test_correlated_inputs(isotropic):
         assert abs(invariant(gd)[-1, 0] / invariant(gd)[0, 0] - np.exp(-0.1 * gd.t[-1])) < 1e-10
 
 
-def test_ensembles_and_their_shapes():
+def test_ensembles_have_invariants_of_their_shape():
     decays = np.array([0.0, 0.05])
     model = dyn.Model("cosine", isotropic=True, predictor=closed([0.5, 1.0]), weight_decay=decays)
     (invariant,) = dyn.invariants(model)
@@ -120,7 +120,7 @@ def test_ensembles_and_their_shapes():
     assert each(solve(MODELS["euclidean, learned"])).shape == (4, 3)
 
 
-def test_they_print():
+def test_print_gives_formula_and_decay():
     assert [str(a) for a in dyn.invariants(MODELS["cosine"])] == ["Sum_j[s[j]]: conserved"]
     assert str(dyn.invariants(MODELS["euclidean, learned"])[0]) == "s[m] - lam[m]**2/rate_ratio: decays at the rate 0.1"
 
@@ -132,6 +132,6 @@ def test_they_print():
         (lambda: dyn.invariants(MODELS["cosine"])[0](S0), "`trajectory` must be a trajectory of the model"),
     ],
 )
-def test_arguments(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises(dyn.ArgumentError, match=message):
         call()

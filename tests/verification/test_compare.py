@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-import dynamics.verification.compare
 from dynamics.networks import linear as network
 from dynamics.vector_field.weight_state import observables
+from dynamics.verification import compare
 from dynamics.verification.compare import Comparison
 
 matplotlib.use("Agg")
@@ -270,7 +270,7 @@ def test_plot_draws_each_mode_and_a_band():
 
 
 def test_what_has_no_sampling_error_agrees_to_rounding():
-    """Without predictor and noise the Euclidean gradient vanishes; a dead mode has no relative deviation."""
+    """Without predictor and noise the Euclidean gradient vanishes; a collapsed mode has no relative deviation."""
     still = dyn.Model("euclidean", predictor=dyn.NoPredictor(), weight_decay=0.1)
     W0 = np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
     report = dyn.compare(dyn.iterate(still, [0.0, 0.25], 5, 0.1), dyn.train(still, W0, 5, 0.1, batch_size=10))
@@ -306,7 +306,7 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
     def cut_short(*arguments, **options):
         return dyn.iterate(MODELS["cosine"], S0, STEPS // 2, RATE, batch_size=2000)
 
-    monkeypatch.setattr(dynamics.comparison, "iterate", cut_short)
+    monkeypatch.setattr(compare, "iterate", cut_short)
     with pytest.raises(dyn.ArgumentError, match="`network` must be of a model with fluctuations that can be followed"):
         _ = compared.__wrapped__(1).sampling_error
 
