@@ -9,10 +9,10 @@ import numpy.typing as npt
 from dynamics.analysis.collapse import OUTCOMES, outcome_of
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.descent import one_step
+from dynamics.solvers.descent_numpy import one_step
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmode_state import State, each
 from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import State, each
 
 BLOCK = 64  # steps between two tests of what has ended
 CONVERGED = 1e-3  # relative distance to its end at which a mode counts as there
@@ -78,11 +78,11 @@ class EnsembleDescent:
     def _iterate_block(self) -> None:
         """Iterate a block of steps, and take members out that have ended."""
         field = vector_field_of(self.field.model, self.field.closure, self.field.rtol, self.parameters)
-        path, diverged = [self.state.w**2], np.zeros(len(self.running), bool)
+        path, diverged = [self.state.encoder**2], np.zeros(len(self.running), bool)
         for _ in range(BLOCK):
             self.state, diverged = one_step(self.state, field, self.eta)
             field.relax()
-            path.append(self.state.w**2)
+            path.append(self.state.encoder**2)
         with np.errstate(invalid="ignore"):
             motion = BlockMotion.of(np.array(path))
         self.s[self.running], self.steps[self.running] = motion.last, self.steps[self.running] + BLOCK

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import scipy.optimize
 
 from dynamics.model.model import Model
-from dynamics.vector_field.eigenmode_state import State, initial, step, velocity
-from dynamics.vector_field.eigenmodes import EigenmodeField, Forces
+from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State
 
 MARGINAL = 1e-7  # a growth rate below this is zero, to the accuracy of closure and differences
 NEAR_ZERO = 1e-4  # relative to the surviving modes: the eigenvalue at which growth of a collapsed mode is probed
@@ -69,12 +70,12 @@ def _jacobian_blocks(model: Model, s: float, count: int, lam: float) -> Blocks:
     size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
     stencils = [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
-    def first_mode(evolve: Callable, eta: float | None, state: State, forces: Forces) -> npt.NDArray[np.float64]:
-        result = evolve(structure, parameters, state, forces, eta)
+    def first_mode(evolve: Callable, eta: float | None, state: State, rates: Rates) -> npt.NDArray[np.float64]:
+        result = evolve(parameters, state, rates, eta)
         return np.array([getattr(result, part)[0] for part in _parts(fixed_point)])
 
     def derivative(evolve: Callable, eta: float | None, stencil: list) -> npt.NDArray[np.float64]:
-        return sum(weight * first_mode(evolve, eta, state, forces) for weight, state, forces in stencil)
+        return sum(weight * first_mode(evolve, eta, state, rates) for weight, state, rates in stencil)
 
     def blocks(evolve: Callable, eta: float | None) -> list[npt.NDArray[np.float64]]:
         return [np.stack([derivative(evolve, eta, stencil) for stencil in block], axis=-1) for block in stencils]
@@ -88,8 +89,8 @@ def _parts(state: State) -> list[str]:
 
 def _stencil(
     fixed_point: State, name: str, pattern: npt.NDArray[np.float64], size: float, field: EigenmodeField
-) -> list[tuple[float, State, Forces]]:
-    """Weights, states and forces whose weighted sum is a derivative along one part of the state."""
+) -> list[tuple[float, State, Rates]]:
+    """Weights, states and rates whose weighted sum is a derivative along one part of the state."""
     part, stencil = getattr(fixed_point, name), []
     for multiple, coefficient in DIFFERENCE:
         for sign in (1, -1):

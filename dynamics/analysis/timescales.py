@@ -9,13 +9,13 @@ from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.solvers.coordinates import coordinate_of, noise_of
-from dynamics.solvers.flow_exact import has_exact_solution
 from dynamics.solvers.flow_scipy import members, steps
-from dynamics.solvers.steady_state import Rest
+from dynamics.solvers.methods import has_exact_solution
+from dynamics.solvers.steady_state import SteadyState
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmode_state import State
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import State
 
 Array = npt.NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def _by_flow(
     field: VectorField, start: State, levels: Array, learning_rate: float | None, within: float, rtol: float
 ) -> Array:
     """Crossing times (M,) of one trajectory, located step by step."""
-    coordinate, rest = coordinate_of(start, field.parameters, ATOL), Rest(start, field, learning_rate)
+    coordinate, steady_state = coordinate_of(start, field.parameters, ATOL), SteadyState(start, field, learning_rate)
 
     def excess(y: Array) -> Array:
         return field.observables(coordinate.backward(y)).s - levels
@@ -184,6 +184,6 @@ def _by_flow(
         for m in np.flatnonzero(np.isinf(times) & (before * after <= 0)):
             times[m] = scipy.optimize.brentq(lambda t, m=m, f=dense: excess(f(t))[m], solver.t_old, solver.t)
         before = after
-        if np.isfinite(times).all() or rest.reached(coordinate.backward(solver.y)):
+        if np.isfinite(times).all() or steady_state.reached(coordinate.backward(solver.y)):
             return times
     return np.where(np.isinf(times), np.nan, times)

@@ -8,7 +8,7 @@ from dynamics.networks.train import train
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.flow import solve
-from dynamics.solvers.flow_exact import has_exact_solution
+from dynamics.solvers.methods import has_exact_solution
 from dynamics.verification.compare import Comparison, compare
 from dynamics.verification.subject import CHANCE, Array, LevelCheck, Subject, relative_deviation
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.vector_field.eigenmode_state import spectrum
-from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 Array = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ class Subject:
         self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
         self.rng = np.random.default_rng(seed)
         self.closure = "gaussian" if self.generated.no_closure is None else "monte_carlo"
-        self.field = vector_field_of(model, self.closure)
+        self.field = EigenmodeField(model, self.closure)
         self.state = self.field.start(s0)
         self.lam: Array = spectrum(model.structure, self.field.parameters, self.state).lam
         self.learned = model.structure.predictor == "learned"
