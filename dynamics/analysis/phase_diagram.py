@@ -12,6 +12,7 @@ from dynamics.analysis.fixed_points import check_one_start
 from dynamics.model.model import Model
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.ranges import check_range
+from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.vector_field.base import choose_closure
 from dynamics.vector_field.eigenmode_state import as_rows
 from dynamics.vector_field.factory import vector_field_of
@@ -147,7 +148,7 @@ def phase_diagram(
     check_progress(progress)
     steps, rtol = errors.count("steps", steps), errors.positive_number("rtol", rtol)
     shape = len(y_axis[1]), len(x_axis[1])
-    field = vector_field_of(ensemble, choose_closure(model, closure), 0.1 * rtol)
+    field = vector_field_of(ensemble, choose_closure(model, closure), CLOSURE_SHARE * rtol)
 
     state, parameters = as_rows(field.start(np.broadcast_to(start, (*shape, len(start)))), field.parameters)
     descent = EnsembleDescent(field, state, parameters, np.broadcast_to(eta, (*shape, 1)).reshape(-1, 1), start)

@@ -11,6 +11,7 @@ from dynamics.model.model import Model
 from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.flow_scipy import members, steps
 from dynamics.solvers.methods import has_exact_solution
+from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.solvers.steady_state import SteadyState
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmodes import EigenmodeField
@@ -77,7 +78,7 @@ def convergence_time(
     levels = _levels(level, s0.shape)
     if has_exact_solution(model):
         return _by_formula(model, s0, levels)
-    field = vector_field_of(model, "gaussian", 0.1 * rtol)
+    field = vector_field_of(model, "gaussian", CLOSURE_SHARE * rtol)
     times = np.empty(s0.shape)
     for index, member_field, start in members(field, field.start(s0)):
         times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,7 @@ class Comparison:
     """
 
     step: npt.NDArray[np.int64]
-    t: Array
+    t: npt.NDArray[np.floating[Any]]
     theory: Array
     network: Array
     theory_modes: Array

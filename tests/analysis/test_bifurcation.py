@@ -1,7 +1,5 @@
 """Bifurcation diagrams: against theory section 5, equilibria one by one, and maps beside the special points."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sympy as sp
@@ -11,8 +9,6 @@ from derivations import equilibria as derived
 from derivations import notation as n
 from derivations import rates
 from derivations.losses import Setting
-
-matplotlib.use("Agg")
 
 S0, NOISE = np.array([0.2, 0.5, 1.0]), (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
@@ -161,7 +157,7 @@ def test_values_of_the_parameter_may_be_given():
     np.testing.assert_array_equal(ends.branches[0].value, [0.5, 1.0, 1.5, 2.0])
 
 
-# --- printed, drawn, refused ----------------------------------------------------------------------------------------
+# --- printed, refused -----------------------------------------------------------------------------------------------
 
 
 def test_print_lists_branches_and_points():
@@ -174,21 +170,6 @@ def test_print_lists_branches_and_points():
     ]
     normalized = dyn.bifurcation(euclidean(predictor=dyn.ClosedForm(normalize=True)), "alpha", (0.5, 1.0))
     assert "normalized predictor" in str(normalized)
-
-
-def test_plot_draws_stable_stretches_solid_and_the_points():
-    found = dyn.bifurcation(euclidean(isotropic=True), "weight_decay", (0.5, 1.25))  # no value is 1
-    ax = found.plot()
-    solid, dashed = ([a for a in ax.lines if a.get_linestyle() == style] for style in ("-", "--"))
-    surviving, _, collapsed, unstable = (line.get_ydata() for line in ax.lines[:4])
-    assert np.isfinite(surviving).all() and len(solid) == len(dashed) == 2
-    values = found.branches[1].value
-    np.testing.assert_array_equal(np.isfinite(collapsed), values > 1)
-    np.testing.assert_array_equal(np.isfinite(unstable), values <= values[values > 1][0])
-    (marks,) = (line for line in ax.lines if line.get_label() == "transcritical")
-    np.testing.assert_allclose(marks.get_xydata(), [[1, 0]], atol=1e-10)
-    assert ax.get_xlabel() == r"weight decay $\rho$" and found.plot(ax) is ax
-    plt.close("all")
 
 
 COSINE = dyn.Model("cosine")

@@ -1,13 +1,9 @@
 """Ends of modes predicted from fixed points, against theory section 5 and against flows that are run until steady."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import dynamics as dyn
-
-matplotlib.use("Agg")
 
 S0, NOISE = np.array([0.0, 0.001, 0.1, 0.5, 2.0]), (0.3, 0.1)
 N1, N2 = 1 + NOISE[0] ** 2, 1 + NOISE[1] ** 2
@@ -150,7 +146,7 @@ def test_two_thousand_random_models_end_as_the_flow_does():
     assert not {seed: text for seed, text in found.items() if text and not explained(seed)}
 
 
-# --- printed, drawn, refused ----------------------------------------------------------------------------------------
+# --- printed, refused -----------------------------------------------------------------------------------------------
 
 
 def test_print_gives_end_and_reason_of_each_mode():
@@ -162,17 +158,6 @@ def test_print_gives_end_and_reason_of_each_mode():
     ]
     assert lines[-1] == "  2 diverges: starts above the boundary 1.01"
     assert "  0.5 converges to 0.65025" in str(predicted("cosine"))
-
-
-def test_plot_draws_start_and_end():
-    found = predicted("euclidean", stop_gradient="online")
-    ax = found.plot()
-    drawn = {line.get_label(): line for line in ax.lines}
-    assert list(drawn) == ["start", "vanishes", "diverges"]
-    np.testing.assert_array_equal(drawn["start"].get_ydata(), S0)
-    assert len(drawn["vanishes"].get_xdata()) == 4 and len(drawn["diverges"].get_xdata()) == 1
-    assert found.plot(ax) is ax
-    plt.close("all")
 
 
 @pytest.mark.parametrize(

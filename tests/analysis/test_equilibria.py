@@ -1,15 +1,11 @@
 """Equilibria: against theory section 5, Jacobians of all modes, flows and maps that start beside them."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import dynamics as dyn
 from dynamics.vector_field.eigenmode_state import State
 from dynamics.vector_field.eigenmodes import EigenmodeField
-
-matplotlib.use("Agg")
 
 S0, NOISE = np.array([0.2, 0.5, 1.5]), (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
@@ -220,7 +216,7 @@ def test_verdicts_are_what_the_flow_does(model):
         assert (after < before).all() == (equilibrium.verdict == "stable")
 
 
-# --- printed, drawn, refused ----------------------------------------------------------------------------------------
+# --- printed, refused -----------------------------------------------------------------------------------------------
 
 
 def test_a_remark_explains_missing_equilibria():
@@ -243,26 +239,6 @@ def test_print_lists_equilibria_and_the_boundary():
     ]
     returning = str(dyn.equilibria(cosine(), [0.1, 0.2])[1])
     assert returning == "1 at 0.3, 1 collapsed but recovering: unstable"
-
-
-def test_plot_has_a_row_per_equilibrium_and_a_marker_per_eigenvalue():
-    found = dyn.equilibria(euclidean(weight_decay=0.05), [0.1, 0.2])
-    ax = found.plot()
-    rows = [line for line in ax.lines if line.get_marker() == "o"]
-    assert [list(line.get_xdata()) for line in rows] == [sorted(set(e.s)) for e in found]
-    assert [label.get_text() for label in ax.get_yticklabels()] == [f"{e.surviving} surviving" for e in found]
-    filled = [line.get_markerfacecolor() == "black" for line in rows]
-    assert filled == [e.verdict == "stable" for e in found]
-    (boundary,) = (line for line in ax.lines if line.get_linestyle() == "--")
-    assert boundary.get_xdata()[0] == found.boundary
-    assert found.plot(ax) is ax
-    plt.close("all")
-
-
-def test_plot_without_equilibria_is_empty():
-    ax = dyn.equilibria(cosine(weight_decay=0.01), S0).plot()
-    assert not ax.lines and ax.get_legend() is None
-    plt.close("all")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,10 @@
 """Phase diagrams: against ends predicted from fixed points, thresholds of the theory, and single runs."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import dynamics as dyn
 from dynamics.analysis import ensemble_descent
-
-matplotlib.use("Agg")
 
 S0 = np.array([0.05, 0.2, 0.6, 1.2])
 RHO, SIGMA = ("weight_decay", np.linspace(0.0, 0.3, 8)), ("sigma1", np.linspace(0.0, 1.2, 7))
@@ -137,26 +133,6 @@ def test_a_range_of_two_numbers_has_evenly_spaced_points():
     assert diagram.outcome.shape == (3, 50)
     np.testing.assert_array_equal(diagram.x[1], np.linspace(0.0, 0.3, 50))
     np.testing.assert_array_equal(diagram.y[1], [0.0, 0.3, 0.4])
-
-
-def test_plot_colours_each_point_by_its_outcome():
-    rates = ("learning_rate", np.geomspace(0.1, 10, 5))
-    diagram = dyn.phase_diagram(dyn.Model("euclidean", isotropic=True), [0.5], rates, RHO)
-    ax = diagram.plot()
-    (mesh,) = ax.collections
-    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
-    assert (ax.get_xlabel(), ax.get_ylabel()) == (r"learning rate $\eta$", r"weight decay $\rho$")
-    named = {
-        text.get_text(): box.get_facecolor()
-        for text, box in zip(ax.get_legend().texts, ax.get_legend().get_patches(), strict=True)
-    }
-    assert set(named) == set(diagram.outcome.ravel()) and len(named) > 1
-    ax.figure.canvas.draw()
-    colours = mesh.get_facecolors().reshape(*diagram.outcome.shape, 4)
-    for place, outcome in np.ndenumerate(diagram.outcome):
-        np.testing.assert_allclose(colours[place], named[outcome])
-    assert diagram.plot(ax) is ax
-    plt.close("all")
 
 
 def diagram(model=None, s0=S0, x=RHO, y=SIGMA, **options):

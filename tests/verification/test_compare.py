@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import cache
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -253,15 +252,6 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     relative = result.network_modes[-1] / result.theory_modes[-1] - 1
     np.testing.assert_allclose(rows[:, 3], relative, rtol=5e-3)  # three printed digits
     assert repr(result) == "<Comparison: 61 steps, 4 modes>"
-
-
-def test_plot_draws_each_mode_and_a_band():
-    ax = compared(8).plot()
-    assert isinstance(ax, plt.Axes) and len(ax.lines) == 4 and len(ax.collections) == 1
-    np.testing.assert_array_equal(ax.lines[2].get_ydata(), compared(8).relative[:, 2])
-    assert ax.get_xlabel() == "step" and ax.get_ylabel()
-    assert compared(8).plot(ax) is ax and len(ax.lines) == 8
-    plt.close("all")
 
 
 # --- nothing to sample, nothing to compare --------------------------------------------------------------------------
