@@ -126,7 +126,7 @@ def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]
             return float(field(state).rates[-1]) - rho
 
     near = growth(NEAR_ZERO * max(surviving, default=1.0))
-    if model.pole_at_death:
+    if model.pole_at_collapse:
         return float(np.copysign(np.inf, near)), near > 0
     exact = near if len(surviving) == 1 else growth(0.0)  # undefined beside a single mode of a cosine loss
     return exact, bool(exact > 0 if abs(exact) > MARGINAL else near > 0)

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.model.serialization import describe, restore
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ class Trajectory:
         arrays = {name: getattr(self, name) for name in ARRAYS}
         description = {
             "format": FORMAT,
-            "model": describe(self.model),
+            "model": self.model.to_dict(),
             **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
         }
         present = {name: array for name, array in arrays.items() if array is not None}
@@ -285,7 +284,9 @@ def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
         raise ValueError("an unknown format")
     names = [name for name in contents if name.startswith(MEASURE)]
     measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
-    trajectory = Trajectory(model=restore(description.pop("model")), **description, **contents, measures=measures)
+    trajectory = Trajectory(
+        model=Model.from_dict(description.pop("model")), **description, **contents, measures=measures
+    )
     if trajectory.kind not in KINDS:
         raise ValueError(f"an unknown kind {trajectory.kind!r}")
     if trajectory.s.ndim < 2 or trajectory.s.shape[-2] != len(trajectory.t):

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.serialization import describe
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 
@@ -212,7 +211,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("theory", "have at least one time; this one ends before its first", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
-    if describe(theory.model) != describe(network.model):
+    if theory.model.to_dict() != network.model.to_dict():
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)

@@ -37,8 +37,8 @@ def test_fold_in_weight_decay(alpha, sigma1):
     ((value, s),) = at(dyn.bifurcation(model, "weight_decay", (0.0, 0.3)), "fold")
     n1 = 1 + sigma1**2
     assert value == pytest.approx(1 / (4 * n1), rel=1e-14) and s == pytest.approx((2 * n1) ** (-1 / alpha), rel=1e-7)
-    own = derived.own_rate(rates.rates(Setting("euclidean").in_eigenbasis()))
-    assert float(derived.fold(own)[0].subs(n.n1, sp.Float(n1, 30))) == pytest.approx(value, rel=1e-14)
+    rate = derived.own_rate(rates.rates(Setting("euclidean").in_eigenbasis()))
+    assert float(derived.fold(rate)[0].subs(n.n1, sp.Float(n1, 30))) == pytest.approx(value, rel=1e-14)
 
 
 def test_fold_in_noise():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmode_state import State
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State
 
 S0, NOISE = np.array([0.2, 0.5, 1.5]), (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2

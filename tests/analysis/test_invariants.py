@@ -20,12 +20,14 @@ MODELS = {
     "cosine, tracked": dyn.Model("cosine", predictor=closed(tracking=0.9), noise=NOISE, weight_decay=0.05),
     "cosine, no predictor": dyn.Model("cosine", predictor=dyn.NoPredictor(), noise=NOISE, symmetrised=True),
     "cosine, no stop-gradient": dyn.Model("cosine", stop_gradient="none", noise=NOISE, weight_decay=0.05),
-    "cosine, own target": dyn.Model("cosine", target=dyn.EMA(0.9), noise=NOISE),
+    "cosine, separate target": dyn.Model("cosine", target=dyn.EMA(0.9), noise=NOISE),
     "cosine, learned": dyn.Model("cosine", predictor=dyn.Learned(2.0, 0.4), noise=NOISE, weight_decay=0.05),
     "isotropic": dyn.Model("cosine", isotropic=True, predictor=closed(), noise=NOISE, weight_decay=0.05),
     "isotropic, shifted": dyn.Model("cosine", isotropic=True, predictor=closed(epsilon=0.2), noise=NOISE),
     "isotropic, normalized": dyn.Model("cosine", isotropic=True, predictor=closed(normalize=True), weight_decay=0.05),
-    "isotropic, own target": dyn.Model("cosine", isotropic=True, target=dyn.EMA(0.9), noise=NOISE, weight_decay=0.05),
+    "isotropic, separate target": dyn.Model(
+        "cosine", isotropic=True, target=dyn.EMA(0.9), noise=NOISE, weight_decay=0.05
+    ),
     "euclidean, learned": dyn.Model("euclidean", predictor=dyn.Learned(0.5, [0.3, -0.2, 1.0]), weight_decay=0.05),
 }
 DRIFTING = {

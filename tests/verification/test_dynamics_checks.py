@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 import dynamics as dyn
-from dynamics.generated import eigenvalues
+from dynamics.solvers import descent_numpy
 from dynamics.verification import dynamics_checks
 from tests.random_losses import checked
 from tests.verification.levels import EUCLIDEAN, check, failed, scaled, with_functions
@@ -18,8 +18,8 @@ def test_an_exact_solution_that_is_not_the_flow_is_found(monkeypatch):
 
 
 def test_a_descent_map_that_is_not_a_step_of_the_flow_is_found(monkeypatch):
-    original = eigenvalues.encoder_step
-    monkeypatch.setattr(eigenvalues, "encoder_step", lambda w, r, rho, eta: original(w, r, rho, 1.2 * eta))
+    original = descent_numpy.one_step
+    monkeypatch.setattr(descent_numpy, "one_step", lambda state, field, eta: original(state, field, 1.2 * eta))
     assert failed(check(EUCLIDEAN)) == ["descent map", "network"]
 
 
