@@ -18,12 +18,12 @@ def euclidean(**options):
     return dyn.Model("euclidean", **({"noise": NOISE} | options))
 
 
-def special(found):
-    return [(point.kind, pytest.approx(point.value, abs=1e-8), pytest.approx(point.s, abs=1e-8)) for point in found]
+def special(diagram):
+    return [(point.kind, pytest.approx(point.value, abs=1e-8), pytest.approx(point.s, abs=1e-8)) for point in diagram]
 
 
-def at(found, kind):
-    return [(point.value, point.s) for point in found if point.kind == kind]
+def at(diagram, kind):
+    return [(point.value, point.s) for point in diagram if point.kind == kind]
 
 
 # --- theory, section 5 ----------------------------------------------------------------------------------------------
@@ -43,15 +43,15 @@ def test_fold_in_weight_decay(alpha, sigma1):
 
 def test_fold_in_noise():
     """4 n1 rho = 1 at sigma1 = sqrt(1/(4 rho) - 1)."""
-    found = dyn.bifurcation(euclidean(weight_decay=0.1), "sigma1", (0.0, 2.0))
-    assert special(found) == [("fold", np.sqrt(1.5), 0.2)]
+    diagram = dyn.bifurcation(euclidean(weight_decay=0.1), "sigma1", (0.0, 2.0))
+    assert special(diagram) == [("fold", np.sqrt(1.5), 0.2)]
 
 
 def test_isotropic_survivors_meet_the_collapsed_mode_without_a_fold():
     """lambda = (1 - rho)/n1 up to rho = 1."""
-    found = dyn.bifurcation(euclidean(isotropic=True), "weight_decay", (0.0, 1.3))
-    assert special(found) == [("transcritical", 1.0, 0.0)]
-    surviving, collapsed = found.branches
+    diagram = dyn.bifurcation(euclidean(isotropic=True), "weight_decay", (0.0, 1.3))
+    assert special(diagram) == [("transcritical", 1.0, 0.0)]
+    surviving, collapsed = diagram.branches
     np.testing.assert_allclose(surviving.s, (1 - surviving.value) / N1, atol=1e-15)
     assert surviving.stable[:-1].all()
     np.testing.assert_array_equal(collapsed.stable, collapsed.value > 1)
@@ -60,10 +60,10 @@ def test_isotropic_survivors_meet_the_collapsed_mode_without_a_fold():
 def test_epsilon_lifts_the_collapsed_mode_over_the_boundary():
     """epsilon^alpha meets the roots lambda = (1 +- sqrt(1 - 4 n1 rho))/(2 n1): below the lower one zero is stable."""
     rho, alpha = 0.1, 0.5
-    found = dyn.bifurcation(euclidean(weight_decay=rho, predictor=dyn.ClosedForm(alpha)), "epsilon", (0.0, 1.0))
+    diagram = dyn.bifurcation(euclidean(weight_decay=rho, predictor=dyn.ClosedForm(alpha)), "epsilon", (0.0, 1.0))
     roots = (1 + np.array([-1, 1]) * np.sqrt(1 - 4 * N1 * rho)) / (2 * N1)
-    assert special(found) == [("transcritical", root ** (1 / alpha), 0.0) for root in roots]
-    collapsed = next(branch for branch in found.branches if not branch.surviving)
+    assert special(diagram) == [("transcritical", root ** (1 / alpha), 0.0) for root in roots]
+    collapsed = next(branch for branch in diagram.branches if not branch.surviving)
     outside = (collapsed.value < roots[0] ** 2) | (collapsed.value > roots[1] ** 2)
     np.testing.assert_array_equal(collapsed.stable, outside)
 
@@ -73,26 +73,26 @@ def test_epsilon_lifts_the_collapsed_mode_over_the_boundary():
 def test_flip_at_the_edge_of_stability(isotropic, alpha):
     """Without weight decay eta = n1/alpha, isotropic 1/alpha."""
     model = euclidean(isotropic=isotropic, predictor=dyn.ClosedForm(alpha))
-    found = dyn.bifurcation(model, "learning_rate", (0.1, 3.0))
-    assert special(found) == [("flip", (1 if isotropic else N1) / alpha, N1 ** (-1 / alpha))]
-    surviving = found.branches[0]
-    np.testing.assert_array_equal(surviving.stable, surviving.value < found.points[0].value)
+    diagram = dyn.bifurcation(model, "learning_rate", (0.1, 3.0))
+    assert special(diagram) == [("flip", (1 if isotropic else N1) / alpha, N1 ** (-1 / alpha))]
+    surviving = diagram.branches[0]
+    np.testing.assert_array_equal(surviving.stable, surviving.value < diagram.points[0].value)
 
 
 @pytest.mark.parametrize("parameter", ["weight_decay", "sigma1", "sigma2"])
 def test_without_stop_gradient_the_surviving_branch_is_one_point(parameter):
     """Semi-stable lambda = 1 at sigma = rho = 0; no fixed point above zero beyond."""
-    found = dyn.bifurcation(euclidean(stop_gradient="none", noise=(0, 0)), parameter, (0.0, 0.5))
-    assert special(found) == [("fold", 0.0, 1.0)]
-    surviving, collapsed = found.branches
+    diagram = dyn.bifurcation(euclidean(stop_gradient="none", noise=(0, 0)), parameter, (0.0, 0.5))
+    assert special(diagram) == [("fold", 0.0, 1.0)]
+    surviving, collapsed = diagram.branches
     assert len(surviving.value) == 1 and not surviving.stable.any() and collapsed.stable.all()
 
 
 def test_equal_cosine_modes_keep_the_invariant():
     model = dyn.Model("cosine", isotropic=True, noise=NOISE)
-    found = dyn.bifurcation(model, "alpha", (0.5, 2.0), S0, points=3)
-    assert [branch.surviving for branch in found.branches] == [3, 2, 1] and not len(found)
-    for branch in found.branches:
+    diagram = dyn.bifurcation(model, "alpha", (0.5, 2.0), S0, points=3)
+    assert [branch.surviving for branch in diagram.branches] == [3, 2, 1] and not len(diagram)
+    for branch in diagram.branches:
         power = 1 + branch.value
         np.testing.assert_allclose(branch.surviving * branch.s**power, (S0[:, None] ** power).sum(axis=0), rtol=1e-12)
         assert (branch.stable == (branch.surviving == 3)).all()
@@ -117,10 +117,10 @@ def test_equal_cosine_modes_keep_the_invariant():
 )
 def test_branches_are_the_equilibria(model, parameter, between, eta):
     """At each of some values: as many as there are, at their levels, with their verdicts."""
-    found = dyn.bifurcation(model, parameter, between, learning_rate=eta)
+    diagram = dyn.bifurcation(model, parameter, between, learning_rate=eta)
     for value in np.linspace(*between, 7)[1:-1]:
         expected = dyn.equilibria(model.replace(**{parameter: value}), [1.0], learning_rate=eta)
-        here = [branch for branch in found.branches if branch.value[0] <= value <= branch.value[-1]]
+        here = [branch for branch in diagram.branches if branch.value[0] <= value <= branch.value[-1]]
         levels = sorted((np.interp(value, b.value, b.s), bool(b.stable[np.searchsorted(b.value, value)])) for b in here)
         assert [stable for _, stable in levels] == [e.verdict == "stable" for e in reversed(expected.fixed_points)]
         # Interpolated between points 0.02 apart, on curves of curvature of order one away from the folds
@@ -139,20 +139,20 @@ def test_the_descent_map_oscillates_above_a_flip():
 def test_a_complex_pair_is_a_neimark_sacker_point():
     """Of a target that hardly follows, the two by two matrix of a mode has complex factors where it loses stability."""
     model = dyn.Model("euclidean", isotropic=True, weight_decay=0.1, target=dyn.EMA(0.9), predictor=dyn.ClosedForm(2.0))
-    found = dyn.bifurcation(model, "learning_rate", (0.01, 10.0))
-    for point in found:
-        (equilibrium,) = (e for e in found.branches[0].equilibria[:1])
+    diagram = dyn.bifurcation(model, "learning_rate", (0.01, 10.0))
+    for point in diagram:
+        (equilibrium,) = (e for e in diagram.branches[0].equilibria[:1])
         factors = equilibrium.multipliers(point.value)
         assert np.abs(factors).max() == pytest.approx(1, abs=1e-12)
         assert (point.kind == "neimark-sacker") == bool(np.iscomplex(factors).any())
-    assert len(found) == 1
+    assert len(diagram) == 1
 
 
 def test_values_of_the_parameter_may_be_given():
     values = np.array([0.01, 0.02, 0.3])
-    found = dyn.bifurcation(euclidean(), "weight_decay", values)
-    assert found.between == (0.01, 0.3) and [point.kind for point in found] == ["fold"]
-    np.testing.assert_array_equal(found.branches[-1].value, values)
+    diagram = dyn.bifurcation(euclidean(), "weight_decay", values)
+    assert diagram.between == (0.01, 0.3) and [point.kind for point in diagram] == ["fold"]
+    np.testing.assert_array_equal(diagram.branches[-1].value, values)
     ends = dyn.bifurcation(dyn.Model("cosine"), "alpha", (0.5, 2.0), S0, points=4)
     np.testing.assert_array_equal(ends.branches[0].value, [0.5, 1.0, 1.5, 2.0])
 

@@ -20,27 +20,27 @@ def predicted(loss, s0=S0, **options):
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_weight_decay_has_a_basin_of_collapse(alpha):
     rho = 0.05
-    found = predicted("euclidean", weight_decay=rho, predictor=dyn.ClosedForm(alpha))
+    prediction = predicted("euclidean", weight_decay=rho, predictor=dyn.ClosedForm(alpha))
     lower, upper = (((1 + sign * np.sqrt(1 - 4 * N1 * rho)) / (2 * N1)) ** (1 / alpha) for sign in (-1, 1))
-    np.testing.assert_allclose(found.final, np.where(lower < S0, upper, 0), rtol=1e-12)
-    assert found.outcome == "partial collapse"
-    assert found.reasons[0] == "zero from the start"
-    assert found.reasons[1] == f"starts below the boundary {lower:.6g} of the basin"
-    assert found.reasons[3:] == ("attracted from below", "attracted from above")
+    np.testing.assert_allclose(prediction.final, np.where(lower < S0, upper, 0), rtol=1e-12)
+    assert prediction.outcome == "partial collapse"
+    assert prediction.reasons[0] == "zero from the start"
+    assert prediction.reasons[1] == f"starts below the boundary {lower:.6g} of the basin"
+    assert prediction.reasons[3:] == ("attracted from below", "attracted from above")
 
 
 def test_beyond_the_fold_all_modes_vanish_and_the_ghost_delays():
-    found = predicted("euclidean", weight_decay=0.3)
-    assert found.outcome == "collapse"
+    prediction = predicted("euclidean", weight_decay=0.3)
+    assert prediction.outcome == "collapse"
     fold = f"no fixed point, as the fold is at weight decay {1 / (4 * N1):.6g}"
-    assert found.reasons[2] == fold
-    assert found.reasons[4] == f"{fold}, whose ghost at {1 / (2 * N1):.6g} only delays it"
+    assert prediction.reasons[2] == fold
+    assert prediction.reasons[4] == f"{fold}, whose ghost at {1 / (2 * N1):.6g} only delays it"
 
 
 def test_isotropic_has_no_basin_of_collapse():
-    found = predicted("euclidean", S0[1:], isotropic=True, weight_decay=0.2)
-    assert found.outcome == "isotropic"
-    np.testing.assert_allclose(found.final, 0.8 / N1, rtol=1e-12)
+    prediction = predicted("euclidean", S0[1:], isotropic=True, weight_decay=0.2)
+    assert prediction.outcome == "isotropic"
+    np.testing.assert_allclose(prediction.final, 0.8 / N1, rtol=1e-12)
     assert set(predicted("euclidean", S0[1:], isotropic=True, weight_decay=1.2).reasons) == {"shrinks at any size"}
 
 
@@ -52,9 +52,9 @@ def test_without_stop_gradient_and_with_noise_all_modes_vanish():
 
 def test_the_wrong_side_vanishes_below_the_boundary_and_diverges_above():
     """lambda < n2 decays to zero, lambda > n2 diverges."""
-    found = predicted("euclidean", stop_gradient="online")
-    np.testing.assert_array_equal(found.final, [0, 0, 0, 0, np.inf])
-    assert found.outcome == "divergence" and found.reasons[4] == f"starts above the boundary {N2:.6g}"
+    prediction = predicted("euclidean", stop_gradient="online")
+    np.testing.assert_array_equal(prediction.final, [0, 0, 0, 0, np.inf])
+    assert prediction.outcome == "divergence" and prediction.reasons[4] == f"starts above the boundary {N2:.6g}"
 
 
 def test_without_predictor_noise_alone_decides():
@@ -80,8 +80,8 @@ def test_cosine_modes_become_equal():
 
 def test_a_mode_may_start_at_a_fixed_point():
     boundary = (1 - np.sqrt(1 - 0.2 * N1)) / (2 * N1)
-    found = predicted("euclidean", [boundary, 1.0], weight_decay=0.05)
-    assert found.final[0] == pytest.approx(boundary) and found.reasons[0] == "starts at a fixed point"
+    prediction = predicted("euclidean", [boundary, 1.0], weight_decay=0.05)
+    assert prediction.final[0] == pytest.approx(boundary) and prediction.reasons[0] == "starts at a fixed point"
 
 
 # --- random models, against the flow --------------------------------------------------------------------------------
@@ -115,14 +115,14 @@ def draw(seed):
 def disagreement(seed):
     """Prediction and flow where they differ; None where they agree."""
     model, s0 = draw(seed)
-    found = dyn.collapse(model, s0)
+    prediction = dyn.collapse(model, s0)
     flow = dyn.solve(model, s0, [0.0, END], until="steady")
-    if found.outcome == "divergence":
-        return None if np.isfinite(flow.blow_up_time) else f"{found}\n{flow}"
+    if prediction.outcome == "divergence":
+        return None if np.isfinite(flow.blow_up_time) else f"{prediction}\n{flow}"
     # a steady flow has a relative 1e-6 to go; of a mode that shrinks, 1e-12 of the largest are left
-    if flow.complete and np.allclose(flow.s[-1], found.final, rtol=1e-4, atol=1e-10 * max(s0.max(), 1)):
+    if flow.complete and np.allclose(flow.s[-1], prediction.final, rtol=1e-4, atol=1e-10 * max(s0.max(), 1)):
         return None
-    return f"{found}\n{flow}"
+    return f"{prediction}\n{flow}"
 
 
 def explained(seed):
@@ -136,14 +136,14 @@ def explained(seed):
 
 @pytest.mark.parametrize("block", range(3))
 def test_random_models_end_as_the_flow_does(block):
-    found = {seed: disagreement(seed) for seed in range(8 * block, 8 * (block + 1))}
-    assert not {seed: text for seed, text in found.items() if text and not explained(seed)}
+    disagreements = {seed: disagreement(seed) for seed in range(8 * block, 8 * (block + 1))}
+    assert not {seed: text for seed, text in disagreements.items() if text and not explained(seed)}
 
 
 @pytest.mark.full
 def test_two_thousand_random_models_end_as_the_flow_does():
-    found = {seed: disagreement(seed) for seed in range(2000)}
-    assert not {seed: text for seed, text in found.items() if text and not explained(seed)}
+    disagreements = {seed: disagreement(seed) for seed in range(2000)}
+    assert not {seed: text for seed, text in disagreements.items() if text and not explained(seed)}
 
 
 # --- printed, refused -----------------------------------------------------------------------------------------------

@@ -33,39 +33,39 @@ DESIGNS = {
 @pytest.mark.parametrize("name", DESIGNS)
 def test_noise_is_the_ratio_of_stationary_variances(name):
     """Ratio of the variances of the descent map's linear noise: each by 20 000 samples, 2 %; and eta/2 of the edge."""
-    found = DESIGNS[name]()
-    ratio = deviation_squared(found.model) / deviation_squared(euclidean_of(found))
-    assert found.noise == pytest.approx(ratio, rel=0.04)
+    design = DESIGNS[name]()
+    ratio = deviation_squared(design.model) / deviation_squared(euclidean_of(design))
+    assert design.noise == pytest.approx(ratio, rel=0.04)
 
 
-def euclidean_of(found):
-    p = found.model
+def euclidean_of(design):
+    p = design.model
     return dyn.Model("euclidean", predictor=p.predictor, noise=p.noise, weight_decay=p.weight_decay)
 
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_limits_are_those_of_rates_gains_and_multipliers(name):
-    found = DESIGNS[name]()
-    s = np.geomspace(*found.between, 3001)
-    alpha = found.model.predictor.alpha
-    rates = EigenmodeField(found.model).of_eigenvalues(s[:, None])[:, 0]
+    design = DESIGNS[name]()
+    s = np.geomspace(*design.between, 3001)
+    alpha = design.model.predictor.alpha
+    rates = EigenmodeField(design.model).of_eigenvalues(s[:, None])[:, 0]
     gains = rates / (1 - s**alpha / REST)
-    assert found.fastest == pytest.approx(np.abs(rates).max(), rel=1e-3)  # on grids of 400 and of 3 001 points
-    assert found.smallest_gain == pytest.approx(gains.min(), rel=1e-3)
-    rest = dyn.equilibria(found.model, [1.0])[0]
+    assert design.fastest == pytest.approx(np.abs(rates).max(), rel=1e-3)  # on grids of 400 and of 3 001 points
+    assert design.smallest_gain == pytest.approx(gains.min(), rel=1e-3)
+    rest = dyn.equilibria(design.model, [1.0])[0]
     for share, stable in ((0.999, True), (1.001, False)):
-        assert (np.abs(rest.multipliers(share * found.largest_learning_rate)).max() < 1) == stable
+        assert (np.abs(rest.multipliers(share * design.largest_learning_rate)).max() < 1) == stable
 
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_the_loss_as_one_expression_has_the_same_dynamics(name):
-    found = DESIGNS[name]()
-    plain = euclidean_of(found)
-    written_out = dyn.Model(found.loss, predictor=plain.predictor, noise=plain.noise, weight_decay=plain.weight_decay)
+    design = DESIGNS[name]()
+    plain = euclidean_of(design)
+    written_out = dyn.Model(design.loss, predictor=plain.predictor, noise=plain.noise, weight_decay=plain.weight_decay)
     s = np.geomspace(0.01, 2, 20)
     np.testing.assert_allclose(
         EigenmodeField(written_out).of_eigenvalues(s[:, None]),
-        EigenmodeField(found.model).of_eigenvalues(s[:, None]),
+        EigenmodeField(design.model).of_eigenvalues(s[:, None]),
         rtol=1e-12,
         atol=1e-13,
     )
@@ -73,31 +73,31 @@ def test_the_loss_as_one_expression_has_the_same_dynamics(name):
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_print_and_plot_show_the_cost_and_the_rates(name):
-    found = DESIGNS[name]()
-    lines = str(found).splitlines()
+    design = DESIGNS[name]()
+    lines = str(design).splitlines()
     assert len(lines) < 24
-    assert lines[0].startswith(f"Design for {type(found.target).__name__}(")
-    assert f"{found.largest_learning_rate:.4g}" in str(found) and f"{found.noise:.3g} times" in str(found)
-    assert repr(found).startswith("<Design for ")
-    ax = found.plot()
+    assert lines[0].startswith(f"Design for {type(design.target).__name__}(")
+    assert f"{design.largest_learning_rate:.4g}" in str(design) and f"{design.noise:.3g} times" in str(design)
+    assert repr(design).startswith("<Design for ")
+    ax = design.plot()
     assert [line.get_label() for line in ax.lines][:3] == ["standard", "isotropic", "designed"]
     s, drawn = ax.lines[2].get_data()
-    np.testing.assert_allclose(drawn, found.rate(s) - found.model.weight_decay, rtol=1e-12)
+    np.testing.assert_allclose(drawn, design.rate(s) - design.model.weight_decay, rtol=1e-12)
     plt.close(ax.figure)
 
 
 def test_a_gain_that_climbs_the_loss_has_a_remark():
-    found = designed(dyn.RateFunction("(lambda - rest/10) * (1 - lambda/rest)"))
-    assert found.smallest_gain == pytest.approx(0.01 - REST / 10, rel=1e-9)
-    assert any("climb the loss" in remark for remark in found.remarks)
-    assert "climb the loss" in str(found)
+    design = designed(dyn.RateFunction("(lambda - rest/10) * (1 - lambda/rest)"))
+    assert design.smallest_gain == pytest.approx(0.01 - REST / 10, rel=1e-9)
+    assert any("climb the loss" in remark for remark in design.remarks)
+    assert "climb the loss" in str(design)
 
 
 def test_modes_that_are_pushed_away_have_no_stable_fixed_point():
-    found = designed(dyn.RateFunction("lambda/rest - 1"))
-    assert found.largest_learning_rate == 0
-    assert np.isnan(found.noise)
-    assert "no fixed point of surviving modes is stable" in found.remarks
+    design = designed(dyn.RateFunction("lambda/rest - 1"))
+    assert design.largest_learning_rate == 0
+    assert np.isnan(design.noise)
+    assert "no fixed point of surviving modes is stable" in design.remarks
 
 
 # --- refused --------------------------------------------------------------------------------------------------------
@@ -185,6 +185,6 @@ def test_a_small_network_follows_the_descent_map():
     s0, eta, _ = TRAINED["threshold"]
     model = DESIGNS["threshold"]().model
     map_ = dyn.iterate(model, s0, 40, eta)
-    found = dyn.compare(map_, dyn.train(model, weights(s0, 6), 40, eta, batch_size=5_000))
+    design = dyn.compare(map_, dyn.train(model, weights(s0, 6), 40, eta, batch_size=5_000))
     assert map_.s[-1][0] < 0.9 * s0[0] and map_.s[-1][2] > 1.5 * s0[2]
-    assert np.abs(found.z).max() < 5
+    assert np.abs(design.z).max() < 5

@@ -21,11 +21,11 @@ from tests.analysis.designs import BETWEEN, REST, decaying, designed, euclidean,
 def test_a_designed_rate_is_the_function(text, by_hand, alpha, noise):
     """To the rounding of h and q, each of which is within 1e-15; near rest r is small, but so is q."""
     s, rest = np.geomspace(1e-3, 3, 50), 1 / (1 + noise[0] ** 2)
-    found = designed(dyn.RateFunction(text), euclidean(alpha, noise))
+    design = designed(dyn.RateFunction(text), euclidean(alpha, noise))
     expected = by_hand(s**alpha, rest)
-    np.testing.assert_allclose(found.rate(s), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(design.rate(s), expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(
-        EigenmodeField(found.model).of_eigenvalues(s[:, None])[:, 0], expected, rtol=1e-12, atol=1e-14
+        EigenmodeField(design.model).of_eigenvalues(s[:, None])[:, 0], expected, rtol=1e-12, atol=1e-14
     )
 
 
@@ -37,8 +37,8 @@ def test_modes_arrive_at_the_designed_times(text, time, alpha):
     """T(lambda0) - T(goal); to the tolerance of the integrated flow, 1e-8 a step."""
     s0, goal = np.array([0.01, 0.05, 0.3]), 0.9 * REST
     model = designed(dyn.ArrivalTimes(text), euclidean(alpha), (0.005, 0.3)).model
-    found = dyn.convergence_time(model, s0, goal ** (1 / alpha))
-    np.testing.assert_allclose(found, time(s0**alpha) - time(goal), rtol=1e-6)
+    times = dyn.convergence_time(model, s0, goal ** (1 / alpha))
+    np.testing.assert_allclose(times, time(s0**alpha) - time(goal), rtol=1e-6)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
@@ -48,10 +48,10 @@ def test_modes_arrive_within_the_designed_spread(alpha, noise):
     target, rest = dyn.SimultaneousArrival(10.0, level=0.9, spread=0.3), 1 / (1 + noise[0] ** 2)
     model = designed(target, euclidean(alpha, noise), between).model
     s0 = np.geomspace(*between, 5)
-    found = dyn.convergence_time(model, s0, (0.9 * rest) ** (1 / alpha))
-    assert found[0] == pytest.approx(10, rel=1e-6)  # the flow's tolerance is 1e-8 a step
-    assert found[-1] == pytest.approx(7, rel=1e-6)
-    assert (np.diff(found) < 0).all()
+    times = dyn.convergence_time(model, s0, (0.9 * rest) ** (1 / alpha))
+    assert times[0] == pytest.approx(10, rel=1e-6)  # the flow's tolerance is 1e-8 a step
+    assert times[-1] == pytest.approx(7, rel=1e-6)
+    assert (np.diff(times) < 0).all()
     plain = dyn.convergence_time(euclidean(alpha, noise), s0, (0.9 * rest) ** (1 / alpha))
     assert plain[0] / plain[-1] > 3  # the standard loss spreads them
 
@@ -62,27 +62,27 @@ def test_modes_above_the_threshold_grow_and_others_vanish(alpha, threshold):
     model = designed(dyn.ThresholdRecruitment(threshold), euclidean(alpha, weight_decay=0.05)).model
     s0 = threshold * np.array([0.99, 1.01])
     below, above = dyn.solve(model, s0, [0, 300.0]).s[-1]
-    found = dyn.equilibria(model, [0.1])
+    points = dyn.equilibria(model, [0.1])
     assert below < 1e-6
-    assert above == pytest.approx(found[0].s[0], rel=1e-6)
-    assert found.boundary == pytest.approx(threshold, rel=1e-9)  # a root to 1e-14 in log lambda
-    assert [e.verdict for e in found] == ["stable", "unstable", "stable"]
+    assert above == pytest.approx(points[0].s[0], rel=1e-6)
+    assert points.boundary == pytest.approx(threshold, rel=1e-9)  # a root to 1e-14 in log lambda
+    assert [e.verdict for e in points] == ["stable", "unstable", "stable"]
 
 
 @pytest.mark.parametrize("alpha", [0.25, 0.5, 1.0, 1.5, 2.0])
 def test_all_modes_converge_alike_and_stably(alpha):
     """w* - w = (w* - w0) e^(-2 t/eta) for all modes; stable below eta, and not above."""
     eta = 0.4
-    found = designed(dyn.FastestUniform(eta), euclidean(alpha), (0.05, 0.3))
+    design = designed(dyn.FastestUniform(eta), euclidean(alpha), (0.05, 0.3))
     s0, times = np.array([0.05, 0.1, 0.25, 2.0]), np.array([0.0, 0.05, 0.2, 0.6])
     rest = REST ** (1 / (2 * alpha))
     expected = rest - (rest - np.sqrt(s0)) * np.exp(-2 * times[:, None] / eta)
-    flow = dyn.solve(found.model, s0, times, rtol=1e-10)
+    flow = dyn.solve(design.model, s0, times, rtol=1e-10)
     np.testing.assert_allclose(np.sqrt(flow.s), expected, rtol=1e-8)
-    assert found.largest_learning_rate == pytest.approx(eta, rel=1e-8)  # differences of sixth order
-    assert dyn.equilibria(found.model, [1.0])[0].largest_learning_rate == pytest.approx(eta, rel=1e-8)
+    assert design.largest_learning_rate == pytest.approx(eta, rel=1e-8)  # differences of sixth order
+    assert dyn.equilibria(design.model, [1.0])[0].largest_learning_rate == pytest.approx(eta, rel=1e-8)
     start = np.array([rest * 1.001]) ** 2
-    below, above = (np.sqrt(dyn.iterate(found.model, start, 400, x * eta).s[:, 0]) - rest for x in (0.99, 1.01))
+    below, above = (np.sqrt(dyn.iterate(design.model, start, 400, x * eta).s[:, 0]) - rest for x in (0.99, 1.01))
     assert np.abs(below[-1]) < 0.01 * np.abs(below[0])  # 0.98^400 = 3e-4
     assert np.abs(above[-1]) > 10 * np.abs(above[0])
 
@@ -106,9 +106,9 @@ def test_no_gain_ends_at_a_higher_rate():
         limit = slack * eta
         other = euclidean(gain=dyn.Gain.parse(f"size * {shape}", a=a, b=b, c=c * c, size=1 / (limit * peak)))
         assert dyn.equilibria(other, [1.0])[0].largest_learning_rate == pytest.approx(limit, rel=1e-6)
-        found = end_rates(other).min()
-        assert found < 2 / eta * (1 + near)
-        assert slack > 1.2 or found > 2 / eta * 0.75  # and those at the limit come near it
+        rate = end_rates(other).min()
+        assert rate < 2 / eta * (1 + near)
+        assert slack > 1.2 or rate > 2 / eta * 0.75  # and those at the limit come near it
 
 
 # --- refused --------------------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ def cosine(**options):
     return dyn.Model("cosine", **({"noise": NOISE} | options))
 
 
-def counts(found):
+def counts(points):
     """The number of surviving modes of each equilibrium, and the verdict."""
-    return [(e.surviving, e.verdict) for e in found]
+    return [(e.surviving, e.verdict) for e in points]
 
 
 # --- theory, section 5 ----------------------------------------------------------------------------------------------
@@ -34,31 +34,31 @@ def test_euclidean_modes_with_weight_decay_survive_up_to_a_fold(alpha, sigma1):
     n1, predictor = 1 + sigma1**2, dyn.ClosedForm(alpha)
     rho_fold = 1 / (4 * n1)
     for rho in (0.02, rho_fold - 1e-9):
-        found = dyn.equilibria(euclidean(noise=(sigma1, 0.5), predictor=predictor, weight_decay=rho), S0)
+        points = dyn.equilibria(euclidean(noise=(sigma1, 0.5), predictor=predictor, weight_decay=rho), S0)
         upper, lower = ((1 + sign * np.sqrt(1 - 4 * n1 * rho)) / (2 * n1) for sign in (1, -1))
-        assert len(found) == 10  # three modes, at two eigenvalues or zero
-        np.testing.assert_allclose(found[0].predictor, upper, rtol=1e-8)
-        assert found.boundary == pytest.approx(lower ** (1 / alpha), rel=1e-7)
-        assert counts(found.stable) == [(3, "stable"), (2, "stable"), (1, "stable"), (0, "stable")]
-        assert found.fold == pytest.approx(rho_fold, rel=1e-15)
+        assert len(points) == 10  # three modes, at two eigenvalues or zero
+        np.testing.assert_allclose(points[0].predictor, upper, rtol=1e-8)
+        assert points.boundary == pytest.approx(lower ** (1 / alpha), rel=1e-7)
+        assert counts(points.stable) == [(3, "stable"), (2, "stable"), (1, "stable"), (0, "stable")]
+        assert points.fold == pytest.approx(rho_fold, rel=1e-15)
     beyond = dyn.equilibria(euclidean(noise=(sigma1, 0.5), predictor=predictor, weight_decay=rho_fold + 1e-9), S0)
     assert counts(beyond) == [(0, "stable")] and beyond.boundary is None
 
 
 def test_isotropic_has_no_basin_of_collapse():
-    found = dyn.equilibria(euclidean(isotropic=True, weight_decay=0.2), S0)
-    assert counts(found) == [(3, "stable"), (2, "unstable"), (1, "unstable"), (0, "unstable")]
-    np.testing.assert_allclose(found[0].predictor, 0.8 / N1)
-    assert found.boundary is None and found.fold is None and found[1].collapsed_growth == pytest.approx(0.8)
+    points = dyn.equilibria(euclidean(isotropic=True, weight_decay=0.2), S0)
+    assert counts(points) == [(3, "stable"), (2, "unstable"), (1, "unstable"), (0, "unstable")]
+    np.testing.assert_allclose(points[0].predictor, 0.8 / N1)
+    assert points.boundary is None and points.fold is None and points[1].collapsed_growth == pytest.approx(0.8)
     assert counts(dyn.equilibria(euclidean(isotropic=True, weight_decay=1.1), S0)) == [(0, "stable")]
 
 
 @pytest.mark.parametrize(("isotropic", "limit"), [(False, N1), (True, 1.0)])
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
 def test_the_largest_learning_rate_is_the_edge_of_stability(isotropic, limit, alpha):
-    found = dyn.equilibria(euclidean(isotropic=isotropic, predictor=dyn.ClosedForm(alpha)), S0)
-    assert found[0].largest_learning_rate == pytest.approx(limit / alpha, rel=1e-9)
-    assert np.abs(found[0].multipliers(limit / alpha)).max() == pytest.approx(1, rel=1e-9)
+    points = dyn.equilibria(euclidean(isotropic=isotropic, predictor=dyn.ClosedForm(alpha)), S0)
+    assert points[0].largest_learning_rate == pytest.approx(limit / alpha, rel=1e-9)
+    assert np.abs(points[0].multipliers(limit / alpha)).max() == pytest.approx(1, rel=1e-9)
 
 
 def test_without_stop_gradient_and_noise_the_fixed_point_is_marginal_and_with_noise_it_is_gone():
@@ -71,17 +71,17 @@ def test_without_stop_gradient_and_noise_the_fixed_point_is_marginal_and_with_no
 
 def test_the_wrong_side_collapses_below_the_boundary_and_diverges_above():
     """lambda < n2 vanishes, lambda > n2 diverges."""
-    found = dyn.equilibria(euclidean(stop_gradient="online"), S0)
-    assert counts(found) == [(3, "unstable"), (2, "unstable"), (1, "unstable"), (0, "stable")]
-    assert found.boundary == pytest.approx(1.01)
-    assert found[0].largest_learning_rate == 0
+    points = dyn.equilibria(euclidean(stop_gradient="online"), S0)
+    assert counts(points) == [(3, "unstable"), (2, "unstable"), (1, "unstable"), (0, "stable")]
+    assert points.boundary == pytest.approx(1.01)
+    assert points[0].largest_learning_rate == 0
 
 
 def test_equal_cosine_modes_keep_the_invariant():
     for model, power in ((cosine(), 1), (cosine(isotropic=True, predictor=dyn.ClosedForm(0.5)), 1.5)):
-        found = dyn.equilibria(model, S0)
-        assert counts(found) == [(3, "stable"), (2, "unstable"), (1, "unstable")]
-        for equilibrium in found:
+        points = dyn.equilibria(model, S0)
+        assert counts(points) == [(3, "stable"), (2, "unstable"), (1, "unstable")]
+        for equilibrium in points:
             np.testing.assert_allclose((equilibrium.s**power).sum(), (S0**power).sum(), rtol=1e-12)
             assert len(equilibrium.growth) == equilibrium.surviving - 1  # the scale is no perturbation: it is conserved
             assert np.ptp(equilibrium.s[equilibrium.s > 0]) == 0
@@ -125,34 +125,34 @@ def test_growth_is_that_of_the_whole_jacobian(model):
         if len(surviving) < 2:
             continue
         whole = np.sort(np.linalg.eigvals(jacobian(model, surviving)).real)
-        found = np.sort([*equilibrium.growth.real, *[0.0] * (len(surviving) - len(equilibrium.growth))])
+        growth = np.sort([*equilibrium.growth.real, *[0.0] * (len(surviving) - len(equilibrium.growth))])
         # The closure's 1e-12 over the difference's 1e-5, ten times; and the difference itself at the kink of a maximum.
-        np.testing.assert_allclose(found, whole, atol=1e-4 if model.structure.predictor == "normalized" else 2e-6)
+        np.testing.assert_allclose(growth, whole, atol=1e-4 if model.structure.predictor == "normalized" else 2e-6)
 
 
 def test_growth_with_a_separate_target_is_that_of_its_matrix():
     """Each mode's two by two matrix, typed in: a = -lam (n1 lam w - v) - rho w, b = beta (w - v)."""
     rho, decay, eta = 0.05, 0.9, 0.1
     model = euclidean(weight_decay=rho, target=dyn.EMA(decay))
-    found = dyn.equilibria(model, S0, learning_rate=eta)
-    lam = found[0].predictor[0]
+    points = dyn.equilibria(model, S0, learning_rate=eta)
+    lam = points[0].predictor[0]
     w = np.sqrt(lam)
     beta = (1 - decay) / eta
     matrix = np.array([[-5 * N1 * w**4 + 2 * w * w - rho, w**2], [beta, -beta]])
-    np.testing.assert_allclose(found[0].growth, np.repeat(np.sort(np.linalg.eigvals(matrix)), 3), rtol=1e-9)
-    limit = found[0].largest_learning_rate
+    np.testing.assert_allclose(points[0].growth, np.repeat(np.sort(np.linalg.eigvals(matrix)), 3), rtol=1e-9)
+    limit = points[0].largest_learning_rate
     for factor, settles in ((0.98, True), (1.02, False)):
-        gd = dyn.iterate(model, 1.001 * found[0].s, 2000, factor * limit)
-        assert (np.abs(gd.s[-1] / found[0].s - 1).max() < 1e-6) == settles
+        gd = dyn.iterate(model, 1.001 * points[0].s, 2000, factor * limit)
+        assert (np.abs(gd.s[-1] / points[0].s - 1).max() < 1e-6) == settles
 
 
 def test_a_learned_predictor_is_stationary_where_it_is_balanced_with_the_encoder():
     """lambda from r = rho, s = lambda^2/a_P; Jacobian of dp/dt = -a s (n1 p - 1) - rho p, dw/dt = w (r - rho)."""
     a, rho = 2.0, 0.05
     model = euclidean(predictor=dyn.Learned(a, 0.5), weight_decay=rho)
-    found = dyn.equilibria(model, [0.2, 0.5])
-    assert counts(found.stable) == [(2, "stable"), (1, "stable"), (0, "stable")] and found.boundary is None
-    best = found[0]
+    points = dyn.equilibria(model, [0.2, 0.5])
+    assert counts(points.stable) == [(2, "stable"), (1, "stable"), (0, "stable")] and points.boundary is None
+    best = points[0]
     p = (1 + np.sqrt(1 - 4 * N1 * rho)) / (2 * N1)
     np.testing.assert_allclose(best.predictor, p, rtol=1e-14)
     np.testing.assert_allclose(best.s, p**2 / a, rtol=1e-14)

@@ -58,10 +58,10 @@ def drift(invariant, flow):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_invariants_hold_along_the_flow(name):
-    flow, found = solve(MODELS[name]), dyn.invariants(MODELS[name])
-    assert len(found) == (2 if name == "cosine, learned" else 1)
+    flow, conserved = solve(MODELS[name]), dyn.invariants(MODELS[name])
+    assert len(conserved) == (2 if name == "cosine, learned" else 1)
     assert np.abs(flow.s[-1] / S0 - 1).max() > 0.02
-    for invariant in found:
+    for invariant in conserved:
         assert drift(invariant, flow) < 1e-8  # a hundred times the flow's rtol
 
 
@@ -82,9 +82,9 @@ def test_cosine_losses_of_the_catalogue_have_an_invariant():
         predictor = dyn.ClosedForm() if has_predictor else dyn.NoPredictor()
         options = {"stop_gradient": stop_gradient, "isotropic": isotropic, "symmetrised": symmetrised}
         model = dyn.Model(loss, predictor=predictor, noise=NOISE, **options)
-        found = dyn.invariants(model)
-        assert len(found) == (loss == "cosine")
-        for invariant in found:
+        conserved = dyn.invariants(model)
+        assert len(conserved) == (loss == "cosine")
+        for invariant in conserved:
             assert drift(invariant, solve(model, times=[0.0, 0.2])) < 1e-8
 
 
@@ -100,10 +100,10 @@ def test_correlated_inputs_conserve_the_size_of_the_weights(isotropic):
     """The size of the weights stays; what the isotropic loss conserves is a matter of white inputs."""
     inputs, W0 = np.diag([1.0, 0.3, 0.01]), np.random.default_rng(1).normal(0, 0.6, (2, 3))
     model = dyn.Model("cosine", isotropic=isotropic, noise=NOISE, weight_decay=0.05, inputs=inputs)
-    found = dyn.invariants(model)
-    assert [invariant.formula for invariant in found] == ([] if isotropic else ["|W|^2"])
+    conserved = dyn.invariants(model)
+    assert [invariant.formula for invariant in conserved] == ([] if isotropic else ["|W|^2"])
     gd = dyn.iterate(model, W0, 5, 1e-6)
-    for invariant in found:
+    for invariant in conserved:
         np.testing.assert_allclose(invariant(gd)[:, 0], (gd.weights**2).sum(axis=(1, 2)))
         # Second order in eta; what is left of the first is the closure's 1e-9.
         assert abs(invariant(gd)[-1, 0] / invariant(gd)[0, 0] - np.exp(-0.1 * gd.t[-1])) < 1e-10

@@ -30,15 +30,15 @@ def without_check(check):
     ids=["euclidean", "isotropic", "learned", "average", "gain", "user-defined"],
 )
 def test_all_levels_agree_where_theory_holds(model, nothing):
-    found = dyn.check(model, progress=False)
-    assert failed(found) == [] and found.passed
-    assert without_check(found) == nothing
-    assert found.comparison is not None and found.model is model
+    report = dyn.check(model, progress=False)
+    assert failed(report) == [] and report.passed
+    assert without_check(report) == nothing
+    assert report.comparison is not None and report.model is model
     # modes move, by much more than the errors of the comparison: 2 % in each of 60 steps
-    assert np.abs(np.log(found.comparison.theory[-1] / found.comparison.theory[0])).max() > 0.3
-    text = str(found).splitlines()
+    assert np.abs(np.log(report.comparison.theory[-1] / report.comparison.theory[0])).max() > 0.3
+    text = str(report).splitlines()
     assert max(map(len, text)) <= 100 and len(text) <= 24
-    assert " ".join(str(found).split()).startswith(f"Check of {model}: all levels agree ok basis")
+    assert " ".join(str(report).split()).startswith(f"Check of {model}: all levels agree ok basis")
 
 
 # --- printed, refused -----------------------------------------------------------------------------------------------
@@ -89,11 +89,11 @@ def outcome_of(seed):
     """All levels agree, or an ArgumentError that names what is wrong."""
     text, parameters = loss_of(seed)
     try:
-        found = checked(seed)
+        report = checked(seed)
     except dyn.ArgumentError as error:
         assert str(error).startswith("Argument `") and " must " in str(error)
         return f"refused: {error}"
-    assert found.passed, f"{text!r}, {parameters}\n{found}"
+    assert report.passed, f"{text!r}, {parameters}\n{report}"
     return "passed"
 
 

@@ -30,10 +30,10 @@ def test_a_network_of_another_loss_is_found(monkeypatch):
         return replace(original(model.replace(weight_decay=0.15), *arguments, **options), model=model)
 
     monkeypatch.setattr(dynamics_checks, "train", decaying)
-    found = check(EUCLIDEAN)
-    assert failed(found) == ["network"] and not found.passed
-    assert "NO  network" in str(found) and "1 of 6 levels disagree" in " ".join(str(found).split())
-    assert repr(found).endswith(": failed>")
+    report = check(EUCLIDEAN)
+    assert failed(report) == ["network"] and not report.passed
+    assert "NO  network" in str(report) and "1 of 6 levels disagree" in " ".join(str(report).split())
+    assert repr(report).endswith(": failed>")
 
 
 def test_a_network_that_diverges_is_reported(monkeypatch):
@@ -43,21 +43,21 @@ def test_a_network_that_diverges_is_reported(monkeypatch):
         return original(model.replace(weight_decay=1e4), W0, steps, eta, **options)
 
     monkeypatch.setattr(dynamics_checks, "train", fast)
-    found = check(EUCLIDEAN)
-    assert failed(found) == ["network"] and found.comparison is None
-    assert "weights diverge" in str(found)
+    report = check(EUCLIDEAN)
+    assert failed(report) == ["network"] and report.comparison is None
+    assert "weights diverge" in str(report)
 
 
 def test_the_learning_rate_suits_rates_that_grow():
     """Modes collapse in finite time, ever faster: steps that are small at first are too large later."""
     loss = dyn.Loss.parse("-p . sg(z2) / (|p|^1.5 * |sg(z2)|)")
-    found = dyn.check(dyn.Model(loss, noise=(0.0, 0.4)), [0.3, 0.6, 1.0], progress=False)
-    moved = np.abs(np.diff(np.log(found.comparison.theory), axis=0)).max()
-    assert found.passed and moved < 10 * np.log1p(4 * dynamics_checks.MOVES)  # records are 10 steps apart
+    report = dyn.check(dyn.Model(loss, noise=(0.0, 0.4)), [0.3, 0.6, 1.0], progress=False)
+    moved = np.abs(np.diff(np.log(report.comparison.theory), axis=0)).max()
+    assert report.passed and moved < 10 * np.log1p(4 * dynamics_checks.MOVES)  # records are 10 steps apart
 
 
 def test_nonlinear_fluctuations_are_distinguished_from_a_wrong_theory():
     """A mode vanishes ever faster, as W_P^-1 grows: 20 000 samples a step leave 6 % to the map, 1 280 000 0.03 %."""
-    found = checked(432)
-    text = " ".join(str(found).split())
-    assert found.passed and "1,280,000 samples" in text and "standard errors with 20,000" in text
+    report = checked(432)
+    text = " ".join(str(report).split())
+    assert report.passed and "1,280,000 samples" in text and "standard errors with 20,000" in text

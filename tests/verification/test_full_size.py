@@ -52,8 +52,8 @@ def test_network_within_one_percent_of_the_map(model, record_property):
     gd = dyn.iterate(model, eigenvalues(W0), steps_of(model), ETA)
     net = dyn.train(model, W0, steps_of(model), ETA, batch_size=SAMPLES, record=10)
     for name in ("s", "target", "predictor"):
-        found, expected = np.sort(getattr(net, name)), np.sort(getattr(gd, name)[net.step])
-        worst = np.abs(found / expected - 1).max()
+        measured, expected = np.sort(getattr(net, name)), np.sort(getattr(gd, name)[net.step])
+        worst = np.abs(measured / expected - 1).max()
         record_property(name, float(worst))
         assert worst < 0.01
 
@@ -109,9 +109,9 @@ def test_fluctuations_are_those_predicted(name, batch_size, record_property):
         seeds = range(first, min(first + together, SEEDS))
         modes.append(dyn.train(FLUCTUATING[name], W0, steps, ETA, batch_size=batch_size, seed=seeds, record=10).modes)
     past = gd.step > 10
-    found, predicted = np.concatenate(modes)[:, past], gd.deviation[past]
-    ratio = found.std(axis=0, ddof=1) / predicted
-    within = np.mean(np.abs(found - gd.s[past]) <= 2 * predicted)
+    measured, predicted = np.concatenate(modes)[:, past], gd.deviation[past]
+    ratio = measured.std(axis=0, ddof=1) / predicted
+    within = np.mean(np.abs(measured - gd.s[past]) <= 2 * predicted)
     record_property("ratio", [float(ratio.min()), float(ratio.max())])
     record_property("within", float(within))
     assert ratio.min() > 0.9 and ratio.max() < 1.1

@@ -54,5 +54,5 @@ def test_a_wrong_closure_of_samples_is_found(monkeypatch):
 
 def test_rates_that_cancel_are_zero_to_rounding():
     """Without noise both views are one, and a cosine of it with itself has no gradient."""
-    found = check(dyn.Model(dyn.Loss.parse("-z1 . sg(z2) / (|z1| * |sg(z2)|)")))
-    assert found.passed and found.levels[2].deviation < 0.1
+    report = check(dyn.Model(dyn.Loss.parse("-z1 . sg(z2) / (|z1| * |sg(z2)|)")))
+    assert report.passed and report.levels[2].deviation < 0.1

@@ -26,12 +26,12 @@ def test_a_comparison_shows_each_mode_and_a_band():
 
 
 def test_a_check_shows_the_network_on_the_descent_map():
-    found = check(EUCLIDEAN)
-    axes = found.plot()
-    curves = [line for line in axes.lines if len(line.get_xdata()) == len(found.comparison.step)]
-    np.testing.assert_array_equal(curves[0].get_ydata(), found.comparison.theory_modes[:, 0])
+    report = check(EUCLIDEAN)
+    axes = report.plot()
+    curves = [line for line in axes.lines if len(line.get_xdata()) == len(report.comparison.step)]
+    np.testing.assert_array_equal(curves[0].get_ydata(), report.comparison.theory_modes[:, 0])
     assert axes.get_title() == "all levels agree" and axes.get_yscale() == "log"
-    assert found.plot(axes) is axes
+    assert report.plot(axes) is axes
     plt.close(axes.figure)
 
 
