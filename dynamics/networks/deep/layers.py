@@ -12,7 +12,7 @@ from dynamics.networks.deep.network import MLP, ConvNet
 BATCH = "batch"  # name of the axis that batch norm averages over
 
 
-class Branch(eqx.Module):
+class SiameseBranch(eqx.Module):
     """Encoder and projector."""
 
     encoder: eqx.nn.Sequential
@@ -90,9 +90,9 @@ def _modules(shape: Shape, key) -> Layers:
     encoder, width = _encoder(shape, keys[0])
     projector, modes = _dense(width, shape.projector, shape.batch_norm, keys[1], ends_bare=True)
     if shape.predictor is None:
-        return Layers(Branch(encoder, projector), None)
+        return Layers(SiameseBranch(encoder, projector), None)
     predictor, _ = _dense(modes, (*shape.predictor, modes), shape.batch_norm, keys[2], ends_bare=True)
-    return Layers(Branch(encoder, projector), predictor)
+    return Layers(SiameseBranch(encoder, projector), predictor)
 
 
 def _encoder(shape: Shape, key):

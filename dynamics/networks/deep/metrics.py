@@ -7,19 +7,19 @@ import numpy as np
 
 from dynamics.model.parameters import Parameters
 from dynamics.networks.deep.datasets import Images
-from dynamics.networks.deep.step import Rule, Training, correlation
+from dynamics.networks.deep.step import DeepSpec, TrainingState, correlation
 from dynamics.vector_field.eigenmode_state import closed_form
 from dynamics.vector_field.weight_state import closed_form as closed_form_matrix
 
 NEIGHBOURS = 20  # that vote on a label, by cosine similarity
 RIDGE = 1.0  # penalty of the linear readout, on standardised features
-READ = 5_000  # images, at most, of each part
+MEASURED = 5_000  # images, at most, of each part
 SMALLEST = 1e-12  # share of a variance that counts as none
 LARGEST = 1e38  # of any number, as in single precision: eighth powers fit into double precision
 
 
 class Representations(NamedTuple):
-    """Of all images, without augmentation and noise; batch norm with the statistics of those for training."""
+    """Of all images, without augmentation and noise; batch norm with the statistics of those for state."""
 
     h: Any  # the encoder's, for training (n, H)
     h_test: Any
@@ -31,23 +31,23 @@ class Representations(NamedTuple):
     directions: Any  # eigenvectors (M, M) of the correlation at the start
 
 
-def represent(rule: Rule, training: Training, train, test) -> Representations:
+def represent(spec: DeepSpec, state: TrainingState, train, test) -> Representations:
     """Of images (n, height, width, channels), on the device; with ``loss`` as it was summed."""
-    own = rule.architecture
-    h, z, statistics = own.represent(training.layers.branch, train)
-    h_test = own.encode(training.layers.branch, test, statistics)
-    target = own.represent(training.target, train)[1] if rule.structure.separate_target else None
-    W_P = _matrix(rule, training, z)
-    return Representations(h, h_test, z, target, W_P, training.tracked, training.loss, training.directions)
+    own = spec.architecture
+    h, z, statistics = own.represent(state.layers.branch, train)
+    h_test = own.encode(state.layers.branch, test, statistics)
+    target = own.represent(state.target, train)[1] if spec.structure.separate_target else None
+    W_P = _matrix(spec, state, z)
+    return Representations(h, h_test, z, target, W_P, state.tracked, state.loss, state.directions)
 
 
-def _matrix(rule: Rule, training: Training, z):
+def _matrix(spec: DeepSpec, state: TrainingState, z):
     """W_P of a learned predictor; of one that is not linear, by least squares from z to what it predicts."""
-    if rule.structure.predictor != "learned":
+    if spec.structure.predictor != "learned":
         return None
-    if not rule.shape.predictor:
-        return rule.architecture.predict(training.layers.predictor, jnp.eye(z.shape[1], dtype=z.dtype)).T
-    predicted = rule.architecture.predict(training.layers.predictor, z)
+    if not spec.shape.predictor:
+        return spec.architecture.predict(state.layers.predictor, jnp.eye(z.shape[1], dtype=z.dtype)).T
+    predicted = spec.architecture.predict(state.layers.predictor, z)
     C = correlation(z)
     finite = jnp.isfinite(C).all()
     inverse = jnp.linalg.pinv(jnp.where(finite, C, jnp.eye(len(C), dtype=C.dtype)), rtol=1e-5, hermitian=True)
@@ -78,7 +78,7 @@ def blank(modes: int) -> Record:
     return Record(**{name: np.full(modes, vectors[name]) if name in vectors else np.nan for name in Record._fields})
 
 
-def measure(rule: Rule, p: Parameters, found: Representations, images: Images) -> Record:
+def measure(spec: DeepSpec, p: Parameters, found: Representations, images: Images) -> Record:
     """One network at one step. Decompositions never see what is not finite, or would not be when squared."""
     modes = found.z.shape[1]
     if not all((np.abs(a) <= LARGEST).all() for a in found if a is not None):  # nor what is not a number
@@ -90,7 +90,7 @@ def measure(rule: Rule, p: Parameters, found: Representations, images: Images) -
     C = correlation(z)
     s, U = np.linalg.eigh(C)
     s = np.maximum(s, 0.0)
-    along, alignment = _predictor(rule, p, s, U, tracked, W_P)
+    along, alignment = _predictor(spec, p, s, U, tracked, W_P)
     return Record(
         s,
         s if target is None else _eigenvalues(correlation(target)),
@@ -107,15 +107,15 @@ def measure(rule: Rule, p: Parameters, found: Representations, images: Images) -
     )
 
 
-def _predictor(rule: Rule, p: Parameters, s, U, tracked, W_P) -> tuple:
+def _predictor(spec: DeepSpec, p: Parameters, s, U, tracked, W_P) -> tuple:
     """u_m . W_P u_m and alignment of the predictor in use."""
-    if rule.structure.predictor == "none":
+    if spec.structure.predictor == "none":
         return np.ones_like(s), np.ones_like(s)
-    if W_P is None and rule.structure.predictor == "normalized" and not np.any(s if tracked is None else tracked):
+    if W_P is None and spec.structure.predictor == "normalized" and not np.any(s if tracked is None else tracked):
         return np.full_like(s, np.nan), np.full_like(s, np.nan)  # nothing to be normalized by
     if W_P is None and tracked is None:
-        return closed_form(rule.structure, p, s), np.ones_like(s)
-    W_P = closed_form_matrix(rule.structure, p, tracked) if W_P is None else W_P
+        return closed_form(spec.structure, p, s), np.ones_like(s)
+    W_P = closed_form_matrix(spec.structure, p, tracked) if W_P is None else W_P
     turned = W_P @ U
     along = (U * turned).sum(axis=0)
     return along, np.abs(along) / np.maximum(np.linalg.norm(turned, axis=0), np.finfo(float).tiny)

@@ -1,9 +1,10 @@
 """What a deep network is made of: images, their views, encoder, projector, predictor, and how it is trained."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from dynamics import errors
+from dynamics.model.fingerprint import plain
 from dynamics.networks.deep.augmentation import Augmentation
 from dynamics.networks.deep.datasets import Images
 
@@ -107,3 +108,18 @@ def _own_widths(part, name: str, least: int = 0) -> None:
     except errors.ArgumentError:
         errors.reject(name, must, given)
     object.__setattr__(part, name, widths)
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """Return a network as plain data; its images as their digests."""
+    images = network.images
+    arrays = {name: plain(name, getattr(images, name)) for name in ("train", "train_labels", "test", "test_labels")}
+    parts = {f.name: getattr(network, f.name) for f in fields(network) if f.name != "images"}
+    encoder = {"kind": type(network.encoder).__name__, **_as_lists(asdict(network.encoder))}
+    views = None if network.views is None else asdict(network.views)
+    return {"images": {"name": images.name, **arrays}, **_as_lists(parts | {"encoder": encoder, "views": views})}
+
+
+def _as_lists(parts: dict[str, Any]) -> dict[str, Any]:
+    """Replace tuples by lists, as they come back from a file."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}
