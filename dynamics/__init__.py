@@ -48,7 +48,7 @@ _LAZY = {
     "MLP": "dynamics.networks.deep.network",
     "ConvNet": "dynamics.networks.deep.network",
     "Augmentation": "dynamics.networks.deep.augmentation",
-    "Images": "dynamics.networks.deep.datasets",
+    "Images": "dynamics.networks.deep.images",
     "digits": "dynamics.networks.deep.datasets",
     "cifar10": "dynamics.networks.deep.datasets",
     "gaussian_images": "dynamics.networks.deep.datasets",

@@ -1,1 +1,1 @@
-"""Deep networks on images: the data, and the views of them that a network is shown."""
+"""Deep networks on images: data sets, their description, one training step, and what is measured of them."""
