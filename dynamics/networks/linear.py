@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.networks.gaussian_views import gaussian_views
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.memory import check_fits
-from dynamics.vector_field.weight_state import Weights, correlation, initial, observables, predictor
+from dynamics.vector_field import update
+from dynamics.vector_field.state import Forces, State
+from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 Array = Any  # of JAX, traced or not
@@ -38,36 +39,17 @@ class LinearSpec(NamedTuple):
 
 
 def step(
-    spec: LinearSpec, learning_rate: Array, parameters: Parameters, root: Array | None, weights: Weights, key: Array
-) -> Weights:
+    spec: LinearSpec, learning_rate: Array, parameters: Parameters, root: Array | None, weights: State, key: Array
+) -> State:
     """Return the weights (M, N) after one step on fresh views. root: Sigma_x^(1/2), None for white inputs."""
     shape = weights.encoder.shape[1], spec.batch_size
     views = gaussian_views(key, (parameters.sigma1, parameters.sigma2), spec.noisy, root, shape, spec.dtype)
+    constants = jax.tree.map(jax.lax.stop_gradient, weights)
     gradients = jax.grad(_mean_loss, (0, 1))(
-        weights.encoder, weights.predictor, spec, parameters, root, jax.tree.map(jax.lax.stop_gradient, weights), views
+        weights.encoder, weights.predictor, spec, parameters, root, constants, views
     )
-    return update(parameters, learning_rate, root, weights, *gradients)
-
-
-def update(
-    parameters: Parameters,
-    learning_rate: Array,
-    root: Array | None,
-    weights: Weights,
-    gradient: Array,
-    predictor_gradient: Array | None,
-) -> Weights:
-    """Move encoder and learned predictor down the gradient, then the averages of what is new."""
-    p, W_P = parameters, None
-    W = weights.encoder - learning_rate * (gradient + p.rho * weights.encoder)
-    if predictor_gradient is not None:
-        W_P = weights.predictor - learning_rate * (p.rate_ratio * predictor_gradient + p.rho * weights.predictor)
-    target, tracked = weights.target, weights.tracked
-    if target is not None:
-        target = eigenvalues.average_step(target, W, p.decay)
-    if tracked is not None:
-        tracked = eigenvalues.average_step(tracked, correlation(W, root), p.tracking)
-    return Weights(W, target, W_P, tracked)
+    forces = Forces(*jax.tree.map(jnp.negative, gradients))
+    return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
 
 
 def _mean_loss(
@@ -76,7 +58,7 @@ def _mean_loss(
     spec: LinearSpec,
     parameters: Parameters,
     root: Array | None,
-    constants: Weights,
+    constants: State,
     views: list[Array],
 ) -> Array:
     """Return the loss of a batch of views (N, B). constants: the weights, behind a stop-gradient."""
@@ -133,7 +115,7 @@ def _compiled(spec: LinearSpec) -> Callable:
 
 @dataclass(frozen=True, eq=False)
 class LinearNetwork:
-    """Networks W x of one layer; state and records are their Weights, (S, ...) and (S, T, ...).
+    """Networks W x of one layer; state and records are their State, (S, ...) and (S, T, ...).
 
     Records are cheap, and made within calls to the device: many stops a call, and few steps from stop to stop.
     """
@@ -141,7 +123,7 @@ class LinearNetwork:
     model: Model
     run: TrainingRun
     units: str
-    initial: Weights  # of all networks
+    initial: State  # of all networks
     probes: npt.NDArray[np.float64] | None
 
     stride = 4
@@ -164,24 +146,24 @@ class LinearNetwork:
         scalars = p.map(lambda a: float(a[0]))
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
-    def start(self, keys: Any) -> tuple[Weights, Weights]:
+    def start(self, keys: Any) -> tuple[State, State]:
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)
 
-    def advance(self, state: Weights, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[Weights, Weights]:
+    def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
         return self._advance(state, keys, stops[:-1], stops[1:])
 
-    def record(self, state: Weights, history: Weights, chosen: npt.NDArray[np.integer]) -> tuple[Weights, Weights]:
+    def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
-    def has_ended(self, state: Weights, records: list[Weights]) -> bool:
+    def has_ended(self, state: State, records: list[State]) -> bool:
         return not _finite(jax.tree.map(lambda a: np.asarray(a)[:, None], state)).any()
 
-    def conclude(self, records: Weights, steps: npt.NDArray[np.integer], status: str) -> tuple[Weights, str]:
+    def conclude(self, records: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
         return _without_diverged(records, steps, status)
 
-    def quantities(self, records: Weights, steps: npt.NDArray[np.integer]) -> dict[str, Any]:
+    def quantities(self, records: State, steps: npt.NDArray[np.integer]) -> dict[str, Any]:
         embeddings = None
         if self.probes is not None:
             embeddings = np.asarray(UNITS[self.units](np.swapaxes(records.encoder @ self.probes.T, -1, -2)))
@@ -193,7 +175,7 @@ class LinearNetwork:
         }
 
 
-def _without_diverged(weights: Weights, steps: npt.NDArray[np.integer], status: str) -> tuple[Weights, str]:
+def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
     """Return the records up to the last at which any network is finite, and the status with those that diverged."""
     finite = _finite(weights)
     if finite.all():
@@ -206,12 +188,12 @@ def _without_diverged(weights: Weights, steps: npt.NDArray[np.integer], status: 
     return kept, diverged if status == "complete" else f"{diverged}; {status}"
 
 
-def _finite(weights: Weights) -> npt.NDArray[np.bool_]:
+def _finite(weights: State) -> npt.NDArray[np.bool_]:
     """Return True where all weights of a network are finite, (S, T)."""
     return np.all([np.isfinite(a).all(axis=(2, 3)) for a in jax.tree.leaves(weights)], axis=0)
 
 
-def _at_steps(weights: Weights, chosen: npt.NDArray[np.integer] | slice) -> Weights:
+def _at_steps(weights: State, chosen: npt.NDArray[np.integer] | slice) -> State:
     """Return the weights (S, T, ...) at some of the recorded steps."""
     return jax.tree.map(lambda a: a[:, chosen], weights)
 
@@ -237,7 +219,7 @@ def linear_network(
     return LinearNetwork(model, run, units, weights, probe_inputs)
 
 
-def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None) -> Weights:
+def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None) -> State:
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     if W_P0 is not None and structure.predictor != "learned":
         errors.reject("W_P0", f"be left out for {model}, whose predictor is not learned", W_P0)

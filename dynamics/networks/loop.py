@@ -13,7 +13,7 @@ from dynamics.networks.run import TrainingRun
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.trajectory import Trajectory
 
-State = Any  # a pytree of arrays on the device, with an axis for the networks
+Variables = Any  # a pytree of arrays on the device, with an axis for the networks
 Records = Any  # a pytree of NumPy arrays (S, T, ...), for networks and recorded steps
 Steps = npt.NDArray[np.integer]
 
@@ -50,19 +50,19 @@ class TrainedNetwork(Protocol):
         """The settings that a result keeps beside those of the run."""
         ...
 
-    def start(self, keys: Any) -> tuple[State, Any]:
+    def start(self, keys: Any) -> tuple[Variables, Any]:
         """Return the state before the first step, and its history, from which ``record`` makes a record."""
         ...
 
-    def advance(self, state: State, keys: Any, stops: Steps) -> tuple[State, Any]:
+    def advance(self, state: Variables, keys: Any, stops: Steps) -> tuple[Variables, Any]:
         """Train from the first of the stops (K + 1,) to the last; return the state, and the history at the K others."""
         ...
 
-    def record(self, state: State, history: Any, chosen: Steps) -> tuple[State, Records]:
+    def record(self, state: Variables, history: Any, chosen: Steps) -> tuple[Variables, Records]:
         """Return the state to go on from, and the records of the chosen entries of a history."""
         ...
 
-    def has_ended(self, state: State, records: list[Records]) -> bool:
+    def has_ended(self, state: Variables, records: list[Records]) -> bool:
         """Return True where no network is left to train."""
         ...
 
@@ -149,7 +149,7 @@ def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) 
         yield np.pad(part, (0, size + 1 - len(part)), mode="edge")
 
 
-def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None) -> tuple[State, list[Records]]:
+def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None) -> tuple[Variables, list[Records]]:
     """Return the state and the records at the start, or where a checkpoint stands."""
     saved = None if checkpoint is None else checkpoint.read()
     if saved is not None:
@@ -160,7 +160,7 @@ def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None
     return state, [first]
 
 
-def _save(checkpoint: CheckpointFile | None, records: list[Records], state: State) -> None:
+def _save(checkpoint: CheckpointFile | None, records: list[Records], state: Variables) -> None:
     if checkpoint is not None:
         checkpoint.write(Saved(joined(records), [np.asarray(leaf) for leaf in jax.tree.leaves(state)]))
 
