@@ -83,7 +83,10 @@ class Saved(NamedTuple):
 
 
 class CheckpointFile(Protocol):
-    """A file that a run is saved in at each record, and goes on from."""
+    """A file that a run is saved in at each record, and goes on from; for networks with one stop per call.
+
+    Their calls end at a record, so that the state that is saved is that of the last record.
+    """
 
     def read(self) -> Saved | None:
         """Return what is saved, None where there is nothing."""

@@ -10,8 +10,6 @@ import pytest
 
 import dynamics as dyn
 import dynamics.verification.compare
-from dynamics.networks import linear as network
-from dynamics.vector_field.weight_state import observables
 from dynamics.verification.compare import Comparison
 
 matplotlib.use("Agg")
@@ -309,14 +307,3 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
     monkeypatch.setattr(dynamics.comparison, "iterate", cut_short)
     with pytest.raises(dyn.ArgumentError, match="`network` must be of a model with fluctuations that can be followed"):
         _ = compared.__wrapped__(1).sampling_error
-
-
-def test_one_network_that_diverges_leaves_the_others():
-    weights = network.Weights(np.array([1.0, 2.0, np.inf])[None, :, None, None] * np.ones((2, 3, 1, 1)))
-    weights.encoder[1] = 1.0
-    kept, status = network._without_diverged(weights, np.array([0, 5, 10]), "complete")
-    assert status == "weights diverge in 1 of 2 networks, the first before step 10"
-    assert kept.encoder.shape == (2, 3, 1, 1)
-    model = dyn.Model("cosine")
-    found = observables(model.structure, model.parameters, kept, None)
-    np.testing.assert_allclose(found.s[..., 0], [[1, 4, np.inf], [1, 1, 1]])
