@@ -44,10 +44,7 @@ def step(
     """Return the weights (M, N) after one step on fresh views. root: Sigma_x^(1/2), None for white inputs."""
     shape = weights.encoder.shape[1], spec.batch_size
     views = gaussian_views(key, (parameters.sigma1, parameters.sigma2), spec.noisy, root, shape, spec.dtype)
-    constants = jax.tree.map(jax.lax.stop_gradient, weights)
-    gradients = jax.grad(_mean_loss, (0, 1))(
-        weights.encoder, weights.predictor, spec, parameters, root, constants, views
-    )
+    gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
     forces = Forces(*jax.tree.map(jnp.negative, gradients))
     return update.step(weights, forces, parameters, learning_rate, partial(correlation, root=root))
 
@@ -58,16 +55,16 @@ def _mean_loss(
     spec: LinearSpec,
     parameters: Parameters,
     root: Array | None,
-    constants: State,
+    fixed: State,
     views: list[Array],
 ) -> Array:
-    """Return the loss of a batch of views (N, B). constants: the weights, behind a stop-gradient."""
+    """Return the loss of a batch of views (N, B). fixed: the weights that no gradient reaches."""
     z1, z2 = _represent(spec, W, views)
-    t1, t2 = (z1, z2) if constants.target is None else _represent(spec, constants.target, views)
-    matrix = predictor(spec.structure, parameters, constants, root) if W_P is None else W_P
+    t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
+    matrix = predictor(spec.structure, parameters, fixed, root) if W_P is None else W_P
 
     def predict(z: Array, function: Callable | None = None) -> Array:
-        return (matrix if function is None else predictor(spec.structure, parameters, constants, root, function)) @ z
+        return (matrix if function is None else predictor(spec.structure, parameters, fixed, root, function)) @ z
 
     silent = _silent(spec, z1, z2, t1, t2)
     z1, z2, t1, t2 = (jnp.where(silent, 1, z) for z in (z1, z2, t1, t2))

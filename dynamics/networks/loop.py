@@ -21,8 +21,8 @@ Steps = npt.NDArray[np.integer]
 class TrainedNetwork(Protocol):
     """A kind of network that the loop can train, S of them side by side, one for each key of random numbers.
 
-    A call to the device passes through up to ``stops_per_call`` stops, no more than ``stride`` steps apart: it ends
-    there before the progress bar moves and Ctrl-C is heard. Records are taken at stops.
+    A call to the device trains through up to ``stops_per_call`` stops, which are no more than ``stride`` steps apart.
+    Records are taken at stops; between calls the progress bar moves and Ctrl-C is heard.
     """
 
     @property

@@ -1,8 +1,8 @@
 """The flow in JAX (Diffrax, Dopri8), for ensembles: groups whose members take their steps together.
 
 The members of a group are one system of equations, whose steps suit the member that needs the shortest: no masks, no
-members that wait for others, one list of output times. Only a group in which something diverges, or that needs too many
-steps, is done again with steps of each member's own.
+members that wait for others, one list of output times. A group in which something diverges, or that needs too many
+steps, is integrated again, each member with its own steps.
 """
 
 from dataclasses import replace
