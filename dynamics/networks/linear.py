@@ -128,10 +128,12 @@ class LinearNetwork:
 
     @property
     def data(self) -> str:
+        """The batch and the units."""
         return f"samples a step, {self.units} units"
 
     @property
     def settings(self) -> dict[str, Any]:
+        """The units."""
         return {"units": self.units}
 
     @cached_property
@@ -144,23 +146,29 @@ class LinearNetwork:
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
+        """Return the initial weights of all networks, twice: as state, and as history."""
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)
 
     def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
+        """Train through the stops; the history is the weights at each."""
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
+        """Return the weights at the chosen stops."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:
+        """Return True where no network has finite weights."""
         return not _finite(jax.tree.map(lambda a: np.asarray(a)[:, None], state)).any()
 
     def conclude(self, records: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
+        """Return the records up to the last finite one, and the status."""
         return _without_diverged(records, steps, status)
 
     def quantities(self, records: State, steps: npt.NDArray[np.integer]) -> dict[str, Any]:
+        """Return observables, weights and embeddings of the probes."""
         embeddings = None
         if self.probes is not None:
             embeddings = np.asarray(UNITS[self.units](np.swapaxes(records.encoder @ self.probes.T, -1, -2)))

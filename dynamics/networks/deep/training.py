@@ -48,10 +48,12 @@ class DeepNetwork:
 
     @property
     def data(self) -> str:
+        """The batch and the data set."""
         return f"images ({self.network.images.name}) a step"
 
     @cached_property
     def settings(self) -> dict[str, Any]:
+        """The network as plain data."""
         return {"network": describe(self.network)}
 
     @cached_property
@@ -77,15 +79,18 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
+        """Return the state before the first step, and step 0."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
     def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
+        """Train to the last of two stops; return the state, and the step there."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
         return advance(self.hyperparameters, self.images, state, keys, first, last), last
 
     def record(self, state: TrainingState, history: int, chosen: Steps) -> tuple[TrainingState, Record]:
+        """Return the state with its sum of losses reset, and the record of where it stands."""
         _, _, read_out = _compiled(self.spec)
         representations = jax.tree.map(np.asarray, read_out(state, *self.measured_images))
         return state._replace(loss=jnp.zeros_like(state.loss)), self._measured(representations, history)
@@ -103,9 +108,11 @@ class DeepNetwork:
         return record if step else record._replace(loss=np.full_like(record.loss, np.nan))
 
     def has_ended(self, state: TrainingState, records: list[Record]) -> bool:
+        """Return True where all networks have diverged or collapsed."""
         return all(_verdicts(records[-1], -1, records[0]))
 
     def conclude(self, records: Record, steps: Steps, status: str) -> tuple[Record, str]:
+        """Return all records, and the status with the verdicts on the networks."""
         verdicts = [_verdicts(records, time, records) for time in range(len(steps))]
         outcome = summary(verdicts, steps)
         if not outcome:
@@ -115,6 +122,7 @@ class DeepNetwork:
         return records, outcome if status == "complete" else f"{outcome}; {status}"
 
     def quantities(self, records: Record, steps: Steps) -> dict[str, Any]:
+        """Return the time of each record, the quantities that every trajectory has, and the other measures."""
         times = training_times(self.run.learning_rate, self.network.schedule, self.run.steps)
         measures = records._asdict()
         return {"t": times[steps]} | {name: measures.pop(name) for name in QUANTITIES} | {"measures": measures}
