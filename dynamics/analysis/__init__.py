@@ -1,4 +1,4 @@
-"""Analysis of a model without simulating it: equilibria, bifurcations, collapse, time scales, design.
+"""Analyses of a model: equilibria, invariants, collapse, bifurcations, phase diagrams, time scales, and design.
 
-May import ``derivations``, ``solvers`` and what is below it.
+Imports ``results``, ``solvers`` and what is below them; nothing of networks.
 """

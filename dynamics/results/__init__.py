@@ -1,4 +1,4 @@
-"""Trajectories, saved and loaded, and how they are drawn.
+"""The result that all levels of description share, a trajectory: printed, saved, loaded and drawn.
 
-May import ``vector_field`` and what is below it.
+Imports ``model`` and ``vector_field``.
 """

@@ -1,4 +1,4 @@
-"""Levels of description checked against each other.
+"""Verification: a network against its theory (``compare``), and every level of a model against the next (``check``).
 
-May import ``analysis``, ``networks`` and what is below them.
+Imports ``networks``, ``solvers``, ``results`` and what is below them.
 """
