@@ -114,7 +114,7 @@ def invasion_of(model: Model, alive: list[float]) -> tuple[float, bool]:
             return float(rates(state).rates[-1]) - rho
 
     near = at(NEAR_ZERO * max(alive, default=1.0))
-    if model.pole_at_death:
+    if model.pole_at_collapse:
         return float(np.copysign(np.inf, near)), near > 0
     exact = near if len(alive) == 1 else at(0.0)  # beside a single mode of a cosine loss the rate at zero is no number
     return exact, bool(exact > 0 if abs(exact) > MARGINAL else near > 0)

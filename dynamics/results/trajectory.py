@@ -12,7 +12,6 @@ import numpy as np
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.model.serialization import describe, restore
 from dynamics.vector_field.weight_state import on_white
 
 FORMAT = "ssl-dynamics trajectory 1"
@@ -122,7 +121,7 @@ class Trajectory:
         arrays = {name: getattr(self, name) for name in ARRAYS}
         about = {
             "format": FORMAT,
-            "model": describe(self.model),
+            "model": self.model.to_dict(),
             **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
         }
         present = {name: array for name, array in arrays.items() if array is not None}
@@ -198,7 +197,7 @@ def load(path) -> Trajectory:
             raise ValueError("an unknown format")
         names = [name for name in contents if name.startswith(MEASURE)]
         measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
-        loaded = Trajectory(model=restore(about.pop("model")), **about, **contents, measures=measures)
+        loaded = Trajectory(model=Model.from_dict(about.pop("model")), **about, **contents, measures=measures)
         if loaded.kind not in KINDS:
             raise ValueError(f"an unknown kind {loaded.kind!r}")
         if loaded.s.ndim < 2 or loaded.s.shape[-2] != len(loaded.t):

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 import numpy as np
 
 from dynamics import errors
-from dynamics.model.serialization import describe
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 
@@ -171,7 +170,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("theory", "have at least one time; this one ends before its first", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
-    if describe(theory.model) != describe(network.model):
+    if theory.model.to_dict() != network.model.to_dict():
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
