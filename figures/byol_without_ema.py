@@ -75,8 +75,8 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 def _theory(loss: str, target: str, decay: float, start: np.ndarray) -> Curve:
     """Iterate the descent map from the networks' spectrum; the cosine loss in mean field, which is fast for s -> 0."""
     model = _model(loss, target, decay, rate=np.array(RATES), init=START)
-    options = {"closure": "mean_field"} if loss == "cosine" else {}
-    ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, **options).s[:, -1]
+    closure = "mean_field" if loss == "cosine" else None
+    ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
     ratio = ends.sum(axis=-1) ** 2 / np.maximum((ends**2).sum(axis=-1), np.finfo(float).tiny)
     return Curve(ratio, np.zeros(len(RATES)))
 

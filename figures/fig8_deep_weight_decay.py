@@ -105,7 +105,7 @@ and no noise; modes along which the views differ most vanish first, at 1/(4 n1) 
 
 def _level(decay: float) -> float:
     """Return the steady-state eigenvalue of a surviving mode in theory."""
-    return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).level[0])
+    return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).final[0])
 
 
 def _end(run: dyn.Trajectory, decay: float) -> str:

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 import dynamics as dyn
 from dynamics.analysis.phase_diagram import PhaseDiagram
-from dynamics.results.plotting import PHASES
+from dynamics.analysis.plotting import PHASES
 from figures import style
 from figures.captions import count, listing, percent
 
@@ -44,7 +44,7 @@ def draw(data: dict[tuple[str, str], PhaseDiagram]) -> Figure:
     axes = figure.subplots(2, len(LOSSES))
     for (name, against), diagram in data.items():
         ax = axes[0 if against == "learning rate" else 1, list(LOSSES).index(name)]
-        diagram.plot(ax).get_legend().remove()
+        diagram.plot(ax).legend([]).remove()
         _draw_theory(ax, diagram)
         (_, along_x), (_, along_y) = diagram.x, diagram.y
         ax.set(title=name if against == "learning rate" else "", xlim=along_x[[0, -1]], ylim=along_y[[0, -1]])
@@ -59,7 +59,7 @@ def _draw_theory(ax: Axes, diagram: PhaseDiagram) -> None:
     if diagram.y[0] == "learning_rate":
         rho = diagram.x[1]
         best = [dyn.equilibria(diagram.model.replace(weight_decay=value), [1.0])[0] for value in rho]
-        limit = np.array([e.largest_learning_rate if e.alive else np.nan for e in best])
+        limit = np.array([e.largest_learning_rate if e.surviving else np.nan for e in best])
         ax.plot(rho, limit, **LINE)
         return
     sigma = np.linspace(*SIGMA, 30)

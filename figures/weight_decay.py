@@ -63,7 +63,7 @@ def draw(data: dict[str, Panel]) -> Figure:
     """Draw the diagrams side by side."""
     figure = Figure(figsize=(style.PAGE, 2.7))
     for ax, (name, panel) in zip(figure.subplots(1, len(data), sharey=True), data.items(), strict=True):
-        panel.diagram.plot(ax).get_legend().remove()
+        panel.diagram.plot(ax).legend([]).remove()
         for line in ax.lines:
             special = line.get_marker() != "None"
             line.set(**(POINT if special else {"color": style.BLUE}))

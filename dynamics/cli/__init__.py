@@ -1,4 +1,4 @@
-"""The command line ``ssl-dynamics``: options (from the descriptions of a model's options), parsing, output, commands.
+"""The command line: one command for each public function.
 
-The top package: it may import everything, and does so when a command runs.
+May import everything.
 """

@@ -3,10 +3,13 @@
 Imports wait until a command runs, so that ``--help`` is quick.
 """
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from dynamics import __version__
 from dynamics.cli.options import (
     CLOSURE,
     FILE,
@@ -22,7 +25,7 @@ from dynamics.cli.options import (
 )
 from dynamics.cli.output import PICTURES, deliver, report, writable
 from dynamics.cli.parsing import model_of, refuse_given, start_of, weights_of
-from dynamics.errors import ArgumentError, SweepError
+from dynamics.errors import ArgumentError, MissingExtraError, SweepError, require_extra
 
 DOCUMENTS = ("markdown", "latex", "html")  # of derivations
 
@@ -33,12 +36,12 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (ArgumentError, SweepError, FileNotFoundError) as error:
+        except (ArgumentError, SweepError, MissingExtraError, FileNotFoundError) as error:
             raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="ssl-dynamics")
+@click.version_option(__version__)
 def main() -> None:
     """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
 
@@ -121,7 +124,7 @@ def train(out: str | None, steps: int, learning_rate: float, seed: tuple[int, ..
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of samples and network.")
 @click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of network and theory.")
 @click.pass_context
-def check(context: click.Context, s0: list[float] | None, seed: int, out: str | None, **others: Any) -> None:
+def check(context: click.Context, /, s0: list[float] | None, seed: int, out: str | None, **others: Any) -> None:
     """Verify a model: gradient, rates, flow, descent map and network, each level against the next.
 
     \b
@@ -199,6 +202,8 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
         from derivations.documents import document
 
         refuse_given(f"--format {form}", "closure", "ema", "learned", "correlated")
+        if form == "html":
+            require_extra("report", "latex2mathml")
         deliver(document(model.derivation, form), out)
     else:
         deliver(_equations(model, closure, form == "equations"), out)
@@ -238,11 +243,11 @@ def export(library: str, out: str | None, **others: Any) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def figures(arguments: tuple[str, ...]) -> None:
     """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without a name, list them."""
-    try:
-        from figures.__main__ import main as draw
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "figures":
-            raise
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / "figures" / "__main__.py").is_file():
         message = "The figures are not part of the installed package: run this in a checkout of the repository."
-        raise click.ClickException(message) from None
+        raise click.ClickException(message)
+    sys.path.insert(0, str(checkout))
+    from figures.__main__ import main as draw
+
     draw(list(arguments), prog_name="ssl-dynamics figures", standalone_mode=False)

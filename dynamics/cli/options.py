@@ -17,7 +17,7 @@ Decorator = Callable[..., Any]
 FILE = click.Path(dir_okay=False)
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
     """A list of numbers, such as 0.02,0.2,2."""
 
     name = "numbers"

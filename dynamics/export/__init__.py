@@ -1,4 +1,4 @@
-"""Export: the loss of a model as a module for a training loop in PyTorch or JAX.
+"""A loss and its predictor as a module of PyTorch or JAX that needs nothing of this package.
 
-Stands below ``model``, which it knows by the protocol ``Exportable``; imports ``errors`` and ``derivations``.
+May import ``derivations`` and ``errors``.
 """

@@ -1,4 +1,4 @@
-"""Models: options and their rules, components, expressions, parameters, validated starts.
+"""Models: loss and gain, predictor and target, inputs, and their parameters.
 
-Imports ``errors``, ``derived_loss`` and ``generated``; ``derivations`` and ``export`` only when they are needed.
+May import ``derivations``, ``export``, ``generated`` and what is below them.
 """

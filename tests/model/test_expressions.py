@@ -260,7 +260,7 @@ def test_bifurcation_in_a_parameter_of_a_gain():
     """r = h (1 - lambda) of gain h = gamma: it ends at rho = gamma, where s = 0 (noiseless, lambda = s)."""
     model = dyn.Model("euclidean", gain=dyn.Gain.parse("gamma", gamma=0.5), weight_decay=0.3)
     diagram = dyn.bifurcation(model, "gamma", (0.35, 1.0), points=5)
-    (alive,) = [branch for branch in diagram.branches if branch.alive]
+    (alive,) = [branch for branch in diagram.branches if branch.surviving]
     np.testing.assert_allclose(alive.s, 1 - 0.3 / np.asarray(alive.value), rtol=1e-9)  # tolerance of continuation
     assert np.ptp(alive.value) > 0.6
     with pytest.raises(dyn.ArgumentError, match=r"`parameter` must be one of .*'gamma', but is 'gama'"):

@@ -170,7 +170,7 @@ def test_a_gain_keeps_the_rest_and_moves_the_edge(gain, alpha):
     """lambda = 1/n1 whatever the gain, stable below eta = 1/(alpha h): differences of sixth order in 1 %."""
     own = dyn.Model("euclidean", noise=NOISE, predictor=dyn.ClosedForm(alpha), gain=gain)
     found, plain = dyn.equilibria(own, S), dyn.equilibria(standard("euclidean", alpha), S)
-    assert found[0].alive == plain[0].alive == 4
+    assert found[0].surviving == plain[0].surviving == 4
     np.testing.assert_allclose(found[0].predictor, 1 / N1, rtol=1e-12)
     np.testing.assert_allclose(found[0].s, plain[0].s, rtol=1e-12)
     h = dyn.Gain.parse(gain)(np.array([1 / N1]))[0]
@@ -190,7 +190,7 @@ def test_cosine_equilibria_have_the_invariant_of_the_flow(gamma):
 @pytest.mark.parametrize("gamma", ["-1", "-0.5"])
 def test_collapsed_modes_return_at_once_where_the_gain_has_a_pole(loss, gamma):
     some = dyn.equilibria(model(loss, gamma), S)[1]
-    assert (some.alive, some.verdict, some.invasion) == (3, "unstable", np.inf)
+    assert (some.surviving, some.verdict, some.collapsed_growth) == (3, "unstable", np.inf)
 
 
 @pytest.mark.parametrize("run", [lambda m, s: dyn.solve(m, s, [0, 1]), lambda m, s: dyn.iterate(m, s, 2, 0.1)])
@@ -225,7 +225,7 @@ def test_a_start_with_a_collapsed_mode_is_refused_where_a_user_defined_loss_has_
 def test_a_user_defined_loss_has_the_equilibria_of_its_gain(euclidean):
     theirs = dyn.equilibria(own("W_P^-1", euclidean), S)[1]
     gained = dyn.equilibria(model("euclidean" if euclidean else "cosine", "-1"), S)[1]
-    assert theirs.invasion == gained.invasion == np.inf
+    assert theirs.collapsed_growth == gained.collapsed_growth == np.inf
     np.testing.assert_allclose(theirs.s, gained.s, rtol=1e-9)
 
 
