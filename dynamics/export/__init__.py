@@ -1,4 +1,4 @@
 """Export: the loss of a model as a module for a training loop in PyTorch or JAX.
 
-Stands below ``model``, which it knows by the protocol ``Exportable``; imports ``errors`` and ``derivations``.
+Stands below ``model``, of which it has only the protocol ``Exportable``; imports ``errors`` and ``derivations``.
 """
