@@ -56,7 +56,8 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
     fits = weights.ndim >= 2 if ensemble else weights.ndim == 2
     if not fits or not 1 <= weights.shape[-2] <= weights.shape[-1] or N not in ("N", weights.shape[-1]):
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {weights.shape}.")
-    whitened = weights if model.inputs is None else weights @ model.input_root
+    root = model.input_root
+    whitened = weights if root is None else weights @ root
     if model.structure.predictor == "normalized" and not whitened.any(axis=(-2, -1)).all():
         errors.reject(name, "have a nonzero weight on inputs that vary, because the predictor is normalized", weights)
     batch = _with_batch(model, name, weights.shape[:-2])

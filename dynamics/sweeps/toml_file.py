@@ -18,7 +18,7 @@ from dynamics.model.model import Model
 from dynamics.model.options import check_keys, check_present
 from dynamics.model.starts import eigenvalues_of, random_weights
 from dynamics.sweeps.block import CALLS
-from dynamics.sweeps.plan import RUNGS
+from dynamics.sweeps.plan import CALCULATIONS
 from dynamics.sweeps.sweep import sweep
 
 TABLES = ("model", "run", "grid")
@@ -55,7 +55,8 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def _run(table: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a run, whose start may be that of random weights."""
-    names = {name for rung in RUNGS for name in inspect.signature(CALLS[rung.name]).parameters}
+    functions = (CALLS[calculation.function] for calculation in CALCULATIONS)
+    names = {name for function in functions for name in inspect.signature(function).parameters}
     check_keys("[run]", table, sorted(names - {"model", "progress"}))
     arguments = {name: _numbers(name, value) if name == "times" else value for name, value in table.items()}
     if isinstance(arguments.get("W0"), dict):
