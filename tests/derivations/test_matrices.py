@@ -81,7 +81,7 @@ def test_polynomial_forces_are_moments(power):
     """L = (p . t)^power/power: g = (p . t)^(power - 1) W_P t, of any maps z1, t2 and any W_P."""
     loss = dot(P, SG(T2)) ** power / power
     scope: dict = {}
-    exec("\n".join(module.matrix_functions(loss, module.Integrals())), scope)
+    exec("\n".join(module.matrix_functions(loss, module.Manifest("test"))), scope)
     random = np.random.default_rng(power)
     z1, t2 = random.standard_normal((2, MODES, NORMALS))
     predictor = random.standard_normal((MODES, MODES))

@@ -22,6 +22,7 @@ from derivations import notation as n
 from derivations.losses import Setting
 from derivations.modes import dot, norm
 from derivations.stop_gradient import StopGradient as SG
+from dynamics import derived_loss
 from dynamics.numerics.quadrature import Adaptive, heeded, span
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.reference import (
@@ -139,11 +140,12 @@ def test_two_modes_without_noise_equal_the_angular_integral(ratio):
 
 def expectation_of(loss):
     """s r(s, lam, sigma1, sigma2) of a loss, derived, generated and integrated."""
-    scope, integrals = {}, module.Integrals()
-    exec("\n".join(module.expectation_functions(loss, False, integrals) + integrals.table()), scope)
+    manifest = module.Manifest("test")
+    functions, scope = module.expectation_functions(loss, False, manifest), dict(vars(derived_loss))
+    exec("\n".join([*functions, f"rates = {manifest['rates']}"]), scope)
 
     def evaluate(s, lam, *noise):
-        quadrature = Adaptive(scope["INTEGRALS"]["rates"], rtol=1e-10)
+        quadrature = Adaptive(scope["rates"].integrals, rtol=1e-10)
         rows = (s[None], lam[None], ONE, *(np.array([[sigma]]) for sigma in noise))
         return s * quadrature(*rows).value[0]
 
@@ -318,7 +320,7 @@ def test_estimated_error_covers_the_true_one(seed):
     model = model_of(setting, alpha, noise)
     rows = (s[None], predictor_of(setting, s, alpha)[None], ONE, *(np.array([[sigma]]) for sigma in noise))
     for rtol in (1e-2, 1e-4, 1e-6, 1e-9):
-        quadrature = Adaptive(model.generated.INTEGRALS["rates"], rtol)
+        quadrature = Adaptive(model.generated.rates.integrals, rtol)
         estimate = quadrature(*rows)
         error = np.abs(s * estimate.value[0] - drift)
         assert (error <= s * estimate.error[0] + REFERENCE * terms).all()
@@ -337,8 +339,8 @@ TOO_FEW = {
 
 @pytest.mark.parametrize("run", TOO_FEW)
 def test_too_few_nodes_are_admitted(run, monkeypatch):
-    monkeypatch.setattr(dynamics.closure, "Adaptive", partial(Adaptive, max_nodes=24))
-    monkeypatch.setattr(dynamics.jax_flow, "MAX_NODES", 24)
+    monkeypatch.setattr(dynamics.vector_field.base, "Adaptive", partial(Adaptive, max_nodes=24))
+    monkeypatch.setattr(dynamics.solvers.flow_diffrax, "MAX_NODES", 24)
     model = model_of(TARGET, noise=(0.1, 0.5))
     with pytest.warns(dyn.AccuracyWarning, match="24 nodes"):
         result = TOO_FEW[run](model)
@@ -374,7 +376,7 @@ def test_chunks_do_not_matter(monkeypatch):
     s = np.geomspace(1e-4, 1, 5) * np.array([[1.0], [0.3], [2.0]])
     model = model_of(TARGET, noise=(0.1, 0.5))
     whole = EigenmodeField(model).of_eigenvalues(s)
-    monkeypatch.setattr(dynamics.quadrature, "CHUNK", 1000)
+    monkeypatch.setattr(dynamics.numerics.quadrature, "CHUNK", 1000)
     np.testing.assert_allclose(EigenmodeField(model).of_eigenvalues(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
 
 
