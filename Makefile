@@ -51,7 +51,7 @@ check: $(STAMP) ## check format, lint, types, and that generated code and report
 	$(PY) -m ruff check
 	$(PY) -m mypy
 	$(PY) -m derivations.codegen --check
-	$(PY) -m derivations.documents --check
+	$(PY) -m derivations.report --check
 
 format: $(STAMP) ## format the code and mend what the linter can mend
 	$(PY) -m ruff format
@@ -62,7 +62,7 @@ derive: $(STAMP) ## write dynamics/generated/ anew from derivations/
 
 docs: $(STAMP) ## write the pages of docs/ anew that come from the code
 	$(PY) tools/combinations.py
-	$(PY) -m derivations.documents
+	$(PY) -m derivations.report
 
 # ---------------------------------------------------------------------------------------------------- speed
 

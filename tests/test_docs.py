@@ -11,7 +11,8 @@ import pytest
 import sympy as sp
 from click.testing import CliRunner
 
-from derivations import losses, notation
+from derivations.losses import catalogue
+from derivations.symbols import notation
 from dynamics.cli import commands as cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,11 +83,11 @@ def test_commands_of_the_help_run(tmp_path, monkeypatch):
 
 
 def test_the_line_that_adds_a_loss_is_valid(monkeypatch):
-    """It goes into LOSSES of derivations/losses.py: a name, and a sentence in p and z2."""
+    """It goes into LOSSES of derivations/losses/catalogue.py: a name, and a sentence in p and z2."""
     (code,) = python_blocks("CONTRIBUTING.md")
     ((name, sentence),) = ast.literal_eval(f"{{{code}}}").items()
-    monkeypatch.setitem(losses.LOSSES, name, sentence)
-    loss = losses.Setting(name).in_eigenbasis()
+    monkeypatch.setitem(catalogue.LOSSES, name, sentence)
+    loss = catalogue.Setting(name).in_eigenbasis()
     assert name.isidentifier() and loss.atoms(sp.IndexedBase) == {notation.lam, notation.z1, notation.t2}
 
 

@@ -119,9 +119,9 @@ def design(wish: Wish, model: Model | None = None, *, between=(0.01, 0.5)) -> De
 
 def _rest(model: Model) -> float:
     """Where modes rest under any gain, in lambda."""
-    from derivations import closures, designs
+    from derivations.theory import designs, moments
 
-    return designs.value(designs.level().subs(closures.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
+    return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
 
 
 def _rate(model: Model, s) -> np.ndarray:
@@ -156,7 +156,7 @@ def _alive(model: Model) -> list[Equilibrium]:
 
 def _relative_noise(model: Model) -> float:
     """Variance of s at rest, relative to the standard loss; no number where nothing holds modes."""
-    from derivations import designs
+    from derivations.theory import designs
 
     if model.weight_decay:  # which has the two rest at different places
         return _noise(model) / _noise(replace(model, gain=None))
@@ -169,7 +169,7 @@ def _relative_noise(model: Model) -> float:
 
 def _noise(model: Model) -> float:
     """Variance of s at rest, per learning rate and 1/batch; no number where nothing holds modes."""
-    from derivations import designs
+    from derivations.theory import designs
 
     alive, p = _alive(model), model.parameters
     if not alive:
@@ -182,7 +182,7 @@ def _noise(model: Model) -> float:
 
 def _used(granted: Granted) -> dict[str, float]:
     """Those of the numbers that are in the text."""
-    from derivations.grammar import names
+    from derivations.losses.grammar import names
 
     there = names(granted.text)
     return {name: value for name, value in granted.numbers.items() if name in there}

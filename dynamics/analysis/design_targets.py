@@ -53,7 +53,8 @@ class RateFunction:
 
     def granted(self, task: Task) -> Granted:
         """h = r/q; possible where r is zero at rest."""
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         rate = _read("wish", self.text)
         lam = np.geomspace(task.low, task.high, POINTS)
@@ -69,7 +70,7 @@ class RateFunction:
         if not np.isfinite(_values(gain, np.array([task.rest]), task)[0]):
             must = "have the factor 1 - lambda/rest, with rest by its name: what is left of the gain has a hole there"
             errors.reject("wish", must, self.text)
-        return Granted(designs.sentence(gain), {"rest": task.rest})
+        return Granted(loss_grammar.sentence(gain), {"rest": task.rest})
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class ArrivalTimes:
         """r = -1/(2 alpha lambda T'); possible where T falls: a mode passes where a larger one starts."""
         import sympy as sp
 
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         goal = _goal(self.level, task)
         time = _read("wish", self.text)
@@ -97,7 +99,7 @@ class ArrivalTimes:
             )
             errors.reject("wish", f"be times that {must}", self.text)
         rate = designs.rate_of_arrival(time).subs(designs.n.alpha, Fraction(task.alpha))
-        return Granted(designs.sentence(designs.until_goal(rate)), {"goal": goal, "rest": task.rest})
+        return Granted(loss_grammar.sentence(designs.until_goal(rate)), {"goal": goal, "rest": task.rest})
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ class SimultaneousArrival:
 
     def granted(self, task: Task) -> Granted:
         """Up to the largest start fast, and then slowly on together."""
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         errors.positive_number("time", self.time)
         _share("spread", self.spread, "a mode reaches where a larger one starts after some time, not at once")
@@ -131,7 +134,7 @@ class SimultaneousArrival:
             errors.reject("spread", must, self.spread)
         numbers["slow"] = scipy.optimize.brentq(lambda x: time(x) - left, least, fast, xtol=1e-300, rtol=1e-14)
         remark = f"exactly at once is impossible: in a share of {self.spread:g} of the time all pass the largest start"
-        return Granted(designs.sentence(designs.until_goal(gathering.rate)), numbers, (remark,))
+        return Granted(loss_grammar.sentence(designs.until_goal(gathering.rate)), numbers, (remark,))
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ class ThresholdRecruitment:
 
     def granted(self, task: Task) -> Granted:
         """speed/(1 + (c/lambda)^sharpness), which weight decay equals at the threshold."""
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         threshold = eigenvalues.predictor(errors.positive_number("threshold", self.threshold), task.alpha, 0.0)
         errors.positive_number("speed", self.speed)
@@ -166,7 +170,7 @@ class ThresholdRecruitment:
         if not designs.value(designs.parts_modes(gain), numbers) > 0:
             must = "have a threshold further below rest, or a larger sharpness: modes would come to rest at this one"
             errors.reject("wish", must, self)
-        return Granted(designs.sentence(gain), numbers)
+        return Granted(loss_grammar.sentence(gain), numbers)
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,8 @@ class FastestUniform:
         """h = speed (w*/w - 1)/q, with speed = 2/eta: by the derived edge of stability."""
         import sympy as sp
 
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         eta = errors.positive_number("learning_rate", self.learning_rate)
         power = Fraction(0.5 / task.alpha).limit_denominator(LARGEST_DENOMINATOR)
@@ -196,7 +201,7 @@ class FastestUniform:
         gain = designs.uniform_gain(alpha)
         limit = designs.largest_learning_rate().subs({designs.h: designs.at_rest(gain), designs.n.alpha: alpha})
         speed = float(sp.solve(limit - sp.Float(eta), designs.speed)[0])
-        return Granted(designs.sentence(gain), {"speed": speed, "rest": task.rest})
+        return Granted(loss_grammar.sentence(gain), {"speed": speed, "rest": task.rest})
 
 
 def _goal(level: float, task: Task) -> float:
@@ -215,8 +220,8 @@ def _share(name: str, value, why: str) -> None:
 
 
 def _read(name: str, text: str):
-    from derivations import designs
-    from derivations.grammar import ExpressionError
+    from derivations.errors import ExpressionError
+    from derivations.theory import designs
 
     errors.instance(name, text, str, "be text in lambda, such as '1 - lambda/rest'")
     try:
@@ -226,8 +231,11 @@ def _read(name: str, text: str):
 
 
 def _values(expression, lam: np.ndarray, task: Task) -> np.ndarray:
-    from derivations import designs
+    from derivations.printers import loss_grammar
+    from derivations.theory import designs
 
-    gain = Gain.parse(designs.sentence(expression), **({"rest": task.rest} if expression.has(designs.rest) else {}))
+    gain = Gain.parse(
+        loss_grammar.sentence(expression), **({"rest": task.rest} if expression.has(designs.rest) else {})
+    )
     with np.errstate(all="ignore"):
         return gain(lam)

@@ -252,7 +252,7 @@ def derive(closure, form, out, separate_target, learned, correlated, **others):
     Documents are of a closed-form predictor or none, a shared target and white inputs, and show both closures:
       ssl-dynamics derive --loss cosine --isotropic --format html --out cosine.html
     """
-    from derivations import display
+    from derivations.report import summary
     from dynamics.vector_field.base import choose_closure
     from dynamics.vector_field.factory import vector_field_of
 
@@ -263,18 +263,18 @@ def derive(closure, form, out, separate_target, learned, correlated, **others):
     vector_field_of(model, closure)  # refuses what does not apply
     setting = model.derivation
     if form in DOCUMENTS:
-        from derivations.documents import document
+        from derivations.report.documents import document
 
         _refuse_given(f"--format {form}", "closure", "separate_target", "learned", "correlated")
         text = document(setting, form)
     else:
         closure = "gaussian" if closure == "monte_carlo" else closure
         lines = (
-            display.correlated(setting)
+            summary.correlated(setting)
             if correlated
-            else display.derivation(setting, closure, separate_target, learned)
+            else summary.derivation(setting, closure, separate_target, learned)
         )
-        text = display.as_latex(lines) if form == "equations" else display.as_text(lines)
+        text = summary.as_latex(lines) if form == "equations" else summary.as_text(lines)
     _deliver(text, out)
 
 

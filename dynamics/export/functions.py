@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from derivations import portable
-from derivations.array_code import Dialect
+from derivations.printers import training_loop
+from derivations.printers.array_code import Dialect
 
 WIDTH = 88  # of prose
 CLOSED_FORM = ("alpha", "epsilon")  # its numbers
@@ -70,8 +70,8 @@ class Library:
 
 
 JAX_NAMES = {"jnp": "import jax.numpy as jnp", "stop_gradient": "from jax.lax import stop_gradient"}
-JAX = Library("JAX", portable.JAX, JAX_NAMES, "arrays")
-TORCH = Library("PyTorch", portable.TORCH, {"torch": "import torch"}, "tensors")
+JAX = Library("JAX", training_loop.JAX, JAX_NAMES, "arrays")
+TORCH = Library("PyTorch", training_loop.TORCH, {"torch": "import torch"}, "tensors")
 LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 
@@ -88,10 +88,10 @@ class Export:
         return replace(self.model, symmetrised=False).derivation  # type: ignore[type-var]  # a dataclass
 
     @cached_property
-    def lines(self) -> portable.Lines:
+    def lines(self) -> training_loop.Lines:
         """The loss in code."""
         product = "applied({values}, U, {vector})" if self.closed else "{vector} @ W_P.T"
-        return portable.loss_lines(self.one_way, self.library.dialect, product)
+        return training_loop.loss_lines(self.one_way, self.library.dialect, product)
 
     @property
     def closed(self) -> bool:
@@ -165,7 +165,7 @@ def spectrum(correlation, {export.defaults(*CLOSED_FORM)}):
     """
     s, U = {dialect.namespace}.linalg.eigh({dialect.stop_gradient.format("correlation")})
     s = {dialect.larger.format("s", 0)}  # what is below is rounding
-    return {portable.predictor_formula(normalize, dialect)}, U
+    return {training_loop.predictor_formula(normalize, dialect)}, U
 '''
 
 
@@ -193,7 +193,7 @@ def _tracked(export: Export) -> str:
 def tracked(correlation, z, decay={number_of(export.model, "tracking")!r}):
     """The next C: decay C + (1 - decay) z^T z / batch. Start from that of a batch."""
     current = batch_correlation(z)
-    return {portable.average_formula(export.library.dialect)}
+    return {training_loop.average_formula(export.library.dialect)}
 '''
 
 

@@ -39,7 +39,7 @@ class Expression:
         kept = {number: _own(number, value) for number, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
         object.__setattr__(self, "parameters", MappingProxyType(kept))
-        from derivations.grammar import ExpressionError
+        from derivations.errors import ExpressionError
 
         try:
             self._check(name)
@@ -109,7 +109,7 @@ class Loss(Expression):
     example = "|p - sg(z2)|^2 / 2"
 
     def _check(self, name: str) -> None:
-        from derivations import gradients
+        from derivations.losses import gradients
 
         loss = self.derivation().in_eigenbasis()
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
@@ -117,7 +117,7 @@ class Loss(Expression):
 
     def derivation(self, predictor: bool = True, symmetrised: bool = False):
         """What everything is derived from, in ``derivations``."""
-        from derivations.losses import OwnLoss
+        from derivations.losses.user_defined import OwnLoss
 
         return OwnLoss(self.text, tuple(self.parameters), predictor, symmetrised)
 
@@ -132,14 +132,14 @@ class Gain(Expression):
     example = "lambda^0.5"
 
     def _check(self, name: str) -> None:
-        from derivations.losses import read_gain
+        from derivations.losses.gain import read_gain
 
         read_gain(self.text, tuple(self.parameters))
 
     @cached_property
     def _function(self):
-        from derivations.array_code import function
-        from derivations.losses import read_gain
+        from derivations.codegen.functions import function
+        from derivations.losses.gain import read_gain
         from dynamics.model.runtime_codegen import executed
 
         source = function(
@@ -154,6 +154,6 @@ class Gain(Expression):
 
 
 def _names(text: str) -> list[str]:
-    from derivations.grammar import names
+    from derivations.losses.grammar import names
 
     return names(text)

@@ -141,8 +141,8 @@ class Model:
 
     def _check_without_predictor(self) -> None:
         """A sentence may say something of W_P that it cannot say of 1, such as 1/(1 - W_P), or say nothing then."""
-        from derivations import gradients
-        from derivations.grammar import ExpressionError
+        from derivations.errors import ExpressionError
+        from derivations.losses import gradients
 
         try:
             loss = self.derivation.in_eigenbasis()
@@ -160,7 +160,7 @@ class Model:
     @property
     def derivation(self):
         """What everything about this loss is derived from, in ``derivations``."""
-        from derivations.losses import Setting
+        from derivations.losses.catalogue import Setting
 
         has_predictor = not isinstance(self.predictor, NoPredictor)
         if isinstance(self.loss, Loss):

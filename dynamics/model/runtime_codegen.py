@@ -15,8 +15,8 @@ from dynamics.derived_loss import DerivedLoss
 @lru_cache(maxsize=256)
 def derived_loss(derivation) -> DerivedLoss:
     """The module of a loss that ``derivations`` knows: like those of the catalogue, or saying why it lacks a part."""
-    from derivations.array_code import UntranslatableError
-    from derivations.module import module
+    from derivations.codegen.module import module
+    from derivations.errors import UntranslatableError
 
     try:
         source = module(derivation, whole=False)

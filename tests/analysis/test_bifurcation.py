@@ -9,10 +9,10 @@ import pytest
 import sympy as sp
 
 import dynamics as dyn
-from derivations import equilibria as derived
-from derivations import notation as n
-from derivations import rates
-from derivations.losses import Setting
+from derivations.losses.catalogue import Setting
+from derivations.symbols import notation as n
+from derivations.theory import equilibria as derived
+from derivations.theory import rates
 from dynamics.analysis.bifurcation import Branch, exchanges
 
 matplotlib.use("Agg")

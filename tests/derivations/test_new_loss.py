@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from derivations import codegen, losses
-from derivations.losses import PLACEMENTS, Setting
+from derivations.codegen import generated
+from derivations.codegen.module import module as module_source
+from derivations.losses.catalogue import LOSSES, PLACEMENTS, Setting
 from dynamics.generated import catalogue
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.reference import over_modes
@@ -32,12 +33,12 @@ def executed(source, name):
 @pytest.fixture
 def quartic(monkeypatch):
     """Add the loss, and do what `make derive` does: write its module and the index. Its manifest."""
-    monkeypatch.setitem(losses.LOSSES, "quartic", "|p|^4 / 4 - p . z2")
-    index = executed(codegen.catalogue_index(), "catalogue")
+    monkeypatch.setitem(LOSSES, "quartic", "|p|^4 / 4 - p . z2")
+    index = executed(generated.catalogue_index(), "catalogue")
     monkeypatch.setattr(catalogue, "LOSSES", index.LOSSES)
     monkeypatch.setattr(catalogue, "MODULES", index.MODULES)
     setting = Setting("quartic")
-    module = executed(codegen.module(setting), f"dynamics.generated.{setting.name}")
+    module = executed(module_source(setting), f"dynamics.generated.{setting.name}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module.DERIVED
 
@@ -117,7 +118,7 @@ def test_network_follows_descent_map(quartic):
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_placement_follows_from_the_one_line(quartic, setting):
     """Rates against a Monte Carlo mean of the gradient of the generated loss."""
-    derived = executed(codegen.module(setting), setting.name).DERIVED
+    derived = executed(module_source(setting), setting.name).DERIVED
     rng, samples, s = np.random.default_rng(0), 100_000, np.array([0.3, 0.8])
     lam = s if setting.predictor else np.ones(2)
     x = rng.standard_normal((samples, 2))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from derivations.losses import catalogue
+from derivations.losses.catalogue import catalogue
 from dynamics.networks.linear import over_modes
 from dynamics.vector_field.weight_state import closed_form
 

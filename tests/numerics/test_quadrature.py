@@ -17,11 +17,12 @@ import dynamics as dyn
 import dynamics.numerics.quadrature
 import dynamics.solvers.flow_diffrax
 import dynamics.vector_field.base
-from derivations import module
-from derivations import notation as n
-from derivations.losses import Setting
-from derivations.modes import dot, norm
-from derivations.stop_gradient import StopGradient as SG
+from derivations.codegen import expectation_code
+from derivations.codegen.manifest import Manifest
+from derivations.losses.catalogue import Setting
+from derivations.symbols import notation as n
+from derivations.symbols.modes import dot, norm
+from derivations.symbols.stop_gradient import StopGradient as SG
 from dynamics import derived_loss
 from dynamics.numerics.quadrature import Adaptive, heeded, span
 from dynamics.vector_field.eigenmodes import EigenmodeField
@@ -140,8 +141,8 @@ def test_two_modes_without_noise_equal_the_angular_integral(ratio):
 
 def expectation_of(loss):
     """s r(s, lam, sigma1, sigma2) of a loss, derived, generated and integrated."""
-    manifest = module.Manifest("test")
-    functions, scope = module.expectation_functions(loss, False, manifest), dict(vars(derived_loss))
+    manifest = Manifest("test")
+    functions, scope = expectation_code.expectation_functions(loss, False, manifest), dict(vars(derived_loss))
     exec("\n".join([*functions, f"rates = {manifest['rates']}"]), scope)
 
     def evaluate(s, lam, *noise):

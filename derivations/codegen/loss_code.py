@@ -1,0 +1,64 @@
+"""Code of a loss, its forces, and the functions of W_P in them."""
+
+from dataclasses import replace
+
+import sympy as sp
+
+from derivations.codegen.functions import function
+from derivations.codegen.manifest import Manifest
+from derivations.codegen.terms import Terms
+from derivations.losses import gradients
+from derivations.losses.loss import Loss
+from derivations.printers.array_code import ARRAY, ArrayPrinter
+from derivations.printers.predictions import Predictions
+from derivations.symbols import notation as n
+
+GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # of a loss, whose caller knows the axis of modes
+
+
+def operator_functions(terms: Terms) -> list[str]:
+    """Functions of W_P, by their eigenvalues."""
+    return [
+        function(f"operator_{name.base}", ["lam", *terms.numbers], f"{name.base}(lambda).", [meaning])
+        for name, meaning in terms.operators
+    ]
+
+
+def pole_functions(loss: Loss, terms: Terms, manifest: "Manifest") -> list[str]:
+    """Those that may have a pole where lambda is zero; of most losses there are none."""
+    doc = "Functions of lambda in the gradient: where one is no number, the gradient has a pole."
+    if not (found := loss.poles):
+        return []
+    manifest["poles"] = "poles"
+    return [function("poles", ["lam", *terms.numbers], doc, found)]
+
+
+def loss_function(loss: Loss, terms: Terms) -> str:
+    """The loss itself, for automatic differentiation: any predictor, any basis."""
+    predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
+    expression = loss.expression(predictions)
+    arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *terms.numbers]
+    doc = "L of each sample, of what predict makes of z, and over_modes of its sums over modes."
+    source = function("loss", arguments, doc, [expression], dialect=GIVEN_SUM)
+    definition, docstring, body = source.split("\n", 2)
+    namespace = "    xp = z1.__array_namespace__()\n"
+    if any("xp." in line for line in predictions.lines):
+        docstring, body = f"{docstring}\n{namespace}".rstrip(), body.replace(namespace, "")
+    return "\n".join([definition, docstring, *predictions.lines, body])
+
+
+def force_functions(loss: sp.Expr, trains_predictor: bool, terms: Terms, manifest: "Manifest") -> list[str]:
+    """What the gradient does to each sample's representations."""
+    forces = {
+        "force_on_view1": ("g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis.", gradients.force(loss, 1)),
+        "force_on_view2": ("h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis.", gradients.force(loss, 2)),
+    }
+    if trains_predictor:
+        forces["force_on_predictor"] = ("-dL/dlam per sample.", gradients.force_on_predictor(loss))
+    manifest |= {name: name for name in ("loss", *forces)}
+    arguments, operators = ["z1", "z2", "lam", "ratio", *terms.numbers], terms.operators
+    return [function(name, arguments, doc, [_like_input(force)], operators) for name, (doc, force) in forces.items()]
+
+
+def _like_input(force: sp.Expr) -> sp.Expr:
+    return sp.Mul(0, n.z1[n.m], evaluate=False) if force == 0 else sp.factor_terms(force)

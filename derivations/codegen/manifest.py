@@ -1,0 +1,33 @@
+"""The manifest of a generated module, as code: ``DERIVED = DerivedLoss(...)``."""
+
+import json
+import re
+
+
+class Manifest(dict):
+    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module fills, by name, as code."""
+
+    def __init__(self, name: str):
+        super().__init__(name=json.dumps(name))
+
+    @property
+    def classes(self) -> list[str]:
+        """Names to import."""
+        code = re.sub(r'"(\\.|[^"\\])*"', "", " ".join(self.values()))  # without strings, which quote expressions
+        return sorted({*re.findall(r"\b[A-Z]\w+(?=\()", code), "DerivedLoss"})
+
+    def source(self) -> str:
+        """The statement that binds the manifest."""
+        rows = "".join(f"    {field}={code},\n" for field, code in self.items())
+        return f"DERIVED = DerivedLoss(\n{rows})\n"
+
+
+def call(callee: str, /, **arguments: str) -> str:
+    """Code of a call with keyword arguments."""
+    return f"{callee}({', '.join(f'{key}={code}' for key, code in arguments.items())})"
+
+
+def numbered(name: str, keys) -> dict:
+    """A name for each of the keys: numbered where there are several."""
+    keys = list(dict.fromkeys(keys))
+    return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}
