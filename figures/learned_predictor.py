@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmode_state import State, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State
 from figures import style
 from figures.captions import count, percent
 
@@ -88,9 +88,9 @@ def draw(data: dict[float, Panel]) -> Figure:
 def _draw_field(ax, rho: float) -> None:
     """Directions of the flow, one arrow a cell."""
     p, s = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.08, 1.52, 10), np.linspace(0.08, 1.52, 10)))
-    rates, state = EigenmodeField(model(rho, 1.0)), State(np.sqrt(s), lam=p)
-    moving = velocity(rates.structure, rates.parameters, state, rates(state), 1.0)
-    arrow = np.concatenate([moving.lam, 2 * state.w * moving.w], axis=1)
+    state = State(np.sqrt(s), predictor=p)
+    velocity = EigenmodeField(model(rho, 1.0)).velocity(state, 1.0)
+    arrow = np.concatenate([velocity.predictor, 2 * state.encoder * velocity.encoder], axis=1)
     arrow /= np.maximum(np.linalg.norm(arrow, axis=1, keepdims=True), 1e-9)
     ax.quiver(p, s, *arrow.T, **FIELD, zorder=0)
 

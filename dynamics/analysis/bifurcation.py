@@ -106,8 +106,8 @@ def bifurcation(model: Model, parameter: str, between, s0=None, *, learning_rate
 
     parameter: "learning_rate" (of the descent map), or one of ``model.parameter_names``: "weight_decay", "sigma1",
     "alpha", "epsilon", ...; the model's own value of it does not count. between: (lowest, highest). s0: eigenvalues
-    (M,) of a start, only for losses that conserve a quantity (cosine): it tells the levels. learning_rate: eta > 0, only for
-    models in which something decays per step. points: how many values, on branches that are not followed by length.
+    (M,) of a start, only for losses that conserve a quantity (cosine): it tells the levels. learning_rate: eta > 0,
+    only for models in which something decays per step. points: how many values, on branches not followed by length.
 
     Where modes move independently, branches are followed by pseudo-arclength from the roots of r = rho, and folds are
     located by Newton's method on r = rho, dr/dlambda = 0, to rounding; changes of stability by root-finding, to 1e-12.

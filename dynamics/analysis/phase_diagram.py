@@ -12,10 +12,10 @@ from dynamics.analysis.equilibria import check_one_start
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.progress import check_progress, progress_bar
-from dynamics.solvers.descent import one_step
+from dynamics.solvers.descent_numpy import one_step
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmode_state import each
 from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import each
 
 BLOCK = 64  # steps between two looks at what has ended
 SETTLED = 1e-3  # relative distance still to go at which a mode is where it ends
@@ -176,11 +176,11 @@ class Run:
     def _one_block(self) -> None:
         """Some steps, and a look at who has ended."""
         own = vector_field_of(self.forces.model, self.forces.closure, self.forces.rtol, self.parameters)
-        passed, gone = [self.state.w**2], np.zeros(len(self.left), bool)
+        passed, gone = [self.state.encoder**2], np.zeros(len(self.left), bool)
         for _ in range(BLOCK):
             self.state, gone = one_step(self.state, own, self.eta)
             own.relax()
-            passed.append(self.state.w**2)
+            passed.append(self.state.encoder**2)
         with np.errstate(invalid="ignore"):
             now = Block.of(np.array(passed))
         self.s[self.left], self.steps[self.left] = now.last, self.steps[self.left] + BLOCK

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.optimize
 
 from dynamics.model.model import Model
-from dynamics.vector_field.eigenmode_state import State, initial, step, velocity
-from dynamics.vector_field.eigenmodes import EigenmodeField, Forces
+from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State
 
 MARGINAL = 1e-7  # a growth rate below this is zero, to the accuracy of closure and differences
 NEAR_ZERO = 1e-4  # of the surviving modes: eigenvalue at which it is asked whether a dead mode comes back
@@ -59,8 +60,8 @@ def _linearised(model: Model, s: float, modes: int, lam: float) -> Callable:
     size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
     points = [[_stencil(start, name, pattern, size, forces) for name in _parts(start)] for pattern in patterns]
 
-    def following(moved: Callable, eta, state: State, force: Forces) -> np.ndarray:
-        after = moved(structure, parameters, state, force, eta)
+    def following(moved: Callable, eta, state: State, force: Rates) -> np.ndarray:
+        after = moved(parameters, state, force, eta)
         return np.array([getattr(after, name)[0] for name in _parts(start)])
 
     def blocks(moved: Callable, eta) -> list[np.ndarray]:
@@ -78,7 +79,7 @@ def _parts(state: State) -> list[str]:
     return [name for name, part in state._asdict().items() if part is not None]
 
 
-def _stencil(start: State, name: str, pattern, size: float, forces: Callable) -> list[tuple[float, State, Forces]]:
+def _stencil(start: State, name: str, pattern, size: float, forces: Callable) -> list[tuple[float, State, Rates]]:
     """Coefficients, states and forces whose weighted sum is a derivative along one part of the state."""
     part, found = getattr(start, name), []
     for multiple, coefficient in DIFFERENCE:

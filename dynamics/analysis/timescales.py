@@ -8,13 +8,13 @@ from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.solvers.coordinates import coordinate_of, noise_of
-from dynamics.solvers.flow_exact import has_exact_solution
 from dynamics.solvers.flow_scipy import members, steps
-from dynamics.solvers.steady_state import Rest
+from dynamics.solvers.methods import has_exact_solution
+from dynamics.solvers.steady_state import SteadyState
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmode_state import State
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import State
 
 ATOL = 1e-14  # of s, as in ``solve``
 
@@ -103,7 +103,7 @@ def _by_formula(model: Model, s0: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 def _by_flow(forces: VectorField, start, levels: np.ndarray, learning_rate, within: float, rtol: float) -> np.ndarray:
     """The crossings of one trajectory, found step by step."""
-    coordinate, rest = coordinate_of(start, forces.parameters, ATOL), Rest(start, forces, learning_rate)
+    coordinate, rest = coordinate_of(start, forces.parameters, ATOL), SteadyState(start, forces, learning_rate)
 
     def excess(y) -> np.ndarray:
         return forces.observables(coordinate.backward(y)).s - levels

@@ -16,7 +16,8 @@ from dynamics.networks.run import Run
 from dynamics.numerics.memory import check_fits
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.trajectory import Trajectory
-from dynamics.vector_field.weight_state import Weights, correlation, initial, observables, predictor
+from dynamics.vector_field.state import State
+from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
 
 UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 # cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series to 4e-8, below float32's rounding
@@ -38,7 +39,7 @@ def train_shallow(model: Model, W0, run: Run, units: str, W_P0, probes) -> Traje
         weights, status = _run(_loop(model, run, units), start, run)
         embeddings = None if probes is None else UNITS[units](np.swapaxes(weights.encoder @ probes.T, -1, -2))
     if not run.side_by_side:
-        weights = Weights(*(None if part is None else part[0] for part in weights))
+        weights = State(*(None if part is None else part[0] for part in weights))
         embeddings = embeddings if embeddings is None else embeddings[0]
     recorded = run.recorded[: weights.encoder.shape[-3]]
     return Trajectory(
@@ -67,7 +68,7 @@ class Rule(NamedTuple):
     dtype: str
 
 
-def _step(rule: Rule, eta, parameters: Parameters, root, weights: Weights, key) -> Weights:
+def _step(rule: Rule, eta, parameters: Parameters, root, weights: State, key) -> State:
     """Encoder and learned predictor by the gradient on fresh views, then the averages of what is new."""
     p, stop_gradient = parameters, jax.lax.stop_gradient
     x1, x2 = _views(rule, key, (p.sigma1, p.sigma2), root, weights.encoder.shape[1])
@@ -90,7 +91,7 @@ def _step(rule: Rule, eta, parameters: Parameters, root, weights: Weights, key) 
     slope, slope_P = jax.grad(mean_loss, (0, 1))(weights.encoder, weights.predictor)
     W = weights.encoder - eta * (slope + p.rho * weights.encoder)
     W_P = None if slope_P is None else weights.predictor - eta * (p.rate_ratio * slope_P + p.rho * weights.predictor)
-    return Weights(
+    return State(
         W,
         None if weights.target is None else eigenvalues.average_step(weights.target, W, p.decay),
         W_P,
@@ -196,8 +197,8 @@ def _loop(model: Model, run: Run, units: str) -> Callable:
     return partial(_compiled(rule), run.learning_rate, p.map(lambda a: float(a[0])), root)
 
 
-def _run(advance, start: Weights, run: Run) -> tuple[Weights, str]:
-    """Weights (S, T, ...) at the recorded steps, and how the run ended. The loop runs on the device."""
+def _run(advance, start: State, run: Run) -> tuple[State, str]:
+    """State (S, T, ...) at the recorded steps, and how the run ended. The loop runs on the device."""
     seeds, recorded, dtype = run.seeds, run.recorded, run.dtype
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(seeds), *a.shape)), start)
@@ -220,7 +221,7 @@ def _run(advance, start: Weights, run: Run) -> tuple[Weights, str]:
     return _without_diverged(jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *kept), recorded, status)
 
 
-def _without_diverged(weights: Weights, recorded, status: str) -> tuple[Weights, str]:
+def _without_diverged(weights: State, recorded, status: str) -> tuple[State, str]:
     """The records up to the last at which any network is finite, and what to say of those that diverged."""
     finite = _finite(weights)
     last = finite.any(axis=0).sum()
@@ -233,12 +234,12 @@ def _without_diverged(weights: Weights, recorded, status: str) -> tuple[Weights,
     return _records(weights, slice(last)), diverged if status == "complete" else f"{diverged}; {status}"
 
 
-def _finite(weights: Weights) -> np.ndarray:
+def _finite(weights: State) -> np.ndarray:
     """Whether all weights of a network are finite at a record, (S, T)."""
     return np.all([np.isfinite(a).all(axis=(2, 3)) for a in jax.tree.leaves(weights)], axis=0)
 
 
-def _records(weights: Weights, which) -> Weights:
+def _records(weights: State, which) -> State:
     """Some of the recorded steps."""
     return jax.tree.map(lambda a: a[:, which], weights)
 
@@ -246,7 +247,7 @@ def _records(weights: Weights, which) -> Weights:
 # --- arguments ------------------------------------------------------------------------------------------------------
 
 
-def _start(model: Model, W0, W_P0) -> Weights:
+def _start(model: Model, W0, W_P0) -> State:
     """All weights before the first step."""
     W0, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     if W_P0 is not None and structure.predictor != "learned":

@@ -1,4 +1,4 @@
-"""The coordinates in which the flow is integrated numerically, and what an integrator returns.
+"""Coordinates in which the flow is integrated numerically.
 
 Where only the encoder moves, y = 1/lambda - lambda. For small lambda it is 1/lambda, in which the slow take-off of
 small modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative error
@@ -8,14 +8,14 @@ lambda times 1/lambda + lambda; the way back is a square root. Where more moves,
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters
-from dynamics.vector_field.eigenmode_state import State
+from dynamics.vector_field.state import State
 
 ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
 QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
@@ -32,8 +32,8 @@ class Reciprocal:
 
     def forward(self, state: State):
         """y (M,) of a state."""
-        xp = state.w.__array_namespace__()
-        lam = xp.maximum(eigenvalues.predictor(state.w**2, self.alpha, self.floor), SMALLEST)
+        xp = state.encoder.__array_namespace__()
+        lam = xp.maximum(eigenvalues.predictor(state.encoder**2, self.alpha, self.floor), SMALLEST)
         return 1 / lam - lam
 
     def backward(self, y) -> State:
@@ -52,7 +52,7 @@ class Reciprocal:
         """dy/dt for a velocity d state/dt = velocity(state)."""
         s, lam = self.levels(y)
         w = s.__array_namespace__().sqrt(s)
-        return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).w / (s + self.floor)
+        return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).encoder / (s + self.floor)
 
     def room(self, y, start):
         """What is left until an eigenvalue is blowing up, in a trajectory that started at y = start (M,)."""
@@ -118,17 +118,3 @@ def coordinate_of(state, parameters: Parameters, atol: float) -> Reciprocal | Pl
 def noise_of(rates) -> float:
     """What the error control must take for noise of the rates: that of their quadrature."""
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Observables (..., T, ...), inf after a blow-up. status: how it ended. reached: how many times, if not all.
-
-    steady_time: when it came to rest (...), inf where it did not, or was not asked; observables stay from there.
-    """
-
-    observables: Any
-    blow_up_time: np.ndarray
-    status: str = "complete"
-    reached: int | None = None
-    steady_time: np.ndarray = field(default_factory=lambda: np.array(np.inf))

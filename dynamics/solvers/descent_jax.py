@@ -1,5 +1,6 @@
 """The descent map in JAX: a block of steps is one call, for all members of a group."""
 
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -12,8 +13,12 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.quadrature import MAX_NODES
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
-from dynamics.vector_field.eigenmode_state import State, as_rows, each, exponent, step
-from dynamics.vector_field.eigenmodes import EigenmodeField, TracedField
+from dynamics.solvers.problem import DescentProblem
+from dynamics.solvers.solutions import Descent
+from dynamics.vector_field.base import VectorField
+from dynamics.vector_field.eigenmode_state import as_rows, compiled_exponent, observables, step
+from dynamics.vector_field.eigenmodes import TracedField
+from dynamics.vector_field.state import Observables, State, each
 
 HOLD = 8  # steps for which the axes of the closure's integrals end where they do
 RECORDS_PER_CALL = 50  # before the progress bar moves or Ctrl-C is heard,
@@ -35,57 +40,73 @@ class Passed(NamedTuple):
     error: Any
 
 
-def jax_descent(rates: EigenmodeField, start: State, steps: int, learning_rate: float, record: int, progress):
-    """(steps recorded, states (..., T, M), step at which each member diverged, how it ended). start: (..., M)."""
-    batch, modes = start.batch, start.w.shape[-1]
-    members, parameters = as_rows(start, rates.parameters)
-    stops = [*range(record, steps + 1, record), *([steps] if steps % record else [])]
-    place, recorded, status = Place(members, np.full(len(members.w), np.inf)), [0], "complete"
-    kept = [each(lambda part: part[:, None], members)]
-    division = divide(rates, members, parameters)
-    nodes = dict.fromkeys((part.start for part in division.parts(len(members.w))), division.nodes)
-    with progress_bar(steps, "iterate", progress) as bar:
+def jax_descent(problem: DescentProblem) -> Descent:
+    """Iterate the map for groups of members; interrupted or stopped, the result holds what was recorded up to there."""
+    field, modes = problem.field, problem.s0.shape[-1]
+    members, parameters = as_rows(problem.start, field.parameters)
+    many = len(members.encoder)
+    place, recorded, status = Place(members, np.full(many, np.inf)), [0], "complete"
+    histories = [each(lambda part: part[:, None], members)]
+    division = divide(field, members, parameters)
+    nodes = dict.fromkeys((part.start for part in division.parts(many)), division.nodes)
+    with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
-            for several in _calls(stops, record):
+            for stops in _calls(problem.recorded[1:].tolist()):
                 compute = partial(
-                    _pass_part, rates, division, nodes, place, parameters, learning_rate, recorded[-1], several
+                    _pass_part, field, division, nodes, place, parameters, problem.learning_rate, recorded[-1], stops
                 )
-                passed = [found for _, found in in_turn(division.parts(len(members.w)), division.devices, compute)]
+                passed = [found for _, found in in_turn(division.parts(many), division.devices, compute)]
                 place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts), *passed)
                 if not np.isfinite(error).all():
-                    status = f"stopped before step {several[-1]}: the closure's integrals overflow"
+                    status = f"stopped before step {stops[-1]}: the closure's integrals overflow"
                     break
-                rates.note_error(float(error.max()))
-                done = several[-1] - recorded[-1]
-                kept, recorded = [*kept, states], recorded + several
-                bar.update(done)
+                field.note_error(float(error.max()))
+                bar.update(stops[-1] - recorded[-1])
+                histories, recorded = [*histories, states], recorded + stops
                 if np.isfinite(place.diverged).all():
                     break
         except KeyboardInterrupt:
             status = f"interrupted at step {recorded[-1]}"
-    left = np.array(recorded) < place.diverged.max()
-    states = each(lambda *parts: np.concatenate(parts, axis=1)[:, left].reshape(*batch, left.sum(), modes), *kept)
-    return np.array(recorded)[left], states, place.diverged.reshape(batch), status
+    finite = np.array(recorded) < place.diverged.max()
+    shape = (*problem.members, finite.sum(), modes)
+    states = each(lambda *parts: np.concatenate(parts, axis=1)[:, finite].reshape(shape), *histories)
+    observed = _observables(problem, states)
+    return Descent(np.array(recorded)[finite], observed, None, place.diverged.reshape(problem.members), status)
 
 
-def _calls(stops: list[int], record: int):
-    """Steps to record, so many a call."""
-    size = max(1, min(RECORDS_PER_CALL, STEPS_PER_CALL // record))
-    return (stops[first : first + size] for first in range(0, len(stops), size))
+def _observables(problem: DescentProblem, states: State) -> Observables:
+    """Return the observables of recorded states (..., T, M), with s0 itself at the start."""
+    along_steps = problem.field.parameters.map(lambda a: a[..., None, :])
+    with np.errstate(over="ignore", invalid="ignore"):  # of members that diverge
+        observed = observables(problem.model.structure, along_steps, states)
+    for values in (observed.s, observed.target):
+        values[..., 0, :] = problem.s0  # not the square of its root
+    return observed
+
+
+def _calls(stops: list[int]) -> Iterator[list[int]]:
+    """Split the steps to record into calls of so many records, and of so many steps where there are several."""
+    first = start = 0
+    for i, stop in enumerate(stops):
+        if i > first and (i - first == RECORDS_PER_CALL or stop - start > STEPS_PER_CALL):
+            yield stops[first:i]
+            first, start = i, stops[i - 1]
+    if stops:
+        yield stops[first:]
 
 
 def _pass_part(
-    rates: EigenmodeField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
+    field: VectorField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
 ):
     """Some members to the next steps that are recorded; again with more nodes if the closure's error calls for it."""
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *stops, *[stops[-1]] * RECORDS_PER_CALL], stops[-1])[: RECORDS_PER_CALL + 1]
     with jax.enable_x64(True):
         while True:
-            model, alpha = rates.model, exponent(own)
-            run = _compiled(model.generated, model.structure, rates.closure, nodes[part.start], alpha, division.devices)
+            model, alpha = field.model, compiled_exponent(own)
+            run = _compiled(model.generated, model.structure, field.closure, nodes[part.start], alpha, division.devices)
             found = jax.tree.map(np.asarray, run(here, own, learning_rate, bounds))
-            if nodes[part.start] is None or not found.error.max() > rates.rtol or max(nodes[part.start]) >= MAX_NODES:
+            if nodes[part.start] is None or not found.error.max() > field.rtol or max(nodes[part.start]) >= MAX_NODES:
                 break
             nodes[part.start] = more(nodes[part.start], 1.4)
     found = found._replace(states=each(lambda a: a[:, : len(stops)], found.states))
@@ -118,7 +139,7 @@ def _pass(
             return forces.ends(safe, p), jnp.maximum(error, forces(safe, p, ends)[1])
 
         ends, error = jax.lax.cond(number % HOLD == 0, renewed, lambda _: (ends, error), None)
-        after = step(structure, p, safe, forces(safe, p, ends)[0], learning_rate)
+        after = step(p, safe, forces(safe, p, ends)[0], learning_rate)
         finite = jnp.array([jnp.isfinite(part**2).all(axis=-1) for part in after if part is not None]).all(axis=0)
         diverged = jnp.where(~finite & jnp.isinf(diverged), number + 1, diverged)
         after = each(lambda part: jnp.where(jnp.isfinite(diverged)[:, None], jnp.inf, part), after)

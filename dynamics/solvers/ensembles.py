@@ -1,7 +1,6 @@
 """Ensembles in JAX: members in groups that are computed together, on all devices, and on processors on all cores.
 
-Whom a member is grouped with, and so its result to the last bit, does not depend on how many devices and cores there
-are.
+The grouping of members, and so each result to the last bit, does not depend on the numbers of devices and cores.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,8 +12,8 @@ import numpy as np
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.threads import cores, in_order
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmode_state import State, each
 from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import State, each
 
 MARGIN = 1.1  # more nodes than the start needs, as the spectrum may spread
 SAMPLE = 32  # members from whose start the nodes are chosen; a group that needs more takes more
@@ -25,29 +24,29 @@ WIDE_ELEMENTS = 50_000_000
 
 
 class Division(NamedTuple):
-    """How an ensemble is divided: members of a group, the devices that take one each, and the closure's nodes."""
+    """Division of an ensemble: members of a group, the devices that take one each, and the closure's nodes."""
 
     size: int
     devices: tuple
     nodes: tuple[int, int] | None
 
     def parts(self, many: int) -> list[slice]:
-        """The members of each call: a group for every device."""
+        """Return the members of each call: a group for every device."""
         size = self.size * len(self.devices)
         return [slice(first, min(first + size, many)) for first in range(0, many, size)]
 
     def padded(self, arrays, part: slice):
-        """The rows of a part, with the last one repeated until all groups are full: one shape to compile for."""
+        """Return the rows of a part, the last one repeated until all groups are full: one shape to compile for."""
         rows = np.minimum(np.arange(part.start, part.start + self.size * len(self.devices)), part.stop - 1)
         return jax.tree.map(lambda a: a[rows], arrays)
 
 
-def divide(rates: VectorField, members: State, parameters: Parameters) -> Division:
-    """For members (B, M) with parameters (B, 1)."""
-    many, modes = members.w.shape
+def divide(field: VectorField, members: State, parameters: Parameters) -> Division:
+    """Divide members (B, M) with parameters (B, 1)."""
+    many, modes = members.encoder.shape
     shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
-    sample = vector_field_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[shown]))
-    sample(each(lambda part: part[shown], members))
+    sample = vector_field_of(field.model, field.closure, field.rtol, parameters.map(lambda row: row[shown]))
+    sample.forces(each(lambda part: part[shown], members))
     nodes = sample.nodes and more(sample.nodes, MARGIN)
     chosen = getattr(jax.config, "jax_default_device", None)  # by jax.default_device
     devices = [chosen] if chosen else jax.devices()
@@ -57,13 +56,13 @@ def divide(rates: VectorField, members: State, parameters: Parameters) -> Divisi
 
 
 def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Even numbers at least ``factor`` times the given ones."""
+    """Return even numbers of nodes, at least ``factor`` times the given ones."""
     n_x, n_y = (2 * int(np.ceil(factor * n / 2)) for n in nodes)
     return n_x, n_y
 
 
 def in_turn(parts: list, devices: tuple, compute: Callable) -> Iterator[tuple[Any, Any]]:
-    """(part, compute(part)) of each, in order; on processors, as many at once as cores."""
+    """Yield (part, compute(part)) of each part, in order; on processors as many at once as there are cores."""
     yield parts[0], compute(parts[0])  # alone: it compiles
     if len(parts) > 1:
         # On an accelerator one computes, and one is copied.

@@ -1,197 +1,234 @@
-"""The second rung of the ladder: the flow of the eigenvalues, by whichever method fits."""
+"""``solve``: the flow of the eigenvalues, by the exact solution or an integrator; ``prepare``: the same, repeatedly."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.numerics.progress import check_progress
 from dynamics.results.trajectory import STEADY, Trajectory
-from dynamics.solvers.flow_exact import exact_flow, has_exact_solution
-from dynamics.solvers.problem import check_trajectory
-from dynamics.vector_field.base import SAMPLED, choose_closure
-from dynamics.vector_field.eigenmode_state import Observables
-from dynamics.vector_field.eigenmodes import EigenmodeField
-from dynamics.vector_field.factory import vector_field_of
-from dynamics.vector_field.weight_state import WeightObservables
-
-METHODS = ("auto", "exact", "scipy", "jax", "heyoka")
-ENSEMBLE_FOR_JAX = 64  # from this many trajectories on, compiling for the whole ensemble pays
+from dynamics.solvers.methods import FLOW_METHODS, Method, choose
+from dynamics.solvers.problem import FlowProblem
+from dynamics.solvers.solutions import Flow
+from dynamics.vector_field.base import SAMPLED
+from dynamics.vector_field.state import Observables
 
 
 def solve(
     model: Model,
-    s0,
-    times,
+    s0: npt.ArrayLike,
+    times: npt.ArrayLike,
     *,
-    learning_rate=None,
-    closure=None,
-    method="auto",
-    rtol=1e-8,
-    atol=1e-14,
-    until=None,
-    progress=None,
+    learning_rate: float | None = None,
+    closure: str | None = None,
+    method: str = "auto",
+    rtol: float = 1e-8,
+    atol: float = 1e-14,
+    until: str | None = None,
+    progress: bool | None = None,
 ) -> Trajectory:
-    r"""Integrate ds_m/dt = 2 s_m (r_m - rho), and whatever else moves: gradient flow, time = learning rate x steps.
+    r"""Integrate the gradient flow of the eigenvalues, ds_m/dt = 2 s_m (r_m - rho).
 
-    s0: eigenvalues of the representation correlation at t = 0, (..., M), >= 0, or, of a model with ``inputs``, initial
-    weights (..., M, N); leading dimensions broadcast with the model's parameters. times: (T,), >= 0, ascending.
-    learning_rate: eta > 0, only for models in which something decays per step (``EMA``, a tracked correlation).
-    closure: "gaussian" (exact, default), "mean_field" for losses that divide by norms, or "monte_carlo": means over
-    samples, the default where a loss of your own has no exact closure; the result's ``error`` says how exact it is.
-    method: "auto" (exact solution where there is one, else "scipy", or "jax" for large ensembles), "exact",
-    "scipy" (DOP853, LSODA where stiff), "jax" (Diffrax, Dopri8), "heyoka" (Taylor series; where the rates are formulas,
-    and that package is installed): fastest, once it has compiled for the number of modes.
-    rtol, atol: the error of s is kept near rtol s + atol; default 1e-8, 1e-14. Not used by "exact". A small mode
-    amplifies errors as it takes off, by up to 1/lambda0.
-    until: "steady" ends where the flow has converged (``dynamics/solvers/steady_state.py``), with that time as the last
-    one, and otherwise states that it has not, and whether it is only slow; members of an ensemble stay as they are from
-    there on.
-    By "scipy", for models without ``inputs``. progress: True, False, or None: a bar where it takes long.
+    Time is learning rate times steps. Whatever else the model moves (a target branch, a learned predictor, a tracked
+    correlation) is integrated with the eigenvalues.
 
-    A solution that leaves the finite world ends there: the result's status and blow_up_time say when, and everything
-    before is kept. Warns (AccuracyWarning) if the closure misses its tolerance. Raises ArgumentError.
-    (Halvagal et al. 2023, Theorems 1 and 2; theory: exact for Gaussian inputs.)
+    Parameters
+    ----------
+    model : Model
+    s0 : array_like, shape (..., M) or (..., M, N)
+        Eigenvalues of the representation correlation at t = 0, non-negative; initial weights for a model with
+        ``inputs``. Leading dimensions are an ensemble and broadcast with the model's parameters.
+    times : array_like, shape (T,)
+        Non-negative and ascending.
+    learning_rate : float, optional
+        Required for models in which something decays per step (``EMA``, a tracked correlation), refused for others.
+    closure : {"gaussian", "mean_field", "monte_carlo"}, optional
+        Exact (default where the loss has it); norms and sums replaced by their means, for losses that divide by norms;
+        means over samples, for any loss.
+    method : {"auto", "exact", "heyoka", "jax", "scipy"}
+        "exact": the formula, where there is one. "scipy": DOP853, LSODA where stiff. "jax": Diffrax's Dopri8.
+        "heyoka": Taylor series, where the rates are formulas and the package is installed; the fastest once compiled.
+        "auto" takes the exact solution where there is one, "jax" for large ensembles, else "scipy".
+    rtol, atol : float
+        The error of s is kept near ``rtol * s + atol``; the closure's quadrature is held to a tenth of rtol. Not used
+        by "exact". A small mode amplifies errors as it takes off, by up to 1/lambda(0).
+    until : {"steady"}, optional
+        End where the flow has converged to a steady state (``dynamics/solvers/steady_state.py``), with that time as the
+        last one; otherwise the status states that it has not, and whether it only is slow. Converged members of an
+        ensemble stay constant. Needs "scipy" and a model without ``inputs``.
+    progress : bool, optional
+        Show a progress bar; None: where it takes long.
+
+    Returns
+    -------
+    Trajectory
+        Of kind "flow". A solution that diverges ends there: ``status`` and ``blow_up_time`` state when, and everything
+        before is kept.
+
+    Raises
+    ------
+    ArgumentError
+        An argument is invalid, or the method does not apply to the problem.
+
+    Warns
+    -----
+    AccuracyWarning
+        The closure misses its tolerance.
+
+    Notes
+    -----
+    Exact for Gaussian inputs and networks of any size, not only in a mean field.
+
+    References
+    ----------
+    Halvagal, Laborieux, Zenke (2023), Theorems 1 and 2. Tian, Chen, Ganguli (2021) for learned predictors.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> flow = dyn.solve(dyn.Model("euclidean"), s0=[0.1, 0.5], times=[0.0, 1.0, 10.0])
+    >>> flow.s.shape, flow.method
+    ((3, 2), 'exact solution (Lambert W)')
+    """
+    problem = FlowProblem.of(
+        model,
+        s0,
+        times,
+        learning_rate=learning_rate,
+        closure=closure,
+        rtol=rtol,
+        atol=atol,
+        until=until,
+        progress=progress,
+    )
+    return _solve(problem, choose(FLOW_METHODS, method, problem))
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSolver:
+    """A problem whose model, times and options are validated and whose method is chosen, compiled and kept.
+
+    Made by ``prepare``. Calling it with a start returns the ``Trajectory`` that ``solve`` would.
+    """
+
+    problem: FlowProblem
+    method: Method[FlowProblem, Flow]
+
+    def __call__(self, s0: npt.ArrayLike) -> Trajectory:
+        """Solve the flow from s0 (..., M), of which alone the values are validated; raises ArgumentError."""
+        problem = self.problem.starting_from(s0)
+        modes = self.problem.s0.shape[-1]
+        if problem.s0.shape[-1] != modes:
+            errors.reject("s0", f"have the {modes} modes that the solver was prepared for", problem.s0)
+        return _solve(problem, self.method)
+
+    def __repr__(self) -> str:
+        return f"<PreparedSolver: {self.method.name}, {self.problem.s0.shape[-1]} modes, {self.problem.model}>"
+
+
+def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "auto", **options: Any) -> PreparedSolver:
+    """Validate, choose and compile once what many calls of ``solve`` would repeat.
+
+    Parameters
+    ----------
+    model : Model
+        Without correlated ``inputs``.
+    modes : int
+        How many eigenvalues a start has.
+    times : array_like, shape (T,)
+    method : str
+        As of ``solve``.
+    **options
+        ``learning_rate``, ``closure``, ``rtol``, ``atol``, ``until`` and ``progress`` of ``solve``.
+
+    Returns
+    -------
+    PreparedSolver
+        A function of s0 (..., M).
+
+    Raises
+    ------
+    ArgumentError
+        As ``solve`` does.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> solver = dyn.prepare(dyn.Model("euclidean"), modes=2, times=[0.0, 5.0])
+    >>> float(solver([0.1, 0.5]).s[0, 1])
+    0.5
     """
     errors.instance("model", model, Model, "be a Model")
-    s0 = model.check_start(s0)
-    times = check_times(times)
-    errors.choice("method", method, METHODS)
-    check_progress(progress)
-    rtol, atol = errors.positive_number("rtol", rtol), errors.positive_number("atol", atol)
-    learning_rate = model.check_learning_rate(learning_rate)
-    closure = choose_closure(model, closure)
-    forces = vector_field_of(model, closure, rtol=0.1 * rtol)
-    start = forces.start(s0)
-    method = choose_method(_for_rest(method, model, until), model, closure, start.batch)
-    check_trajectory(model, s0, len(times), "Ask for fewer times, or sweep to disk.")
-    if method == "exact":
-        flow = exact_flow(model, s0, times)
-    elif method == "scipy":
-        from dynamics.solvers.flow_scipy import scipy_flow
-
-        flow = scipy_flow(start, times, forces, learning_rate, rtol, atol, until, progress)
-    elif method == "heyoka" and isinstance(forces, EigenmodeField):
-        from dynamics.solvers.flow_heyoka import heyoka_flow
-
-        flow = heyoka_flow(start, times, forces, learning_rate, rtol, atol, progress)
-    else:
-        from dynamics.solvers.flow_diffrax import jax_flow
-
-        flow = jax_flow(model, start, times, forces, learning_rate, rtol, atol, progress)
-    forces.warn_if_inaccurate()
-    if model.inputs is None:
-        _put_start(flow.observables, s0, times)
-    exact = model.generated.exact
-    label = f"exact solution ({exact.name})" if exact is not None and method == "exact" else method
-    label += f", {SAMPLED}" if closure == "monte_carlo" else ""
-    result = Trajectory(
-        model=model,
-        kind="flow",
-        t=times[: flow.reached],
-        **flow.observables._asdict(),
-        method=label,
-        status=flow.status,
-        error=forces.error,
-        blow_up_time=flow.blow_up_time,
-        settings={
-            "closure": closure,
-            "method": method,
-            "rtol": rtol,
-            "atol": atol,
-            "learning_rate": learning_rate,
-            "until": until,
-        },
-    )
-    return _cut_at_blow_up(_cut_at_rest(result, flow.steady_time))
-
-
-def _for_rest(method: str, model: Model, until) -> str:
-    """The method to choose from, where the flow is followed to its rest."""
-    if until is None:
-        return method
-    errors.choice("until", until, ("steady",))
     if model.inputs is not None:
-        errors.reject("until", "be left out for a model with `inputs`", until)
-    if method not in ("auto", "scipy"):
-        errors.reject("method", "be 'auto' or 'scipy' with until='steady'", method)
-    return "scipy"
+        errors.reject("model", "have white inputs: a start of correlated ones is a matrix of weights", model)
+    problem = FlowProblem.of(model, np.ones(errors.count("modes", modes)), times, **options)
+    solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
+    if solver.method.needs_start_up:
+        solver(np.linspace(0.5, 1.0, modes))  # compiles
+    return solver
 
 
-def choose_method(method: str, model: Model, closure: str, batch: tuple[int, ...]) -> str:
-    """The method for an ensemble of this shape; raises ArgumentError for one that does not apply."""
-    possible = closure == "gaussian" and has_exact_solution(model)
-    if method == "exact" and not possible:
-        others = "'auto', 'scipy' or 'jax'" if model.inputs is None else "'auto' or 'scipy'"
-        errors.reject("method", f"be {others} for {model}, which has no exact solution", method)
-    if method in ("jax", "heyoka") and model.inputs is not None:
-        errors.reject("method", "be 'auto' or 'scipy' for a model with `inputs`", method)
-    if method in ("jax", "heyoka") and closure == "monte_carlo":
-        errors.reject("method", "be 'auto' or 'scipy' with the closure 'monte_carlo'", method)
-    if method == "heyoka":
-        from dynamics.solvers.flow_heyoka import check_heyoka
-
-        check_heyoka(model, closure)
-    if method != "auto":
-        return method
-    if possible:
-        return "exact"
-    compiled = model.inputs is None and closure != "monte_carlo" and np.prod(batch) >= ENSEMBLE_FOR_JAX
-    return "jax" if compiled else "scipy"
-
-
-def check_times(times) -> np.ndarray:
-    """Times (T,); raises ArgumentError."""
-    must = "be ascending, non-negative times of shape (T,)"
-    times = errors.non_negative("times", times, must)
-    if times.ndim != 1 or not len(times) or (np.diff(times) < 0).any():
-        errors.reject("times", must, times)
-    return times
+def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajectory:
+    """Integrate, and make a trajectory of the result."""
+    flow = method.integrate(problem)
+    problem.field.warn_if_inaccurate()
+    if problem.by_eigenmodes:
+        _put_start(flow.observables, problem.s0, problem.times)
+    sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""
+    trajectory = Trajectory(
+        model=problem.model,
+        kind="flow",
+        t=problem.times[: flow.reached],
+        **flow.observables._asdict(),
+        method=method.label(problem) + sampled,
+        status=flow.status,
+        error=problem.field.error,
+        blow_up_time=flow.blow_up_time,
+        settings={**problem.settings, "method": method.name},
+    )
+    return _cut_at_blow_up(_cut_at_steady_state(trajectory, flow.steady_time))
 
 
-def _put_start(found: Observables, s0: np.ndarray, times: np.ndarray) -> None:
-    """s0 itself, to the last bit, at t = 0, and in modes that are dead, into the observables."""
-    start, first = s0[..., None, :], int(np.searchsorted(times[: found.s.shape[-2]], 0.0, side="right"))
-    for values in (found.s,) if found.target is found.s else (found.s, found.target):
+def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> None:
+    """Write s0 itself, to the last bit, at t = 0 and into collapsed modes."""
+    start, first = s0[..., None, :], int(np.searchsorted(times[: observed.s.shape[-2]], 0.0, side="right"))
+    for values in (observed.s,) if observed.target is observed.s else (observed.s, observed.target):
         early = values[..., :first, :]
         np.copyto(early, start, where=~np.isnan(early))
         if not s0.all():
             np.copyto(values, 0.0, where=(start == 0) & np.isfinite(values))
 
 
-def _cut_at_rest(result: Trajectory, steady_time: np.ndarray) -> Trajectory:
-    """A single trajectory ends where it is at rest; of an ensemble, the status tells that all of it is."""
+def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.float64]) -> Trajectory:
+    """End a single trajectory at its steady state; of an ensemble, let the status state that all members reach one."""
     if not np.isfinite(steady_time).all():
-        return result
+        return trajectory
     status = f"{STEADY} at t = {steady_time.max():.6g}"
     if steady_time.ndim:
-        return replace(result, status=f"{status} (the last of {steady_time.size} members)")
-    last = int(np.searchsorted(result.t, steady_time))
-    t = np.append(result.t[:last], steady_time)
-    return replace(_until(result, slice(last + 1)), t=t, status=status)
+        return replace(trajectory, status=f"{status} (the last of {steady_time.size} members)")
+    last = int(np.searchsorted(trajectory.t, steady_time))
+    t = np.append(trajectory.t[:last], steady_time)
+    return replace(_select_times(trajectory, slice(last + 1)), t=t, status=status)
 
 
-def _until(result: Trajectory, kept) -> Trajectory:
-    """Some of the times."""
-    names = [name for name in ("t", *WeightObservables._fields) if getattr(result, name) is not None]
-    return replace(result, **{name: getattr(result, name)[kept] for name in names})
-
-
-def _cut_at_blow_up(result: Trajectory) -> Trajectory:
-    """A single trajectory ends before its blow-up; in an ensemble, members that blew up are inf from there on."""
-    if not np.isfinite(result.blow_up_time).any():
-        return result
-    first = float(np.min(result.blow_up_time))
+def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
+    """End a single trajectory before it diverges; in an ensemble, members that diverge are inf from there on."""
+    if not np.isfinite(trajectory.blow_up_time).any():
+        return trajectory
+    first = float(np.min(trajectory.blow_up_time))
+    if first > trajectory.t[-1]:
+        return trajectory
     status = f"eigenvalues diverge at t = {first:.10g}"
-    others = "" if result.status == "complete" or result.status.startswith(status) else f"; {result.status}"
-    if result.s.ndim > 2:
-        gone = int(np.isfinite(result.blow_up_time).sum())
-        return (
-            replace(result, status=f"{status} (first of {gone} members that diverge){others}")
-            if first <= result.t[-1]
-            else result
-        )
-    if first > result.t[-1]:
-        return result
-    return replace(_until(result, result.t < first), status=status)
+    if trajectory.s.ndim == 2:
+        return replace(_select_times(trajectory, trajectory.t < first), status=status)
+    said = trajectory.status == "complete" or trajectory.status.startswith(status)
+    rest = "" if said else f"; {trajectory.status}"
+    diverging = int(np.isfinite(trajectory.blow_up_time).sum())
+    return replace(trajectory, status=f"{status} (first of {diverging} members that diverge){rest}")
+
+
+def _select_times(trajectory: Trajectory, selection) -> Trajectory:
+    names = [name for name in ("t", *Observables._fields) if getattr(trajectory, name) is not None]
+    return replace(trajectory, **{name: getattr(trajectory, name)[selection] for name in names})

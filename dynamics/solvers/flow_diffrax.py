@@ -15,32 +15,31 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.quadrature import MAX_NODES
-from dynamics.solvers.coordinates import Flow, coordinate_of, noise_of
+from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
+from dynamics.solvers.problem import FlowProblem
+from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import (
-    Observables,
-    State,
     as_rows,
+    compiled_exponent,
     completed,
-    each,
-    essential,
-    exponent,
+    independent,
     observables,
     velocity,
 )
 from dynamics.vector_field.eigenmodes import TracedField
+from dynamics.vector_field.state import Observables, State, each
 
 MAX_STEPS = 200_000  # of a member
 MAX_STEPS_TOGETHER = 10_000  # of a group: one that needs more has members that are too different
 
 
-class Numbers(NamedTuple):
-    """What may change without compiling anew, but for how many times there are."""
+class Options(NamedTuple):
+    """Options that may change without compiling anew; the number of times may not."""
 
     times: Any
     learning_rate: Any
@@ -50,28 +49,29 @@ class Numbers(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """What was found, each with a leading axis for members (B,)."""
+    """Solutions of members, each with a leading axis (B,)."""
 
-    observables: Observables  # (B, T, M); only what has to be integrated
+    observables: Observables  # (B, T, M); the independent ones
     end: Any  # the time reached
     finished: Any
     diverged: Any
     error: Any  # of the rates, relative
 
 
-def jax_flow(model: Model, start: State, times, rates: VectorField, learning_rate, rtol, atol, progress) -> Flow:
-    """Group after group; interrupted, the rest is not a number. start: (..., M)."""
-    batch, modes = start.batch, start.w.shape[-1]
-    members, parameters = as_rows(start, model.parameters)
-    numbers = Numbers(times, 1.0 if learning_rate is None else learning_rate, rtol, atol, noise_of(rates))
-    many, done = len(members.w), 0
-    division = divide(rates, members, parameters)
-    compute = partial(_solve_part, rates, division, members, parameters, numbers)
-    solved = _room_for(model.structure, many, len(times), modes)
-    with progress_bar(many, "solve", progress) as bar:
+def jax_flow(problem: FlowProblem) -> Flow:
+    """Integrate group after group; what an interruption leaves out is not a number."""
+    structure, modes, times, field = problem.model.structure, problem.s0.shape[-1], problem.times, problem.field
+    members, parameters = as_rows(problem.start, problem.model.parameters)
+    learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
+    options = Options(times, learning_rate, problem.rtol, problem.atol, noise_of(field))
+    many, done = len(members.encoder), 0
+    division = divide(field, members, parameters)
+    compute = partial(_solve_part, field, division, members, parameters, options)
+    solved = _room_for(structure, many, len(times), modes)
+    with progress_bar(many, "solve", problem.progress) as bar:
         try:
-            for part, found in in_turn(division.parts(many), division.devices, compute):
-                jax.tree.map(lambda whole, piece, part=part: whole.__setitem__(part, piece), solved, found)
+            for part, piece in in_turn(division.parts(many), division.devices, compute):
+                jax.tree.map(lambda whole, rows, part=part: whole.__setitem__(part, rows), solved, piece)
                 done = part.stop
                 bar.update(part.stop - part.start)
         except KeyboardInterrupt:
@@ -79,51 +79,52 @@ def jax_flow(model: Model, start: State, times, rates: VectorField, learning_rat
         else:
             status = "complete"
     each(lambda a: a[done:].fill(np.nan), solved.observables)
-    rates.note_error(solved.error[:done].max(initial=0.0))
-    found = each(
-        lambda a: a.reshape(*batch, len(times), modes), completed(model.structure, parameters, solved.observables)
-    )
-    flow = Flow(found, np.where(solved.diverged, solved.end, np.inf).reshape(batch), status)
+    field.note_error(solved.error[:done].max(initial=0.0))
+    shape = (*problem.members, len(times), modes)
+    observed = each(lambda a: a.reshape(shape), completed(structure, parameters, solved.observables))
+    blow_up = np.where(solved.diverged, solved.end, np.inf).reshape(problem.members)
+    flow = Flow(observed, blow_up, status)
     short = ~(solved.diverged | solved.finished)[:done]
     if not short.any():
         return flow
     stopped = solved.end[:done][short].min()
-    kept = times <= stopped
+    reached = times <= stopped
     status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
-    return replace(flow, observables=each(lambda a: a[..., kept, :], found), status=status, reached=kept.sum())
+    observed = each(lambda a: a[..., reached, :], observed)
+    return replace(flow, observables=observed, status=status, reached=reached.sum())
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Where results go."""
-    whole = Observables(*(np.empty((many, times, modes)) for _ in Observables._fields))
+    """Return arrays that results are written into."""
+    whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
-    return Solved(essential(structure, whole), end, finished, diverged, error)
+    return Solved(independent(structure, whole), end, finished, diverged, error)
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------
 
 
-def _solve_part(rates: VectorField, division: Division, members: State, parameters: Parameters, numbers: Numbers, part):
-    """Some members; again with more nodes if the closure's error calls for it."""
+def _solve_part(field: VectorField, division: Division, members: State, parameters: Parameters, options: Options, part):
+    """Solve for some members, and again with more nodes if the closure's error calls for it."""
     start, own = division.padded((members, parameters), part)
-    nodes, alpha = division.nodes, exponent(own)
+    nodes, alpha = division.nodes, compiled_exponent(own)
     with jax.enable_x64(True):
         while True:
-            run = partial(_compiled, rates.model.generated, rates.structure, rates.closure, nodes, alpha)
+            run = partial(_compiled, field.model.generated, field.structure, field.closure, nodes, alpha)
             run = partial(run, division.devices)
-            found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, numbers))
+            found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, options))
             if division.size > 1 and not found.finished.all():
-                alone = run(True)(start, own, numbers)
+                alone = run(True)(start, own, options)
                 found = jax.tree.map(partial(_choose, found.finished), found, alone)
-            if nodes is None or not found.error.max() > rates.rtol or max(nodes) >= MAX_NODES:
+            if nodes is None or not found.error.max() > field.rtol or max(nodes) >= MAX_NODES:
                 break
             nodes = more(nodes, 1.4)
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
 
 
 def _choose(which, first, second):
-    """Rows of the first where it says so."""
+    """Take rows of the first where ``which`` is True."""
     return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
 
@@ -132,12 +133,12 @@ def _choose(which, first, second):
 
 @lru_cache(maxsize=32)
 def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices, alone: bool):
-    """The solver (members, parameters, numbers) -> Solved for one loss; a group a device, or each member alone."""
+    """Return the solver (members, parameters, options) -> Solved for one loss; a group a device, or members alone."""
     group = partial(_group, structure, TracedField(generated, structure, closure, nodes), alpha, alone)
 
-    def each_alone(members, parameters, numbers):
+    def each_alone(members, parameters, options):
         members, parameters = jax.tree.map(lambda a: a[:, None], (members, parameters))
-        found = jax.vmap(group, in_axes=(0, 0, None))(members, parameters, numbers)
+        found = jax.vmap(group, in_axes=(0, 0, None))(members, parameters, options)
         return jax.tree.map(lambda a: a[:, 0], found)
 
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
@@ -147,8 +148,8 @@ def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float
     )
 
 
-def _group(structure, forces, alpha, alone, start: State, parameters: Parameters, numbers: Numbers) -> Solved:
-    """Members (G, M) from the start to the last time, with the same steps."""
+def _group(structure, forces, alpha, alone, start: State, parameters: Parameters, options: Options) -> Solved:
+    """Integrate members (G, M) from the start to the last time with common steps."""
 
     def own(parameters):
         return parameters if alpha is None else parameters._replace(alpha=alpha)
@@ -156,13 +157,13 @@ def _group(structure, forces, alpha, alone, start: State, parameters: Parameters
     like = each(lambda part: part[0], start)
 
     def coordinate(parameters):
-        return coordinate_of(like, parameters, numbers.atol)
+        return coordinate_of(like, parameters, options.atol)
 
     def slope(_, y, args):
         def of_one(y, parameters):
             def velocity_of(state):
                 moved_by = forces(state, own(parameters))[0]
-                return velocity(structure, own(parameters), state, moved_by, numbers.learning_rate)
+                return velocity(own(parameters), state, moved_by, options.learning_rate)
 
             return coordinate(own(parameters)).slope(y, velocity_of)
 
@@ -175,15 +176,15 @@ def _group(structure, forces, alpha, alone, start: State, parameters: Parameters
     columns = jax.tree.map(jnp.transpose, parameters)
     y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
     strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
-    tolerances = coordinate(strictest).tolerances(numbers.rtol, numbers.noise)
+    tolerances = coordinate(strictest).tolerances(options.rtol, options.noise)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(slope),
         diffrax.Dopri8(),
         0.0,
-        numbers.times[-1],
+        options.times[-1],
         None,
         y0,
-        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=numbers.times), diffrax.SubSaveAt(t1=True)]),
+        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=options.times), diffrax.SubSaveAt(t1=True)]),
         stepsize_controller=diffrax.PIDController(norm=_of_the_worst, **tolerances),
         event=diffrax.Event(room),
         max_steps=MAX_STEPS if alone else MAX_STEPS_TOGETHER,
@@ -194,15 +195,16 @@ def _group(structure, forces, alpha, alone, start: State, parameters: Parameters
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
     along = own(jax.tree.map(lambda row: row[:, None], parameters))
-    found = each(lambda a: jnp.where(reached, a, jnp.inf), essential(structure, observables(structure, along, states)))
+    observed = independent(structure, observables(structure, along, states))
+    observed = each(lambda a: jnp.where(reached, a, jnp.inf), observed)
     error = jax.lax.map(lambda state: forces(state, own(parameters))[1], each(lambda a: jnp.swapaxes(a, 0, 1), states))
     finished, diverged = (
         solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
     )
-    ends = Solved(found, solution.ts[1][0], finished, diverged, jnp.max(error))
-    return jax.tree.map(lambda a: jnp.broadcast_to(a, start.w.shape[:1]) if a.ndim == 0 else a, ends)
+    ends = Solved(observed, solution.ts[1][0], finished, diverged, jnp.max(error))
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, start.encoder.shape[:1]) if a.ndim == 0 else a, ends)
 
 
 def _of_the_worst(errors):
-    """Root mean square over what moves in a member, the largest of the members. errors: (E, G)."""
+    """Return the root mean square over a member's variables, the largest of the members. errors: (E, G)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

@@ -1,4 +1,4 @@
-"""The first rung of the ladder: formulas."""
+"""The flow by its exact solution."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -7,38 +7,25 @@ import numpy as np
 
 from dynamics.derived_loss import ExactSolution
 from dynamics.generated import eigenvalues
-from dynamics.model.model import Model
-from dynamics.model.parameters import Structure
 from dynamics.numerics.threads import cores
-from dynamics.solvers.coordinates import Flow
-from dynamics.vector_field.eigenmode_state import Observables
+from dynamics.solvers.problem import FlowProblem
+from dynamics.solvers.solutions import Flow
+from dynamics.vector_field.state import Observables
 
 BLOCK = 131_072  # values computed at once: few enough for a cache, many enough for Python
 FEW_BLOCKS = 4  # for which threads are not worth starting
 
 
-def has_exact_solution(model: Model) -> bool:
-    """True if the flow of this model has a formula that is valid for its weight decay."""
-    exact, plain = model.generated.exact, ("none", "closed form")
-    if (
-        model.structure not in [Structure(predictor, False, False) for predictor in plain]
-        or model.inputs is not None
-        or model.parameters.epsilon.any()
-    ):
-        return False
-    return exact is not None and (exact.any_weight_decay or not np.any(model.weight_decay))
+def exact_flow(problem: FlowProblem) -> Flow:
+    """Evaluate the formula of the generated module, block after block of members and times.
 
-
-def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
-    """The formula of the generated module, block after block of members and times. s0: (..., M).
-
-    Where terms of the formula cancel, all that has not the full size (..., T, M) is in extended precision, where the
-    platform has it.
+    Where terms of the formula cancel, everything smaller than the result (..., T, M) is in extended precision, where
+    the platform has it.
     """
-    solution, batch, modes = model.generated.exact, s0.shape[:-1], s0.shape[-1]
-    assert solution is not None
+    model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
+    assert solution is not None  # or the method does not apply
+    batch, modes, p = problem.members, s0.shape[-1], model.parameters
     number = np.longdouble if solution.cancels else np.float64
-    p = model.parameters
     numbers = (p.alpha, *p.of_expectations, p.rho)
     members = [np.broadcast_to(a, (*batch, 1)).reshape(-1, 1).astype(number) for a in numbers]
     alpha, *others = (number(a[0, 0]) if len(a) and (a == a[0]).all() else a for a in members)
@@ -46,10 +33,10 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
     with np.errstate(all="ignore"):
         lam0 = eigenvalues.predictor(start, alpha, 0)
         blow_up = _blow_up(solution, lam0, alpha, *others)
-    shape = (len(start), len(times), modes)
+    shape = (len(start), len(problem.times), modes)
     lam = np.empty(shape)
     s = lam if np.all(alpha == 1) else np.empty(shape)
-    work = partial(_fill, solution, (lam0, alpha, *others), times.astype(number), blow_up, lam, s)
+    work = partial(_fill, solution, (lam0, alpha, *others), problem.times.astype(number), blow_up, lam, s)
     blocks = list(_blocks(shape))
     if len(blocks) < FEW_BLOCKS:
         list(map(work, blocks))
@@ -62,15 +49,15 @@ def exact_flow(model: Model, s0: np.ndarray, times: np.ndarray) -> Flow:
 
 
 def _blow_up(solution: ExactSolution, lam0, *numbers) -> np.ndarray:
-    """When the first mode of each member (B,) leaves the finite world; inf where none does."""
+    """Return when the first mode of each member diverges (B,); inf where none does."""
     if solution.blow_up_time is None:
         return np.full(len(lam0), np.inf)
-    found = solution.blow_up_time(lam0, *numbers).astype(float)
-    return np.where(found > 0, found, np.inf).min(axis=-1)
+    times = solution.blow_up_time(lam0, *numbers).astype(float)
+    return np.where(times > 0, times, np.inf).min(axis=-1)
 
 
 def _blocks(shape: tuple[int, int, int]):
-    """Slices of members and of times, with about BLOCK values each."""
+    """Yield slices of members and of times, with about BLOCK values each."""
     many, times, modes = shape
     rows, columns = max(1, BLOCK // (times * modes)), max(1, BLOCK // modes)
     for first in range(0, many, rows):
@@ -79,7 +66,7 @@ def _blocks(shape: tuple[int, int, int]):
 
 
 def _fill(solution: ExactSolution, arguments, times, blow_up, lam, s, block) -> None:
-    """One block of lambda, and of s where it is another array. arguments: lam0 (B, M), then numbers or (B, 1)."""
+    """Fill a block of lambda, and of s where it is another array. arguments: lam0 (B, M), then numbers or (B, 1)."""
     members, span = block
     lam0, alpha, *others = (a[members, None] if np.ndim(a) else a for a in arguments)
     t = times[span, None]

@@ -8,34 +8,34 @@ not reach the end that way are left to SciPy's solvers, which tell why.
 import math
 import threading
 from copy import copy
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from dynamics import errors
 from dynamics.generated import eigenvalues
-from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
 from dynamics.numerics.threads import cores, in_order
-from dynamics.solvers.coordinates import Flow
 from dynamics.solvers.flow_scipy import scipy_flow
+from dynamics.solvers.problem import FlowProblem
+from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.eigenmode_state import (
     SMALLEST,
-    Observables,
+    Rates,
     Spectrum,
-    State,
     as_rows,
+    compiled_exponent,
     completed,
-    each,
-    essential,
-    exponent,
+    independent,
     observables,
     predictor,
     velocity,
 )
-from dynamics.vector_field.eigenmodes import EigenmodeField, Forces, expectations_of
+from dynamics.vector_field.eigenmodes import formulas_of
 from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import Observables, State, each
 
 LANES = 8  # members in one integrator
 FINEST = 1e-15  # tolerance of the series
@@ -43,55 +43,49 @@ COMPACT = 64  # modes from which on the code consists of calls: slower, but comp
 MAX_STEPS = 20_000
 
 
-def check_heyoka(model: Model, closure: str) -> None:
-    """Raises ArgumentError where it cannot serve a model."""
-    others = "be 'auto', 'scipy' or 'jax'"
-    needed = expectations_of(model.generated, model.structure).values()
-    if any(expectation is None or expectation.under(closure) is None for expectation in needed):
-        errors.reject("method", f"{others} for a closure that takes integrals or samples, and is no formula", "heyoka")
-    if model.structure.predictor == "normalized":
-        errors.reject("method", f"{others} for a normalized predictor", "heyoka")
-    kinks = [name for name in ("maximum", "minimum", "abs") if f"xp.{name}(" in (model.generated.source or "")]
-    if kinks:
-        errors.reject("method", f"{others} for a loss with kinks ({kinks[0]}), where a series ends", "heyoka")
-    try:
-        import heyoka  # noqa: F401
-    except ImportError:
-        errors.reject("method", f"{others} where the package heyoka is not installed", "heyoka")
-
-
-def heyoka_flow(start: State, times, rates: EigenmodeField, learning_rate, rtol, atol, progress) -> Flow:
-    """Members in lanes, on all cores; interrupted, the rest is not a number. start: (..., M)."""
-    batch, modes = start.batch, start.w.shape[-1]
-    members, parameters = as_rows(start, rates.parameters)
-    many = len(members.w)
-    found = essential(rates.structure, Observables(*(np.empty((many, len(times), modes)) for _ in Observables._fields)))
+def heyoka_flow(problem: FlowProblem) -> Flow:
+    """Integrate members in lanes, on all cores; what an interruption leaves out is not a number."""
+    field, modes = problem.field, problem.s0.shape[-1]
+    members, parameters = as_rows(problem.start, field.parameters)
+    many = len(members.encoder)
+    whole = Observables(*np.empty((3, many, len(problem.times), modes)))
+    observed = independent(field.structure, whole)
     blow_up, left, status = np.full(many, np.inf), np.zeros(many, bool), "complete"
-    done = _integrate(rates, members, parameters, times, learning_rate, rtol, progress, found, left)
+    done = _integrate(problem, members, parameters, observed, left)
     if done < many:
-        each(lambda a: a[done:].fill(np.nan), found)
+        each(lambda a: a[done:].fill(np.nan), observed)
         status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
     elif left.any():
-        own = vector_field_of(rates.model, rates.closure, rates.rtol, parameters.map(lambda row: row[left]))
-        start_left = each(lambda part: part[left], members)
-        others = scipy_flow(start_left, times, own, learning_rate, rtol, atol, None, progress)
-        each(lambda whole, part: whole.__setitem__(left, part), found, essential(rates.structure, others.observables))
-        blow_up[left], status = others.blow_up_time, others.status
-    found = each(lambda a: a.reshape(*batch, *a.shape[1:]), completed(rates.structure, parameters, found))
-    return Flow(found, blow_up.reshape(batch), status)
+        rest = scipy_flow(_members_left(problem, parameters, left))
+        pieces = independent(field.structure, rest.observables)
+        each(lambda rows, piece: rows.__setitem__(left, piece), observed, pieces)
+        blow_up[left], status = rest.blow_up_time, rest.status
+    observed = completed(field.structure, parameters, observed)
+    shape = (*problem.members, len(problem.times), modes)
+    return Flow(each(lambda a: a.reshape(shape), observed), blow_up.reshape(problem.members), status)
 
 
-def _integrate(rates: EigenmodeField, members, parameters, times, learning_rate, rtol, progress, found, left) -> int:
-    """Puts essential observables into found (B, T, M), and who did not get to the end into left; how many are done."""
-    many, modes = members.w.shape
-    numbers = np.hstack(
-        [*parameters[:-1], *parameters.of_loss, np.full((many, 1), 1.0 if learning_rate is None else learning_rate)]
-    )
+def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArray[np.bool_]) -> FlowProblem:
+    """Return the problem of the members that did not reach the end, each with its own parameters."""
+    s0 = problem.s0.reshape(len(left), -1)[left]
+    rest = replace(problem, s0=s0, members=(len(s0),), until=None)
+    own = parameters.map(lambda row: row[left])
+    field = vector_field_of(problem.model, problem.closure, problem.field.rtol, own)
+    rest.__dict__["field"] = field
+    return rest
+
+
+def _integrate(problem: FlowProblem, members: State, parameters: Parameters, observed, left) -> int:
+    """Fill independent observables (B, T, M), and mark who did not reach the end; returns how many are done."""
+    field, times = problem.field, problem.times
+    many, modes = members.encoder.shape
+    learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
+    values = np.hstack([*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate)])
     grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
     lanes = 1 if many == 1 else LANES
-    own = len(parameters.of_loss)
-    key = (rates.model.generated, rates.structure, rates.closure, exponent(parameters), own, modes, lanes)
-    tolerance = _tolerance(rates.structure, members, parameters, rtol)
+    model, alpha, of_loss = problem.model, compiled_exponent(parameters), len(parameters.of_loss)
+    key = (model.generated, model.structure, problem.closure, alpha, of_loss, modes, lanes)
+    tolerance = _tolerance(model.structure, members, parameters, problem.rtol)
     _integrator(key, tolerance)  # compiled before threads ask for it
 
     def run(part: slice) -> None:
@@ -99,19 +93,19 @@ def _integrate(rates: EigenmodeField, members, parameters, times, learning_rate,
         own = _own_integrator(key, tolerance, threading.get_ident())
         own.set_time(0.0)
         own.state[:] = _forward(each(lambda a: a[rows], members)).T
-        own.pars[:] = numbers[rows].T[: len(own.pars)]  # which ends with the last that is used
+        own.pars[:] = values[rows].T[: len(own.pars)]  # which ends with the last that is used
         _, passed = own.propagate_grid(np.repeat(grid[:, None], lanes, axis=1), max_steps=MAX_STEPS)
         states = _backward(members, np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
-        left[part] = ~np.isfinite(states.w).all(axis=(1, 2))
-        along = parameters.map(lambda a: a[part, None])
-        values = essential(rates.structure, observables(rates.structure, along, states))
-        each(lambda whole, piece: whole.__setitem__(part, piece), found, values)
+        left[part] = ~np.isfinite(states.encoder).all(axis=(1, 2))
+        along_times = parameters.map(lambda a: a[part, None])
+        pieces = independent(field.structure, observables(field.structure, along_times, states))
+        each(lambda whole, piece: whole.__setitem__(part, piece), observed, pieces)
 
     done = 0
     if many == 1:
         run(slice(0, 1))
         return 1
-    with progress_bar(many, "solve", progress) as bar:
+    with progress_bar(many, "solve", problem.progress) as bar:
         try:
             parts = [slice(first, min(first + lanes, many)) for first in range(0, many, lanes)]
             for part, _ in in_order(parts, run, cores()):
@@ -133,13 +127,13 @@ def _forward(members: State) -> np.ndarray:
 
 def _backward(like: State, y: np.ndarray) -> State:
     """The states (B, T, M) of y (B, T, E)."""
-    parts = iter(np.split(y, y.shape[-1] // like.w.shape[-1], axis=-1))
-    return each(lambda part: next(parts), like)._replace(w=np.exp(y[..., : like.w.shape[-1]]))
+    parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
+    return each(lambda part: next(parts), like)._replace(encoder=np.exp(y[..., : like.encoder.shape[-1]]))
 
 
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
     """Of the series, a power of ten, so that few are compiled: a small mode amplifies errors by 1/lambda0."""
-    lam = np.abs(predictor(structure, parameters, members, members.w**2))
+    lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
     return max(10.0 ** np.ceil(np.log10(rtol * least)), FINEST)
 
@@ -163,19 +157,19 @@ def _integrator(key, tolerance: float):
     named = dict(zip(Parameters._fields[:shared], numbers[:shared], strict=True))
     p = Parameters(**named, of_loss=tuple(numbers[shared:]))
     p = p if alpha is None else p._replace(alpha=alpha)
-    there = State(True, structure.separate_target, structure.predictor == "learned", structure.tracked)
+    present = State(True, structure.separate_target, structure.predictor == "learned", structure.tracked)
     variables = State(
         *(_symbols([hy.make_vars(f"{name}{m}") for m in range(modes)]) if is_there else None
-          for name, is_there in there._asdict().items())
+          for name, is_there in present._asdict().items())
     )  # fmt: skip
-    state = variables._replace(w=_Namespace.exp(variables.w))
-    s = _Namespace.exp(2 * variables.w)
-    ratio = state.v / state.w if structure.separate_target else _Namespace.ones_like(s[:1])
+    state = variables._replace(encoder=_Namespace.exp(variables.encoder))
+    s = _Namespace.exp(2 * variables.encoder)
+    ratio = state.target / state.encoder if structure.separate_target else _Namespace.ones_like(s[:1])
     spectrum = Spectrum(s, predictor(structure, p, state, s), ratio)
-    needed = expectations_of(generated, structure).values()
-    forces = Forces(*(expectation.under(closure)(*spectrum, *p.of_expectations) for expectation in needed))
-    slope = velocity(structure, p, state, forces, learning_rate)
-    slope = slope._replace(w=eigenvalues.encoder_velocity(1, forces.rates, p.rho))  # d log w/dt
+    formulas = formulas_of(generated, structure, closure)
+    rates = Rates(*(formula(*spectrum, *p.of_expectations) for formula in formulas if formula is not None))
+    slope = velocity(p, state, rates, learning_rate)
+    slope = slope._replace(encoder=eigenvalues.encoder_velocity(1, rates.rates, p.rho))  # d log w/dt
     system = [
         pair
         for names, own in zip(variables, slope, strict=True)

@@ -9,9 +9,10 @@ P <- J P J^T + B (Q/batch) B^T, with J and B the derivatives of the descent map 
 import numpy as np
 
 from dynamics.generated import eigenvalues
-from dynamics.vector_field.eigenmode_state import State, spectrum
+from dynamics.vector_field.eigenmode_state import spectrum
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.monte_carlo import sampled_forces
+from dynamics.vector_field.state import State
 
 SAMPLES = 20_000  # the deviation is then good to about 1 %
 CHUNK = 2_000  # samples at a time, which stay in the cache
@@ -40,9 +41,9 @@ class Fluctuations:
 
     def deviation(self, state: State) -> np.ndarray:
         """Standard deviation of s_m = w_m^2 in this state, (M,)."""
-        modes = len(state.w)
+        modes = len(state.encoder)
         variance = np.zeros(modes) if self.covariance is None else np.diag(self.covariance)[:modes]
-        return 2 * np.abs(state.w) * np.sqrt(variance)
+        return 2 * np.abs(state.encoder) * np.sqrt(variance)
 
     def _jacobian(self, state: State) -> np.ndarray:
         """d step(state)/d state, by central differences.
@@ -68,7 +69,7 @@ class Fluctuations:
         """Covariance of what one batch adds to the state in a step."""
         mean, square, after = 0.0, 0.0, self._step(state)
         for _ in range(SAMPLES // CHUNK):
-            added = _flat(self._added(state, after, *self._views(len(state.w))))
+            added = _flat(self._added(state, after, *self._views(len(state.encoder))))
             mean, square = mean + added.sum(axis=0) / SAMPLES, square + added.T @ added / SAMPLES
         return (square - np.outer(mean, mean)) / self.batch_size
 
@@ -77,13 +78,13 @@ class Fluctuations:
         structure, p, learned = self.rates.structure, self.rates.parameters, self.rates.structure.predictor == "learned"
         _, lam, ratio = spectrum(structure, p, state)
         generated = self.rates.model.generated
-        force, *on_predictor = sampled_forces(generated, state.w, lam, ratio, p, zeta1, zeta2, learned)
+        force, *on_predictor = sampled_forces(generated, state.encoder, lam, ratio, p, zeta1, zeta2, learned)
         shift = self.learning_rate * force
         return State(
             shift,
-            v=eigenvalues.average_step(0.0, shift, p.decay) if structure.separate_target else None,
-            lam=self.learning_rate * p.rate_ratio * on_predictor[0] if learned else None,
-            tracked=eigenvalues.average_step(0.0, 2 * after.w * shift, p.tracking) if structure.tracked else None,
+            target=eigenvalues.average_step(0.0, shift, p.decay) if structure.separate_target else None,
+            predictor=self.learning_rate * p.rate_ratio * on_predictor[0] if learned else None,
+            tracked=eigenvalues.average_step(0.0, 2 * after.encoder * shift, p.tracking) if structure.tracked else None,
         )
 
     def _views(self, modes: int) -> list[np.ndarray]:
@@ -99,5 +100,5 @@ def _flat(state: State) -> np.ndarray:
 
 def _like(state: State, flat: np.ndarray) -> State:
     """The state(s) that were made flat; with parts like the given one."""
-    parts = iter(np.split(flat, flat.shape[-1] // len(state.w), axis=-1))
+    parts = iter(np.split(flat, flat.shape[-1] // len(state.encoder), axis=-1))
     return State(*(None if part is None else next(parts) for part in state))

@@ -1,66 +1,72 @@
-r"""Whether a flow has come to rest, or is only slow.
+r"""Detection of the steady state of a flow, as distinct from a slow flow.
 
-With x = d log|y|/dt of everything that moves, a flow that dies out exponentially, x ~ e^(-kappa t), has the relative
+With x = d log|y|/dt of all dynamical variables, a flow that converges exponentially, x ~ e^(-kappa t), has the relative
 distance |x|/kappa still to go, and kappa = -x . (dx/dt)/|x|^2. Beside a ghost, where two fixed points have met and
-vanished, x is as small, but it does not die out: kappa is zero or negative, and there is no rest.
+vanished, x is as small but does not decay: kappa is zero or negative, and there is no steady state.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmode_state import State, each
+from dynamics.vector_field.state import State, each
 
-SMALL = 1e-6  # relative distance at which a flow is at rest
-DEAD = 1e-6  # of the largest at the start: a singular value that shrinks below it is at rest at zero
-PROBE = SMALL  # relative, of the step that tells how x changes: it must not step over what it looks for
-ROUNDING = 1e-13  # relative to the speeds met: below it, x is no speed
+SMALL = 1e-6  # relative distance at which a flow has converged
+COLLAPSED = 1e-6  # of the largest at the start: a singular value that shrinks below it has converged to zero
+PROBE = SMALL  # relative size of the step in which the change of x is measured: it must not step over a fixed point
+ROUNDING = 1e-13  # of speeds, relative to the fastest that was met
 
 
-class Rest:
-    """Asked at one state of a trajectory after another whether the flow is at rest there."""
+class SteadyState:
+    """A detector that is asked at one state of a trajectory after another whether the flow has converged.
 
-    def __init__(self, start: State, forces: VectorField, learning_rate):
-        self.forces, self.learning_rate = forces, learning_rate
-        self.floors = each(lambda part: DEAD * np.abs(part).max(), start)
-        self.noise = max(ROUNDING, forces.rtol if forces.quadratures else 0.0)
-        self.speed, self.to_go = 0.0, np.inf
-        # where all is at rest from the start, speeds are told by how they change beside it
+    ``to_go`` is the relative distance to go at the last state, ``speed`` the largest |d log y/dt| there.
+    """
+
+    def __init__(self, start: State, field: VectorField, learning_rate: float | None):
+        self.field, self.learning_rate = field, learning_rate
+        self.floors = each(lambda part: COLLAPSED * np.abs(part).max(), start)
+        self.noise = max(ROUNDING, field.rtol if field.quadratures else 0.0)
+        self.speed, self.to_go = 0.0, float("inf")
+        # where the flow starts at a fixed point, speeds are compared with those beside it
         beside = each(lambda part: part * (1 + PROBE * np.linspace(-1, 1, len(part))), start)
-        x, there = (self._log_velocity(state)[0] for state in (start, beside))
-        self.fastest = np.abs(there - x).max() / PROBE
+        x, x_beside = (self._log_velocity(state)[0] for state in (start, beside))
+        self.fastest = np.abs(x_beside - x).max() / PROBE
 
     def reached(self, state: State) -> bool:
-        """True at rest; ``to_go`` is then the relative distance to go, and ``speed`` the largest |d log y/dt|."""
-        x, alive = self._log_velocity(state)
-        self.speed = np.abs(x).max(initial=0.0)
-        direction = PROBE / self.speed if self.speed else 0.0
-        ahead = each(lambda part, slope: part * np.exp(direction * slope), state, State(*_split(x, state)))
-        change = np.where(alive, self._log_velocity(ahead)[0] - x, 0.0)
+        """Return True if the flow has converged at this state."""
+        x, moving = self._log_velocity(state)
+        self.speed = float(np.abs(x).max(initial=0.0))
+        duration = PROBE / self.speed if self.speed else 0.0
+        ahead = each(lambda part, slope: part * np.exp(duration * slope), state, State(*_split(x, state)))
+        change = np.where(moving, self._log_velocity(ahead)[0] - x, 0.0)
         self.fastest = max(self.fastest, self.speed)
-        dying = -(x @ change)
-        self.to_go = (x @ x) * direction * np.sqrt(x @ x) / dying if dying > 0 else np.inf
+        decay = -(x @ change)
+        self.to_go = float((x @ x) * duration * np.sqrt(x @ x) / decay) if decay > 0 else np.inf
         return bool(self.to_go < SMALL or self.speed <= self.noise * self.fastest)
 
-    def __str__(self):
-        moving = f"moving at a relative speed of {self.speed:.2g}"
+    def __str__(self) -> str:
+        speed = f"moving at a relative speed of {self.speed:.2g}"
         if np.isfinite(self.to_go):
-            return f"{moving}, with a relative distance of {self.to_go:.2g} to go if it slows down as it does"
-        return f"{moving}, and not slowing down"
+            return f"{speed}, with a relative distance of {self.to_go:.2g} to go if it slows down as it does"
+        return f"{speed}, and not slowing down"
 
-    def _log_velocity(self, state: State) -> tuple[np.ndarray, np.ndarray]:
-        """d log|y|/dt of all parts, one after another, and which of them are not at rest at zero."""
-        moving = self.forces.velocity(state, self.learning_rate)
-        x, alive = [], []
-        for part, slope, floor in zip(state, moving, self.floors, strict=True):
+    def _log_velocity(self, state: State) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Return d log|y|/dt of all parts, one after another, and which of them have not collapsed."""
+        velocity = self.field.velocity(state, self.learning_rate)
+        x, moving = [], []
+        for part, slope, floor in zip(state, velocity, self.floors, strict=True):
             if part is not None:
-                dead = (part == 0) | ((np.abs(part) < floor) & (part * slope <= 0))
-                x.append(np.where(dead, 0.0, slope / np.where(dead, 1.0, part)))
-                alive.append(~dead)
-        return np.concatenate(x), np.concatenate(alive)
+                collapsed = (part == 0) | ((np.abs(part) < floor) & (part * slope <= 0))
+                x.append(np.where(collapsed, 0.0, slope / np.where(collapsed, 1.0, part)))
+                moving.append(~collapsed)
+        return np.concatenate(x), np.concatenate(moving)
 
 
-def _split(x: np.ndarray, state: State) -> list:
-    """The pieces of x that belong to the parts of the state."""
+def _split(x: npt.NDArray[np.float64], state: State) -> list[Any]:
+    """Return the pieces of x that belong to the parts of the state."""
     parts = [part for part in state if part is not None]
     pieces = iter(np.split(x, np.cumsum([len(part) for part in parts])[:-1]))
     return [None if part is None else next(pieces) for part in state]

@@ -2,9 +2,8 @@
 
 import hashlib
 import inspect
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +15,12 @@ from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
 from dynamics.model.serialization import describe
 from dynamics.networks.run import DEVICES, check_seeds, record_steps
-from dynamics.solvers import descent, flow
-from dynamics.solvers.flow import check_times
+from dynamics.solvers.methods import DESCENT_METHODS, FLOW_METHODS, choose
+from dynamics.solvers.problem import DescentProblem, FlowProblem, check_times
 from dynamics.sweeps.block import CALLS, Array, OfFunction, OfModel, open_axes
 from dynamics.sweeps.grid import Grid, block_of, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
 from dynamics.vector_field.base import choose_closure
-from dynamics.vector_field.factory import vector_field_of
 
 # What sweeps call their own axes and arrays; numbers of a loss or a gain that are swept cannot have these names.
 TAKEN = ("s0", "seed", "time", "step", "mode", "input", "start", "s", "target", "predictor", "blow_up_time", "status")
@@ -74,11 +72,8 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
     shape = tuple(map(len, axes.values()))
     if "closure" in arguments:
         arguments["closure"] = choose_closure(whole, arguments["closure"])
-    if rung.name == "solve":  # one method for all blocks
-        arguments["method"] = flow.choose_method(arguments["method"], whole, arguments["closure"], shape)
-    elif rung.name == "iterate":
-        forces, numbers = vector_field_of(whole, arguments["closure"]), math.prod(shape) * _modes(rung, axes, arguments)
-        arguments["method"] = descent.choose_method(arguments["method"], forces, numbers, arguments["steps"])
+    if rung.name != "train":  # one method for all blocks
+        arguments["method"] = _method(rung, model, whole, axes, arguments)
     together = ("seed",) if rung.name == "train" else tuple(name for name in axes if name != "learning_rate")
     points = Grid(axes, block_of(shape, chunk, [i for i, name in enumerate(axes) if name in together]))
     coordinates = _coordinates(rung, axes, arguments)
@@ -98,6 +93,19 @@ def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -
     }
     work = OfModel(model, rung.name, arguments, together, len(times.values), kept)
     return Plan(work, points, layout, identity, f"{rung.title} of {model} over {', '.join(axes)}")
+
+
+def _method(rung: Rung, model: Model, whole: Model, axes, arguments: dict[str, Any]) -> str:
+    """The name of the method that the ensemble of all points calls for; raises ArgumentError."""
+    first, shape = _first(model, axes), tuple(map(len, axes.values()))
+    start = axes["s0"][0] if "s0" in axes else arguments["s0"]
+    options = {"closure": arguments["closure"]}
+    rate = axes["learning_rate"][0] if "learning_rate" in axes else arguments["learning_rate"]
+    if rung.name == "solve":
+        flow = FlowProblem.of(first, start, arguments["times"], learning_rate=rate, **options)
+        return choose(FLOW_METHODS, arguments["method"], replace(flow, model=whole, members=shape)).name
+    descent = DescentProblem.of(first, start, arguments["steps"], rate, record=arguments["record"], **options)
+    return choose(DESCENT_METHODS, arguments["method"], replace(descent, model=whole, members=shape)).name
 
 
 def _rung(given: dict[str, Any]) -> Rung:
@@ -189,10 +197,7 @@ def _coordinates(rung: Rung, axes, arguments) -> dict[str, Array]:
     start = {"start": Array(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if rung.name == "solve":
         return {"time": Array(("time",), arguments["times"])} | start
-    if rung.name == "iterate":
-        recorded = np.union1d(np.arange(0, arguments["steps"] + 1, arguments["record"]), arguments["steps"])
-    else:
-        recorded = record_steps(arguments["record"], arguments["steps"])
+    recorded = record_steps(arguments["record"], arguments["steps"])
     if "learning_rate" in axes:
         time = Array(("learning_rate", "step"), np.multiply.outer(axes["learning_rate"], recorded))
     else:

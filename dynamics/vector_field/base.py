@@ -1,4 +1,4 @@
-"""The expectations that move a model, under a closure: formulas, or integrals to a tolerance."""
+"""The interface of vector fields, and the closures: how the expectations of a loss are computed."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -6,50 +6,65 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.quadrature import Adaptive
+from dynamics.vector_field import update
+from dynamics.vector_field.state import Forces, Observables, State
 
 CLOSURES = ("gaussian", "mean_field", "monte_carlo")
 SAMPLED = "expectations as means over samples"
+SMALLEST_RTOL = 1e-12  # that double precision allows a quadrature
 
 
 def choose_closure(model: Model, closure: str | None) -> str:
-    """The closure that is asked for; None: the exact one, where the loss has it. Raises ArgumentError."""
-    missing = model.generated.no_closure
+    """Return the requested closure; None: the exact one where the loss has it. Raises ArgumentError."""
+    reason = model.generated.no_closure
     if closure is None:
-        return "gaussian" if missing is None else "monte_carlo"
+        return "gaussian" if reason is None else "monte_carlo"
     errors.choice("closure", closure, CLOSURES)
-    if missing is not None and closure != "monte_carlo":
-        errors.reject("closure", f"be 'monte_carlo' for this loss: {missing}", closure)
+    if reason is not None and closure != "monte_carlo":
+        errors.reject("closure", f"be 'monte_carlo' for this loss: {reason}", closure)
     if closure == "monte_carlo" and model.inputs is not None:
         errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
     return closure
 
 
 class VectorField(ABC):
-    """Generated array code of a model, bound to its parameters, and how it moves a state.
+    """The vector field of a model under a closure: forces in a state, velocity of the flow, step of the descent map.
 
-    expectations: by name. closure: "gaussian" (exact), "mean_field" (cosine losses only: the Euclidean
-    ones need no closure) or "monte_carlo". rtol: relative tolerance of the Gaussian closure's quadrature.
-    parameters: of one member of an ensemble.
+    Parameters
+    ----------
+    model : Model
+    expectations : mapping
+        Expectations of the loss that the forces consist of, by name.
+    closure : {"gaussian", "mean_field", "monte_carlo"}
+        Exact for Gaussian inputs; norms and sums replaced by their means (losses that divide by norms); or means over
+        samples.
+    rtol : float
+        Relative tolerance of the Gaussian closure's quadrature.
+    parameters : Parameters, optional
+        Those of some members of an ensemble in place of the model's.
     """
+
+    axes: int  # trailing axes of the encoder's array: 1 for eigenmodes, 2 for weights as matrices
 
     def __init__(
         self,
         model: Model,
         expectations: Mapping[str, Any],
-        closure="gaussian",
-        rtol=1e-9,
+        closure: str = "gaussian",
+        rtol: float = 1e-9,
         parameters: Parameters | None = None,
     ):
         closure = choose_closure(model, closure)
         if closure == "mean_field" and not model.generated.divides_by_norms:
-            must = f"be 'gaussian' for the {model.loss_name} loss, whose rates are exact without a mean field"
-            errors.reject("closure", must, closure)
-        self.model, self.closure, self.rtol = model, closure, max(rtol, 1e-12)
+            requirement = f"be 'gaussian' for the {model.loss_name} loss, whose rates are exact without a mean field"
+            errors.reject("closure", requirement, closure)
+        self.model, self.closure, self.rtol = model, closure, max(rtol, SMALLEST_RTOL)
         self.structure, self.parameters = model.structure, parameters or model.parameters
         self.samples = None
         if closure == "monte_carlo":
@@ -65,56 +80,68 @@ class VectorField(ABC):
         }
 
     @abstractmethod
-    def start(self, initial) -> Any:
-        """The state at the start, from what ``solve`` and ``iterate`` are given."""
+    def start(self, initial: npt.NDArray[np.float64]) -> State:
+        """Return the state at the validated start of ``solve`` or ``iterate``."""
 
     @abstractmethod
-    def __call__(self, state) -> Any:
-        """The forces in a state."""
+    def forces(self, state: State) -> Forces:
+        """Return the forces on encoder and learned predictor."""
 
     @abstractmethod
-    def velocity(self, state, learning_rate) -> Any:
-        """d state/dt."""
+    def correlation(self, encoder: Any) -> Any:
+        """Return the correlation of an encoder, which may be tracked."""
 
     @abstractmethod
-    def step(self, state, learning_rate) -> Any:
-        """The state after a step of gradient descent."""
+    def observables(self, state: State) -> Observables:
+        """Return the observables of a state."""
 
-    @abstractmethod
-    def observables(self, state) -> Any:
-        """What is reported of a state."""
+    def velocity(self, state: State, learning_rate: Any) -> State:
+        """Return d state/dt of the flow."""
+        return update.velocity(state, self.forces(state), self.broadcast, learning_rate, self.correlation)
+
+    def step(self, state: State, learning_rate: Any) -> State:
+        """Return the state after a step of gradient descent."""
+        return update.step(state, self.forces(state), self.broadcast, learning_rate, self.correlation)
+
+    @property
+    def broadcast(self) -> Parameters:
+        """The parameters, with as many trailing axes as the parts of a state."""
+        return self.parameters if self.axes == 1 else self.parameters.map(lambda a: a[..., None])
+
+    def batch(self, state: State) -> tuple[int, ...]:
+        """Return the shape of the ensemble."""
+        return state.encoder.shape[: state.encoder.ndim - self.axes]
 
     def _quadrature(self, expectation) -> Adaptive:
-        """The integrals of an expectation that has no formula."""
         return Adaptive(expectation.integrals, self.rtol)
 
     def relax(self) -> None:
-        """Let the quadratures save nodes; forces change by less than their tolerance."""
+        """Let the quadratures drop nodes that their tolerance does not need; to be called between steps."""
         for quadrature in self.quadratures.values():
             quadrature.relax()
 
     @property
     def error(self) -> float:
-        """Largest estimated relative error of the closure so far; 0 where it is a formula; standard, where sampled."""
+        """Largest relative error of the closure so far: estimated, a standard error if sampled, 0 for formulas."""
         if self.samples is not None:
             return self.samples.worst
         return max((quadrature.worst for quadrature in self.quadratures.values()), default=0.0)
 
     @property
     def nodes(self) -> tuple[int, int] | None:
-        """Nodes of the last evaluation on the two axes, the most any quantity needed; None where there are formulas."""
-        found = [quadrature.nodes for quadrature in self.quadratures.values()]
-        return (max(x for x, _ in found), max(y for _, y in found)) if found else None
+        """Largest numbers of nodes of the last evaluation on the two axes; None where there are formulas."""
+        nodes = [quadrature.nodes for quadrature in self.quadratures.values()]
+        return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Take account of an error that the same closure made elsewhere."""
+        """Include an error of the same closure that was computed elsewhere."""
         for quadrature in self.quadratures.values():
             quadrature.worst = max(quadrature.worst, error)
         if self.samples is not None:
             self.samples.worst = max(self.samples.worst, error)
 
     def warn_if_inaccurate(self) -> None:
-        """AccuracyWarning if a quadrature missed its tolerance."""
+        """Warn (AccuracyWarning) if a quadrature missed its tolerance."""
         if self.quadratures and self.error > self.rtol:
             most = max(quadrature.max_nodes for quadrature in self.quadratures.values())
             warnings.warn(
@@ -126,6 +153,6 @@ class VectorField(ABC):
 
 
 def rows_of(arrays, batch: tuple[int, ...]) -> list[np.ndarray]:
-    """Arrays whose leading dimensions broadcast to the batch, each flattened to (B, E)."""
+    """Flatten arrays whose leading dimensions broadcast to the batch, each to (B, E)."""
     whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
     return [a.reshape(-1, a.shape[-1]) for a in whole]

@@ -1,164 +1,141 @@
-r"""What moves: singular values of the encoder and of the target, eigenvalues of a predictor, a tracked correlation.
+"""States of eigenmodes: the initial state, the spectrum that the rates depend on, the observables, and how they move.
 
-Every function takes the structure (what the model has), its parameters and arrays (..., M), and works with NumPy and
-JAX arrays alike. Formulas come from ``dynamics.generated.eigenvalues``.
+Functions take the structure and parameters of a model and arrays (..., M), and work with NumPy and JAX arrays alike.
+Formulas come from ``dynamics.generated.eigenvalues``.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.vector_field import update
+from dynamics.vector_field.state import Forces, Observables, State, each
 
 EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which compiled code has a root, nothing, or a square
 SMALLEST = 1e-100  # a singular value nearer to zero is taken to be this far from it, so that v/w exists
 
 
-class State(NamedTuple):
-    """Each (..., M), or None where it follows from the others."""
-
-    w: Any  # singular values of the encoder, with the sign they have in the first singular vectors
-    v: Any = None  # those of the target branch
-    lam: Any = None  # eigenvalues of a learned predictor
-    tracked: Any = None  # eigenvalues of the tracked correlation
-
-    @property
-    def batch(self) -> tuple[int, ...]:
-        """Shape of the ensemble."""
-        return self.w.shape[:-1]
-
-
 class Spectrum(NamedTuple):
-    """What the rates depend on: eigenvalues of correlation and predictor (..., M), and v/w (..., M) or (..., 1)."""
+    """Arguments of the rates: eigenvalues of correlation and predictor (..., M), and v/w (..., M) or (..., 1)."""
 
     s: Any
     lam: Any
     ratio: Any
 
 
-class Observables(NamedTuple):
-    """What is reported, each (..., M): eigenvalues of the correlation, of the target's, and of the predictor."""
+class Rates(NamedTuple):
+    """Rates r_m of the modes, and the force on the eigenvalues of a learned predictor, each (..., M)."""
 
-    s: Any
-    target: Any
-    predictor: Any
-
-
-def each(function: Callable, *alike):
-    """The named tuple (a state, observables) of what the function makes of the parts that are there."""
-    return type(alike[0])(*(None if parts[0] is None else function(*parts) for parts in zip(*alike, strict=True)))
+    rates: Any
+    on_predictor: Any = None
 
 
-def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
-    """The members (B, M) of an ensemble (..., M), one after another, each with parameters of its own, (B, 1)."""
-    shape = start.w.shape
-    members = each(lambda part: np.broadcast_to(part, shape).reshape(-1, shape[-1]), start)
-    return members, parameters.map(lambda a: np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1))
-
-
-def initial(structure: Structure, s0, init=1.0) -> State:
-    """The state at the start: target and tracked correlation are those of the encoder. s0: (..., M)."""
-    xp = s0.__array_namespace__()
-    w = xp.sqrt(s0)
+def initial(structure: Structure, s0: Any, init: Any = 1.0) -> State:
+    """Return the state at eigenvalues s0 (..., M); target and tracked correlation are those of the encoder."""
+    w = s0.__array_namespace__().sqrt(s0)
     return State(
         w,
-        v=w if structure.separate_target else None,
-        lam=init + 0 * s0 if structure.predictor == "learned" else None,
+        target=w if structure.separate_target else None,
+        predictor=init + 0 * s0 if structure.predictor == "learned" else None,
         tracked=s0 if structure.tracked else None,
     )
 
 
+def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
+    """Flatten an ensemble (..., M) to members (B, M), each with parameters (B, 1)."""
+    shape = start.encoder.shape
+    members = each(lambda part: np.broadcast_to(part, shape).reshape(-1, shape[-1]), start)
+    return members, parameters.map(lambda a: np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1))
+
+
+# --- what the rates depend on, and what is reported -----------------------------------------------------------------
+
+
 def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spectrum:
-    """Correlation, predictor and relative target of a state."""
-    xp = state.w.__array_namespace__()
+    """Return the eigenvalues of correlation and predictor, and the target relative to the encoder."""
+    xp = state.encoder.__array_namespace__()
     if not structure.separate_target:
-        s = state.w**2
+        s = state.encoder**2
         return Spectrum(s, predictor(structure, parameters, state, s), xp.ones_like(s[..., :1]))
-    w = xp.where(xp.abs(state.w) > SMALLEST, state.w, SMALLEST)
-    return Spectrum(w**2, predictor(structure, parameters, state, w**2), state.v / w)
+    w = xp.where(xp.abs(state.encoder) > SMALLEST, state.encoder, SMALLEST)
+    return Spectrum(w**2, predictor(structure, parameters, state, w**2), state.target / w)
 
 
-def predictor(structure: Structure, parameters: Parameters, state: State, s):
-    """Predictor eigenvalues lambda (..., M)."""
+def predictor(structure: Structure, parameters: Parameters, state: State, s: Any) -> Any:
+    """Eigenvalues lambda (..., M) of the predictor in a state with eigenvalues s."""
     if structure.predictor == "none":
         return s.__array_namespace__().ones_like(s)
     if structure.predictor == "learned":
-        return state.lam
+        return state.predictor
     return closed_form(structure, parameters, state.tracked if structure.tracked else s)
 
 
-def closed_form(structure: Structure, parameters: Parameters, s):
-    """lambda = f(s) of a closed-form predictor."""
+def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
+    """Eigenvalues lambda = f(s) of a closed-form predictor."""
     form = eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
     return form(s, parameters.alpha, parameters.epsilon)
 
 
 def observables(structure: Structure, parameters: Parameters, state: State) -> Observables:
-    """What is reported of a state."""
-    s = state.w**2
-    return Observables(s, state.v**2 if structure.separate_target else s, predictor(structure, parameters, state, s))
+    """Return the observables of a state."""
+    s = state.encoder**2
+    target = state.target**2 if structure.separate_target else s
+    return Observables(s, target, predictor(structure, parameters, state, s))
 
 
-def essential(structure: Structure, found: Observables) -> Observables:
-    """Of observables, those that do not follow from s."""
+def independent(structure: Structure, observed: Observables) -> Observables:
+    """Return the observables that do not follow from s, and None for the others."""
     follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
-    return Observables(
-        found.s, found.target if structure.separate_target else None, None if follows else found.predictor
-    )
+    target = observed.target if structure.separate_target else None
+    return Observables(observed.s, target, None if follows else observed.predictor)
 
 
-def completed(structure: Structure, parameters: Parameters, found: Observables) -> Observables:
-    """All observables (B, T, M), of the essential ones and parameters (B, 1). What is the same is the same array."""
-    s, target, lam = found
+def completed(structure: Structure, parameters: Parameters, observed: Observables) -> Observables:
+    """Return all observables (B, T, M) from the independent ones and parameters (B, 1); equal ones share an array."""
+    s, target, lam, *_ = observed
     if lam is None:
         rows = parameters.map(lambda a: common(a[:, None]))
-        lam = s if copies(structure, parameters) else predictor(structure, rows, State(s), s)
+        lam = s if predictor_is_s(structure, parameters) else predictor(structure, rows, State(s), s)
     return Observables(s, s if target is None else target, lam)
 
 
-def copies(structure: Structure, parameters: Parameters) -> bool:
-    """Whether lambda is s itself, of all members."""
+def predictor_is_s(structure: Structure, parameters: Parameters) -> bool:
+    """Return True if lambda = s in all members."""
     direct = structure.predictor == "closed form" and not structure.tracked
     return bool(direct and np.all(parameters.alpha == 1) and not np.any(parameters.epsilon))
 
 
-def common(values):
-    """The number that all are, or they themselves: numbers have powers that are quick to take."""
+def common(values: Any) -> Any:
+    """Return the number that all values equal, whose powers are quick to take; else the values."""
     return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
 
 
-def exponent(parameters: Parameters) -> float | None:
-    """The predictor's exponent, if all members have the same, and it is one of those that are compiled in."""
+def compiled_exponent(parameters: Parameters) -> float | None:
+    """Return the predictor's exponent if all members share one that is compiled in, else None."""
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
 
 
-def velocity(structure: Structure, parameters: Parameters, state: State, rates, learning_rate) -> State:
-    """d state/dt in the flow; decays per step become rates in time through the learning rate."""
-    p, (r, force) = parameters, rates
-    return State(
-        eigenvalues.encoder_velocity(state.w, r, p.rho),
-        v=eigenvalues.average_velocity(state.v, state.w, p.decay, learning_rate) if structure.separate_target else None,
-        lam=_of_learned(structure, eigenvalues.descent_velocity, state.lam, force, p.rate_ratio, p.rho),
-        tracked=eigenvalues.average_velocity(state.tracked, state.w**2, p.tracking, learning_rate)
-        if structure.tracked
-        else None,
-    )
+# --- motion ---------------------------------------------------------------------------------------------------------
 
 
-def step(structure: Structure, parameters: Parameters, state: State, rates, learning_rate) -> State:
-    """One step of gradient descent: encoder and learned predictor together, then the averages of what is new."""
-    p, (r, force) = parameters, rates
-    w = eigenvalues.encoder_step(state.w, r, p.rho, learning_rate)
-    return State(
-        w,
-        v=eigenvalues.average_step(state.v, w, p.decay) if structure.separate_target else None,
-        lam=_of_learned(structure, eigenvalues.descent_step, state.lam, force, p.rate_ratio, p.rho, learning_rate),
-        tracked=eigenvalues.average_step(state.tracked, w**2, p.tracking) if structure.tracked else None,
-    )
+def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
+    """Return d state/dt of the flow."""
+    return update.velocity(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
 
 
-def _of_learned(structure: Structure, formula, *arguments):
-    return formula(*arguments) if structure.predictor == "learned" else None
+def step(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
+    """Return the state after a step of gradient descent."""
+    return update.step(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
+
+
+def forces(state: State, rates: Rates) -> Forces:
+    """Forces on singular values, w_m r_m, and on the eigenvalues of a learned predictor."""
+    return Forces(state.encoder * rates.rates, rates.on_predictor)
+
+
+def eigenvalues_of(w: Any) -> Any:
+    """Eigenvalues s = w^2 of the correlation."""
+    return w**2

@@ -1,47 +1,44 @@
-"""The rates r_m of eigenmodes, and the force on a learned predictor's, with NumPy or inside JAX."""
+"""The vector field of eigenmodes: rates r_m and the force on a learned predictor, with NumPy or inside JAX."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from dynamics.derived_loss import DerivedLoss
+from dynamics.derived_loss import DerivedLoss, Expectation, Function
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.quadrature import ends_of, fixed_rule, relative_errors, relevance
-from dynamics.vector_field import eigenmode_state as modes
+from dynamics.vector_field import eigenmode_state
 from dynamics.vector_field.base import VectorField, rows_of
-from dynamics.vector_field.eigenmode_state import Observables, State, each, spectrum
-
-
-class Forces(NamedTuple):
-    """r_m, and the force on the eigenvalues of a learned predictor (else None), each (..., M)."""
-
-    rates: Any
-    on_predictor: Any = None
+from dynamics.vector_field.eigenmode_state import Rates, spectrum
+from dynamics.vector_field.state import Forces, Observables, State, each
 
 
 class EigenmodeField(VectorField):
-    """What moves eigenmodes. Arguments as of ``VectorField``."""
+    """The vector field of models whose modes stay apart. Parameters as of ``VectorField``."""
 
-    def __init__(self, model: Model, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None):
+    axes = 1
+
+    def __init__(self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters=None):
         super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
 
-    def start(self, s0: np.ndarray) -> State:
-        """The state at the start, from eigenvalues (..., M)."""
-        return modes.initial(self.structure, s0, self.model.init)
+    def start(self, initial: npt.NDArray[np.float64]) -> State:
+        """Return the state at eigenvalues (..., M)."""
+        return eigenmode_state.initial(self.structure, initial, self.model.init)
 
-    def __call__(self, state: State) -> Forces:
-        """Forces in a state, (..., M)."""
+    def __call__(self, state: State) -> Rates:
+        """Return the rates in a state, (..., M)."""
+        arguments = spectrum(self.structure, self.parameters, state)
         if self.samples is not None:
-            found = spectrum(self.structure, self.parameters, state)
-            return Forces(*self.samples(state.w, found.lam, found.ratio, self.parameters))
-        arguments = (*spectrum(self.structure, self.parameters, state), *self.parameters.of_expectations)
-        forces = Forces(*(self._evaluate(name, arguments) for name in self.expectations))
+            return Rates(*self.samples(state.encoder, arguments.lam, arguments.ratio, self.parameters))
+        every = (*arguments, *self.parameters.of_expectations)
+        rates = Rates(*(self._evaluate(name, every) for name in self.expectations))
         if not self.quadratures or self.model.generated.conserved is None:
-            return forces
-        return _at_rest_if_last(forces, arguments[0])
+            return rates
+        return _zero_for_the_last_mode(rates, arguments.s)
 
-    def _evaluate(self, name: str, arguments) -> np.ndarray:
+    def _evaluate(self, name: str, arguments: tuple) -> npt.NDArray[np.float64]:
         expectation = self.expectations[name]
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
@@ -49,39 +46,45 @@ class EigenmodeField(VectorField):
         integral = self.quadratures[name](*rows_of(arguments, shape[:-1])).value.reshape(shape)
         return integral if expectation.moments is None else integral + expectation.moments(*arguments)
 
-    def velocity(self, state: State, learning_rate) -> State:
-        """d state/dt."""
-        return modes.velocity(self.structure, self.parameters, state, self(state), learning_rate)
+    def forces(self, state: State) -> Forces:
+        """Return the forces on singular values and on a learned predictor's eigenvalues."""
+        return eigenmode_state.forces(state, self(state))
 
-    def step(self, state: State, learning_rate) -> State:
-        """The state after a step of gradient descent."""
-        return modes.step(self.structure, self.parameters, state, self(state), learning_rate)
+    def correlation(self, encoder: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Eigenvalues of the correlation."""
+        return eigenmode_state.eigenvalues_of(encoder)
 
     def observables(self, state: State) -> Observables:
-        """What is reported of a state."""
-        return modes.observables(self.structure, self.parameters, state)
+        """Return the observables of a state."""
+        return eigenmode_state.observables(self.structure, self.parameters, state)
 
-    def of_eigenvalues(self, s: np.ndarray) -> np.ndarray:
-        """r_m at eigenvalues s (..., M) of a model in which nothing else moves."""
+    def of_eigenvalues(self, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return r_m at eigenvalues s (..., M) of a model in which only the encoder moves."""
         return self(State(np.sqrt(s))).rates
 
 
-def _at_rest_if_last(forces: Forces, s) -> Forces:
-    """Where one mode is left of a loss that conserves a sum over modes, nothing moves it: integrals are rounding."""
+def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
+    """Set rates to zero where one mode is left of a loss that conserves a sum over modes: integrals leave rounding."""
     xp = s.__array_namespace__()
-    left = relevance(s)
-    last = left & (xp.sum(left, axis=-1, keepdims=True) == 1)
-    return each(lambda force: xp.where(last, 0.0, force), forces)
+    surviving = relevance(s)
+    last = surviving & (xp.sum(surviving, axis=-1, keepdims=True) == 1)
+    return each(lambda values: xp.where(last, 0.0, values), rates)
 
 
-def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Any]:
-    """The expectations that a model with this structure needs, by name."""
-    needed = {"rates": derived.rates}
-    return needed | {"predictor_force": derived.predictor_force} if structure.predictor == "learned" else needed
+def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:
+    """Return the expectations that a model of this structure needs, by name; none for a loss without a closure."""
+    names = ("rates", "predictor_force") if structure.predictor == "learned" else ("rates",)
+    needed = {"rates": derived.rates, "predictor_force": derived.predictor_force}
+    return {name: expectation for name in names if (expectation := needed[name]) is not None}
+
+
+def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> list[Function | None]:
+    """Return the formulas of these expectations under a closure; None where one is an integral."""
+    return [expectation.under(closure) for expectation in expectations_of(derived, structure).values()]
 
 
 class TracedField:
-    """The same with a fixed number of nodes on the two axes, as JAX can trace it."""
+    """The vector field of eigenmodes with a fixed number of nodes on the two axes, as JAX can trace it."""
 
     def __init__(self, derived: DerivedLoss, structure: Structure, closure: str, nodes: tuple[int, int] | None):
         self.structure, self.closure, self.nodes = structure, closure, nodes or (0, 0)
@@ -90,24 +93,27 @@ class TracedField:
         self.conserves = derived.conserved is not None
 
     def ends(self, state: State, parameters: Parameters) -> list:
-        """Where the axes of the integrals end; those of a state nearby serve as well."""
+        """Return where the axes of the integrals end; those of a state nearby serve as well."""
         arguments = self._arguments(state, parameters)
         return [ends_of(integrals, arguments) for integrals in self.integrals]
 
-    def __call__(self, state: State, parameters: Parameters, ends: list | None = None) -> tuple[Forces, Any]:
-        """(Forces, their estimated relative error), (..., M)."""
+    def __call__(self, state: State, parameters: Parameters, ends: list | None = None) -> tuple[Rates, Any]:
+        """Return (Rates, their estimated relative error), (..., M)."""
         arguments = self._arguments(state, parameters)
         ends = self.ends(state, parameters) if ends is None else ends
-        found = [fixed_rule(rule, arguments, self.nodes, own) for rule, own in zip(self.integrals, ends, strict=True)]
-        error = sum(relative_errors(arguments[0], one, [one.error])[0] for one in found)
-        values = iter(found)
-        forces = Forces(*(self._force(expectation, values, arguments) for expectation in self.expectations))
-        return (_at_rest_if_last(forces, arguments[0]) if found and self.conserves else forces), error
+        estimates = [
+            fixed_rule(integrals, arguments, self.nodes, axes)
+            for integrals, axes in zip(self.integrals, ends, strict=True)
+        ]
+        error = sum(relative_errors(arguments[0], one, [one.error])[0] for one in estimates)
+        values = iter(estimates)
+        rates = Rates(*(self._value(expectation, values, arguments) for expectation in self.expectations))
+        return (_zero_for_the_last_mode(rates, arguments[0]) if estimates and self.conserves else rates), error
 
-    def _force(self, expectation, values, arguments):
+    def _value(self, expectation: Expectation, estimates, arguments: tuple) -> Any:
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
-        integral = next(values).value
+        integral = next(estimates).value
         return integral if expectation.moments is None else integral + expectation.moments(*arguments)
 
     def _arguments(self, state: State, parameters: Parameters) -> tuple:

@@ -1,4 +1,4 @@
-"""What moves a model: the rates of eigenmodes, or, where inputs are correlated, the drives of the weights."""
+"""The vector field of a model."""
 
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
@@ -7,7 +7,9 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.weights import WeightField
 
 
-def vector_field_of(model: Model, closure="gaussian", rtol=1e-9, parameters: Parameters | None = None) -> VectorField:
-    """Both have ``start``, ``velocity``, ``step``, ``observables``. Arguments as of ``VectorField``."""
+def vector_field_of(
+    model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
+) -> VectorField:
+    """Return the field of eigenmodes, or of weights where inputs are correlated. Parameters as of ``VectorField``."""
     kind = EigenmodeField if model.inputs is None else WeightField
     return kind(model, closure, rtol, parameters)

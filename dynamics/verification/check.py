@@ -13,9 +13,9 @@ from dynamics.networks.train import train
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.flow import solve
-from dynamics.solvers.flow_exact import has_exact_solution
+from dynamics.solvers.methods import has_exact_solution
 from dynamics.vector_field.eigenmode_state import spectrum
-from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.verification.compare import Comparison, compare
 
 MODES, SPARE = 4, 2  # of the network: modes, and inputs beyond them
@@ -120,7 +120,7 @@ class Subject:
     def __init__(self, model: Model, s0: np.ndarray, seed: int):
         self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
         self.rng = np.random.default_rng(seed)
-        self.forces = vector_field_of(model, self.closure)
+        self.forces = EigenmodeField(model, self.closure)
         self.state = self.forces.start(s0)
         _, self.lam, _ = spectrum(model.structure, self.forces.parameters, self.state)
         self.own = [float(a[0]) for a in model.parameters.of_loss]

@@ -10,7 +10,8 @@ from dynamics import errors
 from dynamics.model.components import Shared
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.flow import solve
-from dynamics.vector_field.eigenmode_state import State, observables
+from dynamics.vector_field.eigenmode_state import observables
+from dynamics.vector_field.state import State
 
 TIMES = 400  # of the flow, between which it is interpolated
 PACES = (1e-2, 1e4)  # how much faster or slower than the flow a network may be

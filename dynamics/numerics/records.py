@@ -1,0 +1,27 @@
+"""The steps at which a run is recorded."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics import errors
+
+
+def record_count(record: int | Sequence[int], steps: int) -> int:
+    """Return an upper bound on the number of recorded steps; raises ArgumentError."""
+    return steps // errors.count("record", record) + 2 if np.ndim(record) == 0 else len(np.asarray(record)) + 2
+
+
+def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int64]:
+    """Return the steps to record, with step 0 and the last one.
+
+    record: each so many steps, or the steps between 0 and ``steps``. Raises ArgumentError.
+    """
+    if np.ndim(record) == 0:
+        chosen = np.arange(0, steps + 1, errors.count("record", record))
+    else:
+        chosen = np.asarray(record)
+        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
+            errors.reject("record", f"be a whole number, or steps between 0 and {steps}", chosen)
+    return np.unique(np.concatenate([[0], chosen, [steps]]))

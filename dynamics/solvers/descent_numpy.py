@@ -1,0 +1,72 @@
+"""The descent map in NumPy, one step after another, with the fluctuations of finite batches where asked."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.numerics.progress import progress_bar
+from dynamics.solvers.linear_noise import Fluctuations
+from dynamics.solvers.problem import DescentProblem
+from dynamics.solvers.solutions import Descent
+from dynamics.vector_field.base import VectorField
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State, each
+
+
+def numpy_descent(problem: DescentProblem) -> Descent:
+    """Iterate the map; interrupted or stopped, the result holds what was recorded up to there."""
+    field, state, status = problem.field, problem.start, "complete"
+    noise = _fluctuations(problem)
+    recorded, observed, deviations = [0], [field.observables(state)], [noise.deviation(state)] if noise else []
+    if problem.by_eigenmodes:
+        observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)  # not the square of its root
+    diverged, to_record = np.full(problem.members, np.inf), set(problem.recorded.tolist())
+    with progress_bar(problem.steps, "iterate", problem.progress) as bar:
+        try:
+            for number in range(1, problem.steps + 1):
+                if noise:
+                    noise.advance(state)
+                state, overflowed = one_step(state, field, problem.learning_rate)
+                field.relax()
+                diverged = np.where(overflowed & np.isinf(diverged), number, diverged)
+                if overflowed.all():
+                    break
+                if number in to_record:
+                    recorded.append(number)
+                    with np.errstate(over="ignore"):  # of members that are about to diverge
+                        observed.append(field.observables(state))
+                    deviations += [noise.deviation(state)] if noise else []
+                bar.update()
+        except KeyboardInterrupt:
+            status = f"interrupted at step {number}"
+        except FloatingPointError as error:
+            status = f"stopped before step {number}: {error}"
+    along_steps = each(lambda *values: np.stack(values, axis=diverged.ndim), *observed)
+    return Descent(np.array(recorded), along_steps, np.stack(deviations) if noise else None, diverged, status)
+
+
+def _fluctuations(problem: DescentProblem) -> Fluctuations | None:
+    if problem.batch_size is None or not isinstance(problem.field, EigenmodeField):
+        return None
+    return Fluctuations(problem.field, problem.learning_rate, problem.batch_size)
+
+
+def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:
+    """Return the next state, inf in all parts of a member that overflows, and which members (...) do.
+
+    learning_rate: a number, or one for each member, (..., 1).
+    """
+    ensemble = len(field.batch(state))
+
+    def overflows(part):
+        return ~np.isfinite(part**2).all(axis=tuple(range(ensemble, part.ndim)))
+
+    def where_diverged(value):
+        return lambda part: np.where(diverged.reshape(*diverged.shape, *(1,) * (part.ndim - ensemble)), value, part)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        diverged = np.any([overflows(part) for part in state if part is not None], axis=0)
+        following = field.step(each(where_diverged(1.0), state) if diverged.any() else state, learning_rate)
+        diverged = np.any([diverged, *(overflows(part) for part in following if part is not None)], axis=0)
+    return each(where_diverged(np.inf), following) if diverged.any() else following, diverged

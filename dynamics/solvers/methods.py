@@ -1,0 +1,225 @@
+"""Methods that solve a problem: each states whether it applies, and if not why; ``auto`` asks them in order of speed.
+
+A method imports its library when it is used.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Generic, NoReturn, TypeVar
+
+import numpy as np
+
+from dynamics import errors
+from dynamics.model.model import Model
+from dynamics.solvers.problem import DescentProblem, FlowProblem, Problem
+from dynamics.solvers.solutions import Descent, Flow
+from dynamics.vector_field.eigenmodes import formulas_of
+
+ENSEMBLE_FOR_JAX = 64  # trajectories from which on compiling for the whole ensemble pays
+LONG = 2.0  # seconds of NumPy from which on compiling the descent map pays
+STEP, ELEMENT, NODES = 5e-5, 4e-8, 1_000  # seconds a step and a number; nodes of the closure's integrals
+
+P = TypeVar("P", bound=Problem)
+R = TypeVar("R")
+
+
+class Method(ABC, Generic[P, R]):
+    """A method for problems of one kind."""
+
+    name: ClassVar[str]
+    needs_start_up: ClassVar[bool] = False  # compiles, so that its first call takes longer
+
+    def refusal(self, problem: P) -> str | None:
+        """Return why the method does not apply, as the end of "be another method ..."; None where it applies."""
+        return None
+
+    def suits(self, problem: P) -> bool:
+        """Return True if "auto" may take the method for this problem, where it applies."""
+        return True
+
+    @abstractmethod
+    def integrate(self, problem: P) -> R:
+        """Return the solution of a problem that the method does not refuse."""
+
+    def label(self, problem: P) -> str:
+        """Return the name that a result shows."""
+        return self.name
+
+
+def choose(methods: Sequence[Method[P, R]], name: str, problem: P) -> Method[P, R]:
+    """Return the method of that name, or for "auto" the first that applies and suits; raises ArgumentError."""
+    errors.choice("method", name, ("auto", *(method.name for method in methods)))
+    if name == "auto":
+        return next(method for method in methods if method.refusal(problem) is None and method.suits(problem))
+    method = next(method for method in methods if method.name == name)
+    if (reason := method.refusal(problem)) is not None:
+        _refuse(methods, problem, name, reason)
+    return method
+
+
+def _refuse(methods: Sequence[Method[P, R]], problem: P, name: str, reason: str) -> NoReturn:
+    applicable = [f"'{method.name}'" for method in methods if method.refusal(problem) is None]
+    names = " or ".join([", ".join(["'auto'", *applicable[:-1]]), applicable[-1]])
+    errors.reject("method", f"be {names} {reason}", name)
+
+
+# --- flow -----------------------------------------------------------------------------------------------------------
+
+
+class Exact(Method[FlowProblem, Flow]):
+    """The formula of the exact solution, where the loss has one."""
+
+    name = "exact"
+
+    def refusal(self, problem: FlowProblem) -> str | None:
+        """Require an exact solution, the exact closure, and no end condition."""
+        if problem.until is not None:
+            return f"with until='{problem.until}'"
+        if problem.closure != "gaussian" or not has_exact_solution(problem.model):
+            return f"for {problem.model}, which has no exact solution"
+        return None
+
+    def integrate(self, problem: FlowProblem) -> Flow:
+        """Evaluate the formula."""
+        from dynamics.solvers.flow_exact import exact_flow
+
+        return exact_flow(problem)
+
+    def label(self, problem: FlowProblem) -> str:
+        """Name the formula."""
+        solution = problem.model.generated.exact
+        return f"exact solution ({solution.name})" if solution is not None else self.name
+
+
+class Heyoka(Method[FlowProblem, Flow]):
+    """Taylor series of high order, where the rates are formulas and the package heyoka is installed."""
+
+    name = "heyoka"
+    needs_start_up = True
+
+    def refusal(self, problem: FlowProblem) -> str | None:
+        """Require formulas without kinks, and the package."""
+        if (reason := _needs_compiled_eigenmodes(problem)) is not None:
+            return reason
+        model = problem.model
+        if any(formula is None for formula in formulas_of(model.generated, model.structure, problem.closure)):
+            return "for a closure that takes integrals or samples, and is no formula"
+        if model.structure.predictor == "normalized":
+            return "for a normalized predictor"
+        code = model.generated.source or ""
+        kinks = [name for name in ("maximum", "minimum", "abs") if f"xp.{name}(" in code]
+        if kinks:
+            return f"for a loss with kinks ({kinks[0]}), where a series ends"
+        try:
+            import heyoka  # noqa: F401
+        except ImportError:
+            return "where the package heyoka is not installed"
+        return None
+
+    def suits(self, problem: FlowProblem) -> bool:
+        """Never: compiling takes longer than most solutions."""
+        return False
+
+    def integrate(self, problem: FlowProblem) -> Flow:
+        """Integrate members in lanes."""
+        from dynamics.solvers.flow_heyoka import heyoka_flow
+
+        return heyoka_flow(problem)
+
+
+class Diffrax(Method[FlowProblem, Flow]):
+    """Diffrax's Dopri8 in JAX, compiled for the whole ensemble."""
+
+    name = "jax"
+    needs_start_up = True
+
+    def refusal(self, problem: FlowProblem) -> str | None:
+        """Require eigenmodes and a closure that can be compiled."""
+        return _needs_compiled_eigenmodes(problem)
+
+    def suits(self, problem: FlowProblem) -> bool:
+        """Large ensembles."""
+        return bool(np.prod(problem.members) >= ENSEMBLE_FOR_JAX)
+
+    def integrate(self, problem: FlowProblem) -> Flow:
+        """Integrate the ensemble in groups."""
+        from dynamics.solvers.flow_diffrax import jax_flow
+
+        return jax_flow(problem)
+
+
+class SciPy(Method[FlowProblem, Flow]):
+    """SciPy's DOP853, and LSODA where the problem is stiff; for every problem."""
+
+    name = "scipy"
+
+    def integrate(self, problem: FlowProblem) -> Flow:
+        """Integrate one member after another."""
+        from dynamics.solvers.flow_scipy import scipy_flow
+
+        return scipy_flow(problem)
+
+
+FLOW_METHODS: tuple[Method[FlowProblem, Flow], ...] = (Exact(), Heyoka(), Diffrax(), SciPy())
+
+
+def has_exact_solution(model: Model) -> bool:
+    """Return True if the flow of the model has a formula that holds for its weight decay."""
+    structure, solution = model.structure, model.generated.exact
+    if solution is None or structure.predictor not in ("none", "closed form"):
+        return False
+    if structure.tracked or structure.separate_target or model.inputs is not None or model.parameters.epsilon.any():
+        return False
+    return solution.any_weight_decay or not np.any(model.weight_decay)
+
+
+def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
+    """Return why compiled methods do not apply to a flow, or None."""
+    if problem.until is not None:
+        return f"with until='{problem.until}'"
+    if not problem.by_eigenmodes:
+        return "for a model with `inputs`"
+    return "with the closure 'monte_carlo'" if problem.closure == "monte_carlo" else None
+
+
+# --- descent map ----------------------------------------------------------------------------------------------------
+
+
+class CompiledDescent(Method[DescentProblem, Descent]):
+    """Blocks of steps compiled by JAX."""
+
+    name = "jax"
+    needs_start_up = True
+
+    def refusal(self, problem: DescentProblem) -> str | None:
+        """Require eigenmodes, a closure that can be compiled, and no fluctuations."""
+        if problem.by_eigenmodes and problem.batch_size is None and problem.closure != "monte_carlo":
+            return None
+        return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
+
+    def suits(self, problem: DescentProblem) -> bool:
+        """Long runs."""
+        numbers = int(np.prod(problem.members)) * problem.s0.shape[-1]
+        nodes = NODES if problem.field.quadratures else 1
+        return problem.steps * (STEP + numbers * nodes * ELEMENT) > LONG
+
+    def integrate(self, problem: DescentProblem) -> Descent:
+        """Iterate the compiled map."""
+        from dynamics.solvers.descent_jax import jax_descent
+
+        return jax_descent(problem)
+
+
+class NumPyDescent(Method[DescentProblem, Descent]):
+    """One step after another in NumPy; for every problem."""
+
+    name = "numpy"
+
+    def integrate(self, problem: DescentProblem) -> Descent:
+        """Iterate the map, and carry the covariance of fluctuations along where asked."""
+        from dynamics.solvers.descent_numpy import numpy_descent
+
+        return numpy_descent(problem)
+
+
+DESCENT_METHODS: tuple[Method[DescentProblem, Descent], ...] = (CompiledDescent(), NumPyDescent())

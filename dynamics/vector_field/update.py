@@ -1,0 +1,47 @@
+"""The one update rule: gradient descent for what is trained, exponential averages for what follows it.
+
+It moves eigenmodes, weights as matrices, and the weights of a trained network alike. Parameters broadcast with the
+parts of the state. Formulas come from ``dynamics.generated.eigenvalues``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from dynamics.generated import eigenvalues
+from dynamics.model.parameters import Parameters
+from dynamics.vector_field.state import Forces, State
+
+
+def step(
+    state: State, forces: Forces, parameters: Parameters, learning_rate: Any, correlation: Callable[[Any], Any]
+) -> State:
+    """Return the state after one step: encoder and learned predictor together, then the averages of the new encoder.
+
+    correlation: function of the encoder whose value is tracked.
+    """
+    p = parameters
+    encoder = eigenvalues.descent_step(state.encoder, forces.encoder, 1.0, p.rho, learning_rate)
+    target, predictor, tracked = state.target, state.predictor, state.tracked
+    if target is not None:
+        target = eigenvalues.average_step(target, encoder, p.decay)
+    if predictor is not None:
+        predictor = eigenvalues.descent_step(predictor, forces.predictor, p.rate_ratio, p.rho, learning_rate)
+    if tracked is not None:
+        tracked = eigenvalues.average_step(tracked, correlation(encoder), p.tracking)
+    return State(encoder, target, predictor, tracked)
+
+
+def velocity(
+    state: State, forces: Forces, parameters: Parameters, learning_rate: Any, correlation: Callable[[Any], Any]
+) -> State:
+    """Return d state/dt of the flow; the learning rate turns a decay per step into a rate in time."""
+    p = parameters
+    encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)
+    target, predictor, tracked = state.target, state.predictor, state.tracked
+    if target is not None:
+        target = eigenvalues.average_velocity(target, state.encoder, p.decay, learning_rate)
+    if predictor is not None:
+        predictor = eigenvalues.descent_velocity(predictor, forces.predictor, p.rate_ratio, p.rho)
+    if tracked is not None:
+        tracked = eigenvalues.average_velocity(tracked, correlation(state.encoder), p.tracking, learning_rate)
+    return State(encoder, target, predictor, tracked)
