@@ -1,68 +1,92 @@
-"""Code of the expectations of a loss: formulas, or integrands with the scales of their integrals."""
+"""Code of the expectations over modes: formulas, or integrands with the scales of their integrals."""
 
-import json
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import sympy as sp
 
-from derivations.codegen.functions import function
-from derivations.codegen.manifest import Manifest, call, numbered
+from derivations.codegen.functions import Definition, bound, function, needed_definitions, used_symbols
+from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
 from derivations.codegen.solution_code import simplest
 from derivations.codegen.terms import PLAIN, Terms
 from derivations.symbols import notation as n
 from derivations.symbols.modes import expanded, total
-from derivations.theory import expectations, matrices, rates, tilting
+from derivations.theory import expectations, rates, tilting
 
 QUANTITIES = {
     "rates": ("r_m", rates.rates),
     "predictor_force": ("f_m", rates.predictor_force),
 }
+UNUSED = sp.Symbol("_")
+NORMALISATION = (n.Z, sp.exp(-total(sp.log(n.Delta[n.k])) / 2))
+
+
+class Integrand(NamedTuple):
+    """A function that is to be written: its name, docstring, tilt and value."""
+
+    name: str
+    doc: str
+    tilt: tilting.Tilt
+    value: sp.Expr
 
 
 def expectation_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest, terms: Terms = PLAIN) -> list[str]:
-    """Rates, and the force on a learned predictor: formulas, or integrands with the scales of their integrals."""
+    """Return rates, and the force on a learned predictor: formulas, or integrands with scales of their integrals."""
     sources: list[str] = []
-    found = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
-    tilts = [integral.tilt for exact in found.values() if not isinstance(exact, sp.Expr) for integral in exact]
-    scales = numbered("mean_squares", (tilt.norms for tilt in tilts))
-    unique = {tilt.norms: tilt for tilt in tilts}.values()
-    sources += [_mean_squares(scales[tilt.norms], tilt, terms) for tilt in unique]
-    for quantity, exact in found.items():
+    integrands: list[Integrand] = []
+    exact = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
+    integrals = [integral for value in exact.values() if not isinstance(value, sp.Expr) for integral in value]
+    scales = numbered("mean_squares", (integral.tilt.norms for integral in integrals))
+    for quantity, value in exact.items():
         symbol, derive = QUANTITIES[quantity]
-        if isinstance(exact, sp.Expr):
+        if isinstance(value, sp.Expr):
             doc = f"{symbol}, exact (Gaussian moments)."
-            sources.append(function(quantity, terms.arguments, doc, [_per_mode(simplest(exact))], terms.definitions))
+            sources.append(function(quantity, terms.arguments, doc, [_per_mode(simplest(value))], terms.definitions))
             manifest[quantity] = call("Expectation", formula=quantity)
             continue
-        doc = f"{symbol} with every norm and sum replaced by its mean."
         mean = sp.factor_terms(derive(loss, "mean_field"))
-        entry, rows = {"mean_field": f"{quantity}_mean_field"}, []
-        sources.append(function(f"{quantity}_mean_field", terms.arguments, doc, [mean], terms.definitions))
-        if isinstance(exact, expectations.Mixed):
-            doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
-            moments = [_per_mode(simplest(exact.formula))]
-            sources.append(function(f"{quantity}_moments", terms.arguments, doc, moments, terms.definitions))
-            entry["moments"] = f"{quantity}_moments"
-        names = numbered(f"{quantity}_integrand", exact)
-        for integral, name in names.items():
-            doc = f"{symbol} is the integral of this over {'x, y'[: 3 * len(integral.powers) - 2]} in (0, oo)."
-            sources.append(_integrand(name, doc, integral, integral.integrand, terms))
-            row = [scales[integral.tilt.norms], name]
-            if not _is_usual(integral):
-                size = name.replace("integrand", "size")
-                doc = f"Sum of the sizes of the terms of {name}."
-                sources.append(_integrand(size, doc, integral, _size(integral.integrand), terms))
-                row += [f"({''.join(f'{float(power):g}, ' for power in integral.powers)})", size]
-            rows.append(f"Integral({', '.join(row)})")
-        manifest[quantity] = call("Expectation", **entry, integrals=f"({', '.join(rows)},)")
-    return sources
+        fields, written = _formulas(quantity, value, mean, terms)
+        sources += written
+        names = numbered(f"{quantity}_integrand", value)
+        members = [_integrands(symbol, names[integral], integral) for integral in value]
+        integrands += [integrand for group in members for integrand in group]
+        rows = (_row(scales[i.tilt.norms], i, group) for i, group in zip(value, members, strict=True))
+        manifest[quantity] = call("Expectation", **fields, integrals=tuple_of(rows))
+    tilts = {integral.tilt.norms: integral.tilt for integral in integrals}
+    means = [_mean_squares(scales[norms], tilt, terms) for norms, tilt in tilts.items()]
+    return means + sources + _tilted_functions(integrands, terms)
 
 
-def _is_usual(integral: expectations.TiltedIntegral) -> bool:
-    return len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)
+def _formulas(quantity: str, exact: Iterable, mean: sp.Expr, terms: Terms) -> tuple[dict[str, str], list[str]]:
+    """The formulas beside integrals: fields of the manifest, and functions."""
+    symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
+    doc = f"{symbol} with every norm and sum replaced by its mean."
+    sources = [function(fields["mean_field"], terms.arguments, doc, [mean], terms.definitions)]
+    if isinstance(exact, expectations.Mixed):
+        fields["moments"] = f"{quantity}_moments"
+        doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
+        moments = [_per_mode(simplest(exact.formula))]
+        sources.append(function(fields["moments"], terms.arguments, doc, moments, terms.definitions))
+    return fields, sources
 
 
-def _size(integrand: sp.Expr) -> sp.Expr:
-    return sp.Add(*map(sp.Abs, sp.Add.make_args(expanded(integrand))))
+def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
+    """The integrand, and the size of its terms where that is not its own absolute value."""
+    axes = "x, y" if len(integral.powers) == 2 else "x"
+    doc = f"{symbol} is the integral of this over {axes} in (0, oo)."
+    integrands = [Integrand(name, doc, integral.tilt, integral.integrand)]
+    if not (len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)):
+        size = sp.Add(*map(sp.Abs, sp.Add.make_args(expanded(integral.integrand))))
+        doc = f"Sum of the absolute values of the terms of {name}."
+        integrands.append(Integrand(name.replace("integrand", "size"), doc, integral.tilt, size))
+    return integrands
+
+
+def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
+    """Code of one ``Integral`` of the manifest."""
+    integrand, *size = (integrand.name for integrand in integrands)
+    powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
+    return f"Integral({', '.join([scale, integrand, *powers, *size])})"
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, terms: Terms) -> str:
@@ -70,40 +94,40 @@ def _mean_squares(name: str, tilt: tilting.Tilt, terms: Terms) -> str:
     return function(name, terms.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], terms.definitions)
 
 
-def _integrand(name: str, doc: str, integral: expectations.TiltedIntegral, body: sp.Expr, terms: Terms) -> str:
-    z = sp.exp(-total(sp.log(n.Delta[n.k])) / 2)
-    body = sp.factor_terms(sp.factor_terms(body, radical=True))
-    definitions = [*terms.definitions, *integral.tilt.definitions.items(), (n.Z, z)]
-    return function(name, ["x", "y", *terms.arguments], doc, [body], definitions)
-
-
-def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
-    """What drives the weights, E[g l^T] and E[h l^T]: formulas, or integrands with the vectors of their norms."""
-    found = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
-    everything = [expectation for expectations in found.values() for expectation in expectations]
-    present = set().union(*(expectation.symbols() for expectation in everything))
-    vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
-    arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
-    vectors_of = numbered("norm_vectors", (expectation.norms for expectation in everything if expectation.norms))
-    manifest["vectors"] = json.dumps([str(vector) for vector in vectors]).replace("[", "(").replace("]", ",)")
-    sources = []
-    for norms, name in vectors_of.items():
-        doc = "X of each norm ||X l||: its squared singular values are the scales of the integral."
-        sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
-    for quantity, members in found.items():
-        doc = f"E[{'g' if quantity.endswith('1') else 'h'} l^T] (M, d)"
-        names = numbered(f"{quantity}_integrand", (e.norms for e in members if e.norms))
-        for e in members:
-            if e.norms:
-                inner, tilted = f"{doc} is the integral of this over x, y in (0, oo).", matrices.tilted(e.norms)
-                sources.append(function(names[e.norms], ["x", "y", *arguments], inner, [e.terms], tilted, code))
-            else:
-                sources.append(function(quantity, arguments, f"{doc}, exact (Gaussian moments).", [e.terms], (), code))
-                manifest[quantity] = call("MatrixExpectation", formula=quantity)
-        if names:
-            rows = [f"MatrixIntegral({vectors_of[norms]}, {name})" for norms, name in names.items()]
-            manifest[quantity] = call("MatrixExpectation", integrals=f"({', '.join(rows)},)")
+def _tilted_functions(integrands: list[Integrand], terms: Terms) -> list[str]:
+    """The integrands; what those of one tilt all need is computed by a function that they share."""
+    arguments, sources = ["x", "y", *terms.arguments], []
+    names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
+    for norms, name in names.items():
+        members = [integrand for integrand in integrands if integrand.tilt.norms == norms]
+        values = [sp.factor_terms(sp.factor_terms(member.value, radical=True)) for member in members]
+        definitions = [*terms.definitions, *members[0].tilt.definitions.items(), NORMALISATION]
+        if len(members) > 1:
+            common, rest = _common(definitions, values)
+            symbols = _used(common, rest, values)
+            doc = "The tilted Gaussian of the views: covariance and normalisation, as far as all integrands need them."
+            sources.append(function(name, arguments, doc, symbols, definitions))
+        for member, value in zip(members, values, strict=True):
+            if len(members) > 1:
+                used = _used(common, rest, [value])
+                left = sp.Tuple(*(symbol if symbol in used else UNUSED for symbol in symbols))
+                definitions = [(left, f"{name}({', '.join(arguments)})"), *rest]
+            sources.append(function(member.name, arguments, member.doc, [value], definitions))
     return sources
+
+
+def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
+    """The symbols that all values need, and the definitions of others: so that nothing is computed in vain."""
+    needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
+    common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
+    return common, [(left, right) for left, right in definitions if left not in common]
+
+
+def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
+    """The common symbols that the values, or what else they need, are written in."""
+    others = [right for value in values for _, right in needed_definitions(rest, [value])]
+    used = used_symbols(*values, *others)
+    return [left for left in common if used.intersection(bound(left))]
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:

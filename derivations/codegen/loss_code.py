@@ -39,12 +39,7 @@ def loss_function(loss: Loss, terms: Terms) -> str:
     expression = loss.expression(predictions)
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *terms.numbers]
     doc = "L of each sample, of what predict makes of z, and over_modes of its sums over modes."
-    source = function("loss", arguments, doc, [expression], dialect=GIVEN_SUM)
-    definition, docstring, body = source.split("\n", 2)
-    namespace = "    xp = z1.__array_namespace__()\n"
-    if any("xp." in line for line in predictions.lines):
-        docstring, body = f"{docstring}\n{namespace}".rstrip(), body.replace(namespace, "")
-    return "\n".join([definition, docstring, *predictions.lines, body])
+    return function("loss", arguments, doc, [expression], dialect=GIVEN_SUM, lines=predictions.lines)
 
 
 def force_functions(loss: sp.Expr, trains_predictor: bool, terms: Terms, manifest: "Manifest") -> list[str]:

@@ -2,6 +2,10 @@
 
 import json
 import re
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from derivations.codegen.layout import INDENT, broken
 
 
 class Manifest(dict):
@@ -18,7 +22,7 @@ class Manifest(dict):
 
     def source(self) -> str:
         """The statement that binds the manifest."""
-        rows = "".join(f"    {field}={code},\n" for field, code in self.items())
+        rows = "".join(broken(f"{field}={code},", INDENT) + "\n" for field, code in self.items())
         return f"DERIVED = DerivedLoss(\n{rows})\n"
 
 
@@ -27,7 +31,13 @@ def call(callee: str, /, **arguments: str) -> str:
     return f"{callee}({', '.join(f'{key}={code}' for key, code in arguments.items())})"
 
 
-def numbered(name: str, keys) -> dict:
-    """A name for each of the keys: numbered where there are several."""
+def tuple_of(items: Iterable[str]) -> str:
+    """Return code of a tuple."""
+    items = list(items)
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+
+def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
+    """Return a name for each of the keys, numbered where there are several."""
     keys = list(dict.fromkeys(keys))
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import sympy as sp
 
 from derivations import errors
-from derivations.codegen.expectation_code import expectation_functions, matrix_functions
+from derivations.codegen.expectation_code import expectation_functions
+from derivations.codegen.layout import broken
 from derivations.codegen.loss_code import force_functions, loss_function, operator_functions, pole_functions
 from derivations.codegen.manifest import Manifest
+from derivations.codegen.matrix_code import matrix_functions
 from derivations.codegen.solution_code import equilibrium_functions, exact_functions, invariant_functions
 from derivations.codegen.terms import Terms
 from derivations.errors import UntranslatableError
@@ -49,9 +51,9 @@ def _module(loss: Loss, whole: bool) -> str:
     ]
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
-    imports = f"\nfrom dynamics.derived_loss import {', '.join(manifest.classes)}"
-    imports += f"\nfrom dynamics.numerics.special import {', '.join(special)}" if special else ""
-    return header(loss.title) + imports + "\n\n\n" + code
+    imports = [f"from dynamics.derived_loss import {', '.join(manifest.classes)}"]
+    imports += [f"from dynamics.numerics.special import {', '.join(special)}"] if special else []
+    return "\n".join([header(loss.title), *map(broken, imports), "\n", code])
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:

@@ -32,7 +32,7 @@ class Predictions:
             name = f"p{view}" if view and function == n.lam[n.k] else f"v{len(self.lines) + 1}"
             self.names[key] = sp.IndexedBase(name, real=True)[n.k]
             arguments = [self.printer.doprint(component), *self._function(function)]
-            self.lines.append(f"    {name} = predict({', '.join(arguments)})")
+            self.lines.append(f"{name} = predict({', '.join(arguments)})")
         return self.names[key]
 
     def _function(self, function: sp.Expr) -> list[str]:

@@ -13,8 +13,8 @@ from derivations.losses.loss import Loss
 from derivations.losses.reader import tanh
 from derivations.printers.array_code import ArrayPrinter, Dialect, spaced
 from derivations.printers.predictions import Predictions
+from derivations.printers.sum_names import free, names_of_sums
 from derivations.symbols import notation as n
-from derivations.symbols.stop_gradient import StopGradient
 from derivations.theory import rates
 
 JAX = Dialect(
@@ -141,8 +141,11 @@ def loss_lines(loss: Loss, dialect: Dialect, product: str) -> Lines:
 def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) -> list[str]:
     """A name for each sum over modes and each norm, the inner ones first, and at last the value."""
     expression, lines = _with_roots(expression), []
-    for part in sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e))):
-        name = _name(part, {*taken, *printer.names.values()}, printer)
+    parts = sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e)))
+    sums = dict.fromkeys(part.args[0] if isinstance(part, Root) else part for part in parts)
+    names = names_of_sums(sums, printer.doprint, taken)
+    for part in parts:
+        name = _name_of_root(names[part.args[0]], taken) if isinstance(part, Root) else names[part]
         lines.append(f"{name} = {printer.doprint(part)}")
         printer.names[part] = name
     return [*map(spaced, lines), spaced(f"value = {printer.doprint(expression)}")]
@@ -163,21 +166,10 @@ def _parts(expression: sp.Basic) -> set[sp.Expr]:
     return set().union(*(_parts(argument) for argument in expression.args))
 
 
-def _name(part: sp.Expr, taken: set[str], printer: PortablePrinter) -> str:
-    """What it is in words, such as ``p_norm`` or ``p_dot_target``; a number where there is no such word."""
-    factors = (part.args[0] if isinstance(part, Root) else part).function.as_powers_dict()
-    names = sorted(printer.doprint(factor) for factor in map(_released, factors) if isinstance(factor, sp.Indexed))
-    exponents, kind, word = list(factors.values()), "norm" if isinstance(part, Root) else "total", None
-    if len(names) == len(factors) == 1 and exponents == [2]:
-        word = f"{names[0]}_norm" if isinstance(part, Root) else f"{names[0]}_squared"
-    if len(names) == len(factors) == 2 and exponents == [1, 1] and not isinstance(part, Root):
-        word = f"{names[0]}_dot_{names[1]}"
-    numbered = [kind, *(f"{kind}{number}" for number in range(2, len(taken) + 3))]
-    return next(name for name in ([word] if word else []) + numbered if name not in taken)
-
-
-def _released(factor: sp.Expr) -> sp.Expr:
-    return factor.args[0] if isinstance(factor, StopGradient) else factor
+def _name_of_root(name: str, taken: set[str]) -> str:
+    """``norm_p`` of ``norm_p_squared``."""
+    root = name.removesuffix("_squared")
+    return free(root if root != name else f"root_of_{name}", taken)
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:

@@ -88,7 +88,7 @@ class Expression:
 
 def _numbered(name: str) -> bool:
     """Whether generated code may give this name itself."""
-    return name.rstrip("0123456789") in {"total", "h", "p", "v"} or name.startswith(("operator_", "_"))
+    return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
 
 
 def _own(name: str, value) -> Any:

@@ -286,7 +286,7 @@ def test_what_a_text_cannot_say_is_refused(library, model, message):
 
 
 def test_names_that_the_text_makes_give_way_to_numbers(double_precision):
-    loss = dyn.Loss.parse("-p . sg(z2) / |p|^p_norm * p_dot_target", p_norm=1.5, p_dot_target=2.0)
+    loss = dyn.Loss.parse("-p . sg(z2) / |p|^norm_p * p_dot_target", norm_p=1.5, p_dot_target=2.0)
     model, (*views, C, W_P) = dyn.Model(loss), batch()
     found = slopes(exported_value, model, views, C, W_P, written(model, "jax"))
     assert deviation(found, slopes(own_value, model, views, C, W_P)) < TOLERANCE["float64"]
