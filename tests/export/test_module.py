@@ -26,7 +26,7 @@ GAINS = ("lambda^-1", "lambda^0.5", "1/(1 + (0.1/lambda)^4)", "max(lambda, 1.1) 
 OWN = {
     "number": dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1),
     "root of W_P": dyn.Loss.parse("|p - z2|^2 / 2 + z2 . (W_P^0.5 * z1)"),
-    "exp": dyn.Loss.parse("exp(log(b) - p . sg(z2) / 10) + exp(2) * |W_P * sg(p)|^2 / sqrt(2 * b)", b=0.7),
+    "exp": dyn.Loss.parse("exp(log(b) - p . sg(z2)) + exp(2) * |W_P * sg(p)|^2 / sqrt(2 * b)", b=0.7),
     "operator": dyn.Loss.parse("-(tanh(c * W_P) * z1) . sg(z2 / |z1|) + sqrt(c) * |z1| / 4", c=0.6),
     "extremes": dyn.Loss.parse("-(min(W_P, max(c, 0.2)) * z1) . sg(z2) * max(c, d)", c=0.6, d=0.9),
     "prediction of what is no prediction": dyn.Loss.parse("|p| + |W_P^2 * z1 + W_P * z2|"),

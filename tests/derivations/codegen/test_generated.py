@@ -197,6 +197,10 @@ def functions(module):
     return {name: f for name, f in own.items() if name not in ("exact", "blow_up_time")}
 
 
+def as_tuple(results):
+    return results if isinstance(results, tuple) else (results,)
+
+
 MODULES = [s.name for s in catalogue()] + ["eigenvalues"]
 
 
@@ -208,6 +212,6 @@ def test_generated_code_gives_the_same_with_numpy_and_jax(name, double_precision
         with np.errstate(invalid="ignore"):  # fixed points that are not there are not a number
             with_numpy = code(*arguments(code, np.asarray, lambda z: z))
         with_jax = code(*arguments(code, jnp.asarray, jax.lax.stop_gradient))
-        for a, b in zip(np.atleast_2d(with_numpy), np.atleast_2d(with_jax), strict=True):
+        for a, b in zip(as_tuple(with_numpy), as_tuple(with_jax), strict=True):
             # Fewer than 100 operations, each rounded to 1.1e-16, on numbers between 0.05 and 5.
             np.testing.assert_allclose(np.asarray(a, float), np.asarray(b, float), rtol=1e-13, atol=1e-14)
