@@ -2,18 +2,18 @@
 
 
 class ExpressionError(ValueError):
-    """A sentence that is not one of the language: what is wrong, and at which position, counted from 1."""
+    """The text is no expression of the loss grammar: what is wrong, and at which position, counted from 1."""
 
-    def __init__(self, sentence: str, position: int, wrong: str):
-        self.sentence, self.position, self.wrong = sentence, position, wrong
-        super().__init__(f"at position {position} of {_excerpt(sentence, position)}: {wrong}")
+    def __init__(self, text: str, position: int, wrong: str):
+        self.text, self.position, self.wrong = text, position, wrong
+        super().__init__(f"at position {position} of {_excerpt(text, position)}: {wrong}")
 
 
-def _excerpt(sentence: str, position: int) -> str:
-    """The sentence, or what is about the position if it is long, on one line."""
+def _excerpt(text: str, position: int) -> str:
+    """The text on one line; of a long one, the part around the position."""
     first = max(0, position - 30)
-    shown = sentence[first : first + 60]
-    return repr(f"{'...' * (first > 0)}{shown}{'...' * (first + 60 < len(sentence))}")
+    shown = text[first : first + 60]
+    return repr(f"{'...' * (first > 0)}{shown}{'...' * (first + 60 < len(text))}")
 
 
 class UnsupportedLossError(ValueError):

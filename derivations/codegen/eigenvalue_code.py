@@ -10,7 +10,7 @@ from derivations.theory import invariants, rates
 
 
 def eigenvalues() -> str:
-    """Predictors, and what changes in a step and in the flow: the same for every loss."""
+    """Return the module that all losses share: predictors, and the step and flow of each dynamical variable."""
     in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
     trained = {n.lam[n.m]: sp.Symbol("weights", real=True)}
     inverse = (n.s[n.m] ** (1 / n.alpha)).subs(n.s[n.m], n.lam[n.m])
@@ -52,11 +52,11 @@ def eigenvalues() -> str:
             (
                 "imbalance",
                 ["s", "lam", "rate_ratio"],
-                "s - lambda^2/a_P, of encoder and learned predictor; conserved where BALANCED.",
+                "s - lambda^2/a_P, of encoder and learned predictor; conserved where the two are balanced.",
                 invariants.imbalance(),
             ),
             ("imbalance_decay", ["rho"], "Its decay rate.", invariants.imbalance_decay()),
         )
     ]
     parts.append(f'IMBALANCE = "{MathText().doprint(invariants.imbalance())}"\n')
-    return header("From rates to what moves") + "\n\n" + "\n\n".join(parts)
+    return header("From rates to the step of each dynamical variable") + "\n\n" + "\n\n".join(parts)

@@ -7,8 +7,8 @@ import sympy as sp
 
 from derivations.codegen.functions import Definition, bound, function, needed_definitions, used_symbols
 from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
+from derivations.codegen.signature import PLAIN, Signature
 from derivations.codegen.solution_code import simplest
-from derivations.codegen.terms import PLAIN, Terms
 from derivations.symbols import notation as n
 from derivations.symbols.modes import expanded, total
 from derivations.theory import expectations, rates, tilting
@@ -30,7 +30,9 @@ class Integrand(NamedTuple):
     value: sp.Expr
 
 
-def expectation_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest, terms: Terms = PLAIN) -> list[str]:
+def expectation_functions(
+    loss: sp.Expr, trains_predictor: bool, manifest: Manifest, signature: Signature = PLAIN
+) -> list[str]:
     """Return rates, and the force on a learned predictor: formulas, or integrands with scales of their integrals."""
     sources: list[str] = []
     integrands: list[Integrand] = []
@@ -41,11 +43,13 @@ def expectation_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manif
         symbol, derive = QUANTITIES[quantity]
         if isinstance(value, sp.Expr):
             doc = f"{symbol}, exact (Gaussian moments)."
-            sources.append(function(quantity, terms.arguments, doc, [_per_mode(simplest(value))], terms.definitions))
+            sources.append(
+                function(quantity, signature.arguments, doc, [_per_mode(simplest(value))], signature.definitions)
+            )
             manifest[quantity] = call("Expectation", formula=quantity)
             continue
         mean = sp.factor_terms(derive(loss, "mean_field"))
-        fields, written = _formulas(quantity, value, mean, terms)
+        fields, written = _formulas(quantity, value, mean, signature)
         sources += written
         names = numbered(f"{quantity}_integrand", value)
         members = [_integrands(symbol, names[integral], integral) for integral in value]
@@ -53,20 +57,20 @@ def expectation_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manif
         rows = (_row(scales[i.tilt.norms], i, group) for i, group in zip(value, members, strict=True))
         manifest[quantity] = call("Expectation", **fields, integrals=tuple_of(rows))
     tilts = {integral.tilt.norms: integral.tilt for integral in integrals}
-    means = [_mean_squares(scales[norms], tilt, terms) for norms, tilt in tilts.items()]
-    return means + sources + _tilted_functions(integrands, terms)
+    means = [_mean_squares(scales[norms], tilt, signature) for norms, tilt in tilts.items()]
+    return means + sources + _tilted_functions(integrands, signature)
 
 
-def _formulas(quantity: str, exact: Iterable, mean: sp.Expr, terms: Terms) -> tuple[dict[str, str], list[str]]:
+def _formulas(quantity: str, exact: Iterable, mean: sp.Expr, signature: Signature) -> tuple[dict[str, str], list[str]]:
     """The formulas beside integrals: fields of the manifest, and functions."""
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
     doc = f"{symbol} with every norm and sum replaced by its mean."
-    sources = [function(fields["mean_field"], terms.arguments, doc, [mean], terms.definitions)]
+    sources = [function(fields["mean_field"], signature.arguments, doc, [mean], signature.definitions)]
     if isinstance(exact, expectations.Mixed):
         fields["moments"] = f"{quantity}_moments"
         doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
         moments = [_per_mode(simplest(exact.formula))]
-        sources.append(function(fields["moments"], terms.arguments, doc, moments, terms.definitions))
+        sources.append(function(fields["moments"], signature.arguments, doc, moments, signature.definitions))
     return fields, sources
 
 
@@ -89,19 +93,21 @@ def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Int
     return f"Integral({', '.join([scale, integrand, *powers, *size])})"
 
 
-def _mean_squares(name: str, tilt: tilting.Tilt, terms: Terms) -> str:
+def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
     doc = "Mean square of each norm, per mode: the scales of the integral."
-    return function(name, terms.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], terms.definitions)
+    return function(
+        name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
+    )
 
 
-def _tilted_functions(integrands: list[Integrand], terms: Terms) -> list[str]:
+def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
     """The integrands; what those of one tilt all need is computed by a function that they share."""
-    arguments, sources = ["x", "y", *terms.arguments], []
+    arguments, sources = ["x", "y", *signature.arguments], []
     names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
     for norms, name in names.items():
         members = [integrand for integrand in integrands if integrand.tilt.norms == norms]
         values = [sp.factor_terms(sp.factor_terms(member.value, radical=True)) for member in members]
-        definitions = [*terms.definitions, *members[0].tilt.definitions.items(), NORMALISATION]
+        definitions = [*signature.definitions, *members[0].tilt.definitions.items(), NORMALISATION]
         if len(members) > 1:
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)

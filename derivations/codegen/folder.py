@@ -1,4 +1,4 @@
-"""Folders of files that are written from the derivations, and never by hand."""
+"""Folders of files that are written from the derivations, never by hand: compare, write, and the command line."""
 
 import argparse
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def differing(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Names of the files in a folder that are missing, superfluous, or not as expected; of the same kinds."""
+    """Return the names of files in a folder that are missing, superfluous, or not as expected; of the same kinds."""
     kinds = {Path(name).suffix for name in expected}
     present = [path for path in sorted(folder.glob("*")) if path.suffix in kinds]
-    found = {path.name: path.read_text(encoding="utf-8") for path in present}
-    return sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    contents = {path.name: path.read_text(encoding="utf-8") for path in present}
+    return sorted(name for name in expected.keys() | contents.keys() if expected.get(name) != contents.get(name))
 
 
 def write(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Bring a folder up to date; the names of the files that changed."""
+    """Bring a folder up to date; return the names of the files that changed."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = differing(folder, expected)
     for name in changed:
@@ -26,7 +26,7 @@ def write(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def main(program: str, description: str, folder: Path, files: Callable[[], dict[str, str]]) -> int:
-    """Command line of a module that writes such a folder; the exit status."""
+    """Run the command line of a package that writes such a folder; return the exit status."""
     parser = argparse.ArgumentParser(prog=program, description=description.strip())
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the files differ")
     check, expected = parser.parse_args().check, files()

@@ -8,7 +8,7 @@ OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # where to break, the l
 
 
 def broken(statement: str, indent: str = "") -> str:
-    """A statement of one line in lines of at most WIDTH characters, where breaks inside brackets can do it."""
+    """Break a statement into lines of at most WIDTH characters, where breaks inside brackets can do it."""
     if len(indent + statement) <= WIDTH:
         return indent + statement
     start = re.match(r"return |[\w, ]+ = |\w+=|from [\w.]+ import |[+*/@-] ", statement)
@@ -31,13 +31,13 @@ def _broken(indent: str, head: str, expression: str, tail: str) -> str:
 
 
 def _bracketed(indent: str, head: str, inside: str, tail: str) -> str:
-    """What stands in a bracket on one line, or each part of it on a line of its own."""
+    """The content of a bracket on one line if it fits, else each part of it on a separate line."""
     parts = [inside] if len(indent + INDENT + inside) <= WIDTH else _parts(inside)
     return "\n".join([indent + head, *(broken(part, indent + INDENT) for part in parts), indent + tail])
 
 
 def _parts(inside: str) -> list[str]:
-    """What stands in a bracket, split at commas, which stay behind each part, or else at the loosest operator."""
+    """The content of a bracket, split at commas, which stay behind each part, or else at the loosest operator."""
     parts = _split(inside, OPERATORS[0])
     if len(parts) > 1 or inside.endswith(","):
         return [part if part.endswith(",") else f"{part}," for part in parts]
@@ -55,7 +55,7 @@ def _split(text: str, operator: str) -> list[str]:
 
 
 def _depths(text: str) -> list[int]:
-    """How many brackets each character is in; one more inside a string."""
+    """The number of brackets around each character; one more inside a string."""
     depths, depth, quoted, escaped = [], 0, False, False
     for character in text:
         if quoted:
@@ -69,7 +69,7 @@ def _depths(text: str) -> list[int]:
 
 
 def _longest_bracket(text: str) -> tuple[int, int]:
-    """Where the longest bracket of a text opens and closes; (0, 0) if there is none."""
+    """The positions at which the longest bracket of a text opens and closes; (0, 0) if there is none."""
     depths, opened, longest = _depths(text), 0, (0, 0)
     for i, character in enumerate(text):
         if character in "([{" and depths[i] == 1 and (i == 0 or depths[i - 1] == 0):

@@ -16,18 +16,18 @@ class Manifest(dict):
 
     @property
     def classes(self) -> list[str]:
-        """Names to import."""
+        """Names of the classes to import."""
         code = re.sub(r'"(\\.|[^"\\])*"', "", " ".join(self.values()))  # without strings, which quote expressions
         return sorted({*re.findall(r"\b[A-Z]\w+(?=\()", code), "DerivedLoss"})
 
     def source(self) -> str:
-        """The statement that binds the manifest."""
+        """Return the statement that defines the manifest."""
         rows = "".join(broken(f"{field}={code},", INDENT) + "\n" for field, code in self.items())
         return f"DERIVED = DerivedLoss(\n{rows})\n"
 
 
 def call(callee: str, /, **arguments: str) -> str:
-    """Code of a call with keyword arguments."""
+    """Return code of a call with keyword arguments."""
     return f"{callee}({', '.join(f'{key}={code}' for key, code in arguments.items())})"
 
 

@@ -10,9 +10,9 @@ from derivations.theory import matrices
 
 
 def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
-    """What drives the weights, E[g l^T] and E[h l^T]: formulas, or integrands with the vectors of their norms."""
-    found = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
-    everything = [expectation for expectations in found.values() for expectation in expectations]
+    """Return E[g l^T] and E[h l^T], which drive the weights: formulas, or integrands and their scales."""
+    drives = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
+    everything = [expectation for expectations in drives.values() for expectation in expectations]
     present = set().union(*(expectation.symbols() for expectation in everything))
     vectors = [vector for vector in matrices.VECTORS.values() if vector in present]
     arguments, code = ["W_P", *map(str, vectors)], {sp.Identity(matrices.d): f"xp.eye({vectors[0]}.shape[-1])"}
@@ -22,7 +22,7 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     for norms, name in vectors_of.items():
         doc = "X of each norm ||X l||: its squared singular values are the scales of the integral."
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
-    for quantity, members in found.items():
+    for quantity, members in drives.items():
         doc = f"E[{'g' if quantity.endswith('1') else 'h'} l^T] (M, d)"
         names = numbered(f"{quantity}_integrand", (e.norms for e in members if e.norms))
         for e in members:

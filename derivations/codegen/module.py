@@ -11,8 +11,8 @@ from derivations.codegen.layout import broken
 from derivations.codegen.loss_code import force_functions, loss_function, operator_functions, pole_functions
 from derivations.codegen.manifest import Manifest
 from derivations.codegen.matrix_code import matrix_functions
+from derivations.codegen.signature import Signature
 from derivations.codegen.solution_code import equilibrium_functions, exact_functions, invariant_functions
-from derivations.codegen.terms import Terms
 from derivations.errors import UntranslatableError
 from derivations.losses.loss import Loss
 from derivations.printers.array_code import SPECIAL
@@ -20,10 +20,10 @@ from derivations.theory import rates
 
 
 def module(loss: Loss, whole: bool = True) -> str:
-    """The source of one generated module.
+    """Return the source of one generated module.
 
-    whole: refuse, with the name of the loss, what cannot be derived as a whole; else NO_CLOSURE and NO_MATRICES in the
-    module say why it has no exact expectations, of eigenmodes and of matrices.
+    whole: refuse a loss that cannot be derived as a whole, by its name; else ``no_closure`` and ``no_matrices`` of the
+    manifest state why there are no exact expectations, of eigenmodes and of matrices.
     """
     try:
         return _module(loss, whole)
@@ -32,21 +32,23 @@ def module(loss: Loss, whole: bool = True) -> str:
 
 
 def _module(loss: Loss, whole: bool) -> str:
-    expression, terms, learned = loss.in_eigenbasis(), Terms.of(loss), loss.trains_predictor
+    expression, signature, learned = loss.in_eigenbasis(), Signature.of(loss), loss.trains_predictor
     manifest = Manifest(loss.name)
     parts = [
-        *operator_functions(terms),
-        *pole_functions(loss, terms, manifest),
-        loss_function(loss, terms),
-        *force_functions(expression, learned, terms, manifest),
-        *_unless(whole, manifest, "no_closure", lambda: expectation_functions(expression, learned, manifest, terms)),
+        *operator_functions(signature),
+        *pole_functions(loss, signature, manifest),
+        loss_function(loss, signature),
+        *force_functions(expression, learned, signature, manifest),
+        *_unless(
+            whole, manifest, "no_closure", lambda: expectation_functions(expression, learned, manifest, signature)
+        ),
         *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(expression, manifest)),
     ]
     rate = None if "integrals=" in manifest.get("rates", "") else _own_rate(loss)
     parts += [
-        *exact_functions(rate, terms, manifest, whole),
+        *exact_functions(rate, signature, manifest, whole),
         *invariant_functions(expression, learned, manifest),
-        *equilibrium_functions(rate, terms, manifest),
+        *equilibrium_functions(rate, signature, manifest),
         manifest.source(),
     ]
     code = "\n\n".join(parts)
@@ -77,6 +79,6 @@ def _own_rate(loss: Loss) -> sp.Expr | None:
 
 
 def header(title: str) -> str:
-    """The docstring of a generated file."""
+    """Return the docstring of a generated file."""
     how = "Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``."
     return f'"""{title}.\n\n{how}\n"""\n'

@@ -7,14 +7,14 @@ import sympy as sp
 from derivations import errors
 from derivations.codegen.functions import function
 from derivations.codegen.manifest import Manifest, call
-from derivations.codegen.terms import STATISTICS, Terms
+from derivations.codegen.signature import STATISTICS, Signature
 from derivations.printers.text import MathText
 from derivations.symbols import notation as n
 from derivations.theory import equilibria, invariants, moments, solutions
 
 
 def simplest(expression: sp.Expr) -> sp.Expr:
-    """A short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
+    """Return a short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
     if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(moments.VIEW_STATISTICS)))
     if expression.has(sp.Sum):  # each a generator to ``factor``, which can then take minutes
@@ -24,8 +24,8 @@ def simplest(expression: sp.Expr) -> sp.Expr:
     )
 
 
-def exact_functions(rate: sp.Expr | None, terms: Terms, manifest: Manifest, whole: bool = True) -> list[str]:
-    """The solution of the flow, where the rate has one; if not as a whole, none either where it cannot be proved."""
+def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest, whole: bool = True) -> list[str]:
+    """Return the solution of the flow, if there is one. whole: refuse one that cannot be proved; else omit it."""
     try:
         solution = None if rate is None else solutions.solve(rate)
     except errors.ProofError:
@@ -34,7 +34,7 @@ def exact_functions(rate: sp.Expr | None, terms: Terms, manifest: Manifest, whol
         solution = None
     if solution is None:
         return []
-    arguments = ["lam0", "t", "alpha", *terms.parameters, "rho"]
+    arguments = ["lam0", "t", "alpha", *signature.parameters, "rho"]
     doc = f"Predictor eigenvalues at time t: {solution.name} solution."
     entry = {
         "name": json.dumps(solution.name),
@@ -53,7 +53,7 @@ def exact_functions(rate: sp.Expr | None, terms: Terms, manifest: Manifest, whol
         ),
     ]
     if solution.blow_up is not None:
-        doc = "Time at which the solution leaves the finite world; not a number where it never does."
+        doc = "Time at which the solution diverges; not a number where it never does."
         sources.append(
             function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS)
         )
@@ -63,7 +63,7 @@ def exact_functions(rate: sp.Expr | None, terms: Terms, manifest: Manifest, whol
 
 
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
-    """The power sum that the flow conserves, if there is one; and whether a learned predictor is balanced."""
+    """Return the power sum that the flow conserves, if any; the manifest states whether a predictor is balanced."""
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
         power_sum, decay = invariants.power_sum(a), invariants.power_sum_decay(a)
@@ -80,20 +80,20 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
     return sources
 
 
-def equilibrium_functions(rate: sp.Expr | None, terms: Terms, manifest: Manifest) -> list[str]:
-    """Fixed points of a mode of its own, and where two of them meet."""
-    own = equilibria.own_rate(rate)
-    manifest["independent_modes"] = str(own is not None)
-    if not equilibria.has_roots(own):
+def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest) -> list[str]:
+    """Return the fixed points of an independent mode, and where two of them meet."""
+    of_lambda = equilibria.independent_rate(rate)
+    manifest["independent_modes"] = str(of_lambda is not None)
+    if of_lambda is None or not equilibria.has_roots(of_lambda):
         return []
     manifest["fixed_points"] = "fixed_points"
-    found, fold = [_stable(root) for root in equilibria.roots(own)], equilibria.fold(own)
+    roots, fold = [_stable(root) for root in equilibria.roots(of_lambda)], equilibria.fold(of_lambda)
     doc = "Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."
-    sources = [function("fixed_points", [*terms.parameters, "rho"], doc, found, STATISTICS)]
+    sources = [function("fixed_points", [*signature.parameters, "rho"], doc, roots, STATISTICS)]
     if fold is not None:
         manifest["fold"] = "fold"
         sources.append(
-            function("fold", terms.parameters, "(rho, lambda) where the two meet.", list(map(simplest, fold)))
+            function("fold", signature.parameters, "(rho, lambda) where the two meet.", list(map(simplest, fold)))
         )
     return sources
 

@@ -1,4 +1,8 @@
-"""The catalogue: named losses, with every placement of the stop-gradient, predictor and symmetrisation."""
+"""The catalogue: named losses, with every placement of the stop-gradient, predictor and symmetrisation.
+
+To add a loss, add its expression in z1, z2, p = W_P z1 and W_P to ``LOSSES`` (and its isotropic version, if it has one,
+to ``ISOTROPIC``), then run ``make derive``: rates, closures, exact solutions, descent map and network all follow.
+"""
 
 from dataclasses import dataclass
 from itertools import product
@@ -9,9 +13,9 @@ LOSSES = {
     "euclidean": "|p - z2|^2 / 2",
     "cosine": "-p . z2 / (|p| * |z2|)",
 }
-# The names behind which the gradient is stopped.
+# Names whose gradient is stopped.
 PLACEMENTS = {"target": ("z2",), "none": (), "online": ("p",)}
-# Isotropic versions (IsoLoss) carry stop-gradients of their own.
+# Isotropic versions (IsoLoss) contain their stop-gradients.
 ISOTROPIC = {
     "euclidean": "|z1 - sg(z2 + z1 - p)|^2 / 2",
     "cosine": "-z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (z1 . p) / 2",
@@ -46,7 +50,7 @@ class Setting(Loss):
 
     @property
     def title(self) -> str:
-        """In words."""
+        """The loss in words."""
         where = {
             "target": "stop-gradient on the target",
             "none": "no stop-gradient",
@@ -58,23 +62,23 @@ class Setting(Loss):
         return f"{self.loss.capitalize()} loss, {', '.join(words)}"
 
     @property
-    def sentence(self) -> str:
-        """In the language of ``grammar``."""
+    def formula(self) -> str:
+        """The loss as an expression of the loss grammar."""
         return (ISOTROPIC if self.isotropic else GAINED if self.gain else LOSSES)[self.loss]
 
     @property
     def stopped(self) -> tuple[str, ...]:
-        """Names behind which the gradient is stopped; isotropic losses stop it themselves."""
+        """Names whose gradient is stopped; isotropic losses contain their stop-gradients."""
         return () if self.isotropic or self.gain else PLACEMENTS[self.stop_gradient]
 
     @property
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor: it may be learned. Isotropic losses hide it from the gradient."""
+        """True if the gradient reaches the predictor, so that it may be learned; never of isotropic losses."""
         return self.predictor and not self.isotropic and not self.gain and self.stop_gradient != "online"
 
 
 def catalogue() -> list[Setting]:
-    """Every loss with every placement, predictor and symmetrisation; isotropic versions have a predictor."""
+    """Return every loss with every placement, predictor and symmetrisation; isotropic versions have a predictor."""
     settings = []
     for loss, symmetrised in product(LOSSES, (False, True)):
         for predictor, stop in product((True, False), PLACEMENTS):

@@ -1,8 +1,7 @@
-r"""The small language that losses are written in, such as ``|p - sg(z2)|^2 / 2``, read into SymPy; never evaluated.
+r"""The loss grammar: parse expressions such as ``|p - sg(z2)|^2 / 2``; they are never evaluated as code.
 
-There are numbers, vectors, and operators: functions of W_P, which share its eigenvectors. ``docs/losses.md`` describes
-the language, ``grammar.lark`` its form. Whatever is not invariant when all vectors are rotated together with W_P cannot
-be said in it: that symmetry keeps the eigenmodes apart.
+``docs/losses.md`` describes the grammar, ``grammar.lark`` is its formal definition, ``reader`` gives parsed expressions
+their meaning in SymPy.
 """
 
 from functools import cache
@@ -13,7 +12,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from derivations.errors import ExpressionError
 
-LONGEST = 1000  # characters of a sentence
+LONGEST = 1000  # characters of an expression
 DEEPEST = 50  # parts inside one another
 IN_WORDS = {
     "VBAR": "`|`",
@@ -28,47 +27,47 @@ IN_WORDS = {
 VALUE = {"LPAR", "NAME", "NUMBER"}
 
 
-def names(sentence: str) -> list[str]:
-    """All names in a sentence but those of functions, in their order; raises ExpressionError."""
-    tree = parse(sentence)
-    found = [node.children[0] for node in tree.iter_subtrees_topdown() if node.data == "name"]
-    return list(dict.fromkeys(str(name) for name in sorted(found, key=lambda token: token.start_pos)))
+def names(text: str) -> list[str]:
+    """Return all names in an expression, but those of functions, in their order; raises ExpressionError."""
+    tree = parse(text)
+    tokens = [node.children[0] for node in tree.iter_subtrees_topdown() if node.data == "name"]
+    return list(dict.fromkeys(str(name) for name in sorted(tokens, key=lambda token: token.start_pos)))
 
 
 @cache
 def parser() -> Lark:
-    """The parser of the language, LALR(1)."""
+    """Return the LALR(1) parser of the loss grammar."""
     grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
     return Lark(grammar, parser="lalr", propagate_positions=True)
 
 
-def parse(sentence: str) -> Tree:
-    """The tree of a sentence; raises ExpressionError."""
-    if len(sentence) > LONGEST:
-        raise ExpressionError(sentence, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
+def parse(text: str) -> Tree:
+    """Return the parse tree of an expression; raises ExpressionError."""
+    if len(text) > LONGEST:
+        raise ExpressionError(text, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
     try:
-        tree = parser().parse(sentence)
+        tree = parser().parse(text)
     except UnexpectedCharacters as error:
-        wrong = f"{error.char!r} is no character of the language"
-        raise ExpressionError(sentence, (error.pos_in_stream or 0) + 1, wrong) from None
+        wrong = f"{error.char!r} is no character of the loss grammar"
+        raise ExpressionError(text, (error.pos_in_stream or 0) + 1, wrong) from None
     except UnexpectedToken as error:
         token = error.token
         at_end, expected = token.type == "$END", _expected(error.accepts or error.expected)
-        position = len(sentence) + 1 if at_end else (token.start_pos or 0) + 1
+        position = len(text) + 1 if at_end else (token.start_pos or 0) + 1
         wrong = f"it ends where {expected} must come" if at_end else f"{expected} must come, but there is `{token}`"
-        raise ExpressionError(sentence, position, wrong) from None
+        raise ExpressionError(text, position, wrong) from None
     parts = [(tree, 1)]
     while parts:
         part, depth = parts.pop()
         if depth > DEEPEST:
-            raise ExpressionError(sentence, part.meta.start_pos + 1, f"this lies inside more than {DEEPEST} others")
+            raise ExpressionError(text, part.meta.start_pos + 1, f"this lies inside more than {DEEPEST} others")
         parts += [(child, depth + 1) for child in part.children if isinstance(child, Tree)]
     return tree
 
 
 def _expected(terminals) -> str:
-    """What may come, in words."""
-    found = set(terminals)
-    words = ["a value"] if found >= VALUE else []
-    signs = sorted(IN_WORDS.get(name, name) for name in found & {"RPAR", "VBAR", "$END"}) if not words else []
+    """The terminals that may follow, in words."""
+    accepted = set(terminals)
+    words = ["a value"] if accepted >= VALUE else []
+    signs = sorted(IN_WORDS.get(name, name) for name in accepted & {"RPAR", "VBAR", "$END"}) if not words else []
     return " or ".join(words or ["an operation", *signs])

@@ -1,6 +1,10 @@
-"""Read the tree of an expression into SymPy: each part becomes a number, a vector or an operator."""
+"""Read expressions of the loss grammar into SymPy: each part becomes a number, a vector or an operator.
 
-from collections.abc import Callable, Mapping
+Operators are functions of W_P, which share its eigenvectors. Every expression is invariant when all vectors are rotated
+together with W_P: this symmetry keeps the eigenmodes independent of the basis.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import NoReturn
@@ -33,7 +37,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Vector:
-    """By its component in mode ``k``."""
+    """A vector, by its component in mode ``k``."""
 
     component: sp.Expr
     kind = "a vector"
@@ -51,7 +55,7 @@ Value = Number | Vector | Operator
 
 
 class tanh(sp.tanh):
-    """Of real arguments: SymPy's own looks for their imaginary parts, for a time exponential in what is nested."""
+    """tanh of a real argument. SymPy's looks for imaginary parts, in a time that grows exponentially with nesting."""
 
     def fdiff(self, argindex=1):
         return 1 - self**2
@@ -73,59 +77,59 @@ CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a sentence may speak of: values by their names, and what an operator makes of a vector's component."""
+    """The names that an expression may use, with their values, and the action of an operator on a component."""
 
     values: Mapping[str, Value]
     apply: Callable[[sp.Expr, sp.Expr], sp.Expr]
 
 
-def read(sentence: str, vocabulary: Vocabulary) -> Value:
-    """What a sentence says, in SymPy; raises ExpressionError."""
-    return Reader(sentence, vocabulary).visit(parse(sentence))
+def read(text: str, vocabulary: Vocabulary) -> Value:
+    """Return the value of an expression in SymPy; raises ExpressionError."""
+    return Reader(text, vocabulary).visit(parse(text))
 
 
 class Reader(Interpreter):
-    """Gives each part of a tree its value, from the inside out."""
+    """Evaluates a parse tree from the inside out."""
 
-    def __init__(self, sentence: str, vocabulary: Vocabulary):
-        self.sentence, self.vocabulary = sentence, vocabulary
+    def __init__(self, text: str, vocabulary: Vocabulary):
+        self.text, self.vocabulary = text, vocabulary
 
     def refuse(self, tree: Tree, wrong: str) -> NoReturn:
         """Raise ExpressionError where this part starts."""
-        raise ExpressionError(self.sentence, tree.meta.start_pos + 1, wrong)
+        raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong)
 
     def visit(self, tree: Tree) -> Value:
-        """The value of a part: real, finite, and short enough to derive from."""
+        """Return the value of a part, which is real, finite and short enough to derive from."""
         value = super().visit(tree)
-        found = content(value)
-        if _nested(found) > NESTED:
+        inside = content(value)
+        if _nested(inside) > NESTED:
             self.refuse(tree, f"this has more than {NESTED} functions and powers inside one another")
-        if found.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or not all(map(_in_range, _constants(found))):
-            what = "is" if found.is_number else "has a constant that is"
+        if inside.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or not all(map(_in_range, _constants(inside))):
+            what = "is" if inside.is_number else "has a constant that is"
             self.refuse(tree, f"this {what} no real number between -{LARGEST:g} and {LARGEST:g}")
-        if any(_size(e) > EXPONENT for power in found.atoms(sp.Pow) for e in _constants(power.exp)):
+        if any(_size(e) > EXPONENT for power in inside.atoms(sp.Pow) for e in _constants(power.exp)):
             self.refuse(tree, f"this has an exponent beyond {EXPONENT}")
-        if degree(found) > HIGHEST:
-            self.refuse(tree, f"this is of degree {degree(found)}, but may be of {HIGHEST} at most")
+        if degree(inside) > HIGHEST:
+            self.refuse(tree, f"this is of degree {degree(inside)}, but may be of {HIGHEST} at most")
         return value
 
-    # --- what stands for itself
+    # --- names and numbers
 
     def name(self, tree: Tree) -> Value:
-        """A name of the vocabulary."""
-        name, known = str(tree.children[0]), self.vocabulary.values
-        if name in known:
-            return known[name]
+        """Look a name up in the vocabulary."""
+        name, values = str(tree.children[0]), self.vocabulary.values
+        if name in values:
+            return values[name]
         if name in CALLS:
             self.refuse(tree, f"the function `{name}` must be followed by `(`")
-        self._unknown(tree, f"`{name}` is no name here; there are {', '.join(known)}", name, known)
+        self._unknown(tree, f"`{name}` is no name here; there are {', '.join(values)}", name, values)
 
-    def _unknown(self, tree: Tree, wrong: str, name: str, known) -> NoReturn:
-        near = get_close_matches(name, list(known), 1)
+    def _unknown(self, tree: Tree, wrong: str, name: str, names: Iterable[str]) -> NoReturn:
+        near = get_close_matches(name, list(names), 1)
         self.refuse(tree, wrong + (f". Did you mean `{near[0]}`?" if near else ""))
 
     def number(self, tree: Tree) -> Number:
-        """Exactly what is written, as a fraction."""
+        """Return a number exactly as written, as a fraction."""
         mantissa, _, exponent = str(tree.children[0]).lower().partition("e")
         if len(mantissa) > DIGITS or len(exponent) > 3 or abs(int(exponent or 0)) > DIGITS:
             self.refuse(tree, f"this number has more than {DIGITS} digits, or an exponent beyond {DIGITS}")
@@ -134,16 +138,16 @@ class Reader(Interpreter):
     # --- sums and products
 
     def plus(self, tree: Tree) -> Value:
-        """a + b"""
+        """Evaluate a + b."""
         return self._sum(tree, 1)
 
     def minus(self, tree: Tree) -> Value:
-        """a - b"""
+        """Evaluate a - b."""
         return self._sum(tree, -1)
 
     def _sum(self, tree: Tree, sign: int) -> Value:
         a, b = (self.visit(child) for child in tree.children)
-        if {type(a), type(b)} == {Number, Operator}:  # a constant stands for itself times the identity
+        if {type(a), type(b)} == {Number, Operator}:  # a constant is that multiple of the identity
             a, b = (self._as_operator(child, value) for child, value in zip(tree.children, (a, b), strict=True))
         if type(a) is not type(b):
             self.refuse(tree.children[1], f"{b.kind} cannot be added to {a.kind}")
@@ -155,12 +159,12 @@ class Reader(Interpreter):
         return Operator(content(value))
 
     def negative(self, tree: Tree) -> Value:
-        """-a"""
+        """Evaluate -a."""
         a = self.visit(tree.children[0])
         return type(a)(-content(a))
 
     def times(self, tree: Tree) -> Value:
-        """a * b"""
+        """Evaluate a * b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a))):
             self.refuse(tree.children[1], f"an operator stands before its vector, not behind {a.kind}")
@@ -174,7 +178,7 @@ class Reader(Interpreter):
         return kind(content(a) * content(b))
 
     def over(self, tree: Tree) -> Value:
-        """a / b"""
+        """Evaluate a / b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(b, Vector) or (isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a)))):
             self.refuse(tree.children[1], f"{a.kind} cannot be divided by {b.kind}")
@@ -182,7 +186,7 @@ class Reader(Interpreter):
         return kind(content(a) / content(b))
 
     def dot(self, tree: Tree) -> Number:
-        """a . b"""
+        """Evaluate a . b."""
         return self._dot(*tree.children)
 
     def _dot(self, *children: Tree) -> Number:
@@ -197,11 +201,11 @@ class Reader(Interpreter):
         return value.component
 
     def norm(self, tree: Tree) -> Number:
-        """|a|"""
+        """Evaluate |a|."""
         return Number(norm(self._vector(tree.children[0])))
 
     def power(self, tree: Tree) -> Value:
-        """a^b with a constant b"""
+        """Evaluate a^b with a constant b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(a, Vector):
             self.refuse(tree, "a vector has no powers; its square is |z1|^2 or z1 . z1")
@@ -214,7 +218,7 @@ class Reader(Interpreter):
     # --- functions
 
     def call(self, tree: Tree) -> Value:
-        """f(a, ...)"""
+        """Evaluate f(a, ...)."""
         token, *arguments = tree.children
         name = str(token)
         if name not in CALLS:
@@ -255,7 +259,7 @@ class Reader(Interpreter):
 
 
 def content(value: Value) -> sp.Expr:
-    """What a value is, whatever its kind."""
+    """Return the SymPy expression of a value of any kind."""
     if isinstance(value, Vector):
         return value.component
     return value.eigenvalue if isinstance(value, Operator) else value.value
@@ -267,7 +271,7 @@ def _constants(value: sp.Basic) -> list[sp.Expr]:
 
 
 def _nested(value: sp.Basic) -> int:
-    """How many functions and powers are inside one another at most."""
+    """The largest depth of functions and powers inside one another."""
     return isinstance(value, sp.Pow | Application) + max(map(_nested, value.args), default=0)
 
 
@@ -276,19 +280,19 @@ def _size(constant: sp.Expr) -> sp.Expr:
 
 
 def _in_range(constant: sp.Expr) -> bool:
-    """Whether it is real and not too large, with a numerator and denominator of a length to go on with."""
+    """True for a real constant that is not too large, with a numerator and denominator of bounded length."""
     if constant.is_Rational and max(abs(constant.p), constant.q) > LARGEST:
         return False
     return constant.is_real is True and bool(_size(constant) <= LARGEST)
 
 
 def _random(value: sp.Expr) -> bool:
-    """Whether it has a vector in it, and differs from sample to sample."""
+    """True if the value contains a vector, so that it differs from sample to sample."""
     return any(indexed.base != lam for indexed in value.atoms(sp.Indexed))
 
 
 def degree(value: sp.Expr) -> int:
-    """At most how many vectors are multiplied, in numerator and denominator together; W_P counts for none."""
+    """Return the largest number of vectors multiplied, in numerator and denominator together; W_P does not count."""
     if isinstance(value, sp.Pow):
         return int(abs(value.exp) * degree(value.base)) if value.exp.is_Rational else degree(value.base)
     if isinstance(value, sp.Indexed):

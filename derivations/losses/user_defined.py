@@ -8,8 +8,8 @@ from derivations.losses.loss import Loss, is_natural
 
 
 @dataclass(frozen=True)
-class OwnLoss(Loss):
-    """A loss outside the catalogue, by its sentence and the names of its parameters."""
+class UserDefinedLoss(Loss):
+    """A loss outside the catalogue, by its expression in the loss grammar and the names of its parameters."""
 
     text: str
     parameters: tuple[str, ...] = ()
@@ -18,27 +18,27 @@ class OwnLoss(Loss):
 
     @property
     def name(self) -> str:
-        """The name of the generated module."""
-        return "own"
+        """Name of the generated module."""
+        return "user_defined"
 
     @property
     def title(self) -> str:
-        """In words."""
+        """The loss in words."""
         words = [f"Loss {self.text}"]
         words += [] if self.predictor else ["no predictor"]
         words += ["symmetrised"] if self.symmetrised else []
         return ", ".join(words)
 
     @property
-    def sentence(self) -> str:
-        """In the language of ``grammar``."""
+    def formula(self) -> str:
+        """The loss as an expression of the loss grammar."""
         return self.text
 
     @cached_property
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor, and W_P only stands in natural powers: those a matrix has.
+        """True if the gradient reaches the predictor, and W_P occurs in natural powers only: those a matrix has.
 
-        As the sentence has it: p . (W_P^-1 * z1) is |z1|^2 only where W_P is symmetric.
+        The expression is taken as written: p . (W_P^-1 * z1) is |z1|^2 only where W_P is symmetric.
         """
         functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
         natural = all(is_natural(function) for function in functions)

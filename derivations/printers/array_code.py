@@ -2,7 +2,7 @@
 
 Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
 keeps it. Matrices lie on the last two axes, and scalars next to them keep both. Whatever is not on the whitelist is
-refused by name. What a library calls its functions is data, a ``Dialect``.
+refused by name. The function names of a library are data, a ``Dialect``.
 """
 
 import re
@@ -28,7 +28,7 @@ SPECIAL = {  # from dynamics.numerics.special
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a library calls things; {} is what they are of."""
+    """The names that a library has for functions; {} stands for their arguments."""
 
     namespace: str
     over_modes: str  # the sum over modes
@@ -200,5 +200,5 @@ def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
 
 
 def spaced(line: str) -> str:
-    """Blanks around products and quotients, none around powers."""
+    """Put blanks around products and quotients, none around powers."""
     return re.sub(r"(?<![*])([*/])(?![*])", r" \1 ", line)

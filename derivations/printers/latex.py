@@ -1,4 +1,4 @@
-"""LaTeX in which a sum over modes that is a product of two vectors is written as one: z . Lambda z, ||Lambda z||."""
+"""Print SymPy expressions as LaTeX: in the paper's symbols, and with sums over modes as products of vectors."""
 
 from contextlib import contextmanager
 
@@ -14,7 +14,7 @@ Vector = tuple[int, sp.Expr]  # (q, a): Lambda^q a, with a the component in the 
 
 
 def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
-    """The two vectors whose product a sum over modes is, the same one twice for a square; None for other sums."""
+    """Return the two vectors whose product a sum over modes is, one twice for a square; None for other sums."""
     if not isinstance(summation, sp.Sum):
         return None
     index, power, vectors = summation.variables[0], 0, []
@@ -71,15 +71,15 @@ class MathLatex(LatexPrinter):
 
 
 class VectorLatex(MathLatex):
-    """The printer. Whatever is no product of vectors it leaves to the one it is made of."""
+    """LaTeX in which a sum over modes that is a product of two vectors reads z . Lambda z, or ||Lambda z||^2."""
 
     def __init__(self, index: sp.Symbol | None = None):
-        """index: of the sum that is being written as a product, left out of what it indexes."""
+        """index: the summation index of the sum that is being written as a product; it is not printed."""
         super().__init__()
         self.index = index
 
     def _as_ordered_terms(self, expr, order=None):
-        """Those with a minus sign last."""
+        """Terms with a minus sign come last."""
         return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
 
     def _print_Sum(self, expr):

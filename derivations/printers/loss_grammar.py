@@ -4,8 +4,8 @@ import sympy as sp
 from sympy.printing.str import StrPrinter
 
 
-class _Language(StrPrinter):
-    """SymPy -> the language of ``grammar``."""
+class LossGrammarPrinter(StrPrinter):
+    """SymPy -> an expression of the loss grammar."""
 
     def _print_Min(self, expr):
         return f"min({', '.join(self._print(a) for a in expr.args)})"
@@ -17,6 +17,6 @@ class _Language(StrPrinter):
         return super()._print_Pow(expr, rational=False).replace("**", "^")
 
 
-def sentence(expression: sp.Expr) -> str:
-    """An expression in lambda and named numbers, in the language that gains are written in."""
-    return _Language().doprint(expression)
+def formula(expression: sp.Expr) -> str:
+    """Return an expression in lambda and parameters as text in the loss grammar."""
+    return LossGrammarPrinter().doprint(expression)

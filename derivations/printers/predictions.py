@@ -1,4 +1,4 @@
-"""Name what the predictor, and functions of it, make of vectors."""
+"""Name the products of the predictor, and of functions of it, with vectors."""
 
 import sympy as sp
 
@@ -8,7 +8,7 @@ from derivations.symbols import notation as n
 
 
 class Predictions:
-    """Gives a name to what W_P, or a function of it, makes of a vector; ``lines`` computes them in turn."""
+    """Names W_P z and the products of functions of W_P with vectors; ``lines`` is the code that computes them."""
 
     def __init__(self, loss: Loss, printer: ArrayPrinter):
         self.loss, self.printer = loss, printer
@@ -16,7 +16,7 @@ class Predictions:
         self.lines: list[str] = []
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """The vector's component, in any basis."""
+        """Return the component of the product, in any basis."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
         if not function.has(n.lam):

@@ -1,7 +1,7 @@
 """Print a loss, and the closed-form predictor, as lines for a training loop in JAX or PyTorch.
 
-Vectors are arrays (batch, M), with modes on the last axis, in any basis. The sentence of a loss decides where its
-gradients stop; W_P, and functions of it, act on vectors by a piece of code that the caller chooses.
+Vectors are arrays (batch, M), with modes on the last axis, in any basis. The expression of a loss determines where
+its gradients stop; W_P, and functions of it, act on vectors by code that the caller chooses.
 """
 
 import re
@@ -33,7 +33,7 @@ TORCH = Dialect(
     smaller="torch.clamp({}, max={})",
     larger="torch.clamp({}, min={})",
 )
-VECTORS = {n.z1: "z", n.t2: "target"}  # what a training loop calls them
+VECTORS = {n.z1: "z", n.t2: "target"}  # their names in a training loop
 PREDICTION = sp.IndexedBase("p", real=True)
 FUNCTIONS = (sp.exp, sp.log, tanh)  # of one argument, and of two:
 EXTREMES = (sp.Min, sp.Max)
@@ -48,7 +48,7 @@ class Root(sp.Function):
 
 
 class PortablePrinter(ArrayPrinter):
-    """As a person would write it: ``p - target``, constants as decimals, blanks as formatters have them."""
+    """Code in the style of a person: ``p - target``, constants as decimals, blanks as formatters put them."""
 
     def _print(self, expr, **kwargs):
         if (
@@ -84,7 +84,7 @@ class PortablePrinter(ArrayPrinter):
 
 
 class Products(Predictions):
-    """Names for what W_P, and functions of it, make of vectors: p is given, ``lines`` compute the others in turn."""
+    """Names products of functions of W_P with vectors; p is an argument, ``lines`` is the code of the others."""
 
     def __init__(self, loss: Loss, printer: ArrayPrinter, product: str):
         super().__init__(loss, printer)
@@ -113,15 +113,18 @@ class Products(Predictions):
 class Lines:
     """The lines of a loss: they define ``value``, of each sample (batch, 1), from ``z``, ``target`` and the like."""
 
-    products: tuple[str, ...]  # what W_P, and functions of it, make of vectors: the first lines
+    products: tuple[str, ...]  # the first lines: products of functions of W_P with vectors
     lines: tuple[str, ...]
-    uses: frozenset[str]  # of p, z and target, those that the lines speak of
-    inside_functions: frozenset[str]  # numbers that stand inside a function, which PyTorch has of tensors only
+    uses: frozenset[str]  # those of p, z and target that occur
+    inside_functions: frozenset[str]  # parameters inside a function, which PyTorch applies to tensors only
     divides: bool  # by a sum over modes, or its root: a sample may be without a value
 
 
 def loss_lines(loss: Loss, dialect: Dialect, product: str) -> Lines:
-    """A loss in the dialect. product: code for U diag({values}) U^T {vector}, {values} being a function of ``lam``."""
+    """Return the lines of a loss in the dialect.
+
+    product: code for U diag({values}) U^T {vector}, {values} being a function of ``lam``.
+    """
     printer = PortablePrinter(dialect=dialect)
     products = Products(loss, printer, product)
     expression = loss.expression(products)
@@ -173,27 +176,27 @@ def _name_of_root(name: str, taken: set[str]) -> str:
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Numbers in functions, and in powers other than whole ones, of numbers alone."""
+    """Parameters inside functions and inside powers that are not whole, where no vector is."""
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
     return {symbol.name for argument in arguments if not argument.has(sp.Indexed) for symbol in argument.free_symbols}
 
 
 def predictor_formula(normalize: bool, dialect: Dialect) -> str:
-    """lambda = (s + epsilon)^alpha, or its normalised form, of ``s``, ``alpha`` and ``epsilon``."""
+    """Return code of lambda = (s + epsilon)^alpha, or of its normalised form, in ``s``, ``alpha`` and ``epsilon``."""
     form = rates.normalized_predictor() if normalize else rates.predictor()
     return spaced(PortablePrinter(dialect=dialect).doprint(form))
 
 
 def average_formula(dialect: Dialect) -> str:
-    """tau C + (1 - tau) current: a step of the tracked correlation, of ``correlation``, ``current`` and ``decay``."""
+    """Return code of tau C + (1 - tau) current, a step of the tracked correlation."""
     names = {rates.average: "correlation", rates.x: "current"}
     return spaced(PortablePrinter(dict(names), dialect).doprint(rates.average_step()))
 
 
 def spelled(loss: Loss) -> str:
-    """The sentence of a loss, with the stop-gradients that its setting puts around names."""
-    sentence = loss.sentence
+    """Return the expression of a loss, with the stop-gradients that its setting puts around names."""
+    formula = loss.formula
     for name in loss.stopped:
-        sentence = re.sub(rf"\b{name}\b", f"sg({name})", sentence)
-    return sentence
+        formula = re.sub(rf"\b{name}\b", f"sg({name})", formula)
+    return formula

@@ -22,7 +22,7 @@ CLOSE = mp.mpf(10) ** -20  # of numbers of 30 digits; a numerical derivative los
 
 
 def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
-    """a = b, with every sum over modes taken for a number of its own."""
+    """Check a = b, with every sum over modes taken for an independent number."""
     if not invariants.vanishes(sp.sympify(a) - sp.sympify(b)):
         raise ProofError(f"{what}: {a} is not {b}")
 
@@ -31,7 +31,7 @@ def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
 
 
 def number(expression: sp.Expr, values: dict, mode: int = 1, modes: int = MODES) -> mp.mpf:
-    """The value of an expression with lists of numbers (from mode 1 on) for indexed quantities."""
+    """Return the value of an expression, with lists of numbers (from mode 1 on) for indexed quantities."""
     values = _with_parameters(expression, values)
     names = sorted(values, key=str)
     call = sp.lambdify([*names, n.M, n.m], expression, [{"StopGradient": lambda value: value}, "mpmath"])
@@ -40,9 +40,9 @@ def number(expression: sp.Expr, values: dict, mode: int = 1, modes: int = MODES)
 
 
 def _with_parameters(expression: sp.Expr, values: dict) -> dict:
-    """And some number for each that a loss leaves open."""
-    known = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
-    left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in known)
+    """The values, and an arbitrary number for each parameter of a loss."""
+    named = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
+    left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in named)
     open_numbers = {s for s in left if s.is_real and not s.is_positive and not s.is_integer}
     return values | {s: mp.mpf(1 + sum(map(ord, str(s))) % 7) / 4 for s in open_numbers}
 
@@ -61,7 +61,7 @@ def _agree(a, b, what: str) -> None:
 
 
 def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bool) -> None:
-    """L(z, p) with p = U Lambda U^T z is L in U^T z, for random orthogonal U."""
+    """Check that L(z, p) with p = U Lambda U^T z is L in U^T z, for random orthogonal U."""
     rng = random.Random(1)
     with mp.workdps(DIGITS):
         for _ in range(POINTS):
@@ -78,7 +78,7 @@ def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bo
 
 
 def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
-    """L is the same where one mode of both views has the other sign."""
+    """Check that L is the same where one mode of both views has the other sign."""
     rng = random.Random(2)
     with mp.workdps(DIGITS):
         values = _random_vectors(rng, n.z1, n.z2)
@@ -91,7 +91,7 @@ def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
 
 
 def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """-dL/dz_m: what stop-gradients leave of it, the whole, and what passes through each of them."""
+    """Return -dL/dz_m with stop-gradients, without them, and the part that each of them removes."""
     z, inside = (n.z1, n.z2)[view - 1], sp.IndexedBase("inside", real=True)
 
     def renamed(old: sp.IndexedBase, new: sp.IndexedBase, expression: sp.Expr) -> sp.Expr:
@@ -105,7 +105,7 @@ def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.
 
 
 def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
-    """force = -dL/dz_m with stop-gradients held, by a numerical derivative."""
+    """Check that force = -dL/dz_m with stop-gradients held constant, by a numerical derivative."""
     rng, z = random.Random(3), (n.z1, n.z2)[view - 1]
     held = sp.IndexedBase("held", real=True)
     other = sp.IndexedBase("held_other", real=True)
@@ -130,7 +130,7 @@ def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
 
 
 def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> None:
-    """The force of the standard loss is lambda_m times that of its isotropic version."""
+    """Check that the force of the standard loss is lambda_m times that of its isotropic version."""
     for view in (1, 2):
         forces = (gradients.force(setting.in_eigenbasis(), view) for setting in (standard, isotropic))
         equal(next(forces), n.lam[n.m] * next(forces), "the force of the standard loss over that of the isotropic one")
@@ -140,7 +140,7 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """E[polynomial in (zeta1, zeta2)] = value, by Gaussian quadrature of two modes, with nodes enough to be exact."""
+    """Check E[polynomial in (zeta1, zeta2)] = value, by exact Gaussian quadrature of two modes."""
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)
@@ -154,8 +154,8 @@ def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -
         values |= dict(zip((n.S11, n.S12, n.S22), map(list, zip(*tilted, strict=True)), strict=True))
         roots = []
         for k in range(1, modes + 1):
-            own = covariance.applyfunc(lambda e, k=k: number(e.subs(n.k, k), values | symbols, 1, modes))
-            roots.append(mp.cholesky(mp.matrix(own.tolist())))
+            of_mode = covariance.applyfunc(lambda e, k=k: number(e.subs(n.k, k), values | symbols, 1, modes))
+            roots.append(mp.cholesky(mp.matrix(of_mode.tolist())))
         mean = mp.mpf(0)
         for chosen in product(range(count), repeat=2 * modes):
             weight = mp.fprod(mp.mpf(weights[i]) for i in chosen) / mp.pi**modes
@@ -167,7 +167,7 @@ def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -
 
 
 def _degree(polynomial: sp.Expr) -> int:
-    """In zeta1 and zeta2."""
+    """The degree in zeta1 and zeta2."""
     if isinstance(polynomial, sp.Sum):
         return _degree(polynomial.function)
     if isinstance(polynomial, sp.Pow):
@@ -178,25 +178,25 @@ def _degree(polynomial: sp.Expr) -> int:
 
 
 def norm_is_integral(powers) -> None:
-    """The weight of each power q integrates to (c + ||v||^2)^(-q/2)."""
+    """Check that the weight of each power q integrates to (c + ||v||^2)^(-q/2)."""
     square, softening = sp.symbols("square softening", positive=True)
     for power in powers:
         weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)
-        found = sp.integrate(sp.powsimp(weight), (n.x, 0, sp.oo))
-        if sp.simplify(found - (softening + square) ** (-sp.sympify(power) / 2)) != 0:
-            raise ProofError(f"the integral that stands for the power {power} of a norm is {found}")
+        integral = sp.integrate(sp.powsimp(weight), (n.x, 0, sp.oo))
+        if sp.simplify(integral - (softening + square) ** (-sp.sympify(power) / 2)) != 0:
+            raise ProofError(f"the integral that stands for the power {power} of a norm is {integral}")
 
 
 def is_tilted(tilt: Tilt) -> None:
-    """S = (K^-1 + P)^-1 and Delta = det(1 + K P), for the quadratic forms of the norms."""
+    """Check S = (K^-1 + P)^-1 and Delta = det(1 + K P), for the quadratic forms of the norms."""
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     precision = sp.zeros(2)
     for variable, norm in zip((n.x, n.y), tilt.norms, strict=False):
         precision += variable**2 * sp.hessian(norm.square, pair)
     values = {symbol: value.subs(tilt.definitions) for symbol, value in tilt.definitions.items()}
     S = sp.Matrix([[values[n.S11[n.k]], values[n.S12[n.k]]], [values[n.S12[n.k]], values[n.S22[n.k]]]])
-    known = {n.D: n.n1 * n.n2 - 1, n.sigma1**2: n.n1 - 1, n.sigma2**2: n.n2 - 1}
-    if sp.simplify(((VIEWS.inv() + precision) * S).subs(known)) != sp.eye(2):
+    relations = {n.D: n.n1 * n.n2 - 1, n.sigma1**2: n.n1 - 1, n.sigma2**2: n.n2 - 1}
+    if sp.simplify(((VIEWS.inv() + precision) * S).subs(relations)) != sp.eye(2):
         raise ProofError(f"the tilted covariance {S} is not the inverse of K^-1 + P")
-    if sp.simplify((values[n.Delta[n.k]] - (sp.eye(2) + VIEWS * precision).det()).subs(known)) != 0:
+    if sp.simplify((values[n.Delta[n.k]] - (sp.eye(2) + VIEWS * precision).det()).subs(relations)) != 0:
         raise ProofError("the weight of the tilted Gaussian is not det(1 + K P)")

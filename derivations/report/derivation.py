@@ -25,7 +25,15 @@ from derivations.symbols import notation as n
 from derivations.theory import rates
 from derivations.theory.expectations import Mixed
 
-ABSENT = {n.t1, n.t2, n.v, n.ratio, n.epsilon, n.decay, n.rate_ratio}  # of targets and predictors of another kind
+ABSENT = {
+    n.t1,
+    n.t2,
+    n.v,
+    n.ratio,
+    n.epsilon,
+    n.decay,
+    n.rate_ratio,
+}  # in reports: symbols of other targets and predictors
 
 
 class Explicit(Loss):
@@ -37,18 +45,18 @@ class Explicit(Loss):
 
     name = property(lambda self: self.loss.name)
     title = property(lambda self: self.loss.title)
-    sentence = property(lambda self: self.loss.sentence)
+    formula = property(lambda self: self.loss.formula)
     stopped = property(lambda self: self.loss.stopped)
     trains_predictor = property(lambda self: self.loss.trains_predictor)
     operators = property(lambda self: {})
 
     def in_eigenbasis(self) -> sp.Expr:
-        """L with W_P = diag(lambda)."""
+        """Return L with W_P = diag(lambda)."""
         return self.loss.explicit(self.loss.in_eigenbasis())
 
 
 def report(setting: Loss) -> list[Step]:
-    """All steps for a loss, with a closed-form predictor or none and a target that shares weights.
+    """Return all steps for a loss, with a closed-form predictor or none and a target that shares weights.
 
     Raises ProofError if a step does not follow from the one before.
     """
@@ -79,14 +87,14 @@ def report(setting: Loss) -> list[Step]:
 
 
 def _sampled(why: str) -> list[Step]:
-    text = f"There is no formula for this expectation: {why.replace('**', '^')}. It is taken as a mean over samples."
+    text = f"This expectation has no closed form: {why.replace('**', '^')}. It is estimated as a mean over samples."
     return [Step("The expectation", text)]
 
 
 def _mixed(rate: Mixed) -> Step:
     text = (
-        "Some terms of the gradient have norms in their denominators, others have none. The former become integrals, "
-        "as in the reports of the cosine losses, the latter are Gaussian moments; the rate is the sum."
+        "Terms of the gradient with norms in their denominators become integrals, as in the reports of cosine losses; "
+        "the other terms are Gaussian moments. The rate is the sum."
     )
     return Step("The expectations", text, (rf"r_m = {tex(rates.shared_weights(rate.formula))} + \int\!\!\int \ldots",))
 

@@ -20,7 +20,7 @@ INLINE = re.compile(r"\$([^$]+)\$")
 
 
 def title(setting: Loss) -> str:
-    """Of the report."""
+    """Return the title of a report."""
     return f"{setting.title}: from the loss to its eigenvalue dynamics"
 
 
@@ -28,7 +28,7 @@ def title(setting: Loss) -> str:
 
 
 def as_markdown(setting: Loss, steps: list[Step]) -> str:
-    """Formulas in the dialect of the usual code-hosting sites: fenced ``math`` blocks, and $`...`$ in a line."""
+    """Return a report in Markdown; formulas are fenced ``math`` blocks, and $`...`$ in a line, as code-hosting sites read them."""
     parts = [NOTICE, f"# {title(setting)}", SOURCE]
     for number, step in enumerate(steps, 1):
         if step.title == SYMBOLS:
@@ -64,7 +64,7 @@ PREAMBLE = r"""\documentclass[11pt]{article}
 
 
 def as_latex(setting: Loss, steps: list[Step]) -> str:
-    """A document that compiles as it is."""
+    """Return a report as a LaTeX document that compiles as it is."""
     parts = [
         PREAMBLE + rf"\title{{{title(setting)}}}" + "\n\\author{}\n\\date{}\n\\begin{document}\n\\maketitle",
         SOURCE,
@@ -109,7 +109,7 @@ td {{ padding: 0.1rem 1rem 0.1rem 0; vertical-align: top; }}
 
 
 def as_html(setting: Loss, steps: list[Step]) -> str:
-    """A page that opens from disk: formulas are MathML, which browsers draw themselves."""
+    """Return a report as a page that opens from disk; formulas are MathML, which browsers draw themselves."""
     from latex2mathml.converter import convert
 
     def text(words: str) -> str:
@@ -132,7 +132,7 @@ FORMATS: dict[str, Callable[[Loss, list[Step]], str]] = {"markdown": as_markdown
 
 
 def document(setting: Loss, form: str) -> str:
-    """The report of a loss in one of FORMATS."""
+    """Return the report of a loss in one of FORMATS."""
     return FORMATS[form](setting, report(setting))
 
 
@@ -140,12 +140,12 @@ def document(setting: Loss, form: str) -> str:
 
 
 def index(reports: Mapping[Setting, list[Step]]) -> str:
-    """The page that lists them."""
+    """Return the page that lists the reports of the catalogue."""
     rows = []
     for setting, steps in reports.items():
         present = {step.title for step in steps}
         rate = next(e for step in steps for e in step.equations if e.startswith("r_m = "))
-        marks = ("yes" if name in present else "" for name in ("Exact solution", "What is conserved", "Fixed points"))
+        marks = ("yes" if name in present else "" for name in ("Exact solution", "Conserved quantity", "Fixed points"))
         rows.append(f"| [{setting.title}]({setting.name}.md) | $`{rate}`$ | {' | '.join(marks)} |")
     lines = [
         NOTICE,
@@ -164,7 +164,7 @@ def index(reports: Mapping[Setting, list[Step]]) -> str:
 
 
 def documents() -> dict[str, str]:
-    """Contents of docs/derivations by file name."""
+    """Return the contents of docs/derivations by file name."""
     reports = {setting: report(setting) for setting in catalogue()}
     pages = {f"{setting.name}.md": as_markdown(setting, steps) for setting, steps in reports.items()}
     return {"README.md": index(reports)} | pages

@@ -17,21 +17,26 @@ WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the 
 
 
 def loss_step(setting: Loss) -> Step:
+    """Return the loss of one sample."""
     predictor = (
-        r"the prediction $p = W_P z_1$ of a predictor that is built from the correlation, $W_P = C^\alpha$, and never "
-        r"differentiated through"
+        r"the prediction $p = W_P z_1$ of a predictor that is built from the correlation, $W_P = C^\alpha$, with no "
+        r"gradient through it"
         if setting.predictor
         else "no predictor, $p = z_1$"
     )
     if not isinstance(setting, Setting):
-        where = "The gradient stops where $\\mathrm{SG}$ stands: what is inside is a number to it."
+        where = "The gradient stops at each $\\mathrm{SG}$: it treats the argument as a constant."
     elif setting.isotropic or setting.gain:
-        where = "It carries stop-gradients $\\mathrm{SG}$ of its own: what is inside is a number to the gradient."
+        where = "It contains stop-gradients $\\mathrm{SG}$: the gradient treats their arguments as constants."
     else:
         where = f"The gradient is stopped {WHERE[setting.stop_gradient]}" + (
-            ": what is inside $\\mathrm{SG}$ is a number to it." if setting.stop_gradient != "none" else "."
+            ": it treats the argument of $\\mathrm{SG}$ as a constant." if setting.stop_gradient != "none" else "."
         )
-    symmetrised = " It is the mean over both roles of the views, with $p_i = W_P z_i$." if setting.symmetrised else ""
+    symmetrised = (
+        " It is the mean over both assignments of the views to the branches, with $p_i = W_P z_i$."
+        if setting.symmetrised
+        else ""
+    )
     text = (
         "Two views of an input, $x_i = x + \\sigma_i \\xi_i$ with $x$ and $\\xi_i$ standard normal, pass through one "
         f"linear network, $z_i = W x_i$. The loss of one sample compares them with {predictor}. {where}{symmetrised}"
@@ -58,11 +63,11 @@ def _in_vectors(setting: Loss) -> str:
 
 
 def eigenbasis_step(setting: Loss, loss: sp.Expr) -> Step:
+    """Return the loss in the eigenbasis of the correlation."""
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
-        + r"With $\hat z = U^\top z$ nothing changes but the names, as a loss made of products of vectors is the same "
-        "in any orthonormal basis."
+        + r"With $\hat z = U^\top z$ the loss keeps its form: products of vectors are the same in any orthonormal basis."
     )
     if setting.applies_functions:
         return Step("The eigenbasis", text, (f"L = {tex(loss)}",))
@@ -72,6 +77,7 @@ def eigenbasis_step(setting: Loss, loss: sp.Expr) -> Step:
 
 
 def gradient_step(setting: Loss, loss: sp.Expr) -> Step:
+    """Return the forces on both views, and the parts that stop-gradients remove."""
     text = (
         r"The forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
         r"$h = -\partial L/\partial \hat z_2$, mode by mode."
@@ -80,15 +86,15 @@ def gradient_step(setting: Loss, loss: sp.Expr) -> Step:
     stops = sorted(loss.atoms(StopGradient), key=str)
     if stops:
         text += (
-            " First the whole derivative, then what each stop-gradient takes out of it: the part that passes through "
-            "its argument. What is left is the force."
+            " Each stop-gradient removes from the whole derivative the part that passes through its argument; the remainder "
+            "is the force."
         )
     for name, view in (("g", 1), ("h", 2)):
-        kept, whole, removed = checks.split_gradient(loss, view)
+        force, whole, removed = checks.split_gradient(loss, view)
         expected = shared_target(rates.shared_weights(gradients.force(setting.in_eigenbasis(), view)))
-        checks.equal(kept, expected, "the force is that of the derivation")
-        checks.equal(whole, sp.Add(kept, *removed.values()), "whole derivative = what is left + what is removed")
-        checks.is_derivative(loss, kept, view)
+        checks.equal(force, expected, "the force is that of the derivation")
+        checks.equal(whole, sp.Add(force, *removed.values()), "whole derivative = force + removed parts")
+        checks.is_derivative(loss, force, view)
         if any(part != 0 for part in removed.values()):
             equations.append(rf"{name}_m^{{\text{{whole}}}} = {tex(sp.factor_terms(whole))}")
             for number, (stop, part) in enumerate(removed.items(), 1):
@@ -98,21 +104,21 @@ def gradient_step(setting: Loss, loss: sp.Expr) -> Step:
                         rf"{name}_m^{{\text{{{which}}}}} = {tex(sp.factor_terms(part))} "
                         rf"\qquad\text{{by }} {_stopped(stop)}"
                     )
-        equations.append(f"{name}_m = {tex(sp.factor_terms(kept))}")
+        equations.append(f"{name}_m = {tex(sp.factor_terms(force))}")
     done = ["numerically: equal to the numerical derivative of the loss with stop-gradients held, three modes"]
-    done += ["symbolically: whole derivative = what is left + what is removed"] if stops else []
+    done += ["symbolically: whole derivative = force + removed parts"] if stops else []
     return Step("The gradient", text, tuple(equations), tuple(done))
 
 
 def _stopped(stop: sp.Expr) -> str:
-    """A stop-gradient, as a vector if it stands in a sum over modes."""
+    """A stop-gradient, as a vector if it occurs in a sum over modes."""
     indices = {i for indexed in stop.atoms(sp.Indexed) for i in indexed.indices}
     free = indices & stop.free_symbols
     return VectorLatex(*free).doprint(stop)
 
 
 def representation_steps(setting: Loss, loss: sp.Expr) -> list[Step]:
-    """Where the gradient reaches the online branch alone: elsewhere the paper has no such model."""
+    """Return the representation model, where the gradient reaches the online branch alone, as in the paper."""
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:
         return []
@@ -138,20 +144,21 @@ def representation_steps(setting: Loss, loss: sp.Expr) -> list[Step]:
     if isinstance(setting, Setting) and setting.isotropic:
         checks.isotropic_is_standard_over_lambda(Setting(setting.loss), setting)
         text += (
-            " The force of the loss that is not isotropic is this one times $\\lambda_m$. There eigenvalues of the "
-            "predictor act as learning-rate multipliers, and this is the factor that the isotropic loss removes."
+            " The force of the standard loss is this one times $\\lambda_m$: there eigenvalues of the predictor act as "
+            "learning-rate multipliers, a factor that the isotropic loss removes."
         )
         done.append(r"symbolically: the force of the standard loss is $\lambda_m$ times this one")
     return [Step("The representation model", text, (equation,), tuple(done))]
 
 
 def network_step(setting: Loss, loss: sp.Expr) -> Step:
+    """Return the dynamics of the singular values of the linear network."""
     text = (
-        r"What is trained is $W$: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "
+        r"The weights $W$ are trained: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "
         r"- \rho W$. In its singular vectors view $i$ of mode $m$ is $\hat z_{i,m} = w_m \zeta_{i,m}$, with "
-        r"$\zeta_{i,m}$ the view along the mode's input direction: Gaussian, independent for different modes. To flip "
+        r"$\zeta_{i,m}$ the view along the mode's input direction: Gaussian, independent for different modes. Flipping "
         r"the sign of one mode changes neither the loss nor the distribution, so $\mathbb{E}[g_k \zeta_m] = 0$ for "
-        r"$k \ne m$: the singular vectors stay as they are, and each singular value obeys an equation of its own."
+        r"$k \ne m$: the singular vectors do not change, and each singular value obeys a separate equation."
     )
     checks.same_when_a_mode_is_flipped(loss)
     contribution = shared_target(rates.shared_weights(invariants.contribution(setting.in_eigenbasis())))

@@ -23,12 +23,13 @@ LETTERS = "ABCEFGHIJ"  # of expectations; D is taken
 
 
 def moments_step(setting: Loss, rate: sp.Expr) -> Step:
+    """Return the rate as Gaussian moments."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     shown = sp.factor_terms(rates.shared_weights(rate))
     checks.is_expectation(drive, shown, moments.VIEWS)
     text = (
-        r"There is no norm in it: Gaussian moments are all that is needed, with $n_i = 1 + \sigma_i^2$. "
-        "The rate is exact, and each mode moves on its own."
+        r"There is no norm in it: Gaussian moments suffice, with $n_i = 1 + \sigma_i^2$. "
+        "The rate is exact, and each mode evolves independently of the others."
     )
     equations = (
         VIEWS_IN_LATEX,
@@ -48,17 +49,18 @@ class Expectation:
 
     @property
     def symbol(self) -> sp.Indexed:
+        """The symbol of the expectation in mode ``m``."""
         return sp.IndexedBase(self.name, real=True)[n.m]
 
     @property
     def inside(self) -> sp.Expr:
-        """With the sums written in the representations."""
+        """The argument of the expectation, with sums written in the representations."""
         sums = sp.Mul(*(total(_in_representations(s)) for s in self.term.sums))
         return self.term.local * sums / self._norms(_in_representations)
 
     @property
     def of_views(self) -> sp.Expr:
-        """With everything in the views."""
+        """The argument of the expectation, written in the views."""
         return self.term.local * sp.Mul(*map(total, self.term.sums)) / self._norms(sp.sympify)
 
     def _norms(self, change) -> sp.Expr:
@@ -66,16 +68,18 @@ class Expectation:
 
     @property
     def weight(self) -> sp.Expr:
+        """The weight under the integrals that replace its norms."""
         pairs = zip((n.x, n.y), self.term.norms, strict=False)
         return sp.Mul(*(norm_weight(v, power, norm.softening) for v, (norm, power) in pairs))
 
     @property
     def kind(self) -> tuple:
-        """What it shares with others under one integral: norms, and whether their powers are even, odd, or neither."""
+        """The key of its integral: the norms, and whether their powers are even, odd, or neither."""
         return tuple((norm, power % 2) for norm, power in self.term.norms)
 
     @property
     def wick(self) -> sp.Expr:
+        """Its moment under the tilted Gaussian."""
         return moments.joint_moment(self.term.local, self.term.sums, TILTED)
 
 
@@ -89,12 +93,12 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
 
 
 def named_expectations(setting: Loss) -> list[Expectation]:
-    """The expectations that the rate is made of, those with fewer factors first."""
+    """Return the expectations in the rate, those with fewer factors first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
-    found: dict[tuple, list[Term]] = {}
+    groups: dict[tuple, list[Term]] = {}
     for term in expectations.terms(drive):
-        found.setdefault((len(term.sums), term.norms, term.local, term.sums), []).append(term)
-    ordered = sorted(found.items(), key=_order)
+        groups.setdefault((len(term.sums), term.norms, term.local, term.sums), []).append(term)
+    ordered = sorted(groups.items(), key=_order)
     names = chain(LETTERS, (f"A_{number}" for number in count(1)))
     return [
         Expectation(name, sp.Add(*(term.coefficient for term in terms)), terms[0])
@@ -108,6 +112,7 @@ def _order(item) -> tuple:
 
 
 def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
+    """Return the expectations in the rate, the integrals that they become, and the mean field."""
     named = named_expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     combined = sp.Add(*(e.coefficient * e.symbol for e in named))
@@ -118,7 +123,7 @@ def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
         "The expectations in it",
         "The rate is a combination of expectations of products over norms.",
         (*equations, f"r_m = {tex(combined)}"),
-        ("symbolically: the combination is what the linear network needs",),
+        ("symbolically: the combination is the rate of the linear network",),
     )
     groups: dict[tuple, list[TiltedIntegral]] = {}  # norms that are one where the target shares weights
     for integral in rate:
@@ -161,7 +166,7 @@ def _tilted(named: list[Expectation], kind: tuple, integrals: list[TiltedIntegra
         f"Under the integral{plural} stands $e^{{{exponent}}}$, which tilts "
         r"the Gaussian of the views: mode by mode, with $K$ the covariance of $(\zeta_1, \zeta_2)$ and $P$ the matrix "
         r"of the quadratic form, it stays Gaussian with covariance $S = (K^{-1} + P)^{-1}$ and the weight "
-        r"$\Delta^{-1/2}$, $\Delta = \det(1 + KP)$. What is left are moments, by Wick's theorem. "
+        r"$\Delta^{-1/2}$, $\Delta = \det(1 + KP)$. The remaining moments follow from Wick's theorem. "
         f"This is exact for any number of modes; {left}, and the integrand costs one sum over modes."
     )
     done = (
@@ -179,8 +184,8 @@ def _mean_field(setting: Loss, named: list[Expectation]) -> Step:
     shown = gathered(value)
     checks.equal(parts, shown, "the mean field of the expectations")
     text = (
-        "A simpler picture, exact only for infinitely many modes: the expectation of each product over norms replaced "
-        "by the product of the expectations of its factors. It is a different closure, not a step of the derivation."
+        "The mean-field closure replaces the expectation of each product over norms by the product of the expectations "
+        "of its factors. It is exact only for infinitely many modes, and no step of the derivation."
     )
     done = "symbolically: the mean fields of the expectations above, combined as they are"
     return Step("Mean field", text, (rf"r_m \approx {tex(shown)}",), (done,))

@@ -1,4 +1,4 @@
-"""What a derivation report is made of: steps, and formulas in LaTeX."""
+"""The parts of a derivation report: steps, and formulas in LaTeX."""
 
 from dataclasses import dataclass
 
@@ -21,12 +21,12 @@ class Step:
 
 
 def tex(expression: sp.Expr) -> str:
-    """LaTeX of an expression, sums over modes as products of vectors where they are."""
+    """Return LaTeX of an expression, with sums over modes as products of vectors where possible."""
     return VectorLatex().doprint(expression)
 
 
 def gathered(expression: sp.Expr) -> sp.Expr:
-    """The expression over one denominator, single sums over modes in the numerator as one sum."""
+    """Return the expression over one denominator, with single sums over modes in the numerator as one sum."""
     numerator, denominator = sp.fraction(sp.together(expression))
     common, rest = sp.factor_terms(sp.expand(numerator)).as_independent(sp.Add, as_Add=False)
     index, summand = sp.Symbol("k", integer=True), sp.Integer(0)

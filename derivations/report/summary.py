@@ -1,4 +1,4 @@
-"""What was derived for a loss, as text or LaTeX: per-sample dynamics, rates, eigenvalue ODE, exact solution."""
+"""The results of a derivation as text or LaTeX: per-sample dynamics, rates, eigenvalue ODE, exact solution."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from derivations.theory import expectations, matrices, moments, rates, solutions
 
 @dataclass(frozen=True)
 class Line:
-    """left = right, and what it is."""
+    """An equation left = right, with its title."""
 
     title: str
     left: str
@@ -23,14 +23,14 @@ class Line:
 
 
 def derivation(setting: Loss, closure="gaussian", separate_target=False, learned=False) -> list[Line]:
-    """From the loss to its eigenvalue dynamics. closure: see ``rates``.
+    """Return the equations from the loss to its eigenvalue dynamics. closure: see ``rates``.
 
-    separate_target: the target branch has weights of its own, an exponential average. learned: so is the predictor.
+    separate_target: the target branch has separate weights, an exponential average. learned: the predictor is learned.
     Raises ValueError where that does not apply.
     """
     loss = setting.in_eigenbasis()
     if separate_target and not gradients.has_free_target(loss):
-        raise ValueError("the gradient reaches the target branch: it cannot have weights of its own")
+        raise ValueError("the gradient reaches the target branch: it cannot have separate weights")
     if learned and not setting.trains_predictor:
         raise ValueError("no gradient reaches a predictor in this loss: it cannot be learned")
     lines = [
@@ -62,14 +62,14 @@ def derivation(setting: Loss, closure="gaussian", separate_target=False, learned
 
 
 def correlated(setting: Loss) -> list[Line]:
-    """From the loss to the dynamics of the weights where inputs have any covariance."""
+    """Return the equations from the loss to the dynamics of the weights, for inputs of any covariance."""
     loss = setting.in_eigenbasis()
     lines = [Line("loss of one sample, in the eigenbasis", "L", loss)]
     present: set[sp.MatrixSymbol] = set()
     for view, name in ((1, "g"), (2, "h")):
-        found = matrices.expectations(loss, view)
-        present = present.union(*(expectation.symbols() for expectation in found))
-        lines += _drive(f"E[{name} l^T]", name.upper(), found)
+        members = matrices.expectations(loss, view)
+        present = present.union(*(expectation.symbols() for expectation in members))
+        lines += _drive(f"E[{name} l^T]", name.upper(), members)
     flow = "E[g l^T] E[l x1^T] + E[h l^T] E[l x2^T] - rho W"
     lines += [Line("flow of the weights", "dW/dt", flow)]
     maps = zip(matrices.VECTORS.values(), ("W E[x1 l^T]", "W E[x2 l^T]", "V E[x1 l^T]", "V E[x2 l^T]"), strict=True)
@@ -77,12 +77,12 @@ def correlated(setting: Loss) -> list[Line]:
     return lines + [Line(title, str(vector), text) for vector, text in maps if vector in present]
 
 
-def _drive(left: str, name: str, found: list[matrices.Expectation]) -> list[Line]:
-    """What one view contributes: a formula, or tilted integrals."""
+def _drive(left: str, name: str, members: list[matrices.Expectation]) -> list[Line]:
+    """The contribution of one view: a formula, or tilted integrals."""
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
-    if not any(expectation.norms for expectation in found):
-        return [Line(title, left, found[0].terms if found else sp.Integer(0))]
-    for number, expectation in enumerate(found, 1):
+    if not any(expectation.norms for expectation in members):
+        return [Line(title, left, members[0].terms if members else sp.Integer(0))]
+    for number, expectation in enumerate(members, 1):
         x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
         precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
         lines += [Line("tilted covariance", "K^T K", sp.Inverse(precision))]
@@ -114,7 +114,7 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple) -> list[Line]:
 
 
 def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
-    """What the rate moves."""
+    """The dynamical variables that the rate drives."""
     if not separate_target:
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
     w, v = n.w[n.m], n.v[n.m]
@@ -128,7 +128,7 @@ def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
 
 
 def _learned(force: sp.Expr | tuple) -> list[Line]:
-    """What moves a learned predictor."""
+    """The dynamics of a learned predictor."""
     shown = force if isinstance(force, sp.Expr) else FORCE
     flow = rates.flow(rates.predictor_step()).subs(rates.force, sp.factor_terms(shown))
     return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
@@ -152,7 +152,7 @@ def _predictor(setting: Loss) -> sp.Expr:
 
 
 def shared_target(right: sp.Expr | str) -> sp.Expr | str:
-    """With v/w = 1 and t = z."""
+    """Return the expression for a target that shares weights: v/w = 1 and t = z."""
     if isinstance(right, str):
         return right
     encoder = {n.t1: n.z1, n.t2: n.z2}
@@ -170,7 +170,7 @@ def _integral(name: sp.Symbol, integral: expectations.TiltedIntegral) -> list[Li
 
 
 def as_text(lines: list[Line]) -> str:
-    """One equation a line, each under its title."""
+    """Return one equation a line, each under its title."""
     printer, rows, title = MathText(), [], None
     for line in lines:
         rows += [line.title] if line.title != title else []
@@ -180,7 +180,7 @@ def as_text(lines: list[Line]) -> str:
 
 
 def as_latex(lines: list[Line]) -> str:
-    """An align* environment with a comment for each title."""
+    """Return an align* environment with a comment for each title."""
     printer = MathLatex()
     names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
     names |= {"dW/dt": r"\dot W"} | {a: _latex_words(a) for a in ("E[g l^T]", "E[h l^T]", "K^T K")}

@@ -14,7 +14,7 @@ _BOUND = sp.symbols("j i l h", integer=True)  # names of summation indices, inne
 
 
 def total(component: sp.Expr) -> sp.Expr:
-    """sum_{j=1}^M component_j, factors that are the same for all modes in front."""
+    """Return sum_{j=1}^M component_j, with factors that do not depend on the mode in front of the sum."""
     taken = {index for inner in component.atoms(sp.Sum) for index in inner.variables}
     names = chain(_BOUND, sp.numbered_symbols("j", start=len(_BOUND), integer=True))
     bound = next(index for index in names if index not in taken)
@@ -23,23 +23,23 @@ def total(component: sp.Expr) -> sp.Expr:
 
 
 def dot(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-    """a . b = sum_j a_j b_j."""
+    """Return a . b = sum_j a_j b_j."""
     return total(a * b)
 
 
 def norm(a: sp.Expr) -> sp.Expr:
-    """||a|| = sqrt(sum_j a_j^2)."""
+    """Return ||a|| = sqrt(sum_j a_j^2)."""
     return sp.sqrt(dot(a, a))
 
 
 class Largest(sp.Function):
-    """max_k component_k: the largest over all modes."""
+    """max_k component_k, the largest component over all modes."""
 
     nargs = 1
 
 
 def derivative(expression: sp.Expr, vector: sp.IndexedBase) -> sp.Expr:
-    """d expression / d vector_m, with the sums over Kronecker deltas carried out."""
+    """Return d expression / d vector_m, with the sums over Kronecker deltas carried out."""
     return expression.diff(vector[m]).replace(sp.Sum, _contract)
 
 
@@ -54,16 +54,16 @@ def _contract(summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
 
 
 def per_mode(summation: sp.Sum) -> sp.Expr:
-    """The summand of a sum over modes, as a component in mode ``k``."""
+    """Return the summand of a sum over modes, as a component in mode ``k``."""
     return summation.function.subs(summation.variables[0], k)
 
 
 def expanded(expression: sp.Expr) -> sp.Expr:
-    """A sum of products, in which powers of sums over modes are natural, or negative and stay as they are.
+    """Expand into a sum of products; powers of sums over modes become natural or negative and are not expanded.
 
-    Roots in numerators are no exception: ||v|| = ||v||^2/||v||.
+    Roots in numerators are rewritten too: ||v|| = ||v||^2/||v||.
     """
-    kept: dict[sp.Symbol, sp.Expr] = {}
+    powers: dict[sp.Symbol, sp.Expr] = {}
 
     def keep(power: sp.Pow) -> sp.Expr:
         power = sp.expand_power_base(power)
@@ -71,14 +71,14 @@ def expanded(expression: sp.Expr) -> sp.Expr:
             return power.replace(_is_root_of_sums, keep)
         base, exponent = power.args
         whole = max(sp.ceiling(exponent), 0) if exponent.is_Rational else 0
-        symbol = next((known for known, a in kept.items() if a == base ** (exponent - whole)), sp.Dummy())
-        kept[symbol] = base ** (exponent - whole)
+        symbol = next((name for name, a in powers.items() if a == base ** (exponent - whole)), sp.Dummy())
+        powers[symbol] = base ** (exponent - whole)
         return base**whole * symbol
 
-    found = sp.expand(expression.replace(_is_root_of_sums, keep))
-    for symbol, power in reversed(kept.items()):  # which may hold those before it
-        found = found.xreplace({symbol: power})
-    return found
+    result = sp.expand(expression.replace(_is_root_of_sums, keep))
+    for symbol, power in reversed(powers.items()):  # which may hold those before it
+        result = result.xreplace({symbol: power})
+    return result
 
 
 def _is_root_of_sums(e: sp.Basic) -> bool:

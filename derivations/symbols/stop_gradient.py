@@ -21,5 +21,5 @@ class StopGradient(sp.Function):
 
 
 def release(expression: sp.Expr) -> sp.Expr:
-    """Replace every SG(x) by x: what the forward pass sees."""
+    """Replace every SG(x) by x: the value of the forward pass."""
     return expression.replace(StopGradient, lambda argument: argument)

@@ -1,8 +1,8 @@
-r"""Gains for wanted dynamics: the way back from the rate of a mode to the loss that gives it.
+r"""Gains for desired dynamics: from the rate of a mode back to the loss that yields it.
 
 Under the Euclidean loss the gain multiplies what the isotropic loss does to a mode, r = h(lambda) q(lambda) with the
-derived q = 1 - n1 lambda. So a wanted rate r(lambda) is had with h = r/q; a wanted time of arrival T(lambda) with
-r = -1/(2 alpha lambda T'(lambda)), as d lambda/dt = 2 alpha lambda r. Gains are written in the language of ``grammar``.
+derived q = 1 - n1 lambda. So h = r/q yields a desired rate r(lambda), and r = -1/(2 alpha lambda T'(lambda)) a desired
+time of arrival T(lambda), as d lambda/dt = 2 alpha lambda r. Gains are expressions of the loss grammar.
 """
 
 from functools import cache
@@ -26,12 +26,12 @@ h = sp.Symbol("h", positive=True)  # the gain at one eigenvalue
 
 @cache
 def per_gain() -> sp.Expr:
-    """q(lambda) = r/h of the Euclidean loss, from its derived rate."""
+    """Return q(lambda) = r/h of the Euclidean loss, from its derived rate."""
     return sp.factor(_rate().subs(n.n1, sp.solve(level() - rest, n.n1)[0]))
 
 
 def level() -> sp.Expr:
-    """rest, of the noise of the views."""
+    """Return the fixed point, as a function of the noise of the views."""
     return sp.solve(_rate(), lam)[0]
 
 
@@ -41,15 +41,15 @@ def _rate() -> sp.Expr:
 
 
 def velocity(rate: sp.Expr) -> sp.Expr:
-    """d lambda/dt without weight decay."""
+    """Return d lambda/dt without weight decay."""
     return solutions.predictor_velocity(rate).subs({solutions.lam: lam, n.rho: 0})
 
 
 def gain_of_rate(rate: sp.Expr) -> sp.Expr:
-    """h = r/q, without the pole at rest where the rate is zero there as well.
+    """Return h = r/q, without the pole at the fixed point where the rate is zero there as well.
 
-    With v = (lambda/rest)^(1/d), d the common denominator of lambda's exponents, powers are polynomials in v, and what
-    r and q have in common goes.
+    With v = (lambda/rest)^(1/d), d the common denominator of lambda's exponents, powers are polynomials in v, and
+    common factors of r and q cancel.
     """
     exponents = [power.exp for power in rate.atoms(sp.Pow) if power.base.has(lam) and power.exp.is_Rational]
     d, v = sp.ilcm(1, 1, *(exponent.q for exponent in exponents)), sp.Symbol("v", positive=True)
@@ -58,13 +58,13 @@ def gain_of_rate(rate: sp.Expr) -> sp.Expr:
 
 
 def rate_of_arrival(time: sp.Expr) -> sp.Expr:
-    """The r for which a mode at lambda arrives after the time T(lambda): T'(lambda) d lambda/dt = -1."""
+    """Return the r for which a mode at lambda arrives after the time T(lambda): T'(lambda) d lambda/dt = -1."""
     r = sp.Symbol("r")
     return sp.solve(time.diff(lam) * velocity(r) + 1, r)[0]
 
 
 def until_goal(rate: sp.Expr) -> sp.Expr:
-    """h = r/q up to the goal; from there on it stays as it is."""
+    """Return h = r/q up to the goal, constant from there on."""
     return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
 
 
@@ -79,7 +79,7 @@ class Gathering(NamedTuple):
 
 @cache
 def gathering(steepness) -> Gathering:
-    """From high on the rate falls as lambda^-steepness, until it is slow."""
+    """Return the rate that falls as lambda^-steepness from ``high`` on, until it is slow."""
     fading = fast * (high / lam) ** steepness
     (turn,) = sp.solve(fading - slow, lam)
     return Gathering(
@@ -91,32 +91,32 @@ def gathering(steepness) -> Gathering:
 
 
 def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
-    """How long a mode takes from one eigenvalue to another."""
+    """Return the time that a mode takes from one eigenvalue to another."""
     return sp.integrate(1 / velocity(rate), (lam, start, end))
 
 
 def uniform_gain(alpha: sp.Rational) -> sp.Expr:
-    """h with which all singular values approach rest alike, dw/dt = speed (w* - w): r = speed (w*/w - 1)."""
+    """Return the h for which all singular values relax alike, dw/dt = speed (w* - w), so r = speed (w*/w - 1)."""
     return speed * gain_of_rate((lam / rest) ** (-1 / (2 * alpha)) - 1)
 
 
-def at_rest(gain: sp.Expr) -> sp.Expr:
-    """h(lambda*)."""
+def gain_at_fixed_point(gain: sp.Expr) -> sp.Expr:
+    """Return h(lambda*)."""
     return sp.simplify(gain.subs(lam, rest))
 
 
-def growth_at_rest() -> sp.Expr:
-    """Rate at which the flow takes a perturbation of s at rest; the gain's slope multiplies an error that is zero."""
+def growth_at_fixed_point() -> sp.Expr:
+    """Return the growth rate of a perturbation of s at the fixed point, where q = 0 and the slope of h drops out."""
     return equilibria.growth(h * per_gain().subs(lam, equilibria.lam)).subs(equilibria.lam, rest)
 
 
 def largest_learning_rate() -> sp.Expr:
-    """eta below which the descent map keeps modes at rest: its multiplier, 1 + eta times that growth, reaches -1."""
-    return sp.solve(1 + n.eta * growth_at_rest() + 1, n.eta)[0]
+    """Return the eta at which the multiplier of the descent map at the fixed point, 1 + eta growth, reaches -1."""
+    return sp.solve(1 + n.eta * growth_at_fixed_point() + 1, n.eta)[0]
 
 
 def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
-    """speed/(1 + (c/lambda)^sharpness), with c such that h(threshold) q(threshold) = leak: there modes stand still."""
+    """Return speed/(1 + (c/lambda)^sharpness), with c such that modes are stationary at the threshold: h q = leak."""
     c = sp.Symbol("c", positive=True)
     gain = speed / (1 + c / lam**sharpness)
     (power,) = sp.solve(growth_at_threshold(gain), c)
@@ -124,17 +124,17 @@ def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
 
 
 def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
-    """h q - leak of a mode there."""
+    """Return h q - leak at the threshold."""
     return (gain * per_gain()).subs(lam, threshold) - leak
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
-    """Slope of h q at the threshold: above zero modes leave it to both sides, below zero they come to rest there."""
+    """Return the slope of h q at the threshold: positive where it repels modes, negative where it attracts them."""
     return (gain * per_gain()).diff(lam).subs(lam, threshold)
 
 
-def noise_at_rest(growth, gain):
-    """Variance of s at rest per learning rate and 1/batch, for small ones, of a mode that relaxes at -growth.
+def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
+    """Return the variance of s at the fixed point per learning rate and 1/batch, for small ones; relaxation at -growth.
 
     P = 2 growth P + eta Q, so P = eta Q/(-2 growth), with Q of s = w^2 from the derived force on each sample.
     """
@@ -148,16 +148,16 @@ def noise_at_rest(growth, gain):
 
 @cache
 def relative_noise() -> sp.Expr:
-    """The same beside the standard loss, h = lambda, at the same rest: also where views without noise leave 0/0."""
-    growth = growth_at_rest()
-    return sp.cancel(noise_at_rest(growth, h) / noise_at_rest(growth.subs(h, lam), lam))
+    """Return this variance relative to the standard loss, h = lambda; finite also for views without noise (0/0)."""
+    growth = growth_at_fixed_point()
+    return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 
 
-def wanted(text: str) -> sp.Expr:
-    """What is wanted, as a function of lambda, and rest; raises ExpressionError."""
+def desired(text: str) -> sp.Expr:
+    """Return a desired rate or time, given as text in lambda and ``rest``; raises ExpressionError."""
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
 
 
-def value(expression: sp.Expr, numbers: dict[str, float]) -> float:
-    """The expression for values of its symbols, by their names."""
-    return float(expression.subs({symbol: numbers[symbol.name] for symbol in expression.free_symbols}))
+def value(expression: sp.Expr, values: dict[str, float]) -> float:
+    """Evaluate the expression for values of its symbols, by their names."""
+    return float(expression.subs({symbol: values[symbol.name] for symbol in expression.free_symbols}))

@@ -60,7 +60,7 @@ class Mixed(tuple):
 
 
 def terms(expression: sp.Expr) -> list[Term]:
-    """Split an expression in zeta1, zeta2 into terms; refuses, by name, what is no polynomial over norms."""
+    """Split an expression in zeta1, zeta2 into terms; refuses what is no polynomial over norms, and names it."""
     return [_term(term) for term in sp.Add.make_args(expanded(expression)) if term != 0]
 
 
@@ -92,7 +92,7 @@ def _term(term: sp.Expr) -> Term:
 
 
 def _norm(base: sp.Expr) -> Norm | None:
-    """A sum over modes, or several and a constant, as the square of a norm; whether it is one is told in ``tilt``."""
+    """A sum over modes, or several and a constant, as the square of a norm; ``tilt`` checks that it is one."""
     constant, summed = base.as_independent(sp.Sum, as_Add=True)
     square = sp.Integer(0)
     for term in sp.Add.make_args(sp.expand(summed)):
@@ -104,7 +104,7 @@ def _norm(base: sp.Expr) -> Norm | None:
 
 
 def mean_field(expression: sp.Expr) -> sp.Expr:
-    """Every factor replaced by its own expectation. Without norms and sums this is exact."""
+    """Replace every factor by its expectation. Without norms and sums this is exact."""
     result = sp.Integer(0)
     for term in terms(expression):
         value = term.coefficient * moment(term.local, VIEWS, n.m)
@@ -117,9 +117,9 @@ def mean_field(expression: sp.Expr) -> sp.Expr:
 
 
 def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
-    """Exact expectation: a formula if there are no norms, else a tilted integral for each choice of norms; or both.
+    """Return the exact expectation: a formula of terms without norms, tilted integrals of terms with norms, or both.
 
-    Powers of a norm that differ by no even number stand in integrals of their own.
+    Powers of a norm that do not differ by an even number stand in separate integrals.
     """
     groups: dict[tuple, list[Term]] = {}
     for term in terms(expression):
@@ -133,7 +133,7 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
 
 
 def _integral(members: list[Term]) -> TiltedIntegral:
-    """Of terms that share their norms."""
+    """The integral of terms that share their norms."""
     powers = (tuple(power for _, power in term.norms) for term in members)
     lowest = tuple(map(min, zip(*powers, strict=True)))
     return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)

@@ -2,8 +2,8 @@ r"""Conserved quantities of the flow, found and proved sample by sample.
 
 In the flow s_m (r_m - rho) = E[c_m] - rho s_m, with c_m = g_m z1_m + h_m z2_m for every sample. Two things follow:
 
-- sum_m lambda_m^a c_m = 0 for all samples: what has the slope lambda_m^a in each s_m moves by weight decay alone. Of a
-  closed-form predictor it is the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
+- sum_m lambda_m^a c_m = 0 for all samples: a quantity with slope lambda_m^a in each s_m changes by weight decay alone.
+  For a closed-form predictor it is the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
 - c_m = -lambda_m dL/dlambda_m, mode by mode: encoder and a learned predictor are balanced, and
   d(s_m - lambda_m^2/a_P)/dt = -2 rho (s_m - lambda_m^2/a_P).
 
@@ -22,25 +22,25 @@ SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # exponents a of the
 
 
 def contribution(loss: sp.Expr) -> sp.Expr:
-    """c_m = g_m z1_m + h_m z2_m of one sample."""
+    """Return c_m = g_m z1_m + h_m z2_m of one sample."""
     return sp.expand(sum(gradients.force(loss, view) * z[n.m] for view, (z, _) in gradients.VIEWS.items()))
 
 
 def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
-    """The a for which sum_m lambda_m^a c_m = 0 for every sample; None where no a that is searched does it."""
+    """Return the a for which sum_m lambda_m^a c_m = 0 for every sample; None where no searched a satisfies this."""
     c = contribution(loss)
     return next((a for a in SEARCHED if vanishes(over_modes(n.lam[n.m] ** a * c))), None)
 
 
 def power_sum(a: sp.Rational | int) -> sp.Expr:
-    """V, with dV/ds_m = lambda_m^a."""
+    """Return V, with dV/ds_m = lambda_m^a."""
     return total(_integrated(a).subs(_s, n.s[n.k]))
 
 
 def power_sum_decay(a: sp.Rational | int) -> sp.Expr:
-    """-(dV/dt)/V where weight decay alone moves V, for epsilon = 0."""
-    own = {n.s[n.m]: _s, rates.rate: 0}
-    slope = _integrated(a).diff(_s) * rates.velocity().subs(own)
+    """Return -(dV/dt)/V, where weight decay alone changes V, for epsilon = 0."""
+    of_decay = {n.s[n.m]: _s, rates.rate: 0}
+    slope = _integrated(a).diff(_s) * rates.velocity().subs(of_decay)
     return sp.simplify((-slope / _integrated(a)).subs(n.epsilon, 0))
 
 
@@ -52,12 +52,12 @@ def _integrated(a: sp.Rational | int) -> sp.Expr:
 
 
 def imbalance() -> sp.Expr:
-    """s_m - lambda_m^2/a_P, of encoder and learned predictor."""
+    """Return s_m - lambda_m^2/a_P, of encoder and learned predictor."""
     return n.s[n.m] - n.lam[n.m] ** 2 / n.rate_ratio
 
 
 def imbalance_decay() -> sp.Expr:
-    """-(dV/dt)/V of the imbalance where c_m = lambda_m f_m = s_m r_m."""
+    """Return -(dV/dt)/V of the imbalance where c_m = lambda_m f_m = s_m r_m."""
     s, lam = n.s[n.m], n.lam[n.m]
     balanced = {rates.force: s * rates.rate / lam}
     slope = imbalance().diff(s) * rates.velocity() + imbalance().diff(lam) * rates.flow(rates.predictor_step())
@@ -65,12 +65,12 @@ def imbalance_decay() -> sp.Expr:
 
 
 def is_balanced(loss: sp.Expr) -> bool:
-    """True if c_m = -lambda_m dL/dlambda_m for every sample and mode."""
+    """Return True if c_m = -lambda_m dL/dlambda_m for every sample and mode."""
     return vanishes(contribution(loss) - n.lam[n.m] * gradients.force_on_predictor(loss))
 
 
 def over_modes(component: sp.Expr) -> sp.Expr:
-    """sum_m of a component that is given in mode ``m``; sums inside it are numbers."""
+    """Return the sum over m of a component in mode ``m``; sums inside it are constants."""
     terms = []
     for term in sp.Add.make_args(sp.expand(component)):
         constant, summand = term.as_independent(n.m, as_Add=False)
@@ -79,7 +79,7 @@ def over_modes(component: sp.Expr) -> sp.Expr:
 
 
 def vanishes(expression: sp.Expr) -> bool:
-    """True if an expression is zero with every sum over modes taken for a number of its own."""
+    """Return True if an expression is zero with every sum over modes taken for an independent number."""
     names: dict[sp.Expr, sp.Symbol] = {}
 
     def number(*arguments) -> sp.Expr:

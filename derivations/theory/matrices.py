@@ -43,12 +43,12 @@ class Expectation:
     terms: sp.MatrixExpr
 
     def symbols(self) -> set[sp.MatrixSymbol]:
-        """The matrices it is made of."""
+        """Return the matrices in it."""
         return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
 
 
 def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
-    """E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms; none where there is no force."""
+    """Return E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms; none where there is no force."""
     groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
     for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
         if term == 0:
@@ -73,18 +73,18 @@ def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
-    """A (d, d) with u^T W_P^b v = l^T A l."""
+    """Return A (d, d) with u^T W_P^b v = l^T A l."""
     u, b, v = form
     return sp.MatMul(u.T, _power(b), v).doit()
 
 
 def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
-    """The maps X with norm ||X l||."""
+    """Return the maps X with norm ||X l||."""
     return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
 
 
 def tilted(norms: tuple[Form, ...]) -> list[tuple]:
-    """The definitions of X K^T, Y K^T, K and Z."""
+    """Return the definitions of X K^T, Y K^T, K and Z."""
     X, Y = norm_vectors(norms)
     return [(sp.Tuple(*TILTED, K, n.Z), Tilt(n.x, X, n.y, Y))]
 
@@ -94,12 +94,12 @@ def _tilted(word, forms: list[Form], norms: list[Form]):
     taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
 
     def left(exponent, *vectors):
-        found = []
+        words = []
         for vector in vectors:
-            own, tilted = taken.get(vector, (sp.oo, None))
-            found.append(tilted if own <= exponent else vector * K.T)
-            exponent -= own if own <= exponent else 0
-        return exponent, *found
+            power, tilted = taken.get(vector, (sp.oo, None))
+            words.append(tilted if power <= exponent else vector * K.T)
+            exponent -= power if power <= exponent else 0
+        return exponent, *words
 
     def of(form: Form) -> Form:
         b, u, v = left(form[1], form[0], form[2])

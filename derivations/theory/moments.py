@@ -10,7 +10,7 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import total
 
 VIEWS = sp.Matrix([[n.n1, 1], [1, n.n2]])  # covariance of (zeta1, zeta2) per mode: Sigma_x = 1
-VIEW_STATISTICS = {  # what n1, n2 and D stand for
+VIEW_STATISTICS = {  # n1, n2 and D in terms of the noise
     n.n1: 1 + n.sigma1**2,
     n.n2: 1 + n.sigma2**2,
     n.D: n.sigma1**2 + n.sigma2**2 + n.sigma1**2 * n.sigma2**2,
@@ -32,14 +32,14 @@ def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
 
 
 def moment(polynomial: sp.Expr, covariance: sp.Matrix, index: sp.Symbol = n.k) -> sp.Expr:
-    """E[polynomial(zeta1_index, zeta2_index)] for the covariance given in mode ``k``."""
+    """Return E[polynomial(zeta1_index, zeta2_index)] for the covariance given in mode ``k``."""
     matrix = sp.ImmutableMatrix(covariance.subs(n.k, index))
     monomials = sp.Poly(sp.expand(polynomial), n.zeta1[index], n.zeta2[index]).terms()
     return sum(coefficient * _isserlis(*powers, matrix) for powers, coefficient in monomials)
 
 
 def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol) -> sp.Expr:
-    """Joint cumulant of polynomials of one mode, by Moebius inversion of their moments."""
+    """Return the joint cumulant of polynomials of one mode, by Moebius inversion of their moments."""
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(polynomials)))):
         sign = (-1) ** (len(blocks) - 1) * factorial(len(blocks) - 1)
@@ -49,7 +49,7 @@ def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol
 
 
 def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
-    """E[local_m prod_i sum_k f_i(k)]: sum over set partitions of products of cumulants."""
+    """Return E[local_m prod_i sum_k f_i(k)], the sum over set partitions of products of cumulants."""
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one
         product = sp.Integer(1)

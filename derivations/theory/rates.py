@@ -1,9 +1,9 @@
-r"""The rates r_m of the linear network, and how everything that moves changes in one step of gradient descent.
+r"""The rates r_m of the linear network, and one step of gradient descent of every dynamical variable.
 
 With dW/dt = E[g x1^T] + E[h x2^T] - rho W the singular vectors stay put, and the singular value of a mode obeys
 dw_m/dt = w_m (r_m - rho), w_m r_m = E[g_m zeta1_m + h_m zeta2_m]. Eigenvalues of the correlation are s = w^2. The
-target branch may have singular values v of its own (an exponential average of w), and the predictor eigenvalues of
-its own (trained: dlambda_m/dt = a_P f_m - rho lambda_m, f_m = E[-dL/dlambda_m]).
+target branch may have separate singular values v (an exponential average of w), and the predictor may be learned, with
+eigenvalues that obey dlambda_m/dt = a_P f_m - rho lambda_m, f_m = E[-dL/dlambda_m].
 """
 
 import sympy as sp
@@ -17,13 +17,13 @@ CLOSURES = {"gaussian": expectations.gaussian, "mean_field": expectations.mean_f
 
 
 def drive(loss: sp.Expr) -> sp.Expr:
-    """(g_m zeta1_m + h_m zeta2_m)/w_m, with z = sqrt(s) zeta."""
+    """Return (g_m zeta1_m + h_m zeta2_m)/w_m, with z = sqrt(s) zeta."""
     total = gradients.force(loss, 1) * n.zeta1[n.m] + gradients.force(loss, 2) * n.zeta2[n.m]
     return expanded(in_views(total) / sp.sqrt(n.s[n.m]))
 
 
 def in_views(expression: sp.Expr) -> sp.Expr:
-    """z1 = w zeta1 and z2 = w zeta2, with w = sqrt(s)."""
+    """Replace z1 by w zeta1 and z2 by w zeta2, with w = sqrt(s)."""
 
     def view(indexed: sp.Indexed) -> sp.Expr:
         zeta = {n.z1: n.zeta1, n.z2: n.zeta2}.get(indexed.base)
@@ -33,21 +33,21 @@ def in_views(expression: sp.Expr) -> sp.Expr:
 
 
 def shared_weights(expression: sp.Expr) -> sp.Expr:
-    """The expression for a target branch with the encoder's own weights, v/w = 1."""
+    """Return the expression for a target branch that shares the encoder's weights, v/w = 1."""
     return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base == n.ratio, lambda e: sp.Integer(1))
 
 
 def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """r_m of a loss given in the eigenbasis: an expression, or tilted integrals (see ``closures``)."""
+    """Return r_m of a loss given in the eigenbasis: an expression, or tilted integrals (see ``expectations``)."""
     return CLOSURES[closure](drive(loss))
 
 
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """f_m = E[-dL/dlambda_m] of a loss given in the eigenbasis; zero where no gradient reaches the predictor."""
+    """Return f_m = E[-dL/dlambda_m] of a loss given in the eigenbasis; zero where no gradient reaches the predictor."""
     return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
 
 
-# --- from rates to what moves: each as one step; its flow is the step's slope in the learning rate ------------------
+# --- one step of each dynamical variable; its flow is the step's slope in the learning rate --------------------------
 
 rate, force, average, x, w = sp.symbols("r force average x w", real=True)
 
@@ -68,7 +68,7 @@ def average_step() -> sp.Expr:
 
 
 def flow(step: sp.Expr) -> sp.Expr:
-    """The velocity whose Euler step this is."""
+    """Return the velocity of which this is the Euler step."""
     return sp.factor(step.diff(n.eta).subs(n.eta, 0))
 
 

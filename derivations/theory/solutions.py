@@ -2,7 +2,7 @@ r"""Exact solutions of the eigenvalue flow, each proved by substitution into the
 
 With lambda = s^alpha (alpha = 1 where there is no predictor) the flow of a mode is
 d lambda/dt = 2 alpha lambda (r - rho). Where the rate is a polynomial r = c0 + c1 lambda + c2 lambda^2 of the mode's
-own eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha t:
+eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha t:
 
 - c1 = c2 = 0: exponential,  lambda = lambda0 e^(b tau)
 - c2 = 0: logistic,          1/lambda = e^(-b tau)/lambda0 - c1 (1 - e^(-b tau))/b
@@ -21,6 +21,7 @@ import sympy as sp
 from sympy.core.function import ArgumentIndexError
 
 from derivations.errors import ProofError
+from derivations.losses.catalogue import Setting
 from derivations.symbols import notation as n
 from derivations.theory import rates
 
@@ -63,38 +64,39 @@ class Solution:
     predictor: sp.Expr
     time: sp.Expr
     any_weight_decay: bool = True
-    blow_up: sp.Expr | None = None  # the time at which the solution leaves the finite world, where it can
+    blow_up: sp.Expr | None = None  # the time at which the solution diverges, where it can
 
     def subs(self, values: dict[sp.Expr, sp.Expr]) -> "Solution":
-        """With values for names."""
+        """Return the solution with values for names."""
         blow_up = None if self.blow_up is None else self.blow_up.subs(values)
         return replace(self, predictor=self.predictor.subs(values), time=self.time.subs(values), blow_up=blow_up)
 
 
 def predictor_velocity(rate: sp.Expr) -> sp.Expr:
-    """d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), from the derived flow of s."""
+    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), from the derived flow of s."""
     s = sp.Symbol("s", positive=True)
-    own = {n.s[n.m]: s, n.epsilon: 0, rates.rate: rate}
-    return sp.powsimp((rates.predictor().subs(own).diff(s) * rates.velocity().subs(own)).subs(s, lam ** (1 / n.alpha)))
+    values = {n.s[n.m]: s, n.epsilon: 0, rates.rate: rate}
+    velocity = rates.predictor().subs(values).diff(s) * rates.velocity().subs(values)
+    return sp.powsimp(velocity.subs(s, lam ** (1 / n.alpha)))
 
 
 def solve(rate: sp.Expr) -> Solution | None:
-    """The exact solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), proved, or None where none is known."""
-    own = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
-    if own.has(sp.Sum, sp.Indexed):
+    """Return the proved solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho); None where none is known."""
+    of_lambda = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
+    if of_lambda.has(sp.Sum, sp.Indexed):
         return None
-    own, constants = _named(own)
-    solution = _with_a_pole(own) if own.has(1 / lam) else _of_polynomial(own)
+    of_lambda, constants = _named(of_lambda)
+    solution = _with_a_pole(of_lambda) if of_lambda.has(1 / lam) else _of_polynomial(of_lambda)
     if solution is None:
         return None
-    prove(solution, own)
+    prove(solution, of_lambda)
     return solution.subs(constants)
 
 
-def _named(own: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
+def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
     """Constants that are no fractions, such as exp(1), under names: SymPy may simplify their products for ever."""
     constants, terms = {}, []
-    for term in sp.Add.make_args(own):
+    for term in sp.Add.make_args(rate):
         constant, rest = term.as_independent(*term.free_symbols, as_Add=False)
         if not constant.is_Rational:
             name = sp.Dummy(positive=constant.is_positive, negative=constant.is_negative, real=True)
@@ -103,19 +105,19 @@ def _named(own: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
     return sp.Add(*terms), constants
 
 
-def _with_a_pole(own: sp.Expr) -> Solution | None:
-    pole, c0 = own.coeff(lam, -1), own.coeff(lam, 0)
-    if sp.expand(own - pole / lam - c0) != 0 or not pole.is_positive:  # else lambda would pass through zero
+def _with_a_pole(rate: sp.Expr) -> Solution | None:
+    pole, c0 = rate.coeff(lam, -1), rate.coeff(lam, 0)
+    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # else lambda would pass through zero
         return None
     tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
     time = sp.log((b * lam1 + pole) / (b * lam0 + pole)) / (2 * n.alpha * b)
     return Solution("linear", lam0 * sp.exp(b * tau) + pole * tau * Exprel(b * tau), time)
 
 
-def _of_polynomial(own: sp.Expr) -> Solution | None:
-    if not own.is_polynomial(lam) or sp.degree(own, lam) > 2:
+def _of_polynomial(rate: sp.Expr) -> Solution | None:
+    if not rate.is_polynomial(lam) or sp.degree(rate, lam) > 2:
         return None
-    c0, c1, c2 = (sp.factor(own.coeff(lam, power)) for power in range(3))
+    c0, c1, c2 = (sp.factor(rate.coeff(lam, power)) for power in range(3))
     tau = 2 * n.alpha * n.t
     b = c0 - n.rho
     if c1 == c2 == 0:
@@ -139,7 +141,7 @@ def _of_polynomial(own: sp.Expr) -> Solution | None:
 
 
 def prove(solution: Solution, rate: sp.Expr) -> None:
-    """Raises ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and the times are its own."""
+    """Raise ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and the times belong to it."""
     explicit = solution.predictor.rewrite(sp.exp)
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
     if sp.simplify(explicit.diff(n.t) - velocity.rewrite(sp.exp).subs(lam, explicit)) != 0:
@@ -171,7 +173,7 @@ class SharedForcing(NamedTuple):
 
 
 def shared_forcing() -> SharedForcing:
-    """Isotropic cosine loss, mean field, alpha = 1, no noise: two scalars drive any number of modes."""
+    """Return the solution of the isotropic cosine loss in mean field, alpha = 1, no noise: two scalars drive it."""
     tau, j = sp.Symbol("tau", positive=True), sp.Symbol("j", integer=True)
     A, B = sp.Function("A", real=True)(tau), sp.Function("B", real=True)(tau)
     power = {q: sp.Sum(n.s[j] ** q, (j, 1, n.M)) for q in (1, 2, 3)}
@@ -180,14 +182,14 @@ def shared_forcing() -> SharedForcing:
 
 
 def shared_forcing_residual() -> sp.Expr:
-    """What is left of the ODE at the solution of ``shared_forcing``: zero if it holds."""
-    from derivations.losses.catalogue import Setting
-
-    found, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
+    """Return the residual of the ODE at the solution of ``shared_forcing``: zero if it holds."""
+    forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
     rate = rates.shared_weights(rate).subs(noiseless)
     rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: n.s[e.indices])  # lambda = s
-    derived = sp.expand(2 * n.s[n.m] * rate / found.unit)
-    (tau,) = found.A.args
-    slope = found.solution.diff(tau).subs({found.A.diff(tau): found.slope_A, found.B.diff(tau): found.slope_B})
-    return sp.simplify(sp.expand(slope - derived.subs(n.s[n.m], found.solution)))
+    derived = sp.expand(2 * n.s[n.m] * rate / forcing.unit)
+    (tau,) = forcing.A.args
+    slope = forcing.solution.diff(tau).subs(
+        {forcing.A.diff(tau): forcing.slope_A, forcing.B.diff(tau): forcing.slope_B}
+    )
+    return sp.simplify(sp.expand(slope - derived.subs(n.s[n.m], forcing.solution)))

@@ -21,11 +21,11 @@ class Norm:
 
     @property
     def whole(self) -> sp.Expr:
-        """Its square."""
+        """The square of the norm."""
         return self.softening + total(self.square)
 
     def map(self, change) -> "Norm":
-        """With both parts changed."""
+        """Return the norm with both parts changed."""
         return Norm(change(self.square), change(self.softening))
 
 
@@ -33,7 +33,7 @@ class Norm:
 class Tilt:
     """The tilted Gaussian of one or two norms: definitions in mode ``k``, and the mean squares the norms have.
 
-    What softens a norm is shared among the modes in proportion to their eigenvalues: what is wanted is a scale.
+    The softening of a norm is shared among the modes in proportion to their eigenvalues, as only a scale is needed.
     """
 
     norms: tuple[Norm, ...]
@@ -42,7 +42,7 @@ class Tilt:
 
 
 def tilt(norms: tuple[Norm, ...]) -> Tilt:
-    """S = (1 + K P)^(-1) K and Z = prod Delta^(-1/2) for norms given by their quadratic forms in mode ``k``."""
+    """Return S = (1 + K P)^(-1) K and Z = prod Delta^(-1/2) for norms given by their quadratic forms in mode ``k``."""
     if len(norms) > 2:
         raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; at most 2 are supported")
     precision = sp.zeros(2)
@@ -59,7 +59,7 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
-    """2Q of a mode, with zeta^T Q zeta its square; refuses what is no norm."""
+    """Return 2Q of a mode, with zeta^T Q zeta the square of the norm; refuses what is no norm."""
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     square = sp.Poly(norm.square, *pair)
     if not square.is_homogeneous or square.total_degree() != 2:
@@ -96,7 +96,7 @@ def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
 
 
 def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Zero) -> sp.Expr:
-    """(c + ||v||^2)^(-q/2) is the integral over x of this times exp(-x^2 ||v||^2)."""
+    """Return the weight whose integral over x, times exp(-x^2 ||v||^2), is (c + ||v||^2)^(-q/2)."""
     return 2 * variable ** (power - 1) / sp.gamma(power / 2) * sp.exp(-softening * variable**2)
 
 

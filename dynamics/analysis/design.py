@@ -56,7 +56,7 @@ class Design:
         """The loss with the gain written out, as one sentence."""
         derivation = self.model.derivation
         gain = re.sub(r"\blambda\b", "W_P", self.gain.text)
-        return Loss.parse(re.sub(r"\bh\b", f"({gain})", derivation.sentence), **self.gain.parameters)
+        return Loss.parse(re.sub(r"\bh\b", f"({gain})", derivation.formula), **self.gain.parameters)
 
     def rate(self, s) -> np.ndarray:
         """r of modes with eigenvalues s (...), weight decay not counted."""
@@ -177,7 +177,7 @@ def _noise(model: Model) -> float:
     (lam,), (growth,) = alive[0].predictor, alive[0].growth.real
     gain = model.gain(np.array([lam]))[0] if model.gain else lam
     numbers = {"alpha": p.alpha[0], "sigma1": p.sigma1[0], "sigma2": p.sigma2[0], "lambda": lam}
-    return designs.value(designs.noise_at_rest(growth, gain), numbers)
+    return designs.value(designs.noise_at_fixed_point(growth, gain), numbers)
 
 
 def _used(granted: Granted) -> dict[str, float]:

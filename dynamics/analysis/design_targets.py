@@ -70,7 +70,7 @@ class RateFunction:
         if not np.isfinite(_values(gain, np.array([task.rest]), task)[0]):
             must = "have the factor 1 - lambda/rest, with rest by its name: what is left of the gain has a hole there"
             errors.reject("wish", must, self.text)
-        return Granted(loss_grammar.sentence(gain), {"rest": task.rest})
+        return Granted(loss_grammar.formula(gain), {"rest": task.rest})
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class ArrivalTimes:
             )
             errors.reject("wish", f"be times that {must}", self.text)
         rate = designs.rate_of_arrival(time).subs(designs.n.alpha, Fraction(task.alpha))
-        return Granted(loss_grammar.sentence(designs.until_goal(rate)), {"goal": goal, "rest": task.rest})
+        return Granted(loss_grammar.formula(designs.until_goal(rate)), {"goal": goal, "rest": task.rest})
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class SimultaneousArrival:
             errors.reject("spread", must, self.spread)
         numbers["slow"] = scipy.optimize.brentq(lambda x: time(x) - left, least, fast, xtol=1e-300, rtol=1e-14)
         remark = f"exactly at once is impossible: in a share of {self.spread:g} of the time all pass the largest start"
-        return Granted(loss_grammar.sentence(designs.until_goal(gathering.rate)), numbers, (remark,))
+        return Granted(loss_grammar.formula(designs.until_goal(gathering.rate)), numbers, (remark,))
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class ThresholdRecruitment:
         if not designs.value(designs.parts_modes(gain), numbers) > 0:
             must = "have a threshold further below rest, or a larger sharpness: modes would come to rest at this one"
             errors.reject("wish", must, self)
-        return Granted(loss_grammar.sentence(gain), numbers)
+        return Granted(loss_grammar.formula(gain), numbers)
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,11 @@ class FastestUniform:
             errors.reject("model", must, task.alpha)
         alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
         gain = designs.uniform_gain(alpha)
-        limit = designs.largest_learning_rate().subs({designs.h: designs.at_rest(gain), designs.n.alpha: alpha})
+        limit = designs.largest_learning_rate().subs(
+            {designs.h: designs.gain_at_fixed_point(gain), designs.n.alpha: alpha}
+        )
         speed = float(sp.solve(limit - sp.Float(eta), designs.speed)[0])
-        return Granted(loss_grammar.sentence(gain), {"speed": speed, "rest": task.rest})
+        return Granted(loss_grammar.formula(gain), {"speed": speed, "rest": task.rest})
 
 
 def _goal(level: float, task: Task) -> float:
@@ -225,7 +227,7 @@ def _read(name: str, text: str):
 
     errors.instance(name, text, str, "be text in lambda, such as '1 - lambda/rest'")
     try:
-        return designs.wanted(text)
+        return designs.read_desired(text)
     except ExpressionError as error:
         raise errors.ArgumentError(f"Argument `{name}` must be text in lambda and rest, but {error}.") from None
 
@@ -234,8 +236,6 @@ def _values(expression, lam: np.ndarray, task: Task) -> np.ndarray:
     from derivations.printers import loss_grammar
     from derivations.theory import designs
 
-    gain = Gain.parse(
-        loss_grammar.sentence(expression), **({"rest": task.rest} if expression.has(designs.rest) else {})
-    )
+    gain = Gain.parse(loss_grammar.formula(expression), **({"rest": task.rest} if expression.has(designs.rest) else {}))
     with np.errstate(all="ignore"):
         return gain(lam)

@@ -8,7 +8,7 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     xp = z1.__array_namespace__()
     norm_t1_squared = over_modes(t1**2)
     t1_dot_z2 = over_modes(t1 * z2)

@@ -8,7 +8,7 @@ from dynamics.numerics.special import exprel
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
     norm_p1_minus_t2_squared = over_modes((stop_gradient(p1) - t2)**2)
@@ -62,7 +62,7 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
 
 
 def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
-    """Time at which the solution leaves the finite world; not a number where it never does."""
+    """Time at which the solution diverges; not a number where it never does."""
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1

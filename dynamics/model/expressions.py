@@ -117,9 +117,9 @@ class Loss(Expression):
 
     def derivation(self, predictor: bool = True, symmetrised: bool = False):
         """What everything is derived from, in ``derivations``."""
-        from derivations.losses.user_defined import OwnLoss
+        from derivations.losses.user_defined import UserDefinedLoss
 
-        return OwnLoss(self.text, tuple(self.parameters), predictor, symmetrised)
+        return UserDefinedLoss(self.text, tuple(self.parameters), predictor, symmetrised)
 
 
 class Gain(Expression):

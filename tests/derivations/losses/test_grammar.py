@@ -18,7 +18,7 @@ from derivations.errors import ExpressionError
 from derivations.losses import catalogue, gain, grammar, reader
 from derivations.losses.catalogue import Setting
 from derivations.losses.reader import Number, Operator, Vector, Vocabulary
-from derivations.losses.user_defined import OwnLoss
+from derivations.losses.user_defined import UserDefinedLoss
 from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
@@ -172,13 +172,13 @@ def test_names_of_a_sentence_in_their_order():
 
 
 def test_a_loss_of_ones_own_and_its_named_numbers():
-    loss = OwnLoss("a * |p|^4 - p . sg(z2)", ("a",))
+    loss = UserDefinedLoss("a * |p|^4 - p . sg(z2)", ("a",))
     assert loss.expression(times) == a * dot(P, P) ** 2 - dot(P, SG(Z2))
     assert loss.title == "Loss a * |p|^4 - p . sg(z2)"
 
 
 def test_without_predictor_the_prediction_is_the_representation():
-    loss = OwnLoss("p . z2 + W_P * z1 . z1", predictor=False)
+    loss = UserDefinedLoss("p . z2 + W_P * z1 . z1", predictor=False)
     assert loss.expression(times) == dot(Z1, Z2) + dot(Z1, Z1)
     assert Setting("euclidean", "none", predictor=False).expression(times) == dot(Z1 - Z2, Z1 - Z2) / 2
 
@@ -186,7 +186,7 @@ def test_without_predictor_the_prediction_is_the_representation():
 def test_symmetrised_is_the_mean_of_both_ways():
     z2, t1 = n.z2[n.k], n.t1[n.k]
     expected = (dot(P, SG(Z2)) + dot(LAM * z2, SG(t1))) / 2
-    assert OwnLoss("p . sg(z2)", symmetrised=True).expression(times) == expected
+    assert UserDefinedLoss("p . sg(z2)", symmetrised=True).expression(times) == expected
     residual, swapped = P - SG(Z2), LAM * z2 - SG(t1)
     expected = (dot(residual, residual) / 2 + dot(swapped, swapped) / 2) / 2
     assert sp.expand(Setting("euclidean", symmetrised=True).expression(times) - expected) == 0
@@ -219,8 +219,8 @@ TRAINS = {
 
 @pytest.mark.parametrize("sentence", TRAINS)
 def test_a_predictor_is_learned_where_the_gradient_reaches_a_polynomial_in_it(sentence):
-    assert OwnLoss(sentence, ("a",)).trains_predictor is TRAINS[sentence]
-    assert OwnLoss(sentence, ("a",), predictor=False).trains_predictor is False
+    assert UserDefinedLoss(sentence, ("a",)).trains_predictor is TRAINS[sentence]
+    assert UserDefinedLoss(sentence, ("a",), predictor=False).trains_predictor is False
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def test_an_error_shows_what_is_about_its_position_on_one_line():
 @pytest.mark.parametrize(("sentence", "kind"), [(" z1", "a vector"), ("W_P + 1", "an operator")])
 def test_a_loss_is_a_number(sentence, kind):
     with pytest.raises(ExpressionError, match=f"a loss is a number, but this is {kind}") as caught:
-        OwnLoss(sentence).expression(times)
+        UserDefinedLoss(sentence).expression(times)
     assert caught.value.position == 1
 
 

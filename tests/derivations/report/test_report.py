@@ -41,7 +41,7 @@ def test_every_step_says_how_it_was_checked(setting):
     assert unchecked == ["The loss", "Symbols"]
     titles = [step.title for step in steps_of(setting)]
     assert ("Exact solution" in titles) == (setting.loss == "euclidean" and _solved(setting))
-    assert ("What is conserved" in titles) == (invariants.conserved_exponent(setting.in_eigenbasis()) is not None)
+    assert ("Conserved quantity" in titles) == (invariants.conserved_exponent(setting.in_eigenbasis()) is not None)
 
 
 def _solved(setting):

@@ -21,7 +21,7 @@ def same(found, expected):
 
 
 def wanted(text):
-    return designs.wanted(text)
+    return designs.read_desired(text)
 
 
 def test_per_gain_is_the_error_of_a_mode():
@@ -48,7 +48,7 @@ def test_velocity():
 def test_gain_of_a_rate_that_is_zero_at_rest_has_no_pole_there(rate, gain):
     found = designs.gain_of_rate(wanted(rate))
     assert same(found, wanted(gain))
-    assert designs.at_rest(found).is_finite is not False
+    assert designs.gain_at_fixed_point(found).is_finite is not False
     assert not found.subs(lam, rest).has(sp.nan, sp.zoo)  # by insertion, not as a limit: the pole is gone
 
 
@@ -120,7 +120,7 @@ def test_uniform_gain_moves_singular_values_straight_to_rest(alpha):
 def test_uniform_gain_has_no_cancellation_next_to_rest(alpha, distance):
     """Sums and products of positive numbers only: as many roundings as operations, fewer than 40."""
     exponent, level, c = sp.Rational(alpha), 0.8, 3.0
-    gain = Gain.parse(loss_grammar.sentence(designs.uniform_gain(exponent)), rest=level, speed=c)
+    gain = Gain.parse(loss_grammar.formula(designs.uniform_gain(exponent)), rest=level, speed=c)
     x = level * (1 + distance)
     with mp.workdps(DIGITS):
         a, u = mp.mpf(exponent.p) / exponent.q, mp.mpf(x) / mp.mpf(level)
@@ -132,7 +132,7 @@ def test_uniform_gain_has_no_cancellation_next_to_rest(alpha, distance):
 def test_uniform_gain_at_rest(alpha):
     """The limit of (v^(-1/(2 alpha)) - 1)/(1 - v)."""
     a = sp.Rational(alpha)
-    assert same(designs.at_rest(designs.uniform_gain(a)), speed / (2 * a))
+    assert same(designs.gain_at_fixed_point(designs.uniform_gain(a)), speed / (2 * a))
 
 
 @pytest.mark.parametrize("alpha", [0.25, 0.5, 1.0, 1.5, 2.0])
@@ -185,7 +185,7 @@ def test_noise_at_rest():
     n1, n2 = 1 + n.sigma1**2, 1 + n.sigma2**2
     s = lam ** (1 / n.alpha)
     by_hand = 4 * s**2 * h**2 * (n1 * n2 + 1 - 4 * n1 * lam + 2 * (n1 * lam) ** 2) / (-2 * growth)
-    assert same(designs.noise_at_rest(growth, h), by_hand)
+    assert same(designs.noise_at_fixed_point(growth, h), by_hand)
 
 
 def test_relative_noise():
@@ -207,4 +207,4 @@ def test_relative_noise():
     ids=str,
 )
 def test_a_sentence_reads_back_to_the_expression(expression):
-    assert same(wanted(loss_grammar.sentence(expression)), expression)
+    assert same(wanted(loss_grammar.formula(expression)), expression)

@@ -16,7 +16,7 @@ WITH_ROOTS = [s for s in catalogue() if s.loss == "euclidean" and s.predictor]
 
 
 def own_rate(setting):
-    return equilibria.own_rate(rates.rates(setting.in_eigenbasis()))
+    return equilibria.independent_rate(rates.rates(setting.in_eigenbasis()))
 
 
 @pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)

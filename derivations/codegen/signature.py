@@ -13,31 +13,31 @@ VIEWS = ["sigma1", "sigma2"]
 
 
 @dataclass(frozen=True)
-class Terms:
-    """What the functions of one module speak of: numbers that its loss leaves open, and functions of W_P by name."""
+class Signature:
+    """The parameters of the loss of a module, and its named functions of W_P."""
 
-    numbers: tuple[str, ...] = ()
+    loss_parameters: tuple[str, ...] = ()
     operators: tuple[tuple[sp.Expr, sp.Expr], ...] = ()
 
     @classmethod
-    def of(cls, loss: Loss) -> "Terms":
-        """Those of a loss."""
+    def of(cls, loss: Loss) -> "Signature":
+        """Return the signature of the functions of a loss."""
         return cls(loss.parameters, tuple(loss.operators.items()))
 
     @property
     def parameters(self) -> list[str]:
-        """Numbers that belong to views and loss."""
-        return [*VIEWS, *self.numbers]
+        """Parameters of views and loss."""
+        return [*VIEWS, *self.loss_parameters]
 
     @property
     def arguments(self) -> list[str]:
-        """Of every expectation."""
+        """Arguments of every expectation."""
         return [*SPECTRUM, *self.parameters]
 
     @property
     def definitions(self) -> list[tuple[sp.Expr, sp.Expr]]:
-        """Of every expectation."""
+        """Definitions that every expectation may use."""
         return [*self.operators, *STATISTICS]
 
 
-PLAIN = Terms()
+PLAIN = Signature()
