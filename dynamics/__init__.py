@@ -17,6 +17,8 @@ from dynamics.results.trajectory import Trajectory, load
 
 _LAZY = {
     "solve": "dynamics.solvers.flow",
+    "prepare": "dynamics.solvers.flow",
+    "PreparedSolver": "dynamics.solvers.flow",
     "iterate": "dynamics.solvers.descent",
     "train": "dynamics.networks.train",
     "check": "dynamics.verification.check",

@@ -1,4 +1,4 @@
-"""The interface of generated modules: the functions that ``derivations`` wrote for one loss, as a typed object."""
+"""Typed interface of the generated modules: the functions that ``derivations`` wrote for one loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ FOLDER = Path(__file__).parent / "generated"
 class Integral(NamedTuple):
     """A double integral over (0, oo)^2 of the Gaussian closure, or a single one where there is one norm.
 
-    mean_squares: function of the spectrum that gives the mean square of each norm, per mode: the scales of the axes.
-    integrand: function of the nodes and the spectrum. powers: of each norm in the integrand's weight, the lowest.
-    size: sum of the absolute values of the terms of the integrand; None: its own absolute value.
+    mean_squares: function of the spectrum that returns the mean square of each norm, per mode: the scales of the axes.
+    integrand: function of the nodes and the spectrum. powers: lowest power of each norm in the integrand's weight.
+    size: sum of the absolute values of the terms of the integrand; None: the absolute value of the integrand.
     """
 
     mean_squares: Function
@@ -24,7 +24,10 @@ class Integral(NamedTuple):
 
 
 class MatrixIntegral(NamedTuple):
-    """The same for matrices: ``norm_vectors`` gives X of each norm |X l|, whose squared singular values are scales."""
+    """An integral of the Gaussian closure for weights as matrices.
+
+    norm_vectors: function that returns X of each norm |X l|; its squared singular values are the scales of the axes.
+    """
 
     norm_vectors: Function
     integrand: Function
@@ -32,10 +35,10 @@ class MatrixIntegral(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """One expectation over the Gaussian views, and the closures that it has.
+    """One expectation over the Gaussian views, in the closures that exist for it.
 
-    formula: exact, where moments suffice. mean_field: every norm and sum replaced by its mean. integrals: exact, by
-    quadrature. moments: the part, to be added to the integrals, that is a formula.
+    formula: exact, where moments suffice. mean_field: with every norm and sum replaced by its mean. integrals: exact,
+    by quadrature. moments: formula that is added to the integrals.
     """
 
     formula: Function | None = None
@@ -44,13 +47,13 @@ class Expectation:
     moments: Function | None = None
 
     def under(self, closure: str) -> Function | None:
-        """The formula of the expectation under a closure; None where it is an integral."""
+        """Return the formula of the expectation under a closure; None where it is an integral."""
         return self.mean_field if closure == "mean_field" else self.formula
 
 
 @dataclass(frozen=True, eq=False)
 class MatrixExpectation:
-    """E[g l^T] or E[h l^T] for weights as matrices: a formula, or integrals."""
+    """E[g l^T] or E[h l^T] for weights as matrices, with the gradients g, h of both views: a formula or integrals."""
 
     formula: Function | None = None
     integrals: tuple[MatrixIntegral, ...] = ()
@@ -58,7 +61,11 @@ class MatrixExpectation:
 
 @dataclass(frozen=True, eq=False)
 class ExactSolution:
-    """The solution of the flow of a mode: lambda(t), the time between two values, and when it diverges, if it does."""
+    """The exact solution of the flow of a mode.
+
+    predictor: lambda(t). time_to_reach: time between two values of lambda. any_weight_decay: it holds with weight
+    decay. blow_up_time: when lambda diverges; None if it never does.
+    """
 
     name: str
     predictor: Function
@@ -68,13 +75,13 @@ class ExactSolution:
 
     @property
     def cancels(self) -> bool:
-        """Whether its terms cancel, so that it is evaluated in extended precision."""
+        """True if its terms cancel, so that it is evaluated in extended precision."""
         return self.name == "Lambert W" or self.blow_up_time is not None
 
 
 @dataclass(frozen=True, eq=False)
 class PowerSum:
-    """A conserved sum over modes of (s + epsilon)^(1 + exponent alpha): as text, its value and its decay rate."""
+    """A conserved sum over modes of (s + epsilon)^(1 + exponent alpha): its formula, its value and its decay rate."""
 
     formula: str
     exponent: int
@@ -86,13 +93,34 @@ class PowerSum:
 class DerivedLoss:
     """Everything that was derived for one loss; None, or empty, where the loss has no such property.
 
-    name: of the module. loss: L of each sample. force_on_view1, force_on_view2: -dL/dz of each sample.
-    rates: of the modes; predictor_force: on the eigenvalues of a learned predictor. drive_on_view1, drive_on_view2: on
-    the weights, as matrices, of the representations named in ``vectors``.
-    no_closure, no_matrices: why the loss has no exact expectations, of modes or of matrices.
-    independent_modes: each mode moves by itself. fixed_points, fold: of such a mode. poles: functions of lambda that
-    the gradient contains and that are infinite where it has a pole. balanced: encoder and learned predictor share an
-    invariant. source: code of a module written at run time.
+    Attributes
+    ----------
+    name : str
+        Name of the generated module.
+    loss : callable
+        L of each sample.
+    force_on_view1, force_on_view2, force_on_predictor : callable
+        -dL/dz for each view, and the force on a learned predictor, of each sample.
+    independent_modes : bool
+        Each mode moves independently of the others.
+    rates, predictor_force : Expectation
+        Rates of the modes, and the force on the eigenvalues of a learned predictor.
+    drive_on_view1, drive_on_view2 : MatrixExpectation
+        Expected gradients for weights as matrices, of the representations named in ``vectors``.
+    no_closure, no_matrices : str
+        Reason why the loss has no exact expectations, of modes or of matrices.
+    exact : ExactSolution
+        Solution of the flow of a mode.
+    conserved : PowerSum
+        Conserved sum over modes.
+    balanced : bool
+        Encoder and learned predictor share an invariant.
+    fixed_points, fold : callable
+        Fixed points of an independent mode, and where two of them meet.
+    poles : callable
+        Functions of lambda in the gradient that are infinite where it has a pole.
+    source : str
+        Code of a module that was written at run time.
     """
 
     name: str
@@ -118,11 +146,11 @@ class DerivedLoss:
 
     @property
     def divides_by_norms(self) -> bool:
-        """Whether an exact expectation of the loss takes integrals, as that of a loss over powers of norms does."""
+        """True if an exact expectation of the loss takes integrals, as for a loss that divides by norms."""
         expectations = (self.rates, self.predictor_force, self.drive_on_view1, self.drive_on_view2)
         return any(expectation is not None and expectation.integrals for expectation in expectations)
 
     @property
     def code(self) -> str:
-        """The text of the module."""
+        """Source code of the module."""
         return (FOLDER / f"{self.name}.py").read_text(encoding="utf-8") if self.source is None else self.source

@@ -1,32 +1,84 @@
-"""What can go wrong, and the checks of arguments that name the culprit."""
+"""Errors and warnings, and the checks of arguments that name the argument at fault."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
 
 
 class ArgumentError(ValueError):
-    """An argument is not what it must be; the message names it, what it must be, and what it was."""
+    """Error raised for an argument that does not meet its requirement, before any work is done.
+
+    Notes
+    -----
+    The message names the argument, its requirement and the given value: "Argument ``alpha`` must be a positive number,
+    but is 0.".
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> try:
+    ...     dyn.ClosedForm(alpha=0)
+    ... except dyn.ArgumentError as error:
+    ...     print(error)
+    Argument `alpha` must be a positive number, or an array of them, but is 0.
+    """
 
 
 class AccuracyWarning(UserWarning):
-    """A result does not meet the tolerance asked for; the message says by how much."""
+    """Warning that a result does not meet the requested tolerance.
+
+    Notes
+    -----
+    The message states the estimated error. The result is returned all the same.
+
+    Examples
+    --------
+    Turn a missed tolerance into an error:
+
+    >>> import warnings
+    >>> import dynamics as dyn
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", dyn.AccuracyWarning)
+    ...     flow = dyn.solve(dyn.Model("cosine"), [0.1, 0.5], [0.0, 1.0])
+    """
 
 
 class SweepError(RuntimeError):
-    """A block of a sweep failed; the message names its points and the reason. Blocks that are done are kept."""
+    """Error raised when a block of a sweep has failed.
+
+    Notes
+    -----
+    The message names the points of the block and the reason, and the exception that was raised there is the cause
+    (``__cause__``). Blocks that are complete stay in the store: the same call computes only those that are missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import dynamics as dyn
+    >>> def inverse(x):
+    ...     return {"inverse": 1 // x}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         dyn.sweep(inverse, {"x": [2, 0]}, store=f"{folder}/inverse.zarr", chunk=1)
+    ...     except dyn.SweepError as error:
+    ...         print(error)
+    Block 2 of 2, x = 0, failed: ZeroDivisionError: integer division or modulo by zero, at x = 0
+    """
 
 
-def reject(name: str, must: str, value: Any) -> NoReturn:
-    """Raise ``Argument `name` must ..., but is value.``"""
+def reject(name: str, requirement: str, value: Any) -> NoReturn:
+    """Raise ArgumentError: ``Argument `name` must <requirement>, but is <value>.``"""
     shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)
-    raise ArgumentError(f"Argument `{name}` must {must}, but is {' '.join(map(str.strip, shown.splitlines()))}.")
+    raise ArgumentError(f"Argument `{name}` must {requirement}, but is {' '.join(map(str.strip, shown.splitlines()))}.")
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
-    """One of the allowed names, or an error with the nearest of them; otherwise: what else the caller takes."""
+    """Return one of the allowed names; the error suggests the nearest. otherwise: what else the caller accepts."""
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
         near = difflib.get_close_matches(value.lower(), allowed, n=1) if isinstance(value, str) else []
@@ -36,85 +88,88 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
     return value
 
 
-def real_array(name: str, value: Any, must: str = "be finite real numbers") -> np.ndarray:
-    """A float64 array of finite numbers."""
+def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
+    """Return a float64 array of finite numbers."""
     try:
         array = np.asarray(value)
     except ValueError:
-        reject(name, must, value)
+        reject(name, requirement, value)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-        reject(name, must, value if array.ndim == 0 else array)
+        reject(name, requirement, value if array.ndim == 0 else array)
     return np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it
 
 
-def non_negative(name: str, value: Any, must: str = "be a non-negative number, or an array of them") -> np.ndarray:
-    """A float64 array without negative entries."""
-    array = real_array(name, value, must)
-    if (array < 0).any():
-        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
+def non_negative(
+    name: str, value: Any, requirement: str = "be a non-negative number, or an array of them"
+) -> FloatArray:
+    """Return a float64 array without negative entries."""
+    return _array_with(lambda array: array >= 0, name, value, requirement)
+
+
+def positive(name: str, value: Any, requirement: str = "be a positive number, or an array of them") -> FloatArray:
+    """Return a float64 array of positive entries."""
+    return _array_with(lambda array: array > 0, name, value, requirement)
+
+
+def fraction(name: str, value: Any, requirement: str, below_one: bool = False) -> FloatArray:
+    """Return a float64 array of numbers from 0 to 1, or to below 1."""
+    return _array_with(
+        lambda array: (array >= 0) & ((array < 1) if below_one else (array <= 1)), name, value, requirement
+    )
+
+
+def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requirement: str) -> FloatArray:
+    """Return a float64 array for all of whose entries a condition holds."""
+    array = real_array(name, value, requirement)
+    if not holds(array).all():
+        reject(name, requirement, value if array.ndim == 0 else np.asarray(value))
     return array
 
 
-def positive(name: str, value: Any, must: str = "be a positive number, or an array of them") -> np.ndarray:
-    """A float64 array of positive entries."""
-    array = real_array(name, value, must)
-    if (array <= 0).any():
-        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
-    return array
-
-
-def fraction(name: str, value: Any, must: str, below_one: bool = False) -> np.ndarray:
-    """A float64 array of numbers from 0 to 1, or to below 1."""
-    array = non_negative(name, value, must)
-    if (array > 1).any() or (below_one and (array == 1).any()):
-        reject(name, must, value if np.ndim(value) == 0 else np.asarray(value))
-    return array
-
-
-def covariance(name: str, value: Any) -> np.ndarray:
-    """A symmetric, positive semidefinite matrix that is not zero; rounding is forgiven."""
-    must = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
-    array = real_array(name, value, must)
+def covariance(name: str, value: Any) -> FloatArray:
+    """Return a symmetric, positive semidefinite matrix that is not zero; deviations within rounding are accepted."""
+    requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
+    array = real_array(name, value, requirement)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.any():
-        reject(name, must, array)
+        reject(name, requirement, array)
     rounding = len(array) * np.finfo(float).eps * np.abs(array).max()
     if np.abs(array - array.T).max() > rounding or np.linalg.eigvalsh(array).min() < -rounding:
-        reject(name, must, array)
+        reject(name, requirement, array)
     return (array + array.T) / 2
 
 
 def flag(name: str, value: Any) -> None:
-    """True or False."""
+    """Raise ArgumentError unless the value is True or False."""
     if not isinstance(value, (bool, np.bool_)):
         reject(name, "be True or False", value)
 
 
-def instance(name: str, value: Any, kind: type, must: str) -> None:
-    """An object of a class of this package."""
+def instance(name: str, value: Any, kind: type, requirement: str) -> None:
+    """Raise ArgumentError unless the value is an instance of a class."""
     if not isinstance(value, kind):
-        reject(name, must, value)
+        reject(name, requirement, value)
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """A whole number, at least ``least``."""
+    """Return a whole number, at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         reject(name, f"be a whole number >= {least}", value)
     return int(value)
 
 
-def positive_number(name: str, value) -> float:
-    """A single positive number."""
-    must = "be a positive number"
-    array = positive(name, value, must)
-    if array.ndim:
-        reject(name, must, array)
-    return float(array)
+def positive_number(name: str, value: Any) -> float:
+    """Return a single positive number."""
+    requirement = "be a positive number"
+    return _single(name, positive(name, value, requirement), requirement)
 
 
-def real_number(name: str, value) -> float:
-    """A single finite number."""
-    must = "be a finite number"
-    array = real_array(name, value, must)
+def real_number(name: str, value: Any) -> float:
+    """Return a single finite number."""
+    requirement = "be a finite number"
+    return _single(name, real_array(name, value, requirement), requirement)
+
+
+def _single(name: str, array: FloatArray, requirement: str) -> float:
     if array.ndim:
-        reject(name, must, array)
+        reject(name, requirement, array)
     return float(array)

@@ -28,7 +28,7 @@ def title(setting: Loss) -> str:
 
 
 def as_markdown(setting: Loss, steps: list[Step]) -> str:
-    """Return a report in Markdown; formulas are fenced ``math`` blocks, and $`...`$ in a line, as code-hosting sites read them."""
+    """Return a report in Markdown; formulas are fenced ``math`` blocks, and $`...`$ in a line."""
     parts = [NOTICE, f"# {title(setting)}", SOURCE]
     for number, step in enumerate(steps, 1):
         if step.title == SYMBOLS:

@@ -91,8 +91,8 @@ def conserved_steps(setting: Loss) -> list[Step]:
     power_sum = invariants.power_sum(a).subs(n.epsilon, 0)
     text = (
         "An identity holds for every sample, whatever the distribution. So the flow conserves a sum over the modes, "
-        "which they can only exchange; with weight decay the sum decays at a constant rate. Where all modes that do not "
-        "vanish are equal, their rates are equal by symmetry, and the identity makes them zero: these states are fixed "
+        "which they can only exchange; with weight decay the sum decays at a constant rate. Where all modes that do "
+        "not vanish are equal, their rates are equal by symmetry, and the identity makes them zero: these states are fixed "
         "points, and the sum determines their eigenvalue."
     )
     equations = (

@@ -67,7 +67,7 @@ def eigenbasis_step(setting: Loss, loss: sp.Expr) -> Step:
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
-        + r"With $\hat z = U^\top z$ the loss keeps its form: products of vectors are the same in any orthonormal basis."
+        + r"With $\hat z = U^\top z$ the loss keeps its form: products of vectors do not depend on the orthonormal basis."
     )
     if setting.applies_functions:
         return Step("The eigenbasis", text, (f"L = {tex(loss)}",))
@@ -86,8 +86,8 @@ def gradient_step(setting: Loss, loss: sp.Expr) -> Step:
     stops = sorted(loss.atoms(StopGradient), key=str)
     if stops:
         text += (
-            " Each stop-gradient removes from the whole derivative the part that passes through its argument; the remainder "
-            "is the force."
+            " Each stop-gradient removes from the whole derivative the part that passes through its argument; the "
+            "remainder is the force."
         )
     for name, view in (("g", 1), ("h", 2)):
         force, whole, removed = checks.split_gradient(loss, view)

@@ -1,11 +1,11 @@
-"""A result that would not fit into memory is refused before the work starts."""
+"""Refuse a result that would not fit into memory before the work starts."""
 
 from dynamics.errors import ArgumentError
 
 
-def check_fits(members: int, times: int, numbers: int, remedy: str, itemsize: int = 8) -> None:
-    """Raises ArgumentError unless members (trajectories) x times x numbers (kept at each time) fit into memory."""
-    needed, free = members * times * numbers * itemsize, available()
+def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int = 8) -> None:
+    """Raise ArgumentError unless members (trajectories) x times x values (kept at each time) fit into memory."""
+    needed, free = members * times * values * itemsize, available()
     if needed > free:
         from tqdm import tqdm
 
@@ -17,7 +17,7 @@ def check_fits(members: int, times: int, numbers: int, remedy: str, itemsize: in
 
 
 def available() -> int:
-    """Bytes of memory that are free for use."""
+    """Return the bytes of memory that are free for use."""
     import psutil
 
     return psutil.virtual_memory().available

@@ -5,10 +5,11 @@ from tqdm import tqdm
 from dynamics import errors
 
 
-def progress_bar(total: float, title: str, show: bool | None, *, unit: str | None = None, done: float = 0):
-    """A tqdm bar. show: True always, False never, None where standard error is a terminal and the work takes long.
+def progress_bar(total: float, title: str, show: bool | None, *, unit: str | None = None, done: float = 0) -> tqdm:
+    """Return a tqdm bar.
 
-    unit: of what is counted, to show how many there are and how many a second. done: before it starts, at no speed.
+    show: True always, False never, None where standard error is a terminal and the work takes more than a second.
+    unit: of what is counted; adds the count and the rate to the bar. done: part of the total that was done before.
     """
     check_progress(show)
     disable = None if show is None else not show
@@ -27,7 +28,7 @@ def progress_bar(total: float, title: str, show: bool | None, *, unit: str | Non
     )
 
 
-def check_progress(show) -> None:
-    """Raises ArgumentError unless ``show`` is True, False or None."""
+def check_progress(show: bool | None) -> None:
+    """Raise ArgumentError unless ``show`` is True, False or None."""
     if show not in (True, False, None):
         errors.reject("progress", "be True, False or None", show)

@@ -1,24 +1,29 @@
 """Special functions of the exact solutions, accurate where the plain formula overflows or cancels."""
 
-import numpy as np
+from typing import Any
 
-UNDERFLOW = -745.0  # logarithm of what is no longer above zero
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.numerics.axes import Array
+
+UNDERFLOW = -745.0  # logarithm of numbers that round to zero
 CLOSE_TO_BRANCH = -1.02  # y + log|y|, which is -1 at the branch point y = -1
 
 
-def exprel(x):
-    """(e^x - 1)/x, with the value 1 at x = 0; keeps extended precision. x: any shape."""
+def exprel(x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return (e^x - 1)/x, with the value 1 at x = 0, in the precision of x. x: any shape."""
     x = np.asarray(x)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(x == 0, 1, np.expm1(x) / x)
 
 
-def lambert_growth(lam0, level, tau):
-    """lambda = q/(1 + y), y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, with q = level; as float64.
+def lambert_growth(lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return lambda = q/(1 + y), y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, with q = level.
 
-    It starts at lam0 > 0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2. In logarithms, y + log|y| = c =
-    y0 + log|y0| - tau, so that y0 = 1e6 does not overflow; y0 - tau, and 1 + y near the branch point, keep what their
-    arguments have in extended precision, where the platform has it. Broadcasts.
+    It starts at lam0 > 0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2. It is computed in logarithms, y + log|y|
+    = c = y0 + log|y0| - tau, so that y0 = 1e6 does not overflow; y0 - tau, and 1 + y near the branch point, use the
+    extended precision of their arguments, where the platform has it. Broadcasts.
     """
     level, tau = np.asarray(level, np.longdouble), np.asarray(tau, np.longdouble)
     with np.errstate(all="ignore"):
@@ -38,7 +43,7 @@ def lambert_growth(lam0, level, tau):
 
 
 def _difference(a, b, shift):
-    """a - b + shift, with a and b in extended precision: each as two float64, and Knuth's error of their difference."""
+    """Return a - b + shift for a and b in extended precision, each as two float64, with Knuth's error of a - b."""
     (high_a, low_a), (high_b, low_b) = ((high, (x - high).astype(float)) for x in (a, b) for high in [x.astype(float)])
     difference = high_a - high_b
     back = difference - high_a
@@ -47,20 +52,20 @@ def _difference(a, b, shift):
 
 
 def _guess_above(c):
-    """The positive root of y + log(y) = c to 8 %, from log(1 + e^c)."""
+    """Return the positive root of y + log(y) = c to 8 %, from log(1 + e^c)."""
     softplus = np.maximum(c, 0.0) + np.log1p(np.exp(-np.abs(c)))
     return softplus / (1 + np.log1p(softplus) / (2 + softplus))
 
 
 def _guess_below(c):
-    """The root -1 < y < 0 of y + log|y| = c to 0.3 %: a series at the branch point, with its end fitted, or at 0."""
+    """Return the root -1 < y < 0 of y + log|y| = c to 0.3 %: a series at the branch point, its end fitted, or at 0."""
     x = np.exp(np.minimum(c, -1.0))
     p = np.sqrt(2 * (1 - np.e * x))
     return np.where(c < -3, -x * (1 + x), p * (1 - p * (1 / 3 - p * (0.13049 - 0.029405 * p))) - 1)
 
 
 def _fritsch(y, c):
-    """A root of y + log|y| = c from a guess: two steps, each taking its relative error to the fourth power.
+    """Return a root of y + log|y| = c from a guess by two steps, each of which raises its error to the fourth power.
 
     (Fritsch, Shafer, Crowley, Communications of the ACM 16, 123, 1973.)
     """
@@ -72,7 +77,10 @@ def _fritsch(y, c):
 
 
 def _at_branch(gap, tau):
-    """1 + y, from gap = 1 + y0, where it is small and c tells little: Halley's method for what is added to it."""
+    """Return 1 + y from gap = 1 + y0 where it is small, so that c hardly determines it.
+
+    Halley's method for y - y0.
+    """
     y0 = gap - 1
     added = 2 * tau / (gap + np.sqrt(gap**2 + 2 * tau))  # from the parabola
     for _ in range(4):
@@ -82,11 +90,11 @@ def _at_branch(gap, tau):
     return (gap + added).astype(float)
 
 
-def tilt(x, X, y, Y):
-    """X K^T, Y K^T (..., M, d), K (..., d, d) with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and |det K| (..., 1, 1).
+def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
+    """Return X K^T, Y K^T (..., M, d), K (..., d, d) with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and |det K|.
 
-    X, Y: (..., M, d), M <= d. x, y: (..., 1, 1). In the singular vectors of Y, and then of what is left of X: neither
-    is the 1 lost beside terms 1e20 times as large, nor do products with K fill with rounding what they should cancel.
+    X, Y: (..., M, d), M <= d. x, y, |det K|: (..., 1, 1). Computed in the singular vectors of Y, and then of X K^T, so
+    that the 1 is not lost beside terms 1e20 times as large, and what cancels in products with K does so exactly.
     """
     xp = X.__array_namespace__()
     Y, directions, decay_y = _directions(y, Y)
@@ -98,7 +106,7 @@ def tilt(x, X, y, Y):
 
 
 def _directions(y, Y):
-    """Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) of each (..., d, 1).
+    """Return Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) (..., d, 1).
 
     Smallest s first: the columns of X K^T then descend, as decompositions of graded matrices need it.
     """

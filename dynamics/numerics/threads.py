@@ -1,21 +1,28 @@
-"""Work on all cores: how many there are, and results in order."""
+"""Work on all cores: their number, and results in order."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def in_order(parts: list, compute: Callable, threads: int) -> Iterator[tuple[Any, Any]]:
-    """(part, compute(part)) of each part, in order, so many of them at once; what is left is called off."""
+def in_order(parts: Sequence[Part], compute: Callable[[Part], Result], threads: int) -> Iterator[tuple[Part, Result]]:
+    """Yield (part, compute(part)) for each part, in order, computing several at once.
+
+    parts: arguments of ``compute``. threads: how many are computed at once. Parts that have not begun when the caller
+    stops, or when one fails, are cancelled.
+    """
     with ThreadPoolExecutor(threads) as pool:
         calls = deque((part, pool.submit(compute, part)) for part in parts)
         try:

@@ -25,43 +25,43 @@ SMALLEST = 1e-150  # predictor eigenvalue of a dead mode, where floor^alpha is n
 
 @dataclass(frozen=True)
 class Reciprocal:
-    """y(lambda) = 1/lambda - lambda, lambda = (s + floor)^alpha, of a model in which only the encoder moves."""
+    """Coordinate y = 1/lambda - lambda, lambda = (s + floor)^alpha, of a model in which only the encoder moves."""
 
     alpha: Any  # (1,)
     floor: float
 
     def forward(self, state: State):
-        """y (M,) of a state."""
+        """Return y (M,) of a state."""
         xp = state.encoder.__array_namespace__()
         lam = xp.maximum(eigenvalues.predictor(state.encoder**2, self.alpha, self.floor), SMALLEST)
         return 1 / lam - lam
 
     def backward(self, y) -> State:
-        """The state; y (..., M)."""
+        """Return the state at y (..., M)."""
         s, _ = self.levels(y)
         return State(s.__array_namespace__().sqrt(s))
 
     def levels(self, y):
-        """(s, lambda): the positive root of lambda^2 + y lambda = 1, without cancellation."""
+        """Return s and lambda, the positive root of lambda^2 + y lambda = 1, without cancellation."""
         xp = y.__array_namespace__()
         larger = (xp.abs(y) + xp.sqrt(y * y + 4)) / 2
         lam = xp.where(y > 0, 1 / larger, larger)
         return xp.maximum(eigenvalues.predictor_inverse(lam, self.alpha) - self.floor, 0.0), lam
 
     def slope(self, y, velocity: Callable[[State], State]):
-        """dy/dt for a velocity d state/dt = velocity(state)."""
+        """Return dy/dt for d state/dt = velocity(state)."""
         s, lam = self.levels(y)
         w = s.__array_namespace__().sqrt(s)
         return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).encoder / (s + self.floor)
 
     def room(self, y, start):
-        """What is left until an eigenvalue is blowing up, in a trajectory that started at y = start (M,)."""
+        """Return how far y is from the divergence of an eigenvalue, in a trajectory from y = start (M,)."""
         xp = y.__array_namespace__()
         largest = xp.max(self.levels(start)[1])
         return xp.min(y) + HUGE * xp.maximum(largest, 1.0)
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Of y, to keep the accumulated relative error of s near rtol where the rates have so much noise.
+        """Return tolerances of y that keep the relative error of s near rtol, with rates of this relative noise.
 
         The absolute one decides: the relative one is as small as noise and rounding allow.
         """
@@ -70,7 +70,7 @@ class Reciprocal:
 
 @dataclass(frozen=True)
 class Plain:
-    """y: everything that moves, one after another, where more than the singular values of the encoder does."""
+    """Coordinate y of all dynamical variables, one after another, where more than the encoder moves."""
 
     kind: type  # State or Weights
     shapes: dict[str, tuple[int, ...]]  # of the parts that are there
@@ -78,17 +78,17 @@ class Plain:
 
     @classmethod
     def of(cls, state, atol: float) -> "Plain":
-        """The coordinate for states like this one."""
+        """Return the coordinate of states like this one."""
         shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
         return cls(type(state), shapes, atol)
 
     def forward(self, state):
-        """y (all entries,) of a state."""
+        """Return y (entries,) of a state."""
         xp = state[0].__array_namespace__()
         return xp.concat([xp.reshape(getattr(state, name), (-1,)) for name in self.shapes])
 
     def backward(self, y):
-        """The state; y (..., all entries)."""
+        """Return the state at y (..., entries)."""
         parts, start = {}, 0
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
@@ -96,25 +96,26 @@ class Plain:
         return self.kind(**parts)
 
     def slope(self, y, velocity: Callable):
-        """dy/dt for a velocity d state/dt = velocity(state)."""
+        """Return dy/dt for d state/dt = velocity(state)."""
         return self.forward(velocity(self.backward(y)))
 
     def room(self, y, start):
-        """What is left until a value is blowing up, in a trajectory that started at y = start."""
+        """Return how far y is from divergence, in a trajectory from y = start."""
         xp = y.__array_namespace__()
         return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Of y, to keep the accumulated relative error of s near rtol where the rates have so much noise."""
+        """Return tolerances of y that keep the relative error of s near rtol, with rates of this relative noise."""
         return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
 
 
 def coordinate_of(state, parameters: Parameters, atol: float) -> Reciprocal | Plain:
-    """The coordinate in which a state like this one is integrated."""
-    alone = isinstance(state, State) and all(part is None for part in state[1:])
+    """Return the coordinate in which a state like this one is integrated."""
+    eigenmodes = state.encoder.ndim == 1
+    alone = eigenmodes and all(part is None for part in state[1:])
     return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
 
 
 def noise_of(rates) -> float:
-    """What the error control must take for noise of the rates: that of their quadrature."""
+    """Return the relative noise of the rates for the error control: that of their quadrature."""
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0

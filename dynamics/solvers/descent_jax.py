@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.numerics.adaptive import MAX_NODES
 from dynamics.numerics.progress import progress_bar
-from dynamics.numerics.quadrature import MAX_NODES
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent
@@ -26,14 +26,14 @@ STEPS_PER_CALL = 2_000  # or so many steps
 
 
 class Place(NamedTuple):
-    """Where members are (B, M), and the step at which each diverged (B,), inf for those that have not."""
+    """States of members (B, M), and the step at which each diverged (B,), inf for those that did not."""
 
     state: State
     diverged: Any
 
 
 class Passed(NamedTuple):
-    """What members did in a call: where they ended, the recorded states (B, R, M), and the rates' error (B,)."""
+    """Result of a call: the last place, the recorded states (B, R, M), and the error of the rates (B,)."""
 
     last: Place
     states: State
@@ -98,7 +98,7 @@ def _calls(stops: list[int]) -> Iterator[list[int]]:
 def _pass_part(
     field: VectorField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
 ):
-    """Some members to the next steps that are recorded; again with more nodes if the closure's error calls for it."""
+    """Move some members to the next recorded steps, and again with more nodes if the closure's error calls for it."""
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *stops, *[stops[-1]] * RECORDS_PER_CALL], stops[-1])[: RECORDS_PER_CALL + 1]
     with jax.enable_x64(True):
@@ -115,7 +115,7 @@ def _pass_part(
 
 @lru_cache(maxsize=32)
 def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices):
-    """The map for one loss and number of nodes: (place, parameters, learning rate, steps to record) -> Passed."""
+    """Compile the map for one loss and number of nodes: (place, parameters, learning rate, steps) -> Passed."""
     run = partial(_pass, structure, TracedField(generated, structure, closure, nodes), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
     specs = (rows, rows, PartitionSpec(), PartitionSpec())
@@ -125,7 +125,7 @@ def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float
 def _pass(
     structure: Structure, forces: TracedField, alpha, place: Place, parameters: Parameters, learning_rate, bounds
 ):
-    """A group's members (G, M) from one recorded step to the next, and the next."""
+    """Move members (G, M) of a group from one recorded step to the next, and so on."""
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 
     def finite_part(place):

@@ -146,7 +146,8 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     Returns
     -------
     PreparedSolver
-        A function of s0 (..., M).
+        A function of s0 (..., M). A compiled method compiles again for an ensemble, and for a spectrum whose closure
+        needs more nodes.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """The flow in JAX (Diffrax, Dopri8), for ensembles: groups whose members take their steps together.
 
 The members of a group are one system of equations, whose steps suit the member that needs the shortest: no masks, no
-members that wait for others, one list of output times. Only a group in which something diverges, or that needs too many
-steps, is done again with steps of each member's own.
+members that wait for others, one list of output times. A group in which something diverges, or that needs too many
+steps, is integrated again, each member with its own steps.
 """
 
 from dataclasses import replace
@@ -16,8 +16,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.numerics.adaptive import MAX_NODES
 from dynamics.numerics.progress import progress_bar
-from dynamics.numerics.quadrature import MAX_NODES
 from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.solvers.problem import FlowProblem

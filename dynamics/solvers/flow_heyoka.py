@@ -1,8 +1,8 @@
 """The flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
 The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles them. The
-encoder is integrated as log w, in which an absolute error is a relative one of s; all else as it is. Members that do
-not reach the end that way are left to SciPy's solvers, which tell why.
+encoder is integrated as log w, in which an absolute error is a relative one of s; other variables as they are. Members
+that do not reach the end are integrated again by SciPy's solvers, which state why.
 """
 
 import math
@@ -120,19 +120,19 @@ def _integrate(problem: FlowProblem, members: State, parameters: Parameters, obs
 
 
 def _forward(members: State) -> np.ndarray:
-    """(B, E): log w, and the other parts of the state that there are."""
+    """Return y (B, E): log w, and the other parts of the state."""
     w, *others = members
     return np.hstack([np.log(np.maximum(w, SMALLEST)), *(part for part in others if part is not None)])
 
 
 def _backward(like: State, y: np.ndarray) -> State:
-    """The states (B, T, M) of y (B, T, E)."""
+    """Return the states (B, T, M) at y (B, T, E)."""
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
     return each(lambda part: next(parts), like)._replace(encoder=np.exp(y[..., : like.encoder.shape[-1]]))
 
 
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
-    """Of the series, a power of ten, so that few are compiled: a small mode amplifies errors by 1/lambda0."""
+    """Return the tolerance of the series, a power of ten, to compile few: small modes amplify errors by 1/lambda(0)."""
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
     return max(10.0 ** np.ceil(np.log10(rtol * least)), FINEST)
@@ -143,13 +143,13 @@ def _tolerance(structure: Structure, members: State, parameters: Parameters, rto
 
 @lru_cache(maxsize=64)
 def _own_integrator(key, tolerance: float, thread: int):
-    """An integrator that no other thread uses."""
+    """Return an integrator that no other thread uses."""
     return copy(_integrator(key, tolerance))
 
 
 @lru_cache(maxsize=16)
 def _integrator(key, tolerance: float):
-    """For one loss, structure, closure, exponent (None: a parameter), number of modes, and lanes."""
+    """Compile for one loss, structure, closure, exponent (None: a parameter), number of modes, and lanes."""
     hy = _heyoka()
     generated, structure, closure, alpha, own, modes, lanes = key
     shared = len(Parameters._fields) - 1
@@ -181,14 +181,14 @@ def _integrator(key, tolerance: float):
 
 
 class _Symbols(np.ndarray):
-    """An array of heyoka's expressions, (M,), that generated code takes for one of numbers."""
+    """An array of heyoka's expressions, (M,), that generated code computes with as with numbers."""
 
     def __array_namespace__(self, **_):
         return _Namespace
 
 
 class _Namespace:
-    """What generated code of rates calls, on symbols."""
+    """The array functions that generated rates call, on symbols."""
 
     @staticmethod
     def sum(a, axis, keepdims):
@@ -218,7 +218,7 @@ class _Namespace:
 
 
 def _of_entries(name: str, a):
-    """A function of symbols, or of a number."""
+    """Apply a function to symbols, or to a number."""
     if np.ndim(a) == 0:
         return float(getattr(np, name)(a))
     return _symbols([getattr(_heyoka(), name)(entry) for entry in a])

@@ -1,4 +1,4 @@
-r"""How far finite batches throw a network off its theory: the linear noise approximation.
+r"""Fluctuations of networks around the descent map at a finite batch size: the linear noise approximation.
 
 One step moves the singular value of a mode by eta times the mean over the batch of q_m = g_m zeta1_m + h_m zeta2_m, and
 a learned predictor eigenvalue by eta a_P times that of -dL/dlambda_m. The covariance Q of these forces comes from the
@@ -22,7 +22,7 @@ ROTATIONS = 32  # of the directions in which differences are taken, where the ma
 
 
 class Fluctuations:
-    """The covariance of the state of one trajectory, carried along with the descent map."""
+    """Covariance of the state of one trajectory, propagated with the descent map."""
 
     def __init__(self, rates: EigenmodeField, learning_rate: float, batch_size: int):
         self.rates, self.learning_rate, self.batch_size = rates, learning_rate, batch_size
@@ -31,7 +31,7 @@ class Fluctuations:
         self.at: np.ndarray | None = None  # the state that jacobian and noise belong to
 
     def advance(self, state: State) -> None:
-        """Take the step that starts in this state; all (M,)."""
+        """Propagate the covariance over the step that starts in this state; all parts (M,)."""
         flat = _flat(state)
         if self.covariance is None:
             self.covariance = np.zeros((len(flat), len(flat)))
@@ -40,7 +40,7 @@ class Fluctuations:
         self.covariance = self.jacobian @ self.covariance @ self.jacobian.T + self.noise
 
     def deviation(self, state: State) -> np.ndarray:
-        """Standard deviation of s_m = w_m^2 in this state, (M,)."""
+        """Return the standard deviation of s_m = w_m^2 in this state, (M,)."""
         modes = len(state.encoder)
         variance = np.zeros(modes) if self.covariance is None else np.diag(self.covariance)[:modes]
         return 2 * np.abs(state.encoder) * np.sqrt(variance)
@@ -66,7 +66,7 @@ class Fluctuations:
         return self.rates.step(state, self.learning_rate)
 
     def _noise(self, state: State) -> np.ndarray:
-        """Covariance of what one batch adds to the state in a step."""
+        """Return the covariance of the change of the state in a step, over batches."""
         mean, square, after = 0.0, 0.0, self._step(state)
         for _ in range(SAMPLES // CHUNK):
             added = _flat(self._added(state, after, *self._views(len(state.encoder))))
@@ -74,7 +74,7 @@ class Fluctuations:
         return (square - np.outer(mean, mean)) / self.batch_size
 
     def _added(self, state: State, after: State, zeta1: np.ndarray, zeta2: np.ndarray) -> State:
-        """What each sample adds to the state in a step, were it the batch; each part (samples, M)."""
+        """Return the change of the state in a step if each sample were the batch; each part (samples, M)."""
         structure, p, learned = self.rates.structure, self.rates.parameters, self.rates.structure.predictor == "learned"
         _, lam, ratio = spectrum(structure, p, state)
         generated = self.rates.model.generated
@@ -88,17 +88,17 @@ class Fluctuations:
         )
 
     def _views(self, modes: int) -> list[np.ndarray]:
-        """Fresh views (CHUNK, M): along a trajectory the errors of one state's samples average out."""
+        """Draw fresh views (CHUNK, M): along a trajectory the errors of the samples of one state average out."""
         p, x = self.rates.parameters, self.rng.standard_normal((CHUNK, modes))
         return [x + sigma * self.rng.standard_normal(x.shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
 def _flat(state: State) -> np.ndarray:
-    """All that moves, one after another, (..., parts M)."""
+    """Concatenate the parts of a state, (..., parts * M)."""
     return np.concatenate([part for part in state if part is not None], axis=-1)
 
 
 def _like(state: State, flat: np.ndarray) -> State:
-    """The state(s) that were made flat; with parts like the given one."""
+    """Split concatenated parts into states like the given one."""
     parts = iter(np.split(flat, flat.shape[-1] // len(state.encoder), axis=-1))
     return State(*(None if part is None else next(parts) for part in state))

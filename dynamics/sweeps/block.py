@@ -1,4 +1,4 @@
-"""What is computed in one block of a sweep, wherever that is: a model by one of the rungs, or a function."""
+"""The computation of one block of a sweep, in whatever process: of a model by one function, or of a user's function."""
 
 import signal
 import threading
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
@@ -16,132 +17,139 @@ from dynamics.networks.train import train
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.flow import solve
+from dynamics.sweeps.grid import Values
 
 CALLS: dict[str, Callable[..., Trajectory]] = {"solve": solve, "iterate": iterate, "train": train}
 STATUS = ("not_computed", "complete", "diverged", "stopped")  # of a point; its number is what is stored
 COMPLETE, DIVERGED, STOPPED = 1, 2, 3
-_ONE_AT_A_TIME = threading.Lock()  # what is done with warnings is a setting of the process
+_ONE_AT_A_TIME = threading.Lock()  # how warnings are treated is a setting of the process
 
 
-class Array(NamedTuple):
-    """Values with axes of their own, by name, behind those of the grid."""
+class NamedArray(NamedTuple):
+    """Values whose last axes, those behind the axes of the grid, have names."""
 
     dims: tuple[str, ...]
-    values: np.ndarray
+    values: npt.NDArray[Any]
+
+
+Evaluator = Callable[[dict[str, Values]], dict[str, NamedArray]]  # from the values along the axes of a block
 
 
 class Outcome(NamedTuple):
     """The arrays of a block, by name, and the first AccuracyWarning of its computation; empty if there was none."""
 
-    arrays: dict[str, Array]
+    arrays: dict[str, NamedArray]
     warning: str
 
 
-def compute(work: Callable[[dict[str, np.ndarray]], dict[str, Array]], values: dict[str, np.ndarray]) -> Outcome:
-    """The block with these values along its axes. Threads of one process take turns."""
+def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
+    """Compute the block with these values along its axes. Threads of one process take turns."""
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", errors.AccuracyWarning)
-        with _listening() as pressed:
-            arrays = work(values)
-    if pressed:  # a rung that is interrupted returns what is done, which is no block
+        with _noticing_interrupts() as interrupts:
+            arrays = evaluate(values)
+    if interrupts:  # an interrupted calculation returns the part that is done, which is not a block
         raise KeyboardInterrupt
     accuracy = [warning for warning in caught if issubclass(warning.category, errors.AccuracyWarning)]
-    for other in caught:
-        if other not in accuracy:
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    for warning in caught:
+        if warning not in accuracy:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return Outcome(arrays, str(accuracy[0].message) if accuracy else "")
 
 
 @contextmanager
-def _listening() -> Iterator[list[bool]]:
-    """A list that is not empty once Ctrl-C was pressed, whoever caught that."""
-    pressed: list[bool] = []
-    before: Any = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        yield pressed  # Ctrl-C goes elsewhere
+def _noticing_interrupts() -> Iterator[list[int]]:
+    """Yield a list that is not empty once Ctrl-C was pressed, even if the resulting KeyboardInterrupt was caught."""
+    interrupts: list[int] = []
+    handler: Any = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield interrupts  # Ctrl-C goes elsewhere
         return
 
-    def press(number, frame):
-        pressed.append(True)
-        return before(number, frame)
+    def notice(number, frame):
+        interrupts.append(number)
+        return handler(number, frame)
 
-    signal.signal(signal.SIGINT, press)
+    signal.signal(signal.SIGINT, notice)
     try:
-        yield pressed
+        yield interrupts
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, handler)
 
 
 # --- a model --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class OfModel:
-    """``solve``, ``iterate`` or ``train`` at the points of a block, with as few calls as it takes.
+class ModelEvaluator:
+    """``solve``, ``iterate`` or ``train`` at the points of a block, in as few calls as possible.
 
-    rung: the name of the function. arguments: its arguments, but those that are axes. together: axes whose points
-    share a call. times: how many times, or recorded steps, a complete run has. kept: which arrays, by name.
+    function: its name. arguments: its arguments, except those that are axes. batched: axes whose points share a call.
+    times: number of times, or recorded steps, of a complete run. names: of the arrays that are returned.
     """
 
     model: Model
-    rung: str
+    function: str
     arguments: dict[str, Any]
-    together: tuple[str, ...]
+    batched: tuple[str, ...]
     times: int
-    kept: tuple[str, ...]
+    names: tuple[str, ...]
 
-    def __call__(self, values: dict[str, np.ndarray]) -> dict[str, Array]:
-        """The kept arrays, and the status."""
+    def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
+        """Return the arrays, and the status."""
         shape = tuple(map(len, values.values()))
-        together = {name: values[name] for name in values if name in self.together}
-        apart = {name: values[name] for name in values if name not in self.together}
-        found: dict[str, Array] = {}
-        for at in np.ndindex(*map(len, apart.values())):
-            index = dict(zip(apart, at, strict=True))
-            here = tuple(index.get(name, slice(None)) for name in values)
-            for name, (dims, part) in self._call({name: apart[name][i].item() for name, i in index.items()}, together):
-                whole = np.empty((*shape, *part.shape[len(together) :]), part.dtype)
-                found.setdefault(name, Array(dims, whole)).values[here] = part
-        return found
+        batched = {name: values[name] for name in values if name in self.batched}
+        single = {name: values[name] for name in values if name not in self.batched}
+        arrays: dict[str, NamedArray] = {}
+        for position in np.ndindex(*map(len, single.values())):
+            index = dict(zip(single, position, strict=True))
+            where = tuple(index.get(name, slice(None)) for name in values)
+            for name, (dims, part) in self._call({name: single[name][i].item() for name, i in index.items()}, batched):
+                whole = np.empty((*shape, *part.shape[len(batched) :]), part.dtype)
+                arrays.setdefault(name, NamedArray(dims, whole)).values[where] = part
+        return arrays
 
-    def _call(self, point: dict[str, Any], together: dict[str, np.ndarray]):
-        """One call: at a point of the axes that need calls of their own, along the whole of the others."""
-        given = point | open_axes(together)
-        model = self.model.replace(**{name: given.pop(name) for name in self.model.parameter_names if name in given})
-        if "seed" in together:
-            given["seed"] = together["seed"].tolist()
-        return self._read(CALLS[self.rung](model, **self.arguments, **given, progress=False)).items()
+    def _call(self, point: dict[str, Any], batched: dict[str, Values]):
+        """Make one call: at a point of the axes that need separate calls, along the whole of the others."""
+        values = point | open_axes(batched)
+        model = self.model.replace(**{name: values.pop(name) for name in self.model.parameter_names if name in values})
+        if "seed" in batched:
+            values["seed"] = batched["seed"].tolist()
+        return self._arrays_of(CALLS[self.function](model, **self.arguments, **values, progress=False)).items()
 
-    def _read(self, run: Trajectory) -> dict[str, Array]:
-        """The kept arrays, and the status. After the end of a run they are inf if it diverged, else not a number."""
+    def _arrays_of(self, run: Trajectory) -> dict[str, NamedArray]:
+        """Return the arrays and the status; after the end of a run they are inf if it diverged, else NaN."""
         diverged = np.isfinite(run.blow_up_time) | (run.kind == "network")
 
-        def whole(array):
+        def completed(array):
             missing = (*array.shape[:-2], self.times - array.shape[-2], array.shape[-1])
             rest = np.broadcast_to(np.where(diverged, np.inf, np.nan)[..., None, None], missing)
             return np.concatenate([array, rest], axis=-2)
 
-        of_time = ("time" if run.kind == "flow" else "step", "mode")
-        kept = {name: Array(of_time, whole(getattr(run, name))) for name in self.kept if name != "blow_up_time"}
-        if "blow_up_time" in self.kept:
-            kept["blow_up_time"] = Array((), run.blow_up_time)
-        return kept | {"status": Array((), status_of(whole(run.s)))}
+        dims = ("time" if run.kind == "flow" else "step", "mode")
+        arrays = {
+            name: NamedArray((), run.blow_up_time)
+            if name == "blow_up_time"
+            else NamedArray(dims, completed(getattr(run, name)))
+            for name in self.names
+        }
+        return arrays | {"status": NamedArray((), status_of(completed(run.s)))}
 
 
-def open_axes(axes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Values (1, ..., n, ..., 1), each along its own axis, before the axes that a value has itself.
+def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
+    """Return values (1, ..., n, ..., 1), each along one axis of the block, before the axes that a value itself has.
 
-    The eigenvalues ``init`` of a predictor get one for the modes.
+    The eigenvalues ``init`` of a predictor get an axis for the modes.
     """
-    found = {}
+    opened = {}
     for i, (name, values) in enumerate(axes.items()):
-        own = values.shape[1:] or (1,) * (name == "init")
-        found[name] = values.reshape(*(len(values) if i == j else 1 for j in range(len(axes))), *own)
-    return found
+        of_value = values.shape[1:] or (1,) * (name == "init")
+        opened[name] = values.reshape(*(len(values) if i == j else 1 for j in range(len(axes))), *of_value)
+    return opened
 
 
-def status_of(s: np.ndarray) -> np.ndarray:
-    """How each of the runs s (..., T, M) ended (...)."""
+def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
+    """Return how each of the runs s (..., T, M) ended, (...)."""
     unfinished = np.where(np.isnan(s).any(axis=(-2, -1)), STOPPED, COMPLETE)
     return np.where(np.isinf(s).any(axis=(-2, -1)), DIVERGED, unfinished).astype(np.int8)
 
@@ -150,42 +158,42 @@ def status_of(s: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class OfFunction:
-    """A function at the points of a block, one after another, with plain numbers, and other arguments as they are."""
+class FunctionEvaluator:
+    """A user's function at the points of a block, one after another, with plain numbers and its other arguments."""
 
-    function: Callable
+    function: Callable[..., Any]
     arguments: dict[str, Any]
 
-    def __call__(self, values: dict[str, np.ndarray]) -> dict[str, Array]:
-        """What it returns, stacked, and the status."""
+    def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
+        """Return the results, stacked, and the status."""
         shape, results = tuple(map(len, values.values())), []
-        for at in np.ndindex(shape):
-            point = {name: values[name][i].item() for name, i in zip(values, at, strict=True)}
+        for position in np.ndindex(shape):
+            point = {name: values[name][i].item() for name, i in zip(values, position, strict=True)}
             try:
-                results.append(arrays_of(self.function(**point, **self.arguments)))
+                results.append(named_arrays(self.function(**point, **self.arguments)))
                 _check_alike(results[0], results[-1])
             except Exception as error:
                 error.add_note(f"at {', '.join(f'{name} = {value!r}' for name, value in point.items())}")
                 raise
         _check_names(values, results[0])
-        found = {name: Array(dims, _stacked(shape, name, results)) for name, (dims, _) in results[0].items()}
-        return found | {"status": Array((), np.full(shape, COMPLETE, np.int8))}
+        arrays = {name: NamedArray(dims, _stacked(shape, name, results)) for name, (dims, _) in results[0].items()}
+        return arrays | {"status": NamedArray((), np.full(shape, COMPLETE, np.int8))}
 
 
-def _stacked(shape: tuple[int, ...], name: str, results: list[dict[str, Array]]) -> np.ndarray:
+def _stacked(shape: tuple[int, ...], name: str, results: list[dict[str, NamedArray]]) -> npt.NDArray[Any]:
     arrays = [result[name].values for result in results]
     return np.stack(arrays).reshape(*shape, *arrays[0].shape)
 
 
-def _check_alike(first: dict[str, Array], other: dict[str, Array]) -> None:
-    """Raises ValueError unless two results have the same names and shapes."""
-    shapes, others = ({name: a.values.shape for name, a in arrays.items()} for arrays in (first, other))
-    if shapes != others:
-        raise ValueError(f"the function must return arrays of the same shapes at all points: {shapes}, but {others}")
+def _check_alike(first: dict[str, NamedArray], later: dict[str, NamedArray]) -> None:
+    """Raise ValueError unless two results have the same names and shapes."""
+    expected, shapes = ({name: a.values.shape for name, a in arrays.items()} for arrays in (first, later))
+    if shapes != expected:
+        raise ValueError(f"the function must return arrays of the same shapes at all points: {expected}, but {shapes}")
 
 
-def _check_names(axes, arrays: dict[str, Array]) -> None:
-    """Raises ValueError where names of results, of their axes and of those of the grid collide."""
+def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None:
+    """Raise ValueError where names of results, of their axes and of those of the grid collide."""
     lengths: dict[str, int] = {}
     for name, (dims, values) in arrays.items():
         if name in ("status", *axes) or set(dims) & {*axes, *arrays} or len(set(dims)) < len(dims):
@@ -195,20 +203,20 @@ def _check_names(axes, arrays: dict[str, Array]) -> None:
                 raise ValueError(f"axis {dim!r} must have one length, but has {lengths[dim]} and {length}")
 
 
-def arrays_of(result) -> dict[str, Array]:
-    """What a function returned, as named arrays; numbers are of shape (). Raises TypeError."""
+def named_arrays(result: Any) -> dict[str, NamedArray]:
+    """Return the result of a function as named arrays; numbers are of shape (). Raises TypeError."""
     if isinstance(result, Trajectory):
         batch = tuple(f"s_{i}" for i in range(result.s.ndim - 2))
         of_times = {"t": (("time",), result.t), "s": ((*batch, "time", "mode"), result.s)}
-        return arrays_of(of_times | {"blow_up_time": (batch, result.blow_up_time)})
+        return named_arrays(of_times | {"blow_up_time": (batch, result.blow_up_time)})
     if not isinstance(result, Mapping) or not result:
-        must = "the function must return a dict of numbers and arrays by name, or a trajectory"
-        raise TypeError(f"{must}, but returned {result!r}")
-    return {name: _array_of(name, value) for name, value in result.items()}
+        requirement = "the function must return a dict of numbers and arrays by name, or a trajectory"
+        raise TypeError(f"{requirement}, but returned {result!r}")
+    return {name: _named_array(name, value) for name, value in result.items()}
 
 
-def _array_of(name, value) -> Array:
-    """A number, an array, or (names of its axes, array); whole numbers become floating-point ones."""
+def _named_array(name: Any, value: Any) -> NamedArray:
+    """Return a number, an array, or (names of its axes, array) as a named array; whole numbers become floats."""
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
     array = np.asarray(value[1] if named else value)
     dims = value[0] if named else [f"{name}_{i}" for i in range(array.ndim)]
@@ -217,4 +225,4 @@ def _array_of(name, value) -> Array:
         raise TypeError(f"the function must return numbers and arrays by name, but {name!r} is {value!r}")
     if len(dims) != array.ndim:
         raise TypeError(f"{name!r} must have a name for each axis, but has {dims} and the shape {array.shape}")
-    return Array(dims, array.astype(float) if array.dtype.kind in "biu" else array)
+    return NamedArray(dims, array.astype(float) if array.dtype.kind in "biu" else array)

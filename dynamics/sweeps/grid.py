@@ -1,25 +1,29 @@
 """The points of a sweep: the product of its axes, in blocks of neighbours that are computed and stored together."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 
-MUST = "be a list of different, finite numbers"
+Values = npt.NDArray[Any]  # float64, or int64 where all values are whole
+REQUIREMENT = "be a list of different, finite numbers"
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """axes: by name, the values along each, (n,), or (n, ...) where a value is an array, such as a start.
+    """The product of axes, cut into blocks.
 
-    block: how many points along each axis are one block. Blocks are numbered in the order of the axes, the last one
-    fastest; the last ones along an axis may be smaller.
+    axes: by name, the values along each, (n,), or (n, ...) where a value is an array, such as a start.
+    block: points of a block along each axis. Blocks are numbered in the order of the axes, the last one fastest; the
+    last ones along an axis may be smaller.
     """
 
-    axes: dict[str, np.ndarray]
+    axes: dict[str, Values]
     block: tuple[int, ...]
 
     @property
@@ -32,44 +36,41 @@ class Grid:
         """Blocks along each axis."""
         return tuple(-(-n // size) for n, size in zip(self.shape, self.block, strict=True))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.prod(self.blocks)
 
-    def where(self, number: int) -> tuple[slice, ...]:
-        """Which points a block has."""
-        at = np.unravel_index(number, self.blocks)
-        firsts = (int(i) * size for i, size in zip(at, self.block, strict=True))
+    def slices(self, number: int) -> tuple[slice, ...]:
+        """Return the points of a block as slices of the axes."""
+        corner = np.unravel_index(number, self.blocks)
+        firsts = (int(i) * size for i, size in zip(corner, self.block, strict=True))
         sides = zip(firsts, self.block, self.shape, strict=True)
         return tuple(slice(first, min(first + size, n)) for first, size, n in sides)
 
-    def values(self, number: int) -> dict[str, np.ndarray]:
-        """The values along each axis of a block."""
-        return {name: values[part] for (name, values), part in zip(self.axes.items(), self.where(number), strict=True)}
+    def values(self, number: int) -> dict[str, Values]:
+        """Return the values along each axis of a block."""
+        return {name: values[part] for (name, values), part in zip(self.axes.items(), self.slices(number), strict=True)}
 
     def points(self, number: int | None = None) -> int:
-        """How many points a block has, or the whole grid."""
+        """Count the points of a block, or of the whole grid."""
         if number is None:
             return math.prod(self.shape)
-        return math.prod(part.stop - part.start for part in self.where(number))
+        return math.prod(part.stop - part.start for part in self.slices(number))
 
-    def named(self, number: int) -> str:
-        """The points of a block, in words."""
+    def describe(self, number: int) -> str:
+        """Return the points of a block in words."""
         return ", ".join(
             _span(name, values if values.ndim == 1 else np.arange(part.start, part.stop))
-            for (name, values), part in zip(self.values(number).items(), self.where(number), strict=True)
+            for (name, values), part in zip(self.values(number).items(), self.slices(number), strict=True)
         )
 
 
-def _span(name: str, values: np.ndarray) -> str:
+def _span(name: str, values: Values) -> str:
     first, last = values[0].item(), values[-1].item()
     return f"{name} = {first!r}" if len(values) == 1 else f"{name} = {first!r} to {last!r}"
 
 
-def check_axes(grid) -> dict[str, np.ndarray]:
-    """The values (n,) of each axis; whole numbers stay whole. An axis "s0", of starts, is left as it is.
-
-    Raises ArgumentError.
-    """
+def check_axes(grid: Any) -> dict[str, Any]:
+    """Return the values (n,) of each axis; those of an axis "s0", of starts, as they are. Raises ArgumentError."""
     if not isinstance(grid, Mapping) or not grid:
         errors.reject("grid", "map the name of each axis to its values", grid)
     for name in grid:
@@ -78,23 +79,24 @@ def check_axes(grid) -> dict[str, np.ndarray]:
     return {name: values if name == "s0" else check_axis(name, values) for name, values in grid.items()}
 
 
-def check_axis(name: str, values) -> np.ndarray:
-    """Different, finite numbers (n,); raises ArgumentError that names the axis."""
+def check_axis(name: str, values: Any) -> Values:
+    """Return different, finite numbers (n,); whole ones stay whole. Raises ArgumentError that names the axis."""
     try:
         array = np.asarray(values)
     except ValueError:
-        errors.reject(name, MUST, values)
+        errors.reject(name, REQUIREMENT, values)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-        errors.reject(name, MUST, array if array.ndim == 1 else values)
+        errors.reject(name, REQUIREMENT, array if array.ndim == 1 else values)
     if len(np.unique(array)) < len(array):
-        errors.reject(name, MUST, array)
+        errors.reject(name, REQUIREMENT, array)
     return np.array(array, np.float64 if array.dtype.kind == "f" else np.int64)
 
 
-def block_of(shape: tuple[int, ...], chunk: int, first: list[int]) -> tuple[int, ...]:
-    """Points of a block along each axis, ``chunk`` of them or a few less: along the axes ``first``, then the others.
+def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tuple[int, ...]:
+    """Return the points of a block along each axis: ``chunk`` of them in all, or a few less.
 
-    The last axes are filled before those in front of them, and blocks differ as little as they can.
+    The axes ``first`` are filled before the others, and last axes before those in front of them. Blocks differ as
+    little as they can.
     """
     block, left = [1] * len(shape), chunk
     others = [i for i in range(len(shape)) if i not in first]

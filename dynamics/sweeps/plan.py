@@ -1,8 +1,8 @@
-"""What a sweep computes, checked before any of it is: its points, its arrays, and what tells it from other sweeps."""
+"""The plan of a sweep, validated before any work: its points, its arrays, and what distinguishes it from others."""
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,27 +14,41 @@ from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
 from dynamics.model.serialization import describe
-from dynamics.networks.run import DEVICES, check_seeds, record_steps
+from dynamics.networks.run import DEVICES, check_seeds
+from dynamics.numerics.records import record_steps
 from dynamics.solvers.methods import DESCENT_METHODS, FLOW_METHODS, choose
 from dynamics.solvers.problem import DescentProblem, FlowProblem, check_times
-from dynamics.sweeps.block import CALLS, Array, OfFunction, OfModel, open_axes
-from dynamics.sweeps.grid import Grid, block_of, check_axes, check_axis
+from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEvaluator, NamedArray, open_axes
+from dynamics.sweeps.grid import Grid, Values, block_shape, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
-from dynamics.vector_field.base import choose_closure
 
-# What sweeps call their own axes and arrays; numbers of a loss or a gain that are swept cannot have these names.
-TAKEN = ("s0", "seed", "time", "step", "mode", "input", "start", "s", "target", "predictor", "blow_up_time", "status")
+# Names of a sweep's own axes and arrays; parameters of a loss or a gain that are swept cannot have them.
+RESERVED = (
+    "s0",
+    "seed",
+    "time",
+    "step",
+    "mode",
+    "input",
+    "start",
+    "s",
+    "target",
+    "predictor",
+    "blow_up_time",
+    "status",
+)
 FORMAT = "ssl-dynamics sweep 1"
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """work: computes a block. layout: of the results; None where only they tell.
+class SweepPlan:
+    """A validated sweep.
 
-    identity: what must be the same for a store to be continued, as plain data. title: what it is, in words.
+    evaluate: computes a block. layout: of the results; None where it follows from the first results. identity: what
+    must be the same for a store to be continued, as plain data. title: a description in words.
     """
 
-    work: OfModel | OfFunction
+    evaluate: Evaluator
     grid: Grid
     layout: Layout | None
     identity: dict[str, Any]
@@ -44,195 +58,197 @@ class Plan:
 # --- of a model -----------------------------------------------------------------------------------------------------
 
 
-class Rung(NamedTuple):
-    """A function of the ladder: its name and that of its results, what it starts from, and its arguments' exceptions.
+class Calculation(NamedTuple):
+    """A function that a sweep of a model calls: its name, and the title of its results.
 
-    short: arguments that leave no work to do. without: arguments that do not apply to a sweep.
+    start: the argument that it starts from. axes: arguments that can be axes, beside the parameters of the model.
+    excluded: arguments that do not apply to a sweep.
     """
 
-    name: str
+    function: str
     title: str
     start: str
-    short: dict[str, Any]
-    without: tuple[str, ...]
+    axes: tuple[str, ...]
+    excluded: tuple[str, ...]
 
 
-RUNGS = (
-    Rung("solve", "flow", "s0", {"times": [0.0]}, ("until",)),
-    Rung("iterate", "descent map", "s0", {"steps": 0}, ("batch_size",)),
-    Rung("train", "network", "W0", {"steps": 0, "record": 1, "device": None}, ("probes", "checkpoint")),
-)
+SOLVE = Calculation("solve", "flow", "s0", ("s0", "learning_rate"), ("until",))
+ITERATE = Calculation("iterate", "descent map", "s0", ("s0", "learning_rate"), ("batch_size",))
+TRAIN = Calculation("train", "network", "W0", ("seed", "learning_rate"), ("probes", "checkpoint"))
+CALCULATIONS = (SOLVE, ITERATE, TRAIN)
 
 
-def plan_of_model(model: Model, grid, chunk: int, keep, given: dict[str, Any]) -> Plan:
-    """The rung that the arguments are those of, over the grid; raises ArgumentError."""
-    rung, axes = _rung(given), check_axes(grid)
-    arguments = _arguments(rung, model, axes, given)
-    whole = _checked(rung, model, axes, arguments)
+def plan_of_model(
+    model: Model, grid: Mapping[str, Any], chunk: int, keep: Sequence[str] | None, given: dict[str, Any]
+) -> SweepPlan:
+    """Plan the calculation that the given arguments belong to, over the grid; raises ArgumentError."""
+    calculation, axes = _calculation_of(given), check_axes(grid)
+    arguments = _arguments(calculation, model, axes, given)
+    ensemble = _validate(calculation, model, axes, arguments)
+    batched = ("seed",) if calculation is TRAIN else tuple(name for name in axes if name != "learning_rate")
     shape = tuple(map(len, axes.values()))
-    if "closure" in arguments:
-        arguments["closure"] = choose_closure(whole, arguments["closure"])
-    if rung.name != "train":  # one method for all blocks
-        arguments["method"] = _method(rung, model, whole, axes, arguments)
-    together = ("seed",) if rung.name == "train" else tuple(name for name in axes if name != "learning_rate")
-    points = Grid(axes, block_of(shape, chunk, [i for i, name in enumerate(axes) if name in together]))
-    coordinates = _coordinates(rung, axes, arguments)
-    of_time, times = next(iter(coordinates.items()))
-    kept, modes = _kept(rung, whole, keep), _modes(rung, axes, arguments)
-    series = Variable((of_time, "mode"), (len(times.values), modes), np.dtype(float))
-    once = Variable((), (), np.dtype(float))
-    layout = Layout({name: once if name == "blow_up_time" else series for name in kept}, coordinates)
+    points = Grid(axes, block_shape(shape, chunk, [i for i, name in enumerate(axes) if name in batched]))
+    coordinates = _coordinates(calculation, axes, arguments)
+    time_axis, times = next(iter(coordinates.items()))
+    names = _array_names(calculation, ensemble, keep)
+    modes = axes["s0"].shape[1] if "s0" in axes else np.shape(arguments[calculation.start])[0]
+    series = Variable((time_axis, "mode"), (len(times.values), modes), np.dtype(float))
+    single = Variable((), (), np.dtype(float))
+    layout = Layout({name: single if name == "blow_up_time" else series for name in names}, coordinates)
     identity = {
         "format": FORMAT,
-        "call": rung.name,
-        "model": describe(_first(model, axes)),
+        "call": calculation.function,
+        "model": describe(_first_model(model, axes)),
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
-        "kept": list(kept),
-        **_of_grid(points),
+        "kept": list(names),
+        **_grid_identity(points),
         "generated code": of_code(model.generated, eigenvalues),
     }
-    work = OfModel(model, rung.name, arguments, together, len(times.values), kept)
-    return Plan(work, points, layout, identity, f"{rung.title} of {model} over {', '.join(axes)}")
+    evaluate = ModelEvaluator(model, calculation.function, arguments, batched, len(times.values), names)
+    return SweepPlan(evaluate, points, layout, identity, f"{calculation.title} of {model} over {', '.join(axes)}")
 
 
-def _method(rung: Rung, model: Model, whole: Model, axes, arguments: dict[str, Any]) -> str:
-    """The name of the method that the ensemble of all points calls for; raises ArgumentError."""
-    first, shape = _first(model, axes), tuple(map(len, axes.values()))
-    start = axes["s0"][0] if "s0" in axes else arguments["s0"]
-    options = {"closure": arguments["closure"]}
-    rate = axes["learning_rate"][0] if "learning_rate" in axes else arguments["learning_rate"]
-    if rung.name == "solve":
-        flow = FlowProblem.of(first, start, arguments["times"], learning_rate=rate, **options)
-        return choose(FLOW_METHODS, arguments["method"], replace(flow, model=whole, members=shape)).name
-    descent = DescentProblem.of(first, start, arguments["steps"], rate, record=arguments["record"], **options)
-    return choose(DESCENT_METHODS, arguments["method"], replace(descent, model=whole, members=shape)).name
+def _calculation_of(given: dict[str, Any]) -> Calculation:
+    """Return the calculation that the arguments belong to."""
+    for argument, calculation in (("times", SOLVE), ("W0", TRAIN), ("steps", ITERATE)):
+        if argument in given:
+            return calculation
+    requirement = "`s0` and `times` (solve), `s0`, `steps` and `learning_rate` (iterate), or with `W0`, `steps`"
+    message = f"A model must come with {requirement} and `learning_rate` (train); given are {sorted(given)}."
+    raise errors.ArgumentError(message)
 
 
-def _rung(given: dict[str, Any]) -> Rung:
-    number = 0 if "times" in given else 2 if "W0" in given else 1 if "steps" in given else None
-    if number is None:
-        must = "come with `s0` and `times` (solve), `s0`, `steps` and `learning_rate` (iterate), or with `W0`, `steps`"
-        raise errors.ArgumentError(f"A model must {must} and `learning_rate` (train); given are {sorted(given)}.")
-    return RUNGS[number]
-
-
-def _arguments(rung: Rung, model: Model, axes, given: dict[str, Any]) -> dict[str, Any]:
-    """All arguments of the rung that are not axes, with their defaults."""
-    signature = inspect.signature(CALLS[rung.name]).parameters
-    own = {name: p for name, p in signature.items() if name not in ("model", "progress", *rung.without)}
+def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return all arguments of the calculation that are not axes, with their defaults."""
+    signature = inspect.signature(CALLS[calculation.function]).parameters
+    excluded = ("model", "progress", *calculation.excluded)
+    parameters = {name: parameter for name, parameter in signature.items() if name not in excluded}
     for name in given:
-        errors.choice("keyword", name, own)
-    swept = {"solve": ("s0", "learning_rate"), "iterate": ("s0", "learning_rate"), "train": ("seed", "learning_rate")}
+        errors.choice("keyword", name, parameters)
     for name in axes:
-        errors.choice("grid", name, (*model.parameter_names, *swept[rung.name]))
-        if name in model.parameter_names and (name in signature or name in TAKEN):
-            errors.reject("grid", "go over numbers with names that a sweep leaves free", name)
+        errors.choice("grid", name, (*model.parameter_names, *calculation.axes))
+        if name in model.parameter_names and (name in signature or name in RESERVED):
+            errors.reject("grid", "go over parameters whose names a sweep does not use itself", name)
         if name in given:
             errors.reject(name, "be left out where it is an axis of the grid", given[name])
-    for name, parameter in own.items():
+    for name, parameter in parameters.items():
         if name not in axes and name not in given and parameter.default is parameter.empty:
-            errors.reject(name, f"be given, or be an axis of the grid, for dyn.{rung.name}", None)
-    return {name: given.get(name, p.default) for name, p in own.items() if name not in axes}
+            errors.reject(name, f"be given, or be an axis of the grid, for dyn.{calculation.function}", None)
+    return {name: given.get(name, parameter.default) for name, parameter in parameters.items() if name not in axes}
 
 
-def _checked(rung: Rung, model: Model, axes: dict[str, np.ndarray], arguments: dict[str, Any]) -> Model:
-    """The model at all points, once everything is checked; s0 of axes and arguments become arrays."""
-    numbers = {name: values for name, values in axes.items() if name in model.parameter_names}
-    whole = model.replace(**open_axes(numbers))
-    first = _first(model, axes)
+def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> Model:
+    """Return the model at all points, once everything is validated; raises ArgumentError.
+
+    Starts and times, of axes and arguments, become arrays; closure and method become the names of those that all blocks
+    use.
+    """
+    parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
+    ensemble = model.replace(**open_axes(parameters))
+    first = _first_model(model, axes)
     if first.batch_shape:
         errors.reject("model", "have plain numbers: arrays of them go into the grid", model)
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
-    if rung.name == "train":
-        _check_network(axes, arguments)
-    own = 1 if model.inputs is None else 2  # axes of a start
+    start_axes = 1 if model.inputs is None else 2
     if "s0" in axes:
-        axes["s0"] = _starts(first, axes["s0"], own + 1)
-    elif rung.start == "s0":
-        arguments["s0"] = _starts(first, arguments["s0"], own)
-    if rung.name == "solve":
+        axes["s0"] = _starts(first, axes["s0"], start_axes + 1, "a list of starts")
+    elif calculation.start == "s0":
+        arguments["s0"] = _starts(first, arguments["s0"], start_axes, "one start")
+    if calculation is SOLVE:
         arguments["times"] = check_times(arguments["times"])
-        if whole.structure.tracked and not np.all(axes.get("tracking", 1)):
-            must = "be zero everywhere or nowhere: a flow follows an average with a delay, but no average at once"
-            errors.reject("tracking", must, axes["tracking"])
+        if ensemble.structure.tracked and not np.all(axes.get("tracking", 1)):
+            requirement = (
+                "be zero everywhere or nowhere: a flow follows an average with a delay, but no average at once"
+            )
+            errors.reject("tracking", requirement, axes["tracking"])
     else:
         arguments["steps"] = errors.count("steps", arguments["steps"], 0)
-    _rehearse(rung, first, axes, arguments)
-    return whole
+    if calculation is TRAIN:
+        _validate_network(first, axes, arguments)
+    else:
+        _validate_problem(calculation, first, ensemble, axes, arguments)
+    return ensemble
 
 
-def _check_network(axes, arguments) -> None:
-    """Seeds, and the name of a device, which workers may have and this process may not."""
+def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
+    starts = model.check_start(s0)
+    if starts.ndim != axes:
+        errors.reject("s0", f"be {description}; more of them are an axis of the grid", starts)
+    return starts
+
+
+def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Train for no step at the first point; workers may have a device that this process lacks."""
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
         errors.choice("device", arguments["device"], DEVICES)
+    trivial = {"steps": 0, "record": 1, "device": None, "progress": False}
+    CALLS["train"](first, **arguments | _first_point(first, axes) | trivial)
 
 
-def _starts(model: Model, s0, axes: int) -> np.ndarray:
-    found = model.check_start(s0)
-    if found.ndim != axes:
-        what = "one start" if axes == (1 if model.inputs is None else 2) else "a list of starts"
-        errors.reject("s0", f"be {what}; more of them are an axis of the grid", found)
-    return found
+def _validate_problem(
+    calculation: Calculation, first: Model, ensemble: Model, axes: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    """Pose the problem of the first point; choose its closure, and the method that suits the ensemble of all points."""
+    options = arguments | _first_point(first, axes)
+    method, shape = options.pop("method"), tuple(map(len, axes.values()))
+    if calculation is SOLVE:
+        flow = FlowProblem.of(first, **options)
+        arguments["closure"] = flow.closure
+        arguments["method"] = choose(FLOW_METHODS, method, replace(flow, model=ensemble, members=shape)).name
+    else:
+        descent = DescentProblem.of(first, **options)
+        arguments["closure"] = descent.closure
+        arguments["method"] = choose(DESCENT_METHODS, method, replace(descent, model=ensemble, members=shape)).name
 
 
-def _rehearse(rung: Rung, first: Model, axes, arguments) -> None:
-    """The call at the first point, with nothing to do: it checks what all points share."""
-    here = {name: values[0] for name, values in axes.items() if name not in first.parameter_names}
-    here = {name: value if name == "s0" else value.item() for name, value in here.items()}
-    call = arguments | here | rung.short
-    if rung.name == "solve":
-        call["method"] = "scipy" if call["method"] in ("auto", "jax") else call["method"]
-    CALLS[rung.name](first, **call, progress=False)
-
-
-def _first(model: Model, axes: dict[str, np.ndarray]) -> Model:
-    """The model at the first point."""
+def _first_model(model: Model, axes: dict[str, Any]) -> Model:
+    """Return the model at the first point."""
     return model.replace(**{name: values[0].item() for name, values in axes.items() if name in model.parameter_names})
 
 
-def _coordinates(rung: Rung, axes, arguments) -> dict[str, Array]:
-    """Those beside the axes; the first one is along the results' axis of time."""
-    start = {"start": Array(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
-    if rung.name == "solve":
-        return {"time": Array(("time",), arguments["times"])} | start
+def _first_point(model: Model, axes: dict[str, Any]) -> dict[str, Any]:
+    """Return the first value of each axis that is not a parameter of the model."""
+    names = [name for name in axes if name not in model.parameter_names]
+    return {name: axes[name][0] if name == "s0" else axes[name][0].item() for name in names}
+
+
+def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict[str, Any]) -> dict[str, NamedArray]:
+    """Return the coordinates beside the axes; the first one is along the results' axis of time."""
+    start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
+    if calculation is SOLVE:
+        return {"time": NamedArray(("time",), arguments["times"])} | start
     recorded = record_steps(arguments["record"], arguments["steps"])
     if "learning_rate" in axes:
-        time = Array(("learning_rate", "step"), np.multiply.outer(axes["learning_rate"], recorded))
+        time = NamedArray(("learning_rate", "step"), np.multiply.outer(axes["learning_rate"], recorded))
     else:
-        time = Array(("step",), arguments["learning_rate"] * recorded)
-    return {"step": Array(("step",), recorded), "time": time} | start
+        time = NamedArray(("step",), arguments["learning_rate"] * recorded)
+    return {"step": NamedArray(("step",), recorded), "time": time} | start
 
 
-def _modes(rung: Rung, axes, arguments) -> int:
-    if "s0" in axes:
-        return axes["s0"].shape[1]
-    return np.shape(arguments[rung.start])[0]
-
-
-def _kept(rung: Rung, whole: Model, keep) -> tuple[str, ...]:
-    """Names of the arrays to keep: by default those that do not follow from s."""
-    structure = whole.structure
-    possible = ("s", "target", "predictor", *(["blow_up_time"] if rung.name != "train" else []))
+def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the arrays to keep: by default those that do not follow from s."""
+    structure = ensemble.structure
+    independent = {
+        "s": True,
+        "target": structure.separate_target,
+        "predictor": structure.predictor == "learned" or structure.tracked,
+    } | ({} if calculation is TRAIN else {"blow_up_time": True})
     if keep is None:
-        moving = {
-            "s": True,
-            "target": structure.separate_target,
-            "predictor": structure.predictor == "learned" or structure.tracked,
-            "blow_up_time": True,
-        }
-        return tuple(name for name in possible if moving[name])
+        return tuple(name for name, is_independent in independent.items() if is_independent)
     if not isinstance(keep, (list, tuple)) or not keep:
         errors.reject("keep", "list names of arrays", keep)
-    return tuple(dict.fromkeys(errors.choice("keep", name, possible) for name in keep))
+    return tuple(dict.fromkeys(errors.choice("keep", name, independent) for name in keep))
 
 
 # --- of a function --------------------------------------------------------------------------------------------------
 
 
-def plan_of_function(function: Callable, grid, chunk: int, arguments: dict[str, Any]) -> Plan:
-    """The function over the grid; raises ArgumentError."""
+def plan_of_function(
+    function: Callable[..., Any], grid: Mapping[str, Any], chunk: int, arguments: dict[str, Any]
+) -> SweepPlan:
+    """Plan calls of a user's function over the grid; raises ArgumentError."""
     axes = {name: check_axis(name, values) for name, values in check_axes(grid).items()}
     for name in axes.keys() & arguments.keys():
         errors.reject(name, "be left out where it is an axis of the grid", arguments[name])
@@ -241,29 +257,26 @@ def plan_of_function(function: Callable, grid, chunk: int, arguments: dict[str, 
         inspect.signature(function).bind(**axes, **arguments)
     except TypeError as error:
         raise errors.ArgumentError(f"Argument `grid` must have axes that {name} takes: {error}.") from None
-    points = Grid(axes, block_of(tuple(map(len, axes.values())), chunk, []))
+    points = Grid(axes, block_shape(tuple(map(len, axes.values())), chunk, []))
     identity = {
         "format": FORMAT,
         "call": f"{getattr(function, '__module__', None)}.{name}",
-        "source": _source(function),
+        "source": _source_digest(function),
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
-        **_of_grid(points),
+        **_grid_identity(points),
         "generated code": digest(*sorted(Path(generated.__path__[0]).glob("*.py"))),
     }
-    return Plan(OfFunction(function, arguments), points, None, identity, f"{name} over {', '.join(axes)}")
+    return SweepPlan(FunctionEvaluator(function, arguments), points, None, identity, f"{name} over {', '.join(axes)}")
 
 
-def _source(function: Callable) -> str | None:
-    """Digest of its source; None where there is none to be found."""
+def _source_digest(function: Callable[..., Any]) -> str | None:
+    """Return the digest of the function's source; None where it cannot be found."""
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
     except (OSError, TypeError):
         return None
 
 
-# --- identity -------------------------------------------------------------------------------------------------------
-
-
-def _of_grid(grid: Grid) -> dict[str, Any]:
+def _grid_identity(grid: Grid) -> dict[str, Any]:
     values = {name: plain(name, values) for name, values in grid.axes.items()}
     return {"axes": list(values), "grid": values, "block": list(grid.block)}

@@ -1,4 +1,4 @@
-"""The Zarr store of a sweep: laid out once, written block by block, readable at any time, only ever by one sweep.
+"""The Zarr store of one sweep: created once, written block by block, readable at any time.
 
 A block is one chunk of every array, so that no two blocks write the same file, and Zarr puts a file in place at once
 or not at all. The status of a block is written after its other arrays: a sweep that was killed, at whatever moment,
@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 import zarr
 
 from dynamics import errors
 from dynamics.model.fingerprint import as_read, differences
-from dynamics.sweeps.block import STATUS, Array
+from dynamics.sweeps.block import STATUS, NamedArray
 from dynamics.sweeps.grid import Grid
 
 METADATA = "zarr.json"
-LARGEST = 2**31 - 1  # bytes of a chunk that its compression takes
+LARGEST = 2**31 - 1  # bytes of a chunk that can be compressed
 SECTOR = 4096  # a file occupies a multiple of so many bytes
 ABOUT = {
     "s": "eigenvalue s",
@@ -38,22 +39,22 @@ ABOUT = {
 
 
 class Variable(NamedTuple):
-    """What each point of the grid has of an array: names and lengths of its axes, and the kind of number."""
+    """An array that each point of the grid has: names and lengths of its axes, and the type of its numbers."""
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
     def bytes(self, points: int) -> int:
-        """Of so many points, before compression."""
+        """Return the size of the array at so many points, before compression."""
         return points * math.prod(self.shape) * self.dtype.itemsize
 
 
 class Layout(NamedTuple):
-    """The arrays of a sweep but the status, and the coordinates beside the axes of its grid."""
+    """The arrays of a sweep, except the status, and the coordinates beside the axes of its grid."""
 
     variables: dict[str, Variable]
-    coordinates: dict[str, Array]
+    coordinates: dict[str, NamedArray]
 
 
 STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
@@ -62,29 +63,30 @@ STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
 # --- which sweep it is ----------------------------------------------------------------------------------------------
 
 
-def exists(path: Path, identity: dict[str, Any]) -> bool:
-    """Whether this very sweep has a store there; ArgumentError if there is something else."""
+def store_exists(path: Path, identity: dict[str, Any]) -> bool:
+    """Return True if the path is the store of this sweep, False if it is free; otherwise raise ArgumentError."""
     if not path.parent.is_dir():
         errors.reject("store", "lie in an existing folder", str(path))
     if not path.exists():
         return False
-    must = "name a new path, or the store of this very sweep"
+    requirement = "name a new path, or the store of this very sweep"
     try:
-        there = json.loads(json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]["sweep"])
-        known = there["format"] == identity["format"]
+        stored = json.loads(json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]["sweep"])
+        same_format = stored["format"] == identity["format"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is no store of a sweep.") from None
-    found = differences(there, as_read(identity)) if known else [f"the format {there['format']!r}"]
-    if found:
-        raise errors.ArgumentError(f"Argument `store` must {must}, but {path} is one with another {'; '.join(found)}.")
+        raise errors.ArgumentError(f"Argument `store` must {requirement}, but {path} is no store of a sweep.") from None
+    others = differences(stored, as_read(identity)) if same_format else [f"the format {stored['format']!r}"]
+    if others:
+        difference = f"{path} is one with another {'; '.join(others)}"
+        raise errors.ArgumentError(f"Argument `store` must {requirement}, but {difference}.")
     return True
 
 
-# --- laying it out --------------------------------------------------------------------------------------------------
+# --- creating it ----------------------------------------------------------------------------------------------------
 
 
-def check_room(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
-    """ArgumentError unless the disk has room for the arrays of these blocks, taken uncompressed."""
+def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
+    """Raise ArgumentError unless the disk has room for the arrays of these blocks, taken uncompressed."""
     full = math.prod(grid.block)
     largest = max(variable.bytes(full) for variable in variables.values())
     if largest > LARGEST:
@@ -94,8 +96,9 @@ def check_room(path: Path, grid: Grid, variables: dict[str, Variable], blocks: I
     needed = sum(count * _on_disk(array.bytes(points)) for array in arrays for points, count in sizes.items())
     free = shutil.disk_usage(path.parent).free
     if needed > free:
-        must = f"lie on a disk with room for the sweep, {needed} bytes before compression"
-        raise errors.ArgumentError(f"Argument `store` must {must}, but {path.parent.resolve()} has {free} bytes left.")
+        requirement = f"lie on a disk with room for the sweep, {needed} bytes before compression"
+        available = f"{path.parent.resolve()} has {free} bytes left"
+        raise errors.ArgumentError(f"Argument `store` must {requirement}, but {available}.")
 
 
 def _on_disk(size: int) -> int:
@@ -103,31 +106,33 @@ def _on_disk(size: int) -> int:
 
 
 def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
-    """A store without results, in place at once."""
-    fresh = path.with_name(f".{path.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    """Create a store without results; it appears under its path as a whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
     about = {"title": title, "sweep": json.dumps(identity), "coordinates": " ".join(layout.coordinates)}
-    group = zarr.create_group(fresh, attributes=about)
+    group = zarr.create_group(unfinished, attributes=about)
     for name, (dims, values) in (_axes(grid) | layout.coordinates).items():
         group.create_array(name, data=values, chunks=values.shape, dimension_names=dims, attributes=_about(name))
     for name, variable in layout.variables.items():
         _create_array(group, name, variable, grid, _about(name), np.nan)
     flags = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
     _create_array(group, "status", STATUS_VARIABLE, grid, flags, 0)
-    fresh.rename(path)
+    unfinished.rename(path)
 
 
-def _axes(grid: Grid) -> dict[str, Array]:
-    """Values along each axis; of one whose values are arrays, their numbers."""
+def _axes(grid: Grid) -> dict[str, NamedArray]:
+    """Return the values along each axis; positions along one whose values are arrays."""
     numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
-    return {name: Array((name,), values) for name, values in numbers.items()}
+    return {name: NamedArray((name,), values) for name, values in numbers.items()}
 
 
 def _about(name: str) -> dict[str, Any]:
     return {"long_name": ABOUT[name]} if name in ABOUT else {}
 
 
-def _create_array(group: zarr.Group, name: str, variable: Variable, grid: Grid, about, missing) -> None:
+def _create_array(
+    group: zarr.Group, name: str, variable: Variable, grid: Grid, about: dict[str, Any], missing: float
+) -> None:
     group.create_array(
         name,
         shape=(*grid.shape, *variable.shape),
@@ -139,8 +144,8 @@ def _create_array(group: zarr.Group, name: str, variable: Variable, grid: Grid, 
     )
 
 
-def variables_of(grid: Grid, arrays: dict[str, Array]) -> dict[str, Variable]:
-    """What the results of a block consist of, but the status."""
+def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variable]:
+    """Return the variables that the results of a block consist of, except the status."""
     axes = len(grid.axes)
     return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
 
@@ -149,9 +154,9 @@ def variables_of(grid: Grid, arrays: dict[str, Array]) -> dict[str, Variable]:
 
 
 class Store:
-    """A store that is there, to write blocks into."""
+    """An existing store, to write blocks into."""
 
-    def __init__(self, path: Path, grid: Grid):
+    def __init__(self, path: Path, grid: Grid) -> None:
         for unfinished in path.rglob("*.partial"):  # what Zarr was writing when the process was killed
             unfinished.unlink()
         self.grid, axes = grid, len(grid.axes)
@@ -164,51 +169,55 @@ class Store:
             for name, array in self.arrays.items()
         }
 
-    def missing(self) -> np.ndarray:
-        """Numbers of the blocks that are not there, ascending."""
+    def missing(self) -> npt.NDArray[np.intp]:
+        """Return the numbers of the blocks that have not been computed, ascending."""
         corners = tuple(slice(None, None, size) for size in self.grid.block)
         return np.flatnonzero(self.status[...][corners] == 0)
 
-    def write(self, number: int, arrays: dict[str, Array]) -> None:
-        """Put a block in place; raises ValueError unless its arrays are like those of other blocks."""
-        here = variables_of(self.grid, arrays)
-        for name in here | self.variables:
-            there, own = self.variables.get(name), here.get(name)
-            if not own or not there or own[:2] != there[:2] or not np.can_cast(own.dtype, there.dtype):
-                raise ValueError(f"{name!r} must be as in the first block, {there}, but is {own}")
-        where = self.grid.where(number)
+    def write(self, number: int, arrays: dict[str, NamedArray]) -> None:
+        """Write a block; raises ValueError unless its arrays are like those of other blocks."""
+        variables = variables_of(self.grid, arrays)
+        for name in variables | self.variables:
+            first, new = self.variables.get(name), variables.get(name)
+            if not new or not first or new[:2] != first[:2] or not np.can_cast(new.dtype, first.dtype):
+                raise ValueError(f"{name!r} must be as in the first block, {first}, but is {new}")
+        slices = self.grid.slices(number)
         for name, array in self.arrays.items():
-            array[where] = arrays[name].values
-        self.status[where] = arrays["status"].values
+            array[slices] = arrays[name].values
+        self.status[slices] = arrays["status"].values
 
 
-def opened(path: Path) -> xr.Dataset:
-    """The results, read when they are looked at; not a number where nothing has been computed."""
+def open_dataset(path: Path) -> xr.Dataset:
+    """Open the results, which are read when they are accessed; NaN where nothing has been computed."""
     dataset = xr.open_zarr(path, chunks=None, consolidated=False)
     variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
     dims = dataset[variables[0]].dims
     beside = sorted(dataset.coords, key=lambda name: (dims.index(name) if name in dims else len(dims), name))
-    found = dataset.variables  # without coordinates of their own, so that the order is this one
-    return xr.Dataset({name: found[name] for name in variables}, {name: found[name] for name in beside}, dataset.attrs)
+    arrays = dataset.variables  # without coordinates attached, so that the order is this one
+    return xr.Dataset(
+        {name: arrays[name] for name in variables}, {name: arrays[name] for name in beside}, dataset.attrs
+    )
 
 
-_held: set[int] = set()  # descriptors of stores in use
+# --- locking it -----------------------------------------------------------------------------------------------------
+
+_locked: set[int] = set()  # descriptors of stores in use
 
 
-def _let_go() -> None:
-    for descriptor in _held:
+def _release() -> None:
+    for descriptor in _locked:
         os.close(descriptor)
-    _held.clear()
+    _locked.clear()
 
 
-os.register_at_fork(after_in_child=_let_go)  # the store is the parent's, and not in use once the parent is gone
+os.register_at_fork(after_in_child=_release)  # the store is the parent's, and not in use once the parent is gone
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Nobody else writes into the store meanwhile; ArgumentError if somebody does. A process lets go when it ends."""
+def locked(path: Path) -> Iterator[None]:
+    """Lock the store against other sweeps; raises ArgumentError if it is in use. The lock ends with the process."""
     descriptor = os.open(path, os.O_RDONLY)
-    _held.add(descriptor)
+    _locked.add(descriptor)
     try:
         with suppress(OSError):  # a file system without locks
             try:
@@ -218,5 +227,5 @@ def held(path: Path) -> Iterator[None]:
                 raise errors.ArgumentError(f"Argument `store` must {message}.") from None
         yield
     finally:
-        _held.discard(descriptor)
+        _locked.discard(descriptor)
         os.close(descriptor)

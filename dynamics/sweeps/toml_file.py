@@ -20,7 +20,7 @@ from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Sha
 from dynamics.model.expressions import Gain, Loss
 from dynamics.model.model import Model
 from dynamics.sweeps.block import CALLS
-from dynamics.sweeps.plan import RUNGS
+from dynamics.sweeps.plan import CALCULATIONS
 from dynamics.sweeps.sweep import sweep
 
 TABLES = ("model", "run", "grid")
@@ -101,8 +101,8 @@ def _part(name: str, table) -> Any:
 
 
 def _run(table: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a rung; a start may be that of random weights."""
-    known = {name for rung in RUNGS for name in inspect.signature(CALLS[rung.name]).parameters}
+    """Arguments of a calculation; a start may be that of random weights."""
+    known = {name for calculation in CALCULATIONS for name in inspect.signature(CALLS[calculation.function]).parameters}
     _check_keys("[run]", table, sorted(known - {"model", "progress"}))
     found = {name: _numbers(name, value) if name == "times" else value for name, value in table.items()}
     if isinstance(found.get("W0"), dict):

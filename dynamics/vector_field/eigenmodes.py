@@ -8,7 +8,8 @@ import numpy.typing as npt
 from dynamics.derived_loss import DerivedLoss, Expectation, Function
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.quadrature import ends_of, fixed_rule, relative_errors, relevance
+from dynamics.numerics.axes import significant_modes
+from dynamics.numerics.quadrature import extents_of, fixed_rule, relative_errors
 from dynamics.vector_field import eigenmode_state
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import Rates, spectrum
@@ -66,7 +67,7 @@ class EigenmodeField(VectorField):
 def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
     """Set rates to zero where one mode is left of a loss that conserves a sum over modes: integrals leave rounding."""
     xp = s.__array_namespace__()
-    surviving = relevance(s)
+    surviving = significant_modes(s)
     last = surviving & (xp.sum(surviving, axis=-1, keepdims=True) == 1)
     return each(lambda values: xp.where(last, 0.0, values), rates)
 
@@ -95,7 +96,7 @@ class TracedField:
     def ends(self, state: State, parameters: Parameters) -> list:
         """Return where the axes of the integrals end; those of a state nearby serve as well."""
         arguments = self._arguments(state, parameters)
-        return [ends_of(integrals, arguments) for integrals in self.integrals]
+        return [extents_of(integrals, arguments) for integrals in self.integrals]
 
     def __call__(self, state: State, parameters: Parameters, ends: list | None = None) -> tuple[Rates, Any]:
         """Return (Rates, their estimated relative error), (..., M)."""

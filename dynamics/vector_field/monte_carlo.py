@@ -1,4 +1,4 @@
-"""The expectations of a loss as means over samples, with their standard error: the closure for all other losses."""
+"""Expectations as means over samples with a standard error: the closure of losses that have no exact one."""
 
 from functools import lru_cache
 
@@ -13,16 +13,16 @@ SMALLEST_CHANCE = 1e-12  # of a normal number that is kept
 
 
 def sampled_forces(generated, w, lam, ratio, parameters: Parameters, zeta1, zeta2, learned: bool) -> list:
-    """Of each sample (..., M): w_m times what drives a mode, g_m zeta1_m + h_m zeta2_m; and that of the predictor."""
+    """Forces of each sample (samples, M): on the singular values, g_m zeta1_m + h_m zeta2_m, and on the predictor."""
     arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
     return [on_encoder, generated.force_on_predictor(*arguments)] if learned else [on_encoder]
 
 
 class Samples:
-    """Means over scrambled Sobol points: the same in every state, so that what follows from them is smooth.
+    """Means over scrambled Sobol points, the same in every state, so that rates are smooth functions of the state.
 
-    ``worst``: largest standard error so far, relative to the mean size of a state's samples.
+    ``worst``: largest standard error so far, relative to the mean size of the samples of a state.
     """
 
     def __init__(self, generated, learned: bool):
@@ -30,7 +30,7 @@ class Samples:
         self.normals: np.ndarray | None = None
 
     def __call__(self, w, lam, ratio, parameters: Parameters) -> list[np.ndarray]:
-        """r_m, and the force on a learned predictor, each (..., M)."""
+        """Return r_m and, for a learned predictor, the force on it, each (..., M)."""
         batch = w.shape[:-1]
         found = [np.empty(w.shape) for _ in range(1 + self.learned)]
         for i in np.ndindex(batch):
@@ -63,7 +63,7 @@ class Samples:
 
 @lru_cache(maxsize=4)  # members of an ensemble share them
 def normals(modes: int, first: int = 0) -> np.ndarray:
-    """Inputs, and the noise of both views, (3, samples, M), by the seeds from the first on."""
+    """Return inputs and the noise of both views, (3, samples, M), of the seeds from the first on."""
     from scipy.stats import qmc  # slow to import
 
     drawn = []

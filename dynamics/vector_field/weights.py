@@ -9,7 +9,8 @@ from dynamics import errors
 from dynamics.derived_loss import Integral, MatrixExpectation, MatrixIntegral
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
-from dynamics.numerics.quadrature import IRRELEVANT, Adaptive
+from dynamics.numerics.adaptive import Adaptive
+from dynamics.numerics.axes import NEGLIGIBLE
 from dynamics.vector_field import weight_state
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.state import Forces, Observables, State, each
@@ -67,7 +68,7 @@ class WeightField(VectorField):
             return Forces(np.zeros_like(state.encoder))
         state = self._with_substitutes(state, moved)
         U, s, lam = weight_state.eigenbasis(self.structure, self.parameters, state, self.root)
-        if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= IRRELEVANT * lam[..., 0]).any():
+        if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= NEGLIGIBLE * lam[..., 0]).any():
             raise FloatingPointError("one mode of the predictor is left, beside others of the representations")
         turned = State(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         maps, W_P = self._view_maps(turned), lam[..., None] * np.eye(lam.shape[-1])
@@ -81,7 +82,7 @@ class WeightField(VectorField):
         p = self.parameters
         seen = weight_state.on_white(encoder, self._root_of_views(p.sigma1 + p.sigma2))
         w = np.linalg.svd(seen, compute_uv=False)
-        surviving = (w**2 > IRRELEVANT * w[..., :1] ** 2).sum(axis=-1)
+        surviving = (w**2 > NEGLIGIBLE * w[..., :1] ** 2).sum(axis=-1)
         return (surviving > 1)[..., None, None]
 
     def _root_of_views(self, sigma):

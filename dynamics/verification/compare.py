@@ -159,7 +159,7 @@ def _fluctuating(network: Trajectory) -> Trajectory:
     """The descent map of a network with its fluctuations."""
     start = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     batch_size, eta = network.settings["batch_size"], network.settings["learning_rate"]
-    return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-7)
+    return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-6)
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmode_state import State
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State
 
 matplotlib.use("Agg")
 

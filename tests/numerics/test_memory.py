@@ -1,6 +1,9 @@
 """A request that would not fit is refused before it starts, with the number."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import psutil
 import pytest
 
 import dynamics as dyn
@@ -25,7 +28,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_it_is_refused_with_the_number(name, little_memory):
+def test_a_result_that_does_not_fit_is_refused_with_its_size(name, little_memory):
     request, each, remedy = REQUESTS[name]
     many = FREE // each + 1
     message = rf"would take 1.\d+MB, 24.0kB for each of {many} trajectories .*, and 1.00MB of memory are free"
@@ -35,26 +38,19 @@ def test_it_is_refused_with_the_number(name, little_memory):
         request(many)
 
 
-def test_what_fits_runs(little_memory):
+def test_a_result_that_fits_is_computed(little_memory):
     assert dyn.solve(MODEL, np.ones((41, 3)), np.linspace(0, 1, 1000), method="jax").s.shape == (41, 1000, 3)
 
 
-ARRAYS = {
-    "s alone": (dyn.Model("euclidean"), 1),
-    "a predictor of its own": (dyn.Model("euclidean", predictor=dyn.ClosedForm(alpha=0.5)), 2),
-    "a target of its own": (dyn.Model("euclidean", target=dyn.EMA(0.9)), 2),
-    "both": (dyn.Model("euclidean", target=dyn.EMA(0.9), predictor=dyn.Learned()), 3),
-}
+def test_available_memory_is_what_psutil_reports(monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=100, available=30, free=20))
+    assert memory.available() == 30
 
 
-@pytest.mark.parametrize("name", ARRAYS)
-def test_arrays_that_are_stored_are_those_that_are_counted(name):
-    model, expected = ARRAYS[name]
-    learning_rate = 0.1 if model.needs_learning_rate else None
-    flow = dyn.solve(model, np.ones((2, 3)), [0, 1.0], learning_rate=learning_rate, method="jax")
-    distinct = {a.__array_interface__["data"][0] for a in (flow.s, flow.target, flow.predictor)}
-    assert memory.stored(model.structure, model.parameters) == expected == len(distinct)
-
-
-def test_there_is_memory():
-    assert memory.available() > 1e6
+def test_memory_is_counted_by_members_times_values_and_their_size(little_memory):
+    memory.check_fits(members=10, times=100, values=125, remedy="Fewer.")  # 8 bytes each: exactly what is free
+    memory.check_fits(members=10, times=100, values=250, remedy="Fewer.", itemsize=4)
+    with pytest.raises(
+        dyn.ArgumentError, match=r"would take 1\.01MB, 101kB for each of 10 .* with 100 times.* Fewer\."
+    ):
+        memory.check_fits(members=10, times=100, values=126, remedy="Fewer.")

@@ -8,15 +8,8 @@ import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
-import scipy.optimize
 import sympy as sp
-from hypothesis import given
-from hypothesis import strategies as st
 
-import dynamics as dyn
-import dynamics.numerics.quadrature
-import dynamics.solvers.flow_diffrax
-import dynamics.vector_field.base
 from derivations.codegen import expectation_code
 from derivations.codegen.manifest import Manifest
 from derivations.losses.catalogue import Setting
@@ -24,8 +17,9 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
 from dynamics import derived_loss
-from dynamics.numerics.quadrature import Adaptive, heeded, span
+from dynamics.numerics.adaptive import Adaptive
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from tests.numerics.drifts import ALPHAS, CANCELLED, ONE, REFERENCE, drift_of, scale_of
 from tests.reference import (
     COSINE,
     combine,
@@ -37,21 +31,8 @@ from tests.reference import (
 )
 
 NOISES = [(0.0, 0.0), (0.0, 0.1), (0.5, 0.5), (0.1, 0.5), (0.5, 0.0), (0.0, 0.5), (0.1, 0.1), (0.5, 0.1), (0.1, 0.0)]
-ALPHAS = (0.5, 1.0, 2.0)
 MODES = (2, 3, 10, 64, 256)
 SPREADS = (1e4, 1e2, 3.0)
-TARGET = Setting("cosine")
-ONE = np.ones((1, 1))  # v/w where the target shares the weights
-# What the reference may be off by, relative to the terms that s r is the sum of: all nodes are positive, and each is
-# the product of about ten factors rounded to 1.1e-16, and of an exponential whose argument is about -10 at most.
-REFERENCE = 1e-14
-# Where the terms of s r cancel below this fraction, the documented tolerance is absolute.
-CANCELLED = 1e-3
-
-
-def scale_of(drift, terms):
-    """What an error of s r is relative to."""
-    return max(np.abs(drift).max(), CANCELLED * terms.max())
 
 
 def cases():
@@ -141,8 +122,8 @@ def test_two_modes_without_noise_equal_the_angular_integral(ratio):
 
 def expectation_of(loss):
     """s r(s, lam, sigma1, sigma2) of a loss, derived, generated and integrated."""
-    manifest = Manifest("test")
-    functions, scope = expectation_code.expectation_functions(loss, False, manifest), dict(vars(derived_loss))
+    manifest, scope = Manifest("test"), dict(vars(derived_loss))
+    functions = expectation_code.expectation_functions(loss, False, manifest)
     exec("\n".join([*functions, f"rates = {manifest['rates']}"]), scope)
 
     def evaluate(s, lam, *noise):
@@ -237,10 +218,6 @@ def test_norm_of_a_difference_and_norm_in_a_numerator():
     np.testing.assert_allclose(cubed.sum(), 0.9**2.5 * mean * (modes + 1) * (modes + 3), rtol=KNOWN)
 
 
-def drift_of(setting, s, alpha=1.0, noise=(0.1, 0.5), rtol=1e-10):
-    return s * EigenmodeField(model_of(setting, alpha, noise), rtol=rtol).of_eigenvalues(s)
-
-
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_settings_are_combinations_of_each_other(alpha):
     """A, B, C enter: none = target + wrong side, target = lambda times isotropic."""
@@ -300,168 +277,3 @@ def test_drift_equals_the_sampled_force(setting, alpha, noise, double_precision)
     error = np.sqrt((squares / samples - mean**2) / samples)
     z = (mean - drift_of(setting, s, alpha, noise)) / error
     assert np.abs(z).max() < 4, z
-
-
-# --- the error estimate ---------------------------------------------------------------------------------------------
-
-
-def random_case(seed):
-    """A setting, spectrum and noise at random: 2 to 12 modes over up to six decades."""
-    random = np.random.default_rng(seed)
-    setting = COSINE[seed % len(COSINE)]
-    s = 10 ** random.uniform(-random.uniform(0.1, 6), 0.7, random.integers(2, 13))
-    noise = tuple(float(a) for a in random.choice([0.0, 0.01, 0.1, 0.5, 1.0], 2))
-    return setting, s, float(random.choice(ALPHAS)), noise
-
-
-@pytest.mark.parametrize("seed", range(56))
-def test_estimated_error_covers_the_true_one(seed):
-    setting, s, alpha, noise = random_case(seed)
-    drift, terms = cosine_drift(setting, s, alpha, noise)
-    model = model_of(setting, alpha, noise)
-    rows = (s[None], predictor_of(setting, s, alpha)[None], ONE, *(np.array([[sigma]]) for sigma in noise))
-    for rtol in (1e-2, 1e-4, 1e-6, 1e-9):
-        quadrature = Adaptive(model.generated.rates.integrals, rtol)
-        estimate = quadrature(*rows)
-        error = np.abs(s * estimate.value[0] - drift)
-        assert (error <= s * estimate.error[0] + REFERENCE * terms).all()
-        reference_error = REFERENCE * terms.max() / scale_of(drift, terms)
-        assert error.max() / scale_of(drift, terms) <= quadrature.worst + reference_error
-        assert quadrature.worst <= rtol
-
-
-HARD = {"s0": [0.1, 1.0, 3.0], "closure": "gaussian"}
-TOO_FEW = {
-    "scipy": lambda model: dyn.solve(model, times=[0, 1e-4], method="scipy", **HARD),
-    "jax": lambda model: dyn.solve(model, times=[0, 1e-4], method="jax", **HARD),
-    "descent": lambda model: dyn.iterate(model, steps=1, learning_rate=0.01, **HARD),
-}
-
-
-@pytest.mark.parametrize("run", TOO_FEW)
-def test_too_few_nodes_are_admitted(run, monkeypatch):
-    monkeypatch.setattr(dynamics.vector_field.base, "Adaptive", partial(Adaptive, max_nodes=24))
-    monkeypatch.setattr(dynamics.solvers.flow_diffrax, "MAX_NODES", 24)
-    model = model_of(TARGET, noise=(0.1, 0.5))
-    with pytest.warns(dyn.AccuracyWarning, match="24 nodes"):
-        result = TOO_FEW[run](model)
-    s = result.s[0]
-    rates = EigenmodeField(model)
-    drift, terms = cosine_drift(TARGET, s, 1.0, (0.1, 0.5))
-    error = np.abs(s * rates.of_eigenvalues(s) - drift).max() / scale_of(drift, terms)
-    assert 1e-9 < error <= result.error
-
-
-def test_enough_nodes_warn_of_nothing():
-    result = dyn.iterate(model_of(TARGET), **HARD, steps=1, learning_rate=0.01)
-    assert 0 < result.error <= result.settings["rtol"]
-
-
-# --- ensembles, dead modes ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
-def test_a_batch_gives_what_its_members_give(setting):
-    random = np.random.default_rng(3)
-    s = 10 ** random.uniform(-3, 0.5, (2, 3, 4))
-    alpha, sigma = np.array([0.5, 1.0, 2.0]), np.array([[0.1], [0.5]])
-    batch = EigenmodeField(model_of(setting, alpha, (sigma, 0.3)), rtol=1e-10).of_eigenvalues(s)
-    for i, j in np.ndindex(2, 3):
-        alone = EigenmodeField(model_of(setting, alpha[j], (sigma[i, 0], 0.3)), rtol=1e-10).of_eigenvalues(s[i, j])
-        # Each is within rtol of the truth, relative to its largest entry.
-        np.testing.assert_allclose(batch[i, j], alone, rtol=0, atol=2e-10 * np.abs(alone).max())
-
-
-def test_chunks_do_not_matter(monkeypatch):
-    """Pieces small enough to split both the batch and the x axis: the same sums in another order."""
-    s = np.geomspace(1e-4, 1, 5) * np.array([[1.0], [0.3], [2.0]])
-    model = model_of(TARGET, noise=(0.1, 0.5))
-    whole = EigenmodeField(model).of_eigenvalues(s)
-    monkeypatch.setattr(dynamics.numerics.quadrature, "CHUNK", 1000)
-    np.testing.assert_allclose(EigenmodeField(model).of_eigenvalues(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
-
-
-@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
-def test_dead_modes_do_not_disturb_the_others(setting):
-    alive = np.array([0.2, 1.1, 0.7])
-    s = np.array([0.2, 0.0, 1.1, 0.7, 0.0])
-    rates = EigenmodeField(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-10)
-    expected, full = rates.of_eigenvalues(alive), rates.of_eigenvalues(s)
-    assert np.isfinite(full).all()
-    assert 0 < rates.error <= 1e-10
-    np.testing.assert_allclose(full[s > 0], expected, rtol=0, atol=2e-10 * np.abs(expected).max())
-
-
-@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
-def test_nothing_moves_where_all_modes_are_dead(setting):
-    s = np.array([[0.0, 0.0], [0.3, 1.0]])
-    batch = EigenmodeField(model_of(setting, 0.5, (0.1, 0.5))).of_eigenvalues(s)
-    assert (batch[0] == 0).all()
-    assert (batch[1] != 0).all()
-
-
-@pytest.mark.parametrize("setting", COSINE, ids=lambda s: s.name)
-@pytest.mark.parametrize("s", [1e-6, 0.7, 1e4])
-def test_a_single_mode_does_not_move(setting, s):
-    """Its cosine is a sign: no gradient. Terms cancel down to CANCELLED rtol of their size, lambda A <= 1."""
-    rate = EigenmodeField(model_of(setting, 1.0, (0.1, 0.5)), rtol=1e-9).of_eigenvalues(np.array([s]))
-    unit = max(1.0, 1 / s) if setting.isotropic else 1.0  # A <= 1/lambda for the isotropic loss
-    assert abs(s * rate[0]) <= 1e-9 * CANCELLED * 4 * unit
-
-
-@pytest.mark.parametrize("method", ["scipy", "jax"])
-def test_an_ensemble_may_have_a_member_without_living_modes(method):
-    s0 = np.array([[0.0, 0.0], [0.1, 0.5]])
-    flow = dyn.solve(model_of(TARGET), s0, [0.0, 1.0], method=method)
-    assert flow.complete and (flow.s[0] == 0).all()
-    np.testing.assert_allclose(flow.s[1], dyn.solve(model_of(TARGET), s0[1], [0.0, 1.0]).s, rtol=2e-8)  # rtol each
-
-
-def test_eigenvalues_beyond_double_precision_are_named():
-    """lambda^2 s = 1e-312 has lost its digits: no endless loop, no number that means nothing."""
-    gd = dyn.iterate(model_of(TARGET), [1e-104, 2e-104], 3, 0.1)
-    assert gd.status == "stopped before step 1: the closure's integrals overflow at eigenvalues 1e-104 ... 2e-104"
-    flow = dyn.solve(model_of(TARGET), [1e-104, 2e-104], [0.0, 1.0], method="scipy")
-    assert "stopped at t = 0" in flow.status or flow.s[0, 0] == 1e-104
-
-
-# --- where axes end -------------------------------------------------------------------------------------------------
-
-ORDERS = st.lists(st.floats(0, 140), max_size=4)  # of magnitude, by which modes are smaller than the largest
-
-
-@given(ORDERS, st.sampled_from([0, 0.5, 1, 2, 3]), st.floats(8, 18))
-def test_an_axis_ends_where_the_weight_of_its_slowest_mode_does(orders, power, digits):
-    """By bisection, for spectra over up to 140 orders of magnitude."""
-    share = 10.0 ** -np.array([0.0, *orders])
-    share /= share.sum()
-
-    def left(tau):
-        square = math.sinh(tau) ** 2
-        weight = min(1 + (power % 2 or 2), 2.5) * tau - np.log1p(share * square).sum() / 2
-        return weight - np.log1p(share.min() * square) + digits * math.log(10)
-
-    scale, end = span(7 * share, np.ones_like(share), power, 10.0**-digits)
-    assert scale == pytest.approx(1 / math.sqrt(14), rel=1e-15)
-    # Newton's last step is below 1e-8; bisection's own tolerance is 2e-12.
-    assert end == pytest.approx(scipy.optimize.brentq(left, 1, 354), abs=1e-7)
-
-
-@pytest.mark.parametrize("power", [1, 3, 5])
-def test_an_axis_does_not_jump_while_a_mode_dies(power):
-    """In steps of 1 % of an order of magnitude; of a norm whose mean square goes like this power of s."""
-    s = 10.0 ** -np.arange(0, 30, 0.01)[:, None] * [0.0, 1.0] + [1.0, 0.0]
-    ends = span(s**power, heeded(s), 1, 1e-14)[1]
-    alone = span(np.ones(1), np.ones(1), 1, 1e-14)[1]
-    assert ends.max() > alone + 4 * power and ends[-1] < alone + 1e-9  # Newton's
-    assert np.abs(np.diff(ends)).max() < 0.02 * power * math.log(10)  # twice as far as sinh(tau)^2 goes by itself
-
-
-def test_a_mode_that_dies_is_followed_in_few_steps(monkeypatch):
-    """The rates are as smooth as they are exact, below what is relevant, too: no step is refused for their noise."""
-    model, evaluated = dyn.Model("cosine", stop_gradient="online", noise=(0.3, 0.1)), []
-    velocity = EigenmodeField.velocity
-    monkeypatch.setattr(EigenmodeField, "velocity", lambda *given: evaluated.append(1) or velocity(*given))
-    flow = dyn.solve(model, [2.222, 0.01, 0.01], [0.0, 20.0], method="scipy")
-    # Some 40 factors of e, down to where atol = 1e-14 ends all, each in 4 steps of 12 evaluations.
-    assert (flow.s[-1, 1:] < 1e-14).all() and len(evaluated) < 3000

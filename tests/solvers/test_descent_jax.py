@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.solvers import descent
 from dynamics.solvers import descent_jax as jax_descent
 from dynamics.solvers import ensembles as groups
+from dynamics.solvers import methods
 
 S0 = [0.05, 0.4, 1.5]
 COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
@@ -90,7 +90,7 @@ def test_nodes_are_added_where_the_spectrum_asks_for_them(monkeypatch):
 
 def test_it_is_chosen_where_numpy_would_take_long(monkeypatch):
     chosen = []
-    monkeypatch.setattr(descent, "_descend_compiled", lambda *_: chosen.append("jax") or 1 / 0)
+    monkeypatch.setattr(methods.CompiledDescent, "integrate", lambda *_: chosen.append("jax") or 1 / 0)
     dyn.iterate(COSINE, S0, 10, 0.1)
     assert chosen == []
     with pytest.raises(ZeroDivisionError):
@@ -104,7 +104,7 @@ def test_what_it_cannot_do_is_refused(case):
     start, options = (np.eye(2, 3), {}) if case == "inputs" else (S0, {"batch_size": 100})
     with pytest.raises(dyn.ArgumentError, match="Argument `method` must be 'auto' or 'numpy' for a model with"):
         dyn.iterate(model, start, 5, 0.1, method="jax", **options)
-    with pytest.raises(dyn.ArgumentError, match="Argument `method` must be one of 'auto', 'numpy', 'jax'"):
+    with pytest.raises(dyn.ArgumentError, match="Argument `method` must be one of 'auto', 'jax', 'numpy'"):
         dyn.iterate(model, start, 5, 0.1, method="jaxx", **options)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 import dynamics as dyn
 from dynamics.networks import linear as network
-from dynamics.solvers import descent
+from dynamics.solvers import descent_numpy
 from dynamics.solvers import ensembles as groups
 from dynamics.solvers import flow_diffrax as jax_flow
 from dynamics.solvers import flow_scipy as scipy_flow
@@ -38,7 +38,7 @@ def test_training_that_records_little_hears_it_too(press_ctrl_c):
 
 def test_descent_map(press_ctrl_c):
     whole = dyn.iterate(COSINE, S0, 20, 0.1)
-    press_ctrl_c(descent, at_update=5)
+    press_ctrl_c(descent_numpy, at_update=5)
     part = dyn.iterate(COSINE, S0, 20, 0.1)
     assert part.status == "interrupted at step 5"
     assert_first_part(part, whole)

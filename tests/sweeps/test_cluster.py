@@ -14,9 +14,9 @@ from distributed import Client
 
 import dynamics as dyn
 from dynamics.cli import commands as cli
+from tests.sweeps.models import COSINE, files
 
 LONG = 900  # seconds after which a process that should end never will
-COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
 DASK = [sys.executable, "-m"]
 CLIENT = """
 import sys
@@ -27,15 +27,10 @@ address, store, points, steps, chunk = sys.argv[1], sys.argv[2], *map(int, sys.a
 model = dyn.Model("cosine", noise=(0.0, 0.1))
 grid = {"weight_decay": np.linspace(0, 0.1, points // 10), "sigma2": np.linspace(0.1, 1, 10)}
 with Client(address) if address else __import__("contextlib").nullcontext() as executor:
-    found = dyn.sweep(model, grid, store=store, chunk=chunk, executor=executor, s0=[0.1, 0.5, 1.0], steps=steps,
+    dataset = dyn.sweep(model, grid, store=store, chunk=chunk, executor=executor, s0=[0.1, 0.5, 1.0], steps=steps,
                       learning_rate=0.1)
-assert found.attrs["progress"] == "complete" and (found.status == 1).all()
+assert dataset.attrs["progress"] == "complete" and (dataset.status == 1).all()
 """
-
-
-def files(path):
-    """Everything in a folder, by name."""
-    return {p.relative_to(path).as_posix(): p.read_bytes() for p in Path(path).rglob("*") if p.is_file()}
 
 
 @contextmanager
@@ -149,8 +144,8 @@ def test_workers_write_the_same_bytes(executor, client, tmp_path):
 
 
 def test_a_function_that_only_this_process_knows(client, tmp_path):
-    found = dyn.sweep(lambda x, y: {"a": x - y}, {"x": range(4)}, store=tmp_path / "a.zarr", executor=client, y=1)
-    assert found.a.values.tolist() == [-1, 0, 1, 2]
+    dataset = dyn.sweep(lambda x, y: {"a": x - y}, {"x": range(4)}, store=tmp_path / "a.zarr", executor=client, y=1)
+    assert dataset.a.values.tolist() == [-1, 0, 1, 2]
 
 
 def test_a_failure_on_a_worker_names_the_points(client, tmp_path):

@@ -9,8 +9,9 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import dynamics as dyn
-from dynamics.vector_field.eigenmode_state import State, initial
+from dynamics.vector_field.eigenmode_state import initial
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State
 from tests.reference import gaussian_expectations
 
 S0, ETA, RHO, NOISE = np.array([0.2, 0.5, 1.5]), 0.02, 0.01, (0.3, 0.1)
@@ -193,7 +194,7 @@ def test_cosine_rates_with_a_target_of_its_own(modes, isotropic):
     rates = EigenmodeField(dyn.Model("cosine", isotropic=isotropic, noise=NOISE, target=dyn.EMA(0.9)), rtol=1e-9)
     A, B, _ = gaussian_expectations(s, s, *NOISE, ratio=ratio)
     expected = A - s * B if isotropic else s * A - s**2 * B
-    found = s * rates(State(np.sqrt(s), v=ratio * np.sqrt(s))).rates
+    found = s * rates(State(np.sqrt(s), target=ratio * np.sqrt(s))).rates
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
 
 
@@ -206,7 +207,7 @@ def test_cosine_force_on_a_learned_predictor(modes, separate_target):
     target = {"target": dyn.EMA(0.9)} if separate_target else {}
     rates = EigenmodeField(dyn.Model("cosine", noise=NOISE, predictor=dyn.Learned(), **target), rtol=1e-9)
     A, B, _ = gaussian_expectations(s, p, *NOISE, ratio=ratio)
-    found = rates(State(np.sqrt(s), v=ratio * np.sqrt(s) if separate_target else None, lam=p))
+    found = rates(State(np.sqrt(s), target=ratio * np.sqrt(s) if separate_target else None, predictor=p))
     for value, expected in ((found.on_predictor, A - p * B), (s * found.rates, p * A - p**2 * B)):
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
 
@@ -233,7 +234,7 @@ def test_forces_are_means_of_the_gradient_of_the_loss(loss, symmetrised):
         slopes = jax.vmap(jax.grad(sample_loss, (0, 1)), (None, None, 0, 0))(W, P, x1, x2)
         drives = [-np.asarray(slope) for slope in slopes]
     start = dyn.Model(loss, noise=NOISE, predictor=dyn.Learned(), target=dyn.EMA(0.9), symmetrised=symmetrised)
-    found = EigenmodeField(start)(State(W, v=V, lam=P))
+    found = EigenmodeField(start)(State(W, target=V, predictor=P))
     for value, drive in zip((W * found.rates, found.on_predictor), drives, strict=True):
         z = (drive.mean(axis=0) - value) / (drive.std(axis=0) / np.sqrt(samples))
         assert np.abs(z).max() < 4.5  # six entries in each of four cases: a chance of 1 in 6 000
@@ -295,6 +296,6 @@ def test_compare_reports_how_well_eigenvectors_align():
 def test_initial_states_follow_the_encoder():
     start = model(predictor=dyn.ClosedForm(tracking=0.5), target=dyn.EMA(0.5))
     state = initial(start.structure, S0, start.init)
-    np.testing.assert_array_equal(state.v, state.w)
+    np.testing.assert_array_equal(state.target, state.encoder)
     np.testing.assert_array_equal(state.tracked, S0)
-    assert state.lam is None
+    assert state.predictor is None

@@ -36,8 +36,8 @@ def sizes(model):
     rng = np.random.default_rng(100)
     x = rng.standard_normal((100_000, len(S0)))
     zeta1, zeta2 = (x + sigma * rng.standard_normal(x.shape) for sigma in model.noise)
-    drive, *other = sampled_forces(model.generated, state.w, lam, ratio, rates.parameters, zeta1, zeta2, learned)
-    return rates, state, [np.abs(a).mean() for a in (drive / state.w, *other)]
+    drive, *other = sampled_forces(model.generated, state.encoder, lam, ratio, rates.parameters, zeta1, zeta2, learned)
+    return rates, state, [np.abs(a).mean() for a in (drive / state.encoder, *other)]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
@@ -61,11 +61,11 @@ def test_stated_error_is_that_of_independent_points(loss):
     for number in range(sets):
         samples = Samples(model.generated, False)
         samples.normals = normals(modes, first=REPLICATES * number)
-        values.append(samples(state.w, lam, ratio, rates.parameters)[0][0])
+        values.append(samples(state.encoder, lam, ratio, rates.parameters)[0][0])
         x, *noise = samples.normals
         zeta = [x + sigma * xi for sigma, xi in zip(NOISE, noise, strict=True)]
-        (drive,) = sampled_forces(model.generated, state.w, lam, ratio, rates.parameters, *zeta, False)
-        stated.append(samples.worst * np.abs(drive / state.w).mean())
+        (drive,) = sampled_forces(model.generated, state.encoder, lam, ratio, rates.parameters, *zeta, False)
+        stated.append(samples.worst * np.abs(drive / state.encoder).mean())
     ratio = np.var(values, ddof=1) / np.mean(np.square(stated))
     # Fisher's F with 9 and 70 degrees of freedom is outside of this once in 1000 times.
     low, high = fisher.ppf([5e-4, 1 - 5e-4], sets - 1, sets * (REPLICATES - 1))

@@ -8,7 +8,8 @@ from scipy.integrate import solve_ivp
 
 import dynamics as dyn
 from dynamics.vector_field.eigenmodes import EigenmodeField
-from dynamics.vector_field.weight_state import Weights, initial
+from dynamics.vector_field.state import State
+from dynamics.vector_field.weight_state import initial
 from dynamics.vector_field.weights import WeightField
 
 RHO, NOISE, ETA = 0.01, (0.3, 0.1), 0.1
@@ -198,7 +199,7 @@ def test_drives_are_means_of_the_gradient_of_the_loss(kind):
         drive = -np.asarray(jax.vmap(jax.grad(sample_loss), (None, 0, 0))(W, x1, x2))
     target = {"target": dyn.EMA(0.9)} if separate_target else {}
     described = model(kind.split()[0], inputs=covariance, **options, **target)
-    found = WeightField(described)(Weights(W, target=V if separate_target else None))
+    found = WeightField(described).forces(State(W, target=V if separate_target else None)).encoder
     z = (drive.mean(axis=0) - found) / (drive.std(axis=0) / np.sqrt(samples))
     assert np.abs(z).max() < 4.5  # twelve entries in each of eight cases: a chance of 1 in 1 500
 
@@ -210,7 +211,9 @@ def test_drives_meet_their_tolerance(kind, modes, spread):
     """A tenth, and a thousandth, of the tolerance change them by less than the tolerance."""
     described = model("cosine", inputs=np.diag(np.geomspace(1, spread, 5)), **SAMPLED[kind])
     coarse, fine = (WeightField(described, rtol=rtol) for rtol in (1e-8, 1e-11))
-    found, expected = (drives(initial(described.structure, weights(modes), None)) for drives in (coarse, fine))
+    found, expected = (
+        field.forces(initial(described.structure, weights(modes), None)).encoder for field in (coarse, fine)
+    )
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
     assert 0 < coarse.error <= 1e-8 and 0 < fine.error <= 1e-11
 
@@ -333,10 +336,10 @@ def test_a_single_mode_of_a_cosine_loss_does_not_move(options):
 def test_noise_moves_what_sees_a_single_input(predictor):
     """As where the other inputs are nearly constant: an input of variance 1e-10 changes drives by that much."""
     W0 = weights(2, 3)
-    constant, nearly = (
-        WeightField(model("cosine", inputs=np.diag([1.0, variance, variance]), predictor=predictor))(Weights(W0))
-        for variance in (0.0, 1e-10)
-    )
+    models = [
+        model("cosine", inputs=np.diag([1.0, variance, variance]), predictor=predictor) for variance in (0, 1e-10)
+    ]
+    constant, nearly = (WeightField(described).forces(State(W0)).encoder for described in models)
     assert np.abs(constant).max() > 1e-2
     np.testing.assert_allclose(constant, nearly, rtol=0, atol=1e-7 * np.abs(nearly).max())
 
@@ -356,7 +359,7 @@ def test_drives_beside_a_mode_that_nearly_died(smallest, stop_gradient):
     """
     w, options = np.array([1.0, smallest]), {"stop_gradient": stop_gradient}
     drives = WeightField(model("cosine", inputs=WHITE[:3, :3], **options), rtol=1e-8)
-    found = drives(Weights(np.eye(2, 3) * w[:, None]))
+    found = drives.forces(State(np.eye(2, 3) * w[:, None])).encoder
     rates = EigenmodeField(model("cosine", inputs=None, **options), rtol=1e-10)
     expected = w * rates(rates.start(w**2)).rates
     assert drives.error <= 1e-8

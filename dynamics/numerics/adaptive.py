@@ -1,0 +1,183 @@
+"""Adaptive quadrature of the Gaussian closure's integrals with NumPy: steps and ends of the axes from the error."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dynamics.derived_loss import Integral
+from dynamics.numerics.axes import Array, Axis, left_extent, point_axis, trapezoidal_axis
+from dynamics.numerics.quadrature import (
+    Estimate,
+    Sums,
+    axis_extents,
+    estimate,
+    mean_squares,
+    rate_weights,
+    relative_errors,
+    replace_collapsed,
+    rounding_exponent,
+    sums,
+    total,
+    zero_where_collapsed,
+)
+
+CHUNK = 40_000  # elements of an integrand evaluated at once: they stay in cache
+MAX_NODES = 600  # intervals of an axis
+MAX_STEP = 0.35  # of tau
+SHARE = 0.15  # of the tolerance: what each cause of error may use
+TAIL_SHARE = 1e-5  # of the tolerance: relative weight of a node at which the tau axis ends
+SAME = 0.1  # relative: mean squares that changed by less keep the ends of their axes
+
+
+@dataclass
+class Adaptive:
+    """Sum of integrals r(s) to a relative tolerance: steps and ends of both axes follow from the estimated error.
+
+    Parameters
+    ----------
+    integrals : sequence of Integral
+        The integrals of one expectation of a derived loss.
+    rtol : float
+        Allowed error of s_m r_m relative to its largest entry, and of r_m relative to its largest entry; or of the
+        quantities that ``error_weights`` defines.
+    error_weights : callable, optional
+        Function of the eigenvalues s (B, M) that returns weights, each (B, M); errors of r are taken with each.
+    max_nodes : int, optional
+        Largest number of intervals of an axis.
+
+    Attributes
+    ----------
+    worst : float
+        Largest estimated relative error so far; above ``rtol`` where ``max_nodes`` were too few.
+    nodes : tuple of int
+        Intervals of the x and of the y axis in the last evaluation.
+
+    Notes
+    -----
+    Steps and ends are kept from one spectrum to the next, so that r is smooth along a trajectory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dynamics as dyn
+    >>> from dynamics.numerics.adaptive import Adaptive
+    >>> rates = dyn.Model("cosine").generated.rates
+    >>> s, one, sigma = np.array([[0.5, 1.0]]), np.ones((1, 1)), np.zeros((1, 1))
+    >>> Adaptive(rates.integrals, rtol=1e-9)(s, s, one, sigma, sigma).value.shape
+    (1, 2)
+    """
+
+    integrals: Sequence[Integral]
+    rtol: float
+    error_weights: Callable[[Array], tuple] = rate_weights
+    max_nodes: int = MAX_NODES
+    worst: float = field(default=0.0, init=False)
+    nodes: tuple[int, int] = field(default=(0, 0), init=False)
+
+    def __post_init__(self) -> None:
+        self._step = [MAX_STEP, MAX_STEP]  # of tau, on the x and the y axis
+        self._reach = [1.0, 1.0]  # end of each axis, as a fraction of its ``extent``
+        self._causes = [0.0] * 4  # largest errors of the steps and ends, in units of rtol
+        self._intervals: dict[tuple[Integral, int], int] = {}  # of each axis
+        self._extents: dict[Integral, tuple] = {}  # with the mean squares they are for
+
+    def __call__(self, s: Array, lam: Array, *others: Array) -> Estimate:
+        """Return the estimate of the integrals.
+
+        s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, any). Raises
+        FloatingPointError where the integrand overflows.
+        """
+        parameters, alive = replace_collapsed((s, lam, *others))
+        while True:
+            result = self._evaluate(parameters)
+            kinds = [result.error, *result[1:5]]
+            relative, *causes = map(float, relative_errors(parameters[0], result, kinds, self.error_weights))
+            if not np.isfinite(relative):
+                raise _overflow(s)
+            causes = [cause / self.rtol for cause in causes]
+            if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
+                break
+            self._refine(causes)
+        self._causes = [max(pair) for pair in zip(self._causes, causes, strict=True)]
+        self.worst = max(self.worst, relative)
+        return zero_where_collapsed(result, alive)
+
+    def relax(self) -> None:
+        """Save nodes where every spectrum since the last call left room; for callers between steps, not within one.
+
+        The factors keep the errors, which are exponential in them, below the tolerance.
+        """
+        for axis in (0, 1):
+            if self._causes[axis] < 1e-2:
+                self._step[axis] = min(1.1 * self._step[axis], MAX_STEP)
+            if self._causes[2 + axis] < 1e-3:
+                self._reach[axis] *= 0.9 if self._causes[2 + axis] < 1e-8 else 0.97
+        self._causes = [0.0] * 4
+
+    def _refine(self, causes: list[float]) -> None:
+        for axis in (0, 1):
+            if causes[axis] > SHARE:
+                self._step[axis] /= 1.4
+            if causes[2 + axis] > SHARE:
+                self._reach[axis] *= 1.15
+
+    def _evaluate(self, parameters: Sequence[Array]) -> Estimate:
+        parts, self.nodes = [], (0, 0)
+        for integral in self.integrals:
+            extents, exponent = self._extents_of(integral, parameters)
+            x, *second = (self._axis(integral, number, extent) for number, extent in enumerate(extents))
+            y = second[0] if second else point_axis(x)
+            parts.append(estimate(_sums_in_chunks(integral, x, y, parameters), x, y, exponent))
+            n_x, n_y = (max(axis.nodes.shape[-1] - 1, 1) for axis in (x, y))
+            self.nodes = max(self.nodes[0], n_x), max(self.nodes[1], n_y)
+        return total(parts)
+
+    def _extents_of(self, integral: Integral, parameters: Sequence[Array]) -> tuple:
+        """Return (scale, length) of both axes, and the rounding exponent.
+
+        They are the last ones while the mean squares are nearly the same.
+        """
+        d = mean_squares(integral, parameters)
+        if not np.isfinite(d).all():
+            raise _overflow(parameters[0])
+        last, *results = self._extents.get(integral, (np.empty(0),))
+        if last.shape != d.shape or (np.abs(d - last) > SAME * last).any():
+            results = [axis_extents(integral, d, parameters[0], TAIL_SHARE * self.rtol), rounding_exponent(d)]
+            self._extents[integral] = d, *results
+        return tuple(results)
+
+    def _axis(self, integral: Integral, number: int, extent: tuple[Array, Array]) -> Axis:
+        """Return the axis of one norm, to its end and with its step."""
+        scale, length, power = extent[0], self._reach[number] * extent[1], integral.powers[number]
+        n = self._intervals_of((integral, number), self._step[number], left_extent(power) + length)
+        return trapezoidal_axis(scale, length, n, power)
+
+    def _intervals_of(self, axis: tuple[Integral, int], step: float, length: Array) -> int:
+        """Return enough intervals for the step: the last number while it still fits, so that r is smooth in s."""
+        needed = max(float(length.max()) / step, 16)
+        if not needed <= self._intervals.get(axis, 0) <= 1.3 * needed:
+            self._intervals[axis] = min(2 * int(np.ceil(1.05 * needed / 2)), self.max_nodes)
+        return self._intervals[axis]
+
+
+def _overflow(s: Array) -> FloatingPointError:
+    return FloatingPointError(f"the closure's integrals overflow at eigenvalues {s[s > 0].min():.3g} ... {s.max():.3g}")
+
+
+def _sums_in_chunks(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:
+    """Return ``sums`` over pieces of the batch and of the x axis that fit the cache."""
+    batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
+    row = y.nodes.shape[-1] * entries
+    many, wide = max(1, CHUNK // (row * x.nodes.shape[-1])), max(1, CHUNK // row)
+    if many >= batch:
+        return sums(integral, x, y, parameters)
+    parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
+    pieces = []
+    for start in range(0, batch, many):
+        part = slice(start, start + many)
+        rows, y_part = [a[part] for a in parameters], y.rows(part)
+        strips = [sums(integral, x.rows(part)[i : i + wide], y_part, rows) for i in range(0, x.nodes.shape[-1], wide)]
+        over_strips = Sums(*(np.sum(column, axis=0) for column in zip(*strips, strict=True)))
+        pieces.append(over_strips._replace(last_x=strips[-1].last_x))
+    return Sums(*(np.concatenate(column) for column in zip(*pieces, strict=True)))

@@ -1,0 +1,95 @@
+"""Blocks of a sweep on an executor: few under way at a time, in the order in which they are done."""
+
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from typing import Any
+
+from dynamics import errors
+from dynamics.sweeps.block import Outcome, compute
+from dynamics.sweeps.plan import SweepPlan
+
+PER_WORKER = 2  # blocks under way for each worker: one that it computes, and one for when that is done
+MANY = 64  # ... on an executor that does not tell how many workers it has, or that starts them for waiting blocks
+
+
+class LocalExecutor(Executor):
+    """Computes in this process, at once."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Return a future that is done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def check_executor(executor: Any) -> Executor:
+    """Return the executor; that of a Dask Client, or a local one for None. Raises ArgumentError."""
+    if executor is None:
+        return LocalExecutor()
+    if hasattr(executor, "get_executor"):  # a Dask Client
+        executor = executor.get_executor(pure=False)
+    errors.instance("executor", executor, Executor, "be a concurrent.futures.Executor, a Dask Client or None")
+    return executor
+
+
+def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Generator[tuple[int, Outcome], None, None]:
+    """Yield blocks in the order in which they are done, with few of them under way at a time.
+
+    Once one has failed no other is begun; SweepError is raised after those that could not be cancelled.
+    """
+    remaining, failure = iter(numbers), None
+    pending: dict[Future[Outcome], int] = {}
+    try:
+        while True:
+            limit = _limit(executor)
+            while failure is None and len(pending) < limit and (number := next(remaining, None)) is not None:
+                try:
+                    pending[executor.submit(compute, plan.evaluate, plan.grid.values(number))] = number
+                except Exception as error:  # an executor that is broken or shut down
+                    failure = block_failure(plan, number, error)
+            if not pending:
+                break
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                number, reason = pending.pop(future), _error_of(future)
+                if reason is None:
+                    yield number, future.result()
+                elif isinstance(reason, KeyboardInterrupt):
+                    raise reason
+                else:
+                    failure = failure or block_failure(plan, number, reason)
+                    pending = {future: block for future, block in pending.items() if not future.cancel()}
+    finally:
+        for future in pending:
+            future.cancel()
+    if failure:
+        raise failure
+
+
+def _error_of(future: Future[Outcome]) -> BaseException | None:
+    try:
+        return future.exception()
+    except CancelledError as error:  # by somebody else, such as a cluster that was shut down
+        return error
+
+
+def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.SweepError:
+    """Return the error that names the points of a block and the reason why it failed."""
+    notes = "".join(f", {note}" for note in getattr(error, "__notes__", []))
+    block = f"Block {number + 1} of {len(plan.grid)}, {plan.grid.describe(number)}"
+    failure = errors.SweepError(f"{block}, failed: {type(error).__name__}: {error}{notes}")
+    failure.__cause__ = error
+    return failure
+
+
+def _limit(executor: Executor) -> int:
+    """Return how many blocks may be under way: enough to leave no worker idle; their results wait in memory."""
+    if isinstance(executor, LocalExecutor):
+        return 1
+    client: Any = getattr(executor, "_client", None)
+    if client:  # of a Dask cluster, whose workers come and go
+        return max(MANY, PER_WORKER * sum(client.nthreads().values()))
+    workers = getattr(executor, "_max_workers", None)
+    return MANY if workers is None else PER_WORKER * workers

@@ -1,0 +1,141 @@
+"""Blocks on executors: the same bytes as in one process, few under way, and failures of workers."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import dynamics as dyn
+from dynamics.sweeps import executor, store
+from dynamics.sweeps.plan import plan_of_function
+from tests.sweeps.models import COSINE, DESCENT, EUCLIDEAN, FLOW, GRID, W0, Slow, failing, files, pressing, table
+
+
+@pytest.mark.parametrize(
+    ("what", "grid", "given"),
+    [
+        (COSINE, GRID, DESCENT),
+        (dyn.Model("euclidean", target=dyn.EMA(0.9)), GRID, FLOW | {"learning_rate": 0.1}),
+        (COSINE, {"seed": range(6)}, {"W0": W0, "steps": 3, "learning_rate": 0.1, "batch_size": 20}),
+        (table, {"x": range(5), "y": [0.5, 1.0]}, {"scale": 2.0}),
+    ],
+    ids=["iterate", "solve", "train", "function"],
+)
+def test_processes_write_the_same_bytes(what, grid, given, processes, tmp_path):
+    dyn.sweep(what, grid, store=tmp_path / "here.zarr", chunk=4, **given)
+    dyn.sweep(what, grid, store=tmp_path / "there.zarr", chunk=4, executor=processes, **given)
+    here = files(tmp_path / "here.zarr")
+    assert here == files(tmp_path / "there.zarr")
+    assert sum(name.startswith("status/c/") for name in here) >= 2
+
+
+def test_few_blocks_are_under_way_and_their_order_does_not_matter(tmp_path, monkeypatch):
+    pool, written, write = Slow(2), [], store.Store.write
+
+    def note(self, number, arrays):
+        pool.most = max(pool.most, pool.submitted - len(written))
+        written.append(number)
+        write(self, number, arrays)
+
+    grid = {"sigma1": np.linspace(0.1, 1, 16)}
+    dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=1, **DESCENT)
+    monkeypatch.setattr(store.Store, "write", note)
+    dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "b.zarr", chunk=1, executor=pool, **DESCENT)
+    assert files(tmp_path / "a.zarr") == files(tmp_path / "b.zarr")
+    assert pool.most == 4 and pool.submitted == 16 and written != sorted(written)
+
+
+def test_blocks_under_way_when_one_fails_are_kept(tmp_path):
+    with pytest.raises(dyn.SweepError, match="Block 3 of 20, x = 2, failed"):
+        dyn.sweep(failing, {"x": range(20)}, store=tmp_path / "a.zarr", chunk=1, at=2, executor=Slow(4, at_once=1))
+    half = xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False)
+    assert half.status.values.tolist() == [1, 1, 0] + [1] * 6 + [0] * 11
+
+
+def test_a_broken_executor_is_reported_with_the_block(tmp_path):
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(dyn.SweepError, match=r"Block 1 of 5, .* failed: RuntimeError: cannot schedule new futures"):
+        dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, executor=pool, **DESCENT)
+
+
+def test_ctrl_c_in_a_process_ends_the_sweep(tmp_path, processes):
+    dataset = dyn.sweep(pressing, {"x": range(9)}, store=tmp_path / "a.zarr", chunk=1, at=5, executor=processes)
+    assert dataset.attrs["progress"].startswith("interrupted after ") and dataset.status.values[5] == 0
+    assert dataset.status.values[0] == 1
+
+
+class CountedClient:
+    """Stands for a Dask client, of two workers."""
+
+    def nthreads(self):
+        return {"first": 20, "second": 30}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "limit"),
+    [
+        ({"_max_workers": 3}, 6),
+        ({}, executor.MANY),
+        ({"_client": CountedClient()}, 100),
+    ],
+    ids=["pool", "unknown", "dask"],
+)
+def test_blocks_under_way_are_a_few_for_each_worker(attributes, limit, tmp_path):
+    """Until the first of them is done."""
+
+    class Waiting(Executor):
+        submitted: ClassVar[list[Future]] = []
+
+        def submit(self, function, /, *arguments):
+            self.submitted.append(Future())
+            if len(self.submitted) == limit:
+                self.submitted[-1].set_exception(ZeroDivisionError("full"))
+            return self.submitted[-1]
+
+    pool = Waiting()
+    vars(pool).update(attributes)
+    plan = plan_of_function(table, {"x": range(200), "y": [0.0]}, 1, {})
+    with pytest.raises(dyn.SweepError, match=rf"Block {limit} of 200, x = {limit - 1}, y = 0.0, failed: .*full"):
+        list(executor.outcomes(plan, range(200), pool))
+    assert len(pool.submitted) == limit
+
+
+def test_the_executor_of_a_client_is_used():
+    class Client:
+        def get_executor(self, pure):
+            return None if pure else executor.LocalExecutor()
+
+    assert isinstance(executor.check_executor(Client()), executor.LocalExecutor)
+    with pytest.raises(dyn.ArgumentError, match=r"Argument `executor` must be a concurrent\.futures\.Executor, a"):
+        executor.check_executor("threads")
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+ON_DEVICES = """
+import sys, numpy as np, jax, dynamics as dyn
+from dynamics.solvers import ensembles as groups
+groups.GROUP = {"cpu": 8}
+model = dyn.Model("cosine", noise=(0.0, 0.1))
+grid = {"weight_decay": np.linspace(0, 0.1, 20), "sigma1": np.linspace(0, 0.5, 10)}
+run = {"s0": [0.2, 0.5, 1.5], "times": np.linspace(0, 3, 5), "closure": "mean_field", "method": "jax"}
+dyn.sweep(model, grid, store=sys.argv[1], chunk=100, **run)
+print(len(jax.devices()))
+"""
+
+
+def test_eight_devices_write_the_same_bytes_as_one(tmp_path):
+    """Host devices that JAX simulates; blocks of 100 points are 13 groups of 8, for which two rounds are needed."""
+    for devices in (8, 1):
+        environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+        script = [sys.executable, "-c", ON_DEVICES, str(tmp_path / f"{devices}.zarr")]
+        done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [str(devices)]
+    assert files(tmp_path / "8.zarr") == files(tmp_path / "1.zarr")
