@@ -92,8 +92,8 @@ def conserved_steps(setting: Loss) -> list[Step]:
     text = (
         "An identity holds for every sample, whatever the distribution. So the flow conserves a sum over the modes, "
         "which they can only exchange; with weight decay the sum decays at a constant rate. Where all modes that do "
-        "not vanish are equal, their rates are equal by symmetry, and the identity makes them zero: these states are fixed "
-        "points, and the sum determines their eigenvalue."
+        "not vanish are equal, their rates are equal by symmetry, and the identity makes them zero: these states are "
+        "fixed points, and the sum determines their eigenvalue."
     )
     equations = (
         rf"\sum_{{m=1}}^{{M}} {factor}\left(g_m \hat z_{{1,m}} + h_m \hat z_{{2,m}}\right) = 0",

@@ -67,7 +67,7 @@ def eigenbasis_step(setting: Loss, loss: sp.Expr) -> Step:
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
-        + r"With $\hat z = U^\top z$ the loss keeps its form: products of vectors do not depend on the orthonormal basis."
+        + r"With $\hat z = U^\top z$ the loss keeps its form: products of vectors are the same in any such basis."
     )
     if setting.applies_functions:
         return Step("The eigenbasis", text, (f"L = {tex(loss)}",))

@@ -153,7 +153,7 @@ def relative_noise() -> sp.Expr:
     return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 
 
-def desired(text: str) -> sp.Expr:
+def read_desired(text: str) -> sp.Expr:
     """Return a desired rate or time, given as text in lambda and ``rest``; raises ExpressionError."""
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
 
