@@ -61,7 +61,9 @@ def expectation_functions(
     return means + sources + _tilted_functions(integrands, signature)
 
 
-def _formulas(quantity: str, exact: Iterable, mean: sp.Expr, signature: Signature) -> tuple[dict[str, str], list[str]]:
+def _formulas(
+    quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
+) -> tuple[dict[str, str], list[str]]:
     """The formulas beside integrals: fields of the manifest, and functions."""
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
     doc = f"{symbol} with every norm and sum replaced by its mean."

@@ -8,7 +8,7 @@ from typing import Any
 from derivations.codegen.layout import INDENT, broken
 
 
-class Manifest(dict):
+class Manifest(dict[str, str]):
     """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module fills, by name, as code."""
 
     def __init__(self, name: str):

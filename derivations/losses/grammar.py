@@ -4,10 +4,11 @@ r"""The loss grammar: parse expressions such as ``|p - sg(z2)|^2 / 2``; they are
 their meaning in SymPy.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from lark import Lark, Tree
+from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from derivations.errors import ExpressionError
@@ -41,7 +42,7 @@ def parser() -> Lark:
     return Lark(grammar, parser="lalr", propagate_positions=True)
 
 
-def parse(text: str) -> Tree:
+def parse(text: str) -> Tree[Token]:
     """Return the parse tree of an expression; raises ExpressionError."""
     if len(text) > LONGEST:
         raise ExpressionError(text, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
@@ -65,7 +66,7 @@ def parse(text: str) -> Tree:
     return tree
 
 
-def _expected(terminals) -> str:
+def _expected(terminals: Iterable[str]) -> str:
     """The terminals that may follow, in words."""
     accepted = set(terminals)
     words = ["a value"] if accepted >= VALUE else []

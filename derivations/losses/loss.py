@@ -20,7 +20,7 @@ from derivations.symbols.stop_gradient import StopGradient
 W_P = "W_P"
 
 
-class Operators(dict):
+class Operators(dict[sp.Expr, sp.Indexed]):
     """Eigenvalues of functions of W_P: powers as they are, any other function under a name."""
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
@@ -81,7 +81,7 @@ class Loss(ABC):
         one_way = self._one_way(z1, t2, apply)
         return (one_way + self._one_way(z2, t1, apply)) / 2 if self.symmetrised else one_way
 
-    def _one_way(self, z: sp.Expr, t: sp.Expr, apply: Callable) -> sp.Expr:
+    def _one_way(self, z: sp.Expr, t: sp.Expr, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
         numbers: dict[str, Value] = {name: Number(sp.Symbol(name, real=True)) for name in self.parameters}
         lam = n.lam[n.k] if self.predictor else sp.Integer(1)
         p = apply(lam, z) if self.predictor else z

@@ -7,7 +7,7 @@ together with W_P: this symmetry keeps the eigenmodes independent of the basis.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import sympy as sp
 from lark import Tree
@@ -52,24 +52,25 @@ class Operator:
 
 
 Value = Number | Vector | Operator
+Node = Tree[Any]  # of a parse tree
 
 
 class tanh(sp.tanh):
     """tanh of a real argument. SymPy's looks for imaginary parts, in a time that grows exponentially with nesting."""
 
-    def fdiff(self, argindex=1):
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
         return 1 - self**2
 
-    def _eval_is_real(self):
+    def _eval_is_real(self) -> bool | None:
         return self.args[0].is_real
 
     _eval_is_finite = _eval_is_extended_real = _eval_is_real
 
-    def as_real_imag(self, deep=True, **hints):
+    def as_real_imag(self, deep: bool = True, **hints: object) -> tuple[sp.Expr, sp.Expr]:
         return self, sp.Integer(0)
 
 
-FUNCTIONS: dict[str, Callable] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": tanh}
+FUNCTIONS: dict[str, Callable[[sp.Expr], sp.Expr]] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": tanh}
 EXTREMES = {"min": sp.Min, "max": sp.Max}  # of constants and operators: they have kinks
 OF_TWO = ("dot", *EXTREMES)
 CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
@@ -88,17 +89,17 @@ def read(text: str, vocabulary: Vocabulary) -> Value:
     return Reader(text, vocabulary).visit(parse(text))
 
 
-class Reader(Interpreter):
+class Reader(Interpreter[Any, Value]):
     """Evaluates a parse tree from the inside out."""
 
     def __init__(self, text: str, vocabulary: Vocabulary):
         self.text, self.vocabulary = text, vocabulary
 
-    def refuse(self, tree: Tree, wrong: str) -> NoReturn:
+    def refuse(self, tree: Node, wrong: str) -> NoReturn:
         """Raise ExpressionError where this part starts."""
         raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong)
 
-    def visit(self, tree: Tree) -> Value:
+    def visit(self, tree: Node) -> Value:
         """Return the value of a part, which is real, finite and short enough to derive from."""
         value = super().visit(tree)
         inside = content(value)
@@ -115,7 +116,7 @@ class Reader(Interpreter):
 
     # --- names and numbers
 
-    def name(self, tree: Tree) -> Value:
+    def name(self, tree: Node) -> Value:
         """Look a name up in the vocabulary."""
         name, values = str(tree.children[0]), self.vocabulary.values
         if name in values:
@@ -124,11 +125,11 @@ class Reader(Interpreter):
             self.refuse(tree, f"the function `{name}` must be followed by `(`")
         self._unknown(tree, f"`{name}` is no name here; there are {', '.join(values)}", name, values)
 
-    def _unknown(self, tree: Tree, wrong: str, name: str, names: Iterable[str]) -> NoReturn:
+    def _unknown(self, tree: Node, wrong: str, name: str, names: Iterable[str]) -> NoReturn:
         near = get_close_matches(name, list(names), 1)
         self.refuse(tree, wrong + (f". Did you mean `{near[0]}`?" if near else ""))
 
-    def number(self, tree: Tree) -> Number:
+    def number(self, tree: Node) -> Number:
         """Return a number exactly as written, as a fraction."""
         mantissa, _, exponent = str(tree.children[0]).lower().partition("e")
         if len(mantissa) > DIGITS or len(exponent) > 3 or abs(int(exponent or 0)) > DIGITS:
@@ -137,15 +138,15 @@ class Reader(Interpreter):
 
     # --- sums and products
 
-    def plus(self, tree: Tree) -> Value:
+    def plus(self, tree: Node) -> Value:
         """Evaluate a + b."""
         return self._sum(tree, 1)
 
-    def minus(self, tree: Tree) -> Value:
+    def minus(self, tree: Node) -> Value:
         """Evaluate a - b."""
         return self._sum(tree, -1)
 
-    def _sum(self, tree: Tree, sign: int) -> Value:
+    def _sum(self, tree: Node, sign: int) -> Value:
         a, b = (self.visit(child) for child in tree.children)
         if {type(a), type(b)} == {Number, Operator}:  # a constant is that multiple of the identity
             a, b = (self._as_operator(child, value) for child, value in zip(tree.children, (a, b), strict=True))
@@ -153,17 +154,17 @@ class Reader(Interpreter):
             self.refuse(tree.children[1], f"{b.kind} cannot be added to {a.kind}")
         return type(a)(content(a) + sign * content(b))
 
-    def _as_operator(self, tree: Tree, value: Value) -> Operator:
+    def _as_operator(self, tree: Node, value: Value) -> Operator:
         if isinstance(value, Number) and _random(value.value):
             self.refuse(tree, "a number that differs from sample to sample cannot be added to an operator")
         return Operator(content(value))
 
-    def negative(self, tree: Tree) -> Value:
+    def negative(self, tree: Node) -> Value:
         """Evaluate -a."""
         a = self.visit(tree.children[0])
         return type(a)(-content(a))
 
-    def times(self, tree: Tree) -> Value:
+    def times(self, tree: Node) -> Value:
         """Evaluate a * b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a))):
@@ -177,7 +178,7 @@ class Reader(Interpreter):
         kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
         return kind(content(a) * content(b))
 
-    def over(self, tree: Tree) -> Value:
+    def over(self, tree: Node) -> Value:
         """Evaluate a / b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(b, Vector) or (isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a)))):
@@ -185,26 +186,26 @@ class Reader(Interpreter):
         kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
         return kind(content(a) / content(b))
 
-    def dot(self, tree: Tree) -> Number:
+    def dot(self, tree: Node) -> Number:
         """Evaluate a . b."""
         return self._dot(*tree.children)
 
-    def _dot(self, *children: Tree) -> Number:
+    def _dot(self, *children: Node) -> Number:
         a, b = (self._vector(child) for child in children)
         return Number(dot(a, b))
 
-    def _vector(self, tree: Tree) -> sp.Expr:
+    def _vector(self, tree: Node) -> sp.Expr:
         value = self.visit(tree)
         if not isinstance(value, Vector):
             hint = "; around its product with a vector there must be brackets" if isinstance(value, Operator) else ""
             self.refuse(tree, f"there must be a vector, but this is {value.kind}{hint}")
         return value.component
 
-    def norm(self, tree: Tree) -> Number:
+    def norm(self, tree: Node) -> Number:
         """Evaluate |a|."""
         return Number(norm(self._vector(tree.children[0])))
 
-    def power(self, tree: Tree) -> Value:
+    def power(self, tree: Node) -> Value:
         """Evaluate a^b with a constant b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(a, Vector):
@@ -217,7 +218,7 @@ class Reader(Interpreter):
 
     # --- functions
 
-    def call(self, tree: Tree) -> Value:
+    def call(self, tree: Node) -> Value:
         """Evaluate f(a, ...)."""
         token, *arguments = tree.children
         name = str(token)
@@ -242,7 +243,7 @@ class Reader(Interpreter):
             self.refuse(arguments[0], f"exp is of numbers between -{EXPONENT} and {EXPONENT}")
         return type(argument)(FUNCTIONS[name](content(argument)))
 
-    def _extreme(self, name: str, arguments: list[Tree]) -> Value:
+    def _extreme(self, name: str, arguments: list[Node]) -> Value:
         values = [self.visit(argument) for argument in arguments]
         for argument, value in zip(arguments, values, strict=True):
             if isinstance(value, Vector) or _random(content(value)):
@@ -252,7 +253,7 @@ class Reader(Interpreter):
         kind = Operator if any(isinstance(value, Operator) for value in values) else Number
         return kind(EXTREMES[name](*map(content, values)))
 
-    def _stopped(self, tree: Tree, value: Value) -> Value:
+    def _stopped(self, tree: Node, value: Value) -> Value:
         if isinstance(value, Operator):
             self.refuse(tree, "`sg` is for vectors and numbers; write sg(W_P * z1) for a prediction")
         return type(value)(StopGradient(content(value)) if _random(content(value)) else content(value))

@@ -7,6 +7,7 @@ refused by name. The function names of a library are data, a ``Dialect``.
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE, precedence
@@ -59,24 +60,24 @@ class ArrayPrinter(StrPrinter):
         super().__init__({"order": "lex"})
         self.names, self.dialect, self.xp = names or {}, dialect, dialect.namespace
 
-    def _print(self, expr, **kwargs):
+    def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
         if expr in self.names:
             return self.names[expr]
         return super()._print(expr, **kwargs)
 
-    def _print_Symbol(self, expr):
+    def _print_Symbol(self, expr: sp.Basic) -> str:
         return expr.name
 
-    def _print_Indexed(self, expr):
+    def _print_Indexed(self, expr: sp.Basic) -> str:
         return str(expr.base)
 
-    def _print_Sum(self, expr):
+    def _print_Sum(self, expr: sp.Basic) -> str:
         bound = set(expr.variables)
         if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
             raise UntranslatableError(f"the sum {expr} mixes several mode indices")
         return self.dialect.over_modes.format(self._print(expr.function))
 
-    def _print_Mul(self, expr):
+    def _print_Mul(self, expr: sp.Basic) -> str:
         """Factors that have a value per node last: Python multiplies from the left, the smaller arrays first."""
         coefficient, rest = expr.as_coeff_Mul()
         factors = sorted(rest.as_ordered_factors(), key=_size)
@@ -90,7 +91,7 @@ class ArrayPrinter(StrPrinter):
             quotient += f"/({divisor})" if len(below) > 1 else f"/{self.parenthesize(below[0], PRECEDENCE['Pow'])}"
         return f"-{quotient}" if coefficient.is_negative else quotient
 
-    def _print_Pow(self, expr, rational=False):
+    def _print_Pow(self, expr: sp.Basic, rational: bool = False) -> str:
         base, exponent = expr.as_base_exp()
         if exponent.could_extract_minus_sign():
             return f"1/{self.parenthesize(1 / expr, precedence(expr))}"
@@ -104,7 +105,7 @@ class ArrayPrinter(StrPrinter):
     def _power(self, base: str, exponent: str) -> str:
         return f"{base}**{exponent}"
 
-    def _print_Min(self, expr):
+    def _print_Min(self, expr: sp.Basic) -> str:
         two = self.dialect.smaller if expr.func == sp.Min else self.dialect.larger
         first, *others = (self._print(argument) for argument in sorted(expr.args, key=_constants_last))
         for other in others:
@@ -113,31 +114,31 @@ class ArrayPrinter(StrPrinter):
 
     _print_Max = _print_Min
 
-    def _print_Largest(self, expr):
+    def _print_Largest(self, expr: sp.Basic) -> str:
         return self.dialect.largest.format(self._print(expr.args[0]))
 
-    def _print_StopGradient(self, expr):
+    def _print_StopGradient(self, expr: sp.Basic) -> str:
         return self.dialect.stop_gradient.format(self._print(expr.args[0]))
 
-    def _print_Rational(self, expr):
+    def _print_Rational(self, expr: sp.Basic) -> str:
         return f"{expr.p}/{expr.q}" if expr.q != 1 else str(expr.p)
 
-    def _print_Pi(self, expr):
+    def _print_Pi(self, expr: sp.Basic) -> str:
         return f"{self.xp}.pi"
 
-    def _print_Exp1(self, expr):
+    def _print_Exp1(self, expr: sp.Basic) -> str:
         return f"{self.xp}.e"
 
-    def _print_Function(self, expr):
+    def _print_Function(self, expr: sp.Basic) -> str:
         name = f"{self.xp}.{FUNCTIONS[expr.func]}" if expr.func in FUNCTIONS else SPECIAL.get(expr.func)
         if name is None:
             raise UntranslatableError(f"the function {expr.func.__name__} in {expr} has no array code")
         return f"{name}({', '.join(self._print(a) for a in expr.args)})"
 
-    def _print_MatrixSymbol(self, expr):
+    def _print_MatrixSymbol(self, expr: sp.Basic) -> str:
         return expr.name
 
-    def _print_MatMul(self, expr):
+    def _print_MatMul(self, expr: sp.Basic) -> str:
         coefficient, factors = expr.as_coeff_matrices()
         product = " @ ".join(self._print_factor(factor) for factor in factors)
         if coefficient == 1:
@@ -146,40 +147,40 @@ class ArrayPrinter(StrPrinter):
         product = f"({product})" if len(factors) > 1 else product
         return f"{sign}{product}" if size == 1 else f"{sign}{self.parenthesize(size, PRECEDENCE['Mul'])}*{product}"
 
-    def _print_factor(self, factor):
+    def _print_factor(self, factor: sp.Basic) -> str:
         """One factor of a product of matrices: Python's @ binds like its *."""
         if isinstance(factor, sp.MatPow) and factor.exp.is_Integer and factor.exp > 0:
             return " @ ".join([self._print_factor(factor.base)] * int(factor.exp))
         text = self._print(factor)
         return f"({text})" if isinstance(factor, sp.MatAdd) else text
 
-    def _print_MatPow(self, expr):
+    def _print_MatPow(self, expr: sp.Basic) -> str:
         return self._print_factor(expr) if expr.exp.is_Integer and expr.exp > 0 else self.emptyPrinter(expr)
 
-    def _print_MatAdd(self, expr):
+    def _print_MatAdd(self, expr: sp.Basic) -> str:
         first, *others = (self._print(term) for term in expr.args)
         return first + "".join(f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in others)
 
-    def _print_Transpose(self, expr):
+    def _print_Transpose(self, expr: sp.Basic) -> str:
         return f"{self.parenthesize(expr.arg, PRECEDENCE['Pow'])}.mT"
 
-    def _print_Trace(self, expr):
+    def _print_Trace(self, expr: sp.Basic) -> str:
         return f"{self.xp}.linalg.trace({self._print(expr.arg)})[..., None, None]"
 
     _print_exp = _print_log = _print_Tilt = _print_Function
 
-    def emptyPrinter(self, expr):
+    def emptyPrinter(self, expr: sp.Basic) -> str:
         raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
 
     _print_Derivative = _print_Integral = _print_Product = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
     _print_LambertW = emptyPrinter
 
-    def _print_gamma(self, expr):
+    def _print_gamma(self, expr: sp.Basic) -> str:
         """A constant, such as the Gamma(q/2) of a norm's power."""
         return repr(float(expr)) if expr.is_number else self.emptyPrinter(expr)
 
 
-def _constants_last(argument: sp.Expr) -> tuple:
+def _constants_last(argument: sp.Expr) -> tuple[bool, bool, Any]:
     return not argument.has(sp.Indexed), not argument.free_symbols, sp.default_sort_key(argument)
 
 

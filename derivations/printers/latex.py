@@ -1,5 +1,6 @@
 """Print SymPy expressions as LaTeX: in the paper's symbols, and with sums over modes as products of vectors."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sympy as sp
@@ -40,12 +41,12 @@ def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
 class MathLatex(LatexPrinter):
     """LaTeX in the paper's symbols."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         entries = {getattr(e.symbol, "label", e.symbol): e.latex for e in n.TABLE}
         extra = {solutions.lam0: r"\lambda(0)", solutions.lam: r"\lambda", solutions.lam1: r"\lambda"}
         super().__init__({"symbol_names": entries | extra})
 
-    def _print_Indexed(self, expr):
+    def _print_Indexed(self, expr: sp.Basic) -> str:
         index = ",".join(self._print(i) for i in expr.indices)
         base = self._print(expr.base.label)
         return f"{base[:-1]},{index}}}" if base.endswith("}") and "_{" in base else self._subscript(base, index)
@@ -55,14 +56,14 @@ class MathLatex(LatexPrinter):
         head, mark, tail = base.rpartition("_")
         return f"{head}_{{{tail},{index}}}" if mark else f"{base}_{{{index}}}"
 
-    def _print_MatAdd(self, expr):
+    def _print_MatAdd(self, expr: sp.Basic) -> str:
         return self._print_Add(expr).replace("+ -", "-")
 
-    def _print_StopGradient(self, expr, exp=None):
+    def _print_StopGradient(self, expr: sp.Basic, exp: str | None = None) -> str:
         inside = rf"\mathrm{{SG}}\left({self._print(expr.args[0])}\right)"
         return inside if exp is None else rf"{inside}^{{{exp}}}"
 
-    def _print_LambertGrowth(self, expr, exp=None):
+    def _print_LambertGrowth(self, expr: sp.Basic, exp: str | None = None) -> str:
         start, level, tau = expr.args
         y0, tau = self._print(level / start - 1), self._print(tau)
         inside = rf"W\left(y_0 e^{{y_0 - \tau}}\right)\big|_{{y_0 = {y0},\ \tau = {tau}}}"
@@ -78,11 +79,11 @@ class VectorLatex(MathLatex):
         super().__init__()
         self.index = index
 
-    def _as_ordered_terms(self, expr, order=None):
+    def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
         """Terms with a minus sign come last."""
         return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
 
-    def _print_Sum(self, expr):
+    def _print_Sum(self, expr: sp.Basic) -> str:
         vectors = inner_product(expr)
         if vectors is None:
             return super()._print_Sum(expr)
@@ -97,19 +98,19 @@ class VectorLatex(MathLatex):
         return {0: "", 1: r"\Lambda "}.get(power, rf"\Lambda^{{{power}}} ") + text
 
     @contextmanager
-    def _without(self, index: sp.Symbol):
+    def _without(self, index: sp.Symbol) -> Iterator[None]:
         outer, self.index = self.index, index
         try:
             yield
         finally:
             self.index = outer
 
-    def _print_Indexed(self, expr):
+    def _print_Indexed(self, expr: sp.Basic) -> str:
         if expr.indices != (self.index,):
             return super()._print_Indexed(expr)
         return r"\Lambda" if expr.base == n.lam else self._print(expr.base.label)
 
-    def _print_Pow(self, expr):
+    def _print_Pow(self, expr: sp.Basic) -> str:
         base, exponent = expr.as_base_exp()
         vectors = inner_product(base)
         if vectors is None or vectors[0] != vectors[1]:
@@ -119,7 +120,7 @@ class VectorLatex(MathLatex):
         norm = rf"\left\|{self._vector(vectors[0], base.variables[0])}\right\|"
         return norm if 2 * exponent == 1 else rf"{norm}^{{{self._print(2 * exponent)}}}"
 
-    def _needs_mul_brackets(self, expr, first=False, last=False):
+    def _needs_mul_brackets(self, expr: sp.Expr, first: bool = False, last: bool = False) -> bool:
         vectors = inner_product(expr.as_base_exp()[0])
         if vectors is None:
             return super()._needs_mul_brackets(expr, first, last)

@@ -7,13 +7,13 @@ from sympy.printing.str import StrPrinter
 class LossGrammarPrinter(StrPrinter):
     """SymPy -> an expression of the loss grammar."""
 
-    def _print_Min(self, expr):
+    def _print_Min(self, expr: sp.Basic) -> str:
         return f"min({', '.join(self._print(a) for a in expr.args)})"
 
-    def _print_Max(self, expr):
+    def _print_Max(self, expr: sp.Basic) -> str:
         return f"max({', '.join(self._print(a) for a in expr.args)})"
 
-    def _print_Pow(self, expr, rational=False):
+    def _print_Pow(self, expr: sp.Basic, rational: bool = False) -> str:
         return super()._print_Pow(expr, rational=False).replace("**", "^")
 
 

@@ -6,6 +6,7 @@ its gradients stop; W_P, and functions of it, act on vectors by code that the ca
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -50,7 +51,7 @@ class Root(sp.Function):
 class PortablePrinter(ArrayPrinter):
     """Code in the style of a person: ``p - target``, constants as decimals, blanks as formatters put them."""
 
-    def _print(self, expr, **kwargs):
+    def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
         if (
             isinstance(expr, sp.Expr)
             and expr.is_number
@@ -60,22 +61,22 @@ class PortablePrinter(ArrayPrinter):
             return repr(float(expr))  # PyTorch takes no roots, or exponentials, of constants
         return super()._print(expr, **kwargs)
 
-    def _print_Indexed(self, expr):
+    def _print_Indexed(self, expr: sp.Basic) -> str:
         return VECTORS.get(expr.base, str(expr.base))
 
-    def _as_ordered_terms(self, expr, order=None):
+    def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
         return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
 
-    def parenthesize(self, item, level, strict=False):
+    def parenthesize(self, item: sp.Expr, level: int, strict: bool = False) -> str:
         is_call = isinstance(item, sp.Pow) and item.exp == sp.Rational(1, 2)
         return self._print(item) if is_call else super().parenthesize(item, level, strict)
 
-    def _print_StopGradient(self, expr):
+    def _print_StopGradient(self, expr: sp.Basic) -> str:
         inside = self._print(expr.args[0])
         bare = not self.dialect.stop_gradient.startswith("{}") or SIMPLE.fullmatch(inside)
         return self.dialect.stop_gradient.format(inside if bare else f"({inside})")
 
-    def _print_Root(self, expr):
+    def _print_Root(self, expr: sp.Basic) -> str:
         return f"{self.xp}.sqrt({self._print(expr.args[0])})"
 
     def _power(self, base: str, exponent: str) -> str:
@@ -155,7 +156,7 @@ def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) 
 
 
 def _with_roots(expression: sp.Expr) -> sp.Expr:
-    def is_root(e):
+    def is_root(e: sp.Expr) -> bool:
         return e.is_Pow and isinstance(e.base, sp.Sum) and e.exp.is_Rational and e.exp.q == 2
 
     return expression.replace(is_root, lambda e: Root(e.base) ** e.exp.p)

@@ -1,7 +1,9 @@
 """Checks of single steps of a derivation. Each raises ``ProofError`` where a step does not follow."""
 
 import random
+from collections.abc import Iterable
 from itertools import product
+from typing import Any
 
 import mpmath as mp
 import sympy as sp
@@ -30,7 +32,7 @@ def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def number(expression: sp.Expr, values: dict, mode: int = 1, modes: int = MODES) -> mp.mpf:
+def number(expression: sp.Expr, values: dict[Any, Any], mode: int = 1, modes: int = MODES) -> mp.mpf:
     """Return the value of an expression, with lists of numbers (from mode 1 on) for indexed quantities."""
     values = _with_parameters(expression, values)
     names = sorted(values, key=str)
@@ -39,7 +41,7 @@ def number(expression: sp.Expr, values: dict, mode: int = 1, modes: int = MODES)
     return call(*padded, modes, mode)
 
 
-def _with_parameters(expression: sp.Expr, values: dict) -> dict:
+def _with_parameters(expression: sp.Expr, values: dict[Any, Any]) -> dict[Any, Any]:
     """The values, and an arbitrary number for each parameter of a loss."""
     named = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
     left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in named)
@@ -47,15 +49,15 @@ def _with_parameters(expression: sp.Expr, values: dict) -> dict:
     return values | {s: mp.mpf(1 + sum(map(ord, str(s))) % 7) / 4 for s in open_numbers}
 
 
-def _random_vectors(rng: random.Random, *bases: sp.IndexedBase) -> dict:
+def _random_vectors(rng: random.Random, *bases: sp.IndexedBase) -> dict[Any, Any]:
     return {base: [mp.mpf(rng.uniform(-2, 2)) for _ in range(MODES)] for base in bases}
 
 
-def _spectrum(rng: random.Random) -> list:
+def _spectrum(rng: random.Random) -> list[mp.mpf]:
     return [mp.mpf(rng.uniform(0.2, 2)) for _ in range(MODES)]
 
 
-def _agree(a, b, what: str) -> None:
+def _agree(a: mp.mpf, b: mp.mpf, what: str) -> None:
     if abs(a - b) > CLOSE * (1 + abs(a)):
         raise ProofError(f"{what}: {mp.nstr(a, 15)} is not {mp.nstr(b, 15)}")
 
@@ -122,7 +124,7 @@ def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
         values |= {n.lam: _spectrum(rng)} | {new: values[old] for old, new in names.items()}
         for mode in range(1, MODES + 1):
 
-            def moved(value, mode=mode):
+            def moved(value: mp.mpf, mode: int = mode) -> mp.mpf:
                 vector = [*values[z][: mode - 1], value, *values[z][mode:]]
                 return number(frozen, values | {z: vector})
 
@@ -177,7 +179,7 @@ def _degree(polynomial: sp.Expr) -> int:
     return int(isinstance(polynomial, sp.Indexed) and polynomial.base in (n.zeta1, n.zeta2))
 
 
-def norm_is_integral(powers) -> None:
+def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
     """Check that the weight of each power q integrates to (c + ||v||^2)^(-q/2)."""
     square, softening = sp.symbols("square softening", positive=True)
     for power in powers:

@@ -1,8 +1,9 @@
 """The steps of a report from the drive of a mode to its rate: Gaussian moments, or norms as integrals; mean field."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain, count
+from typing import Any
 
 import sympy as sp
 
@@ -63,7 +64,7 @@ class Expectation:
         """The argument of the expectation, written in the views."""
         return self.term.local * sp.Mul(*map(total, self.term.sums)) / self._norms(sp.sympify)
 
-    def _norms(self, change) -> sp.Expr:
+    def _norms(self, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
         return sp.Mul(*(norm.map(change).whole ** (power / 2) for norm, power in self.term.norms))
 
     @property
@@ -73,7 +74,7 @@ class Expectation:
         return sp.Mul(*(norm_weight(v, power, norm.softening) for v, (norm, power) in pairs))
 
     @property
-    def kind(self) -> tuple:
+    def kind(self) -> tuple[Any, ...]:
         """The key of its integral: the norms, and whether their powers are even, odd, or neither."""
         return tuple((norm, power % 2) for norm, power in self.term.norms)
 
@@ -95,7 +96,7 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
 def named_expectations(setting: Loss) -> list[Expectation]:
     """Return the expectations in the rate, those with fewer factors first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
-    groups: dict[tuple, list[Term]] = {}
+    groups: dict[tuple[Any, ...], list[Term]] = {}
     for term in expectations.terms(drive):
         groups.setdefault((len(term.sums), term.norms, term.local, term.sums), []).append(term)
     ordered = sorted(groups.items(), key=_order)
@@ -106,7 +107,7 @@ def named_expectations(setting: Loss) -> list[Expectation]:
     ]
 
 
-def _order(item) -> tuple:
+def _order(item: tuple[tuple[Any, ...], list[Term]]) -> tuple[int, str]:
     sums, norms, *rest = item[0]
     return sums, str((tuple((norm.square, power) for norm, power in norms), *rest))
 
@@ -125,7 +126,7 @@ def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
         (*equations, f"r_m = {tex(combined)}"),
         ("symbolically: the combination is the rate of the linear network",),
     )
-    groups: dict[tuple, list[TiltedIntegral]] = {}  # norms that are one where the target shares weights
+    groups: dict[tuple[Any, ...], list[TiltedIntegral]] = {}  # norms that are one where the target shares weights
     for integral in rate:
         norms = (norm.map(rates.shared_weights) for norm in integral.tilt.norms)
         kind = tuple((norm, power % 2) for norm, power in zip(norms, integral.powers, strict=True))
@@ -133,7 +134,7 @@ def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
     return [which, *(_tilted(named, kind, group) for kind, group in groups.items()), _mean_field(setting, named)]
 
 
-def _tilted(named: list[Expectation], kind: tuple, integrals: list[TiltedIntegral]) -> Step:
+def _tilted(named: list[Expectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
     """The expectations that share their norms."""
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]

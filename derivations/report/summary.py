@@ -22,7 +22,9 @@ class Line:
     right: sp.Expr | str
 
 
-def derivation(setting: Loss, closure="gaussian", separate_target=False, learned=False) -> list[Line]:
+def derivation(
+    setting: Loss, closure: str = "gaussian", separate_target: bool = False, learned: bool = False
+) -> list[Line]:
     """Return the equations from the loss to its eigenvalue dynamics. closure: see ``rates``.
 
     separate_target: the target branch has separate weights, an exponential average. learned: the predictor is learned.
@@ -99,7 +101,7 @@ RATE = sp.IndexedBase("r", real=True)[n.m]
 FORCE = sp.IndexedBase("f", real=True)[n.m]
 
 
-def _expectation(title: str, name: str, value: sp.Expr | tuple) -> list[Line]:
+def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
     """A quantity that is an expression, or a sum of tilted integrals."""
     if isinstance(value, sp.Expr):
         return [Line(title, name, sp.factor_terms(value))]
@@ -127,14 +129,14 @@ def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
     ]
 
 
-def _learned(force: sp.Expr | tuple) -> list[Line]:
+def _learned(force: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
     """The dynamics of a learned predictor."""
     shown = force if isinstance(force, sp.Expr) else FORCE
     flow = rates.flow(rates.predictor_step()).subs(rates.force, sp.factor_terms(shown))
     return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
 
 
-def _exact(setting: Loss, rate: sp.Expr | tuple) -> list[Line]:
+def _exact(setting: Loss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
     """The exact solution, if there is one: of lambda, or of s where there is no predictor."""
     solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
     if solution is None:

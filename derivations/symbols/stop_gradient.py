@@ -9,14 +9,15 @@ class StopGradient(sp.Function):
     nargs = 1
 
     @classmethod
-    def eval(cls, argument):
+    def eval(cls, argument: sp.Expr) -> sp.Expr | None:
         if argument.is_number or isinstance(argument, cls):
             return argument
+        return None
 
-    def fdiff(self, argindex=1):
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
         return sp.Integer(0)
 
-    def _eval_is_real(self):
+    def _eval_is_real(self) -> bool | None:
         return self.args[0].is_real
 
 

@@ -78,7 +78,7 @@ class Gathering(NamedTuple):
 
 
 @cache
-def gathering(steepness) -> Gathering:
+def gathering(steepness: sp.Expr | int) -> Gathering:
     """Return the rate that falls as lambda^-steepness from ``high`` on, until it is slow."""
     fading = fast * (high / lam) ** steepness
     (turn,) = sp.solve(fading - slow, lam)

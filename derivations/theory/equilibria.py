@@ -13,7 +13,7 @@ from derivations.theory import rates
 lam = sp.Symbol("lam", positive=True)
 
 
-def independent_rate(rate) -> sp.Expr | None:
+def independent_rate(rate: object) -> sp.Expr | None:
     """Return r(lambda) where it depends on no other mode, nor on s itself; None otherwise."""
     if not isinstance(rate, sp.Expr):
         return None

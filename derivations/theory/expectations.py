@@ -15,7 +15,9 @@ modes, of covariance K = [[n1, 1], [1, n2]]. An expression is a sum of terms
 - *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import sympy as sp
 
@@ -48,12 +50,12 @@ class TiltedIntegral:
     powers: tuple[sp.Expr, ...]
 
 
-class Mixed(tuple):
+class Mixed(tuple[TiltedIntegral, ...]):
     """Tilted integrals, and a ``formula`` that is added to them: of terms with norms, and terms without."""
 
     formula: sp.Expr
 
-    def __new__(cls, integrals, formula: sp.Expr):
+    def __new__(cls, integrals: Iterable[TiltedIntegral], formula: sp.Expr) -> Self:
         mixed = super().__new__(cls, integrals)
         mixed.formula = formula
         return mixed
@@ -121,7 +123,7 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
 
     Powers of a norm that do not differ by an even number stand in separate integrals.
     """
-    groups: dict[tuple, list[Term]] = {}
+    groups: dict[tuple[object, ...], list[Term]] = {}
     for term in terms(expression):
         groups.setdefault(tuple((norm, power % 2) for norm, power in term.norms), []).append(term)
     without = groups.pop((), [])

@@ -82,7 +82,7 @@ def vanishes(expression: sp.Expr) -> bool:
     """Return True if an expression is zero with every sum over modes taken for an independent number."""
     names: dict[sp.Expr, sp.Symbol] = {}
 
-    def number(*arguments) -> sp.Expr:
+    def number(*arguments: sp.Basic) -> sp.Expr:
         summand = per_mode(sp.Sum(*arguments))
         return sp.Add(*(_named(term, names) for term in sp.Add.make_args(sp.expand(summand))))
 

@@ -29,6 +29,7 @@ TILTED = [sp.MatrixSymbol(name, n.M, d) for name in "XY"]  # X K^T and Y K^T
 VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # each by its map L
 
 Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v): the scalar u^T W_P^b v
+Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u): the vector W_P^a u
 
 
 class Tilt(sp.Expr):
@@ -89,11 +90,11 @@ def tilted(norms: tuple[Form, ...]) -> list[tuple]:
     return [(sp.Tuple(*TILTED, K, n.Z), Tilt(n.x, X, n.y, Y))]
 
 
-def _tilted(word, forms: list[Form], norms: list[Form]):
+def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
     """A word and forms in tilted vectors: X K^T or Y K^T where a power of W_P is left for it, u K^T of any other."""
     taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
 
-    def left(exponent, *vectors):
+    def left(exponent: sp.Expr, *vectors: sp.MatrixExpr) -> tuple[sp.Expr, ...]:
         words = []
         for vector in vectors:
             power, tilted = taken.get(vector, (sp.oo, None))
@@ -126,7 +127,7 @@ def _power(exponent: sp.Expr) -> sp.MatrixExpr:
     return sp.Identity(n.M) if exponent == 0 else W_P**exponent
 
 
-def _read(term: sp.Expr):
+def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
     """coefficient, (a, u) of the force itself, bilinear forms, and norms (form, q) of the denominator, online first."""
     coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
     for factor in sp.Mul.make_args(term):

@@ -33,7 +33,7 @@ class Exprel(sp.Function):
 
     nargs = 1
 
-    def _eval_rewrite_as_exp(self, argument, **hints):
+    def _eval_rewrite_as_exp(self, argument: sp.Expr, **hints: object) -> sp.Expr:
         return (sp.exp(argument) - 1) / argument
 
 
@@ -45,11 +45,11 @@ class LambertGrowth(sp.Function):
 
     nargs = 3
 
-    def _eval_rewrite_as_LambertW(self, start, level, elapsed, **hints):
+    def _eval_rewrite_as_LambertW(self, start: sp.Expr, level: sp.Expr, elapsed: sp.Expr, **hints: object) -> sp.Expr:
         y0 = level / start - 1
         return level / (1 + sp.LambertW(y0 * sp.exp(y0 - elapsed)))
 
-    def fdiff(self, argindex=3):
+    def fdiff(self, argindex: int = 3) -> sp.Expr:
         _, level, _ = self.args
         if argindex != 3:
             raise ArgumentIndexError(self, argindex)

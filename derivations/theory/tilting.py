@@ -1,5 +1,6 @@
 """Norms in a denominator as integrals over a Gaussian weight, which tilts the covariance of the views."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -24,7 +25,7 @@ class Norm:
         """The square of the norm."""
         return self.softening + total(self.square)
 
-    def map(self, change) -> "Norm":
+    def map(self, change: Callable[[sp.Expr], sp.Expr]) -> "Norm":
         """Return the norm with both parts changed."""
         return Norm(change(self.square), change(self.softening))
 
