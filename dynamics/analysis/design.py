@@ -100,7 +100,7 @@ def design(wish: Wish, model: Model | None = None, *, between=(0.01, 0.5)) -> De
     conserve a sum, and no mode's rate can be chosen alone. between: eigenvalues s at which modes start, (low, high).
 
     Raises ArgumentError; for a wish that is impossible with the constraint that forbids it. (Halvagal et al. 2023,
-    section 5, suggest losses that shape the spectrum's dynamics; formulas are derived in ``derivations/designs.py``.)
+    section 5, suggest losses that shape the spectrum's dynamics; formulas are derived in ``derivations/theory/designs.py``.)
     """
     wishes = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment, FastestUniform)
     if not isinstance(wish, wishes):

@@ -40,7 +40,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
 
     Cosine losses: sum_m s_m; isotropic ones: sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha) of a closed-form predictor.
     With a learned predictor: s_m - lambda_m^2/a_P of each mode. With correlated inputs: |W|^2 in place of sum_m s_m.
-    Each follows from an identity that holds for every sample (``derivations/invariants.py``). Raises ArgumentError.
+    Each follows from an identity that holds for every sample (``derivations/theory/invariants.py``). Raises ArgumentError.
     """
     errors.instance("model", model, Model, "be a Model")
     return tuple(found for found in (_power_sum(model), _imbalance(model)) if found is not None)

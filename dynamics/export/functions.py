@@ -1,6 +1,6 @@
 """The functions of a module that is taken away: the closed-form predictor, and the loss.
 
-What is mathematics in them is printed by ``derivations.portable``; here it gets arguments, defaults and docstrings.
+What is mathematics in them is printed by ``derivations.printers.training_loop``; here it gets arguments, defaults and docstrings.
 """
 
 import textwrap
