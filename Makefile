@@ -16,11 +16,11 @@ LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test check format derive docs figures bench lock clean distclean
+.PHONY: help venv test test-long test-all check lint format derive docs figures bench lock clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: PYTHON=python3.12 (the interpreter for a new environment), VENV=dir (default .venv)"
 
 # ---------------------------------------------------------------------------------------------- environment
@@ -43,15 +43,25 @@ lock: ## write requirements.lock anew, with the newest versions that pyproject.t
 
 # ------------------------------------------------------------------------------------------------- everyday
 
-test: $(STAMP) ## run the tests (ARGS="-k name" passes options on to pytest, TEST_JOBS=n sets the processes)
+test: $(STAMP) ## run the quick tests (ARGS="-k name" passes options on to pytest, TEST_JOBS=n sets the processes)
 	$(PY) -m pytest -n $(TEST_JOBS) $(ARGS)
 
-check: $(STAMP) ## check format, lint, types, and that generated code and reports are what derivations/ says
+test-long: $(STAMP) ## run the tests that take long, but not those at full size
+	$(PY) -m pytest -n $(TEST_JOBS) -m "long and not full and not torch" $(ARGS)
+
+test-all: $(STAMP) ## run all tests, those at full size too (over an hour), and report coverage in build/coverage/
+	$(PY) -m pytest -n $(TEST_JOBS) -m "not torch" --cov --cov-report=term --cov-report=html $(ARGS)
+
+check: lint $(STAMP) ## check format, lint, types, imports, and that what is written from the code is up to date
+	$(PY) -m derivations.codegen --check
+	$(PY) -m derivations.report --check
+	$(PY) tools/architecture.py --check
+
+lint: $(STAMP) ## check format, lint, types and the direction of imports alone
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m mypy
-	$(PY) -m derivations.codegen --check
-	$(PY) -m derivations.report --check
+	$(VENV)/bin/lint-imports --no-logo
 
 format: $(STAMP) ## format the code and mend what the linter can mend
 	$(PY) -m ruff format
@@ -63,6 +73,7 @@ derive: $(STAMP) ## write dynamics/generated/ anew from derivations/
 docs: $(STAMP) ## write the pages of docs/ anew that come from the code
 	$(PY) tools/combinations.py
 	$(PY) -m derivations.report
+	$(PY) tools/architecture.py
 
 # ---------------------------------------------------------------------------------------------------- speed
 
@@ -111,7 +122,7 @@ $(foreach name,$(FIGURES),$(eval counted += $(name))$(eval $(call figure_rule,$(
 # ------------------------------------------------------------------------------------------------- clean up
 
 clean: ## remove what was built: figures, packages, caches
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find derivations dynamics figures tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the environment too

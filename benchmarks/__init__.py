@@ -1,1 +1,1 @@
-"""Speed beside that of others, measured in one run as ratios. `make bench` writes docs/benchmarks.md."""
+"""Speed compared with other libraries, as ratios within one run. `make bench` writes docs/benchmarks.md."""

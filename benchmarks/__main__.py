@@ -1,4 +1,4 @@
-"""Runs the rows of the table: `python -m benchmarks [ROW ...]`; with all of them, `--out` writes the page."""
+"""Measure rows of the table: `python -m benchmarks [ROW ...]`; with all rows, `--out` writes the page."""
 
 import importlib
 import time
@@ -15,17 +15,18 @@ ROWS = ("trajectory", "ensemble", "exact_solutions", "simulation", "training", "
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(ROWS))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page with all rows there.")
-def main(names, out):
-    """Measure speed beside that of others; without a name, all rows."""
+def main(names: tuple[str, ...], out: Path | None) -> None:
+    """Measure speed compared with other libraries; without a name, all rows."""
     if names and out:
-        raise click.UsageError("--out needs all rows: leave the names out.")
+        raise click.UsageError("--out requires all rows: give no names.")
     rows: list[Row] = []
     for name in names or ROWS:
         start = time.perf_counter()
-        found = importlib.import_module(f"benchmarks.{name}").measure()
-        rows += found if isinstance(found, list) else [found]
-        for row in rows[-(len(found) if isinstance(found, list) else 1) :]:
+        measured = importlib.import_module(f"benchmarks.{name}").measure()
+        measured = measured if isinstance(measured, list) else [measured]
+        for row in measured:
             click.echo(as_text(row))
+        rows += measured
         click.echo(f"({name}: {time.perf_counter() - start:.0f} s)\n")
     if out:
         out.write_text(page(rows), encoding="utf-8")

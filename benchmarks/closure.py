@@ -1,31 +1,34 @@
 """The closure: one evaluation of the rates to 1e-8."""
 
 import numpy as np
+import numpy.typing as npt
 import scipy.integrate
 
 import dynamics as dyn
 from benchmarks.measure import in_turn
 from benchmarks.row import Entry, Row, agree
-from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 ACCURACY, SIGMA2 = 1e-8, 0.1
 SAMPLES = 200_000
 
+Array = npt.NDArray[np.float64]
+
 
 def measure() -> list[Row]:
-    """M = 10 and 256."""
+    """Compare one evaluation of the rates for M = 10 and 256."""
     return [_row(modes) for modes in (10, 256)]
 
 
 def _row(modes: int) -> Row:
     s = np.geomspace(0.02, 2.0, modes)
     model = dyn.Model("cosine", noise=(0.0, SIGMA2))
-    rates, exact = (vector_field_of(model, rtol=rtol) for rtol in (ACCURACY, 1e-12))
+    field, exact = (EigenmodeField(model, rtol=rtol) for rtol in (ACCURACY, 1e-12))
     expected = exact.of_eigenvalues(s)
     scale = np.abs(expected).max()
     timings = in_turn(
         {
-            "ours": lambda: rates.of_eigenvalues(s),
+            "ours": lambda: field.of_eigenvalues(s),
             "scipy.integrate.cubature": lambda: by_cubature(s),
             "scipy.integrate.nquad, one mode": lambda: by_nquad(s),
             "Monte Carlo": lambda: monte_carlo(s),
@@ -33,39 +36,41 @@ def _row(modes: int) -> Row:
         repeats=9,
     )
 
-    def off(name):
+    def error_of(name: str) -> float:
         return float(np.abs(timings[name].result - expected).max() / scale)
 
-    own = Entry.of(timings["ours"], agree("ours", off("ours"), ACCURACY))
-    sampled = off("Monte Carlo")
+    ours = Entry.of(timings["ours"], agree("ours", error_of("ours"), ACCURACY))
+    sampled = error_of("Monte Carlo")
     agree("Monte Carlo", sampled, 0.1)
     scaled = Entry("Monte Carlo", timings["Monte Carlo"].seconds * (sampled / ACCURACY) ** 2, None, ACCURACY)
-    scaled.note = f"from {SAMPLES} samples, error {sampled:.0e}, by the square of the error"
+    scaled.note = f"extrapolated from {SAMPLES} samples with error {sampled:.0e}"
     cubature = Entry.of(
         timings["scipy.integrate.cubature"],
-        agree("cubature", off("scipy.integrate.cubature"), 10 * ACCURACY),
-        "our double integral, already rid of its singularities, all modes at once",
+        agree("cubature", error_of("scipy.integrate.cubature"), 10 * ACCURACY),
+        "our double integral, without singularities, all modes at once",
     )
     nested = timings["scipy.integrate.nquad, one mode"]
     error = agree("nquad", float(abs(nested.result - expected[-1]) / scale), 10 * ACCURACY)
-    nquad = Entry("scipy.integrate.nquad", nested.seconds * modes, None, error, "the same, times the number of modes")
+    nquad = Entry(
+        "scipy.integrate.nquad", nested.seconds * modes, None, error, "the same for one mode, times the number of modes"
+    )
     peers = [cubature, nquad, scaled]
-    ratios = [peer.seconds / own.seconds for peer in peers]
+    ratios = [peer.seconds / ours.seconds for peer in peers]
     return Row(
-        f"VectorField, M = {modes}",
+        f"Closure, M = {modes}",
         f"rates of the cosine loss, eigenvalues 0.02 ... 2, sigma2 = {SIGMA2}, to {ACCURACY:g} of the largest",
         "100 times SciPy, and Monte Carlo at equal error",
-        [own, *peers],
+        [ours, *peers],
         f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} as nquad, {ratios[2]:.0e} as Monte Carlo",
         min(ratios) >= 100,
-        limit="SciPy's cubature gets the integral that this project derives, and takes all modes at once: what is left "
-        "to win is the number of nodes. Ours are some sixty calls of NumPy on a thousand nodes, for an error that is "
-        "estimated, and far smaller than it is asked to be.",
+        limit="SciPy's cubature is given the integral that this project derives, for all modes at once; the remaining "
+        "difference is the number of nodes. Ours makes about sixty NumPy calls on a thousand nodes; its error is "
+        "estimated, and far smaller than the tolerance.",
     )
 
 
-def integrand(x, y, s):
-    """(..., M) of two Gaussian weights x and y (..., 1), whose squares multiply the squares of the norms."""
+def integrand(x: Array, y: Array, s: Array) -> Array:
+    """Return the integrand (..., M) at x and y (..., 1), which replace the norms of the two branches."""
     lam, det = s, SIGMA2**2
     delta = (1 + 2 * x**2 * lam**2 * s) * (1 + 2 * y**2 * (1 + det) * s) - 4 * x**2 * y**2 * lam**2 * s**2
     s11, s12 = (s + 2 * y**2 * det * s**2) / delta, s / delta
@@ -76,9 +81,9 @@ def integrand(x, y, s):
     return (lam * A - lam**2 * B) / s
 
 
-def by_cubature(s):
-    """r by adaptive cubature (Genz, Malik)."""
-    found = scipy.integrate.cubature(
+def by_cubature(s: Array) -> Array:
+    """Return the rates by adaptive cubature (Genz, Malik)."""
+    result = scipy.integrate.cubature(
         lambda points: integrand(points[:, :1], points[:, 1:], s),
         [0, 0],
         [np.inf, np.inf],
@@ -86,18 +91,18 @@ def by_cubature(s):
         atol=ACCURACY,
         max_subdivisions=20_000,
     )
-    return found.estimate
+    return result.estimate
 
 
-def by_nquad(s):
-    """r of the last mode by nested adaptive quadrature."""
+def by_nquad(s: Array) -> float:
+    """Return the rate of the last mode by nested adaptive quadrature."""
     options = {"epsabs": 0.1 * ACCURACY, "epsrel": 0.1 * ACCURACY}
     infinite = (0, np.inf)
     return scipy.integrate.nquad(lambda x, y: integrand(x, y, s)[-1], [infinite, infinite], opts=[options, options])[0]
 
 
-def monte_carlo(s):
-    """The mean over samples of the per-sample rate."""
+def monte_carlo(s: Array) -> Array:
+    """Return the rates as means over samples."""
     generator = np.random.default_rng(0)
     lam = s
     z1 = np.sqrt(s) * generator.standard_normal((SAMPLES, len(s)))

@@ -12,7 +12,7 @@ TIMES = np.linspace(0, 20, 200)
 
 
 def measure() -> list[Row]:
-    """Euclidean beside SciPy's Lambert W, isotropic beside plain NumPy and beside writing so many numbers."""
+    """Compare Euclidean with SciPy's Lambert W, isotropic with plain NumPy and with the time of writing the result."""
     s0 = np.random.default_rng(0).uniform(0.01, 2, SHAPE)
     u0, t = s0[:, None, :], TIMES[:, None]
     euclidean, isotropic = dyn.Model("euclidean"), dyn.Model("euclidean", isotropic=True)
@@ -38,10 +38,10 @@ def measure() -> list[Row]:
         repeats=15,
     )
     results = {name: timing.result for name, timing in timings.items()}
-    # Reciprocals of small eigenvalues, 1/u0 up to 100, rounded.
+    # Tolerance: rounding, times reciprocals of small eigenvalues (1/u0 up to 100).
     errors = {
-        "ours, Euclidean": agree("Lambert", _off(results, "ours, Euclidean", "scipy.special.lambertw"), 1e-13),
-        "ours, isotropic": agree("logistic", _off(results, "ours, isotropic", "plain NumPy"), 1e-13),
+        "ours, Euclidean": agree("Lambert", _difference(results, "ours, Euclidean", "scipy.special.lambertw"), 1e-13),
+        "ours, isotropic": agree("logistic", _difference(results, "ours, isotropic", "plain NumPy"), 1e-13),
     }
     lambert, scipy_lambert, logistic, plain, memory = (Entry.of(v, errors.get(k)) for k, v in timings.items())
     values = s0.size * len(TIMES)
@@ -54,21 +54,23 @@ def measure() -> list[Row]:
             [lambert, scipy_lambert],
             f"{ratio:.2g} times as fast (goal: 5)",
             ratio >= 5,
-            limit="On one core a value takes some 35 ns: two steps of fourth order 11, guesses on both branches 10, "
-            "the difference of time and start in double-double 7, the rest is moved memory. Cores share the work.",
+            limit="On one core a value takes about 35 ns: 11 for two steps of fourth order, 10 for initial guesses on "
+            "both branches, 7 for the difference of time and start in double-double precision; the rest is memory "
+            "traffic. Cores share the work.",
         ),
         Row(
             "Exact solutions, isotropic",
             f"{values / 1e6:g} million values of a logistic, {1e9 * logistic.seconds / values:.1f} ns a value",
             "memory speed",
             [logistic, plain, memory],
-            f"{plain.seconds / logistic.seconds:.2g} times as fast as plain NumPy, {bandwidth:.2g} times what writing "
-            "so many numbers takes (goal: memory speed, taken as within 3)",
+            f"{plain.seconds / logistic.seconds:.2g} times as fast as plain NumPy, {bandwidth:.2g} times the time "
+            "of writing the result (goal: memory speed, defined as within 3)",
             bandwidth <= 3,
-            limit="Two divisions and a sum for each value, in passes of NumPy that each read and write it.",
+            limit="Two divisions and a sum for each value, each of them a NumPy operation that reads and writes "
+            "memory.",
         ),
     ]
 
 
-def _off(results, first: str, second: str) -> float:
+def _difference(results, first: str, second: str) -> float:
     return float(np.abs(results[first] / results[second] - 1).max())

@@ -1,23 +1,25 @@
-"""What an accelerator does, with jax, numpy and scipy alone: `python benchmarks/gpu.py`, from the project's root.
+"""Speed of an accelerator, with jax, numpy and scipy alone: `python benchmarks/gpu.py`, from the project's root.
 
-The same code as on a CPU: ensembles of flow and descent map, the exact closure, networks with many seeds. Rates are
-given beside those of this machine's CPU, on a smaller ensemble, and beside what the device's memory can do, measured
-here too. Without an accelerator all of it runs on the CPU, at the smaller size, and says so.
+The same code as on a CPU: ensembles of flow and descent map, the exact closure, networks with many seeds. The speed is
+compared with that of this machine's CPU, on a smaller ensemble, and with the measured bandwidth of the device's memory.
+Without an accelerator everything runs on the CPU at the smaller size, and the output states this.
 """
 
 import importlib.util
 import sys
 import time
 import types
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
-def stand_in(name: str, **contents) -> None:
-    """A module for one that is not installed, and that is not needed here."""
+def stand_in(name: str, **contents: Any) -> None:
+    """Install an empty module under the name of one that is missing and not needed here."""
     if importlib.util.find_spec(name) is None:
         module = types.ModuleType(name)
         module.__dict__.update(contents)
@@ -36,8 +38,8 @@ class Silent:
     def __exit__(self, *_):
         return False
 
-    def update(self, amount=1):
-        """Nothing."""
+    def update(self, amount: int = 1) -> None:
+        """Do nothing."""
 
 
 stand_in("tqdm", tqdm=Silent)
@@ -63,38 +65,38 @@ TIMES = np.linspace(0, 15, 20)
 
 
 def spectra(many: int) -> np.ndarray:
-    """Initial eigenvalues (many, M)."""
+    """Draw initial eigenvalues (many, M)."""
     return np.random.default_rng(0).uniform(0.05, 2.0, (many, M))
 
 
-def flow(size: dict) -> float:
-    """Trajectories a second, mean field, 20 points, rtol 1e-8."""
+def flow(size: dict[str, int]) -> float:
+    """Return trajectories a second, mean field, 20 points, rtol 1e-8."""
     model, s0 = dyn.Model("cosine"), spectra(size["flow"])
     return len(s0) / warm(lambda: dyn.solve(model, s0, TIMES, closure="mean_field", method="jax", progress=False))
 
 
-def descent(size: dict) -> float:
-    """Steps of a trajectory a second, mean field."""
+def descent(size: dict[str, int]) -> float:
+    """Return steps of the descent map a second, mean field."""
     model, s0, steps = dyn.Model("cosine"), spectra(size["descent"]), STEPS["descent"]
     run = {"closure": "mean_field", "method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
-def closure(size: dict) -> float:
-    """Evaluations of the exact closure a second, to 1e-9."""
+def closure(size: dict[str, int]) -> float:
+    """Return evaluations of the exact closure a second, to 1e-9."""
     model, s0, steps = dyn.Model("cosine", noise=(0.0, 0.1)), spectra(size["closure"]), STEPS["closure"]
     run = {"method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
-def training(size: dict) -> float:
-    """Steps of a network a second, cosine loss, 50 000 samples a step, all seeds at once."""
+def training(size: dict[str, int]) -> float:
+    """Return steps of a network a second, cosine loss, 50 000 samples a step, all seeds at once."""
     model, W0 = dyn.Model("cosine", noise=(0.0, 0.1)), np.random.default_rng(0).normal(size=(M, N)) / 4
     run = {"batch_size": BATCH, "seed": range(size["seeds"]), "record": STEPS["training"], "progress": False}
     return size["seeds"] * STEPS["training"] / warm(lambda: dyn.train(model, W0, STEPS["training"], 0.1, **run))
 
 
-ROWS = {  # and the bytes that one of what is counted must at least move: what is kept, and what samples are made of
+ROWS = {  # function, unit, and the bytes that one unit moves at least: results, and random numbers
     "flow": (flow, "trajectories", 2 * 8 * M * len(TIMES)),
     "descent": (descent, "steps", 2 * 8 * M),
     "closure": (closure, "evaluations", None),
@@ -102,8 +104,8 @@ ROWS = {  # and the bytes that one of what is counted must at least move: what i
 }
 
 
-def warm(run) -> float:
-    """Seconds of the second run; the first compiles."""
+def warm(run: Callable[[], Any]) -> float:
+    """Return the seconds of the second run; the first compiles."""
     run()
     start = time.perf_counter()
     run()
@@ -111,37 +113,38 @@ def warm(run) -> float:
 
 
 def bandwidth() -> float:
-    """Bytes a second that the default device moves in adding one to a large array."""
+    """Return the bytes a second that the default device moves when adding one to a large array."""
     x = jnp.zeros(64_000_000, jnp.float32)
     add = jax.jit(lambda x: x + 1)
     seconds = min(warm(lambda: add(x).block_until_ready()) for _ in range(5))
     return 2 * x.nbytes / seconds
 
 
-def measured(device, size: dict) -> tuple[dict, float]:
-    """EigenmodeField of all rows on a device, and its bandwidth."""
+def measured(device: jax.Device, size: dict[str, int]) -> tuple[dict[str, float], float]:
+    """Return the speed of all rows on a device, and its bandwidth."""
     with jax.default_device(device):
         have_diffrax = importlib.util.find_spec("diffrax") is not None
         return {name: row[0](size) for name, row in ROWS.items() if name != "flow" or have_diffrax}, bandwidth()
 
 
-def main():
-    """Prints the table."""
+def main() -> None:
+    """Print the table."""
     device, cpu = jax.devices()[0], jax.devices("cpu")[0]
     accelerator = device.platform != "cpu"
     on_cpu, speed = measured(cpu, SMALL)
     print(f"jax {jax.__version__} on {device.device_kind}")
     if not accelerator:
-        print("No accelerator here: these are figures of the CPU, at a small size; no GPU figure was taken.")
+        print("No accelerator found: these are results of the CPU, at a small size.")
     rates, speed = measured(device, LARGE) if accelerator else (on_cpu, speed)
     print(f"memory: {speed / 1e9:.0f} GB/s, measured")
     for name, (row, unit, moved) in ROWS.items():
         if name not in rates:
-            print(f"{name}: not measured, as diffrax is not installed")
+            print(f"{name}: not measured, diffrax is not installed")
             continue
-        share = f", {100 * rates[name] * moved / speed:.2g} % of the memory's speed" if moved else ""
-        beside = f", {rates[name] / on_cpu[name]:.3g} times the CPU" if accelerator else ""
-        print(f"{name}: {rates[name]:.3g} {unit} a second{share}{beside} ({row.__doc__.strip()})")
+        share = f", {100 * rates[name] * moved / speed:.2g} % of the memory bandwidth" if moved else ""
+        ratio = f", {rates[name] / on_cpu[name]:.3g} times the CPU" if accelerator else ""
+        description = (row.__doc__ or "").strip().removeprefix("Return ")
+        print(f"{name}: {rates[name]:.3g} {unit} a second{share}{ratio} ({description})")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,27 @@
-"""Timing several ways of doing the same work in turn, so that the machine's mood meets them all."""
+"""Time several implementations in turn, so that variations of the machine's speed affect all alike."""
 
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-REPEATS = 15  # of each, at most,
-PATIENCE = 20.0  # seconds of each, at most, but at least three runs
+REPEATS = 15  # runs of each, at most
+PATIENCE = 20.0  # seconds of each, at most, after three runs
 
 
 @dataclass
 class Timing:
-    """Seconds of one way: the first call, which may compile, and the median of the warm ones; and its result."""
+    """Seconds of one implementation: the first call, which may compile, and the warm runs; and its result."""
 
     name: str
-    call: Callable
+    call: Callable[[], Any]
     first: float = 0.0
     runs: list[float] = field(default_factory=list)
-    result: object = None
+    result: Any = None
 
     def once(self) -> float:
-        """Run it and keep its result."""
+        """Run once, store the result, and return the seconds."""
         start = time.perf_counter()
         self.result = self.call()
         return time.perf_counter() - start
@@ -31,9 +32,9 @@ class Timing:
         return statistics.median(self.runs)
 
 
-def in_turn(ways: dict[str, Callable], repeats: int = REPEATS) -> dict[str, Timing]:
-    """Each way once to warm up, then all of them again and again, A B C A B C."""
-    timings = {name: Timing(name, call) for name, call in ways.items()}
+def in_turn(calls: dict[str, Callable[[], Any]], repeats: int = REPEATS) -> dict[str, Timing]:
+    """Call each once to warm up, then all in turn, A B C A B C, and return their timings."""
+    timings = {name: Timing(name, call) for name, call in calls.items()}
     for timing in timings.values():
         timing.first = timing.once()
     for number in range(repeats):

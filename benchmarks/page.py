@@ -1,4 +1,4 @@
-"""The rows as text, and as docs/benchmarks.md."""
+"""Format rows as text for the terminal, and as the page docs/benchmarks.md."""
 
 import importlib.metadata
 import os
@@ -10,34 +10,34 @@ from benchmarks.row import Entry, Row
 PACKAGES = ("numpy", "scipy", "jax", "diffrax", "heyoka", "torch")
 HEAD = """# Benchmarks
 
-`make bench` measures all of this anew, in one run, and writes this page. Each way of doing the same work is called in
-turn with the others, so that the machine's mood meets them all; what is given is the median of the warm calls, with the
-first call, which may compile, beside it. A way counts only if its answer is right: errors are relative, against a
-reference of higher precision. Peers have the best setting that was found; they are in `benchmarks/peers.py`.
+`make bench` repeats all measurements, in one run, and writes this page. Several libraries do the same work; they are
+called in turn, so that variations of the machine's speed affect all alike. Times are medians of warm calls; the first
+call, which may compile, is given too. Errors are relative to a reference of higher precision, and a result with too
+large an error is not compared. Other libraries are used with the best settings found (`benchmarks/peers.py`).
 
-Compare ratios, not seconds: they were measured on {machine}, with {versions}.
+Compare ratios rather than seconds, which were measured on {machine}, with {versions}.
 
-| work | goal | found | |
+| work | goal | result | |
 |---|---|---|---|
 """
 GPU = """
 ## On a GPU
 
-`python benchmarks/gpu.py` needs jax, numpy and scipy only, and prints what an accelerator does: ensembles of the
-descent map (and of the flow, where diffrax is installed), evaluations of the closure, and networks with many seeds. No
-GPU was at hand for this page, so that it has no GPU figure; on a CPU the script runs at a smaller size.
+`python benchmarks/gpu.py` needs jax, numpy and scipy only, and prints the speed of an accelerator: ensembles of the
+descent map (and of the flow, if diffrax is installed), evaluations of the closure, and networks with many seeds. There
+was no GPU for the measurements on this page; on a CPU the script runs at a smaller size.
 """
 
 
 def as_text(row: Row) -> str:
-    """A row on the terminal."""
+    """Format a row for the terminal."""
     lines = [f"{row.title}: {row.work}"]
-    lines += [f"  {entry.name:<40} {_seconds(entry.seconds):>9}  {_more(entry)}" for entry in row.entries]
+    lines += [f"  {entry.name:<40} {_seconds(entry.seconds):>9}  {_details(entry)}" for entry in row.entries]
     return "\n".join([*lines, f"  {row.verdict}: {_mark(row)}"])
 
 
 def page(rows: list[Row]) -> str:
-    """docs/benchmarks.md."""
+    """Return the text of docs/benchmarks.md."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     text = HEAD.format(machine=machine(), versions=versions)
     text += "".join(f"| {row.title} | {row.goal} | {row.verdict} | {_mark(row)} |\n" for row in rows)
@@ -52,7 +52,7 @@ def _section(row: Row) -> str:
         error = "" if entry.error is None else f"{entry.error:.0e}"
         lines.append(f"| {entry.name} | {_seconds(entry.seconds)} | {first} | {error} | {entry.note} |")
     if not row.met and row.limit:
-        lines += ["", f"What limits it: {row.limit}"]
+        lines += ["", f"Limitation: {row.limit}"]
     return "\n".join([*lines, *row.notes, ""])
 
 
@@ -60,7 +60,7 @@ def _mark(row: Row) -> str:
     return "" if row.met is None else "met" if row.met else "**missed**"
 
 
-def _more(entry: Entry) -> str:
+def _details(entry: Entry) -> str:
     parts = [f"first {_seconds(entry.first)}"] if entry.first is not None else []
     parts += [f"error {entry.error:.0e}"] if entry.error is not None else []
     return ", ".join([*parts, entry.note] if entry.note else parts)
@@ -74,7 +74,7 @@ def _seconds(seconds: float) -> str:
 
 
 def machine() -> str:
-    """Processor, cores, system."""
+    """Describe processor, cores and system."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -1,33 +1,38 @@
-"""What a user would write with other libraries, each in its best setting that was found.
+"""The same tasks written with other libraries, each with the best settings found.
 
 The system is the cosine loss in mean field, alpha = 1, no noise: with P_k = sum s^k,
 ds_m/dt = 2 s_m^2 (P3 - s_m P2)/(P3^1.5 P1^0.5).
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.integrate
 
 from benchmarks.setting import END, TIMES
 
+Array = npt.NDArray[np.float64]
 
-def velocity(_, s):
-    """ds/dt (M,), with NumPy."""
+
+def velocity(_: float, s: Array) -> Array:
+    """Return ds/dt (M,), with NumPy."""
     squares = s * s
     p1, p2, p3 = s.sum(), squares.sum(), (squares * s).sum()
     return 2 * squares * (p3 - s * p2) / (p3**1.5 * p1**0.5)
 
 
-def scipy_trajectory(s0, method: str, rtol: float = 1e-10, atol: float = 1e-12):
-    """s (T, M)."""
-    found = scipy.integrate.solve_ivp(velocity, (0, END), s0, method=method, t_eval=TIMES, rtol=rtol, atol=atol)
-    return found.y.T
+def scipy_trajectory(s0: Array, method: str, rtol: float = 1e-10, atol: float = 1e-12) -> Array:
+    """Integrate with SciPy; return s (T, M)."""
+    solution = scipy.integrate.solve_ivp(velocity, (0, END), s0, method=method, t_eval=TIMES, rtol=rtol, atol=atol)
+    return solution.y.T
 
 
-def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10):
-    """A compiled function s0 (M,), or (B, M), -> s (T, M), or (B, T, M)."""
+def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10) -> Callable[[Array], Array]:
+    """Return a compiled function from s0 (M,) to s (T, M), or from (B, M) to (B, T, M)."""
     import diffrax
     import jax
     import jax.numpy as jnp
@@ -60,8 +65,8 @@ def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10):
     return run
 
 
-def heyoka_system(modes: int) -> list:
-    """(variable, right-hand side) of each mode."""
+def heyoka_system(modes: int) -> list[tuple[Any, Any]]:
+    """Return (variable, right-hand side) of each mode."""
     import heyoka as hy
 
     s = hy.make_vars(*(f"s{m}" for m in range(modes)))
@@ -69,8 +74,8 @@ def heyoka_system(modes: int) -> list:
     return [(v, v * v * (p3 - v * p2) * (2 * p3**-1.5 * p1**-0.5)) for v in s]
 
 
-def heyoka_trajectory(s0, tol: float = 1e-10):
-    """A function () -> s (T, M)."""
+def heyoka_trajectory(s0: Array, tol: float = 1e-10) -> Callable[[], Array]:
+    """Return a function () -> s (T, M)."""
     import heyoka as hy
 
     integrator = hy.taylor_adaptive(heyoka_system(len(s0)), s0, tol=tol)
@@ -83,51 +88,53 @@ def heyoka_trajectory(s0, tol: float = 1e-10):
     return run
 
 
-def heyoka_ensemble(spectra, batch: int, tol: float = 1e-10):
-    """Its own ensemble function, in batches: a function () -> s (B, T, M)."""
+def heyoka_ensemble(spectra: Array, batch: int, tol: float = 1e-10) -> Callable[[], Array]:
+    """Return a function () -> s (B, T, M) that calls heyoka's ensemble function in batches."""
     import heyoka as hy
 
     many, modes = spectra.shape
     integrator = hy.taylor_adaptive_batch(heyoka_system(modes), np.ascontiguousarray(spectra[:batch].T), tol=tol)
 
-    def start(own, number):
-        own.state[:] = spectra[number * batch : (number + 1) * batch].T
-        return own
+    def start(copied, number):
+        copied.state[:] = spectra[number * batch : (number + 1) * batch].T
+        return copied
 
     def run():
-        found = hy.ensemble_propagate_grid_batch(integrator, TIMES, many // batch, start)
-        return np.concatenate([np.moveaxis(one[-1], 2, 0) for one in found])
+        results = hy.ensemble_propagate_grid_batch(integrator, TIMES, many // batch, start)
+        return np.concatenate([np.moveaxis(result[-1], 2, 0) for result in results])
 
     return run
 
 
-def heyoka_by_hand(spectra, batch: int, threads: int, tol: float = 1e-10):
-    """Batches in a loop, with one integrator a thread that is used again: a function () -> s (B, T, M)."""
+def heyoka_by_hand(spectra: Array, batch: int, threads: int, tol: float = 1e-10) -> Callable[[], Array]:
+    """Return a function () -> s (B, T, M) that loops over batches and reuses one integrator per thread."""
     import heyoka as hy
 
     many, modes = spectra.shape
     first = hy.taylor_adaptive_batch(heyoka_system(modes), np.ascontiguousarray(spectra[:batch].T), tol=tol)
     integrators, grid = [copy(first) for _ in range(threads)], np.repeat(TIMES[:, None], batch, 1)
 
-    def part(found, number):
-        own = integrators[number]
+    def part(s, number):
+        integrator = integrators[number]
         for block in range(number, many // batch, threads):
             rows = slice(block * batch, (block + 1) * batch)
-            own.set_time(0.0)
-            own.state[:] = spectra[rows].T
-            found[rows] = np.moveaxis(own.propagate_grid(grid)[-1], 2, 0)
+            integrator.set_time(0.0)
+            integrator.state[:] = spectra[rows].T
+            s[rows] = np.moveaxis(integrator.propagate_grid(grid)[-1], 2, 0)
 
     def run():
-        found = np.empty((many, len(TIMES), modes))
+        s = np.empty((many, len(TIMES), modes))
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda number: part(found, number), range(threads)))
-        return found
+            list(pool.map(lambda number: part(s, number), range(threads)))
+        return s
 
     return run
 
 
-def torch_training(loss: str, W0, steps: int, learning_rate: float, batch: int, seed: int = 0, device: str = "cpu"):
-    """The toy network as one writes it: a function () -> eigenvalues of W W^T after each step (steps + 1, M)."""
+def torch_training(
+    loss: str, W0: Array, steps: int, learning_rate: float, batch: int, seed: int = 0, device: str = "cpu"
+) -> Callable[[], Array]:
+    """Return a function () -> eigenvalues of W W^T after each step (steps + 1, M): the linear network in PyTorch."""
     import torch
 
     def loss_of(p, z2):
@@ -142,7 +149,7 @@ def torch_training(loss: str, W0, steps: int, learning_rate: float, batch: int, 
             return torch.randn(batch, W0.shape[1], generator=generator, device=device)
 
         W = torch.tensor(W0, dtype=torch.float32, device=device, requires_grad=True)
-        passed = [W.detach().clone()]
+        weights = [W.detach().clone()]
         for _ in range(steps):
             x1 = normal()
             x2 = x1 + 0.1 * normal()
@@ -152,7 +159,7 @@ def torch_training(loss: str, W0, steps: int, learning_rate: float, batch: int, 
             (slope,) = torch.autograd.grad(value, W)
             with torch.no_grad():
                 W -= learning_rate * slope
-            passed.append(W.detach().clone())
-        return np.linalg.svd(torch.stack(passed).cpu().numpy().astype(float), compute_uv=False)[:, ::-1] ** 2
+            weights.append(W.detach().clone())
+        return np.linalg.svd(torch.stack(weights).cpu().numpy().astype(float), compute_uv=False)[:, ::-1] ** 2
 
     return run

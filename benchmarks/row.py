@@ -1,4 +1,4 @@
-"""A row of the table: the same work, done in several ways, with a goal."""
+"""A row of the table: one task, several implementations, and a goal."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from benchmarks.measure import Timing
 
 @dataclass
 class Entry:
-    """One way: seconds (warm median), the first call where it costs more, the error against the reference."""
+    """One implementation: seconds (warm median), seconds of the first call, and error against the reference."""
 
     name: str
     seconds: float
@@ -17,13 +17,13 @@ class Entry:
 
     @classmethod
     def of(cls, timing: Timing, error: float | None = None, note: str = "") -> "Entry":
-        """From what was measured."""
+        """Build an entry from a timing."""
         return cls(timing.name, timing.seconds, timing.first, error, note)
 
 
 @dataclass
 class Row:
-    """What was done, how fast each way was, whether that meets the goal; and if not, why."""
+    """A task with the entries of all implementations, and whether the goal is met; if not, why."""
 
     title: str
     work: str
@@ -31,23 +31,23 @@ class Row:
     entries: list[Entry]
     verdict: str
     met: bool | None  # None: there is no goal
-    limit: str = ""  # what stands in the way, where a goal is missed
+    limit: str = ""  # the reason if the goal is missed
     notes: list[str] = field(default_factory=list)
 
 
-def against_fastest(own: Entry, peers: list[Entry], factor: float) -> tuple[str, bool]:
-    """How many times as fast as the fastest peer, and whether that is ``factor``."""
+def against_fastest(ours: Entry, peers: list[Entry], factor: float) -> tuple[str, bool]:
+    """Format our speed relative to the fastest peer, and return whether it is at least ``factor``."""
     fastest = min(peers, key=lambda peer: peer.seconds)
-    ratio = fastest.seconds / own.seconds
+    ratio = fastest.seconds / ours.seconds
     return f"{ratio:.2g} times as fast as {fastest.name}, the fastest peer (goal: {factor:g})", ratio >= factor
 
 
 class DisagreementError(AssertionError):
-    """Two ways of doing the same work gave different answers."""
+    """Two implementations of the same task gave different results."""
 
 
 def agree(name: str, error: float, tolerance: float) -> float:
-    """The error, if it is within the tolerance: ways that disagree are not compared."""
+    """Return the error if it is within the tolerance; raise DisagreementError otherwise."""
     if not error <= tolerance:
         raise DisagreementError(f"{name} is off by {error:.1e}, more than {tolerance:.1e}")
     return error

@@ -3,17 +3,17 @@
 import numpy as np
 
 M, N = 10, 15
-END, POINTS = 150.0, 200  # of a flow; 150 is 1 500 steps at a learning rate of 0.1
+END, POINTS = 150.0, 200  # of a flow: 1 500 steps at learning rate 0.1
 SIGMA2 = 0.1
 TIMES = np.linspace(0, END, POINTS)
 
 
 def weights(seed: int = 0) -> np.ndarray:
-    """Initial weights (M, N)."""
+    """Draw initial weights (M, N)."""
     return np.random.default_rng(seed).normal(size=(M, N)) / 4
 
 
 def spectra(many: int, seed: int = 0) -> np.ndarray:
-    """Initial eigenvalues (many, M), ascending."""
+    """Draw initial eigenvalues (many, M), ascending."""
     W = np.random.default_rng(seed).normal(size=(many, M, N)) / 4
     return np.sort(np.linalg.svd(W, compute_uv=False) ** 2, axis=-1)

@@ -11,7 +11,7 @@ EXACT = (10, 100, 1000, 10_000)
 POINTS = 10
 LARGEST = 4e9  # bytes that the largest solve may take
 
-# What the system counts for a process would begin with the memory of the one that started it.
+# VmHWM where there is one: ru_maxrss of a new process starts at the memory of its parent.
 PEAK = """
 import resource
 from pathlib import Path
@@ -55,7 +55,7 @@ print(json.dumps([sorted(runs)[4], peak()]))
 
 
 def measure() -> list[Row]:
-    """A mean-field flow, and one evaluation of the exact closure, each in a process of its own."""
+    """Measure a mean-field flow and one evaluation of the exact closure, each in a new process."""
     flow = _row("mean-field flow", f"cosine loss, {POINTS} points", SOLVE.format(points=POINTS), MEAN_FIELD)
     closure = _row("exact closure", "one evaluation of the rates to 1e-8", RATES, EXACT)
     flow.verdict += f"; {MEAN_FIELD[-1]} modes: {flow.entries[-1].note} (goal: below {LARGEST / 1e9:g} GB)"
@@ -63,29 +63,29 @@ def measure() -> list[Row]:
 
 
 def _row(name: str, work: str, script: str, sizes) -> Row:
-    found = [_in_a_process(script, modes) for modes in sizes]
-    per_mode = [seconds / modes for (seconds, _), modes in zip(found, sizes, strict=True)]
+    runs = [_in_a_process(script, modes) for modes in sizes]
+    per_mode = [seconds / modes for (seconds, _), modes in zip(runs, sizes, strict=True)]
     entries = [
         Entry(f"M = {modes}", seconds, note=f"{1e9 * seconds / modes:.3g} ns a mode, peak {peak / 1e9:.2f} GB")
-        for modes, (seconds, peak) in zip(sizes, found, strict=True)
+        for modes, (seconds, peak) in zip(sizes, runs, strict=True)
     ]
     growth = max(later / min(per_mode[: i + 1]) for i, later in enumerate(per_mode))
-    fits = found[-1][1] < LARGEST
+    fits = runs[-1][1] < LARGEST
     return Row(
         f"Size, {name}",
         work,
-        "time and memory for each mode do not grow by more than 2",
+        "time and memory per mode do not grow by more than 2",
         entries,
-        f"the time for a mode grows at most {growth:.2g} times above that of any smaller M",
+        f"the time per mode is at most {growth:.2g} times that at any smaller M",
         growth <= 2 and fits,
-        limit="Few modes share the overhead of a call, so that a mode gets cheaper at first. From about 10 000 modes "
-        "on the 14 stages of a step no longer fit the cache: some 200 bytes for each mode and stage, at the 7 to 10 "
-        "GB/s of this machine's memory, are the time that is seen. From there on it does not grow.",
+        limit="The overhead of a call is shared, so that the time per mode first decreases with M. From about 10 000 "
+        "modes on, the 14 stages of a step do not fit into the cache; the measured time is that of moving about 200 "
+        "bytes for each mode and stage at this machine's 7 to 10 GB/s. Beyond that it does not grow.",
     )
 
 
 def _in_a_process(script: str, modes: int) -> tuple[float, float]:
-    """Seconds, and peak bytes of the process."""
+    """Run a script in a new process; return its seconds and peak bytes."""
     done = subprocess.run([sys.executable, "-c", PEAK + script, str(modes)], capture_output=True, text=True, check=True)
     seconds, peak = json.loads(done.stdout)
     return seconds, peak

@@ -15,7 +15,7 @@ SOLVE = "import dynamics as dyn; dyn.solve(dyn.Model('euclidean'), [0.1, 0.5], [
 
 
 def measure() -> Row:
-    """Each in processes of its own, in turn."""
+    """Measure each command in new processes, in turn."""
     commands = {
         "import numpy": [sys.executable, "-c", "import numpy"],
         "import numpy, dynamics": [sys.executable, "-c", "import numpy, dynamics"],
@@ -39,7 +39,7 @@ def measure() -> Row:
     }
     return Row(
         "Start",
-        "a process from its start to its end",
+        "complete processes",
         "0.2 s over NumPy; 0.5 s; 0.4 s; figures in 5 min from nothing, and 60 s again",
         entries,
         "; ".join(goals),
@@ -49,12 +49,12 @@ def measure() -> Row:
 
 
 def _figures() -> list[Entry]:
-    """`make figures` into an empty folder, and again."""
+    """Time `make figures` into an empty folder, and again."""
     folder = Path(tempfile.mkdtemp())
     command = ["make", "--silent", "figures", f"FIGURE_DIR={folder}"]
-    found = [Entry(f"make figures, {name}", _seconds(command)) for name in ("from nothing", "again")]
+    entries = [Entry(f"make figures, {name}", _seconds(command)) for name in ("from nothing", "again")]
     shutil.rmtree(folder)
-    return found
+    return entries
 
 
 def _seconds(command: list[str]) -> float:

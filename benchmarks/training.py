@@ -13,7 +13,7 @@ GOALS = {"euclidean": (0.01, 2.0), "cosine": (0.1, 4.0)}  # learning rate, times
 
 
 def measure() -> list[Row]:
-    """Both losses."""
+    """Compare with PyTorch under both losses."""
     return [_row(loss, *goal) for loss, goal in GOALS.items()]
 
 
@@ -31,16 +31,16 @@ def _row(loss: str, learning_rate: float, goal: float) -> Row:
     errors = {name: float(np.abs(timing.result / theory - 1).max()) for name, timing in timings.items()}
     for name, error in errors.items():
         agree(name, error, 0.03)  # fluctuations of batches of 50 000
-    own, torch = (Entry.of(timing, errors[name]) for name, timing in timings.items())
-    ratio = torch.seconds / own.seconds
+    ours, torch = (Entry.of(timing, errors[name]) for name, timing in timings.items())
+    ratio = torch.seconds / ours.seconds
     return Row(
         f"Network training, {loss}",
-        f"M = {M}, N = {N}, {BATCH} samples a step, float32: {1e3 * own.seconds / STEPS:.2g} ms a step, PyTorch "
+        f"M = {M}, N = {N}, {BATCH} samples a step, float32: {1e3 * ours.seconds / STEPS:.2g} ms a step, PyTorch "
         f"{1e3 * torch.seconds / STEPS:.2g}",
         f"{goal:g} times as fast on a CPU",
-        [own, torch],
+        [ours, torch],
         f"{ratio:.2g} times as fast (goal: {goal:g})",
         ratio >= goal,
-        limit="Two thirds of a step draw 1.5 million normal numbers, from 750 000 words of JAX's counter-based "
-        "generator, at 6 ns of one core a word.",
+        limit="Two thirds of a step are spent on 1.5 million normal random numbers, from 750 000 words of JAX's "
+        "counter-based generator, at 6 ns per word on one core.",
     )

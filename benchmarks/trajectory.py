@@ -9,24 +9,24 @@ from benchmarks.row import Entry, Row, against_fastest, agree
 from benchmarks.setting import END, POINTS, TIMES, M, spectra
 
 ERROR = 1e-9
-RTOL = {"heyoka": 1e-8, "jax": 1e-9, "scipy": 1e-9}  # with which each of ours is within ERROR here
+RTOL = {"heyoka": 1e-8, "jax": 1e-9, "scipy": 1e-9}  # at which each of our methods is within ERROR here
 
 
 def measure() -> Row:
-    """Ours by three methods, SciPy, diffrax and heyoka; each at the loosest tolerance that keeps the error."""
+    """Compare three methods of ours with SciPy, diffrax and heyoka, each at the loosest sufficient tolerance."""
     s0, model = spectra(1)[0], dyn.Model("cosine")
     reference = peers.scipy_trajectory(s0, "DOP853", 1e-13, 1e-15)
 
-    def own(method: str):
+    def ours(method: str):
         return lambda: dyn.solve(model, s0, TIMES, closure="mean_field", method=method, rtol=RTOL[method]).s
 
     dopri8, tsit5 = peers.diffrax_solver("Dopri8", False), peers.diffrax_solver("Tsit5", False)
     taylor = peers.heyoka_trajectory(s0, tol=1e-9)
     timings = in_turn(
         {
-            'ours, method="heyoka"': own("heyoka"),
-            'ours, method="jax"': own("jax"),
-            'ours, method="scipy"': own("scipy"),
+            'ours, method="heyoka"': ours("heyoka"),
+            'ours, method="jax"': ours("jax"),
+            'ours, method="scipy"': ours("scipy"),
             "heyoka": taylor,
             "diffrax Dopri8": lambda: dopri8(s0),
             "diffrax Tsit5": lambda: tsit5(s0),
@@ -47,7 +47,7 @@ def measure() -> Row:
         entries,
         verdict,
         met,
-        limit="Ours is heyoka's own integration, in log w and with the numbers of the model as parameters, inside a "
-        "call that checks its arguments and builds a result in Python: 0.4 ms in a row of such calls, 1 ms where other "
-        "work has come between, however much there is to integrate.",
+        limit="Our method integrates with heyoka too, in log w, with the model's parameters as runtime parameters. The "
+        "call checks its arguments and builds a result in Python, which takes 0.4 ms in a series of such calls and "
+        "1 ms between other work, independent of the length of the integration.",
     )

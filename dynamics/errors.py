@@ -1,6 +1,7 @@
 """Errors and warnings, and the checks of arguments that name the argument at fault."""
 
 import difflib
+import importlib.util
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -173,3 +174,15 @@ def _single(name: str, array: FloatArray, requirement: str) -> float:
     if array.ndim:
         reject(name, requirement, array)
     return float(array)
+
+
+class MissingExtraError(ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+
+def require_extra(extra: str, *libraries: str) -> None:
+    """Raise MissingExtraError if one of the libraries, which an extra of this distribution brings, is not installed."""
+    missing = [library for library in libraries if importlib.util.find_spec(library) is None]
+    if missing:
+        command = f'pip install "ssl-dynamics[{extra}]"'
+        raise MissingExtraError(f"Not installed: {', '.join(missing)}. To install what is missing: {command}")

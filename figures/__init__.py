@@ -6,5 +6,5 @@ HELPERS = ("style", "captions", "gallery", "deep_networks", "__main__")
 
 
 def names() -> list[str]:
-    """Every module of this package is a figure, but the helpers."""
+    """Return the names of all figures: every module of this package but the helpers."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in HELPERS)

@@ -9,14 +9,14 @@ from figures import captions, gallery, names, style
 
 
 def _listing() -> str:
-    """One line a figure, from the first line of its module."""
+    """List the figures, one a line, with the first line of their modules."""
     return "\n".join(f"  {name:<26} {gallery.title(name)}" for name in names())
 
 
 class _Command(click.Command):
     """A command whose help ends with the list of figures."""
 
-    def format_epilog(self, ctx, formatter):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"\nFigures:\n{_listing()}\n  {'gallery':<26} One page with all of them.\n")
 
 
@@ -24,7 +24,7 @@ class _Command(click.Command):
 @click.argument("name", required=False, type=click.Choice([*names(), "gallery"]), metavar="NAME")
 @click.option("--out", default="build/figures", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--full", is_flag=True, help="At the paper's full size: hours for the longest, instead of a minute.")
-def main(name: str | None, out: Path, full: bool):
+def main(name: str | None, out: Path, full: bool) -> None:
     """Compute and draw the figure NAME: writes NAME.png, NAME.pdf and its caption NAME.md into the folder --out."""
     if name is None:
         click.echo(click.get_current_context().get_help())

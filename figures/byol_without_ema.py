@@ -1,10 +1,10 @@
-"""Learned predictors without an averaged target: what keeps them from collapse.
+"""Learned predictors without an averaged target: what prevents their collapse.
 
-Predictor's learning rate, weight decay and batch norm (Grill et al. 2020, Chen and He 2021, Tian et al. 2021), in deep
-networks, and in the linear theory of a learned predictor.
+The effect of the predictor's learning rate, weight decay and batch norm (Grill et al. 2020, Chen and He 2021, Tian et
+al. 2021) in deep networks and in the linear theory of a learned predictor.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,47 +19,47 @@ DECAYS = (1e-4, 2e-2)
 STEPS = {False: 150, True: 4_000}
 SEEDS = {False: range(2), True: range(5)}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
-START = 0.1  # of the predictor's eigenvalues, the size of those of a matrix at random
+START = 0.1  # of the predictor's eigenvalues: the size of those of a random matrix
 COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
 LINES = {1e-4: "-", 2e-2: (0, (3, 2))}
 COLUMNS = ("linear theory", "with batch norm", "without batch norm")
-COLLAPSED = 1.1  # participation ratio: no more than one mode
+COLLAPSED = 1.1  # participation ratio below which only one mode is left
 
 
 class Curve(NamedTuple):
-    """Against the predictor's learning rate: participation ratio, mean and error, and how many collapsed."""
+    """Participation ratio at each learning rate of the predictor, mean and error; number of collapsed networks."""
 
     mean: np.ndarray
     error: np.ndarray
-    gone: int = 0  # networks that collapsed, or diverged
-    spread: float = 0.0  # largest deviation of their channels: 0 where z is the same for all images, 1 where spread
+    collapsed: int = 0  # networks that collapsed or diverged
+    spread: float = 0.0  # their largest channel deviation: 0 if z is the same for all images, 1 if evenly spread
 
 
 Key = tuple[str, str, str, float]  # column, loss, target, weight decay
 
 
 def compute(full: bool) -> dict[Key, Curve]:
-    """All curves."""
-    found: dict[Key, Curve] = {}
+    """Return all curves by column, loss, target and weight decay."""
+    curves: dict[Key, Curve] = {}
     for loss in style.LOSSES:
         for target in deep.TARGETS:
             for decay in DECAYS:
                 runs = {bn: [_run(loss, target, decay, rate, bn, full) for rate in RATES] for bn in (True, False)}
                 start = np.exp(np.log(runs[True][0].s[:, 0]).mean(axis=0))
-                found[COLUMNS[0], loss, target, decay] = _theory(loss, target, decay, start)
-                for column, own in zip(COLUMNS[1:], runs.values(), strict=True):
-                    found[column, loss, target, decay] = _of_networks(own)
-    return found
+                curves[COLUMNS[0], loss, target, decay] = _theory(loss, target, decay, start)
+                for column, networks in zip(COLUMNS[1:], runs.values(), strict=True):
+                    curves[column, loss, target, decay] = _of_networks(networks)
+    return curves
 
 
-def _model(loss: str, target: str, decay, **learned) -> dyn.Model:
+def _model(loss: str, target: str, decay: float, **learned: Any) -> dyn.Model:
     return dyn.Model(
         loss, predictor=dyn.Learned(**learned), target=deep.TARGETS[target], weight_decay=decay, symmetrised=True
     )
 
 
 def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, full: bool) -> dyn.Trajectory:
-    return deep.kept(
+    return deep.cached_training(
         full,
         f"byol-{loss}-{target}-{decay:g}-{rate:g}-{'bn' if batch_norm else 'no bn'}",
         _model(loss, target, decay, rate=rate),
@@ -73,24 +73,25 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 
 
 def _theory(loss: str, target: str, decay: float, start: np.ndarray) -> Curve:
-    """The descent map from the networks' spectrum; of the cosine loss in mean field, which is quick where modes die."""
+    """Iterate the descent map from the networks' spectrum; the cosine loss in mean field, which is fast for s -> 0."""
     model = _model(loss, target, decay, rate=np.array(RATES), init=START)
-    options = {"closure": "mean_field"} if loss == "cosine" else {}
-    ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, **options).s[:, -1]
+    closure = "mean_field" if loss == "cosine" else None
+    ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
     ratio = ends.sum(axis=-1) ** 2 / np.maximum((ends**2).sum(axis=-1), np.finfo(float).tiny)
     return Curve(ratio, np.zeros(len(RATES)))
 
 
 def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
     ratios = np.stack([run.measures["participation_ratio"][:, -1] for run in runs], axis=1)
-    living = np.where(np.isfinite(ratios), ratios, 1.0)  # what diverges has no mode to speak of
-    gone = living < COLLAPSED
+    ratios = np.where(np.isfinite(ratios), ratios, 1.0)  # networks that diverged count as collapsed
+    collapsed = ratios < COLLAPSED
     spreads = np.stack([run.measures["channel_std"][:, -1] for run in runs], axis=1)
-    return Curve(*deep.mean_and_error(living), int(gone.sum()), float(np.nanmax(spreads, where=gone, initial=0.0)))
+    spread = float(np.nanmax(spreads, where=collapsed, initial=0.0))
+    return Curve(*deep.mean_and_error(ratios), int(collapsed.sum()), spread)
 
 
 def draw(data: dict[Key, Curve]) -> Figure:
-    """Losses in rows; theory, and networks with and without batch norm, in columns."""
+    """Draw losses in rows; theory, and networks with and without batch norm, in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(COLUMNS), sharex=True, sharey="col")
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -114,13 +115,13 @@ def draw(data: dict[Key, Curve]) -> Figure:
 
 
 def _range(data: dict[Key, Curve], column: str) -> str:
-    """Smallest and largest mean of the curves of a column."""
+    """Format the smallest and the largest mean of the curves of a column."""
     means = np.concatenate([curve.mean for key, curve in data.items() if key[0] == column])
     return f"{means.min():.1f} to {means.max():.1f}"
 
 
 def _difference(data: dict[Key, Curve], column: str) -> float:
-    """Largest difference between the two targets."""
+    """Return the largest difference between the two targets."""
     pairs = (
         data[column, loss, "EMA target", decay].mean - data[column, loss, "shared target", decay].mean
         for loss in style.LOSSES
@@ -130,31 +131,31 @@ def _difference(data: dict[Key, Curve], column: str) -> float:
 
 
 def _gain(data: dict[Key, Curve], column: str) -> str:
-    """By how much the fastest predictor keeps more modes than the slowest, by loss, shared target, least decay."""
+    """Format the ratio of the fastest to the slowest predictor's curve, by loss (shared target, least decay)."""
     curves = {loss: data[column, loss, "shared target", DECAYS[0]].mean for loss in style.LOSSES}
     return listing(f"{mean[-1] / mean[0]:.1f} ({loss})" for loss, mean in curves.items())
 
 
 def caption(data: dict[Key, Curve], full: bool) -> str:
-    """What is shown, and what it says about the question."""
+    """Return the caption: what is shown, and which of the three factors prevents collapse."""
     networks = len(RATES) * len(DECAYS) * len(style.LOSSES) * len(deep.TARGETS) * len(SEEDS[full])
     spread = max(curve.spread for curve in data.values())
-    gone = {c: sum(curve.gone for key, curve in data.items() if key[0] == c) for c in COLUMNS[1:]}
+    collapsed = {c: sum(curve.collapsed for key, curve in data.items() if key[0] == c) for c in COLUMNS[1:]}
     return f"""
-How many modes a learned predictor keeps: participation ratio (sum s)^2 / sum s^2 of the correlation after {STEPS[full]}
-steps, against the learning rate of the predictor (an MLP) relative to the encoder's, in networks on handwritten digits
-with the encoder itself as target (SimSiam, red), and with an average of it (BYOL, blue); mean and standard error over
-{len(SEEDS[full])} seeds. Left: the descent map of the linear theory, from the networks' eigenvalues and a predictor of
-{START:g} in all modes, {THEORY_STEPS} steps at {THEORY_RATE:g}, noise 0 (cosine: mean field).
+Number of modes that a learned predictor keeps: participation ratio (sum s)^2 / sum s^2 of the correlation after
+{STEPS[full]} steps, against the learning rate of the predictor (an MLP) relative to that of the encoder. Networks on
+handwritten digits, with the encoder itself as target (SimSiam, red) or an average of it (BYOL, blue); mean and standard
+error over {len(SEEDS[full])} seeds. Left: the descent map of the linear theory from the networks' eigenvalues and
+predictor eigenvalues of {START:g}, {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}, noise 0 (cosine: mean field).
 
-The question is why BYOL without its average collapses where SimSiam does not. In the linear theory the average is not
-what decides: it changes the ratio by at most {_difference(data, COLUMNS[0]):.2g}. Nor is it in these networks. With
-batch norm {gone[COLUMNS[1]]} of {networks} come down to one mode (a ratio below {COLLAPSED:g}), without it
-{gone[COLUMNS[2]]}, with either target; the ratio is {_range(data, COLUMNS[1])} with and {_range(data, COLUMNS[2])}
-without. The one mode that is left is the mean of z, a mode like any other to an uncentred correlation: channels of
-z/|z| of collapsed networks deviate by at most {spread:.2g} (1: spread evenly).
+BYOL without its average is reported to collapse where SimSiam does not. In the linear theory the average does not
+decide this: it changes the ratio by at most {_difference(data, COLUMNS[0]):.2g}. It does not decide it in these
+networks either. With batch norm, {collapsed[COLUMNS[1]]} of {networks} networks collapse to one mode (a ratio below
+{COLLAPSED:g}), without it {collapsed[COLUMNS[2]]}, with either target; the ratio is {_range(data, COLUMNS[1])} with and
+{_range(data, COLUMNS[2])} without batch norm. The remaining mode is the mean of z, which an uncentred correlation
+counts as a mode: channels of z/|z| of collapsed networks deviate by at most {spread:.2g} (1: evenly spread).
 
-A faster predictor keeps more modes, from the slowest to the fastest by a factor of {_gain(data, COLUMNS[1])} with batch
-norm. The theory does not explain that: its factors are {_gain(data, COLUMNS[0])}. Under the Euclidean loss, where it
-conserves s - p^2/a_P, a fast predictor leaves the spectrum as it was at the start, and a slow one makes it even. Of the
-three suspects it is thus the normalisation that decides, and then the predictor's learning rate."""
+A faster predictor keeps more modes: with batch norm the ratio of the fastest to the slowest is
+{_gain(data, COLUMNS[1])}. The theory does not explain this: its factors are {_gain(data, COLUMNS[0])}. Under the
+Euclidean loss it conserves s - p^2/a_P, so that a fast predictor preserves the initial spectrum and a slow one
+equalises it. Of the three factors, batch norm thus decides first, and the predictor's learning rate second."""

@@ -1,7 +1,7 @@
-"""How good the closures of the cosine loss are, against the number of modes.
+"""Accuracy of the closures of the cosine loss against the number of modes.
 
-Error of the drift r_m s_m under the mean-field closure and under Monte Carlo, against the exact Gaussian closure, for
-random spectra; and the error that the quadrature of the Gaussian closure estimates for itself.
+Error of the drift r_m s_m under the mean-field closure and under Monte Carlo, relative to the exact Gaussian closure,
+for random spectra; and the quadrature error that the Gaussian closure estimates.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ RTOL = 1e-9
 
 
 class Errors(NamedTuple):
-    """Errors (modes, draws), relative to the drift's largest entry (mean field: to its root mean square as well)."""
+    """Errors (modes, draws) relative to the largest drift of a mode; ``mean_field_rms``: to its root mean square."""
 
     modes: tuple[int, ...]
     mean_field: np.ndarray
@@ -34,16 +34,16 @@ class Errors(NamedTuple):
 
 
 def compute(full: bool) -> Errors:
-    """Errors for spectra drawn at random."""
+    """Return the errors for random spectra."""
     rng, modes, draws = np.random.default_rng(0), MODES[full], DRAWS[full]
     low, high = np.log(SPECTRUM)
-    found = np.empty((len(modes), draws, 4))
+    errors = np.empty((len(modes), draws, 4))
     with progress_bar(len(modes) * draws, "closures", None) as bar:
-        for index in np.ndindex(found.shape[:2]):
+        for index in np.ndindex(errors.shape[:2]):
             s = np.exp(rng.uniform(low, high, modes[index[0]]))
-            found[index] = _errors(s, rng)
+            errors[index] = _errors(s, rng)
             bar.update()
-    return Errors(modes, *np.moveaxis(found, -1, 0))
+    return Errors(modes, *np.moveaxis(errors, -1, 0))
 
 
 def _errors(s: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float, float]:
@@ -63,7 +63,7 @@ def _errors(s: np.ndarray, rng: np.random.Generator) -> tuple[float, float, floa
 
 
 def _monte_carlo(s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The drift r_m s_m as a mean over samples of the per-sample gradient."""
+    """Estimate the drift r_m s_m by a mean of per-sample gradients."""
     total = np.zeros_like(s)
     for _ in range(SAMPLES // CHUNK):
         z = np.sqrt(s) * rng.standard_normal((CHUNK, len(s)))
@@ -75,12 +75,12 @@ LINES = {  # label, colour, marker, axes
     "mean_field": ("mean field", style.RED, "o", 0),
     "mean_field_rms": ("mean field, rms", style.ORANGE, "s", 0),
     "monte_carlo": (f"Monte Carlo, {count(SAMPLES)} samples", style.BLUE, "^", 0),
-    "quadrature": ("quadrature, own estimate", style.GREEN, "D", 1),
+    "quadrature": ("quadrature, estimated", style.GREEN, "D", 1),
 }
 
 
 def draw(data: Errors) -> Figure:
-    """Medians, and bands that hold half of the draws; the quadrature, orders of magnitude below, has its own axes."""
+    """Draw medians and interquartile bands; the quadrature, orders of magnitude below, on separate axes."""
     figure = Figure(figsize=(style.COLUMN, 3.6))
     axes = figure.subplots(2, sharex=True, height_ratios=(2, 1))
     for name, (label, color, marker, where) in LINES.items():
@@ -89,14 +89,14 @@ def draw(data: Errors) -> Figure:
         axes[where].plot(data.modes, median, color=color, marker=marker, markersize=3, label=label)
     axes[0].set(xscale="log", yscale="log", ylim=(1e-3, 1))
     axes[1].set(yscale="log", ylim=(1e-16, 10 * RTOL), xlabel="number of modes $M$")
-    axes[1].axhline(RTOL, color=style.GREY, linewidth=0.6, linestyle=":", label="asked of the quadrature")
+    axes[1].axhline(RTOL, color=style.GREY, linewidth=0.6, linestyle=":", label="tolerance of the quadrature")
     figure.supylabel("relative error of the drift $r_m s_m$", fontsize=8)
     figure.legend(loc="outside lower center", ncols=2, handlelength=1.5, columnspacing=1.0)
     return figure
 
 
 def caption(data: Errors, full: bool) -> str:
-    """What is shown, with the mean field's error for three numbers of modes."""
+    """Return the caption: what is shown, and the mean-field error for three numbers of modes."""
     shown = [data.modes.index(modes) for modes in (10, 100, 1000)]
     medians = {name: np.median(getattr(data, name), axis=1) for name in LINES}
     middle = listing(f"{percent(medians['mean_field'][i])} at M = {data.modes[i]}" for i in shown)
@@ -104,10 +104,10 @@ def caption(data: Errors, full: bool) -> str:
     spread = listing(" to ".join(percent(e) for e in np.quantile(data.mean_field[i], (0.25, 0.75))) for i in shown)
     return f"""
 Error of the eigenvalues' drift `r_m s_m` under the cosine loss (predictor `W_P = C`, no noise) against the exact
-Gaussian closure, relative to the drift's largest entry, or root mean square to root mean square (rms). Eigenvalues
+Gaussian closure, relative to the largest drift of a mode, or as a ratio of root mean squares (rms). Eigenvalues
 are log-uniform in {SPECTRUM}; medians of {DRAWS[full]} draws, and bands from the first to the third quartile.
 
-The mean field is off by {middle} (quartiles {spread}; rms {rms}). A Monte Carlo estimate from {count(SAMPLES)}
-samples is off by {percent(medians["monte_carlo"].min())} to {percent(medians["monte_carlo"].max())}. The quadrature
-of the Gaussian closure, asked for {RTOL:.0e}, estimates its own error at {data.quadrature.min():.0e} to
-{data.quadrature.max():.0e}."""
+The error of the mean field is {middle} (quartiles {spread}; rms {rms}). That of a Monte Carlo estimate from
+{count(SAMPLES)} samples is {percent(medians["monte_carlo"].min())} to {percent(medians["monte_carlo"].max())}. The
+quadrature of the Gaussian closure, with a tolerance of {RTOL:.0e}, has an estimated error of
+{data.quadrature.min():.0e} to {data.quadrature.max():.0e}."""

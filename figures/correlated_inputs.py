@@ -1,4 +1,4 @@
-"""Correlated inputs: modes turn towards the inputs that carry more signal than noise."""
+"""Correlated inputs: modes rotate towards the inputs that carry more signal than noise."""
 
 import numpy as np
 import scipy.linalg
@@ -13,39 +13,42 @@ VARIANCES = np.geomspace(1, 0.01, 5)  # of the inputs: condition number 100
 NOISE = (0.3, 0.3)
 BATCH = {False: 10_000, True: 100_000}
 AXES = dict(zip(VARIANCES, (style.BLUE, style.GREEN, style.ORANGE, style.RED, style.GREY), strict=True))
-LABELS = dict(zip(VARIANCES, ("bottom", "top", "top", "bottom", "center"), strict=True))  # beside the line's end
+LABELS = dict(
+    zip(VARIANCES, ("bottom", "top", "top", "bottom", "center"), strict=True)
+)  # vertical alignment at the end of a line
 AS_IF_WHITE = {"linestyle": (0, (3, 2)), "linewidth": 0.7}
 
 Runs = tuple[dyn.Trajectory, dyn.Trajectory, dyn.Trajectory]
 
 
 def compute(full: bool) -> dict[str, Runs]:
-    """For each loss the map of the weights, that of eigenmodes as if inputs were white, and a network."""
+    """Return for each loss the descent map of the weights, the eigenmode map for white inputs, and a network."""
     W0 = 2 * style.initial_weights(MODES, len(VARIANCES), SEED)
     s0 = style.eigenvalues_of(W0 * np.sqrt(VARIANCES))
-    found = {}
+    runs = {}
     for loss in style.LOSSES:
         white, model = (dyn.Model(loss, noise=NOISE, inputs=inputs) for inputs in (None, np.diag(VARIANCES)))
         theory = dyn.iterate(model, W0, STEPS, LEARNING_RATE, record=10)
-        wrong = dyn.iterate(white, s0, STEPS, LEARNING_RATE, record=10)
-        net = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=STEPS // 20)
-        found[loss] = (theory, wrong, net)
-    return found
+        as_if_white = dyn.iterate(white, s0, STEPS, LEARNING_RATE, record=10)
+        network = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=STEPS // 20)
+        runs[loss] = (theory, as_if_white, network)
+    return runs
 
 
 def draw(data: dict[str, Runs]) -> Figure:
-    """Left: eigenvalues. Right: what each input contributes to the variance of the representation."""
+    """Draw eigenvalues left, the contribution of each input to the variance of the representation right."""
     figure = Figure(figsize=(style.PAGE, 4.0))
     rows = figure.subplots(len(data), 2, sharex=True)
-    for (left, right), (loss, (theory, wrong, net)) in zip(rows, data.items(), strict=True):
-        for result, look in ((wrong, AS_IF_WHITE), (theory, style.THEORY), (net, style.NETWORK)):
+    for (left, right), (loss, (theory, as_if_white, network)) in zip(rows, data.items(), strict=True):
+        for result, look in ((as_if_white, AS_IF_WHITE), (theory, style.THEORY), (network, style.NETWORK)):
             style.draw_modes(left, result, **look)
-        for ours, theirs, (variance, color) in zip(_by_input(theory).T, _by_input(net).T, AXES.items(), strict=True):
-            right.plot(theory.step, ours, color=color, **style.THEORY)
-            right.plot(net.step, theirs, color=color, **style.NETWORK)
+        by_input = zip(_by_input(theory).T, _by_input(network).T, AXES.items(), strict=True)
+        for predicted, measured, (variance, color) in by_input:
+            right.plot(theory.step, predicted, color=color, **style.THEORY)
+            right.plot(network.step, measured, color=color, **style.NETWORK)
             right.annotate(
                 f"{variance:.2g}",
-                (STEPS, ours[-1]),
+                (STEPS, predicted[-1]),
                 (4, 0),
                 textcoords="offset points",
                 color=color,
@@ -63,17 +66,17 @@ def draw(data: dict[str, Runs]) -> Figure:
 
 
 def _by_input(result: dyn.Trajectory) -> np.ndarray:
-    """Variance of the representation from each input (T, N): E|W_:j x_j|^2; over inputs they sum to the trace of C."""
+    """Return E|W_:j x_j|^2 (T, N), the variance of z from each input; the sum over inputs is the trace of C."""
     return (np.asarray(result.weights, float) ** 2).sum(axis=-2) * VARIANCES
 
 
 def caption(data: dict[str, Runs], full: bool) -> str:
-    """What is shown, how well network and theory agree, and where the representation's variance goes."""
+    """Return the caption: what is shown, agreement of network and theory, and which inputs gain variance."""
     loud = NOISE[0] ** 2 < VARIANCES
     lines = []
-    for loss, (theory, _, net) in data.items():
-        at = np.isin(np.asarray(theory.step), np.asarray(net.step))
-        worst = np.abs(net.s / theory.s[at] - 1).max()
+    for loss, (theory, _, network) in data.items():
+        at = np.isin(np.asarray(theory.step), np.asarray(network.step))
+        worst = np.abs(network.s / theory.s[at] - 1).max()
         shares = _by_input(theory)[:, loud].sum(axis=-1) / theory.s.sum(axis=-1)
         lines.append(
             f"{loss}: network within {percent(float(worst))}; from {percent(shares[0])} to {percent(shares[-1])}; "
@@ -84,17 +87,17 @@ def caption(data: dict[str, Runs], full: bool) -> str:
 Inputs of variances {variances} (condition number {VARIANCES[0] / VARIANCES[-1]:.0f}), with white noise of variance
 {NOISE[0] ** 2:.2g} on each view (M = {MODES}, learning rate {LEARNING_RATE}, {count(BATCH[full])} samples a step).
 Left: eigenvalues of C = W Sigma_x W^T of a network (points), the exact descent map of its weights (lines), and the
-eigenmode theory from the same eigenvalues as if inputs were white (dashes), which misses both speed and end. Right:
-E|W_:j x_j|^2, what input j contributes to the variance of the representation; labels are the inputs' own variances.
+eigenmode theory for white inputs from the same eigenvalues (dashes), which predicts neither the speed nor the end.
+Right: E|W_:j x_j|^2, the contribution of input j to the variance of the representation; labels are the input variances.
 
-Largest deviation of an eigenvalue; share of the variance that comes from the {loud.sum()} inputs louder than the noise,
-at the start and at the end; and the largest angle between the subspaces of inputs that the two leading modes read at
-the start and at the end. {"; ".join(lines)}. Modes turn towards inputs that both views share; where inputs are white,
-nothing turns, and the eigenvalues are all there is."""
+Largest relative deviation of an eigenvalue; share of the variance that comes from the {loud.sum()} inputs whose
+variance exceeds the noise, at the start and at the end; and the largest angle between the input subspaces of the two
+leading modes at the start and at the end. {"; ".join(lines)}. Modes rotate towards inputs that both views share; with
+white inputs no mode rotates, and the eigenvalues describe the dynamics completely."""
 
 
 def _turned(result: dyn.Trajectory) -> float:
-    """Largest angle, in degrees, between the inputs that the two leading modes read at the start and at the end."""
+    """Return the largest angle, in degrees, between the initial and final input subspaces of the two leading modes."""
     ends = np.asarray(result.weights)[[0, -1]]
     leading = np.linalg.svd(ends * np.sqrt(VARIANCES))[0][..., :2]
     first, last = leading.mT @ ends

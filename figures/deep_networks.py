@@ -1,15 +1,17 @@
-"""What the figures of deep networks share: images, network, methods, and runs that are kept on disk."""
+"""Shared by the figures of deep networks: images, network, methods, and trained networks cached on disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import dynamics as dyn
 
-RUNS = Path("build/runs")  # beside build/figures, from where figures are drawn
+RUNS = Path("build/runs")  # relative to the folder that figures are drawn from
 SEEDS = range(5)
 STEPS = {False: 300, True: 4_000}
-RECORDED = {  # densely early on, where accuracies are compared
+RECORDED = {  # densely early in training, where accuracies are compared
     False: [*range(0, 120, 15), *range(120, 301, 30)],
     True: range(0, 4_001, 50),
 }
@@ -28,21 +30,30 @@ PREDICTORS: dict[str, dyn.ClosedForm | dyn.Learned] = {
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA target": dyn.EMA(DECAY)}
 
 
-def model(method: str, loss: str, target: str, **options) -> dyn.Model:
-    """A method of self-supervised learning."""
+def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
+    """Return the model of a method of self-supervised learning."""
     isotropic = method.startswith("IsoLoss")
     parts = {"predictor": PREDICTORS[method], "target": TARGETS[target], "symmetrised": True}
     return dyn.Model(loss, isotropic=isotropic, **(parts | options))
 
 
 def network(method: str) -> dyn.Network:
-    """An MLP on handwritten digits."""
+    """Return an MLP on handwritten digits, with the predictor that the method needs."""
     return dyn.Network(dyn.digits(), predictor=(64,) if method == "MLP predictor" else ())
 
 
-def run(method: str, loss: str, target: str, full: bool, *, steps: int | None = None, seeds=SEEDS, **options):
-    """A trained network, kept on disk: several figures show the same one."""
-    return kept(
+def run(
+    method: str,
+    loss: str,
+    target: str,
+    full: bool,
+    *,
+    steps: int | None = None,
+    seeds: Sequence[int] = SEEDS,
+    **options: Any,
+) -> dyn.Trajectory:
+    """Train a network, or read it from disk: several figures show the same one."""
+    return cached_training(
         full,
         "-".join((method, loss, target, *(f"{name} {value}" for name, value in options.items()))),
         model(method, loss, target, **options),
@@ -55,8 +66,11 @@ def run(method: str, loss: str, target: str, full: bool, *, steps: int | None = 
     )
 
 
-def kept(full: bool, name: str, *arguments, **keywords) -> dyn.Trajectory:
-    """``dyn.train`` with a checkpoint, made anew where it is of another run; full runs lie apart from short ones."""
+def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> dyn.Trajectory:
+    """Call ``dyn.train`` with a checkpoint; a checkpoint of different arguments is replaced.
+
+    Runs at full size and short ones have separate folders.
+    """
     folder = RUNS / ("full" if full else "small")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name.replace(' ', '_').replace(',', '')}.npz"
@@ -70,10 +84,10 @@ def kept(full: bool, name: str, *arguments, **keywords) -> dyn.Trajectory:
 
 
 def steps_of(run: dyn.Trajectory) -> np.ndarray:
-    """The recorded steps (T,)."""
+    """Return the recorded steps (T,)."""
     return np.asarray(run.step)
 
 
 def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over seeds (first axis), and its standard error."""
+    """Return the mean over seeds (first axis) and its standard error."""
     return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))

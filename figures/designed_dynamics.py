@@ -1,4 +1,4 @@
-"""Designed dynamics: three wishes, and networks trained with the losses that grant them.
+"""Designed dynamics: three design targets, and networks trained with the losses that achieve them.
 
 Simultaneous arrival, recruitment above a threshold, and the fastest uniform convergence under a learning-rate limit.
 """
@@ -25,7 +25,7 @@ DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """A design, its descent map and network, and the standard loss from the same start."""
+    """A design, its descent map and network, and the standard loss from the same initial eigenvalues."""
 
     design: dyn.Design
     theory: dyn.Trajectory
@@ -33,8 +33,8 @@ class Panel(NamedTuple):
     standard: dyn.Trajectory
 
 
-def wishes() -> dict[str, tuple[Any, float, float, float]]:
-    """By title: the wish, weight decay, learning rate and time."""
+def targets() -> dict[str, tuple[Any, float, float, float]]:
+    """Return design target, weight decay, learning rate and duration, by title."""
     return {
         "all at once": (dyn.SimultaneousArrival(TIME, LEVEL, SPREAD), 0.0, 0.02, 1.3 * TIME),
         "above a threshold": (dyn.ThresholdRecruitment(THRESHOLD, speed=1.0), DECAY, 0.02, 14.0),
@@ -43,22 +43,22 @@ def wishes() -> dict[str, tuple[Any, float, float, float]]:
 
 
 def compute(full: bool) -> dict[str, Panel]:
-    """A panel for each wish."""
-    return {name: _panel(*wish, BATCH[full]) for name, wish in wishes().items()}
+    """Return a panel for each design target."""
+    return {name: _panel(*setting, BATCH[full]) for name, setting in targets().items()}
 
 
-def _panel(wish, decay: float, eta: float, end: float, batch: int) -> Panel:
-    plain = dyn.Model("euclidean", noise=NOISE, weight_decay=decay)
-    design = dyn.design(wish, plain, between=BETWEEN)
+def _panel(target: Any, decay: float, eta: float, end: float, batch: int) -> Panel:
+    standard_model = dyn.Model("euclidean", noise=NOISE, weight_decay=decay)
+    design = dyn.design(target, standard_model, between=BETWEEN)
     directions = np.linalg.qr(np.random.default_rng(SEED).standard_normal((INPUTS, len(STARTS))))[0].T
     W0, steps = np.sqrt(STARTS)[:, None] * directions, round(end / eta)
     network = dyn.train(design.model, W0, steps, eta, batch_size=batch, seed=SEED, record=max(1, steps // POINTS))
-    theory, standard = (dyn.iterate(model, STARTS, steps, eta) for model in (design.model, plain))
+    theory, standard = (dyn.iterate(model, STARTS, steps, eta) for model in (design.model, standard_model))
     return Panel(design, theory, network, standard)
 
 
 def draw(data: dict[str, Panel]) -> Figure:
-    """Rates above, eigenvalues below."""
+    """Draw rates above, eigenvalues below."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(2, len(data))
     for (above, below), (name, panel) in zip(axes.T, data.items(), strict=True):
@@ -82,27 +82,27 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """What is shown, whether the wishes come true, and what they cost."""
+    """Return the caption: what is shown, whether the targets are met, and at which cost."""
     worst = listing(
         f"{percent(dyn.compare(panel.theory, panel.network).max_relative())} ({name})" for name, panel in data.items()
     )
-    rest = 1 / (1 + NOISE[0] ** 2)
-    arrivals = dyn.convergence_time(data["all at once"].design.model, STARTS, LEVEL * rest)
-    ordinary = dyn.convergence_time(dyn.Model("euclidean", noise=NOISE), STARTS, LEVEL * rest)
-    ended = data["above a threshold"].network.s[-1]
+    steady = 1 / (1 + NOISE[0] ** 2)
+    arrivals = dyn.convergence_time(data["all at once"].design.model, STARTS, LEVEL * steady)
+    ordinary = dyn.convergence_time(dyn.Model("euclidean", noise=NOISE), STARTS, LEVEL * steady)
+    final = data["above a threshold"].network.s[-1]
     costs = listing(f"{panel.design.largest_learning_rate:.3g} ({name})" for name, panel in data.items())
     noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
     return f"""
-Losses made for wanted dynamics, `dyn.design(wish, model)`: each is the Euclidean loss with a gain `h(lambda)` (alpha =
-1, noise {NOISE}, starts {listing(f"{s:g}" for s in STARTS)}). Above: the rate of a mode, designed and standard; shaded:
-where modes start. Below: eigenvalues; points are networks ({count(BATCH[full])} samples a step), lines the descent map,
-broken lines the standard loss from the same start.
+Losses designed for desired dynamics, `dyn.design(target, model)`: each is the Euclidean loss with a gain `h(lambda)`
+(alpha = 1, noise {NOISE}, initial eigenvalues {listing(f"{s:g}" for s in STARTS)}). Above: the rate of a mode, designed
+and standard; shaded: range of the initial eigenvalues. Below: eigenvalues; points are networks ({count(BATCH[full])}
+samples a step), lines the descent map, dashed lines the standard loss from the same start.
 
-All at once: every mode reaches {percent(LEVEL)} of its rest between t = {arrivals.min():.3g} and {arrivals.max():.3g}
-(standard loss: {ordinary.min():.3g} to {ordinary.max():.3g}); exactly at once is impossible, as modes share one curve.
-Above a threshold (s = {THRESHOLD:g}, weight decay {DECAY:g}): {np.sum(ended > 0.5)} of {len(ended)} modes grow, the
-others die. Fastest uniform: all singular values approach rest alike, as fast as a loss can that is stable up to a
-learning rate of {LIMIT:g}.
+All at once: every mode reaches {percent(LEVEL)} of its steady state between t = {arrivals.min():.3g} and
+{arrivals.max():.3g} (standard loss: {ordinary.min():.3g} to {ordinary.max():.3g}); exactly equal times are impossible,
+because all modes follow one curve. Above a threshold (s = {THRESHOLD:g}, weight decay {DECAY:g}): {np.sum(final > 0.5)}
+of {len(final)} modes grow, the others vanish. Fastest uniform: all singular values converge at one rate, the highest
+that is stable up to a learning rate of {LIMIT:g}.
 
-What it costs. Largest learning rate: {costs}. Variance at rest from finite batches, relative to the standard loss:
+Costs. Largest learning rate: {costs}. Steady-state variance from finite batches, relative to the standard loss:
 {noises}. Largest relative deviation of a network from the descent map: {worst}."""

@@ -1,6 +1,6 @@
-"""Edge of stability: the largest learning rate, and where networks lose it.
+"""Edge of stability: the largest stable learning rate, in theory and of networks.
 
-Isotropic losses learn small modes faster, at the price of a lower limit where noise is large.
+Isotropic losses learn small modes faster, but with large noise their largest learning rate is lower.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ SIGMAS = np.linspace(0.0, 1.0, 50)  # of the online view, along the lines
 MEASURED = np.array([0.0, 0.5, 1.0])
 ALPHAS = (0.5, 1.0)
 LOSSES = {"Euclidean": (False, style.BLUE), "isotropic": (True, style.RED)}
-BATCH = {False: 10_000, True: 50_000}  # with smaller ones deviations are so large that they see the curvature
+BATCH = {False: 10_000, True: 50_000}  # with smaller batches, deviations leave the linear range
 SEEDS, STEPS, SKIPPED, SHARE = 4, 400, 50, 0.8
 PREDICTED: dict[str, Any] = {"linewidth": 1.0}
 LOOKS: dict[float, dict[str, Any]] = {
@@ -26,47 +26,48 @@ LOOKS: dict[float, dict[str, Any]] = {
 
 
 class Limit(NamedTuple):
-    """Largest learning rates along SIGMAS, and those of networks at MEASURED."""
+    """Largest learning rates: predicted at SIGMAS, and measured in networks at MEASURED."""
 
     predicted: np.ndarray
     measured: np.ndarray
 
 
 def model(loss: str, alpha: float, sigma: float) -> dyn.Model:
+    """Return the model of a loss, exponent of the predictor, and noise of the online view."""
     return dyn.Model("euclidean", isotropic=LOSSES[loss][0], predictor=dyn.ClosedForm(alpha), noise=(sigma, 0.1))
 
 
 def compute(full: bool) -> dict[tuple[str, float], Limit]:
-    """For each loss and exponent."""
-    found = {}
+    """Return the limits for each loss and exponent."""
+    limits = {}
     for loss in LOSSES:
         for alpha in ALPHAS:
-            predicted = [_at_rest(model(loss, alpha, sigma)).largest_learning_rate for sigma in SIGMAS]
+            predicted = [_fixed_point(model(loss, alpha, sigma)).largest_learning_rate for sigma in SIGMAS]
             measured = [_measured(model(loss, alpha, sigma), BATCH[full]) for sigma in MEASURED]
-            found[loss, alpha] = Limit(np.array(predicted), np.array(measured))
-    return found
+            limits[loss, alpha] = Limit(np.array(predicted), np.array(measured))
+    return limits
 
 
-def _at_rest(own: dyn.Model) -> dyn.Equilibrium:
-    return dyn.equilibria(own, [1.0])[0]
+def _fixed_point(model: dyn.Model) -> dyn.Equilibrium:
+    return dyn.equilibria(model, [1.0])[0]
 
 
-def _measured(own: dyn.Model, batch: int) -> float:
-    """Where the factor from one deviation to the next, 1 at eta = 0 and linear in it, reaches -1."""
-    learning_rate = SHARE * _at_rest(own).largest_learning_rate
-    return 2 * learning_rate / (1 - _factor(own, learning_rate, batch))
+def _measured(model: dyn.Model, batch: int) -> float:
+    """Extrapolate the learning rate at which the multiplier of deviations, 1 - c eta, reaches -1."""
+    learning_rate = SHARE * _fixed_point(model).largest_learning_rate
+    return 2 * learning_rate / (1 - _multiplier(model, learning_rate, batch))
 
 
-def _factor(own: dyn.Model, learning_rate: float, batch: int) -> float:
-    """Regression of each deviation from the mean, as batches toss the eigenvalues, on the one a step before."""
-    W0 = np.sqrt(_at_rest(own).s[0]) * np.eye(2, 3)
-    s = dyn.train(own, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]
-    off = s - s.mean(axis=1, keepdims=True)
-    return float((off[:, 1:] * off[:, :-1]).sum() / (off[:, :-1] ** 2).sum())
+def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
+    """Regress the deviations of eigenvalues from their mean, caused by finite batches, on those one step before."""
+    W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
+    s = dyn.train(model, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]
+    deviation = s - s.mean(axis=1, keepdims=True)
+    return float((deviation[:, 1:] * deviation[:, :-1]).sum() / (deviation[:, :-1] ** 2).sum())
 
 
 def draw(data: dict[tuple[str, float], Limit]) -> Figure:
-    """All limits in one plot."""
+    """Draw all limits in one plot."""
     figure = Figure(figsize=(style.COLUMN, 2.8))
     ax = figure.subplots()
     for (loss, alpha), limit in data.items():
@@ -87,22 +88,22 @@ def draw(data: dict[tuple[str, float], Limit]) -> Figure:
 
 
 def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
-    """What is shown, and how far the thresholds of networks are from the prediction."""
-    off = {
+    """Return the caption: what is shown, and how far the limits of networks are from the prediction."""
+    errors = {
         key: np.abs(
-            limit.measured / [_at_rest(model(*key, sigma)).largest_learning_rate for sigma in MEASURED] - 1
+            limit.measured / [_fixed_point(model(*key, sigma)).largest_learning_rate for sigma in MEASURED] - 1
         ).max()
         for key, limit in data.items()
     }
-    worst = listing(f"{percent(float(error))} ({loss}, alpha = {alpha:g})" for (loss, alpha), error in off.items())
+    worst = listing(f"{percent(float(error))} ({loss}, alpha = {alpha:g})" for (loss, alpha), error in errors.items())
     return f"""
 Largest learning rate at which gradient descent stays at its fixed point, against the noise of the online view. Lines:
 from the multiplier of the descent map, which reaches -1 there (n1/alpha; isotropic 1/alpha). Symbols: networks of 2
-modes ({count(BATCH[full])} samples a step, {SEEDS} seeds of {count(STEPS)} steps). Batches toss their eigenvalues about
-the fixed point, and the regression of each deviation on the one before is the networks' own multiplier. It is measured
-at {percent(SHARE)} of the predicted limit; as 1 less the multiplier is in proportion to the learning rate, that tells
-where it reaches -1.
+modes ({count(BATCH[full])} samples a step, {SEEDS} seeds of {count(STEPS)} steps). Finite batches make their
+eigenvalues fluctuate about the fixed point; the regression of each deviation on the preceding one gives the multiplier
+of the network. It is measured at {percent(SHARE)} of the predicted limit and extrapolated to -1: one minus the
+multiplier is proportional to the learning rate.
 
-Without noise both losses lose stability at the same learning rate; noise lets the standard loss go further, as its
-eigenvalues, which multiply the learning rate, become smaller. Largest relative difference of a network from the line:
-{worst}."""
+Without noise both losses lose stability at the same learning rate. With noise the standard loss is stable up to a
+larger one, because its eigenvalues, which multiply the learning rate, are smaller. Largest relative difference of a
+network from the line: {worst}."""

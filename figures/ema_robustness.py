@@ -8,6 +8,7 @@ from figures import style
 from figures.captions import count, percent
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1
+HOLD = 3  # last steps, all of which are close if a run converged: a chaotic one may be close at one by chance
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {
     "shared target": dyn.Shared(),
@@ -21,16 +22,17 @@ Key = tuple[str, str]
 
 
 def grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Learning rates and noises."""
+    """Return learning rates and noises."""
     return np.geomspace(0.02, 3.0, cells), np.linspace(0.0, 1.0, cells)
 
 
-def model(loss: str, target: str, sigma) -> dyn.Model:
+def model(loss: str, target: str, sigma: float | np.ndarray) -> dyn.Model:
+    """Return the model of a loss and a target, with noise sigma on both views."""
     return dyn.Model("euclidean", isotropic=LOSSES[loss], target=TARGETS[target], noise=(sigma, sigma))
 
 
 def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
-    """For each loss and target: steps to converge (noise, learning rate), and a network beside its map."""
+    """Return steps to converge (noise, learning rate) and a comparison with a network, by loss and target."""
     return {
         (loss, target): (_steps(loss, target, CELLS[full]), _check(loss, target))
         for loss in LOSSES
@@ -39,32 +41,37 @@ def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
 
 
 def _steps(loss: str, target: str, cells: int) -> np.ndarray:
-    """Steps until all modes stay within CLOSE of the fixed point 1/n1; infinite if they never do."""
+    """Return the steps until all modes stay within CLOSE of the fixed point 1/n1; infinite if they never do."""
     learning_rates, noises = grid(cells)
-    found = np.full((cells, cells), np.inf)
+    steps = np.full((cells, cells), np.inf)
     ensemble = model(loss, target, noises)
     level = 1 / (1 + noises**2)
     for column, eta in enumerate(learning_rates):
         gd = dyn.iterate(ensemble, np.tile(S0, (cells, 1)), STEPS, eta)
-        off = (np.abs(gd.s - level[:, None, None]) > CLOSE * level[:, None, None]).any(axis=-1)
-        padded = np.ones((cells, STEPS + 1), bool)  # a run that ended early never came close
-        padded[:, : off.shape[1]] = off
+        away = (np.abs(gd.s - level[:, None, None]) > CLOSE * level[:, None, None]).any(axis=-1)
+        padded = np.ones((cells, STEPS + 1), bool)  # a run that ended early has not converged
+        padded[:, : away.shape[1]] = away
         last = STEPS - padded[:, ::-1].argmax(axis=1)
-        found[:, column] = np.where(padded[:, -1], np.inf, np.where(padded.any(axis=1), last + 1, 0))
-    return found
+        steps[:, column] = np.where(padded[:, -HOLD:].any(axis=1), np.inf, np.where(padded.any(axis=1), last + 1, 0))
+    return steps
 
 
 def _check(loss: str, target: str) -> dyn.Comparison:
     directions = np.linalg.qr(np.random.default_rng(0).standard_normal((6, len(S0))))[0].T
-    own = model(loss, target, CHECKS["noise"])
-    net = dyn.train(
-        own, np.sqrt(S0)[:, None] * directions, 100, CHECKS["learning_rate"], batch_size=int(CHECKS["batch"]), record=10
+    checked = model(loss, target, CHECKS["noise"])
+    network = dyn.train(
+        checked,
+        np.sqrt(S0)[:, None] * directions,
+        100,
+        CHECKS["learning_rate"],
+        batch_size=int(CHECKS["batch"]),
+        record=10,
     )
-    return dyn.compare(dyn.iterate(own, S0, 100, CHECKS["learning_rate"]), net)
+    return dyn.compare(dyn.iterate(checked, S0, 100, CHECKS["learning_rate"]), network)
 
 
 def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
-    """Losses in rows, targets in columns."""
+    """Draw losses in rows, targets in columns."""
     figure = Figure(figsize=(0.75 * style.PAGE, 4.2))
     axes = figure.subplots(len(LOSSES), len(TARGETS), sharex=True, sharey=True)
     for ax, ((loss, target), (steps, _)) in zip(axes.flat, data.items(), strict=True):
@@ -82,13 +89,13 @@ def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
             ylabel=r"noise $\sigma$",
         )
         ax.label_outer(remove_inner_ticks=False)
-    bar = figure.colorbar(mesh, ax=axes, label="steps to converge; grey: not within them", shrink=0.7)
+    bar = figure.colorbar(mesh, ax=axes, label="steps to converge; grey: not converged", shrink=0.7)
     bar.set_ticks([1, 2, np.log10(STEPS)], labels=["10", "100", count(STEPS)])
     return figure
 
 
 def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> str:
-    """What is shown, the share that converges, and how far the networks are from the map."""
+    """Return the caption: what is shown, the share that converges, and how far networks are from the map."""
     shares = "; ".join(
         f"{loss}, {target}: {percent(float(np.isfinite(a).mean()))}" for (loss, target), (a, _) in data.items()
     )
@@ -106,10 +113,10 @@ Steps of gradient descent until all four modes (starting at {", ".join(f"{s:g}" 
 exact descent map. Left: the target branch is the encoder. Right: an exponential average of it with decay {DECAY:g} a
 step. Dotted: learning rate 1, where the isotropic loss with a shared target loses stability.
 
-Share of the cells that converge within {count(STEPS)} steps: {shares}. Median steps where they do: {medians}. Largest
-learning rate at which some cell does: {largest}. In the linear network the average of the encoder does not widen the
-range of learning rates; it slows the approach to its own relaxation. The isotropic loss is fast at small eigenvalues
-without it.
+Share of the cells that converge within {count(STEPS)} steps: {shares}. Median steps of these: {medians}. Largest
+learning rate with a converging cell: {largest}. In the linear network an averaged target does not widen the range of
+learning rates; convergence is limited by the time scale of the average. The isotropic loss learns small eigenvalues
+fast without it.
 
 Networks ({count(int(CHECKS["batch"]))} samples a step, learning rate {CHECKS["learning_rate"]:g}, noise
 {CHECKS["noise"]:g}, 100 steps) deviate from the map by at most {percent(worst)}."""

@@ -1,10 +1,12 @@
 """Eigenvalues in the eight settings of the paper's Figure 2: network against theory.
 
-Halvagal et al. (2023), Figure 2: {Euclidean, cosine} loss, with one ingredient removed, standard, and isotropic.
+Halvagal et al. (2023), Figure 2: Euclidean and cosine loss, each without stop-gradient, without predictor, standard,
+and isotropic.
 """
 
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
@@ -15,12 +17,12 @@ MODES, INPUTS, SEED = 10, 15, 0
 STEPS = 1500
 STEPS_NO_PREDICTOR = {False: 3000, True: 100_000}
 BATCH = {False: 5_000, True: 50_000}
-POINTS, LINE_POINTS = 30, 300  # drawn of each network and of each theory
+POINTS, LINE_POINTS = 30, 300  # drawn for each network and each theory
 LIMITS = (1e-2, 10.0)
 
 
 class Panel(NamedTuple):
-    """One setting: the network and its theories. The mean field only exists for the cosine loss."""
+    """One setting: the network, the descent map, and, for the cosine loss, its mean-field approximation."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -28,28 +30,28 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """All panels, from the same initial weights."""
+    """Return all panels, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
 
 
-def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
+def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -> Panel:
     loss, setting = key
     no_predictor = setting == "no predictor"
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
     learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
-    s0, every = style.eigenvalues_of(W0), steps // LINE_POINTS  # the points' steps are among the line's
+    s0, interval = style.eigenvalues_of(W0), steps // LINE_POINTS  # compare needs common steps of points and lines
     network = dyn.train(
-        model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=every * (LINE_POINTS // POINTS)
+        model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=interval * (LINE_POINTS // POINTS)
     )
-    theory = dyn.iterate(model, s0, steps, learning_rate, record=every)
+    theory = dyn.iterate(model, s0, steps, learning_rate, record=interval)
     if loss == "euclidean":
         return Panel(network, theory, None)
-    return Panel(network, theory, dyn.iterate(model, s0, steps, learning_rate, record=every, closure="mean_field"))
+    return Panel(network, theory, dyn.iterate(model, s0, steps, learning_rate, record=interval, closure="mean_field"))
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Losses in rows, settings in columns."""
+    """Draw losses in rows, settings in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
@@ -66,7 +68,7 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """What is shown, and how far the networks are from the theory."""
+    """Return the caption: what is shown, and how far the networks are from the theory."""
     comparisons = {key: dyn.compare(panel.theory, panel.network) for key, panel in data.items()}
     worst = "; ".join(
         f"{style.title(*key)}: {percent(c.max_relative(above=LIMITS[0]))}" for key, c in comparisons.items()
@@ -74,12 +76,12 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     return f"""
 Eigenvalues `s_m` of the representation correlation while a linear network (M = {MODES}, N = {INPUTS}, noise
 {style.NOISE}) trains, from the same initial weights in all panels; dark to light: smallest to largest. Points:
-network, {count(BATCH[full])} fresh samples a step. Lines: gradient descent on the population loss, iterated in the
-eigenvalues. Grey dashes: the mean-field closure of the cosine losses.
+network, {count(BATCH[full])} fresh samples a step. Lines: the descent map (gradient descent on the population loss).
+Grey dashes: the mean-field closure of the cosine losses.
 
 Largest relative deviation of the network from the descent map, among eigenvalues above {LIMITS[0]:g}. {worst}.
-Without predictor the Euclidean loss only sees the noise of the online view, of which there is none: what moves there
-is the sampling of finite batches.
+Without predictor the rate of the Euclidean loss is that of the noise of the online view, here zero: eigenvalues change
+only because batches are finite.
 
 {_shortened(full)}"""
 

@@ -1,7 +1,7 @@
 """Embedding trajectories in the eight settings of the paper's Figure 2.
 
-Two modes, drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network stay put, so
-theory says where each embedding goes: every component grows with the singular value of its mode.
+Two modes, drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network are constant, so
+that theory predicts each embedding: every component grows with the singular value of its mode.
 """
 
 from typing import NamedTuple
@@ -15,13 +15,13 @@ from figures.captions import count, percent
 
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
 LEARNING_RATE, STEPS = 0.01, 1500
-# With one dimension left, samples with an embedding near zero have gradients without bound and kick the network: stop.
+# Stop when one dimension is left: samples with an embedding near zero then have unbounded gradients.
 STEPS_TO_COLLAPSE = 300
 COLLAPSING = ("cosine", "no stop-gradient")
 BATCH = {False: 5_000, True: 50_000}
 START = {"linestyle": "none", "marker": "o", "markersize": 3, "markerfacecolor": "white", "markeredgecolor": style.GREY}
 END = {"linestyle": "none", "marker": "o", "markersize": 3, "color": style.RED, "markeredgewidth": 0}
-ON_THE_WAY = END | {"markersize": 1.4, "zorder": 3}
+INTERMEDIATE = END | {"markersize": 1.4, "zorder": 3}
 RECORDS = 10
 PATH = {"color": style.BLUE, "linewidth": 0.8}
 
@@ -34,7 +34,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """All panels, from the same initial weights and probes."""
+    """Return all panels, from the same initial weights and probes."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     probes = np.random.default_rng(SEED + 1).standard_normal((PROBES, INPUTS))
     return {
@@ -54,7 +54,7 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Losses in rows, settings in columns."""
+    """Draw losses in rows, settings in columns."""
     figure = Figure(figsize=(style.PAGE, 2.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharex=True, sharey=True)
     right, top = 1.15 * np.max([np.abs(panel.theory).max(axis=(0, 1)) for panel in data.values()], axis=0)
@@ -62,35 +62,35 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
         for path in np.moveaxis(panel.theory, 1, 0):
             ax.plot(*path.T, **PATH)
         for path in np.moveaxis(panel.network, 1, 0):
-            ax.plot(*path[1:-1].T, **ON_THE_WAY)
+            ax.plot(*path[1:-1].T, **INTERMEDIATE)
         ax.plot(*panel.network[0].T, **START)
         ax.plot(*panel.network[-1].T, **END)
         ax.set(title=style.title(loss, setting), xlabel=r"$\hat z_1$", ylabel=r"$\hat z_2$")
         ax.set(aspect="equal", xlim=(-right, right), ylim=(-top, top))
         ax.locator_params(nbins=5)
         ax.label_outer(remove_inner_ticks=False)
-    style.legend(figure, start=START, network_on_its_way=ON_THE_WAY, end_of_the_network=END, path_in_theory=PATH)
+    style.legend(figure, network_start=START, network=INTERMEDIATE, network_end=END, theory=PATH)
     return figure
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """What is shown, and how far the networks are from the theory."""
-    misses = "; ".join(f"{style.title(*key)}: {percent(_miss(panel))}" for key, panel in data.items())
+    """Return the caption: what is shown, and how far the networks are from the theory."""
+    distances = "; ".join(f"{style.title(*key)}: {percent(_distance(panel))}" for key, panel in data.items())
     return f"""
 Embeddings of {PROBES} Gaussian inputs in a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE}) over
 {count(STEPS)} steps (one panel: {STEPS_TO_COLLAPSE}) at learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh
 samples a step; the same weights and inputs in all panels. Axes: the eigenbasis of the initial correlation. Open
-circles: start. Small dots: the network after each tenth of its steps; large dots: its end. Lines: the path that theory
-predicts, in which each component grows with the singular value of its mode under the descent map.
+circles: start. Small dots: the network after each tenth of its steps; large dots: its end. Lines: the predicted path,
+along which each component grows with the singular value of its mode under the descent map.
 
-The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: from there
-on the cosine loss has samples, those with an embedding near zero, whose gradients have no bound, and networks leave
-the theory in jumps.
+The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: then samples
+with an embedding near zero have unbounded gradients under the cosine loss, and networks deviate from the theory in
+jumps.
 
 Root mean square distance from the network to the theory over the recorded steps, relative to the root mean square
-embedding at the start. {misses}."""
+embedding at the start. {distances}."""
 
 
-def _miss(panel: Panel) -> float:
+def _distance(panel: Panel) -> float:
     distance = np.sqrt(np.mean((panel.network - panel.theory[::10]) ** 2))
     return float(distance / np.sqrt(np.mean(panel.theory[0] ** 2)))

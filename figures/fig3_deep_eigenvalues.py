@@ -1,4 +1,4 @@
-"""Eigenvalues of deep networks beside the linear theory; accuracy early in training.
+"""Eigenvalues of deep networks compared with the linear theory; accuracy early in training.
 
 Halvagal et al. (2023), Figure 3: DirectPred, IsoLoss and BYOL under Euclidean and cosine loss.
 """
@@ -6,6 +6,7 @@ Halvagal et al. (2023), Figure 3: DirectPred, IsoLoss and BYOL under Euclidean a
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
@@ -16,7 +17,7 @@ from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, listing, percent
 
-METHODS = {  # and the target of each
+METHODS = {  # with the target of each
     "DirectPred": "shared target",
     "IsoLoss": "shared target",
     "MLP predictor": "EMA target",
@@ -31,16 +32,16 @@ Key = tuple[str, str]
 
 
 class Panel(NamedTuple):
-    """Networks (S, T, M), and the linear theory from their start; None where it does not know the predictor's."""
+    """Networks (S, T, M), and the linear theory from their start (None for an MLP as predictor)."""
 
     networks: dyn.Trajectory
     theory: dyn.Trajectory | None
-    pace: float  # fitted to the standard loss, and kept for the isotropic one
-    own_pace: float  # fitted to these
+    pace: float  # time scale of the theory, fitted to DirectPred
+    fitted_pace: float  # fitted to these networks
 
 
 def compute(full: bool) -> dict[Key, Panel]:
-    """All panels. The theory's one number, its pace, is fitted to DirectPred alone."""
+    """Return all panels. The one free parameter of the theory, its pace, is fitted to DirectPred alone."""
     panels: dict[Key, Panel] = {}
     for loss in style.LOSSES:
         for method, target in METHODS.items():
@@ -48,19 +49,19 @@ def compute(full: bool) -> dict[Key, Panel]:
             if method == "MLP predictor":
                 panels[loss, method] = Panel(networks, None, np.nan, np.nan)
                 continue
-            own = linear_theory(networks)
-            pace = own.pace if method == "DirectPred" else panels[loss, "DirectPred"].pace
-            panels[loss, method] = Panel(networks, linear_theory(networks, pace).flow, pace, own.pace)
+            theory = linear_theory(networks)
+            pace = theory.pace if method == "DirectPred" else panels[loss, "DirectPred"].pace
+            panels[loss, method] = Panel(networks, linear_theory(networks, pace).flow, pace, theory.pace)
     return panels
 
 
 def typical(networks: dyn.Trajectory) -> np.ndarray:
-    """Geometric mean of the eigenvalues over seeds (T, M)."""
+    """Return the geometric mean of the eigenvalues over seeds (T, M)."""
     return np.exp(np.log(networks.s).mean(axis=0))
 
 
 def draw(data: dict[Key, Panel]) -> Figure:
-    """Losses in rows; eigenvalues of each method, and accuracies, in columns."""
+    """Draw losses in rows; eigenvalues of each method, and accuracies, in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(METHODS) + 1)
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -83,8 +84,8 @@ def draw(data: dict[Key, Panel]) -> Figure:
     return figure
 
 
-def _draw_accuracies(ax, loss: str, data: dict[Key, Panel]) -> None:
-    """Mean and standard error over seeds of the linear readout."""
+def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
+    """Draw mean and standard error over seeds of the linear readout."""
     for method in METHODS:
         run = data[loss, method].networks
         early = deep.steps_of(run) <= EARLY
@@ -99,19 +100,19 @@ def _draw_accuracies(ax, loss: str, data: dict[Key, Panel]) -> None:
 
 
 def _plateau(panel: Panel) -> str:
-    """Level and spread of the eigenvalues that came up, at the end."""
+    """Format mean and relative spread of the final eigenvalues above half of the largest."""
     s = typical(panel.networks)[-1]
-    up = s[s > HALF * s.max()]
-    return f"{up.mean():.2f} +- {percent(up.std() / up.mean())} ({len(up)} modes)"
+    large = s[s > HALF * s.max()]
+    return f"{large.mean():.2f} +- {percent(large.std() / large.mean())} ({len(large)} modes)"
 
 
 def _level(data: dict[Key, Panel], loss: str) -> float:
-    """Half-way to the plateau: one under the Euclidean loss, DirectPred's own under the cosine loss."""
+    """Return half of the plateau: of one under the Euclidean loss, of DirectPred's under the cosine loss."""
     return HALF if loss == "euclidean" else HALF * typical(data[loss, "DirectPred"].networks)[-1, -1]
 
 
 def _speed_up(data: dict[Key, Panel], loss: str, what: str) -> tuple[float, int]:
-    """Median of how much earlier modes get half-way with the isotropic loss, and of how many modes."""
+    """Return the median speed-up of modes by the isotropic loss, and the number of modes it is taken over."""
     when = []
     for method in ("DirectPred", "IsoLoss"):
         panel = data[loss, method]
@@ -122,25 +123,25 @@ def _speed_up(data: dict[Key, Panel], loss: str, what: str) -> tuple[float, int]
 
 
 def _order(panel: Panel, level: float) -> tuple[float, float]:
-    """Kendall's tau between the size of modes at the start and their arrival half-way, mean and error over seeds.
+    """Return Kendall's tau of initial size against arrival at ``level``, mean and error over seeds; 1 is largest first.
 
-    Along the directions of the start, of the modes that were not there yet and arrive: 1 is largest first.
+    Modes are the directions of the initial eigenvectors; counted are those that start below ``level`` and reach it.
     """
-    found = []
+    taus = []
     for modes in panel.networks.measures["modes"]:
         when = arrival(modes, deep.steps_of(panel.networks), level)
-        some = np.isfinite(when) & (when > 0)
-        found.append(kendalltau(modes[0, some], -when[some]).statistic)
-    mean, error = deep.mean_and_error(np.array(found))
+        arrived = np.isfinite(when) & (when > 0)
+        taus.append(kendalltau(modes[0, arrived], -when[arrived]).statistic)
+    mean, error = deep.mean_and_error(np.array(taus))
     return float(mean), float(error)
 
 
 def caption(data: dict[Key, Panel], full: bool) -> str:
-    """What is shown, and for each of the theory's claims a number."""
+    """Return the caption: what is shown, and a number for each claim of the theory."""
     plateaus = {loss: [f"{NAMES.get(m, m)} {_plateau(data[loss, m])}" for m in METHODS] for loss in style.LOSSES}
     speed = {loss: {what: _speed_up(data, loss, what) for what in ("networks", "theory")} for loss in style.LOSSES}
     paces = listing(
-        f"{data[loss, 'IsoLoss'].own_pace / data[loss, 'IsoLoss'].pace:.2f} ({loss})" for loss in style.LOSSES
+        f"{data[loss, 'IsoLoss'].fitted_pace / data[loss, 'IsoLoss'].pace:.2f} ({loss})" for loss in style.LOSSES
     )
     accuracies = "; ".join(
         f"{loss}: " + listing(_early(data[loss, m].networks, NAMES.get(m, m)) for m in METHODS) for loss in style.LOSSES
@@ -151,23 +152,24 @@ def caption(data: dict[Key, Panel], full: bool) -> str:
     order = "; ".join(
         f"{loss}: " + listing(f"{tau:.2f} +- {error:.2f}" for tau, error in orders[loss]) for loss in orders
     )
-    left = listing(f"{_small(data[loss, 'IsoLoss'])} ({loss})" for loss in style.LOSSES)
+    shrunk = listing(f"{_small(data[loss, 'IsoLoss'])} ({loss})" for loss in style.LOSSES)
     return f"""
 Eigenvalues of the correlation of z (M = 32) while an MLP with projector learns from two views of handwritten digits,
 {count(deep.BATCH)} a step, geometric mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest. Grey: the
-flow of the linear theory from the same start, every third mode; its one free number, how fast time runs, is fitted to
-DirectPred and kept for IsoLoss. BYOL has an MLP as predictor, whose start the theory does not know. Right: linear
+flow of the linear theory from the same start, every third mode; its one free parameter, the time scale, is fitted to
+DirectPred and used for IsoLoss too. The predictor of BYOL is an MLP, for which there is no theory here. Right: linear
 readout on 360 held-out digits, mean and standard error.
 
-Plateau of one under the Euclidean loss, mean and spread of the modes above half of the largest:
-{listing(plateaus["euclidean"])}: it holds for the closed forms, in which the predictor copies the spectrum, and not for
-BYOL, whose predictor may have any size. Equal plateau under the cosine loss: {listing(plateaus["cosine"])}.
+Euclidean loss, predicted plateau one; mean and relative spread of the modes above half of the largest:
+{listing(plateaus["euclidean"])}. The prediction holds for the closed forms, where the predictor copies the spectrum,
+and not for BYOL, whose predictor may have any size. Cosine loss, predicted equal plateau:
+{listing(plateaus["cosine"])}.
 
-Speed-up by IsoLoss: modes get half-way sooner by a factor (median) of {measured}; the theory says {predicted}. Fitted
-to IsoLoss by itself, time would run at {paces} of the pace that was kept. Where theory fails: it brings up all modes,
-the networks only some within these steps: with IsoLoss, {left} of 32 modes end below where they started. Order: in
-theory the larger mode is always first; along the directions of the start, Kendall's tau between the size and the time
-of arrival of modes, of DirectPred and IsoLoss, is {order}.
+Speed-up by IsoLoss: modes reach half of the plateau sooner by a factor (median) of {measured}; the theory predicts
+{predicted}. A time scale fitted to IsoLoss itself is {paces} times that of DirectPred. Where the theory fails: in
+theory all modes grow; in the networks only some do within these steps. With IsoLoss, {shrunk} of 32 modes end below
+their initial size. Order: in theory the larger mode always arrives first. Kendall's tau between initial size and
+arrival of modes, along the initial eigenvectors, of DirectPred and IsoLoss, is {order}.
 
 The paper finds IsoLoss ahead of DirectPred early in training. Readout, mean over the first {EARLY} steps, %:
 {accuracies}."""

@@ -13,20 +13,20 @@ from figures import style
 from figures.captions import count
 
 TARGETS = ("EMA target", "shared target")
-ALIVE = 0.05  # of the largest eigenvalue: modes above it
+THRESHOLD = 0.05  # of the largest eigenvalue; modes above it are averaged
 
 Key = tuple[str, str]
 
 
 def compute(full: bool) -> dict[Key, dyn.Trajectory]:
-    """Networks with one matrix as predictor, which starts at random."""
+    """Return networks whose predictor is one matrix with random initial entries."""
     return {
         (loss, target): deep.run("linear predictor", loss, target, full) for loss in style.LOSSES for target in TARGETS
     }
 
 
 def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
-    """Above: alignment. Below: eigenvalues of correlation and predictor at the end."""
+    """Draw alignment above, final eigenvalues of correlation and predictor below."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     axes = figure.subplots(2, len(data), sharey="row")
     for (above, below), ((loss, target), run) in zip(axes.T, data.items(), strict=True):
@@ -46,26 +46,25 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
 
 
 def aligned(run: dyn.Trajectory, record: int) -> np.ndarray:
-    """Mean alignment of the modes that count, of each seed (S,)."""
+    """Return the mean alignment of the modes above THRESHOLD, for each seed (S,)."""
     s, alignment = run.s[:, record], run.alignment[:, record]
-    counts = s > ALIVE * s.max(axis=-1, keepdims=True)
-    return (alignment * counts).sum(axis=-1) / counts.sum(axis=-1)
+    large = s > THRESHOLD * s.max(axis=-1, keepdims=True)
+    return (alignment * large).sum(axis=-1) / large.sum(axis=-1)
 
 
 def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
-    """What is shown, and how far predictors align."""
-    found = []
+    """Return the caption: what is shown, and how far predictors align."""
+    alignments = []
     for (loss, target), run in data.items():
         (start, _), (end, error) = (deep.mean_and_error(aligned(run, record)) for record in (0, -1))
-        found.append(f"{loss}, {target}: {start:.2f} at the start, {end:.3f} +- {error:.3f} at the end")
+        alignments.append(f"{loss}, {target}: {start:.2f} at the start, {end:.3f} +- {error:.3f} at the end")
     modes = next(iter(data.values())).s.shape[-1]
     return f"""
 Above: alignment |u . W_P u|/|W_P u| of the eigenvectors u of the correlation with a learned linear predictor W_P, in an
 MLP on handwritten digits, mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest eigenvalue. One is an
-eigenvector of both. Below: the predictor's value along each eigenvector at step
+eigenvector of both. Below: the value of the predictor along each eigenvector at step
 {count(next(iter(data.values())).settings["steps"])}, against its eigenvalue, all seeds.
 
-The theory, and the paper, assume that predictor and correlation share eigenvectors. Starting from a predictor at random
-they come to do so where there is variance: mean over the modes above {ALIVE:g} of the largest eigenvalue, with its
-standard error. {"; ".join(found)}. The small ones of the {modes} modes, from which the predictor hears little, stay as
-they were drawn."""
+The theory, and the paper, assume that predictor and correlation share eigenvectors. From a random initial predictor
+they align in the modes with large variance: mean over the modes above {THRESHOLD:g} of the largest eigenvalue, with its
+standard error. {"; ".join(alignments)}. The small ones of the {modes} modes, whose gradient is small, hardly align."""

@@ -1,9 +1,12 @@
-"""Fixed points, the paper's Figure 5: a level of its own, or that of the start.
+"""Fixed points, the paper's Figure 5: a fixed level (Euclidean) or one that depends on the start (cosine).
 
 Halvagal et al. (2023), Figure 5: two modes, three initialisations, Euclidean against cosine loss.
 """
 
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import dynamics as dyn
@@ -19,7 +22,7 @@ Pair = tuple[dyn.Trajectory, dyn.Trajectory]
 
 
 def compute(full: bool) -> dict[str, list[Pair]]:
-    """For each loss, (network, theory) from each initialisation."""
+    """Return (network, theory) from each initialisation, by loss."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     starts = [W0, 2 * W0, 2 * style.initial_weights(MODES, INPUTS, SEED + 1)]
     return {loss: [_pair(loss, start, BATCH[full]) for start in starts] for loss in style.LOSSES}
@@ -32,7 +35,7 @@ def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
 
 
 def draw(data: dict[str, list[Pair]]) -> Figure:
-    """A row for each loss: the initialisations one by one, then all of them in the plane of the two eigenvalues."""
+    """Draw a row for each loss: one panel for each initialisation, then all in the plane of the eigenvalues."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(data), len(COLORS) + 1)
     top = max(theory.s.max() for pairs in data.values() for _, theory in pairs)
@@ -44,14 +47,22 @@ def draw(data: dict[str, list[Pair]]) -> Figure:
             ax.locator_params(axis="x", nbins=3)
             ax.label_outer(remove_inner_ticks=False)
         _draw_plane(row[-1], loss, pairs, top)
+    axes[0, -1].set_xlabel("")
+    axes[0, -1].tick_params(labelbottom=False)
     style.legend(figure, network=style.NETWORK, descent_map=style.THEORY, end_of_the_descent_map=_END)
     return figure
 
 
-_END = {"linestyle": "none", "marker": "*", "markersize": 7, "markeredgewidth": 0.4, "markeredgecolor": "black"}
+_END: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "*",
+    "markersize": 7,
+    "markeredgewidth": 0.4,
+    "markeredgecolor": "black",
+}
 
 
-def _draw_plane(ax, loss: str, pairs: list[Pair], top: float) -> None:
+def _draw_plane(ax: Axes, loss: str, pairs: list[Pair], top: float) -> None:
     ax.axline((0, 0), slope=1, color=style.GREY, linewidth=0.6, linestyle=":")
     for color, (network, theory) in zip(COLORS, pairs, strict=True):
         ax.plot(*theory.s.T, color=color, **style.THEORY)
@@ -59,13 +70,10 @@ def _draw_plane(ax, loss: str, pairs: list[Pair], top: float) -> None:
         ax.plot(*theory.s[-1], color=color, zorder=4, **_END)
     ax.set(title=f"{loss.capitalize()}, all", xlabel="smaller $s_m$", ylabel="larger $s_m$", box_aspect=1)
     ax.set(xlim=(0, 1.05 * top), ylim=(0, 1.05 * top))
-    if ax.get_subplotspec().is_first_row():
-        ax.set_xlabel("")
-        ax.tick_params(labelbottom=False)
 
 
 def caption(data: dict[str, list[Pair]], full: bool) -> str:
-    """What is shown, where it ends, and how far the networks are from the theory."""
+    """Return the caption: what is shown, where it ends, and how far the networks are from the theory."""
     ends = {loss: [theory.s[-1] for _, theory in pairs] for loss, pairs in data.items()}
     shown = {
         loss: listing(f"({', '.join(f'{s:.3f}' for s in end)})" for end in levels) for loss, levels in ends.items()
@@ -77,7 +85,6 @@ Eigenvalues of a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE},
 twice as large, and another draw as large as that. Right: the same runs in the plane of the two eigenvalues; the
 dotted line is where they are equal.
 
-After {STEPS} steps the Euclidean loss has brought the eigenvalues to {shown["euclidean"]}: one level, whatever the
-start. The cosine loss has brought them to {shown["cosine"]}: towards equal eigenvalues, at a level that the start
-decides, because the flow conserves their sum. Largest relative deviation of a network from the descent map:
-{percent(worst)}."""
+After {STEPS} steps the eigenvalues under the Euclidean loss are {shown["euclidean"]}: one level, whatever the start.
+Under the cosine loss they are {shown["cosine"]}: they approach each other, at a level that the start determines,
+because the flow conserves their sum. Largest relative deviation of a network from the descent map: {percent(worst)}."""

@@ -1,10 +1,11 @@
-"""Networks with ReLU units in the eight settings, beside the theory of linear ones.
+"""Networks with ReLU units in the eight settings of Figure 2, compared with the theory of linear networks.
 
-Halvagal et al. (2023), Figure 6: as Figure 2, with ReLU after W, and the predictor still from W W^T.
+Halvagal et al. (2023), Figure 6: as Figure 2, with ReLU after W; the predictor is still built from W W^T.
 """
 
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
@@ -27,12 +28,12 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """All panels, from the same initial weights."""
+    """Return all panels, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
 
 
-def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
+def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -> Panel:
     loss, setting = key
     steps = STEPS_NO_PREDICTOR[full] if setting == "no predictor" else STEPS
     learning_rate = 0.01 if loss == "euclidean" and setting != "no predictor" else 0.1
@@ -43,7 +44,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0, full: bool) -> Panel:
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Losses in rows, settings in columns."""
+    """Draw losses in rows, settings in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
@@ -58,27 +59,27 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def _ends(panel: Panel) -> str:
-    """Mean and relative spread of the eigenvalues in view at the end, and how many left the view."""
+    """Format mean and relative spread of the final eigenvalues in the plotted range, and how many are below it."""
     s = panel.network.s[-1]
-    seen = s[s > LIMITS[0]]
-    if not len(seen):
+    large = s[s > LIMITS[0]]
+    if not len(large):
         return "none is left"
-    gone = f", {MODES - len(seen)} of {MODES} below {LIMITS[0]:g}" if len(seen) < MODES else ""
-    return f"{seen.mean():.2f} +- {percent(seen.std() / seen.mean())}{gone}"
+    small = f", {MODES - len(large)} of {MODES} below {LIMITS[0]:g}" if len(large) < MODES else ""
+    return f"{large.mean():.2f} +- {percent(large.std() / large.mean())}{small}"
 
 
-def _speed(panel: Panel) -> float:
-    """How much longer than in the linear theory the second smallest mode takes to double."""
+def _slowdown(panel: Panel) -> float:
+    """Return the doubling time of the second smallest mode, relative to that in the linear theory."""
     network, linear = (arrival(run.s[:, 1:2], run.t, 2 * run.s[0, 1])[0] for run in panel)
     return network / linear
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """What is shown, where it ends, and how far it is from the linear theory."""
+    """Return the caption: what is shown, where it ends, and how far it is from the linear theory."""
     ends = "; ".join(f"{style.title(*key)}: {_ends(panel)}" for key, panel in data.items())
     rising = {key: panel for key, panel in data.items() if key[1] in ("standard", "isotropic")}
-    slower = listing(f"{_speed(panel):.2g} ({style.title(*key)})" for key, panel in rising.items())
-    fold = {setting: _fold(data["euclidean", setting].network) for setting in ("standard", "isotropic")}
+    slower = listing(f"{_slowdown(panel):.2g} ({style.title(*key)})" for key, panel in rising.items())
+    ratio = {setting: _ratio(data["euclidean", setting].network) for setting in ("standard", "isotropic")}
     shortened = "" if full else f" Shortened: the paper has {count(BATCH[True])} samples a step."
     return f"""
 Eigenvalues of `W W^T` while a network with ReLU units, z = relu(W x), trains from the weights of Figure 2 (M =
@@ -86,16 +87,16 @@ Eigenvalues of `W W^T` while a network with ReLU units, z = relu(W x), trains fr
 `W W^T`, as in the paper. Dark to light: smallest to largest. Grey: the descent map of the linear network from the same
 start.
 
-The paper's claim is that the linear picture carries over. It does in kind: with the predictor and the stop-gradient all
-modes come up, to one under the Euclidean loss; without the stop-gradient all but the largest die, and the isotropic
-losses bring small modes up early. In numbers: mean eigenvalue at the end, and spread among those in view. {ends}. Under
-the Euclidean loss the ratio of largest to smallest eigenvalue at the end is {fold["standard"]:.2g} with the standard
-and {fold["isotropic"]:.2g} with the isotropic loss.
+The paper's claim is that the linear theory carries over. Qualitatively it does: with predictor and stop-gradient all
+modes grow, to one under the Euclidean loss; without the stop-gradient all but the largest vanish; and under the
+isotropic losses small modes grow early. Mean of the final eigenvalues in the plotted range, and their relative spread:
+{ends}. Under the Euclidean loss the ratio of largest to smallest final eigenvalue is {ratio["standard"]:.2g} with the
+standard and {ratio["isotropic"]:.2g} with the isotropic loss.
 
-It does not in speed: half of the units are off, and the second smallest mode takes longer to double than in the linear
-network by factors of {slower}. Nor does it for the cosine losses in size: with ReLU the largest eigenvalues grow under
-the isotropic loss and without the stop-gradient, where the linear theory has them at rest.{shortened}"""
+The speed differs: half of the units are inactive, and the second smallest mode takes longer to double than in the
+linear network by factors of {slower}. So does the size under the cosine losses: with ReLU the largest eigenvalues grow
+under the isotropic loss and without the stop-gradient, where the linear theory has them stationary.{shortened}"""
 
 
-def _fold(network: dyn.Trajectory) -> float:
+def _ratio(network: dyn.Trajectory) -> float:
     return float(network.s[-1, -1] / network.s[-1, 0])

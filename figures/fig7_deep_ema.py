@@ -22,14 +22,14 @@ Key = tuple[str, str, str]
 
 
 class Data(NamedTuple):
-    """Runs by method, loss and target; accuracies of supervised networks, one a seed."""
+    """Networks by method, loss and target; accuracies of supervised networks (S,)."""
 
     runs: dict[Key, dyn.Trajectory]
     supervised: np.ndarray
 
 
 def compute(full: bool) -> Data:
-    """All methods, and a supervised network of the same size."""
+    """Return the networks of all methods, and the accuracy of supervised ones of the same size."""
     runs = {
         (method, loss, target): deep.run(method, loss, target, full)
         for method in METHODS
@@ -40,7 +40,7 @@ def compute(full: bool) -> Data:
 
 
 def _supervised(seed: int) -> float:
-    """Accuracy of an MLP with the encoder's layers, trained with the labels, without views."""
+    """Return the accuracy of an MLP with the encoder's layers that is trained on labels, without augmentation."""
     images = dyn.digits()
     train, test = (part.reshape(len(part), -1) for part in (images.train, images.test))
     network = MLPClassifier((128, 128), random_state=seed, early_stopping=True)
@@ -48,7 +48,7 @@ def _supervised(seed: int) -> float:
 
 
 def draw(data: Data) -> Figure:
-    """IsoLoss: eigenvalues without and with an average, and accuracies, by loss."""
+    """Draw eigenvalues without and with an averaged target, and accuracies, of IsoLoss; losses in rows."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(2, 3)
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -70,34 +70,36 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """What is shown, and the table."""
+    """Return the caption: what is shown, and the table of accuracies."""
     steps = count(next(iter(data.runs.values())).settings["steps"])
     return f"""
 IsoLoss on handwritten digits with the encoder itself as target, and with an exponential average of it (decay
 {deep.DECAY:g}): eigenvalues of the correlation, and linear readout on held-out digits, mean and
-standard error over {len(deep.SEEDS)} seeds. The paper's claim is that IsoLoss does without the average.
+standard error over {len(deep.SEEDS)} seeds. The paper's claim is that IsoLoss does not need the average.
 {_iso_claim(data)}
 
 Readout at step {steps} on 360 held-out digits, %, mean and standard error over {len(deep.SEEDS)} seeds:
 
 {_table(data)}
 
-DirectPred and DirectCopy: closed forms of the correlation, alpha = 1/2 and 1. With one matrix or an MLP as predictor,
-the shared target makes SimSiam, the average BYOL. The random encoder is the network before its first step; supervised
-is an MLP of the encoder's size trained with the labels, without views."""
+DirectPred and DirectCopy: closed forms of the correlation, alpha = 1/2 and 1. A linear or MLP predictor is learned:
+SimSiam with the shared target, BYOL with the average. Random encoder: the network before its first step. Supervised: an
+MLP of the encoder's size, trained with labels and without augmentation."""
 
 
 def _iso_claim(data: Data) -> str:
-    """The difference that the average makes, in units of its error."""
-    said = []
+    """Format the effect of removing the average on the readout, and the smallest participation ratio."""
+    changes = []
     for loss in style.LOSSES:
         without, average = (
             data.runs["IsoLoss", loss, target].measures["linear_accuracy"][:, -1] for target in deep.TARGETS
         )
         mean, error = deep.mean_and_error(without - average)
-        said.append(f"{100 * mean:+.1f} +- {100 * error:.1f} ({loss})")
-    kept = min(run.measures["participation_ratio"][:, -1].min() for key, run in data.runs.items() if "Iso" in key[0])
-    return f"Without it the readout changes by {listing(said)} points; the participation ratio stays above {kept:.1f}."
+        changes.append(f"{100 * mean:+.1f} +- {100 * error:.1f} ({loss})")
+    ratio = min(run.measures["participation_ratio"][:, -1].min() for key, run in data.runs.items() if "Iso" in key[0])
+    return (
+        f"Without it the readout changes by {listing(changes)} points; the participation ratio stays above {ratio:.1f}."
+    )
 
 
 def _table(data: Data) -> str:

@@ -1,6 +1,7 @@
-"""Weight decay in deep networks: it takes what the loss does not hold.
+"""Weight decay in deep networks: it removes the modes that the loss does not sustain.
 
-Halvagal et al. (2023), Figure 8: weight decay 4e-4, 1e-5 and 1e-6, on handwritten digits. And the fold of the theory.
+Halvagal et al. (2023), Figure 8: weight decay 4e-4, 1e-5 and 1e-6, here on handwritten digits; and the fold that theory
+predicts at large weight decay.
 """
 
 from typing import Any, NamedTuple
@@ -19,14 +20,14 @@ STEPS = {False: 400, True: 20_000}
 SEEDS = range(2)
 HALF = 0.5  # of the largest eigenvalue
 LARGE = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays around the fold
-ALIVE = 0.01  # an eigenvalue
+THRESHOLD = 0.01  # eigenvalue above which a mode survives
 LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # DirectPred, in theory
 
 Key = tuple[str, float]
 
 
 class Data(NamedTuple):
-    """Runs by loss and weight decay. Modes alive under LARGE weight decay, Euclidean: of networks (D, S), in theory."""
+    """Networks by loss and weight decay; numbers of modes that survive LARGE decay in networks (D, S) and theory."""
 
     runs: dict[Key, dyn.Trajectory]
     networks: np.ndarray
@@ -34,13 +35,13 @@ class Data(NamedTuple):
 
 
 def compute(full: bool) -> Data:
-    """DirectPred under each loss and weight decay."""
+    """Return networks trained with DirectPred, under each loss and weight decay."""
     runs = {(loss, decay): _run(loss, decay, full) for loss in style.LOSSES for decay in DECAYS}
     around = [_run("euclidean", decay, full) for decay in LARGE]
     start = np.exp(np.log(around[0].s[:, 0]).mean(axis=0))
     theory = [dyn.collapse(LINEAR.replace(weight_decay=decay), start) for decay in LARGE]
-    alive = np.array([(run.s[:, -1] > ALIVE).sum(axis=-1) for run in around])
-    return Data(runs, alive, [int(verdict.survives.sum()) for verdict in theory])
+    surviving = np.array([(run.s[:, -1] > THRESHOLD).sum(axis=-1) for run in around])
+    return Data(runs, surviving, [int(prediction.survives.sum()) for prediction in theory])
 
 
 def _run(loss: str, decay: float, full: bool) -> dyn.Trajectory:
@@ -48,7 +49,7 @@ def _run(loss: str, decay: float, full: bool) -> dyn.Trajectory:
 
 
 def draw(data: Data) -> Figure:
-    """Losses in rows, weight decay in columns; modes alive around the fold."""
+    """Draw losses in rows, weight decay in columns; the number of surviving modes around the fold on the right."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     parts: Any = figure.subfigures(1, 2, width_ratios=(4, 1.2))
     left, right = parts
@@ -71,46 +72,48 @@ def draw(data: Data) -> Figure:
     ax.plot(LARGE, data.theory, color=style.GREY, label="linear theory")
     ax.plot(LARGE, data.networks, linestyle="none", marker="o", markersize=2.5, color=style.BLUE)
     ax.plot([], [], linestyle="none", marker="o", markersize=2.5, color=style.BLUE, label="networks")
-    ax.set(title="Euclidean, modes alive", xlabel=r"weight decay $\rho$", ylim=(0, None))
+    ax.set(title="Euclidean, surviving modes", xlabel=r"weight decay $\rho$", ylim=(0, None))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1))
     return figure
 
 
 def caption(data: Data, full: bool) -> str:
-    """What is shown, and where it ends, beside the theory's levels."""
+    """Return the caption: what is shown, final eigenvalues, and the levels that theory predicts."""
     ends = {loss: listing(_end(data.runs[loss, decay], decay) for decay in DECAYS) for loss in style.LOSSES}
     floors = {loss: listing(f"{_floor(data.runs[loss, d]):.0e} ({d:g})" for d in DECAYS) for loss in style.LOSSES}
-    alive = listing(
+    surviving = listing(
         f"{mean:.3g} ({decay:g}, theory {theory})"
         for decay, mean, theory in zip(LARGE, data.networks.mean(axis=1), data.theory, strict=True)
     )
     return f"""
 Eigenvalues of the correlation under weight decay rho, in an MLP with DirectPred on handwritten digits, geometric mean
-over {len(SEEDS)} seeds; dark to light: smallest to largest. The paper's values are the last three; too few steps
-are made here for the smaller of them to show, so that a larger one is added.
+over {len(SEEDS)} seeds; dark to light: smallest to largest. The paper's values of rho are the last three; a larger one
+is added, because the smaller ones need more steps than are made here to show an effect.
 
-The paper's claim: the small eigenvalues, which the loss does not hold, decay with rho, and the large ones stay. Median
-of the smaller half at the end. Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}. The large ones, above half
-of the largest: Euclidean: {ends["euclidean"]}; cosine: {ends["cosine"]}.
+The paper's claim: the small eigenvalues, which the loss does not sustain, decay with rho, and the large ones persist.
+Median of the smaller half at the end. Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}. Mean and relative
+spread of those above half of the largest. Euclidean: {ends["euclidean"]}; cosine: {ends["cosine"]}.
 
-The linear theory of the Euclidean loss puts the upper level at {_level(DECAYS[0]):.2f} for rho = {DECAYS[0]:g} and
-{_level(DECAYS[-1]):.2f} for {DECAYS[-1]:g}, and the fold, where all collapses, at rho = 1/4.
+The linear theory of the Euclidean loss predicts an upper level of {_level(DECAYS[0]):.2f} for rho = {DECAYS[0]:g} and
+{_level(DECAYS[-1]):.2f} for {DECAYS[-1]:g}, and collapse of all modes at a fold at rho = 1/4.
 
-Right: modes with an eigenvalue above {ALIVE:g} at the end; in theory those that survive from the networks' start.
-Networks keep {alive}. There is no sharp fold: modes go one after another, and far earlier than theory says, but for the
-largest, which is the mean of z. Theory has white inputs and no noise; views that differ most along small modes fold
-them first, at 1/(4 n1) with n1 above one."""
+Right: number of modes with an eigenvalue above {THRESHOLD:g} at the end; in theory, of those that survive from the
+initial eigenvalues of the networks. Networks keep {surviving}. There is no sharp fold: modes vanish one after another,
+and at far smaller rho than in theory, except for the largest, which is the mean of z. The theory assumes white inputs
+and no noise; modes along which the views differ most vanish first, at 1/(4 n1) with n1 above one."""
 
 
 def _level(decay: float) -> float:
-    """Where a mode that survives comes to rest, in theory."""
-    return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).level[0])
+    """Return the steady-state eigenvalue of a surviving mode in theory."""
+    return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).final[0])
 
 
 def _end(run: dyn.Trajectory, decay: float) -> str:
     s = run.s[:, -1]
-    up = s[s > HALF * s.max(axis=-1, keepdims=True)]
-    return f"{up.mean():.2f} +- {percent(up.std() / up.mean())} ({decay:g})" if np.isfinite(up).all() else run.status
+    large = s[s > HALF * s.max(axis=-1, keepdims=True)]
+    if not np.isfinite(large).all():
+        return run.status
+    return f"{large.mean():.2f} +- {percent(large.std() / large.mean())} ({decay:g})"
 
 
 def _floor(run: dyn.Trajectory) -> float:

@@ -1,4 +1,4 @@
-"""Fluctuations from finite batches: predicted bands over trained networks."""
+"""Fluctuations from finite batches: predicted bands and trained networks."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,19 +25,19 @@ Pair = tuple[dyn.Trajectory, np.ndarray]
 
 
 def compute(full: bool) -> dict[str, Pair]:
-    """For each model its map with the predicted deviation, and the modes (seeds, T, M) of networks."""
+    """Return the descent map with its predicted deviation, and the modes (seeds, T, M) of networks, by model."""
     directions = np.linalg.qr(np.random.default_rng(0).standard_normal((INPUTS, len(S0))))[0].T
     W0 = np.sqrt(S0)[:, None] * directions
-    found = {}
+    pairs = {}
     for name, model in MODELS.items():
         theory = dyn.iterate(model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, record=3)
-        net = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=range(SEEDS[full]), record=3)
-        found[name] = (theory, net.modes)
-    return found
+        networks = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=range(SEEDS[full]), record=3)
+        pairs[name] = (theory, networks.modes)
+    return pairs
 
 
 def draw(data: dict[str, Pair]) -> Figure:
-    """A row for the smallest and one for the largest mode, a column for each model."""
+    """Draw the smallest mode above and the largest below; models in columns."""
     figure = Figure(figsize=(style.PAGE, 3.4))
     axes = figure.subplots(len(MODES), len(data), sharex=True, sharey="row")
     for (name, (theory, modes)), column in zip(data.items(), axes.T, strict=True):
@@ -59,7 +59,7 @@ def _deviation(theory: dyn.Trajectory) -> np.ndarray:
 
 
 def caption(data: dict[str, Pair], full: bool) -> str:
-    """What is shown, the ratio of measured to predicted deviation, and the share within two."""
+    """Return the caption: what is shown, measured over predicted deviation, and the share within two."""
     lines = []
     for name, (theory, modes) in data.items():
         later = np.asarray(theory.step) >= 10
@@ -70,10 +70,10 @@ def caption(data: dict[str, Pair], full: bool) -> str:
         )
     return f"""
 Networks trained with batches of only {BATCH} samples (M = {len(S0)}, N = {INPUTS}, noise (0.1, 0.3), learning rate
-{LEARNING_RATE}): {SHOWN} runs each, projected on the eigenvectors of the start, relative to the descent map, for the
-smallest and the largest of the four modes at the start. Grey: two standard deviations as theory predicts them, by
-propagating the covariance of one step's gradient through the map's Jacobian.
+{LEARNING_RATE}): {SHOWN} networks each, projected on the initial eigenvectors, relative to the descent map, for the
+modes that are smallest and largest at the start. Grey: two standard deviations, predicted by propagating the covariance
+of the gradient of one step through the Jacobian of the map.
 
-Measured over predicted standard deviation, all modes and steps past the tenth, over {count(SEEDS[full])} seeds, and
-the share of runs inside the band. {"; ".join(lines)}. A standard deviation from so many seeds is good to
-{percent(1 / np.sqrt(2 * SEEDS[full]))}."""
+Ratio of measured to predicted standard deviation, over all modes and the steps after the tenth, from
+{count(SEEDS[full])} seeds, and share of the values inside the band. {"; ".join(lines)}. The sampling error of a
+standard deviation from so many seeds is {percent(1 / np.sqrt(2 * SEEDS[full]))}."""

@@ -1,4 +1,4 @@
-"""The page that shows all figures with their captions. Opens from disk and needs nothing from elsewhere."""
+"""The page of all figures with their captions: one HTML file that opens from disk and loads nothing else."""
 
 import html
 import importlib
@@ -42,12 +42,12 @@ SECTION = """<section id="{name}">
 
 
 def title(name: str) -> str:
-    """First line of a figure's module."""
+    """Return the title of a figure: the first line of its module's docstring."""
     return (importlib.import_module(f"figures.{name}").__doc__ or name).strip().splitlines()[0].rstrip(".")
 
 
 def to_html(caption: str) -> str:
-    """Paragraphs with inline code, and tables: all the Markdown that captions use."""
+    """Convert a caption to HTML: paragraphs, inline code and tables are all the Markdown that captions use."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(caption.strip()))
     return "\n".join(_table(part) if is_table(part) else f"<p>{part}</p>" for part in paragraphs(text))
 
@@ -62,7 +62,7 @@ def _table(paragraph: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write index.html, from the captions in ``folder``."""
+    """Write index.html from the captions in ``folder``."""
     titles = {name: html.escape(title(name)) for name in names()}
     contents = [f'<li><a href="#{name}">{text}</a></li>' for name, text in titles.items()]
     sections = [

@@ -1,12 +1,14 @@
 """Phase plane of a learned predictor: basins and invariant curves.
 
-Tian, Chen, Ganguli (2021), Figure 3: correlation eigenvalue against predictor eigenvalue, without weight decay, with
-a little, and with much.
+Tian, Chen, Ganguli (2021), Figure 3: correlation eigenvalue against predictor eigenvalue, without, with small and with
+large weight decay.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import dynamics as dyn
@@ -23,11 +25,11 @@ MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 3, 0.1, 300
 INIT = (0.3, 0.9, 0.6, 0.15)  # of the network's predictor
 RECORD = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 80, 120, 200]
 BATCH = {False: 2_000, True: 50_000}
-FLOW = {"color": style.BLUE, "linewidth": 0.8}
-FIELD = {"color": "0.75", "width": 0.004, "scale": 28}
-INVARIANT = {"color": style.ORANGE, "linewidth": 0.8, "linestyle": (0, (3, 2))}
-LINE = {"color": "black", "linewidth": 0.8, "linestyle": ":", "zorder": 1}
-REST = {"linestyle": "none", "marker": "*", "color": "black", "markersize": 7}
+FLOW: dict[str, Any] = {"color": style.BLUE, "linewidth": 0.8}
+FIELD: dict[str, Any] = {"color": "0.75", "width": 0.004, "scale": 28}
+INVARIANT: dict[str, Any] = {"color": style.ORANGE, "linewidth": 0.8, "linestyle": (0, (3, 2))}
+LINE: dict[str, Any] = {"color": "black", "linewidth": 0.8, "linestyle": ":", "zorder": 1}
+FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "black", "markersize": 7}
 
 
 class Panel(NamedTuple):
@@ -38,12 +40,13 @@ class Panel(NamedTuple):
     theory: dyn.Trajectory
 
 
-def model(rho: float, init) -> dyn.Model:
+def model(rho: float, init: npt.ArrayLike) -> dyn.Model:
+    """Return the model with weight decay ``rho`` and initial predictor eigenvalues ``init``."""
     return dyn.Model("euclidean", predictor=dyn.Learned(rate=1.0, init=init), noise=NOISE, weight_decay=rho)
 
 
 def compute(full: bool) -> dict[float, Panel]:
-    """A panel for each weight decay."""
+    """Return a panel for each weight decay."""
     return {rho: _panel(rho, BATCH[full]) for rho in DECAYS}
 
 
@@ -53,13 +56,13 @@ def _panel(rho: float, batch: int) -> Panel:
     inner = np.stack([np.repeat(along[::2], 2), np.tile([0.1, 0.4], len(along[::2]))])
     p0, s0 = np.concatenate([edge, inner], axis=1)
     flow = dyn.solve(model(rho, p0[:, None]), s0[:, None], np.linspace(0, END, 400), method="scipy", rtol=1e-7)
-    W0, own = style.initial_weights(MODES, INPUTS, SEED), model(rho, INIT)
-    network = dyn.train(own, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=RECORD)
-    return Panel(flow, network, dyn.iterate(own, style.eigenvalues_of(2 * W0), STEPS, LEARNING_RATE))
+    W0, learned = style.initial_weights(MODES, INPUTS, SEED), model(rho, INIT)
+    network = dyn.train(learned, 2 * W0, STEPS, LEARNING_RATE, batch_size=batch, seed=SEED, record=RECORD)
+    return Panel(flow, network, dyn.iterate(learned, style.eigenvalues_of(2 * W0), STEPS, LEARNING_RATE))
 
 
 def draw(data: dict[float, Panel]) -> Figure:
-    """A panel for each weight decay."""
+    """Draw a panel for each weight decay."""
     figure = Figure(figsize=(style.PAGE, 2.6))
     axes = figure.subplots(1, len(data), sharex=True, sharey=True)
     for ax, (rho, panel) in zip(axes, data.items(), strict=True):
@@ -70,7 +73,7 @@ def draw(data: dict[float, Panel]) -> Figure:
         if rho == 0:
             _draw_invariants(ax)
             ax.axvline(1 / (1 + NOISE[0] ** 2), **LINE)
-        ax.plot(*_rests(rho).T, **REST, clip_on=False, zorder=5)
+        ax.plot(*_fixed_points(rho).T, **FIXED_POINT, clip_on=False, zorder=5)
         ax.set(title=rf"weight decay $\rho = {rho:g}$", xlabel=r"predictor $\lambda_m$")
         ax.set(xlim=(0, TOP_P), ylim=(0, TOP_S))
     axes[0].set_ylabel("correlation $s_m$")
@@ -79,14 +82,14 @@ def draw(data: dict[float, Panel]) -> Figure:
         network=style.NETWORK | {"color": style.RED},
         flow=FLOW,
         invariant=INVARIANT,
-        line_at_rest=LINE,
-        rest=REST,
+        line_of_fixed_points=LINE,
+        fixed_point=FIXED_POINT,
     )
     return figure
 
 
-def _draw_field(ax, rho: float) -> None:
-    """Directions of the flow, one arrow a cell."""
+def _draw_field(ax: Axes, rho: float) -> None:
+    """Draw the direction of the flow as arrows on a grid."""
     p, s = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.08, 1.52, 10), np.linspace(0.08, 1.52, 10)))
     state = State(np.sqrt(s), predictor=p)
     velocity = EigenmodeField(model(rho, 1.0)).velocity(state, 1.0)
@@ -95,24 +98,24 @@ def _draw_field(ax, rho: float) -> None:
     ax.quiver(p, s, *arrow.T, **FIELD, zorder=0)
 
 
-def _draw_invariants(ax) -> None:
-    """s - lambda^2/a_P = constant."""
+def _draw_invariants(ax: Axes) -> None:
+    """Draw the curves s - lambda^2/a_P = constant."""
     p = np.linspace(0, TOP_P, 200)
     for level in np.linspace(-1.0, 1.0, 5):
         ax.plot(p, level + p**2, **INVARIANT)
 
 
-def _rests(rho: float) -> np.ndarray:
-    """(lambda, s) where nothing moves, by following the flow for long: distinct ends of many starts."""
+def _fixed_points(rho: float) -> np.ndarray:
+    """Return the distinct fixed points (lambda, s) that the flow reaches from a grid of starts."""
     p0, s0 = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.05, 1.5, 5), np.linspace(0.05, 1.5, 5)))
     if rho == 0:
-        return np.empty((0, 2))  # a line of them: lambda = 1/n1 and any s
+        return np.empty((0, 2))  # a line of fixed points: lambda = 1/n1 and any s
     flow = dyn.solve(model(rho, p0), s0, [3000.0], method="scipy", rtol=1e-7)
     return np.unique(np.round(np.stack([flow.predictor[:, 0, 0], flow.s[:, 0, 0]], axis=1), 4), axis=0)
 
 
 def caption(data: dict[float, Panel], full: bool) -> str:
-    """What is shown, how well the invariant holds, and how far the networks are from the theory."""
+    """Return the caption: what is shown, drift of the invariant, and how far networks are from the theory."""
     flow = data[0.0].flow
     invariant = (flow.s - flow.predictor**2)[..., 0]
     drift = float(np.abs(invariant - invariant[:, :1]).max())
@@ -121,14 +124,12 @@ def caption(data: dict[float, Panel], full: bool) -> str:
     shares = "; ".join(f"rho = {rho:g}: {percent(share)}" for rho, share in collapsed.items())
     return f"""
 A learned linear predictor in the Euclidean loss (learning-rate ratio 1, noise {NOISE}): eigenvalue of the correlation
-against that of the predictor. Blue: the flow from starts at the edge and inside. Arrows: its direction. Points: four
-modes of one network (M = {MODES}, N = {INPUTS}, learning rate {LEARNING_RATE}, {count(STEPS)} steps,
-{count(BATCH[full])} samples a step). Stars and dotted line: where the flow comes to rest. Settings after Figure 3 of
-Tian, Chen and Ganguli (2021).
+against that of the predictor. Blue: trajectories of the flow. Arrows: its direction. Points: four modes of one network
+(M = {MODES}, N = {INPUTS}, learning rate {LEARNING_RATE}, {count(STEPS)} steps, {count(BATCH[full])} samples a step).
+Stars and dotted line: fixed points. Settings as in Figure 3 of Tian, Chen and Ganguli (2021).
 
-Without weight decay s - lambda^2 is conserved: the flow stays on one of the parabolas (largest drift {drift:.1g})
-until it meets the line lambda = 1/n1 or collapses. With weight decay the parabola shrinks to s = lambda^2 as e^(-2
-rho t), and what is left is the balance of learning and decay: share of the drawn starts with s below 0.05 at t =
-{END:g}: {shares}.
+Without weight decay s - lambda^2 is conserved: the flow stays on one of the parabolas (largest drift {drift:.1g}) until
+it reaches the line lambda = 1/n1 or collapses. With weight decay s - lambda^2 decays as e^(-2 rho t), and the flow ends
+where learning and decay balance. Share of the drawn trajectories with s below 0.05 at t = {END:g}: {shares}.
 
 Largest relative deviation of a network from the descent map, eigenvalues above 0.01: {percent(worst)}."""

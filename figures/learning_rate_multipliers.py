@@ -1,6 +1,7 @@
-"""Eigenvalues multiply the learning rate: time to converge, standard and isotropic.
+"""Eigenvalues multiply the learning rate: convergence times of the standard and the isotropic loss.
 
-Under the Euclidean loss a small mode waits for a time of order 1/u0, under its isotropic version of order log(1/u0).
+A small mode with initial value u0 converges in a time of order 1/u0 under the Euclidean loss, and of order log(1/u0)
+under its isotropic version.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ FORMULA: dict[str, Any] = {"linewidth": 1.0}
 
 
 class Times(NamedTuple):
-    """Times to converge from STARTS (formula, flow) and from NETWORK_STARTS (network)."""
+    """Convergence times from STARTS (formula, flow) and from NETWORK_STARTS (network)."""
 
     formula: np.ndarray
     flow: np.ndarray
@@ -41,7 +42,7 @@ class Times(NamedTuple):
 
 
 def compute(full: bool) -> dict[str, Times]:
-    """For each loss, by formula, by integration, and by training."""
+    """Return the convergence times of each loss by formula, by integration, and by training."""
     return {name: _times(model, BATCH[full]) for name, (model, _) in LOSSES.items()}
 
 
@@ -64,7 +65,7 @@ def _level(model: dyn.Model) -> float:
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:
-    """When each mode first reaches the target, interpolated between recorded times."""
+    """Return the time at which each mode first reaches the target, interpolated between recorded times."""
     level = _level(run.model)
     columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
     low, high = run.predictor[after - 1, columns], run.predictor[after, columns]
@@ -73,7 +74,7 @@ def _crossings(run: dyn.Trajectory) -> np.ndarray:
 
 
 def draw(data: dict[str, Times]) -> Figure:
-    """Both losses in one logarithmic plot."""
+    """Draw both losses in one logarithmic plot."""
     figure = Figure(figsize=(style.COLUMN, 2.9))
     ax = figure.subplots()
     for name, (model, color) in LOSSES.items():
@@ -89,18 +90,18 @@ def draw(data: dict[str, Times]) -> Figure:
 
 
 def caption(data: dict[str, Times], full: bool) -> str:
-    """What is shown, and how far flow and network are from the formula."""
+    """Return the caption: what is shown, and how far flow and network are from the formula."""
     slowest = listing(f"{times.formula[0]:.3g} ({name})" for name, times in data.items())
     flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
     network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
     return f"""
-Time, learning rate times step, that a mode takes from `u0` to {TARGET} (`u = n1 lambda`, which converges to 1;
-`alpha` = 1, noise {style.NOISE}). From `u0` = {STARTS[0]:g} it is {slowest}: eigenvalues multiply the learning rate
-of the Euclidean loss, and its isotropic version removes that factor, so that a time like `1/u0` becomes one like
+Time (learning rate times step) that a mode takes from `u0` to {TARGET} (`u = n1 lambda`, which converges to 1; `alpha`
+= 1, noise {style.NOISE}). From `u0` = {STARTS[0]:g} it is {slowest}. Under the Euclidean loss eigenvalues multiply the
+learning rate, and the time scales as `1/u0`; the isotropic loss removes this factor, and the time scales as
 `log(1/u0)`.
 
-Lines: formula. Circles: the flow, integrated numerically without use of the formula; largest relative difference
+Lines: formula. Circles: the flow, integrated numerically; largest relative difference
 {percent(flow)}. Crosses: a linear network with {len(NETWORK_STARTS)} modes, learning rate {LEARNING_RATE},
-{count(BATCH[full])} fresh samples a step; largest relative difference {percent(network)}, to which the finite
-learning rate contributes."""
+{count(BATCH[full])} fresh samples a step; largest relative difference {percent(network)}, in part because the
+learning rate is finite."""

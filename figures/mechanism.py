@@ -1,11 +1,12 @@
-"""Mechanism: which way two eigenvalues go, and how fast, under four losses.
+"""Mechanism: direction and speed of two eigenvalues under four losses.
 
-On logarithmic axes a flow in which all modes learn at the same relative speed points along the diagonal.
+On logarithmic axes, a flow under which all modes learn at the same relative speed points along the diagonal.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -23,15 +24,15 @@ END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500
 RECORD = np.unique(np.geomspace(1, STEPS, 24).astype(int)).tolist()
 BATCH = {False: 4_000, True: 50_000}
 SPEED = LogNorm(0.01, 10.0)
-AT_REST = 1e-4  # a speed without a direction
-FLOW = {"color": "black", "linewidth": 0.9}
-INVARIANT = {"color": style.ORANGE, "linewidth": 0.9, "linestyle": (0, (3, 2)), "zorder": 2}
+STATIONARY = 1e-4  # speed below which no arrow is drawn
+FLOW: dict[str, Any] = {"color": "black", "linewidth": 0.9}
+INVARIANT: dict[str, Any] = {"color": style.ORANGE, "linewidth": 0.9, "linestyle": (0, (3, 2)), "zorder": 2}
 NETWORK = style.NETWORK | {"color": style.RED, "zorder": 4}
-REST: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "black", "markersize": 8, "zorder": 5}
+FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "black", "markersize": 8, "zorder": 5}
 
 
 class Panel(NamedTuple):
-    """Arrows of the flow at s (K, 2), trajectories (B, T, 2), and networks, each with its descent map."""
+    """Velocities at s (K, 2), trajectories (B, T, 2), and pairs of a network and its descent map."""
 
     s: np.ndarray
     velocity: np.ndarray  # d log s/dt
@@ -40,7 +41,7 @@ class Panel(NamedTuple):
 
 
 def models() -> dict[str, dyn.Model]:
-    """By title."""
+    """Return the models by title."""
     return {
         f"{loss.capitalize()}{', isotropic' * isotropic}": dyn.Model(loss, isotropic=isotropic, noise=NOISE)
         for loss in style.LOSSES
@@ -49,7 +50,7 @@ def models() -> dict[str, dyn.Model]:
 
 
 def compute(full: bool) -> dict[str, Panel]:
-    """A panel for each loss."""
+    """Return a panel for each loss."""
     return {name: _panel(model, BATCH[full]) for name, model in models().items()}
 
 
@@ -69,43 +70,43 @@ def _checked(model: dyn.Model, s0: np.ndarray, batch: int) -> tuple[dyn.Trajecto
 
 
 def draw(data: dict[str, Panel]) -> Figure:
-    """Losses in columns and rows; arrows have the same length, their colour is the speed."""
+    """Draw a panel for each loss; arrows have equal length, their colour is the speed."""
     figure = Figure(figsize=(0.8 * style.PAGE, 5.6))
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
     for ax, (name, panel) in zip(axes.flat, data.items(), strict=True):
         speed = np.linalg.norm(panel.velocity, axis=1)
-        moving = speed > AT_REST
+        moving = speed > STATIONARY
         s, direction, speed = panel.s[moving], (panel.velocity / speed[:, None])[moving], speed[moving]
         arrows = ax.quiver(*s.T, *direction.T, speed, norm=SPEED, cmap="viridis", scale=22, width=0.006)
-        for s in panel.flow.s:  # and with the modes swapped
+        for s in panel.flow.s:  # the flow is symmetric under exchange of the modes
             ax.plot(*s.T, **FLOW)
             ax.plot(*s.T[::-1], **FLOW)
         for network, _ in panel.checked:
             ax.plot(*network.s.T, **NETWORK)
-        _draw_rest(ax, panel.flow.model)
+        _draw_fixed_points(ax, panel.flow.model)
         ax.set(title=name, xscale="log", yscale="log", xlim=(LOW, HIGH), ylim=(LOW, HIGH), box_aspect=1)
         ax.set(xlabel="eigenvalue $s_1$", ylabel="eigenvalue $s_2$")
         ax.label_outer(remove_inner_ticks=False)
     bar = figure.colorbar(arrows, ax=axes, shrink=0.6, extend="both")
     bar.set_label(r"relative speed $|\mathrm{d}\log s/\mathrm{d}t|$")
-    style.legend(figure, flow=FLOW, network=NETWORK, invariant=INVARIANT, rest=REST)
+    style.legend(figure, flow=FLOW, network=NETWORK, invariant=INVARIANT, fixed_point=FIXED_POINT)
     return figure
 
 
-def _draw_rest(ax, model: dyn.Model) -> None:
-    """The fixed point, or the line of them with invariant curves across it."""
+def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
+    """Draw the fixed point, or points of a line of fixed points and the invariant curves through them."""
     if model.loss == "euclidean":
-        ax.plot(*dyn.equilibria(model, np.ones(2))[0].s, **REST)
+        ax.plot(*dyn.equilibria(model, np.ones(2))[0].s, **FIXED_POINT)
         return
     power = 2 if model.isotropic else 1  # sum s^(1 + alpha), sum s
     for level in np.geomspace(0.1, 2.0, 4):
         s = level * np.sin(np.linspace(0, np.pi / 2, 300)[1:-1]) ** 2
         ax.plot(s ** (1 / power), (level - s) ** (1 / power), **INVARIANT)
-        ax.plot(*[(level / 2) ** (1 / power)] * 2, **REST)
+        ax.plot(*[(level / 2) ** (1 / power)] * 2, **FIXED_POINT)
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """What is shown, how the speed depends on the smaller eigenvalue, and how far networks are from theory."""
+    """Return the caption: what is shown, relative speeds of two modes, and how far networks are from theory."""
     worst = max(dyn.compare(theory, network).max_relative() for p in data.values() for network, theory in p.checked)
     drift = max(_drift(panel) for name, panel in data.items() if name.startswith("Cosine"))
     ratio = {name: _largest_ratio(panel) for name, panel in data.items() if name.startswith("Euclidean")}
@@ -113,13 +114,13 @@ def caption(data: dict[str, Panel], full: bool) -> str:
 Flow of two eigenvalues, noise {NOISE}, alpha = 1. Arrows: direction of (d log s1, d log s2)/dt, colour: its size.
 Black: trajectories. Red: networks (learning rate {LEARNING_RATE:g}, {count(BATCH[full])} samples a step, {count(STEPS)}
 steps). Orange: what the flow conserves, s1 + s2 under the cosine loss and s1^2 + s2^2 under its isotropic version.
-Stars: where the flow comes to rest.
+Stars: fixed points.
 
-Under the Euclidean loss eigenvalues multiply the learning rate: of two modes of the arrows below one half, the larger
-grows up to {ratio["Euclidean"]:.3g} times as fast as the smaller, relative to their sizes; under the isotropic loss up
-to {ratio["Euclidean, isotropic"]:.2g} times: they start along the diagonal. Under the cosine losses large modes
-shrink for small ones to grow: the flow follows the invariant curve (largest relative drift {drift:.1g}) to where
-both are equal, at a level that the start decides.
+Under the Euclidean loss eigenvalues multiply the learning rate. Where both modes are below one half, the relative speed
+of the larger is up to {ratio["Euclidean"]:.3g} times that of the smaller; under the isotropic loss up to
+{ratio["Euclidean, isotropic"]:.2g} times, so that the flow starts along the diagonal. Under the cosine losses large
+modes shrink while small ones grow: the flow follows the invariant curve (largest relative drift {drift:.1g}) to equal
+eigenvalues, at a level that the start determines.
 
 Largest relative deviation of a network from the descent map: {percent(worst)}."""
 

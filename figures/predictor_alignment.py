@@ -20,7 +20,7 @@ Key = tuple[str, str]
 
 
 def compute(full: bool) -> dict[Key, dyn.Trajectory]:
-    """Networks for each loss and target, all from the same weights."""
+    """Return networks for each loss and target, all from the same initial weights."""
     random = np.random.default_rng(SEED)
     W0 = 2 * style.initial_weights(MODES, INPUTS, SEED)
     W_P0 = 0.5 * np.eye(MODES) + 0.25 * random.standard_normal((MODES, MODES))
@@ -41,7 +41,7 @@ def compute(full: bool) -> dict[Key, dyn.Trajectory]:
 
 
 def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
-    """Above: alignment of each mode. Below: eigenvalues of correlation and predictor."""
+    """Draw the alignment of each mode above, eigenvalues of correlation and predictor below."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     axes = figure.subplots(2, len(data), sharex=True, sharey="row")
     for (above, below), ((loss, target), net) in zip(axes.T, data.items(), strict=True):
@@ -62,7 +62,7 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
 
 
 def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
-    """What is shown, and how far the alignment gets."""
+    """Return the caption: what is shown, and the alignment at the start and at the end."""
     ends = "; ".join(
         f"{loss}, {target}: {percent(net.alignment[0].min())} to {percent(net.alignment[-1].min())}"
         for (loss, target), net in data.items()
@@ -70,8 +70,9 @@ def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
     return f"""
 Networks whose predictor is a full matrix, trained like the encoder from a random start (M = {MODES}, N = {INPUTS},
 noise {NOISE}, learning rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step; one colour a
-mode, from dark to light in the order of the eigenvalues). Above: |u . W_P u|/|W_P u| for each eigenvector u of the
-correlation; 1 where it is one of the predictor, too. Below: eigenvalues of the correlation, and u . W_P u (dashed).
+mode, dark to light: smallest to largest eigenvalue). Above: |u . W_P u|/|W_P u| for each eigenvector u of the
+correlation; 1 if u is an eigenvector of the predictor too. Below: eigenvalues of the correlation, and u . W_P u
+(dashed).
 
-Least aligned mode, at the start and at the end. {ends}. That eigenvectors align is what makes the eigenmode theory
-of a learned predictor exact; it starts from there."""
+Least aligned mode, at the start and at the end. {ends}. The eigenmode theory of a learned predictor assumes shared
+eigenvectors and is exact once they are aligned."""

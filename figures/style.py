@@ -1,4 +1,4 @@
-"""What the figures share: sizes, colours, the paper's eight settings, and how eigenvalues are drawn."""
+"""Shared by all figures: sizes, colours, the eight settings of the paper, and how eigenvalues are drawn."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -34,11 +35,11 @@ RC = {
     "pdf.fonttype": 42,
 }
 
-NETWORK = {"linestyle": "none", "marker": "o", "markersize": 2.2, "markeredgewidth": 0, "zorder": 3}
-THEORY = {"linestyle": "-", "linewidth": 0.9}
-MEAN_FIELD = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": GREY, "zorder": 1}
+NETWORK: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.2, "markeredgewidth": 0, "zorder": 3}
+THEORY: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9}
+MEAN_FIELD: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": GREY, "zorder": 1}
 
-NOISE = (0.0, 0.1)  # of the paper's toy network: only the target's view has some
+NOISE = (0.0, 0.1)  # (sigma1, sigma2) of the paper's toy network
 LOSSES = ("euclidean", "cosine")
 SETTINGS: dict[str, dict[str, Any]] = {
     "no stop-gradient": {"stop_gradient": "none"},
@@ -49,7 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def paper_models() -> dict[tuple[str, str], dyn.Model]:
-    """The eight panels of the paper's Figure 2, by loss and setting."""
+    """Return the models of the eight panels of the paper's Figure 2, by loss and setting."""
     return {
         (loss, setting): dyn.Model(loss, noise=NOISE, **options)
         for loss in LOSSES
@@ -58,34 +59,34 @@ def paper_models() -> dict[tuple[str, str], dyn.Model]:
 
 
 def title(loss: str, setting: str) -> str:
-    """Of one of the eight panels."""
+    """Return the title of one of the eight panels."""
     return f"{loss.capitalize()}, {setting}"
 
 
 def initial_weights(modes: int, inputs: int, seed: int) -> np.ndarray:
-    """W0 (M, N) as in the paper: independent entries of standard deviation 1/4."""
+    """Draw W0 (M, N) as in the paper: independent normal entries of standard deviation 1/4."""
     return np.random.default_rng(seed).normal(0.0, 0.25, (modes, inputs))
 
 
 def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
-    """Eigenvalues of W W^T, ascending."""
+    """Return the eigenvalues of W W^T, ascending, shape (..., M)."""
     return np.linalg.svd(weights, compute_uv=False)[..., ::-1] ** 2
 
 
-def draw_modes(ax, trajectory: dyn.Trajectory, **style) -> None:
-    """Eigenvalues against steps, coloured by order: networks only know the order."""
+def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
+    """Draw eigenvalues against steps, coloured by rank: those of a network are known by their rank only."""
     replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
 
 
 def legend(figure: Figure, **entries: dict) -> None:
-    """One legend below all panels; underscores in names are spaces."""
+    """Draw one legend below all panels; underscores in names become spaces."""
     handles = [Line2D([], [], **({"color": "black"} | look)) for look in entries.values()]
     labels = [name.replace("_", " ") for name in entries]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
 
 
-def save(draw: Callable, data, stem: Path) -> None:
-    """Draw in the common style, whatever the user's own, and write .png and .pdf, the same bytes each time."""
+def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
+    """Draw ``data`` in the common style and write .png and .pdf, with the same bytes each time."""
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})

@@ -1,6 +1,7 @@
-"""Weight decay: the Euclidean loss collapses at a fold, its isotropic version at no size.
+"""Weight decay: collapse at a fold under the Euclidean loss, continuous under its isotropic version.
 
-Equilibria of one mode against weight decay, and where networks end that start above and below the boundary.
+Equilibria of one mode against weight decay, and final eigenvalues of networks that start above and below the basin
+boundary.
 """
 
 from typing import NamedTuple
@@ -30,7 +31,7 @@ FROM = (
 
 
 class Panel(NamedTuple):
-    """The diagram, and for each network's weight decay (K,) where its two modes end (K, 2), in theory too."""
+    """The diagram; weight decays (K,) of the networks; final modes (K, 2) of networks and of their descent maps."""
 
     diagram: Bifurcation
     rho: np.ndarray
@@ -39,7 +40,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[str, Panel]:
-    """A panel for each loss."""
+    """Return a panel for each loss."""
     return {name: _panel(*options, BATCH[full]) for name, options in LOSSES.items()}
 
 
@@ -49,18 +50,20 @@ def _panel(isotropic: bool, highest: float, batch: int) -> Panel:
     W0 = np.diag(np.sqrt(STARTS))
     ends = []
     for seed, value in enumerate(rho):
-        own = model.replace(weight_decay=value)
-        network = dyn.train(own, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=seed, record=[0, STEPS]).modes[-1]
-        ends.append((network, dyn.iterate(own, STARTS, STEPS, LEARNING_RATE, record=STEPS).s[-1]))
+        decaying = model.replace(weight_decay=value)
+        network = dyn.train(decaying, W0, STEPS, LEARNING_RATE, batch_size=batch, seed=seed, record=[0, STEPS]).modes[
+            -1
+        ]
+        ends.append((network, dyn.iterate(decaying, STARTS, STEPS, LEARNING_RATE, record=STEPS).s[-1]))
     network, theory = np.array(ends).swapaxes(0, 1)
     return Panel(dyn.bifurcation(model, "weight_decay", (0.0, highest)), rho, network, theory)
 
 
 def draw(data: dict[str, Panel]) -> Figure:
-    """The diagrams side by side."""
+    """Draw the diagrams side by side."""
     figure = Figure(figsize=(style.PAGE, 2.7))
     for ax, (name, panel) in zip(figure.subplots(1, len(data), sharey=True), data.items(), strict=True):
-        panel.diagram.plot(ax).get_legend().remove()
+        panel.diagram.plot(ax).legend([]).remove()
         for line in ax.lines:
             special = line.get_marker() != "None"
             line.set(**(POINT if special else {"color": style.BLUE}))
@@ -74,17 +77,16 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """What is shown, where the special points are, and how far networks end from the map."""
+    """Return the caption: what is shown, the bifurcation points, and how far networks are from the map."""
     standard, isotropic = data.values()
     (fold,), (meeting,) = standard.diagram.points, isotropic.diagram.points
     worst = max(np.abs(panel.network - panel.theory).max() for panel in data.values())
     return f"""
-Equilibria of one mode against weight decay, solid where the flow returns to them (noise {NOISE}, alpha = {ALPHA:g}).
-Left: the surviving mode and the boundary below which modes die meet in a {fold.kind} at rho = {fold.value:.6g} (theory:
-1/(4 n1)), where s = {fold.s:.3g}: a little more weight decay, and all that was learned is lost at once. Right: the
-isotropic loss has no such boundary. A mode survives from any start up to rho = {meeting.value:.6g}, where its level
-reaches zero ({meeting.kind}).
+Equilibria of one mode against weight decay rho; solid: stable (noise {NOISE}, alpha = {ALPHA:g}). Left: the stable
+equilibrium and the basin boundary, below which modes vanish, meet in a {fold.kind} at rho = {fold.value:.6g} (theory:
+1/(4 n1)), where s = {fold.s:.3g}: at any larger weight decay the mode collapses. Right: the isotropic loss has no such
+boundary. A mode survives from any start up to rho = {meeting.value:.6g}, where its level reaches zero ({meeting.kind}).
 
 Crosses and circles: the two modes of networks that start at {STARTS[0]:g} and {STARTS[1]:g}, after {count(STEPS)} steps
-at learning rate {LEARNING_RATE:g} with {count(BATCH[full])} samples each. Largest difference between their end and that
-of the descent map: {worst:.2g}, that is {percent(float(worst / STARTS[1]))} of the larger start."""
+at learning rate {LEARNING_RATE:g} with {count(BATCH[full])} samples each. Largest difference between their final values
+and those of the descent map: {worst:.2g}, that is {percent(float(worst / STARTS[1]))} of the larger start."""

@@ -1,6 +1,9 @@
-"""What tests share: deterministic generated inputs, double precision in JAX, and a user who presses Ctrl-C."""
+"""What tests share: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
 
+import os
 import signal
+import time
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -9,10 +12,32 @@ import pytest
 # A shell that starts a job in the background has it, and all it starts, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What XLA has compiled is kept for the next run, and for the processes that tests start.
+COMPILED = {
+    "jax_compilation_cache_dir": str(Path(__file__).resolve().parent.parent / ".pytest_cache" / "jax"),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+}
+for name, value in COMPILED.items():
+    os.environ[name.upper()] = str(value)
+    jax.config.update(name, value)
+
 hypothesis.settings.register_profile(
     "deterministic", derandomize=True, deadline=None, max_examples=30, database=None, print_blob=False
 )
 hypothesis.settings.load_profile("deterministic")
+
+
+START = time.monotonic()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--seconds", type=float, help="start no test later than this; what is left over is skipped")
+
+
+def pytest_runtest_setup(item):
+    limit = item.config.getoption("seconds")
+    if limit is not None and time.monotonic() - START > limit:
+        pytest.skip("no time left")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The documents: examples run as printed, and what they point at exists."""
+"""Documents: examples run as printed, and files, names and commands in them exist."""
 
 import ast
 import importlib
@@ -11,14 +11,26 @@ import pytest
 import sympy as sp
 from click.testing import CliRunner
 
+import dynamics as dyn
+import figures
 from derivations.losses import catalogue
 from derivations.symbols import notation
 from dynamics.cli import commands as cli
 
 ROOT = Path(__file__).resolve().parent.parent
 WITH_EXAMPLES = ("README.md", "docs/networks.md", "docs/sweeps.md", "docs/losses.md", "docs/invent_a_loss.md")
-DOCUMENTS = (*WITH_EXAMPLES, "CONTRIBUTING.md", "docs/map.md", "docs/combinations.md")
-SOURCES = ("dynamics", "dynamics/deep", "derivations")
+DOCUMENTS = (
+    *WITH_EXAMPLES,
+    "CONTRIBUTING.md",
+    "docs/guide.md",
+    "docs/glossary.md",
+    "docs/map.md",
+    "docs/combinations.md",
+    "docs/benchmarks.md",
+)
+AVOIDED = (  # words of earlier versions, for which the field has others (docs/glossary.md)
+    r"rungs?|ladder|sentences?|dies|dead|at rest|comes? to rest|heeded|wish(es)?|of (your|one's|its) own|finite world"
+)
 
 
 def text(document):
@@ -30,13 +42,13 @@ def python_blocks(document):
 
 
 def commands(document):
-    """Printed calls of the command line, whose output goes where the reader is."""
+    """Return the printed calls of the command line."""
     return re.findall(r"^    (ssl-dynamics .*)$", text(document), re.MULTILINE)
 
 
 @pytest.mark.parametrize("document", WITH_EXAMPLES)
 def test_examples_run_as_printed(document, tmp_path, monkeypatch, capsys):
-    """One after another, as a reader does."""
+    """Run the blocks of a document one after another, as a reader does."""
     plt.switch_backend("Agg")
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
@@ -47,78 +59,108 @@ def test_examples_run_as_printed(document, tmp_path, monkeypatch, capsys):
         assert ("print(" in code) == bool(capsys.readouterr().out)
 
 
-def test_readme_has_an_example():
-    assert any("dyn.compare(" in code for code in python_blocks("README.md"))
+def test_the_readme_is_short_and_leads_to_every_document():
+    """One example of ten lines, two commands, one picture, and a link to each page of docs/."""
+    (example,) = python_blocks("README.md")
+    assert len([line for line in example.splitlines() if line]) <= 10
+    assert len(re.findall(r"^ {4}make ", text("README.md"), re.MULTILINE)) == 2
+    assert len(re.findall(r"^!\[", text("README.md"), re.MULTILINE)) == 1
+    linked = {path.resolve() for path in paths("README.md")}
+    assert {path for path in (ROOT / "docs").glob("*.md") if path not in linked} == set()
 
 
-def test_the_files_of_sweeps_run(tmp_path, monkeypatch):
+def test_toml_files_in_the_documents_run(tmp_path, monkeypatch):
     files = re.findall(r"^```toml\n(.*?)^```", text("docs/sweeps.md"), re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
     sizes = ["(weight_decay: 4, decay: 3, step: 21, mode: 3)", "(beta: 11, weight_decay: 2, step: 21, mode: 3)"]
     for printed, size in zip(files, sizes, strict=True):
         Path("sweep.toml").write_text(printed, encoding="utf-8")
-        done = CliRunner().invoke(cli.main, ["sweep", "sweep.toml"], prog_name="ssl-dynamics")
-        assert done.exit_code == 0 and size in done.output, done.output
+        result = CliRunner().invoke(cli.main, ["sweep", "sweep.toml"], prog_name="ssl-dynamics")
+        assert result.exit_code == 0 and size in result.output, result.output
 
 
-@pytest.mark.parametrize("line", commands("README.md") + commands("docs/losses.md"))
+@pytest.mark.parametrize("line", commands("docs/guide.md") + commands("docs/losses.md"))
 def test_printed_commands_run(line, tmp_path, monkeypatch):
     plt.switch_backend("Agg")
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
+    result = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
     plt.close("all")
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
 
 
 def test_commands_of_the_help_run(tmp_path, monkeypatch):
-    """The examples of `ssl-dynamics --help`, in their order: later ones read what earlier ones wrote."""
+    """Run the examples of `ssl-dynamics --help` in their order: later ones read what earlier ones wrote."""
     monkeypatch.chdir(tmp_path)
     plt.switch_backend("Agg")
     lines = re.findall(r"^ +(ssl-dynamics .*)$", cli.main.help, re.MULTILINE)
     assert len(lines) >= 6
     for line in lines:
-        done = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
-        assert done.exit_code == 0, f"{line}\n{done.output}"
+        result = CliRunner().invoke(cli.main, shlex.split(line)[1:], prog_name="ssl-dynamics")
+        assert result.exit_code == 0, f"{line}\n{result.output}"
     plt.close("all")
 
 
 def test_the_line_that_adds_a_loss_is_valid(monkeypatch):
-    """It goes into LOSSES of derivations/losses/catalogue.py: a name, and a sentence in p and z2."""
+    """The example of CONTRIBUTING.md is an entry of LOSSES: a name, and an expression in p and z2."""
     (code,) = python_blocks("CONTRIBUTING.md")
-    ((name, sentence),) = ast.literal_eval(f"{{{code}}}").items()
-    monkeypatch.setitem(catalogue.LOSSES, name, sentence)
+    ((name, expression),) = ast.literal_eval(f"{{{code}}}").items()
+    monkeypatch.setitem(catalogue.LOSSES, name, expression)
     loss = catalogue.Setting(name).in_eigenbasis()
     assert name.isidentifier() and loss.atoms(sp.IndexedBase) == {notation.lam, notation.z1, notation.t2}
 
 
 def paths(document):
-    """Files and folders in backticks, and the targets of relative links."""
-    quoted = re.findall(r"`([\w./-]+(?:\.py|\.md|\.toml|\.lock|/))`", text(document))
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text(document)) if "://" not in link]
+    """Return the files and folders in backticks, and the targets of relative links."""
+    quoted = re.findall(r"`([\w./-]+(?:\.py|\.md|\.toml|\.lark|\.lock|/))`", text(document))
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text(document)) if "://" not in link]
     base = (ROOT / document).parent
     return {ROOT / path for path in quoted if not path.startswith("build/")} | {base / link for link in links}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_files_that_are_named_exist(document):
+def test_files_in_the_documents_exist(document):
     named = paths(document)
     assert named and sorted(str(path.relative_to(ROOT)) for path in named if not path.exists()) == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_make_targets_that_are_named_exist(document):
-    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^ {4})make ([a-z]+)", text(document), re.MULTILINE)) <= targets
+def test_public_names_in_the_documents_exist(document):
+    names = set(re.findall(r"\bdyn\.([A-Za-z]\w*)", text(document)))
+    assert sorted(name for name in names if not hasattr(dyn, name)) == []
 
 
-def test_the_map_leaves_no_module_out():
-    listed = {path.relative_to(ROOT).as_posix() for path in paths("docs/map.md")}
-    present = {path.relative_to(ROOT).as_posix() for folder in SOURCES for path in (ROOT / folder).glob("*.py")}
-    helpers = {"__init__.py", "__main__.py", "errors.py", "progress.py"}
-    assert {path for path in present - listed if Path(path).name not in helpers} == set()
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_make_targets_in_the_documents_exist(document):
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^ {4})make ([a-z-]+)", text(document), re.MULTILINE)) <= targets
 
 
-def test_the_table_of_combinations_is_what_the_code_says(monkeypatch):
+@pytest.mark.parametrize("document", [name for name in DOCUMENTS if name != "docs/combinations.md"])
+def test_documents_use_the_words_of_the_field(document):
+    assert re.findall(rf"\b(?:{AVOIDED})\b", text(document), re.IGNORECASE) == []
+
+
+def test_the_glossary_defines_each_term_of_its_table_in_two_sentences():
+    page = text("docs/glossary.md")
+    listed = re.findall(r"^\| \[(.+?)\]\(#(.+?)\)", page, re.MULTILINE)
+    defined = dict(re.findall(r"^### (.+?)\n(.+?)(?=\n\n|\n*\Z)", page, re.MULTILINE | re.DOTALL))
+    assert [term.lower() for term, _ in listed] == [title.lower() for title in defined] != []
+    assert [anchor for term, anchor in listed if anchor != term.replace(" ", "-").lower()] == []
+    lengths = {title: len(re.findall(r"\.(?:\s|$)", body)) for title, body in defined.items()}
+    assert {title for title, length in lengths.items() if length != 2} == set()
+
+
+def test_the_map_has_every_package_and_every_figure():
+    """A formula may move between modules, but no package and no figure is left out."""
+    listed = {path.relative_to(ROOT) for path in paths("docs/map.md")}
+    folders = {listing if (ROOT / listing).is_dir() else listing.parent for listing in listed}
+    inits = [init for name in ("dynamics", "derivations") for init in (ROOT / name).rglob("__init__.py")]
+    packages = {init.parent.relative_to(ROOT) for init in inits} - {Path("dynamics"), Path("derivations")}
+    assert packages - folders == set()
+    assert {Path(f"figures/{name}.py") for name in figures.names()} - listed == set()
+
+
+def test_the_table_of_combinations_agrees_with_the_code(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
     combinations = importlib.import_module("combinations")
     assert text("docs/combinations.md") == combinations.document()

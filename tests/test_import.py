@@ -5,17 +5,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import dynamics as dyn
+from dynamics.cli import commands
 
 ROOT = Path(__file__).resolve().parent.parent
 EXACT = "dyn.solve(dyn.Model('euclidean', noise=(0.1, 0.2)), [0.1, 0.5], [0, 1])"
 TRAINED = "dyn.train(dyn.Model('cosine'), np.eye(2, 3), 2, 0.1, batch_size=10, dtype='{dtype}')"
 
 
-def fresh(code):
+START = "import sys\nimport numpy as np\nimport dynamics as dyn\n"
+
+
+def fresh(code, start=START):
     """What a new interpreter prints, warnings being errors."""
-    start = "import sys\nimport numpy as np\nimport dynamics as dyn\n"
     run = [sys.executable, "-W", "error", "-c", start + code]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -27,21 +31,14 @@ def loaded(code, *modules):
     return fresh(f"{code}\nprint(*(name for name in {modules} if name in sys.modules))")
 
 
-def test_import_loads_nothing_heavy():
-    heavy = (
-        "numpy",
-        "sympy",
-        "jax",
-        "matplotlib",
-        "scipy",
-        "xarray",
-        "zarr",
-        "distributed",
-        "equinox",
-        "optax",
-        "sklearn",
-    )
-    assert loaded("", *heavy) == ["numpy"]
+def test_import_loads_nothing_but_the_package():
+    code = """
+import sys
+before = set(sys.modules)
+import dynamics
+print(*{name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))
+"""
+    assert set(fresh(code, start="")) == {"dynamics", "lazy_loader"}
 
 
 def test_a_sweep_needs_neither_dask_nor_jax_nor_matplotlib(tmp_path):
@@ -128,8 +125,55 @@ print(before == np.random.get_state()[1].tolist())
     assert fresh(code) == ["True"]
 
 
+# --- extras ---------------------------------------------------------------------------------------------------------
+
+DEEP = """
+images = dyn.gaussian_images(train=4, test=4)
+dyn.train(dyn.Model('cosine'), dyn.Network(images, encoder=dyn.MLP((4,))), 1, 0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "code", "extra"),
+    [
+        ("sklearn", "dyn.digits()", "deep"),
+        ("equinox", DEEP, "deep"),
+        ("optax", DEEP, "deep"),
+        ("threadpoolctl", DEEP, "deep"),
+        ("xarray", "dyn.sweep", "sweeps"),
+        ("zarr", "dyn.sweep", "sweeps"),
+    ],
+)
+def test_a_missing_library_is_named_with_its_extra(library, code, extra):
+    attempt = "\n".join(f"    {line}" for line in code.strip().splitlines())
+    printed = fresh(
+        f"from dynamics.errors import MissingExtraError\n"
+        f"sys.modules[{library!r}] = None  # as if it were not installed\n"
+        f"try:\n{attempt}\nexcept MissingExtraError as error:\n    print(error)"
+    )
+    wanted = f'Not installed: {library}. To install what is missing: pip install "ssl-dynamics[{extra}]"'
+    assert printed == wanted.split()
+
+
+def test_the_command_line_names_the_extra_too(monkeypatch):
+    monkeypatch.setitem(sys.modules, "latex2mathml", None)
+    result = CliRunner().invoke(commands.main, ["derive", "--format", "html"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and 'pip install "ssl-dynamics[report]"' in result.output
+
+
+def test_figures_need_a_checkout(monkeypatch, tmp_path):
+    monkeypatch.setattr(commands, "__file__", str(tmp_path / "dynamics" / "cli" / "commands.py"))
+    result = CliRunner().invoke(commands.main, ["figures"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: Figures are not in the installed package")
+
+
+# --- public names ---------------------------------------------------------------------------------------------------
+
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
+    "prepare",
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),
@@ -152,6 +196,10 @@ def test_each_public_name_is_there_and_documented(name):
 
 
 @pytest.mark.parametrize("name", ["trian", "np", "_nothing"])
-def test_unknown_attribute(name):
-    with pytest.raises(AttributeError, match=f"module 'dynamics' has no attribute '{name}'"):
+def test_an_unknown_attribute_is_named(name):
+    with pytest.raises(AttributeError, match=f"No dynamics attribute {name}"):
         getattr(dyn, name)
+
+
+def test_the_citation_names_the_version():
+    assert f"\nversion: {dyn.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -1,57 +1,70 @@
-"""Write docs/combinations.md: which parts of a model go together, as the code itself says."""
+"""Write docs/combinations.md: the options of a model that go together, by the rules in ``dynamics.model.rules``."""
 
+from dataclasses import MISSING
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import dynamics as dyn
+from dynamics.generated import catalogue
+from dynamics.model.options import defaults, options, signature
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "combinations.md"
-LOSSES = {
-    "Euclidean": {"loss": "euclidean"},
-    "Euclidean, isotropic": {"loss": "euclidean", "isotropic": True},
-    "cosine": {"loss": "cosine"},
-    "cosine, isotropic": {"loss": "cosine", "isotropic": True},
-    "Euclidean, gain lambda^0.5": {"loss": "euclidean", "gain": "lambda^0.5"},
-    "of one's own, such as `p . sg(z2) * (p . p) / 4`": {"loss": dyn.Loss.parse("p . sg(z2) * (p . p) / 4")},
-}
-STOP_GRADIENTS = {"target": "the target", "none": "nothing", "online": "the online branch"}
-PREDICTORS = {"`ClosedForm()`": dyn.ClosedForm(), "`Learned()`": dyn.Learned(), "`NoPredictor()`": dyn.NoPredictor()}
-TARGETS = {"`Shared()`": dyn.Shared(), "`EMA(decay)`": dyn.EMA(0.9)}
+USER_DEFINED = "p . sg(z2) * (p . p) / 4"
+BRANCHES = {"target": "the target", "none": "nothing", "online": "the online branch"}
 DECAYS = (0.0, 0.01)
 
 
-def refusal(options: dict) -> str | None:
-    """Why there is no such model; None where there is one."""
+def losses() -> dict[str, dict[str, Any]]:
+    """Return the options of each loss, by its title."""
+    first, plain = catalogue.LOSSES[0], {loss: {"loss": loss} for loss in catalogue.LOSSES}
+    isotropic = {f"{loss}, isotropic": {"loss": loss, "isotropic": True} for loss in catalogue.LOSSES}
+    gained = {f"{first}, gain `{dyn.Gain.example}`": {"loss": first, "gain": dyn.Gain.example}}
+    return plain | isotropic | gained | {f"user-defined, `{USER_DEFINED}`": {"loss": dyn.Loss.parse(USER_DEFINED)}}
+
+
+def components(name: str) -> dict[str, Any]:
+    """Return one component of each class that an option takes, by how it is called."""
+    examples = {}
+    for kind in options(dyn.Model)[name].classes:
+        required = [option for option, default in defaults(kind).items() if default is MISSING]
+        examples[f"`{signature(kind)}`"] = kind(**{option: options(kind)[option].example for option in required})
+    return examples
+
+
+def refusal(parts: dict[str, Any]) -> str | None:
+    """Return the requirement that a model violates; None where there is such a model."""
     try:
-        dyn.Model(**options)
+        dyn.Model(**parts)
     except dyn.ArgumentError as error:
-        return str(error)
+        return str(error).rpartition(", but ")[0] + "."
     return None
 
 
 def document() -> str:
-    """The table, and the reasons it refers to."""
+    """Return the table, and the requirements that it refers to."""
     reasons: list[str] = []
+    predictors, targets = components("predictor"), components("target")
     rows = []
-    for (loss, options), stop in product(LOSSES.items(), STOP_GRADIENTS):
+    for (loss, parts), (stop, branch) in product(losses().items(), BRANCHES.items()):
         cells = []
-        for predictor, target in product(PREDICTORS.values(), TARGETS.values()):
-            parts = options | {"stop_gradient": stop, "predictor": predictor, "target": target}
-            (refused,) = {refusal(parts | {"weight_decay": decay}) for decay in DECAYS}
-            reason = refused or refusal(parts | {"inputs": [[1.0]]})
+        for predictor, target in product(predictors.values(), targets.values()):
+            whole = parts | {"stop_gradient": stop, "predictor": predictor, "target": target}
+            (refused,) = {refusal(whole | {"weight_decay": decay}) for decay in DECAYS}
+            reason = refused or refusal(whole | {"inputs": [[1.0]]})
             if reason and reason not in reasons:
                 reasons.append(reason)
             answer = "no" if refused else "white inputs" if reason else "yes"
             cells.append(f"{answer} ({reasons.index(reason) + 1})" if reason else answer)
-        rows.append(f"| {loss} | {STOP_GRADIENTS[stop]} | {' | '.join(cells)} |")
-    columns = [f"{predictor}, {target}" for predictor, target in product(PREDICTORS, TARGETS)]
+        rows.append(f"| {loss} | {branch} | {' | '.join(cells)} |")
+    columns = [", ".join(pair) for pair in product(predictors, targets)]
     lines = [
-        "# What goes together",
+        "# Combinations of options",
         "",
-        "Written by `make docs` (`tools/combinations.py`) from what `Model` accepts and refuses. Every combination",
-        "with a yes runs on all rungs (flow, descent map, network), with any weight decay, noise on the views,",
-        'and `inputs` of any covariance, symmetrised or not; one with "white inputs" does so for white inputs.',
-        "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. The numbers are the reasons below.",
+        "Written by `make docs` (`tools/combinations.py`) from the rules of `Model`. Every combination with a yes runs",
+        "on all levels of description (flow, descent map, network), with any weight decay, noise on the views and",
+        '`inputs` of any covariance, symmetrised or not; one with "white inputs" does so for white inputs.',
+        "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. The numbers refer to the list below.",
         "",
         f"| loss | gradient stopped on | {' | '.join(columns)} |",
         f"|{'---|' * (2 + len(columns))}",

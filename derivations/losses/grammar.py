@@ -31,7 +31,7 @@ VALUE = {"LPAR", "NAME", "NUMBER"}
 def names(text: str) -> list[str]:
     """Return all names in an expression, but those of functions, in their order; raises ExpressionError."""
     tree = parse(text)
-    tokens = [node.children[0] for node in tree.iter_subtrees_topdown() if node.data == "name"]
+    tokens = [node.children[0] for node in tree.iter_subtrees() if node.data == "name"]
     return list(dict.fromkeys(str(name) for name in sorted(tokens, key=lambda token: token.start_pos)))
 
 

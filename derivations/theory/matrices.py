@@ -84,7 +84,7 @@ def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
     return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
 
 
-def tilted(norms: tuple[Form, ...]) -> list[tuple]:
+def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
     """Return the definitions of X K^T, Y K^T, K and Z."""
     X, Y = norm_vectors(norms)
     return [(sp.Tuple(*TILTED, K, n.Z), Tilt(n.x, X, n.y, Y))]

@@ -1,8 +1,10 @@
-"""Which modes survive, which die, and why: told from the fixed points, before anything is run."""
+"""``collapse``: which modes survive, which vanish, and why, from the fixed points and before anything is run."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
@@ -10,118 +12,153 @@ from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
-AT_REST = 1e-12  # relative distance from a level at which a mode is taken to start there
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+AT_FIXED_POINT = 1e-12  # relative distance from a fixed point at which a mode is taken to start there
 
 OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """Where each mode of a start ends up in the flow.
+    """The end of each mode of a start in the flow, and the reason; the result of ``collapse``.
 
-    s0 (M,): the start. level (M,): the eigenvalue at the end, 0 where the mode dies, inf where it leaves the finite
-    world. reasons: one for each mode. equilibria: what it was told from.
+    Attributes
+    ----------
+    model : Model
+        The model.
+    s0 : ndarray of shape (M,)
+        The start.
+    final : ndarray of shape (M,)
+        Eigenvalues at the end: 0 where a mode vanishes, inf where it diverges.
+    reasons : tuple of str
+        One for each mode.
+    equilibria : Equilibria
+        The fixed points that determine the end.
     """
 
     model: Model
-    s0: np.ndarray
-    level: np.ndarray
+    s0: npt.NDArray[np.float64]
+    final: npt.NDArray[np.float64]
     reasons: tuple[str, ...]
     equilibria: Equilibria
 
     @property
-    def survives(self) -> np.ndarray:
-        """Modes that come to rest above zero, (M,)."""
-        return np.isfinite(self.level) & (self.level > 0)
+    def survives(self) -> npt.NDArray[np.bool_]:
+        """Modes that converge above zero, (M,)."""
+        return np.isfinite(self.final) & (self.final > 0)
 
     @property
     def outcome(self) -> str:
-        """ "isotropic", "anisotropic" (survivors differ), "partial collapse", "collapse", or "divergence"."""
-        return outcome_of(self.level, 1e-9)
+        """Outcome: "isotropic", "anisotropic" (survivors differ), "partial collapse", "collapse" or "divergence"."""
+        return outcome_of(self.final, 1e-9)
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [f"{self.outcome.capitalize()}, {self.model}"]
-        for s, level, reason in zip(self.s0, self.level, self.reasons, strict=True):
-            end = "dies" if level == 0 else "diverges" if np.isinf(level) else f"goes to {level:.6g}"
+        for s, final, reason in zip(self.s0, self.final, self.reasons, strict=True):
+            end = "vanishes" if final == 0 else "diverges" if np.isinf(final) else f"converges to {final:.6g}"
             rows.append(f"  {s:.6g} {end}: {reason}")
         return "\n".join(rows)
 
-    def plot(self, ax=None):
-        """Draw start and end of each mode; returns the matplotlib Axes."""
-        from dynamics.results.plotting import plot_collapse
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw start and end of each mode; return the matplotlib Axes."""
+        from dynamics.analysis.plotting import plot_collapse
 
         return plot_collapse(self, ax)
 
 
-def outcome_of(level: np.ndarray, tolerance: float) -> str:
-    """How modes (M,) ended that are at these levels; survivors within a relative tolerance are equal."""
-    if np.isinf(level).any():
+def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
+    """Classify final eigenvalues (M,); survivors within a relative tolerance are equal."""
+    if np.isinf(final).any():
         return "divergence"
-    if not level.any():
+    if not final.any():
         return "collapse"
-    if not level.all():
+    if not final.all():
         return "partial collapse"
-    return "isotropic" if np.ptp(level) <= tolerance * level.max() else "anisotropic"
+    return "isotropic" if np.ptp(final) <= tolerance * final.max() else "anisotropic"
 
 
-def collapse(model: Model, s0) -> Collapse:
-    r"""Where each mode ends up, and why, from the fixed points alone: s_m (r_m - rho) = 0 and the sign between them.
+def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
+    """Predict the end of each mode, and why, from the fixed points s_m (r_m - rho) = 0 and the sign between them.
 
-    s0: eigenvalues (M,) of one start. Under Euclidean losses each mode goes where the sign of r - rho at its start
-    sends it: to the next level, to zero (it starts below the boundary of the basin, or there is nothing to rest at: the
-    fold is passed, and its ghost only delays), or without bound (wrong side). Cosine losses with the gradient stopped
-    at the target, isotropic or not, make all modes equal; weight decay shrinks them all, as nothing sets their size.
+    Parameters
+    ----------
+    model : Model
+        A single model with white inputs whose flow need not be run to know its end.
+    s0 : array_like of shape (M,)
+        Eigenvalues of one start.
 
-    Raises ArgumentError, also for what is not decided without running the flow: learned predictors, targets with
-    weights of their own, tracked or normalised predictors, correlated inputs, and cosine losses with another
-    stop-gradient or no predictor. For those: ``solve(..., until="steady")``. (Theory: section 5.)
+    Returns
+    -------
+    Collapse
+        Final eigenvalue and reason for each mode.
+
+    Raises
+    ------
+    ArgumentError
+        For bad arguments, and for models whose end is only known from the flow: learned predictors, targets with
+        weights of their own, tracked or normalised predictors, correlated inputs, and cosine losses with another
+        stop-gradient or no predictor. For those: ``solve(..., until="steady")``.
+
+    Notes
+    -----
+    Under Euclidean losses each mode follows the sign of r - rho at its start: to the next fixed point, to zero (it
+    starts below the boundary of the basin; or there is no fixed point beyond the fold, whose ghost only delays it),
+    or without bound (stop-gradient on the wrong side). Cosine losses with the gradient stopped at the target,
+    isotropic or not, make all modes equal; weight decay shrinks them all, as nothing sets their size.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> print(dyn.collapse(dyn.Model("euclidean", weight_decay=0.05), [0.01, 0.5]))
+    Partial collapse, Model(loss='euclidean', weight_decay=0.05)
+      0.01 vanishes: starts below the boundary 0.0527864 of the basin
+      0.5 converges to 0.947214: attracted from below
     """
     errors.instance("model", model, Model, "be a Model")
-    found = equilibria(model, s0) if _is_decided(model) else None
-    if found is None:
+    if not _is_decided(model):
         errors.reject("model", "be one whose flow need not be run to know its end; use solve(until='steady')", model)
+    fixed_points = equilibria(model, s0)
     s0 = model.check_eigenvalues(s0)
     if model.generated.divides_by_norms:
-        return _all_alike(model, s0, found)
-    level, reasons = zip(*(_alone(model, float(s), found) for s in s0), strict=True)
-    return Collapse(model, s0, np.array(level), reasons, found)
+        return _of_equal_modes(model, s0, fixed_points)
+    final, reasons = zip(*(_of_single_mode(model, float(s), fixed_points) for s in s0), strict=True)
+    return Collapse(model, s0, np.array(final), reasons, fixed_points)
 
 
 def _is_decided(model: Model) -> bool:
-    closed = model.structure.predictor in ("closed form", "none")
-    plain = closed and not model.needs_learning_rate and model.inputs is None
-    cosine = model.generated.divides_by_norms
-    if cosine and not isinstance(model.loss, str):
+    """True if the fixed points determine the end of every start."""
+    predictor, cosine = model.structure.predictor, model.generated.divides_by_norms
+    if predictor not in ("closed form", "none") or model.needs_learning_rate or model.inputs is not None:
         return False
-    return plain and (not cosine or (model.stop_gradient == "target" and model.structure.predictor == "closed form"))
+    standard = isinstance(model.loss, str) and model.stop_gradient == "target" and predictor == "closed form"
+    return standard or not cosine
 
 
-def _all_alike(model: Model, s0: np.ndarray, found: Equilibria) -> Collapse:
-    alive = s0 > 0
+def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equilibria) -> Collapse:
+    positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
-        level, fate = 0.0, "weight decay shrinks it, and nothing in the loss sets a size"
-    elif not alive.any():
-        level, fate = 0.0, ""
-    else:
-        level = next(e.s[0] for e in found if e.alive == alive.sum())
-        fate = "surviving modes become equal, at the level that the invariant sets"
-    reasons = tuple(fate if a else "dead from the start" for a in alive)
-    return Collapse(model, s0, np.where(alive, level, 0.0), reasons, found)
+        reason = "weight decay shrinks it, and nothing in the loss sets a size"
+    elif positive.any():
+        final = next(equilibrium.s[0] for equilibrium in fixed_points if equilibrium.surviving == positive.sum())
+        reason = "surviving modes become equal, at the size that the invariant sets"
+    reasons = tuple(reason if one else "zero from the start" for one in positive)
+    return Collapse(model, s0, np.where(positive, final, 0.0), reasons, fixed_points)
 
 
-def _alone(model: Model, s: float, found: Equilibria) -> tuple[float, str]:
-    """Where one mode goes that no other mode moves."""
+def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[float, str]:
+    """Final eigenvalue of a mode that moves on its own, and the reason."""
     if s == 0:
-        return 0.0, "dead from the start"
-    levels = np.unique(np.concatenate([e.s for e in found] or [np.zeros(1)]))
-    levels = levels[levels > 0]
-    if (near := levels[np.abs(levels - s) <= AT_REST * s]).size:
-        return float(near[0]), "starts where it is at rest"
-    below, above = levels[levels < s], levels[levels > s]
-    speed = float(EigenmodeField(model).of_eigenvalues(np.array([s]))[0]) - float(model.weight_decay)
-    if speed == 0:
-        return s, "at rest at any size"
-    if speed > 0:
+        return 0.0, "zero from the start"
+    stationary = np.unique(np.concatenate([np.zeros(1), *(equilibrium.s for equilibrium in fixed_points)]))[1:]
+    if (near := stationary[np.abs(stationary - s) <= AT_FIXED_POINT * s]).size:
+        return float(near[0]), "starts at a fixed point"
+    below, above = stationary[stationary < s], stationary[stationary > s]
+    rate = float(EigenmodeField(model).of_eigenvalues(np.array([s]))[0]) - float(model.weight_decay)
+    if rate == 0:
+        return s, "stationary at any size"
+    if rate > 0:
         if above.size:
             return float(above[0]), "attracted from below"
         return np.inf, f"starts above the boundary {below[-1]:.6g}" if below.size else "grows at any size"
@@ -129,14 +166,14 @@ def _alone(model: Model, s: float, found: Equilibria) -> tuple[float, str]:
         return float(below[-1]), "attracted from above"
     if above.size:
         return 0.0, f"starts below the boundary {above[0]:.6g} of the basin"
-    return 0.0, _nothing_to_rest_at(model, s, found)
+    return 0.0, _no_fixed_point(model, s, fixed_points)
 
 
-def _nothing_to_rest_at(model: Model, s: float, found: Equilibria) -> str:
-    if found.fold is None:
+def _no_fixed_point(model: Model, s: float, fixed_points: Equilibria) -> str:
+    if fixed_points.fold is None:
         return "shrinks at any size"
     p, fold = model.parameters, model.generated.fold
-    assert fold is not None  # as there is one at ``found.fold``
+    assert fold is not None  # as ``fixed_points`` has one
     ghost = float((eigenvalues.predictor_inverse(fold(*p.of_expectations)[1], p.alpha) - p.epsilon)[0])
-    why = f"nothing to rest at, as the fold is at weight decay {found.fold:.6g}"
-    return why + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")
+    reason = f"no fixed point, as the fold is at weight decay {fixed_points.fold:.6g}"
+    return reason + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")

@@ -1,49 +1,85 @@
-"""What the flow of a model conserves, or lets decay at one rate, as derived sample by sample."""
+"""``invariants``: quantities that the flow conserves, or lets decay at one rate, derived sample by sample."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.results.trajectory import Trajectory
 
+Array = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Invariant:
-    """A quantity V with V(t) = V(0) e^(-decay t) in the flow. Called with a trajectory, its values there.
+    """A quantity V with V(t) = V(0) e^(-decay t) in the flow; the descent map breaks it at order eta^2.
 
-    formula: V, in the names of the code. decay: its rate (...), zero where it is conserved.
-    The descent map breaks it at order eta^2.
+    Called with a trajectory of the model, it returns V at its times.
+
+    Attributes
+    ----------
+    formula : str
+        V, in the names of the generated code.
+    decay : ndarray of shape (...)
+        Decay rate, zero where V is conserved.
     """
 
     formula: str
-    decay: Any
-    value: Callable[[Trajectory], np.ndarray] = field(repr=False)
+    decay: Array
+    value: Callable[[Trajectory], Array] = field(repr=False)
 
-    def __call__(self, trajectory: Trajectory) -> np.ndarray:
-        """V at the times of a trajectory of the model, (..., T, 1), or (..., T, M) where each mode has its own."""
+    def __call__(self, trajectory: Trajectory) -> Array:
+        """Return V along a trajectory of the model: (..., T, 1), or (..., T, M) where each mode has its own."""
         errors.instance("trajectory", trajectory, Trajectory, "be a trajectory of the model")
         return self.value(trajectory)
 
-    def __str__(self):
-        rate = np.unique(self.decay)
-        fate = "conserved" if not rate.any() else f"decays at the rate {', '.join(f'{a:.6g}' for a in rate)}"
-        return f"{self.formula}: {fate}"
+    def __str__(self) -> str:
+        rates = np.unique(self.decay)
+        decay = f"decays at the rate {', '.join(f'{rate:.6g}' for rate in rates)}" if rates.any() else "conserved"
+        return f"{self.formula}: {decay}"
 
 
 def invariants(model: Model) -> tuple[Invariant, ...]:
-    r"""Quantities that the flow of a model conserves; with weight decay, those that decay at one rate.
+    """Return the quantities that the flow of a model conserves; with weight decay, those that decay at one rate.
 
-    Cosine losses: sum_m s_m; isotropic ones: sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha) of a closed-form predictor.
-    With a learned predictor: s_m - lambda_m^2/a_P of each mode. With correlated inputs: |W|^2 in place of sum_m s_m.
-    Each follows from an identity that holds for every sample (``derivations/theory/invariants.py``). Raises ArgumentError.
+    Parameters
+    ----------
+    model : Model
+        Any model; its parameters may be arrays.
+
+    Returns
+    -------
+    tuple of Invariant
+        Empty where nothing is known to be conserved.
+
+    Raises
+    ------
+    ArgumentError
+        If the model is not a Model.
+
+    Notes
+    -----
+    Cosine losses: sum_m s_m; isotropic ones with a closed-form predictor:
+    sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned predictor: s_m - lambda_m^2/a_P of each mode. With
+    correlated inputs: |W|^2 in place of sum_m s_m. Each follows from an identity that holds for every sample
+    (``derivations/theory/invariants.py``).
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> (total,) = dyn.invariants(dyn.Model("cosine"))
+    >>> print(total)
+    Sum_j[s[j]]: conserved
+    >>> flow = dyn.solve(dyn.Model("cosine"), [0.1, 0.5], [0.0, 1.0])
+    >>> total(flow).round(6).ravel().tolist()
+    [0.6, 0.6]
     """
     errors.instance("model", model, Model, "be a Model")
-    return tuple(found for found in (_power_sum(model), _imbalance(model)) if found is not None)
+    return tuple(invariant for invariant in (_power_sum(model), _imbalance(model)) if invariant is not None)
 
 
 def _power_sum(model: Model) -> Invariant | None:
@@ -53,16 +89,16 @@ def _power_sum(model: Model) -> Invariant | None:
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
     if conserved.exponent == 0 and model.inputs is not None:
         return Invariant("|W|^2", decay, _size_of_weights)
-    # lambda must be a power of s, or of s + epsilon where weight decay does not tell the two apart.
+    # lambda must be a power of s, or of s + epsilon where weight decay does not distinguish the two.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
     if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
         return None
     alpha, epsilon = p.alpha[..., None, :], p.epsilon[..., None, :]
-    return Invariant(conserved.formula, decay, lambda found: conserved.value(found.s, alpha, epsilon))
+    return Invariant(conserved.formula, decay, lambda trajectory: conserved.value(trajectory.s, alpha, epsilon))
 
 
-def _size_of_weights(found: Trajectory) -> np.ndarray:
-    return (np.asarray(found.weights, float) ** 2).sum(axis=(-2, -1))[..., None]
+def _size_of_weights(trajectory: Trajectory) -> Array:
+    return (np.asarray(trajectory.weights, float) ** 2).sum(axis=(-2, -1))[..., None]
 
 
 def _imbalance(model: Model) -> Invariant | None:
@@ -70,5 +106,8 @@ def _imbalance(model: Model) -> Invariant | None:
         return None
     p = model.parameters
     ratio = p.rate_ratio[..., None, :]
-    decay = eigenvalues.imbalance_decay(p.rho)[..., 0]
-    return Invariant(eigenvalues.IMBALANCE, decay, lambda found: eigenvalues.imbalance(found.s, found.predictor, ratio))
+
+    def imbalance(trajectory: Trajectory) -> Array:
+        return eigenvalues.imbalance(trajectory.s, trajectory.predictor, ratio)
+
+    return Invariant(eigenvalues.IMBALANCE, eigenvalues.imbalance_decay(p.rho)[..., 0], imbalance)

@@ -1,0 +1,4 @@
+"""The command line: one command for each public function.
+
+May import everything.
+"""

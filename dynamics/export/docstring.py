@@ -1,4 +1,4 @@
-"""The explanation at the top of a module that is taken away: what it computes, and how a step of training goes."""
+"""The docstring of an exported module: its contents, and a step of training as an example."""
 
 import textwrap
 from importlib import metadata
@@ -13,7 +13,7 @@ PAPER = (
 
 
 def docstring(export: Export) -> str:
-    """What the module computes, with an example, and what it was written for."""
+    """Return the docstring: the loss, the predictor, a step of training, and the model it was written for."""
     step = _step_torch(export) if export.library is TORCH else _step_jax(export)
     paragraphs = [
         f"{_title(export)}, for a training loop in {export.library.name}.",
@@ -37,7 +37,7 @@ def _title(export: Export) -> str:
     model = export.model
     if isinstance(model.loss, str):
         return model.derivation.title
-    return "A loss of one's own" + (", symmetrised" if model.symmetrised else "")
+    return "A user-defined loss" + (", symmetrised" if model.symmetrised else "")
 
 
 def _symbols(export: Export) -> str:
@@ -54,32 +54,34 @@ def _symbols(export: Export) -> str:
 
 
 def _about_predictor(export: Export) -> str:
-    predictor, kind = export.model.predictor, export.model.structure.predictor
+    kind = export.model.structure.predictor
     if kind == "none":
         return "There is no predictor."
     if kind == "learned":
-        speed = "" if predictor.rate == 1 else f", at {predictor.rate:g} times the learning rate of the encoder"
-        layer = f"The predictor is a linear layer W_P without bias, trained with the encoder{speed}"
+        rate = export.values["rate"]
+        relative = "" if rate == 1 else f", at {rate:g} times the learning rate of the encoder"
+        layer = f"The predictor is a linear layer W_P without bias, trained with the encoder{relative}"
         deeper = "" if export.takes_W_P else "; of a deeper one, as in BYOL and SimSiam, `loss` takes p, too"
         return f"{layer}{deeper}."
-    given = "the exponential average that `tracked` takes" if export.model.structure.tracked else "C = E[z z^T]"
+    correlation = "the exponential average by `tracked`" if export.model.structure.tracked else "C = E[z z^T]"
     return (
         f"The predictor is not trained. It is the closed form {export.closed_formula} of the correlation of the "
-        f"representations, {given}, and gets no gradient."
+        f"representations, {correlation}, and gets no gradient."
     )
 
 
 def _notes(export: Export) -> list[str]:
-    """What else one must know."""
-    notes, model = [], export.model
+    """Return limits of the module, and what the model has beside the loss."""
+    notes, model, values = [], export.model, export.values
     if model.symmetrised:
         notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
     if export.lines.divides:
         notes.append("L divides by norms, to which nothing is added: it is not a number where one of them is zero.")
     if export.predicts and export.library is TORCH:
         notes.append("PyTorch decomposes no matrices of half precision: call `loss` outside of autocast.")
-    beside = [f"weight decay {model.weight_decay:g} (the optimiser)"] if model.weight_decay else []
-    beside += [f"noise of sigma {model.noise[0]:g} and {model.noise[1]:g} on the views"] if any(model.noise) else []
+    sigmas = values["sigma1"], values["sigma2"]
+    beside = [f"weight decay {values['weight_decay']:g} (the optimiser)"] if values["weight_decay"] else []
+    beside += [f"noise of sigma {sigmas[0]:g} and {sigmas[1]:g} on the views"] if any(sigmas) else []
     return notes + ([f"Not in this file: {', '.join(beside)}."] if beside else [])
 
 
@@ -96,13 +98,12 @@ def _step_torch(export: Export) -> list[str]:
     if export.model.structure.separate_target:
         lines.append("with torch.no_grad():  # the target branch, an average of the encoder")
         lines.append("    for v, w in zip(average.parameters(), encoder.parameters()):")
-        lines.append(f"        v.lerp_(w, 1 - {export.model.target.decay!r})")
+        lines.append(f"        v.lerp_(w, 1 - {export.values['decay']!r})")
     return lines
 
 
 def _step_jax(export: Export) -> list[str]:
-    predictor, target = export.model.predictor, export.model.target
-    learned, averaged = (export.model.structure.predictor == "learned"), export.model.structure.separate_target
+    learned, averaged = export.model.structure.predictor == "learned", export.model.structure.separate_target
     lines = ["correlation = tracked(correlation, encode(weights, x1))"] if export.tracked else []
     lines.append("def objective(weights, W_P):" if learned else "def objective(weights):")
     lines.append("    z1, z2 = encode(weights, x1), encode(weights, x2)  # two views")
@@ -114,15 +115,16 @@ def _step_jax(export: Export) -> list[str]:
         lines.append("value, slope = jax.value_and_grad(objective)(weights)")
     lines.append("weights = jax.tree.map(lambda w, g: w - learning_rate * g, weights, slope)")
     if learned:
-        times = "" if predictor.rate == 1 else f"{predictor.rate!r} * "
+        times = "" if export.values["rate"] == 1 else f"{export.values['rate']!r} * "
         lines.append(f"W_P = W_P - {times}learning_rate * slope_P")
     if averaged:
-        lines.append(f"average = jax.tree.map(lambda v, w: v + (1 - {target.decay!r}) * (w - v), average, weights)")
+        decay = export.values["decay"]
+        lines.append(f"average = jax.tree.map(lambda v, w: v + (1 - {decay!r}) * (w - v), average, weights)")
     return lines
 
 
 def _value(export: Export, prediction: str, W_P: str) -> str:
-    """The loss of the representations. prediction: code for a learned predictor's, of {}; W_P: its matrix."""
+    """Return the call of ``loss``. prediction: code of a learned predictor applied to {}; W_P: code of its matrix."""
     target = "t" if export.model.structure.separate_target else "z"
     kind = export.model.structure.predictor
     before = {"none": "", "learned": f"{prediction}, "}.get(kind, "None, ")

@@ -1,6 +1,6 @@
-"""The functions of a module that is taken away: the closed-form predictor, and the loss.
+"""The functions of an exported module: the closed-form predictor, and the loss.
 
-What is mathematics in them is printed by ``derivations.printers.training_loop``; here it gets arguments, defaults and docstrings.
+``derivations.printers.training_loop`` prints their mathematics; here they get arguments, defaults and docstrings.
 """
 
 import textwrap
@@ -12,7 +12,7 @@ from derivations.printers import training_loop
 from derivations.printers.array_code import Dialect
 
 WIDTH = 88  # of prose
-CLOSED_FORM = ("alpha", "epsilon")  # its numbers
+CLOSED_FORM = ("alpha", "epsilon")  # parameters of the predictor
 
 
 class Exportable(Protocol):
@@ -27,46 +27,30 @@ class Exportable(Protocol):
         """A ``Gain``, or None."""
 
     @property
-    def predictor(self) -> Any:
-        """Parameters of the predictor, by name."""
-
-    @property
-    def target(self) -> Any:
-        """Parameters of the target branch, by name."""
-
-    @property
-    def noise(self) -> tuple[Any, Any]:
-        """Standard deviations of the noise on the two views."""
-
-    @property
-    def weight_decay(self) -> Any:
-        """The coefficient rho."""
-
-    @property
     def symmetrised(self) -> bool:
-        """Whether the loss is the mean over both directions."""
+        """True if the loss is the mean over both directions."""
 
     @property
     def structure(self) -> Any:
-        """Which components the model has."""
+        """Components of the model."""
 
     @property
     def derivation(self) -> Any:
         """The loss, as ``derivations`` represents it."""
 
     @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Names of the model's parameters."""
+    def parameter_values(self) -> dict[str, Any]:
+        """Values of the model's parameters, by name."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """What differs between the libraries, beside the dialect of formulas."""
+    """A library that modules are written for."""
 
     name: str
     dialect: Dialect
-    imports: dict[str, str]  # what is imported, by the name that it brings
-    arrays: str  # what it calls arrays
+    imports: dict[str, str]  # statements, by the name that each brings
+    arrays: str  # the word for arrays
 
 
 JAX_NAMES = {"jnp": "import jax.numpy as jnp", "stop_gradient": "from jax.lax import stop_gradient"}
@@ -77,67 +61,63 @@ LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """A model's loss in the words of a library: what functions and explanation have in common."""
+    """A model and the library that its loss is written for, with what functions and docstring have in common."""
 
     model: Exportable
     library: Library
 
     @cached_property
-    def one_way(self):
-        """What the loss of one direction is derived from."""
+    def one_way(self) -> Any:
+        """The loss of one direction, as ``derivations`` represents it."""
         return replace(self.model, symmetrised=False).derivation  # type: ignore[type-var]  # a dataclass
 
     @cached_property
     def lines(self) -> training_loop.Lines:
-        """The loss in code."""
+        """Code of the loss."""
         product = "applied({values}, U, {vector})" if self.closed else "{vector} @ W_P.T"
         return training_loop.loss_lines(self.one_way, self.library.dialect, product)
 
     @property
     def closed(self) -> bool:
-        """Whether the predictor is a closed form."""
+        """True if the predictor is a closed form."""
         return self.model.structure.predictor in ("closed form", "normalized")
 
     @property
     def predicts(self) -> bool:
-        """Whether the module builds the predictor: not where the loss does without."""
+        """True if the module builds the predictor, because it is a closed form and the loss depends on it."""
         return self.closed and ("p" in self.lines.uses or bool(self.lines.products))
 
     @property
     def tracked(self) -> bool:
-        """Whether it builds it from an average."""
+        """True if the module builds the predictor from an average of the correlation."""
         return self.predicts and self.model.structure.tracked
 
     @property
     def takes_W_P(self) -> bool:
-        """Whether the loss needs the matrix of a learned predictor."""
+        """True if the loss depends on the matrix of a learned predictor."""
         return bool(self.lines.products) and not self.closed
 
     @property
     def closed_formula(self) -> str:
-        """The closed form of W_P."""
+        """Formula of the closed form of W_P."""
         normalized = self.model.structure.predictor == "normalized"
         return "W_P = (C / max s + epsilon)^alpha" if normalized else "W_P = (C + epsilon)^alpha"
 
     def defaults(self, *names: str) -> str:
-        """Keyword arguments, with the numbers of the model."""
-        return ", ".join(f"{name}={float(number_of(self.model, name))!r}" for name in names)
+        """Return keyword arguments with the model's values."""
+        return ", ".join(f"{name}={float(self.values[name])!r}" for name in names)
 
-
-def number_of(model: Exportable, name: str) -> Any:
-    """A number of a model by its name in ``numbers``."""
-    if name in ("sigma1", "sigma2"):
-        return model.noise[int(name[-1]) - 1]
-    parts = (model, model.predictor, model.target)
-    own = {**getattr(model.loss, "parameters", {}), **getattr(model.gain, "parameters", {})}
-    return own[name] if name in own else next(getattr(part, name) for part in parts if hasattr(part, name))
+    @property
+    def values(self) -> dict[str, Any]:
+        """Values of the model's parameters."""
+        return self.model.parameter_values
 
 
 # --- the closed-form predictor --------------------------------------------------------------------------------------
 
 
 def closed_form(export: Export) -> list[str]:
-    """Functions that build the predictor; none where the loss does without."""
+    """Return the functions that build the predictor; none where the loss does not depend on it."""
     if not export.predicts:
         return []
     parts = [_batch_correlation(export), _spectrum(export), _predictor(export)]
@@ -190,7 +170,7 @@ def applied(values, U, z):
 
 def _tracked(export: Export) -> str:
     return f'''
-def tracked(correlation, z, decay={number_of(export.model, "tracking")!r}):
+def tracked(correlation, z, decay={export.values["tracking"]!r}):
     """The next C: decay C + (1 - decay) z^T z / batch. Start from that of a batch."""
     current = batch_correlation(z)
     return {training_loop.average_formula(export.library.dialect)}
@@ -201,7 +181,7 @@ def tracked(correlation, z, decay={number_of(export.model, "tracking")!r}):
 
 
 def loss(export: Export) -> str:
-    """The function ``loss``."""
+    """Return the function ``loss``."""
     keywords = (*(CLOSED_FORM if export.predicts else ()), *export.one_way.parameters)
     arguments = [*_arguments(export), *(["*", export.defaults(*keywords)] if keywords else [])]
     lines = [*_tensors(export), *_predictions(export), *export.lines.lines]
@@ -223,13 +203,13 @@ def _arguments(export: Export) -> list[str]:
 
 
 def _tensors(export: Export) -> list[str]:
-    """PyTorch takes exponentials and the like of tensors only; a tensor keeps its gradient."""
+    """Return conversions of parameters to tensors, which PyTorch needs inside of functions; gradients flow through."""
     inside = sorted(export.lines.inside_functions) if export.library is TORCH else []
     return [f"{name} = torch.as_tensor({name}, dtype=z.dtype, device=z.device)" for name in inside]
 
 
 def _predictions(export: Export) -> list[str]:
-    """What makes p, and whatever else W_P makes."""
+    """Return the lines that compute p, and the other products with W_P."""
     products = export.lines.products
     if not export.predicts:
         return list(products)
@@ -241,28 +221,30 @@ def _predictions(export: Export) -> list[str]:
 
 
 def _explained(export: Export) -> str:
-    """The arguments, one paragraph each."""
-    goes = (
-        "no gradient goes there" if export.one_way.has_free_target else "the gradient goes there, too: do not detach it"
+    """Return the descriptions of the arguments, one paragraph each."""
+    gradient = (
+        "no gradient flows there"
+        if export.one_way.has_free_target
+        else "the gradient flows there, too: do not detach it"
     )
     rows = {
         "p": "prediction W_P z of `target` (batch, M)" + ("; None: by the closed form" if export.predicts else ""),
         "z": "representation of one view, by the encoder (batch, M)",
-        "target": f"representation of the other view, by the target branch (batch, M); {goes}",
-        "correlation=None": "C (M, M), which W_P is built from; None: that of the batch",
-        "W_P": "the predictor's matrix (M, M), which makes p, z @ W_P.T",
+        "target": f"representation of the other view, by the target branch (batch, M); {gradient}",
+        "correlation=None": "C (M, M), from which W_P is built; None: that of the batch",
+        "W_P": "the predictor's matrix (M, M), where p = z @ W_P.T",
     }
     used = {*export.lines.uses, *(["z"] if export.predicts else [])}
     shown = []
     for name in _arguments(export):
-        unused = "; this loss does without" if name in ("p", "z", "target") and name not in used else ""
+        unused = "; this loss does not depend on it" if name in ("p", "z", "target") and name not in used else ""
         shown.append(f"{name.partition('=')[0]}: {rows[name]}{unused}.")
     shown += ["alpha, epsilon: of W_P."] if export.predicts else []
-    numbers = export.one_way.parameters
-    shown += [f"{', '.join(numbers)}: of the loss."] if numbers else []
+    parameters = export.one_way.parameters
+    shown += [f"{', '.join(parameters)}: of the loss."] if parameters else []
     return "\n".join(filled(row, "    ") for row in shown)
 
 
 def filled(text: str, indent: str = "") -> str:
-    """Prose in lines; further lines of an argument are indented once more."""
+    """Return prose in lines; further lines of an argument are indented once more."""
     return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent * 2, break_long_words=False)

@@ -1,16 +1,15 @@
-"""A model's loss to take away: the text of a module for a training loop in JAX or PyTorch, which needs nothing of this.
+"""Export of a model's loss: the text of a module for a training loop in JAX or PyTorch, independent of this package.
 
-Its functions are those of ``dynamics.export_functions``, its explanation that of ``dynamics.export_explained``. Neither
-library is imported.
+Neither library is imported.
 """
 
 import numpy as np
 
 from dynamics import errors
 from dynamics.export.docstring import docstring
-from dynamics.export.functions import LIBRARIES, Export, Exportable, closed_form, loss, number_of
+from dynamics.export.functions import LIBRARIES, Export, Exportable, closed_form, loss
 
-# What a written module calls things; a number of its loss cannot have these names.
+# Names in an exported module, which a parameter of its loss cannot have.
 RESERVED = frozenset(
     {"z", "target", "correlation", "current", "value", "C", "U"}
     | {"loss", "predictor", "spectrum", "applied", "batch_correlation", "tracked", "jax", "jnp", "torch"}
@@ -18,27 +17,25 @@ RESERVED = frozenset(
 
 
 def source(model: Exportable, library: str) -> str:
-    """The text of a module with the model's loss, in "jax" or "torch"; raises ArgumentError.
+    """Return the text of a module with the model's loss, for "jax" or "torch"; raises ArgumentError.
 
-    It has ``loss`` and, for a closed-form predictor, ``predictor`` and what they are made of.
+    It defines ``loss`` and, for a closed-form predictor, ``predictor`` and the functions that these call.
     """
     errors.choice("library", library, LIBRARIES)
     _check(model)
     export = Export(model, LIBRARIES[library])
     functions = [part.strip("\n") for part in (*closed_form(export), loss(export))]
-    code, known = "\n".join(functions), export.library.imports
-    imports = "\n".join(line for name, line in known.items() if f"{name}." in code or f"{name}(" in code)
+    code, statements = "\n".join(functions), export.library.imports
+    imports = "\n".join(line for name, line in statements.items() if f"{name}." in code or f"{name}(" in code)
     return "\n\n\n".join([f"{docstring(export)}\n\n{imports}", *functions]) + "\n"
 
 
 def _check(model: Exportable) -> None:
-    """Refuses what a text cannot say."""
-    for name in model.parameter_names:
-        value = number_of(model, name)
-        if np.ndim(value) and name != "init":  # which is where the predictor of a training loop starts by itself
+    """Raise ArgumentError for parameters that a module cannot have."""
+    for name, value in model.parameter_values.items():
+        if np.ndim(value) and name != "init":  # the predictor of a training loop has its own initial values
             errors.reject(name, "be a single number to be written into a text", value)
-    for part in ("loss", "gain"):
-        for number in getattr(getattr(model, part), "parameters", ()):
-            if number in RESERVED:
-                must = "have numbers with names that a training loop leaves free"
-                errors.reject(part, f"{must}: one other than `{number}`", getattr(model, part))
+        if name in RESERVED:
+            argument = "loss" if model.gain is None else "gain"
+            requirement = f"have parameters with names that a training loop leaves free: one other than `{name}`"
+            errors.reject(argument, requirement, getattr(model, argument))

@@ -1,88 +1,228 @@
 """The components of a model: its predictor and its target branch."""
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from dynamics import errors
-
-
-def keep(part, name: str, value) -> None:
-    """Keep a checked value as the part's own: a number, or an array that nobody can change."""
-    object.__setattr__(part, name, value if isinstance(value, tuple) else plain(value))
-
-
-def plain(array: np.ndarray):
-    array.setflags(write=False)
-    return array if array.ndim else float(array)
+from dynamics.model import checks
+from dynamics.model.options import check_options, option
 
 
 @dataclass(frozen=True)
-class ClosedForm:
-    """W_P = (C + epsilon)^alpha: predictor eigenvalues lambda = (s + epsilon)^alpha.
+class Component:
+    """Base of the components: dataclasses with options.
 
-    alpha: exponent > 0; 1 is DirectCopy and the paper's toy network, 1/2 is DirectPred. epsilon: >= 0, default 0.
-    normalize: divide by the largest eigenvalue first, lambda = (s/max s + epsilon)^alpha (deep implementations). Where
-    several are largest networks lie off the map by the size of their fluctuations: the largest of them is no mean.
-    tracking: decay per step in [0, 1) of the exponential average of C that the predictor is built from,
-    C~ <- tracking C~ + (1 - tracking) C with the current C, which it starts from; default 0: C itself.
-
-    alpha, epsilon and tracking may be arrays that broadcast with the ensemble. Raises ArgumentError.
-    (Tian et al. 2021; Wang et al. 2021; Halvagal et al. 2023, eq. 2.)
+    On the command line ``flag`` chooses the component; its value, if it takes one, is that of the option ``flag_sets``.
+    ``title`` names it in messages.
     """
 
-    alpha: Any = 1.0
-    epsilon: Any = 0.0
-    normalize: bool = False
-    tracking: Any = 0.0
+    title: ClassVar[str]
+    flag: ClassVar[str | None] = None
+    flag_sets: ClassVar[str | None] = None
+    help: ClassVar[str] = ""
 
-    def __post_init__(self):
-        keep(self, "alpha", errors.positive("alpha", self.alpha))
-        keep(self, "epsilon", errors.non_negative("epsilon", self.epsilon))
-        errors.flag("normalize", self.normalize)
-        must = "be a decay per step, at least 0 and below 1"
-        keep(self, "tracking", errors.fraction("tracking", self.tracking, must, below_one=True))
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A trained linear predictor, as in BYOL and SimSiam: dW_P/dt = -a_P dL/dW_P - rho W_P, rho as for the encoder.
+class ClosedForm(Component):
+    r"""Predictor W_P = (C + epsilon)^alpha, with eigenvalues lambda = (s + epsilon)^alpha.
 
-    rate: a_P > 0, its learning rate relative to the encoder's; default 1. init: its eigenvalues at the start, in the
-    eigenvectors of C: a number, or one per mode, (..., M) in the order of the modes of ``s0`` (network: ascending).
-    rate may be an array that broadcasts with the ensemble. Raises ArgumentError. (Tian et al. 2021.)
+    Parameters
+    ----------
+    alpha : array_like, default 1
+        Exponent, positive. 1 is DirectCopy and the paper's toy network, 1/2 is DirectPred.
+    epsilon : array_like, default 0
+        Offset, non-negative.
+    normalize : bool, default False
+        Divide C by its largest eigenvalue first, lambda = (s / max s + epsilon)^alpha, as deep implementations do.
+    tracking : array_like, default 0
+        Decay per step, in [0, 1), of the exponential average of C that replaces C in the predictor:
+        C~ <- tracking C~ + (1 - tracking) C. It starts from the first C.
+
+    Raises
+    ------
+    ArgumentError
+        If an option is out of its range.
+
+    Notes
+    -----
+    Numbers may be arrays, which broadcast with an ensemble of trajectories. With ``normalize`` and several equal
+    largest eigenvalues, networks deviate from the descent map by the size of their fluctuations, because the largest
+    of several fluctuating eigenvalues exceeds their mean.
+
+    References
+    ----------
+    Tian et al. 2021 (DirectPred); Wang et al. 2021 (DirectCopy); Halvagal et al. 2023, eq. 2.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> dyn.Model("cosine", predictor=dyn.ClosedForm(alpha=0.5))
+    Model(loss='cosine', predictor=ClosedForm(alpha=0.5))
     """
 
-    rate: Any = 1.0
-    init: Any = 1.0
+    title = "a closed-form predictor"
 
-    def __post_init__(self):
-        keep(self, "rate", errors.positive("rate", self.rate))
-        must = "be eigenvalues of the predictor, a number or one per mode, finite"
-        keep(self, "init", errors.real_array("init", self.init, must))
+    alpha: Any = option(
+        1.0,
+        check=errors.positive,
+        symbol="alpha",
+        flag="--alpha",
+        help="Exponent of the predictor W_P = (C + epsilon)^alpha: 1 DirectCopy, 0.5 DirectPred.",
+    )
+    epsilon: Any = option(
+        0.0,
+        check=errors.non_negative,
+        symbol="epsilon",
+        flag="--epsilon",
+        help="Offset in the predictor W_P = (C + epsilon)^alpha.",
+    )
+    normalize: bool = option(
+        False,
+        check=checks.flag,
+        value_type=bool,
+        flag="--normalize",
+        help="Divide C by its largest eigenvalue in the predictor.",
+    )
+    tracking: Any = option(
+        0.0,
+        check=checks.decay_below_one,
+        symbol="tracking",
+        flag="--tracking",
+        help="Decay per step of the exponential average of C in the predictor.",
+    )
+
+    @property
+    def form(self) -> str:
+        """Form of the predictor, as ``Structure`` names it."""
+        return "normalized" if self.normalize else "closed form"
 
 
 @dataclass(frozen=True)
-class NoPredictor:
-    """W_P = 1: the loss compares the representations themselves; lambda = 1."""
+class Learned(Component):
+    r"""Trained linear predictor, dW_P/dt = -rate dL/dW_P - rho W_P, with the encoder's weight decay rho.
 
+    Parameters
+    ----------
+    rate : array_like, default 1
+        Learning rate relative to the encoder's, positive. It may be an array that broadcasts with an ensemble.
+    init : array_like, default 1
+        Eigenvalues at the start, in the eigenvectors of C: a number, or one per mode, (..., M), in the order of the
+        modes of ``s0`` (in a network: ascending).
 
-@dataclass(frozen=True)
-class Shared:
-    """The target branch is the encoder itself."""
+    Raises
+    ------
+    ArgumentError
+        If an option is out of its range.
 
+    References
+    ----------
+    Grill et al. 2020 (BYOL); Chen & He 2021 (SimSiam); Tian et al. 2021.
 
-@dataclass(frozen=True)
-class EMA:
-    """The target branch is an exponential average of the encoder, V <- decay V + (1 - decay) W after each step.
-
-    decay: per step, 0 <= decay <= 1 (1: the target stays as it starts, at W); may be an array that broadcasts with
-    the ensemble. A flow needs the learning rate to turn it into a rate in time: dV/dt = (1 - decay)/eta (W - V).
-    Raises ArgumentError. (Grill et al. 2020; Tian et al. 2021.)
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> dyn.Model("euclidean", predictor=dyn.Learned(rate=2.0, init=0.5)).structure.predictor
+    'learned'
     """
 
-    decay: Any
+    title = "a learned predictor"
+    form = "learned"
+    flag = "--learned"
+    flag_sets = "rate"
+    help = "Train the predictor."
 
-    def __post_init__(self):
-        keep(self, "decay", errors.fraction("decay", self.decay, "be a decay per step, between 0 and 1"))
+    rate: Any = option(
+        1.0,
+        check=errors.positive,
+        symbol="rate_ratio",
+        metavar="[RATE]",
+        help="Train the predictor, at RATE times the encoder's learning rate; 1 if RATE is left out.",
+        example=1.0,
+    )
+    init: Any = option(
+        1.0,
+        check=checks.predictor_eigenvalues,
+        symbol="lam0",
+        value_type=list,
+        flag="--init",
+        help="Initial eigenvalues of a learned predictor, one, or one per mode.",
+    )
+
+
+@dataclass(frozen=True)
+class NoPredictor(Component):
+    """No predictor, W_P = 1: the loss compares the representations themselves, and lambda = 1.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> dyn.Model("cosine", predictor=dyn.NoPredictor()).parameter_names
+    ('sigma1', 'sigma2', 'weight_decay')
+    """
+
+    title = "no predictor"
+    form = "none"
+    flag = "--no-predictor"
+    help = "Compare the representations themselves."
+
+
+@dataclass(frozen=True)
+class Shared(Component):
+    """Target branch that is the encoder itself.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> dyn.Model("cosine", target=dyn.Shared()) == dyn.Model("cosine")
+    True
+    """
+
+    title = "a shared target"
+
+
+@dataclass(frozen=True)
+class EMA(Component):
+    """Target branch that is an exponential average of the encoder, V <- decay V + (1 - decay) W after each step.
+
+    Parameters
+    ----------
+    decay : array_like
+        Decay per step, between 0 and 1; 1 keeps the target as it starts, at W. It may be an array that broadcasts with
+        an ensemble.
+
+    Raises
+    ------
+    ArgumentError
+        If ``decay`` is out of its range.
+
+    Notes
+    -----
+    A flow needs the learning rate eta, which turns the decay per step into a rate in time:
+    dV/dt = (1 - decay)/eta (W - V).
+
+    References
+    ----------
+    Grill et al. 2020 (BYOL); Tian et al. 2021.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> dyn.Model("cosine", target=dyn.EMA(0.99)).needs_learning_rate
+    True
+    """
+
+    title = "a target branch with its own weights"
+    flag = "--ema"
+    flag_sets = "decay"
+    help = "Target branch with its own weights: an average of the encoder."
+
+    decay: Any = option(
+        check=checks.decay,
+        symbol="decay",
+        metavar="DECAY",
+        help="Target branch with its own weights: the average of the encoder with this decay per step.",
+        example=0.9,
+    )

@@ -1,21 +1,23 @@
 """User-defined losses and gains: expressions in the grammar of ``docs/losses.md``, with values of their parameters."""
 
 import keyword
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.options import frozen
 
-# What generated code calls things; a number of a sentence cannot have these names.
+# What generated code calls things; a parameter cannot have these names, nor that of its key in a TOML file.
 TAKEN = frozenset(
     set(keyword.kwlist)
     | {"D", "Delta", "K", "M", "S11", "S12", "S22", "W_P", "X", "Y", "Z", "alpha", "average", "decay", "dot"}
-    | {"epsilon", "eta", "exp", "exprel", "force", "h", "init", "lam", "lam0", "lam1", "lambert_growth"}
+    | {"epsilon", "eta", "exp", "expression", "exprel", "force", "h", "init", "lam", "lam0", "lam1", "lambert_growth"}
     | {"learning_rate", "log", "loss", "max", "min", "n1", "n2", "norm", "over_modes", "p", "predict", "r", "rate"}
     | {"rate_ratio", "ratio", "rho", "s", "sg", "sigma1", "sigma2", "sqrt", "stop_gradient", "t", "t1", "t2"}
     | {"tanh", "tau", "tilt", "tracking", "v", "w", "weight_decay", "weights", "x", "xp", "y", "z1", "z2"}
@@ -24,136 +26,170 @@ TAKEN = frozenset(
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Expression:
-    """A sentence and the values of the parameters that it leaves open: parameters, or arrays that broadcast."""
+    """An expression in the loss grammar with values of its parameters, which are numbers or arrays."""
 
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
-        name = type(self).__name__.lower()
-        must = f"be a sentence, such as {self.example!r}"
-        errors.instance(name, self.text, str, must)
-        for number in self.parameters:
-            if not number.isidentifier() or not number.isascii() or number in TAKEN or _numbered(number):
-                errors.reject(name, "have parameters with names that the language leaves free, in ASCII", number)
-        kept = {number: _own(number, value) for number, value in sorted(self.parameters.items())}
+    example: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        argument = type(self).__name__.lower()
+        requirement = f"be an expression, such as {self.example!r}"
+        errors.instance(argument, self.text, str, requirement)
+        for name in self.parameters:
+            if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
+                errors.reject(argument, "have parameters with names that the grammar leaves free, in ASCII", name)
+        values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
-        object.__setattr__(self, "parameters", MappingProxyType(kept))
+        object.__setattr__(self, "parameters", MappingProxyType(values))
         from derivations.errors import ExpressionError
+        from derivations.losses.grammar import names
 
         try:
-            self._check(name)
-            unused = [number for number in kept if number not in _names(self.text)]
+            self._check(argument)
+            unused = [name for name in values if name not in names(self.text)]
         except ExpressionError as error:
-            raise errors.ArgumentError(f"Argument `{name}` must {must}, but {error}.") from None
+            raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {error}.") from None
         if unused:
-            errors.reject(name, f"use the parameters it is given; {self.text!r} does not use {unused[0]}", self)
+            errors.reject(argument, f"use the parameters it is given; {self.text!r} does not use {unused[0]}", self)
 
-    example = ""
-
-    def _check(self, name: str) -> None:
-        """Raises ExpressionError or ArgumentError."""
+    def _check(self, argument: str) -> None:
+        """Raise ExpressionError or ArgumentError for a text that is no such expression."""
+        raise NotImplementedError
 
     @classmethod
-    def parse(cls, text, /, **parameters) -> Self:
-        """The sentence, with values for its parameters; raises ArgumentError, with the position of what is wrong.
+    def parse(cls, text: Any, /, **parameters: npt.ArrayLike) -> Self:
+        """Return the expression, with values for its parameters.
 
-        text: a sentence, or a SymPy expression that prints as one, in symbols of its names and undefined functions.
+        Parameters
+        ----------
+        text : str or SymPy expression
+            Text in the loss grammar (``docs/losses.md``), or a SymPy expression that prints as such a text, in symbols
+            of its names and undefined functions.
+        **parameters : array_like
+            Values of all names that the grammar leaves free.
+
+        Raises
+        ------
+        ArgumentError
+            For a text that is no such expression, with the position of the error; for parameters that it does not use.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1).parameters["beta"]
+        0.1
         """
         return cls(str(text) if hasattr(text, "free_symbols") else text, parameters)
 
-    def replace(self, /, **parameters) -> Self:
-        """The same sentence with other values."""
+    def replace(self, /, **parameters: npt.ArrayLike) -> Self:
+        """Return the expression with other values of its parameters.
+
+        Examples
+        --------
+        >>> import dynamics as dyn
+        >>> dyn.Gain.parse("lambda^gamma", gamma=0.5).replace(gamma=2.0)
+        Gain.parse('lambda^gamma', gamma=2.0)
+        """
         return type(self)(self.text, {**self.parameters, **parameters})
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.text, dict(self.parameters))
 
-    def __eq__(self, other):
-        if type(self) is not type(other) or (self.text, list(self.parameters)) != (other.text, list(other.parameters)):
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Expression) or type(self) is not type(other):
+            return False
+        if (self.text, list(self.parameters)) != (other.text, list(other.parameters)):
             return False
         return all(np.array_equal(value, other.parameters[name]) for name, value in self.parameters.items())
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((type(self), self.text, tuple(self.parameters)))
 
-    def __repr__(self):
-        return f"{type(self).__name__}.parse({', '.join(self._shown())})"
-
-    def _shown(self) -> Iterator[str]:
-        yield repr(self.text)
-        for name, value in self.parameters.items():
-            yield f"{name}={f'<array {np.shape(value)}>' if np.ndim(value) else repr(value)}"
+    def __repr__(self) -> str:
+        values = (f"<array {np.shape(v)}>" if np.ndim(v) else repr(v) for v in self.parameters.values())
+        shown = (f"{name}={value}" for name, value in zip(self.parameters, values, strict=True))
+        return f"{type(self).__name__}.parse({', '.join([repr(self.text), *shown])})"
 
 
-def _numbered(name: str) -> bool:
-    """Whether generated code may give this name itself."""
+def _is_generated(name: str) -> bool:
+    """Return True for names that generated code may give itself."""
     return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
 
 
-def _own(name: str, value) -> Any:
-    array = errors.real_array(name, value, "be a finite number, or an array of them")
-    array.setflags(write=False)
-    return array if array.ndim else float(array)
+def _value(name: str, value: Any) -> Any:
+    return frozen(errors.real_array(name, value, "be a finite number, or an array of them"))
 
 
 class Loss(Expression):
-    """A loss of one's own, ``Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1)``.
+    """A user-defined loss L(z1, z2, p, W_P), such as ``Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1)``.
 
-    In z1 (view 1, by the encoder), z2 (view 2, by the target branch), p = W_P z1, W_P, and parameters by name: see
-    ``docs/losses.md``. Whatever the losses of the catalogue have follows from the sentence: per-sample dynamics, rates
-    (exact where the gradient is a polynomial over powers of norms, up to two in a term; else by Monte Carlo), flow,
-    descent map, network. Stop-gradients stand where ``sg`` does. Raises ArgumentError.
+    Notes
+    -----
+    z1 is the representation of view 1 by the encoder, z2 that of view 2 by the target branch, and p = W_P z1;
+    stop-gradients stand where ``sg`` does. Whatever the losses of the catalogue have follows from the expression:
+    per-sample gradients, rates (exact where the gradient is a polynomial over powers of norms, up to two in a term;
+    otherwise by Monte Carlo), flow, descent map and network. The grammar is in ``docs/losses.md``.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> damped = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1)
+    >>> dyn.Model(damped).replace(beta=0.2)
+    Model(loss=Loss.parse('|p - sg(z2)|^2 / 2 + beta * |z1|^2', beta=0.2))
     """
 
     example = "|p - sg(z2)|^2 / 2"
 
-    def _check(self, name: str) -> None:
+    def _check(self, argument: str) -> None:
         from derivations.losses import gradients
 
         loss = self.derivation().in_eigenbasis()
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
-            errors.reject(name, "have a gradient that reaches the encoder", self)
+            errors.reject(argument, "have a gradient that reaches the encoder", self)
 
-    def derivation(self, predictor: bool = True, symmetrised: bool = False):
-        """What everything is derived from, in ``derivations``."""
+    def derivation(self, predictor: bool = True, symmetrised: bool = False) -> Any:
+        """Return the loss as ``derivations.losses`` represents it."""
         from derivations.losses.user_defined import UserDefinedLoss
 
         return UserDefinedLoss(self.text, tuple(self.parameters), predictor, symmetrised)
 
 
 class Gain(Expression):
-    """h(lambda), which multiplies the gradient of a mode in place of lambda: ``Gain.parse("lambda^gamma", gamma=0.5)``.
+    """Gain h(lambda), which multiplies the gradient of a mode in place of lambda, such as "lambda^0.5".
 
-    Standard losses have the gain lambda, isotropic ones 1. A function of ``lambda``, the eigenvalue of W_P: of sums,
-    products, powers, sqrt, exp, log, tanh, and parameters by name. Raises ArgumentError.
+    Notes
+    -----
+    Standard losses have the gain lambda, isotropic ones the gain 1. A gain is a function of ``lambda``, the eigenvalue
+    of W_P: sums, products, powers, sqrt, exp, log, tanh, and parameters by name.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> gain = dyn.Gain.parse("lambda^gamma", gamma=0.5)
+    >>> gain([0.25, 1.0])
+    array([0.5, 1. ])
     """
 
     example = "lambda^0.5"
 
-    def _check(self, name: str) -> None:
+    def _check(self, argument: str) -> None:
         from derivations.losses.gain import read_gain
 
         read_gain(self.text, tuple(self.parameters))
 
     @cached_property
-    def _function(self):
+    def _function(self) -> Callable[..., Any]:
         from derivations.codegen.functions import function
         from derivations.losses.gain import read_gain
         from dynamics.model.runtime_codegen import executed
 
-        source = function(
-            "gain", ["lam", *self.parameters], "h(lambda).", [read_gain(self.text, tuple(self.parameters))]
-        )
+        expression = read_gain(self.text, tuple(self.parameters))
+        source = function("gain", ["lam", *self.parameters], "h(lambda).", [expression])
         return executed(source, "gain").gain
 
-    def __call__(self, lam) -> np.ndarray:
-        """h at eigenvalues lam (..., M), of parameters as they are; arrays broadcast with the leading dimensions."""
+    def __call__(self, lam: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return h at eigenvalues lam (..., M); parameters that are arrays broadcast with the leading dimensions."""
         lam = np.asarray(lam, float)
         return self._function(lam, *(np.asarray(value)[..., None] for value in self.parameters.values())) + 0 * lam
-
-
-def _names(text: str) -> list[str]:
-    from derivations.losses.grammar import names
-
-    return names(text)

@@ -1,4 +1,4 @@
-"""What tells one piece of work from another, as plain data, so that only the same work is continued."""
+"""Fingerprints: plain data that identify a piece of work, so that only the same work is continued."""
 
 import hashlib
 import json
@@ -12,17 +12,16 @@ import numpy as np
 from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.model import Model
-from dynamics.model.serialization import describe
 
-WRITTEN_OUT = 32  # numbers; an identity has the digest of longer arrays
+WRITTEN_OUT = 32  # numbers; of longer arrays there is a digest
 
 
-def plain(name: str, value) -> Any:
-    """A value as plain data; raises ArgumentError where that cannot be told."""
+def plain(name: str, value: Any) -> Any:
+    """Return a value as plain data; raises ArgumentError for a value of another kind."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Model):
-        return describe(value)
+        return value.to_dict()
     if isinstance(value, Mapping):
         return {str(key): plain(name, part) for key, part in value.items()}
     try:
@@ -38,28 +37,28 @@ def plain(name: str, value) -> Any:
 
 
 def of_code(derived: DerivedLoss, *modules: ModuleType) -> dict[str, str]:
-    """Digest of the code of a loss, and of modules, by name."""
+    """Return digests of the code of a loss and of modules, by name."""
     code = {derived.name: hashlib.sha256(derived.code.encode()).hexdigest()}
     return code | {module.__name__.rpartition(".")[2]: digest(Path(str(module.__file__))) for module in modules}
 
 
 def digest(*paths: Path) -> str:
-    """SHA-256 of what is in the files."""
+    """Return the SHA-256 digest of the contents of files."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
-def as_read(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity as it comes back from a file."""
-    return json.loads(json.dumps(identity))
+def as_read(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """Return a fingerprint as it comes back from a file."""
+    return json.loads(json.dumps(fingerprint))
 
 
-def differences(there, here, name="") -> list[str]:
-    """What differs between two identities as read, in words."""
+def differences(there: Any, here: Any, name: str = "") -> list[str]:
+    """Return the differences between two fingerprints as read, in words."""
     if isinstance(there, dict) and isinstance(here, dict):
         return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]
     return [] if there == here else [f"{name.strip()} ({_short(there)} there, {_short(here)} here)"]
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,36 +1,36 @@
-"""What a model consists of, and its numerical parameters, as arrays with an axis for the modes."""
+"""Structure of a model, and its numerical parameters as arrays with an axis for the modes."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
 class Structure(NamedTuple):
-    """Which parts a model has. predictor: "none", "closed form", "normalized" or "learned"."""
+    """Components of a model. predictor: "none", "closed form", "normalized" or "learned"."""
 
     predictor: str
     tracked: bool  # the predictor is built from an exponential average of the correlation
-    separate_target: bool  # the target branch has weights of its own
+    separate_target: bool  # the target branch has its own weights
 
 
 class Parameters(NamedTuple):
-    """The numbers of a model, each (..., 1); those a model does not have are neutral."""
+    """Parameters of a model, each (..., 1), by their symbols; those that a model lacks are neutral."""
 
-    alpha: Any
-    epsilon: Any
-    tracking: Any
-    rate_ratio: Any
-    decay: Any
-    sigma1: Any
-    sigma2: Any
-    rho: Any
-    of_loss: tuple = ()  # parameters of a user-defined loss or gain
+    alpha: Any = 1.0
+    epsilon: Any = 0.0
+    tracking: Any = 0.0
+    rate_ratio: Any = 1.0
+    decay: Any = 0.0
+    sigma1: Any = 0.0
+    sigma2: Any = 0.0
+    rho: Any = 0.0
+    of_loss: tuple[Any, ...] = ()  # parameters of a user-defined loss or gain
 
-    def map(self, function: Callable) -> "Parameters":
-        """What the function makes of each."""
-        mapped = {name: function(number) for name, number in self._asdict().items() if name != "of_loss"}
+    def map(self, function: Callable[..., Any]) -> "Parameters":
+        """Apply a function to each parameter."""
+        mapped = {name: function(value) for name, value in self._asdict().items() if name != "of_loss"}
         return Parameters(**mapped, of_loss=tuple(map(function, self.of_loss)))
 
     @property
-    def of_expectations(self) -> tuple:
-        """What the expectations of a loss depend on, beside the spectrum."""
+    def of_expectations(self) -> tuple[Any, ...]:
+        """Parameters that the expectations of a loss depend on, beside the spectrum."""
         return (self.sigma1, self.sigma2, *self.of_loss)

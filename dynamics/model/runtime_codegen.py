@@ -1,20 +1,21 @@
 """Array code for losses outside the catalogue: derived when they are first used, and kept for the session.
 
-What is executed is what ``derivations`` wrote from a sentence that it read; no text of a user's is.
+Only code that ``derivations`` wrote from a parsed expression is executed; no text of a user's is.
 """
 
 import linecache
 from dataclasses import replace
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 
 
 @lru_cache(maxsize=256)
-def derived_loss(derivation) -> DerivedLoss:
-    """The module of a loss that ``derivations`` knows: like those of the catalogue, or saying why it lacks a part."""
+def derived_loss(derivation: Any) -> DerivedLoss:
+    """Return the generated functions of a loss, as of the catalogue; they state why a part is missing."""
     from derivations.codegen.module import module
     from derivations.errors import UntranslatableError
 
@@ -26,7 +27,7 @@ def derived_loss(derivation) -> DerivedLoss:
 
 
 def executed(source: str, name: str) -> ModuleType:
-    """A module from its source, which stays visible in tracebacks."""
+    """Return a module from its source, which stays visible in tracebacks."""
     module = ModuleType(f"dynamics.model.runtime_codegen.{name}")
     path = f"<derived {name} {hash(source):x}>"
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)

@@ -72,6 +72,7 @@ def train(
         progress,
     )
     if deep:
+        errors.require_extra("deep", "equinox", "optax", "sklearn", "threadpoolctl")
         from dynamics.networks.deep.loop import train_deep
 
         _check_left_out("a Network", W_P0=W_P0, probes=probes, units=None if units == "linear" else units)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ class Adaptive:
 
     integrals: Sequence[Integral]
     rtol: float
-    error_weights: Callable[[Array], tuple] = rate_weights
+    error_weights: Callable[[Array], tuple[Any, ...]] = rate_weights
     max_nodes: int = MAX_NODES
     worst: float = field(default=0.0, init=False)
     nodes: tuple[int, int] = field(default=(0, 0), init=False)
@@ -80,7 +81,7 @@ class Adaptive:
         self._reach = [1.0, 1.0]  # end of each axis, as a fraction of its ``extent``
         self._causes = [0.0] * 4  # largest errors of the steps and ends, in units of rtol
         self._intervals: dict[tuple[Integral, int], int] = {}  # of each axis
-        self._extents: dict[Integral, tuple] = {}  # with the mean squares they are for
+        self._extents: dict[Integral, tuple[Any, ...]] = {}  # with the mean squares they are for
 
     def __call__(self, s: Array, lam: Array, *others: Array) -> Estimate:
         """Return the estimate of the integrals.
@@ -133,7 +134,7 @@ class Adaptive:
             self.nodes = max(self.nodes[0], n_x), max(self.nodes[1], n_y)
         return total(parts)
 
-    def _extents_of(self, integral: Integral, parameters: Sequence[Array]) -> tuple:
+    def _extents_of(self, integral: Integral, parameters: Sequence[Array]) -> tuple[Any, ...]:
         """Return (scale, length) of both axes, and the rounding exponent.
 
         They are the last ones while the mean squares are nearly the same.

@@ -1,4 +1,4 @@
-"""The result of every rung of the ladder: eigenvalues over time, with units and provenance."""
+"""The result of every level of description: eigenvalues over time, with units and provenance."""
 
 import json
 import math
@@ -6,14 +6,19 @@ import textwrap
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.model.serialization import describe, restore
 from dynamics.vector_field.weight_state import on_white
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = npt.NDArray[np.float64]
 
 FORMAT = "ssl-dynamics trajectory 1"
 ARRAYS = (
@@ -29,67 +34,99 @@ ARRAYS = (
     "predictor_weights",
     "embeddings",
 )
-MEASURE = "measures."  # how the names of measures begin in a file
+MEASURE = "measures."  # prefix of the names of measures in a file
 QUANTITIES = ("s", "target", "predictor")  # that every trajectory has
-STEADY = "steady"  # how the status of a flow begins that was followed to its rest
+STEADY = "steady"  # first word of the status of a flow that was followed to its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Trajectory:
-    """Eigenvalues s(t) of the representation correlation, from a flow, a descent map or a network.
+    """Eigenvalues s(t) of the representation correlation; the result of ``solve``, ``iterate`` and ``train``.
 
-    t: times (T,), in units of learning rate times steps. step: steps (T,), where there are steps.
-    s: eigenvalues (..., T, M), each mode in its own column (networks, correlated inputs: ascending). target: those of
-    the target branch's correlation. predictor: lambda. kind: "flow", "descent" or "network".
-    method: what computed it. status: one sentence on how it ended. error: estimated relative error of the rates.
-    blow_up_time: when eigenvalues leave the finite world (...), inf where they do not.
-    deviation: predicted standard deviation (T, M) of s in networks trained with batches of finite size, if asked.
-    weights: encoder weights (..., T, M, N), of networks, and of theory where inputs are correlated. target_weights:
-    those of a target branch of its own.
-    predictor_weights: (..., T, M, M), of a learned predictor.
-    embeddings: probes' representations (..., T, P, M), if asked. settings: arguments of the run.
-    measures: of deep networks, by name, what else was measured at each record (``dynamics/networks/deep/metrics.py``).
+    Attributes
+    ----------
+    model : Model
+        The model.
+    kind : {"flow", "descent", "network"}
+        Level of description.
+    t : ndarray of shape (T,)
+        Times, in units of learning rate times steps.
+    s : ndarray of shape (..., T, M)
+        Eigenvalues, each mode in its own column; of networks and correlated inputs in ascending order.
+    target : ndarray of shape (..., T, M)
+        Eigenvalues of the target branch's correlation.
+    predictor : ndarray of shape (..., T, M)
+        Eigenvalues lambda of the predictor.
+    method : str
+        Method of the computation.
+    step : ndarray of shape (T,) or None
+        Steps, where there are steps.
+    status : str
+        One sentence on how the run ended.
+    error : float
+        Estimated relative error of the rates.
+    blow_up_time : ndarray of shape (...)
+        Time at which eigenvalues diverge, inf where they do not.
+    deviation : ndarray of shape (T, M) or None
+        Predicted standard deviation of s in networks trained with batches of finite size, if asked for.
+    weights, target_weights, predictor_weights : ndarray or None
+        Encoder weights (..., T, M, N) of networks, and of theory where inputs are correlated; those of a separate
+        target branch; weights (..., T, M, M) of a learned predictor.
+    embeddings : ndarray of shape (..., T, P, M) or None
+        Representations of probes, if asked for.
+    settings : dict
+        Arguments of the run.
+    measures : dict
+        Of deep networks, by name, other quantities at each record (``dynamics/networks/deep/metrics.py``).
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0, 2.0])
+    >>> flow.kind, flow.s.shape, flow.complete
+    ('flow', (3, 2), True)
     """
 
     model: Model
     kind: str
-    t: np.ndarray
-    s: np.ndarray
-    target: np.ndarray
-    predictor: np.ndarray
+    t: npt.NDArray[np.floating[Any]]
+    s: Array
+    target: Array
+    predictor: Array
     method: str
-    step: np.ndarray | None = None
+    step: npt.NDArray[np.int64] | None = None
     status: str = "complete"
     error: float = 0.0
-    blow_up_time: np.ndarray = field(default_factory=lambda: np.array(np.inf))
-    deviation: np.ndarray | None = None
-    weights: np.ndarray | None = None
-    target_weights: np.ndarray | None = None
-    predictor_weights: np.ndarray | None = None
-    embeddings: np.ndarray | None = None
+    blow_up_time: Array = field(default_factory=lambda: np.array(np.inf))
+    deviation: Array | None = None
+    weights: Array | None = None
+    target_weights: Array | None = None
+    predictor_weights: Array | None = None
+    embeddings: Array | None = None
     settings: dict[str, Any] = field(default_factory=dict)
-    measures: dict[str, np.ndarray] = field(default_factory=dict)
+    measures: dict[str, Array] = field(default_factory=dict)
 
     @property
-    def alignment(self) -> np.ndarray:
-        """|u_m . W_P u_m|/|W_P u_m| (..., T, M): 1 where the eigenvector u_m of W W^T is one of a learned predictor.
+    def alignment(self) -> Array:
+        """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of networks with a learned predictor.
 
-        For networks with a learned predictor; u_m in ascending order of the eigenvalues. Raises ArgumentError.
+        1 where the eigenvector u_m of W W^T, in ascending order of the eigenvalues, is one of the predictor. Raises
+        ArgumentError for other trajectories.
         """
         if "alignment" in self.measures:
             return self.measures["alignment"]
         if self.predictor_weights is None or self.weights is None:
             errors.reject("alignment", "be asked of a network with a learned predictor", self)
         U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
-        turned = self.predictor_weights.astype(float) @ U
-        return np.abs((U * turned).sum(axis=-2)) / np.linalg.norm(turned, axis=-2)
+        image = self.predictor_weights.astype(float) @ U
+        return np.abs((U * image).sum(axis=-2)) / np.linalg.norm(image, axis=-2)
 
     @property
-    def modes(self) -> np.ndarray:
-        """u_m . C u_m (..., T, M), with u_m the eigenvectors of C at the start, in ascending order.
+    def modes(self) -> Array:
+        """Variances u_m . C u_m (..., T, M) along the eigenvectors u_m of C at the start, in ascending order.
 
-        Networks fluctuate evenly around theory in these; sorted eigenvalues repel where they are nearly equal. Of
+        Networks fluctuate evenly around theory in these; sorted eigenvalues repel where they are nearly equal. For
         eigenmodes, where no eigenvector turns, they are s itself.
         """
         if self.weights is None:
@@ -101,54 +138,68 @@ class Trajectory:
 
     @property
     def complete(self) -> bool:
-        """True if the run reached the last time or step asked for, or the rest it was asked for."""
+        """True if the run reached the last time or step asked for, or its steady state."""
         return self.status == "complete" or self.status.startswith(STEADY)
 
-    def plot(self, ax=None, quantity="s", **style):
-        """Draw s against step, or time (flow, or where ``ax`` shows time); returns the matplotlib Axes.
+    def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
+        """Draw a quantity against the step, or against time for a flow and where ``ax`` shows time.
 
-        quantity: "s", "target" or "predictor", or one of the ``measures`` of a deep network.
-        style: passed to ``Axes.plot``. Raises ArgumentError.
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Default: those of a new figure.
+        quantity : str
+            "s", "target" or "predictor", or one of the ``measures`` of a deep network.
+        **style
+            Passed to ``Axes.plot``.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ArgumentError
+            For an unknown quantity, or a flow in axes that show steps.
         """
         from dynamics.results.plotting import plot_trajectory
 
         errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
         return plot_trajectory(self, ax, quantity, **style)
 
-    def save(self, path) -> Path:
-        """Write an .npz file that ``load`` reads back; the path written."""
+    def save(self, path: str | Path) -> Path:
+        """Write an .npz file that ``load`` reads back, and return its path; the suffix is added where it is missing."""
         path = Path(path)
         path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
         arrays = {name: getattr(self, name) for name in ARRAYS}
-        about = {
+        description = {
             "format": FORMAT,
-            "model": describe(self.model),
+            "model": self.model.to_dict(),
             **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
         }
         present = {name: array for name, array in arrays.items() if array is not None}
         present |= {MEASURE + name: array for name, array in self.measures.items()}
         with path.open("wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(about)), **present)
+            np.savez_compressed(file, about=np.array(json.dumps(description)), **present)
         return path
 
-    def to_csv(self, path) -> Path:
-        """Write t, step and the eigenvalues as text, one row a time and ensemble member."""
-        members = self.members()
+    def to_csv(self, path: str | Path) -> Path:
+        """Write t, step and eigenvalues as text, one row per ensemble member and time; return the path."""
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
-        rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(members)]
+        rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
         names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
         np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
         return Path(path)
 
-    def members(self, quantity: str = "s") -> np.ndarray:
-        """A quantity of every member, one after another: (B, T, M), or (B, T, 1) if it is one number a time."""
+    def members(self, quantity: str = "s") -> Array:
+        """Return a quantity of all members, one after another: (B, T, M), or (B, T, 1) of one number per time."""
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Trajectory: {KINDS[self.kind]}, {self.model}, s {self.s.shape}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
         ensemble = self.s.shape[:-2]
         lines = [
@@ -162,49 +213,82 @@ class Trajectory:
         if last.size:
             lines.append(f"  s    {_span(self.s[..., 0, :])} at the start")
             lines.append(f"       {_span(last)} at the end")
-        lines.append(
-            f"  method {self.method}" + (f", estimated error of the rates {self.error:.1e}" if self.error else "")
-        )
+        error = f", estimated error of the rates {self.error:.1e}" if self.error else ""
+        lines.append(f"  method {self.method}{error}")
         lines.append(f"  status {self.status}")
         return "\n".join(lines)
 
 
-def _span(s: np.ndarray) -> str:
-    """Smallest and largest of the values that were computed."""
+def _span(s: Array) -> str:
+    """Smallest and largest of the computed values."""
     computed = s[~np.isnan(s)]
     return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
 
 
-def load(path) -> Trajectory:
-    """Read a trajectory that ``Trajectory.save`` wrote. Nothing in the file is executed.
+def load(path: str | Path) -> Trajectory:
+    """Read a trajectory that ``Trajectory.save`` wrote; nothing in the file is executed.
 
-    Raises FileNotFoundError, or ArgumentError if the file is truncated, foreign, or contains pickled objects.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Trajectory
+        The same, its model included.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ArgumentError
+        If the file is truncated, foreign, or contains pickled objects.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import dynamics as dyn
+    >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     loaded = dyn.load(flow.save(f"{folder}/flow.npz"))
+    >>> bool((loaded.s == flow.s).all())
+    True
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"No such file: {path}")
-    must = "name a complete file written by Trajectory.save"
     if not zipfile.is_zipfile(path):
-        raise errors.ArgumentError(f"Argument `path` must {must}, but {path} is truncated or no npz file.")
+        _refuse(path, "is truncated or no npz file")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             contents = {name: file[name] for name in file.files}
     except Exception as error:  # whatever a damaged archive makes its readers raise
-        reason = "contains pickled objects, which are never loaded" if "allow_pickle" in str(error) else "is damaged"
-        raise errors.ArgumentError(f"Argument `path` must {must}, but {path} {reason}.") from error
+        pickled = "allow_pickle" in str(error)
+        _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
     try:
-        about = json.loads(str(contents.pop("about")))
-        if about.pop("format") != FORMAT:
-            raise ValueError("an unknown format")
-        names = [name for name in contents if name.startswith(MEASURE)]
-        measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
-        loaded = Trajectory(model=restore(about.pop("model")), **about, **contents, measures=measures)
-        if loaded.kind not in KINDS:
-            raise ValueError(f"an unknown kind {loaded.kind!r}")
-        if loaded.s.ndim < 2 or loaded.s.shape[-2] != len(loaded.t):
-            raise ValueError("shapes that do not fit together")
-        return loaded
+        return _trajectory_of(contents)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise errors.ArgumentError(
-            f"Argument `path` must {must}, but {path} holds something else ({error})."
-        ) from error
+        _refuse(path, f"holds something else ({error})", error)
+
+
+def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
+    message = f"Argument `path` must name a complete file written by Trajectory.save, but {path} {reason}."
+    raise errors.ArgumentError(message) from cause
+
+
+def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
+    """The trajectory in the arrays of a file; raises if they are not those of one."""
+    description = json.loads(str(contents.pop("about")))
+    if description.pop("format") != FORMAT:
+        raise ValueError("an unknown format")
+    names = [name for name in contents if name.startswith(MEASURE)]
+    measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
+    trajectory = Trajectory(
+        model=Model.from_dict(description.pop("model")), **description, **contents, measures=measures
+    )
+    if trajectory.kind not in KINDS:
+        raise ValueError(f"an unknown kind {trajectory.kind!r}")
+    if trajectory.s.ndim < 2 or trajectory.s.shape[-2] != len(trajectory.t):
+        raise ValueError("shapes that do not fit together")
+    return trajectory

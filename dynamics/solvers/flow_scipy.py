@@ -88,7 +88,7 @@ def _one_member(problem: FlowProblem, field: VectorField, start: State, bar) -> 
     done, t, never, taken = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf), 0
     _put(observed, slice(done), first)
     y0, largest = coordinate.forward(start), first.s.max()
-    last, pole = y0, field.model.pole_at_death.any()
+    last, pole = y0, field.model.pole_at_collapse.any()
 
     def upto(number: int) -> Observables:
         return each(lambda a: a[:number], observed)

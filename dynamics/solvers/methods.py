@@ -113,7 +113,7 @@ class Heyoka(Method[FlowProblem, Flow]):
         try:
             import heyoka  # noqa: F401
         except ImportError:
-            return "where the package heyoka is not installed"
+            return 'where heyoka is not installed (pip install "ssl-dynamics[heyoka]")'
         return None
 
     def suits(self, problem: FlowProblem) -> bool:

@@ -13,7 +13,6 @@ from dynamics import errors, generated
 from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
-from dynamics.model.serialization import describe
 from dynamics.networks.run import DEVICES, check_seeds
 from dynamics.numerics.records import record_steps
 from dynamics.solvers.methods import DESCENT_METHODS, FLOW_METHODS, choose
@@ -98,7 +97,7 @@ def plan_of_model(
     identity = {
         "format": FORMAT,
         "call": calculation.function,
-        "model": describe(_first_model(model, axes)),
+        "model": _first_model(model, axes).to_dict(),
         "arguments": {name: plain(name, value) for name, value in arguments.items()},
         "kept": list(names),
         **_grid_identity(points),

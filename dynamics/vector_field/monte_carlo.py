@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri
 
 from dynamics.model.parameters import Parameters
 
@@ -64,7 +63,8 @@ class Samples:
 @lru_cache(maxsize=4)  # members of an ensemble share them
 def normals(modes: int, first: int = 0) -> np.ndarray:
     """Return inputs and the noise of both views, (3, samples, M), of the seeds from the first on."""
-    from scipy.stats import qmc  # slow to import
+    from scipy.special import ndtri  # slow to import
+    from scipy.stats import qmc
 
     drawn = []
     for seed in range(first, first + REPLICATES):

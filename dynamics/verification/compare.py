@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.model.serialization import describe
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = npt.NDArray[np.float64]
 
 ROUNDING = {"float32": 1e-5, "float64": 1e-12}  # of eigenvalues, relative, over thousands of steps of a network
 SEEDS_NEEDED = 3  # fewer give no useful standard deviation
@@ -17,48 +23,57 @@ SEEDS_NEEDED = 3  # fewer give no useful standard deviation
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Comparison:
-    """How far a network is from its theory, mode by mode, at common steps.
+    """Deviation of a network from its theory, mode by mode, at common steps; the result of ``compare``.
 
-    step (T,), t (T,). theory, network (T, M): eigenvalues in ascending order, the network's averaged over seeds.
-    theory_modes, network_modes (T, M): the same mode by mode; of the network u_m . C u_m, with u_m the eigenvectors
-    at the start. Unlike sorted eigenvalues, which sampling drives apart where they are nearly equal, these fluctuate
-    evenly around theory.
-    sampling_error (T, M): standard error of ``network_modes`` from finite batches, computed when it is first asked
-    for. source: where it comes from.
-    rounding: relative size of what the network's arithmetic may be off by.
-    alignment (T, M): of the eigenvectors of C with a learned predictor, see ``Trajectory.alignment``; mean over seeds.
+    Attributes
+    ----------
+    step, t : ndarray of shape (T,)
+        Common steps, and times.
+    theory, network : ndarray of shape (T, M)
+        Eigenvalues in ascending order, the network's averaged over seeds.
+    theory_modes, network_modes : ndarray of shape (T, M)
+        The same mode by mode, of the network u_m . C u_m with u_m the eigenvectors at the start. Unlike sorted
+        eigenvalues, which sampling drives apart where they are nearly equal, these fluctuate evenly around theory.
+    estimate : callable
+        Computes ``sampling_error``, when it is first asked for.
+    source : str
+        Source of the sampling error.
+    rounding : float
+        Relative error of the network's arithmetic.
+    alignment : ndarray of shape (T, M) or None
+        Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), mean over seeds.
     """
 
-    step: np.ndarray
-    t: np.ndarray
-    theory: np.ndarray
-    network: np.ndarray
-    theory_modes: np.ndarray
-    network_modes: np.ndarray
-    estimate: Callable[[], np.ndarray]  # makes sampling_error
+    step: npt.NDArray[np.int64]
+    t: npt.NDArray[np.floating[Any]]
+    theory: Array
+    network: Array
+    theory_modes: Array
+    network_modes: Array
+    estimate: Callable[[], Array]
     source: str
     rounding: float = 0.0
-    alignment: np.ndarray | None = None
+    alignment: Array | None = None
 
     @cached_property
-    def sampling_error(self) -> np.ndarray:
+    def sampling_error(self) -> Array:
         """Standard error of ``network_modes``, (T, M)."""
         return self.estimate()
 
     @property
-    def deviation(self) -> np.ndarray:
-        """network - theory, (T, M)."""
+    def deviation(self) -> Array:
+        """Deviation of eigenvalues, network - theory, (T, M)."""
         return self.network - self.theory
 
     @property
-    def relative(self) -> np.ndarray:
-        """network/theory - 1, (T, M)."""
+    def relative(self) -> Array:
+        """Relative deviation of eigenvalues, network/theory - 1, (T, M)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.deviation / self.theory
 
     @property
-    def z(self) -> np.ndarray:
-        """(network_modes - theory_modes)/sampling_error, (T, M); 0 where only rounding differs, as at step 0."""
+    def z(self) -> Array:
+        """Deviation of modes in sampling errors, (T, M); 0 where only rounding differs, as at step 0."""
         difference = self.network_modes - self.theory_modes
         rounding = (self.step == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -69,84 +84,109 @@ class Comparison:
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
     def within(self, deviations: float = 2.0) -> float:
-        """Fraction of entries past the start whose deviation is within so many sampling errors."""
+        """Fraction of entries after the start whose deviation is within so many sampling errors."""
         later = self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
-    def plot(self, ax=None):
-        """Draw the relative deviation of each mode with its sampling error; returns the matplotlib Axes."""
-        from dynamics.results.plotting import plot_comparison
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the relative deviation of each mode with its sampling error; return the matplotlib Axes."""
+        from dynamics.verification.plotting import plot_comparison
 
         return plot_comparison(self, ax)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<Comparison: {len(self.step)} steps, {self.theory.shape[-1]} modes>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         sizes = np.where(self.theory > 0, np.abs(self.relative), 0.0)
-        at = np.unravel_index(np.argmax(sizes), sizes.shape)
+        step, mode = np.unravel_index(np.argmax(sizes), sizes.shape)
         rows = [
             f"Network against theory at {len(self.step)} steps ({self.step[0]} ... {self.step[-1]})",
-            f"  largest relative deviation {self.max_relative():.2e} (mode {at[1] + 1}, step {self.step[at[0]]})",
+            f"  largest relative deviation {self.max_relative():.2e} (mode {mode + 1}, step {self.step[step]})",
             f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
         ]
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
             rows.append(f"  least aligned eigenvector  {least:.4f} at the start, {last:.4f} at the end")
         rows.append("  mode   theory      network     deviation   sampling error   (last step)")
-        for mode, values in enumerate(
-            zip(self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1], strict=True), 1
-        ):
-            theory, network, error = (float(a) for a in values)
-            scale = theory or 1.0  # absolute where the mode is dead
+        last = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1])
+        for number, (theory, network, error) in enumerate(np.transpose(last).tolist(), 1):
+            scale = theory or 1.0  # absolute where the mode has collapsed
             deviation = (network - theory) / scale
-            rows.append(f"  {mode:4d}   {theory:<10.5g}  {network:<10.5g}  {deviation:+.2e}   {error / scale:.2e}")
+            rows.append(f"  {number:4d}   {theory:<10.5g}  {network:<10.5g}  {deviation:+.2e}   {error / scale:.2e}")
         return "\n".join(rows)
 
 
 def compare(theory: Trajectory, network: Trajectory) -> Comparison:
-    r"""Deviation of a trained network from theory, per mode and step, and how much of it sampling explains.
+    """Compare a trained network with its theory, per mode and step, in units of the sampling error.
 
-    theory: from ``iterate``, or from ``solve`` at the network's times. network: from ``train``, of the same model. They
-    are compared at the steps (times) they share: eigenvalues in ascending order, and mode by mode.
+    Parameters
+    ----------
+    theory : Trajectory
+        Result of ``iterate``, or of ``solve`` at the network's times.
+    network : Trajectory
+        Result of ``train``, of the same model.
+
+    Returns
+    -------
+    Comparison
+        At the steps (times) that both have: eigenvalues in ascending order, and mode by mode.
+
+    Raises
+    ------
+    ArgumentError
+        For results that cannot be compared.
+
+    Notes
+    -----
     The sampling error is the standard error over seeds if the network was trained with at least three; else the
-    linear noise approximation: covariance of one step's gradient from the Gaussian model, propagated by the descent
-    map. ``source`` says which. Raises ArgumentError for results that cannot be compared.
+    linear noise approximation: the covariance of one step's gradient from the Gaussian model, propagated by the
+    descent map. ``source`` states which of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dynamics as dyn
+    >>> model, s0 = dyn.Model("euclidean"), np.array([0.2, 0.5])
+    >>> descent = dyn.iterate(model, s0, steps=20, learning_rate=0.1)
+    >>> network = dyn.train(model, np.diag(np.sqrt(s0)), 20, 0.1, batch_size=1000, progress=False)
+    >>> report = dyn.compare(descent, network)
+    >>> report.max_relative() < 0.1
+    True
     """
     _check(theory, network)
-    ours, theirs = _common(theory, network)
-    step = np.asarray(network.step)[theirs]
-    modes = network.modes.reshape(-1, *network.s.shape[-2:])[:, theirs]
-    predicted = theory.modes[ours]
+    of_theory, of_network = _common(theory, network)
+    step = np.asarray(network.step)[of_network]
+    modes = network.modes.reshape(-1, *network.s.shape[-2:])[:, of_network]
     if len(modes) >= SEEDS_NEEDED:
         estimate, source = partial(_over_seeds, modes), f"from {len(modes)} seeds"
     else:
         estimate, source = partial(_from_theory, theory, network, step), "from theory (linear noise approximation)"
     return Comparison(
         step=step,
-        t=network.t[theirs],
-        theory=np.sort(theory.s[ours], axis=-1),
-        network=_mean_over_seeds(network.s)[theirs],
-        theory_modes=predicted,
+        t=network.t[of_network],
+        theory=np.sort(theory.s[of_theory], axis=-1),
+        network=_mean_over_seeds(network.s)[of_network],
+        theory_modes=theory.modes[of_theory],
         network_modes=modes.mean(axis=0),
         estimate=estimate,
         source=source,
         rounding=ROUNDING[network.settings["dtype"]],
-        alignment=None if network.predictor_weights is None else _mean_over_seeds(network.alignment)[theirs],
+        alignment=None if network.predictor_weights is None else _mean_over_seeds(network.alignment)[of_network],
     )
 
 
-def _mean_over_seeds(values: np.ndarray) -> np.ndarray:
+def _mean_over_seeds(values: Array) -> Array:
     """(T, M) of (T, M) or (seeds, T, M)."""
     return values.reshape(-1, *values.shape[-2:]).mean(axis=0)
 
 
-def _over_seeds(modes: np.ndarray) -> np.ndarray:
+def _over_seeds(modes: Array) -> Array:
     """Standard error (T, M) of the mean of networks (seeds, T, M)."""
     return modes.std(axis=0, ddof=1) / np.sqrt(len(modes))
 
 
-def _from_theory(theory: Trajectory, network: Trajectory, step: np.ndarray) -> np.ndarray:
+def _from_theory(theory: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
     """Predicted standard error (T, M) of the networks' mean, at their common steps (T,)."""
     noisy = theory if theory.deviation is not None else _fluctuating(network)
     if np.asarray(noisy.step)[-1] < step[-1]:
@@ -171,15 +211,15 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("theory", "have at least one time; this one ends before its first", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
-    if describe(theory.model) != describe(network.model):
+    if theory.model.to_dict() != network.model.to_dict():
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
     units, correlated = network.settings["units"], network.model.inputs is not None
     if (units != "linear" or correlated) and len(network.members()) < SEEDS_NEEDED:
-        what = "correlated inputs" if correlated else f"{units} units"
-        must = f"be trained with at least {SEEDS_NEEDED} seeds, as theory has no sampling error for {what}"
-        errors.reject("network", must, network)
+        option = "correlated inputs" if correlated else f"{units} units"
+        requirement = f"be trained with at least {SEEDS_NEEDED} seeds, as theory has no sampling error for {option}"
+        errors.reject("network", requirement, network)
     if not np.isfinite(network.s).all():
         errors.reject("network", "be finite throughout; some weights diverge", network)
     start = network.s[..., 0, :]
@@ -193,14 +233,16 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("network", f"be trained with the learning rate {rates[0]} of the theory", rates[1])
 
 
-def _common(theory: Trajectory, network: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Indices of the steps (flow: times) that both have."""
     if theory.kind == "descent":
-        _, ours, theirs = np.intersect1d(np.asarray(theory.step), np.asarray(network.step), return_indices=True)
+        _, of_theory, of_network = np.intersect1d(
+            np.asarray(theory.step), np.asarray(network.step), return_indices=True
+        )
     else:
         close = np.isclose(theory.t[:, None], network.t, rtol=1e-9, atol=1e-12)
-        theirs = np.flatnonzero(close.any(axis=0))
-        ours = close.argmax(axis=0)[theirs]
-    if not len(ours):
+        of_network = np.flatnonzero(close.any(axis=0))
+        of_theory = close.argmax(axis=0)[of_network]
+    if not len(of_theory):
         errors.reject("theory", "share at least one step (or time) with the network", theory)
-    return ours, theirs
+    return of_theory, of_network

@@ -1,9 +1,5 @@
 """Bifurcation diagrams: against theory section 5, equilibria one by one, and maps beside the special points."""
 
-from types import SimpleNamespace
-
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import sympy as sp
@@ -13,9 +9,6 @@ from derivations.losses.catalogue import Setting
 from derivations.symbols import notation as n
 from derivations.theory import equilibria as derived
 from derivations.theory import rates
-from dynamics.analysis.bifurcation import Branch, exchanges
-
-matplotlib.use("Agg")
 
 S0, NOISE = np.array([0.2, 0.5, 1.0]), (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
@@ -25,12 +18,12 @@ def euclidean(**options):
     return dyn.Model("euclidean", **({"noise": NOISE} | options))
 
 
-def special(found):
-    return [(point.kind, pytest.approx(point.value, abs=1e-8), pytest.approx(point.s, abs=1e-8)) for point in found]
+def special(diagram):
+    return [(point.kind, pytest.approx(point.value, abs=1e-8), pytest.approx(point.s, abs=1e-8)) for point in diagram]
 
 
-def at(found, kind):
-    return [(point.value, point.s) for point in found if point.kind == kind]
+def at(diagram, kind):
+    return [(point.value, point.s) for point in diagram if point.kind == kind]
 
 
 # --- theory, section 5 ----------------------------------------------------------------------------------------------
@@ -44,34 +37,35 @@ def test_fold_in_weight_decay(alpha, sigma1):
     ((value, s),) = at(dyn.bifurcation(model, "weight_decay", (0.0, 0.3)), "fold")
     n1 = 1 + sigma1**2
     assert value == pytest.approx(1 / (4 * n1), rel=1e-14) and s == pytest.approx((2 * n1) ** (-1 / alpha), rel=1e-7)
-    own = derived.own_rate(rates.rates(Setting("euclidean").in_eigenbasis()))
-    assert float(derived.fold(own)[0].subs(n.n1, sp.Float(n1, 30))) == pytest.approx(value, rel=1e-14)
+    rate = derived.independent_rate(rates.rates(Setting("euclidean").in_eigenbasis()))
+    assert float(derived.fold(rate)[0].subs(n.n1, sp.Float(n1, 30))) == pytest.approx(value, rel=1e-14)
 
 
 def test_fold_in_noise():
     """4 n1 rho = 1 at sigma1 = sqrt(1/(4 rho) - 1)."""
-    found = dyn.bifurcation(euclidean(weight_decay=0.1), "sigma1", (0.0, 2.0))
-    assert special(found) == [("fold", np.sqrt(1.5), 0.2)]
+    diagram = dyn.bifurcation(euclidean(weight_decay=0.1), "sigma1", (0.0, 2.0))
+    assert special(diagram) == [("fold", np.sqrt(1.5), 0.2)]
 
 
-def test_isotropic_survivors_meet_the_dead_and_there_is_no_fold():
+def test_isotropic_survivors_meet_the_collapsed_mode_without_a_fold():
     """lambda = (1 - rho)/n1 up to rho = 1."""
-    found = dyn.bifurcation(euclidean(isotropic=True), "weight_decay", (0.0, 1.3))
-    assert special(found) == [("transcritical", 1.0, 0.0)]
-    alive, dead = found.branches
-    np.testing.assert_allclose(alive.s, (1 - alive.value) / N1, atol=1e-15)
-    assert alive.stable[:-1].all()
-    np.testing.assert_array_equal(dead.stable, dead.value > 1)
+    diagram = dyn.bifurcation(euclidean(isotropic=True), "weight_decay", (0.0, 1.3))
+    assert special(diagram) == [("transcritical", 1.0, 0.0)]
+    surviving, collapsed = diagram.branches
+    np.testing.assert_allclose(surviving.s, (1 - surviving.value) / N1, atol=1e-15)
+    assert surviving.stable[:-1].all()
+    np.testing.assert_array_equal(collapsed.stable, collapsed.value > 1)
 
 
-def test_epsilon_lifts_the_dead_mode_over_the_boundary():
+def test_epsilon_lifts_the_collapsed_mode_over_the_boundary():
     """epsilon^alpha meets the roots lambda = (1 +- sqrt(1 - 4 n1 rho))/(2 n1): below the lower one zero is stable."""
     rho, alpha = 0.1, 0.5
-    found = dyn.bifurcation(euclidean(weight_decay=rho, predictor=dyn.ClosedForm(alpha)), "epsilon", (0.0, 1.0))
+    diagram = dyn.bifurcation(euclidean(weight_decay=rho, predictor=dyn.ClosedForm(alpha)), "epsilon", (0.0, 1.0))
     roots = (1 + np.array([-1, 1]) * np.sqrt(1 - 4 * N1 * rho)) / (2 * N1)
-    assert special(found) == [("transcritical", root ** (1 / alpha), 0.0) for root in roots]
-    dead = next(branch for branch in found.branches if not branch.alive)
-    np.testing.assert_array_equal(dead.stable, (dead.value < roots[0] ** 2) | (dead.value > roots[1] ** 2))
+    assert special(diagram) == [("transcritical", root ** (1 / alpha), 0.0) for root in roots]
+    collapsed = next(branch for branch in diagram.branches if not branch.surviving)
+    outside = (collapsed.value < roots[0] ** 2) | (collapsed.value > roots[1] ** 2)
+    np.testing.assert_array_equal(collapsed.stable, outside)
 
 
 @pytest.mark.parametrize("isotropic", [False, True])
@@ -79,29 +73,29 @@ def test_epsilon_lifts_the_dead_mode_over_the_boundary():
 def test_flip_at_the_edge_of_stability(isotropic, alpha):
     """Without weight decay eta = n1/alpha, isotropic 1/alpha."""
     model = euclidean(isotropic=isotropic, predictor=dyn.ClosedForm(alpha))
-    found = dyn.bifurcation(model, "learning_rate", (0.1, 3.0))
-    assert special(found) == [("flip", (1 if isotropic else N1) / alpha, N1 ** (-1 / alpha))]
-    alive = found.branches[0]
-    np.testing.assert_array_equal(alive.stable, alive.value < found.points[0].value)
+    diagram = dyn.bifurcation(model, "learning_rate", (0.1, 3.0))
+    assert special(diagram) == [("flip", (1 if isotropic else N1) / alpha, N1 ** (-1 / alpha))]
+    surviving = diagram.branches[0]
+    np.testing.assert_array_equal(surviving.stable, surviving.value < diagram.points[0].value)
 
 
 @pytest.mark.parametrize("parameter", ["weight_decay", "sigma1", "sigma2"])
-def test_without_stop_gradient_one_point_is_all_there_is(parameter):
+def test_without_stop_gradient_the_surviving_branch_is_one_point(parameter):
     """Semi-stable lambda = 1 at sigma = rho = 0; no fixed point above zero beyond."""
-    found = dyn.bifurcation(euclidean(stop_gradient="none", noise=(0, 0)), parameter, (0.0, 0.5))
-    assert special(found) == [("fold", 0.0, 1.0)]
-    alive, dead = found.branches
-    assert len(alive.value) == 1 and not alive.stable.any() and dead.stable.all()
+    diagram = dyn.bifurcation(euclidean(stop_gradient="none", noise=(0, 0)), parameter, (0.0, 0.5))
+    assert special(diagram) == [("fold", 0.0, 1.0)]
+    surviving, collapsed = diagram.branches
+    assert len(surviving.value) == 1 and not surviving.stable.any() and collapsed.stable.all()
 
 
-def test_cosine_modes_are_equal_at_the_level_of_the_invariant():
+def test_equal_cosine_modes_keep_the_invariant():
     model = dyn.Model("cosine", isotropic=True, noise=NOISE)
-    found = dyn.bifurcation(model, "alpha", (0.5, 2.0), S0, points=3)
-    assert [branch.alive for branch in found.branches] == [3, 2, 1] and not len(found)
-    for branch in found.branches:
+    diagram = dyn.bifurcation(model, "alpha", (0.5, 2.0), S0, points=3)
+    assert [branch.surviving for branch in diagram.branches] == [3, 2, 1] and not len(diagram)
+    for branch in diagram.branches:
         power = 1 + branch.value
-        np.testing.assert_allclose(branch.alive * branch.s**power, (S0[:, None] ** power).sum(axis=0), rtol=1e-12)
-        assert (branch.stable == (branch.alive == 3)).all()
+        np.testing.assert_allclose(branch.surviving * branch.s**power, (S0[:, None] ** power).sum(axis=0), rtol=1e-12)
+        assert (branch.stable == (branch.surviving == 3)).all()
     assert "weight decay shrinks" in str(dyn.bifurcation(model, "weight_decay", (0.0, 0.1), S0))
 
 
@@ -123,18 +117,18 @@ def test_cosine_modes_are_equal_at_the_level_of_the_invariant():
 )
 def test_branches_are_the_equilibria(model, parameter, between, eta):
     """At each of some values: as many as there are, at their levels, with their verdicts."""
-    found = dyn.bifurcation(model, parameter, between, learning_rate=eta)
+    diagram = dyn.bifurcation(model, parameter, between, learning_rate=eta)
     for value in np.linspace(*between, 7)[1:-1]:
         expected = dyn.equilibria(model.replace(**{parameter: value}), [1.0], learning_rate=eta)
-        here = [branch for branch in found.branches if branch.value[0] <= value <= branch.value[-1]]
+        here = [branch for branch in diagram.branches if branch.value[0] <= value <= branch.value[-1]]
         levels = sorted((np.interp(value, b.value, b.s), bool(b.stable[np.searchsorted(b.value, value)])) for b in here)
-        assert [stable for _, stable in levels] == [e.verdict == "stable" for e in reversed(expected.found)]
+        assert [stable for _, stable in levels] == [e.verdict == "stable" for e in reversed(expected.fixed_points)]
         # Interpolated between points 0.02 apart, on curves of curvature of order one away from the folds
-        np.testing.assert_allclose([s for s, _ in levels], [e.s[0] for e in reversed(expected.found)], atol=2e-3)
+        np.testing.assert_allclose([s for s, _ in levels], [e.s[0] for e in reversed(expected.fixed_points)], atol=2e-3)
 
 
-def test_maps_on_both_sides_of_a_flip():
-    """A deviation dies out below, and becomes an oscillation above."""
+def test_the_descent_map_oscillates_above_a_flip():
+    """A deviation decays below, and becomes an oscillation above."""
     model = euclidean(weight_decay=0.1, target=dyn.EMA(0.5))
     ((eta, s),) = at(dyn.bifurcation(model, "learning_rate", (0.1, 5.0)), "flip")
     for share, settles in ((0.97, True), (1.03, False)):
@@ -142,63 +136,40 @@ def test_maps_on_both_sides_of_a_flip():
         assert (abs(gd.s[-1, 0] / s - 1) < 1e-9) == settles
 
 
-def test_a_complex_pair_is_named():
+def test_a_complex_pair_is_a_neimark_sacker_point():
     """Of a target that hardly follows, the two by two matrix of a mode has complex factors where it loses stability."""
     model = dyn.Model("euclidean", isotropic=True, weight_decay=0.1, target=dyn.EMA(0.9), predictor=dyn.ClosedForm(2.0))
-    found = dyn.bifurcation(model, "learning_rate", (0.01, 10.0))
-    for point in found:
-        (equilibrium,) = (e for e in found.branches[0].equilibria[:1])
+    diagram = dyn.bifurcation(model, "learning_rate", (0.01, 10.0))
+    for point in diagram:
+        (equilibrium,) = (e for e in diagram.branches[0].equilibria[:1])
         factors = equilibrium.multipliers(point.value)
         assert np.abs(factors).max() == pytest.approx(1, abs=1e-12)
         assert (point.kind == "neimark-sacker") == bool(np.iscomplex(factors).any())
-    assert len(found) == 1
+    assert len(diagram) == 1
 
 
-@pytest.mark.parametrize(("frequency", "kind"), [(0.0, "exchange"), (2.0, "hopf")])
-def test_changes_inside_a_branch_are_named_by_the_growth_that_changes_sign(frequency, kind):
-    """No model of the catalogue has one: a made-up family with growth rates (x^2 - 2 +- i frequency), and one of -5."""
-
-    def made_up(x):
-        return SimpleNamespace(
-            s=np.ones(1),
-            growth=np.array([-5, x**2 - 2 - frequency * 1j, x**2 - 2 + frequency * 1j]),
-            largest_growth=x**2 - 2,
-        )
-
-    values = np.linspace(0, 2, 5)
-    branch = Branch(values, np.ones(5), 1, values < 1, tuple(made_up(x) for x in values))
-    (point,) = exchanges(branch, made_up)
-    assert (point.kind, point.s) == (kind, 1) and point.value == pytest.approx(np.sqrt(2), rel=1e-14)
+def test_values_of_the_parameter_may_be_given():
+    values = np.array([0.01, 0.02, 0.3])
+    diagram = dyn.bifurcation(euclidean(), "weight_decay", values)
+    assert diagram.between == (0.01, 0.3) and [point.kind for point in diagram] == ["fold"]
+    np.testing.assert_array_equal(diagram.branches[-1].value, values)
+    ends = dyn.bifurcation(dyn.Model("cosine"), "alpha", (0.5, 2.0), S0, points=4)
+    np.testing.assert_array_equal(ends.branches[0].value, [0.5, 1.0, 1.5, 2.0])
 
 
-# --- what it looks like ---------------------------------------------------------------------------------------------
+# --- printed, refused -----------------------------------------------------------------------------------------------
 
 
-def test_it_prints_on_one_screen():
+def test_print_lists_branches_and_points():
     assert str(dyn.bifurcation(euclidean(), "weight_decay", (0.01, 0.3))).splitlines() == [
         "Equilibria of Model(loss='euclidean', noise=(0.3, 0.1)), weight_decay from 0.01 to 0.3",
-        "  1 alive at 0.90732 to 0.458716, weight_decay 0.01 to 0.229358: stable",
-        "  1 alive at 0.0101114 to 0.458716, weight_decay 0.01 to 0.229358: not stable",
-        "  all dead, weight_decay 0.01 to 0.3: stable",
+        "  1 surviving at 0.90732 to 0.458716, weight_decay 0.01 to 0.229358: stable",
+        "  1 surviving at 0.0101114 to 0.458716, weight_decay 0.01 to 0.229358: not stable",
+        "  all collapsed, weight_decay 0.01 to 0.3: stable",
         "  fold at weight_decay = 0.2293577982, s = 0.458716",
     ]
     normalized = dyn.bifurcation(euclidean(predictor=dyn.ClosedForm(normalize=True)), "alpha", (0.5, 1.0))
     assert "normalized predictor" in str(normalized)
-
-
-def test_plot_draws_stable_stretches_solid_and_the_points():
-    found = dyn.bifurcation(euclidean(isotropic=True), "weight_decay", (0.5, 1.25))  # no value is 1
-    ax = found.plot()
-    solid, dashed = ([a for a in ax.lines if a.get_linestyle() == style] for style in ("-", "--"))
-    alive, _, dead, dead_unstable = (line.get_ydata() for line in ax.lines[:4])
-    assert np.isfinite(alive).all() and len(solid) == len(dashed) == 2
-    values = found.branches[1].value
-    np.testing.assert_array_equal(np.isfinite(dead), values > 1)
-    np.testing.assert_array_equal(np.isfinite(dead_unstable), values <= values[values > 1][0])
-    (marks,) = (line for line in ax.lines if line.get_label() == "transcritical")
-    np.testing.assert_allclose(marks.get_xydata(), [[1, 0]], atol=1e-10)
-    assert ax.get_xlabel() == r"weight decay $\rho$" and found.plot(ax) is ax
-    plt.close("all")
 
 
 COSINE = dyn.Model("cosine")
@@ -215,9 +186,15 @@ COSINE = dyn.Model("cosine")
         (lambda: dyn.bifurcation(euclidean(predictor=dyn.Learned()), "init", (0, 1)), "`parameter` must be one of"),
         (lambda: dyn.bifurcation(COSINE, "weight_deca", (0, 1)), "`parameter` must be one of .* 'weight_decay'"),
         (lambda: dyn.bifurcation(COSINE, "decay", (0, 1)), "`parameter` must be one of"),
-        (lambda: dyn.bifurcation(COSINE, "alpha", (1, 0.5)), "`between` must be two ascending numbers"),
-        (lambda: dyn.bifurcation(COSINE, "alpha", [1, 2, 3]), "`between` must be two ascending numbers"),
-        (lambda: dyn.bifurcation(COSINE, "learning_rate", (0, 1)), "`between` must be two ascending numbers"),
+        (lambda: dyn.bifurcation(COSINE, "alpha", (1, 0.5)), "`between` must be a range: two ascending numbers"),
+        (
+            lambda: dyn.bifurcation(COSINE, "alpha", [1, 3, 2]),
+            "`between` must be a range: .* or three or more ascending",
+        ),
+        (
+            lambda: dyn.bifurcation(COSINE, "learning_rate", (0, 1)),
+            "`between` must be a range of learning rates above zero",
+        ),
         (lambda: dyn.bifurcation(COSINE, "alpha", (0, 1)), "`alpha` must be a positive number"),
         (lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1)), "`s0` must be given for a loss that conserves"),
         (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), S0), "`s0` must be left out where modes move"),
@@ -237,6 +214,6 @@ COSINE = dyn.Model("cosine")
         ),
     ],
 )
-def test_arguments(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises(dyn.ArgumentError, match=message):
         call()

@@ -1,4 +1,4 @@
-"""Invariants against the flow: every one that is claimed, and none where there is drift."""
+"""Invariants against the flow: each one holds, and there is none where the flow drifts."""
 
 import numpy as np
 import pytest
@@ -20,12 +20,14 @@ MODELS = {
     "cosine, tracked": dyn.Model("cosine", predictor=closed(tracking=0.9), noise=NOISE, weight_decay=0.05),
     "cosine, no predictor": dyn.Model("cosine", predictor=dyn.NoPredictor(), noise=NOISE, symmetrised=True),
     "cosine, no stop-gradient": dyn.Model("cosine", stop_gradient="none", noise=NOISE, weight_decay=0.05),
-    "cosine, own target": dyn.Model("cosine", target=dyn.EMA(0.9), noise=NOISE),
+    "cosine, separate target": dyn.Model("cosine", target=dyn.EMA(0.9), noise=NOISE),
     "cosine, learned": dyn.Model("cosine", predictor=dyn.Learned(2.0, 0.4), noise=NOISE, weight_decay=0.05),
     "isotropic": dyn.Model("cosine", isotropic=True, predictor=closed(), noise=NOISE, weight_decay=0.05),
     "isotropic, shifted": dyn.Model("cosine", isotropic=True, predictor=closed(epsilon=0.2), noise=NOISE),
     "isotropic, normalized": dyn.Model("cosine", isotropic=True, predictor=closed(normalize=True), weight_decay=0.05),
-    "isotropic, own target": dyn.Model("cosine", isotropic=True, target=dyn.EMA(0.9), noise=NOISE, weight_decay=0.05),
+    "isotropic, separate target": dyn.Model(
+        "cosine", isotropic=True, target=dyn.EMA(0.9), noise=NOISE, weight_decay=0.05
+    ),
     "euclidean, learned": dyn.Model("euclidean", predictor=dyn.Learned(0.5, [0.3, -0.2, 1.0]), weight_decay=0.05),
 }
 DRIFTING = {
@@ -55,16 +57,16 @@ def drift(invariant, flow):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_is_claimed_holds(name):
-    flow, found = solve(MODELS[name]), dyn.invariants(MODELS[name])
-    assert len(found) == (2 if name == "cosine, learned" else 1)
+def test_invariants_hold_along_the_flow(name):
+    flow, conserved = solve(MODELS[name]), dyn.invariants(MODELS[name])
+    assert len(conserved) == (2 if name == "cosine, learned" else 1)
     assert np.abs(flow.s[-1] / S0 - 1).max() > 0.02
-    for invariant in found:
+    for invariant in conserved:
         assert drift(invariant, flow) < 1e-8  # a hundred times the flow's rtol
 
 
 @pytest.mark.parametrize("name", DRIFTING)
-def test_nothing_is_claimed_where_there_is_drift(name):
+def test_models_whose_power_sums_drift_have_no_invariant(name):
     """The power sums of s and of s + epsilon drift by more than a hundred times what the flow may be wrong by."""
     flow, p = solve(DRIFTING[name]), DRIFTING[name].parameters
     assert dyn.invariants(DRIFTING[name]) == ()
@@ -74,19 +76,19 @@ def test_nothing_is_claimed_where_there_is_drift(name):
             assert np.ptp(values) / values[0] > 1e-6
 
 
-def test_every_loss_of_the_catalogue():
-    """Claimed for all cosine losses, and true; for no Euclidean one without a learned predictor."""
+def test_cosine_losses_of_the_catalogue_have_an_invariant():
+    """All of them, and it holds; no Euclidean one without a learned predictor."""
     for loss, stop_gradient, isotropic, has_predictor, symmetrised in catalogue.MODULES:
         predictor = dyn.ClosedForm() if has_predictor else dyn.NoPredictor()
         options = {"stop_gradient": stop_gradient, "isotropic": isotropic, "symmetrised": symmetrised}
         model = dyn.Model(loss, predictor=predictor, noise=NOISE, **options)
-        found = dyn.invariants(model)
-        assert len(found) == (loss == "cosine")
-        for invariant in found:
+        conserved = dyn.invariants(model)
+        assert len(conserved) == (loss == "cosine")
+        for invariant in conserved:
             assert drift(invariant, solve(model, times=[0.0, 0.2])) < 1e-8
 
 
-def test_the_descent_map_breaks_it_at_second_order():
+def test_the_descent_map_breaks_an_invariant_at_second_order():
     model = MODELS["cosine"]
     (invariant,) = dyn.invariants(model)
     jumps = [np.ptp(invariant(dyn.iterate(model, S0, 1, eta))) for eta in (0.02, 0.01)]
@@ -94,20 +96,20 @@ def test_the_descent_map_breaks_it_at_second_order():
 
 
 @pytest.mark.parametrize("isotropic", [False, True])
-def test_correlated_inputs(isotropic):
+def test_correlated_inputs_conserve_the_size_of_the_weights(isotropic):
     """The size of the weights stays; what the isotropic loss conserves is a matter of white inputs."""
     inputs, W0 = np.diag([1.0, 0.3, 0.01]), np.random.default_rng(1).normal(0, 0.6, (2, 3))
     model = dyn.Model("cosine", isotropic=isotropic, noise=NOISE, weight_decay=0.05, inputs=inputs)
-    found = dyn.invariants(model)
-    assert [invariant.formula for invariant in found] == ([] if isotropic else ["|W|^2"])
+    conserved = dyn.invariants(model)
+    assert [invariant.formula for invariant in conserved] == ([] if isotropic else ["|W|^2"])
     gd = dyn.iterate(model, W0, 5, 1e-6)
-    for invariant in found:
+    for invariant in conserved:
         np.testing.assert_allclose(invariant(gd)[:, 0], (gd.weights**2).sum(axis=(1, 2)))
         # Second order in eta; what is left of the first is the closure's 1e-9.
         assert abs(invariant(gd)[-1, 0] / invariant(gd)[0, 0] - np.exp(-0.1 * gd.t[-1])) < 1e-10
 
 
-def test_ensembles_and_their_shapes():
+def test_ensembles_have_invariants_of_their_shape():
     decays = np.array([0.0, 0.05])
     model = dyn.Model("cosine", isotropic=True, predictor=closed([0.5, 1.0]), weight_decay=decays)
     (invariant,) = dyn.invariants(model)
@@ -120,7 +122,7 @@ def test_ensembles_and_their_shapes():
     assert each(solve(MODELS["euclidean, learned"])).shape == (4, 3)
 
 
-def test_they_print():
+def test_print_gives_formula_and_decay():
     assert [str(a) for a in dyn.invariants(MODELS["cosine"])] == ["Sum_j[s[j]]: conserved"]
     assert str(dyn.invariants(MODELS["euclidean, learned"])[0]) == "s[m] - lam[m]**2/rate_ratio: decays at the rate 0.1"
 
@@ -132,6 +134,6 @@ def test_they_print():
         (lambda: dyn.invariants(MODELS["cosine"])[0](S0), "`trajectory` must be a trajectory of the model"),
     ],
 )
-def test_arguments(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises(dyn.ArgumentError, match=message):
         call()

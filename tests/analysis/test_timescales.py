@@ -1,10 +1,10 @@
-"""Times to converge and linearised speeds: formulas against the flow, and against theory section 4."""
+"""Times to converge and effective rates: formulas against the flow, and against theory section 4."""
 
 import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.analysis import timescales as speed
+from dynamics.analysis import timescales
 
 S0, NOISE = np.array([0.0, 0.02, 0.3, 0.8, 1.5]), (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
@@ -20,16 +20,16 @@ FORMULA = {
 
 @pytest.mark.parametrize("name", FORMULA)
 def test_formula_and_flow_agree(name, monkeypatch):
-    """1e-7: ten times the flow's tolerance, as a crossing is late by the error of s over its speed."""
+    """1e-7: ten times the flow's tolerance, as a crossing is late by the error of s over its velocity."""
     model, level = FORMULA[name]
     formula = dyn.convergence_time(model, S0, level)
-    monkeypatch.setattr(speed, "has_exact_solution", lambda model: False)
+    monkeypatch.setattr(timescales, "has_exact_solution", lambda model: False)
     flow = dyn.convergence_time(model, S0, level)
     assert np.isfinite(formula).any() and np.isinf(formula).any()
     np.testing.assert_allclose(flow, formula, rtol=1e-7)
 
 
-def test_theory_section_4():
+def test_times_of_small_modes_grow_as_their_inverse_or_its_logarithm():
     """Small modes wait for a time of order 1/u0, or of order log(1/u0) where the loss is isotropic."""
     u0, u1, alpha = 0.001, 0.9, 0.5
     odds = np.log(u1 * (1 - u0) / (u0 * (1 - u1)))
@@ -42,7 +42,7 @@ def test_theory_section_4():
         np.testing.assert_allclose(dyn.convergence_time(model, [s0], level), expected, rtol=1e-12)
 
 
-def test_ghost_of_the_fold():
+def test_the_ghost_of_the_fold_delays_a_mode():
     """It holds a mode for n1 pi/(2 alpha sqrt(n1 n2 - 1)), but for terms of order one."""
     noise = (0.0, 1e-3)
     model = dyn.Model("euclidean", stop_gradient="none", noise=noise)
@@ -61,7 +61,7 @@ def test_ghost_of_the_fold():
     ],
     ids=str,
 )
-def test_the_flow_has_the_level_then(model, eta):
+def test_the_flow_has_the_level_at_these_times(model, eta):
     level = 0.35
     times = dyn.convergence_time(model, S0[1:], level, learning_rate=eta)
     reached = np.flatnonzero(np.isfinite(times))
@@ -74,7 +74,7 @@ def test_the_flow_has_the_level_then(model, eta):
     assert (later.min(axis=0) * later.max(axis=0) > 0).all()
 
 
-def test_an_ensemble_is_its_members():
+def test_an_ensemble_has_the_times_of_its_members():
     starts, noise = np.array([[0.1, 0.4], [0.2, 0.9]]), (np.array([0.0, 0.3]), 0.1)
     for options in ({"loss": "cosine"}, {"loss": "euclidean"}):
         both = dyn.convergence_time(dyn.Model(noise=noise, **options), starts, 0.35)
@@ -83,13 +83,13 @@ def test_an_ensemble_is_its_members():
             np.testing.assert_allclose(both[i], one, rtol=1e-12)
 
 
-def test_what_is_not_known_is_not_a_number():
+def test_times_beyond_within_are_nan():
     model = dyn.Model("cosine", noise=NOISE)
     known, at_once, unknown = dyn.convergence_time(model, [0.35, 0.3, 0.01], 0.3, within=5.0)
     assert at_once == 0 and 0 < known < 5 and np.isnan(unknown)
 
 
-def test_effective_rates_of_own_modes_are_the_derivative_of_the_flow():
+def test_effective_rates_of_independent_modes_are_the_derivative_of_the_flow():
     """s (1 - lambda n1) lambda has a polynomial slope; differences of the sixth order leave (0.01)^6 = 1e-12."""
     s = S0[1:]
     for alpha in (0.5, 1.0):
@@ -125,10 +125,10 @@ def test_effective_rates_along_a_trajectory_end_at_those_of_the_equilibrium():
         (lambda: dyn.convergence_time(dyn.Model("cosine", target=dyn.EMA(0.9)), S0, 0.5), "`learning_rate` must be"),
         (lambda: dyn.effective_rates(dyn.Model("cosine"), S0), "`s` must be eigenvalues"),
         (lambda: dyn.effective_rates(dyn.Model("cosine"), 0.5), "`s` must be eigenvalues"),
-        (lambda: dyn.effective_rates(dyn.Model("cosine", noise=([0.1, 0.2], 0)), S0[1:]), "plain numbers"),
+        (lambda: dyn.effective_rates(dyn.Model("cosine", noise=([0.1, 0.2], 0)), S0[1:]), "scalar parameters"),
         (lambda: dyn.effective_rates(dyn.Model("cosine", target=dyn.EMA(0.9)), S0[1:]), "shared target"),
     ],
 )
-def test_errors(call, message):
+def test_bad_arguments_are_refused(call, message):
     with pytest.raises(dyn.ArgumentError, match=message):
         call()

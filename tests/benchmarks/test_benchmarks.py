@@ -1,5 +1,6 @@
-"""The benchmarks: that they compare like with like, and say what they found."""
+"""Benchmarks compare implementations of the same task, and report results and goals."""
 
+import ast
 import itertools
 import subprocess
 import sys
@@ -11,33 +12,33 @@ import pytest
 import dynamics as dyn
 from benchmarks import measure, page, peers, row
 from benchmarks.setting import TIMES, spectra
-from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_peers_solve_the_same_equation():
     s = spectra(1)[0]
-    rates = vector_field_of(dyn.Model("cosine"), "mean_field").of_eigenvalues(s)
+    rates = EigenmodeField(dyn.Model("cosine"), "mean_field").of_eigenvalues(s)
     np.testing.assert_allclose(peers.velocity(0.0, s), 2 * s * rates, rtol=1e-13)  # a few dozen roundings
 
 
 def test_peers_give_the_same_trajectory():
     s0 = spectra(1)[0]
-    own = dyn.solve(dyn.Model("cosine"), s0, TIMES, closure="mean_field", rtol=1e-10).s
-    np.testing.assert_allclose(peers.scipy_trajectory(s0, "LSODA"), own, rtol=1e-8)  # LSODA at 1e-10, in 700 steps
-    np.testing.assert_allclose(peers.diffrax_solver("Dopri8", False)(s0), own, rtol=1e-8)  # a step each
+    ours = dyn.solve(dyn.Model("cosine"), s0, TIMES, closure="mean_field", rtol=1e-10).s
+    np.testing.assert_allclose(peers.scipy_trajectory(s0, "LSODA"), ours, rtol=1e-8)  # LSODA at 1e-10, in 700 steps
+    np.testing.assert_allclose(peers.diffrax_solver("Dopri8", False)(s0), ours, rtol=1e-8)  # a step each
 
 
 def test_ensembles_of_heyoka_give_the_same_trajectories():
     pytest.importorskip("heyoka", reason="heyoka comes for Linux on x86-64 only")
     s0 = spectra(16)
-    own = dyn.solve(dyn.Model("cosine"), s0, TIMES, closure="mean_field", method="jax", rtol=1e-10).s
-    for found in (peers.heyoka_ensemble(s0, 8)(), peers.heyoka_by_hand(s0, 8, 2)()):
-        np.testing.assert_allclose(found, own, rtol=1e-8)  # 1e-10 each, amplified by 1/lambda0
+    ours = dyn.solve(dyn.Model("cosine"), s0, TIMES, closure="mean_field", method="jax", rtol=1e-10).s
+    for ensemble in (peers.heyoka_ensemble(s0, 8)(), peers.heyoka_by_hand(s0, 8, 2)()):
+        np.testing.assert_allclose(ensemble, ours, rtol=1e-8)  # 1e-10 each, amplified by 1/lambda0
 
 
-def test_ways_take_turns_and_the_first_call_counts_apart(monkeypatch):
+def test_implementations_take_turns_and_the_first_call_counts_apart(monkeypatch):
     clock, order = itertools.count(), []
     monkeypatch.setattr(measure.time, "perf_counter", lambda: float(next(clock)))
     timings = measure.in_turn({name: lambda name=name: order.append(name) or name for name in "AB"}, repeats=3)
@@ -45,15 +46,15 @@ def test_ways_take_turns_and_the_first_call_counts_apart(monkeypatch):
     assert timings["A"].result == "A" and timings["A"].runs == [1.0] * 3 and timings["A"].first == 1.0
 
 
-def test_ways_that_disagree_are_not_compared():
+def test_implementations_that_disagree_are_not_compared():
     assert row.agree("ours", 1e-9, 1e-8) == 1e-9
     for error in (1e-7, np.nan):
         with pytest.raises(row.DisagreementError, match="ours is off by"):
             row.agree("ours", error, 1e-8)
 
 
-def a_row(own: float, factor: float) -> row.Row:
-    entries = [row.Entry("ours", own, 1.0, 1e-9), row.Entry("slow", 6.0), row.Entry("fast", 3.0, note="with care")]
+def a_row(seconds: float, factor: float) -> row.Row:
+    entries = [row.Entry("ours", seconds, 1.0, 1e-9), row.Entry("slow", 6.0), row.Entry("fast", 3.0, note="with care")]
     verdict, met = row.against_fastest(entries[0], entries[1:], factor)
     return row.Row("Work", "all of it", "twice as fast", entries, verdict, met, limit="Light is slow.")
 
@@ -63,10 +64,10 @@ def test_the_goal_is_against_the_fastest_peer():
     assert "3 times as fast as fast, the fastest peer" in a_row(1.0, 3.0).verdict
 
 
-def test_a_missed_goal_is_said_with_its_limit():
+def test_a_missed_goal_is_reported_with_its_limitation():
     missed, met = a_row(2.0, 2.0), a_row(1.0, 2.0)
     assert "**missed**" in page.as_text(missed) and "met" in page.as_text(met)
-    assert "What limits it: Light is slow." in page._section(missed)
+    assert "Limitation: Light is slow." in page._section(missed)
     assert "Light" not in page._section(met)
     assert "| ours | 2 s | 1 s | 1e-09 |  |" in page._section(missed)
 
@@ -74,8 +75,23 @@ def test_a_missed_goal_is_said_with_its_limit():
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(2.0, "2 s"), (1.5e-3, "1.5 ms"), (2e-7, "200 ns"), (4e-5, "40 µs"), (3e9, "3e+09 s")]
 )
-def test_seconds_for_people(seconds, shown):
+def test_seconds_are_shown_in_a_readable_unit(seconds, shown):
     assert page._seconds(seconds) == shown
+
+
+def strings(path: Path) -> set[str]:
+    """Return the string constants of a module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def test_the_page_has_the_prose_of_its_writer():
+    """Measurements are made anew only by `make bench`; head, GPU section and limitations are those in the code."""
+    text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    limitations = [line.removeprefix("Limitation: ") for line in text.splitlines() if line.startswith("Limitation: ")]
+    written = set().union(*map(strings, (ROOT / "benchmarks").glob("*.py")))
+    assert len(limitations) > 5 and set(limitations) <= written
+    assert text.startswith(page.HEAD.split("{machine}")[0]) and text.endswith(page.GPU)
 
 
 @pytest.mark.full

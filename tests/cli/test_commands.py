@@ -20,10 +20,10 @@ from dynamics.solvers import descent, flow
 matplotlib.use("Agg")
 
 ROOT = Path(__file__).resolve().parents[2]
-SOLVE = ["solve", "--loss", "cosine", "--noise", "0", "0.1", "--s0", "0.02,0.2,2", "--until", "3", "--points", "4"]
+SOLVE = ["solve", "--loss", "cosine", "--noise", "0", "0.1", "--s0", "0.02,0.2,2", "--end-time", "3", "--points", "4"]
 ITERATE = ["iterate", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--record", "2"]
 TRAIN = ["train", "--modes", "2", "--inputs", "3", "--steps", "6", "--learning-rate", "0.1", "--batch-size", "50"]
-COMMANDS = ("solve", "iterate", "train", "compare", "sweep", "derive", "export", "figures")
+COMMANDS = ("solve", "iterate", "train", "check", "compare", "sweep", "derive", "export", "figures")
 CLOSED, NONE = dyn.ClosedForm(0.5, normalize=True), dyn.NoPredictor()
 MAGIC = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
 
@@ -54,11 +54,6 @@ def test_help_of_each_command(command, flag):
     assert max(map(len, text.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("command", ["solve", "iterate", "train", "derive", "export"])
-def test_help_states_defaults(command):
-    assert "[default: euclidean]" in re.sub(r"\s+", " ", output(command, "--help"))
-
-
 def test_module_is_the_command():
     run = [sys.executable, "-m", "dynamics", "--help"]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -86,6 +81,21 @@ def test_iterate_is_the_function(tmp_path):
     assert loaded.step.tolist() == [0, 2, 4, 6]
 
 
+def test_iterate_takes_method_and_tolerance(tmp_path):
+    output(*ITERATE, "--method", "jax", "--rtol", "1e-7", "--out", tmp_path / "run.npz")
+    assert dyn.load(tmp_path / "run.npz").settings["rtol"] == 1e-7
+    assert "Argument `method` must be one of" in call(*ITERATE, "--method", "scipy").stderr
+
+
+def test_solve_ends_in_the_steady_state(tmp_path):
+    times = ["--s0", "0.1,0.5", "--end-time", "200", "--points", "20", "--method", "scipy"]
+    output("solve", *times, "--until", "steady", "--out", tmp_path / "run.npz")
+    expected = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], np.linspace(0, 200, 20), method="scipy", until="steady")
+    found = dyn.load(tmp_path / "run.npz")
+    np.testing.assert_array_equal(found.t, expected.t)
+    assert found.t[-1] < 200
+
+
 def test_train_is_the_function(tmp_path):
     options = [
         "--init-std",
@@ -109,14 +119,14 @@ def test_train_is_the_function(tmp_path):
 
 
 def test_correlated_inputs_start_from_weights(tmp_path):
-    """Three rungs of the same random weights; their inputs have the variances given."""
+    """Flow, descent map and network of the same random weights; their inputs have the variances given."""
     given = ["--modes", "2", "--input-variances", "1,0.2,0.01", "--init-seed", "3"]
     model, W0 = (
         dyn.Model("euclidean", inputs=np.diag([1, 0.2, 0.01])),
         0.25 * np.random.default_rng(3).normal(size=(2, 3)),
     )
     steps = ["--steps", "2", "--learning-rate", "0.1"]
-    output("solve", *given, "--until", "1", "--points", "2", "--out", tmp_path / "flow.npz")
+    output("solve", *given, "--end-time", "1", "--points", "2", "--out", tmp_path / "flow.npz")
     output("iterate", *given, *steps, "--out", tmp_path / "map.npz")
     output("train", *given, *steps, "--batch-size", "50", "--out", tmp_path / "network.npz")
     for name, expected in (
@@ -176,12 +186,27 @@ def test_without_out_nothing_is_written(tmp_path, monkeypatch):
             ["--noise", "0.1", "0.2", "--weight-decay", "0.3"],
             dyn.Model("euclidean", noise=(0.1, 0.2), weight_decay=0.3),
         ),
+        (["--learned"], dyn.Model("euclidean", predictor=dyn.Learned())),
+        (["--learned", "2", "--init", "0.5,1"], dyn.Model("euclidean", predictor=dyn.Learned(2.0, [0.5, 1.0]))),
+        (["--ema", "0.9"], dyn.Model("euclidean", target=dyn.EMA(0.9))),
+        (
+            ["--epsilon", "0.1", "--normalize", "--tracking", "0.5"],
+            dyn.Model("euclidean", predictor=dyn.ClosedForm(1.0, 0.1, True, 0.5)),
+        ),
+        (
+            ["--loss", "|p - sg(z2)|^2 / 2 + b * |z1|^2", "--parameter", "b=0.2"],
+            dyn.Model(dyn.Loss.parse("|p - sg(z2)|^2 / 2 + b * |z1|^2", b=0.2)),
+        ),
+        (
+            ["--gain", "lambda^c", "--parameter", "c=0.5"],
+            dyn.Model("euclidean", gain=dyn.Gain.parse("lambda^c", c=0.5)),
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_options_describe_the_model(options, model, tmp_path):
     output(*ITERATE, *options, "--out", tmp_path / "run.npz")
-    assert dyn.load(tmp_path / "run.npz").model == model
+    assert dyn.load(tmp_path / "run.npz").model.to_dict() == model.to_dict()
 
 
 def test_mean_field_by_name_only(tmp_path):
@@ -204,8 +229,13 @@ def test_mean_field_by_name_only(tmp_path):
         (["--isotropic", "--alpha", "0.5", "--normalize"], "torch", {"isotropic": True, "predictor": CLOSED}),
         (["--no-predictor", "--stop-gradient", "none"], "torch", {"predictor": NONE, "stop_gradient": "none"}),
         (["--learned", "--ema", "0.99"], "torch", {"predictor": dyn.Learned(), "target": dyn.EMA(0.99)}),
+        (
+            ["--library", "jax", "--learned", "2", "--noise", "0", "0.1"],
+            "jax",
+            {"predictor": dyn.Learned(2.0), "noise": (0.0, 0.1)},
+        ),
     ],
-    ids=["default", "jax", "closed form", "none", "learned"],
+    ids=["default", "jax", "closed form", "none", "learned", "learned at a rate"],
 )
 def test_export_is_the_method(given, library, options, tmp_path):
     text = getattr(dyn.Model("cosine", **options), f"to_{library}")()
@@ -315,16 +345,16 @@ WRONG = {
     "s0 no numbers": ([*SOLVE, "--s0", "a,b"], "--s0 must list numbers, such as 0.02,0.2,2, but is 'a,b'"),
     "s0 negative": ([*SOLVE, "--s0", "0.1,-1"], "Argument `s0` must be eigenvalues"),
     "s0 empty": ([*SOLVE, "--s0", ""], "Argument `s0` must be eigenvalues"),
-    "times negative": ([*SOLVE, "--until", "-1"], "Argument `times` must be"),
+    "times negative": ([*SOLVE, "--end-time", "-1"], "Argument `times` must be"),
     "no times": ([*SOLVE, "--points", "0"], "'--points': 0 is not in the range"),
     "negative number of times": ([*SOLVE, "--points", "-3"], "points"),
     "unknown method": ([*SOLVE, "--method", "euler"], "Argument `method` must be one of"),
-    "more modes than inputs": ([*TRAIN, "--modes", "4"], "--modes must lie between 1 and --inputs"),
+    "more modes than inputs": ([*TRAIN, "--modes", "4"], "Argument `modes` must be at most the number of inputs, 3"),
     "number of inputs twice": ([*TRAIN, "--input-variances", "1,1"], "--inputs does not apply with --input-variances"),
     "variances and eigenvalues": ([*SOLVE, "--input-variances", "1,1"], "--input-variances does not apply with --s0"),
     "variances that are none": (["train", "--input-variances", "one"], "--input-variances must list numbers"),
     "negative variance": (["train", "--modes", "1", "--input-variances", "-1,1"], "Argument `inputs` must be"),
-    "more modes than variances": (["solve", "--input-variances", "1,1"], "--modes must lie between 1 and --inputs"),
+    "more modes than variances": (["solve", "--input-variances", "1,1"], "Argument `modes` must be at most"),
     "derive a learned predictor of correlated inputs": (
         ["derive", "--correlated", "--learned"],
         "Argument `predictor`",
@@ -355,6 +385,13 @@ WRONG = {
         "--alpha does not apply with --learned",
     ),
     "derive into a picture": (["derive", "--out", "a.png"], "--out must end in one of .txt, .tex, .md, .html"),
+    "two predictors": ([*ITERATE, "--no-predictor", "--learned", "1"], "--no-predictor does not apply with --learned"),
+    "parameter without a value": (
+        [*ITERATE, "--gain", "lambda^c", "--parameter", "c"],
+        "--parameter must be NAME=VALUE, such as beta=0.1, but is 'c'",
+    ),
+    "parameter of a catalogue loss": ([*ITERATE, "--parameter", "c=1"], "--parameter applies to a user-defined loss"),
+    "unknown end condition": ([*SOLVE, "--until", "60"], "'60' is not 'steady'"),
     "unknown figure": (["figures", "fig99"], "'fig99' is not one of"),
     "unknown command": (["slove"], "No such command 'slove'"),
     "unknown option": ([*SOLVE, "--speed", "9"], "No such option"),
@@ -371,6 +408,14 @@ def test_errors_are_one_line_without_traceback(case, tmp_path, monkeypatch):
     (line,) = (line for line in done.stderr.splitlines() if line.startswith("Error: "))
     assert message in line and done.stderr.endswith(f"{line}\n")
     assert "Traceback" not in done.output and list(tmp_path.iterdir()) == []
+
+
+def test_figures_outside_of_a_checkout_are_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "figures", None)
+    monkeypatch.setitem(sys.modules, "figures.__main__", None)
+    done = call("figures")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: The figures are not part of the installed package")
 
 
 def test_compare_writes_no_table(tmp_path):

@@ -23,8 +23,8 @@ RUFF = str(Path(sys.executable).parent / "ruff")
 BATCH, M = 50, 5
 LIBRARIES = ("jax", "torch")
 GAINS = ("lambda^-1", "lambda^0.5", "1/(1 + (0.1/lambda)^4)", "max(lambda, 1.1) * min(lambda, 2)")
-OWN = {
-    "number": dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1),
+CUSTOM = {
+    "parameter": dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1),
     "root of W_P": dyn.Loss.parse("|p - z2|^2 / 2 + z2 . (W_P^0.5 * z1)"),
     "exp": dyn.Loss.parse("exp(log(b) - p . sg(z2)) + exp(2) * |W_P * sg(p)|^2 / sqrt(2 * b)", b=0.7),
     "operator": dyn.Loss.parse("-(tanh(c * W_P) * z1) . sg(z2 / |z1|) + sqrt(c) * |z1| / 4", c=0.6),
@@ -40,7 +40,7 @@ PREDICTORS = {
 
 
 def models():
-    """Name -> model: the catalogue, gains, and losses of one's own, with every predictor that they can have."""
+    """Name -> model: the catalogue, gains, and user-defined losses, with every predictor that they can have."""
     found = {}
     for setting in catalogue():
         options = {"isotropic": setting.isotropic, "stop_gradient": setting.stop_gradient}
@@ -51,10 +51,10 @@ def models():
     for loss in ("euclidean", "cosine"):
         found |= {f"{loss}, {h}": dyn.Model(loss, gain=h, predictor=PREDICTORS["closed form"]) for h in GAINS}
     gain = dyn.Gain.parse("lambda^gamma * exp(c)", gamma=0.3, c=0.2)
-    found["gain with numbers"] = dyn.Model("cosine", gain=gain, symmetrised=True)
-    for name, loss in OWN.items():
+    found["gain with parameters"] = dyn.Model("cosine", gain=gain, symmetrised=True)
+    for name, loss in CUSTOM.items():
         found |= {f"{name}, {kind}": dyn.Model(loss, predictor=PREDICTORS[kind]) for kind in ("closed form", "none")}
-    found["number, learned"] = dyn.Model(OWN["number"], predictor=dyn.Learned())
+    found["parameter, learned"] = dyn.Model(CUSTOM["parameter"], predictor=dyn.Learned())
     found["power, learned"] = dyn.Model(dyn.Loss.parse("-(W_P^2 * z1) . sg(z2) + |p|^4"), predictor=dyn.Learned())
     return found
 
@@ -79,7 +79,7 @@ def batch(dtype="float64", seed=0):
     return [np.asarray(a, dtype) for a in arrays]
 
 
-def own_value(model, views, C, W_P):
+def reference_value(model, views, C, W_P):
     """The project's loss, of the generated module, with its own predictor; what is compared with."""
     learned = model.structure.predictor == "learned"
     z1, z2, t1, t2 = (z.T for z in views)
@@ -96,7 +96,7 @@ def own_value(model, views, C, W_P):
 
 
 def exported_value(model, views, C, W_P, module, prediction="given"):
-    """The written loss, called as its docstring says: of both directions where it is symmetrised."""
+    """The written loss, called as in its docstring: of both directions where it is symmetrised."""
     z1, z2, t1, t2 = views
     more = {"correlation": C} if hasattr(module, "predictor") else {}
     kind = model.structure.predictor
@@ -138,7 +138,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 @pytest.mark.parametrize("name", MODELS)
 def test_jax_is_the_loss_with_its_gradients(name, dtype, double_precision):
     model, (*views, C, W_P) = MODELS[name], batch(dtype)
-    module, expected = written(model, "jax"), slopes(own_value, MODELS[name], views, C, W_P)
+    module, expected = written(model, "jax"), slopes(reference_value, MODELS[name], views, C, W_P)
     for prediction in ("given", "computed"):
         found = slopes(exported_value, model, views, C, W_P, module, prediction)
         assert deviation(found, expected) < TOLERANCE[dtype]
@@ -168,7 +168,7 @@ TORCH_IN_JAX = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_text_for_torch_says_the_same(name, double_precision):
+def test_the_torch_module_is_the_jax_module_in_other_words(name, double_precision):
     """Without PyTorch: its text, its words understood by JAX. Those marked ``torch`` are with PyTorch."""
     model, (*views, C, W_P) = MODELS[name], batch()
     tree = ast.fix_missing_locations(AsJax().visit(ast.parse(model.to_torch())))
@@ -176,7 +176,7 @@ def test_the_text_for_torch_says_the_same(name, double_precision):
     exec(compile(tree, "<torch>", "exec"), scope)
     for prediction in ("given", "computed"):
         found = slopes(exported_value, model, views, C, W_P, SimpleNamespace(**scope), prediction)
-        assert deviation(found, slopes(own_value, model, views, C, W_P)) < TOLERANCE["float64"]
+        assert deviation(found, slopes(reference_value, model, views, C, W_P)) < TOLERANCE["float64"]
 
 
 # --- the closed form ------------------------------------------------------------------------------------------------
@@ -234,14 +234,14 @@ def test_eigenvalues_below_zero_are_rounding(double_precision):
     np.testing.assert_allclose(W_P @ W_P, C, atol=1e-12)
 
 
-# --- numbers --------------------------------------------------------------------------------------------------------
+# --- parameters -----------------------------------------------------------------------------------------------------
 
 
 def defaults(function):
     return function.__kwdefaults__ or {}
 
 
-def test_numbers_are_arguments_with_the_values_of_the_model(double_precision):
+def test_parameters_are_arguments_with_the_values_of_the_model(double_precision):
     loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |W_P^gamma * z1|^2", beta=0.1, gamma=0.5)
     model = dyn.Model(loss, predictor=dyn.ClosedForm(0.7, 0.2))
     module, (z, target, *_) = written(model, "jax"), map(jnp.asarray, batch())
@@ -252,7 +252,7 @@ def test_numbers_are_arguments_with_the_values_of_the_model(double_precision):
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_what_a_loss_needs_is_in_its_signature(library):
+def test_the_signature_has_the_inputs_of_the_loss(library):
     def signature(model):
         (function,) = (node for node in tree(model, library).body if getattr(node, "name", "") == "loss")
         return [a.arg for a in (*function.args.args, *function.args.kwonlyargs)]
@@ -273,23 +273,23 @@ def test_what_a_loss_needs_is_in_its_signature(library):
         (dyn.Model("cosine", predictor=dyn.ClosedForm([0.5, 1.0])), "`alpha` must be a single number to be written"),
         (dyn.Model("cosine", weight_decay=[0.0, 1.0]), "`weight_decay` must be a single number"),
         (dyn.Model("cosine", noise=(0.0, [0.1, 0.2])), "`sigma2` must be a single number"),
-        (dyn.Model(OWN["number"].replace(beta=[0.1, 0.2])), "`beta` must be a single number"),
+        (dyn.Model(CUSTOM["parameter"].replace(beta=[0.1, 0.2])), "`beta` must be a single number"),
         (dyn.Model(dyn.Loss.parse("|p - z2|^2 * target", target=1.0)), "`loss` must have .* other than `target`"),
         (dyn.Model("cosine", gain=dyn.Gain.parse("U * lambda", U=1.0)), "`gain` must have .* other than `U`"),
     ],
     ids=["alpha", "weight_decay", "noise", "number", "name in a loss", "name in a gain"],
 )
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_what_a_text_cannot_say_is_refused(library, model, message):
+def test_arrays_and_reserved_names_are_refused(library, model, message):
     with pytest.raises(dyn.ArgumentError, match=f"Argument {message}"):
         getattr(model, f"to_{library}")()
 
 
-def test_names_that_the_text_makes_give_way_to_numbers(double_precision):
+def test_local_names_give_way_to_parameters(double_precision):
     loss = dyn.Loss.parse("-p . sg(z2) / |p|^norm_p * p_dot_target", norm_p=1.5, p_dot_target=2.0)
     model, (*views, C, W_P) = dyn.Model(loss), batch()
     found = slopes(exported_value, model, views, C, W_P, written(model, "jax"))
-    assert deviation(found, slopes(own_value, model, views, C, W_P)) < TOLERANCE["float64"]
+    assert deviation(found, slopes(reference_value, model, views, C, W_P)) < TOLERANCE["float64"]
 
 
 # --- the text -------------------------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def unknown_names(module):
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", MODELS)
-def test_a_text_stands_by_itself(name, library):
+def test_a_module_imports_one_library_and_defines_every_name(name, library):
     module = tree(MODELS[name], library)
     imported = {
         n.module if isinstance(n, ast.ImportFrom) else n.names[0].name
@@ -327,11 +327,11 @@ def test_a_text_stands_by_itself(name, library):
     assert all(ast.get_docstring(node) for node in [module, *module.body] if hasattr(node, "name") or node is module)
 
 
-def test_names_that_are_unknown_are_found():
+def test_undefined_names_are_detected():
     assert unknown_names(ast.parse("import torch\ndef f(a):\n    b = len(a)\n    return torch.e * b * c")) == {"c"}
 
 
-def test_formatters_and_linters_agree_with_the_texts(tmp_path):
+def test_modules_pass_formatter_and_linter(tmp_path):
     for number, (name, model) in enumerate(MODELS.items()):
         for library in LIBRARIES:
             text = f"# {name}\n" + getattr(model, f"to_{library}")()
@@ -343,28 +343,30 @@ def test_formatters_and_linters_agree_with_the_texts(tmp_path):
 
 
 @pytest.mark.parametrize("seed", ["1", "4242"])
-def test_texts_are_the_same_every_time_and_need_no_library(seed):
+def test_modules_are_reproducible_and_written_without_the_library(seed):
     code = """
 import sys, dynamics as dyn
 loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |W_P^0.5 * z1|^2 * exp(c)", beta=0.1, c=1.0)
 gained = dyn.Model("cosine", gain="lambda^0.5", symmetrised=True)
-sys.stdout.write(loss.to_jax() + loss.to_torch() + gained.to_jax() + gained.to_torch())
+model = dyn.Model(loss)
+sys.stdout.write(model.to_jax() + model.to_torch() + gained.to_jax() + gained.to_torch())
 sys.stderr.write(" ".join(name for name in ("sympy", "jax", "torch", "scipy") if name in sys.modules))
 """
     environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     loss = dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |W_P^0.5 * z1|^2 * exp(c)", beta=0.1, c=1.0)
     gained = dyn.Model("cosine", gain="lambda^0.5", symmetrised=True)
-    assert done.stdout == loss.to_jax() + loss.to_torch() + gained.to_jax() + gained.to_torch()
+    model = dyn.Model(loss)
+    assert done.stdout == model.to_jax() + model.to_torch() + gained.to_jax() + gained.to_torch()
     assert done.stderr == "sympy"
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", MODELS)
-def test_the_docstring_explains(name, library):
+def test_the_docstring_names_loss_model_and_a_step_of_training(name, library):
     model, project = MODELS[name], tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     docstring = ast.get_docstring(tree(model, library))
-    title = model.derivation.title if isinstance(model.loss, str) else "A loss of one's own"
+    title = model.derivation.title if isinstance(model.loss, str) else "A user-defined loss"
     assert docstring.startswith(f"{title}, for a training loop in {'JAX' if library == 'jax' else 'PyTorch'}.")
     words = " ".join(docstring.split())
     for part in ("NeurIPS 2023, arXiv:2212.04858", f"Written by {project['name']} {project['version']}", str(model)):
@@ -383,20 +385,14 @@ def is_call_of_name(node):
 
 
 @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if name.endswith("closed form")])
-def test_the_sentence_in_the_docstring_is_the_loss(name, double_precision):
-    """Read back as a loss of one's own, it has the same gradients."""
+def test_the_expression_in_the_docstring_is_the_loss(name, double_precision):
+    """Parsed as a user-defined loss, it has the same gradients."""
     model, (*views, C, W_P) = MODELS[name], batch()
-    sentence = ast.get_docstring(tree(model, "jax")).partition("L = ")[2].partition("\n\n")[0]
-    numbers = getattr(model.loss, "numbers", {})
-    read = dyn.Model(dyn.Loss.parse(sentence, **numbers), predictor=model.predictor, symmetrised=model.symmetrised)
-    expected = slopes(own_value, model, views, C, W_P)
-    assert deviation(slopes(own_value, read, views, C, W_P), expected) < TOLERANCE["float64"]
-
-
-def test_a_loss_writes_what_its_model_does():
-    loss, options = OWN["number"], {"predictor": dyn.ClosedForm(0.5), "symmetrised": True}
-    assert loss.to_jax(**options) == dyn.Model(loss, **options).to_jax() != loss.to_jax()
-    assert loss.to_torch(**options) == dyn.Model(loss, **options).to_torch() != loss.to_torch()
+    expression = ast.get_docstring(tree(model, "jax")).partition("L = ")[2].partition("\n\n")[0]
+    parameters = getattr(model.loss, "parameters", {})
+    read = dyn.Model(dyn.Loss.parse(expression, **parameters), predictor=model.predictor, symmetrised=model.symmetrised)
+    expected = slopes(reference_value, model, views, C, W_P)
+    assert deviation(slopes(reference_value, read, views, C, W_P), expected) < TOLERANCE["float64"]
 
 
 # --- with PyTorch ---------------------------------------------------------------------------------------------------
@@ -413,7 +409,7 @@ def test_torch_is_the_loss_with_its_gradients(name, dtype, double_precision):
     import torch
 
     model, (*views, C, W_P) = MODELS[name], batch(dtype)
-    module, expected = written(model, "torch"), slopes(own_value, MODELS[name], views, C, W_P)
+    module, expected = written(model, "torch"), slopes(reference_value, MODELS[name], views, C, W_P)
     for prediction in ("given", "computed"):
         leaves = [torch.tensor(a, requires_grad=True) for a in (*views, W_P)]
         value = exported_value(model, leaves[:4], torch.tensor(C), leaves[4], module, prediction)
@@ -432,7 +428,7 @@ def test_equal_and_vanishing_eigenvalues_are_harmless_in_torch(options):
 
 
 @pytest.mark.torch
-def test_a_number_may_be_learned_in_torch():
+def test_a_parameter_may_be_learned_in_torch():
     """d/dc of mean -exp(c) z . t is itself; rounding."""
     import torch
 

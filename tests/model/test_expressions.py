@@ -1,5 +1,6 @@
-"""Losses and gains of one's own: sentences with numbers, models with them, and the dynamics that follow."""
+"""User-defined losses and gains: expressions with parameters, models with them, and the dynamics that follow."""
 
+import json
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.model.serialization import describe, restore
 from dynamics.networks.linear import over_modes
 
 S0 = np.array([0.2, 0.5, 1.0])
@@ -25,11 +25,11 @@ def final(model):
     return dyn.iterate(model, S0, 3, 0.1).s[-1]
 
 
-# --- sentences ------------------------------------------------------------------------------------------------------
+# --- expressions ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("one", [BRAKED, BELL, POWER], ids=repr)
-def test_a_sentence_is_what_its_repr_says(one):
+def test_an_expression_is_restored_from_its_repr(one):
     same = eval(repr(one), {"Loss": dyn.Loss, "Gain": dyn.Gain})  # our own repr
     assert same == one and hash(same) == hash(one) and same is not one
     assert pickle.loads(pickle.dumps(one)) == one
@@ -40,7 +40,7 @@ def test_a_sentence_is_what_its_repr_says(one):
     assert one != one.text and len({one, same, other}) == 2
 
 
-def test_blanks_do_not_count_and_numbers_have_no_order():
+def test_equality_ignores_blanks_and_the_order_of_parameters():
     assert dyn.Loss.parse(" |p -  sg(z2)|^2\n/ 2 ") == dyn.Loss.parse("|p - sg(z2)|^2 / 2")
     text = "a * |p - sg(z2)|^2 + b * |z1|^2"
     assert dyn.Loss.parse(text, a=1.0, b=2.0) == dyn.Loss.parse(text, b=2.0, a=1.0) != dyn.Loss.parse(text, a=2, b=1)
@@ -49,13 +49,13 @@ def test_blanks_do_not_count_and_numbers_have_no_order():
 
 
 @pytest.mark.parametrize("name", ["self", "cls", "text", "sigma", "sigma3"])
-def test_numbers_have_whatever_names_are_free(name):
+def test_parameters_may_have_any_name_that_the_grammar_leaves_free(name):
     loss = dyn.Loss.parse(f"|p - sg(z2)|^2 / 2 + {name} * |z1|^2", **{name: 0.1})
     assert dyn.Model(loss).replace(**{name: 0.2}).loss.parameters == {name: 0.2}
-    assert f"{name}=0.1):" in loss.to_jax()
+    assert f"{name}=0.1):" in dyn.Model(loss).to_jax()
 
 
-def test_arrays_are_kept_and_nobody_changes_them():
+def test_arrays_are_copied_and_read_only():
     betas = np.array([0.1, 0.2])
     loss = BRAKED.replace(beta=betas)
     betas[0] = 9
@@ -68,7 +68,7 @@ def test_arrays_are_kept_and_nobody_changes_them():
     assert loss == BRAKED.replace(beta=[0.1, 0.2]) != BRAKED.replace(beta=[0.1, 0.3])
 
 
-def test_a_gain_has_values():
+def test_a_gain_is_evaluated_at_eigenvalues():
     lam = np.array([0.25, 1.0])
     np.testing.assert_array_equal(POWER(lam), [0.5, 1.0])
     np.testing.assert_array_equal(dyn.Gain.parse("1")(lam), [1.0, 1.0])
@@ -76,15 +76,20 @@ def test_a_gain_has_values():
     np.testing.assert_array_equal(found, [[1.0, 1.0], [0.0625, 1.0]])
 
 
-MUST = r"^Argument `{}` must be a sentence, such as .*, but at position {} of .*: {}"
+MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of .*: {}"
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "numbers", "message"),
+    ("kind", "text", "parameters", "message"),
     [
-        (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must use the numbers it is given; .* does not use beta"),
-        (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must use the numbers it is given; 'lambda' does not use beta"),
-        (dyn.Loss, "rho * |p|^2", {"rho": 1.0}, "`loss` must have numbers with names that the .* free.*, but is 'rho'"),
+        (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must use the parameters it is given; .* does not use beta"),
+        (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must use the parameters it is given; 'lambda' does not use beta"),
+        (
+            dyn.Loss,
+            "rho * |p|^2",
+            {"rho": 1.0},
+            "`loss` must have parameters with names that the .* free.*, but is 'rho'",
+        ),
         (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
         (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),
         (dyn.Loss, "_a * |p|^2", {"_a": 1.0}, "but is '_a'"),
@@ -101,8 +106,8 @@ MUST = r"^Argument `{}` must be a sentence, such as .*, but at position {} of .*
         (dyn.Loss, "beta * |p|^2", {"beta": [1.0, np.inf]}, "`beta` must be a finite number"),
         (dyn.Loss, "|sg(p) - sg(z2)|^2", {}, "`loss` must have a gradient that reaches the encoder"),
         (dyn.Loss, "2", {}, "`loss` must have a gradient that reaches the encoder"),
-        (dyn.Loss, 3, {}, "`loss` must be a sentence, such as .*, but is 3"),
-        (dyn.Gain, None, {}, "`gain` must be a sentence, such as 'lambda.0.5', but is None"),
+        (dyn.Loss, 3, {}, "`loss` must be an expression, such as .*, but is 3"),
+        (dyn.Gain, None, {}, "`gain` must be an expression, such as 'lambda.0.5', but is None"),
         (dyn.Loss, "|p - W_p * z2|", {}, MUST.format("loss", 6, "`W_p` is no name here; .* Did you mean `W_P`")),
         (dyn.Loss, "|p", {}, MUST.format("loss", 3, "it ends where")),
         (dyn.Loss, "", {}, MUST.format("loss", 1, "it ends where a value must come")),
@@ -111,22 +116,22 @@ MUST = r"^Argument `{}` must be a sentence, such as .*, but at position {} of .*
         (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "it ends where a value must come")),
     ],
 )
-def test_what_is_no_sentence_is_refused(kind, text, numbers, message):
+def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message):
     with pytest.raises(dyn.ArgumentError, match=message):
-        kind.parse(text, **numbers)
+        kind.parse(text, **parameters)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": BRAKED, "isotropic": True}, "`isotropic` must be left out beside a loss of your own"),
-        ({"loss": BRAKED, "stop_gradient": "none"}, "`stop_gradient` must be left out beside a loss of your own"),
-        ({"loss": "euclidean", "gain": POWER, "isotropic": True}, "`isotropic` must be left out beside a gain"),
-        ({"loss": "cosine", "gain": "1", "stop_gradient": "online"}, "`stop_gradient` must be left out beside a gain"),
-        ({"loss": BRAKED, "gain": POWER}, "`gain` must be left out beside a loss of your own: write it into the sent"),
+        ({"loss": BRAKED, "isotropic": True}, "`isotropic` must be left out with a user-defined loss"),
+        ({"loss": BRAKED, "stop_gradient": "none"}, "`stop_gradient` must be left out with a user-defined loss"),
+        ({"loss": "euclidean", "gain": POWER, "isotropic": True}, "`isotropic` must be left out with a gain"),
+        ({"loss": "cosine", "gain": "1", "stop_gradient": "online"}, "`stop_gradient` must be left out with a gain"),
+        ({"loss": BRAKED, "gain": POWER}, "`gain` must be left out with a user-defined loss: write it into the expr"),
         ({"loss": "euclidean", "gain": 0.5}, "`gain` must be text or a Gain, such as 'lambda.0.5', but is 0.5"),
-        ({"loss": "euclidean", "gain": "lamda"}, "`gain` must be a sentence"),
-        ({"loss": "euclidean", "gain": "1", "predictor": dyn.Learned()}, r"`predictor` must be ClosedForm\(...\) bes"),
+        ({"loss": "euclidean", "gain": "lamda"}, "`gain` must be an expression"),
+        ({"loss": "euclidean", "gain": "1", "predictor": dyn.Learned()}, r"`predictor` must be ClosedForm\(...\) wit"),
         ({"loss": "euclidean", "gain": "1", "predictor": dyn.NoPredictor()}, r"`predictor` must be ClosedForm\(...\)"),
         (
             {"loss": dyn.Loss.parse("|z1 - sg(z2 + z1 - p)|^2"), "predictor": dyn.Learned()},
@@ -156,7 +161,7 @@ def test_what_is_no_sentence_is_refused(kind, text, numbers, message):
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),
     ],
 )
-def test_options_that_do_not_go_beside_them_are_refused(options, message):
+def test_options_that_do_not_apply_to_them_are_refused(options, message):
     with pytest.raises(dyn.ArgumentError, match=message):
         dyn.Model(**options)
 
@@ -172,13 +177,13 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_a_model_is_described_and_restored_and_pickled(model):
-    for same in (restore(describe(model)), pickle.loads(pickle.dumps(model))):
+def test_a_model_is_restored_from_plain_data_and_from_a_pickle(model):
+    for same in (dyn.Model.from_dict(json.loads(json.dumps(model.to_dict()))), pickle.loads(pickle.dumps(model))):
         assert (same.loss, same.gain) == (model.loss, model.gain) and str(same) == str(model)
-    assert ("gain" in describe(model)) == (model.gain is not None)
+    assert ("gain" in model.to_dict()) == (model.gain is not None)
 
 
-def test_a_model_goes_to_another_process():
+def test_a_model_can_be_sent_to_another_process():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for model in (MODELS[0], MODELS[2]):
             np.testing.assert_array_equal(pool.submit(final, model).result(), final(model))
@@ -193,12 +198,12 @@ def test_a_trajectory_is_saved_and_loaded(model, tmp_path):
     np.testing.assert_array_equal(dyn.iterate(loaded.model, S0, 2, 0.1).s, saved.s)
 
 
-def test_numbers_are_those_of_the_model():
+def test_parameters_of_an_expression_are_parameters_of_the_model():
     model = dyn.Model(BRAKED)
     assert model.parameter_names[-1] == "beta" and dyn.Model("euclidean", gain=POWER).parameter_names[-1] == "gamma"
     assert model.replace(beta=0.7, alpha=0.5).loss == BRAKED.replace(beta=0.7)
     assert dyn.Model("euclidean", gain=POWER).replace(gamma=0.7).gain == POWER.replace(gamma=0.7)
-    with pytest.raises(dyn.ArgumentError, match=r"`numbers` must be one of .*, 'beta', but is 'bata'. Did you mean"):
+    with pytest.raises(dyn.ArgumentError, match=r"`parameter` must be one of .*, 'beta', but is 'bata'. Did you mean"):
         model.replace(bata=0.7)
     with pytest.raises(dyn.ArgumentError, match="`beta` must be a finite number"):
         model.replace(beta=np.inf)
@@ -206,7 +211,7 @@ def test_numbers_are_those_of_the_model():
         dyn.iterate(model.replace(alpha=[0.5, 1.0, 2.0], beta=[0.1, 0.2]), S0, 1, 0.1)
 
 
-# --- numbers that are arrays ----------------------------------------------------------------------------------------
+# --- parameters that are arrays -------------------------------------------------------------------------------------
 
 ENSEMBLES = [
     (dyn.Model(BRAKED, noise=NOISE), "beta"),
@@ -215,23 +220,23 @@ ENSEMBLES = [
 ]
 
 
-@pytest.mark.parametrize("rung", ["iterate", "scipy", "jax", HEYOKA])
+@pytest.mark.parametrize("level", ["iterate", "scipy", "jax", HEYOKA])
 @pytest.mark.parametrize(("model", "name"), ENSEMBLES[:2], ids=["loss", "gain"])
-def test_an_ensemble_is_its_single_runs(model, name, rung):
+def test_an_ensemble_is_its_single_runs(model, name, level):
     """To rounding for the map, and for the flow to the solver's tolerance, as steps may be common to all."""
-    if rung == "heyoka":
+    if level == "heyoka":
         pytest.importorskip("heyoka")
     values = np.array([0.2, 0.4])
 
     def run(model):
-        if rung == "iterate":
+        if level == "iterate":
             return dyn.iterate(model, S0, 6, 0.1).s
-        return dyn.solve(model, S0, [0.0, 0.5, 1.0], method=rung, rtol=1e-10).s
+        return dyn.solve(model, S0, [0.0, 0.5, 1.0], method=level, rtol=1e-10).s
 
     whole = run(model.replace(**{name: values}))
     assert whole.shape[0] == 2 and not np.allclose(whole[0, -1], whole[1, -1], rtol=1e-3)
     for value, found in zip(values, whole, strict=True):
-        rtol = 1e-14 if rung == "iterate" else 1e-8  # 100 tolerances
+        rtol = 1e-14 if level == "iterate" else 1e-8  # 100 tolerances
         np.testing.assert_allclose(found, run(model.replace(**{name: float(value)})), rtol=rtol)
 
 
@@ -241,7 +246,7 @@ def test_networks_have_one_value_of_each():
 
 
 @pytest.mark.parametrize(("model", "name"), ENSEMBLES, ids=["loss", "gain", "norms"])
-def test_sweeps_over_a_named_number(model, name, tmp_path):
+def test_sweeps_over_a_parameter_of_an_expression(model, name, tmp_path):
     values = np.array([0.1, 0.3, 0.5])
     found = dyn.sweep(model, {name: values}, store=tmp_path / "a.zarr", chunk=2, s0=S0, steps=4, learning_rate=0.1)
     direct = dyn.iterate(model.replace(**{name: values}), S0, 4, 0.1)
@@ -250,11 +255,11 @@ def test_sweeps_over_a_named_number(model, name, tmp_path):
     np.testing.assert_array_equal(found[name], values)
 
 
-def test_bifurcation_in_a_number_of_a_gain():
+def test_bifurcation_in_a_parameter_of_a_gain():
     """r = h (1 - lambda) of gain h = gamma: it ends at rho = gamma, where s = 0 (noiseless, lambda = s)."""
     model = dyn.Model("euclidean", gain=dyn.Gain.parse("gamma", gamma=0.5), weight_decay=0.3)
     diagram = dyn.bifurcation(model, "gamma", (0.35, 1.0), points=5)
-    (alive,) = [branch for branch in diagram.branches if branch.alive]
+    (alive,) = [branch for branch in diagram.branches if branch.surviving]
     np.testing.assert_allclose(alive.s, 1 - 0.3 / np.asarray(alive.value), rtol=1e-9)  # tolerance of continuation
     assert np.ptp(alive.value) > 0.6
     with pytest.raises(dyn.ArgumentError, match=r"`parameter` must be one of .*'gamma', but is 'gama'"):
@@ -266,7 +271,7 @@ def test_bifurcation_of_a_loss_without_one_is_refused():
         dyn.bifurcation(dyn.Model(BELL), "mu", (0.3, 1.0))
 
 
-# --- the catalogue, said once more ----------------------------------------------------------------------------------
+# --- the catalogue as user-defined losses ---------------------------------------------------------------------------
 
 WRITTEN = {
     ("euclidean", "target"): "|p - sg(z2)|^2 / 2",
@@ -302,7 +307,7 @@ def twins():
 
 
 @pytest.mark.parametrize(("text", "options", "twin"), list(twins()))
-def test_a_sentence_of_the_catalogue_moves_as_the_catalogue_does(text, options, twin):
+def test_a_loss_written_out_has_the_dynamics_of_the_catalogue_loss(text, options, twin):
     found, expected = (
         dyn.iterate(model, S0, 4, 0.1) for model in (dyn.Model(dyn.Loss.parse(text), noise=NOISE, **options), twin)
     )
@@ -338,8 +343,8 @@ def test_gains_between_which_others_lie(loss, gain, plain, symmetrised):
     ],
 )
 def test_forces_are_the_gradient_with_a_matrix_predictor_in_a_random_basis(text, double_precision):
-    numbers = {"beta": 0.7} if "beta" in text else {}
-    generated = dyn.Model(dyn.Loss.parse(text, **numbers)).generated
+    parameters = {"beta": 0.7} if "beta" in text else {}
+    generated = dyn.Model(dyn.Loss.parse(text, **parameters)).generated
     rng = np.random.default_rng(0)
     z1, z2 = rng.standard_normal((2, 6, 3))
     lam, U = np.array([0.4, 0.8, 1.5]), np.linalg.qr(rng.standard_normal((3, 3)))[0]
@@ -348,30 +353,32 @@ def test_forces_are_the_gradient_with_a_matrix_predictor_in_a_random_basis(text,
         def predict(z, function=lambda lam: lam):
             return U @ (function(lam)[:, None] * (U.T @ z))
 
-        return generated.loss(a.T, b.T, a.T, b.T, predict, over_modes, jax.lax.stop_gradient, *numbers.values()).sum()
+        return generated.loss(
+            a.T, b.T, a.T, b.T, predict, over_modes, jax.lax.stop_gradient, *parameters.values()
+        ).sum()
 
     slopes = jax.grad(total, (0, 1))(z1 @ U.T, z2 @ U.T)
     for view, slope in enumerate(slopes, 1):
-        force = getattr(generated, f"force_on_view{view}")(z1, z2, lam, 1.0, *numbers.values())
+        force = getattr(generated, f"force_on_view{view}")(z1, z2, lam, 1.0, *parameters.values())
         scale = np.abs(force).max()
         np.testing.assert_allclose(force @ U.T, -slope, atol=1e-12 * scale, rtol=1e-12)  # rounding
     assert np.abs(slopes[0]).max() > 0.01
 
 
 @pytest.mark.parametrize("text", ["-tanh(W_P) * z1 . sg(z2)", "-min(W_P, beta) * z1 . sg(z2) + |z1|^2"])
-def test_functions_of_the_predictor_are_numbers_where_there_is_none(text):
+def test_functions_of_W_P_are_constants_without_a_predictor(text):
     """W_P = 1: against the number written out."""
-    numbers = {"beta": 0.7} if "beta" in text else {}
+    parameters = {"beta": 0.7} if "beta" in text else {}
     plain = text.replace("tanh(W_P)", "tanh(1)").replace("min(W_P, beta)", "0.7")
     W0, s0 = np.eye(2, 3) / 2, [0.25, 0.25]
     options = {"predictor": dyn.NoPredictor(), "noise": NOISE}
-    one, same = dyn.Model(dyn.Loss.parse(text, **numbers), **options), dyn.Model(dyn.Loss.parse(plain), **options)
+    one, same = dyn.Model(dyn.Loss.parse(text, **parameters), **options), dyn.Model(dyn.Loss.parse(plain), **options)
     np.testing.assert_allclose(dyn.iterate(one, s0, 3, 0.1).s, dyn.iterate(same, s0, 3, 0.1).s, rtol=1e-14)  # rounding
     found, expected = (dyn.train(model, W0, 3, 0.1, batch_size=10).s for model in (one, same))
     np.testing.assert_allclose(found, expected, rtol=1e-6)  # rounding of float32
 
 
-def test_what_is_about_to_overflow_is_reported_without_a_warning():
+def test_an_imminent_overflow_is_reported_without_a_warning():
     """w = 1, 2e50, 4e100 at a rate of 2: s^2 is beyond the largest number before w^2 is."""
     model = dyn.Model(dyn.Loss.parse("-|z1|^2"), predictor=dyn.ClosedForm(2.0))
     for method in ("numpy", "jax"):

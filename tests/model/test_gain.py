@@ -170,7 +170,7 @@ def test_a_gain_keeps_the_rest_and_moves_the_edge(gain, alpha):
     """lambda = 1/n1 whatever the gain, stable below eta = 1/(alpha h): differences of sixth order in 1 %."""
     own = dyn.Model("euclidean", noise=NOISE, predictor=dyn.ClosedForm(alpha), gain=gain)
     found, plain = dyn.equilibria(own, S), dyn.equilibria(standard("euclidean", alpha), S)
-    assert found[0].alive == plain[0].alive == 4
+    assert found[0].surviving == plain[0].surviving == 4
     np.testing.assert_allclose(found[0].predictor, 1 / N1, rtol=1e-12)
     np.testing.assert_allclose(found[0].s, plain[0].s, rtol=1e-12)
     h = dyn.Gain.parse(gain)(np.array([1 / N1]))[0]
@@ -178,7 +178,7 @@ def test_a_gain_keeps_the_rest_and_moves_the_edge(gain, alpha):
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_cosine_equilibria_have_what_the_flow_conserves(gamma):
+def test_cosine_equilibria_have_the_invariant_of_the_flow(gamma):
     """All modes equal, at the level with the same power sum."""
     own, power = model("cosine", gamma), 2 - float(gamma)
     everything = dyn.equilibria(own, S)[0]
@@ -188,13 +188,13 @@ def test_cosine_equilibria_have_what_the_flow_conserves(gamma):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("gamma", ["-1", "-0.5"])
-def test_dead_modes_come_back_at_once_where_the_gain_has_a_pole(loss, gamma):
+def test_collapsed_modes_return_at_once_where_the_gain_has_a_pole(loss, gamma):
     some = dyn.equilibria(model(loss, gamma), S)[1]
-    assert (some.alive, some.verdict, some.invasion) == (3, "unstable", np.inf)
+    assert (some.surviving, some.verdict, some.collapsed_growth) == (3, "unstable", np.inf)
 
 
 @pytest.mark.parametrize("run", [lambda m, s: dyn.solve(m, s, [0, 1]), lambda m, s: dyn.iterate(m, s, 2, 0.1)])
-def test_no_start_is_dead_where_the_gain_has_a_pole(run):
+def test_a_start_with_a_collapsed_mode_is_refused_where_the_gain_has_a_pole(run):
     with pytest.raises(dyn.ArgumentError, match=r"Argument `s0` must have no eigenvalue of zero, where lambda\^-1 has"):
         run(model("euclidean", "-1"), [0.0, 0.5])
     away = dyn.Model("euclidean", predictor=dyn.ClosedForm(1.0, 0.1), gain="lambda^-1")
@@ -203,7 +203,7 @@ def test_no_start_is_dead_where_the_gain_has_a_pole(run):
 
 
 def own(h, euclidean=True, **options):
-    """The same with the gain written into a sentence of one's own."""
+    """Return the model with the gain written into a user-defined loss."""
     cosine = f"-{h} * z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * ({h} * z1 . p) / 2"
     text = f"{h} * (z1 - sg(z2 + z1 - p)) . (z1 - sg(z2 + z1 - p)) / 2" if euclidean else cosine
     return dyn.Model(dyn.Loss.parse(text), noise=NOISE, **options)
@@ -211,7 +211,7 @@ def own(h, euclidean=True, **options):
 
 @pytest.mark.parametrize("run", [lambda m, s: dyn.solve(m, s, [0, 1]), lambda m, s: dyn.iterate(m, s, 2, 0.1)])
 @pytest.mark.parametrize("euclidean", [True, False])
-def test_nor_where_a_loss_of_ones_own_has_it(euclidean, run):
+def test_a_start_with_a_collapsed_mode_is_refused_where_a_user_defined_loss_has_a_pole(euclidean, run):
     with pytest.raises(
         dyn.ArgumentError, match=r"Argument `s0` must have no eigenvalue of zero, where .*W_P\^-1.* has"
     ):
@@ -222,19 +222,19 @@ def test_nor_where_a_loss_of_ones_own_has_it(euclidean, run):
 
 
 @pytest.mark.parametrize("euclidean", [True, False])
-def test_a_loss_of_ones_own_has_the_equilibria_of_its_gain(euclidean):
+def test_a_user_defined_loss_has_the_equilibria_of_its_gain(euclidean):
     theirs = dyn.equilibria(own("W_P^-1", euclidean), S)[1]
     gained = dyn.equilibria(model("euclidean" if euclidean else "cosine", "-1"), S)[1]
-    assert theirs.invasion == gained.invasion == np.inf
+    assert theirs.collapsed_growth == gained.collapsed_growth == np.inf
     np.testing.assert_allclose(theirs.s, gained.s, rtol=1e-9)
 
 
-OWN = {  # sentences, and whether a dead mode meets a pole
+POLES = {  # expressions, and whether a collapsed mode is at a pole
     "|W_P^-1 * p - z2|^2 / 2": False,  # which cancels
     "W_P^-1 * (p - sg(z2)) . sg(p - z2)": False,
     "|p - sg(z2)|^2 / 2 + sg(|W_P^-1 * z1|)": False,  # of no gradient
     "|W_P^0.5 * z1 - sg(z2)|^2 / 2": False,
-    "|W_P^a * z1 - sg(z2)|^2 / 2": [False, True],  # by its numbers
+    "|W_P^a * z1 - sg(z2)|^2 / 2": [False, True],  # by its parameter
     "W_P^-1 * (z1 - sg(z2)) . (z1 - sg(z2))": True,
     "-(p . sg(z2)) / (|W_P^-1 * z1| * |z2|)": True,
     "|log(W_P) * z1 - sg(z2)|^2 / 2": True,
@@ -242,17 +242,17 @@ OWN = {  # sentences, and whether a dead mode meets a pole
 }
 
 
-@pytest.mark.parametrize("sentence", OWN)
-def test_poles_of_a_loss_of_ones_own(sentence):
-    numbers = {"a": np.array([0.5, -0.5])} if "^a" in sentence else {}
-    loss = dyn.Loss.parse(sentence, **numbers)
-    assert dyn.Model(loss).pole_at_death.tolist() == OWN[sentence]
-    assert not dyn.Model(loss, predictor=dyn.ClosedForm(1.0, 0.1)).pole_at_death.any()
+@pytest.mark.parametrize("expression", POLES)
+def test_poles_of_a_user_defined_loss(expression):
+    parameters = {"a": np.array([0.5, -0.5])} if "^a" in expression else {}
+    loss = dyn.Loss.parse(expression, **parameters)
+    assert dyn.Model(loss).pole_at_collapse.tolist() == POLES[expression]
+    assert not dyn.Model(loss, predictor=dyn.ClosedForm(1.0, 0.1)).pole_at_collapse.any()
 
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
-@pytest.mark.parametrize("describe", ["gain", "sentence"])
-def test_a_mode_that_dies_at_a_pole_is_no_divergence(describe, alpha):
+@pytest.mark.parametrize("describe", ["gain", "loss"])
+def test_a_mode_that_vanishes_at_a_pole_is_no_divergence(describe, alpha):
     """d lambda/dt = -2 alpha (1 - lambda/rest): lambda = rest - (rest - lambda0) e^(2 alpha t/rest), by hand."""
     options, rest = {"predictor": dyn.ClosedForm(alpha)}, 1 / N1
     gained = dyn.Model("euclidean", noise=NOISE, gain="-lambda^-1", **options)
@@ -260,14 +260,14 @@ def test_a_mode_that_dies_at_a_pole_is_no_divergence(describe, alpha):
     death = np.log(rest / (rest - lam[0])) * rest / (2 * alpha)
     times = np.array([0.0, 0.5, 0.9, 1.5]) * death
     found = dyn.solve(gained if describe == "gain" else own("-W_P^-1", **options), lam ** (1 / alpha), times)
-    assert found.status == f"stopped at t = {death:.6g}: a mode dies, where the gradient has a pole"
+    assert found.status == f"stopped at t = {death:.6g}: a mode vanishes, where the gradient has a pole"
     assert found.blow_up_time == np.inf
     by_hand = rest - (rest - lam) * np.exp(2 * alpha * times[:3, None] / rest)
     np.testing.assert_allclose(found.s, by_hand ** (1 / alpha), rtol=1e-6)
 
 
-def test_a_pole_hangs_no_flow():
-    """A dead mode of this loss was once integrated with rates that are no number, without end."""
+def test_a_pole_does_not_hang_a_flow():
+    """A collapsed mode of this loss was once integrated with rates that are not numbers, without end."""
     loss = dyn.Loss.parse("(W_P^-2 * z1) . z1 / 2 - (W_P^-1 * z1) . sg(z2)")
     with pytest.raises(dyn.ArgumentError, match="Argument `s0` must have no eigenvalue of zero"):
         dyn.solve(dyn.Model(loss, noise=NOISE), [0.0, 0.5], [0, 1])

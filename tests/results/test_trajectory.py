@@ -1,4 +1,4 @@
-"""Results: printed, saved and read back, written as text, drawn; and what the reader refuses."""
+"""Trajectories: printed, saved and loaded, written as text; damaged and foreign files are refused."""
 
 import gc
 import json
@@ -6,52 +6,14 @@ import pickle
 import zipfile
 from pathlib import Path
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import dynamics as dyn
 from dynamics.results.trajectory import ARRAYS
+from tests.results.makers import ALPHAS, MAKERS
 
-matplotlib.use("Agg")
-
-ALPHAS = np.array([[0.5], [1.0], [2.0]])
-ENSEMBLE = dyn.Model(
-    "euclidean",
-    predictor=dyn.ClosedForm(ALPHAS),
-    noise=(np.array([0.0, 0.1]), 0.2),
-    weight_decay=np.array([[0.0], [0.01], [0.1]]),
-)
-PROBES = np.eye(2, 3)
-
-
-def a_network(seed=0):
-    return dyn.train(dyn.Model("cosine"), np.eye(2, 3), 3, 0.1, batch_size=10, seed=seed, probes=PROBES)
-
-
-MAKERS = {
-    "exact flow": lambda: dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0, 1, 2.5]),
-    "flow": lambda: dyn.solve(dyn.Model("cosine", noise=(0.0, 0.1)), [0.1, 0.5], [0, 1, 2.5]),
-    "flow that blows up": lambda: dyn.solve(dyn.Model("euclidean", stop_gradient="online"), [0.5, 2.0], [0, 0.1, 9]),
-    "flow that blows up at once": lambda: dyn.solve(dyn.Model("euclidean", stop_gradient="online"), [2.0], [8, 9]),
-    "no predictor": lambda: dyn.solve(dyn.Model("euclidean", predictor=dyn.NoPredictor()), [0.1, 0.5], [0, 1]),
-    "descent": lambda: dyn.iterate(dyn.Model("cosine", isotropic=True), [0.1, 0.5], 4, 0.1, record=2),
-    "descent that diverges": lambda: dyn.iterate(dyn.Model("euclidean"), [1e200], 4, 0.1),
-    "network": a_network,
-    "networks": lambda: a_network([4, 2]),
-    "ensemble": lambda: dyn.solve(ENSEMBLE, [0.1, 0.5, 0.9], [0, 1, 2.5]),
-    "wide ensemble": lambda: dyn.solve(
-        dyn.Model("euclidean", predictor=dyn.ClosedForm(np.linspace(0.5, 2, 300))), [0.1, 0.5], [0, 1]
-    ),
-    "ensemble descent": lambda: dyn.iterate(ENSEMBLE, [0.1, 0.5, 0.9], 3, 0.1),
-}
 PLAIN = ("kind", "method", "status", "error", "settings")
-
-
-@pytest.fixture(params=MAKERS)
-def result(request):
-    return MAKERS[request.param]()
 
 
 # --- printed --------------------------------------------------------------------------------------------------------
@@ -96,7 +58,7 @@ def test_predictor_of_a_single_trajectory(alpha):
     np.testing.assert_allclose(flow.predictor, flow.s**alpha, rtol=1e-15)  # rounding of one power
 
 
-def test_predictor_is_one_where_there_is_none():
+def test_predictor_eigenvalues_are_one_without_a_predictor():
     assert (MAKERS["no predictor"]().predictor == np.ones((2, 2))).all()
 
 
@@ -126,16 +88,18 @@ def test_saved_and_loaded_is_the_same(result, tmp_path):
     assert loaded.complete == result.complete
 
 
-def test_loaded_goes_on_where_the_model_was(tmp_path):
+def test_a_loaded_model_gives_the_same_flow(tmp_path):
     first = MAKERS["ensemble"]()
     loaded = dyn.load(first.save(tmp_path / "run.npz"))
     again = dyn.solve(loaded.model, loaded.s[..., 0, :], loaded.t)
     np.testing.assert_array_equal(again.s, first.s)
 
 
-@pytest.mark.parametrize(("name", "written"), [("run.npz", "run.npz"), ("run", "run.npz"), ("run.v2", "run.v2.npz")])
+@pytest.mark.parametrize(
+    ("name", "written"), [("run.npz", "run.npz"), ("run.NPZ", "run.NPZ"), ("run", "run.npz"), ("run.v2", "run.v2.npz")]
+)
 @pytest.mark.parametrize("kind", [str, Path])
-def test_suffix_is_added(name, written, kind, tmp_path):
+def test_a_missing_suffix_is_added(name, written, kind, tmp_path):
     flow = MAKERS["exact flow"]()
     path = flow.save(kind(tmp_path / name))
     assert path == tmp_path / written and [p.name for p in tmp_path.iterdir()] == [written]
@@ -170,7 +134,7 @@ FOREIGN = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("t,s\n0,1\n"),
     "another archive": lambda path: zipfile.ZipFile(path, "w").close(),
-    "arrays of somebody else": lambda path: np.savez(path, t=np.ones(3), s=np.ones((3, 2))),
+    "other arrays": lambda path: np.savez(path, t=np.ones(3), s=np.ones((3, 2))),
     "a single array": single_array,
     "a folder": lambda path: path.mkdir(),
     "another version": lambda path: rewritten(path, {"format": "ssl-dynamics trajectory 999"}),
@@ -186,7 +150,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("case", FOREIGN)
-def test_load_refuses(case, tmp_path):
+def test_foreign_and_damaged_files_are_refused(case, tmp_path):
     path = tmp_path / "run.npz"
     FOREIGN[case](path)
     with pytest.raises(dyn.ArgumentError) as raised:
@@ -196,7 +160,7 @@ def test_load_refuses(case, tmp_path):
     gc.collect()  # a file left open is a warning, and warnings are errors: here, not in the next test
 
 
-def test_what_is_rewritten_unchanged_is_loaded(tmp_path):
+def test_a_file_rewritten_unchanged_is_loaded(tmp_path):
     """So that each case above is refused for what it changes."""
     rewritten(tmp_path / "run.npz")
     assert_same(dyn.load(tmp_path / "run.npz"), MAKERS["descent"]())
@@ -221,7 +185,7 @@ def test_a_damaged_file_is_refused_or_harmless(seed, tmp_path):
     assert refused > 20  # most bytes carry data
 
 
-def test_missing_file():
+def test_a_missing_file_is_reported():
     with pytest.raises(FileNotFoundError, match=r"No such file: nowhere\.npz"):
         dyn.load("nowhere.npz")
 
@@ -255,10 +219,10 @@ def test_pickles_are_refused_and_never_executed(write, tmp_path):
     assert marker.exists()
 
 
-# --- text and pictures ----------------------------------------------------------------------------------------------
+# --- text ----------------------------------------------------------------------------------------------
 
 
-def test_csv_holds_the_same_numbers(result, tmp_path):
+def test_csv_holds_the_eigenvalues(result, tmp_path):
     path = result.to_csv(tmp_path / "run.csv")
     names, *rows = (line.split(",") for line in path.read_text().splitlines())
     modes, times, members = result.s.shape[-1], len(result.t), int(np.prod(result.s.shape[:-2]))
@@ -267,54 +231,3 @@ def test_csv_holds_the_same_numbers(result, tmp_path):
     steps = np.full(times, np.nan) if result.step is None else result.step
     for i, member in enumerate(result.s.reshape(members, times, modes)):
         np.testing.assert_array_equal(table[i], np.column_stack([np.full(times, i), result.t, steps, member]))
-
-
-@pytest.mark.parametrize(
-    ("maker", "lines", "xlabel"),
-    [
-        ("exact flow", 2, r"time $t$ = learning rate $\times$ step"),
-        ("descent", 2, "step"),
-        ("network", 2, "step"),
-        ("networks", 4, "step"),
-        ("ensemble", 18, r"time $t$ = learning rate $\times$ step"),
-    ],
-)
-def test_plot_draws_one_line_a_mode(maker, lines, xlabel):
-    result = MAKERS[maker]()
-    ax = result.plot()
-    assert isinstance(ax, plt.Axes) and len(ax.lines) == lines
-    assert (ax.get_yscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", xlabel, "eigenvalue $s_m$")
-    horizontal = result.t if result.step is None else result.step
-    np.testing.assert_array_equal(ax.lines[1].get_xdata(), horizontal)
-    np.testing.assert_array_equal(ax.lines[1].get_ydata(), result.s.reshape(-1, *result.s.shape[-2:])[0, :, 1])
-    plt.close("all")
-
-
-def test_every_result_can_be_drawn(result):
-    ax = result.plot()
-    ax.figure.canvas.draw()
-    assert len(ax.lines) == len(result.members()) * result.s.shape[-1]  # a line for each mode of each member
-    plt.close("all")
-
-
-def test_plots_share_axes_and_take_a_style():
-    ax = MAKERS["exact flow"]().plot(color="red", linestyle="--")
-    assert ax.lines[0].get_color() == "red" and ax.lines[0].get_linestyle() == "--"
-    assert MAKERS["flow"]().plot(ax) is ax and len(ax.lines) == 4
-    plt.close("all")
-
-
-def test_step_and_time_are_not_mixed_on_one_axis():
-    flow = dyn.solve(dyn.Model("euclidean"), [0.5, 1.5], [0.0, 0.3])
-    ax = flow.plot(lw=2)
-    a_network().plot(ax)
-    assert ax.lines[-1].get_xdata().max() == pytest.approx(0.3) and ax.lines[0].get_linewidth() == 2
-    with pytest.raises(dyn.ArgumentError, match="`ax` must show time, as a flow has no steps"):
-        flow.plot(a_network().plot())
-    plt.close("all")
-
-
-def test_any_case_of_the_suffix_is_kept(tmp_path):
-    path = MAKERS["flow"]().save(tmp_path / "run.NPZ")
-    assert path.name == "run.NPZ" and [p.name for p in tmp_path.iterdir()] == ["run.NPZ"]
-    assert dyn.load(path).complete

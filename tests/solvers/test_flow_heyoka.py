@@ -117,5 +117,7 @@ def test_a_missing_package_is_named(monkeypatch):
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(dyn.ArgumentError, match="where the package heyoka is not installed, but is 'heyoka'"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r'where heyoka is not installed \(pip install "ssl-dynamics\[heyoka\]"\), but'
+    ):
         dyn.solve(dyn.Model("euclidean", stop_gradient="none"), S0, TIMES, method="heyoka")

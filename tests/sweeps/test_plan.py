@@ -60,7 +60,7 @@ REFUSED = {
         f"Argument `sigma1` must {NUMBERS}, but is [0.1, 0.1].",
     ),
     "negative": (sweep(grid={"sigma1": [0.1, -1]}), "Argument `noise` must be two non-negative numbers"),
-    "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `grid` must be one of 'weight_decay', 'sigma1', 'sigma2'"),
+    "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay'"),
     "starts of a network": (run({"s0": [S0]}, **NETWORK), "Argument `grid` must be one of"),
     "seed negative": (run({"seed": [1, -1]}, **NETWORK), "Argument `seed` must be a whole number >= 0"),
     "seed twice": (run({"seed": [1]}, seed=1, **NETWORK), "Argument `seed` must be left out where it is an axis"),

@@ -1,4 +1,4 @@
-"""Sweeps from TOML files: what they mean, and one clear line where something is wrong."""
+"""Sweeps from TOML files: their keys, and one clear line for each error."""
 
 import signal
 import time
@@ -51,7 +51,7 @@ def files(path):
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["here", "workers"])
-def test_a_file_is_the_function(options):
+def test_a_file_gives_the_store_of_the_function(options):
     shown = output(PLAIN + "chunk = 2", *options)
     grid = {"weight_decay": [0.0, 0.1], "sigma2": [0.1, 0.2, 0.3]}
     found = dyn.sweep(EUCLIDEAN, grid, store="b.zarr", chunk=2, s0=[0.1, 0.5], steps=4, learning_rate=0.1)
@@ -70,7 +70,7 @@ def test_workers_are_processes_that_leave_ctrl_c_to_the_command(monkeypatch):
     assert seen == [(ProcessPoolExecutor, 2, signal.SIG_IGN)]
 
 
-def test_the_same_command_goes_on():
+def test_the_same_command_continues_a_sweep():
     output(PLAIN + "chunk = 2")
     (Path("a.zarr") / "status" / "c" / "1" / "0").unlink()
     written = Path("a.zarr/status/c/0/0").stat().st_mtime_ns
@@ -80,7 +80,7 @@ def test_the_same_command_goes_on():
     assert Path("a.zarr/status/c/0/0").stat().st_mtime_ns == written
 
 
-def test_all_that_a_file_can_say():
+def test_every_key_of_a_file_is_read():
     given = read("""
 store = "b.zarr"
 chunk = 7
@@ -137,12 +137,12 @@ alpha = [1, 2]
     ],
     ids=["learned", "none", "shared"],
 )
-def test_parts(kind, part):
+def test_components_are_tables(kind, part):
     model = read(PLAIN.replace("noise = [0.1, 0.2]", kind))["what"]
     assert repr(part) in (repr(model.predictor), repr(model.target))
 
 
-def test_networks():
+def test_networks_start_from_random_weights():
     text = PLAIN.replace("s0 = [0.1, 0.5]", "W0 = { modes = 2, inputs = 3 }, batch_size = 5")
     output(text.replace("sigma2 = [0.1, 0.2, 0.3]", "seed = { from = 0, to = 3, points = 4 }"))
     found = xr.open_zarr("a.zarr", chunks=None, consolidated=False)
@@ -151,24 +151,24 @@ def test_networks():
     np.testing.assert_allclose(found.s[0], direct.s, rtol=1e-6)  # rounding of single precision
 
 
-OWN = {
+CUSTOM = {
     "loss": (
-        'loss = { sentence = "-p . sg(z2) / |p| + beta * |z1|^2", beta = 0.2 }',
+        'loss = { expression = "-p . sg(z2) / |p| + beta * |z1|^2", beta = 0.2 }',
         dyn.Model(dyn.Loss.parse("-p . sg(z2) / |p| + beta * |z1|^2", beta=0.2), noise=(0.1, 0.2)),
         "beta",
     ),
     "gain": (
-        'loss = "cosine", gain = { sentence = "lambda^gamma", gamma = 0.5 }',
+        'loss = "cosine", gain = { expression = "lambda^gamma", gamma = 0.5 }',
         dyn.Model("cosine", gain=dyn.Gain.parse("lambda^gamma", gamma=0.5), noise=(0.1, 0.2)),
         "gamma",
     ),
 }
 
 
-@pytest.mark.parametrize("case", OWN)
-def test_numbers_of_ones_own_losses_and_gains_are_axes(case):
+@pytest.mark.parametrize("case", CUSTOM)
+def test_parameters_of_user_defined_losses_and_gains_are_axes(case):
     """As in Python, and as in single runs to the closure's tolerance of 1e-9: these have nodes of their own."""
-    written, model, number = OWN[case]
+    written, model, number = CUSTOM[case]
     text = changed('loss = "euclidean"', written).replace("sigma2 = [0.1, 0.2, 0.3]", f"{number} = [0.1, 0.3]")
     output(text)
     grid, given = {"weight_decay": [0.0, 0.1], number: [0.1, 0.3]}, {"s0": [0.1, 0.5], "steps": 4, "learning_rate": 0.1}
@@ -183,14 +183,14 @@ def test_numbers_of_ones_own_losses_and_gains_are_axes(case):
     assert np.abs(found.s[0, 0, -1] - found.s[0, 1, -1]).max() > 1e-3
 
 
-def test_gains_of_a_file_and_losses_without_numbers():
+def test_gains_as_text_and_losses_without_parameters():
     assert read(changed("noise = [0.1, 0.2]", 'gain = "lambda^0.5"'))["what"].gain == dyn.Gain.parse("lambda^0.5")
-    text = changed('loss = "euclidean"', 'loss = { sentence = "|p - sg(z2)|^2 / 2" }')
+    text = changed('loss = "euclidean"', 'loss = { expression = "|p - sg(z2)|^2 / 2" }')
     assert read(text)["what"].loss == dyn.Loss.parse("|p - sg(z2)|^2 / 2")
 
 
-def test_another_sentence_or_number_is_another_sweep():
-    text = changed('loss = "euclidean"', OWN["loss"][0])
+def test_another_expression_or_parameter_is_another_sweep():
+    text = changed('loss = "euclidean"', CUSTOM["loss"][0])
     output(text)
     for old, new in (("beta = 0.2", "beta = 0.3"), ("|z1|^2", "|z1|^4")):
         done = call(text.replace(old, new))
@@ -202,11 +202,11 @@ def changed(old, new):
     return PLAIN.replace(old, new)
 
 
-def own_loss(table):
+def custom_loss(table):
     return changed('"euclidean"', f"{{ {table} }}")
 
 
-SENTENCE, TABLE = "|p - sg(z2)|^2 / 2", "a sentence in a table, such as { sentence = '%s' }"
+EXPRESSION, TABLE = "|p - sg(z2)|^2 / 2", "an expression in a table, such as { expression = '%s' }"
 SPAN = "sigma2 = [0.1, 0.2, 0.3]"
 WRONG = {
     "no TOML": ("store = ", "Argument `file` must name a TOML file, but sweep.toml is none: "),
@@ -219,62 +219,66 @@ WRONG = {
         "Argument `model` must be a table, [model]",
     ),
     "option of a model": (changed("noise", "nose"), "but is 'nose'. Did you mean 'noise'?"),
-    "no loss": (changed('loss = "euclidean", ', ""), "Argument `loss` must be given in [model], but is None."),
+    "no loss": (changed('loss = "euclidean", ', ""), "Argument `loss` must be given in the model, but is None."),
     "loss": (
         changed("euclidean", "euclid"),
-        f"Argument `loss` must be one of 'euclidean', 'cosine', or {TABLE % SENTENCE}, but is 'euclid'. Did you mean",
+        f"Argument `loss` must be one of 'euclidean', 'cosine', or {TABLE % EXPRESSION}, but is 'euclid'. Did you mean",
     ),
-    "loss that is a plain sentence": (
-        changed("euclidean", SENTENCE),
-        f"Argument `loss` must be one of 'euclidean', 'cosine', or {TABLE % SENTENCE}, but is '{SENTENCE}'.",
+    "loss that is a plain expression": (
+        changed("euclidean", EXPRESSION),
+        f"Argument `loss` must be one of 'euclidean', 'cosine', or {TABLE % EXPRESSION}, but is '{EXPRESSION}'.",
     ),
-    "loss without sentence": (
-        own_loss("beta = 2"),
-        "Argument `sentence` must be given in the table of loss, but is None.",
+    "loss without expression": (
+        custom_loss("beta = 2"),
+        "Argument `loss` must have a key `expression`, but is {'beta': 2}.",
     ),
-    "loss whose sentence is none": (
-        own_loss("sentence = 3"),
-        f"Argument `loss` must be a sentence, such as '{SENTENCE}', but is 3.",
+    "loss under the key of version 0.1": (
+        custom_loss(f'sentence = "{EXPRESSION}"'),
+        "Argument `loss` must have a key `expression` (the key `sentence` of version 0.1), but is {'sentence': ",
+    ),
+    "loss whose expression is none": (
+        custom_loss("expression = 3"),
+        f"Argument `loss` must be an expression, such as '{EXPRESSION}', but is 3.",
     ),
     "loss that is called": (
-        own_loss("""sentence = "__import__('os')" """),
-        f"Argument `loss` must be a sentence, such as '{SENTENCE}', but at position 12 of",
+        custom_loss("""expression = "__import__('os')" """),
+        f"Argument `loss` must be an expression, such as '{EXPRESSION}', but at position 12 of",
     ),
     "loss whose number has no value": (
-        own_loss(f'sentence = "{SENTENCE} * beta"'),
+        custom_loss(f'expression = "{EXPRESSION} * beta"'),
         "but at position 22 of '|p - sg(z2)|^2 / 2 * beta': `beta` is no name here",
     ),
     "loss that does not use a number": (
-        own_loss(f'sentence = "{SENTENCE}", beta = 2'),
-        f"Argument `loss` must use the numbers it is given; '{SENTENCE}' does not use beta",
+        custom_loss(f'expression = "{EXPRESSION}", beta = 2'),
+        f"Argument `loss` must use the parameters it is given; '{EXPRESSION}' does not use beta",
     ),
     "number with no name": (
-        own_loss(f'sentence = "{SENTENCE}", "a b" = 2'),
-        "Argument `loss` must have numbers with names that the language leaves free, in ASCII, but is 'a b'.",
+        custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
+        "Argument `loss` must have parameters with names that the grammar leaves free, in ASCII, but is 'a b'.",
     ),
     "number that is none": (
-        own_loss(f'sentence = "{SENTENCE} * beta", beta = "2"'),
+        custom_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),
         "Argument `beta` must be a finite number, or an array of them, but is '2'.",
     ),
     "number that is many": (
-        own_loss(f'sentence = "{SENTENCE} * beta", beta = [1, 2]'),
+        custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
         "Argument `model` must have plain numbers: arrays of them go into the grid",
     ),
     "gain": (
         changed("noise = [0.1, 0.2]", "gain = 3"),
         f"Argument `gain` must be text, such as 'lambda^0.5', or {TABLE % 'lambda^0.5'}, but is 3.",
     ),
-    "gain without sentence": (
+    "gain without expression": (
         changed("noise = [0.1, 0.2]", "gain = { gamma = 2 }"),
-        "Argument `sentence` must be given in the table of gain, but is None.",
+        "Argument `gain` must have a key `expression`, but is {'gamma': 2}.",
     ),
     "gain that is a loss": (
-        changed("noise = [0.1, 0.2]", 'gain = { sentence = "|z1|^2" }'),
-        "Argument `gain` must be a sentence, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is no name here",
+        changed("noise = [0.1, 0.2]", 'gain = { expression = "|z1|^2" }'),
+        "Argument `gain` must be an expression, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is no",
     ),
-    "gain beside a loss of one's own": (
-        own_loss(f'sentence = "{SENTENCE}" }}, gain = {{ sentence = "lambda" '),
-        "Argument `gain` must be left out beside a loss of your own",
+    "gain with a user-defined loss": (
+        custom_loss(f'expression = "{EXPRESSION}" }}, gain = {{ expression = "lambda" '),
+        "Argument `gain` must be left out with a user-defined loss",
     ),
     "predictor": (
         changed("noise = [0.1, 0.2]", "predictor = 3"),
@@ -286,18 +290,18 @@ WRONG = {
     ),
     "number of a part": (
         changed("noise = [0.1, 0.2]", 'target = { kind = "EMA", decy = 0.5 }'),
-        "Argument `key of target, EMA` must be one of 'kind', 'decay', but is 'decy'. Did you mean 'decay'?",
+        "Argument `key of the target EMA` must be one of 'decay', but is 'decy'. Did you mean 'decay'?",
     ),
     "number that a part needs": (
         changed("noise = [0.1, 0.2]", 'target = { kind = "EMA" }'),
-        "Argument `decay` must be given in the table of target, but is None.",
+        "Argument `decay` must be given in the target EMA, but is None.",
     ),
     "argument of the run": (changed("steps", "setps"), "but is 'setps'. Did you mean 'steps'?"),
     "argument of the sweep": (
         changed("steps = 4", "steps = 4, executor = 2"),
         "Argument `key of [run]` must be one of",
     ),
-    "argument of another rung": (
+    "argument of another level": (
         changed("steps = 4", "steps = 4, dtype = 1"),
         "Argument `keyword` must be one of 's0'",
     ),
@@ -325,7 +329,7 @@ WRONG = {
     ),
     "weights": (
         changed("s0 = [0.1, 0.5]", "s0 = { modes = 4, inputs = 3 }"),
-        "Argument `modes` must be at most as many as the inputs, 3, but is 4.",
+        "Argument `modes` must be at most the number of inputs, 3, but is 4.",
     ),
     "spread": (changed("s0 = [0.1, 0.5]", "s0 = { std = -1 }"), "Argument `std` must be a positive number, but is -1."),
     "day": (changed("s0 = [0.1, 0.5]", "s0 = 2020-01-01"), "Argument `s0` must be eigenvalues of shape (..., M)"),
@@ -350,7 +354,7 @@ def test_missing_file():
     assert_one_line(done, "No such file: nowhere.toml")
 
 
-def test_places_to_compute():
+def test_workers_and_schedulers_that_do_not_exist_are_refused():
     assert_one_line(call(PLAIN, "--workers", "0"), "Invalid value for '--workers': 0 is not in the range x>=1.")
     both = call(PLAIN, "--workers", "2", "--scheduler", "tcp://127.0.0.1:1")
     assert_one_line(both, "--scheduler does not apply with --workers.")

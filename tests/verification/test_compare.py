@@ -4,14 +4,11 @@ from dataclasses import replace
 from functools import cache
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import dynamics as dyn
-import dynamics.verification.compare
-from dynamics.networks import linear as network
-from dynamics.vector_field.weight_state import observables
+from dynamics.verification import compare
 from dynamics.verification.compare import Comparison
 
 matplotlib.use("Agg")
@@ -257,20 +254,11 @@ def test_print_shows_the_last_step_on_one_screen(seeds):
     assert repr(result) == "<Comparison: 61 steps, 4 modes>"
 
 
-def test_plot_draws_each_mode_and_a_band():
-    ax = compared(8).plot()
-    assert isinstance(ax, plt.Axes) and len(ax.lines) == 4 and len(ax.collections) == 1
-    np.testing.assert_array_equal(ax.lines[2].get_ydata(), compared(8).relative[:, 2])
-    assert ax.get_xlabel() == "step" and ax.get_ylabel()
-    assert compared(8).plot(ax) is ax and len(ax.lines) == 8
-    plt.close("all")
-
-
 # --- nothing to sample, nothing to compare --------------------------------------------------------------------------
 
 
 def test_what_has_no_sampling_error_agrees_to_rounding():
-    """Without predictor and noise the Euclidean gradient vanishes; a dead mode has no relative deviation."""
+    """Without predictor and noise the Euclidean gradient vanishes; a collapsed mode has no relative deviation."""
     still = dyn.Model("euclidean", predictor=dyn.NoPredictor(), weight_decay=0.1)
     W0 = np.array([[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
     report = dyn.compare(dyn.iterate(still, [0.0, 0.25], 5, 0.1), dyn.train(still, W0, 5, 0.1, batch_size=10))
@@ -306,17 +294,6 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
     def cut_short(*arguments, **options):
         return dyn.iterate(MODELS["cosine"], S0, STEPS // 2, RATE, batch_size=2000)
 
-    monkeypatch.setattr(dynamics.comparison, "iterate", cut_short)
+    monkeypatch.setattr(compare, "iterate", cut_short)
     with pytest.raises(dyn.ArgumentError, match="`network` must be of a model with fluctuations that can be followed"):
         _ = compared.__wrapped__(1).sampling_error
-
-
-def test_one_network_that_diverges_leaves_the_others():
-    weights = network.Weights(np.array([1.0, 2.0, np.inf])[None, :, None, None] * np.ones((2, 3, 1, 1)))
-    weights.encoder[1] = 1.0
-    kept, status = network._without_diverged(weights, np.array([0, 5, 10]), "complete")
-    assert status == "weights diverge in 1 of 2 networks, the first before step 10"
-    assert kept.encoder.shape == (2, 3, 1, 1)
-    model = dyn.Model("cosine")
-    found = observables(model.structure, model.parameters, kept, None)
-    np.testing.assert_allclose(found.s[..., 0], [[1, 4, np.inf], [1, 1, 1]])

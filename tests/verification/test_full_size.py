@@ -1,6 +1,6 @@
-"""Networks at full size against theory: an hour on two cores. Run by `make test ARGS="-m full"`, left out otherwise.
+"""Networks at full size against theory: an hour on two cores. Run with ``-m full``, left out otherwise.
 
-The same checks run at a smaller size in test_moving_parts, test_comparison and test_correlated_inputs.
+The same checks run at a smaller size in ``tests/networks`` and in ``test_compare``.
 """
 
 from itertools import product
@@ -20,7 +20,7 @@ PREDICTORS = {
     "learned": dyn.Learned(2.0, [0.5, 0.6, 0.7, 1.0]),
     "no predictor": dyn.NoPredictor(),
 }
-TARGETS = {"shared": dyn.Shared(), "own target": dyn.EMA(0.8)}
+TARGETS = {"shared": dyn.Shared(), "separate target": dyn.EMA(0.8)}
 DECAYS = [0.0, 0.01]
 
 
@@ -52,8 +52,8 @@ def test_network_within_one_percent_of_the_map(model, record_property):
     gd = dyn.iterate(model, eigenvalues(W0), steps_of(model), ETA)
     net = dyn.train(model, W0, steps_of(model), ETA, batch_size=SAMPLES, record=10)
     for name in ("s", "target", "predictor"):
-        found, expected = np.sort(getattr(net, name)), np.sort(getattr(gd, name)[net.step])
-        worst = np.abs(found / expected - 1).max()
+        measured, expected = np.sort(getattr(net, name)), np.sort(getattr(gd, name)[net.step])
+        worst = np.abs(measured / expected - 1).max()
         record_property(name, float(worst))
         assert worst < 0.01
 
@@ -62,7 +62,7 @@ CORRELATED = {
     "standard": {},
     "isotropic": {"isotropic": True},
     "no predictor": {"predictor": dyn.NoPredictor()},
-    "own target": {"target": dyn.EMA(0.8)},
+    "separate target": {"target": dyn.EMA(0.8)},
 }
 
 
@@ -86,11 +86,11 @@ SEEDS = 2_000
 FLUCTUATING = {
     "euclidean": dyn.Model("euclidean", noise=(0.1, 0.3), weight_decay=0.01),
     "euclidean isotropic": dyn.Model("euclidean", isotropic=True, noise=(0.1, 0.3)),
-    "euclidean, learned, own target": dyn.Model(
+    "euclidean, learned, separate target": dyn.Model(
         "euclidean", noise=(0.1, 0.3), predictor=dyn.Learned(2.0, 0.5), target=dyn.EMA(0.9)
     ),
     "cosine": dyn.Model("cosine", noise=(0.1, 0.3)),
-    "cosine isotropic, own target": dyn.Model("cosine", isotropic=True, noise=(0.1, 0.3), target=dyn.EMA(0.9)),
+    "cosine isotropic, separate target": dyn.Model("cosine", isotropic=True, noise=(0.1, 0.3), target=dyn.EMA(0.9)),
     "cosine, learned": dyn.Model(
         "cosine", noise=(0.1, 0.3), predictor=dyn.Learned(1.0, [0.5, 0.6, 0.8, 1.0]), weight_decay=0.01
     ),
@@ -109,9 +109,9 @@ def test_fluctuations_are_those_predicted(name, batch_size, record_property):
         seeds = range(first, min(first + together, SEEDS))
         modes.append(dyn.train(FLUCTUATING[name], W0, steps, ETA, batch_size=batch_size, seed=seeds, record=10).modes)
     past = gd.step > 10
-    found, predicted = np.concatenate(modes)[:, past], gd.deviation[past]
-    ratio = found.std(axis=0, ddof=1) / predicted
-    within = np.mean(np.abs(found - gd.s[past]) <= 2 * predicted)
+    measured, predicted = np.concatenate(modes)[:, past], gd.deviation[past]
+    ratio = measured.std(axis=0, ddof=1) / predicted
+    within = np.mean(np.abs(measured - gd.s[past]) <= 2 * predicted)
     record_property("ratio", [float(ratio.min()), float(ratio.max())])
     record_property("within", float(within))
     assert ratio.min() > 0.9 and ratio.max() < 1.1

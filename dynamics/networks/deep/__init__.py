@@ -1,1 +1,4 @@
-"""Deep networks on images: the data, and the views of them that a network is shown."""
+"""Deep networks on images: data, augmentation, layers, training, and what is measured of them.
+
+May import what ``networks`` may, and its linear network.
+"""

@@ -79,6 +79,7 @@ def digits(test=360, seed=0) -> Images:
     Pixels have mean 0 and variance 1 over the training part. Raises ArgumentError.
     (Alpaydin & Kaynak 1998, UCI's optical recognition of handwritten digits, the copy in scikit-learn.)
     """
+    errors.require_extra("deep", "sklearn")
     from sklearn.datasets import load_digits
 
     test, seed = errors.count("test", test), errors.count("seed", seed, 0)

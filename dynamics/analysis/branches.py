@@ -1,0 +1,206 @@
+"""Branches of equilibria along a parameter, and the points where they fold, meet, or change their stability."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+
+from dynamics.analysis import fixed_points
+from dynamics.analysis.equilibria import equilibria
+from dynamics.analysis.equilibrium import Equilibrium
+from dynamics.analysis.stability import MARGINAL
+from dynamics.generated import eigenvalues
+from dynamics.model.model import Model
+from dynamics.numerics.continuation import Curve, Plane
+
+STARTS = 9  # values of the parameter at which branches are searched
+ROUNDING = 1e-12  # of predictor eigenvalues: nearer to that of a collapsed mode they are the same
+SAME_POINT = 1e-9  # distance below which points on two branches are one
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EquilibriumBranch:
+    """Equilibria with a given number of surviving modes, as a function of the parameter.
+
+    value (K,): the parameter, ascending. s (K,): eigenvalue of the surviving modes, 0 where there are none.
+    stable (K,): in the flow, or, against the learning rate, in the descent map. equilibria: one for each value.
+    """
+
+    value: Array
+    s: Array
+    surviving: int
+    stable: npt.NDArray[np.bool_]
+    equilibria: tuple[Equilibrium, ...] = field(repr=False)
+
+    @classmethod
+    def of(cls, value: Array, surviving: int, at_value: list[Equilibrium]) -> "EquilibriumBranch":
+        """The branch of these equilibria, by their stability in the flow."""
+        s = np.array([equilibrium.s[0] for equilibrium in at_value])
+        stable = np.array([equilibrium.verdict == "stable" for equilibrium in at_value])
+        return cls(value, s, surviving, stable, tuple(at_value))
+
+
+@dataclass(frozen=True)
+class SpecialPoint:
+    """A change of branches: ``kind``, the ``value`` of the parameter, and the eigenvalue ``s``.
+
+    kind: "fold" (two branches meet and vanish), "transcritical" (a surviving mode meets the collapsed one, and they
+    exchange stability), "exchange" and "hopf" (a real growth rate changes its sign, or a complex pair its real part);
+    in the descent map "flip" (a factor of -1: an oscillation of period two), "exchange" (of 1), "neimark-sacker"
+    (a complex pair).
+    """
+
+    kind: str
+    value: float
+    s: float
+
+
+Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]
+
+
+def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
+    """Points in the order of the parameter; a point that two branches meet in, once."""
+    result: list[SpecialPoint] = []
+    for point in sorted(points, key=lambda point: (point.value, point.s)):
+        if not any(
+            p.kind == point.kind and np.hypot(p.value - point.value, p.s - point.s) < SAME_POINT for p in result
+        ):
+            result.append(point)
+    return tuple(result)
+
+
+@dataclass(frozen=True)
+class IndependentModes:
+    """The equilibria of one mode that moves on its own, in the plane of parameter and predictor eigenvalue."""
+
+    model: Model
+    parameter: str
+    low: float
+    high: float
+    eta: float | None
+
+    def branches(self, values: Array) -> Branches:
+        """Branches of the surviving mode, and the collapsed mode at these values."""
+        plane = Plane(self.residual, self.low, self.high, self.floor)
+        curves: list[Curve] = []
+        for value in np.linspace(self.low, self.high, STARTS):
+            for lam in fixed_points.single_mode_roots(self.at(value)):
+                if lam > self.floor(value) and not any(_contains(curve, value, lam) for curve in curves):
+                    curves += plane.follow(np.array([value, lam]))
+        collapsed = EquilibriumBranch.of(values, 0, [self.equilibrium(value) for value in values])
+        of_collapsed = stability_changes(collapsed, self.equilibrium, "transcritical")
+        return [*(self.surviving(plane, curve) for curve in curves), (collapsed, of_collapsed)]
+
+    def surviving(self, plane: Plane, curve: Curve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
+        """The branch along a curve, with its special points."""
+        values, lams = curve.points.T
+        branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
+        ends = zip(curve.points[[0, -1]], curve.folds, strict=True)
+        folds = [SpecialPoint("fold", float(end[0]), self.s(*end)) for end, is_fold in ends if is_fold]
+
+        def on_curve(value: float) -> Equilibrium:
+            return self.equilibrium(value, plane.on_curve(value, float(np.interp(value, values, lams))))
+
+        return branch, folds + stability_changes(branch, on_curve)
+
+    def at(self, value: float) -> Model:
+        """The model at a value of the parameter."""
+        return self.model.replace(**{self.parameter: value})
+
+    def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
+        """The equilibrium at a predictor eigenvalue; collapsed where that is the floor."""
+        return fixed_points.single_mode(self.at(value), lam if self.survives(value, lam) else None, self.eta)
+
+    def s(self, value: float, lam: float) -> float:
+        """The eigenvalue of the correlation."""
+        return fixed_points.eigenvalue_of(self.at(value), lam) if self.survives(value, lam) else 0.0
+
+    def survives(self, value: float, lam: float) -> bool:
+        """True if the predictor eigenvalue is above that of a collapsed mode."""
+        return lam > self.floor(value) + ROUNDING
+
+    def residual(self, value: complex, lam: complex) -> complex:
+        """r(lambda) - rho, complex where the arguments are."""
+        p, one = self.model.with_parameter(self.parameter, np.array([value])), np.ones(1)
+        rate = fixed_points.single_mode_rate(self.model)(one, np.array([lam]), one, *p.of_expectations)
+        return (rate - p.rho)[0]
+
+    def floor(self, value: float) -> float:
+        """The predictor eigenvalue of a collapsed mode."""
+        p = self.model.with_parameter(self.parameter, np.array([value]))
+        return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
+
+
+def _contains(curve: Curve, value: float, lam: float) -> bool:
+    """True if the point is on the curve, to the accuracy of interpolation; other branches are further away."""
+    values, lams = curve.points.T
+    return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam
+
+
+def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
+    """One branch for each number of surviving modes."""
+
+    def at(value: float, surviving: int) -> Equilibrium:
+        return fixed_points.equal_modes(model.replace(**{parameter: value}), s0, surviving, eta)
+
+    branches: Branches = []
+    for surviving in range(np.count_nonzero(s0), 0, -1):
+        branch = EquilibriumBranch.of(values, surviving, [at(value, surviving) for value in values])
+        branches.append((branch, stability_changes(branch, partial(at, surviving=surviving))))
+    return branches
+
+
+def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> tuple[Branches, str]:
+    """Branches of the descent map, whose fixed points do not depend on eta but lose their stability; a remark."""
+    eta = values[0] if model.needs_learning_rate else None
+    result, branches = equilibria(model, [1.0] if s0 is None else s0, learning_rate=eta), []
+    for equilibrium in result:
+
+        def excess(eta: float, equilibrium: Equilibrium = equilibrium) -> float:
+            return float(np.abs(equilibrium.multipliers(eta)).max(initial=0.0)) - 1
+
+        margin, s = np.array([excess(eta) for eta in values]), float(equilibrium.s[0])
+        at_values = (equilibrium,) * len(values)
+        branch = EquilibriumBranch(
+            values, np.full(len(values), s), equilibrium.surviving, margin < -MARGINAL, at_values
+        )
+        crossings = _crossings(values, margin, excess)
+        branches.append((branch, [SpecialPoint(_loss_of_stability(equilibrium, eta), eta, s) for eta in crossings]))
+    return branches, result.remark
+
+
+def _loss_of_stability(equilibrium: Equilibrium, eta: float) -> str:
+    factors = equilibrium.multipliers(eta)
+    leading = factors[np.abs(factors).argmax()]
+    return "neimark-sacker" if abs(leading.imag) > MARGINAL else "flip" if leading.real < 0 else "exchange"
+
+
+def stability_changes(
+    branch: EquilibriumBranch, at: Callable[[float], Equilibrium], kind: str = ""
+) -> list[SpecialPoint]:
+    """Points inside a branch where its largest growth rate changes sign; kind: of all, in place of their own."""
+    margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
+    points = []
+    for value in _crossings(branch.value, margin, lambda value: at(value).largest_growth):
+        equilibrium = at(value)
+        growth = equilibrium.growth
+        leading = growth[np.abs(growth.real).argmin()] if len(growth) else 0.0
+        by_growth = "hopf" if abs(np.imag(leading)) > MARGINAL else "exchange"
+        points.append(SpecialPoint(kind or by_growth, value, float(equilibrium.s[0])))
+    return points
+
+
+def _crossings(values: Array, margin: Array, function: Callable[[float], float]) -> list[float]:
+    """Zeros of a function with these margins at these values."""
+    clear = np.flatnonzero(np.abs(margin) > MARGINAL)
+    return [
+        float(scipy.optimize.brentq(function, values[i], values[j], xtol=1e-14, rtol=1e-14))
+        for i, j in pairwise(clear)
+        if margin[i] * margin[j] < 0
+    ]

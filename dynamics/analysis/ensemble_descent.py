@@ -1,0 +1,114 @@
+"""An ensemble of descent maps, followed until it is clear how each member ends."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.analysis.collapse import OUTCOMES, outcome_of
+from dynamics.model.parameters import Parameters
+from dynamics.numerics.progress import progress_bar
+from dynamics.solvers.descent_numpy import one_step
+from dynamics.vector_field.base import VectorField
+from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import State, each
+
+BLOCK = 64  # steps between two tests of what has ended
+CONVERGED = 1e-3  # relative distance to its end at which a mode counts as there
+ROUNDING = 1e-13  # relative range of a mode that does not move
+COLLAPSED = 1e-3  # of the largest eigenvalue at the start: a mode that keeps shrinking below it vanishes
+TURNS = 3.0  # an oscillation is a path of so many times its range,
+PERSISTS = 0.9  # with at least this share of the range of the block before,
+BLOCKS = 8  # in so many blocks
+ENDS = (*OUTCOMES, "oscillation", "undecided")
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+class BlockMotion(NamedTuple):
+    """Motion of modes (B, M) in a block of steps: last value, range, length of the path, and net change."""
+
+    last: Array
+    range: Array
+    length: Array
+    change: Array
+
+    @classmethod
+    def of(cls, s: Array) -> "BlockMotion":
+        """The motion along eigenvalues (steps, B, M)."""
+        return cls(s[-1], np.ptp(s, axis=0), np.abs(np.diff(s, axis=0)).sum(axis=0), s[-1] - s[0])
+
+    def of_members(self, chosen: Mask) -> "BlockMotion":
+        """The motion of some members of the ensemble."""
+        return BlockMotion(*(part[chosen] for part in self))
+
+
+class EnsembleDescent:
+    """Descent maps (B,) that are followed until each has ended: their outcome, final s, and steps.
+
+    field: vector field of the whole ensemble. state, parameters, eta (B, 1): of the members. s0 (M,): the start.
+    """
+
+    def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):
+        self.field, self.state, self.parameters, self.eta = field, state, parameters, eta
+        self.smallest = COLLAPSED * s0.max()
+        self.running = np.arange(len(eta))  # members that have not ended
+        self.outcome = np.full(len(eta), "undecided", dtype=object)
+        self.s = np.tile(s0, (len(eta), 1))
+        self.steps = np.zeros(len(eta), int)
+        self.oscillating = np.zeros(len(eta), int)  # number of blocks
+        self.previous: BlockMotion | None = None
+
+    def follow(self, steps: int, progress: bool | None) -> str:
+        """Iterate up to so many steps, or until all have ended; return the status."""
+        with progress_bar(len(self.running), "phase diagram", progress) as bar:
+            try:
+                for _ in range(math.ceil(steps / BLOCK)):
+                    before = len(self.running)
+                    self._iterate_block()
+                    bar.update(before - len(self.running))
+                    if not len(self.running):
+                        break
+            except KeyboardInterrupt:
+                return f"interrupted with {len(self.running)} of {len(self.outcome)} points undecided"
+        return "complete"
+
+    def _iterate_block(self) -> None:
+        """Iterate a block of steps, and take members out that have ended."""
+        field = vector_field_of(self.field.model, self.field.closure, self.field.rtol, self.parameters)
+        path, diverged = [self.state.encoder**2], np.zeros(len(self.running), bool)
+        for _ in range(BLOCK):
+            self.state, diverged = one_step(self.state, field, self.eta)
+            field.relax()
+            path.append(self.state.encoder**2)
+        with np.errstate(invalid="ignore"):
+            motion = BlockMotion.of(np.array(path))
+        self.s[self.running], self.steps[self.running] = motion.last, self.steps[self.running] + BLOCK
+        going_on = ~self._ended(motion, diverged)
+        self.previous = motion.of_members(going_on)
+        self.running, self.eta = self.running[going_on], self.eta[going_on]
+        self.state = each(lambda part: part[going_on], self.state)
+        self.parameters = self.parameters.map(lambda rows: rows[going_on])
+
+    def _ended(self, motion: BlockMotion, diverged: Mask) -> Mask:
+        """Members that have ended (B,); their outcome is noted."""
+        previous = motion if self.previous is None else self.previous
+        with np.errstate(divide="ignore", invalid="ignore"):
+            decay = np.where(motion.range > 0, motion.range / previous.range, 0.0)
+            to_go = np.where(decay < 1, motion.range * decay / (1 - decay), np.inf)
+        to_go = np.where(motion.range <= ROUNDING * motion.last, 0.0, to_go)
+        vanishes = (motion.last < self.smallest) & (motion.change <= 0) & (to_go > motion.last / 2)
+        converged = vanishes | (to_go < CONVERGED * motion.last) | (motion.last == 0)
+        turns = motion.length > TURNS * motion.range
+        oscillates = turns & (motion.range > CONVERGED * motion.last) & (decay > PERSISTS)
+        blocks = np.where(oscillates.any(axis=-1), self.oscillating[self.running] + 1, 0)
+        self.oscillating[self.running] = blocks
+        ended = diverged | converged.all(axis=-1) | (blocks >= BLOCKS)
+        for i in np.flatnonzero(ended):
+            final = np.where(vanishes[i], 0.0, np.where(diverged[i], np.inf, motion.last[i]))
+            self.s[self.running[i]] = final
+            persists = blocks[i] >= BLOCKS and not diverged[i]
+            self.outcome[self.running[i]] = "oscillation" if persists else outcome_of(final, 10 * CONVERGED)
+        return ended

@@ -1,0 +1,167 @@
+"""Pictures of analyses: equilibria, collapse, bifurcations, phase diagrams and designs."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
+
+if TYPE_CHECKING:
+    from dynamics.analysis.bifurcation import Bifurcation
+    from dynamics.analysis.collapse import Collapse
+    from dynamics.analysis.design import Design
+    from dynamics.analysis.equilibria import Equilibria
+    from dynamics.analysis.phase_diagram import PhaseDiagram
+
+VERDICTS: dict[str, dict[str, Any]] = {  # markers
+    "stable": {"marker": "o", "markerfacecolor": "black"},
+    "marginal": {"marker": "o", "markerfacecolor": "0.7"},
+    "unstable": {"marker": "o", "markerfacecolor": "white"},
+}
+BELOW_BOUNDARY = "modes below collapse"
+POINTS: dict[str, dict[str, Any]] = {  # markers that differ in shape, so that grey is enough
+    "fold": {"marker": "s"},
+    "transcritical": {"marker": "X"},
+    "exchange": {"marker": "D"},
+    "hopf": {"marker": "^"},
+    "flip": {"marker": "v"},
+    "neimark-sacker": {"marker": "P"},
+}
+STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles
+PHASES = {  # Okabe and Ito, light to dark from order to collapse; hatches would not survive column width
+    "isotropic": "#009E73",
+    "anisotropic": "#56B4E9",
+    "partial collapse": "#F0E442",
+    "collapse": "#444444",
+    "divergence": "#D55E00",
+    "oscillation": "#CC79A7",
+    "undecided": "#FFFFFF",
+}
+PARAMETERS = {  # labels
+    "weight_decay": r"weight decay $\rho$",
+    "learning_rate": r"learning rate $\eta$",
+    "sigma1": r"noise $\sigma_1$ of the online view",
+    "sigma2": r"noise $\sigma_2$ of the target view",
+    "alpha": r"exponent $\alpha$ of the predictor",
+    "epsilon": r"$\epsilon$ of the predictor",
+    "decay": r"decay $\tau$ of the target",
+}
+
+
+def label_of(parameter: str) -> str:
+    """Label of an axis that shows a parameter."""
+    return PARAMETERS.get(parameter, parameter.replace("_", " "))
+
+
+def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
+    """Draw the rate of a mode against its eigenvalue, beside those of the standard and the isotropic loss."""
+    ax = ax or new_axes()
+    s = np.geomspace(design.between[0] / 2, 2.0, 200)
+    styles: dict[str, dict[str, Any]] = {
+        "standard": {"color": "0.6", "linestyle": "--"},
+        "isotropic": {"color": "0.6", "linestyle": ":"},
+        "designed": {"color": "C0", "linewidth": 1.5},
+    }
+    for name, rate in design.rates_beside(s).items():
+        ax.plot(s, rate - design.model.weight_decay, label=name, **styles[name])
+    ax.axhline(0, color="black", linewidth=0.5)
+    ax.axvspan(*design.between, color="0.95", zorder=0)
+    ax.set_xscale("log")
+    ax.set_xlabel(EIGENVALUES["s"])
+    ax.set_ylabel(r"rate $r - \rho$")
+    ax.legend(frameon=False, fontsize="small")
+    return ax
+
+
+def plot_equilibria(equilibria: "Equilibria", ax: Axes | None = None) -> Axes:
+    """Draw a row per equilibrium with a marker at each of its eigenvalues: black if stable, white if unstable."""
+    height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
+    ax = ax or new_axes(height)
+    look: dict[str, Any] = {"linestyle": "none", "color": "black", "markersize": 5}
+    for row, equilibrium in enumerate(equilibria):
+        eigenvalues, counts = np.unique(equilibrium.s, return_counts=True)
+        ax.plot(eigenvalues, np.full(len(eigenvalues), row), **(look | VERDICTS[equilibrium.verdict]))
+        for s, count in zip(eigenvalues, counts, strict=True):
+            ax.annotate(f"{count}", (s, row), (0, 4), textcoords="offset points", ha="center", fontsize="x-small")
+    verdicts = {equilibrium.verdict for equilibrium in equilibria}
+    handles = [Line2D([], [], label=name, **(look | VERDICTS[name])) for name in VERDICTS if name in verdicts]
+    if equilibria.boundary is not None:
+        handles.append(ax.axvline(equilibria.boundary, color="0.6", linestyle="--", linewidth=1, label=BELOW_BOUNDARY))
+    if handles:
+        legend_above(ax, handles=handles)
+    ax.set_yticks(range(len(equilibria)), [f"{equilibrium.surviving} surviving" for equilibrium in equilibria])
+    ax.set_ylim(len(equilibria) - 0.5, -0.7)
+    ax.margins(x=0.08)
+    ax.set_xlabel("eigenvalue $s$ (and how many have it)")
+    return ax
+
+
+def plot_collapse(collapse: "Collapse", ax: Axes | None = None) -> Axes:
+    """Draw an arrow per mode from its start to its end; a cross where it vanishes."""
+    ax = ax or new_axes()
+    finite = np.isfinite(collapse.final)
+    top = 1.15 * max(collapse.s0.max(), collapse.final[finite].max(initial=0.0)) or 1.0
+    ends = np.where(finite, collapse.final, top)
+    for mode, (start, end) in enumerate(zip(collapse.s0, ends, strict=True), 1):
+        if abs(end - start) > 0.05 * top:  # shorter ones would be all head
+            arrow = {"arrowstyle": "->", "color": "0.5", "shrinkA": 3, "shrinkB": 3}
+            ax.annotate("", (mode, end), (mode, start), arrowprops=arrow)
+    modes = 1 + np.arange(len(ends))
+    ax.plot(modes, collapse.s0, linestyle="none", marker="o", color="black", markerfacecolor="white", label="start")
+    for marker, chosen, label in (
+        ("o", collapse.survives, "survives"),
+        ("x", collapse.final == 0, "vanishes"),
+        ("^", ~finite, "diverges"),
+    ):
+        if chosen.any():
+            ax.plot(modes[chosen], ends[chosen], linestyle="none", marker=marker, color="black", label=label)
+    legend_above(ax)
+    ax.set_xticks(modes)
+    ax.margins(x=0.1)
+    ax.set_xlabel("mode")
+    ax.set_ylabel("eigenvalue $s$")
+    return ax
+
+
+def plot_bifurcation(bifurcation: "Bifurcation", ax: Axes | None = None) -> Axes:
+    """Draw eigenvalues against the parameter: solid where stable, dashed elsewhere; a marker per special point."""
+    ax = ax or new_axes()
+    for branch in bifurcation.branches:
+        stable = branch.stable.copy()
+        if len(stable) > 2:  # at its ends a branch may meet others, and is marginal
+            stable[0], stable[-1] = stable[1], stable[-2]
+        for label, line in STRETCHES.items():
+            chosen = stable == (label == "stable")
+            chosen |= np.r_[False, chosen[:-1]]  # up to where the other stretch starts
+            ax.plot(branch.value, np.where(chosen, branch.s, np.nan), linestyle=line, color="black", linewidth=1.2)
+    handles: list[Any] = [Line2D([], [], color="black", linestyle=line, label=kind) for kind, line in STRETCHES.items()]
+    for kind, marker in POINTS.items():
+        if points := [(point.value, point.s) for point in bifurcation.points if point.kind == kind]:
+            look: dict[str, Any] = {"linestyle": "none", "color": "#D55E00", "markersize": 5, "zorder": 4} | marker
+            handles += ax.plot(*np.transpose(points), label=kind, **look)
+    legend_above(ax, handles=handles)
+    ax.margins(x=0.03)
+    ax.set_xlabel(label_of(bifurcation.parameter))
+    ax.set_ylabel("eigenvalue $s$ of surviving modes")
+    return ax
+
+
+def plot_phases(diagram: "PhaseDiagram", ax: Axes | None = None) -> Axes:
+    """Draw the plane of two parameters, coloured by outcome."""
+    ax = ax or new_axes(3.4)
+    codes = np.vectorize(list(PHASES).index)(diagram.outcome)
+    (x, x_values), (y, y_values) = diagram.x, diagram.y
+    look: dict[str, Any] = {"cmap": ListedColormap(list(PHASES.values())), "vmin": -0.5, "vmax": len(PHASES) - 0.5}
+    ax.pcolormesh(x_values, y_values, codes, shading="nearest", rasterized=True, **look)
+    present = [outcome for outcome in PHASES if (diagram.outcome == outcome).any()]
+    patches = [Patch(facecolor=PHASES[name], edgecolor="black", linewidth=0.5, label=name) for name in present]
+    legend_above(ax, columns=3, handles=patches)
+    for parameter, values, axis in ((x, x_values, "x"), (y, y_values, "y")):
+        if (values > 0).all() and np.allclose(np.diff(np.log(values)), np.log(values[1] / values[0])):
+            ax.set(**{f"{axis}scale": "log"})
+        ax.set(**{f"{axis}label": label_of(parameter)})
+    return ax

@@ -1,0 +1,151 @@
+"""Options of the commands; those of a model are made from the descriptions in ``dynamics.model.options``."""
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dynamics.cli.output import PICTURES, writable
+from dynamics.model.model import Model
+from dynamics.model.options import ComponentOption, ExpressionOption, Option, defaults, options
+from dynamics.model.starts import random_weights
+
+Decorator = Callable[..., Any]
+FILE = click.Path(dir_okay=False)
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
+    """A list of numbers, such as 0.02,0.2,2."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        """Return the numbers in a text."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return [float(part) for part in value.replace(",", " ").split()]
+        except ValueError:
+            flag = param.opts[0] if param else "The option"
+            raise click.UsageError(f"{flag} must list numbers, such as 0.02,0.2,2, but is {value!r}.", ctx) from None
+
+
+class MethodOption(click.Option):
+    """``--method``, whose help lists the methods in ``dynamics.solvers.methods``, which is imported only for that."""
+
+    def __init__(self, *declarations: Any, methods: str, **settings: Any) -> None:
+        super().__init__(*declarations, **settings)
+        self.methods = methods
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the two columns of the help."""
+        methods = getattr(importlib.import_module("dynamics.solvers.methods"), self.methods)
+        self.help = f"{', '.join(['auto', *(method.name for method in methods)])}."
+        return super().get_help_record(ctx)
+
+
+def apply(*groups: Decorator | list[Decorator]) -> Decorator:
+    """Return one decorator for options and lists of options."""
+    flat = [decorator for group in groups for decorator in (group if isinstance(group, list) else [group])]
+    return lambda command: functools.reduce(lambda wrapped, decorator: decorator(wrapped), reversed(flat), command)
+
+
+# --- of a model -----------------------------------------------------------------------------------------------------
+
+
+def model_options(symbolic: bool = False) -> list[Decorator]:
+    """Return the options that describe a model. symbolic: without the values of its parameters."""
+    decorators: list[Decorator] = []
+    for name, description in options(Model).items():
+        if isinstance(description, ComponentOption):
+            for kind in description.classes:
+                decorators += _of_component(kind, symbolic)
+        elif not symbolic or description.value_type in (bool, str):
+            decorators.append(_of_model(description, defaults(Model)[name]))
+    help_text = "Parameter of a user-defined loss or gain; may be repeated."
+    return [*decorators, click.option("--parameter", multiple=True, metavar="NAME=VALUE", help=help_text)]
+
+
+def _of_model(description: Option, default: Any) -> Decorator:
+    default = description.example if description.example is not None else default
+    return _decorator(description, default=default, show_default=default is not None)
+
+
+def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
+    decorators, values = [], defaults(kind)
+    if kind.flag is not None and (symbolic or kind.flag_sets is None):
+        decorators.append(click.option(kind.flag, is_flag=True, help=kind.help))
+    elif kind.flag is not None:
+        sets, default = options(kind)[kind.flag_sets], values[kind.flag_sets]
+        bare: dict[str, Any] = {"is_flag": False, "flag_value": default} if isinstance(default, float) else {}
+        decorators.append(click.option(kind.flag, type=float, metavar=sets.metavar, help=sets.help, **bare))
+    if not symbolic:
+        described = [(description, values[name]) for name, description in options(kind).items() if description.flag]
+        decorators += [
+            _decorator(d, show_default=d.value_type is not bool and f"{default:g}") for d, default in described
+        ]
+    return decorators
+
+
+def _decorator(description: Option, **settings: Any) -> Decorator:
+    """Return a click option as described; without a default its value is None where it is not given."""
+    of_type: dict[type, dict[str, Any]] = {
+        bool: {"is_flag": True},
+        float: {"type": float},
+        tuple: {"nargs": 2, "type": float},
+        list: {"type": Numbers()},
+        str: {"metavar": "|".join(description.choices)},
+    }
+    settings |= of_type[description.value_type]
+    if isinstance(description, ExpressionOption):
+        settings["metavar"] = "|".join((*description.choices, "EXPRESSION"))
+    if description.value_type is bool:
+        settings |= {"default": False, "show_default": False}
+    return click.option(str(description.flag), help=description.help, **settings)
+
+
+# --- of starts and solvers ------------------------------------------------------------------------------------------
+
+RANDOM = {"modes": "modes", "inputs": "inputs", "std": "init_std", "seed": "init_seed"}  # argument: option
+
+
+def _random(argument: str, kind: Any, help_text: str) -> Decorator:
+    flag, default = (
+        f"--{RANDOM[argument].replace('_', '-')}",
+        inspect.signature(random_weights).parameters[argument].default,
+    )
+    return click.option(flag, type=kind, default=default, show_default=True, help=help_text)
+
+
+WEIGHTS = [
+    _random("modes", int, "M, of random initial weights."),
+    _random("inputs", int, "N, of random initial weights."),
+    _random("std", float, "Standard deviation of random initial weights."),
+    _random("seed", click.IntRange(0), "Seed of random initial weights."),
+]
+S0 = click.option(
+    "--s0", type=Numbers(), help="Initial eigenvalues, e.g. 0.02,0.2,2, in place of those of random weights."
+)
+CLOSURE = click.option(
+    "--closure", help="gaussian (exact; the default where there is one), mean_field, or monte_carlo."
+)
+STEPS = [
+    click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent."),
+    click.option("--learning-rate", type=float, default=0.01, show_default=True, help="Learning rate eta."),
+    click.option("--record", type=int, default=1, show_default=True, help="Record one step in this many."),
+]
+RTOL = click.option("--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance.")
+OUT = click.option(
+    "--out",
+    type=FILE,
+    callback=writable(".npz", ".csv", *PICTURES),
+    help="Write .npz, .csv, or a picture (.png, .pdf, .svg).",
+)
+
+
+def method(methods: str) -> Decorator:
+    """Return the option ``--method`` for the methods of that name."""
+    return click.option("--method", cls=MethodOption, methods=methods, default="auto", show_default=True)

@@ -1,0 +1,44 @@
+"""Output of the commands: on the screen, and into files whose place is checked before any work."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def writable(*suffixes: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Return a check of ``--out``: a known suffix, in an existing folder."""
+
+    def check(context: click.Context, parameter: click.Parameter, out: str | None) -> str | None:
+        if out is not None and Path(out).suffix.lower() not in suffixes:
+            raise click.UsageError(f"--out must end in one of {', '.join(suffixes)}, but is {out!r}.")
+        if out is not None and not Path(out).parent.is_dir():
+            raise click.UsageError(f"--out must lie in an existing folder, but is {out!r}.")
+        return out
+
+    return check
+
+
+def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
+    """Print a text, or write it into a file."""
+    if out is None:
+        click.echo(text, nl=not whole_lines)
+    else:
+        Path(out).write_text(text, encoding="utf-8")
+        click.echo(f"written: {out}")
+
+
+def report(result: Any, out: str | None) -> None:
+    """Print a result on one screen, and write it into a file if one is given."""
+    click.echo(str(result))
+    if out is None:
+        return
+    suffix = Path(out).suffix.lower()
+    if suffix in PICTURES:
+        result.plot().figure.savefig(out, dpi=200)
+    else:
+        out = {".npz": result.save, ".csv": result.to_csv}[suffix](out)
+    click.echo(f"written: {out}")

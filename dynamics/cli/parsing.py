@@ -1,0 +1,94 @@
+"""From the values of options to models and starts."""
+
+from typing import Any
+
+import click
+
+from dynamics.cli.options import RANDOM
+from dynamics.model.model import Model
+from dynamics.model.options import ComponentOption, ExpressionOption, defaults, options
+from dynamics.model.starts import eigenvalues_of, random_weights
+
+Values = dict[str, Any]  # of options, by the names that click gives them
+
+
+def model_of(values: Values) -> Model:
+    """Return the model that the options describe; those that a command lacks are at their defaults."""
+    chosen = _expressions(values)
+    for name, description in options(Model).items():
+        if isinstance(description, ComponentOption):
+            chosen[name] = _component(description, type(defaults(Model)[name]), values)
+        elif name not in chosen and (value := _value(values, description.flag)) is not None:
+            chosen[name] = value if description.convert is None else description.convert(value)
+    return Model(**chosen)
+
+
+def _value(values: Values, flag: str | None) -> Any:
+    """Return the value of an option; None where it is not given."""
+    value = None if flag is None else values.get(flag.removeprefix("--").replace("-", "_"))
+    return None if value is False else value
+
+
+def _component(description: ComponentOption, default: type, values: Values) -> Any:
+    """Return the component that the options choose; refuse options of another one."""
+    flagged = [kind for kind in description.classes if _value(values, kind.flag) is not None]
+    chosen: Any = flagged[0] if flagged else default
+    for kind in description.classes:
+        flags = [kind.flag, *(part.flag for part in options(kind).values())]
+        for flag in flags if kind is not chosen else ():
+            if _value(values, flag) is not None:
+                raise click.UsageError(f"{flag} does not apply with {chosen.flag or chosen.title}.")
+    arguments = {name: _value(values, part.flag) for name, part in options(chosen).items()}
+    if chosen.flag_sets is not None:
+        value = _value(values, chosen.flag)
+        arguments[chosen.flag_sets] = options(chosen)[chosen.flag_sets].example if value is True else value
+    return chosen(**{name: value for name, value in arguments.items() if value is not None})
+
+
+def _expressions(values: Values) -> dict[str, Any]:
+    """Return loss and gain where they are expressions, the first of them with the parameters."""
+    parameters = dict(map(_parameter, values.get("parameter", ())))
+    expressions: dict[str, Any] = {}
+    for name, description in options(Model).items():
+        if not isinstance(description, ExpressionOption) or (text := _value(values, description.flag)) is None:
+            continue
+        if not (description.choices and text.isidentifier()):
+            expressions[name] = description.kind(text, {} if expressions else parameters)
+    if parameters and not expressions:
+        raise click.UsageError("--parameter applies to a user-defined loss, or to --gain.")
+    return expressions
+
+
+def _parameter(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise click.UsageError(f"--parameter must be NAME=VALUE, such as beta=0.1, but is {text!r}.") from None
+
+
+def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
+    """Return the eigenvalues that are listed, or those of the weights that ``train`` starts from, or these weights."""
+    if s0 is not None:
+        refuse_given("--s0", *RANDOM.values(), "input_variances")
+        return s0
+    W0 = weights_of(model, values)
+    return eigenvalues_of(W0) if model.inputs is None else W0
+
+
+def weights_of(model: Model, values: Values) -> Any:
+    """Return random weights of the encoder."""
+    arguments = {argument: values[option] for argument, option in RANDOM.items()}
+    if model.inputs is not None:
+        refuse_given("--input-variances", RANDOM["inputs"])
+        arguments["inputs"] = len(model.inputs)
+    return random_weights(**arguments)
+
+
+def refuse_given(flag: str, *names: str) -> None:
+    """Raise a usage error for options that were given and do not apply with another one."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
+        if parameter.name in names and given:
+            raise click.UsageError(f"{parameter.opts[0]} does not apply with {flag}.")

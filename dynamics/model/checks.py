@@ -1,0 +1,48 @@
+"""Checks of option values: (name, value) -> the value to keep; each raises ArgumentError."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics import errors
+
+Array = npt.NDArray[np.float64]
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return True or False."""
+    errors.flag(name, value)
+    return bool(value)
+
+
+def decay(name: str, value: Any) -> Array:
+    """Return decays per step in [0, 1]."""
+    return errors.fraction(name, value, "be a decay per step, between 0 and 1")
+
+
+def decay_below_one(name: str, value: Any) -> Array:
+    """Return decays per step in [0, 1)."""
+    return errors.fraction(name, value, "be a decay per step, at least 0 and below 1", True)
+
+
+def predictor_eigenvalues(name: str, value: Any) -> Array:
+    """Return eigenvalues of a predictor, of any sign."""
+    return errors.real_array(name, value, "be eigenvalues of the predictor, a number or one per mode, finite")
+
+
+def covariance(name: str, value: Any) -> Array | None:
+    """Return a covariance; None stays None."""
+    return None if value is None else errors.covariance(name, value)
+
+
+def two_sigmas(name: str, value: Any) -> tuple[Array, Array]:
+    """Return two standard deviations."""
+    requirement = "be two non-negative numbers"
+    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
+        errors.reject(name, requirement, value)
+    try:
+        sigma1, sigma2 = (errors.non_negative(name, sigma, requirement) for sigma in value)
+    except errors.ArgumentError:
+        errors.reject(name, requirement, tuple(value))
+    return sigma1, sigma2

@@ -1,0 +1,263 @@
+"""Options of a model and of its components, each described once, as metadata of its dataclass field.
+
+Validation, plain data, the command line, TOML files and the table of combinations all follow from these descriptions.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from dynamics import errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """Description of an option.
+
+    check: (name, value) -> the value to keep; raises ArgumentError. choices: allowed names, in place of a check.
+    help: one sentence, for the command line.
+    symbol: name in ``Parameters`` of a number that may be an array; a pair of names for a pair of numbers.
+    flag, metavar, value_type: form on the command line, where a bool is a switch, a list is text such as "1,0.3", and a
+        tuple is a pair of numbers. Without a flag the option is not there.
+    convert: function from the value on the command line to that of the option.
+    example: a value of an option without default.
+    """
+
+    check: Callable[[str, Any], Any] | None = None
+    choices: tuple[str, ...] = ()
+    help: str = ""
+    symbol: str | tuple[str, str] | None = None
+    flag: str | None = None
+    metavar: str | None = None
+    value_type: type = float
+    convert: Callable[[Any], Any] | None = None
+    example: Any = None
+
+    def checked(self, name: str, value: Any) -> Any:
+        """Return the value to keep; raises ArgumentError."""
+        if self.choices:
+            return errors.choice(name, value, self.choices)
+        return value if self.check is None else frozen(self.check(name, value))
+
+    def symbols(self, name: str) -> dict[str, str]:
+        """Symbols of the numbers in this option, by their names."""
+        if isinstance(self.symbol, tuple):
+            return {symbol: symbol for symbol in self.symbol}
+        return {} if self.symbol is None else {name: self.symbol}
+
+    def parameters(self, name: str, value: Any) -> dict[str, Any]:
+        """Numbers in the value of this option, by their names."""
+        return dict(zip(self.symbols(name), value if isinstance(self.symbol, tuple) else [value], strict=False))
+
+    def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
+        """Return the value with one number replaced."""
+        if not isinstance(self.symbol, tuple):
+            return number
+        return tuple((self.parameters(name, value) | {parameter: number}).values())
+
+    def to_plain(self, value: Any) -> Any:
+        """Return the value as plain data."""
+        return [self.to_plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
+
+    def from_plain(self, name: str, plain: Any) -> Any:
+        """Return the value that plain data describe."""
+        return plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentOption(Option):
+    """An option whose value is a component: an object of one of several classes, which have options themselves."""
+
+    classes: tuple[Any, ...]
+
+    def checked(self, name: str, value: Any) -> Any:
+        """Return a component of one of the classes; raises ArgumentError."""
+        *most, last = map(signature, self.classes)
+        if not isinstance(value, self.classes):
+            errors.reject(name, f"be {', '.join(most)} or {last}", value)
+        return value
+
+    def parameters(self, name: str, value: Any) -> dict[str, Any]:
+        """Numbers of the component."""
+        return parameters_of(value)
+
+    def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
+        """Return the component with one number replaced."""
+        return with_parameter(value, parameter, number)
+
+    def to_plain(self, value: Any) -> dict[str, Any]:
+        """Return the component as a table: its kind, and its options."""
+        return {"kind": type(value).__name__} | to_plain(value)
+
+    def from_plain(self, name: str, plain: Any) -> Any:
+        """Return the component that a table describes."""
+        kinds = {kind.__name__: kind for kind in self.classes}
+        errors.instance(name, plain, dict, f'be a table, such as {{ kind = "{next(iter(kinds))}" }}')
+        kind = kinds[errors.choice(f"kind of {name}", plain.get("kind"), kinds)]
+        table = {key: value for key, value in plain.items() if key != "kind"}
+        return from_plain(kind, table, f"the {name} {kind.__name__}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionOption(Option):
+    """An option whose value is an expression with parameters, or one of the names in ``choices``."""
+
+    kind: Any  # a class of expressions
+    value_type: type = str
+
+    def checked(self, name: str, value: Any) -> Any:
+        """Return an expression, a name, or None where there are no names; raises ArgumentError."""
+        if self.choices:
+            return value if isinstance(value, self.kind) else super().checked(name, value)
+        expression = self.kind(value) if isinstance(value, str) else value
+        if expression is not None:
+            requirement = f"be text or a {self.kind.__name__}, such as {self.kind.example!r}"
+            errors.instance(name, expression, self.kind, requirement)
+        return expression
+
+    def parameters(self, name: str, value: Any) -> dict[str, Any]:
+        """Parameters of the expression."""
+        return dict(value.parameters) if isinstance(value, self.kind) else {}
+
+    def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
+        """Return the expression with one parameter replaced."""
+        return value.replace(**{parameter: number})
+
+    def to_plain(self, value: Any) -> Any:
+        """Return the name, or a table of the expression and its parameters."""
+        if not isinstance(value, self.kind):
+            return value
+        parameters = {name: np.asarray(number).tolist() for name, number in value.parameters.items()}
+        return {"expression": value.text} | parameters
+
+    def from_plain(self, name: str, plain: Any) -> Any:
+        """Return the expression that a table or a text describes."""
+        table = f"an expression in a table, such as {{ expression = '{self.kind.example}' }}"
+        if not isinstance(plain, dict):
+            if self.choices:
+                return errors.choice(name, plain, self.choices, otherwise=table)
+            errors.instance(name, plain, str, f"be text, such as '{self.kind.example}', or {table}")
+            return plain
+        if "expression" not in plain and "numbers" in plain:  # as 0.1 wrote it into files
+            return self.kind(plain["text"], plain["numbers"])
+        if "expression" not in plain:
+            renamed = " (the key `sentence` of version 0.1)" if "sentence" in plain else ""
+            errors.reject(name, f"have a key `expression`{renamed}", plain)
+        return self.kind(plain["expression"], {key: value for key, value in plain.items() if key != "expression"})
+
+
+def option(default: Any = MISSING, *, described_by: type[Option] = Option, **description: Any) -> Any:
+    """Return a dataclass field with its description."""
+    return field(default=default, metadata={"option": described_by(**description)})
+
+
+@cache
+def _options(kind: type) -> dict[str, Option]:
+    return {f.name: f.metadata["option"] for f in fields(kind)}
+
+
+def options(part: Any) -> dict[str, Option]:
+    """Descriptions of the options of a model or a component, or of its class, by name."""
+    return _options(part if isinstance(part, type) else type(part))
+
+
+def defaults(kind: type) -> dict[str, Any]:
+    """Defaults of the options of a class; MISSING for those that must be given."""
+    return {f.name: f.default for f in fields(kind)}
+
+
+def signature(kind: type) -> str:
+    """Return a call of the class in short: its required options, or dots for optional ones."""
+    required = [name for name, default in defaults(kind).items() if default is MISSING]
+    return f"{kind.__name__}({', '.join(required) or '...' * bool(options(kind))})"
+
+
+def check_options(part: Any) -> None:
+    """Validate all options, and keep what their checks return; raises ArgumentError."""
+    for name, description in options(part).items():
+        object.__setattr__(part, name, description.checked(name, getattr(part, name)))
+
+
+def frozen(value: Any) -> Any:
+    """Return a number for an array without axes, and any other array read-only; the same for each part of a tuple."""
+    if isinstance(value, tuple):
+        return tuple(map(frozen, value))
+    if not isinstance(value, np.ndarray):
+        return value
+    value.setflags(write=False)
+    return value if value.ndim else float(value)
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+def symbols_of(part: Any) -> dict[str, str]:
+    """Symbols of the numbers of a component, by their names."""
+    return {
+        key: symbol for name, description in options(part).items() for key, symbol in description.symbols(name).items()
+    }
+
+
+def parameters_of(part: Any) -> dict[str, Any]:
+    """Numbers of a model or a component, by name: its own, those of its components, those of its expressions."""
+    kinds = (Option, ComponentOption, ExpressionOption)
+    ordered = sorted(options(part).items(), key=lambda item: kinds.index(type(item[1])))
+    pairs = (description.parameters(name, getattr(part, name)).items() for name, description in ordered)
+    return {name: number for numbers in pairs for name, number in numbers}
+
+
+def with_parameter(part: Any, parameter: str, number: Any) -> Any:
+    """Return a model or a component with one of its numbers replaced."""
+    for name, description in options(part).items():
+        value = getattr(part, name)
+        if parameter in description.parameters(name, value):
+            return replace(part, **{name: description.with_parameter(name, value, parameter, number)})
+    raise KeyError(parameter)
+
+
+# --- plain data and text --------------------------------------------------------------------------------------------
+
+
+def to_plain(part: Any) -> dict[str, Any]:
+    """Return the options of a model or a component as plain data, without those that are None."""
+    values = {name: getattr(part, name) for name in options(part)}
+    return {name: options(part)[name].to_plain(value) for name, value in values.items() if value is not None}
+
+
+def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
+    """Return the model or component that a table describes; raises ArgumentError, which names the table ``where``."""
+    check_keys(where, table, options(kind))
+    check_present(where, table, [name for name, default in defaults(kind).items() if default is MISSING])
+    values = {name: options(kind)[name].from_plain(name, value) for name, value in table.items() if value is not None}
+    return kind(**values)
+
+
+def check_keys(where: str, table: dict[str, Any], allowed: Iterable[str]) -> None:
+    """Raise ArgumentError for a key of the table that has no meaning."""
+    for key in table:
+        errors.choice(f"key of {where}", key, allowed)
+
+
+def check_present(where: str, table: dict[str, Any], required: Iterable[str]) -> None:
+    """Raise ArgumentError for a key that the table lacks."""
+    for key in required:
+        if key not in table:
+            errors.reject(key, f"be given in {where}", None)
+
+
+def shown(value: Any) -> str:
+    """Return a value on one line: arrays by their shape, models and components without what is at its default."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown, value))})"
+    if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):
+        return f"<array {np.shape(value)}>" if np.ndim(value) else repr(value)
+    changed = [name for name, default in defaults(type(value)).items() if not _same(getattr(value, name), default)]
+    changed = changed or list(options(value))[:1]
+    return f"{type(value).__name__}({', '.join(f'{name}={shown(getattr(value, name))}' for name in changed)})"
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and repr(a) == repr(b)

@@ -1,0 +1,96 @@
+"""Starts of a model, validated: eigenvalues, or weights where inputs are correlated; and the learning rate.
+
+The functions that take a model are its methods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics import errors
+
+if TYPE_CHECKING:
+    from dynamics.model.model import Model
+
+Array = npt.NDArray[np.float64]
+
+
+def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: int = 0) -> Array:
+    """Return weights (modes, inputs) of an encoder, Gaussian with standard deviation std; raises ArgumentError."""
+    modes, inputs, seed = errors.count("modes", modes), errors.count("inputs", inputs), errors.count("seed", seed, 0)
+    if modes > inputs:
+        errors.reject("modes", f"be at most the number of inputs, {inputs}", modes)
+    return errors.positive_number("std", std) * np.random.default_rng(seed).standard_normal((modes, inputs))
+
+
+def eigenvalues_of(W0: Array) -> Array:
+    """Return the eigenvalues (M,) of C = W0 W0^T of white inputs, ascending."""
+    return np.asarray(np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, np.float64)
+
+
+def check_learning_rate(model: Model, learning_rate: float | None) -> float | None:
+    """Return eta > 0 of a flow in which something decays per step, None for any other; raises ArgumentError."""
+    if learning_rate is None:
+        if model.needs_learning_rate:
+            errors.reject("learning_rate", f"be given for {model}, in which something decays per step", None)
+        return None
+    if not model.needs_learning_rate:
+        requirement = "be left out: nothing in this model decays per step, and the flow does not depend on it"
+        errors.reject("learning_rate", requirement, learning_rate)
+    return errors.positive_number("learning_rate", learning_rate)
+
+
+def check_start(model: Model, s0: npt.ArrayLike) -> Array:
+    """Return the start of flow and descent map: eigenvalues (..., M), or weights (..., M, N) for correlated inputs."""
+    return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
+
+
+def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool = True) -> Array:
+    """Return weights W0 (..., M, N), broadcast with the model's parameters; raises ArgumentError."""
+    N = "N" if model.inputs is None else len(model.inputs)
+    requirement = f"be weights of shape ({'..., ' * ensemble}M, {N}) with 1 <= M <= {N}"
+    weights = errors.real_array(name, W0, f"{requirement}, finite")
+    fits = weights.ndim >= 2 if ensemble else weights.ndim == 2
+    if not fits or not 1 <= weights.shape[-2] <= weights.shape[-1] or N not in ("N", weights.shape[-1]):
+        raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {weights.shape}.")
+    root = model.input_root
+    whitened = weights if root is None else weights @ root
+    if model.structure.predictor == "normalized" and not whitened.any(axis=(-2, -1)).all():
+        errors.reject(name, "have a nonzero weight on inputs that vary, because the predictor is normalized", weights)
+    batch = _with_batch(model, name, weights.shape[:-2])
+    return np.broadcast_to(weights, (*batch, *weights.shape[-2:])).copy()
+
+
+def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
+    """Return eigenvalues s0 (..., M), broadcast with the model's parameters; raises ArgumentError."""
+    requirement = "be eigenvalues of shape (..., M): finite, non-negative"
+    s = errors.non_negative("s0", s0, requirement)
+    if s.ndim == 0 or s.shape[-1] == 0:
+        errors.reject("s0", requirement, s)
+    batch = _with_batch(model, "s0", s.shape[:-1])
+    _check_initial_predictor(model, s.shape[-1])
+    if model.structure.predictor == "normalized" and not s.max(axis=-1).all():
+        errors.reject("s0", "have an eigenvalue above zero, because the predictor is normalized", s)
+    if (model.pole_at_collapse & ~s.all(axis=-1)).any():
+        function = model.loss_name if model.gain is None else model.gain.text
+        errors.reject("s0", f"have no eigenvalue of zero, where {function} has a pole", s)
+    return np.broadcast_to(s, (*batch, s.shape[-1])).copy()
+
+
+def _check_initial_predictor(model: Model, modes: int) -> None:
+    if model.init.shape[-1] not in (1, modes):
+        errors.reject("init", f"be a number or one per mode, {modes}", model.init)
+    if model.generated.divides_by_norms and not model.init.any(axis=-1).all():
+        loss = f"the {model.loss_name} loss, which divides by the prediction's size"
+        errors.reject("init", f"have an eigenvalue other than zero for {loss}", model.init)
+
+
+def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(leading, model.batch_shape)
+    except ValueError:
+        requirement = f"have leading dimensions that broadcast with the model's parameters {model.batch_shape}"
+        raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but they are {leading}.") from None

@@ -1,0 +1,116 @@
+"""Checks of the dynamics: exact solution, flow, descent map and trained network, each against the next."""
+
+from typing import Any
+
+import numpy as np
+
+from dynamics.networks.train import train
+from dynamics.results.trajectory import Trajectory
+from dynamics.solvers.descent import iterate
+from dynamics.solvers.flow import solve
+from dynamics.solvers.methods import has_exact_solution
+from dynamics.verification.compare import Comparison, compare
+from dynamics.verification.subject import CHANCE, Array, LevelCheck, Subject, relative_deviation
+
+SPARE_INPUTS = 2  # of the network, beyond its modes
+STEPS, MOVES = 60, 0.02  # of the network, whose fastest mode moves so far in a step, relative
+FRACTIONS = (2, 4, 8)  # of the learning rate: shorter steps, whose map is nearer to the flow
+SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # the next where fluctuations are too large to be linear
+TRIALS = 8  # of learning rates, each half the one before
+
+
+def check_exact_solution(subject: Subject) -> LevelCheck:
+    """Compare the exact solution, where there is one, and the integrated flow."""
+    if subject.closure != "gaussian" or not has_exact_solution(subject.model):
+        return LevelCheck("exact", "none for this model")
+    times = np.linspace(0, 1 / subject.largest_rate(), 5)
+    exact, flow = (solve(subject.model, subject.s0, times, method=way, rtol=1e-10) for way in ("exact", "scipy"))
+    common = min(len(exact.t), len(flow.t))
+    deviation = relative_deviation(flow.s[:common], exact.s[:common])
+    return LevelCheck("exact", f"{exact.method}, integrated flow", deviation, 1e-8)
+
+
+def descent_map(subject: Subject) -> Trajectory:
+    """Return the descent map with a learning rate at which the fastest mode moves by MOVES in a step, or less.
+
+    Less, where a rate more than doubles on the way, as where modes collapse in finite time.
+    """
+    eta = MOVES / subject.largest_rate()
+    for _ in range(TRIALS):
+        descent = iterate(subject.model, np.sort(subject.s0), STEPS, eta, closure=subject.closure, method="numpy")
+        if descent.complete and _slow(descent.s) and (not subject.learned or _slow(descent.predictor)):
+            return descent
+        eta /= 2
+    subject.reject(f"rates that do not grow without bounds at once: even steps of {eta:.1g} are too long")
+
+
+def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
+    """Compare the descent map and the flow: with half the learning rate, small ones are half as far apart.
+
+    Where the first learning rate is too large for that, smaller ones tell curvature in eta from a wrong map.
+    """
+    if subject.model.needs_learning_rate:
+        return LevelCheck("descent map", "none: the flow itself depends on the learning rate")
+    times = eta * np.arange(STEPS // 2 + 1)
+    flow = solve(subject.model, subject.s0, times, closure=subject.closure, method="scipy", rtol=1e-9).s
+    distance = _distance_to_flow(subject, flow, eta, 1)
+    size = np.abs(distance).max() / np.abs(flow).max()
+    if size < 1e-9:
+        return LevelCheck("descent map", "the same as the flow", float(size), 1e-9)
+    for shorter in FRACTIONS:
+        previous, distance = distance, _distance_to_flow(subject, flow, eta, shorter)
+        deviation = abs(float(np.linalg.norm(previous) / np.linalg.norm(distance)) - 2)
+        if deviation <= 0.2:
+            break
+    return LevelCheck("descent map", "its distance to the flow is linear in eta", deviation, 0.2)
+
+
+def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -> Array:
+    """Descent map with steps shorter by this factor, minus the flow, at the times of the flow."""
+    steps = shorter * (STEPS // 2)
+    descent = iterate(subject.model, subject.s0, steps, eta / shorter, closure=subject.closure, method="numpy")
+    s = descent.s[::shorter]
+    common = min(len(s), len(flow))
+    return s[:common] - flow[:common]
+
+
+def check_network(subject: Subject, descent: Trajectory, progress: bool | None) -> tuple[LevelCheck, Comparison | None]:
+    """Compare a network trained on samples and the descent map, in standard errors.
+
+    Standard errors are linear in the fluctuations. Where a loss amplifies fluctuations so that their squares count,
+    more samples a step tell them from a wrong theory, for which the test with more samples is the stricter one.
+    """
+    inputs = len(subject.s0) + SPARE_INPUTS
+    directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
+    W0 = np.sqrt(np.sort(subject.s0))[:, None] * directions
+    options: dict[str, Any] = {"seed": subject.seed, "progress": progress, "record": STEPS // 6}
+    eta, fewer_samples = descent.settings["learning_rate"], ""
+    for samples in SAMPLES_A_STEP:
+        network = train(subject.model, W0, STEPS, eta, batch_size=samples, **options)
+        if not network.complete:
+            return LevelCheck("network", network.status, np.inf, CHANCE), None
+        comparison = compare(descent, network)
+        z = _standard_errors(subject, descent, comparison)
+        note = f"standard errors; largest deviation {comparison.max_relative():.1%}{fewer_samples}"
+        if z <= CHANCE:
+            break
+        fewer_samples += f"; {z:.2g} standard errors with {samples:,}"
+    against = f"{STEPS} steps on {samples:,} samples each, descent map"
+    return LevelCheck("network", against, z, CHANCE, note), comparison
+
+
+def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparison) -> float:
+    """Largest deviation, in errors of sampling, of a sampled closure, and of the network's single precision."""
+    theory, t = comparison.theory_modes, comparison.t[:, None]
+    drift = 2 * descent.error * subject.largest_rate() * t * theory if subject.closure == "monte_carlo" else 0.0
+    single = 2 * np.finfo(np.float32).eps * np.sort(subject.rate_scale)[::-1] * t * theory
+    error = np.hypot(np.hypot(comparison.sampling_error, drift), single)
+    difference = np.abs(comparison.network_modes - theory)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(difference <= comparison.rounding * theory, 0.0, difference / error)
+    return float(z[1:].max())
+
+
+def _slow(values: Array) -> bool:
+    """True if nothing (T, M) moves by more than twice what the fastest mode should in a step: (1 + MOVES)^2 - 1."""
+    return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())

@@ -1,0 +1,62 @@
+"""Checks of a loss: its basis, the derived gradient of each sample, and the rates as means of that gradient."""
+
+import numpy as np
+
+from dynamics.verification.subject import CHANCE, ROUNDING, Array, LevelCheck, Subject, relative_deviation
+
+SAMPLES = 200_000  # of the mean that the closure is compared with
+EFFECTIVE_SAMPLES = 400  # that a variance rests on at least: it is then known to 5 %, errors to 2.5 %
+
+
+def check_basis(subject: Subject) -> LevelCheck:
+    """Compare the loss in the eigenbasis and in a random basis."""
+    z1, z2, lam = subject.independent_representations()
+    U = np.linalg.qr(subject.rng.standard_normal((len(subject.s0),) * 2))[0]
+    rotated = subject.loss(z1 @ U.T, z2 @ U.T, lam, U)
+    return LevelCheck(
+        "basis", "loss in a random basis", relative_deviation(rotated, subject.loss(z1, z2, lam)), ROUNDING
+    )
+
+
+def check_gradient(subject: Subject) -> LevelCheck:
+    """Compare the derived forces on each sample and automatic differentiation."""
+    z1, z2, lam = subject.independent_representations()
+    generated, arguments = subject.generated, (z1, z2, lam, 1.0, *subject.loss_parameters)
+    derived = [generated.force_on_view1(*arguments), generated.force_on_view2(*arguments)]
+    if subject.learned and generated.force_on_predictor:
+        derived.append(generated.force_on_predictor(*arguments))
+    automatic = np.stack(subject.gradient(z1, z2, lam))
+    deviation = relative_deviation(np.stack(derived), automatic, float(subject.rate_scale.min()))
+    return LevelCheck("gradient", "derived forces, automatic differentiation", deviation, ROUNDING)
+
+
+def check_rates(subject: Subject) -> LevelCheck:
+    """Compare the rates of the closure and a mean of the gradient over samples, in standard errors."""
+    z1, z2 = subject.representations(SAMPLES)
+    force1, force2, *_ = subject.gradient(z1, z2, subject.lam)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sampled = (force1 * z1 + force2 * z2) / subject.s0
+        squares = (sampled - sampled.mean(axis=0)) ** 2
+    if not np.isfinite(squares).all():
+        subject.reject("a gradient with a square that is finite in all samples")
+    effective = _effective_samples(squares)
+    if effective < EFFECTIVE_SAMPLES:
+        subject.reject(f"a gradient with a variance that {SAMPLES:,} samples estimate; it rests on {effective:.0f}")
+    standard_error = np.sqrt(squares.mean(axis=0) / SAMPLES)
+    rates = subject.field(subject.state).rates
+    sampled_closure = subject.closure == "monte_carlo"
+    accuracy = max(subject.field.error if sampled_closure else 0.0, ROUNDING)
+    closure_error = np.maximum(np.abs(sampled).mean(axis=0) * accuracy, subject.rate_scale * ROUNDING)
+    difference = np.abs(rates - sampled.mean(axis=0))
+    with np.errstate(invalid="ignore"):
+        z = np.where(difference == 0, 0.0, difference / np.hypot(standard_error, closure_error))
+    closure = f"Monte Carlo closure ({subject.field.error:.0e})" if sampled_closure else "exact Gaussian closure"
+    return LevelCheck("rates", f"{closure}, sampled gradient", float(z.max()), CHANCE, "standard errors")
+
+
+def _effective_samples(squares: Array) -> float:
+    """Number of samples that a mean of squares (samples, M) rests on: samples over kurtosis, in the worst mode."""
+    tiny, largest = np.finfo(float).tiny, squares.max(axis=0)
+    share = squares / np.maximum(largest, tiny)
+    number = share.sum(axis=0) ** 2 / np.maximum((share**2).sum(axis=0), tiny)
+    return float(number.min(where=largest > 0, initial=len(squares)))

@@ -1,0 +1,40 @@
+"""Pictures of comparisons and checks."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from dynamics.results.plotting import EIGENVALUES, STEP, mode_colors, new_axes
+from dynamics.verification.check import Check
+from dynamics.verification.compare import Comparison
+
+
+def plot_comparison(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Draw the relative deviation of each mode against the step, with the sampling error as a band."""
+    ax = ax or new_axes()
+    for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
+        ax.plot(comparison.step, column, color=color, linewidth=1)
+    surviving = comparison.theory_modes > 0
+    scale = np.where(surviving, comparison.theory_modes, 1)
+    band = 2 * np.where(surviving, comparison.sampling_error / scale, 0).max(axis=-1)
+    ax.fill_between(comparison.step, -band, band, color="0.85", zorder=0, label="2 standard errors, widest mode")
+    ax.legend(frameon=False, fontsize="small")
+    ax.set_xlabel(STEP)
+    ax.set_ylabel(r"$s_\mathrm{network}/s_\mathrm{theory} - 1$")
+    return ax
+
+
+def plot_check(check: Check, ax: Axes | None = None) -> Axes:
+    """Draw the network's eigenvalues as points on those of the descent map, with two standard errors."""
+    ax = ax or new_axes()
+    comparison = check.comparison
+    if comparison is not None:
+        for mode, color in enumerate(mode_colors(comparison.theory_modes.shape[-1])):
+            ax.plot(comparison.step, comparison.theory_modes[:, mode], color=color, linewidth=1)
+            network, error = comparison.network_modes[:, mode], 2 * comparison.sampling_error[:, mode]
+            style = {"linestyle": "none", "marker": "o", "markersize": 3, "capsize": 2, "color": color}
+            ax.errorbar(comparison.step, network, error, **style)
+        ax.set_yscale("log")
+    ax.set_title("all levels agree" if check.passed else "some levels disagree", fontsize="small")
+    ax.set_xlabel(STEP)
+    ax.set_ylabel(EIGENVALUES["s"])
+    return ax

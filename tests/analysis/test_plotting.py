@@ -1,0 +1,76 @@
+"""Pictures of analyses: markers, line styles and colours stand for stability, special points and outcomes."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+
+import dynamics as dyn
+
+matplotlib.use("Agg")
+
+
+def test_equilibria_have_a_row_each_and_a_marker_per_eigenvalue():
+    points = dyn.equilibria(dyn.Model("euclidean", weight_decay=0.05), [0.1, 0.2])
+    ax = points.plot()
+    rows = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in rows] == [sorted(set(e.s)) for e in points]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [f"{e.surviving} surviving" for e in points]
+    filled = [line.get_markerfacecolor() == "black" for line in rows]
+    assert filled == [e.verdict == "stable" for e in points]
+    (boundary,) = (line for line in ax.lines if line.get_linestyle() == "--")
+    assert boundary.get_xdata()[0] == points.boundary
+    assert points.plot(ax) is ax
+    plt.close("all")
+
+
+def test_a_plot_without_equilibria_is_empty():
+    ax = dyn.equilibria(dyn.Model("cosine", weight_decay=0.01), [0.2, 0.5]).plot()
+    assert not ax.lines and ax.get_legend() is None
+    plt.close("all")
+
+
+def test_collapse_shows_start_and_end_of_modes():
+    s0 = np.array([0.0, 0.001, 0.1, 0.5, 2.0])
+    prediction = dyn.collapse(dyn.Model("euclidean", stop_gradient="online"), s0)
+    ax = prediction.plot()
+    drawn = {line.get_label(): line for line in ax.lines}
+    assert list(drawn) == ["start", "vanishes", "diverges"]
+    np.testing.assert_array_equal(drawn["start"].get_ydata(), s0)
+    assert len(drawn["vanishes"].get_xdata()) == 4 and len(drawn["diverges"].get_xdata()) == 1
+    assert prediction.plot(ax) is ax
+    plt.close("all")
+
+
+def test_bifurcation_shows_stable_stretches_solid_and_special_points():
+    diagram = dyn.bifurcation(dyn.Model("euclidean", isotropic=True), "weight_decay", (0.5, 1.25))  # no value is 1
+    ax = diagram.plot()
+    solid, dashed = ([a for a in ax.lines if a.get_linestyle() == style] for style in ("-", "--"))
+    surviving, _, collapsed, unstable = (line.get_ydata() for line in ax.lines[:4])
+    assert np.isfinite(surviving).all() and len(solid) == len(dashed) == 2
+    values = diagram.branches[1].value
+    np.testing.assert_array_equal(np.isfinite(collapsed), values > 1)
+    np.testing.assert_array_equal(np.isfinite(unstable), values <= values[values > 1][0])
+    (marks,) = (line for line in ax.lines if line.get_label() == "transcritical")
+    np.testing.assert_allclose(marks.get_xydata(), [[1, 0]], atol=1e-10)
+    assert ax.get_xlabel() == r"weight decay $\rho$" and diagram.plot(ax) is ax
+    plt.close("all")
+
+
+def test_a_phase_diagram_colours_each_point_by_its_outcome():
+    rates, decays = ("learning_rate", np.geomspace(0.1, 10, 5)), ("weight_decay", np.linspace(0.0, 0.3, 8))
+    diagram = dyn.phase_diagram(dyn.Model("euclidean", isotropic=True), [0.5], rates, decays)
+    ax = diagram.plot()
+    (mesh,) = ax.collections
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == (r"learning rate $\eta$", r"weight decay $\rho$")
+    named = {
+        text.get_text(): box.get_facecolor()
+        for text, box in zip(ax.get_legend().texts, ax.get_legend().get_patches(), strict=True)
+    }
+    assert set(named) == set(diagram.outcome.ravel()) and len(named) > 1
+    ax.figure.canvas.draw()
+    colours = mesh.get_facecolors().reshape(*diagram.outcome.shape, 4)
+    for place, outcome in np.ndenumerate(diagram.outcome):
+        np.testing.assert_allclose(colours[place], named[outcome])
+    assert diagram.plot(ax) is ax
+    plt.close("all")
