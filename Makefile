@@ -54,7 +54,7 @@ test-all: $(STAMP) ## run all tests, those at full size too (over an hour), and 
 
 check: lint $(STAMP) ## check format, lint, types, imports, and that what is written from the code is up to date
 	$(PY) -m derivations.codegen --check
-	$(PY) -m derivations.documents --check
+	$(PY) -m derivations.report --check
 	$(PY) tools/architecture.py --check
 
 lint: $(STAMP) ## check format, lint, types and the direction of imports alone
@@ -72,7 +72,7 @@ derive: $(STAMP) ## write dynamics/generated/ anew from derivations/
 
 docs: $(STAMP) ## write the pages of docs/ anew that come from the code
 	$(PY) tools/combinations.py
-	$(PY) -m derivations.documents
+	$(PY) -m derivations.report
 	$(PY) tools/architecture.py
 
 # ---------------------------------------------------------------------------------------------------- speed

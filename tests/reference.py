@@ -14,8 +14,8 @@ import numpy as np
 import sympy as sp
 
 import dynamics as dyn
-from derivations import notation as n
-from derivations.losses import Setting, catalogue
+from derivations.losses.catalogue import Setting, catalogue
+from derivations.symbols import notation as n
 
 EUCLIDEAN = [setting for setting in catalogue() if setting.loss == "euclidean"]
 COSINE = [setting for setting in catalogue() if setting.loss == "cosine"]

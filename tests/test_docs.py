@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 import dynamics as dyn
 import figures
-from derivations import losses, notation
+from derivations.losses import catalogue
+from derivations.symbols import notation
 from dynamics.cli import commands as cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,8 +108,8 @@ def test_the_line_that_adds_a_loss_is_valid(monkeypatch):
     """The example of CONTRIBUTING.md is an entry of LOSSES: a name, and an expression in p and z2."""
     (code,) = python_blocks("CONTRIBUTING.md")
     ((name, expression),) = ast.literal_eval(f"{{{code}}}").items()
-    monkeypatch.setitem(losses.LOSSES, name, expression)
-    loss = losses.Setting(name).in_eigenbasis()
+    monkeypatch.setitem(catalogue.LOSSES, name, expression)
+    loss = catalogue.Setting(name).in_eigenbasis()
     assert name.isidentifier() and loss.atoms(sp.IndexedBase) == {notation.lam, notation.z1, notation.t2}
 
 

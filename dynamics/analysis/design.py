@@ -77,7 +77,7 @@ class Design:
     def loss(self) -> Loss:
         """The loss with the gain written out, as one expression."""
         gain = re.sub(r"\blambda\b", "W_P", self.gain.text)
-        return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.sentence), **self.gain.parameters)
+        return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
     def rate(self, s: npt.ArrayLike) -> Array:
         """Return the rate r of modes with eigenvalues s (...), weight decay not counted."""
@@ -138,7 +138,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
     Notes
     -----
     Only under the Euclidean loss does every mode move on its own: under cosine losses all share one scalar rate and
-    conserve a sum, and no mode's rate can be chosen alone. Formulas are derived in ``derivations/designs.py``.
+    conserve a sum, and no mode's rate can be chosen alone. Formulas are derived in ``derivations/theory/designs.py``.
 
     References
     ----------
@@ -173,9 +173,9 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
 
 def _fixed_point(model: Model) -> float:
     """The predictor eigenvalue of the fixed point, the same under any gain."""
-    from derivations import closures, designs
+    from derivations.theory import designs, moments
 
-    return designs.value(designs.level().subs(closures.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
+    return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
 
 
 def _rate(model: Model, s: npt.ArrayLike) -> Array:
@@ -218,7 +218,7 @@ def _stable(model: Model) -> Equilibrium | None:
 
 def _relative_noise(model: Model) -> float:
     """Stationary variance of s, relative to the standard loss; nan where no fixed point is stable."""
-    from derivations import designs
+    from derivations.theory import designs
 
     if model.weight_decay:  # with which the two have different fixed points
         return _noise(model) / _noise(replace(model, gain=None))
@@ -231,7 +231,7 @@ def _relative_noise(model: Model) -> float:
 
 def _noise(model: Model) -> float:
     """Stationary variance of s per learning rate and 1/batch; nan where no fixed point is stable."""
-    from derivations import designs
+    from derivations.theory import designs
 
     stable, p = _stable(model), model.parameters
     if stable is None:
@@ -239,12 +239,12 @@ def _noise(model: Model) -> float:
     (lam,), (growth,) = stable.predictor, stable.growth.real
     gain = model.gain(np.array([lam]))[0] if model.gain else lam
     parameters = {"alpha": p.alpha[0], "sigma1": p.sigma1[0], "sigma2": p.sigma2[0], "lambda": lam}
-    return designs.value(designs.noise_at_rest(growth, gain), parameters)
+    return designs.value(designs.noise_at_fixed_point(growth, gain), parameters)
 
 
 def _used_parameters(gain: DesignedGain) -> dict[str, float]:
     """The parameters that are in the text."""
-    from derivations.grammar import names
+    from derivations.losses.grammar import names
 
     used = names(gain.text)
     return {name: value for name, value in gain.parameters.items() if name in used}

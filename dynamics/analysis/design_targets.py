@@ -67,7 +67,8 @@ class RateFunction(DesignTarget):
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return h = r/q; possible where r is zero at the fixed point."""
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         rate, rest = _read(self.text), np.array([conditions.rest])
         largest = np.abs(_values(rate, np.geomspace(conditions.low, conditions.high, POINTS), conditions)).max()
@@ -80,7 +81,7 @@ class RateFunction(DesignTarget):
         if not np.isfinite(_values(gain, rest, conditions)[0]):
             requirement = "have the factor 1 - lambda/rest, with rest by its name: else the gain is undefined there"
             errors.reject("target", requirement, self.text)
-        return DesignedGain(designs.sentence(gain), {"rest": conditions.rest})
+        return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ class ArrivalTimes(DesignTarget):
         """Return the gain of r = -1/(2 alpha lambda T'); possible where T falls."""
         import sympy as sp
 
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         goal = _goal(self.level, conditions)
         time = _read(self.text)
@@ -120,7 +122,7 @@ class ArrivalTimes(DesignTarget):
             reason = "modes share one curve, so that one that starts smaller passes where another starts"
             errors.reject("target", f"be times that fall with lambda: {reason}", self.text)
         rate = designs.rate_of_arrival(time).subs(designs.n.alpha, Fraction(conditions.alpha))
-        gain = designs.sentence(designs.until_goal(rate))
+        gain = loss_grammar.formula(designs.until_goal(rate))
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
 
 
@@ -151,7 +153,8 @@ class SimultaneousArrival(DesignTarget):
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return a gain that is fast up to the largest start, and then slow for all modes together."""
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         errors.positive_number("time", self.time)
         _check_share("spread", self.spread, "a mode reaches where a larger one starts after some time, not at once")
@@ -172,7 +175,7 @@ class SimultaneousArrival(DesignTarget):
             errors.reject("spread", requirement, self.spread)
         parameters["slow"] = scipy.optimize.brentq(lambda x: time(x) - remaining, least, fast, xtol=1e-300, rtol=1e-14)
         remark = f"exactly at once is impossible: in a share of {self.spread:g} of the time all pass the largest start"
-        return DesignedGain(designs.sentence(designs.until_goal(gathering.rate)), parameters, (remark,))
+        return DesignedGain(loss_grammar.formula(designs.until_goal(gathering.rate)), parameters, (remark,))
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,8 @@ class ThresholdRecruitment(DesignTarget):
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return speed/(1 + (c/lambda)^sharpness), which weight decay equals at the threshold."""
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         threshold = eigenvalues.predictor(errors.positive_number("threshold", self.threshold), conditions.alpha, 0.0)
         errors.positive_number("speed", self.speed)
@@ -222,7 +226,7 @@ class ThresholdRecruitment(DesignTarget):
         if not designs.value(designs.parts_modes(gain), parameters) > 0:
             requirement = "have a threshold further below the fixed point, or a larger sharpness"
             errors.reject("target", f"{requirement}: modes would converge to the threshold", self)
-        return DesignedGain(designs.sentence(gain), parameters)
+        return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
 @dataclass(frozen=True)
@@ -253,7 +257,8 @@ class FastestUniform(DesignTarget):
         """Return h = speed (w*/w - 1)/q, with speed = 2/eta by the derived edge of stability."""
         import sympy as sp
 
-        from derivations import designs
+        from derivations.printers import loss_grammar
+        from derivations.theory import designs
 
         eta = errors.positive_number("learning_rate", self.learning_rate)
         power = Fraction(0.5 / conditions.alpha).limit_denominator(LARGEST_DENOMINATOR)
@@ -262,9 +267,11 @@ class FastestUniform(DesignTarget):
             errors.reject("model", f"have an exponent alpha with 1/(2 alpha) {fraction}", conditions.alpha)
         alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
         gain = designs.uniform_gain(alpha)
-        limit = designs.largest_learning_rate().subs({designs.h: designs.at_rest(gain), designs.n.alpha: alpha})
+        limit = designs.largest_learning_rate().subs(
+            {designs.h: designs.gain_at_fixed_point(gain), designs.n.alpha: alpha}
+        )
         speed = float(sp.solve(limit - sp.Float(eta), designs.speed)[0])
-        return DesignedGain(designs.sentence(gain), {"speed": speed, "rest": conditions.rest})
+        return DesignedGain(loss_grammar.formula(gain), {"speed": speed, "rest": conditions.rest})
 
 
 def _goal(level: float, conditions: Conditions) -> float:
@@ -285,20 +292,21 @@ def _check_share(name: str, value: Any, reason: str) -> None:
 
 def _read(text: str) -> Any:
     """The SymPy expression of a target's text."""
-    from derivations import designs
-    from derivations.grammar import ExpressionError
+    from derivations.errors import ExpressionError
+    from derivations.theory import designs
 
     errors.instance("target", text, str, "be text in lambda, such as '1 - lambda/rest'")
     try:
-        return designs.wanted(text)
+        return designs.read_desired(text)
     except ExpressionError as error:
         raise errors.ArgumentError(f"Argument `target` must be text in lambda and rest, but {error}.") from None
 
 
 def _values(expression: Any, lam: npt.NDArray[np.float64], conditions: Conditions) -> npt.NDArray[np.float64]:
     """Values of a SymPy expression in lambda and rest."""
-    from derivations import designs
+    from derivations.printers import loss_grammar
+    from derivations.theory import designs
 
     parameters = {"rest": conditions.rest} if expression.has(designs.rest) else {}
     with np.errstate(all="ignore"):
-        return Gain.parse(designs.sentence(expression), **parameters)(lam)
+        return Gain.parse(loss_grammar.formula(expression), **parameters)(lam)

@@ -66,7 +66,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     Cosine losses: sum_m s_m; isotropic ones with a closed-form predictor:
     sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned predictor: s_m - lambda_m^2/a_P of each mode. With
     correlated inputs: |W|^2 in place of sum_m s_m. Each follows from an identity that holds for every sample
-    (``derivations/invariants.py``).
+    (``derivations/theory/invariants.py``).
 
     Examples
     --------

@@ -199,7 +199,7 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
     closure = choose_closure(model, closure)
     vector_field_of(model, closure)  # refuses what does not apply
     if form in DOCUMENTS:
-        from derivations.documents import document
+        from derivations.report.documents import document
 
         refuse_given(f"--format {form}", "closure", "ema", "learned", "correlated")
         if form == "html":
@@ -211,15 +211,15 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
 
 def _equations(model: Any, closure: str, latex: bool) -> str:
     """Return what was derived for a model, as text or in LaTeX."""
-    from derivations import display
+    from derivations.report import summary
 
     if model.inputs is not None:
-        lines = display.correlated(model.derivation)
+        lines = summary.correlated(model.derivation)
     else:
         closure, structure = "gaussian" if closure == "monte_carlo" else closure, model.structure
         learned = structure.predictor == "learned"
-        lines = display.derivation(model.derivation, closure, structure.separate_target, learned)
-    return display.as_latex(lines) if latex else display.as_text(lines)
+        lines = summary.derivation(model.derivation, closure, structure.separate_target, learned)
+    return summary.as_latex(lines) if latex else summary.as_text(lines)
 
 
 @main.command()

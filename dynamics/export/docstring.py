@@ -3,7 +3,7 @@
 import textwrap
 from importlib import metadata
 
-from derivations import portable
+from derivations.printers import training_loop
 from dynamics.export.functions import TORCH, Export, filled
 
 PAPER = (
@@ -17,7 +17,7 @@ def docstring(export: Export) -> str:
     step = _step_torch(export) if export.library is TORCH else _step_jax(export)
     paragraphs = [
         f"{_title(export)}, for a training loop in {export.library.name}.",
-        filled(f"L = {portable.spelled(export.one_way)}", "    "),
+        filled(f"L = {training_loop.spelled(export.one_way)}", "    "),
         filled(_symbols(export)),
         filled(_about_predictor(export)),
         *map(filled, _notes(export)),

@@ -1,6 +1,6 @@
 """The functions of an exported module: the closed-form predictor, and the loss.
 
-``derivations.portable`` prints their mathematics; here they get arguments, defaults and docstrings.
+``derivations.printers.training_loop`` prints their mathematics; here they get arguments, defaults and docstrings.
 """
 
 import textwrap
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from derivations import portable
-from derivations.array_code import Dialect
+from derivations.printers import training_loop
+from derivations.printers.array_code import Dialect
 
 WIDTH = 88  # of prose
 CLOSED_FORM = ("alpha", "epsilon")  # parameters of the predictor
@@ -54,8 +54,8 @@ class Library:
 
 
 JAX_NAMES = {"jnp": "import jax.numpy as jnp", "stop_gradient": "from jax.lax import stop_gradient"}
-JAX = Library("JAX", portable.JAX, JAX_NAMES, "arrays")
-TORCH = Library("PyTorch", portable.TORCH, {"torch": "import torch"}, "tensors")
+JAX = Library("JAX", training_loop.JAX, JAX_NAMES, "arrays")
+TORCH = Library("PyTorch", training_loop.TORCH, {"torch": "import torch"}, "tensors")
 LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 
@@ -72,10 +72,10 @@ class Export:
         return replace(self.model, symmetrised=False).derivation  # type: ignore[type-var]  # a dataclass
 
     @cached_property
-    def lines(self) -> portable.Lines:
+    def lines(self) -> training_loop.Lines:
         """Code of the loss."""
         product = "applied({values}, U, {vector})" if self.closed else "{vector} @ W_P.T"
-        return portable.loss_lines(self.one_way, self.library.dialect, product)
+        return training_loop.loss_lines(self.one_way, self.library.dialect, product)
 
     @property
     def closed(self) -> bool:
@@ -145,7 +145,7 @@ def spectrum(correlation, {export.defaults(*CLOSED_FORM)}):
     """
     s, U = {dialect.namespace}.linalg.eigh({dialect.stop_gradient.format("correlation")})
     s = {dialect.larger.format("s", 0)}  # what is below is rounding
-    return {portable.predictor_formula(normalize, dialect)}, U
+    return {training_loop.predictor_formula(normalize, dialect)}, U
 '''
 
 
@@ -173,7 +173,7 @@ def _tracked(export: Export) -> str:
 def tracked(correlation, z, decay={export.values["tracking"]!r}):
     """The next C: decay C + (1 - decay) z^T z / batch. Start from that of a batch."""
     current = batch_correlation(z)
-    return {portable.average_formula(export.library.dialect)}
+    return {training_loop.average_formula(export.library.dialect)}
 '''
 
 

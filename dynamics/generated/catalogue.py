@@ -1,4 +1,4 @@
-"""The losses there are.
+"""The catalogue of losses.
 
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """

@@ -8,24 +8,26 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
-    p1 = predict(z1)
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     xp = z1.__array_namespace__()
-    total1 = over_modes(p1**2)
-    total2 = over_modes(p1 * t2)
-    total3 = over_modes(p1 * z1)
-    total4 = over_modes(t2**2)
-    total5 = over_modes(stop_gradient(t2 / (xp.sqrt(total1) * xp.sqrt(total4))) * z1)
-    return stop_gradient(total2 / (xp.sqrt(total1)**3 * xp.sqrt(total4))) * total3 / 2 - total5
+    p1 = predict(z1)
+    norm_p1_squared = over_modes(p1**2)
+    p1_dot_t2 = over_modes(p1 * t2)
+    p1_dot_z1 = over_modes(p1 * z1)
+    norm_t2_squared = over_modes(t2**2)
+    sum_1 = over_modes(stop_gradient(t2 / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_t2_squared))) * z1)
+    return stop_gradient(p1_dot_t2 / (xp.sqrt(norm_p1_squared)**3 * xp.sqrt(norm_t2_squared))) * p1_dot_z1 / 2 - sum_1
 
 
 def force_on_view1(z1, z2, lam, ratio):
     """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
-    return (-lam * z1 * total2 / total1 + ratio * z2) / (xp.sqrt(total1) * xp.sqrt(total3))
+    norm_p1_squared = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
+    p1_dot_t2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
+    norm_t2_squared = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
+    return (
+        -lam * z1 * p1_dot_t2 / norm_p1_squared + ratio * z2
+    ) / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_t2_squared))
 
 
 def force_on_view2(z1, z2, lam, ratio):
@@ -45,10 +47,12 @@ def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    total1 = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
-    return (-lam * total2 / total1 + ratio) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total1) * xp.sqrt(total3))
+    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
+    sum_lam_ratio_s = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
+    sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
+    return (-lam * sum_lam_ratio_s / sum_lam2_s + ratio) / (
+        xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_ratio2_s)
+    )
 
 
 def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
@@ -57,12 +61,14 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
+    Delta = (
+        4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
+    )
     S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
-    return 4 * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + total1) * S11 + ratio * S12) / xp.pi
+    sum_lam_ratio_s_S12 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
+    return 4 * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + sum_lam_ratio_s_S12) * S11 + ratio * S12) / xp.pi
 
 
 def norm_vectors(W_P, z1, t2):
@@ -74,14 +80,19 @@ def drive_on_view1_integrand(x, y, W_P, z1, t2):
     """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
-    return (4 * Z / xp.pi) * (Y @ K) - (8 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (4 * Z / xp.pi) * (Y @ K)
+        - (8 * Z * x**2 / xp.pi) * (
+            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def conserved(s, alpha, epsilon):
     """Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1), (..., 1)."""
     xp = s.__array_namespace__()
-    total1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
-    return total1 / (alpha + 1)
+    sum_1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
+    return sum_1 / (alpha + 1)
 
 
 def conserved_decay(alpha, rho):
@@ -95,8 +106,10 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares, rates_integrand),)),
-    vectors=("z1", "t2",),
+    vectors=("z1", "t2"),
     drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors, drive_on_view1_integrand),)),
-    conserved=PowerSum(formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)", exponent=1, value=conserved, decay=conserved_decay),
+    conserved=PowerSum(
+        formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)", exponent=1, value=conserved, decay=conserved_decay
+    ),
     independent_modes=False,
 )

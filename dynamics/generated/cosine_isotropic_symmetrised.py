@@ -8,39 +8,48 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    xp = z1.__array_namespace__()
     p1 = predict(z1)
     p2 = predict(z2)
-    xp = z1.__array_namespace__()
-    total1 = over_modes(p1**2)
-    total2 = over_modes(p1 * t2)
-    total3 = over_modes(p1 * z1)
-    total4 = over_modes(p2**2)
-    total5 = over_modes(p2 * t1)
-    total6 = over_modes(p2 * z2)
-    total7 = over_modes(t1**2)
-    total8 = over_modes(t2**2)
-    total9 = over_modes(stop_gradient(t1 / (xp.sqrt(total4) * xp.sqrt(total7))) * z2)
-    total10 = over_modes(stop_gradient(t2 / (xp.sqrt(total1) * xp.sqrt(total8))) * z1)
-    return stop_gradient(total2 / (xp.sqrt(total1)**3 * xp.sqrt(total8))) * total3 / 4 + stop_gradient(total5 / (xp.sqrt(total4)**3 * xp.sqrt(total7))) * total6 / 4 - total9 / 2 - total10 / 2
+    norm_p1_squared = over_modes(p1**2)
+    p1_dot_t2 = over_modes(p1 * t2)
+    p1_dot_z1 = over_modes(p1 * z1)
+    norm_p2_squared = over_modes(p2**2)
+    p2_dot_t1 = over_modes(p2 * t1)
+    p2_dot_z2 = over_modes(p2 * z2)
+    norm_t1_squared = over_modes(t1**2)
+    norm_t2_squared = over_modes(t2**2)
+    sum_1 = over_modes(stop_gradient(t1 / (xp.sqrt(norm_p2_squared) * xp.sqrt(norm_t1_squared))) * z2)
+    sum_2 = over_modes(stop_gradient(t2 / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_t2_squared))) * z1)
+    return (
+        stop_gradient(p1_dot_t2 / (xp.sqrt(norm_p1_squared)**3 * xp.sqrt(norm_t2_squared))) * p1_dot_z1 / 4
+        + stop_gradient(p2_dot_t1 / (xp.sqrt(norm_p2_squared)**3 * xp.sqrt(norm_t1_squared))) * p2_dot_z2 / 4
+        - sum_1 / 2
+        - sum_2 / 2
+    )
 
 
 def force_on_view1(z1, z2, lam, ratio):
     """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
-    return (-lam * z1 * total2 / total1 + ratio * z2) / (2 * xp.sqrt(total1) * xp.sqrt(total3))
+    norm_p1_squared = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
+    p1_dot_t2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
+    norm_t2_squared = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
+    return (-lam * z1 * p1_dot_t2 / norm_p1_squared + ratio * z2) / (
+        2 * xp.sqrt(norm_p1_squared) * xp.sqrt(norm_t2_squared)
+    )
 
 
 def force_on_view2(z1, z2, lam, ratio):
     """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * z1**2, axis=-1, keepdims=True)
-    return (-lam * z2 * total2 / total1 + ratio * z1) / (2 * xp.sqrt(total1) * xp.sqrt(total3))
+    norm_p2_squared = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
+    p1_dot_t2 = xp.sum(lam * ratio * z1 * z2, axis=-1, keepdims=True)
+    norm_t1_squared = xp.sum(ratio**2 * z1**2, axis=-1, keepdims=True)
+    return (-lam * z2 * p1_dot_t2 / norm_p2_squared + ratio * z1) / (
+        2 * xp.sqrt(norm_p2_squared) * xp.sqrt(norm_t1_squared)
+    )
 
 
 def mean_squares_1(s, lam, ratio, sigma1, sigma2):
@@ -62,10 +71,12 @@ def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    total1 = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
-    return (-lam * total2 / total1 + ratio) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total1) * xp.sqrt(total3))
+    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
+    sum_lam_ratio_s = xp.sum(lam * ratio * s, axis=-1, keepdims=True)
+    sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
+    return (-lam * sum_lam_ratio_s / sum_lam2_s + ratio) / (
+        xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_ratio2_s)
+    )
 
 
 def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
@@ -74,12 +85,14 @@ def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
+    Delta = (
+        4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
+    )
     S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + total1) * S11 + ratio * S12) / xp.pi
+    sum_lam_ratio_s_S12 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
+    return 2 * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + sum_lam_ratio_s_S12) * S11 + ratio * S12) / xp.pi
 
 
 def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
@@ -88,12 +101,14 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * ratio**2 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
+    Delta = (
+        4 * D * lam**2 * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * ratio**2 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
+    )
     S12 = 1 / Delta
     S22 = (2 * D * ratio**2 * s * x**2 + n2) / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * lam * y**2 * (2 * lam * ratio * s * S12 + total1) * S22 + ratio * S12) / xp.pi
+    sum_lam_ratio_s_S12 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
+    return 2 * Z * (-2 * lam * y**2 * (2 * lam * ratio * s * S12 + sum_lam_ratio_s_S12) * S22 + ratio * S12) / xp.pi
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
@@ -110,21 +125,31 @@ def drive_on_view1_integrand(x, y, W_P, z1, z2, t1, t2):
     """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
-    return (2 * Z / xp.pi) * (Y @ K) - (4 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (Y @ K)
+        - (4 * Z * x**2 / xp.pi) * (
+            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
-    return (2 * Z / xp.pi) * (Y @ K) - (4 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (Y @ K)
+        - (4 * Z * x**2 / xp.pi) * (
+            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def conserved(s, alpha, epsilon):
     """Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1), (..., 1)."""
     xp = s.__array_namespace__()
-    total1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
-    return total1 / (alpha + 1)
+    sum_1 = xp.sum((epsilon + s)**(alpha + 1), axis=-1, keepdims=True)
+    return sum_1 / (alpha + 1)
 
 
 def conserved_decay(alpha, rho):
@@ -137,10 +162,15 @@ DERIVED = DerivedLoss(
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
-    rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2),)),
-    vectors=("z1", "z2", "t1", "t2",),
+    rates=Expectation(
+        mean_field=rates_mean_field,
+        integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2)),
+    ),
+    vectors=("z1", "z2", "t1", "t2"),
     drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_1, drive_on_view1_integrand),)),
     drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_2, drive_on_view2_integrand),)),
-    conserved=PowerSum(formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)", exponent=1, value=conserved, decay=conserved_decay),
+    conserved=PowerSum(
+        formula="Sum_j[(epsilon + s[j])**(alpha + 1)]/(alpha + 1)", exponent=1, value=conserved, decay=conserved_decay
+    ),
     independent_modes=False,
 )

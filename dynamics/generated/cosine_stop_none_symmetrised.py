@@ -8,50 +8,68 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    xp = z1.__array_namespace__()
     p1 = predict(z1)
     p2 = predict(z2)
-    xp = z1.__array_namespace__()
-    total1 = over_modes(p1**2)
-    total2 = over_modes(p1 * t2)
-    total3 = over_modes(p2**2)
-    total4 = over_modes(p2 * t1)
-    total5 = over_modes(t1**2)
-    total6 = over_modes(t2**2)
-    return -total2 / (2 * xp.sqrt(total1) * xp.sqrt(total6)) - total4 / (2 * xp.sqrt(total3) * xp.sqrt(total5))
+    norm_p1_squared = over_modes(p1**2)
+    p1_dot_t2 = over_modes(p1 * t2)
+    norm_p2_squared = over_modes(p2**2)
+    p2_dot_t1 = over_modes(p2 * t1)
+    norm_t1_squared = over_modes(t1**2)
+    norm_t2_squared = over_modes(t2**2)
+    return (
+        -p1_dot_t2 / (2 * xp.sqrt(norm_p1_squared) * xp.sqrt(norm_t2_squared))
+        - p2_dot_t1 / (2 * xp.sqrt(norm_p2_squared) * xp.sqrt(norm_t1_squared))
+    )
 
 
 def force_on_view1(z1, z2, lam, ratio):
     """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(z2**2, axis=-1, keepdims=True)
-    total3 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
-    total4 = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
-    total5 = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
-    return (-lam**2 * z1 * total3 / (xp.sqrt(total4)**3 * xp.sqrt(total2)) + lam * z2 / (xp.sqrt(total5) * xp.sqrt(total1)) + lam * z2 / (xp.sqrt(total4) * xp.sqrt(total2)) - z1 * total3 / (xp.sqrt(total5) * xp.sqrt(total1)**3)) / 2
+    norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
+    norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
+    p1_dot_z2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
+    norm_p1_squared = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
+    norm_p2_squared = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
+    return (
+        -lam**2 * z1 * p1_dot_z2 / (xp.sqrt(norm_p1_squared)**3 * xp.sqrt(norm_z2_squared))
+        + lam * z2 / (xp.sqrt(norm_p2_squared) * xp.sqrt(norm_z1_squared))
+        + lam * z2 / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_z2_squared))
+        - z1 * p1_dot_z2 / (xp.sqrt(norm_p2_squared) * xp.sqrt(norm_z1_squared)**3)
+    ) / 2
 
 
 def force_on_view2(z1, z2, lam, ratio):
     """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(z2**2, axis=-1, keepdims=True)
-    total3 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
-    total4 = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
-    total5 = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
-    return (-lam**2 * z2 * total3 / (xp.sqrt(total5)**3 * xp.sqrt(total1)) + lam * z1 / (xp.sqrt(total5) * xp.sqrt(total1)) + lam * z1 / (xp.sqrt(total4) * xp.sqrt(total2)) - z2 * total3 / (xp.sqrt(total4) * xp.sqrt(total2)**3)) / 2
+    norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
+    norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
+    p1_dot_z2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
+    norm_p1_squared = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
+    norm_p2_squared = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
+    return (
+        -lam**2 * z2 * p1_dot_z2 / (xp.sqrt(norm_p2_squared)**3 * xp.sqrt(norm_z1_squared))
+        + lam * z1 / (xp.sqrt(norm_p2_squared) * xp.sqrt(norm_z1_squared))
+        + lam * z1 / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_z2_squared))
+        - z2 * p1_dot_z2 / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_z2_squared)**3)
+    ) / 2
 
 
 def force_on_predictor(z1, z2, lam, ratio):
     """-dL/dlam per sample."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(z2**2, axis=-1, keepdims=True)
-    total3 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
-    total4 = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
-    total5 = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
-    return (-lam * z1**2 * total3 / (xp.sqrt(total4)**3 * xp.sqrt(total2)) - lam * z2**2 * total3 / (xp.sqrt(total5)**3 * xp.sqrt(total1)) + z1 * z2 / (xp.sqrt(total5) * xp.sqrt(total1)) + z1 * z2 / (xp.sqrt(total4) * xp.sqrt(total2))) / 2
+    norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
+    norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
+    p1_dot_z2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
+    norm_p1_squared = xp.sum(lam**2 * z1**2, axis=-1, keepdims=True)
+    norm_p2_squared = xp.sum(lam**2 * z2**2, axis=-1, keepdims=True)
+    return (
+        -lam * z1**2 * p1_dot_z2 / (xp.sqrt(norm_p1_squared)**3 * xp.sqrt(norm_z2_squared))
+        - lam * z2**2 * p1_dot_z2 / (xp.sqrt(norm_p2_squared)**3 * xp.sqrt(norm_z1_squared))
+        + z1 * z2 / (xp.sqrt(norm_p2_squared) * xp.sqrt(norm_z1_squared))
+        + z1 * z2 / (xp.sqrt(norm_p1_squared) * xp.sqrt(norm_z2_squared))
+    ) / 2
 
 
 def mean_squares_1(s, lam, ratio, sigma1, sigma2):
@@ -73,40 +91,12 @@ def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    total1 = xp.sum(s, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * s, axis=-1, keepdims=True)
-    total3 = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    return (-lam**2 * total2 / total3 + 2 * lam - total2 / total1) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total3) * xp.sqrt(total1))
-
-
-def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
-    """r_m is the integral of this over x, y in (0, oo)."""
-    xp = x.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
-    D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
-    S11 = (2 * D * lam**2 * s * y**2 + n1) / Delta
-    S12 = 1 / Delta
-    S22 = (2 * D * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 4 * Z * (-x**2 * (2 * lam * s * S12 + total1) * S11 - lam**2 * y**2 * (2 * lam * s * S12 + total1) * S22 + lam * S12) / xp.pi
-
-
-def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
-    """r_m is the integral of this over x, y in (0, oo)."""
-    xp = x.__array_namespace__()
-    n1 = sigma1**2 + 1
-    n2 = sigma2**2 + 1
-    D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
-    S11 = (2 * D * s * y**2 + n1) / Delta
-    S12 = 1 / Delta
-    S22 = (2 * D * lam**2 * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 4 * Z * (-lam**2 * x**2 * (2 * lam * s * S12 + total1) * S11 - y**2 * (2 * lam * s * S12 + total1) * S22 + lam * S12) / xp.pi
+    sum_s = xp.sum(s, axis=-1, keepdims=True)
+    sum_lam_s = xp.sum(lam * s, axis=-1, keepdims=True)
+    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
+    return (-lam**2 * sum_lam_s / sum_lam2_s + 2 * lam - sum_lam_s / sum_s) / (
+        xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_s)
+    )
 
 
 def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
@@ -114,14 +104,14 @@ def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    total1 = xp.sum(s, axis=-1, keepdims=True)
-    total2 = xp.sum(lam * s, axis=-1, keepdims=True)
-    total3 = xp.sum(lam**2 * s, axis=-1, keepdims=True)
-    return (-lam * total2 / total3 + 1) * s / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total3) * xp.sqrt(total1))
+    sum_s = xp.sum(s, axis=-1, keepdims=True)
+    sum_lam_s = xp.sum(lam * s, axis=-1, keepdims=True)
+    sum_lam2_s = xp.sum(lam**2 * s, axis=-1, keepdims=True)
+    return (-lam * sum_lam_s / sum_lam2_s + 1) * s / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_lam2_s) * xp.sqrt(sum_s))
 
 
-def predictor_force_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
-    """f_m is the integral of this over x, y in (0, oo)."""
+def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
+    """The tilted Gaussian of the views: covariance and normalisation, as far as all integrands need them."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -130,12 +120,32 @@ def predictor_force_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     S12 = 1 / Delta
     S22 = (2 * D * s * x**2 + n2) / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 2 * s * Z * (-2 * lam * y**2 * (2 * lam * s * S12 + total1) * S22 + S12) / xp.pi
+    return n1, D, Delta, S12, S22, Z
 
 
-def predictor_force_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
+def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
+    """r_m is the integral of this over x, y in (0, oo)."""
+    xp = x.__array_namespace__()
+    n1, D, Delta, S12, S22, Z = _tilted_1(x, y, s, lam, ratio, sigma1, sigma2)
+    S11 = (2 * D * lam**2 * s * y**2 + n1) / Delta
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
+    return 4 * Z * (
+        -x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11
+        - lam**2 * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22
+        + lam * S12
+    ) / xp.pi
+
+
+def predictor_force_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     """f_m is the integral of this over x, y in (0, oo)."""
+    xp = x.__array_namespace__()
+    _, _, _, S12, S22, Z = _tilted_1(x, y, s, lam, ratio, sigma1, sigma2)
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
+    return 2 * s * Z * (-2 * lam * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22 + S12) / xp.pi
+
+
+def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
+    """The tilted Gaussian of the views: covariance and normalisation, as far as all integrands need them."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -144,8 +154,28 @@ def predictor_force_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     S11 = (2 * D * s * y**2 + n1) / Delta
     S12 = 1 / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 2 * s * Z * (-2 * lam * x**2 * (2 * lam * s * S12 + total1) * S11 + S12) / xp.pi
+    return n2, D, Delta, S11, S12, Z
+
+
+def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
+    """r_m is the integral of this over x, y in (0, oo)."""
+    xp = x.__array_namespace__()
+    n2, D, Delta, S11, S12, Z = _tilted_2(x, y, s, lam, ratio, sigma1, sigma2)
+    S22 = (2 * D * lam**2 * s * x**2 + n2) / Delta
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
+    return 4 * Z * (
+        -lam**2 * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11
+        - y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22
+        + lam * S12
+    ) / xp.pi
+
+
+def predictor_force_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
+    """f_m is the integral of this over x, y in (0, oo)."""
+    xp = x.__array_namespace__()
+    _, _, _, S11, S12, Z = _tilted_2(x, y, s, lam, ratio, sigma1, sigma2)
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
+    return 2 * s * Z * (-2 * lam * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + S12) / xp.pi
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
@@ -162,28 +192,48 @@ def drive_on_view1_integrand_1(x, y, W_P, z1, z2, t1, t2):
     """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
-    return (2 * Z / xp.pi) * (X @ K) - (4 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (X @ K)
+        - (4 * Z * y**2 / xp.pi) * (
+            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def drive_on_view1_integrand_2(x, y, W_P, z1, z2, t1, t2):
     """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
-    return (2 * Z / xp.pi) * (W_P @ Y @ K) - (4 * Z * x**2 / xp.pi) * (W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (W_P @ Y @ K)
+        - (4 * Z * x**2 / xp.pi) * (
+            W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def drive_on_view2_integrand_1(x, y, W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
-    return (2 * Z / xp.pi) * (W_P @ Y @ K) - (4 * Z * x**2 / xp.pi) * (W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (W_P @ Y @ K)
+        - (4 * Z * x**2 / xp.pi) * (
+            W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def drive_on_view2_integrand_2(x, y, W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
-    return (2 * Z / xp.pi) * (X @ K) - (4 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (X @ K)
+        - (4 * Z * y**2 / xp.pi) * (
+            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def conserved(s, alpha, epsilon):
@@ -203,11 +253,29 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     force_on_predictor=force_on_predictor,
-    rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2),)),
-    predictor_force=Expectation(mean_field=predictor_force_mean_field, integrals=(Integral(mean_squares_1, predictor_force_integrand_1), Integral(mean_squares_2, predictor_force_integrand_2),)),
-    vectors=("z1", "z2", "t1", "t2",),
-    drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_1, drive_on_view1_integrand_1), MatrixIntegral(norm_vectors_2, drive_on_view1_integrand_2),)),
-    drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_1, drive_on_view2_integrand_1), MatrixIntegral(norm_vectors_2, drive_on_view2_integrand_2),)),
+    rates=Expectation(
+        mean_field=rates_mean_field,
+        integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2)),
+    ),
+    predictor_force=Expectation(
+        mean_field=predictor_force_mean_field,
+        integrals=(
+            Integral(mean_squares_1, predictor_force_integrand_1), Integral(mean_squares_2, predictor_force_integrand_2)
+        ),
+    ),
+    vectors=("z1", "z2", "t1", "t2"),
+    drive_on_view1=MatrixExpectation(
+        integrals=(
+            MatrixIntegral(norm_vectors_1, drive_on_view1_integrand_1),
+            MatrixIntegral(norm_vectors_2, drive_on_view1_integrand_2),
+        )
+    ),
+    drive_on_view2=MatrixExpectation(
+        integrals=(
+            MatrixIntegral(norm_vectors_1, drive_on_view2_integrand_1),
+            MatrixIntegral(norm_vectors_2, drive_on_view2_integrand_2),
+        )
+    ),
     conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
     balanced=False,
     independent_modes=False,

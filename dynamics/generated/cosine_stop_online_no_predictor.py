@@ -8,12 +8,12 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     xp = z1.__array_namespace__()
-    total1 = over_modes(t2**2)
-    total2 = over_modes(stop_gradient(z1)**2)
-    total3 = over_modes(stop_gradient(z1) * t2)
-    return -total3 / (xp.sqrt(total2) * xp.sqrt(total1))
+    norm_t2_squared = over_modes(t2**2)
+    norm_z1_squared = over_modes(stop_gradient(z1)**2)
+    t2_dot_z1 = over_modes(stop_gradient(z1) * t2)
+    return -t2_dot_z1 / (xp.sqrt(norm_z1_squared) * xp.sqrt(norm_t2_squared))
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -24,10 +24,10 @@ def force_on_view1(z1, z2, lam, ratio):
 def force_on_view2(z1, z2, lam, ratio):
     """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(z2**2, axis=-1, keepdims=True)
-    return (z1 - z2 * total2 / total3) / (xp.sqrt(total1) * xp.sqrt(total3))
+    norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
+    z1_dot_z2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
+    norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
+    return (z1 - z2 * z1_dot_z2 / norm_z2_squared) / (xp.sqrt(norm_z1_squared) * xp.sqrt(norm_z2_squared))
 
 
 def mean_squares(s, lam, ratio, sigma1, sigma2):
@@ -52,8 +52,8 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     S12 = 1 / Delta
     S22 = (2 * D * s * x**2 + n2) / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(s * S12, axis=-1, keepdims=True)
-    return 4 * Z * (-2 * y**2 * (2 * s * S12 + total1) * S22 + S12) / xp.pi
+    sum_s_S12 = xp.sum(s * S12, axis=-1, keepdims=True)
+    return 4 * Z * (-2 * y**2 * (2 * s * S12 + sum_s_S12) * S22 + S12) / xp.pi
 
 
 def norm_vectors(W_P, z1, t2):
@@ -65,7 +65,12 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, z1, y, t2)
-    return (4 * Z / xp.pi) * (X @ K) - (8 * Z * y**2 / xp.pi) * (Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (4 * Z / xp.pi) * (X @ K)
+        - (8 * Z * y**2 / xp.pi) * (
+            Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def conserved(s, alpha, epsilon):
@@ -85,7 +90,7 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares, rates_integrand),)),
-    vectors=("z1", "t2",),
+    vectors=("z1", "t2"),
     drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors, drive_on_view2_integrand),)),
     conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
     independent_modes=False,

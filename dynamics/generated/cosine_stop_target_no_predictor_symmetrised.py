@@ -8,33 +8,36 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     xp = z1.__array_namespace__()
-    total1 = over_modes(z1**2)
-    total2 = over_modes(z2**2)
-    total3 = over_modes(stop_gradient(t1)**2)
-    total4 = over_modes(stop_gradient(t1) * z2)
-    total5 = over_modes(stop_gradient(t2)**2)
-    total6 = over_modes(stop_gradient(t2) * z1)
-    return -total4 / (2 * xp.sqrt(total3) * xp.sqrt(total2)) - total6 / (2 * xp.sqrt(total5) * xp.sqrt(total1))
+    norm_z1_squared = over_modes(z1**2)
+    norm_z2_squared = over_modes(z2**2)
+    norm_t1_squared = over_modes(stop_gradient(t1)**2)
+    t1_dot_z2 = over_modes(stop_gradient(t1) * z2)
+    norm_t2_squared = over_modes(stop_gradient(t2)**2)
+    t2_dot_z1 = over_modes(stop_gradient(t2) * z1)
+    return (
+        -t1_dot_z2 / (2 * xp.sqrt(norm_t1_squared) * xp.sqrt(norm_z2_squared))
+        - t2_dot_z1 / (2 * xp.sqrt(norm_t2_squared) * xp.sqrt(norm_z1_squared))
+    )
 
 
 def force_on_view1(z1, z2, lam, ratio):
     """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z1**2, axis=-1, keepdims=True)
-    total2 = xp.sum(ratio * z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
-    return (ratio * z2 - z1 * total2 / total1) / (2 * xp.sqrt(total3) * xp.sqrt(total1))
+    norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
+    t2_dot_z1 = xp.sum(ratio * z1 * z2, axis=-1, keepdims=True)
+    norm_t2_squared = xp.sum(ratio**2 * z2**2, axis=-1, keepdims=True)
+    return (ratio * z2 - z1 * t2_dot_z1 / norm_z1_squared) / (2 * xp.sqrt(norm_t2_squared) * xp.sqrt(norm_z1_squared))
 
 
 def force_on_view2(z1, z2, lam, ratio):
     """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
     xp = z1.__array_namespace__()
-    total1 = xp.sum(z2**2, axis=-1, keepdims=True)
-    total2 = xp.sum(ratio * z1 * z2, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * z1**2, axis=-1, keepdims=True)
-    return (ratio * z1 - z2 * total2 / total1) / (2 * xp.sqrt(total3) * xp.sqrt(total1))
+    norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
+    t2_dot_z1 = xp.sum(ratio * z1 * z2, axis=-1, keepdims=True)
+    norm_t1_squared = xp.sum(ratio**2 * z1**2, axis=-1, keepdims=True)
+    return (ratio * z1 - z2 * t2_dot_z1 / norm_z2_squared) / (2 * xp.sqrt(norm_t1_squared) * xp.sqrt(norm_z2_squared))
 
 
 def mean_squares_1(s, lam, ratio, sigma1, sigma2):
@@ -56,10 +59,10 @@ def rates_mean_field(s, lam, ratio, sigma1, sigma2):
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    total1 = xp.sum(s, axis=-1, keepdims=True)
-    total2 = xp.sum(ratio * s, axis=-1, keepdims=True)
-    total3 = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
-    return (ratio - total2 / total1) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(total3) * xp.sqrt(total1))
+    sum_s = xp.sum(s, axis=-1, keepdims=True)
+    sum_ratio_s = xp.sum(ratio * s, axis=-1, keepdims=True)
+    sum_ratio2_s = xp.sum(ratio**2 * s, axis=-1, keepdims=True)
+    return (ratio - sum_ratio_s / sum_s) / (xp.sqrt(n1) * xp.sqrt(n2) * xp.sqrt(sum_ratio2_s) * xp.sqrt(sum_s))
 
 
 def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
@@ -72,8 +75,8 @@ def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(ratio * s * S12, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * x**2 * (2 * ratio * s * S12 + total1) * S11 + ratio * S12) / xp.pi
+    sum_ratio_s_S12 = xp.sum(ratio * s * S12, axis=-1, keepdims=True)
+    return 2 * Z * (-2 * x**2 * (2 * ratio * s * S12 + sum_ratio_s_S12) * S11 + ratio * S12) / xp.pi
 
 
 def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
@@ -86,8 +89,8 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     S12 = 1 / Delta
     S22 = (2 * D * ratio**2 * s * x**2 + n2) / Delta
     Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
-    total1 = xp.sum(ratio * s * S12, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * y**2 * (2 * ratio * s * S12 + total1) * S22 + ratio * S12) / xp.pi
+    sum_ratio_s_S12 = xp.sum(ratio * s * S12, axis=-1, keepdims=True)
+    return 2 * Z * (-2 * y**2 * (2 * ratio * s * S12 + sum_ratio_s_S12) * S22 + ratio * S12) / xp.pi
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
@@ -104,14 +107,24 @@ def drive_on_view1_integrand(x, y, W_P, z1, z2, t1, t2):
     """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, z1, y, t2)
-    return (2 * Z / xp.pi) * (Y @ K) - (4 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (Y @ K)
+        - (4 * Z * x**2 / xp.pi) * (
+            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
     """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, z2, y, t1)
-    return (2 * Z / xp.pi) * (Y @ K) - (4 * Z * x**2 / xp.pi) * (X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K)
+    return (
+        (2 * Z / xp.pi) * (Y @ K)
+        - (4 * Z * x**2 / xp.pi) * (
+            X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
+        )
+    )
 
 
 def conserved(s, alpha, epsilon):
@@ -130,8 +143,11 @@ DERIVED = DerivedLoss(
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
-    rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2),)),
-    vectors=("z1", "z2", "t1", "t2",),
+    rates=Expectation(
+        mean_field=rates_mean_field,
+        integrals=(Integral(mean_squares_1, rates_integrand_1), Integral(mean_squares_2, rates_integrand_2)),
+    ),
+    vectors=("z1", "z2", "t1", "t2"),
     drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_1, drive_on_view1_integrand),)),
     drive_on_view2=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors_2, drive_on_view2_integrand),)),
     conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),

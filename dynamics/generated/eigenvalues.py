@@ -1,4 +1,4 @@
-"""From rates to what moves.
+"""From rates to the step of each dynamical variable.
 
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
@@ -56,7 +56,7 @@ def average_step(average, x, decay):
 
 
 def imbalance(s, lam, rate_ratio):
-    """s - lambda^2/a_P, of encoder and learned predictor; conserved where BALANCED."""
+    """s - lambda^2/a_P, of encoder and learned predictor; conserved where the two are balanced."""
     return s - lam**2 / rate_ratio
 
 

@@ -8,10 +8,10 @@ from dynamics.numerics.special import exprel
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
-    total1 = over_modes((-stop_gradient(-p1 + t2 + z1) + z1)**2)
-    return total1 / 2
+    norm_p1_minus_t2_squared = over_modes((-stop_gradient(-p1 + t2 + z1) + z1)**2)
+    return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -61,7 +61,7 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
-    vectors=("z1", "t2",),
+    vectors=("z1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
     exact=ExactSolution(name="logistic", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True),
     independent_modes=True,

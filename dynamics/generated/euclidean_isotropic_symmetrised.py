@@ -8,12 +8,12 @@ from dynamics.numerics.special import exprel
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
-    total1 = over_modes((-stop_gradient(-p1 + t2 + z1) + z1)**2)
-    total2 = over_modes((-stop_gradient(-p2 + t1 + z2) + z2)**2)
-    return total1 / 4 + total2 / 4
+    norm_p1_minus_t2_squared = over_modes((-stop_gradient(-p1 + t2 + z1) + z1)**2)
+    norm_p2_minus_t1_squared = over_modes((-stop_gradient(-p2 + t1 + z2) + z2)**2)
+    return norm_p1_minus_t2_squared / 4 + norm_p2_minus_t1_squared / 4
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -56,7 +56,9 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    return xp.log(lam1 * (-lam0 * (n1 + n2) / 2 - rho + 1) / (lam0 * (-lam1 * (n1 + n2) / 2 - rho + 1))) / (2 * alpha * (-rho + 1))
+    return xp.log(
+        lam1 * (-lam0 * (n1 + n2) / 2 - rho + 1) / (lam0 * (-lam1 * (n1 + n2) / 2 - rho + 1))
+    ) / (2 * alpha * (-rho + 1))
 
 
 def fixed_points(sigma1, sigma2, rho):
@@ -72,7 +74,7 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
-    vectors=("z1", "z2", "t1", "t2",),
+    vectors=("z1", "z2", "t1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
     drive_on_view2=MatrixExpectation(formula=drive_on_view2),
     exact=ExactSolution(name="logistic", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True),

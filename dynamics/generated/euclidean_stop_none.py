@@ -7,10 +7,10 @@ from dynamics.derived_loss import DerivedLoss, Expectation, MatrixExpectation
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
-    total1 = over_modes((p1 - t2)**2)
-    return total1 / 2
+    norm_p1_minus_t2_squared = over_modes((p1 - t2)**2)
+    return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -56,7 +56,10 @@ def fixed_points(sigma1, sigma2, rho):
     xp = sigma1.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    return (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1) / n1, (n2 + rho) / (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1)
+    return (
+        (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1) / n1,
+        (n2 + rho) / (xp.sqrt(-rho * sigma1**2 - rho - sigma1**2 * sigma2**2 - sigma1**2 - sigma2**2) + 1),
+    )
 
 
 def fold(sigma1, sigma2):
@@ -72,7 +75,7 @@ DERIVED = DerivedLoss(
     force_on_predictor=force_on_predictor,
     rates=Expectation(formula=rates),
     predictor_force=Expectation(formula=predictor_force),
-    vectors=("z1", "t2",),
+    vectors=("z1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
     drive_on_view2=MatrixExpectation(formula=drive_on_view2),
     balanced=False,

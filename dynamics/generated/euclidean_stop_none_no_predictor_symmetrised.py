@@ -7,10 +7,10 @@ from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, Matri
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
-    total1 = over_modes((-t1 + z2)**2)
-    total2 = over_modes((-t2 + z1)**2)
-    return total1 / 4 + total2 / 4
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    norm_z2_minus_t1_squared = over_modes((-t1 + z2)**2)
+    norm_z1_minus_t2_squared = over_modes((-t2 + z1)**2)
+    return norm_z2_minus_t1_squared / 4 + norm_z1_minus_t2_squared / 4
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -56,7 +56,7 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
-    vectors=("z1", "z2", "t1", "t2",),
+    vectors=("z1", "z2", "t1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
     drive_on_view2=MatrixExpectation(formula=drive_on_view2),
     exact=ExactSolution(name="exponential", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True),

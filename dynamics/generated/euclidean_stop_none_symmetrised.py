@@ -7,12 +7,12 @@ from dynamics.derived_loss import DerivedLoss, Expectation, MatrixExpectation
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
-    total1 = over_modes((p1 - t2)**2)
-    total2 = over_modes((p2 - t1)**2)
-    return total1 / 4 + total2 / 4
+    norm_p1_minus_t2_squared = over_modes((p1 - t2)**2)
+    norm_p2_minus_t1_squared = over_modes((p2 - t1)**2)
+    return norm_p1_minus_t2_squared / 4 + norm_p2_minus_t1_squared / 4
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -59,12 +59,45 @@ def fixed_points(sigma1, sigma2, rho):
     xp = sigma1.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
-    return (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho - sigma1**4 - 2 * sigma1**2 * sigma2**2 - 4 * sigma1**2 - sigma2**4 - 4 * sigma2**2) + 2) / (n1 + n2), (n1 + n2 + 2 * rho) / (2 * (xp.sqrt(-2 * rho * sigma1**2 - 2 * rho * sigma2**2 - 4 * rho - sigma1**4 - 2 * sigma1**2 * sigma2**2 - 4 * sigma1**2 - sigma2**4 - 4 * sigma2**2) / 2 + 1))
+    return (
+        (
+            xp.sqrt(
+                -2 * rho * sigma1**2
+                - 2 * rho * sigma2**2
+                - 4 * rho
+                - sigma1**4
+                - 2 * sigma1**2 * sigma2**2
+                - 4 * sigma1**2
+                - sigma2**4
+                - 4 * sigma2**2
+            )
+            + 2
+        ) / (n1 + n2),
+        (n1 + n2 + 2 * rho) / (
+            2
+            * (
+                xp.sqrt(
+                    -2 * rho * sigma1**2
+                    - 2 * rho * sigma2**2
+                    - 4 * rho
+                    - sigma1**4
+                    - 2 * sigma1**2 * sigma2**2
+                    - 4 * sigma1**2
+                    - sigma2**4
+                    - 4 * sigma2**2
+                ) / 2
+                + 1
+            )
+        ),
+    )
 
 
 def fold(sigma1, sigma2):
     """(rho, lambda) where the two meet."""
-    return -(sigma1**2 + sigma2**2) * (sigma1**2 + sigma2**2 + 4) / (2 * (sigma1**2 + sigma2**2 + 2)), 2 / (sigma1**2 + sigma2**2 + 2)
+    return (
+        -(sigma1**2 + sigma2**2) * (sigma1**2 + sigma2**2 + 4) / (2 * (sigma1**2 + sigma2**2 + 2)),
+        2 / (sigma1**2 + sigma2**2 + 2),
+    )
 
 
 DERIVED = DerivedLoss(
@@ -75,7 +108,7 @@ DERIVED = DerivedLoss(
     force_on_predictor=force_on_predictor,
     rates=Expectation(formula=rates),
     predictor_force=Expectation(formula=predictor_force),
-    vectors=("z1", "z2", "t1", "t2",),
+    vectors=("z1", "z2", "t1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
     drive_on_view2=MatrixExpectation(formula=drive_on_view2),
     balanced=False,

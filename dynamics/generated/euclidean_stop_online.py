@@ -8,10 +8,10 @@ from dynamics.numerics.special import exprel
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
-    total1 = over_modes((stop_gradient(p1) - t2)**2)
-    return total1 / 2
+    norm_p1_minus_t2_squared = over_modes((stop_gradient(p1) - t2)**2)
+    return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -38,7 +38,9 @@ def drive_on_view2(W_P, z1, t2):
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
     """Predictor eigenvalues at time t: logistic solution."""
     xp = lam0.__array_namespace__()
-    return lam0 * xp.exp(-2 * alpha * t * (rho + sigma2**2 + 1)) / (-2 * alpha * lam0 * t * exprel(-2 * alpha * t * (rho + sigma2**2 + 1)) + 1)
+    return lam0 * xp.exp(-2 * alpha * t * (rho + sigma2**2 + 1)) / (
+        -2 * alpha * lam0 * t * exprel(-2 * alpha * t * (rho + sigma2**2 + 1)) + 1
+    )
 
 
 def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
@@ -49,7 +51,7 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
 
 
 def blow_up_time(lam0, alpha, sigma1, sigma2, rho):
-    """Time at which the solution leaves the finite world; not a number where it never does."""
+    """Time at which the solution diverges; not a number where it never does."""
     xp = lam0.__array_namespace__()
     n2 = sigma2**2 + 1
     return xp.log(1 + (-n2 - rho) / lam0) / (2 * alpha * (-n2 - rho))
@@ -67,9 +69,11 @@ DERIVED = DerivedLoss(
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(formula=rates),
-    vectors=("z1", "t2",),
+    vectors=("z1", "t2"),
     drive_on_view2=MatrixExpectation(formula=drive_on_view2),
-    exact=ExactSolution(name="logistic", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True, blow_up_time=blow_up_time),
+    exact=ExactSolution(
+        name="logistic", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True, blow_up_time=blow_up_time
+    ),
     independent_modes=True,
     fixed_points=fixed_points,
 )

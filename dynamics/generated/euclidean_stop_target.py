@@ -8,10 +8,10 @@ from dynamics.numerics.special import lambert_growth
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample, of what predict makes of z, and over_modes of its sums over modes."""
+    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
-    total1 = over_modes((-stop_gradient(t2) + p1)**2)
-    return total1 / 2
+    norm_p1_minus_t2_squared = over_modes((-stop_gradient(t2) + p1)**2)
+    return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
@@ -56,14 +56,19 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
     """Time from lam0 to lam1."""
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
-    return n1 * (xp.log(lam1 * (-lam0 + 1 / n1) / (lam0 * (-lam1 + 1 / n1))) - 1 / (lam1 * n1) + 1 / (lam0 * n1)) / (2 * alpha)
+    return n1 * (
+        xp.log(lam1 * (-lam0 + 1 / n1) / (lam0 * (-lam1 + 1 / n1))) - 1 / (lam1 * n1) + 1 / (lam0 * n1)
+    ) / (2 * alpha)
 
 
 def fixed_points(sigma1, sigma2, rho):
     """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
     xp = sigma1.__array_namespace__()
     n1 = sigma1**2 + 1
-    return (xp.sqrt(-4 * rho * sigma1**2 - 4 * rho + 1) + 1) / (2 * n1), 2 * rho / (xp.sqrt(-4 * rho * sigma1**2 - 4 * rho + 1) + 1)
+    return (
+        (xp.sqrt(-4 * rho * sigma1**2 - 4 * rho + 1) + 1) / (2 * n1),
+        2 * rho / (xp.sqrt(-4 * rho * sigma1**2 - 4 * rho + 1) + 1),
+    )
 
 
 def fold(sigma1, sigma2):
@@ -79,7 +84,7 @@ DERIVED = DerivedLoss(
     force_on_predictor=force_on_predictor,
     rates=Expectation(formula=rates),
     predictor_force=Expectation(formula=predictor_force),
-    vectors=("z1", "t2",),
+    vectors=("z1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
     exact=ExactSolution(name="Lambert W", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=False),
     balanced=True,

@@ -43,7 +43,8 @@ class Expression:
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
         object.__setattr__(self, "parameters", MappingProxyType(values))
-        from derivations.grammar import ExpressionError, names
+        from derivations.errors import ExpressionError
+        from derivations.losses.grammar import names
 
         try:
             self._check(argument)
@@ -114,7 +115,7 @@ class Expression:
 
 def _is_generated(name: str) -> bool:
     """Return True for names that generated code may give itself."""
-    return name.rstrip("0123456789") in {"total", "h", "p", "v"} or name.startswith(("operator_", "_"))
+    return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
 
 
 def _value(name: str, value: Any) -> Any:
@@ -142,7 +143,7 @@ class Loss(Expression):
     example = "|p - sg(z2)|^2 / 2"
 
     def _check(self, argument: str) -> None:
-        from derivations import gradients
+        from derivations.losses import gradients
 
         loss = self.derivation().in_eigenbasis()
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
@@ -150,9 +151,9 @@ class Loss(Expression):
 
     def derivation(self, predictor: bool = True, symmetrised: bool = False) -> Any:
         """Return the loss as ``derivations.losses`` represents it."""
-        from derivations.losses import OwnLoss
+        from derivations.losses.user_defined import UserDefinedLoss
 
-        return OwnLoss(self.text, tuple(self.parameters), predictor, symmetrised)
+        return UserDefinedLoss(self.text, tuple(self.parameters), predictor, symmetrised)
 
 
 class Gain(Expression):
@@ -174,14 +175,14 @@ class Gain(Expression):
     example = "lambda^0.5"
 
     def _check(self, argument: str) -> None:
-        from derivations.losses import read_gain
+        from derivations.losses.gain import read_gain
 
         read_gain(self.text, tuple(self.parameters))
 
     @cached_property
     def _function(self) -> Callable[..., Any]:
-        from derivations.array_code import function
-        from derivations.losses import read_gain
+        from derivations.codegen.functions import function
+        from derivations.losses.gain import read_gain
         from dynamics.model.runtime_codegen import executed
 
         expression = read_gain(self.text, tuple(self.parameters))

@@ -232,7 +232,7 @@ class Model:
     @property
     def derivation(self) -> Any:
         """The loss as ``derivations.losses`` represents it, from which everything is derived."""
-        from derivations.losses import Setting
+        from derivations.losses.catalogue import Setting
 
         if isinstance(self.loss, Loss):
             return self.loss.derivation(not isinstance(self.predictor, NoPredictor), self.symmetrised)

@@ -76,7 +76,7 @@ def _meaningless_at_one(model: Model) -> bool | str:
     """A loss may contain a function of W_P that does not exist at W_P = 1, such as 1/(1 - W_P)."""
     if not (_custom(model) and _without_predictor(model)):
         return False
-    from derivations.grammar import ExpressionError
+    from derivations.errors import ExpressionError
 
     try:
         model.derivation.in_eigenbasis()
@@ -88,7 +88,7 @@ def _meaningless_at_one(model: Model) -> bool | str:
 def _constant_at_one(model: Model) -> bool:
     if not (_custom(model) and _without_predictor(model)):
         return False
-    from derivations import gradients
+    from derivations.losses import gradients
 
     loss = model.derivation.in_eigenbasis()
     return bool(gradients.force(loss, 1) == gradients.force(loss, 2) == 0)

@@ -16,8 +16,8 @@ from dynamics.derived_loss import DerivedLoss
 @lru_cache(maxsize=256)
 def derived_loss(derivation: Any) -> DerivedLoss:
     """Return the generated functions of a loss, as of the catalogue; they state why a part is missing."""
-    from derivations.array_code import UntranslatableError
-    from derivations.module import module
+    from derivations.codegen.module import module
+    from derivations.errors import UntranslatableError
 
     try:
         source = module(derivation, whole=False)

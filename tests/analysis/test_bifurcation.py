@@ -5,10 +5,10 @@ import pytest
 import sympy as sp
 
 import dynamics as dyn
-from derivations import equilibria as derived
-from derivations import notation as n
-from derivations import rates
-from derivations.losses import Setting
+from derivations.losses.catalogue import Setting
+from derivations.symbols import notation as n
+from derivations.theory import equilibria as derived
+from derivations.theory import rates
 
 S0, NOISE = np.array([0.2, 0.5, 1.0]), (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
@@ -37,7 +37,7 @@ def test_fold_in_weight_decay(alpha, sigma1):
     ((value, s),) = at(dyn.bifurcation(model, "weight_decay", (0.0, 0.3)), "fold")
     n1 = 1 + sigma1**2
     assert value == pytest.approx(1 / (4 * n1), rel=1e-14) and s == pytest.approx((2 * n1) ** (-1 / alpha), rel=1e-7)
-    rate = derived.own_rate(rates.rates(Setting("euclidean").in_eigenbasis()))
+    rate = derived.independent_rate(rates.rates(Setting("euclidean").in_eigenbasis()))
     assert float(derived.fold(rate)[0].subs(n.n1, sp.Float(n1, 30))) == pytest.approx(value, rel=1e-14)
 
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 import dynamics as dyn
-from derivations.documents import FORMATS, document
-from derivations.losses import Setting
+from derivations.losses.catalogue import Setting
+from derivations.report.documents import FORMATS, document
 from dynamics.cli import commands as cli
 from dynamics.networks import train as training
 from dynamics.solvers import descent, flow

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from derivations import codegen, losses
-from derivations.losses import PLACEMENTS, Setting
+from derivations.codegen import generated
+from derivations.codegen.module import module as module_source
+from derivations.losses.catalogue import LOSSES, PLACEMENTS, Setting
 from dynamics.generated import catalogue
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.reference import over_modes
@@ -31,15 +32,15 @@ def executed(source, name):
 
 @pytest.fixture
 def quartic(monkeypatch):
-    """Add the loss, and do what `make derive` does: write its module and the index. The module."""
-    monkeypatch.setitem(losses.LOSSES, "quartic", "|p|^4 / 4 - p . z2")
-    index = executed(codegen.catalogue_index(), "catalogue")
+    """Add the loss, and do what `make derive` does: write its module and the index. Its manifest."""
+    monkeypatch.setitem(LOSSES, "quartic", "|p|^4 / 4 - p . z2")
+    index = executed(generated.catalogue_index(), "catalogue")
     monkeypatch.setattr(catalogue, "LOSSES", index.LOSSES)
     monkeypatch.setattr(catalogue, "MODULES", index.MODULES)
     setting = Setting("quartic")
-    module = executed(codegen.module(setting), f"dynamics.generated.{setting.name}")
+    module = executed(module_source(setting), f"dynamics.generated.{setting.name}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module
+    return module.DERIVED
 
 
 def rates_by_hand(s, lam, n1):
@@ -57,7 +58,7 @@ def test_rates_are_those_derived_by_hand(quartic, modes, sigma1):
     s, lam = rng.uniform(0.1, 2, (2, 5, modes))
     expected = rates_by_hand(s, lam, 1 + sigma1**2)
     # Rounding, of terms up to n1^2 lam^2 (M + 2) lam^2 s ~ 600.
-    np.testing.assert_allclose(quartic.rates(s, lam, 1.0, sigma1, 0.2), expected, rtol=1e-13, atol=1e-12)
+    np.testing.assert_allclose(quartic.rates.formula(s, lam, 1.0, sigma1, 0.2), expected, rtol=1e-13, atol=1e-12)
 
 
 def test_model_takes_the_new_name(quartic):
@@ -95,7 +96,7 @@ def test_flow_follows_the_rate(quartic, method):
 
 
 def test_equilibria_of_modes_that_move_one_another_are_refused(quartic):
-    assert quartic.INDEPENDENT_MODES is False
+    assert quartic.independent_modes is False
     with pytest.raises(dyn.ArgumentError, match="`model` must have modes that move independently, or a loss that"):
         dyn.equilibria(dyn.Model("quartic"), [0.2, 0.5])
 
@@ -117,18 +118,18 @@ def test_network_follows_descent_map(quartic):
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_placement_follows_from_the_one_line(quartic, setting):
     """Rates against a Monte Carlo mean of the gradient of the generated loss."""
-    module = executed(codegen.module(setting), setting.name)
+    derived = executed(module_source(setting), setting.name).DERIVED
     rng, samples, s = np.random.default_rng(0), 100_000, np.array([0.3, 0.8])
     lam = s if setting.predictor else np.ones(2)
     x = rng.standard_normal((samples, 2))
     zeta1, zeta2 = (x + sigma * rng.standard_normal(x.shape) for sigma in NOISE)
 
     def total(z1, z2):
-        return module.loss(z1, z2, z1, z2, lambda z: lam * z, over_modes, jax.lax.stop_gradient).sum()
+        return derived.loss(z1, z2, z1, z2, lambda z: lam * z, over_modes, jax.lax.stop_gradient).sum()
 
     with jax.enable_x64(True):
         g, h = (-np.asarray(a) for a in jax.grad(total, (0, 1))(np.sqrt(s) * zeta1, np.sqrt(s) * zeta2))
     drive = (g * zeta1 + h * zeta2) / np.sqrt(s)
     error = drive.std(axis=0) / np.sqrt(samples)
     # |z| > 4.5 has a chance of 1 in 70 000 per test, two entries each.
-    assert (np.abs(module.rates(s, lam, 1.0, *NOISE) - drive.mean(axis=0)) < 4.5 * error).all()
+    assert (np.abs(derived.rates.formula(s, lam, 1.0, *NOISE) - drive.mean(axis=0)) < 4.5 * error).all()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from derivations.losses import catalogue
+from derivations.losses.catalogue import catalogue
 from dynamics.networks.linear import over_modes
 from dynamics.vector_field.weight_state import closed_form
 
@@ -26,7 +26,7 @@ GAINS = ("lambda^-1", "lambda^0.5", "1/(1 + (0.1/lambda)^4)", "max(lambda, 1.1) 
 CUSTOM = {
     "parameter": dyn.Loss.parse("|p - sg(z2)|^2 / 2 + beta * |z1|^2", beta=0.1),
     "root of W_P": dyn.Loss.parse("|p - z2|^2 / 2 + z2 . (W_P^0.5 * z1)"),
-    "exp": dyn.Loss.parse("exp(log(b) - p . sg(z2) / 10) + exp(2) * |W_P * sg(p)|^2 / sqrt(2 * b)", b=0.7),
+    "exp": dyn.Loss.parse("exp(log(b) - p . sg(z2)) + exp(2) * |W_P * sg(p)|^2 / sqrt(2 * b)", b=0.7),
     "operator": dyn.Loss.parse("-(tanh(c * W_P) * z1) . sg(z2 / |z1|) + sqrt(c) * |z1| / 4", c=0.6),
     "extremes": dyn.Loss.parse("-(min(W_P, max(c, 0.2)) * z1) . sg(z2) * max(c, d)", c=0.6, d=0.9),
     "prediction of what is no prediction": dyn.Loss.parse("|p| + |W_P^2 * z1 + W_P * z2|"),
@@ -286,7 +286,7 @@ def test_arrays_and_reserved_names_are_refused(library, model, message):
 
 
 def test_local_names_give_way_to_parameters(double_precision):
-    loss = dyn.Loss.parse("-p . sg(z2) / |p|^p_norm * p_dot_target", p_norm=1.5, p_dot_target=2.0)
+    loss = dyn.Loss.parse("-p . sg(z2) / |p|^norm_p * p_dot_target", norm_p=1.5, p_dot_target=2.0)
     model, (*views, C, W_P) = dyn.Model(loss), batch()
     found = slopes(exported_value, model, views, C, W_P, written(model, "jax"))
     assert deviation(found, slopes(reference_value, model, views, C, W_P)) < TOLERANCE["float64"]

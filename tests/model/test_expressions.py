@@ -92,7 +92,6 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
         ),
         (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
         (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),
-        (dyn.Loss, "total1 * |p|^2", {"total1": 1.0}, "but is 'total1'"),
         (dyn.Loss, "_a * |p|^2", {"_a": 1.0}, "but is '_a'"),
         (dyn.Loss, "if * |p|^2", {"if": 1.0}, "but is 'if'"),
         (dyn.Loss, "β * |p|^2", {"β": 1.0}, "but is 'β'"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from derivations.losses import Setting
+from derivations.losses.catalogue import Setting
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.reference import model_of
 

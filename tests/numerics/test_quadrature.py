@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derivations import module
-from derivations import notation as n
-from derivations.losses import Setting
-from derivations.modes import dot, norm
-from derivations.stop_gradient import StopGradient as SG
+from derivations.codegen import expectation_code
+from derivations.codegen.manifest import Manifest
+from derivations.losses.catalogue import Setting
+from derivations.symbols import notation as n
+from derivations.symbols.modes import dot, norm
+from derivations.symbols.stop_gradient import StopGradient as SG
+from dynamics import derived_loss
 from dynamics.numerics.adaptive import Adaptive
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.numerics.drifts import ALPHAS, CANCELLED, ONE, REFERENCE, drift_of, scale_of
@@ -120,11 +122,12 @@ def test_two_modes_without_noise_equal_the_angular_integral(ratio):
 
 def expectation_of(loss):
     """s r(s, lam, sigma1, sigma2) of a loss, derived, generated and integrated."""
-    scope, integrals = {}, module.Integrals()
-    exec("\n".join(module.expectation_functions(loss, False, integrals) + integrals.table()), scope)
+    manifest, scope = Manifest("test"), dict(vars(derived_loss))
+    functions = expectation_code.expectation_functions(loss, False, manifest)
+    exec("\n".join([*functions, f"rates = {manifest['rates']}"]), scope)
 
     def evaluate(s, lam, *noise):
-        quadrature = Adaptive(scope["INTEGRALS"]["rates"], rtol=1e-10)
+        quadrature = Adaptive(scope["rates"].integrals, rtol=1e-10)
         rows = (s[None], lam[None], ONE, *(np.array([[sigma]]) for sigma in noise))
         return s * quadrature(*rows).value[0]
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dynamics as dyn
-from derivations.losses import Setting
+from derivations.losses.catalogue import Setting
 from tests.reference import CONSERVING, invariant, model_of
 
 EUCLIDEAN, ISOTROPIC, COSINE = Setting("euclidean"), Setting("euclidean", isotropic=True), Setting("cosine")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from derivations.losses import Setting
+from derivations.losses.catalogue import Setting
 from dynamics.solvers import flow_diffrax as jax_flow
 from tests.reference import CONSERVING, invariant, lambert_time, model_of, systems, wrong_side_blow_up
 

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import dynamics as dyn
-from derivations.losses import Setting
+from derivations.losses.catalogue import Setting
 from tests.reference import DIGITS, lambert_time, logistic, model_of, n_of, systems, wrong_side_blow_up
 
 ROUNDING = np.finfo(np.longdouble).eps / 2  # 5.4e-20 where the platform has 80-bit numbers

@@ -1,0 +1,143 @@
+"""Code of the expectations over modes: formulas, or integrands with the scales of their integrals."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import sympy as sp
+
+from derivations.codegen.functions import Definition, bound, function, needed_definitions, used_symbols
+from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
+from derivations.codegen.signature import PLAIN, Signature
+from derivations.codegen.solution_code import simplest
+from derivations.symbols import notation as n
+from derivations.symbols.modes import expanded, total
+from derivations.theory import expectations, rates, tilting
+
+QUANTITIES = {
+    "rates": ("r_m", rates.rates),
+    "predictor_force": ("f_m", rates.predictor_force),
+}
+UNUSED = sp.Symbol("_")
+NORMALISATION = (n.Z, sp.exp(-total(sp.log(n.Delta[n.k])) / 2))
+
+
+class Integrand(NamedTuple):
+    """A function that is to be written: its name, docstring, tilt and value."""
+
+    name: str
+    doc: str
+    tilt: tilting.Tilt
+    value: sp.Expr
+
+
+def expectation_functions(
+    loss: sp.Expr, trains_predictor: bool, manifest: Manifest, signature: Signature = PLAIN
+) -> list[str]:
+    """Return rates, and the force on a learned predictor: formulas, or integrands with scales of their integrals."""
+    sources: list[str] = []
+    integrands: list[Integrand] = []
+    exact = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
+    integrals = [integral for value in exact.values() if not isinstance(value, sp.Expr) for integral in value]
+    scales = numbered("mean_squares", (integral.tilt.norms for integral in integrals))
+    for quantity, value in exact.items():
+        symbol, derive = QUANTITIES[quantity]
+        if isinstance(value, sp.Expr):
+            doc = f"{symbol}, exact (Gaussian moments)."
+            sources.append(
+                function(quantity, signature.arguments, doc, [_per_mode(simplest(value))], signature.definitions)
+            )
+            manifest[quantity] = call("Expectation", formula=quantity)
+            continue
+        mean = sp.factor_terms(derive(loss, "mean_field"))
+        fields, written = _formulas(quantity, value, mean, signature)
+        sources += written
+        names = numbered(f"{quantity}_integrand", value)
+        members = [_integrands(symbol, names[integral], integral) for integral in value]
+        integrands += [integrand for group in members for integrand in group]
+        rows = (_row(scales[i.tilt.norms], i, group) for i, group in zip(value, members, strict=True))
+        manifest[quantity] = call("Expectation", **fields, integrals=tuple_of(rows))
+    tilts = {integral.tilt.norms: integral.tilt for integral in integrals}
+    means = [_mean_squares(scales[norms], tilt, signature) for norms, tilt in tilts.items()]
+    return means + sources + _tilted_functions(integrands, signature)
+
+
+def _formulas(
+    quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
+) -> tuple[dict[str, str], list[str]]:
+    """The formulas beside integrals: fields of the manifest, and functions."""
+    symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
+    doc = f"{symbol} with every norm and sum replaced by its mean."
+    sources = [function(fields["mean_field"], signature.arguments, doc, [mean], signature.definitions)]
+    if isinstance(exact, expectations.Mixed):
+        fields["moments"] = f"{quantity}_moments"
+        doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
+        moments = [_per_mode(simplest(exact.formula))]
+        sources.append(function(fields["moments"], signature.arguments, doc, moments, signature.definitions))
+    return fields, sources
+
+
+def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
+    """The integrand, and the size of its terms where that is not its own absolute value."""
+    axes = "x, y" if len(integral.powers) == 2 else "x"
+    doc = f"{symbol} is the integral of this over {axes} in (0, oo)."
+    integrands = [Integrand(name, doc, integral.tilt, integral.integrand)]
+    if not (len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)):
+        size = sp.Add(*map(sp.Abs, sp.Add.make_args(expanded(integral.integrand))))
+        doc = f"Sum of the absolute values of the terms of {name}."
+        integrands.append(Integrand(name.replace("integrand", "size"), doc, integral.tilt, size))
+    return integrands
+
+
+def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
+    """Code of one ``Integral`` of the manifest."""
+    integrand, *size = (integrand.name for integrand in integrands)
+    powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
+    return f"Integral({', '.join([scale, integrand, *powers, *size])})"
+
+
+def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
+    doc = "Mean square of each norm, per mode: the scales of the integral."
+    return function(
+        name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
+    )
+
+
+def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
+    """The integrands; what those of one tilt all need is computed by a function that they share."""
+    arguments, sources = ["x", "y", *signature.arguments], []
+    names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
+    for norms, name in names.items():
+        members = [integrand for integrand in integrands if integrand.tilt.norms == norms]
+        values = [sp.factor_terms(sp.factor_terms(member.value, radical=True)) for member in members]
+        definitions = [*signature.definitions, *members[0].tilt.definitions.items(), NORMALISATION]
+        if len(members) > 1:
+            common, rest = _common(definitions, values)
+            symbols = _used(common, rest, values)
+            doc = "The tilted Gaussian of the views: covariance and normalisation, as far as all integrands need them."
+            sources.append(function(name, arguments, doc, symbols, definitions))
+        for member, value in zip(members, values, strict=True):
+            if len(members) > 1:
+                used = _used(common, rest, [value])
+                left = sp.Tuple(*(symbol if symbol in used else UNUSED for symbol in symbols))
+                definitions = [(left, f"{name}({', '.join(arguments)})"), *rest]
+            sources.append(function(member.name, arguments, member.doc, [value], definitions))
+    return sources
+
+
+def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
+    """The symbols that all values need, and the definitions of others: so that nothing is computed in vain."""
+    needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
+    common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
+    return common, [(left, right) for left, right in definitions if left not in common]
+
+
+def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
+    """The common symbols that the values, or what else they need, are written in."""
+    others = [right for value in values for _, right in needed_definitions(rest, [value])]
+    used = used_symbols(*values, *others)
+    return [left for left in common if used.intersection(bound(left))]
+
+
+def _per_mode(rate: sp.Expr) -> sp.Expr:
+    """A rate that is the same number for all modes still has the shape of s."""
+    return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)

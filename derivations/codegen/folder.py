@@ -1,0 +1,38 @@
+"""Folders of files that are written from the derivations, never by hand: compare, write, and the command line."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+
+def differing(folder: Path, expected: dict[str, str]) -> list[str]:
+    """Return the names of files in a folder that are missing, superfluous, or not as expected; of the same kinds."""
+    kinds = {Path(name).suffix for name in expected}
+    present = [path for path in sorted(folder.glob("*")) if path.suffix in kinds]
+    contents = {path.name: path.read_text(encoding="utf-8") for path in present}
+    return sorted(name for name in expected.keys() | contents.keys() if expected.get(name) != contents.get(name))
+
+
+def write(folder: Path, expected: dict[str, str]) -> list[str]:
+    """Bring a folder up to date; return the names of the files that changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = differing(folder, expected)
+    for name in changed:
+        if name in expected:
+            (folder / name).write_text(expected[name], encoding="utf-8")
+        else:
+            (folder / name).unlink()
+    return changed
+
+
+def main(program: str, description: str, folder: Path, files: Callable[[], dict[str, str]]) -> int:
+    """Run the command line of a package that writes such a folder; return the exit status."""
+    parser = argparse.ArgumentParser(prog=program, description=description.strip())
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the files differ")
+    check, expected = parser.parse_args().check, files()
+    changed = differing(folder, expected) if check else write(folder, expected)
+    name = f"{folder.parent.name}/{folder.name}"
+    for file in changed:
+        print(f"{'differs' if check else 'written'}: {name}/{file}")
+    print(f"{len(changed)} of {len(expected)} files of {name} {'differ' if check else 'changed'}")
+    return 1 if check and changed else 0

@@ -1,0 +1,69 @@
+"""Write the source of one function of arrays: definitions, named sums over modes, results."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import sympy as sp
+
+from derivations.codegen.layout import INDENT, broken
+from derivations.printers.array_code import ARRAY, ArrayPrinter, Dialect, spaced
+from derivations.printers.sum_names import names_of_sums
+
+Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol, or a tuple of symbols, and its value: an expression, or code
+
+
+def function(
+    name: str,
+    arguments: Sequence[str],
+    doc: str,
+    results: Sequence[sp.Basic],
+    definitions: Iterable[Definition] = (),
+    names: Mapping[sp.Basic, str] | None = None,
+    dialect: Dialect = ARRAY,
+    lines: Iterable[str] = (),
+) -> str:
+    """Return the source of ``def name(arguments)``: the definitions that the results need, named sums, and the results.
+
+    names: code of expressions that are not printed as such. dialect: names of the library's functions; ``xp`` is the
+    namespace of the first argument. lines: code that stands first.
+    """
+    printer = ArrayPrinter(dict(names or {}), dialect)
+    needed = needed_definitions(definitions, results)
+    body = list(lines)
+    for left, right in needed:
+        body.append(
+            f"{', '.join(map(str, bound(left)))} = {right if isinstance(right, str) else printer.doprint(right)}"
+        )
+    taken = {*arguments, *(str(symbol) for left, _ in needed for symbol in bound(left))}
+    sums = set().union(*(result.atoms(sp.Sum) for result in results)) - set(results)
+    ordered = sorted(sums, key=lambda e: (sp.count_ops(e), str(e)))
+    for summation, label in names_of_sums(ordered, printer.doprint, taken).items():
+        body.append(f"{label} = {printer.doprint(summation)}")
+        printer.names[summation] = label
+    body.append("return " + ", ".join(printer.doprint(result) for result in results))
+    if any("xp." in line for line in body):
+        body.insert(0, f"xp = {arguments[0]}.__array_namespace__()")
+    head = broken(f"def {name}({', '.join(arguments)}):")
+    return "\n".join([head, f'{INDENT}"""{doc}"""', *(broken(spaced(line), INDENT) for line in body), ""])
+
+
+def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.Basic]) -> list[Definition]:
+    """Return the definitions that the results use, directly or through another one, in the given order."""
+    used = used_symbols(*results)
+    needed: list[Definition] = []
+    for left, right in reversed(list(definitions)):
+        if used.intersection(bound(left)):
+            needed.insert(0, (left, right))
+            used |= set() if isinstance(right, str) else used_symbols(right)
+    return needed
+
+
+def bound(left: sp.Basic) -> list[sp.Basic]:
+    """Return the names that a definition's left side binds: several where its value is a tuple."""
+    symbols = left.args if isinstance(left, sp.Tuple) else (left,)
+    return [symbol.base if isinstance(symbol, sp.Indexed) else symbol for symbol in symbols]
+
+
+def used_symbols(*expressions: sp.Basic) -> set[sp.Basic]:
+    """Return the symbols, indexed quantities and matrices in expressions, but indices."""
+    atoms = set().union(*(e.atoms(sp.Symbol, sp.IndexedBase, sp.MatrixSymbol) for e in expressions))
+    return {atom for atom in atoms if not (isinstance(atom, sp.Symbol) and atom.is_integer)}

@@ -1,0 +1,79 @@
+"""Break long lines of generated code inside brackets, as formatters do."""
+
+import re
+
+WIDTH = 120
+INDENT = "    "
+OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # where to break, the loosest first
+
+
+def broken(statement: str, indent: str = "") -> str:
+    """Break a statement into lines of at most WIDTH characters, where breaks inside brackets can do it."""
+    if len(indent + statement) <= WIDTH:
+        return indent + statement
+    start = re.match(r"return |[\w, ]+ = |\w+=|from [\w.]+ import |[+*/@-] ", statement)
+    head = start[0] if start else ""
+    return _broken(indent, head, statement[len(head) :], "")
+
+
+def _broken(indent: str, head: str, expression: str, tail: str) -> str:
+    """head + expression + tail: split at its loosest operator, or within the longest bracket of a product."""
+    if any(len(_split(expression, operator)) > 1 for operator in OPERATORS[:2]):
+        return _bracketed(indent, f"{head}(", expression, f"){tail}")
+    first, last = _longest_bracket(expression)
+    if last - first > 20 and len(indent + head) + first < WIDTH - 20:
+        return _bracketed(
+            indent, head + expression[: first + 1], expression[first + 1 : last], expression[last:] + tail
+        )
+    if len(_split(expression, OPERATORS[2])) > 1:
+        return _bracketed(indent, f"{head}(", expression, f"){tail}")
+    return indent + head + expression + tail
+
+
+def _bracketed(indent: str, head: str, inside: str, tail: str) -> str:
+    """The content of a bracket on one line if it fits, else each part of it on a separate line."""
+    parts = [inside] if len(indent + INDENT + inside) <= WIDTH else _parts(inside)
+    return "\n".join([indent + head, *(broken(part, indent + INDENT) for part in parts), indent + tail])
+
+
+def _parts(inside: str) -> list[str]:
+    """The content of a bracket, split at commas, which stay behind each part, or else at the loosest operator."""
+    parts = _split(inside, OPERATORS[0])
+    if len(parts) > 1 or inside.endswith(","):
+        return [part if part.endswith(",") else f"{part}," for part in parts]
+    return next((parts for operator in OPERATORS[1:] if len(parts := _split(inside, operator)) > 1), [inside])
+
+
+def _split(text: str, operator: str) -> list[str]:
+    """The text split where the operator stands outside brackets and strings."""
+    depths, parts, start = _depths(text), [], 0
+    for match in re.finditer(operator, text):
+        if depths[match.start()] == 0:
+            parts.append(text[start : match.start()])
+            start = match.end()
+    return [*parts, text[start:]]
+
+
+def _depths(text: str) -> list[int]:
+    """The number of brackets around each character; one more inside a string."""
+    depths, depth, quoted, escaped = [], 0, False, False
+    for character in text:
+        if quoted:
+            quoted, escaped = escaped or character != '"', character == "\\" and not escaped
+        elif character == '"':
+            quoted = True
+        else:
+            depth += (character in "([{") - (character in ")]}")
+        depths.append(depth + quoted)
+    return depths
+
+
+def _longest_bracket(text: str) -> tuple[int, int]:
+    """The positions at which the longest bracket of a text opens and closes; (0, 0) if there is none."""
+    depths, opened, longest = _depths(text), 0, (0, 0)
+    for i, character in enumerate(text):
+        if character in "([{" and depths[i] == 1 and (i == 0 or depths[i - 1] == 0):
+            opened = i
+        elif character in ")]}" and depths[i] == 0 and i - opened > longest[1] - longest[0]:
+            longest = (opened, i)
+    return longest

@@ -1,0 +1,43 @@
+"""The manifest of a generated module, as code: ``DERIVED = DerivedLoss(...)``."""
+
+import json
+import re
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from derivations.codegen.layout import INDENT, broken
+
+
+class Manifest(dict[str, str]):
+    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module fills, by name, as code."""
+
+    def __init__(self, name: str):
+        super().__init__(name=json.dumps(name))
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes to import."""
+        code = re.sub(r'"(\\.|[^"\\])*"', "", " ".join(self.values()))  # without strings, which quote expressions
+        return sorted({*re.findall(r"\b[A-Z]\w+(?=\()", code), "DerivedLoss"})
+
+    def source(self) -> str:
+        """Return the statement that defines the manifest."""
+        rows = "".join(broken(f"{field}={code},", INDENT) + "\n" for field, code in self.items())
+        return f"DERIVED = DerivedLoss(\n{rows})\n"
+
+
+def call(callee: str, /, **arguments: str) -> str:
+    """Return code of a call with keyword arguments."""
+    return f"{callee}({', '.join(f'{key}={code}' for key, code in arguments.items())})"
+
+
+def tuple_of(items: Iterable[str]) -> str:
+    """Return code of a tuple."""
+    items = list(items)
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+
+def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
+    """Return a name for each of the keys, numbered where there are several."""
+    keys = list(dict.fromkeys(keys))
+    return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

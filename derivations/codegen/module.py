@@ -1,0 +1,84 @@
+"""Write everything derived about one loss as one module of array code."""
+
+import json
+from collections.abc import Callable
+
+import sympy as sp
+
+from derivations import errors
+from derivations.codegen.expectation_code import expectation_functions
+from derivations.codegen.layout import broken
+from derivations.codegen.loss_code import force_functions, loss_function, operator_functions, pole_functions
+from derivations.codegen.manifest import Manifest
+from derivations.codegen.matrix_code import matrix_functions
+from derivations.codegen.signature import Signature
+from derivations.codegen.solution_code import equilibrium_functions, exact_functions, invariant_functions
+from derivations.errors import UntranslatableError
+from derivations.losses.loss import Loss
+from derivations.printers.array_code import SPECIAL
+from derivations.theory import rates
+
+
+def module(loss: Loss, whole: bool = True) -> str:
+    """Return the source of one generated module.
+
+    whole: refuse a loss that cannot be derived as a whole, by its name; else ``no_closure`` and ``no_matrices`` of the
+    manifest state why there are no exact expectations, of eigenmodes and of matrices.
+    """
+    try:
+        return _module(loss, whole)
+    except (errors.UnsupportedLossError, UntranslatableError, errors.ProofError) as error:
+        raise type(error)(f"{loss.name}: {error}") from error
+
+
+def _module(loss: Loss, whole: bool) -> str:
+    expression, signature, learned = loss.in_eigenbasis(), Signature.of(loss), loss.trains_predictor
+    manifest = Manifest(loss.name)
+    parts = [
+        *operator_functions(signature),
+        *pole_functions(loss, signature, manifest),
+        loss_function(loss, signature),
+        *force_functions(expression, learned, signature, manifest),
+        *_unless(
+            whole, manifest, "no_closure", lambda: expectation_functions(expression, learned, manifest, signature)
+        ),
+        *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(expression, manifest)),
+    ]
+    rate = None if "integrals=" in manifest.get("rates", "") else _own_rate(loss)
+    parts += [
+        *exact_functions(rate, signature, manifest, whole),
+        *invariant_functions(expression, learned, manifest),
+        *equilibrium_functions(rate, signature, manifest),
+        manifest.source(),
+    ]
+    code = "\n\n".join(parts)
+    special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
+    imports = [f"from dynamics.derived_loss import {', '.join(manifest.classes)}"]
+    imports += [f"from dynamics.numerics.special import {', '.join(special)}"] if special else []
+    return "\n".join([header(loss.title), *map(broken, imports), "\n", code])
+
+
+def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
+    """The derived functions; where they cannot be derived, the manifest states the reason under a name."""
+    try:
+        return derive()
+    except errors.UnsupportedLossError as error:
+        if whole:
+            raise
+        manifest[reason] = json.dumps(str(error))
+        return []
+
+
+def _own_rate(loss: Loss) -> sp.Expr | None:
+    """r_m as a formula, with functions of W_P written out; None where there is none."""
+    try:
+        rate = rates.rates(loss.in_eigenbasis(), "gaussian")
+    except errors.UnsupportedLossError:
+        return None
+    return loss.explicit(rate) if isinstance(rate, sp.Expr) else None
+
+
+def header(title: str) -> str:
+    """Return the docstring of a generated file."""
+    how = "Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``."
+    return f'"""{title}.\n\n{how}\n"""\n'

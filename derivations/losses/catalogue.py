@@ -1,0 +1,88 @@
+"""The catalogue: named losses, with every placement of the stop-gradient, predictor and symmetrisation.
+
+To add a loss, add its expression in z1, z2, p = W_P z1 and W_P to ``LOSSES`` (and its isotropic version, if it has one,
+to ``ISOTROPIC``), then run ``make derive``: rates, closures, exact solutions, descent map and network all follow.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+from derivations.losses.loss import Loss
+
+LOSSES = {
+    "euclidean": "|p - z2|^2 / 2",
+    "cosine": "-p . z2 / (|p| * |z2|)",
+}
+# Names whose gradient is stopped.
+PLACEMENTS = {"target": ("z2",), "none": (), "online": ("p",)}
+# Isotropic versions (IsoLoss) contain their stop-gradients.
+ISOTROPIC = {
+    "euclidean": "|z1 - sg(z2 + z1 - p)|^2 / 2",
+    "cosine": "-z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (z1 . p) / 2",
+}
+# The same with a gain h = h(W_P) in place of the predictor as the multiplier of the gradient; h = 1 is isotropic.
+GAINED = {
+    "euclidean": "h * (z1 - sg(z2 + z1 - p)) . (z1 - sg(z2 + z1 - p)) / 2",
+    "cosine": "-h * z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (h * z1 . p) / 2",
+}
+
+
+@dataclass(frozen=True)
+class Setting(Loss):
+    """One member of the catalogue: a loss with its stop-gradient, predictor and symmetrisation; with any gain."""
+
+    loss: str
+    stop_gradient: str = "target"
+    isotropic: bool = False
+    predictor: bool = True
+    symmetrised: bool = False
+    gain: str | None = None
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the generated module."""
+        kind = "isotropic" if self.isotropic else "gain" if self.gain else f"stop_{self.stop_gradient}"
+        parts = [self.loss, kind]
+        parts += [] if self.predictor else ["no_predictor"]
+        parts += ["symmetrised"] if self.symmetrised else []
+        return "_".join(parts)
+
+    @property
+    def title(self) -> str:
+        """The loss in words."""
+        where = {
+            "target": "stop-gradient on the target",
+            "none": "no stop-gradient",
+            "online": "stop-gradient on the wrong side",
+        }
+        words = ["isotropic" if self.isotropic else f"gain {self.gain}" if self.gain else where[self.stop_gradient]]
+        words += [] if self.predictor else ["no predictor"]
+        words += ["symmetrised"] if self.symmetrised else []
+        return f"{self.loss.capitalize()} loss, {', '.join(words)}"
+
+    @property
+    def formula(self) -> str:
+        """The loss as an expression of the loss grammar."""
+        return (ISOTROPIC if self.isotropic else GAINED if self.gain else LOSSES)[self.loss]
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Names whose gradient is stopped; isotropic losses contain their stop-gradients."""
+        return () if self.isotropic or self.gain else PLACEMENTS[self.stop_gradient]
+
+    @property
+    def trains_predictor(self) -> bool:
+        """True if the gradient reaches the predictor, so that it may be learned; never of isotropic losses."""
+        return self.predictor and not self.isotropic and not self.gain and self.stop_gradient != "online"
+
+
+def catalogue() -> list[Setting]:
+    """Return every loss with every placement, predictor and symmetrisation; isotropic versions have a predictor."""
+    settings = []
+    for loss, symmetrised in product(LOSSES, (False, True)):
+        for predictor, stop in product((True, False), PLACEMENTS):
+            settings.append(Setting(loss, stop, predictor=predictor, symmetrised=symmetrised))
+        if loss in ISOTROPIC:
+            settings.append(Setting(loss, isotropic=True, symmetrised=symmetrised))
+    return settings

@@ -1,0 +1,17 @@
+"""Gains h(lambda), which multiply the gradient in place of the predictor."""
+
+import sympy as sp
+
+from derivations.losses import reader
+from derivations.losses.reader import Number, Operator, Value, Vocabulary
+from derivations.symbols import notation as n
+
+EIGENVALUE = ("lambda", "lam", "λ")  # names of the eigenvalues of W_P in a gain
+
+
+def read_gain(text: str, parameters: tuple[str, ...] = ()) -> sp.Expr:
+    """Return h(lambda), in mode ``k``, of the text of a gain; raises ExpressionError."""
+    values: dict[str, Value] = dict.fromkeys(EIGENVALUE, Operator(n.lam[n.k]))
+    values |= {name: Number(sp.Symbol(name, real=True)) for name in parameters}
+    value = reader.read(text, Vocabulary(values, lambda *_: sp.nan))  # there are no vectors to act on
+    return value.eigenvalue if isinstance(value, Operator) else reader.content(value)

@@ -1,0 +1,51 @@
+"""Negative gradients of a loss for one sample ("forces"): on the representation of each view, and on the predictor."""
+
+import sympy as sp
+
+from derivations.symbols import notation as n
+from derivations.symbols.modes import derivative
+from derivations.symbols.stop_gradient import release
+
+VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # of each view: its representation by the encoder, and by the target branch
+
+
+def force(loss: sp.Expr, view: int) -> sp.Expr:
+    """Return g_m = -dL/dz1_m - dL/dt1_m for view 1, h_m for view 2; t as in ``target``."""
+    return target(loss, free_force(loss, view))
+
+
+def free_force(loss: sp.Expr, view: int) -> sp.Expr:
+    """Return the force in z1, z2, t1 and t2, for any weights of the target branch."""
+    return release(-sum(derivative(loss, branch) for branch in VIEWS[view]))
+
+
+def force_on_predictor(loss: sp.Expr) -> sp.Expr:
+    """Return -dL/dlambda_m, the force on an eigenvalue of a learned predictor."""
+    return target(loss, release(-derivative(loss, n.lam)))
+
+
+def has_free_target(loss: sp.Expr) -> bool:
+    """Return True if no gradient reaches the target branch, so that it may have separate weights."""
+    return all(derivative(loss, t) == 0 for _, t in VIEWS.values())
+
+
+def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
+    """Replace t by (v/w) z where the target branch may have separate weights v, by z where it shares the encoder's."""
+    separate_weights = has_free_target(loss)
+
+    def from_encoder(indexed: sp.Indexed) -> sp.Expr:
+        z = {t: z for z, t in VIEWS.values()}.get(indexed.base)
+        k = indexed.indices[0]
+        return indexed if z is None else z[k] * (n.ratio[k] if separate_weights else 1)
+
+    return expression.replace(lambda e: isinstance(e, sp.Indexed), from_encoder)
+
+
+def representation(loss: sp.Expr) -> sp.Expr:
+    r"""Return dz_m/dt = g_m at z1 = z2 = t1 = t2 = z, the representation model of the paper (Theorems 1 and 2)."""
+
+    def same(indexed: sp.Indexed) -> sp.Expr:
+        k = indexed.indices[0]
+        return {n.z2: n.z1[k], n.ratio: sp.Integer(1)}.get(indexed.base, indexed)
+
+    return force(loss, 1).replace(lambda e: isinstance(e, sp.Indexed), same)

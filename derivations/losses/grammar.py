@@ -1,0 +1,74 @@
+r"""The loss grammar: parse expressions such as ``|p - sg(z2)|^2 / 2``; they are never evaluated as code.
+
+``docs/losses.md`` describes the grammar, ``grammar.lark`` is its formal definition, ``reader`` gives parsed expressions
+their meaning in SymPy.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+from derivations.errors import ExpressionError
+
+LONGEST = 1000  # characters of an expression
+DEEPEST = 50  # parts inside one another
+IN_WORDS = {
+    "VBAR": "`|`",
+    "__ANON_0": "`**`",
+    "__ANON_1": "`||`",
+    "$END": "the end",
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "RPAR": "`)`",
+    "LPAR": "`(`",
+}
+VALUE = {"LPAR", "NAME", "NUMBER"}
+
+
+def names(text: str) -> list[str]:
+    """Return all names in an expression, but those of functions, in their order; raises ExpressionError."""
+    tree = parse(text)
+    tokens = [node.children[0] for node in tree.iter_subtrees() if node.data == "name"]
+    return list(dict.fromkeys(str(name) for name in sorted(tokens, key=lambda token: token.start_pos)))
+
+
+@cache
+def parser() -> Lark:
+    """Return the LALR(1) parser of the loss grammar."""
+    grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", propagate_positions=True)
+
+
+def parse(text: str) -> Tree[Token]:
+    """Return the parse tree of an expression; raises ExpressionError."""
+    if len(text) > LONGEST:
+        raise ExpressionError(text, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
+    try:
+        tree = parser().parse(text)
+    except UnexpectedCharacters as error:
+        wrong = f"{error.char!r} is no character of the loss grammar"
+        raise ExpressionError(text, (error.pos_in_stream or 0) + 1, wrong) from None
+    except UnexpectedToken as error:
+        token = error.token
+        at_end, expected = token.type == "$END", _expected(error.accepts or error.expected)
+        position = len(text) + 1 if at_end else (token.start_pos or 0) + 1
+        wrong = f"it ends where {expected} must come" if at_end else f"{expected} must come, but there is `{token}`"
+        raise ExpressionError(text, position, wrong) from None
+    parts = [(tree, 1)]
+    while parts:
+        part, depth = parts.pop()
+        if depth > DEEPEST:
+            raise ExpressionError(text, part.meta.start_pos + 1, f"this lies inside more than {DEEPEST} others")
+        parts += [(child, depth + 1) for child in part.children if isinstance(child, Tree)]
+    return tree
+
+
+def _expected(terminals: Iterable[str]) -> str:
+    """The terminals that may follow, in words."""
+    accepted = set(terminals)
+    words = ["a value"] if accepted >= VALUE else []
+    signs = sorted(IN_WORDS.get(name, name) for name in accepted & {"RPAR", "VBAR", "$END"}) if not words else []
+    return " or ".join(words or ["an operation", *signs])

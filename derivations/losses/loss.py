@@ -1,0 +1,161 @@
+"""A loss: an expression of the loss grammar in z1, z2, the prediction p = W_P z1, and W_P.
+
+z2 is the representation of view 2 by the target branch. A loss belongs to the ``catalogue`` or is ``user_defined``;
+everything else is derived from this interface.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cache
+
+import sympy as sp
+
+from derivations import errors
+from derivations.losses import gradients, reader
+from derivations.losses.gain import read_gain
+from derivations.losses.reader import Number, Operator, Value, Vector, Vocabulary
+from derivations.symbols import notation as n
+from derivations.symbols.stop_gradient import StopGradient
+
+W_P = "W_P"
+
+
+class Operators(dict[sp.Expr, sp.Indexed]):
+    """Eigenvalues of functions of W_P: powers as they are, any other function under a name."""
+
+    def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
+        """Return the component of an operator times a vector, in the eigenbasis."""
+        coefficient, function = eigenvalue.as_coeff_Mul()
+        if function.has(n.lam) and not is_power(function):
+            function = self.setdefault(function, sp.IndexedBase(f"h{len(self) + 1}", real=True)[n.k])
+        return coefficient * function * component
+
+
+def is_power(eigenvalue: sp.Expr) -> bool:
+    """Return True for 1 and for powers of lambda."""
+    return eigenvalue == 1 or eigenvalue.as_base_exp()[0] == n.lam[n.k]
+
+
+def is_natural(eigenvalue: sp.Expr) -> bool:
+    """Return True for natural powers of lambda, which a matrix has whatever its eigenvalues are."""
+    exponent = eigenvalue.as_base_exp()[1]
+    return is_power(eigenvalue) and exponent.is_Integer and exponent > 0
+
+
+class Loss(ABC):
+    """A loss with its predictor and symmetrisation: the interface from which everything is derived."""
+
+    predictor: bool
+    symmetrised: bool
+    parameters: tuple[str, ...]  # names of the parameters without a value
+    gain: str | None = None  # the meaning of ``h``, in lambda
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the generated module."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The loss in words."""
+
+    @property
+    @abstractmethod
+    def formula(self) -> str:
+        """The loss as an expression of the loss grammar."""
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Names whose gradient is stopped."""
+        return ()
+
+    @property
+    @abstractmethod
+    def trains_predictor(self) -> bool:
+        """True if the gradient reaches the predictor, so that it may be learned."""
+
+    def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
+        """Return L in z1, z2 (encoder) and t1, t2 (target branch), with apply(eigenvalue, component) for operators."""
+        z1, z2, t1, t2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
+        one_way = self._one_way(z1, t2, apply)
+        return (one_way + self._one_way(z2, t1, apply)) / 2 if self.symmetrised else one_way
+
+    def _one_way(self, z: sp.Expr, t: sp.Expr, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
+        numbers: dict[str, Value] = {name: Number(sp.Symbol(name, real=True)) for name in self.parameters}
+        lam = n.lam[n.k] if self.predictor else sp.Integer(1)
+        p = apply(lam, z) if self.predictor else z
+        values: dict[str, Value] = {"z1": Vector(z), "z2": Vector(t), "p": Vector(p), W_P: Operator(lam)}
+        values |= {name: Vector(StopGradient(_component(values[name]))) for name in self.stopped}
+        if self.gain is not None:
+            values["h"] = Operator(read_gain(self.gain, self.parameters))
+        return _number(self.formula, reader.read(self.formula, Vocabulary(values | numbers, apply)))
+
+    def in_eigenbasis(self) -> sp.Expr:
+        """Return L with W_P = diag(lambda), p_k = lambda_k z_k, and names for other functions of W_P."""
+        return _eigenbasis(self)[0]
+
+    @property
+    def operators(self) -> dict[sp.Indexed, sp.Expr]:
+        """The functions of lambda, and of parameters, by the names that they have in the eigenbasis."""
+        return _eigenbasis(self)[1]
+
+    @property
+    def has_free_target(self) -> bool:
+        """True if no gradient reaches the target branch, so that it may have separate weights."""
+        return gradients.has_free_target(self.in_eigenbasis())
+
+    def explicit(self, expression: sp.Expr) -> sp.Expr:
+        """Return an expression with named functions of W_P written out."""
+        meanings = {name.base: meaning for name, meaning in self.operators.items()}
+
+        def written(indexed: sp.Indexed) -> sp.Expr:
+            return meanings[indexed.base].subs(n.k, indexed.indices[0])
+
+        return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base in meanings, written)
+
+    @property
+    def poles(self) -> list[sp.Expr]:
+        """Functions of lambda, in mode ``k``, that occur in a gradient and may have a pole at zero."""
+        bases = {n.lam, *(name.base for name in self.operators)}
+        forces = [sp.expand(gradients.force(self.in_eigenbasis(), view)) for view in gradients.VIEWS]
+        atoms = set().union(*(force.atoms(sp.Pow, sp.Indexed) for force in forces))
+        of_mode = [atom for atom in atoms if (used := {e.base for e in atom.atoms(sp.Indexed)}) and used <= bases]
+        functions = {
+            self.explicit(a).replace(lambda e: isinstance(e, sp.Indexed), lambda e: e.base[n.k]) for a in of_mode
+        }
+        return sorted((function for function in functions if not is_natural(function)), key=sp.default_sort_key)
+
+    def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
+        """Return (eigenvalue, component) of each operator and the vector that it acts on in the expression."""
+        pairs = set()
+
+        def apply(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
+            pairs.add((eigenvalue, component))
+            return eigenvalue * component
+
+        self.expression(apply)
+        return pairs
+
+    @property
+    def applies_functions(self) -> bool:
+        """True if W_P does more than predict: functions of it occur, or it acts on other vectors."""
+        return not self.applied() <= {(n.lam[n.k], z[n.k]) for z in (n.z1, n.z2)}
+
+
+@cache
+def _eigenbasis(loss: Loss) -> tuple[sp.Expr, dict[sp.Indexed, sp.Expr]]:
+    operators = Operators()
+    expression = loss.expression(operators)
+    return expression, {name: meaning for meaning, name in operators.items()}
+
+
+def _component(value: Value) -> sp.Expr:
+    assert isinstance(value, Vector)
+    return value.component
+
+
+def _number(sentence: str, value: Value) -> sp.Expr:
+    if not isinstance(value, Number):
+        raise errors.ExpressionError(sentence, 1, f"a loss is a number, but this is {value.kind}")
+    return value.value

@@ -1,0 +1,302 @@
+"""Read expressions of the loss grammar into SymPy: each part becomes a number, a vector or an operator.
+
+Operators are functions of W_P, which share its eigenvectors. Every expression is invariant when all vectors are rotated
+together with W_P: this symmetry keeps the eigenmodes independent of the basis.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+import sympy as sp
+from lark import Tree
+from lark.visitors import Interpreter
+from sympy.core.function import Application
+
+from derivations.errors import ExpressionError
+from derivations.losses.grammar import LONGEST, parse
+from derivations.symbols.modes import dot, norm
+from derivations.symbols.notation import lam
+from derivations.symbols.stop_gradient import StopGradient
+
+HIGHEST = 12  # exponent, and degree: how many vectors are multiplied
+NESTED = 5  # functions and powers inside one another: SymPy's time grows exponentially with them
+DIGITS = 20  # of a number
+LARGEST = 1e60  # constant that may become of them, and
+EXPONENT = 100  # what exp may be taken of, and what powers of powers may come to
+
+
+@dataclass(frozen=True)
+class Number:
+    """One value for each sample."""
+
+    value: sp.Expr
+    kind = "a number"
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A vector, by its component in mode ``k``."""
+
+    component: sp.Expr
+    kind = "a vector"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A function of W_P, by its eigenvalue in mode ``k``."""
+
+    eigenvalue: sp.Expr
+    kind = "an operator"
+
+
+Value = Number | Vector | Operator
+Node = Tree[Any]  # of a parse tree
+
+
+class tanh(sp.tanh):
+    """tanh of a real argument. SymPy's looks for imaginary parts, in a time that grows exponentially with nesting."""
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return 1 - self**2
+
+    def _eval_is_real(self) -> bool | None:
+        return self.args[0].is_real
+
+    _eval_is_finite = _eval_is_extended_real = _eval_is_real
+
+    def as_real_imag(self, deep: bool = True, **hints: object) -> tuple[sp.Expr, sp.Expr]:
+        return self, sp.Integer(0)
+
+
+FUNCTIONS: dict[str, Callable[[sp.Expr], sp.Expr]] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": tanh}
+EXTREMES = {"min": sp.Min, "max": sp.Max}  # of constants and operators: they have kinks
+OF_TWO = ("dot", *EXTREMES)
+CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The names that an expression may use, with their values, and the action of an operator on a component."""
+
+    values: Mapping[str, Value]
+    apply: Callable[[sp.Expr, sp.Expr], sp.Expr]
+
+
+def read(text: str, vocabulary: Vocabulary) -> Value:
+    """Return the value of an expression in SymPy; raises ExpressionError."""
+    return Reader(text, vocabulary).visit(parse(text))
+
+
+class Reader(Interpreter[Any, Value]):
+    """Evaluates a parse tree from the inside out."""
+
+    def __init__(self, text: str, vocabulary: Vocabulary):
+        self.text, self.vocabulary = text, vocabulary
+
+    def refuse(self, tree: Node, wrong: str) -> NoReturn:
+        """Raise ExpressionError where this part starts."""
+        raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong)
+
+    def visit(self, tree: Node) -> Value:
+        """Return the value of a part, which is real, finite and short enough to derive from."""
+        value = super().visit(tree)
+        inside = content(value)
+        if _nested(inside) > NESTED:
+            self.refuse(tree, f"this has more than {NESTED} functions and powers inside one another")
+        if inside.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or not all(map(_in_range, _constants(inside))):
+            what = "is" if inside.is_number else "has a constant that is"
+            self.refuse(tree, f"this {what} no real number between -{LARGEST:g} and {LARGEST:g}")
+        if any(_size(e) > EXPONENT for power in inside.atoms(sp.Pow) for e in _constants(power.exp)):
+            self.refuse(tree, f"this has an exponent beyond {EXPONENT}")
+        if degree(inside) > HIGHEST:
+            self.refuse(tree, f"this is of degree {degree(inside)}, but may be of {HIGHEST} at most")
+        return value
+
+    # --- names and numbers
+
+    def name(self, tree: Node) -> Value:
+        """Look a name up in the vocabulary."""
+        name, values = str(tree.children[0]), self.vocabulary.values
+        if name in values:
+            return values[name]
+        if name in CALLS:
+            self.refuse(tree, f"the function `{name}` must be followed by `(`")
+        self._unknown(tree, f"`{name}` is no name here; there are {', '.join(values)}", name, values)
+
+    def _unknown(self, tree: Node, wrong: str, name: str, names: Iterable[str]) -> NoReturn:
+        near = get_close_matches(name, list(names), 1)
+        self.refuse(tree, wrong + (f". Did you mean `{near[0]}`?" if near else ""))
+
+    def number(self, tree: Node) -> Number:
+        """Return a number exactly as written, as a fraction."""
+        mantissa, _, exponent = str(tree.children[0]).lower().partition("e")
+        if len(mantissa) > DIGITS or len(exponent) > 3 or abs(int(exponent or 0)) > DIGITS:
+            self.refuse(tree, f"this number has more than {DIGITS} digits, or an exponent beyond {DIGITS}")
+        return Number(sp.Rational(f"{mantissa}e{exponent or 0}"))
+
+    # --- sums and products
+
+    def plus(self, tree: Node) -> Value:
+        """Evaluate a + b."""
+        return self._sum(tree, 1)
+
+    def minus(self, tree: Node) -> Value:
+        """Evaluate a - b."""
+        return self._sum(tree, -1)
+
+    def _sum(self, tree: Node, sign: int) -> Value:
+        a, b = (self.visit(child) for child in tree.children)
+        if {type(a), type(b)} == {Number, Operator}:  # a constant is that multiple of the identity
+            a, b = (self._as_operator(child, value) for child, value in zip(tree.children, (a, b), strict=True))
+        if type(a) is not type(b):
+            self.refuse(tree.children[1], f"{b.kind} cannot be added to {a.kind}")
+        return type(a)(content(a) + sign * content(b))
+
+    def _as_operator(self, tree: Node, value: Value) -> Operator:
+        if isinstance(value, Number) and _random(value.value):
+            self.refuse(tree, "a number that differs from sample to sample cannot be added to an operator")
+        return Operator(content(value))
+
+    def negative(self, tree: Node) -> Value:
+        """Evaluate -a."""
+        a = self.visit(tree.children[0])
+        return type(a)(-content(a))
+
+    def times(self, tree: Node) -> Value:
+        """Evaluate a * b."""
+        a, b = (self.visit(child) for child in tree.children)
+        if isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a))):
+            self.refuse(tree.children[1], f"an operator stands before its vector, not behind {a.kind}")
+        if isinstance(a, Vector) and isinstance(b, Vector):
+            self.refuse(tree.children[1], "two vectors are multiplied by a dot, as in z1 . z2")
+        if isinstance(a, Operator) and isinstance(b, Vector):
+            return Vector(self.vocabulary.apply(a.eigenvalue, b.component))
+        if isinstance(a, Operator) and isinstance(b, Number) and _random(b.value):
+            self.refuse(tree.children[1], "an operator is multiplied by a number that differs from sample to sample")
+        kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
+        return kind(content(a) * content(b))
+
+    def over(self, tree: Node) -> Value:
+        """Evaluate a / b."""
+        a, b = (self.visit(child) for child in tree.children)
+        if isinstance(b, Vector) or (isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a)))):
+            self.refuse(tree.children[1], f"{a.kind} cannot be divided by {b.kind}")
+        kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
+        return kind(content(a) / content(b))
+
+    def dot(self, tree: Node) -> Number:
+        """Evaluate a . b."""
+        return self._dot(*tree.children)
+
+    def _dot(self, *children: Node) -> Number:
+        a, b = (self._vector(child) for child in children)
+        return Number(dot(a, b))
+
+    def _vector(self, tree: Node) -> sp.Expr:
+        value = self.visit(tree)
+        if not isinstance(value, Vector):
+            hint = "; around its product with a vector there must be brackets" if isinstance(value, Operator) else ""
+            self.refuse(tree, f"there must be a vector, but this is {value.kind}{hint}")
+        return value.component
+
+    def norm(self, tree: Node) -> Number:
+        """Evaluate |a|."""
+        return Number(norm(self._vector(tree.children[0])))
+
+    def power(self, tree: Node) -> Value:
+        """Evaluate a^b with a constant b."""
+        a, b = (self.visit(child) for child in tree.children)
+        if isinstance(a, Vector):
+            self.refuse(tree, "a vector has no powers; its square is |z1|^2 or z1 . z1")
+        if not isinstance(b, Number) or _random(b.value):
+            self.refuse(tree.children[1], f"an exponent must be a constant, but this is {b.kind}")
+        if b.value.is_number and not (b.value.is_Rational and abs(b.value) <= HIGHEST and b.value.q <= LONGEST):
+            self.refuse(tree.children[1], f"an exponent must be a fraction, between -{HIGHEST} and {HIGHEST}")
+        return type(a)(content(a) ** b.value)
+
+    # --- functions
+
+    def call(self, tree: Node) -> Value:
+        """Evaluate f(a, ...)."""
+        token, *arguments = tree.children
+        name = str(token)
+        if name not in CALLS:
+            if name in self.vocabulary.values:
+                self.refuse(tree, f"`{name}` is no function: write its product with `*`")
+            self._unknown(tree, f"`{name}` is no function here; there are {', '.join(CALLS)}", name, CALLS)
+        if len(arguments) != 1 + (name in OF_TWO):
+            self.refuse(tree, f"the function `{name}` has {'two arguments' if name in OF_TWO else 'one argument'}")
+        if name == "dot":
+            return self._dot(*arguments)
+        if name in EXTREMES:
+            return self._extreme(name, arguments)
+        if name == "norm":
+            return Number(norm(self._vector(arguments[0])))
+        argument = self.visit(arguments[0])
+        if name == "sg":
+            return self._stopped(arguments[0], argument)
+        if isinstance(argument, Vector):
+            self.refuse(arguments[0], f"`{name}` of a vector would single out a direction; it is for numbers")
+        if name == "exp" and content(argument).is_number and _size(content(argument)) > EXPONENT:
+            self.refuse(arguments[0], f"exp is of numbers between -{EXPONENT} and {EXPONENT}")
+        return type(argument)(FUNCTIONS[name](content(argument)))
+
+    def _extreme(self, name: str, arguments: list[Node]) -> Value:
+        values = [self.visit(argument) for argument in arguments]
+        for argument, value in zip(arguments, values, strict=True):
+            if isinstance(value, Vector) or _random(content(value)):
+                self.refuse(
+                    argument, f"`{name}` is for constants and operators, and this differs from sample to sample"
+                )
+        kind = Operator if any(isinstance(value, Operator) for value in values) else Number
+        return kind(EXTREMES[name](*map(content, values)))
+
+    def _stopped(self, tree: Node, value: Value) -> Value:
+        if isinstance(value, Operator):
+            self.refuse(tree, "`sg` is for vectors and numbers; write sg(W_P * z1) for a prediction")
+        return type(value)(StopGradient(content(value)) if _random(content(value)) else content(value))
+
+
+def content(value: Value) -> sp.Expr:
+    """Return the SymPy expression of a value of any kind."""
+    if isinstance(value, Vector):
+        return value.component
+    return value.eigenvalue if isinstance(value, Operator) else value.value
+
+
+def _constants(value: sp.Basic) -> list[sp.Expr]:
+    """The largest parts of it in which nothing varies."""
+    return [value] if value.is_number else [constant for part in value.args for constant in _constants(part)]
+
+
+def _nested(value: sp.Basic) -> int:
+    """The largest depth of functions and powers inside one another."""
+    return isinstance(value, sp.Pow | Application) + max(map(_nested, value.args), default=0)
+
+
+def _size(constant: sp.Expr) -> sp.Expr:
+    return abs(constant.evalf())
+
+
+def _in_range(constant: sp.Expr) -> bool:
+    """True for a real constant that is not too large, with a numerator and denominator of bounded length."""
+    if constant.is_Rational and max(abs(constant.p), constant.q) > LARGEST:
+        return False
+    return constant.is_real is True and bool(_size(constant) <= LARGEST)
+
+
+def _random(value: sp.Expr) -> bool:
+    """True if the value contains a vector, so that it differs from sample to sample."""
+    return any(indexed.base != lam for indexed in value.atoms(sp.Indexed))
+
+
+def degree(value: sp.Expr) -> int:
+    """Return the largest number of vectors multiplied, in numerator and denominator together; W_P does not count."""
+    if isinstance(value, sp.Pow):
+        return int(abs(value.exp) * degree(value.base)) if value.exp.is_Rational else degree(value.base)
+    if isinstance(value, sp.Indexed):
+        return int(value.base != lam)
+    parts = [degree(part) for part in (value.args[:1] if isinstance(value, sp.Sum) else value.args)]
+    return sum(parts) if isinstance(value, sp.Mul) else max(parts, default=0)

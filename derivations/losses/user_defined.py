@@ -1,0 +1,45 @@
+"""User-defined losses: those outside the catalogue."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from derivations.losses import gradients
+from derivations.losses.loss import Loss, is_natural
+
+
+@dataclass(frozen=True)
+class UserDefinedLoss(Loss):
+    """A loss outside the catalogue, by its expression in the loss grammar and the names of its parameters."""
+
+    text: str
+    parameters: tuple[str, ...] = ()
+    predictor: bool = True
+    symmetrised: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the generated module."""
+        return "user_defined"
+
+    @property
+    def title(self) -> str:
+        """The loss in words."""
+        words = [f"Loss {self.text}"]
+        words += [] if self.predictor else ["no predictor"]
+        words += ["symmetrised"] if self.symmetrised else []
+        return ", ".join(words)
+
+    @property
+    def formula(self) -> str:
+        """The loss as an expression of the loss grammar."""
+        return self.text
+
+    @cached_property
+    def trains_predictor(self) -> bool:
+        """True if the gradient reaches the predictor, and W_P occurs in natural powers only: those a matrix has.
+
+        The expression is taken as written: p . (W_P^-1 * z1) is |z1|^2 only where W_P is symmetric.
+        """
+        functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
+        natural = all(is_natural(function) for function in functions)
+        return self.predictor and natural and gradients.force_on_predictor(self.in_eigenbasis()) != 0

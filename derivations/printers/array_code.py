@@ -1,0 +1,205 @@
+"""Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
+
+Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
+keeps it. Matrices lie on the last two axes, and scalars next to them keep both. Whatever is not on the whitelist is
+refused by name. The function names of a library are data, a ``Dialect``.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+from sympy.printing.precedence import PRECEDENCE, precedence
+from sympy.printing.str import StrPrinter
+
+from derivations.errors import UntranslatableError
+from derivations.losses.reader import tanh
+from derivations.symbols import notation as n
+from derivations.theory.matrices import Tilt
+from derivations.theory.solutions import Exprel, LambertGrowth
+
+FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # of every library
+SPECIAL = {  # from dynamics.numerics.special
+    Exprel: "exprel",
+    LambertGrowth: "lambert_growth",
+    Tilt: "tilt",
+}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The names that a library has for functions; {} stands for their arguments."""
+
+    namespace: str
+    over_modes: str  # the sum over modes
+    largest: str  # the largest over modes
+    stop_gradient: str
+    smaller: str  # of two, the first being an array where one of them is
+    larger: str
+
+
+ARRAY = Dialect(
+    namespace="xp",
+    over_modes="xp.sum({}, axis=-1, keepdims=True)",
+    largest="xp.max({}, axis=-1, keepdims=True)",
+    stop_gradient="stop_gradient({})",
+    smaller="xp.minimum({}, {})",
+    larger="xp.maximum({}, {})",
+)
+PER_AXIS = {n.x, n.y, n.Z}  # values per node of an integral,
+PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # and per node and mode
+
+
+class ArrayPrinter(StrPrinter):
+    """SymPy -> Python source in the dialect of a library; ``xp`` is any array namespace."""
+
+    printmethod = "_array_code"  # not SymPy's own string forms
+
+    def __init__(self, names: dict[sp.Expr, str] | None = None, dialect: Dialect = ARRAY):
+        super().__init__({"order": "lex"})
+        self.names, self.dialect, self.xp = names or {}, dialect, dialect.namespace
+
+    def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
+        if expr in self.names:
+            return self.names[expr]
+        return super()._print(expr, **kwargs)
+
+    def _print_Symbol(self, expr: sp.Basic) -> str:
+        return expr.name
+
+    def _print_Indexed(self, expr: sp.Basic) -> str:
+        return str(expr.base)
+
+    def _print_Sum(self, expr: sp.Basic) -> str:
+        bound = set(expr.variables)
+        if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
+            raise UntranslatableError(f"the sum {expr} mixes several mode indices")
+        return self.dialect.over_modes.format(self._print(expr.function))
+
+    def _print_Mul(self, expr: sp.Basic) -> str:
+        """Factors that have a value per node last: Python multiplies from the left, the smaller arrays first."""
+        coefficient, rest = expr.as_coeff_Mul()
+        factors = sorted(rest.as_ordered_factors(), key=_size)
+        above = [f for f in factors if not (isinstance(f, sp.Pow) and f.exp.could_extract_minus_sign())]
+        below = [1 / f for f in factors if f not in above]
+        above = ([sp.Integer(abs(coefficient.p))] if abs(coefficient.p) != 1 or not above else []) + above
+        below = ([sp.Integer(coefficient.q)] if coefficient.q != 1 else []) + below
+        quotient = "*".join(self.parenthesize(factor, precedence(expr)) for factor in above)
+        if below:
+            divisor = "*".join(self.parenthesize(factor, precedence(expr)) for factor in below)
+            quotient += f"/({divisor})" if len(below) > 1 else f"/{self.parenthesize(below[0], PRECEDENCE['Pow'])}"
+        return f"-{quotient}" if coefficient.is_negative else quotient
+
+    def _print_Pow(self, expr: sp.Basic, rational: bool = False) -> str:
+        base, exponent = expr.as_base_exp()
+        if exponent.could_extract_minus_sign():
+            return f"1/{self.parenthesize(1 / expr, precedence(expr))}"
+        if exponent.is_Rational and exponent.q == 2:
+            root = f"{self.xp}.sqrt({self._print(base)})"
+            return self._power(root, str(exponent.p)) if exponent.p > 1 else root
+        power = self._print(exponent)
+        short = exponent.is_Integer or exponent.is_Symbol  # a fraction is a quotient in the code
+        return self._power(self.parenthesize(base, precedence(expr)), power if short else f"({power})")
+
+    def _power(self, base: str, exponent: str) -> str:
+        return f"{base}**{exponent}"
+
+    def _print_Min(self, expr: sp.Basic) -> str:
+        two = self.dialect.smaller if expr.func == sp.Min else self.dialect.larger
+        first, *others = (self._print(argument) for argument in sorted(expr.args, key=_constants_last))
+        for other in others:
+            first = two.format(first, other)
+        return first
+
+    _print_Max = _print_Min
+
+    def _print_Largest(self, expr: sp.Basic) -> str:
+        return self.dialect.largest.format(self._print(expr.args[0]))
+
+    def _print_StopGradient(self, expr: sp.Basic) -> str:
+        return self.dialect.stop_gradient.format(self._print(expr.args[0]))
+
+    def _print_Rational(self, expr: sp.Basic) -> str:
+        return f"{expr.p}/{expr.q}" if expr.q != 1 else str(expr.p)
+
+    def _print_Pi(self, expr: sp.Basic) -> str:
+        return f"{self.xp}.pi"
+
+    def _print_Exp1(self, expr: sp.Basic) -> str:
+        return f"{self.xp}.e"
+
+    def _print_Function(self, expr: sp.Basic) -> str:
+        name = f"{self.xp}.{FUNCTIONS[expr.func]}" if expr.func in FUNCTIONS else SPECIAL.get(expr.func)
+        if name is None:
+            raise UntranslatableError(f"the function {expr.func.__name__} in {expr} has no array code")
+        return f"{name}({', '.join(self._print(a) for a in expr.args)})"
+
+    def _print_MatrixSymbol(self, expr: sp.Basic) -> str:
+        return expr.name
+
+    def _print_MatMul(self, expr: sp.Basic) -> str:
+        coefficient, factors = expr.as_coeff_matrices()
+        product = " @ ".join(self._print_factor(factor) for factor in factors)
+        if coefficient == 1:
+            return product
+        sign, size = ("-", -coefficient) if coefficient.could_extract_minus_sign() else ("", coefficient)
+        product = f"({product})" if len(factors) > 1 else product
+        return f"{sign}{product}" if size == 1 else f"{sign}{self.parenthesize(size, PRECEDENCE['Mul'])}*{product}"
+
+    def _print_factor(self, factor: sp.Basic) -> str:
+        """One factor of a product of matrices: Python's @ binds like its *."""
+        if isinstance(factor, sp.MatPow) and factor.exp.is_Integer and factor.exp > 0:
+            return " @ ".join([self._print_factor(factor.base)] * int(factor.exp))
+        text = self._print(factor)
+        return f"({text})" if isinstance(factor, sp.MatAdd) else text
+
+    def _print_MatPow(self, expr: sp.Basic) -> str:
+        return self._print_factor(expr) if expr.exp.is_Integer and expr.exp > 0 else self.emptyPrinter(expr)
+
+    def _print_MatAdd(self, expr: sp.Basic) -> str:
+        first, *others = (self._print(term) for term in expr.args)
+        return first + "".join(f" - {text[1:]}" if text.startswith("-") else f" + {text}" for text in others)
+
+    def _print_Transpose(self, expr: sp.Basic) -> str:
+        return f"{self.parenthesize(expr.arg, PRECEDENCE['Pow'])}.mT"
+
+    def _print_Trace(self, expr: sp.Basic) -> str:
+        return f"{self.xp}.linalg.trace({self._print(expr.arg)})[..., None, None]"
+
+    _print_exp = _print_log = _print_Tilt = _print_Function
+
+    def emptyPrinter(self, expr: sp.Basic) -> str:
+        raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
+
+    _print_Derivative = _print_Integral = _print_Product = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
+    _print_LambertW = emptyPrinter
+
+    def _print_gamma(self, expr: sp.Basic) -> str:
+        """A constant, such as the Gamma(q/2) of a norm's power."""
+        return repr(float(expr)) if expr.is_number else self.emptyPrinter(expr)
+
+
+def _constants_last(argument: sp.Expr) -> tuple[bool, bool, Any]:
+    return not argument.has(sp.Indexed), not argument.free_symbols, sp.default_sort_key(argument)
+
+
+def _size(factor: sp.Expr) -> int:
+    """0 for what has a value per mode, 1 for what has one per node, 2 for what has one per node and mode."""
+    if factor.atoms(sp.IndexedBase) & PER_NODE_AND_MODE:
+        return 2
+    return 1 if factor.atoms(sp.Symbol) & PER_AXIS else 0
+
+
+def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
+    """Indexed quantities outside any inner sum."""
+    if isinstance(expression, sp.Indexed):
+        return {expression}
+    if isinstance(expression, sp.Sum):
+        return set()
+    return set().union(*(_own_indexed(argument) for argument in expression.args))
+
+
+def spaced(line: str) -> str:
+    """Put blanks around products and quotients, none around powers."""
+    return re.sub(r"(?<![*])([*/])(?![*])", r" \1 ", line)

@@ -1,0 +1,127 @@
+"""Print SymPy expressions as LaTeX: in the paper's symbols, and with sums over modes as products of vectors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sympy as sp
+from sympy.printing.latex import LatexPrinter
+
+from derivations.symbols import notation as n
+from derivations.symbols.stop_gradient import StopGradient
+from derivations.theory import solutions
+
+NO_VECTORS = {n.s, n.w, n.v, n.ratio, n.S11, n.S12, n.S22, n.Delta}  # spectra and variances, one number a mode
+Vector = tuple[int, sp.Expr]  # (q, a): Lambda^q a, with a the component in the sum's own index
+
+
+def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
+    """Return the two vectors whose product a sum over modes is, one twice for a square; None for other sums."""
+    if not isinstance(summation, sp.Sum):
+        return None
+    index, power, vectors = summation.variables[0], 0, []
+    for factor in sp.Mul.make_args(summation.function):
+        base, exponent = factor.as_base_exp()
+        if not (exponent.is_Integer and exponent > 0 and base.has(index)):
+            return None
+        if base == n.lam[index]:
+            power = int(exponent)
+        elif base.atoms(sp.IndexedBase) & NO_VECTORS:
+            return None
+        elif isinstance(base, (sp.Indexed, sp.Add, StopGradient)):
+            vectors += [base] * int(exponent)
+        else:
+            return None
+    if len(vectors) != 2:
+        return None
+    if vectors[0] == vectors[1] and power % 2 == 0:
+        return (power // 2, vectors[0]), (power // 2, vectors[0])
+    return (0, vectors[0]), (power, vectors[1])
+
+
+class MathLatex(LatexPrinter):
+    """LaTeX in the paper's symbols."""
+
+    def __init__(self) -> None:
+        entries = {getattr(e.symbol, "label", e.symbol): e.latex for e in n.TABLE}
+        extra = {solutions.lam0: r"\lambda(0)", solutions.lam: r"\lambda", solutions.lam1: r"\lambda"}
+        super().__init__({"symbol_names": entries | extra})
+
+    def _print_Indexed(self, expr: sp.Basic) -> str:
+        index = ",".join(self._print(i) for i in expr.indices)
+        base = self._print(expr.base.label)
+        return f"{base[:-1]},{index}}}" if base.endswith("}") and "_{" in base else self._subscript(base, index)
+
+    @staticmethod
+    def _subscript(base: str, index: str) -> str:
+        head, mark, tail = base.rpartition("_")
+        return f"{head}_{{{tail},{index}}}" if mark else f"{base}_{{{index}}}"
+
+    def _print_MatAdd(self, expr: sp.Basic) -> str:
+        return self._print_Add(expr).replace("+ -", "-")
+
+    def _print_StopGradient(self, expr: sp.Basic, exp: str | None = None) -> str:
+        inside = rf"\mathrm{{SG}}\left({self._print(expr.args[0])}\right)"
+        return inside if exp is None else rf"{inside}^{{{exp}}}"
+
+    def _print_LambertGrowth(self, expr: sp.Basic, exp: str | None = None) -> str:
+        start, level, tau = expr.args
+        y0, tau = self._print(level / start - 1), self._print(tau)
+        inside = rf"W\left(y_0 e^{{y_0 - \tau}}\right)\big|_{{y_0 = {y0},\ \tau = {tau}}}"
+        whole = self._print(level / (1 + sp.Symbol(inside)))
+        return whole if exp is None else rf"\left[{whole}\right]^{{{exp}}}"
+
+
+class VectorLatex(MathLatex):
+    """LaTeX in which a sum over modes that is a product of two vectors reads z . Lambda z, or ||Lambda z||^2."""
+
+    def __init__(self, index: sp.Symbol | None = None):
+        """index: the summation index of the sum that is being written as a product; it is not printed."""
+        super().__init__()
+        self.index = index
+
+    def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
+        """Terms with a minus sign come last."""
+        return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
+
+    def _print_Sum(self, expr: sp.Basic) -> str:
+        vectors = inner_product(expr)
+        if vectors is None:
+            return super()._print_Sum(expr)
+        first, second = (self._vector(vector, expr.variables[0]) for vector in vectors)
+        return rf"\left\|{first}\right\|^{{2}}" if vectors[0] == vectors[1] else rf"{first} \cdot {second}"
+
+    def _vector(self, vector: Vector, index: sp.Symbol) -> str:
+        power, component = vector
+        with self._without(index):
+            text = self._print(component)
+        text = rf"\left({text}\right)" if power and isinstance(component, sp.Add) else text
+        return {0: "", 1: r"\Lambda "}.get(power, rf"\Lambda^{{{power}}} ") + text
+
+    @contextmanager
+    def _without(self, index: sp.Symbol) -> Iterator[None]:
+        outer, self.index = self.index, index
+        try:
+            yield
+        finally:
+            self.index = outer
+
+    def _print_Indexed(self, expr: sp.Basic) -> str:
+        if expr.indices != (self.index,):
+            return super()._print_Indexed(expr)
+        return r"\Lambda" if expr.base == n.lam else self._print(expr.base.label)
+
+    def _print_Pow(self, expr: sp.Basic) -> str:
+        base, exponent = expr.as_base_exp()
+        vectors = inner_product(base)
+        if vectors is None or vectors[0] != vectors[1]:
+            return super()._print_Pow(expr)
+        if exponent.is_negative:
+            return rf"\frac{{1}}{{{self._print_Pow(1 / expr)}}}"
+        norm = rf"\left\|{self._vector(vectors[0], base.variables[0])}\right\|"
+        return norm if 2 * exponent == 1 else rf"{norm}^{{{self._print(2 * exponent)}}}"
+
+    def _needs_mul_brackets(self, expr: sp.Expr, first: bool = False, last: bool = False) -> bool:
+        vectors = inner_product(expr.as_base_exp()[0])
+        if vectors is None:
+            return super()._needs_mul_brackets(expr, first, last)
+        return vectors[0] != vectors[1]

@@ -1,0 +1,45 @@
+"""Name the products of the predictor, and of functions of it, with vectors."""
+
+import sympy as sp
+
+from derivations.losses.loss import Loss, is_power
+from derivations.printers.array_code import ArrayPrinter
+from derivations.symbols import notation as n
+
+
+class Predictions:
+    """Names W_P z and the products of functions of W_P with vectors; ``lines`` is the code that computes them."""
+
+    def __init__(self, loss: Loss, printer: ArrayPrinter):
+        self.loss, self.printer = loss, printer
+        self.names: dict[tuple[sp.Expr, sp.Expr], sp.Indexed] = {}
+        self.lines: list[str] = []
+
+    def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
+        """Return the component of the product, in any basis."""
+        coefficient, function = eigenvalue.as_coeff_Mul()
+        base, exponent = function.as_base_exp()
+        if not function.has(n.lam):
+            return coefficient * function * component
+        if base == n.lam[n.k] and exponent.is_Integer and exponent > 1:
+            return coefficient * self(base, self(base ** (exponent - 1), component))
+        return coefficient * self._named(function, component)
+
+    def _named(self, function: sp.Expr, component: sp.Expr) -> sp.Expr:
+        key = (function, component)
+        if key not in self.names:
+            view = {n.z1[n.k]: 1, n.z2[n.k]: 2}.get(component)
+            name = f"p{view}" if view and function == n.lam[n.k] else f"v{len(self.lines) + 1}"
+            self.names[key] = sp.IndexedBase(name, real=True)[n.k]
+            arguments = [self.printer.doprint(component), *self._function(function)]
+            self.lines.append(f"{name} = predict({', '.join(arguments)})")
+        return self.names[key]
+
+    def _function(self, function: sp.Expr) -> list[str]:
+        """The second argument of predict: none for W_P itself."""
+        if function == n.lam[n.k]:
+            return []
+        if is_power(function):
+            return [f"lambda lam: {self.printer.doprint(function)}"]
+        name = next(name for name, meaning in self.loss.operators.items() if meaning == function)
+        return [f"lambda lam: operator_{name.base}({', '.join(('lam', *self.loss.parameters))})"]

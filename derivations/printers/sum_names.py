@@ -1,0 +1,97 @@
+"""Readable names for sums over modes: ``p1_dot_z2``, ``norm_z2_squared``, ``sum_lam2_s``."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from itertools import count
+
+import sympy as sp
+
+from derivations.symbols.stop_gradient import StopGradient, release
+
+Spelling = Callable[[sp.Expr], str]  # the code of an indexed quantity
+VECTOR = re.compile(r"[ptvz]\d*|target")  # spelled as a vector; spectra are spelled otherwise
+BRANCH = {"lam": "p", "ratio": "t"}  # of which a spectrum times a representation is a vector: lam * z1 is p1
+
+
+def names_of_sums(sums: Iterable[sp.Sum], spell: Spelling, taken: Iterable[str]) -> dict[sp.Sum, str]:
+    """Return a name for each sum over modes; ``sum_1`` and the like where it is no product.
+
+    Stop-gradients are left out of names, unless sums differ in nothing else. taken: names that are not free.
+    """
+    sums, used = list(sums), set(taken)
+    plain = {summation: _name(release(summation.function), spell) for summation in sums}
+    occurrences = Counter(plain.values())
+    names: dict[sp.Sum, str] = {}
+    unnamed = count(1)
+    for summation in sums:
+        name = plain[summation]
+        if occurrences[name] > 1:
+            name = _name(summation.function, spell)
+        names[summation] = free(name or f"sum_{next(unnamed)}", used)
+        used.add(names[summation])
+    return names
+
+
+def free(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number behind it if it is taken."""
+    numbered = (f"{name}_{number}" for number in range(2, len(taken) + 3))
+    return next(candidate for candidate in (name, *numbered) if candidate not in taken)
+
+
+def _name(summand: sp.Expr, spell: Spelling) -> str | None:
+    return _product_of_vectors(summand, spell) or _monomial(summand, spell)
+
+
+def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
+    """``norm_p1_squared`` or ``p1_dot_z2``, where there are two vectors and what turns them into predictions."""
+    vectors: list[str] = []
+    spectra: Counter[str] = Counter()
+    for factor, exponent in summand.as_powers_dict().items():
+        if not (exponent.is_Integer and exponent > 0):
+            return None
+        word = _vector(factor, spell)
+        if word is not None:
+            vectors += [word] * int(exponent)
+        elif isinstance(factor, sp.Indexed) and spell(factor) in BRANCH:
+            spectra[spell(factor)] = int(exponent)
+        else:
+            return None
+    if len(vectors) != 2:
+        return None
+    vectors.sort()
+    for spectrum, power in spectra.items():  # predictions are named from the first vector on, targets from the last
+        for index in (0, 1, 2)[:power] if spectrum == "lam" else (1, 0, 2)[:power]:
+            view = re.fullmatch(r"z([12])", vectors[index]) if index < 2 else None
+            if view is None:
+                return None
+            vectors[index] = BRANCH[spectrum] + view[1]
+    first, second = sorted(vectors)
+    return f"norm_{first}_squared" if first == second else f"{first}_dot_{second}"
+
+
+def _vector(factor: sp.Expr, spell: Spelling) -> str | None:
+    """The word for a vector, a difference of two, or one that is stopped; None for anything else."""
+    if isinstance(factor, StopGradient):
+        inside = _vector(factor.args[0], spell)
+        return inside and f"sg_{inside}"
+    if isinstance(factor, sp.Indexed):
+        word = spell(factor)
+        return word if VECTOR.fullmatch(word) else None
+    if isinstance(factor, sp.Add) and len(factor.args) == 2:
+        first, second = sorted(factor.args, key=lambda term: (term.could_extract_minus_sign(), str(term)))
+        sign = "minus" if second.could_extract_minus_sign() else "plus"
+        words = [_vector(term, spell) for term in (first, -second if sign == "minus" else second)]
+        return f"_{sign}_".join(words) if all(words) else None  # type: ignore[arg-type]
+    return None
+
+
+def _monomial(summand: sp.Expr, spell: Spelling) -> str | None:
+    """``sum_lam2_s`` for lambda^2 s."""
+    powers = summand.as_powers_dict()
+    if not all(isinstance(f, sp.Indexed) and exponent.is_Integer and exponent > 0 for f, exponent in powers.items()):
+        return None
+    words = sorted(
+        (spell(factor) + (f"{exponent}" if exponent > 1 else "") for factor, exponent in powers.items()), key=str.lower
+    )
+    return "_".join(["sum", *words])

@@ -1,0 +1,203 @@
+"""Print a loss, and the closed-form predictor, as lines for a training loop in JAX or PyTorch.
+
+Vectors are arrays (batch, M), with modes on the last axis, in any basis. The expression of a loss determines where
+its gradients stop; W_P, and functions of it, act on vectors by code that the caller chooses.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from derivations.losses.loss import Loss
+from derivations.losses.reader import tanh
+from derivations.printers.array_code import ArrayPrinter, Dialect, spaced
+from derivations.printers.predictions import Predictions
+from derivations.printers.sum_names import free, names_of_sums
+from derivations.symbols import notation as n
+from derivations.theory import rates
+
+JAX = Dialect(
+    namespace="jnp",
+    over_modes="jnp.sum({}, axis=-1, keepdims=True)",
+    largest="jnp.max({}, axis=-1, keepdims=True)",
+    stop_gradient="stop_gradient({})",
+    smaller="jnp.minimum({}, {})",
+    larger="jnp.maximum({}, {})",
+)
+TORCH = Dialect(
+    namespace="torch",
+    over_modes="torch.sum({}, dim=-1, keepdim=True)",
+    largest="torch.amax({}, dim=-1, keepdim=True)",
+    stop_gradient="{}.detach()",
+    smaller="torch.clamp({}, max={})",
+    larger="torch.clamp({}, min={})",
+)
+VECTORS = {n.z1: "z", n.t2: "target"}  # their names in a training loop
+PREDICTION = sp.IndexedBase("p", real=True)
+FUNCTIONS = (sp.exp, sp.log, tanh)  # of one argument, and of two:
+EXTREMES = (sp.Min, sp.Max)
+SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # beside a power, formatters leave out blanks about these
+ATOM = re.compile(r"[A-Za-z_]\w*|\(.*\)")
+
+
+class Root(sp.Function):
+    """sqrt(a sum over modes), kept in one piece to be given a name."""
+
+    nargs = 1
+
+
+class PortablePrinter(ArrayPrinter):
+    """Code in the style of a person: ``p - target``, constants as decimals, blanks as formatters put them."""
+
+    def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
+        if (
+            isinstance(expr, sp.Expr)
+            and expr.is_number
+            and not expr.is_Rational
+            and not expr.could_extract_minus_sign()
+        ):
+            return repr(float(expr))  # PyTorch takes no roots, or exponentials, of constants
+        return super()._print(expr, **kwargs)
+
+    def _print_Indexed(self, expr: sp.Basic) -> str:
+        return VECTORS.get(expr.base, str(expr.base))
+
+    def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
+        return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
+
+    def parenthesize(self, item: sp.Expr, level: int, strict: bool = False) -> str:
+        is_call = isinstance(item, sp.Pow) and item.exp == sp.Rational(1, 2)
+        return self._print(item) if is_call else super().parenthesize(item, level, strict)
+
+    def _print_StopGradient(self, expr: sp.Basic) -> str:
+        inside = self._print(expr.args[0])
+        bare = not self.dialect.stop_gradient.startswith("{}") or SIMPLE.fullmatch(inside)
+        return self.dialect.stop_gradient.format(inside if bare else f"({inside})")
+
+    def _print_Root(self, expr: sp.Basic) -> str:
+        return f"{self.xp}.sqrt({self._print(expr.args[0])})"
+
+    def _power(self, base: str, exponent: str) -> str:
+        tight = SIMPLE.fullmatch(base) and SIMPLE.fullmatch(exponent)
+        return f"{base}**{exponent}" if tight else f"{base} ** {exponent}"
+
+
+class Products(Predictions):
+    """Names products of functions of W_P with vectors; p is an argument, ``lines`` is the code of the others."""
+
+    def __init__(self, loss: Loss, printer: ArrayPrinter, product: str):
+        super().__init__(loss, printer)
+        self.product = product
+
+    def _named(self, function: sp.Expr, component: sp.Expr) -> sp.Expr:
+        key = (function, component)
+        if key == (n.lam[n.k], n.z1[n.k]):
+            return PREDICTION[n.k]
+        if not function.has(sp.Indexed):  # the same for all modes
+            return function * component
+        if key not in self.names:
+            name = f"v{len(self.lines) + 1}"
+            self.names[key] = sp.IndexedBase(name, real=True)[n.k]
+            code = self.product.format(values=self.printer.doprint(function), vector=self._vector(component))
+            self.lines.append(f"{name} = {code}")
+        return self.names[key]
+
+    def _vector(self, component: sp.Expr) -> str:
+        text = self.printer.doprint(component)
+        inside_a_call = ", {vector}" in self.product
+        return text if inside_a_call or ATOM.fullmatch(text) else f"({text})"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a loss: they define ``value``, of each sample (batch, 1), from ``z``, ``target`` and the like."""
+
+    products: tuple[str, ...]  # the first lines: products of functions of W_P with vectors
+    lines: tuple[str, ...]
+    uses: frozenset[str]  # those of p, z and target that occur
+    inside_functions: frozenset[str]  # parameters inside a function, which PyTorch applies to tensors only
+    divides: bool  # by a sum over modes, or its root: a sample may be without a value
+
+
+def loss_lines(loss: Loss, dialect: Dialect, product: str) -> Lines:
+    """Return the lines of a loss in the dialect.
+
+    product: code for U diag({values}) U^T {vector}, {values} being a function of ``lam``.
+    """
+    printer = PortablePrinter(dialect=dialect)
+    products = Products(loss, printer, product)
+    expression = loss.expression(products)
+    components = [component for _, component in products.names]
+    meanings = [meaning for meaning, _ in products.names]
+    present = set().union(*(part.atoms(sp.IndexedBase) for part in [expression, *components]))
+    lines = tuple(_named_sums(expression, printer, set(loss.parameters)))
+    return Lines(
+        tuple(map(spaced, products.lines)),
+        lines,
+        frozenset(VECTORS.get(base, str(base)) for base in present & {*VECTORS, PREDICTION}),
+        frozenset().union(*(_inside_functions(part) for part in [expression, *components, *meanings])),
+        any(power.exp.could_extract_minus_sign() and power.base.has(sp.Sum) for power in expression.atoms(sp.Pow)),
+    )
+
+
+def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) -> list[str]:
+    """A name for each sum over modes and each norm, the inner ones first, and at last the value."""
+    expression, lines = _with_roots(expression), []
+    parts = sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e)))
+    sums = dict.fromkeys(part.args[0] if isinstance(part, Root) else part for part in parts)
+    names = names_of_sums(sums, printer.doprint, taken)
+    for part in parts:
+        name = _name_of_root(names[part.args[0]], taken) if isinstance(part, Root) else names[part]
+        lines.append(f"{name} = {printer.doprint(part)}")
+        printer.names[part] = name
+    return [*map(spaced, lines), spaced(f"value = {printer.doprint(expression)}")]
+
+
+def _with_roots(expression: sp.Expr) -> sp.Expr:
+    def is_root(e: sp.Expr) -> bool:
+        return e.is_Pow and isinstance(e.base, sp.Sum) and e.exp.is_Rational and e.exp.q == 2
+
+    return expression.replace(is_root, lambda e: Root(e.base) ** e.exp.p)
+
+
+def _parts(expression: sp.Basic) -> set[sp.Expr]:
+    """The sums in an expression, and the roots of sums in place of their sums."""
+    if isinstance(expression, (sp.Sum, Root)):
+        inner = expression.args[0] if isinstance(expression, sp.Sum) else expression.args[0].args[0]
+        return {expression} | _parts(inner)
+    return set().union(*(_parts(argument) for argument in expression.args))
+
+
+def _name_of_root(name: str, taken: set[str]) -> str:
+    """``norm_p`` of ``norm_p_squared``."""
+    root = name.removesuffix("_squared")
+    return free(root if root != name else f"root_of_{name}", taken)
+
+
+def _inside_functions(expression: sp.Expr) -> set[str]:
+    """Parameters inside functions and inside powers that are not whole, where no vector is."""
+    functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
+    arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
+    return {symbol.name for argument in arguments if not argument.has(sp.Indexed) for symbol in argument.free_symbols}
+
+
+def predictor_formula(normalize: bool, dialect: Dialect) -> str:
+    """Return code of lambda = (s + epsilon)^alpha, or of its normalised form, in ``s``, ``alpha`` and ``epsilon``."""
+    form = rates.normalized_predictor() if normalize else rates.predictor()
+    return spaced(PortablePrinter(dialect=dialect).doprint(form))
+
+
+def average_formula(dialect: Dialect) -> str:
+    """Return code of tau C + (1 - tau) current, a step of the tracked correlation."""
+    names = {rates.average: "correlation", rates.x: "current"}
+    return spaced(PortablePrinter(dict(names), dialect).doprint(rates.average_step()))
+
+
+def spelled(loss: Loss) -> str:
+    """Return the expression of a loss, with the stop-gradients that its setting puts around names."""
+    formula = loss.formula
+    for name in loss.stopped:
+        formula = re.sub(rf"\b{name}\b", f"sg({name})", formula)
+    return formula

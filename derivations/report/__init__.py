@@ -1,0 +1,4 @@
+"""Write ``docs/derivations``: the derivation of each loss, step by step (``python -m derivations.report``).
+
+Imports everything below it.
+"""

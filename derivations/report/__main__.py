@@ -1,0 +1,12 @@
+"""Write ``docs/derivations``: the derivation of each loss of the catalogue, step by step.
+
+``python -m derivations.report`` writes, ``--check`` writes nothing and fails where the files differ.
+"""
+
+import sys
+
+from derivations.codegen import folder
+from derivations.report.documents import FOLDER, documents
+
+if __name__ == "__main__":
+    sys.exit(folder.main("python -m derivations.report", __doc__ or "", FOLDER, documents))

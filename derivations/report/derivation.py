@@ -1,0 +1,115 @@
+r"""The derivation of a loss as a document: from L to dw_m/dt = w_m (r_m - rho), step by step, each step checked.
+
+A check raises ``ProofError`` if it fails. Those that hold for any number of modes are symbolic; those that need numbers
+take random points of a few modes in 30 digits, and exact Gaussian quadrature for expectations of polynomials.
+"""
+
+import re
+
+import sympy as sp
+
+from derivations.errors import UnsupportedLossError
+from derivations.losses.loss import Loss
+from derivations.report import rate_steps
+from derivations.report.dynamics_steps import (
+    conserved_steps,
+    exact_steps,
+    fixed_point_steps,
+    flow_step,
+    shared_forcing_steps,
+)
+from derivations.report.loss_steps import eigenbasis_step, gradient_step, loss_step, network_step, representation_steps
+from derivations.report.steps import SYMBOLS, Step, tex
+from derivations.report.summary import shared_target
+from derivations.symbols import notation as n
+from derivations.theory import rates
+from derivations.theory.expectations import Mixed
+
+ABSENT = {
+    n.t1,
+    n.t2,
+    n.v,
+    n.ratio,
+    n.epsilon,
+    n.decay,
+    n.rate_ratio,
+}  # in reports: symbols of other targets and predictors
+
+
+class Explicit(Loss):
+    """A loss with its functions of W_P written out."""
+
+    def __init__(self, loss: Loss):
+        self.loss, self.predictor, self.symmetrised = loss, loss.predictor, loss.symmetrised
+        self.parameters, self.gain = loss.parameters, loss.gain
+
+    name = property(lambda self: self.loss.name)
+    title = property(lambda self: self.loss.title)
+    formula = property(lambda self: self.loss.formula)
+    stopped = property(lambda self: self.loss.stopped)
+    trains_predictor = property(lambda self: self.loss.trains_predictor)
+    operators = property(lambda self: {})
+
+    def in_eigenbasis(self) -> sp.Expr:
+        """Return L with W_P = diag(lambda)."""
+        return self.loss.explicit(self.loss.in_eigenbasis())
+
+
+def report(setting: Loss) -> list[Step]:
+    """Return all steps for a loss, with a closed-form predictor or none and a target that shares weights.
+
+    Raises ProofError if a step does not follow from the one before.
+    """
+    setting = Explicit(setting) if setting.operators else setting
+    loss = shared_target(setting.in_eigenbasis())
+    try:
+        rate = rates.rates(setting.in_eigenbasis())
+    except UnsupportedLossError as error:
+        rate, why = None, str(error)
+    steps = [loss_step(setting), eigenbasis_step(setting, loss), gradient_step(setting, loss)]
+    steps += [*representation_steps(setting, loss), network_step(setting, loss)]
+    if rate is None:
+        return [*steps, *_sampled(why), *conserved_steps(setting), _symbols(steps)]
+    if isinstance(rate, sp.Expr):
+        steps += [rate_steps.moments_step(setting, rate)]
+    elif isinstance(rate, Mixed):
+        steps += [_mixed(rate)]
+    else:
+        steps += rate_steps.integral_steps(setting, rate)
+    steps += [
+        flow_step(setting, rate),
+        *exact_steps(setting, rate),
+        *shared_forcing_steps(setting),
+        *conserved_steps(setting),
+        *fixed_point_steps(setting, rate),
+    ]
+    return [*steps, _symbols(steps)]
+
+
+def _sampled(why: str) -> list[Step]:
+    text = f"This expectation has no closed form: {why.replace('**', '^')}. It is estimated as a mean over samples."
+    return [Step("The expectation", text)]
+
+
+def _mixed(rate: Mixed) -> Step:
+    text = (
+        "Terms of the gradient with norms in their denominators become integrals, as in the reports of cosine losses; "
+        "the other terms are Gaussian moments. The rate is the sum."
+    )
+    return Step("The expectations", text, (rf"r_m = {tex(rates.shared_weights(rate.formula))} + \int\!\!\int \ldots",))
+
+
+def _symbols(steps: list[Step]) -> Step:
+    """The symbols that occur in equations, one row each: LaTeX | meaning."""
+    whole = " ".join(equation for step in steps for equation in step.equations)
+    used = [e for e in n.TABLE if e.symbol not in ABSENT and _occurs(e.latex, whole)]
+    return Step(SYMBOLS, "", tuple(f"{entry.latex}|{entry.meaning}" for entry in used))
+
+
+def _occurs(latex: str, whole: str) -> bool:
+    latex = rf"\mathrm{{d}}{latex}" if latex in ("x", "y") else latex  # only as what is integrated over
+    printed = re.escape(latex) + "(?![A-Za-z])"
+    if "_" in latex:  # with its mode: S_{11} as S_{11,k}, zeta_1 as zeta_{1,m}
+        head, index = latex.replace("{", "").replace("}", "").split("_")
+        printed += "|" + re.escape(f"{head}_{{{index},")
+    return re.search(rf"(?<![A-Za-z\\])({printed})", whole) is not None

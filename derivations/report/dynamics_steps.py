@@ -1,0 +1,139 @@
+"""Steps of a report from the rate to the dynamics of the eigenvalues, and what follows from it."""
+
+from typing import TypeAlias
+
+import sympy as sp
+
+from derivations.losses.catalogue import Setting
+from derivations.losses.loss import Loss
+from derivations.report import checks
+from derivations.report.steps import Step, tex
+from derivations.symbols import notation as n
+from derivations.theory import equilibria, invariants, rates, solutions
+from derivations.theory.expectations import TiltedIntegral
+
+Rate: TypeAlias = sp.Expr | tuple[TiltedIntegral, ...]
+
+
+def flow_step(setting: Loss, rate: Rate) -> Step:
+    """Return the flow of the eigenvalues."""
+    shown = sp.factor_terms(rates.shared_weights(rate)) if isinstance(rate, sp.Expr) else sp.IndexedBase("r")[n.m]
+    w, r = rates.w, rates.rate
+    by_chain_rule = (2 * w * rates.flow(rates.encoder_step())).subs(w, sp.sqrt(n.s[n.m]))
+    checks.equal(by_chain_rule, rates.velocity(), "the flow of s = w^2")
+    equations = [rf"\frac{{\mathrm{{d}}s_m}}{{\mathrm{{d}}t}} = {tex(rates.velocity().subs(r, shown))}"]
+    if setting.predictor:
+        equations.append(rf"\lambda_m = {tex(rates.predictor().subs(n.epsilon, 0))}")
+    text = (
+        r"Eigenvalues of the correlation are $s_m = w_m^2$. Time is learning rate times steps. Gradient descent at a "
+        r"learning rate $\eta$ is the map $s_m \leftarrow s_m (1 + \eta (r_m - \rho))^2$, also exact."
+    )
+    return Step("The flow of the eigenvalues", text, tuple(equations), ("symbolically: by the chain rule",))
+
+
+def exact_steps(setting: Loss, rate: Rate) -> list[Step]:
+    """Return the exact solution of the flow, if there is one."""
+    solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
+    if solution is None:
+        return []
+    of_lambda, level = equilibria.independent_rate(rate), r"\lambda"
+    assert of_lambda is not None
+    velocity = solutions.predictor_velocity(of_lambda.subs(equilibria.lam, solutions.lam))
+    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
+    shown = [velocity if solution.any_weight_decay else velocity.subs(n.rho, 0), explicit, solution.time]
+    if not setting.predictor:  # then the eigenvalue is s
+        s, s_0 = sp.symbols("s s(0)")
+        of_s = {n.alpha: 1, solutions.lam: s, solutions.lam0: s_0, solutions.lam1: s}
+        shown, level = [expression.subs(of_s) for expression in shown], "s"
+    slope, value, time = map(tex, (sp.factor(shown[0]), *shown[1:]))
+    equations = (
+        rf"\frac{{\mathrm{{d}}{level}}}{{\mathrm{{d}}t}} = {slope}",
+        f"{level}(t) = {value}",
+        rf"t = {time} \quad\text{{from }} {level}(0) \text{{ to }} {level}",
+    )
+    limit = "" if solution.any_weight_decay else ", without weight decay"
+    lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertGrowth) else ""
+    text = f"The flow of a mode has a solution ({solution.name}{limit}).{lambert}"
+    done = "symbolically: by substitution into the flow, at the start, and for the time from one level to another"
+    return [Step("Exact solution", text, equations, (done,))]
+
+
+def shared_forcing_steps(setting: Loss) -> list[Step]:
+    """Return the mean-field solution of the isotropic cosine loss."""
+    if setting != Setting("cosine", isotropic=True):
+        return []
+    forcing = solutions.shared_forcing()
+    checks.equal(solutions.shared_forcing_residual(), sp.Integer(0), "the solution with shared forcing")
+    text = (
+        r"In mean field, for $\alpha = 1$ and without noise, all modes share one forcing: in a rescaled time $\tau$ "
+        r"two scalars $a$ and $b$, which start at zero, drive any number of modes."
+    )
+    a, b = sp.symbols("a b")
+    start = sp.Symbol("s_{m}(0)")
+    value = forcing.solution.subs({forcing.A: a, forcing.B: b}).subs(n.s[n.m], start)
+    slope_a, slope_b = (slope.subs({forcing.A: a}) for slope in (forcing.slope_A, forcing.slope_B))
+    equations = (
+        rf"\frac{{\mathrm{{d}}\tau}}{{\mathrm{{d}}t}} = {tex(forcing.unit)}, \qquad s_m = {tex(value)}",
+        rf"\frac{{\mathrm{{d}}a}}{{\mathrm{{d}}\tau}} = {tex(slope_a)}, \qquad "
+        rf"\frac{{\mathrm{{d}}b}}{{\mathrm{{d}}\tau}} = {tex(slope_b)}",
+    )
+    done = "symbolically: by substitution into the mean-field flow, for any number of modes"
+    return [Step("Exact solution in mean field", text, equations, (done,))]
+
+
+def conserved_steps(setting: Loss) -> list[Step]:
+    """Return the conserved sum over the modes, if there is one."""
+    loss = setting.in_eigenbasis()
+    a = invariants.conserved_exponent(loss)
+    if a is None:
+        return []
+    factor = {0: "", 1: r"\lambda_m "}.get(a, rf"\lambda_m^{{{tex(sp.sympify(a))}}} ")
+    power_sum = invariants.power_sum(a).subs(n.epsilon, 0)
+    text = (
+        "An identity holds for every sample, whatever the distribution. So the flow conserves a sum over the modes, "
+        "which they can only exchange; with weight decay the sum decays at a constant rate. Where all modes that do "
+        "not vanish are equal, their rates are equal by symmetry, and the identity makes them zero: these states are "
+        "fixed points, and the sum determines their eigenvalue."
+    )
+    equations = (
+        rf"\sum_{{m=1}}^{{M}} {factor}\left(g_m \hat z_{{1,m}} + h_m \hat z_{{2,m}}\right) = 0",
+        rf"\frac{{\mathrm{{d}}}}{{\mathrm{{d}}t}} {tex(power_sum)} = - {tex(invariants.power_sum_decay(a))} "
+        rf"\, {tex(power_sum)}",
+    )
+    return [
+        Step(
+            "Conserved quantity",
+            text,
+            equations,
+            ("symbolically: the identity, with each sum as an independent symbol",),
+        )
+    ]
+
+
+def fixed_point_steps(setting: Loss, rate: Rate) -> list[Step]:
+    """Return the fixed points and their stability, where they have a closed form."""
+    of_lambda = equilibria.independent_rate(rate)
+    if of_lambda is None or not equilibria.has_roots(of_lambda):
+        return []
+    lam, roots, fold = equilibria.lam, equilibria.roots(of_lambda), equilibria.fold(of_lambda)
+    for root in roots:
+        checks.equal(
+            sp.simplify(of_lambda.subs(lam, root) - n.rho), sp.Integer(0), "a fixed point is a root of r = rho"
+        )
+    text = (
+        r"Besides collapsed modes, $s_m = 0$, the positive roots of $r = \rho$ are fixed points. A small deviation of "
+        r"$s_m$ from a root grows as $e^{\gamma t}$, and a gradient step multiplies it by $1 + \eta \gamma$. "
+        r"A root is stable in the flow if $\gamma < 0$, and under gradient descent if also $\eta < -2/\gamma$."
+    )
+    names = [r"\lambda^*"] if len(roots) == 1 else [r"\lambda_+", r"\lambda_-"]
+    equations = [f"{name} = {tex(root)}" for name, root in zip(names, roots, strict=True)]
+    equations.append(rf"\gamma = {tex(equilibria.growth(of_lambda))}")
+    done = ["symbolically: each is a root"]
+    if fold is not None:
+        where, level = (sp.factor(value) for value in fold)
+        checks.equal(of_lambda.diff(lam).subs(lam, level), sp.Integer(0), "the rate is largest at the fold")
+        text += " The two meet and disappear at a weight decay of"
+        equations.append(rf"\rho_c = {tex(where)} \quad\text{{at}}\quad \lambda = {tex(level)}")
+        text += r" $\rho_c$, a fold: beyond it all modes vanish."
+        done.append("symbolically: at the fold the rate is largest")
+    return [Step("Fixed points", text, tuple(equations), tuple(done))]

@@ -1,0 +1,38 @@
+"""The parts of a derivation report: steps, and formulas in LaTeX."""
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from derivations.printers.latex import VectorLatex
+from derivations.symbols import notation as n
+
+SYMBOLS = "Symbols"  # title of the step that is a table: its equations are rows, LaTeX | meaning
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: a title, prose with formulas between dollar signs, equations in LaTeX, and what was checked."""
+
+    title: str
+    text: str
+    equations: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
+
+
+def tex(expression: sp.Expr) -> str:
+    """Return LaTeX of an expression, with sums over modes as products of vectors where possible."""
+    return VectorLatex().doprint(expression)
+
+
+def gathered(expression: sp.Expr) -> sp.Expr:
+    """Return the expression over one denominator, with single sums over modes in the numerator as one sum."""
+    numerator, denominator = sp.fraction(sp.together(expression))
+    common, rest = sp.factor_terms(sp.expand(numerator)).as_independent(sp.Add, as_Add=False)
+    index, summand = sp.Symbol("k", integer=True), sp.Integer(0)
+    for term in sp.Add.make_args(sp.expand(rest)):
+        coefficient, sums = term.as_independent(sp.Sum, as_Add=False)
+        if not isinstance(sums, sp.Sum):
+            return sp.factor_terms(expression)
+        summand += coefficient * sums.function.subs(sums.variables[0], index)
+    return common * sp.Sum(sp.factor(summand), (index, 1, n.M)) / denominator

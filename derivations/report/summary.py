@@ -1,0 +1,209 @@
+"""The results of a derivation as text or LaTeX: per-sample dynamics, rates, eigenvalue ODE, exact solution."""
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from derivations import errors
+from derivations.losses import gradients
+from derivations.losses.loss import Loss
+from derivations.printers.latex import MathLatex
+from derivations.printers.text import MathText
+from derivations.symbols import notation as n
+from derivations.theory import expectations, matrices, moments, rates, solutions
+
+
+@dataclass(frozen=True)
+class Line:
+    """An equation left = right, with its title."""
+
+    title: str
+    left: str
+    right: sp.Expr | str
+
+
+def derivation(
+    setting: Loss, closure: str = "gaussian", separate_target: bool = False, learned: bool = False
+) -> list[Line]:
+    """Return the equations from the loss to its eigenvalue dynamics. closure: see ``rates``.
+
+    separate_target: the target branch has separate weights, an exponential average. learned: the predictor is learned.
+    Raises ValueError where that does not apply.
+    """
+    loss = setting.in_eigenbasis()
+    if separate_target and not gradients.has_free_target(loss):
+        raise ValueError("the gradient reaches the target branch: it cannot have separate weights")
+    if learned and not setting.trains_predictor:
+        raise ValueError("no gradient reaches a predictor in this loss: it cannot be learned")
+    lines = [
+        Line("loss of one sample, in the eigenbasis", "L", loss),
+        Line("force on the representation of view 1", "g_m", sp.factor_terms(gradients.force(loss, 1))),
+        Line("force on the representation of view 2", "h_m", sp.factor_terms(gradients.force(loss, 2))),
+    ]
+    try:
+        rate = rates.rates(loss, closure)
+    except errors.UnsupportedLossError as error:
+        rate = RATE
+        lines += [Line("rate of the linear network", "r_m", f"a mean over samples: {error}")]
+    else:
+        lines += _expectation("rate of the linear network", "r_m", rate)
+    shown = rate if isinstance(rate, sp.Expr) else RATE
+    lines += _moving(setting, sp.factor_terms(shown), separate_target)
+    if learned:
+        lines += _learned(rates.predictor_force(loss, closure))
+    else:
+        lines += [Line("predictor", "lam_m", _predictor(setting))]
+    if not separate_target:
+        lines = [Line(a.title, a.left, shared_target(a.right)) for a in lines]
+        lines += [] if learned or rate == RATE else _exact(setting, rate)
+    lines = list(dict.fromkeys(lines))  # a tilt that two expectations have in common is shown once
+    used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
+    named = [(s, e) for s, e in moments.VIEW_STATISTICS.items() if s in used]
+    functions = [(f"{name.base}_m", meaning.subs(n.k, n.m)) for name, meaning in setting.operators.items()]
+    return lines + [Line("where", str(symbol), expression) for symbol, expression in functions + named]
+
+
+def correlated(setting: Loss) -> list[Line]:
+    """Return the equations from the loss to the dynamics of the weights, for inputs of any covariance."""
+    loss = setting.in_eigenbasis()
+    lines = [Line("loss of one sample, in the eigenbasis", "L", loss)]
+    present: set[sp.MatrixSymbol] = set()
+    for view, name in ((1, "g"), (2, "h")):
+        members = matrices.expectations(loss, view)
+        present = present.union(*(expectation.symbols() for expectation in members))
+        lines += _drive(f"E[{name} l^T]", name.upper(), members)
+    flow = "E[g l^T] E[l x1^T] + E[h l^T] E[l x2^T] - rho W"
+    lines += [Line("flow of the weights", "dW/dt", flow)]
+    maps = zip(matrices.VECTORS.values(), ("W E[x1 l^T]", "W E[x2 l^T]", "V E[x1 l^T]", "V E[x2 l^T]"), strict=True)
+    title = "each vector as a map of independent normals l"
+    return lines + [Line(title, str(vector), text) for vector, text in maps if vector in present]
+
+
+def _drive(left: str, name: str, members: list[matrices.Expectation]) -> list[Line]:
+    """The contribution of one view: a formula, or tilted integrals."""
+    title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
+    if not any(expectation.norms for expectation in members):
+        return [Line(title, left, members[0].terms if members else sp.Integer(0))]
+    for number, expectation in enumerate(members, 1):
+        x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
+        precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
+        lines += [Line("tilted covariance", "K^T K", sp.Inverse(precision))]
+        lines += [Line("its weight", "Z", sp.Abs(sp.Determinant(matrices.K)))]
+        vectors = zip(matrices.TILTED, matrices.norm_vectors(expectation.norms), strict=True)
+        lines += [Line("tilted vector", str(tilted), vector * matrices.K.T) for tilted, vector in vectors]
+        part = sp.Symbol(f"{name}_{number}")
+        lines += [Line("integrand", str(part), expectation.terms)]
+        parts.append(sp.Integral(part, (n.x, 0, sp.oo), (n.y, 0, sp.oo)))
+    return [*lines, Line(title, left, sp.Add(*parts))]
+
+
+RATE = sp.IndexedBase("r", real=True)[n.m]
+FORCE = sp.IndexedBase("f", real=True)[n.m]
+
+
+def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
+    """A quantity that is an expression, or a sum of tilted integrals."""
+    if isinstance(value, sp.Expr):
+        return [Line(title, name, sp.factor_terms(value))]
+    lines, parts = [], []
+    for number, integral in enumerate(value, 1):
+        part = sp.Symbol(f"{'I' if name == 'r_m' else 'J'}_{number}")
+        lines += _integral(part, integral)
+        parts.append(sp.Integral(part, *((axis, 0, sp.oo) for axis in (n.x, n.y)[: len(integral.powers)])))
+    if isinstance(value, expectations.Mixed):
+        parts.append(sp.factor_terms(value.formula))
+    return [*lines, Line(title, name, sp.Add(*parts))]
+
+
+def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
+    """The dynamical variables that the rate drives."""
+    if not separate_target:
+        return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
+    w, v = n.w[n.m], n.v[n.m]
+    encoder = rates.flow(rates.encoder_step()).subs({rates.w: w, rates.rate: rate})
+    target = rates.average_velocity().subs({rates.average: v, rates.x: w})
+    return [
+        Line("encoder, s = w^2, and target", "dw_m/dt", encoder),
+        Line("encoder, s = w^2, and target", "dv_m/dt", target),
+        Line("encoder, s = w^2, and target", "ratio_m", v / w),
+    ]
+
+
+def _learned(force: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
+    """The dynamics of a learned predictor."""
+    shown = force if isinstance(force, sp.Expr) else FORCE
+    flow = rates.flow(rates.predictor_step()).subs(rates.force, sp.factor_terms(shown))
+    return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
+
+
+def _exact(setting: Loss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
+    """The exact solution, if there is one: of lambda, or of s where there is no predictor."""
+    solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
+    if solution is None:
+        return []
+    limit = "" if solution.any_weight_decay else ", rho = 0"
+    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
+    if not setting.predictor:
+        explicit = explicit.subs({n.alpha: 1, solutions.lam0: sp.Symbol("s0", positive=True)})
+    name = "lam(t)" if setting.predictor else "s(t)"
+    return [Line(f"exact solution ({solution.name}{limit})", name, explicit)]
+
+
+def _predictor(setting: Loss) -> sp.Expr:
+    return rates.predictor().subs(n.epsilon, 0) if setting.predictor else sp.Integer(1)
+
+
+def shared_target(right: sp.Expr | str) -> sp.Expr | str:
+    """Return the expression for a target that shares weights: v/w = 1 and t = z."""
+    if isinstance(right, str):
+        return right
+    encoder = {n.t1: n.z1, n.t2: n.z2}
+    same = rates.shared_weights(right)
+    return same.replace(lambda e: isinstance(e, sp.Indexed) and e.base in encoder, lambda e: encoder[e.base][e.indices])
+
+
+def _integral(name: sp.Symbol, integral: expectations.TiltedIntegral) -> list[Line]:
+    lines = [
+        Line("tilted covariance", str(symbol).replace("[k]", "_k"), expression)
+        for symbol, expression in integral.tilt.definitions.items()
+    ]
+    weight = sp.Product(1 / sp.sqrt(n.Delta[n.k]), (n.k, 1, n.M))
+    return [*lines, Line("its weight", "Z", weight), Line("integrand", str(name), integral.integrand)]
+
+
+def as_text(lines: list[Line]) -> str:
+    """Return one equation a line, each under its title."""
+    printer, rows, title = MathText(), [], None
+    for line in lines:
+        rows += [line.title] if line.title != title else []
+        rows.append(f"    {line.left} = {line.right if isinstance(line.right, str) else printer.doprint(line.right)}")
+        title = line.title
+    return "\n".join(rows)
+
+
+def as_latex(lines: list[Line]) -> str:
+    """Return an align* environment with a comment for each title."""
+    printer = MathLatex()
+    names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
+    names |= {"dW/dt": r"\dot W"} | {a: _latex_words(a) for a in ("E[g l^T]", "E[h l^T]", "K^T K")}
+    names |= {f"d{a}_m/dt": rf"\dot {tex}_m" for a, tex in (("s", "s"), ("w", "w"), ("v", "v"), ("lam", r"\lambda"))}
+    rows = []
+    for line in lines:
+        left = names.get(line.left) or _latex_name(line.left)
+        right = _latex_words(line.right) if isinstance(line.right, str) else printer.doprint(line.right)
+        rows.append(f"  % {line.title}\n  {left} &= {right}")
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
+def _latex_words(text: str) -> str:
+    for word, latex in (("^T", r"^{\top}"), ("x1", "x_1"), ("x2", "x_2"), ("rho", r"\rho"), ("E[", r"\mathbb{E}[")):
+        text = text.replace(word, latex)
+    return text
+
+
+def _latex_name(name: str) -> str:
+    base, mark, index = name.partition("_")
+    base = n.LATEX.get(base, base)
+    if not mark:
+        return base
+    return f"{base[:-1]},{index}}}" if base.endswith("}") else f"{base}_{{{index}}}"

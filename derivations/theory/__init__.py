@@ -1,0 +1,4 @@
+"""Derivations: expectations under Gaussian views, rates, exact solutions, invariants, equilibria, gain design.
+
+Imports ``symbols`` and ``losses``.
+"""

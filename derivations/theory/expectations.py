@@ -1,0 +1,151 @@
+r"""Gaussian expectations of a gradient: exact, with norms in the denominator, and mean field.
+
+The two views of mode k are z1_k = w_k zeta1_k and z2_k = v_k zeta2_k, with (zeta1, zeta2) Gaussian, independent over
+modes, of covariance K = [[n1, 1], [1, n2]]. An expression is a sum of terms
+
+    local(zeta1_m, zeta2_m) * prod_i [sum_k f_i(zeta_k)] / prod_q ||.||^q .
+
+- *moments* (no norm): the joint moment of the factors is the sum over set partitions of products of joint
+  cumulants; as modes are independent, a cumulant of sums over modes is the sum over modes of one-mode cumulants.
+- *gaussian* (exact): each norm, of which a term may have one or two, is written as
+  ||v||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||v||^2) dx (x is the root of theory's x: the integrand is
+  then even and smooth for odd q), which tilts K to S = (1 + K P)^(-1) K with weight
+  Z = prod_k Delta_k^(-1/2), Delta = det(1 + K P), P = 2x^2 Q1 + 2y^2 Q2 for norms with quadratic forms Q1, Q2.
+  A norm that is softened, (c + ||v||^2)^(1/2), has the factor exp(-c x^2) beside that.
+- *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import sympy as sp
+
+from derivations.errors import UnsupportedLossError
+from derivations.symbols import notation as n
+from derivations.symbols.modes import expanded, per_mode, total
+from derivations.theory.moments import VIEWS, joint_moment, moment
+from derivations.theory.tilting import TILTED, Norm, Tilt, norm_weight, tilt
+
+
+@dataclass(frozen=True)
+class Term:
+    """coefficient * local * prod(sums) * prod(norm^(-power)), all at mode ``m``; summands in mode ``k``."""
+
+    coefficient: sp.Expr
+    local: sp.Expr
+    sums: tuple[sp.Expr, ...]
+    norms: tuple[tuple[Norm, sp.Expr], ...]
+
+
+@dataclass(frozen=True)
+class TiltedIntegral:
+    """int_0^oo dx int_0^oo dy integrand, in the symbols S11, S12, S22, Z that ``tilt`` defines; of one norm, over x.
+
+    powers: the lowest q of each norm; others in the integrand differ from it by even numbers.
+    """
+
+    tilt: Tilt
+    integrand: sp.Expr
+    powers: tuple[sp.Expr, ...]
+
+
+class Mixed(tuple[TiltedIntegral, ...]):
+    """Tilted integrals, and a ``formula`` that is added to them: of terms with norms, and terms without."""
+
+    formula: sp.Expr
+
+    def __new__(cls, integrals: Iterable[TiltedIntegral], formula: sp.Expr) -> Self:
+        mixed = super().__new__(cls, integrals)
+        mixed.formula = formula
+        return mixed
+
+
+def terms(expression: sp.Expr) -> list[Term]:
+    """Split an expression in zeta1, zeta2 into terms; refuses what is no polynomial over norms, and names it."""
+    return [_term(term) for term in sp.Add.make_args(expanded(expression)) if term != 0]
+
+
+def _random(expression: sp.Expr) -> bool:
+    return expression.has(n.zeta1, n.zeta2)
+
+
+def _term(term: sp.Expr) -> Term:
+    coefficient, local = sp.Integer(1), sp.Integer(1)
+    sums: list[sp.Expr] = []
+    norms: list[tuple[Norm, sp.Expr]] = []
+    for factor in sp.Mul.make_args(term):
+        base, exponent = factor.as_base_exp()
+        natural = exponent.is_Integer and exponent > 0
+        if not _random(factor):
+            coefficient *= factor
+        elif isinstance(base, sp.Sum) and exponent.is_Rational and exponent > 0:
+            whole = sp.ceiling(exponent)  # ||v|| = ||v||^2/||v||
+            sums += [per_mode(base)] * int(whole)
+            norms += [] if natural else [(Norm(per_mode(base)), 2 * (whole - exponent))]
+        elif isinstance(base, sp.Indexed) and natural:
+            local *= factor
+        elif exponent.is_Rational and (norm := _norm(base)):
+            norms.append((norm, -2 * exponent))
+        else:
+            raise UnsupportedLossError(f"the gradient contains {factor}, which is no polynomial over powers of norms")
+    norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))  # x: the online
+    return Term(coefficient, local, tuple(sums), tuple(norms))
+
+
+def _norm(base: sp.Expr) -> Norm | None:
+    """A sum over modes, or several and a constant, as the square of a norm; ``tilt`` checks that it is one."""
+    constant, summed = base.as_independent(sp.Sum, as_Add=True)
+    square = sp.Integer(0)
+    for term in sp.Add.make_args(sp.expand(summed)):
+        coefficient, last = term.as_independent(sp.Sum, as_Add=False)
+        if not isinstance(last, sp.Sum) or _random(coefficient) or _random(constant):
+            return None
+        square += coefficient * per_mode(last)
+    return Norm(square, constant)
+
+
+def mean_field(expression: sp.Expr) -> sp.Expr:
+    """Replace every factor by its expectation. Without norms and sums this is exact."""
+    result = sp.Integer(0)
+    for term in terms(expression):
+        value = term.coefficient * moment(term.local, VIEWS, n.m)
+        for summand in term.sums:
+            value *= total(moment(summand, VIEWS))
+        for norm, power in term.norms:
+            value *= norm.map(lambda square: moment(square, VIEWS)).whole ** (-power / 2)
+        result += value
+    return result
+
+
+def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
+    """Return the exact expectation: a formula of terms without norms, tilted integrals of terms with norms, or both.
+
+    Powers of a norm that do not differ by an even number stand in separate integrals.
+    """
+    groups: dict[tuple[object, ...], list[Term]] = {}
+    for term in terms(expression):
+        groups.setdefault(tuple((norm, power % 2) for norm, power in term.norms), []).append(term)
+    without = groups.pop((), [])
+    formula = sum((t.coefficient * joint_moment(t.local, t.sums, VIEWS) for t in without), sp.Integer(0))
+    if not groups:
+        return formula
+    integrals = tuple(map(_integral, groups.values()))
+    return Mixed(integrals, formula) if without else integrals
+
+
+def _integral(members: list[Term]) -> TiltedIntegral:
+    """The integral of terms that share their norms."""
+    powers = (tuple(power for _, power in term.norms) for term in members)
+    lowest = tuple(map(min, zip(*powers, strict=True)))
+    return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)
+
+
+def _integrand(members: list[Term]) -> sp.Expr:
+    result = sp.Integer(0)
+    for term in members:
+        weight = sp.Integer(1)
+        for variable, (norm, power) in zip((n.x, n.y), term.norms, strict=False):
+            weight *= norm_weight(variable, power, norm.softening)
+        result += weight * term.coefficient * joint_moment(term.local, term.sums, TILTED)
+    return n.Z * result

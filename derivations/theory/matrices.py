@@ -1,0 +1,176 @@
+r"""Inputs of any covariance: matrices in place of modes.
+
+Where Sigma_x is not white the singular vectors turn, and the exact statement is one about matrices,
+dW/dt = E[g x1^T] + E[h x2^T] - rho W. A force derived in the eigenbasis of W_P is read as words in W_P,
+
+    lambda_m^a z_m  ->  W_P^a z,        sum_k lambda_k^b u_k v_k  ->  u^T W_P^b v,
+
+and every vector as a map of independent normals, u = L_u l with l ~ N(0, 1), so that E[g x1^T] = E[g l^T] E[l x1^T].
+E[g l^T] is a sum over pairings (Isserlis). Norms ||X l||, ||Y l|| in the denominator tilt l, as in ``closures``, to
+covariance K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), with weight Z = |det K|: l = K^T l' with independent l' again. So
+every word is one in X K^T and Y K^T, found in singular vectors (``tilt`` of ``dynamics.numerics.special``), and
+E[. l^T] = E[. l'^T] K.
+"""
+
+from dataclasses import dataclass
+
+import sympy as sp
+
+from derivations.errors import UnsupportedLossError
+from derivations.losses import gradients
+from derivations.symbols import notation as n
+from derivations.symbols.modes import per_mode
+from derivations.theory.tilting import norm_weight
+
+d = sp.Symbol("d", integer=True, positive=True)  # number of independent normals
+W_P = sp.MatrixSymbol("W_P", n.M, n.M)
+K = sp.MatrixSymbol("K", d, d)
+TILTED = [sp.MatrixSymbol(name, n.M, d) for name in "XY"]  # X K^T and Y K^T
+VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # each by its map L
+
+Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v): the scalar u^T W_P^b v
+Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u): the vector W_P^a u
+
+
+class Tilt(sp.Expr):
+    """(X K^T, Y K^T, K, |det K|) of x, X, y, Y, with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1)."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """E[force l^T] (M, d): of ``terms``, or with norms (forms) the integral of that over x, y in (0, oo)."""
+
+    norms: tuple[Form, ...]
+    terms: sp.MatrixExpr
+
+    def symbols(self) -> set[sp.MatrixSymbol]:
+        """Return the matrices in it."""
+        return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
+
+
+def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
+    """Return E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms; none where there is no force."""
+    groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
+    for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
+        if term == 0:
+            continue
+        coefficient, word, forms, norms = _read(term)
+        if len(norms) not in (0, 2):
+            raise UnsupportedLossError(
+                f"a term has {len(norms)} norms in its denominator; exactly 2 are supported with `inputs`"
+            )
+        value: sp.MatrixExpr = sp.Identity(d)
+        if norms:
+            word, forms = _tilted(word, forms, [form for form, _ in norms])
+            value = n.Z * K
+        for variable, (_, power) in zip((n.x, n.y), norms, strict=False):
+            coefficient *= norm_weight(variable, power)
+        a, u = word
+        value = coefficient * _power(a) * u * _moment(forms) * value
+        groups.setdefault(tuple(form for form, _ in norms), []).append(value)
+    if () in groups and len(groups) > 1:
+        raise UnsupportedLossError("terms with norms stand beside terms without; only one kind is supported")
+    return [Expectation(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
+
+
+def quadratic(form: Form) -> sp.MatrixExpr:
+    """Return A (d, d) with u^T W_P^b v = l^T A l."""
+    u, b, v = form
+    return sp.MatMul(u.T, _power(b), v).doit()
+
+
+def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
+    """Return the maps X with norm ||X l||."""
+    return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
+
+
+def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
+    """Return the definitions of X K^T, Y K^T, K and Z."""
+    X, Y = norm_vectors(norms)
+    return [(sp.Tuple(*TILTED, K, n.Z), Tilt(n.x, X, n.y, Y))]
+
+
+def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
+    """A word and forms in tilted vectors: X K^T or Y K^T where a power of W_P is left for it, u K^T of any other."""
+    taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
+
+    def left(exponent: sp.Expr, *vectors: sp.MatrixExpr) -> tuple[sp.Expr, ...]:
+        words = []
+        for vector in vectors:
+            power, tilted = taken.get(vector, (sp.oo, None))
+            words.append(tilted if power <= exponent else vector * K.T)
+            exponent -= power if power <= exponent else 0
+        return exponent, *words
+
+    def of(form: Form) -> Form:
+        b, u, v = left(form[1], form[0], form[2])
+        return u, b, v
+
+    return left(*word), [of(form) for form in forms]
+
+
+def _moment(forms: list[Form]) -> sp.MatrixExpr:
+    """E[l prod_j (l^T A_j l) l^T] (d, d): l pairs with l^T, or with an end of a form, whose other end goes on."""
+    passed_on = [_mean(forms) * sp.Identity(d)]
+    for j, form in enumerate(forms):
+        either_end = quadratic(form) + quadratic(form[::-1])
+        passed_on.append(either_end * _moment(forms[:j] + forms[j + 1 :]))
+    return sp.MatAdd(*passed_on).doit()
+
+
+def _mean(forms: list[Form]) -> sp.Expr:
+    """E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T])."""
+    return sp.Trace(quadratic(forms[0]) * _moment(forms[1:])).doit() if forms else sp.Integer(1)
+
+
+def _power(exponent: sp.Expr) -> sp.MatrixExpr:
+    return sp.Identity(n.M) if exponent == 0 else W_P**exponent
+
+
+def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
+    """coefficient, (a, u) of the force itself, bilinear forms, and norms (form, q) of the denominator, online first."""
+    coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
+    for factor in sp.Mul.make_args(term):
+        base, power = factor.as_base_exp()
+        natural = power.is_Integer and power > 0
+        if factor.is_number:
+            coefficient *= factor
+        elif isinstance(base, sp.Sum) and natural:
+            forms += [_form(per_mode(base))] * int(power)
+        elif isinstance(base, sp.Sum) and (2 * power).is_Integer and not power.is_Integer and power < 0:
+            norms.append((_norm(per_mode(base)), -2 * power))
+        elif base == n.lam[n.m] and natural:
+            exponent += power
+        elif isinstance(base, sp.Indexed) and base.base in VECTORS and power == 1:
+            vectors.append(VECTORS[base.base])
+        else:
+            raise UnsupportedLossError(f"the force contains {factor}, which has no matrix form")
+    if len(vectors) != 1:
+        raise UnsupportedLossError(f"the force contains {term}, which is no power of W_P times one vector")
+    norms.sort(key=lambda norm: (norm[0][1] == 0, list(VECTORS.values()).index(norm[0][0])))
+    return coefficient, (exponent, vectors[0]), forms, norms
+
+
+def _norm(component: sp.Expr) -> Form:
+    u, b, v = _form(component)
+    if u != v:
+        raise UnsupportedLossError(f"the force is divided by a power of {component} summed, which is no norm")
+    if b % 2:
+        raise UnsupportedLossError(f"the force is divided by a norm of a root of W_P, that of {component} summed")
+    return u, b, v
+
+
+def _form(component: sp.Expr) -> Form:
+    """lambda^b u v, in mode ``k``, as u^T W_P^b v."""
+    exponent, vectors = sp.Integer(0), []
+    for factor in sp.Mul.make_args(component):
+        base, power = factor.as_base_exp()
+        if base == n.lam[n.k] and power.is_Integer:
+            exponent = power
+        elif isinstance(base, sp.Indexed) and base.base in VECTORS and power in (1, 2):
+            vectors += [VECTORS[base.base]] * int(power)
+        else:
+            raise UnsupportedLossError(f"{component} has no matrix form")
+    if len(vectors) != 2:
+        raise UnsupportedLossError(f"{component} is no bilinear form")
+    return vectors[0], exponent, vectors[1]

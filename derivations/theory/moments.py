@@ -1,0 +1,62 @@
+"""Moments and cumulants of the Gaussian views: Isserlis' theorem, and sums over independent modes."""
+
+from functools import cache
+from math import factorial
+
+import sympy as sp
+from sympy.utilities.iterables import multiset_partitions
+
+from derivations.symbols import notation as n
+from derivations.symbols.modes import total
+
+VIEWS = sp.Matrix([[n.n1, 1], [1, n.n2]])  # covariance of (zeta1, zeta2) per mode: Sigma_x = 1
+VIEW_STATISTICS = {  # n1, n2 and D in terms of the noise
+    n.n1: 1 + n.sigma1**2,
+    n.n2: 1 + n.sigma2**2,
+    n.D: n.sigma1**2 + n.sigma2**2 + n.sigma1**2 * n.sigma2**2,
+}
+
+
+@cache
+def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
+    """E[zeta1^a zeta2^b] of a centred Gaussian pair (Isserlis): pair the first factor with each of the others."""
+    if (a + b) % 2:
+        return sp.Integer(0)
+    if a + b == 0:
+        return sp.Integer(1)
+    if a == 0:
+        return (b - 1) * covariance[1, 1] * _isserlis(0, b - 2, covariance)
+    with_first = (a - 1) * covariance[0, 0] * _isserlis(a - 2, b, covariance) if a > 1 else 0
+    with_second = b * covariance[0, 1] * _isserlis(a - 1, b - 1, covariance) if b > 0 else 0
+    return with_first + with_second
+
+
+def moment(polynomial: sp.Expr, covariance: sp.Matrix, index: sp.Symbol = n.k) -> sp.Expr:
+    """Return E[polynomial(zeta1_index, zeta2_index)] for the covariance given in mode ``k``."""
+    matrix = sp.ImmutableMatrix(covariance.subs(n.k, index))
+    monomials = sp.Poly(sp.expand(polynomial), n.zeta1[index], n.zeta2[index]).terms()
+    return sum(coefficient * _isserlis(*powers, matrix) for powers, coefficient in monomials)
+
+
+def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol) -> sp.Expr:
+    """Return the joint cumulant of polynomials of one mode, by Moebius inversion of their moments."""
+    result = sp.Integer(0)
+    for blocks in multiset_partitions(list(range(len(polynomials)))):
+        sign = (-1) ** (len(blocks) - 1) * factorial(len(blocks) - 1)
+        moments = [moment(sp.Mul(*(polynomials[i] for i in block)), covariance, index) for block in blocks]
+        result += sign * sp.Mul(*moments)
+    return sp.expand(result)
+
+
+def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
+    """Return E[local_m prod_i sum_k f_i(k)], the sum over set partitions of products of cumulants."""
+    result = sp.Integer(0)
+    for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one
+        product = sp.Integer(1)
+        for block in blocks:
+            index = n.m if 0 in block else n.k
+            factors = [local if i == 0 else sums[i - 1].subs(n.k, index) for i in block]
+            kappa = cumulant(factors, covariance, index)
+            product *= kappa if 0 in block else (total(kappa) if kappa != 0 else 0)
+        result += product
+    return result

@@ -1,0 +1,101 @@
+r"""The rates r_m of the linear network, and one step of gradient descent of every dynamical variable.
+
+With dW/dt = E[g x1^T] + E[h x2^T] - rho W the singular vectors stay put, and the singular value of a mode obeys
+dw_m/dt = w_m (r_m - rho), w_m r_m = E[g_m zeta1_m + h_m zeta2_m]. Eigenvalues of the correlation are s = w^2. The
+target branch may have separate singular values v (an exponential average of w), and the predictor may be learned, with
+eigenvalues that obey dlambda_m/dt = a_P f_m - rho lambda_m, f_m = E[-dL/dlambda_m].
+"""
+
+import sympy as sp
+
+from derivations.losses import gradients
+from derivations.symbols import notation as n
+from derivations.symbols.modes import Largest, expanded
+from derivations.theory import expectations
+
+CLOSURES = {"gaussian": expectations.gaussian, "mean_field": expectations.mean_field}
+
+
+def drive(loss: sp.Expr) -> sp.Expr:
+    """Return (g_m zeta1_m + h_m zeta2_m)/w_m, with z = sqrt(s) zeta."""
+    total = gradients.force(loss, 1) * n.zeta1[n.m] + gradients.force(loss, 2) * n.zeta2[n.m]
+    return expanded(in_views(total) / sp.sqrt(n.s[n.m]))
+
+
+def in_views(expression: sp.Expr) -> sp.Expr:
+    """Replace z1 by w zeta1 and z2 by w zeta2, with w = sqrt(s)."""
+
+    def view(indexed: sp.Indexed) -> sp.Expr:
+        zeta = {n.z1: n.zeta1, n.z2: n.zeta2}.get(indexed.base)
+        return indexed if zeta is None else sp.sqrt(n.s[indexed.indices[0]]) * zeta[indexed.indices[0]]
+
+    return expression.replace(lambda e: isinstance(e, sp.Indexed), view)
+
+
+def shared_weights(expression: sp.Expr) -> sp.Expr:
+    """Return the expression for a target branch that shares the encoder's weights, v/w = 1."""
+    return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base == n.ratio, lambda e: sp.Integer(1))
+
+
+def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
+    """Return r_m of a loss given in the eigenbasis: an expression, or tilted integrals (see ``expectations``)."""
+    return CLOSURES[closure](drive(loss))
+
+
+def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
+    """Return f_m = E[-dL/dlambda_m] of a loss given in the eigenbasis; zero where no gradient reaches the predictor."""
+    return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
+
+
+# --- one step of each dynamical variable; its flow is the step's slope in the learning rate --------------------------
+
+rate, force, average, x, w = sp.symbols("r force average x w", real=True)
+
+
+def encoder_step() -> sp.Expr:
+    """w <- w (1 + eta (r - rho)): gradient descent with weight decay."""
+    return w * (1 + n.eta * (rate - n.rho))
+
+
+def predictor_step() -> sp.Expr:
+    """lambda <- lambda + eta (a_P f - rho lambda): a learned predictor, at a_P times the encoder's learning rate."""
+    return n.lam[n.m] + n.eta * (n.rate_ratio * force - n.rho * n.lam[n.m])
+
+
+def average_step() -> sp.Expr:
+    """a <- tau a + (1 - tau) x: the exponential average of the target's weights, or of the correlation."""
+    return n.decay * average + (1 - n.decay) * x
+
+
+def flow(step: sp.Expr) -> sp.Expr:
+    """Return the velocity of which this is the Euler step."""
+    return sp.factor(step.diff(n.eta).subs(n.eta, 0))
+
+
+def average_velocity() -> sp.Expr:
+    """beta (x - a), with the decay per step tau = 1 - beta eta."""
+    beta = sp.Symbol("beta")
+    return flow(average_step().subs(n.decay, 1 - beta * n.eta)).subs(beta, (1 - n.decay) / n.eta)
+
+
+def step() -> sp.Expr:
+    """The descent map of s = w^2."""
+    return (encoder_step() ** 2).subs(w, sp.sqrt(n.s[n.m])).factor()
+
+
+def velocity() -> sp.Expr:
+    """ds/dt = 2 s (r - rho)."""
+    return flow(step())
+
+
+# --- closed-form predictors -----------------------------------------------------------------------------------------
+
+
+def predictor() -> sp.Expr:
+    """lambda = (s + epsilon)^alpha: the closed-form predictor W_P = (C + epsilon)^alpha."""
+    return (n.s[n.m] + n.epsilon) ** n.alpha
+
+
+def normalized_predictor() -> sp.Expr:
+    """lambda = (s/max s + epsilon)^alpha."""
+    return (n.s[n.m] / Largest(n.s[n.k]) + n.epsilon) ** n.alpha

@@ -1,0 +1,195 @@
+r"""Exact solutions of the eigenvalue flow, each proved by substitution into the derived ODE.
+
+With lambda = s^alpha (alpha = 1 where there is no predictor) the flow of a mode is
+d lambda/dt = 2 alpha lambda (r - rho). Where the rate is a polynomial r = c0 + c1 lambda + c2 lambda^2 of the mode's
+eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha t:
+
+- c1 = c2 = 0: exponential,  lambda = lambda0 e^(b tau)
+- c2 = 0: logistic,          1/lambda = e^(-b tau)/lambda0 - c1 (1 - e^(-b tau))/b
+                             (b < 0: lambda = lambda0 e^(b tau)/(1 - c1 lambda0 (e^(b tau) - 1)/b), the same)
+- c0 = rho = 0: Lambert,     lambda = q/(1 + W(y0 e^(y0) e^(-q c1 tau))),  q = -c1/c2, y0 = q/lambda0 - 1
+
+A gain that favours small modes can bring a pole: where r = c/lambda + c0 the flow of lambda is a linear one,
+
+- linear:                    lambda = e^(b tau) lambda0 + c (e^(b tau) - 1)/b
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import sympy as sp
+from sympy.core.function import ArgumentIndexError
+
+from derivations.errors import ProofError
+from derivations.losses.catalogue import Setting
+from derivations.symbols import notation as n
+from derivations.theory import rates
+
+lam, lam0, lam1 = sp.symbols("lam lam0 lam1", positive=True)
+
+
+class Exprel(sp.Function):
+    """(e^x - 1)/x, with the value 1 at x = 0."""
+
+    nargs = 1
+
+    def _eval_rewrite_as_exp(self, argument: sp.Expr, **hints: object) -> sp.Expr:
+        return (sp.exp(argument) - 1) / argument
+
+
+class LambertGrowth(sp.Function):
+    """q/(1 + W(y0 e^(y0 - tau))), y0 = q/lam0 - 1, of (lam0, q, tau), with the principal branch of W.
+
+    It starts at lam0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    """
+
+    nargs = 3
+
+    def _eval_rewrite_as_LambertW(self, start: sp.Expr, level: sp.Expr, elapsed: sp.Expr, **hints: object) -> sp.Expr:
+        y0 = level / start - 1
+        return level / (1 + sp.LambertW(y0 * sp.exp(y0 - elapsed)))
+
+    def fdiff(self, argindex: int = 3) -> sp.Expr:
+        _, level, _ = self.args
+        if argindex != 3:
+            raise ArgumentIndexError(self, argindex)
+        return self**2 * (level - self) / level**2
+
+
+@dataclass(frozen=True)
+class Solution:
+    """lambda(t) for a start lam0, and the time from lam0 to lam1; valid for any weight decay, or only for none."""
+
+    name: str
+    predictor: sp.Expr
+    time: sp.Expr
+    any_weight_decay: bool = True
+    blow_up: sp.Expr | None = None  # the time at which the solution diverges, where it can
+
+    def subs(self, values: dict[sp.Expr, sp.Expr]) -> "Solution":
+        """Return the solution with values for names."""
+        blow_up = None if self.blow_up is None else self.blow_up.subs(values)
+        return replace(self, predictor=self.predictor.subs(values), time=self.time.subs(values), blow_up=blow_up)
+
+
+def predictor_velocity(rate: sp.Expr) -> sp.Expr:
+    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), from the derived flow of s."""
+    s = sp.Symbol("s", positive=True)
+    values = {n.s[n.m]: s, n.epsilon: 0, rates.rate: rate}
+    velocity = rates.predictor().subs(values).diff(s) * rates.velocity().subs(values)
+    return sp.powsimp(velocity.subs(s, lam ** (1 / n.alpha)))
+
+
+def solve(rate: sp.Expr) -> Solution | None:
+    """Return the proved solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho); None where none is known."""
+    of_lambda = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
+    if of_lambda.has(sp.Sum, sp.Indexed):
+        return None
+    of_lambda, constants = _named(of_lambda)
+    solution = _with_a_pole(of_lambda) if of_lambda.has(1 / lam) else _of_polynomial(of_lambda)
+    if solution is None:
+        return None
+    prove(solution, of_lambda)
+    return solution.subs(constants)
+
+
+def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
+    """Constants that are no fractions, such as exp(1), under names: SymPy may simplify their products for ever."""
+    constants, terms = {}, []
+    for term in sp.Add.make_args(rate):
+        constant, rest = term.as_independent(*term.free_symbols, as_Add=False)
+        if not constant.is_Rational:
+            name = sp.Dummy(positive=constant.is_positive, negative=constant.is_negative, real=True)
+            constants[name], constant = constant, name
+        terms.append(constant * rest)
+    return sp.Add(*terms), constants
+
+
+def _with_a_pole(rate: sp.Expr) -> Solution | None:
+    pole, c0 = rate.coeff(lam, -1), rate.coeff(lam, 0)
+    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # else lambda would pass through zero
+        return None
+    tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
+    time = sp.log((b * lam1 + pole) / (b * lam0 + pole)) / (2 * n.alpha * b)
+    return Solution("linear", lam0 * sp.exp(b * tau) + pole * tau * Exprel(b * tau), time)
+
+
+def _of_polynomial(rate: sp.Expr) -> Solution | None:
+    if not rate.is_polynomial(lam) or sp.degree(rate, lam) > 2:
+        return None
+    c0, c1, c2 = (sp.factor(rate.coeff(lam, power)) for power in range(3))
+    tau = 2 * n.alpha * n.t
+    b = c0 - n.rho
+    if c1 == c2 == 0:
+        solution = Solution("exponential", lam0 * sp.exp(b * tau), sp.log(lam1 / lam0) / (2 * n.alpha * b))
+    elif c2 == 0:
+        decays, grows = b.is_negative, c1.is_positive is not False  # of e^(b tau), e^(-b tau) the one that stays finite
+        formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau))
+        if decays:
+            formula = lam0 * sp.exp(b * tau) / (1 - c1 * lam0 * tau * Exprel(b * tau))
+        time = sp.log(lam1 * (b + c1 * lam0) / (lam0 * (b + c1 * lam1))) / (2 * n.alpha * b)
+        blow_up = sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
+        solution = Solution("logistic", formula, time, blow_up=blow_up)
+    elif c0 == 0 and c1.is_positive and c2.is_negative:
+        q = -c1 / c2
+        formula = LambertGrowth(lam0, q, q * c1 * tau)
+        time = sp.log(lam1 * (q - lam0) / (lam0 * (q - lam1))) + q / lam0 - q / lam1
+        solution = Solution("Lambert W", formula, time / (2 * n.alpha * q * c1), any_weight_decay=False)
+    else:
+        return None
+    return solution
+
+
+def prove(solution: Solution, rate: sp.Expr) -> None:
+    """Raise ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and the times belong to it."""
+    explicit = solution.predictor.rewrite(sp.exp)
+    velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
+    if sp.simplify(explicit.diff(n.t) - velocity.rewrite(sp.exp).subs(lam, explicit)) != 0:
+        raise ProofError(f"the {solution.name} solution does not satisfy its differential equation")
+    if sp.simplify(_at_start(solution.predictor) - lam0) != 0:
+        raise ProofError(f"the {solution.name} solution does not start at lam0")
+    slope = solution.time.diff(lam1) * velocity.subs(lam, lam1)
+    if sp.simplify(slope - 1) != 0 or sp.simplify(solution.time.subs(lam1, lam0)) != 0:
+        raise ProofError(f"the time from lam0 to lam1 is not that of the {solution.name} solution")
+    if solution.blow_up is not None and sp.simplify((1 / explicit).subs(n.t, solution.blow_up)) != 0:
+        raise ProofError(f"1/lambda of the {solution.name} solution is not zero at its blow-up time")
+
+
+def _at_start(expression: sp.Expr) -> sp.Expr:
+    """The value at t = 0, where W(y0 e^(y0)) = y0 (principal branch, y0 = q/lam0 - 1 > -1) and (e^x - 1)/x = 1."""
+    at_zero = expression.subs(n.t, 0).replace(Exprel, lambda x: sp.Integer(1))
+    return at_zero.replace(LambertGrowth, lambda start, level, tau: level / (1 + (level / start - 1)))
+
+
+class SharedForcing(NamedTuple):
+    """s_m = e^A/(1/s_m(0) + B) in the time d tau = unit dt, with A' and B'; sums are over the current spectrum."""
+
+    A: sp.Expr
+    B: sp.Expr
+    solution: sp.Expr  # s_m, with s_m for the start s_m(0)
+    slope_A: sp.Expr
+    slope_B: sp.Expr
+    unit: sp.Expr
+
+
+def shared_forcing() -> SharedForcing:
+    """Return the solution of the isotropic cosine loss in mean field, alpha = 1, no noise: two scalars drive it."""
+    tau, j = sp.Symbol("tau", positive=True), sp.Symbol("j", integer=True)
+    A, B = sp.Function("A", real=True)(tau), sp.Function("B", real=True)(tau)
+    power = {q: sp.Sum(n.s[j] ** q, (j, 1, n.M)) for q in (1, 2, 3)}
+    unit = 2 * power[2] / (power[3] ** sp.Rational(3, 2) * sp.sqrt(power[1]))
+    return SharedForcing(A, B, sp.exp(A) / (1 / n.s[n.m] + B), power[3] / power[2], sp.exp(A), unit)
+
+
+def shared_forcing_residual() -> sp.Expr:
+    """Return the residual of the ODE at the solution of ``shared_forcing``: zero if it holds."""
+    forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
+    rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
+    rate = rates.shared_weights(rate).subs(noiseless)
+    rate = rate.replace(lambda e: isinstance(e, sp.Indexed), lambda e: n.s[e.indices])  # lambda = s
+    derived = sp.expand(2 * n.s[n.m] * rate / forcing.unit)
+    (tau,) = forcing.A.args
+    slope = forcing.solution.diff(tau).subs(
+        {forcing.A.diff(tau): forcing.slope_A, forcing.B.diff(tau): forcing.slope_B}
+    )
+    return sp.simplify(sp.expand(slope - derived.subs(n.s[n.m], forcing.solution)))
