@@ -31,8 +31,9 @@ VALUE = {"LPAR", "NAME", "NUMBER"}
 def names(text: str) -> list[str]:
     """Return all names in an expression, but those of functions, in their order; raises ExpressionError."""
     tree = parse(text)
-    tokens = [node.children[0] for node in tree.iter_subtrees() if node.data == "name"]
-    return list(dict.fromkeys(str(name) for name in sorted(tokens, key=lambda token: token.start_pos)))
+    leaves = [node.children[0] for node in tree.iter_subtrees() if node.data == "name"]
+    tokens = {leaf.start_pos or 0: str(leaf) for leaf in leaves if isinstance(leaf, Token)}
+    return list(dict.fromkeys(tokens[position] for position in sorted(tokens)))
 
 
 @cache
