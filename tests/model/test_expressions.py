@@ -11,6 +11,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.networks.linear import over_modes
+from tests.marks import parametrize
 
 S0 = np.array([0.2, 0.5, 1.0])
 NOISE = (0.3, 0.2)
@@ -220,7 +221,7 @@ ENSEMBLES = [
 ]
 
 
-@pytest.mark.parametrize("level", ["iterate", "scipy", "jax", HEYOKA])
+@parametrize("level", LEVELS := ["iterate", "scipy", HEYOKA, "jax"], quick=LEVELS[:3])
 @pytest.mark.parametrize(("model", "name"), ENSEMBLES[:2], ids=["loss", "gain"])
 def test_an_ensemble_is_its_single_runs(model, name, level):
     """To rounding for the map, and for the flow to the solver's tolerance, as steps may be common to all."""
@@ -306,7 +307,10 @@ def twins():
             )
 
 
-@pytest.mark.parametrize(("text", "options", "twin"), list(twins()))
+TWINS = list(twins())
+
+
+@parametrize(("text", "options", "twin"), TWINS, quick=TWINS[::5])
 def test_a_loss_written_out_has_the_dynamics_of_the_catalogue_loss(text, options, twin):
     found, expected = (
         dyn.iterate(model, S0, 4, 0.1) for model in (dyn.Model(dyn.Loss.parse(text), noise=NOISE, **options), twin)

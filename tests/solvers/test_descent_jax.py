@@ -7,6 +7,7 @@ import dynamics as dyn
 from dynamics.solvers import descent_jax as jax_descent
 from dynamics.solvers import ensembles as groups
 from dynamics.solvers import methods
+from tests.marks import parametrize
 
 S0 = [0.05, 0.4, 1.5]
 COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
@@ -29,7 +30,7 @@ def both(*arguments, **options):
     return (dyn.iterate(*arguments, method=method, **options) for method in ("jax", "numpy"))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@parametrize("name", MODELS, quick=["cosine", "learned"])
 def test_it_is_the_same_map(name):
     found, expected = both(MODELS[name], S0, 150, 0.1)
     assert np.abs(expected.s[-1] / expected.s[0] - 1).max() > 0.3  # it did move

@@ -51,6 +51,7 @@ DIGEST = "import hashlib; from derivations.codegen import generated; "
 DIGEST += "print(hashlib.sha256(repr(sorted(generated.files().items())).encode()).hexdigest())"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", ["1", "4242"])
 def test_generation_does_not_depend_on_the_hash_seed(sources, seed):
     paths = os.pathsep.join(p for p in [str(generated.GENERATED.parent.parent), os.environ.get("PYTHONPATH")] if p)

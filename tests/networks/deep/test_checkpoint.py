@@ -56,6 +56,7 @@ def recorded(path):
         return file["record.s"].shape[1]
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_bit_for_bit(path):
     code = KILLED.format(folder=str(ROOT), path=str(path))
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
