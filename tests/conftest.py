@@ -1,4 +1,4 @@
-"""What tests share: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
+"""Shared by all tests: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
 
 import os
 import signal

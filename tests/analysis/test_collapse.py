@@ -127,7 +127,7 @@ def disagreement(seed):
 
 
 def explained(seed):
-    """Where the fixed point attracts from one side only, as 1/t: at t = 1e5 some 1e-5 are missing."""
+    """The fixed point attracts from one side only, as 1/t: at t = 1e5 some 1e-5 are missing."""
     model, s0 = draw(seed)
     final = dyn.collapse(model, s0).final
     flow = dyn.solve(model, s0, [0.0, END], until="steady")

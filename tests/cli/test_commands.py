@@ -266,7 +266,7 @@ DERIVED = {
 
 
 def depth(text):
-    """Whether braces balance, never closing what is not open; escaped braces are print."""
+    """Check that braces balance and none closes before it opens; escaped braces are text."""
     level = 0
     for brace in re.findall(r"(?<!\\)[{}]", text):
         level += 1 if brace == "{" else -1

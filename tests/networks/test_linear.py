@@ -102,7 +102,7 @@ def off_diagonal(trained, U):
 
 @parametrize("loss", ["euclidean", "cosine"], quick=["euclidean"])
 def test_eigenvectors_stay_put(loss):
-    """What turns them is sampling alone, which falls as 1/sqrt(batch size); a drift would not."""
+    """Sampling alone turns them, by 1/sqrt(batch size); a drift would not fall with it."""
     model, W0 = dyn.Model(loss, noise=NOISE), weights(3, 5)
     U = np.linalg.svd(W0)[0]
     few, many = (

@@ -161,7 +161,7 @@ def test_foreign_and_damaged_files_are_refused(case, tmp_path):
 
 
 def test_a_file_rewritten_unchanged_is_loaded(tmp_path):
-    """So that each case above is refused for what it changes."""
+    """Each case above is thus refused for its change alone."""
     rewritten(tmp_path / "run.npz")
     assert_same(dyn.load(tmp_path / "run.npz"), made("descent"))
 

@@ -29,7 +29,7 @@ MODELS = [
 
 
 def sizes(model):
-    """What errors are relative to, and the closure's forces by its own error: mean sizes of independent samples."""
+    """Return the scale of errors, and the closure's forces by its own error: mean sizes of independent samples."""
     rates = EigenmodeField(model, "monte_carlo")
     state, learned = rates.start(S0), model.structure.predictor == "learned"
     _, lam, ratio = spectrum(model.structure, rates.parameters, state)

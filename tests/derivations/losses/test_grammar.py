@@ -30,7 +30,7 @@ tanh = reader.tanh
 
 
 def times(eigenvalue, component):
-    """What an operator makes of a vector in the eigenbasis."""
+    """The image of a vector under an operator, in the eigenbasis."""
     return eigenvalue * component
 
 
@@ -409,7 +409,7 @@ SECONDS = 10  # of the processor: far beyond, for what no count of calls shows, 
 
 
 class Reading:
-    """What reading a sentence took, and whether it was refused: at a place inside it, or the first after it."""
+    """The cost of reading an expression, and its refusal: at a place inside it, or the first after it."""
 
     def __init__(self, sentence):
         self.sentence, self.calls, self.refused = sentence, 0, False

@@ -38,7 +38,7 @@ def of(setting, title):
 
 @parametrize("setting", catalogue(), quick=FEW, ids=lambda setting: setting.name)
 def test_every_step_says_how_it_was_checked(setting):
-    """But the loss itself and the table of symbols."""
+    """The loss itself and the table of symbols need no check."""
     unchecked = [step.title for step in steps_of(setting) if not step.checked]
     assert unchecked == ["The loss", "Symbols"]
     titles = [step.title for step in steps_of(setting)]

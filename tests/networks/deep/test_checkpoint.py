@@ -49,7 +49,7 @@ def finished(path):
 
 
 def recorded(path):
-    """How many records a checkpoint has."""
+    """Return the number of records in a checkpoint."""
     if not path.exists():
         return 0
     with np.load(path) as file:

@@ -37,7 +37,7 @@ def first_weights(model, images, seed, batch):
 
 @parametrize("name", CASES, quick=["tracked"])
 def test_it_follows_the_descent_map(name):
-    """Of the covariance that its images have. Networks differ in weights, images and batches."""
+    """Theory has the covariance of the network's images. Networks differ in weights, images and batches."""
     model, batch, deviations, changes = CASES[name], 1000, [], []
     for seed, images in zip(SEEDS, IMAGES, strict=True):
         net = dyn.train(model, a_network(images), LENGTH, RATE, batch_size=batch, seed=seed, record=20)
