@@ -1,4 +1,4 @@
-"""Shared by all tests: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
+"""Shared: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
 
 import os
 import signal

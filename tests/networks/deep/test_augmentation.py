@@ -136,7 +136,7 @@ def test_draws_are_uniform_up_to_what_is_given():
 
 
 def test_draws_are_independent():
-    """Draws are independent of each other and of those of the next image: correlations of 4000 have a standard error of 1/sqrt(4000)."""
+    """Draws do not depend on each other or on the next image: correlations of 4000 have an error of 1/sqrt(4000)."""
     sizes = {"shift": 0.7, "rotation": 20, "scale": 0.25, "contrast": 0}
     drawn = *draws(Augmentation(**sizes)), contrasts(Augmentation(0, 0, 0, 0.4))
     pairs = [*combinations(drawn, 2), *((a[1:], a[:-1]) for a in drawn)]
