@@ -33,10 +33,10 @@ from .model.expressions import Gain as Gain
 from .model.expressions import Loss as Loss
 from .model.model import Model as Model
 from .networks.deep.augmentation import Augmentation as Augmentation
-from .networks.deep.datasets import Images as Images
 from .networks.deep.datasets import cifar10 as cifar10
 from .networks.deep.datasets import digits as digits
 from .networks.deep.datasets import gaussian_images as gaussian_images
+from .networks.deep.images import Images as Images
 from .networks.deep.network import MLP as MLP
 from .networks.deep.network import ConvNet as ConvNet
 from .networks.deep.network import Network as Network

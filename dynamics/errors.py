@@ -72,6 +72,15 @@ class SweepError(RuntimeError):
     """
 
 
+class MissingExtraError(ImportError):
+    """Error raised when an optional library is not installed.
+
+    Notes
+    -----
+    The message names the extra that installs it: ``pip install "ssl-dynamics[sweeps]"``.
+    """
+
+
 def reject(name: str, requirement: str, value: Any) -> NoReturn:
     """Raise ArgumentError: ``Argument `name` must <requirement>, but is <value>.``"""
     shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)
@@ -174,10 +183,6 @@ def _single(name: str, array: FloatArray, requirement: str) -> float:
     if array.ndim:
         reject(name, requirement, array)
     return float(array)
-
-
-class MissingExtraError(ImportError):
-    """An optional library is not installed; the message names the extra that brings it."""
 
 
 def require_extra(extra: str, *libraries: str) -> None:

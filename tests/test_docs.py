@@ -25,9 +25,11 @@ DOCUMENTS = (
     "docs/guide.md",
     "docs/glossary.md",
     "docs/map.md",
+    "docs/architecture.md",
     "docs/combinations.md",
     "docs/benchmarks.md",
 )
+LONG = ("docs/networks.md", "docs/sweeps.md")  # train deep networks, start processes
 AVOIDED = (  # words of earlier versions, for which the field has others (docs/glossary.md)
     r"rungs?|ladder|sentences?|dies|dead|at rest|comes? to rest|heeded|wish(es)?|of (your|one's|its) own|finite world"
 )
@@ -46,7 +48,9 @@ def commands(document):
     return re.findall(r"^    (ssl-dynamics .*)$", text(document), re.MULTILINE)
 
 
-@pytest.mark.parametrize("document", WITH_EXAMPLES)
+@pytest.mark.parametrize(
+    "document", [pytest.param(name, marks=[pytest.mark.long] * (name in LONG)) for name in WITH_EXAMPLES]
+)
 def test_examples_run_as_printed(document, tmp_path, monkeypatch, capsys):
     """Run the blocks of a document one after another, as a reader does."""
     plt.switch_backend("Agg")

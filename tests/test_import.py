@@ -162,18 +162,11 @@ def test_the_command_line_names_the_extra_too(monkeypatch):
     assert result.output.startswith("Error: ") and 'pip install "ssl-dynamics[report]"' in result.output
 
 
-def test_figures_need_a_checkout(monkeypatch, tmp_path):
-    monkeypatch.setattr(commands, "__file__", str(tmp_path / "dynamics" / "cli" / "commands.py"))
-    result = CliRunner().invoke(commands.main, ["figures"])
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: Figures are not in the installed package")
-
-
 # --- public names ---------------------------------------------------------------------------------------------------
 
 PUBLIC = {
     *("Model", "ClosedForm", "Learned", "NoPredictor", "Shared", "EMA", "solve", "iterate", "train", "compare", "load"),
-    "prepare",
+    *("prepare", "PreparedSolver"),
     *("Loss", "Gain", "check", "Check", "design", "Design"),
     *("RateFunction", "ArrivalTimes", "SimultaneousArrival", "ThresholdRecruitment", "FastestUniform"),
     *("Trajectory", "Comparison", "ArgumentError", "AccuracyWarning", "sweep", "SweepError"),

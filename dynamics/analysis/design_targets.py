@@ -111,7 +111,7 @@ class ArrivalTimes(DesignTarget):
         import sympy as sp
 
         from derivations.printers import loss_grammar
-        from derivations.symbols.notation import alpha
+        from derivations.symbols import notation
         from derivations.theory import designs
 
         goal = _goal(self.level, conditions)
@@ -122,7 +122,7 @@ class ArrivalTimes(DesignTarget):
         if not (np.isfinite(slope) & (slope < 0)).all():
             reason = "modes share one curve, so that one that starts smaller passes where another starts"
             errors.reject("target", f"be times that fall with lambda: {reason}", self.text)
-        rate = designs.rate_of_arrival(time).subs(alpha, Fraction(conditions.alpha))
+        rate = designs.rate_of_arrival(time).subs(notation.alpha, Fraction(conditions.alpha))
         gain = loss_grammar.formula(designs.until_goal(rate))
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
 
@@ -259,7 +259,7 @@ class FastestUniform(DesignTarget):
         import sympy as sp
 
         from derivations.printers import loss_grammar
-        from derivations.symbols.notation import alpha as exponent
+        from derivations.symbols import notation
         from derivations.theory import designs
 
         eta = errors.positive_number("learning_rate", self.learning_rate)
@@ -269,7 +269,9 @@ class FastestUniform(DesignTarget):
             errors.reject("model", f"have an exponent alpha with 1/(2 alpha) {fraction}", conditions.alpha)
         alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
         gain = designs.uniform_gain(alpha)
-        limit = designs.largest_learning_rate().subs({designs.h: designs.gain_at_fixed_point(gain), exponent: alpha})
+        limit = designs.largest_learning_rate().subs(
+            {designs.h: designs.gain_at_fixed_point(gain), notation.alpha: alpha}
+        )
         speed = float(sp.solve(limit - sp.Float(eta), designs.speed)[0])
         return DesignedGain(loss_grammar.formula(gain), {"speed": speed, "rest": conditions.rest})
 

@@ -89,6 +89,6 @@ def refuse_given(flag: str, *names: str) -> None:
     """Raise a usage error for options that were given and do not apply with another one."""
     context = click.get_current_context()
     for parameter in context.command.params:
-        given = context.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
-        if parameter.name in names and given:
+        source = context.get_parameter_source(str(parameter.name))
+        if parameter.name in names and source is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(f"{parameter.opts[0]} does not apply with {flag}.")

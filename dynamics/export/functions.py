@@ -216,8 +216,8 @@ def _predictions(export: Export) -> list[str]:
     C = "C = batch_correlation(z) if correlation is None else correlation"
     if not products:
         return ["if p is None:", f"    {C}", "    p = z @ predictor(C, alpha, epsilon)"]
-    given = ["if p is None:", "    p = applied(lam, U, z)"] if "p" in export.lines.uses else []
-    return [C, "lam, U = spectrum(C, alpha, epsilon)", *given, *products]
+    prediction = ["if p is None:", "    p = applied(lam, U, z)"] if "p" in export.lines.uses else []
+    return [C, "lam, U = spectrum(C, alpha, epsilon)", *prediction, *products]
 
 
 def _explained(export: Export) -> str:

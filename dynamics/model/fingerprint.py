@@ -13,7 +13,7 @@ from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.model import Model
 
-WRITTEN_OUT = 32  # numbers; of longer arrays there is a digest
+WRITTEN_OUT = 32  # entries up to which an array is written out; of longer ones there is a digest
 
 
 def plain(name: str, value: Any) -> Any:

@@ -43,17 +43,17 @@ class Option:
         return value if self.check is None else frozen(self.check(name, value))
 
     def symbols(self, name: str) -> dict[str, str]:
-        """Symbols of the numbers in this option, by their names."""
+        """Symbols of the parameters in this option, by their names."""
         if isinstance(self.symbol, tuple):
             return {symbol: symbol for symbol in self.symbol}
         return {} if self.symbol is None else {name: self.symbol}
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Numbers in the value of this option, by their names."""
+        """Parameters in the value of this option, by their names."""
         return dict(zip(self.symbols(name), value if isinstance(self.symbol, tuple) else [value], strict=False))
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the value with one number replaced."""
+        """Return the value with one parameter replaced."""
         if not isinstance(self.symbol, tuple):
             return number
         return tuple((self.parameters(name, value) | {parameter: number}).values())
@@ -81,11 +81,11 @@ class ComponentOption(Option):
         return value
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Numbers of the component."""
+        """Parameters of the component."""
         return parameters_of(value)
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the component with one number replaced."""
+        """Return the component with one parameter replaced."""
         return with_parameter(value, parameter, number)
 
     def to_plain(self, value: Any) -> dict[str, Any]:
@@ -191,26 +191,26 @@ def frozen(value: Any) -> Any:
     return value if value.ndim else float(value)
 
 
-# --- numbers --------------------------------------------------------------------------------------------------------
+# --- parameters -----------------------------------------------------------------------------------------------------
 
 
 def symbols_of(part: Any) -> dict[str, str]:
-    """Symbols of the numbers of a component, by their names."""
+    """Symbols of the parameters of a model or a component itself, by their names."""
     return {
         key: symbol for name, description in options(part).items() for key, symbol in description.symbols(name).items()
     }
 
 
 def parameters_of(part: Any) -> dict[str, Any]:
-    """Numbers of a model or a component, by name: its own, those of its components, those of its expressions."""
+    """Parameters of a model or a component, by name: its own, those of its components, those of its expressions."""
     kinds = (Option, ComponentOption, ExpressionOption)
     ordered = sorted(options(part).items(), key=lambda item: kinds.index(type(item[1])))
-    pairs = (description.parameters(name, getattr(part, name)).items() for name, description in ordered)
-    return {name: number for numbers in pairs for name, number in numbers}
+    members = (description.parameters(name, getattr(part, name)) for name, description in ordered)
+    return {name: value for parameters in members for name, value in parameters.items()}
 
 
 def with_parameter(part: Any, parameter: str, number: Any) -> Any:
-    """Return a model or a component with one of its numbers replaced."""
+    """Return a model or a component with one of its parameters replaced."""
     for name, description in options(part).items():
         value = getattr(part, name)
         if parameter in description.parameters(name, value):

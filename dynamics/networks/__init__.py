@@ -1,4 +1,5 @@
-"""Linear and deep networks, really trained, by automatic differentiation of the loss.
+"""Networks that are really trained: the check of the theory by gradients of the loss itself.
 
-May import ``solvers`` and what is below it.
+``train`` dispatches to a linear network (``linear``) or a deep one (``deep/``); both go through one ``loop``.
+May import results, solvers, vector_field, model, generated, numerics and errors.
 """

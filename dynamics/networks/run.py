@@ -1,10 +1,11 @@
-"""One training run: its settings, checked, and the device and precision that it computes with."""
+"""The settings of a training run, and the device and precision that it computes with."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 
@@ -12,22 +13,22 @@ DTYPES = ("float32", "float64")
 DEVICES = ("cpu", "gpu", "tpu")
 
 
-class Run(NamedTuple):
-    """What linear and deep networks alike are trained by."""
+class TrainingRun(NamedTuple):
+    """Settings that linear and deep networks are both trained with."""
 
     steps: int
     learning_rate: float
     batch_size: int
-    seeds: np.ndarray  # (S,)
+    seeds: npt.NDArray[np.integer]  # (S,)
     side_by_side: bool  # the result has an axis for seeds
-    recorded: np.ndarray  # steps (T,)
+    recorded: npt.NDArray[np.int64]  # steps (T,)
     dtype: str
     device: str | None
     progress: bool | None
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a result keeps of it."""
+        """The settings that a result keeps."""
         return {
             "learning_rate": self.learning_rate,
             "steps": self.steps,
@@ -38,7 +39,7 @@ class Run(NamedTuple):
 
     @contextmanager
     def on_device(self) -> Iterator[str]:
-        """JAX computes there, in the dtype and to its precision; the device's name."""
+        """Let JAX compute on the device, in the run's dtype and to its precision; yield the device's name."""
         import jax
 
         with ExitStack() as context:
@@ -47,29 +48,24 @@ class Run(NamedTuple):
             context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
             yield next(iter(jax.numpy.zeros(()).devices())).device_kind
 
+    def keys(self) -> Any:
+        """Return one key of JAX's random numbers for each seed, (S,)."""
+        import jax
 
-def check_seeds(seed) -> np.ndarray:
-    """Seeds (S,); raises ArgumentError."""
-    must = "be a whole number >= 0 (and below 2^32), or a sequence of them"
+        return jax.vmap(jax.random.key)(jax.numpy.asarray(self.seeds, jax.numpy.uint32))
+
+
+def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
+    """Return seeds (S,); raise ArgumentError where they are none."""
+    requirement = "be a whole number >= 0 (and below 2^32), or a sequence of them"
     seeds = np.asarray(seed)
     if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
-        errors.reject("seed", must, seed)
+        errors.reject("seed", requirement, seed)
     return np.atleast_1d(seeds)
 
 
-def record_steps(record: int | Sequence[int], steps: int) -> np.ndarray:
-    """The steps to record, with step 0 and the last one; raises ArgumentError."""
-    if np.ndim(record) == 0:
-        chosen = np.arange(0, steps + 1, errors.count("record", record))
-    else:
-        chosen = np.asarray(record)
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
-            errors.reject("record", f"be a whole number, or steps between 0 and {steps}", chosen)
-    return np.unique(np.concatenate([[0], chosen, [steps]]))
-
-
-def _device(name: str | None):
-    """The first device of that kind, None: JAX's own choice; raises ArgumentError."""
+def _device(name: str | None) -> Any:
+    """Return the first device of a kind, None for JAX's own choice; raise ArgumentError where there is none."""
     if name is None:
         return None
     import jax

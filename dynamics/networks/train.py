@@ -1,69 +1,135 @@
-"""``train``: what all networks are trained by, checked, and which kind of network it is."""
+"""``train``: a linear or a deep network, trained with checked settings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
-from dynamics.networks.run import DTYPES, Run, check_seeds, record_steps
+from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
 from dynamics.numerics.progress import check_progress
+from dynamics.numerics.records import record_steps
 from dynamics.results.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from dynamics.networks.deep.network import Network
 
 BATCH_SIZE, IMAGES = 10_000, 256  # samples or images a step, by default
 
 
 def train(
     model: Model,
-    W0,
-    steps,
-    learning_rate,
+    W0: "npt.ArrayLike | Network",
+    steps: int,
+    learning_rate: float,
     *,
-    batch_size=None,
-    seed=0,
-    record=1,
-    units="linear",
-    dtype="float32",
-    W_P0=None,
-    probes=None,
-    device=None,
-    checkpoint=None,
-    progress=None,
+    batch_size: int | None = None,
+    seed: int | Sequence[int] = 0,
+    record: int | Sequence[int] = 1,
+    units: str = "linear",
+    dtype: str = "float32",
+    W_P0: npt.ArrayLike | None = None,
+    probes: npt.ArrayLike | None = None,
+    device: str | None = None,
+    checkpoint: str | Path | None = None,
+    progress: bool | None = None,
 ) -> Trajectory:
-    r"""Train W by gradient descent on fresh Gaussian views: W <- W - eta (dL/dW + rho W); or a deep network on images.
+    r"""Train a network by gradient descent: W <- W - eta (dL/dW + rho W), on fresh views in every step.
 
-    The gradient is automatic differentiation of the loss through ``stop_gradient``. A closed-form predictor is built
-    from ``eigh(W W^T)`` at every step and never differentiated; a learned one is a matrix, trained like W.
+    The gradient is automatic differentiation of the loss through ``stop_gradient``; no derived rate is used. A
+    closed-form predictor is built from the eigendecomposition of the correlation C at every step and never
+    differentiated; a learned one is trained like W.
 
-    W0: initial weights (M, N), M <= N; also those of a target with weights of its own. Or a ``Network``: encoder,
-    projector and images; what it learns is measured at each record, and kept as ``measures`` of the result.
-    steps: how many. learning_rate: eta > 0. batch_size: samples a step; default 10 000, or 256 images.
-    seed: a whole number, or a sequence of them: networks trained side by side, a leading axis of the result.
-    record: record each so many steps (step 0 and the last one always), or the steps to record.
-    units: "linear", or "relu" after W. dtype: "float32" or "float64".
-    W_P0: initial weights (M, M) of a learned predictor; None: those with the eigenvectors of W0 W0^T and the
-    eigenvalues ``init`` of the model, in ascending order of the modes.
-    probes: inputs (P, N) whose representations are kept, as ``embeddings`` (..., T, P, M).
-    device: "cpu", "gpu" or "tpu"; None leaves the choice to JAX. progress: True, False, or None.
-    checkpoint: of a Network, a file that is written at each record; the same call goes on from it, after a kill, too.
-    Of the rest, ``units``, ``W_P0`` and ``probes`` are for linear networks only.
+    Parameters
+    ----------
+    model : Model
+        Loss, predictor, target, noise and weight decay; its parameters are plain numbers.
+    W0 : array_like of shape (M, N), or Network
+        Initial weights of a linear network on Gaussian inputs, M <= N; a separate target starts with them, too. Or a
+        Network: a deep one, with its images.
+    steps : int
+        Number of steps, at least 0.
+    learning_rate : float
+        The learning rate eta > 0.
+    batch_size : int, optional
+        Samples a step; default 10 000 of a linear network, 256 images of a deep one.
+    seed : int or sequence of int
+        Seed of all random numbers. A sequence trains networks side by side, a leading axis of the result.
+    record : int or sequence of int
+        Record every so many steps, or these steps; step 0 and the last one are always recorded.
+    units : {"linear", "relu"}
+        Activation after W. Linear networks only.
+    dtype : {"float32", "float64"}
+        Precision of the computation.
+    W_P0 : array_like of shape (M, M), optional
+        Initial weights of a learned predictor. Default: the eigenvectors of W0 W0^T with the eigenvalues ``init`` of
+        the model, in ascending order of the modes. Linear networks only.
+    probes : array_like of shape (P, N), optional
+        Inputs whose representations are kept, as ``embeddings`` (..., T, P, M). Linear networks only.
+    device : {"cpu", "gpu", "tpu"}, optional
+        Where to compute; by default JAX chooses.
+    checkpoint : str or Path, optional
+        File that is written at each record; the same call goes on from it, after a kill, too. Deep networks only.
+    progress : bool, optional
+        Show a progress bar; by default on a terminal, when the work takes long.
 
-    The result has the eigenvalues of the correlation C = W Sigma_x W^T in ascending order, s (..., T, M), those of the
-    target, the predictor's u_m . W_P u_m for the eigenvectors u_m of C, and all weights.
-    Interrupting returns what is done; weights that overflow end the run, and the status says when.
-    Raises ArgumentError. (Halvagal et al. 2023, section 4 and appendix: the toy network.)
+    Returns
+    -------
+    Trajectory
+        Eigenvalues ``s`` (..., T, M) of the correlation C in ascending order, those of the target's correlation, and
+        the predictor's u_m . W_P u_m along the eigenvectors u_m of C. Of linear networks, where C = W Sigma_x W^T,
+        also all weights; of deep ones, where C = E[z z^T], also the other measures.
+
+    Raises
+    ------
+    ArgumentError
+        Before any work, for an argument that is not valid or belongs to the other kind of network.
+
+    Notes
+    -----
+    Interrupting (Ctrl-C) returns what is recorded. Linear networks whose weights overflow, and deep ones that diverge
+    or collapse, are named in the ``status``; training ends when no network is left.
+
+    References
+    ----------
+    Halvagal, Laborieux & Zenke, NeurIPS 2023, section 4 and appendix (the toy network), section 5 (deep networks).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dynamics as dyn
+    >>> model = dyn.Model("euclidean", noise=(0.0, 0.1))
+    >>> network = dyn.train(model, np.eye(2, 3) / 2, steps=5, learning_rate=0.1, batch_size=100, seed=[0, 1])
+    >>> network.s.shape, network.status
+    ((2, 6, 2), 'complete')
     """
     from dynamics.networks.deep.network import Network
 
     errors.instance("model", model, Model, "be a Model")
     if model.batch_shape:
         errors.reject("model", "have plain numbers for parameters, to be trained", model)
-    deep = isinstance(W0, Network)
+    if batch_size is None:
+        batch_size = IMAGES if isinstance(W0, Network) else BATCH_SIZE
+    run = _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress)
+    if isinstance(W0, Network):
+        _refuse("a Network", W_P0=W_P0, probes=probes, units=None if units == "linear" else units)
+        return _train_deep(model, W0, run, checkpoint)
+    _refuse("a linear network, which is quick", checkpoint=checkpoint)
+    return _train_linear(model, W0, run, units, W_P0, probes)
+
+
+def _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress) -> TrainingRun:
+    """Return the settings that both kinds of network have; raise ArgumentError."""
     steps = errors.count("steps", steps, 0)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
-    run = Run(
+    return TrainingRun(
         steps,
         errors.positive_number("learning_rate", learning_rate),
-        errors.count("batch_size", (IMAGES if deep else BATCH_SIZE) if batch_size is None else batch_size),
+        errors.count("batch_size", batch_size),
         check_seeds(seed),
         np.ndim(seed) > 0,
         record_steps(record, steps),
@@ -71,23 +137,27 @@ def train(
         device,
         progress,
     )
-    if deep:
-        errors.require_extra("deep", "equinox", "optax", "sklearn", "threadpoolctl")
-        from dynamics.networks.deep.loop import train_deep
-
-        _check_left_out("a Network", W_P0=W_P0, probes=probes, units=None if units == "linear" else units)
-        return train_deep(model, W0, run, checkpoint)
-    from dynamics.networks.linear import train_shallow
-
-    _check_left_out("a linear network, which is quick", checkpoint=checkpoint)
-    return train_shallow(model, W0, run, units, W_P0, probes)
 
 
-# --- arguments ------------------------------------------------------------------------------------------------------
+def _train_linear(model: Model, W0: npt.ArrayLike, run: TrainingRun, units: str, W_P0, probes) -> Trajectory:
+    from dynamics.networks.linear import linear_network
+    from dynamics.networks.loop import train_network
+
+    return train_network(linear_network(model, W0, run, units, W_P0, probes), run)
 
 
-def _check_left_out(network: str, **options) -> None:
-    """Raises ArgumentError for options that another kind of network has."""
+def _train_deep(model: Model, description: "Network", run: TrainingRun, checkpoint: str | Path | None) -> Trajectory:
+    errors.require_extra("deep", "equinox", "optax", "sklearn", "threadpoolctl")
+    from dynamics.networks.deep.checkpoint import check_path
+    from dynamics.networks.deep.training import DeepNetwork
+    from dynamics.networks.loop import train_network
+
+    network = DeepNetwork(model, description, run)
+    return train_network(network, run, network.checkpoint(check_path(checkpoint)))
+
+
+def _refuse(network: str, **options: Any) -> None:
+    """Raise ArgumentError for options that belong to the other kind of network."""
     for name, value in options.items():
         if value is not None:
             errors.reject(name, f"be left out for {network}", value)

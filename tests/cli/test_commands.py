@@ -410,9 +410,8 @@ def test_errors_are_one_line_without_traceback(case, tmp_path, monkeypatch):
     assert "Traceback" not in done.output and list(tmp_path.iterdir()) == []
 
 
-def test_figures_outside_of_a_checkout_are_refused(monkeypatch):
-    monkeypatch.setitem(sys.modules, "figures", None)
-    monkeypatch.setitem(sys.modules, "figures.__main__", None)
+def test_figures_outside_of_a_checkout_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "dynamics" / "cli" / "commands.py"))
     done = call("figures")
     assert done.exit_code == 1
     assert done.stderr.startswith("Error: The figures are not part of the installed package")

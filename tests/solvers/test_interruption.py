@@ -3,7 +3,7 @@
 import numpy as np
 
 import dynamics as dyn
-from dynamics.networks import linear as network
+from dynamics.networks import loop
 from dynamics.solvers import descent_numpy
 from dynamics.solvers import ensembles as groups
 from dynamics.solvers import flow_diffrax as jax_flow
@@ -23,7 +23,7 @@ def test_training(press_ctrl_c):
         return dyn.train(COSINE, np.eye(2, 3), 200, 0.1, batch_size=100, dtype="float64")
 
     whole = run()
-    press_ctrl_c(network, at_update=2)
+    press_ctrl_c(loop, at_update=2)
     part = run()
     assert part.status == f"interrupted after step {part.step[-1]}"
     assert_first_part(part, whole)
@@ -31,7 +31,7 @@ def test_training(press_ctrl_c):
 
 
 def test_training_that_records_little_hears_it_too(press_ctrl_c):
-    press_ctrl_c(network, at_update=2)
+    press_ctrl_c(loop, at_update=2)
     part = dyn.train(COSINE, np.eye(2, 3), 5000, 0.1, batch_size=10, record=300)
     assert part.status == f"interrupted after step {part.step[-1]}" and part.step[-1] in (0, 300)
 

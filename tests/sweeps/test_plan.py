@@ -42,7 +42,10 @@ REFUSED = {
     "list of axes": (sweep(grid=[("sigma1", [1])]), "Argument `grid` must map the name of each axis to its values"),
     "axis without name": (sweep(grid={1: [1]}), "Argument `grid` must have names of arguments for its axes, but is 1."),
     "unknown axis": (sweep(grid={"wieght_decay": [0.1]}), "'wieght_decay'. Did you mean 'weight_decay'?"),
-    "parameter of another model": (sweep(grid={"rate": [0.1]}), "Argument `grid` must be one of 'weight_decay', "),
+    "parameter of another model": (
+        sweep(grid={"rate": [0.1]}),
+        "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay', ",
+    ),
     **{
         f"parameter called {name}": (
             sweep(dyn.Model(dyn.Loss.parse(f"{name} * |p - sg(z2)|^2", **{name: 1.0})), {name: [1.0, 2.0]}),

@@ -366,7 +366,7 @@ def test_a_block_that_fails_is_one_line(monkeypatch):
     def fail(*_):
         raise MemoryError("too large")
 
-    monkeypatch.setattr("dynamics.sweeps.block.OfModel.__call__", fail)
+    monkeypatch.setattr("dynamics.sweeps.block.ModelEvaluator.__call__", fail)
     done = call(PLAIN)
     assert done.exit_code == 1 and "Traceback" not in done.output
     message = "Block 1 of 1, weight_decay = 0.0 to 0.1, sigma2 = 0.1 to 0.3, failed: MemoryError: too large"

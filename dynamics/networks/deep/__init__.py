@@ -1,4 +1,1 @@
-"""Deep networks on images: data, augmentation, layers, training, and what is measured of them.
-
-May import what ``networks`` may, and its linear network.
-"""
+"""Deep networks on images: data sets, their description, one training step, and what is measured of them."""

@@ -1,4 +1,4 @@
-"""Views of images: each moved, turned, zoomed and changed in contrast at random."""
+"""Random views of images: shifted, rotated, zoomed, changed in contrast, mirrored."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from dynamics import errors
 
-NUMBERS = {  # of an augmentation: what each must be, and whether a finite non-negative one is that
+REQUIREMENTS = {  # of each parameter, in words, and as a condition on a finite non-negative number
     "shift": ("be a non-negative number of pixels", lambda pixels: True),
     "rotation": ("be a number of degrees from 0 to 180", lambda degrees: degrees <= 180),
     "scale": ("be a number at least 0 and below 1", lambda scale: scale < 1),
@@ -19,16 +19,38 @@ NUMBERS = {  # of an augmentation: what each must be, and whether a finite non-n
 
 @dataclass(frozen=True)
 class Augmentation:
-    """x -> x' + u (x' - mean x'), x' the image zoomed, turned and moved: a random view of each image of a batch.
+    """A random view of each image of a batch: x -> x' + u (x' - mean x'), x' the image zoomed, rotated and shifted.
 
-    shift: pixels, up to which an image moves along each axis, either way; default 1.
-    rotation: degrees, up to which it is turned about its centre, either way, at most 180; default 15.
-    scale: below 1; it is zoomed by exp(a) with |a| up to log(1 + scale); default 0.15.
-    contrast: below 1; |u| is up to that; default 0.3. The mean is that of all pixels of the image.
-    flip: left and right change places in half of the views; default False, as digits are not to be mirrored.
+    Parameters
+    ----------
+    shift : float
+        Largest shift along each axis, either way, in pixels; default 1.
+    rotation : float
+        Largest rotation about the centre, either way, in degrees, at most 180; default 15.
+    scale : float
+        Images are zoomed by exp(a) with |a| up to log(1 + scale), below 1; default 0.15.
+    contrast : float
+        Largest |u|, below 1; default 0.3. The mean is that of all pixels of the image.
+    flip : bool
+        Swap left and right in half of the views; default False, as digits must not be mirrored.
 
-    All draws are uniform and independent. Between pixels it is bilinear, beyond the edge as at the edge. Defaults suit
-    digits of 8 x 8 pixels. Raises ArgumentError.
+    Raises
+    ------
+    ArgumentError
+        If a parameter is out of its range.
+
+    Notes
+    -----
+    All draws are uniform and independent. Between pixels the image is interpolated bilinearly, beyond the edge it
+    continues as at the edge. The defaults suit digits of 8 x 8 pixels.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import dynamics as dyn
+    >>> views = dyn.Augmentation(shift=2.0, flip=True)
+    >>> views(jax.random.key(0), jax.numpy.ones((5, 8, 8, 1))).shape
+    (5, 8, 8, 1)
     """
 
     shift: float = 1.0
@@ -37,25 +59,25 @@ class Augmentation:
     contrast: float = 0.3
     flip: bool = False
 
-    def __post_init__(self):
-        for name, (must, accepted) in NUMBERS.items():
+    def __post_init__(self) -> None:
+        for name, (requirement, accepted) in REQUIREMENTS.items():
             value = getattr(self, name)
-            number = errors.non_negative(name, value, must)
+            number = errors.non_negative(name, value, requirement)
             if number.ndim or not accepted(number):
-                errors.reject(name, must, value)
+                errors.reject(name, requirement, value)
             object.__setattr__(self, name, float(number))
         errors.flag("flip", self.flip)
         object.__setattr__(self, "flip", bool(self.flip))
 
     def __call__(self, key: jax.Array, images: jax.Array) -> jax.Array:
-        """A view (B, H, W, C) of each of the images (B, H, W, C), of their dtype; the same for the same key.
+        """Return a view (B, H, W, C) of each of the images (B, H, W, C), of their dtype; the same for the same key.
 
         Runs on the device, inside jit and vmap. Raises ArgumentError where images have another shape or no real dtype.
         """
         if jnp.ndim(images) != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
-            what = f"of {images.dtype} and shape {jnp.shape(images)}"
-            must = "be images of shape (B, height, width, channels) of a floating dtype"
-            raise errors.ArgumentError(f"Argument `images` must {must}, but is {what}.")
+            requirement = "be images of shape (B, height, width, channels) of a floating dtype"
+            value = f"of {images.dtype} and shape {jnp.shape(images)}"
+            raise errors.ArgumentError(f"Argument `images` must {requirement}, but is {value}.")
         dtype = jnp.promote_types(images.dtype, jnp.float32)  # half precision is too coarse for places
         draws = jax.random.uniform(key, (6, len(images)), dtype, minval=-1, maxval=1)
         down, right = self.shift * draws[:2]
@@ -68,13 +90,15 @@ class Augmentation:
         return view.astype(images.dtype)
 
 
-def _moved(image, down, right, angle, zoom, mirror):
-    """An image (H, W, C) mirrored (-1) or not (1), zoomed, turned clockwise by an angle, and moved by pixels."""
+def _moved(
+    image: jax.Array, down: jax.Array, right: jax.Array, angle: jax.Array, zoom: jax.Array, mirror: jax.Array
+) -> jax.Array:
+    """Return an image (H, W, C) mirrored (-1) or not (1), zoomed, rotated clockwise, and shifted by pixels."""
     height, width, _ = image.shape
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
     row = jnp.arange(height, dtype=image.dtype)[:, None] - middle_row - down
     column = jnp.arange(width, dtype=image.dtype) - middle_column - right
-    # Where each pixel of the view comes from: all that is done, undone in reverse.
+    # The place in the image that each pixel of the view comes from: all operations undone, in reverse order.
     cosine, sine = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
     places = [
         cosine * row - sine * column + middle_row,

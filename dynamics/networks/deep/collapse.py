@@ -1,6 +1,9 @@
-"""Whether a deep network has collapsed, or left the finite world."""
+"""Verdicts on deep networks: diverged, or collapsed to zero, to a point or to a line."""
+
+from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics.networks.deep.metrics import Record
 
@@ -10,7 +13,7 @@ LINE = 0.9999  # of the variance
 
 
 def verdict(record: Record, first: Record) -> str | None:
-    """What has become of a network at a record: None while it lives."""
+    """Return what a network has become at a record, None while it is intact. first: its record at the start."""
     if not np.isfinite(record.s).all():
         return "diverged"
     if record.s.sum() <= VANISHED * first.s.sum():
@@ -21,15 +24,15 @@ def verdict(record: Record, first: Record) -> str | None:
     return "collapsed to a line" if several and record.line > LINE else None
 
 
-def summary(verdicts: list[list[str | None]], steps) -> str:
-    """What to say of networks whose verdicts are listed record by record; empty where all live."""
-    found: dict[str, list[int]] = {}
-    for own in zip(*verdicts, strict=True):
-        first = next((index for index, said in enumerate(own) if said), None)
+def summary(verdicts: Sequence[Sequence[str | None]], steps: Sequence[int] | npt.NDArray[np.integer]) -> str:
+    """Return a sentence on networks whose verdicts (T, S) are listed by record; empty where all are intact."""
+    first_steps: dict[str, list[int]] = {}
+    for history in zip(*verdicts, strict=True):
+        first = next((index for index, verdict in enumerate(history) if verdict), None)
         if first is not None:
-            found.setdefault(own[first], []).append(int(steps[first]))
-    many = len(verdicts[0])
+            first_steps.setdefault(history[first], []).append(int(steps[first]))
+    networks = len(verdicts[0])
     return "; ".join(
-        f"{said}{f' in {len(when)} of {many} networks, the first' if many > 1 else ''} by step {min(when)}"
-        for said, when in found.items()
+        f"{verdict}{f' in {len(when)} of {networks} networks, the first' if networks > 1 else ''} by step {min(when)}"
+        for verdict, when in first_steps.items()
     )

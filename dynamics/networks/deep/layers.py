@@ -11,16 +11,18 @@ from dynamics.networks.deep.network import MLP, ConvNet
 
 BATCH = "batch"  # name of the axis that batch norm averages over
 
+Array = Any  # of JAX, traced or not
 
-class Branch(eqx.Module):
-    """Encoder and projector."""
+
+class SiameseBranch(eqx.Module):
+    """Encoder and projector of one branch of the Siamese network."""
 
     encoder: eqx.nn.Sequential
     projector: eqx.nn.Sequential
 
 
 class Shape(NamedTuple):
-    """What layers are built for. image: (height, width, channels)."""
+    """The sizes that layers are built for. image: (height, width, channels)."""
 
     image: tuple[int, int, int]
     encoder: MLP | ConvNet
@@ -31,49 +33,49 @@ class Shape(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Weights of both; predictor: None where it is not learned."""
+    """Weights of the online branch and of the predictor, None where that is not learned."""
 
     branch: Any
     predictor: Any
 
 
 class Architecture(NamedTuple):
-    """How weights become functions. static: what of the modules are no weights. statistics: batch norm's, at first."""
+    """The functions that weights stand for."""
 
-    static: Layers
-    statistics: eqx.nn.State
+    static: Layers  # the parts of the modules that are no weights
+    statistics: eqx.nn.State  # of batch norm, at first
     treedef: Any
 
-    def represent(self, weights, images):
-        """(h, z, statistics) of a batch of images (B, height, width, channels), with statistics of its own."""
+    def represent(self, weights: Any, images: Array) -> tuple[Array, Array, eqx.nn.State]:
+        """Return (h, z, statistics) of a batch of images (B, H, W, C), with the batch's statistics."""
         branch = eqx.combine(weights, self.static.branch)
         x = jnp.moveaxis(images, -1, 1)
         h, statistics = _on_batch(branch.encoder, x, self.statistics)
         z, statistics = _on_batch(branch.projector, h, statistics)
         return h, z, statistics
 
-    def encode(self, weights, images, statistics):
-        """h of images, with the statistics of another batch."""
+    def encode(self, weights: Any, images: Array, statistics: eqx.nn.State) -> Array:
+        """Return h of images, with the statistics of another batch."""
         encoder = eqx.nn.inference_mode(eqx.combine(weights, self.static.branch)).encoder
         return _on_batch(encoder, jnp.moveaxis(images, -1, 1), statistics)[0]
 
-    def predict(self, weights, z):
-        """A learned predictor of representations (B, M)."""
+    def predict(self, weights: Any, z: Array) -> Array:
+        """Return the predictions of a learned predictor for representations (B, M)."""
         return _on_batch(eqx.combine(weights, self.static.predictor), z, self.statistics)[0]
 
-    def start(self, shape: Shape, key) -> Layers:
-        """Weights at random."""
+    def start(self, shape: Shape, key: Array) -> Layers:
+        """Draw initial weights."""
         modules, _ = eqx.nn.make_with_state(_modules)(shape, key)
         return jax.tree.unflatten(self.treedef, jax.tree.leaves(eqx.filter(modules, eqx.is_inexact_array)))
 
 
-def _on_batch(module, x, state):
+def _on_batch(module: Any, x: Array, state: eqx.nn.State) -> tuple[Array, eqx.nn.State]:
     return jax.vmap(module, in_axes=(0, None), out_axes=(0, None), axis_name=BATCH)(x, state)
 
 
 @lru_cache(maxsize=32)
 def architecture(shape: Shape) -> Architecture:
-    """The functions for weights of this shape."""
+    """Return the functions for weights of this shape."""
     modules, statistics = eqx.filter_eval_shape(eqx.nn.make_with_state(_modules), shape, jax.random.key(0))
     with jax.ensure_compile_time_eval():  # kept: no part of what is being traced
         statistics = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), statistics)  # overwritten by the first batch
@@ -81,47 +83,50 @@ def architecture(shape: Shape) -> Architecture:
     return Architecture(static, statistics, jax.tree.structure(weights))
 
 
-def _is_weight(leaf) -> bool:
+def _is_weight(leaf: Any) -> bool:
     return isinstance(leaf, jax.ShapeDtypeStruct) and jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
-def _modules(shape: Shape, key) -> Layers:
+def _modules(shape: Shape, key: Array) -> Layers:
     keys = jax.random.split(key, 3)
     encoder, width = _encoder(shape, keys[0])
     projector, modes = _dense(width, shape.projector, shape.batch_norm, keys[1], ends_bare=True)
     if shape.predictor is None:
-        return Layers(Branch(encoder, projector), None)
+        return Layers(SiameseBranch(encoder, projector), None)
     predictor, _ = _dense(modes, (*shape.predictor, modes), shape.batch_norm, keys[2], ends_bare=True)
-    return Layers(Branch(encoder, projector), predictor)
+    return Layers(SiameseBranch(encoder, projector), predictor)
 
 
-def _encoder(shape: Shape, key):
-    """The encoder, and the width of h."""
+def _encoder(shape: Shape, key: Array) -> tuple[eqx.nn.Sequential, int]:
+    """Return the encoder, and the width of h."""
     height, width, channels = shape.image
     if isinstance(shape.encoder, MLP):
         inputs, bare = height * width * channels, not shape.projector
         dense, out = _dense(inputs, shape.encoder.widths, shape.batch_norm, key, ends_bare=bare)
         return eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), *dense]), out
     layers: list[Any] = []
-    for out, own in zip(shape.encoder.channels, jax.random.split(key, len(shape.encoder.channels)), strict=True):
-        conv = eqx.nn.Conv2d(channels, out, 3, padding=1, use_bias=not shape.batch_norm, key=own)
+    for out, layer_key in zip(shape.encoder.channels, jax.random.split(key, len(shape.encoder.channels)), strict=True):
+        conv = eqx.nn.Conv2d(channels, out, 3, padding=1, use_bias=not shape.batch_norm, key=layer_key)
         layers += [conv, *_norm(out, shape.batch_norm), eqx.nn.Lambda(jax.nn.relu), eqx.nn.MaxPool2d(2, 2)]
         channels = out
     return eqx.nn.Sequential([*layers, eqx.nn.AdaptiveAvgPool2d(1), eqx.nn.Lambda(jnp.ravel)]), channels
 
 
-def _dense(width: int, widths, batch_norm: bool, key, ends_bare: bool):
-    """Linear layers with (batch norm and) ReLU after each, or after each but the last; and the width at the end."""
+def _dense(
+    width: int, widths: tuple[int, ...], batch_norm: bool, key: Array, ends_bare: bool
+) -> tuple[eqx.nn.Sequential, int]:
+    """Return linear layers with (batch norm and) ReLU after each, or each but the last, and the width at the end."""
     layers: list[Any] = []
-    for number, (out, own) in enumerate(zip(widths, jax.random.split(key, len(widths)) if widths else [], strict=True)):
+    keys: Any = jax.random.split(key, len(widths)) if widths else []
+    for number, (out, layer_key) in enumerate(zip(widths, keys, strict=True)):
         bare = ends_bare and number == len(widths) - 1
-        layers.append(eqx.nn.Linear(width, out, use_bias=not (bare or batch_norm), key=own))
+        layers.append(eqx.nn.Linear(width, out, use_bias=not (bare or batch_norm), key=layer_key))
         if not bare:
             layers += [*_norm(out, batch_norm), eqx.nn.Lambda(jax.nn.relu)]
         width = out
     return eqx.nn.Sequential(layers), width
 
 
-def _norm(width: int, wanted: bool) -> list:
-    """Batch norm without a memory: what it keeps are the statistics of the last batch."""
-    return [eqx.nn.BatchNorm(width, BATCH, momentum=0.0, mode="batch")] if wanted else []
+def _norm(width: int, batch_norm: bool) -> list[eqx.nn.BatchNorm]:
+    """Return batch norm without a memory: it keeps the statistics of the last batch."""
+    return [eqx.nn.BatchNorm(width, BATCH, momentum=0.0, mode="batch")] if batch_norm else []

@@ -1,13 +1,15 @@
-"""What the linear theory says of a deep network, and how well it holds."""
+"""The linear theory beside a deep network: its flow, with one fitted time scale, and when modes arrive."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from dynamics import errors
 from dynamics.model.components import Shared
+from dynamics.model.model import Model
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.flow import solve
 from dynamics.vector_field.eigenmode_state import observables
@@ -18,58 +20,102 @@ PACES = (1e-2, 1e4)  # how much faster or slower than the flow a network may be
 
 
 class Prediction(NamedTuple):
-    """flow: of the linear theory, at the network's steps. pace: time of the flow in units of the network's."""
+    """The flow of the linear theory at a network's steps, and its pace: time of the flow per time of the network."""
 
     flow: Trajectory
     pace: float
 
 
 def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
-    """The flow of the eigenvalues from where a network starts: ds_m/dt = 2 s_m (r_m(s) - rho) at pace x time.
+    """Return the flow ds_m/dt = 2 s_m (r_m(s) - rho) at pace x time, from the eigenvalues where a network starts.
 
-    network: one network (T, M), or seeds of one (S, T, M), whose mean of log s is taken. pace: how fast time runs in
-    the flow; None: the one number with which s fits best. All layers move z, with momentum, so that theory cannot
-    tell it; it can tell how one loss compares with another at the same pace. The flow is that of a shared target,
-    white inputs and no noise. Cosine losses leave the size of z open: theirs are shares, times the network's sum of s.
-    Raises ArgumentError. (Halvagal et al. 2023, section 5 and figure 3.)
+    Parameters
+    ----------
+    network : Trajectory
+        One deep network (T, M), or seeds of one (S, T, M), of which the mean of log s is taken.
+    pace : float, optional
+        Speed of time in the flow, in units of the network's time. By default the one number with which s fits best.
+
+    Returns
+    -------
+    Prediction
+        The flow at the network's steps, and the pace.
+
+    Raises
+    ------
+    ArgumentError
+        If ``network`` is no trajectory, has eigenvalues that are zero or not finite, or has a learned predictor,
+        whose start is not known.
+
+    Notes
+    -----
+    All layers move z, with momentum, so that theory cannot predict the pace; it can predict how one loss compares
+    with another at the same pace. The flow is that of a shared target, white inputs and no noise. Cosine losses leave
+    the size of z undetermined: theirs are shares, times the network's sum of s.
+
+    References
+    ----------
+    Halvagal, Laborieux & Zenke, NeurIPS 2023, section 5 and figure 3.
+
+    Examples
+    --------
+    >>> import dynamics as dyn
+    >>> from dynamics.networks.deep.linear_theory import linear_theory
+    >>> trajectory = dyn.iterate(dyn.Model("euclidean"), [0.1, 0.5], steps=50, learning_rate=0.01)
+    >>> round(linear_theory(trajectory).pace, 1)  # a descent map, in place of a network
+    1.0
     """
-    errors.instance("network", network, Trajectory, "be a Trajectory of a network")
-    with np.errstate(divide="ignore"):
-        measured = np.log(network.s).reshape(-1, *network.s.shape[-2:]).mean(axis=0)
-    if not np.isfinite(measured).all():
-        errors.reject("network", "have finite, positive eigenvalues throughout", network)
-    model = replace(network.model, target=Shared(), noise=(0.0, 0.0), symmetrised=False)
-    if model.structure.tracked:
-        model = model.replace(tracking=0.0)
-    if model.structure.predictor == "learned":
-        errors.reject(
-            "network", "have a closed-form predictor or none: where a learned one starts is not known", network
-        )
+    measured = _mean_eigenvalues(network)
     end = network.t[-1] * (PACES[1] if pace is None else pace)
     times = np.concatenate([[0.0], np.geomspace(1e-6 * end, end, TIMES)])
-    log_s = np.log(np.maximum(solve(model, np.exp(measured[0]), times, progress=False).s, np.finfo(float).tiny))
-    measured = np.exp(measured)
+    model = _reduced_model(network)
+    log_s = np.log(np.maximum(solve(model, measured[0], times, progress=False).s, np.finfo(float).tiny))
 
-    def at(pace):
+    def at(pace: float) -> npt.NDArray[np.float64]:
         s = np.exp(np.stack([np.interp(pace * network.t, times, column) for column in log_s.T], axis=-1))
         return s if model.loss != "cosine" else s / s.sum(axis=-1, keepdims=True) * measured.sum(axis=-1, keepdims=True)
 
     if pace is None:
         bounds = np.log(PACES)
-        found = minimize_scalar(lambda x: np.square(at(np.exp(x)) - measured).sum(), bounds=bounds, method="bounded")
-        pace = float(np.exp(found.x))
-    found = observables(model.structure, model.parameters, State(np.sqrt(at(pace))))
-    flow = replace(network, model=model, kind="flow", **found._asdict(), measures={}, status="complete")
-    return Prediction(replace(flow, method=f"flow at {pace:.3g} x the network's time"), pace)
+        fit = minimize_scalar(lambda x: np.square(at(np.exp(x)) - measured).sum(), bounds=bounds, method="bounded")
+        pace = float(np.exp(fit.x))
+    values = observables(model.structure, model.parameters, State(np.sqrt(at(pace))))._asdict()
+    method = f"flow at {pace:.3g} x the network's time"
+    flow = replace(network, model=model, kind="flow", **values, measures={}, status="complete", method=method)
+    return Prediction(flow, pace)
 
 
-def arrival(s: np.ndarray, along: np.ndarray, level: float) -> np.ndarray:
-    """Where along (T,) each eigenvalue of s (..., T, M) first reaches a level (..., M); infinite where it does not."""
+def _mean_eigenvalues(network: Trajectory) -> npt.NDArray[np.float64]:
+    """Return the geometric mean over seeds of the eigenvalues, (T, M); raise ArgumentError."""
+    errors.instance("network", network, Trajectory, "be a Trajectory of a network")
+    with np.errstate(divide="ignore"):
+        log_s = np.log(network.s).reshape(-1, *network.s.shape[-2:]).mean(axis=0)
+    if not np.isfinite(log_s).all():
+        errors.reject("network", "have finite, positive eigenvalues throughout", network)
+    return np.exp(log_s)
+
+
+def _reduced_model(network: Trajectory) -> Model:
+    """Return the model with a shared target, no tracking and no noise; raise ArgumentError."""
+    model = replace(network.model, target=Shared(), noise=(0.0, 0.0), symmetrised=False)
+    if model.structure.predictor == "learned":
+        requirement = "have a closed-form predictor or none: where a learned one starts is not known"
+        errors.reject("network", requirement, network)
+    return model.replace(tracking=0.0) if model.structure.tracked else model
+
+
+def arrival(
+    s: npt.NDArray[np.float64], along: npt.NDArray[np.floating[Any]], level: npt.ArrayLike
+) -> npt.NDArray[np.float64]:
+    """Return where along (T,) each eigenvalue of s (..., T, M) first reaches a level (..., M); inf where it does not.
+
+    Between entries it is interpolated linearly.
+    """
     highest = np.maximum.accumulate(s, axis=-2)
     reached = highest >= level
     after = np.argmax(reached, axis=-2)[..., None, :]
     before = np.maximum(after - 1, 0)
     low, high = (np.take_along_axis(highest, at, axis=-2) for at in (before, after))
     share = np.where(high > low, (level - low) / np.where(high > low, high - low, 1), 0)
-    found = along[before] + np.clip(share, 0, 1) * (along[after] - along[before])
-    return np.where(reached.any(axis=-2), found[..., 0, :], np.inf)
+    position = along[before] + np.clip(share, 0, 1) * (along[after] - along[before])
+    return np.where(reached.any(axis=-2), position[..., 0, :], np.inf)

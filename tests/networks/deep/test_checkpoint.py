@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.networks.deep import checkpoint as checkpoints
-from dynamics.networks.deep import loop as training
+from dynamics.networks import loop
+from dynamics.networks.deep import checkpoint, training
+from dynamics.networks.deep.checkpoint import Checkpoint
 from tests.networks.deep.small import IMAGES, MODEL, assert_same, network, run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,12 +21,12 @@ KILLED = """
 import sys, time
 sys.path[:0] = [{folder!r}]
 from tests.networks.deep.small import run
-from dynamics.networks.deep import checkpoint
-write = checkpoint.write
-def slowly(*given):
-    write(*given)
+from dynamics.networks.deep.checkpoint import Checkpoint
+write = Checkpoint.write
+def slowly(*arguments):
+    write(*arguments)
     time.sleep(0.3)
-checkpoint.write = slowly
+Checkpoint.write = slowly
 run(checkpoint={path!r}, record=1)
 print("finished")
 """
@@ -52,7 +53,7 @@ def recorded(path):
     if not path.exists():
         return 0
     with np.load(path) as file:
-        return len(file["record.s"])
+        return file["record.s"].shape[1]
 
 
 def test_a_killed_run_goes_on_bit_for_bit(path):
@@ -79,19 +80,19 @@ def test_a_checkpoint_changes_nothing(path, undisturbed):
 
 
 def test_a_finished_run_is_not_trained_again(finished, undisturbed, monkeypatch):
-    begin, *_ = training._compiled(training.rule_of(MODEL, network(), 16, 12, "float32"))
+    begin, *_ = training._compiled(training.deep_spec(MODEL, network(), 16, 12, "float32"))
 
     def fail(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(training, "_compiled", lambda rule: (begin, fail, fail))
+    monkeypatch.setattr(training, "_compiled", lambda spec: (begin, fail, fail))
     before = finished.stat().st_mtime_ns
     assert_same(run(checkpoint=finished), undisturbed)
     assert finished.stat().st_mtime_ns == before
 
 
 def test_ctrl_c_keeps_what_is_recorded_and_the_run_goes_on(path, undisturbed, press_ctrl_c, monkeypatch):
-    press_ctrl_c(training, at_update=3)
+    press_ctrl_c(loop, at_update=3)
     part = run(checkpoint=path)
     assert (part.status, part.complete, part.step.tolist()) == ("interrupted after step 8", False, [0, 4, 8])
     np.testing.assert_array_equal(part.s, undisturbed.s[:, :3])
@@ -101,7 +102,7 @@ def test_ctrl_c_keeps_what_is_recorded_and_the_run_goes_on(path, undisturbed, pr
 
 
 def test_ctrl_c_without_a_checkpoint(press_ctrl_c, undisturbed):
-    press_ctrl_c(training, at_update=2)
+    press_ctrl_c(loop, at_update=2)
     part = run()
     assert (part.status, part.step.tolist()) == ("interrupted after step 4", [0, 4])
     np.testing.assert_array_equal(part.measures["rankme"], undisturbed.measures["rankme"][:, :2])
@@ -118,7 +119,7 @@ def test_an_interrupted_write_leaves_the_old_checkpoint(path, undisturbed, monke
             raise stop
         savez(file, **entries)
 
-    monkeypatch.setattr(checkpoints.np, "savez", half)
+    monkeypatch.setattr(checkpoint.np, "savez", half)
     if isinstance(stop, OSError):
         with pytest.raises(OSError, match="no space left"):
             run(checkpoint=path)
@@ -155,7 +156,7 @@ OTHER = dyn.Images("small", IMAGES.train + 0.1, IMAGES.train_labels, IMAGES.test
 def test_the_checkpoint_of_another_run(finished, changes, difference, monkeypatch):
     """Before any work."""
     before = finished.read_bytes()
-    monkeypatch.setattr(checkpoints, "write", None)
+    monkeypatch.setattr(Checkpoint, "write", None)
     start = (
         r"`checkpoint` must name a new file in an existing folder, or the checkpoint of this very run, but .* is one"
     )
@@ -191,11 +192,10 @@ def test_a_damaged_checkpoint(finished, how):
 def test_any_flipped_bit_is_one_error_or_none(finished):
     """Some bytes mean nothing, such as those of dates in the archive."""
     content, refused = finished.read_bytes(), 0
-    identity = training._identity(MODEL, {}, np.array([0]))
     for at in np.random.default_rng(0).integers(0, len(content), 300):
         finished.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
         try:
-            checkpoints.read(finished, identity)
+            Checkpoint(finished, {}).read()
         except dyn.ArgumentError as error:
             refused += "damaged" in str(error) or "no checkpoint" in str(error)
     assert refused > 200

@@ -9,7 +9,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.networks.deep import step as steps
-from dynamics.networks.deep.step import Numbers
+from dynamics.networks.deep.step import Hyperparameters
 
 SEEDS = range(12)
 IMAGES = [dyn.gaussian_images(side=3, train=5000, test=10, seed=seed) for seed in SEEDS]  # as many as are measured
@@ -28,10 +28,10 @@ def a_network(images):
 
 def first_weights(model, images, seed, batch):
     """(M, N), that ``train`` starts from."""
-    numbers = Numbers(RATE, model.parameters.map(lambda a: float(a[0])))
-    rule = steps.rule_of(model, a_network(images), batch, LENGTH, "float32")
+    hyper = Hyperparameters(RATE, model.parameters.map(lambda a: float(a[0])))
+    spec = steps.deep_spec(model, a_network(images), batch, LENGTH, "float32")
     key = jax.random.fold_in(jax.random.key(np.uint32(seed)), 0)
-    (W,) = jax.tree.leaves(steps.start(rule, numbers, jnp.asarray(images.train[:10]), key).layers)
+    (W,) = jax.tree.leaves(steps.start(spec, hyper, jnp.asarray(images.train[:10]), key).layers)
     return np.asarray(W, float)
 
 

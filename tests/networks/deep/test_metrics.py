@@ -1,4 +1,4 @@
-"""What is measured of deep networks, against formulas typed again; and when one counts as collapsed."""
+"""Measurements of deep networks, against formulas typed again."""
 
 from dataclasses import replace
 
@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.networks.deep import metrics as measures
+from dynamics.networks.deep import metrics
 from dynamics.networks.deep import step as steps
-from dynamics.networks.deep.collapse import summary, verdict
 from dynamics.networks.deep.metrics import Record, Representations, measure
 
 RNG = np.random.default_rng(0)
@@ -29,15 +28,15 @@ def spread(n=N, modes=M, seed=1):
     return (rng.standard_normal((n, modes)) * [2.0, 1.0, 0.3]) @ rng.standard_normal((modes, modes)) + 0.3
 
 
-def found(**changes):
+def representations(**changes):
     rng = np.random.default_rng(2)
     h, h_test = rng.standard_normal((N, H)), rng.standard_normal((N_TEST, H))
     return Representations(h, h_test, spread(), None, None, None, np.array(0.25), np.eye(M))._replace(**changes)
 
 
 def measured(model=CLOSED, images=PLAIN, **changes):
-    rule = steps.rule_of(model, dyn.Network(images, projector=(6, M)), 8, 10, "float64")
-    return measure(rule, model.parameters.map(lambda a: float(a[0])), found(**changes), images)
+    spec = steps.deep_spec(model, dyn.Network(images, projector=(6, M)), 8, 10, "float64")
+    return measure(spec, model.parameters.map(lambda a: float(a[0])), representations(**changes), images)
 
 
 def spectrum(z=None):
@@ -100,10 +99,10 @@ def test_alignment_of_a_learned_predictor():
 @pytest.mark.parametrize("hidden", [(), (7,)], ids=["linear", "MLP"])
 def test_the_matrix_of_a_learned_predictor(hidden, double_precision):
     """Of an MLP the linear map that comes nearest to it: by least squares over the images, without a constant."""
-    rule = steps.rule_of(LEARNED, dyn.Network(PLAIN, projector=(6, M), predictor=hidden), 8, 10, "float64")
-    layers, z = rule.architecture.start(rule.shape, jax.random.key(1)), jnp.asarray(spread())
-    predicted = np.asarray(rule.architecture.predict(layers.predictor, z))
-    W_P = np.asarray(measures._matrix(rule, steps.Training(layers, None, None, None, None, None), z))
+    spec = steps.deep_spec(LEARNED, dyn.Network(PLAIN, projector=(6, M), predictor=hidden), 8, 10, "float64")
+    layers, z = spec.architecture.start(spec.shape, jax.random.key(1)), jnp.asarray(spread())
+    predicted = np.asarray(spec.architecture.predict(layers.predictor, z))
+    W_P = np.asarray(metrics._matrix(spec, steps.TrainingState(layers, None, None, None, None, None), z))
     expected = np.linalg.lstsq(spread(), predicted)[0].T
     np.testing.assert_allclose(W_P, expected, rtol=0, atol=1e-12)  # rounding, times a condition number of 100
     residual = np.abs(predicted - spread() @ W_P.T).max()
@@ -115,11 +114,11 @@ def test_the_matrix_of_a_learned_predictor(hidden, double_precision):
 
 def test_representations_are_read_with_the_statistics_of_the_images_for_training(double_precision):
     """h of an image for testing does not depend on the others."""
-    rule = steps.rule_of(CLOSED, dyn.Network(PLAIN, encoder=dyn.MLP((H,)), projector=(6, M)), 8, 10, "float64")
-    layers = rule.architecture.start(rule.shape, jax.random.key(1))
-    training = steps.Training(layers, None, None, None, jnp.asarray(0.5), jnp.eye(M))
+    spec = steps.deep_spec(CLOSED, dyn.Network(PLAIN, encoder=dyn.MLP((H,)), projector=(6, M)), 8, 10, "float64")
+    layers = spec.architecture.start(spec.shape, jax.random.key(1))
+    training = steps.TrainingState(layers, None, None, None, jnp.asarray(0.5), jnp.eye(M))
     train, test = jnp.asarray(PLAIN.train, float), jnp.asarray(PLAIN.test, float)
-    read = measures.represent(rule, training, train, test)
+    read = metrics.represent(spec, training, train, test)
     linear = layers.branch.encoder.layers[1].weight
     a, a_test = (np.asarray(x.reshape(len(x), -1) @ linear.T) for x in (train, test))
     scale = np.sqrt(a.var(axis=0) + 1e-5)
@@ -179,7 +178,7 @@ def test_accuracies_of_noise_are_those_of_guessing():
     many = dyn.Images(
         "many", np.zeros((400, 1, 1, 1)), rng.integers(0, 4, 400), np.zeros((400, 1, 1, 1)), rng.integers(0, 4, 400)
     )
-    found = measures._accuracies(rng.standard_normal((400, H)), rng.standard_normal((400, H)), many)
+    found = metrics._accuracies(rng.standard_normal((400, H)), rng.standard_normal((400, H)), many)
     np.testing.assert_allclose(found, 0.25, atol=4 * 0.022)
 
 
@@ -191,8 +190,8 @@ def test_neighbours_vote_by_angle():
     labels = np.repeat([0, 1], 25)
     data = np.zeros((50, 1, 1, 1))
     images = dyn.Images("angles", data, labels, data, labels)
-    assert measures._accuracies(h, h[::-1][:, ::-1], images)[1] == 1
-    assert measures._accuracies(h, h[:, ::-1], images)[1] == 0
+    assert metrics._accuracies(h, h[::-1][:, ::-1], images)[1] == 1
+    assert metrics._accuracies(h, h[:, ::-1], images)[1] == 0
 
 
 def test_without_labels_there_are_no_accuracies():
@@ -206,7 +205,7 @@ def test_without_labels_there_are_no_accuracies():
 @pytest.mark.parametrize("where", ["h", "h_test", "z", "target", "W_P", "tracked", "loss"])
 def test_what_is_not_finite_is_blank(where, wrong, monkeypatch):
     """And decomposes nothing: it would warn or raise."""
-    array = np.array(getattr(found(), where) if getattr(found(), where) is not None else np.eye(M))
+    array = np.array(getattr(representations(), where) if getattr(representations(), where) is not None else np.eye(M))
     array.reshape(-1)[-1:] = wrong
     monkeypatch.delattr(np, "linalg")
     record = measured(LEARNED, LABELLED, **{where: array})
@@ -229,70 +228,19 @@ def test_a_network_that_is_zero_is_measured_without_a_warning(model):
 
 def test_large_numbers_are_measured_without_a_warning():
     """Just below what counts as infinite."""
-    record = measured(images=LABELLED, z=1e37 * spread(), h=1e37 * found().h)
+    record = measured(images=LABELLED, z=1e37 * spread(), h=1e37 * representations().h)
     np.testing.assert_allclose(record.s, 1e74 * measured().s, rtol=1e-12)
     assert record.participation_ratio == pytest.approx(measured().participation_ratio)
 
 
 def test_least_squares_never_see_what_is_not_finite(monkeypatch):
-    rule = steps.rule_of(LEARNED, dyn.Network(PLAIN, projector=(6, M), predictor=(7,)), 8, 10, "float32")
-    layers = rule.architecture.start(rule.shape, jax.random.key(1))
+    spec = steps.deep_spec(LEARNED, dyn.Network(PLAIN, projector=(6, M), predictor=(7,)), 8, 10, "float32")
+    layers = spec.architecture.start(spec.shape, jax.random.key(1))
     seen, pinv = [], jnp.linalg.pinv
     monkeypatch.setattr(jnp.linalg, "pinv", lambda a, **options: seen.append(np.asarray(a)) or pinv(a, **options))
     for scale in (1.0, 1e25, np.inf):  # the second has a correlation that overflows
-        W_P = measures._matrix(
-            rule, steps.Training(layers, None, None, None, None, None), jnp.asarray(spread() * scale, "f")
+        W_P = metrics._matrix(
+            spec, steps.TrainingState(layers, None, None, None, None, None), jnp.asarray(spread() * scale, "f")
         )
         assert np.isfinite(W_P).all() == (scale == 1)
     assert len(seen) == 3 and np.isfinite(seen).all()
-
-
-# --- verdicts -------------------------------------------------------------------------------------------------------
-
-ALIVE = measured()
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, None),
-        ({"s": np.array([0.0, 1, np.inf])}, "diverged"),
-        ({"s": ALIVE.s * 0.9e-8}, "collapsed to zero"),
-        ({"s": ALIVE.s * 1.1e-8}, None),
-        ({"channel_std": 0.0099}, "collapsed to a point"),
-        ({"channel_std": 0.0101}, None),
-        ({"line": 0.99991}, "collapsed to a line"),
-        ({"line": 0.99989}, None),
-        ({"line": 1.0, "channel_std": 0.0}, "collapsed to a point"),
-        ({"line": 1.0, "channel_std": 0.0, "s": 0 * ALIVE.s}, "collapsed to zero"),
-        ({"line": 1.0, "s": ALIVE.s[:1]}, None),
-    ],
-)
-def test_verdict(changes, said):
-    first = ALIVE if len(changes.get("s", ALIVE.s)) == M else ALIVE._replace(s=ALIVE.s[:1])
-    assert verdict(ALIVE._replace(**changes), first) == said
-
-
-def test_a_blank_record_has_diverged():
-    assert verdict(measures.blank(M), ALIVE) == "diverged"
-
-
-ZERO, POINT = "collapsed to zero", "collapsed to a point"
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "said"),
-    [
-        ([[None], [None]], ""),
-        ([[None], [ZERO], [ZERO]], "collapsed to zero by step 5"),
-        ([[None], [POINT], [ZERO]], "collapsed to a point by step 5"),
-        ([[None, None], [None, None], [ZERO, None]], "collapsed to zero in 1 of 2 networks, the first by step 9"),
-        (
-            [[None] * 4, [None, ZERO, None, None], [POINT, ZERO, ZERO, None]],
-            "collapsed to a point in 1 of 4 networks, the first by step 9; "
-            "collapsed to zero in 2 of 4 networks, the first by step 5",
-        ),
-    ],
-)
-def test_summary(verdicts, said):
-    assert summary(verdicts, [0, 5, 9, 12]) == said

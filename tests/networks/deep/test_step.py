@@ -1,4 +1,4 @@
-"""One step of training a deep network, against a second implementation; momentum, schedules and views against loops."""
+"""One step of training a deep network, against a second implementation; and the views of a batch."""
 
 from functools import cache, partial
 from itertools import product
@@ -11,7 +11,7 @@ import pytest
 import dynamics as dyn
 from dynamics.networks.deep import step as steps
 from dynamics.networks.deep.layers import architecture
-from dynamics.networks.deep.step import Numbers, Training
+from dynamics.networks.deep.step import Hyperparameters, TrainingState
 from tests.networks.deep import by_hand
 
 IMAGES = dyn.gaussian_images(side=3, train=20, test=4)
@@ -37,8 +37,8 @@ def a_network(name="", **changes):
     return dyn.Network(IMAGES, **small | {"predictor": (5,) if name == "MLP" else ()} | changes)
 
 
-def numbers_of(model, learning_rate=RATE):
-    return Numbers(learning_rate, model.parameters.map(lambda a: float(a[0])))
+def hyperparameters(model, learning_rate=RATE):
+    return Hyperparameters(learning_rate, model.parameters.map(lambda a: float(a[0])))
 
 
 def random_like(tree, rng, dtype):
@@ -51,14 +51,14 @@ def first_layers(shape):
     return jax.tree.map(np.asarray, architecture(shape).start(shape, jax.random.key(0)))
 
 
-def a_start(rule, numbers, dtype, seed=0):
+def a_start(spec, hyper, dtype, seed=0):
     """In the middle of training: a target and a tracked correlation that are not those of the encoder."""
     rng = np.random.default_rng(seed)
-    layers = random_like(first_layers(rule.shape), rng, dtype)
-    target = random_like(layers.branch, rng, dtype) if rule.structure.separate_target else None
+    layers = random_like(first_layers(spec.shape), rng, dtype)
+    target = random_like(layers.branch, rng, dtype) if spec.structure.separate_target else None
     root = rng.standard_normal((3, 5))
-    tracked = jnp.asarray(root @ root.T / 5, dtype) if rule.structure.tracked else None
-    return Training(layers, target, tracked, steps.optimizer(rule, numbers).init(layers), jnp.zeros((), dtype), None)
+    tracked = jnp.asarray(root @ root.T / 5, dtype) if spec.structure.tracked else None
+    return TrainingState(layers, target, tracked, spec.optimizer(hyper).init(layers), jnp.zeros((), dtype), None)
 
 
 def some_views(dtype, noisy, seed=1):
@@ -87,16 +87,16 @@ def as_rows(training):
 def stepped(model, network, dtype, monkeypatch, seeds):
     """For each seed (before, after) as rows, the summed loss, and views without and with noise."""
     with jax.enable_x64(dtype == "float64"):
-        rule, numbers = steps.rule_of(model, network, BATCH, 10, dtype), numbers_of(model)
+        spec, hyper = steps.deep_spec(model, network, BATCH, 10, dtype), hyperparameters(model)
 
         def step(start, *views):
             monkeypatch.setattr(steps, "_views", lambda *_: views)
-            return steps.step(rule, numbers, None, start._replace(loss=start.loss + 100), 3, None)
+            return steps.step(spec, hyper, None, start._replace(loss=start.loss + 100), 3, None)
 
         step = jax.jit(step) if len(seeds) > 1 else step  # one program is compiled sooner than its operations are
         found = []
         for seed in seeds:
-            start, (clean, views) = a_start(rule, numbers, dtype, seed), some_views(dtype, any(model.noise), seed + 1)
+            start, (clean, views) = a_start(spec, hyper, dtype, seed), some_views(dtype, any(model.noise), seed + 1)
             end = step(start, clean, views)
             assert all(a.dtype == dtype for a in jax.tree.leaves(end.layers))
             found.append((as_rows(start), as_rows(end), float(end.loss) - 100, flat(clean), flat(views)))
@@ -220,53 +220,6 @@ def test_a_step_in_single_precision(case, monkeypatch):
 # --- schedules ------------------------------------------------------------------------------------------------------
 
 
-def a_rule(model=None, dtype="float64", batch=BATCH, length=10, **changes):
-    return steps.rule_of(model or dyn.Model("euclidean"), a_network(**changes), batch, length, dtype)
-
-
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-def test_momentum_and_the_learning_rates_schedule(schedule, double_precision):
-    """v <- m v + g + rho W; W <- W - eta_k v, down to eta_K = 0."""
-    numbers = numbers_of(dyn.Model("euclidean", weight_decay=0.1), 0.3)
-    rule, rng = a_rule(momentum=0.9, schedule=schedule), np.random.default_rng(0)
-    matrix, shift = rng.standard_normal((2, 3)), rng.standard_normal(3)
-    weights, v, v_shift = {"matrix": matrix, "shift": shift}, np.zeros((2, 3)), np.zeros(3)
-    descent = steps.optimizer(rule, numbers)
-    state = descent.init(weights)
-    for k in range(10):
-        slope = {name: rng.standard_normal(a.shape) for name, a in weights.items()}
-        updates, state = descent.update(slope, state, weights)
-        weights = {name: a + updates[name] for name, a in weights.items()}
-        v, v_shift = 0.9 * v + slope["matrix"] + 0.1 * matrix, 0.9 * v_shift + slope["shift"]
-        eta = 0.3 * (1 + np.cos(np.pi * k / 10)) / 2 if schedule == "cosine" else 0.3
-        matrix, shift = matrix - eta * v, shift - eta * v_shift
-    np.testing.assert_allclose(weights["matrix"], matrix, rtol=0, atol=1e-14)  # rounding: ten steps
-    np.testing.assert_allclose(weights["shift"], shift, rtol=0, atol=1e-14)
-
-
-def test_what_decays_are_matrices_and_filters(double_precision):
-    numbers = numbers_of(dyn.Model("euclidean", weight_decay=0.1), 0.5)
-    for batch_norm in (False, True):
-        rule = a_rule(encoder=dyn.ConvNet((2,)), batch_norm=batch_norm)
-        branch = rule.architecture.start(rule.shape, jax.random.key(0)).branch
-        branch = jax.tree.map(jnp.ones_like, branch)
-        descent = steps.optimizer(rule, numbers)
-        updates, _ = descent.update(jax.tree.map(jnp.zeros_like, branch), descent.init(branch), branch)
-        changed = {leaf.shape: float(leaf.ravel()[0]) for leaf in jax.tree.leaves(updates)}
-        decays = {(2, 1, 3, 3), (6, 2), (3, 6)}
-        assert decays <= set(changed) and ((2,) in changed) == batch_norm
-        assert all(change == (-0.05 if shape in decays else 0) for shape, change in changed.items())
-
-
-def test_the_targets_decay_rises_to_one():
-    """tau_k = 1 - (1 - tau)(1 + cos(pi k/K))/2 (Grill et al. 2020)."""
-    rule = a_rule(dyn.Model("euclidean", target=dyn.EMA(0.9)), target_schedule="cosine")
-    taus = np.array([float(steps._decay(rule, 0.9, k)) for k in range(11)])
-    expected = 1 - 0.1 * (np.cos(np.pi * np.arange(11) / 10) + 1) / 2
-    np.testing.assert_allclose(taus, expected, rtol=1e-6)  # single precision
-    assert steps._decay(a_rule(), 0.9, 3) == 0.9
-
-
 def test_the_target_moves_by_the_decay_of_its_step(monkeypatch):
     """Step 3 of 10."""
     model = dyn.Model("euclidean", target=TARGETS["EMA"])
@@ -279,13 +232,17 @@ def test_the_target_moves_by_the_decay_of_its_step(monkeypatch):
 # --- the batch ------------------------------------------------------------------------------------------------------
 
 
-def drawn(rule, model, images=IMAGES.train, key=0):
-    return steps._views(rule, numbers_of(model).parameters, jnp.asarray(images), jax.random.key(key))
+def a_spec(model=None, dtype="float64", batch=BATCH, length=10, **changes):
+    return steps.deep_spec(model or dyn.Model("euclidean"), a_network(**changes), batch, length, dtype)
+
+
+def drawn(spec, model, images=IMAGES.train, key=0):
+    return steps._views(spec, hyperparameters(model).parameters, jnp.asarray(images), jax.random.key(key))
 
 
 def test_a_batch_is_of_images_with_noise_of_its_own_in_each_view():
     model, batch = dyn.Model("euclidean", noise=(0.1, 0.3)), 4000
-    (x1, x2), (noisy1, noisy2) = drawn(a_rule(model, "float32", batch), model)
+    (x1, x2), (noisy1, noisy2) = drawn(a_spec(model, "float32", batch), model)
     np.testing.assert_array_equal(x1, x2)
     which = np.array([np.flatnonzero((IMAGES.train == x).all(axis=(1, 2, 3))) for x in np.asarray(x1)])
     counts = np.bincount(which.ravel(), minlength=20)
@@ -300,7 +257,7 @@ def test_a_batch_is_of_images_with_noise_of_its_own_in_each_view():
 
 def test_without_noise_views_are_the_images():
     model = dyn.Model("euclidean")
-    clean, views = drawn(a_rule(model, "float32"), model)
+    clean, views = drawn(a_spec(model, "float32"), model)
     for x in (*clean, *views):
         np.testing.assert_array_equal(x, clean[0])
 
@@ -310,13 +267,13 @@ def test_each_view_is_drawn_by_itself():
         return x + jax.random.normal(key)
 
     model = dyn.Model("euclidean")
-    _, (x1, x2) = drawn(a_rule(model, "float32")._replace(views=shifted), model)
-    plain = drawn(a_rule(model, "float32"), model)[1][0]
+    _, (x1, x2) = drawn(a_spec(model, "float32")._replace(views=shifted), model)
+    plain = drawn(a_spec(model, "float32"), model)[1][0]
     moved = [np.unique(np.round(np.asarray(x - plain), 5)) for x in (x1, x2)]
     assert [len(shift) for shift in moved] == [1, 1] and moved[0] != moved[1] and 0 not in np.concatenate(moved)
 
 
 def test_another_key_another_batch():
     model = dyn.Model("euclidean")
-    first, second = (drawn(a_rule(model, "float32"), model, key=key)[1][0] for key in (0, 1))
+    first, second = (drawn(a_spec(model, "float32"), model, key=key)[1][0] for key in (0, 1))
     assert (first != second).any()

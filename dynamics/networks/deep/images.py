@@ -1,0 +1,128 @@
+"""Images for training and testing, as checked arrays that cannot be changed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics import errors
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Images:
+    """Images for training and testing, with or without labels.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    train, test : array_like of shape (n, height, width, channels)
+        Images; kept as float32, of one shape.
+    train_labels, test_labels : array_like of int of shape (n,), or None
+        Labels >= 0, one for each image; both None where there are none.
+    covariance : array_like of shape (N, N), optional
+        Covariance of the inputs, N = height * width * channels in this order, to be given to ``Model(inputs=...)``;
+        None (default): not known.
+
+    Raises
+    ------
+    ArgumentError
+        If shapes or values do not fit.
+
+    Notes
+    -----
+    Arrays are copied, and cannot be changed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dynamics as dyn
+    >>> pixels = np.random.default_rng(0).standard_normal((6, 4, 4, 1))
+    >>> dyn.Images("random", pixels[:4], None, pixels[4:], None)
+    Images('random', 4 + 2 of shape (4, 4, 1))
+    """
+
+    name: str
+    train: npt.NDArray[np.float32]
+    train_labels: npt.NDArray[np.int64] | None
+    test: npt.NDArray[np.float32]
+    test_labels: npt.NDArray[np.int64] | None
+    covariance: npt.NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        errors.instance("name", self.name, str, "be text")
+        for part in ("train", "test"):
+            self._keep(part, _pixels(part, getattr(self, part)))
+        if self.test.shape[1:] != self.shape:
+            requirement = f"be images of shape {self.shape} as `train` is"
+            raise errors.ArgumentError(f"Argument `test` must {requirement}, but theirs is {self.test.shape[1:]}.")
+        if (self.train_labels is None) != (self.test_labels is None):
+            alone = "test_labels" if self.train_labels is None else "train_labels"
+            raise errors.ArgumentError(f"Argument `{alone}` must be None where the other labels are, but is not.")
+        if self.train_labels is not None:
+            for name, images in (("train_labels", self.train), ("test_labels", self.test)):
+                self._keep(name, _labels(name, getattr(self, name), len(images)))
+        if self.covariance is not None:
+            self._keep("covariance", self._checked_covariance())
+
+    def _keep(self, name: str, array: np.ndarray) -> None:
+        array.setflags(write=False)
+        object.__setattr__(self, name, array)
+
+    def _checked_covariance(self) -> npt.NDArray[np.float64]:
+        covariance, N = errors.covariance("covariance", self.covariance), int(np.prod(self.shape))
+        if len(covariance) != N:
+            requirement = f"be of shape ({N}, {N}) for images of shape {self.shape}"
+            raise errors.ArgumentError(f"Argument `covariance` must {requirement}, but has shape {covariance.shape}.")
+        return covariance
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of an image."""
+        _, height, width, channels = self.train.shape
+        return height, width, channels
+
+    def __repr__(self) -> str:
+        parts = [f"{self.name!r}", f"{len(self.train)} + {len(self.test)} of shape {self.shape}"]
+        if self.train_labels is not None:
+            parts.append(f"{len(np.unique(self.train_labels))} classes")
+        if self.covariance is not None:
+            parts.append("covariance known")
+        return f"Images({', '.join(parts)})"
+
+
+def _pixels(name: str, value: npt.ArrayLike) -> np.ndarray:
+    """Return a float32 copy (n, H, W, C) of finite real numbers; raise ArgumentError."""
+    requirement = "be images of shape (n, height, width, channels), real numbers"
+    array = _array(name, value, requirement)
+    if array.dtype.kind not in "iuf" or array.ndim != 4 or not array.size:
+        raise errors.ArgumentError(
+            f"Argument `{name}` must {requirement}, but is of {array.dtype} and shape {array.shape}."
+        )
+    with np.errstate(over="ignore"):  # numbers that do not fit into float32 become infinite, and are refused
+        pixels = np.array(array, np.float32, order="C")
+    finite = np.isfinite(pixels)
+    if not finite.all():
+        first = tuple(map(int, np.argwhere(~finite)[0]))
+        raise errors.ArgumentError(
+            f"Argument `{name}` must be finite in single precision, but holds {array[first]} at {first}."
+        )
+    return pixels
+
+
+def _labels(name: str, value: npt.ArrayLike, number: int) -> np.ndarray:
+    """Return a copy (number,) of whole numbers >= 0; raise ArgumentError."""
+    requirement = f"be whole numbers >= 0, one for each of {number} images"
+    array = _array(name, value, requirement)
+    if array.shape != (number,):
+        raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {array.shape}.")
+    if array.dtype.kind not in "iu" or (array < 0).any():
+        errors.reject(name, requirement, array)
+    return array.astype(np.int64)
+
+
+def _array(name: str, value: npt.ArrayLike, requirement: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of different lengths
+        errors.reject(name, requirement, value)

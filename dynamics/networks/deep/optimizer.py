@@ -1,0 +1,45 @@
+"""Gradient descent with momentum, and the schedules of its learning rate and of the target's decay."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import optax
+
+from dynamics.networks.deep.layers import Layers
+
+Array = Any  # of JAX, traced or not
+
+
+def gradient_descent(
+    learning_rate: Array, weight_decay: Array, momentum: float, schedule: str, steps: int
+) -> optax.GradientTransformation:
+    """Return v <- momentum v + g + weight_decay w; w <- w - eta_k v, eta_k by the schedule over so many steps."""
+    if schedule == "cosine":
+        factor = optax.cosine_decay_schedule(1.0, steps)
+        scale = optax.scale_by_schedule(lambda count: -learning_rate * factor(count))
+    else:
+        scale = optax.scale(-learning_rate)
+    return optax.chain(optax.add_decayed_weights(weight_decay, mask=_decayed), optax.trace(momentum), scale)
+
+
+def _decayed(layers: Layers) -> Layers:
+    """Mark weights that decay: matrices and filters, not biases (those of filters have 3 axes) nor batch norm."""
+    return jax.tree.map(lambda a: a.ndim in (2, 4), layers)
+
+
+def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
+    """Return the decay of an EMA target in a step: constant, or rising along a cosine to 1 at the last step."""
+    if schedule == "constant":
+        return decay
+    return 1 - (1 - decay) * (jnp.cos(jnp.pi * step / steps) + 1) / 2
+
+
+def training_times(learning_rate: float, schedule: str, steps: int) -> npt.NDArray[np.float64]:
+    """Return the sum of the learning rates up to each step, (steps + 1,)."""
+    factor = np.ones(steps)
+    if schedule == "cosine":
+        factor = (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2
+    return learning_rate * np.concatenate([[0.0], np.cumsum(factor)])

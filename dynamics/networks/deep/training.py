@@ -1,0 +1,192 @@
+"""Deep networks, as the training loop trains them: steps on the device, measurements on the host."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from dynamics import errors
+from dynamics.generated import eigenvalues
+from dynamics.model.fingerprint import digest, of_code, plain
+from dynamics.model.model import Model
+from dynamics.networks import deep, linear, loop
+from dynamics.networks.deep.checkpoint import Checkpoint
+from dynamics.networks.deep.collapse import summary, verdict
+from dynamics.networks.deep.metrics import MEASURED, Record, Representations, measure, represent
+from dynamics.networks.deep.network import Network, describe
+from dynamics.networks.deep.optimizer import training_times
+from dynamics.networks.deep.step import DeepSpec, Hyperparameters, TrainingState, deep_spec, start, step
+from dynamics.networks.loop import Steps
+from dynamics.networks.run import TrainingRun
+from dynamics.results.trajectory import QUANTITIES
+from dynamics.vector_field import eigenmode_state, weight_state
+
+FORMAT = "ssl-dynamics checkpoint 1"
+
+
+@dataclass(frozen=True, eq=False)
+class DeepNetwork:
+    """Deep networks on images; the state is their TrainingState (S, ...), records are their Record (S, T, ...).
+
+    Records are measured on the host, so that each call to the device goes to one stop. The history is the step there.
+    """
+
+    model: Model
+    network: Network
+    run: TrainingRun
+
+    stride = 50
+    stops_per_call = 1
+
+    def __post_init__(self) -> None:
+        check_model(self.model, self.network)
+
+    @property
+    def data(self) -> str:
+        """The batch and the data set."""
+        return f"images ({self.network.images.name}) a step"
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The network as plain data."""
+        return {"network": describe(self.network)}
+
+    @cached_property
+    def spec(self) -> DeepSpec:
+        """The static arguments of a step."""
+        return deep_spec(self.model, self.network, self.run.batch_size, self.run.steps, self.run.dtype)
+
+    @cached_property
+    def hyperparameters(self) -> Hyperparameters:
+        """The learning rate, and the parameters of the model."""
+        return Hyperparameters(self.run.learning_rate, self.model.parameters.map(lambda a: float(a[0])))
+
+    @cached_property
+    def images(self) -> jax.Array:
+        """Images for training (n, H, W, C), on the device."""
+        with jax.ensure_compile_time_eval():  # kept: no part of what is being traced
+            return jnp.asarray(self.network.images.train, self.run.dtype)
+
+    @cached_property
+    def measured_images(self) -> tuple[jax.Array, jax.Array]:
+        """Images that are measured, of those for training and of those for testing, on the device."""
+        with jax.ensure_compile_time_eval():
+            return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
+
+    def start(self, keys: Any) -> tuple[TrainingState, int]:
+        """Return the state before the first step, and step 0."""
+        begin, _, _ = _compiled(self.spec)
+        return begin(self.hyperparameters, self.measured_images[0], keys), 0
+
+    def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
+        """Train to the last of two stops; return the state, and the step there."""
+        _, advance, _ = _compiled(self.spec)
+        first, last = map(int, stops)
+        return advance(self.hyperparameters, self.images, state, keys, first, last), last
+
+    def record(self, state: TrainingState, history: int, chosen: Steps) -> tuple[TrainingState, Record]:
+        """Return the state with its sum of losses reset, and the record of where it stands."""
+        _, _, read_out = _compiled(self.spec)
+        representations = jax.tree.map(np.asarray, read_out(state, *self.measured_images))
+        return state._replace(loss=jnp.zeros_like(state.loss)), self._measured(representations, history)
+
+    def _measured(self, representations: Representations, step: int) -> Record:
+        """Return the record (S, 1, ...) at a step; its loss is the mean over the steps since the last record."""
+        if step:
+            last = self.run.recorded[np.searchsorted(self.run.recorded, step) - 1]
+            representations = representations._replace(loss=representations.loss / int(step - last))
+        members = (jax.tree.map(lambda a, i=i: a[i], representations) for i in range(len(self.run.seeds)))
+        with threadpool_limits(1):  # small matrices: threads would wait for each other, and for those of JAX
+            p, images = self.hyperparameters.parameters, self.network.images
+            rows = [measure(self.spec, p, member, images) for member in members]
+        record = Record(*(np.array(column)[:, None] for column in zip(*rows, strict=True)))
+        return record if step else record._replace(loss=np.full_like(record.loss, np.nan))
+
+    def has_ended(self, state: TrainingState, records: list[Record]) -> bool:
+        """Return True where all networks have diverged or collapsed."""
+        return all(_verdicts(records[-1], -1, records[0]))
+
+    def conclude(self, records: Record, steps: Steps, status: str) -> tuple[Record, str]:
+        """Return all records, and the status with the verdicts on the networks."""
+        verdicts = [_verdicts(records, time, records) for time in range(len(steps))]
+        outcome = summary(verdicts, steps)
+        if not outcome:
+            return records, status
+        if not all(verdicts[-1]):
+            return records, f"{status}; {outcome}"
+        return records, outcome if status == "complete" else f"{outcome}; {status}"
+
+    def quantities(self, records: Record, steps: Steps) -> dict[str, Any]:
+        """Return the time of each record, the quantities that every trajectory has, and the other measures."""
+        times = training_times(self.run.learning_rate, self.network.schedule, self.run.steps)
+        measures = records._asdict()
+        return {"t": times[steps]} | {name: measures.pop(name) for name in QUANTITIES} | {"measures": measures}
+
+    def checkpoint(self, path: Path | None) -> Checkpoint | None:
+        """Return the checkpoint at a path."""
+        if path is None:
+            return None
+        sources = [*sorted(Path(deep.__path__[0]).glob("*.py")), Path(str(loop.__file__)), Path(str(linear.__file__))]
+        identity = {
+            "format": FORMAT,
+            "model": plain("model", self.model),
+            **self.run.settings,
+            **self.settings,
+            "recorded": plain("record", self.run.recorded),
+            "generated code": of_code(self.model.generated, eigenvalues, eigenmode_state, weight_state),
+            "code": digest(*sources),
+            "jax": jax.__version__,
+        }
+        return Checkpoint(path, identity)
+
+
+def check_model(model: Model, network: Network) -> None:
+    """Raise ArgumentError where model and network do not go together."""
+    learned = model.structure.predictor == "learned"
+    if model.inputs is not None:
+        errors.reject("model", "have no `inputs` for a Network, whose inputs are its images", model)
+    if learned and (model.init != 1).any():
+        errors.reject("model", "leave `init` at 1 for a Network, whose predictor starts at random", model)
+    if network.predictor and not learned:
+        errors.reject("predictor", f"be left out for {model}, whose predictor is not learned", network.predictor)
+    if network.target_schedule != "constant" and not model.structure.separate_target:
+        errors.reject("target_schedule", f"be left out for {model}, whose target is shared", network.target_schedule)
+
+
+@lru_cache(maxsize=16)
+def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
+    """Compile (start, advance, represent) of networks side by side."""
+
+    def start_one(hyper: Any, images: Any, key: Any) -> Any:
+        return start(spec, hyper, images, jax.random.fold_in(key, 0))
+
+    def advance_one(hyper: Any, images: Any, state: Any, key: Any, first: Any, last: Any) -> Any:
+        def one(number: Any, state: Any) -> Any:
+            return step(spec, hyper, images, state, number, jax.random.fold_in(key, number + 1))
+
+        return jax.lax.fori_loop(first, last, one, state)
+
+    def represent_one(state: Any, train: Any, test: Any) -> Any:
+        return represent(spec, state, train, test)
+
+    return (
+        jax.jit(jax.vmap(start_one, in_axes=(None, None, 0))),
+        jax.jit(jax.vmap(advance_one, in_axes=(None, None, 0, 0, None, None))),
+        jax.jit(jax.vmap(represent_one, in_axes=(0, None, None))),
+    )
+
+
+def _verdicts(records: Record, time: int, first: Record) -> list[str | None]:
+    """Return the verdict on each network at an index of time, beside the first entries of the other records."""
+    pairs = zip(_members(records, time), _members(first, 0), strict=True)
+    return [verdict(record, start) for record, start in pairs]
+
+
+def _members(records: Record, time: int) -> list[Record]:
+    """Return the record of each network at an index of time."""
+    return [Record(*(a[i, time] for a in records)) for i in range(len(records.s))]

@@ -1,0 +1,178 @@
+"""The training loop of all networks: calls to the device, records, progress, interruption, checkpoints, and the end."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.model.model import Model
+from dynamics.networks.run import TrainingRun
+from dynamics.numerics.progress import progress_bar
+from dynamics.results.trajectory import Trajectory
+
+Variables = Any  # a pytree of arrays on the device, with an axis for the networks
+Records = Any  # a pytree of NumPy arrays (S, T, ...), for networks and recorded steps
+Steps = npt.NDArray[np.integer]
+
+
+class TrainedNetwork(Protocol):
+    """A kind of network that the loop can train, S of them side by side, one for each key of random numbers.
+
+    A call to the device trains through up to ``stops_per_call`` stops, which are no more than ``stride`` steps apart.
+    Records are taken at stops; between calls the progress bar moves and Ctrl-C is heard.
+    """
+
+    @property
+    def model(self) -> Model:
+        """The loss, predictor and target that it is trained with."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """The largest number of steps from one stop to the next."""
+        ...
+
+    @property
+    def stops_per_call(self) -> int:
+        """The largest number of stops in a call to the device."""
+        ...
+
+    @property
+    def data(self) -> str:
+        """The batch and the network in a few words, for the result's ``method``."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that a result keeps beside those of the run."""
+        ...
+
+    def start(self, keys: Any) -> tuple[Variables, Any]:
+        """Return the state before the first step, and its history, from which ``record`` makes a record."""
+        ...
+
+    def advance(self, state: Variables, keys: Any, stops: Steps) -> tuple[Variables, Any]:
+        """Train from the first of the stops (K + 1,) to the last; return the state, and the history at the K others."""
+        ...
+
+    def record(self, state: Variables, history: Any, chosen: Steps) -> tuple[Variables, Records]:
+        """Return the state to go on from, and the records of the chosen entries of a history."""
+        ...
+
+    def has_ended(self, state: Variables, records: list[Records]) -> bool:
+        """Return True where no network is left to train."""
+        ...
+
+    def conclude(self, records: Records, steps: Steps, status: str) -> tuple[Records, str]:
+        """Return the records to keep, and the status with what became of the networks."""
+        ...
+
+    def quantities(self, records: Records, steps: Steps) -> dict[str, Any]:
+        """Return the entries of a Trajectory that come from the records."""
+        ...
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds: all records, and the leaves of the state after the last of them."""
+
+    records: Records
+    leaves: list[np.ndarray]
+
+
+class CheckpointFile(Protocol):
+    """A file that a run is saved in at each record, and goes on from; for networks with one stop per call.
+
+    Their calls end at a record, so that the state that is saved is that of the last record.
+    """
+
+    def read(self) -> Saved | None:
+        """Return what is saved, None where there is nothing."""
+        ...
+
+    def write(self, saved: Saved) -> None:
+        """Save a run in place of what there was."""
+        ...
+
+
+def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None = None) -> Trajectory:
+    """Train networks side by side, and return their trajectory."""
+    with run.on_device() as device:
+        records, status = _train(network, run, checkpoint)
+        steps = run.recorded[: _length(records)]
+        if not run.side_by_side:
+            records = jax.tree.map(lambda array: array[0], records)
+        quantities = network.quantities(records, steps)
+    return Trajectory(
+        model=network.model,
+        kind="network",
+        step=steps,
+        method=f"gradient descent on {run.batch_size} {network.data}, {run.dtype}, on {device}",
+        status=status,
+        settings=run.settings | network.settings,
+        **quantities,
+    )
+
+
+def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None) -> tuple[Records, str]:
+    """Return the records and the status. An interrupted run keeps what is recorded."""
+    keys, status = run.keys(), "complete"
+    state, records = _start(network, keys, checkpoint)
+    done = int(run.recorded[sum(map(_length, records)) - 1])
+    with progress_bar(run.steps, "train", run.progress, done=done) as bar:
+        try:
+            for stops in device_calls(run.recorded, done, network.stride, network.stops_per_call):
+                if network.has_ended(state, records):
+                    break
+                state, history = jax.block_until_ready(network.advance(state, keys, stops))
+                bar.update(stops[-1] - stops[0])
+                chosen = np.flatnonzero(np.isin(stops[1:], run.recorded) & (np.diff(stops) > 0))
+                if chosen.size:
+                    state, latest = network.record(state, history, chosen)
+                    records.append(latest)
+                    _save(checkpoint, records, state)
+        except KeyboardInterrupt:
+            status = f"interrupted after step {run.recorded[sum(map(_length, records)) - 1]}"
+    whole = joined(records)
+    return network.conclude(whole, run.recorded[: _length(whole)], status)
+
+
+def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) -> Iterator[Steps]:
+    """Yield the stops (K + 1,) of each call to the device, from where it starts; the last one repeats its end.
+
+    All calls have the same number of stops, so that one compiled program serves them all.
+    """
+    stops = np.union1d(recorded, np.arange(0, recorded[-1], stride))
+    stops = stops[stops >= first]
+    size = min(stops_per_call, max(len(stops) - 1, 1))
+    for start in range(0, len(stops) - 1, size):
+        part = stops[start : start + size + 1]
+        yield np.pad(part, (0, size + 1 - len(part)), mode="edge")
+
+
+def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None) -> tuple[Variables, list[Records]]:
+    """Return the state and the records at the start, or where a checkpoint stands."""
+    saved = None if checkpoint is None else checkpoint.read()
+    if saved is not None:
+        structure = jax.tree.structure(jax.eval_shape(network.start, keys)[0])
+        return jax.tree.unflatten(structure, map(jnp.asarray, saved.leaves)), [saved.records]
+    state, first = network.record(*network.start(keys), np.array([0]))
+    _save(checkpoint, [first], state)
+    return state, [first]
+
+
+def _save(checkpoint: CheckpointFile | None, records: list[Records], state: Variables) -> None:
+    if checkpoint is not None:
+        checkpoint.write(Saved(joined(records), [np.asarray(leaf) for leaf in jax.tree.leaves(state)]))
+
+
+def joined(records: list[Records]) -> Records:
+    """Join records (S, T_i, ...) along their steps."""
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
+
+
+def _length(records: Records) -> int:
+    """Return the number of recorded steps, T."""
+    return jax.tree.leaves(records)[0].shape[1]
