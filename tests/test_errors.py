@@ -6,7 +6,7 @@ import pytest
 import dynamics as dyn
 from dynamics.generated import catalogue
 from dynamics.networks import linear as network
-from dynamics.numerics.adaptive import Adaptive
+from dynamics.numerics.adaptive_quadrature import Adaptive
 
 EUCLIDEAN, COSINE = dyn.Model("euclidean"), dyn.Model("cosine")
 WEIGHTS = "be weights of shape (M, N) with 1 <= M <= N"

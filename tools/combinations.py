@@ -1,4 +1,4 @@
-"""Write docs/combinations.md: the options of a model that go together, by the rules in ``dynamics.model.rules``."""
+"""Write docs/combinations.md, the options of a model that go together, from ``dynamics.model.combinations``."""
 
 from dataclasses import MISSING
 from itertools import product

@@ -4,6 +4,7 @@ import re
 
 WIDTH = 120
 INDENT = "    "
+SHORT = 20  # a bracket that is not worth a break
 OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # where to break, the loosest first
 
 
@@ -13,7 +14,8 @@ def broken(statement: str, indent: str = "") -> str:
         return indent + statement
     start = re.match(r"return |[\w, ]+ = |\w+=|from [\w.]+ import |[+*/@-] ", statement)
     head = start[0] if start else ""
-    return _broken(indent, head, statement[len(head) :], "")
+    expression = statement[len(head) :]
+    return _broken(indent, head, expression.removesuffix(","), "," * expression.endswith(","))
 
 
 def _broken(indent: str, head: str, expression: str, tail: str) -> str:
@@ -21,7 +23,8 @@ def _broken(indent: str, head: str, expression: str, tail: str) -> str:
     if any(len(_split(expression, operator)) > 1 for operator in OPERATORS[:2]):
         return _bracketed(indent, f"{head}(", expression, f"){tail}")
     first, last = _longest_bracket(expression)
-    if last - first > 20 and len(indent + head) + first < WIDTH - 20:
+    before, behind = len(indent + head) + first, len(indent + tail) + len(expression) - last
+    if last - first > SHORT and max(before, behind) < WIDTH - SHORT:
         return _bracketed(
             indent, head + expression[: first + 1], expression[first + 1 : last], expression[last:] + tail
         )

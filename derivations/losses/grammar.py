@@ -31,9 +31,8 @@ VALUE = {"LPAR", "NAME", "NUMBER"}
 def names(text: str) -> list[str]:
     """Return all names in an expression, but those of functions, in their order; raises ExpressionError."""
     tree = parse(text)
-    leaves = [node.children[0] for node in tree.iter_subtrees() if node.data == "name"]
-    tokens = {leaf.start_pos or 0: str(leaf) for leaf in leaves if isinstance(leaf, Token)}
-    return list(dict.fromkeys(tokens[position] for position in sorted(tokens)))
+    tokens = [token for node in tree.find_data("name") for token in node.children if isinstance(token, Token)]
+    return list(dict.fromkeys(str(token) for token in sorted(tokens, key=lambda token: token.start_pos or 0)))
 
 
 @cache

@@ -12,6 +12,7 @@ from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import catalogue, eigenvalues
 from dynamics.model import checks, starts
+from dynamics.model.combinations import check_combination
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor, Shared
 from dynamics.model.expressions import Gain, Loss
 from dynamics.model.options import (
@@ -27,7 +28,6 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.model.rules import check_combination
 
 STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 

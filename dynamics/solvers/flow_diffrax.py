@@ -16,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.adaptive import MAX_NODES
+from dynamics.numerics.adaptive_quadrature import MAX_NODES
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
-from dynamics.numerics.adaptive import Adaptive
+from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State
 

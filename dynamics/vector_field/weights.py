@@ -9,7 +9,7 @@ from dynamics import errors
 from dynamics.derived_loss import Integral, MatrixExpectation, MatrixIntegral
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
-from dynamics.numerics.adaptive import Adaptive
+from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.numerics.axes import NEGLIGIBLE
 from dynamics.vector_field import weight_state
 from dynamics.vector_field.base import VectorField, rows_of

@@ -17,7 +17,7 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
 from dynamics import derived_loss
-from dynamics.numerics.adaptive import Adaptive
+from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.marks import parametrize
 from tests.numerics.drifts import ALPHAS, CANCELLED, ONE, REFERENCE, drift_of, scale_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from derivations.codegen import expectation_code
+from derivations.codegen import matrix_code
 from derivations.codegen.manifest import Manifest
 from derivations.errors import UnsupportedLossError
 from derivations.losses.catalogue import Setting
@@ -83,7 +83,7 @@ def test_polynomial_forces_are_moments(power):
     """L = (p . t)^power/power: g = (p . t)^(power - 1) W_P t, of any maps z1, t2 and any W_P."""
     loss = dot(P, SG(T2)) ** power / power
     scope: dict = {}
-    exec("\n".join(expectation_code.matrix_functions(loss, Manifest("test"))), scope)
+    exec("\n".join(matrix_code.matrix_functions(loss, Manifest("test"))), scope)
     random = np.random.default_rng(power)
     z1, t2 = random.standard_normal((2, MODES, NORMALS))
     predictor = random.standard_normal((MODES, MODES))

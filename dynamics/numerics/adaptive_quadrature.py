@@ -62,7 +62,7 @@ class Adaptive:
     --------
     >>> import numpy as np
     >>> import dynamics as dyn
-    >>> from dynamics.numerics.adaptive import Adaptive
+    >>> from dynamics.numerics.adaptive_quadrature import Adaptive
     >>> rates = dyn.Model("cosine").generated.rates
     >>> s, one, sigma = np.array([[0.5, 1.0]]), np.ones((1, 1)), np.zeros((1, 1))
     >>> Adaptive(rates.integrals, rtol=1e-9)(s, s, one, sigma, sigma).value.shape

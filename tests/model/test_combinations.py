@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.model.rules import RULES
+from dynamics.model.combinations import RULES
 
 LEARNED, NONE, EMA = dyn.Learned(), dyn.NoPredictor(), dyn.EMA(0.9)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-import dynamics.numerics.adaptive
+import dynamics.numerics.adaptive_quadrature
 import dynamics.solvers.flow_diffrax
 import dynamics.vector_field.base
-from dynamics.numerics.adaptive import Adaptive
+from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.marks import parametrize
 from tests.numerics.drifts import ALPHAS, CANCELLED, ONE, REFERENCE, TARGET, scale_of
@@ -90,7 +90,7 @@ def test_rates_do_not_depend_on_the_size_of_chunks(monkeypatch):
     s = np.geomspace(1e-4, 1, 5) * np.array([[1.0], [0.3], [2.0]])
     model = model_of(TARGET, noise=(0.1, 0.5))
     whole = EigenmodeField(model).of_eigenvalues(s)
-    monkeypatch.setattr(dynamics.numerics.adaptive, "CHUNK", 1000)
+    monkeypatch.setattr(dynamics.numerics.adaptive_quadrature, "CHUNK", 1000)
     np.testing.assert_allclose(EigenmodeField(model).of_eigenvalues(s), whole, rtol=0, atol=1e-13 * np.abs(whole).max())
 
 
