@@ -50,7 +50,7 @@ def _solved(setting):
 
 def test_isotropic_cosine_against_theory():
     """g = (z2_m - lambda_m (z1 . Lambda z2) z1_m/|Lambda z1|^2)/(|Lambda z1| |z2|), and r = A - lambda B."""
-    which = of(ISOTROPIC, "The expectations in it")
+    which = of(ISOTROPIC, "The expectations in the rate")
     assert which.equations[-1] == r"r_m = A_{m} - B_{m} \lambda_{m}"
     assert which.equations[0].endswith(
         r"\left[\frac{\zeta_{1,m} \zeta_{2,m}}{\left\|\Lambda \hat z_1\right\| \left\|\hat z_2\right\|}\right]"
@@ -77,7 +77,7 @@ def test_isotropic_cosine_against_theory():
     ids=lambda value: getattr(value, "name", None),
 )
 def test_rates(setting, rate):
-    step = next(s for s in steps_of(setting) if s.title in ("The expectation", "The expectations in it"))
+    step = next(s for s in steps_of(setting) if s.title in ("The expectation", "The expectations in the rate"))
     assert step.equations[-1] == f"r_m = {rate}"
 
 
