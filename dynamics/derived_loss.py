@@ -68,8 +68,8 @@ class MatrixExpectation:
 class ExactSolution:
     """The exact solution of the flow of a mode.
 
-    predictor: lambda(t). time_to_reach: time between two values of lambda. any_weight_decay: it holds with weight
-    decay. blow_up_time: when lambda diverges; None if it never does.
+    predictor: lambda(t). time_to_reach: time between two values of lambda. any_weight_decay: True if it holds with
+    weight decay. blow_up_time: time at which lambda diverges; None if it never does.
     """
 
     name: str

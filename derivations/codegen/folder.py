@@ -28,7 +28,7 @@ def write(folder: Path, expected: dict[str, str]) -> list[str]:
 def main(program: str, description: str, folder: Path, files: Callable[[], dict[str, str]]) -> int:
     """Run the command line of a package that writes a folder of generated files; return the exit status."""
     parser = argparse.ArgumentParser(prog=program, description=description.strip())
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the files differ")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if files differ")
     check, expected = parser.parse_args().check, files()
     changed = differing(folder, expected) if check else write(folder, expected)
     name = f"{folder.parent.name}/{folder.name}"

@@ -51,11 +51,11 @@ def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature,
     """Return the source of the forces on the representations of each sample, and on a predictor that is trained."""
     forces = {
         "force_on_view1": (
-            "Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio is v/w.",
+            "Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder).",
             gradients.force(loss, 1),
         ),
         "force_on_view2": (
-            "Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio is v/w.",
+            "Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder).",
             gradients.force(loss, 2),
         ),
     }

@@ -22,7 +22,7 @@ from derivations.symbols.stop_gradient import StopGradient
 
 HIGHEST = 12  # largest exponent, and largest degree: number of vectors multiplied
 NESTED = 5  # functions and powers inside one another: SymPy's time grows exponentially with their number
-DIGITS = 20  # of a number as written
+DIGITS = 20  # digits of a number as written
 LARGEST = 1e60  # absolute value of a constant
 EXPONENT = 100  # absolute value of a constant in exp(...) or in an exponent
 
@@ -96,7 +96,7 @@ def read(text: str, vocabulary: Vocabulary) -> Value:
 
 
 class Reader(Interpreter[Any, Value]):
-    """Evaluates a parse tree from the leaves to the root."""
+    """Evaluation of a parse tree, from the leaves to the root."""
 
     def __init__(self, text: str, vocabulary: Vocabulary):
         self.text, self.vocabulary = text, vocabulary

@@ -8,7 +8,7 @@ from derivations.symbols import notation as n
 
 
 class Predictions:
-    """Gives a name to each product of W_P, or a function of it, with a vector; the code in ``lines`` computes them."""
+    """Names for the products of W_P, or functions of it, with vectors; the code in ``lines`` computes the products."""
 
     def __init__(self, loss: Loss, printer: ArrayPrinter):
         self.loss, self.printer = loss, printer

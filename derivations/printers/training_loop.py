@@ -49,7 +49,7 @@ class Root(sp.Function):
 
 
 class PortablePrinter(ArrayPrinter):
-    """Prints code as a person writes it: ``p - target``, constants as decimals, blanks as formatters put them."""
+    """Code as a person writes it: ``p - target``, constants as decimals, blanks as formatters put them."""
 
     def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
         if (
@@ -85,7 +85,7 @@ class PortablePrinter(ArrayPrinter):
 
 
 class Products(Predictions):
-    """Gives a name to each product of a function of W_P with a vector; ``lines`` computes all but p, an argument."""
+    """Names for the products of functions of W_P with vectors; ``lines`` computes them, except p, an argument."""
 
     def __init__(self, loss: Loss, printer: ArrayPrinter, product: str):
         super().__init__(loss, printer)
@@ -118,7 +118,7 @@ class Lines:
     lines: tuple[str, ...]
     uses: frozenset[str]  # the names among p, z and target that occur
     inside_functions: frozenset[str]  # parameters inside a function, which PyTorch applies to tensors only
-    divides: bool  # by a sum over modes, or its root, which may be zero for a sample
+    divides: bool  # True if it divides by a sum over modes, or its root, which may be zero for a sample
 
 
 def loss_lines(loss: Loss, dialect: Dialect, product: str) -> Lines:

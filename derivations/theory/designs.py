@@ -137,8 +137,8 @@ def parts_modes(gain: sp.Expr) -> sp.Expr:
 def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
     """Return the variance of s at the fixed point times batch/eta, for a small learning rate eta and a large batch.
 
-    It is stationary where relaxation balances sampling noise, 2 growth P + eta Q/batch = 0. Q is the variance of
-    ds/dt = 2 w dw/dt over samples, from the derived force on each sample.
+    growth: growth rate of a perturbation, negative. The variance P is stationary where relaxation balances sampling
+    noise, 2 growth P + eta Q/batch = 0, with Q the variance of ds/dt over samples, from the derived force.
     """
     w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
@@ -150,7 +150,7 @@ def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
 
 @cache
 def relative_noise() -> sp.Expr:
-    """Return ``noise_at_fixed_point`` divided by that of the standard loss, h = lambda; finite without noise too."""
+    """Return ``noise_at_fixed_point`` divided by that of the standard loss, h = lambda; finite also without noise."""
     growth = growth_at_fixed_point()
     return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 

@@ -92,7 +92,8 @@ def _term(term: sp.Expr) -> Term:
             norms.append((norm, -2 * exponent))
         else:
             raise UnsupportedLossError(f"the gradient contains {factor}, which is no polynomial over powers of norms")
-    norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))  # x: view 1
+    # norms with view 1 come first: x replaces them
+    norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))
     return Term(coefficient, local, tuple(sums), tuple(norms))
 
 

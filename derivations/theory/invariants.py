@@ -28,7 +28,7 @@ def contribution(loss: sp.Expr) -> sp.Expr:
 
 
 def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
-    """Return the a for which sum_m lambda_m^a c_m = 0 for every sample; None where no searched a satisfies this."""
+    """Return the a for which sum_m lambda_m^a c_m = 0 for every sample; None if no a in ``SEARCHED`` does."""
     c = contribution(loss)
     return next((a for a in SEARCHED if vanishes(over_modes(n.lam[n.m] ** a * c))), None)
 

@@ -162,7 +162,7 @@ def test_checks_fail_where_a_step_does_not_follow(check, message):
 def test_checks_of_norms_fail(monkeypatch):
     checks.norm_is_integral({sp.Integer(1), sp.Integer(2), sp.Rational(1, 2), sp.Integer(3)})
     monkeypatch.setattr(checks, "norm_weight", lambda *arguments: tilting.norm_weight(*arguments) / 2)
-    with pytest.raises(ProofError, match="stands for the power 1"):
+    with pytest.raises(ProofError, match="the integral for a norm to the power -1"):
         checks.norm_is_integral({sp.Integer(1)})
 
 
