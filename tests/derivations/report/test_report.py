@@ -299,7 +299,7 @@ OTHER_NORMS = {  # what its report says
     "-p . sg(z2) / |p|": ("one integral is left", r"\;\mathrm{d}x"),
     "log(1 + |p - sg(z2)|^2)": ("one integral is left", "e^{- x^{2}}"),
     "-(p . sg(z2))^2 / (|p|^2 * |sg(z2)|^2)": ("two integrals are left", r"\mathrm{d}x\,\mathrm{d}y"),
-    "|p|^3 / 3 - p . sg(z2)": ("The former become integrals", r"\int\!\!\int"),
+    "|p|^3 / 3 - p . sg(z2)": ("in their denominators become integrals", r"\int\!\!\int"),
 }
 
 
