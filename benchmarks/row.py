@@ -7,7 +7,7 @@ from benchmarks.measure import Timing
 
 @dataclass
 class Entry:
-    """One implementation: seconds (warm median), seconds of the first call, and error against the reference."""
+    """One implementation: median seconds of warm calls, seconds of the first call, and error against the reference."""
 
     name: str
     seconds: float
@@ -23,7 +23,7 @@ class Entry:
 
 @dataclass
 class Row:
-    """A task with the entries of all implementations, and whether the goal is met; if not, why."""
+    """A task with the entries of all implementations, its goal, and the reason if the goal is missed."""
 
     title: str
     work: str
@@ -36,7 +36,7 @@ class Row:
 
 
 def against_fastest(ours: Entry, peers: list[Entry], factor: float) -> tuple[str, bool]:
-    """Format our speed relative to the fastest peer, and return whether it is at least ``factor``."""
+    """Return our speed relative to the fastest peer as text, and True if it is at least ``factor``."""
     fastest = min(peers, key=lambda peer: peer.seconds)
     ratio = fastest.seconds / ours.seconds
     return f"{ratio:.2g} times as fast as {fastest.name}, the fastest peer (goal: {factor:g})", ratio >= factor

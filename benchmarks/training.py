@@ -1,4 +1,4 @@
-"""Training the network: the same steps, written with PyTorch."""
+"""Training the linear network, compared with the same steps written with PyTorch."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from benchmarks.row import Entry, Row, agree
 from benchmarks.setting import SIGMA2, M, N, weights
 
 STEPS, BATCH = 60, 50_000
-GOALS = {"euclidean": (0.01, 2.0), "cosine": (0.1, 4.0)}  # learning rate, times as fast
+GOALS = {"euclidean": (0.01, 2.0), "cosine": (0.1, 4.0)}  # learning rate; goal, how many times as fast
 
 
 def measure() -> list[Row]:
@@ -35,8 +35,8 @@ def _row(loss: str, learning_rate: float, goal: float) -> Row:
     ratio = torch.seconds / ours.seconds
     return Row(
         f"Network training, {loss}",
-        f"M = {M}, N = {N}, {BATCH} samples a step, float32: {1e3 * ours.seconds / STEPS:.2g} ms a step, PyTorch "
-        f"{1e3 * torch.seconds / STEPS:.2g}",
+        f"M = {M}, N = {N}, {BATCH} samples a step, float32; ours {1e3 * ours.seconds / STEPS:.2g} ms a step, PyTorch "
+        f"{1e3 * torch.seconds / STEPS:.2g} ms",
         f"{goal:g} times as fast on a CPU",
         [ours, torch],
         f"{ratio:.2g} times as fast (goal: {goal:g})",
