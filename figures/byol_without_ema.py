@@ -27,7 +27,7 @@ COLLAPSED = 1.1  # participation ratio below which only one mode is left
 
 
 class Curve(NamedTuple):
-    """Mean and standard error of the participation ratio at each learning rate of the predictor; collapsed networks."""
+    """Participation ratio at each learning rate of the predictor: mean and standard error; and collapsed networks."""
 
     mean: np.ndarray
     error: np.ndarray

@@ -13,9 +13,8 @@ VARIANCES = np.geomspace(1, 0.01, 5)  # of the inputs, with condition number 100
 NOISE = (0.3, 0.3)
 BATCH = {False: 10_000, True: 100_000}
 AXES = dict(zip(VARIANCES, (style.BLUE, style.GREEN, style.ORANGE, style.RED, style.GREY), strict=True))
-LABELS = dict(
-    zip(VARIANCES, ("bottom", "top", "top", "bottom", "center"), strict=True)
-)  # vertical alignment at the end of a line
+# Vertical alignment of the label at the end of each line.
+LABELS = dict(zip(VARIANCES, ("bottom", "top", "top", "bottom", "center"), strict=True))
 AS_IF_WHITE = {"linestyle": (0, (3, 2)), "linewidth": 0.7}
 
 Runs = tuple[dyn.Trajectory, dyn.Trajectory, dyn.Trajectory]

@@ -31,7 +31,7 @@ TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA 
 
 
 def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
-    """Return the model of a method of self-supervised learning."""
+    """Return the model of a method, a name of PREDICTORS, with a loss and a name of TARGETS."""
     isotropic = method.startswith("IsoLoss")
     parts = {"predictor": PREDICTORS[method], "target": TARGETS[target], "symmetrised": True}
     return dyn.Model(loss, isotropic=isotropic, **(parts | options))

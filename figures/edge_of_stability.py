@@ -12,14 +12,11 @@ import dynamics as dyn
 from figures import style
 from figures.captions import count, listing, percent
 
-SIGMAS = np.linspace(0.0, 1.0, 50)  # standard deviations of the noise on the online view, of the lines
-MEASURED = np.array([0.0, 0.5, 1.0])
+SIGMAS = np.linspace(0.0, 1.0, 50)  # standard deviations of the noise on the online view at which theory is drawn
+MEASURED = np.array([0.0, 0.5, 1.0])  # the same, of networks
 ALPHAS = (0.5, 1.0)
 LOSSES = {"Euclidean": (False, style.BLUE), "isotropic": (True, style.RED)}
-BATCH = {
-    False: 10_000,
-    True: 50_000,
-}  # with smaller batches, deviations from the fixed point are not in the linear range
+BATCH = {False: 10_000, True: 50_000}  # with smaller batches, deviations are too large for a linear regression
 SEEDS, STEPS, SKIPPED, SHARE = 4, 400, 50, 0.8
 PREDICTED: dict[str, Any] = {"linewidth": 1.0}
 LOOKS: dict[float, dict[str, Any]] = {

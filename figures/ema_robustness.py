@@ -7,7 +7,7 @@ import dynamics as dyn
 from figures import style
 from figures.captions import count, listing, percent
 
-DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # of the average; at most; relative distance from the fixed point
+DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
 HOLD = 3  # a run has converged if it is close at each of the last steps; a chaotic run may be close at one by chance
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {

@@ -40,10 +40,8 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
     no_predictor = setting == "no predictor"
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
     learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
-    s0, interval = (
-        style.eigenvalues_of(W0),
-        steps // LINE_POINTS,
-    )  # dyn.compare requires that all steps of the network are steps of the theory
+    s0, interval = style.eigenvalues_of(W0), steps // LINE_POINTS
+    # dyn.compare requires that each recorded step of the network is one of the theory.
     network = dyn.train(
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=interval * (LINE_POINTS // POINTS)
     )

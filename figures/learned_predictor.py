@@ -20,7 +20,7 @@ from figures.captions import count, noise, percent
 DECAYS = (0.0, 0.01, 1.0)
 NOISE = (0.5, 0.0)
 END, TOP_P, TOP_S = 30.0, 1.6, 1.6
-STARTS = 6  # of trajectories, along each axis
+STARTS = 6  # number of initial points of trajectories along each axis
 MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 3, 0.1, 300
 INIT = (0.3, 0.9, 0.6, 0.15)  # initial eigenvalues of the network's predictor
 RECORD = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 80, 120, 200]

@@ -24,7 +24,7 @@ END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500
 RECORD = np.unique(np.geomspace(1, STEPS, 24).astype(int)).tolist()
 BATCH = {False: 4_000, True: 50_000}
 SPEED = LogNorm(0.01, 10.0)
-STATIONARY = 1e-4  # speed below which no arrow is drawn
+STATIONARY = 1e-4  # relative speed below which no arrow is drawn
 FLOW: dict[str, Any] = {"color": "black", "linewidth": 0.9}
 INVARIANT: dict[str, Any] = {"color": style.ORANGE, "linewidth": 0.9, "linestyle": (0, (3, 2)), "zorder": 2}
 NETWORK = style.NETWORK | {"color": style.RED, "zorder": 4}
@@ -98,7 +98,7 @@ def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
     if model.loss == "euclidean":
         ax.plot(*dyn.equilibria(model, np.ones(2))[0].s, **FIXED_POINT)
         return
-    power = 2 if model.isotropic else 1  # sum s^(1 + alpha), sum s
+    power = 2 if model.isotropic else 1  # invariant: sum of s^(1 + alpha) with alpha = 1, or sum of s
     for level in np.geomspace(0.1, 2.0, 4):
         s = level * np.sin(np.linspace(0, np.pi / 2, 300)[1:-1]) ** 2
         ax.plot(s ** (1 / power), (level - s) ** (1 / power), **INVARIANT)

@@ -1,4 +1,4 @@
-"""Weight decay: collapse at a fold under the Euclidean loss, continuous under its isotropic version.
+"""Weight decay: abrupt collapse at a fold under the Euclidean loss, continuous under its isotropic version.
 
 Equilibria of one mode against weight decay, and final eigenvalues of networks with one mode that starts above the basin
 boundary and one that starts below it.
