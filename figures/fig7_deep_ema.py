@@ -103,7 +103,7 @@ def _iso_claim(data: Data) -> str:
     ratio = min(run.measures["participation_ratio"][:, -1].min() for key, run in data.runs.items() if "Iso" in key[0])
     return (
         f"Without it, the accuracy changes by {listing(changes)} percentage points, mean +- standard error; the "
-        f"participation ratio (sum s)^2 / sum s^2, an effective number of modes, ends above {ratio:.1f} in all of them."
+        f"participation ratio (sum s)^2 / sum s^2, an effective number of modes, ends above {ratio:.1f} for all seeds."
     )
 
 
