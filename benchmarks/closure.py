@@ -6,7 +6,7 @@ import scipy.integrate
 
 import dynamics as dyn
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, agree
+from benchmarks.row import Measurement, Row, agree
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 ACCURACY, SIGMA2 = 1e-8, 0.1
@@ -39,19 +39,19 @@ def _row(modes: int) -> Row:
     def error_of(name: str) -> float:
         return float(np.abs(timings[name].result - expected).max() / scale)
 
-    ours = Entry.of(timings["ours"], agree("ours", error_of("ours"), ACCURACY))
+    ours = Measurement.of(timings["ours"], agree("ours", error_of("ours"), ACCURACY))
     sampled = error_of("Monte Carlo")
     agree("Monte Carlo", sampled, 0.1)
-    scaled = Entry("Monte Carlo", timings["Monte Carlo"].seconds * (sampled / ACCURACY) ** 2, None, ACCURACY)
+    scaled = Measurement("Monte Carlo", timings["Monte Carlo"].seconds * (sampled / ACCURACY) ** 2, None, ACCURACY)
     scaled.note = f"time extrapolated to this error from {SAMPLES} samples with error {sampled:.0e}"
-    cubature = Entry.of(
+    cubature = Measurement.of(
         timings["scipy.integrate.cubature"],
         agree("cubature", error_of("scipy.integrate.cubature"), 10 * ACCURACY),
         "given our double integral, which has no singularities, for all modes at once",
     )
     nested = timings["scipy.integrate.nquad, one mode"]
     error = agree("nquad", float(abs(nested.result - expected[-1]) / scale), 10 * ACCURACY)
-    nquad = Entry(
+    nquad = Measurement(
         "scipy.integrate.nquad",
         nested.seconds * modes,
         None,

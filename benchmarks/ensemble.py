@@ -5,7 +5,7 @@ import numpy as np
 import dynamics as dyn
 from benchmarks import peers
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, agree
+from benchmarks.row import Measurement, Row, agree
 from benchmarks.setting import POINTS, TIMES, M, spectra
 from dynamics.numerics.threads import cores
 
@@ -30,7 +30,7 @@ def measure() -> Row:
     entries = []
     for name, timing in timings.items():
         error = float(np.abs(np.asarray(timing.result)[shown] / reference - 1).max())
-        entries.append(Entry.of(timing, agree(name, error, 10 * ERROR)))
+        entries.append(Measurement.of(timing, agree(name, error, 10 * ERROR)))
         timing.result = None
     ours, diffrax, api, by_hand = entries
     fastest = min(diffrax.seconds, api.seconds)

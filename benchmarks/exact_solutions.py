@@ -5,7 +5,7 @@ import scipy.special
 
 import dynamics as dyn
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, agree
+from benchmarks.row import Measurement, Row, agree
 
 SHAPE = (1000, 10)
 TIMES = np.linspace(0, 20, 200)
@@ -43,7 +43,7 @@ def measure() -> list[Row]:
         "ours, Euclidean": agree("Lambert", _difference(results, "ours, Euclidean", "scipy.special.lambertw"), 1e-13),
         "ours, isotropic": agree("logistic", _difference(results, "ours, isotropic", "plain NumPy"), 1e-13),
     }
-    lambert, scipy_lambert, logistic, plain, memory = (Entry.of(v, errors.get(k)) for k, v in timings.items())
+    lambert, scipy_lambert, logistic, plain, memory = (Measurement.of(v, errors.get(k)) for k, v in timings.items())
     values = s0.size * len(TIMES)
     ratio, bandwidth = scipy_lambert.seconds / lambert.seconds, logistic.seconds / memory.seconds
     return [

@@ -5,7 +5,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks.row import Entry, Row
+from benchmarks.row import Measurement, Row
 
 PACKAGES = ("numpy", "scipy", "jax", "diffrax", "heyoka", "torch")
 HEAD = """# Benchmarks
@@ -61,7 +61,7 @@ def _mark(row: Row) -> str:
     return "" if row.met is None else "met" if row.met else "**missed**"
 
 
-def _details(entry: Entry) -> str:
+def _details(entry: Measurement) -> str:
     parts = [f"first {_seconds(entry.first)}"] if entry.first is not None else []
     parts += [f"error {entry.error:.0e}"] if entry.error is not None else []
     return ", ".join([*parts, entry.note] if entry.note else parts)

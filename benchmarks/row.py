@@ -6,7 +6,7 @@ from benchmarks.measure import Timing
 
 
 @dataclass
-class Entry:
+class Measurement:
     """One implementation: median seconds of warm calls, seconds of the first call, and error against the reference."""
 
     name: str
@@ -16,7 +16,7 @@ class Entry:
     note: str = ""
 
     @classmethod
-    def of(cls, timing: Timing, error: float | None = None, note: str = "") -> "Entry":
+    def of(cls, timing: Timing, error: float | None = None, note: str = "") -> "Measurement":
         """Build an entry from a timing."""
         return cls(timing.name, timing.seconds, timing.first, error, note)
 
@@ -28,14 +28,14 @@ class Row:
     title: str
     work: str
     goal: str
-    entries: list[Entry]
+    entries: list[Measurement]
     verdict: str
     met: bool | None  # None: there is no goal
     limit: str = ""  # the reason if the goal is missed
     notes: list[str] = field(default_factory=list)
 
 
-def against_fastest(ours: Entry, peers: list[Entry], factor: float) -> tuple[str, bool]:
+def against_fastest(ours: Measurement, peers: list[Measurement], factor: float) -> tuple[str, bool]:
     """Return our speed relative to the fastest peer as text, and True if it is at least ``factor``."""
     fastest = min(peers, key=lambda peer: peer.seconds)
     ratio = fastest.seconds / ours.seconds

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from benchmarks.row import Entry, Row
+from benchmarks.row import Measurement, Row
 
 MEAN_FIELD = (10, 100, 1000, 10_000, 100_000, 1_000_000)
 EXACT = (10, 100, 1000, 10_000)
@@ -66,7 +66,7 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
     runs = [_in_a_process(script, modes) for modes in sizes]
     per_mode = [seconds / modes for (seconds, _), modes in zip(runs, sizes, strict=True)]
     entries = [
-        Entry(f"M = {modes}", seconds, note=f"{1e9 * seconds / modes:.3g} ns a mode, peak {peak / 1e9:.2f} GB")
+        Measurement(f"M = {modes}", seconds, note=f"{1e9 * seconds / modes:.3g} ns a mode, peak {peak / 1e9:.2f} GB")
         for modes, (seconds, peak) in zip(sizes, runs, strict=True)
     ]
     growth = max(later / min(per_mode[: i + 1]) for i, later in enumerate(per_mode))

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.row import Entry, Row
+from benchmarks.row import Measurement, Row
 
 REPEATS = 9
 SOLVE = "import dynamics as dyn; dyn.solve(dyn.Model('euclidean'), [0.1, 0.5], [0, 1, 2])"
@@ -26,7 +26,7 @@ def measure() -> Row:
     for _ in range(REPEATS + 1):
         for name, command in commands.items():
             runs[name].append(_seconds(command))
-    entries = [Entry(name, statistics.median(times[1:]), times[0]) for name, times in runs.items()]
+    entries = [Measurement(name, statistics.median(times[1:]), times[0]) for name, times in runs.items()]
     numpy, imported, exact, helped = (entry.seconds for entry in entries)
     entries += _figures()
     nothing, again = (entry.seconds for entry in entries[-2:])
@@ -48,11 +48,11 @@ def measure() -> Row:
     )
 
 
-def _figures() -> list[Entry]:
+def _figures() -> list[Measurement]:
     """Time `make figures` into an empty folder, and again when all figures are there."""
     folder = Path(tempfile.mkdtemp())
     command = ["make", "--silent", "figures", f"FIGURE_DIR={folder}"]
-    entries = [Entry(f"make figures, {name}", _seconds(command)) for name in ("from nothing", "again")]
+    entries = [Measurement(f"make figures, {name}", _seconds(command)) for name in ("from nothing", "again")]
     shutil.rmtree(folder)
     return entries
 

@@ -5,7 +5,7 @@ import numpy as np
 import dynamics as dyn
 from benchmarks import peers
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, agree
+from benchmarks.row import Measurement, Row, agree
 from benchmarks.setting import SIGMA2, M, N, weights
 
 STEPS, BATCH = 60, 50_000
@@ -31,7 +31,7 @@ def _row(loss: str, learning_rate: float, goal: float) -> Row:
     errors = {name: float(np.abs(timing.result / theory - 1).max()) for name, timing in timings.items()}
     for name, error in errors.items():
         agree(name, error, 0.03)  # fluctuations of batches of 50 000
-    ours, torch = (Entry.of(timing, errors[name]) for name, timing in timings.items())
+    ours, torch = (Measurement.of(timing, errors[name]) for name, timing in timings.items())
     ratio = torch.seconds / ours.seconds
     return Row(
         f"Network training, {loss}",

@@ -5,7 +5,7 @@ import numpy as np
 import dynamics as dyn
 from benchmarks import peers
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, against_fastest, agree
+from benchmarks.row import Measurement, Row, against_fastest, agree
 from benchmarks.setting import END, POINTS, TIMES, M, spectra
 
 ERROR = 1e-9
@@ -38,7 +38,7 @@ def measure() -> Row:
     entries = []
     for name, timing in timings.items():
         error = float(np.abs(timing.result / reference - 1).max())
-        entries.append(Entry.of(timing, agree(name, error, 3 * ERROR)))
+        entries.append(Measurement.of(timing, agree(name, error, 3 * ERROR)))
     verdict, met = against_fastest(entries[0], entries[3:], 1.0)
     return Row(
         "One trajectory",
