@@ -31,7 +31,7 @@ NETWORK = {"W0": W0, "steps": 3, "learning_rate": 0.1, "batch_size": 5}
 # case: (call, what the message says)
 REFUSED = {
     "what": (sweep("euclidean"), "Argument `what` must be a Model or a function, but is 'euclidean'."),
-    "ensemble": (sweep(EUCLIDEAN.replace(sigma1=[0.1, 0.2])), "Argument `model` must have plain numbers: arrays"),
+    "ensemble": (sweep(EUCLIDEAN.replace(sigma1=[0.1, 0.2])), "Argument `model` must have plain numbers as parameters"),
     "chunk": (sweep(chunk=0), "Argument `chunk` must be a whole number >= 1, but is 0."),
     "progress": (sweep(progress="yes"), "Argument `progress` must be True, False or None, but is 'yes'."),
     "executor": (sweep(executor=2), "Argument `executor` must be a concurrent.futures.Executor, a Dask Client or None"),
@@ -49,7 +49,7 @@ REFUSED = {
     **{
         f"parameter called {name}": (
             sweep(dyn.Model(dyn.Loss.parse(f"{name} * |p - sg(z2)|^2", **{name: 1.0})), {name: [1.0, 2.0]}),
-            f"Argument `grid` must go over parameters whose names a sweep does not use itself, but is '{name}'.",
+            f"Argument `grid` must have no axis with the name of an argument or array of the sweep, but is '{name}'.",
         )
         for name in ("s0", "seed", "time", "step", "mode", "status", "target", "closure")
     },
@@ -82,7 +82,7 @@ REFUSED = {
     ),
     "several starts": (sweep(s0=[S0, S0]), "Argument `s0` must be one start; more of them are an axis of the grid"),
     # the run
-    "nothing to run": (run(), "A model must come with `s0` and `times` (solve), "),
+    "nothing to run": (run(), "A sweep of a model must have `s0` and `times` (solve), "),
     "no start": (
         run(times=[0, 1]),
         "Argument `s0` must be given, or be an axis of the grid, for dyn.solve, but is None.",

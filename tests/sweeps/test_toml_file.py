@@ -262,7 +262,7 @@ WRONG = {
     ),
     "number that is many": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
-        "Argument `model` must have plain numbers: arrays of them go into the grid",
+        "Argument `model` must have plain numbers as parameters: give arrays in the grid",
     ),
     "gain": (
         changed("noise = [0.1, 0.2]", "gain = 3"),
