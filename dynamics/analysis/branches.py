@@ -15,7 +15,7 @@ from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.stability import MARGINAL
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
-from dynamics.numerics.continuation import Curve, Plane
+from dynamics.numerics.continuation import Plane, SolutionCurve
 
 STARTS = 9  # number of parameter values at which branches are searched
 ROUNDING = 1e-12  # distance from the predictor eigenvalue of a collapsed mode below which a mode is collapsed
@@ -91,7 +91,7 @@ class IndependentModes:
     def branches(self, values: Array) -> Branches:
         """Return the branches of the surviving mode and that of the collapsed mode, with their special points."""
         plane = Plane(self.residual, self.low, self.high, self.floor)
-        curves: list[Curve] = []
+        curves: list[SolutionCurve] = []
         for value in np.linspace(self.low, self.high, STARTS):
             for lam in fixed_points.single_mode_roots(self.at(value)):
                 if lam > self.floor(value) and not any(_contains(curve, value, lam) for curve in curves):
@@ -100,7 +100,7 @@ class IndependentModes:
         of_collapsed = stability_changes(collapsed, self.equilibrium, "transcritical")
         return [*(self.surviving(plane, curve) for curve in curves), (collapsed, of_collapsed)]
 
-    def surviving(self, plane: Plane, curve: Curve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
+    def surviving(self, plane: Plane, curve: SolutionCurve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
         """Return the branch along a curve, with its special points."""
         values, lams = curve.points.T
         branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
@@ -140,7 +140,7 @@ class IndependentModes:
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
 
-def _contains(curve: Curve, value: float, lam: float) -> bool:
+def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
     """Return True if the point lies on the curve, to the accuracy of interpolation; other branches are further away."""
     values, lams = curve.points.T
     return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam

@@ -1,6 +1,6 @@
 """Pictures of analyses: equilibria, collapse, bifurcations, phase diagrams and designs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,13 +9,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
-
-if TYPE_CHECKING:
-    from dynamics.analysis.bifurcation import Bifurcation
-    from dynamics.analysis.collapse import Collapse
-    from dynamics.analysis.design import Design
-    from dynamics.analysis.equilibria import Equilibria
-    from dynamics.analysis.phase_diagram import PhaseDiagram
 
 VERDICTS: dict[str, dict[str, Any]] = {  # marker of each verdict
     "stable": {"marker": "o", "markerfacecolor": "black"},
@@ -57,7 +50,7 @@ def label_of(parameter: str) -> str:
     return PARAMETERS.get(parameter, parameter.replace("_", " "))
 
 
-def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
+def plot_design(design: Any, ax: Axes | None = None) -> Axes:
     """Draw r - rho of a mode against its eigenvalue, under the designed, the standard and the isotropic loss.
 
     The range of starts is shaded.
@@ -80,7 +73,7 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_equilibria(equilibria: "Equilibria", ax: Axes | None = None) -> Axes:
+def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     """Draw a row per equilibrium with a marker at each of its eigenvalues: black if stable, white if unstable.
 
     The number above a marker is the number of modes with this eigenvalue.
@@ -106,7 +99,7 @@ def plot_equilibria(equilibria: "Equilibria", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_collapse(collapse: "Collapse", ax: Axes | None = None) -> Axes:
+def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
     """Draw an arrow from the start of each mode to its end: a disc if it survives, a cross if it vanishes."""
     ax = ax or new_axes()
     finite = np.isfinite(collapse.final)
@@ -133,7 +126,7 @@ def plot_collapse(collapse: "Collapse", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_bifurcation(bifurcation: "Bifurcation", ax: Axes | None = None) -> Axes:
+def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
     """Draw eigenvalues against the parameter: solid where stable, dashed elsewhere; a marker per special point."""
     ax = ax or new_axes()
     for branch in bifurcation.branches:
@@ -156,7 +149,7 @@ def plot_bifurcation(bifurcation: "Bifurcation", ax: Axes | None = None) -> Axes
     return ax
 
 
-def plot_phases(diagram: "PhaseDiagram", ax: Axes | None = None) -> Axes:
+def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
     """Draw the plane of two parameters, coloured by outcome."""
     ax = ax or new_axes(3.4)
     codes = np.vectorize(list(PHASES).index)(diagram.outcome)

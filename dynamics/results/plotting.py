@@ -1,6 +1,7 @@
 """Pictures of trajectories, and the axes, legends and colours of all pictures.
 
-Only modules named ``plotting`` import matplotlib.
+Only modules named ``plotting`` import matplotlib. Results import these functions when they are drawn; a result that is
+an argument is therefore typed ``Any``.
 """
 
 from typing import Any
@@ -13,7 +14,6 @@ from matplotlib.cbook import normalize_kwargs
 from matplotlib.lines import Line2D
 
 from dynamics import errors
-from dynamics.results.trajectory import Trajectory
 
 TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
 EIGENVALUES = {  # labels of the quantities that have a logarithmic axis
@@ -40,7 +40,7 @@ def mode_colors(count: int) -> npt.NDArray[np.float64]:
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
-def plot_trajectory(trajectory: Trajectory, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
+def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
     """Draw a quantity against the step, or against time for a flow and if the axes show time.
 
     Each mode has a line, or points if they are eigenvalues of a network. Eigenvalues have a logarithmic axis.
