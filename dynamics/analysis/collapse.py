@@ -177,7 +177,7 @@ def _no_fixed_point(model: Model, s: float, fixed_points: Equilibria) -> str:
     if fixed_points.fold is None:
         return "shrinks at any size"
     p, fold = model.parameters, model.generated.fold
-    assert fold is not None  # as ``fixed_points`` has one
+    assert fold is not None  # as ``fixed_points.fold`` is not None
     ghost = float((eigenvalues.predictor_inverse(fold(*p.of_expectations)[1], p.alpha) - p.epsilon)[0])
     reason = f"no fixed point beyond the fold at weight decay {fixed_points.fold:.6g}"
     return reason + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")

@@ -99,7 +99,7 @@ def phase_diagram(
         Parameter, a name of ``model.parameter_names`` or "learning_rate", and its range: (low, high), or three or
         more ascending values.
     learning_rate : float, optional
-        eta > 0, unless it is one of the parameters.
+        eta > 0; required unless it is one of the two parameters.
     points : int
         Number of values in a range (low, high).
     steps : int
@@ -175,7 +175,7 @@ def _ensemble(
     values = {x[0]: x[1], y[0]: y[1][:, None]}
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:
-        errors.reject("learning_rate", "be left out where it is one of the axes", learning_rate)
+        errors.reject("learning_rate", "be left out if x or y is 'learning_rate'", learning_rate)
     if swept is None:
         eta = np.asarray(errors.positive_number("learning_rate", learning_rate))
     else:

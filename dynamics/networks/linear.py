@@ -100,12 +100,12 @@ def _compiled(spec: LinearSpec) -> Callable:
     """
 
     def advance(learning_rate, parameters, root, weights, key, starts, stops):
-        def one(i, weights):
+        def one_step(i, weights):
             return step(spec, learning_rate, parameters, root, weights, jax.random.fold_in(key, i))
 
         def to_next_stop(weights, bounds):
             first, last = bounds
-            weights = jax.lax.fori_loop(first, last, one, weights)
+            weights = jax.lax.fori_loop(first, last, one_step, weights)
             return weights, weights
 
         return jax.lax.scan(to_next_stop, weights, (starts, stops))

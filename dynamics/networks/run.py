@@ -1,4 +1,4 @@
-"""The settings of a training run, and the device and precision that it computes with."""
+"""The settings of a training run, and its device and precision."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager

@@ -77,7 +77,7 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {path} is no store of a sweep.") from None
     others = differences(stored, as_read(identity)) if same_format else [f"the format {stored['format']!r}"]
     if others:
-        difference = f"{path} is one with another {'; '.join(others)}"
+        difference = f"{path} differs in {'; '.join(others)}"
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {difference}.")
     return True
 

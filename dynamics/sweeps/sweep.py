@@ -170,5 +170,5 @@ def _fill(
                 bar.update(grid.points(number))
         except KeyboardInterrupt:
             blocks = f"{len(grid) - remaining} of {len(grid)} blocks"
-            return f"interrupted after {blocks}; the same call goes on from there"
+            return f"interrupted after {blocks}; the same call resumes the sweep"
     return "complete"

@@ -60,7 +60,7 @@ class Check:
 
 
 def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progress: bool | None = None) -> Check:
-    """Check every level of description of a model against the one next to it.
+    """Compare each level of description of a model with the next.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     Returns
     -------
     Check
-        One check per level. It prints on one screen and has a ``plot``.
+        One check per level, which can be printed and plotted.
 
     Raises
     ------

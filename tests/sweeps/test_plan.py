@@ -167,7 +167,7 @@ def test_store_of_another_sweep_is_refused(case, small_store):
     before = files(small_store)
     with pytest.raises(dyn.ArgumentError) as raised:
         call(small_store)
-    start = f"Argument `store` must name a new path, or the store of this very sweep, but {small_store} is one with"
+    start = f"Argument `store` must name a new path, or the store of this very sweep, but {small_store} differs in"
     assert str(raised.value).startswith(start) and difference in str(raised.value)
     assert files(small_store) == before
 
@@ -192,10 +192,10 @@ def test_store_of_other_generated_code_is_refused(tmp_path, monkeypatch):
     dyn.sweep(table, {"x": [1], "y": [1]}, store=tmp_path / "b.zarr")
     (tmp_path / "euclidean_stop_target.py").write_text("# a sign was wrong")
     monkeypatch.setattr(derived_loss, "FOLDER", tmp_path)
-    with pytest.raises(dyn.ArgumentError, match="is one with another generated code euclidean_stop_target"):
+    with pytest.raises(dyn.ArgumentError, match="differs in generated code euclidean_stop_target"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     monkeypatch.setattr(plan.generated, "__path__", [str(tmp_path)])
-    with pytest.raises(dyn.ArgumentError, match="is one with another generated code "):
+    with pytest.raises(dyn.ArgumentError, match="differs in generated code "):
         dyn.sweep(table, {"x": [1], "y": [1]}, store=tmp_path / "b.zarr")
 
 
@@ -211,12 +211,12 @@ def test_store_of_another_version_of_a_function_is_refused(tmp_path):
 
     dyn.sweep(version('{"a": x}'), {"x": [1]}, store=tmp_path / "a.zarr")
     dyn.sweep(version('{"a": x}'), {"x": [1]}, store=tmp_path / "a.zarr")
-    with pytest.raises(dyn.ArgumentError, match="is one with another source "):
+    with pytest.raises(dyn.ArgumentError, match="differs in source "):
         dyn.sweep(version('{"a": x + 1}'), {"x": [1]}, store=tmp_path / "a.zarr")
 
 
 def test_stores_of_other_formats_are_refused(tmp_path, monkeypatch):
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     monkeypatch.setattr(plan, "FORMAT", "ssl-dynamics sweep 2")
-    with pytest.raises(dyn.ArgumentError, match="is one with another the format 'ssl-dynamics sweep 1'"):
+    with pytest.raises(dyn.ArgumentError, match="differs in the format 'ssl-dynamics sweep 1'"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)

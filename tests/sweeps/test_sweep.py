@@ -233,7 +233,7 @@ def test_a_block_that_fails_is_named_and_the_others_are_kept(tmp_path):
 def test_ctrl_c_returns_what_is_done(tmp_path):
     """And a block that was cut short is none that is done."""
     dataset = dyn.sweep(pressing, {"x": range(8)}, store=tmp_path / "a.zarr", chunk=2, at=5)
-    assert dataset.attrs["progress"] == "interrupted after 2 of 4 blocks; the same call goes on from there"
+    assert dataset.attrs["progress"] == "interrupted after 2 of 4 blocks; the same call resumes the sweep"
     np.testing.assert_array_equal(dataset.square, [0, 1, 4, 9] + [np.nan] * 4)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

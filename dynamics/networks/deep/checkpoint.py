@@ -56,7 +56,7 @@ class Checkpoint(NamedTuple):
         except Exception as error:  # a damaged archive may raise any of many errors
             self._reject("is damaged or no checkpoint", error)
         if changes := differences(saved_identity, as_read(self.identity)):
-            self._reject(f"is one with another {'; '.join(changes)}")
+            self._reject(f"differs in {'; '.join(changes)}")
         return Saved(records, leaves)
 
     def _reject(self, problem: str, cause: Exception | None = None) -> NoReturn:

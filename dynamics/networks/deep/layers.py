@@ -25,7 +25,7 @@ class SiameseBranch(eqx.Module):
 
 
 class Shape(NamedTuple):
-    """The sizes that layers are built for. image: (height, width, channels)."""
+    """The sizes of all layers. image: (height, width, channels)."""
 
     image: tuple[int, int, int]
     encoder: MLP | ConvNet

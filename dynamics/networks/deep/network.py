@@ -1,4 +1,4 @@
-"""The description of a deep network: images, views, encoder, projector, predictor, and how it is trained."""
+"""The description of a deep network: images, views, encoder, projector, predictor, and options of training."""
 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any

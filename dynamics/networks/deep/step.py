@@ -1,4 +1,4 @@
-"""One step of training a deep Siamese network, with the loss and the closed-form predictor of the linear one."""
+"""One step of training a deep Siamese network, with the loss and the closed-form predictor of linear networks."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -166,10 +166,10 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
         return start(spec, hyper, images, jax.random.fold_in(key, 0))
 
     def advance_one(hyper: Any, images: Any, state: Any, key: Any, first: Any, last: Any) -> Any:
-        def one(number: Any, state: Any) -> Any:
+        def one_step(number: Any, state: Any) -> Any:
             return step(spec, hyper, images, state, number, jax.random.fold_in(key, number + 1))
 
-        return jax.lax.fori_loop(first, last, one, state)
+        return jax.lax.fori_loop(first, last, one_step, state)
 
     def represent_one(state: Any, train: Any, test: Any) -> Any:
         return represent(spec, state, train, test)
