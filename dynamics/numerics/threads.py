@@ -1,4 +1,4 @@
-"""Work on all cores: their number, and results in order."""
+"""Computation on all cores: the number of cores, and results of threads in order."""
 
 import os
 from collections import deque
