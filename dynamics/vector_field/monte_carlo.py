@@ -14,8 +14,8 @@ SMALLEST_CHANCE = 1e-12  # least distance of uniform numbers from 0 and 1, for f
 def sampled_forces(generated, w, lam, ratio, parameters: Parameters, zeta1, zeta2, learned: bool) -> list:
     """Return the forces of each sample (samples, M): on singular values and, if ``learned``, on the predictor.
 
-    The force on singular value w_m is g_m zeta1_m + h_m zeta2_m, with -dL/dz of both views, g and h. zeta1, zeta2: views
-    along the input directions of the modes (samples, M), z = w zeta.
+    The force on singular value w_m is g_m zeta1_m + h_m zeta2_m, with -dL/dz of the two views, g and h. zeta1, zeta2:
+    views along the input directions of the modes (samples, M), z = w zeta.
     """
     arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
