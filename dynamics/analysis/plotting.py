@@ -1,6 +1,6 @@
 """Pictures of analyses: equilibria, collapse, bifurcations, phase diagrams and designs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,13 +9,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
-
-if TYPE_CHECKING:
-    from dynamics.analysis.bifurcation import Bifurcation
-    from dynamics.analysis.collapse import Collapse
-    from dynamics.analysis.design import Design
-    from dynamics.analysis.equilibria import Equilibria
-    from dynamics.analysis.phase_diagram import PhaseDiagram
 
 VERDICTS: dict[str, dict[str, Any]] = {  # markers
     "stable": {"marker": "o", "markerfacecolor": "black"},
@@ -57,7 +50,7 @@ def label_of(parameter: str) -> str:
     return PARAMETERS.get(parameter, parameter.replace("_", " "))
 
 
-def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
+def plot_design(design: Any, ax: Axes | None = None) -> Axes:
     """Draw the rate of a mode against its eigenvalue, beside those of the standard and the isotropic loss."""
     ax = ax or new_axes()
     s = np.geomspace(design.between[0] / 2, 2.0, 200)
@@ -77,7 +70,7 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_equilibria(equilibria: "Equilibria", ax: Axes | None = None) -> Axes:
+def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     """Draw a row per equilibrium with a marker at each of its eigenvalues: black if stable, white if unstable."""
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
     ax = ax or new_axes(height)
@@ -100,7 +93,7 @@ def plot_equilibria(equilibria: "Equilibria", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_collapse(collapse: "Collapse", ax: Axes | None = None) -> Axes:
+def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
     """Draw an arrow per mode from its start to its end; a cross where it vanishes."""
     ax = ax or new_axes()
     finite = np.isfinite(collapse.final)
@@ -127,7 +120,7 @@ def plot_collapse(collapse: "Collapse", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_bifurcation(bifurcation: "Bifurcation", ax: Axes | None = None) -> Axes:
+def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
     """Draw eigenvalues against the parameter: solid where stable, dashed elsewhere; a marker per special point."""
     ax = ax or new_axes()
     for branch in bifurcation.branches:
@@ -150,7 +143,7 @@ def plot_bifurcation(bifurcation: "Bifurcation", ax: Axes | None = None) -> Axes
     return ax
 
 
-def plot_phases(diagram: "PhaseDiagram", ax: Axes | None = None) -> Axes:
+def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
     """Draw the plane of two parameters, coloured by outcome."""
     ax = ax or new_axes(3.4)
     codes = np.vectorize(list(PHASES).index)(diagram.outcome)

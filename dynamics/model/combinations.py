@@ -4,19 +4,16 @@ The error names the first rule that a model violates. ``tools/combinations.py`` 
 rules.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 from dynamics import errors
 from dynamics.generated import catalogue
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor
 from dynamics.model.expressions import Loss
 
-if TYPE_CHECKING:
-    from dynamics.model.model import Model
+Model: TypeAlias = Any  # of ``dynamics.model.model``, which imports this module
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,14 @@
 The functions that take a model first are methods of ``Model``.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
 
-if TYPE_CHECKING:
-    from dynamics.model.model import Model
+Model: TypeAlias = Any  # of ``dynamics.model.model``, which imports this module
 
 Array = npt.NDArray[np.float64]
 

@@ -1,4 +1,7 @@
-"""Pictures of trajectories, and what all pictures share. Only modules named ``plotting`` import matplotlib."""
+"""Pictures of trajectories, and what all pictures share. Only modules named ``plotting`` import matplotlib.
+
+Results import these functions when they are drawn; a result that is an argument is therefore typed ``Any``.
+"""
 
 from typing import Any
 
@@ -10,7 +13,6 @@ from matplotlib.cbook import normalize_kwargs
 from matplotlib.lines import Line2D
 
 from dynamics import errors
-from dynamics.results.trajectory import Trajectory
 
 TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
 EIGENVALUES = {  # labels of what is drawn on a logarithmic axis
@@ -37,7 +39,7 @@ def mode_colors(count: int) -> npt.NDArray[np.float64]:
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
-def plot_trajectory(trajectory: Trajectory, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
+def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
     """Draw a quantity against step, or against time where there are no steps or the axes show time.
 
     One line a mode; points for the eigenvalues of networks. Eigenvalues have a logarithmic axis.

@@ -1,14 +1,14 @@
 """Pictures of comparisons and checks."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
 from dynamics.results.plotting import EIGENVALUES, STEP, mode_colors, new_axes
-from dynamics.verification.check import Check
-from dynamics.verification.compare import Comparison
 
 
-def plot_comparison(comparison: Comparison, ax: Axes | None = None) -> Axes:
+def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
     """Draw the relative deviation of each mode against the step, with the sampling error as a band."""
     ax = ax or new_axes()
     for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
@@ -23,7 +23,7 @@ def plot_comparison(comparison: Comparison, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_check(check: Check, ax: Axes | None = None) -> Axes:
+def plot_check(check: Any, ax: Axes | None = None) -> Axes:
     """Draw the network's eigenvalues as points on those of the descent map, with two standard errors."""
     ax = ax or new_axes()
     comparison = check.comparison
