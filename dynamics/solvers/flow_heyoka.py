@@ -137,8 +137,8 @@ def _backward(like: State, y: np.ndarray) -> State:
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
     """Return the tolerance of the series: rtol times the smallest lambda(0).
 
-    Small modes amplify errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that few integrators are
-    compiled.
+    Small modes amplify errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that few integrators
+    are compiled.
     """
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))

@@ -135,7 +135,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ({"loss": "euclidean", "gain": "1", "predictor": dyn.NoPredictor()}, r"`predictor` must be ClosedForm\(...\)"),
         (
             {"loss": dyn.Loss.parse("|z1 - sg(z2 + z1 - p)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* whose gradient does not reach W_P",
+            "`predictor` must be .* unless the gradient reaches W_P",
         ),
         (
             {"loss": dyn.Loss.parse("|W_P^0.5 * z1 - sg(z2)|^2"), "predictor": dyn.Learned()},
