@@ -64,7 +64,9 @@ def main() -> None:
 
 @main.command()
 @apply(model_options(), S0, WEIGHTS, CLOSURE, OUT)
-@click.option("--end-time", type=float, default=10.0, show_default=True, help="Last time.")
+@click.option(
+    "--end-time", type=float, default=10.0, show_default=True, help="Last time; time is learning rate times steps."
+)
 @click.option(
     "--points",
     type=click.IntRange(1),
@@ -75,7 +77,7 @@ def main() -> None:
 @click.option("--until", type=click.Choice(["steady"]), help="End when the flow has converged to a steady state.")
 @click.option("--learning-rate", type=float, help="Learning rate eta, only with --ema or --tracking.")
 @apply(method("FLOW_METHODS"), RTOL)
-@click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance.")
+@click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance of the eigenvalues.")
 def solve(s0: list[float] | None, out: str | None, end_time: float, points: int, **others: Any) -> None:
     """Gradient flow of eigenvalues s: ds/dt = 2 s (r(s) - rho), by a formula if there is one, else by an integrator.
 
@@ -193,7 +195,7 @@ def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
     type=click.Choice(["text", "equations", *DOCUMENTS]),
     default="text",
     show_default=True,
-    help="text, or equations (LaTeX): the results. The others: a document with all steps, each checked.",
+    help="text and equations (LaTeX) give the results; the other formats a document with all steps, each checked.",
 )
 @click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write the text into a file.")
 def derive(closure: str | None, form: str, out: str | None, correlated: bool, **others: Any) -> None:

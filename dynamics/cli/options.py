@@ -133,14 +133,16 @@ S0 = click.option(
     "--s0", type=Numbers(), help="Initial eigenvalues, e.g. 0.02,0.2,2; if left out, the eigenvalues of random weights."
 )
 CLOSURE = click.option(
-    "--closure", help="gaussian (exact; the default if the loss has it), mean_field, or monte_carlo."
+    "--closure", help="gaussian (exact; the default for losses that have it), mean_field, or monte_carlo."
 )
 STEPS = [
     click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent."),
     click.option("--learning-rate", type=float, default=0.01, show_default=True, help="Learning rate eta."),
     click.option("--record", type=int, default=1, show_default=True, help="Number of steps between two records."),
 ]
-RTOL = click.option("--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance.")
+RTOL = click.option(
+    "--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance of the eigenvalues."
+)
 OUT = click.option(
     "--out",
     type=FILE,

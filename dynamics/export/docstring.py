@@ -44,8 +44,8 @@ def _symbols(export: Export) -> str:
     model = export.model
     p = "p = z1" if model.structure.predictor == "none" else "p = W_P z1 (`p`)"
     words = [
-        f"{p} predicts z2 from z1. z1 is the representation of one view of a sample (`z`), z2 that of the other "
-        "view by the target branch (`target`), and sg stops the gradient."
+        f"{p} predicts z2 from z1. z1 is the representation of one view of a sample (`z`), z2 the representation "
+        "of the other view by the target branch (`target`), and sg stops the gradient."
     ]
     if model.gain is not None:
         words.append(f"h is a function of W_P: {model.gain.text}, of its eigenvalues lambda.")

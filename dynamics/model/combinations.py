@@ -130,7 +130,7 @@ RULES = (
     ),
     CombinationRule(
         "target",
-        "be Shared() unless z2 only stands inside sg(): an average of the encoder is not trained",
+        "be Shared() unless z2 stands only inside sg(): no gradient can train an average of the encoder",
         lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
     ),
     CombinationRule("inputs", "be None: for this loss {model.generated.no_matrices}", _has_no_matrix_form),
@@ -156,7 +156,7 @@ RULES = (
     ),
     CombinationRule(
         "target",
-        "be Shared() unless the gradient stops at the target: an average of the encoder is not trained",
+        "be Shared() unless the gradient stops at the target: no gradient can train an average of the encoder",
         lambda model: _averaged(model) and _stops_elsewhere(model),
     ),
     CombinationRule(

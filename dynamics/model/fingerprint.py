@@ -1,4 +1,4 @@
-"""Fingerprints: plain data that identify a computation, so that stored results are continued by the same one only."""
+"""Fingerprints: plain data that identify a computation, so that only the same computation continues a store."""
 
 import hashlib
 import json

@@ -302,7 +302,7 @@ class Model:
 
     @property
     def parameters(self) -> Parameters:
-        """Parameters by their symbols, with a trailing axis for the modes; those that the model lacks are neutral."""
+        """Parameters by their symbols, with a trailing axis for the modes; parameters it lacks are neutral."""
         return self._parameters({})
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:

@@ -13,7 +13,7 @@ class Structure(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """Parameters of a model, each (..., 1), by their symbols; those that a model lacks have neutral values."""
+    """Parameters of a model, each (..., 1), by their symbols; parameters that a model lacks are neutral."""
 
     alpha: Any = 1.0  # exponent and
     epsilon: Any = 0.0  # offset of a closed-form predictor

@@ -51,18 +51,18 @@ def jax_descent(problem: DescentProblem) -> Descent:
     nodes = dict.fromkeys((part.start for part in division.parts(many)), division.nodes)
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
-            for stops in _calls(problem.recorded[1:].tolist()):
+            for chosen in _calls(problem.recorded[1:].tolist()):
                 compute = partial(
-                    _pass_part, field, division, nodes, place, parameters, problem.learning_rate, recorded[-1], stops
+                    _pass_part, field, division, nodes, place, parameters, problem.learning_rate, recorded[-1], chosen
                 )
                 passed = [found for _, found in in_turn(division.parts(many), division.devices, compute)]
                 place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts), *passed)
                 if not np.isfinite(error).all():
-                    status = f"stopped before step {stops[-1]}: the closure's integrals overflow"
+                    status = f"stopped before step {chosen[-1]}: the closure's integrals overflow"
                     break
                 field.note_error(float(error.max()))
-                bar.update(stops[-1] - recorded[-1])
-                histories, recorded = [*histories, states], recorded + stops
+                bar.update(chosen[-1] - recorded[-1])
+                histories, recorded = [*histories, states], recorded + chosen
                 if np.isfinite(place.diverged).all():
                     break
         except KeyboardInterrupt:
@@ -84,23 +84,23 @@ def _observables(problem: DescentProblem, states: State) -> Observables:
     return observed
 
 
-def _calls(stops: list[int]) -> Iterator[list[int]]:
-    """Yield the recorded steps of each call: RECORDS_PER_CALL at most, or one if it takes more than STEPS_PER_CALL."""
+def _calls(chosen: list[int]) -> Iterator[list[int]]:
+    """Yield the recorded steps of each call: at most RECORDS_PER_CALL, and fewer if they span many steps."""
     first = start = 0
-    for i, stop in enumerate(stops):
-        if i > first and (i - first == RECORDS_PER_CALL or stop - start > STEPS_PER_CALL):
-            yield stops[first:i]
-            first, start = i, stops[i - 1]
-    if stops:
-        yield stops[first:]
+    for i, record in enumerate(chosen):
+        if i > first and (i - first == RECORDS_PER_CALL or record - start > STEPS_PER_CALL):
+            yield chosen[first:i]
+            first, start = i, chosen[i - 1]
+    if chosen:
+        yield chosen[first:]
 
 
 def _pass_part(
-    field: VectorField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
+    field: VectorField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, chosen, part
 ):
     """Iterate some members through the steps of a call, again with more nodes if the closure misses its tolerance."""
     here, own = division.padded((place, parameters), part)
-    bounds = np.minimum([first, *stops, *[stops[-1]] * RECORDS_PER_CALL], stops[-1])[: RECORDS_PER_CALL + 1]
+    bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
     with jax.enable_x64(True):
         while True:
             model, alpha = field.model, compiled_exponent(own)
@@ -109,7 +109,7 @@ def _pass_part(
             if nodes[part.start] is None or not found.error.max() > field.rtol or max(nodes[part.start]) >= MAX_NODES:
                 break
             nodes[part.start] = more(nodes[part.start], 1.4)
-    found = found._replace(states=each(lambda a: a[:, : len(stops)], found.states))
+    found = found._replace(states=each(lambda a: a[:, : len(chosen)], found.states))
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
 
 

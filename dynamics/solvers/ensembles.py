@@ -15,7 +15,7 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
 
-MARGIN = 1.1  # nodes relative to those that the start needs, as the spectrum may spread
+MARGIN = 1.1  # number of nodes, relative to the need at the start, as the spectrum may spread
 SAMPLE = 32  # members whose start determines the number of nodes; a group that needs more nodes takes more
 GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a core
 WIDE_GROUP = 32_768  # ... or which keeps an accelerator busy
@@ -39,7 +39,7 @@ class Division(NamedTuple):
         return [slice(first, min(first + size, many)) for first in range(0, many, size)]
 
     def padded(self, arrays, part: slice):
-        """Return the rows of a part; the last row is repeated to fill all groups, so that code has one shape only."""
+        """Return the rows of a part; the last row is repeated to fill all groups, so that all parts have one shape."""
         rows = np.minimum(np.arange(part.start, part.start + self.size * len(self.devices)), part.stop - 1)
         return jax.tree.map(lambda a: a[rows], arrays)
 

@@ -110,7 +110,7 @@ def solve(
 
 @dataclass(frozen=True, eq=False)
 class PreparedSolver:
-    """A solver for one model, times and options, which are validated, and whose method is chosen and compiled.
+    """A solver for one model, times and options, which have been validated, by a compiled method.
 
     ``prepare`` makes it. Called with a start, it returns the ``Trajectory`` that ``solve`` returns.
     """
@@ -195,7 +195,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
 
 
 def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> None:
-    """Set the values at t = 0 to s0, exact to the last bit, and those of collapsed modes to zero."""
+    """Set the values at t = 0 to s0, exact to the last bit, and the values of collapsed modes to zero."""
     start, first = s0[..., None, :], int(np.searchsorted(times[: observed.s.shape[-2]], 0.0, side="right"))
     for values in (observed.s,) if observed.target is observed.s else (observed.s, observed.target):
         early = values[..., :first, :]

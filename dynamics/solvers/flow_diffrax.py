@@ -1,8 +1,8 @@
 """The flow in JAX (Diffrax, Dopri8), for ensembles: groups whose members take their steps together.
 
-The members of a group are one system of equations, with the steps of the member that needs the shortest. This needs no
-masks, no waiting of members for each other, and one list of output times. A group in which a member diverges, or which
-needs too many steps, is integrated again, each member with its own steps.
+The members of a group are one system of equations, with the steps of the member that needs the shortest. Members need
+no masks and do not wait for each other, and there is one list of output times. A group in which a member diverges, or
+which needs too many steps, is integrated again, each member with its own steps.
 """
 
 from dataclasses import replace

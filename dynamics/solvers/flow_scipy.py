@@ -74,7 +74,7 @@ def _status(flows: list[Flow], many: int) -> str:
         return "complete"
     missing = len(short) + many - len(flows)
     where = f"in ensemble member {short[0]} of {many}"
-    return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} of them, is not a number"
+    return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} members, is not a number"
 
 
 def _one_member(problem: FlowProblem, field: VectorField, start: State, bar) -> Flow:

@@ -63,7 +63,7 @@ class EigenmodeField(VectorField):
         return eigenmode_state.observables(self.structure, self.parameters, state)
 
     def of_eigenvalues(self, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return r_m at eigenvalues s (..., M) of a model in which only the encoder moves."""
+        """Return r_m at eigenvalues s (..., M) of a model whose only dynamical variable is the encoder."""
         return self(State(np.sqrt(s))).rates
 
 

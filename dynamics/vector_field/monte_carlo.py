@@ -64,7 +64,7 @@ class Samples:
         return [x + sigma * xi for sigma, xi in zip((parameters.sigma1, parameters.sigma2), noise, strict=True)]
 
 
-@lru_cache(maxsize=4)  # members of an ensemble share them
+@lru_cache(maxsize=4)  # shared by the members of an ensemble
 def normals(modes: int, first: int = 0) -> np.ndarray:
     """Return standard normal numbers for the inputs and the noise of both views, (3, samples, M).
 

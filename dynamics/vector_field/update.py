@@ -17,7 +17,7 @@ def step(
 ) -> State:
     """Return the state after one step of encoder and learned predictor, and then of the averages of the new encoder.
 
-    correlation: function of the encoder that returns the correlation, of which the tracked one is the average.
+    correlation: function that returns the correlation of an encoder, which the tracked correlation averages.
     """
     p = parameters
     encoder = eigenvalues.descent_step(state.encoder, forces.encoder, 1.0, p.rho, learning_rate)

@@ -125,8 +125,9 @@ class WeightField(VectorField):
     def _view_maps(self, state: State) -> ViewMaps:
         """Return the maps of the representations that the loss contains.
 
-        The input and the noise of both views have 3N independent normal components. The representations depend on at
-        most as many combinations of them as they have components; l are the combinations, orthonormalised.
+        The input and the noise of both views have 3N independent normal components. The representations depend on
+        combinations of these normals, at most as many as the representations have components in total; l is an
+        orthonormal basis of the combinations.
         """
         p, N = self.parameters, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root
