@@ -114,6 +114,7 @@ print(*(name for name in before if before[name] != matplotlib.rcParams[name]), '
     assert fresh(code) == ["checked", "True"]
 
 
+@pytest.mark.long
 def test_random_numbers_of_the_user_are_left_alone():
     code = f"""
 import jax  # which draws from them itself when it is imported

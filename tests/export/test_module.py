@@ -138,7 +138,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 WRITTEN = list(product(MODELS, TOLERANCE))
 
 
-@parametrize(("name", "dtype"), WRITTEN, quick=WRITTEN[::7])
+@parametrize(("name", "dtype"), WRITTEN, quick=WRITTEN[::21])
 def test_jax_is_the_loss_with_its_gradients(name, dtype, double_precision):
     model, (*views, C, W_P) = MODELS[name], batch(dtype)
     module, expected = written(model, "jax"), slopes(reference_value, MODELS[name], views, C, W_P)
@@ -170,7 +170,7 @@ TORCH_IN_JAX = {
 } | {name: getattr(jnp, name) for name in ("sqrt", "exp", "log", "tanh", "mean")}
 
 
-@parametrize("name", MODELS, quick=list(MODELS)[::5])
+@parametrize("name", MODELS, quick=list(MODELS)[::15])
 def test_the_torch_module_is_the_jax_module_in_other_words(name, double_precision):
     """Without PyTorch: its text, its words understood by JAX. Those marked ``torch`` are with PyTorch."""
     model, (*views, C, W_P) = MODELS[name], batch()
@@ -390,7 +390,7 @@ def is_call_of_name(node):
 CLOSED_FORM = [name for name in MODELS if name.endswith("closed form")]
 
 
-@parametrize("name", CLOSED_FORM, quick=CLOSED_FORM[::7])
+@parametrize("name", CLOSED_FORM, quick=CLOSED_FORM[::14])
 def test_the_expression_in_the_docstring_is_the_loss(name, double_precision):
     """Parsed as a user-defined loss, it has the same gradients."""
     model, (*views, C, W_P) = MODELS[name], batch()

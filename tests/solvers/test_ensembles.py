@@ -33,7 +33,7 @@ MODELS = {
 }
 
 
-@parametrize("name", MODELS, quick=["mean field", "learned"])
+@parametrize("name", MODELS, quick=["mean field"])
 def test_a_member_is_the_same_alone_and_in_a_group(name, groups_of):
     model, closure = MODELS[name]
     groups_of(8)
@@ -61,6 +61,7 @@ def test_members_that_diverge_leave_the_others_alone(groups_of):
     np.testing.assert_array_equal(np.isinf(flow.s), np.isinf(exact.s))
 
 
+@pytest.mark.long
 def test_a_group_of_too_many_steps_is_done_again_one_by_one(groups_of, monkeypatch):
     model, closure = MODELS["mean field"]
     groups_of(16)
@@ -98,7 +99,8 @@ print(len(jax.devices()))
 """
 
 
-@parametrize("closure", ["mean_field", "gaussian"], quick=["mean_field"])
+@pytest.mark.long
+@pytest.mark.parametrize("closure", ["mean_field", "gaussian"])
 def test_eight_devices_give_what_one_gives(closure, tmp_path):
     """To the last bit: whom a member is grouped with does not depend on the devices."""
 

@@ -64,7 +64,7 @@ def test_flow_with_a_target_of_its_own(kind, method):
 @parametrize(
     ("separate_target", "method"),
     product((False, True), METHODS),
-    quick=[(False, "scipy"), (True, "scipy"), (True, "jax")],
+    quick=[(False, "scipy"), (True, "scipy")],
 )
 def test_flow_of_a_learned_predictor(separate_target, method):
     """Two of the predictor's eigenvalues start on the wrong side of zero or of 1/n1."""
@@ -216,7 +216,7 @@ def test_cosine_force_on_a_learned_predictor(modes, separate_target):
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
 
 
-@parametrize(("loss", "symmetrised"), FORCES, quick=[("euclidean", False), ("cosine", True)])
+@parametrize(("loss", "symmetrised"), FORCES, quick=[("cosine", True)])
 def test_forces_are_means_of_the_gradient_of_the_loss(loss, symmetrised):
     """Automatic differentiation of a loss typed in, with signed eigenvalues, over a million samples: |z| < 4.5."""
     samples, random = 1_000_000, np.random.default_rng(5)
@@ -259,7 +259,7 @@ COMBINED = [
 ]
 
 
-@parametrize(("loss", "isotropic", "predictor", "target"), COMBINED, quick=COMBINED[::5])
+@parametrize(("loss", "isotropic", "predictor", "target"), COMBINED, quick=COMBINED[::8])
 def test_network_follows_descent_map(loss, isotropic, predictor, target):
     W0 = np.random.default_rng(1).normal(0, 0.35, (4, 6))
     start = model(loss, isotropic=isotropic, predictor=PREDICTORS[predictor], target=TARGETS[target])

@@ -45,8 +45,10 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
+MAPS = list(product(("euclidean", "cosine"), KINDS))
+
+
+@parametrize(("loss", "kind"), MAPS, quick=[*MAPS[:7], ("cosine", "standard")])
 def test_descent_map_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
     W0 = weights()
     matrices = dyn.iterate(model(loss, inputs=WHITE, **KINDS[kind]), W0, 8, ETA, rtol=1e-11)

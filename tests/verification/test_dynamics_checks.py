@@ -25,6 +25,7 @@ def test_a_descent_map_that_is_not_a_step_of_the_flow_is_found(monkeypatch):
     assert failed(check(EUCLIDEAN)) == ["descent map", "network"]
 
 
+@pytest.mark.long
 def test_a_network_of_another_loss_is_found(monkeypatch):
     original = dynamics_checks.train
 

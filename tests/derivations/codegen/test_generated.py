@@ -29,22 +29,26 @@ def sources():
     return generated.files()
 
 
+def committed():
+    """Return file name -> source of the committed files."""
+    return {path.name: path.read_text(encoding="utf-8") for path in generated.GENERATED.glob("*.py")}
+
+
 @pytest.fixture
-def copy(tmp_path, sources, monkeypatch):
-    """A folder with the generated files as committed; ``generated.files`` returns what was generated before."""
-    monkeypatch.setattr(generated, "files", lambda: dict(sources))
+def copy(tmp_path, monkeypatch):
+    """A folder with the generated files as committed, which ``generated.files`` returns."""
+    monkeypatch.setattr(generated, "files", committed)
     for path in generated.GENERATED.glob("*.py"):
         shutil.copy(path, tmp_path)
     return tmp_path
 
 
 def test_committed_files_are_what_the_derivations_give(sources):
-    committed = {path.name: path.read_text(encoding="utf-8") for path in generated.GENERATED.glob("*.py")}
-    assert committed == sources
+    assert committed() == sources
 
 
-def test_every_setting_has_a_module(sources):
-    assert {f"{setting.name}.py" for setting in catalogue()} < sources.keys()
+def test_every_setting_has_a_module():
+    assert {f"{setting.name}.py" for setting in catalogue()} < committed().keys()
 
 
 DIGEST = "import hashlib; from derivations.codegen import generated; "

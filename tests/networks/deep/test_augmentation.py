@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import dynamics as dyn
 from dynamics.networks.deep import augmentation as views
 from dynamics.networks.deep.augmentation import Augmentation
+from tests.marks import parametrize
 
 NOTHING = Augmentation(shift=0, rotation=0, scale=0, contrast=0)
 KEY = jax.random.key(7)
@@ -163,7 +164,7 @@ def test_contrast_keeps_the_mean_and_comes_last():
     assert 0.7 < spread.min() < 1 < spread.max() < 1.3
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@parametrize("dtype", ["float16", "bfloat16", "float32", "float64"], quick=["bfloat16", "float32"])
 def test_nothing_to_change_returns_the_input_exactly(dtype):
     with jax.enable_x64(dtype == "float64"):
         images = jnp.asarray(np.random.default_rng(0).standard_normal((5, 6, 7, 2)), dtype)

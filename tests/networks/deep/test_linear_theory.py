@@ -47,6 +47,7 @@ def test_a_given_pace_is_kept():
     np.testing.assert_allclose(theory.flow.s, expected, rtol=2e-3)  # interpolated between 400 times
 
 
+@pytest.mark.long
 def test_shares_of_a_cosine_loss_have_the_networks_sum():
     network = as_network(dyn.Model("cosine"), 1.0)
     grown = replace(network, s=network.s * np.linspace(1, 3, len(network.t))[:, None])
