@@ -1,4 +1,4 @@
-"""``compare``: deviation of a network from theory, in units of the sampling error."""
+"""``compare``: the deviation of a network from theory, in units of the sampling error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
