@@ -73,7 +73,7 @@ REFUSED = {
     ),
     "learning rate of a flow": (
         run({"learning_rate": [0.1]}, **FLOW),
-        "Argument `learning_rate` must be left out: nothing in this model decays per step",
+        "Argument `learning_rate` must be left out: nothing in this model has a decay per step",
     ),
     "starts negative": (run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1), "Argument `s0` must be eigenvalues"),
     "one start for an axis": (
@@ -117,7 +117,7 @@ REFUSED = {
     "axis of rows": (sweep(table, {"x": [[1], [2]], "y": [1]}), f"Argument `x` must {NUMBERS}, but is [[1], [2]]."),
     "argument that is no data": (
         sweep(table, {"x": [1], "y": [1]}, scale=object),
-        "Argument `scale` must be made of numbers, text or a Model, so that one sweep can be told from another",
+        "Argument `scale` must be made of numbers, text or a Model, by which a sweep can be identified",
     ),
 }
 

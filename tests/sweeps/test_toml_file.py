@@ -254,7 +254,7 @@ WRONG = {
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
-        "Argument `loss` must have parameters with names that the grammar leaves free, in ASCII, but is 'a b'.",
+        "Argument `loss` must have parameters with ASCII names that the grammar does not use itself, but is 'a b'.",
     ),
     "number that is none": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),
