@@ -38,7 +38,7 @@ class MatrixTilt(sp.Expr):
 
 
 @dataclass(frozen=True)
-class Expectation:
+class MatrixMean:
     """E[force l^T] (M, d): ``terms`` without norms; with norms, the integral of ``terms`` over x and y in (0, oo).
 
     norms: squares of the norms in the denominator, as forms.
