@@ -16,14 +16,14 @@ from sympy.printing.str import StrPrinter
 from derivations.errors import UntranslatableError
 from derivations.losses.reader import tanh
 from derivations.symbols import notation as n
-from derivations.theory.matrices import Tilt
+from derivations.theory.matrices import MatrixTilt
 from derivations.theory.solutions import Exprel, LambertGrowth
 
 FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # names in every library
 SPECIAL = {  # from dynamics.numerics.special
     Exprel: "exprel",
     LambertGrowth: "lambert_growth",
-    Tilt: "tilt",
+    MatrixTilt: "tilt",
 }
 
 
@@ -169,7 +169,7 @@ class ArrayPrinter(StrPrinter):
     def _print_Trace(self, expr: sp.Basic) -> str:
         return f"{self.xp}.linalg.trace({self._print(expr.arg)})[..., None, None]"
 
-    _print_exp = _print_log = _print_Tilt = _print_Function
+    _print_exp = _print_log = _print_MatrixTilt = _print_Function
 
     def emptyPrinter(self, expr: sp.Basic) -> str:
         raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")

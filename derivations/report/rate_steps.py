@@ -41,7 +41,7 @@ def moments_step(setting: Loss, rate: sp.Expr) -> Step:
 
 
 @dataclass(frozen=True)
-class Expectation:
+class NamedExpectation:
     """A named expectation E[local * prod(sums) / prod(norms^power)] and its coefficient in the rate."""
 
     name: str
@@ -93,7 +93,7 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
     return sp.expand(component.replace(lambda e: isinstance(e, sp.Indexed) and e.base in views, view))
 
 
-def named_expectations(setting: Loss) -> list[Expectation]:
+def named_expectations(setting: Loss) -> list[NamedExpectation]:
     """Return the expectations in the rate, those with fewer sums over modes first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     groups: dict[tuple[Any, ...], list[Term]] = {}
@@ -102,7 +102,7 @@ def named_expectations(setting: Loss) -> list[Expectation]:
     ordered = sorted(groups.items(), key=_order)
     names = chain(LETTERS, (f"A_{number}" for number in count(1)))
     return [
-        Expectation(name, sp.Add(*(term.coefficient for term in terms)), terms[0])
+        NamedExpectation(name, sp.Add(*(term.coefficient for term in terms)), terms[0])
         for name, (_, terms) in zip(names, ordered, strict=False)
     ]
 
@@ -134,7 +134,7 @@ def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
     return [which, *(_tilted(named, kind, group) for kind, group in groups.items()), _mean_field(setting, named)]
 
 
-def _tilted(named: list[Expectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
+def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
     """Return the step for the expectations that have the same norms."""
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]
@@ -179,7 +179,7 @@ def _tilted(named: list[Expectation], kind: tuple[Any, ...], integrals: list[Til
     return Step("Norms as integrals", text, tuple(equations), done)
 
 
-def _mean_field(setting: Loss, named: list[Expectation]) -> Step:
+def _mean_field(setting: Loss, named: list[NamedExpectation]) -> Step:
     value = rates.shared_weights(rates.rates(setting.in_eigenbasis(), "mean_field"))
     parts = sp.Add(*(e.coefficient * expectations.mean_field(e.of_views) for e in named))
     shown = gathered(value)

@@ -79,7 +79,7 @@ def correlated(setting: Loss) -> list[Line]:
     return lines + [Line(title, str(vector), text) for vector, text in maps if vector in present]
 
 
-def _drive(left: str, name: str, members: list[matrices.Expectation]) -> list[Line]:
+def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
     """Return the equations for the contribution of one view: a formula, or tilted integrals (see ``matrices``)."""
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
     if not any(expectation.norms for expectation in members):

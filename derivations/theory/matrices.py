@@ -33,12 +33,12 @@ Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v): the scalar u^T
 Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u): the vector W_P^a u
 
 
-class Tilt(sp.Expr):
+class MatrixTilt(sp.Expr):
     """The function (X K^T, Y K^T, K, |det K|) of x, X, y, Y, with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1)."""
 
 
 @dataclass(frozen=True)
-class Expectation:
+class MatrixMean:
     """E[force l^T] (M, d): ``terms`` without norms; with norms, the integral of ``terms`` over x and y in (0, oo).
 
     norms: squares of the norms in the denominator, as forms.
@@ -52,7 +52,7 @@ class Expectation:
         return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
 
 
-def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
+def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
     """Return the parts of E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms; none without a force."""
     groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
     for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
@@ -76,7 +76,7 @@ def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
         raise UnsupportedLossError(
             "some terms have norms in their denominator and others have none; only one kind is supported"
         )
-    return [Expectation(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
+    return [MatrixMean(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
@@ -93,7 +93,7 @@ def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
 def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
     """Return the definitions of X K^T, Y K^T, K and Z."""
     X, Y = norm_vectors(norms)
-    return [(sp.Tuple(*TILTED, K, n.Z), Tilt(n.x, X, n.y, Y))]
+    return [(sp.Tuple(*TILTED, K, n.Z), MatrixTilt(n.x, X, n.y, Y))]
 
 
 def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:

@@ -15,7 +15,7 @@ from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.stability import MARGINAL
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
-from dynamics.numerics.continuation import Curve, Plane
+from dynamics.numerics.continuation import Plane, SolutionCurve
 
 STARTS = 9  # values of the parameter at which branches are searched
 ROUNDING = 1e-12  # of predictor eigenvalues: nearer to that of a collapsed mode they are the same
@@ -88,7 +88,7 @@ class IndependentModes:
     def branches(self, values: Array) -> Branches:
         """Branches of the surviving mode, and the collapsed mode at these values."""
         plane = Plane(self.residual, self.low, self.high, self.floor)
-        curves: list[Curve] = []
+        curves: list[SolutionCurve] = []
         for value in np.linspace(self.low, self.high, STARTS):
             for lam in fixed_points.single_mode_roots(self.at(value)):
                 if lam > self.floor(value) and not any(_contains(curve, value, lam) for curve in curves):
@@ -97,7 +97,7 @@ class IndependentModes:
         of_collapsed = stability_changes(collapsed, self.equilibrium, "transcritical")
         return [*(self.surviving(plane, curve) for curve in curves), (collapsed, of_collapsed)]
 
-    def surviving(self, plane: Plane, curve: Curve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
+    def surviving(self, plane: Plane, curve: SolutionCurve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
         """The branch along a curve, with its special points."""
         values, lams = curve.points.T
         branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
@@ -137,7 +137,7 @@ class IndependentModes:
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
 
-def _contains(curve: Curve, value: float, lam: float) -> bool:
+def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
     """True if the point is on the curve, to the accuracy of interpolation; other branches are further away."""
     values, lams = curve.points.T
     return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam

@@ -21,7 +21,7 @@ SAME = 1e-12  # distance below which points are one
 ON_FOLD = 1e-9  # F_x relative to the gradient at which a single point is a fold
 
 
-class Curve(NamedTuple):
+class SolutionCurve(NamedTuple):
     """A piece of a curve on which x is a function of p: points (K, 2) of (p, x), ascending in p."""
 
     points: FloatArray
@@ -50,7 +50,7 @@ class Plane(NamedTuple):
             lambda point: [self.residual(*point).real, self.gradient(*point)[1]], near, options={"xtol": 1e-15}
         ).x
 
-    def follow(self, start: FloatArray) -> list[Curve]:
+    def follow(self, start: FloatArray) -> list[SolutionCurve]:
         """Return the curve through a point (p, x), cut at its folds.
 
         It ends where it leaves the range or meets the floor.
@@ -61,7 +61,7 @@ class Plane(NamedTuple):
         slopes = np.array([self.gradient(*point) for point in points])
         flat = np.abs(slopes[:, 1]) <= ON_FOLD * np.linalg.norm(slopes, axis=1)
         if len(points) == 1:
-            return [Curve(points, (bool(flat[0]), bool(flat[0])))]
+            return [SolutionCurve(points, (bool(flat[0]), bool(flat[0])))]
         turns = np.flatnonzero(slopes[:-1, 1] * slopes[1:, 1] < 0)
         cuts = [self.fold((points[i] + points[i + 1]) / 2) for i in turns]
         pieces = np.split(points, turns + 1)
@@ -103,7 +103,7 @@ def _ending(event: Callable) -> Callable:
     return event
 
 
-def _ascending(points: FloatArray, fold_first: bool, fold_last: bool) -> Curve:
+def _ascending(points: FloatArray, fold_first: bool, fold_last: bool) -> SolutionCurve:
     if points[0, 0] <= points[-1, 0]:
-        return Curve(points, (fold_first, fold_last))
-    return Curve(points[::-1], (fold_last, fold_first))
+        return SolutionCurve(points, (fold_first, fold_last))
+    return SolutionCurve(points[::-1], (fold_last, fold_first))

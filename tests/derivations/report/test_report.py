@@ -179,8 +179,8 @@ def test_checks_of_the_tilt_fail(symbol):
 
 def test_a_loss_that_the_generated_code_does_not_follow_is_found(monkeypatch):
     """The report derives from the loss, and compares with what the code is generated from."""
-    real = rate_steps.Expectation.weight
-    monkeypatch.setattr(rate_steps.Expectation, "weight", property(lambda self: 2 * real.fget(self)))
+    real = rate_steps.NamedExpectation.weight
+    monkeypatch.setattr(rate_steps.NamedExpectation, "weight", property(lambda self: 2 * real.fget(self)))
     with pytest.raises(ProofError, match="the integrand is that of the generated code"):
         derivation.report(Setting("cosine"))
 
