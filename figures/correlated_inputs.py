@@ -93,9 +93,10 @@ the variance of the representation z, one colour for each input, labelled with t
 network; lines: descent map.
 
 Deviation: largest relative deviation |network/theory - 1| of an eigenvalue. Share: fraction of the variance of z that
-comes from the {loud.sum()} inputs whose variance exceeds the noise, at the start and at the end. Angle: the largest
-angle between the input subspace of the two leading modes at the start and at the end. {"; ".join(lines)}. Modes rotate
-towards inputs that both views share; with white inputs no mode rotates, and the eigenvalues describe the dynamics
+comes from the {loud.sum()} inputs whose variance exceeds the noise, at the start and at the end. Angle: the
+largest principal angle between two subspaces of the input space, that of the two leading modes at the start and that of
+the two leading modes at the end. {"; ".join(lines)}. Modes rotate towards the inputs whose variance exceeds that of the
+noise, in which the two views mostly agree. With white inputs no mode rotates, and the eigenvalues describe the dynamics
 completely."""
 
 

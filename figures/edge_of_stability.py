@@ -99,14 +99,14 @@ def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
     return f"""
 Largest learning rate eta at which gradient descent is stable at its fixed point, against the standard deviation sigma1
 of the noise on the online view (on the target view: 0.1). Blue: Euclidean loss, red: its isotropic version, each with
-two exponents alpha of the predictor. Lines: theory, the learning rate at which the multiplier of the descent map (ratio
-of successive deviations from the fixed point) reaches -1, n1/alpha with n1 = 1 + sigma1^2 (isotropic: 1/alpha).
+two exponents alpha of the predictor. Lines: theory. The multiplier of the descent map, the ratio of successive
+deviations from the fixed point, reaches -1 at the learning rate n1/alpha with n1 = 1 + sigma1^2 (isotropic: 1/alpha).
 Symbols: linear networks of 2 modes with alpha = 1/2 (circles) and 1 (squares); {count(BATCH[full])} samples a step,
 {SEEDS} seeds of {count(STEPS)} steps. Finite batches make their eigenvalues fluctuate about the fixed point; the
 regression of each deviation on the preceding one gives the multiplier of the network. It is measured at
-{percent(SHARE)} of the predicted limit and extrapolated to -1: one minus the multiplier is proportional to the learning
-rate.
+{percent(SHARE)} of the predicted limit. As one minus the multiplier is proportional to the learning rate, this gives
+the learning rate at which the multiplier would be -1.
 
 Without noise both losses lose stability at the same learning rate. With noise the standard loss is stable up to a
-larger learning rate, because its eigenvalues, which multiply the learning rate, are smaller. Largest relative
-difference |network/theory - 1| of the limits: {worst}."""
+larger learning rate: the multiplier contains the learning rate times the eigenvalue, and noise makes the eigenvalue
+smaller. Largest relative difference |network/theory - 1| of the limits: {worst}."""

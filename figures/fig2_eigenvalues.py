@@ -83,8 +83,8 @@ dashes, cosine losses: the descent map in mean field, which replaces the expecta
 expectations.
 
 Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above {LIMITS[0]:g}. {worst}.
-Without predictor the rate of all modes under the Euclidean loss is -sigma1^2, with the standard deviation sigma1 of the
-noise on the online view. It is zero here: eigenvalues change only because batches are finite.
+Under the Euclidean loss without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of
+the noise on the online view. Here sigma1 = 0: the rate is zero, and eigenvalues change only because batches are finite.
 
 {_shortened(full)}"""
 
@@ -93,5 +93,6 @@ def _shortened(full: bool) -> str:
     if full:
         return ""
     return f"""
-Shortened: the paper, and this figure with the option `--full`, trains with {count(BATCH[True])} samples a step, and
-without predictor for {count(STEPS_NO_PREDICTOR[True])} steps instead of {count(STEPS_NO_PREDICTOR[False])}."""
+This figure is shortened. The paper, and this figure with the option `--full`, use {count(BATCH[True])} samples a step,
+and train the losses without predictor for {count(STEPS_NO_PREDICTOR[True])} steps instead of
+{count(STEPS_NO_PREDICTOR[False])}."""

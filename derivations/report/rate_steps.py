@@ -1,4 +1,7 @@
-"""Steps of a report that take the expectation of a mode's drive: Gaussian moments, norms as integrals, mean field."""
+"""The steps of a derivation report that evaluate the expectation in a mode's drive.
+
+They are Gaussian moments, norms written as integrals, and the mean field.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -120,7 +120,9 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     """
     _has_eigenmodes(model)
     if model.structure.predictor == "learned" or model.needs_learning_rate:
-        errors.reject("model", "have a closed-form predictor or none, without tracking, and a shared target", model)
+        errors.reject(
+            "model", "have a closed-form predictor or none, no tracking, and a target that is the encoder itself", model
+        )
     s = errors.non_negative("s", s, "be eigenvalues of shape (..., M), finite and above zero")
     if s.ndim == 0 or not s.all():
         errors.reject("s", "be eigenvalues of shape (..., M), finite and above zero", s)

@@ -45,8 +45,8 @@ class Commands(click.Group):
 def main() -> None:
     """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
 
-    solve, iterate, train, compare and sweep are the Python functions of the same names. Time is learning rate times
-    steps.
+    The commands solve, iterate, train, compare, check and sweep each call the Python function of the same name. Time is
+    the learning rate times the number of steps.
 
     \b
     Theory and network for the paper's toy setting, and the deviation between them:

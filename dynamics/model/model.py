@@ -337,7 +337,7 @@ class Model:
 
     @property
     def pole_at_collapse(self) -> npt.NDArray[np.bool_]:
-        """True for members (...) of an ensemble in which the gradient is infinite at a collapsed mode, s = 0."""
+        """Booleans, one for each ensemble member: True if the gradient is infinite at a collapsed mode, s = 0."""
         parameters = self.parameters
         if self.generated.poles is None:
             return np.zeros(self.batch_shape, bool)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series to 4e-8, below float32's rounding
+# cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series with error 4e-8, below rounding
 COSINE = (0.999999992, -4.93480139, 4.05869826, -1.33517447, 0.235063399, -0.0253911401, 0.00160537379)
 SINE = (6.28318530, -10.3354252, 5.10032217, -1.19849147, 0.164178132, -0.0145643733, 0.000795459617)
 

@@ -69,10 +69,10 @@ def _mean_loss(
     def predict(z: Array, function: Callable | None = None) -> Array:
         return (matrix if function is None else predictor(spec.structure, parameters, fixed, root, function)) @ z
 
-    silent = _silent(spec, z1, z2, t1, t2)
-    z1, z2, t1, t2 = (jnp.where(silent, 1, z) for z in (z1, z2, t1, t2))
+    undefined = _silent(spec, z1, z2, t1, t2)
+    z1, z2, t1, t2 = (jnp.where(undefined, 1, z) for z in (z1, z2, t1, t2))
     losses = spec.generated.loss(z1, z2, t1, t2, predict, over_modes, jax.lax.stop_gradient, *parameters.of_loss)
-    return jnp.where(silent, 0, losses).mean()
+    return jnp.where(undefined, 0, losses).mean()
 
 
 def _represent(spec: LinearSpec, W: Array, views: list[Array]) -> list[Array]:

@@ -74,9 +74,9 @@ class Reciprocal:
 
 @dataclass(frozen=True)
 class Plain:
-    """Coordinate y that concatenates all dynamical variables, if there are more than the encoder's."""
+    """Coordinate y of models in which more than the encoder moves: all dynamical variables, concatenated."""
 
-    kind: type  # State or Weights
+    kind: type  # State
     shapes: dict[str, tuple[int, ...]]  # shapes of the parts that are not None
     atol: float
 

@@ -26,7 +26,10 @@ class LocalExecutor(Executor):
 
 
 def check_executor(executor: Any) -> Executor:
-    """Return the executor, that of a Dask Client, or a local one for None. Raises ArgumentError."""
+    """Return the executor to use; raises ArgumentError.
+
+    It is the argument itself, the executor of a Dask Client, or for None one that computes in this process.
+    """
     if executor is None:
         return LocalExecutor()
     if hasattr(executor, "get_executor"):  # a Dask Client

@@ -24,7 +24,7 @@ class Forces(NamedTuple):
 
 
 class Observables(NamedTuple):
-    """Eigenvalues of the correlation, of the target's correlation and of the predictor, each (..., M), and weights."""
+    """Eigenvalues (..., M) of the correlation, of the target's correlation and of the predictor; weight matrices."""
 
     s: Any
     target: Any

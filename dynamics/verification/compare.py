@@ -1,4 +1,4 @@
-"""``compare``: deviation of a network from theory, in units of the sampling error."""
+"""``compare``: the deviation of a network from theory, in units of the sampling error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -199,7 +199,7 @@ def _from_theory(theory: Trajectory, network: Trajectory, step: npt.NDArray[np.i
 
 
 def _fluctuating(network: Trajectory) -> Trajectory:
-    """Return the descent map for a network, with the predicted standard deviation."""
+    """Return the descent map for a network, with the predicted standard deviation of the network about it."""
     start = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     batch_size, eta = network.settings["batch_size"], network.settings["learning_rate"]
     return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-6)

@@ -49,9 +49,10 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
 
     Notes
     -----
-    All layers change z, and with momentum, so that theory cannot predict the pace; it can predict how losses compare at
-    the same pace. The flow is that of a shared target, white inputs and no noise. Cosine losses leave the size of z
-    undetermined: for the "cosine" loss, the eigenvalues of the flow are scaled to the network's sum of s at each step.
+    r_m is the rate of a mode, rho the weight decay, t the time of the network. All layers change z, and with momentum,
+    so that theory cannot predict the pace; it can predict how losses compare at the same pace. The flow is that of a
+    shared target, white inputs and no noise. Cosine losses leave the size of z undetermined: for the "cosine" loss, the
+    eigenvalues of the flow are scaled to the network's sum of s at each step.
 
     References
     ----------
