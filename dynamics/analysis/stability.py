@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,9 @@ STEP_AT_KINK = 1e-5  # and no power where the predictor divides by the largest o
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
 
 Complex = npt.NDArray[np.complex128]
-Blocks = Callable[[Callable, float | None], list[npt.NDArray[np.float64]]]
+Evolve = Callable[..., State]  # velocity or step
+Stencil = list[tuple[float, State, Rates]]  # weights, and where they apply
+Blocks = Callable[[Evolve, float | None], list[npt.NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,14 @@ def _jacobian_blocks(model: Model, s: float, count: int, lam: float) -> Blocks:
     size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
     stencils = [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
-    def first_mode(evolve: Callable, eta: float | None, state: State, rates: Rates) -> npt.NDArray[np.float64]:
+    def first_mode(evolve: Evolve, eta: float | None, state: State, rates: Rates) -> npt.NDArray[np.float64]:
         result = evolve(parameters, state, rates, eta)
         return np.array([getattr(result, part)[0] for part in _parts(fixed_point)])
 
-    def derivative(evolve: Callable, eta: float | None, stencil: list) -> npt.NDArray[np.float64]:
+    def derivative(evolve: Evolve, eta: float | None, stencil: Stencil) -> Any:
         return sum(weight * first_mode(evolve, eta, state, rates) for weight, state, rates in stencil)
 
-    def blocks(evolve: Callable, eta: float | None) -> list[npt.NDArray[np.float64]]:
+    def blocks(evolve: Evolve, eta: float | None) -> list[npt.NDArray[np.float64]]:
         return [np.stack([derivative(evolve, eta, stencil) for stencil in block], axis=-1) for block in stencils]
 
     return blocks
@@ -89,7 +92,7 @@ def _parts(state: State) -> list[str]:
 
 def _stencil(
     fixed_point: State, name: str, pattern: npt.NDArray[np.float64], size: float, field: EigenmodeField
-) -> list[tuple[float, State, Rates]]:
+) -> Stencil:
     """Weights, states and rates whose weighted sum is a derivative along one part of the state."""
     part, stencil = getattr(fixed_point, name), []
     for multiple, coefficient in DIFFERENCE:

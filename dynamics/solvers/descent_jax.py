@@ -1,6 +1,6 @@
 """The descent map in JAX: a block of steps is one call, for all members of a group."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.adaptive_quadrature import MAX_NODES
 from dynamics.numerics.progress import progress_bar
@@ -20,6 +21,8 @@ from dynamics.vector_field.eigenmode_state import as_rows, compiled_exponent, ob
 from dynamics.vector_field.eigenmodes import TracedField
 from dynamics.vector_field.state import Observables, State, each
 
+Array = Any  # of JAX, traced or not
+
 HOLD = 8  # steps for which the axes of the closure's integrals end where they do
 RECORDS_PER_CALL = 50  # before the progress bar moves or Ctrl-C is heard,
 STEPS_PER_CALL = 2_000  # or so many steps
@@ -30,6 +33,9 @@ class Place(NamedTuple):
 
     state: State
     diverged: Any
+
+
+Carry = tuple[Place, list[Any], Array]  # the ends of the axes, and the error, too
 
 
 class Passed(NamedTuple):
@@ -96,8 +102,16 @@ def _calls(stops: list[int]) -> Iterator[list[int]]:
 
 
 def _pass_part(
-    field: VectorField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, stops, part
-):
+    field: VectorField,
+    division: Division,
+    nodes: dict[int, Any],
+    place: Place,
+    parameters: Parameters,
+    learning_rate: float,
+    first: int,
+    stops: list[int],
+    part: slice,
+) -> Passed:
     """Move some members to the next recorded steps, and again with more nodes if the closure's error calls for it."""
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *stops, *[stops[-1]] * RECORDS_PER_CALL], stops[-1])[: RECORDS_PER_CALL + 1]
@@ -114,7 +128,14 @@ def _pass_part(
 
 
 @lru_cache(maxsize=32)
-def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices):
+def _compiled(
+    generated: DerivedLoss,
+    structure: Structure,
+    closure: str,
+    nodes: tuple[int, int] | None,
+    alpha: float | None,
+    devices: tuple[jax.Device, ...],
+) -> Callable[..., Passed]:
     """Compile the map for one loss and number of nodes: (place, parameters, learning rate, steps) -> Passed."""
     run = partial(_pass, structure, TracedField(generated, structure, closure, nodes), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
@@ -123,19 +144,25 @@ def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float
 
 
 def _pass(
-    structure: Structure, forces: TracedField, alpha, place: Place, parameters: Parameters, learning_rate, bounds
-):
+    structure: Structure,
+    forces: TracedField,
+    alpha: float | None,
+    place: Place,
+    parameters: Parameters,
+    learning_rate: Array,
+    bounds: Array,
+) -> Passed:
     """Move members (G, M) of a group from one recorded step to the next, and so on."""
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 
-    def finite_part(place):
+    def finite_part(place: Place) -> State:
         return each(lambda part: jnp.where(jnp.isfinite(place.diverged)[:, None], 1.0, part), place.state)
 
-    def one(number, carry):
+    def one(number: Array, carry: Carry) -> Carry:
         place, ends, error = carry
         safe, diverged = finite_part(place), place.diverged
 
-        def renewed(_):
+        def renewed(_: None) -> tuple[list[Any], Array]:
             return forces.ends(safe, p), jnp.maximum(error, forces(safe, p, ends)[1])
 
         ends, error = jax.lax.cond(number % HOLD == 0, renewed, lambda _: (ends, error), None)
@@ -145,7 +172,7 @@ def _pass(
         after = each(lambda part: jnp.where(jnp.isfinite(diverged)[:, None], jnp.inf, part), after)
         return Place(after, diverged), ends, error
 
-    def to_next_record(carry, span):
+    def to_next_record(carry: Carry, span: tuple[Array, Array]) -> tuple[Carry, State]:
         carry = jax.lax.fori_loop(span[0], span[1], one, carry)
         return carry, carry[0].state
 

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class VectorField(ABC):
         """Return the shape of the ensemble."""
         return state.encoder.shape[: state.encoder.ndim - self.axes]
 
-    def _quadrature(self, expectation) -> Adaptive:
+    def _quadrature(self, expectation: Any) -> Adaptive:
         return Adaptive(expectation.integrals, self.rtol)
 
     def relax(self) -> None:
@@ -152,7 +152,7 @@ class VectorField(ABC):
             )
 
 
-def rows_of(arrays, batch: tuple[int, ...]) -> list[np.ndarray]:
+def rows_of(arrays: Iterable[npt.NDArray[Any]], batch: tuple[int, ...]) -> list[npt.NDArray[Any]]:
     """Flatten arrays whose leading dimensions broadcast to the batch, each to (B, E)."""
     whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
     return [a.reshape(-1, a.shape[-1]) for a in whole]

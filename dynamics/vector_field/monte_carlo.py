@@ -1,17 +1,31 @@
 """Expectations as means over samples with a standard error: the closure of losses that have no exact one."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters
+
+FloatArray = npt.NDArray[np.float64]
 
 REPLICATES = 8  # independent sets of points, from whose spread the error comes
 POINTS = 11  # 2^11 points in each
 SMALLEST_CHANCE = 1e-12  # of a normal number that is kept
 
 
-def sampled_forces(generated, w, lam, ratio, parameters: Parameters, zeta1, zeta2, learned: bool) -> list:
+def sampled_forces(
+    generated: Any,  # with a force on the predictor where it is learned
+    w: FloatArray,
+    lam: FloatArray,
+    ratio: FloatArray,
+    parameters: Parameters,
+    zeta1: FloatArray,
+    zeta2: FloatArray,
+    learned: bool,
+) -> list[FloatArray]:
     """Forces of each sample (samples, M): on the singular values, g_m zeta1_m + h_m zeta2_m, and on the predictor."""
     arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
@@ -24,11 +38,11 @@ class Samples:
     ``worst``: largest standard error so far, relative to the mean size of the samples of a state.
     """
 
-    def __init__(self, generated, learned: bool):
+    def __init__(self, generated: DerivedLoss, learned: bool):
         self.generated, self.learned, self.worst = generated, learned, 0.0
-        self.normals: np.ndarray | None = None
+        self.normals: FloatArray | None = None
 
-    def __call__(self, w, lam, ratio, parameters: Parameters) -> list[np.ndarray]:
+    def __call__(self, w: FloatArray, lam: FloatArray, ratio: FloatArray, parameters: Parameters) -> list[FloatArray]:
         """Return r_m and, for a learned predictor, the force on it, each (..., M)."""
         batch = w.shape[:-1]
         found = [np.empty(w.shape) for _ in range(1 + self.learned)]
@@ -39,7 +53,7 @@ class Samples:
                 whole[i] = one
         return found
 
-    def _of_one(self, w, lam, ratio, parameters: Parameters) -> list[np.ndarray]:
+    def _of_one(self, w: FloatArray, lam: FloatArray, ratio: FloatArray, parameters: Parameters) -> list[FloatArray]:
         zeta1, zeta2 = self._views(len(w), parameters)
         with np.errstate(all="ignore"):
             forces = sampled_forces(self.generated, w, lam, ratio, parameters, zeta1, zeta2, self.learned)
@@ -53,7 +67,7 @@ class Samples:
             values.append(value)
         return values
 
-    def _views(self, modes: int, parameters: Parameters) -> list[np.ndarray]:
+    def _views(self, modes: int, parameters: Parameters) -> list[FloatArray]:
         if self.normals is None or self.normals.shape[-1] != modes:
             self.normals = normals(modes)
         x, *noise = self.normals
@@ -61,7 +75,7 @@ class Samples:
 
 
 @lru_cache(maxsize=4)  # members of an ensemble share them
-def normals(modes: int, first: int = 0) -> np.ndarray:
+def normals(modes: int, first: int = 0) -> FloatArray:
     """Return inputs and the noise of both views, (3, samples, M), of the seeds from the first on."""
     from scipy.special import ndtri  # slow to import
     from scipy.stats import qmc

@@ -194,7 +194,9 @@ def _cifar_images(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.moveaxis(records[:, 1:].reshape(-1, *CIFAR_SHAPE), 1, -1), records[:, 0]
 
 
-def _standardised(train: np.ndarray, train_labels, test: np.ndarray, test_labels) -> tuple:
+def _standardised(
+    train: np.ndarray, train_labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """Give each channel mean 0 and variance 1 over the training part; return what ``Images`` takes, with the labels."""
     train, test = train.astype(np.float32), test.astype(np.float32)
     pixels = (0, 1, 2)
