@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.options import frozen
+
+if TYPE_CHECKING:
+    from derivations.losses.user_defined import UserDefinedLoss
 
 # What generated code calls things; a parameter cannot have these names, nor that of its key in a TOML file.
 TAKEN = frozenset(
@@ -149,7 +152,7 @@ class Loss(Expression):
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
             errors.reject(argument, "have a gradient that reaches the encoder", self)
 
-    def derivation(self, predictor: bool = True, symmetrised: bool = False) -> Any:
+    def derivation(self, predictor: bool = True, symmetrised: bool = False) -> "UserDefinedLoss":
         """Return the loss as ``derivations.losses`` represents it."""
         from derivations.losses.user_defined import UserDefinedLoss
 

@@ -79,7 +79,7 @@ class Saved(NamedTuple):
     """What a checkpoint holds: all records, and the leaves of the state after the last of them."""
 
     records: Records
-    leaves: list[np.ndarray]
+    leaves: list[npt.NDArray[Any]]
 
 
 class CheckpointFile(Protocol):

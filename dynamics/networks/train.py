@@ -126,9 +126,9 @@ def _checked_run(
     learning_rate: float,
     batch_size: int,
     seed: int | Sequence[int],
-    record: Any,
+    record: int | Sequence[int],
     dtype: str,
-    device: Any,
+    device: str | None,
     progress: bool | None,
 ) -> TrainingRun:
     """Return the settings that both kinds of network have; raise ArgumentError."""

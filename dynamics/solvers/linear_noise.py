@@ -6,7 +6,10 @@ Gaussian model (by Monte Carlo over the derived per-sample forces), and the cova
 P <- J P J^T + B (Q/batch) B^T, with J and B the derivatives of the descent map with respect to state and forces.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from dynamics.generated import eigenvalues
 from dynamics.vector_field.eigenmode_state import spectrum
@@ -27,8 +30,8 @@ class Fluctuations:
     def __init__(self, rates: EigenmodeField, learning_rate: float, batch_size: int):
         self.rates, self.learning_rate, self.batch_size = rates, learning_rate, batch_size
         self.rng = np.random.default_rng(0)
-        self.covariance: np.ndarray | None = None
-        self.at: np.ndarray | None = None  # the state that jacobian and noise belong to
+        self.covariance: npt.NDArray[np.float64] | None = None
+        self.at: npt.NDArray[np.float64] | None = None  # the state that jacobian and noise belong to
 
     def advance(self, state: State) -> None:
         """Propagate the covariance over the step that starts in this state; all parts (M,)."""
@@ -39,13 +42,13 @@ class Fluctuations:
             self.at, self.jacobian, self.noise = flat, self._jacobian(state), self._noise(state)
         self.covariance = self.jacobian @ self.covariance @ self.jacobian.T + self.noise
 
-    def deviation(self, state: State) -> np.ndarray:
+    def deviation(self, state: State) -> npt.NDArray[np.float64]:
         """Return the standard deviation of s_m = w_m^2 in this state, (M,)."""
         modes = len(state.encoder)
         variance = np.zeros(modes) if self.covariance is None else np.diag(self.covariance)[:modes]
         return 2 * np.abs(state.encoder) * np.sqrt(variance)
 
-    def _jacobian(self, state: State) -> np.ndarray:
+    def _jacobian(self, state: State) -> npt.NDArray[np.float64]:
         """d step(state)/d state, by central differences.
 
         Where a predictor divides by the largest of nearly equal eigenvalues the map has a kink. The slope that counts
@@ -65,7 +68,7 @@ class Fluctuations:
     def _step(self, state: State) -> State:
         return self.rates.step(state, self.learning_rate)
 
-    def _noise(self, state: State) -> np.ndarray:
+    def _noise(self, state: State) -> npt.NDArray[np.float64]:
         """Return the covariance of the change of the state in a step, over batches."""
         mean, square, after = 0.0, 0.0, self._step(state)
         for _ in range(SAMPLES // CHUNK):
@@ -73,7 +76,9 @@ class Fluctuations:
             mean, square = mean + added.sum(axis=0) / SAMPLES, square + added.T @ added / SAMPLES
         return (square - np.outer(mean, mean)) / self.batch_size
 
-    def _added(self, state: State, after: State, zeta1: np.ndarray, zeta2: np.ndarray) -> State:
+    def _added(
+        self, state: State, after: State, zeta1: npt.NDArray[np.float64], zeta2: npt.NDArray[np.float64]
+    ) -> State:
         """Return the change of the state in a step if each sample were the batch; each part (samples, M)."""
         structure, p, learned = self.rates.structure, self.rates.parameters, self.rates.structure.predictor == "learned"
         _, lam, ratio = spectrum(structure, p, state)
@@ -87,18 +92,18 @@ class Fluctuations:
             tracked=eigenvalues.average_step(0.0, 2 * after.encoder * shift, p.tracking) if structure.tracked else None,
         )
 
-    def _views(self, modes: int) -> list[np.ndarray]:
+    def _views(self, modes: int) -> list[npt.NDArray[np.float64]]:
         """Draw fresh views (CHUNK, M): along a trajectory the errors of the samples of one state average out."""
         p, x = self.rates.parameters, self.rng.standard_normal((CHUNK, modes))
         return [x + sigma * self.rng.standard_normal(x.shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
-def _flat(state: State) -> np.ndarray:
+def _flat(state: State) -> npt.NDArray[Any]:
     """Concatenate the parts of a state, (..., parts * M)."""
     return np.concatenate([part for part in state if part is not None], axis=-1)
 
 
-def _like(state: State, flat: np.ndarray) -> State:
+def _like(state: State, flat: npt.NDArray[np.float64]) -> State:
     """Split concatenated parts into states like the given one."""
     parts = iter(np.split(flat, flat.shape[-1] // len(state.encoder), axis=-1))
     return State(*(None if part is None else next(parts) for part in state))
