@@ -8,16 +8,13 @@ import click
 from figures import captions, gallery, names, style
 
 
-def _listing() -> str:
-    """List the figures, one a line, with the first line of their modules."""
-    return "\n".join(f"  {name:<26} {gallery.title(name)}" for name in names())
-
-
 class _Command(click.Command):
     """A command whose help ends with the list of figures."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"\nFigures:\n{_listing()}\n  {'gallery':<26} One page with all of them.\n")
+        with formatter.section("Figures"):
+            titles = [(name, gallery.title(name)) for name in names()]
+            formatter.write_dl([*titles, ("gallery", "One page with all of them.")])
 
 
 @click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

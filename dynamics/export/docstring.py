@@ -1,9 +1,9 @@
 """The docstring of an exported module: its contents, and a step of training as an example."""
 
 import textwrap
-from importlib import metadata
 
 from derivations.printers import training_loop
+from dynamics import __version__
 from dynamics.export.functions import TORCH, Export, filled
 
 PAPER = (
@@ -24,7 +24,7 @@ def docstring(export: Export) -> str:
         "A step of training:",
         textwrap.indent("\n".join(step), "    "),
         filled(f"The theory: {PAPER}"),
-        filled(f"Written by ssl-dynamics {metadata.version('ssl-dynamics')} for"),
+        filled(f"Written by ssl-dynamics {__version__} for"),
         filled(str(export.model), "    "),
     ]
     return '"""' + "\n\n".join(paragraphs) + '\n"""'

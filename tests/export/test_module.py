@@ -4,7 +4,6 @@ import ast
 import builtins
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -364,12 +363,12 @@ sys.stderr.write(" ".join(name for name in ("sympy", "jax", "torch", "scipy") if
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_docstring_names_loss_model_and_a_step_of_training(name, library):
-    model, project = MODELS[name], tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    model = MODELS[name]
     docstring = ast.get_docstring(tree(model, library))
     title = model.derivation.title if isinstance(model.loss, str) else "A user-defined loss"
     assert docstring.startswith(f"{title}, for a training loop in {'JAX' if library == 'jax' else 'PyTorch'}.")
     words = " ".join(docstring.split())
-    for part in ("NeurIPS 2023, arXiv:2212.04858", f"Written by {project['name']} {project['version']}", str(model)):
+    for part in ("NeurIPS 2023, arXiv:2212.04858", f"Written by ssl-dynamics {dyn.__version__}", str(model)):
         assert part in words
     example = docstring.partition("A step of training:\n\n")[2].partition("\n\nThe theory")[0]
     calls = [node.func.id for node in ast.walk(ast.parse(unindented(example))) if is_call_of_name(node)]
