@@ -1,4 +1,4 @@
-"""Measure rows of the table: `python -m benchmarks [ROW ...]`; with all rows, `--out` writes the page."""
+"""Measure rows of the table by `python -m benchmarks [ROW ...]`; `--out` writes the page, and requires all rows."""
 
 import importlib
 import time
@@ -14,7 +14,9 @@ ROWS = ("trajectory", "ensemble", "exact_solutions", "simulation", "training", "
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(ROWS))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page with all rows there.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page with all rows to this file."
+)
 def main(names: tuple[str, ...], out: Path | None) -> None:
     """Measure speed compared with other libraries; without a name, all rows."""
     if names and out:

@@ -1,4 +1,4 @@
-"""The closure: one evaluation of the rates to 1e-8."""
+"""The exact closure: one evaluation of the rates of the cosine loss to 1e-8."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,7 +6,7 @@ import scipy.integrate
 
 import dynamics as dyn
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, agree
+from benchmarks.row import Measurement, Row, agree
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 ACCURACY, SIGMA2 = 1e-8, 0.1
@@ -39,38 +39,47 @@ def _row(modes: int) -> Row:
     def error_of(name: str) -> float:
         return float(np.abs(timings[name].result - expected).max() / scale)
 
-    ours = Entry.of(timings["ours"], agree("ours", error_of("ours"), ACCURACY))
+    ours = Measurement.of(timings["ours"], agree("ours", error_of("ours"), ACCURACY))
     sampled = error_of("Monte Carlo")
     agree("Monte Carlo", sampled, 0.1)
-    scaled = Entry("Monte Carlo", timings["Monte Carlo"].seconds * (sampled / ACCURACY) ** 2, None, ACCURACY)
-    scaled.note = f"extrapolated from {SAMPLES} samples with error {sampled:.0e}"
-    cubature = Entry.of(
+    scaled = Measurement("Monte Carlo", timings["Monte Carlo"].seconds * (sampled / ACCURACY) ** 2, None, ACCURACY)
+    scaled.note = f"time extrapolated to this error from {SAMPLES} samples with error {sampled:.0e}"
+    cubature = Measurement.of(
         timings["scipy.integrate.cubature"],
         agree("cubature", error_of("scipy.integrate.cubature"), 10 * ACCURACY),
-        "our double integral, without singularities, all modes at once",
+        "given our double integral, which has no singularities, for all modes at once",
     )
     nested = timings["scipy.integrate.nquad, one mode"]
     error = agree("nquad", float(abs(nested.result - expected[-1]) / scale), 10 * ACCURACY)
-    nquad = Entry(
-        "scipy.integrate.nquad", nested.seconds * modes, None, error, "the same for one mode, times the number of modes"
+    nquad = Measurement(
+        "scipy.integrate.nquad",
+        nested.seconds * modes,
+        None,
+        error,
+        "given the same integral for one mode; time multiplied by the number of modes",
     )
     peers = [cubature, nquad, scaled]
     ratios = [peer.seconds / ours.seconds for peer in peers]
     return Row(
         f"Closure, M = {modes}",
-        f"rates of the cosine loss, eigenvalues 0.02 ... 2, sigma2 = {SIGMA2}, to {ACCURACY:g} of the largest",
-        "100 times SciPy, and Monte Carlo at equal error",
+        f"rates of the cosine loss at eigenvalues 0.02 ... 2, noise sigma2 = {SIGMA2}, to {ACCURACY:g} of the largest",
+        "100 times as fast as SciPy, and as Monte Carlo at equal error",
         [ours, *peers],
-        f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} as nquad, {ratios[2]:.0e} as Monte Carlo",
+        f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} times as nquad, "
+        f"{ratios[2]:.0e} times as Monte Carlo",
         min(ratios) >= 100,
-        limit="SciPy's cubature is given the integral that this project derives, for all modes at once; the remaining "
-        "difference is the number of nodes. Ours makes about sixty NumPy calls on a thousand nodes; its error is "
-        "estimated, and far smaller than the tolerance.",
+        limit="SciPy's cubature is given the integral that this project derives, for all modes at once, so that only "
+        "the numbers of nodes differ. Our quadrature makes about sixty NumPy calls on a thousand nodes. It estimates "
+        "its error, and the actual error is far smaller than the tolerance.",
     )
 
 
 def integrand(x: Array, y: Array, s: Array) -> Array:
-    """Return the integrand (..., M) at x and y (..., 1), which replace the norms of the two branches."""
+    """Return the integrand (..., M) of the rates at x and y (..., 1).
+
+    The integrals over x and y stand for the reciprocals of the norms of the two branches,
+    1/|p|^k = const * integral of x^(k-1) exp(-x^2 |p|^2) over x > 0.
+    """
     lam, det = s, SIGMA2**2
     delta = (1 + 2 * x**2 * lam**2 * s) * (1 + 2 * y**2 * (1 + det) * s) - 4 * x**2 * y**2 * lam**2 * s**2
     s11, s12 = (s + 2 * y**2 * det * s**2) / delta, s / delta

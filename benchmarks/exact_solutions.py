@@ -1,18 +1,18 @@
-"""Exact solutions: 1000 x 10 x 200 values."""
+"""Exact solutions: 1000 initial spectra of 10 modes, at 200 times."""
 
 import numpy as np
 import scipy.special
 
 import dynamics as dyn
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, agree
+from benchmarks.row import Measurement, Row, agree
 
 SHAPE = (1000, 10)
 TIMES = np.linspace(0, 20, 200)
 
 
 def measure() -> list[Row]:
-    """Compare Euclidean with SciPy's Lambert W, isotropic with plain NumPy and with the time of writing the result."""
+    """Compare the Euclidean solution with SciPy's lambertw, and the isotropic one with NumPy and a memory write."""
     s0 = np.random.default_rng(0).uniform(0.01, 2, SHAPE)
     u0, t = s0[:, None, :], TIMES[:, None]
     euclidean, isotropic = dyn.Model("euclidean"), dyn.Model("euclidean", isotropic=True)
@@ -33,41 +33,44 @@ def measure() -> list[Row]:
             "scipy.special.lambertw": by_scipy,
             "ours, isotropic": lambda: dyn.solve(isotropic, s0, TIMES).s,
             "plain NumPy": by_numpy,
-            "np.full, as many numbers": written,
+            "np.full of the same size": written,
         },
         repeats=15,
     )
     results = {name: timing.result for name, timing in timings.items()}
-    # Tolerance: rounding, times reciprocals of small eigenvalues (1/u0 up to 100).
+    # Tolerance: rounding error, amplified by 1/u0, which is up to 100.
     errors = {
         "ours, Euclidean": agree("Lambert", _difference(results, "ours, Euclidean", "scipy.special.lambertw"), 1e-13),
         "ours, isotropic": agree("logistic", _difference(results, "ours, isotropic", "plain NumPy"), 1e-13),
     }
-    lambert, scipy_lambert, logistic, plain, memory = (Entry.of(v, errors.get(k)) for k, v in timings.items())
+    lambert, scipy_lambert, logistic, plain, memory = (Measurement.of(v, errors.get(k)) for k, v in timings.items())
     values = s0.size * len(TIMES)
     ratio, bandwidth = scipy_lambert.seconds / lambert.seconds, logistic.seconds / memory.seconds
     return [
         Row(
             "Exact solutions, Euclidean",
-            f"{values / 1e6:g} million values of Lambert W growth, {1e9 * lambert.seconds / values:.0f} ns a value",
-            "5 times SciPy's Lambert route",
+            f"{values / 1e6:g} million values of the solution by the Lambert W function, "
+            f"{1e9 * lambert.seconds / values:.0f} ns a value",
+            "5 times as fast as SciPy's lambertw",
             [lambert, scipy_lambert],
             f"{ratio:.2g} times as fast (goal: 5)",
             ratio >= 5,
-            limit="On one core a value takes about 35 ns: 11 for two steps of fourth order, 10 for initial guesses on "
-            "both branches, 7 for the difference of time and start in double-double precision; the rest is memory "
-            "traffic. Cores share the work.",
+            limit="On one core a value takes about 35 ns: 11 ns for two iterations of a fourth-order method, 10 ns "
+            "for initial guesses on both branches of the function, and 7 ns for the difference of a term of the "
+            "start and the time, in double-double precision; the rest is memory traffic. The cores divide the values "
+            "among them.",
         ),
         Row(
             "Exact solutions, isotropic",
-            f"{values / 1e6:g} million values of a logistic, {1e9 * logistic.seconds / values:.1f} ns a value",
-            "memory speed",
+            f"{values / 1e6:g} million values of the solution by a logistic function, "
+            f"{1e9 * logistic.seconds / values:.1f} ns a value",
+            "at most 3 times the time of writing the result to memory",
             [logistic, plain, memory],
             f"{plain.seconds / logistic.seconds:.2g} times as fast as plain NumPy, {bandwidth:.2g} times the time "
-            "of writing the result (goal: memory speed, defined as within 3)",
+            "of writing the result (goal: 3)",
             bandwidth <= 3,
-            limit="Two divisions and a sum for each value, each of them a NumPy operation that reads and writes "
-            "memory.",
+            limit="Each value takes two divisions and a sum, and each of these is a NumPy operation that reads and "
+            "writes memory.",
         ),
     ]
 

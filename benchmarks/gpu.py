@@ -1,8 +1,9 @@
-"""Speed of an accelerator, with jax, numpy and scipy alone: `python benchmarks/gpu.py`, from the project's root.
+"""Speed of an accelerator; requires jax, numpy and scipy only. Run `python benchmarks/gpu.py` in the root folder.
 
-The same code as on a CPU: ensembles of flow and descent map, the exact closure, networks with many seeds. The speed is
-compared with that of this machine's CPU, on a smaller ensemble, and with the measured bandwidth of the device's memory.
-Without an accelerator everything runs on the CPU at the smaller size, and the output states this.
+It measures ensembles of flow and descent map, the exact closure, and training of networks with many seeds, by the same
+code as on a CPU. The speed is compared with that of this machine's CPU, on smaller ensembles, and with the measured
+bandwidth of the device's memory. Without an accelerator everything runs on the CPU at the smaller size, and the output
+states this.
 """
 
 import importlib.util
@@ -19,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 def stand_in(name: str, **contents: Any) -> None:
-    """Install an empty module under the name of one that is missing and not needed here."""
+    """Install a module with the given contents under the name of a missing module that is not needed here."""
     if importlib.util.find_spec(name) is None:
         module = types.ModuleType(name)
         module.__dict__.update(contents)
@@ -70,33 +71,33 @@ def spectra(many: int) -> np.ndarray:
 
 
 def flow(size: dict[str, int]) -> float:
-    """Return trajectories a second, mean field, 20 points, rtol 1e-8."""
+    """Return trajectories a second of the flow in mean field, at 20 times, rtol 1e-8."""
     model, s0 = dyn.Model("cosine"), spectra(size["flow"])
     return len(s0) / warm(lambda: dyn.solve(model, s0, TIMES, closure="mean_field", method="jax", progress=False))
 
 
 def descent(size: dict[str, int]) -> float:
-    """Return steps of the descent map a second, mean field."""
+    """Return steps a second of the descent map in mean field."""
     model, s0, steps = dyn.Model("cosine"), spectra(size["descent"]), STEPS["descent"]
     run = {"closure": "mean_field", "method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
 def closure(size: dict[str, int]) -> float:
-    """Return evaluations of the exact closure a second, to 1e-9."""
+    """Return evaluations a second of the exact closure, to 1e-9."""
     model, s0, steps = dyn.Model("cosine", noise=(0.0, 0.1)), spectra(size["closure"]), STEPS["closure"]
     run = {"method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
 def training(size: dict[str, int]) -> float:
-    """Return steps of a network a second, cosine loss, 50 000 samples a step, all seeds at once."""
+    """Return steps a second of training networks, cosine loss, 50 000 samples a step, summed over seeds."""
     model, W0 = dyn.Model("cosine", noise=(0.0, 0.1)), np.random.default_rng(0).normal(size=(M, N)) / 4
     run = {"batch_size": BATCH, "seed": range(size["seeds"]), "record": STEPS["training"], "progress": False}
     return size["seeds"] * STEPS["training"] / warm(lambda: dyn.train(model, W0, STEPS["training"], 0.1, **run))
 
 
-ROWS = {  # function, unit, and the bytes that one unit moves at least: results, and random numbers
+ROWS = {  # function; unit; least number of bytes moved per unit, for results and random numbers
     "flow": (flow, "trajectories", 2 * 8 * M * len(TIMES)),
     "descent": (descent, "steps", 2 * 8 * M),
     "closure": (closure, "evaluations", None),
@@ -121,7 +122,7 @@ def bandwidth() -> float:
 
 
 def measured(device: jax.Device, size: dict[str, int]) -> tuple[dict[str, float], float]:
-    """Return the speed of all rows on a device, and its bandwidth."""
+    """Return the speed of each row on a device, and the bandwidth of its memory in bytes a second."""
     with jax.default_device(device):
         have_diffrax = importlib.util.find_spec("diffrax") is not None
         return {name: row[0](size) for name, row in ROWS.items() if name != "flow" or have_diffrax}, bandwidth()

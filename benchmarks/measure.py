@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-REPEATS = 15  # runs of each, at most
-PATIENCE = 20.0  # seconds of each, at most, after three runs
+REPEATS = 15  # largest number of runs of each implementation
+PATIENCE = 20.0  # total seconds after which an implementation is not run again, once it has run three times
 
 
 @dataclass
 class Timing:
-    """Seconds of one implementation: the first call, which may compile, and the warm runs; and its result."""
+    """Seconds of one implementation, for the first call, which may compile, and for warm runs; and its last result."""
 
     name: str
     call: Callable[[], Any]
@@ -33,7 +33,7 @@ class Timing:
 
 
 def in_turn(calls: dict[str, Callable[[], Any]], repeats: int = REPEATS) -> dict[str, Timing]:
-    """Call each once to warm up, then all in turn, A B C A B C, and return their timings."""
+    """Call each implementation once to warm up, then all in turn (A B C A B C ...), and return their timings."""
     timings = {name: Timing(name, call) for name, call in calls.items()}
     for timing in timings.values():
         timing.first = timing.once()

@@ -5,27 +5,28 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks.row import Entry, Row
+from benchmarks.row import Measurement, Row
 
 PACKAGES = ("numpy", "scipy", "jax", "diffrax", "heyoka", "torch")
 HEAD = """# Benchmarks
 
-`make bench` repeats all measurements, in one run, and writes this page. Several libraries do the same work; they are
-called in turn, so that variations of the machine's speed affect all alike. Times are medians of warm calls; the first
-call, which may compile, is given too. Errors are relative to a reference of higher precision, and a result with too
-large an error is not compared. Other libraries are used with the best settings found (`benchmarks/peers.py`).
+`make bench` repeats all measurements, in one run, and writes this page. For each task, this project ("ours") and other
+libraries ("peers") do the same work. They are called in turn, so that variations of the machine's speed affect all
+alike. The column "warm" is the median over repeated calls; the first call, which may compile, is given too. Errors are
+relative to a reference of higher precision, and an implementation with too large an error is not compared. Other
+libraries are used with the best settings found (`benchmarks/peers.py`).
 
 Compare ratios rather than seconds, which were measured on {machine}, with {versions}.
 
-| work | goal | result | |
+| task | goal | result | |
 |---|---|---|---|
 """
 GPU = """
 ## On a GPU
 
 `python benchmarks/gpu.py` needs jax, numpy and scipy only, and prints the speed of an accelerator: ensembles of the
-descent map (and of the flow, if diffrax is installed), evaluations of the closure, and networks with many seeds. There
-was no GPU for the measurements on this page; on a CPU the script runs at a smaller size.
+descent map (and of the flow, if diffrax is installed), evaluations of the closure, and training of networks with many
+seeds. The measurements on this page were made without a GPU; on a CPU the script runs at a smaller size.
 """
 
 
@@ -60,7 +61,7 @@ def _mark(row: Row) -> str:
     return "" if row.met is None else "met" if row.met else "**missed**"
 
 
-def _details(entry: Entry) -> str:
+def _details(entry: Measurement) -> str:
     parts = [f"first {_seconds(entry.first)}"] if entry.first is not None else []
     parts += [f"error {entry.error:.0e}"] if entry.error is not None else []
     return ", ".join([*parts, entry.note] if entry.note else parts)
@@ -74,7 +75,7 @@ def _seconds(seconds: float) -> str:
 
 
 def machine() -> str:
-    """Describe processor, cores and system."""
+    """Describe processor, number of cores, system and Python version."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

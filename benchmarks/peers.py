@@ -1,7 +1,7 @@
 """The same tasks written with other libraries, each with the best settings found.
 
-The system is the cosine loss in mean field, alpha = 1, no noise: with P_k = sum s^k,
-ds_m/dt = 2 s_m^2 (P3 - s_m P2)/(P3^1.5 P1^0.5).
+The system is the flow of the cosine loss in mean field with alpha = 1 and no noise,
+ds_m/dt = 2 s_m^2 (P3 - s_m P2)/(P3^1.5 P1^0.5), where P_k is the sum of s_m^k over modes.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10) -> Callable
 
 
 def heyoka_system(modes: int) -> list[tuple[Any, Any]]:
-    """Return (variable, right-hand side) of each mode."""
+    """Return pairs of variable and right-hand side, one for each mode."""
     import heyoka as hy
 
     s = hy.make_vars(*(f"s{m}" for m in range(modes)))
@@ -75,7 +75,7 @@ def heyoka_system(modes: int) -> list[tuple[Any, Any]]:
 
 
 def heyoka_trajectory(s0: Array, tol: float = 1e-10) -> Callable[[], Array]:
-    """Return a function () -> s (T, M)."""
+    """Return a function () -> s (T, M) that integrates with heyoka's Taylor method."""
     import heyoka as hy
 
     integrator = hy.taylor_adaptive(heyoka_system(len(s0)), s0, tol=tol)

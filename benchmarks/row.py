@@ -6,8 +6,8 @@ from benchmarks.measure import Timing
 
 
 @dataclass
-class Entry:
-    """One implementation: seconds (warm median), seconds of the first call, and error against the reference."""
+class Measurement:
+    """One implementation: median seconds of warm calls, seconds of the first call, and error against the reference."""
 
     name: str
     seconds: float
@@ -16,27 +16,27 @@ class Entry:
     note: str = ""
 
     @classmethod
-    def of(cls, timing: Timing, error: float | None = None, note: str = "") -> "Entry":
+    def of(cls, timing: Timing, error: float | None = None, note: str = "") -> "Measurement":
         """Build an entry from a timing."""
         return cls(timing.name, timing.seconds, timing.first, error, note)
 
 
 @dataclass
 class Row:
-    """A task with the entries of all implementations, and whether the goal is met; if not, why."""
+    """A task with the entries of all implementations, its goal, and the reason if the goal is missed."""
 
     title: str
     work: str
     goal: str
-    entries: list[Entry]
+    entries: list[Measurement]
     verdict: str
     met: bool | None  # None: there is no goal
     limit: str = ""  # the reason if the goal is missed
     notes: list[str] = field(default_factory=list)
 
 
-def against_fastest(ours: Entry, peers: list[Entry], factor: float) -> tuple[str, bool]:
-    """Format our speed relative to the fastest peer, and return whether it is at least ``factor``."""
+def against_fastest(ours: Measurement, peers: list[Measurement], factor: float) -> tuple[str, bool]:
+    """Return our speed relative to the fastest peer as text, and True if it is at least ``factor``."""
     fastest = min(peers, key=lambda peer: peer.seconds)
     ratio = fastest.seconds / ours.seconds
     return f"{ratio:.2g} times as fast as {fastest.name}, the fastest peer (goal: {factor:g})", ratio >= factor

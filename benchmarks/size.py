@@ -1,17 +1,17 @@
-"""Size: time and memory as the number of modes grows."""
+"""Size: time and memory against the number of modes."""
 
 import json
 import subprocess
 import sys
 
-from benchmarks.row import Entry, Row
+from benchmarks.row import Measurement, Row
 
 MEAN_FIELD = (10, 100, 1000, 10_000, 100_000, 1_000_000)
 EXACT = (10, 100, 1000, 10_000)
 POINTS = 10
-LARGEST = 4e9  # bytes that the largest solve may take
+LARGEST = 4e9  # bytes: limit of the peak memory at the largest size
 
-# VmHWM where there is one: ru_maxrss of a new process starts at the memory of its parent.
+# Peak memory is VmHWM where the system has it: ru_maxrss of a new process starts at the memory of its parent.
 PEAK = """
 import resource
 from pathlib import Path
@@ -26,7 +26,7 @@ import json, sys, time
 import numpy as np, dynamics as dyn
 M = int(sys.argv[1])
 s0 = np.geomspace(0.02, 2.0, M)
-times = np.linspace(0, 15.0 * M, {points})  # rates go as 1/M
+times = np.linspace(0, 15.0 * M, {points})  # rates are proportional to 1/M
 model = dyn.Model("cosine")
 def run():
     return dyn.solve(model, s0, times, closure="mean_field", method="jax")
@@ -56,8 +56,8 @@ print(json.dumps([sorted(runs)[4], peak()]))
 
 def measure() -> list[Row]:
     """Measure a mean-field flow and one evaluation of the exact closure, each in a new process."""
-    flow = _row("mean-field flow", f"cosine loss, {POINTS} points", SOLVE.format(points=POINTS), MEAN_FIELD)
-    closure = _row("exact closure", "one evaluation of the rates to 1e-8", RATES, EXACT)
+    flow = _row("mean-field flow", f"cosine loss, {POINTS} times", SOLVE.format(points=POINTS), MEAN_FIELD)
+    closure = _row("exact closure", "one evaluation of the rates of the cosine loss to 1e-8", RATES, EXACT)
     flow.verdict += f"; {MEAN_FIELD[-1]} modes: {flow.entries[-1].note} (goal: below {LARGEST / 1e9:g} GB)"
     return [flow, closure]
 
@@ -66,7 +66,7 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
     runs = [_in_a_process(script, modes) for modes in sizes]
     per_mode = [seconds / modes for (seconds, _), modes in zip(runs, sizes, strict=True)]
     entries = [
-        Entry(f"M = {modes}", seconds, note=f"{1e9 * seconds / modes:.3g} ns a mode, peak {peak / 1e9:.2f} GB")
+        Measurement(f"M = {modes}", seconds, note=f"{1e9 * seconds / modes:.3g} ns a mode, peak {peak / 1e9:.2f} GB")
         for modes, (seconds, peak) in zip(sizes, runs, strict=True)
     ]
     growth = max(later / min(per_mode[: i + 1]) for i, later in enumerate(per_mode))
@@ -74,18 +74,19 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
     return Row(
         f"Size, {name}",
         work,
-        "time and memory per mode do not grow by more than 2",
+        "time and memory per mode grow by a factor of at most 2",
         entries,
         f"the time per mode is at most {growth:.2g} times that at any smaller M",
         growth <= 2 and fits,
-        limit="The overhead of a call is shared, so that the time per mode first decreases with M. From about 10 000 "
-        "modes on, the 14 stages of a step do not fit into the cache; the measured time is that of moving about 200 "
-        "bytes for each mode and stage at this machine's 7 to 10 GB/s. Beyond that it does not grow.",
+        limit="All modes share the overhead of a call, so that the time per mode first decreases with M. From about "
+        "10 000 modes on, the 14 stages of a step do not fit into the cache, and the measured time is that of moving "
+        "about 200 bytes for each mode and stage at this machine's 7 to 10 GB/s. With even more modes the time per "
+        "mode does not grow.",
     )
 
 
 def _in_a_process(script: str, modes: int) -> tuple[float, float]:
-    """Run a script in a new process; return its seconds and peak bytes."""
+    """Run a script in a new process; return the seconds of a call and the peak memory in bytes."""
     done = subprocess.run([sys.executable, "-c", PEAK + script, str(modes)], capture_output=True, text=True, check=True)
     seconds, peak = json.loads(done.stdout)
     return seconds, peak

@@ -1,15 +1,15 @@
-"""Training the network: the same steps, written with PyTorch."""
+"""Training the linear network, compared with the same steps written with PyTorch."""
 
 import numpy as np
 
 import dynamics as dyn
 from benchmarks import peers
 from benchmarks.measure import in_turn
-from benchmarks.row import Entry, Row, agree
+from benchmarks.row import Measurement, Row, agree
 from benchmarks.setting import SIGMA2, M, N, weights
 
 STEPS, BATCH = 60, 50_000
-GOALS = {"euclidean": (0.01, 2.0), "cosine": (0.1, 4.0)}  # learning rate, times as fast
+GOALS = {"euclidean": (0.01, 2.0), "cosine": (0.1, 4.0)}  # learning rate; goal, how many times as fast
 
 
 def measure() -> list[Row]:
@@ -31,12 +31,12 @@ def _row(loss: str, learning_rate: float, goal: float) -> Row:
     errors = {name: float(np.abs(timing.result / theory - 1).max()) for name, timing in timings.items()}
     for name, error in errors.items():
         agree(name, error, 0.03)  # fluctuations of batches of 50 000
-    ours, torch = (Entry.of(timing, errors[name]) for name, timing in timings.items())
+    ours, torch = (Measurement.of(timing, errors[name]) for name, timing in timings.items())
     ratio = torch.seconds / ours.seconds
     return Row(
         f"Network training, {loss}",
-        f"M = {M}, N = {N}, {BATCH} samples a step, float32: {1e3 * ours.seconds / STEPS:.2g} ms a step, PyTorch "
-        f"{1e3 * torch.seconds / STEPS:.2g}",
+        f"M = {M}, N = {N}, {BATCH} samples a step, float32; ours {1e3 * ours.seconds / STEPS:.2g} ms a step, PyTorch "
+        f"{1e3 * torch.seconds / STEPS:.2g} ms",
         f"{goal:g} times as fast on a CPU",
         [ours, torch],
         f"{ratio:.2g} times as fast (goal: {goal:g})",

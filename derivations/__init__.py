@@ -1,5 +1,5 @@
-"""From a loss, written as mathematics, to its eigenvalue dynamics and to code: SymPy in, array code and reports out.
+"""Derive the eigenvalue dynamics of a loss with SymPy, and write the results as array code and reports.
 
-The pipeline is the order of import: ``symbols``, ``losses``, ``theory``, ``printers``, ``codegen``, ``report``.
-Nothing here imports ``dynamics``; ``errors`` may be imported by all.
+Each package imports only earlier ones: ``symbols``, ``losses``, ``theory``, ``printers``, ``codegen``, ``report``.
+None imports ``dynamics``; all may import ``errors``.
 """

@@ -2,7 +2,7 @@
 
 
 class ExpressionError(ValueError):
-    """The text is no expression of the loss grammar: what is wrong, and at which position, counted from 1."""
+    """A text that is no expression of the loss grammar; the message states the fault and its position, from 1."""
 
     def __init__(self, text: str, position: int, wrong: str):
         self.text, self.position, self.wrong = text, position, wrong
@@ -10,19 +10,19 @@ class ExpressionError(ValueError):
 
 
 def _excerpt(text: str, position: int) -> str:
-    """The text on one line; of a long one, the part around the position."""
+    """Return the text on one line; only the part around the position if the text is long."""
     first = max(0, position - 30)
     shown = text[first : first + 60]
     return repr(f"{'...' * (first > 0)}{shown}{'...' * (first + 60 < len(text))}")
 
 
 class UnsupportedLossError(ValueError):
-    """The expectation of this expression is outside what the closures can do; the message names the culprit."""
+    """An expression whose expectation cannot be derived; the message names the part at fault."""
 
 
 class UntranslatableError(ValueError):
-    """The expression contains something that has no array code; the message names it."""
+    """An expression with a part that has no array code; the message names the part."""
 
 
 class ProofError(AssertionError):
-    """A solution does not satisfy its differential equation."""
+    """A solution that does not satisfy its differential equation, or a step of a derivation that does not follow."""

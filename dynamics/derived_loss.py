@@ -10,11 +10,12 @@ FOLDER = Path(__file__).parent / "generated"
 
 
 class Integral(NamedTuple):
-    """A double integral over (0, oo)^2 of the Gaussian closure, or a single one where there is one norm.
+    """An integral of the Gaussian closure over x and y in (0, oo), or over x alone if there is one norm.
 
     mean_squares: function of the spectrum that returns the mean square of each norm, per mode: the scales of the axes.
     integrand: function of the nodes and the spectrum. powers: lowest power of each norm in the integrand's weight.
-    size: sum of the absolute values of the terms of the integrand; None: the absolute value of the integrand.
+    size: function that returns the sum of the absolute values of the integrand's terms; None if the absolute value of
+    the integrand serves as its size.
     """
 
     mean_squares: Function
@@ -24,9 +25,10 @@ class Integral(NamedTuple):
 
 
 class MatrixIntegral(NamedTuple):
-    """An integral of the Gaussian closure for weights as matrices.
+    """An integral of the Gaussian closure for weights as matrices, over x and y in (0, oo).
 
-    norm_vectors: function that returns X of each norm |X l|; its squared singular values are the scales of the axes.
+    norm_vectors: function that returns the matrix X of each norm |X l|, with independent normals l; its squared
+    singular values are the scales of the axes.
     """
 
     norm_vectors: Function
@@ -35,10 +37,10 @@ class MatrixIntegral(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """One expectation over the Gaussian views, in the closures that exist for it.
+    """An expectation over the Gaussian views, in each closure for which it was derived.
 
-    formula: exact, where moments suffice. mean_field: with every norm and sum replaced by its mean. integrals: exact,
-    by quadrature. moments: formula that is added to the integrals.
+    formula: exact expectation, if moments suffice. mean_field: formula with every norm and sum replaced by its mean.
+    integrals: exact expectation, by quadrature. moments: formula that is added to the integrals.
     """
 
     formula: Function | None = None
@@ -47,13 +49,16 @@ class Expectation:
     moments: Function | None = None
 
     def under(self, closure: str) -> Function | None:
-        """Return the formula of the expectation under a closure; None where it is an integral."""
+        """Return the formula of the expectation under a closure; None if it is an integral."""
         return self.mean_field if closure == "mean_field" else self.formula
 
 
 @dataclass(frozen=True, eq=False)
 class MatrixExpectation:
-    """E[g l^T] or E[h l^T] for weights as matrices, with the gradients g, h of both views: a formula or integrals."""
+    """E[g l^T] or E[h l^T] for weights as matrices: a formula or integrals.
+
+    g and h are the forces on view 1 and 2; the views are linear maps of independent normals l.
+    """
 
     formula: Function | None = None
     integrals: tuple[MatrixIntegral, ...] = ()
@@ -63,8 +68,8 @@ class MatrixExpectation:
 class ExactSolution:
     """The exact solution of the flow of a mode.
 
-    predictor: lambda(t). time_to_reach: time between two values of lambda. any_weight_decay: it holds with weight
-    decay. blow_up_time: when lambda diverges; None if it never does.
+    predictor: lambda(t). time_to_reach: time between two values of lambda. any_weight_decay: True if it holds with
+    weight decay. blow_up_time: time at which lambda diverges; None if it never does.
     """
 
     name: str
@@ -75,7 +80,7 @@ class ExactSolution:
 
     @property
     def cancels(self) -> bool:
-        """True if its terms cancel, so that it is evaluated in extended precision."""
+        """True if terms of the solution cancel, so that it is evaluated in extended precision."""
         return self.name == "Lambert W" or self.blow_up_time is not None
 
 
@@ -91,7 +96,7 @@ class PowerSum:
 
 @dataclass(frozen=True, eq=False)
 class DerivedLoss:
-    """Everything that was derived for one loss; None, or empty, where the loss has no such property.
+    """Everything that was derived for one loss; a field is None or empty if the loss has no such property.
 
     Attributes
     ----------
@@ -102,7 +107,7 @@ class DerivedLoss:
     force_on_view1, force_on_view2, force_on_predictor : callable
         -dL/dz for each view, and the force on a learned predictor, of each sample.
     independent_modes : bool
-        Each mode moves independently of the others.
+        True if each mode moves independently of the others.
     rates, predictor_force : Expectation
         Rates of the modes, and the force on the eigenvalues of a learned predictor.
     drive_on_view1, drive_on_view2 : MatrixExpectation
@@ -114,11 +119,12 @@ class DerivedLoss:
     conserved : PowerSum
         Conserved sum over modes.
     balanced : bool
-        Encoder and learned predictor share an invariant.
+        True if s - lambda^2/a_P of encoder and learned predictor is conserved, with a_P the predictor's learning rate
+        relative to the encoder's.
     fixed_points, fold : callable
-        Fixed points of an independent mode, and where two of them meet.
+        Fixed points of an independent mode, and the fold at which two of them meet.
     poles : callable
-        Functions of lambda in the gradient that are infinite where it has a pole.
+        Functions of lambda in the gradient that are infinite where the gradient has a pole.
     source : str
         Code of a module that was written at run time.
     """
@@ -146,7 +152,7 @@ class DerivedLoss:
 
     @property
     def divides_by_norms(self) -> bool:
-        """True if an exact expectation of the loss takes integrals, as for a loss that divides by norms."""
+        """True if an exact expectation of the loss needs integrals, as that of a loss divided by norms does."""
         expectations = (self.rates, self.predictor_force, self.drive_on_view1, self.drive_on_view2)
         return any(expectation is not None and expectation.integrals for expectation in expectations)
 

@@ -1,4 +1,7 @@
-"""Errors and warnings, and the checks of arguments that name the argument at fault."""
+"""Errors, warnings, and checks of arguments.
+
+A check returns the validated value, or raises an ArgumentError that names the argument.
+"""
 
 import difflib
 import importlib.util
@@ -54,8 +57,8 @@ class SweepError(RuntimeError):
 
     Notes
     -----
-    The message names the points of the block and the reason, and the exception that was raised there is the cause
-    (``__cause__``). Blocks that are complete stay in the store: the same call computes only those that are missing.
+    The message names the points of the block and the reason; the original exception is the cause (``__cause__``).
+    Complete blocks stay in the store: the same call of ``sweep`` then computes only the missing blocks.
 
     Examples
     --------
@@ -88,7 +91,10 @@ def reject(name: str, requirement: str, value: Any) -> NoReturn:
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
-    """Return one of the allowed names; the error suggests the nearest. otherwise: what else the caller accepts."""
+    """Return the value if it is an allowed name; the error suggests the nearest name.
+
+    otherwise: text for the error that describes values which the caller accepts beside the names.
+    """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
         near = difflib.get_close_matches(value.lower(), allowed, n=1) if isinstance(value, str) else []
@@ -122,14 +128,14 @@ def positive(name: str, value: Any, requirement: str = "be a positive number, or
 
 
 def fraction(name: str, value: Any, requirement: str, below_one: bool = False) -> FloatArray:
-    """Return a float64 array of numbers from 0 to 1, or to below 1."""
+    """Return a float64 array of numbers in [0, 1], or in [0, 1) if ``below_one``."""
     return _array_with(
         lambda array: (array >= 0) & ((array < 1) if below_one else (array <= 1)), name, value, requirement
     )
 
 
 def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requirement: str) -> FloatArray:
-    """Return a float64 array for all of whose entries a condition holds."""
+    """Return a float64 array if the condition ``holds`` is true for all entries."""
     array = real_array(name, value, requirement)
     if not holds(array).all():
         reject(name, requirement, value if array.ndim == 0 else np.asarray(value))
@@ -186,7 +192,7 @@ def _single(name: str, array: FloatArray, requirement: str) -> float:
 
 
 def require_extra(extra: str, *libraries: str) -> None:
-    """Raise MissingExtraError if one of the libraries, which an extra of this distribution brings, is not installed."""
+    """Raise MissingExtraError if one of the libraries that an extra of this distribution installs is missing."""
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     if missing:
         command = f'pip install "ssl-dynamics[{extra}]"'

@@ -1,4 +1,4 @@
-"""One file a figure: compute, then draw. ``python -m figures`` lists them."""
+"""Figures: one module each, which computes, draws and describes it. ``python -m figures`` lists them."""
 
 import pkgutil
 
@@ -6,5 +6,5 @@ HELPERS = ("style", "captions", "gallery", "deep_networks", "__main__")
 
 
 def names() -> list[str]:
-    """Return the names of all figures: every module of this package but the helpers."""
+    """Return the names of all figures: every module of this package except the helpers."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in HELPERS)

@@ -1,4 +1,4 @@
-"""Draw one figure, or the page that shows them all."""
+"""Draw one figure, or write the page that shows all figures."""
 
 import importlib
 from pathlib import Path
@@ -14,15 +14,17 @@ class _Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Figures"):
             titles = [(name, gallery.title(name)) for name in names()]
-            formatter.write_dl([*titles, ("gallery", "One page with all of them.")])
+            formatter.write_dl([*titles, ("gallery", "One page with all figures.")])
 
 
 @click.command(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("name", required=False, type=click.Choice([*names(), "gallery"]), metavar="NAME")
 @click.option("--out", default="build/figures", show_default=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--full", is_flag=True, help="At the paper's full size: hours for the longest, instead of a minute.")
+@click.option(
+    "--full", is_flag=True, help="Compute at the paper's full size: hours for the longest figure, instead of a minute."
+)
 def main(name: str | None, out: Path, full: bool) -> None:
-    """Compute and draw the figure NAME: writes NAME.png, NAME.pdf and its caption NAME.md into the folder --out."""
+    """Compute and draw the figure NAME; write NAME.png, NAME.pdf and the caption NAME.md into the folder --out."""
     if name is None:
         click.echo(click.get_current_context().get_help())
         return

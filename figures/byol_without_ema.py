@@ -19,7 +19,7 @@ DECAYS = (1e-4, 2e-2)
 STEPS = {False: 150, True: 4_000}
 SEEDS = {False: range(2), True: range(5)}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
-START = 0.1  # of the predictor's eigenvalues: the size of those of a random matrix
+START = 0.1  # initial predictor eigenvalues in theory, about as large as those of the networks' random matrices
 COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
 LINES = {1e-4: "-", 2e-2: (0, (3, 2))}
 COLUMNS = ("linear theory", "with batch norm", "without batch norm")
@@ -27,12 +27,12 @@ COLLAPSED = 1.1  # participation ratio below which only one mode is left
 
 
 class Curve(NamedTuple):
-    """Participation ratio at each learning rate of the predictor, mean and error; number of collapsed networks."""
+    """Participation ratio at each learning rate of the predictor: mean and standard error; and collapsed networks."""
 
     mean: np.ndarray
     error: np.ndarray
-    collapsed: int = 0  # networks that collapsed or diverged
-    spread: float = 0.0  # their largest channel deviation: 0 if z is the same for all images, 1 if evenly spread
+    collapsed: int = 0  # number of networks that collapsed or diverged
+    spread: float = 0.0  # largest channel deviation of these: 0 if z is the same for all images, 1 if evenly spread
 
 
 Key = tuple[str, str, str, float]  # column, loss, target, weight decay
@@ -73,7 +73,7 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 
 
 def _theory(loss: str, target: str, decay: float, start: np.ndarray) -> Curve:
-    """Iterate the descent map from the networks' spectrum; the cosine loss in mean field, which is fast for s -> 0."""
+    """Iterate the descent map from the networks' spectrum; cosine loss in mean field, which is fast even as s -> 0."""
     model = _model(loss, target, decay, rate=np.array(RATES), init=START)
     closure = "mean_field" if loss == "cosine" else None
     ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
@@ -121,7 +121,7 @@ def _range(data: dict[Key, Curve], column: str) -> str:
 
 
 def _difference(data: dict[Key, Curve], column: str) -> float:
-    """Return the largest difference between the two targets."""
+    """Return the largest difference of the mean participation ratio between the two targets."""
     pairs = (
         data[column, loss, "EMA target", decay].mean - data[column, loss, "shared target", decay].mean
         for loss in style.LOSSES
@@ -131,31 +131,36 @@ def _difference(data: dict[Key, Curve], column: str) -> float:
 
 
 def _gain(data: dict[Key, Curve], column: str) -> str:
-    """Format the ratio of the fastest to the slowest predictor's curve, by loss (shared target, least decay)."""
+    """Format the participation ratio at the fastest predictor over that at the slowest (shared target, least decay)."""
     curves = {loss: data[column, loss, "shared target", DECAYS[0]].mean for loss in style.LOSSES}
     return listing(f"{mean[-1] / mean[0]:.1f} ({loss})" for loss, mean in curves.items())
 
 
 def caption(data: dict[Key, Curve], full: bool) -> str:
-    """Return the caption: what is shown, and which of the three factors prevents collapse."""
+    """Return the caption: contents, and which of the three factors prevents collapse."""
     networks = len(RATES) * len(DECAYS) * len(style.LOSSES) * len(deep.TARGETS) * len(SEEDS[full])
     spread = max(curve.spread for curve in data.values())
     collapsed = {c: sum(curve.collapsed for key, curve in data.items() if key[0] == c) for c in COLUMNS[1:]}
     return f"""
-Number of modes that a learned predictor keeps: participation ratio (sum s)^2 / sum s^2 of the correlation after
-{STEPS[full]} steps, against the learning rate of the predictor (an MLP) relative to that of the encoder. Networks on
-handwritten digits, with the encoder itself as target (SimSiam, red) or an average of it (BYOL, blue); mean and standard
-error over {len(SEEDS[full])} seeds. Left: the descent map of the linear theory from the networks' eigenvalues and
-predictor eigenvalues of {START:g}, {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}, noise 0 (cosine: mean field).
+Effective number of modes that a learned predictor keeps: participation ratio (sum s)^2 / sum s^2 of the eigenvalues s
+of the correlation, against the learning rate of the predictor relative to that of the encoder. Top: Euclidean loss;
+bottom: cosine loss. Middle and right: networks with an MLP as predictor on images of handwritten digits, with and
+without batch norm, after {STEPS[full]} steps; mean and standard error over {len(SEEDS[full])} seeds. Left: the descent
+map of the linear theory without noise, from the networks' initial eigenvalues and predictor eigenvalues of {START:g},
+after {THEORY_STEPS} steps at learning rate {THEORY_RATE:g} (cosine: mean field). Red: the encoder itself as target
+(SimSiam); blue: an exponential average of it (BYOL). Solid and dashed: weight decay {DECAYS[0]:g} and {DECAYS[1]:g}.
+Grey line: ratio 1, one mode.
 
 BYOL without its average is reported to collapse where SimSiam does not. In the linear theory the average does not
-decide this: it changes the ratio by at most {_difference(data, COLUMNS[0]):.2g}. It does not decide it in these
-networks either. With batch norm, {collapsed[COLUMNS[1]]} of {networks} networks collapse to one mode (a ratio below
-{COLLAPSED:g}), without it {collapsed[COLUMNS[2]]}, with either target; the ratio is {_range(data, COLUMNS[1])} with and
-{_range(data, COLUMNS[2])} without batch norm. The remaining mode is the mean of z, which an uncentred correlation
-counts as a mode: channels of z/|z| of collapsed networks deviate by at most {spread:.2g} (1: evenly spread).
+decide this: with and without it the ratio differs by at most {_difference(data, COLUMNS[0]):.2g}. It does not decide it
+in these networks either. With batch norm, {collapsed[COLUMNS[1]]} of {networks} networks collapse to one mode (a ratio
+below {COLLAPSED:g}), without batch norm {collapsed[COLUMNS[2]]} of {networks}, with either target. The ratios are
+{_range(data, COLUMNS[1])} with and {_range(data, COLUMNS[2])} without batch norm (means over seeds). The remaining mode
+is the mean of z, which an uncentred correlation counts as a mode: the deviations of the channels of z/|z| of collapsed
+networks, scaled so that evenly spread representations have 1, are at most {spread:.2g}.
 
-A faster predictor keeps more modes: with batch norm the ratio of the fastest to the slowest is
-{_gain(data, COLUMNS[1])}. The theory does not explain this: its factors are {_gain(data, COLUMNS[0])}. Under the
-Euclidean loss it conserves s - p^2/a_P, so that a fast predictor preserves the initial spectrum and a slow one
+A faster predictor keeps more modes: with batch norm, the ratio for the fastest predictor divided by that for the
+slowest is {_gain(data, COLUMNS[1])}, for the shared target and the smaller weight decay. The theory does not explain
+this: its factors are {_gain(data, COLUMNS[0])}. Under the Euclidean loss it conserves s - p^2/a_P (p: predictor
+eigenvalue, a_P: relative learning rate), so that a fast predictor preserves the initial spectrum and a slow one
 equalises it. Of the three factors, batch norm thus decides first, and the predictor's learning rate second."""

@@ -1,4 +1,4 @@
-"""Helpers for captions: paragraphs and tables whose numbers are computed and rounded, never typed."""
+"""Helpers for captions: format numbers, noise, lists, tables and paragraphs."""
 
 import re
 import textwrap
@@ -18,8 +18,16 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", SPACE)
 
 
+def noise(sigmas: tuple[float, float]) -> str:
+    """Format the standard deviations (sigma1, sigma2) of the noise on the two views."""
+    online, target = (f"{sigma:g}" for sigma in sigmas)
+    if online == target:
+        return f"noise of standard deviation {online} on both views"
+    return f"noise of standard deviation {online} on the online and {target} on the target view"
+
+
 def listing(items: Iterable[str]) -> str:
-    """Join items as in a sentence: a, b and c."""
+    """Join items as in a text: a, b and c."""
     *most, last = items
     return f"{', '.join(most)} and {last}" if most else last
 
@@ -41,5 +49,5 @@ def paragraphs(text: str) -> list[str]:
 
 
 def reflow(text: str) -> str:
-    """Fill paragraphs to lines of at most 100 characters; leave tables as they are."""
+    """Wrap paragraphs to lines of at most 100 characters; leave tables as they are."""
     return "\n\n".join(part if is_table(part) else textwrap.fill(part, 100) for part in paragraphs(text)) + "\n"

@@ -1,7 +1,7 @@
 """Accuracy of the closures of the cosine loss against the number of modes.
 
-Error of the drift r_m s_m under the mean-field closure and under Monte Carlo, relative to the exact Gaussian closure,
-for random spectra; and the quadrature error that the Gaussian closure estimates.
+Error of the drift r_m s_m of eigenvalues s_m with rates r_m, by the mean-field closure and by Monte Carlo, relative to
+the exact Gaussian closure, for random spectra; and the quadrature error that the Gaussian closure estimates.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ RTOL = 1e-9
 
 
 class Errors(NamedTuple):
-    """Errors (modes, draws) relative to the largest drift of a mode; ``mean_field_rms``: to its root mean square."""
+    """Largest errors (modes, draws) relative to the largest drift; ``mean_field_rms``: ratio of root mean squares."""
 
     modes: tuple[int, ...]
     mean_field: np.ndarray
@@ -71,16 +71,16 @@ def _monte_carlo(s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return total / SAMPLES
 
 
-LINES = {  # label, colour, marker, axes
+LINES = {  # label, colour, marker, index of the axes
     "mean_field": ("mean field", style.RED, "o", 0),
     "mean_field_rms": ("mean field, rms", style.ORANGE, "s", 0),
     "monte_carlo": (f"Monte Carlo, {count(SAMPLES)} samples", style.BLUE, "^", 0),
-    "quadrature": ("quadrature, estimated", style.GREEN, "D", 1),
+    "quadrature": ("quadrature error, estimated", style.GREEN, "D", 1),
 }
 
 
 def draw(data: Errors) -> Figure:
-    """Draw medians and interquartile bands; the quadrature, orders of magnitude below, on separate axes."""
+    """Draw medians and interquartile bands; the quadrature error, orders of magnitude smaller, on separate axes."""
     figure = Figure(figsize=(style.COLUMN, 3.6))
     axes = figure.subplots(2, sharex=True, height_ratios=(2, 1))
     for name, (label, color, marker, where) in LINES.items():
@@ -96,18 +96,22 @@ def draw(data: Errors) -> Figure:
 
 
 def caption(data: Errors, full: bool) -> str:
-    """Return the caption: what is shown, and the mean-field error for three numbers of modes."""
+    """Return the caption: contents, and the mean-field error for three numbers of modes."""
     shown = [data.modes.index(modes) for modes in (10, 100, 1000)]
     medians = {name: np.median(getattr(data, name), axis=1) for name in LINES}
     middle = listing(f"{percent(medians['mean_field'][i])} at M = {data.modes[i]}" for i in shown)
     rms = listing(percent(medians["mean_field_rms"][i]) for i in shown)
     spread = listing(" to ".join(percent(e) for e in np.quantile(data.mean_field[i], (0.25, 0.75))) for i in shown)
     return f"""
-Error of the eigenvalues' drift `r_m s_m` under the cosine loss (predictor `W_P = C`, no noise) against the exact
-Gaussian closure, relative to the largest drift of a mode, or as a ratio of root mean squares (rms). Eigenvalues
-are log-uniform in {SPECTRUM}; medians of {DRAWS[full]} draws, and bands from the first to the third quartile.
+Error of two approximations, mean field and Monte Carlo, to the drift `r_m s_m` of eigenvalues under the cosine loss
+(rate `r_m`; predictor `W_P = C`, no noise), against the number of modes M. The reference is the exact expectation over
+Gaussian inputs (the Gaussian closure). Eigenvalues are drawn log-uniformly between {SPECTRUM[0]:g} and
+{SPECTRUM[1]:g}. Lines: medians of {DRAWS[full]} draws; bands: first to third quartile. Top, two measures. The largest error of any mode divided by the
+largest exact drift of any mode: red circles for the mean field, blue triangles for Monte Carlo. The root mean square of
+the mean-field errors divided by that of the exact drifts: orange squares (rms). Bottom: the quadrature's estimate of
+its own error when it evaluates the Gaussian closure (green diamonds), and its tolerance (dotted).
 
-The error of the mean field is {middle} (quartiles {spread}; rms {rms}). That of a Monte Carlo estimate from
-{count(SAMPLES)} samples is {percent(medians["monte_carlo"].min())} to {percent(medians["monte_carlo"].max())}. The
-quadrature of the Gaussian closure, with a tolerance of {RTOL:.0e}, has an estimated error of
-{data.quadrature.min():.0e} to {data.quadrature.max():.0e}."""
+The mean field replaces the expectation of a ratio by the ratio of expectations. Its median error is {middle} (quartiles
+{spread}; rms {rms}). The median error of a Monte Carlo estimate from {count(SAMPLES)} samples is
+{percent(medians["monte_carlo"].min())} to {percent(medians["monte_carlo"].max())}. The estimated error of the
+quadrature, with a tolerance of {RTOL:.0e}, is {data.quadrature.min():.0e} to {data.quadrature.max():.0e}."""

@@ -1,4 +1,4 @@
-"""Correlated inputs: modes rotate towards the inputs that carry more signal than noise."""
+"""Correlated inputs: modes rotate towards the inputs whose variance exceeds that of the noise."""
 
 import numpy as np
 import scipy.linalg
@@ -6,16 +6,15 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, listing, percent
+from figures.captions import count, listing, noise, percent
 
 MODES, SEED, LEARNING_RATE, STEPS = 3, 4, 0.1, 1000
-VARIANCES = np.geomspace(1, 0.01, 5)  # of the inputs: condition number 100
+VARIANCES = np.geomspace(1, 0.01, 5)  # of the inputs, with condition number 100
 NOISE = (0.3, 0.3)
 BATCH = {False: 10_000, True: 100_000}
 AXES = dict(zip(VARIANCES, (style.BLUE, style.GREEN, style.ORANGE, style.RED, style.GREY), strict=True))
-LABELS = dict(
-    zip(VARIANCES, ("bottom", "top", "top", "bottom", "center"), strict=True)
-)  # vertical alignment at the end of a line
+# Vertical alignment of the label at the end of each line.
+LABELS = dict(zip(VARIANCES, ("bottom", "top", "top", "bottom", "center"), strict=True))
 AS_IF_WHITE = {"linestyle": (0, (3, 2)), "linewidth": 0.7}
 
 Runs = tuple[dyn.Trajectory, dyn.Trajectory, dyn.Trajectory]
@@ -36,7 +35,7 @@ def compute(full: bool) -> dict[str, Runs]:
 
 
 def draw(data: dict[str, Runs]) -> Figure:
-    """Draw eigenvalues left, the contribution of each input to the variance of the representation right."""
+    """Draw eigenvalues on the left, and the contribution of each input to the variance of z on the right."""
     figure = Figure(figsize=(style.PAGE, 4.0))
     rows = figure.subplots(len(data), 2, sharex=True)
     for (left, right), (loss, (theory, as_if_white, network)) in zip(rows, data.items(), strict=True):
@@ -57,7 +56,7 @@ def draw(data: dict[str, Runs]) -> Figure:
             )
         left.set(title=f"{loss.capitalize()}: eigenvalues", ylabel="eigenvalue of C", yscale="log")
         right.set(
-            title=f"{loss.capitalize()}: by input variance", ylabel="variance of z\nfrom each input", yscale="log"
+            title=f"{loss.capitalize()}: contributions of inputs", ylabel="variance of z\nfrom each input", yscale="log"
         )
         for ax in (left, right):
             ax.set_xlabel("step" if loss == style.LOSSES[-1] else "")
@@ -71,7 +70,7 @@ def _by_input(result: dyn.Trajectory) -> np.ndarray:
 
 
 def caption(data: dict[str, Runs], full: bool) -> str:
-    """Return the caption: what is shown, agreement of network and theory, and which inputs gain variance."""
+    """Return the caption: contents, deviation of network from theory, share of inputs, and angle of rotation."""
     loud = NOISE[0] ** 2 < VARIANCES
     lines = []
     for loss, (theory, _, network) in data.items():
@@ -79,21 +78,26 @@ def caption(data: dict[str, Runs], full: bool) -> str:
         worst = np.abs(network.s / theory.s[at] - 1).max()
         shares = _by_input(theory)[:, loud].sum(axis=-1) / theory.s.sum(axis=-1)
         lines.append(
-            f"{loss}: network within {percent(float(worst))}; from {percent(shares[0])} to {percent(shares[-1])}; "
-            f"{_turned(theory):.0f} degrees"
+            f"{loss}: deviation {percent(float(worst))}, share {percent(shares[0])} to {percent(shares[-1])}, "
+            f"angle {_turned(theory):.0f} degrees"
         )
     variances = listing(f"{variance:.2g}" for variance in VARIANCES)
     return f"""
-Inputs of variances {variances} (condition number {VARIANCES[0] / VARIANCES[-1]:.0f}), with white noise of variance
-{NOISE[0] ** 2:.2g} on each view (M = {MODES}, learning rate {LEARNING_RATE}, {count(BATCH[full])} samples a step).
-Left: eigenvalues of C = W Sigma_x W^T of a network (points), the exact descent map of its weights (lines), and the
-eigenmode theory for white inputs from the same eigenvalues (dashes), which predicts neither the speed nor the end.
-Right: E|W_:j x_j|^2, the contribution of input j to the variance of the representation; labels are the input variances.
+Linear networks (M = {MODES} modes) on {len(VARIANCES)} independent inputs of variances {variances} (condition number
+{VARIANCES[0] / VARIANCES[-1]:.0f}), with white {noise(NOISE)}, a variance of {NOISE[0] ** 2:.2g}; learning rate
+{LEARNING_RATE}, {count(BATCH[full])} samples a step. Top: Euclidean loss; bottom: cosine loss; horizontal axes: step.
+Left: eigenvalues of C = W Sigma_x W^T, with encoder W and input covariance Sigma_x; dark to light: smallest to largest.
+Points: network; lines: the exact descent map of W; dashes: the eigenmode theory for white inputs from the same initial
+eigenvalues, which predicts neither the speed nor the final values. Right: E|W_:j x_j|^2, the contribution of input j to
+the variance of the representation z, one colour for each input, labelled with the variance of the input; points:
+network; lines: descent map.
 
-Largest relative deviation of an eigenvalue; share of the variance that comes from the {loud.sum()} inputs whose
-variance exceeds the noise, at the start and at the end; and the largest angle between the input subspaces of the two
-leading modes at the start and at the end. {"; ".join(lines)}. Modes rotate towards inputs that both views share; with
-white inputs no mode rotates, and the eigenvalues describe the dynamics completely."""
+Deviation: largest relative deviation |network/theory - 1| of an eigenvalue. Share: fraction of the variance of z that
+comes from the {loud.sum()} inputs whose variance exceeds the noise, at the start and at the end. Angle: the
+largest principal angle between two subspaces of the input space, that of the two leading modes at the start and that of
+the two leading modes at the end. {"; ".join(lines)}. Modes rotate towards the inputs whose variance exceeds that of the
+noise, in which the two views mostly agree. With white inputs no mode rotates, and the eigenvalues describe the dynamics
+completely."""
 
 
 def _turned(result: dyn.Trajectory) -> float:

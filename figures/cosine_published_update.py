@@ -1,6 +1,6 @@
 """Cosine loss without stop-gradient: published update and exact gradient.
 
-The update that Halvagal et al. (2023) used for this panel of their Figure 2, and the gradient of the loss.
+The update that Halvagal et al. (2023) used for this setting in their Figure 2, and the gradient of the loss.
 """
 
 from typing import NamedTuple
@@ -14,17 +14,17 @@ import dynamics as dyn
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.plotting import mode_colors
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 MODES, INPUTS, SEED = 10, 15, 0
 LEARNING_RATE, STEPS, POINTS = 0.1, 1500, 50
 BATCH = {False: 5_000, True: 50_000}
 MODEL = dyn.Model("cosine", stop_gradient="none", noise=style.NOISE)
-SMALLEST = 1e-2  # eigenvalues below are not drawn
+SMALLEST = 1e-2  # smaller eigenvalues are not drawn
 
 
 class Data(NamedTuple):
-    """Eigenvalues (T, M) of the published update; network and theory of the exact gradient, at the same steps."""
+    """Eigenvalues (T, M) under the published update; network, and descent map, under the gradient of the loss."""
 
     published: np.ndarray
     network: dyn.Trajectory
@@ -32,7 +32,7 @@ class Data(NamedTuple):
 
 
 def compute(full: bool) -> Data:
-    """Return the results of both updates from the same initial weights."""
+    """Train with both updates from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     interval = STEPS // POINTS
     network = dyn.train(MODEL, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=interval)
@@ -90,19 +90,23 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption: what is shown, how the updates differ, and where both end."""
+    """Return the caption: contents, differences between the updates, and final eigenvalues of both."""
     start, end = data.published[0].sum(), data.published[-1]
     comparison = dyn.compare(data.theory, data.network)
     surviving = int((data.network.s[-1] > SMALLEST).sum())
     return f"""
-Cosine loss without stop-gradient (M = {MODES}, N = {INPUTS}, noise {style.NOISE}, learning rate {LEARNING_RATE},
-{count(BATCH[full])} fresh samples a step), from the same initial weights. Left: the update that was published with
-the toy experiments, `(W_P(z2 + z1)/(|p||z2|) - (p.z2)(W_P p + z2)/(|p|^3|z2|)) x1^T`. Right: the gradient of that
-loss, network and descent map.
+Eigenvalues `s_m` of the correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS} inputs,
+{noise(style.NOISE)}, learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step) that are trained with
+the cosine loss without stop-gradient, from the same initial weights; dark to light: smallest to largest. Left: a
+network (points) under the update that was published with the toy experiments, the batch mean of `(W_P(z2 +
+z1)/(|p||z2|) - (p.z2)(W_P p + z2)/(|p|^3|z2|)) x1^T`, with views `x1` and `x2`, representations `z1` and `z2`,
+predictor `W_P`, and prediction `p = W_P z1`. Right: a network (points) and the descent map (lines) under the gradient
+of the loss.
 
-The published update multiplies the terms of both branches with the online input `x1`, where those of the target branch
-should carry `x2`, and divides the last term by `|p|^3|z2|`, where the gradient has `|p||z2|^3`. The sum of the
-eigenvalues goes from {start:.3g} to {end.sum():.3g} in {count(STEPS)} steps, the largest to {end.max():.3g}. The
-gradient nearly conserves the sum ({data.network.s[-1].sum():.3g} at the end), and modes collapse one after another:
-{surviving} of {MODES} are above {SMALLEST:g} at the end. Largest relative deviation of that network from the descent
-map, among eigenvalues above {SMALLEST:g}: {percent(comparison.max_relative(above=SMALLEST))}."""
+The published update multiplies the terms of both branches with the online input `x1`, but those of the target branch
+should have `x2`. It divides the last term by `|p|^3|z2|`, but the gradient has `|p||z2|^3`. Under the published update
+the sum of the eigenvalues goes from {start:.3g} to {end.sum():.3g} in {count(STEPS)} steps, with a largest eigenvalue
+of {end.max():.3g} at the end. The gradient nearly conserves the sum ({data.network.s[-1].sum():.3g} at the end), and
+modes collapse one after another: {surviving} of {MODES} eigenvalues are above {SMALLEST:g} at the end. Largest relative
+deviation |network/theory - 1| from the descent map under the gradient, among eigenvalues above {SMALLEST:g}:
+{percent(comparison.max_relative(above=SMALLEST))}."""

@@ -1,4 +1,4 @@
-"""Shared by the figures of deep networks: images, network, methods, and trained networks cached on disk."""
+"""Shared by the figures of deep networks: images, network, methods, and training with a cache on disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,16 +8,16 @@ import numpy as np
 
 import dynamics as dyn
 
-RUNS = Path("build/runs")  # relative to the folder that figures are drawn from
+RUNS = Path("build/runs")  # relative to the folder in which `python -m figures` is run
 SEEDS = range(5)
 STEPS = {False: 300, True: 4_000}
-RECORDED = {  # densely early in training, where accuracies are compared
+RECORDED = {  # steps; dense early in training, where accuracies are compared
     False: [*range(0, 120, 15), *range(120, 301, 30)],
     True: range(0, 4_001, 50),
 }
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
 BATCH = 128
-DECAY = 0.98  # of an averaged target, per step
+DECAY = 0.98  # per step, of the exponential average that is the target
 
 PREDICTORS: dict[str, dyn.ClosedForm | dyn.Learned] = {
     "DirectPred": dyn.ClosedForm(0.5, tracking=0.9),
@@ -31,14 +31,14 @@ TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA 
 
 
 def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
-    """Return the model of a method of self-supervised learning."""
+    """Return the model of a method, a name of PREDICTORS, with a loss and a name of TARGETS."""
     isotropic = method.startswith("IsoLoss")
     parts = {"predictor": PREDICTORS[method], "target": TARGETS[target], "symmetrised": True}
     return dyn.Model(loss, isotropic=isotropic, **(parts | options))
 
 
 def network(method: str) -> dyn.Network:
-    """Return an MLP on handwritten digits, with the predictor that the method needs."""
+    """Return an MLP on handwritten digits, with an MLP as predictor if the method requires it."""
     return dyn.Network(dyn.digits(), predictor=(64,) if method == "MLP predictor" else ())
 
 
@@ -52,7 +52,7 @@ def run(
     seeds: Sequence[int] = SEEDS,
     **options: Any,
 ) -> dyn.Trajectory:
-    """Train a network, or read it from disk: several figures show the same one."""
+    """Train a network, or read it from disk if another figure has trained the same network."""
     return cached_training(
         full,
         "-".join((method, loss, target, *(f"{name} {value}" for name, value in options.items()))),
@@ -67,9 +67,9 @@ def run(
 
 
 def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> dyn.Trajectory:
-    """Call ``dyn.train`` with a checkpoint; a checkpoint of different arguments is replaced.
+    """Call ``dyn.train`` with a checkpoint; replace a checkpoint that was written for other arguments.
 
-    Runs at full size and short ones have separate folders.
+    Full-length and shortened runs have separate folders.
     """
     folder = RUNS / ("full" if full else "small")
     folder.mkdir(parents=True, exist_ok=True)

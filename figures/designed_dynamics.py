@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, listing, percent
+from figures.captions import count, listing, noise, percent
 
 INPUTS, SEED, POINTS = 8, 0, 24
 STARTS = np.array([0.02, 0.045, 0.09, 0.13, 0.3])
@@ -25,7 +25,7 @@ DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """A design, its descent map and network, and the standard loss from the same initial eigenvalues."""
+    """A design, its descent map and network, and the descent map of the standard loss; the same initial eigenvalues."""
 
     design: dyn.Design
     theory: dyn.Trajectory
@@ -34,7 +34,7 @@ class Panel(NamedTuple):
 
 
 def targets() -> dict[str, tuple[Any, float, float, float]]:
-    """Return design target, weight decay, learning rate and duration, by title."""
+    """Return design target, weight decay, learning rate and duration in units of t, by title of the column."""
     return {
         "all at once": (dyn.SimultaneousArrival(TIME, LEVEL, SPREAD), 0.0, 0.02, 1.3 * TIME),
         "above a threshold": (dyn.ThresholdRecruitment(THRESHOLD, speed=1.0), DECAY, 0.02, 14.0),
@@ -58,7 +58,7 @@ def _panel(target: Any, decay: float, eta: float, end: float, batch: int) -> Pan
 
 
 def draw(data: dict[str, Panel]) -> Figure:
-    """Draw rates above, eigenvalues below."""
+    """Draw rates in the top row and eigenvalues in the bottom row; design targets in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(2, len(data))
     for (above, below), (name, panel) in zip(axes.T, data.items(), strict=True):
@@ -82,7 +82,7 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption: what is shown, whether the targets are met, and at which cost."""
+    """Return the caption: contents, whether the design targets are met, and the cost of each design."""
     worst = listing(
         f"{percent(dyn.compare(panel.theory, panel.network).max_relative())} ({name})" for name, panel in data.items()
     )
@@ -93,16 +93,21 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     costs = listing(f"{panel.design.largest_learning_rate:.3g} ({name})" for name, panel in data.items())
     noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
     return f"""
-Losses designed for desired dynamics, `dyn.design(target, model)`: each is the Euclidean loss with a gain `h(lambda)`
-(alpha = 1, noise {NOISE}, initial eigenvalues {listing(f"{s:g}" for s in STARTS)}). Above: the rate of a mode, designed
-and standard; shaded: range of the initial eigenvalues. Below: eigenvalues; points are networks ({count(BATCH[full])}
-samples a step), lines the descent map, dashed lines the standard loss from the same start.
+Losses designed for desired dynamics by `dyn.design(target, model)`, one target a column. Each is the Euclidean loss
+with a gain `h(lambda)`, a factor on the gradient of a mode with predictor eigenvalue lambda = s; {noise(NOISE)},
+initial eigenvalues {listing(f"{s:g}" for s in STARTS)}. Top: relative growth rate r - rho of the singular value of a
+mode, with weight decay rho, against its eigenvalue s; blue: designed loss, grey dashes: standard loss, shaded: range of
+the initial eigenvalues. Bottom: eigenvalues against step under the designed loss (points: a linear network with
+{count(BATCH[full])} samples a step; lines: the descent map; dark to light: smallest to largest) and under the standard
+loss from the same initial eigenvalues (grey dashes).
 
-All at once: every mode reaches {percent(LEVEL)} of its steady state between t = {arrivals.min():.3g} and
-{arrivals.max():.3g} (standard loss: {ordinary.min():.3g} to {ordinary.max():.3g}); exactly equal times are impossible,
-because all modes follow one curve. Above a threshold (s = {THRESHOLD:g}, weight decay {DECAY:g}): {np.sum(final > 0.5)}
-of {len(final)} modes grow, the others vanish. Fastest uniform: all singular values converge at one rate, the highest
-that is stable up to a learning rate of {LIMIT:g}.
+All at once: the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and
+{arrivals.max():.3g}, where t is learning rate times step (standard loss: {ordinary.min():.3g} to {ordinary.max():.3g}).
+Exactly equal times are impossible: all modes obey the same equation, so that the smallest arrives last. Above a
+threshold (s = {THRESHOLD:g}, weight decay {DECAY:g}): {np.sum(final > 0.5)} of {len(final)} modes grow, the others
+vanish. Fastest uniform: all singular values converge at the same rate, the highest that is stable up to a learning rate
+of {LIMIT:g}.
 
-Costs. Largest learning rate: {costs}. Steady-state variance from finite batches, relative to the standard loss:
-{noises}. Largest relative deviation of a network from the descent map: {worst}."""
+Costs of each design. Largest stable learning rate: {costs}. Variance of the eigenvalues about the steady state due to
+finite batches, divided by that of the standard loss: {noises}. Largest relative deviation |network/theory - 1| of an
+eigenvalue from the descent map: {worst}."""

@@ -1,6 +1,6 @@
 """Edge of stability: the largest stable learning rate, in theory and of networks.
 
-Isotropic losses learn small modes faster, but with large noise their largest learning rate is lower.
+Isotropic losses learn small modes faster, but with noise on the online view their largest learning rate is lower.
 """
 
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ import dynamics as dyn
 from figures import style
 from figures.captions import count, listing, percent
 
-SIGMAS = np.linspace(0.0, 1.0, 50)  # of the online view, along the lines
-MEASURED = np.array([0.0, 0.5, 1.0])
+SIGMAS = np.linspace(0.0, 1.0, 50)  # standard deviations of the noise on the online view at which theory is drawn
+MEASURED = np.array([0.0, 0.5, 1.0])  # the same, of networks
 ALPHAS = (0.5, 1.0)
 LOSSES = {"Euclidean": (False, style.BLUE), "isotropic": (True, style.RED)}
-BATCH = {False: 10_000, True: 50_000}  # with smaller batches, deviations leave the linear range
+BATCH = {False: 10_000, True: 50_000}  # with smaller batches, deviations are too large for a linear regression
 SEEDS, STEPS, SKIPPED, SHARE = 4, 400, 50, 0.8
 PREDICTED: dict[str, Any] = {"linewidth": 1.0}
 LOOKS: dict[float, dict[str, Any]] = {
@@ -38,7 +38,7 @@ def model(loss: str, alpha: float, sigma: float) -> dyn.Model:
 
 
 def compute(full: bool) -> dict[tuple[str, float], Limit]:
-    """Return the limits for each loss and exponent."""
+    """Return the largest learning rates for each loss and exponent."""
     limits = {}
     for loss in LOSSES:
         for alpha in ALPHAS:
@@ -53,13 +53,13 @@ def _fixed_point(model: dyn.Model) -> dyn.Equilibrium:
 
 
 def _measured(model: dyn.Model, batch: int) -> float:
-    """Extrapolate the learning rate at which the multiplier of deviations, 1 - c eta, reaches -1."""
+    """Extrapolate the learning rate eta at which the multiplier 1 - c eta of deviations reaches -1."""
     learning_rate = SHARE * _fixed_point(model).largest_learning_rate
     return 2 * learning_rate / (1 - _multiplier(model, learning_rate, batch))
 
 
 def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
-    """Regress the deviations of eigenvalues from their mean, caused by finite batches, on those one step before."""
+    """Regress the deviations of eigenvalues from their mean, due to finite batches, on those of the preceding step."""
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
     s = dyn.train(model, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]
     deviation = s - s.mean(axis=1, keepdims=True)
@@ -67,7 +67,7 @@ def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
 
 
 def draw(data: dict[tuple[str, float], Limit]) -> Figure:
-    """Draw all limits in one plot."""
+    """Draw all largest learning rates in one plot."""
     figure = Figure(figsize=(style.COLUMN, 2.8))
     ax = figure.subplots()
     for (loss, alpha), limit in data.items():
@@ -88,7 +88,7 @@ def draw(data: dict[tuple[str, float], Limit]) -> Figure:
 
 
 def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
-    """Return the caption: what is shown, and how far the limits of networks are from the prediction."""
+    """Return the caption: contents, and difference between the measured and the predicted learning rates."""
     errors = {
         key: np.abs(
             limit.measured / [_fixed_point(model(*key, sigma)).largest_learning_rate for sigma in MEASURED] - 1
@@ -97,13 +97,16 @@ def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
     }
     worst = listing(f"{percent(float(error))} ({loss}, alpha = {alpha:g})" for (loss, alpha), error in errors.items())
     return f"""
-Largest learning rate at which gradient descent stays at its fixed point, against the noise of the online view. Lines:
-from the multiplier of the descent map, which reaches -1 there (n1/alpha; isotropic 1/alpha). Symbols: networks of 2
-modes ({count(BATCH[full])} samples a step, {SEEDS} seeds of {count(STEPS)} steps). Finite batches make their
-eigenvalues fluctuate about the fixed point; the regression of each deviation on the preceding one gives the multiplier
-of the network. It is measured at {percent(SHARE)} of the predicted limit and extrapolated to -1: one minus the
-multiplier is proportional to the learning rate.
+Largest learning rate eta at which gradient descent is stable at its fixed point, against the standard deviation sigma1
+of the noise on the online view (on the target view: 0.1). Blue: Euclidean loss, red: its isotropic version, each with
+two exponents alpha of the predictor. Lines: theory. The multiplier of the descent map, the ratio of successive
+deviations from the fixed point, reaches -1 at the learning rate n1/alpha with n1 = 1 + sigma1^2 (isotropic: 1/alpha).
+Symbols: linear networks of 2 modes with alpha = 1/2 (circles) and 1 (squares); {count(BATCH[full])} samples a step,
+{SEEDS} seeds of {count(STEPS)} steps. Finite batches make their eigenvalues fluctuate about the fixed point; the
+regression of each deviation on the preceding one gives the multiplier of the network. It is measured at
+{percent(SHARE)} of the predicted limit. As one minus the multiplier is proportional to the learning rate, this gives
+the learning rate at which the multiplier would be -1.
 
 Without noise both losses lose stability at the same learning rate. With noise the standard loss is stable up to a
-larger one, because its eigenvalues, which multiply the learning rate, are smaller. Largest relative difference of a
-network from the line: {worst}."""
+larger learning rate: the multiplier contains the learning rate times the eigenvalue, and noise makes the eigenvalue
+smaller. Largest relative difference |network/theory - 1| of the limits: {worst}."""

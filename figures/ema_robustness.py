@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, listing, percent
 
-DECAY, STEPS, CLOSE = 0.95, 400, 0.1
-HOLD = 3  # last steps, all of which are close if a run converged: a chaotic one may be close at one by chance
+DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
+HOLD = 3  # a run has converged if it is close at each of the last steps; a chaotic run may be close at one by chance
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {
     "shared target": dyn.Shared(),
@@ -22,7 +22,7 @@ Key = tuple[str, str]
 
 
 def grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return learning rates and noises."""
+    """Return the learning rates and the standard deviations of the noise."""
     return np.geomspace(0.02, 3.0, cells), np.linspace(0.0, 1.0, cells)
 
 
@@ -32,7 +32,7 @@ def model(loss: str, target: str, sigma: float | np.ndarray) -> dyn.Model:
 
 
 def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
-    """Return steps to converge (noise, learning rate) and a comparison with a network, by loss and target."""
+    """Return by loss and target the steps to converge (noise, learning rate), and a comparison with a network."""
     return {
         (loss, target): (_steps(loss, target, CELLS[full]), _check(loss, target))
         for loss in LOSSES
@@ -95,7 +95,7 @@ def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
 
 
 def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> str:
-    """Return the caption: what is shown, the share that converges, and how far networks are from the map."""
+    """Return the caption: contents, share of cells that converge, and deviation of the networks from the map."""
     shares = "; ".join(
         f"{loss}, {target}: {percent(float(np.isfinite(a).mean()))}" for (loss, target), (a, _) in data.items()
     )
@@ -108,15 +108,19 @@ def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> s
     )
     worst = max(report.max_relative() for _, report in data.values())
     return f"""
-Steps of gradient descent until all four modes (starting at {", ".join(f"{s:g}" for s in S0)}) are within
-{percent(CLOSE)} of the fixed point 1/n1 for good: Euclidean losses, noise sigma on both views, alpha = 1, by the
-exact descent map. Left: the target branch is the encoder. Right: an exponential average of it with decay {DECAY:g} a
-step. Dotted: learning rate 1, where the isotropic loss with a shared target loses stability.
+Number of steps of gradient descent (exact descent map) until all four modes, with initial eigenvalues
+{listing(f"{s:g}" for s in S0)}, are within {percent(CLOSE)} of the fixed point 1/n1 and stay there, where n1 = 1 +
+sigma^2. Horizontal axes: learning rate eta; vertical axes: standard deviation sigma of the noise on both views. Colour:
+steps, logarithmic; grey: not converged within {count(STEPS)} steps. Top: Euclidean loss; bottom: its isotropic version;
+both with alpha = 1. Left: the target branch is the encoder (shared target). Right: the target branch is an exponential
+average of the encoder, with decay {DECAY:g} a step (EMA target). White dotted line: learning rate 1, where the
+isotropic loss with a shared target loses stability.
 
-Share of the cells that converge within {count(STEPS)} steps: {shares}. Median steps of these: {medians}. Largest
-learning rate with a converging cell: {largest}. In the linear network an averaged target does not widen the range of
-learning rates; convergence is limited by the time scale of the average. The isotropic loss learns small eigenvalues
+Share of the cells, pairs of learning rate and noise, that converge: {shares}. Median steps of these: {medians}. Largest
+learning rate at which any cell converges: {largest}. In the linear network an averaged target does not widen the range
+of learning rates; convergence is limited by the time scale of the average. The isotropic loss learns small eigenvalues
 fast without it.
 
-Networks ({count(int(CHECKS["batch"]))} samples a step, learning rate {CHECKS["learning_rate"]:g}, noise
-{CHECKS["noise"]:g}, 100 steps) deviate from the map by at most {percent(worst)}."""
+Largest relative deviation |network/theory - 1| of an eigenvalue of linear networks ({count(int(CHECKS["batch"]))}
+samples a step, learning rate {CHECKS["learning_rate"]:g}, sigma = {CHECKS["noise"]:g}, 100 steps) from the descent map:
+{percent(worst)}."""

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 MODES, INPUTS, SEED = 10, 15, 0
 STEPS = 1500
 STEPS_NO_PREDICTOR = {False: 3000, True: 100_000}
 BATCH = {False: 5_000, True: 50_000}
-POINTS, LINE_POINTS = 30, 300  # drawn for each network and each theory
+POINTS, LINE_POINTS = 30, 300  # numbers of steps at which a network and a descent map are drawn
 LIMITS = (1e-2, 10.0)
 
 
@@ -40,7 +40,8 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
     no_predictor = setting == "no predictor"
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
     learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
-    s0, interval = style.eigenvalues_of(W0), steps // LINE_POINTS  # compare needs common steps of points and lines
+    s0, interval = style.eigenvalues_of(W0), steps // LINE_POINTS
+    # dyn.compare requires that each recorded step of the network is one of the theory.
     network = dyn.train(
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=interval * (LINE_POINTS // POINTS)
     )
@@ -68,20 +69,22 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """Return the caption: what is shown, and how far the networks are from the theory."""
+    """Return the caption: contents, and deviation of the networks from the theory."""
     comparisons = {key: dyn.compare(panel.theory, panel.network) for key, panel in data.items()}
     worst = "; ".join(
         f"{style.title(*key)}: {percent(c.max_relative(above=LIMITS[0]))}" for key, c in comparisons.items()
     )
     return f"""
-Eigenvalues `s_m` of the representation correlation while a linear network (M = {MODES}, N = {INPUTS}, noise
-{style.NOISE}) trains, from the same initial weights in all panels; dark to light: smallest to largest. Points:
-network, {count(BATCH[full])} fresh samples a step. Lines: the descent map (gradient descent on the population loss).
-Grey dashes: the mean-field closure of the cosine losses.
+Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
+inputs, {noise(style.NOISE)}) that are trained under eight losses, one a panel, from the same initial weights. Top:
+Euclidean losses; bottom: cosine losses. Dark to light: smallest to largest eigenvalue. Points: networks,
+{count(BATCH[full])} fresh samples a step. Lines: the descent map (gradient descent on the population loss). Grey
+dashes, cosine losses: the descent map in mean field, which replaces the expectation of a ratio by the ratio of
+expectations.
 
-Largest relative deviation of the network from the descent map, among eigenvalues above {LIMITS[0]:g}. {worst}.
-Without predictor the rate of the Euclidean loss is that of the noise of the online view, here zero: eigenvalues change
-only because batches are finite.
+Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above {LIMITS[0]:g}. {worst}.
+Under the Euclidean loss without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of
+the noise on the online view. Here sigma1 = 0: the rate is zero, and eigenvalues change only because batches are finite.
 
 {_shortened(full)}"""
 
@@ -90,5 +93,6 @@ def _shortened(full: bool) -> str:
     if full:
         return ""
     return f"""
-Shortened: the paper trains with {count(BATCH[True])} samples a step, and without predictor for
-{count(STEPS_NO_PREDICTOR[True])} steps instead of {count(STEPS_NO_PREDICTOR[False])}; `--full` does so too."""
+This figure is shortened. The paper, and this figure with the option `--full`, use {count(BATCH[True])} samples a step,
+and train the losses without predictor for {count(STEPS_NO_PREDICTOR[True])} steps instead of
+{count(STEPS_NO_PREDICTOR[False])}."""

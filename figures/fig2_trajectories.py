@@ -1,7 +1,7 @@
 """Embedding trajectories in the eight settings of the paper's Figure 2.
 
-Two modes, drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network are constant, so
-that theory predicts each embedding: every component grows with the singular value of its mode.
+Two modes, drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network do not change
+during training, so that theory predicts each embedding: its components grow with the singular values of their modes.
 """
 
 from typing import NamedTuple
@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
 LEARNING_RATE, STEPS = 0.01, 1500
-# Stop when one dimension is left: samples with an embedding near zero then have unbounded gradients.
+# The setting COLLAPSING stops when one dimension is left: samples with an embedding near zero then have unbounded
+# gradients.
 STEPS_TO_COLLAPSE = 300
 COLLAPSING = ("cosine", "no stop-gradient")
 BATCH = {False: 5_000, True: 50_000}
@@ -27,14 +28,14 @@ PATH = {"color": style.BLUE, "linewidth": 0.8}
 
 
 class Panel(NamedTuple):
-    """Embeddings (T, P, M) in the eigenbasis."""
+    """Embeddings (T, P, M) of P inputs at T steps, in the eigenbasis of the initial correlation."""
 
     network: np.ndarray
     theory: np.ndarray
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return all panels, from the same initial weights and probes."""
+    """Return all panels, for the same initial weights and the same inputs."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     probes = np.random.default_rng(SEED + 1).standard_normal((PROBES, INPUTS))
     return {
@@ -74,21 +75,23 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """Return the caption: what is shown, and how far the networks are from the theory."""
+    """Return the caption: contents, and distance of the networks from the theory."""
     distances = "; ".join(f"{style.title(*key)}: {percent(_distance(panel))}" for key, panel in data.items())
     return f"""
-Embeddings of {PROBES} Gaussian inputs in a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE}) over
-{count(STEPS)} steps (one panel: {STEPS_TO_COLLAPSE}) at learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh
-samples a step; the same weights and inputs in all panels. Axes: the eigenbasis of the initial correlation. Open
-circles: start. Small dots: the network after each tenth of its steps; large dots: its end. Lines: the predicted path,
-along which each component grows with the singular value of its mode under the descent map.
+Embeddings of {PROBES} Gaussian inputs by linear networks (M = {MODES} outputs, N = {INPUTS} inputs,
+{noise(style.NOISE)}) that are trained under eight losses, one a panel, for {count(STEPS)} steps at learning rate
+{LEARNING_RATE} with {count(BATCH[full])} fresh samples a step, from the same initial weights. Top: Euclidean losses;
+bottom: cosine losses. Axes: components of the embedding along the two eigenvectors of the initial correlation. Open
+circles: initial embedding. Small red dots: the network after each tenth of its steps; large red dots: at the end. Blue
+lines: the path that theory predicts, along which each component grows with the singular value of its mode under the
+descent map.
 
-The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: then samples
-with an embedding near zero have unbounded gradients under the cosine loss, and networks deviate from the theory in
-jumps.
+The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: from then on
+the gradients of samples with an embedding near zero are unbounded under the cosine loss, and networks deviate from the
+theory in jumps.
 
-Root mean square distance from the network to the theory over the recorded steps, relative to the root mean square
-embedding at the start. {distances}."""
+Root mean square distance between network and theory over the recorded steps, divided by the root mean square of the
+initial embeddings. {distances}."""
 
 
 def _distance(panel: Panel) -> float:

@@ -17,7 +17,7 @@ from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, listing, percent
 
-METHODS = {  # with the target of each
+METHODS = {  # method: target
     "DirectPred": "shared target",
     "IsoLoss": "shared target",
     "MLP predictor": "EMA target",
@@ -25,23 +25,23 @@ METHODS = {  # with the target of each
 NAMES = {"MLP predictor": "BYOL"}
 COLOURS = {"DirectPred": style.BLUE, "IsoLoss": style.RED, "MLP predictor": style.GREEN}
 THEORY = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": style.GREY, "zorder": 1}
-EARLY = 100  # steps
+EARLY = 100  # steps early in training, in which accuracies are compared
 HALF = 0.5  # of the plateau
 
 Key = tuple[str, str]
 
 
 class Panel(NamedTuple):
-    """Networks (S, T, M), and the linear theory from their start (None for an MLP as predictor)."""
+    """Networks (S, T, M), and the linear theory from their initial eigenvalues (None for an MLP as predictor)."""
 
     networks: dyn.Trajectory
     theory: dyn.Trajectory | None
-    pace: float  # time scale of the theory, fitted to DirectPred
-    fitted_pace: float  # fitted to these networks
+    pace: float  # time of the flow per time of the network, fitted to DirectPred
+    fitted_pace: float  # the same, fitted to these networks
 
 
 def compute(full: bool) -> dict[Key, Panel]:
-    """Return all panels. The one free parameter of the theory, its pace, is fitted to DirectPred alone."""
+    """Return all panels. The one free parameter of the theory, its time scale, is fitted to DirectPred alone."""
     panels: dict[Key, Panel] = {}
     for loss in style.LOSSES:
         for method, target in METHODS.items():
@@ -85,7 +85,7 @@ def draw(data: dict[Key, Panel]) -> Figure:
 
 
 def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
-    """Draw mean and standard error over seeds of the linear readout."""
+    """Draw the accuracy of the linear readout, mean and standard error over seeds."""
     for method in METHODS:
         run = data[loss, method].networks
         early = deep.steps_of(run) <= EARLY
@@ -94,7 +94,7 @@ def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
         ax.errorbar(
             deep.steps_of(run)[early], 100 * mean, 100 * error, color=COLOURS[method], label=name, linewidth=0.9
         )
-    ax.set(title="Readout early on, %")
+    ax.set(title="Early accuracy of readout, %")
     ax.legend(loc="lower right")
     ax.locator_params(axis="x", nbins=3)
 
@@ -107,12 +107,15 @@ def _plateau(panel: Panel) -> str:
 
 
 def _level(data: dict[Key, Panel], loss: str) -> float:
-    """Return half of the plateau: of one under the Euclidean loss, of DirectPred's under the cosine loss."""
+    """Return half of the plateau: 1/2 under the Euclidean loss; under the cosine loss, from the end of DirectPred."""
     return HALF if loss == "euclidean" else HALF * typical(data[loss, "DirectPred"].networks)[-1, -1]
 
 
 def _speed_up(data: dict[Key, Panel], loss: str, what: str) -> tuple[float, int]:
-    """Return the median speed-up of modes by the isotropic loss, and the number of modes it is taken over."""
+    """Return the median speed-up of modes by the isotropic loss, and the number of modes in the median.
+
+    ``what`` is "networks" or "theory".
+    """
     when = []
     for method in ("DirectPred", "IsoLoss"):
         panel = data[loss, method]
@@ -123,9 +126,10 @@ def _speed_up(data: dict[Key, Panel], loss: str, what: str) -> tuple[float, int]
 
 
 def _order(panel: Panel, level: float) -> tuple[float, float]:
-    """Return Kendall's tau of initial size against arrival at ``level``, mean and error over seeds; 1 is largest first.
+    """Return Kendall's tau of initial value against arrival at ``level``, with mean and standard error over seeds.
 
-    Modes are the directions of the initial eigenvectors; counted are those that start below ``level`` and reach it.
+    A tau of 1 means that larger modes always arrive earlier. Modes are variances along the initial eigenvectors; only
+    modes that start below ``level`` and reach it are counted.
     """
     taus = []
     for modes in panel.networks.measures["modes"]:
@@ -137,7 +141,7 @@ def _order(panel: Panel, level: float) -> tuple[float, float]:
 
 
 def caption(data: dict[Key, Panel], full: bool) -> str:
-    """Return the caption: what is shown, and a number for each claim of the theory."""
+    """Return the caption: contents, and a number for each claim of the theory."""
     plateaus = {loss: [f"{NAMES.get(m, m)} {_plateau(data[loss, m])}" for m in METHODS] for loss in style.LOSSES}
     speed = {loss: {what: _speed_up(data, loss, what) for what in ("networks", "theory")} for loss in style.LOSSES}
     paces = listing(
@@ -154,25 +158,29 @@ def caption(data: dict[Key, Panel], full: bool) -> str:
     )
     shrunk = listing(f"{_small(data[loss, 'IsoLoss'])} ({loss})" for loss in style.LOSSES)
     return f"""
-Eigenvalues of the correlation of z (M = 32) while an MLP with projector learns from two views of handwritten digits,
-{count(deep.BATCH)} a step, geometric mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest. Grey: the
-flow of the linear theory from the same start, every third mode; its one free parameter, the time scale, is fitted to
-DirectPred and used for IsoLoss too. The predictor of BYOL is an MLP, for which there is no theory here. Right: linear
-readout on 360 held-out digits, mean and standard error.
+Eigenvalues `s_m` of the correlation of the representation z (M = 32) against step, while MLPs with projector learn from
+two views of images of handwritten digits, {count(deep.BATCH)} images a step; geometric mean over {len(deep.SEEDS)}
+seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. First three columns: DirectPred and
+IsoLoss with the encoder itself as target, BYOL with an exponential average of it. Grey dashes: the flow of the linear
+theory from the same initial eigenvalues, every third mode. Its one free parameter, the time of the flow per time of the
+network, is fitted to DirectPred and used for IsoLoss too. The predictor of BYOL is an MLP, for which there is no theory
+here. Right: accuracy of a linear readout on 360 held-out digits during the first {EARLY} steps, in percent, mean and
+standard error over seeds.
 
-Euclidean loss, predicted plateau one; mean and relative spread of the modes above half of the largest:
-{listing(plateaus["euclidean"])}. The prediction holds for the closed forms, where the predictor copies the spectrum,
-and not for BYOL, whose predictor may have any size. Cosine loss, predicted equal plateau:
-{listing(plateaus["cosine"])}.
+Plateau: mean of the final eigenvalues above half of the largest, +- their standard deviation relative to the mean
+(number of these modes). Euclidean loss, where theory predicts a plateau of one: {listing(plateaus["euclidean"])}. The
+prediction holds for the closed forms, where the predictor copies the spectrum, and not for BYOL, whose predictor may
+have any size. Cosine loss, where theory predicts equal eigenvalues: {listing(plateaus["cosine"])}.
 
-Speed-up by IsoLoss: modes reach half of the plateau sooner by a factor (median) of {measured}; the theory predicts
-{predicted}. A time scale fitted to IsoLoss itself is {paces} times that of DirectPred. Where the theory fails: in
-theory all modes grow; in the networks only some do within these steps. With IsoLoss, {shrunk} of 32 modes end below
-their initial size. Order: in theory the larger mode always arrives first. Kendall's tau between initial size and
-arrival of modes, along the initial eigenvectors, of DirectPred and IsoLoss, is {order}.
+Speed-up by IsoLoss: modes reach half of the plateau sooner than under DirectPred by a median factor of {measured}; the
+theory predicts {predicted}. The time scale fitted to IsoLoss itself is {paces} times that fitted to DirectPred. Where
+the theory fails: it predicts that all modes grow, but in the networks only some do within these steps. With IsoLoss,
+{shrunk} of 32 modes end below their initial value. Order: in theory the larger mode always reaches half of the plateau
+first. Kendall's tau between initial eigenvalue and order of arrival (1: the larger always arrives first), mean +-
+standard error over seeds, of DirectPred and IsoLoss, for modes along the initial eigenvectors: {order}.
 
-The paper finds IsoLoss ahead of DirectPred early in training. Readout, mean over the first {EARLY} steps, %:
-{accuracies}."""
+The paper finds IsoLoss ahead of DirectPred early in training. Accuracy of the readout here, mean over the first {EARLY}
+steps, in percent, +- standard error over seeds: {accuracies}."""
 
 
 def _early(run: dyn.Trajectory, name: str) -> str:

@@ -19,14 +19,14 @@ Key = tuple[str, str]
 
 
 def compute(full: bool) -> dict[Key, dyn.Trajectory]:
-    """Return networks whose predictor is one matrix with random initial entries."""
+    """Return networks whose predictor is a learned matrix with random initial entries."""
     return {
         (loss, target): deep.run("linear predictor", loss, target, full) for loss in style.LOSSES for target in TARGETS
     }
 
 
 def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
-    """Draw alignment above, final eigenvalues of correlation and predictor below."""
+    """Draw alignments in the top row, and final eigenvalues of predictor against correlation in the bottom row."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     axes = figure.subplots(2, len(data), sharey="row")
     for (above, below), ((loss, target), run) in zip(axes.T, data.items(), strict=True):
@@ -46,25 +46,28 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
 
 
 def aligned(run: dyn.Trajectory, record: int) -> np.ndarray:
-    """Return the mean alignment of the modes above THRESHOLD, for each seed (S,)."""
+    """Return the mean alignment of the modes above THRESHOLD at one record, for each seed (S,)."""
     s, alignment = run.s[:, record], run.alignment[:, record]
     large = s > THRESHOLD * s.max(axis=-1, keepdims=True)
     return (alignment * large).sum(axis=-1) / large.sum(axis=-1)
 
 
 def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
-    """Return the caption: what is shown, and how far predictors align."""
+    """Return the caption: contents, and alignment at the start and at the end."""
     alignments = []
     for (loss, target), run in data.items():
         (start, _), (end, error) = (deep.mean_and_error(aligned(run, record)) for record in (0, -1))
         alignments.append(f"{loss}, {target}: {start:.2f} at the start, {end:.3f} +- {error:.3f} at the end")
     modes = next(iter(data.values())).s.shape[-1]
     return f"""
-Above: alignment |u . W_P u|/|W_P u| of the eigenvectors u of the correlation with a learned linear predictor W_P, in an
-MLP on handwritten digits, mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest eigenvalue. One is an
-eigenvector of both. Below: the value of the predictor along each eigenvector at step
-{count(next(iter(data.values())).settings["steps"])}, against its eigenvalue, all seeds.
+Top: alignment |u . W_P u|/|W_P u| of each eigenvector u of the correlation with the matrix W_P of a learned linear
+predictor, against step, in MLPs on images of handwritten digits, mean over {len(deep.SEEDS)} seeds; dark to light:
+smallest to largest eigenvalue. An alignment of one means that u is an eigenvector of W_P too. Bottom: value u . W_P u
+of the predictor along each eigenvector at step {count(next(iter(data.values())).settings["steps"])}, against the
+eigenvalue of the correlation, one point for each mode and seed. Columns: loss, and the encoder itself (shared target)
+or an exponential average of it (EMA target) as target.
 
 The theory, and the paper, assume that predictor and correlation share eigenvectors. From a random initial predictor
-they align in the modes with large variance: mean over the modes above {THRESHOLD:g} of the largest eigenvalue, with its
-standard error. {"; ".join(alignments)}. The small ones of the {modes} modes, whose gradient is small, hardly align."""
+they align in the modes with large variance. Mean alignment of the modes above {THRESHOLD:g} times the largest
+eigenvalue, with its standard error over seeds: {"; ".join(alignments)}. The smallest of the {modes} modes, whose
+gradient is small, hardly align."""

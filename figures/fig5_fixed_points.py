@@ -1,4 +1,4 @@
-"""Fixed points, the paper's Figure 5: a fixed level (Euclidean) or one that depends on the start (cosine).
+"""Fixed points, the paper's Figure 5: independent of the start (Euclidean), or with a conserved sum (cosine).
 
 Halvagal et al. (2023), Figure 5: two modes, three initialisations, Euclidean against cosine loss.
 """
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, listing, percent
+from figures.captions import count, listing, noise, percent
 
 MODES, INPUTS, SEED = 2, 6, 1
 LEARNING_RATE, STEPS = 0.01, 1500
@@ -35,7 +35,7 @@ def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
 
 
 def draw(data: dict[str, list[Pair]]) -> Figure:
-    """Draw a row for each loss: one panel for each initialisation, then all in the plane of the eigenvalues."""
+    """Draw a row for each loss: a panel for each initialisation, and one with all in the plane of the eigenvalues."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(data), len(COLORS) + 1)
     top = max(theory.s.max() for pairs in data.values() for _, theory in pairs)
@@ -73,18 +73,21 @@ def _draw_plane(ax: Axes, loss: str, pairs: list[Pair], top: float) -> None:
 
 
 def caption(data: dict[str, list[Pair]], full: bool) -> str:
-    """Return the caption: what is shown, where it ends, and how far the networks are from the theory."""
+    """Return the caption: contents, final eigenvalues, and deviation of the networks from the theory."""
     ends = {loss: [theory.s[-1] for _, theory in pairs] for loss, pairs in data.items()}
     shown = {
         loss: listing(f"({', '.join(f'{s:.3f}' for s in end)})" for end in levels) for loss, levels in ends.items()
     }
     worst = max(dyn.compare(theory, network).max_relative() for pairs in data.values() for network, theory in pairs)
     return f"""
-Eigenvalues of a linear network (M = {MODES}, N = {INPUTS}, noise {style.NOISE}, learning rate {LEARNING_RATE},
-{count(BATCH[full])} fresh samples a step) from three initial weights: entries of standard deviation 1/4, the same
-twice as large, and another draw as large as that. Right: the same runs in the plane of the two eigenvalues; the
-dotted line is where they are equal.
+Eigenvalues of the representation correlation of linear networks (M = {MODES} modes, N = {INPUTS} inputs,
+{noise(style.NOISE)}, learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step) under the Euclidean loss
+(top) and the cosine loss (bottom). Points: network; lines: descent map. First three columns: eigenvalues against step
+from three initial weights: normal entries of standard deviation 1/4 (start 1, blue), twice these weights (start 2,
+orange), and twice another draw of such weights (start 3, green). Right: the same runs, with the smaller eigenvalue on
+the horizontal and the larger on the vertical axis. Stars: end of the descent map. Dotted line: equal eigenvalues.
 
-After {STEPS} steps the eigenvalues under the Euclidean loss are {shown["euclidean"]}: one level, whatever the start.
-Under the cosine loss they are {shown["cosine"]}: they approach each other, at a level that the start determines,
-because the flow conserves their sum. Largest relative deviation of a network from the descent map: {percent(worst)}."""
+After {STEPS} steps the eigenvalues (smaller, larger) under the Euclidean loss are {shown["euclidean"]}: the same from
+every start. Under the cosine loss they are {shown["cosine"]}: they approach each other, at a level that the start
+determines, because the flow conserves their sum. Largest relative deviation |network/theory - 1| of an eigenvalue from
+the descent map: {percent(worst)}."""

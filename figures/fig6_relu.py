@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from dynamics.networks.deep.linear_theory import arrival
 from figures import style
-from figures.captions import count, listing, percent
+from figures.captions import count, listing, noise, percent
 from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, SEED, STEPS
 
 STEPS_NO_PREDICTOR = {False: 1500, True: 100_000}
@@ -21,7 +21,7 @@ LINEAR = {"linestyle": "-", "linewidth": 0.7, "color": style.GREY, "zorder": 1}
 
 
 class Panel(NamedTuple):
-    """One setting: the network with ReLU units, and the descent map of the linear one."""
+    """One setting: the network with ReLU units, and the descent map of the linear network."""
 
     network: dyn.Trajectory
     linear: dyn.Trajectory
@@ -59,7 +59,7 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def _ends(panel: Panel) -> str:
-    """Format mean and relative spread of the final eigenvalues in the plotted range, and how many are below it."""
+    """Format mean and relative spread of the final eigenvalues in the plotted range, and the number below it."""
     s = panel.network.s[-1]
     large = s[s > LIMITS[0]]
     if not len(large):
@@ -69,33 +69,35 @@ def _ends(panel: Panel) -> str:
 
 
 def _slowdown(panel: Panel) -> float:
-    """Return the doubling time of the second smallest mode, relative to that in the linear theory."""
+    """Return the doubling time of the second smallest eigenvalue, divided by that in the linear theory."""
     network, linear = (arrival(run.s[:, 1:2], run.t, 2 * run.s[0, 1])[0] for run in panel)
     return network / linear
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """Return the caption: what is shown, where it ends, and how far it is from the linear theory."""
+    """Return the caption: contents, final eigenvalues, and differences from the linear theory."""
     ends = "; ".join(f"{style.title(*key)}: {_ends(panel)}" for key, panel in data.items())
     rising = {key: panel for key, panel in data.items() if key[1] in ("standard", "isotropic")}
     slower = listing(f"{_slowdown(panel):.2g} ({style.title(*key)})" for key, panel in rising.items())
     ratio = {setting: _ratio(data["euclidean", setting].network) for setting in ("standard", "isotropic")}
-    shortened = "" if full else f" Shortened: the paper has {count(BATCH[True])} samples a step."
+    shortened = "" if full else f" Shortened: the paper trains with {count(BATCH[True])} samples a step."
     return f"""
-Eigenvalues of `W W^T` while a network with ReLU units, z = relu(W x), trains from the weights of Figure 2 (M =
-{MODES}, N = {INPUTS}, noise {style.NOISE}, {count(BATCH[full])} fresh samples a step); the predictor is built from
-`W W^T`, as in the paper. Dark to light: smallest to largest. Grey: the descent map of the linear network from the same
-start.
+Eigenvalues of `W W^T` against step, for networks with ReLU units, z = relu(W x), that are trained under the eight
+losses of Figure 2, from the same initial weights (M = {MODES} units, N = {INPUTS} inputs, {noise(style.NOISE)}); the
+predictor is built from `W W^T`, as in the paper. Top: Euclidean losses; bottom: cosine losses. Points: networks,
+{count(BATCH[full])} fresh samples a step; dark to light: smallest to largest. Grey lines: the descent map of the linear
+network, z = W x, from the same initial weights.
 
 The paper's claim is that the linear theory carries over. Qualitatively it does: with predictor and stop-gradient all
 modes grow, to one under the Euclidean loss; without the stop-gradient all but the largest vanish; and under the
-isotropic losses small modes grow early. Mean of the final eigenvalues in the plotted range, and their relative spread:
-{ends}. Under the Euclidean loss the ratio of largest to smallest final eigenvalue is {ratio["standard"]:.2g} with the
-standard and {ratio["isotropic"]:.2g} with the isotropic loss.
+isotropic losses small modes grow early. Mean of the final eigenvalues in the plotted range (above {LIMITS[0]:g}), +-
+their standard deviation relative to the mean: {ends}. Under the Euclidean loss the ratio of the largest to the smallest
+final eigenvalue is {ratio["standard"]:.2g} with the standard and {ratio["isotropic"]:.2g} with the isotropic loss.
 
-The speed differs: half of the units are inactive, and the second smallest mode takes longer to double than in the
-linear network by factors of {slower}. So does the size under the cosine losses: with ReLU the largest eigenvalues grow
-under the isotropic loss and without the stop-gradient, where the linear theory has them stationary.{shortened}"""
+The speed differs: half of the units are inactive for an input, and the second smallest eigenvalue takes longer to
+double than in the linear network, by factors of {slower}. The size differs under the cosine losses: with ReLU the
+largest eigenvalues grow under the isotropic loss and without the stop-gradient, where the linear theory has them
+stationary.{shortened}"""
 
 
 def _ratio(network: dyn.Trajectory) -> float:

@@ -22,14 +22,14 @@ Key = tuple[str, str, str]
 
 
 class Data(NamedTuple):
-    """Networks by method, loss and target; accuracies of supervised networks (S,)."""
+    """Networks by method, loss and target; accuracies of supervised networks (S,) for S seeds."""
 
     runs: dict[Key, dyn.Trajectory]
     supervised: np.ndarray
 
 
 def compute(full: bool) -> Data:
-    """Return the networks of all methods, and the accuracy of supervised ones of the same size."""
+    """Return the networks of all methods, and the accuracies of supervised networks of the same size."""
     runs = {
         (method, loss, target): deep.run(method, loss, target, full)
         for method in METHODS
@@ -48,7 +48,7 @@ def _supervised(seed: int) -> float:
 
 
 def draw(data: Data) -> Figure:
-    """Draw eigenvalues without and with an averaged target, and accuracies, of IsoLoss; losses in rows."""
+    """Draw eigenvalues under IsoLoss without and with an averaged target, and accuracies; losses in rows."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(2, 3)
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -62,7 +62,7 @@ def draw(data: Data) -> Figure:
             row[-1].errorbar(run.step, 100 * mean, 100 * error, color=LOOK[target], linewidth=0.9, label=target)
         row[0].set_ylabel("eigenvalue $s_m$")
         row[1].tick_params(labelleft=False)
-        row[-1].set(title="IsoLoss, readout, %")
+        row[-1].set(title="IsoLoss, accuracy of readout, %")
     axes[0, -1].legend(loc="lower right")
     for ax in axes[-1]:
         ax.set_xlabel("step")
@@ -70,25 +70,29 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption: what is shown, and the table of accuracies."""
+    """Return the caption: contents, and the table of accuracies."""
     steps = count(next(iter(data.runs.values())).settings["steps"])
     return f"""
-IsoLoss on handwritten digits with the encoder itself as target, and with an exponential average of it (decay
-{deep.DECAY:g}): eigenvalues of the correlation, and linear readout on held-out digits, mean and
-standard error over {len(deep.SEEDS)} seeds. The paper's claim is that IsoLoss does not need the average.
+IsoLoss on images of handwritten digits with the encoder itself as target (shared target), and with an exponential
+average of it (EMA target, decay {deep.DECAY:g} per step). Top: Euclidean loss; bottom: cosine loss. Left and middle:
+eigenvalues `s_m` of the correlation of z against step, geometric mean over {len(deep.SEEDS)} seeds; dark to light:
+smallest to largest. Right: accuracy of a linear readout on 360 held-out digits in percent, mean and standard error over
+seeds; red: shared target, blue: EMA target. The paper's claim is that IsoLoss does not need the average.
 {_iso_claim(data)}
 
-Readout at step {steps} on 360 held-out digits, %, mean and standard error over {len(deep.SEEDS)} seeds:
+Accuracy of the readout at step {steps} on 360 held-out digits in percent, mean +- standard error over {len(deep.SEEDS)}
+seeds; columns: loss and target:
 
 {_table(data)}
 
-DirectPred and DirectCopy: closed forms of the correlation, alpha = 1/2 and 1. A linear or MLP predictor is learned:
-SimSiam with the shared target, BYOL with the average. Random encoder: the network before its first step. Supervised: an
-MLP of the encoder's size, trained with labels and without augmentation."""
+DirectPred and DirectCopy: predictors that are closed forms of the correlation, with exponent alpha = 1/2 and 1; IsoLoss
+has alpha = 1/2 unless DirectCopy is named. A linear or MLP predictor is learned: SimSiam with the shared target, BYOL
+with the average. Random encoder: the network before its first step. Supervised: an MLP of the encoder's size, trained
+with labels and without augmentation."""
 
 
 def _iso_claim(data: Data) -> str:
-    """Format the effect of removing the average on the readout, and the smallest participation ratio."""
+    """Format the effect of removing the average on the accuracy, and the smallest final participation ratio."""
     changes = []
     for loss in style.LOSSES:
         without, average = (
@@ -98,7 +102,8 @@ def _iso_claim(data: Data) -> str:
         changes.append(f"{100 * mean:+.1f} +- {100 * error:.1f} ({loss})")
     ratio = min(run.measures["participation_ratio"][:, -1].min() for key, run in data.runs.items() if "Iso" in key[0])
     return (
-        f"Without it the readout changes by {listing(changes)} points; the participation ratio stays above {ratio:.1f}."
+        f"Without it, the accuracy changes by {listing(changes)} percentage points, mean +- standard error; the "
+        f"participation ratio (sum s)^2 / sum s^2, an effective number of modes, ends above {ratio:.1f} for all seeds."
     )
 
 

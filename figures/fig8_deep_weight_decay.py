@@ -19,7 +19,7 @@ DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
 STEPS = {False: 400, True: 20_000}
 SEEDS = range(2)
 HALF = 0.5  # of the largest eigenvalue
-LARGE = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays around the fold
+LARGE = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays up to above the fold, which is at 1/4
 THRESHOLD = 0.01  # eigenvalue above which a mode survives
 LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # DirectPred, in theory
 
@@ -27,7 +27,7 @@ Key = tuple[str, float]
 
 
 class Data(NamedTuple):
-    """Networks by loss and weight decay; numbers of modes that survive LARGE decay in networks (D, S) and theory."""
+    """Networks by loss and weight decay; numbers of surviving modes at LARGE decays in networks (D, S) and theory."""
 
     runs: dict[Key, dyn.Trajectory]
     networks: np.ndarray
@@ -35,7 +35,7 @@ class Data(NamedTuple):
 
 
 def compute(full: bool) -> Data:
-    """Return networks trained with DirectPred, under each loss and weight decay."""
+    """Return networks trained with DirectPred under each loss and weight decay, and numbers of surviving modes."""
     runs = {(loss, decay): _run(loss, decay, full) for loss in style.LOSSES for decay in DECAYS}
     around = [_run("euclidean", decay, full) for decay in LARGE]
     start = np.exp(np.log(around[0].s[:, 0]).mean(axis=0))
@@ -49,7 +49,7 @@ def _run(loss: str, decay: float, full: bool) -> dyn.Trajectory:
 
 
 def draw(data: Data) -> Figure:
-    """Draw losses in rows, weight decay in columns; the number of surviving modes around the fold on the right."""
+    """Draw losses in rows and weight decays in columns; on the right, the number of surviving modes around the fold."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     parts: Any = figure.subfigures(1, 2, width_ratios=(4, 1.2))
     left, right = parts
@@ -78,33 +78,36 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption: what is shown, final eigenvalues, and the levels that theory predicts."""
+    """Return the caption: contents, final eigenvalues, and the eigenvalues that theory predicts."""
     ends = {loss: listing(_end(data.runs[loss, decay], decay) for decay in DECAYS) for loss in style.LOSSES}
     floors = {loss: listing(f"{_floor(data.runs[loss, d]):.0e} ({d:g})" for d in DECAYS) for loss in style.LOSSES}
     surviving = listing(
-        f"{mean:.3g} ({decay:g}, theory {theory})"
+        f"{mean:.3g} (rho = {decay:g}, theory {theory})"
         for decay, mean, theory in zip(LARGE, data.networks.mean(axis=1), data.theory, strict=True)
     )
     return f"""
-Eigenvalues of the correlation under weight decay rho, in an MLP with DirectPred on handwritten digits, geometric mean
-over {len(SEEDS)} seeds; dark to light: smallest to largest. The paper's values of rho are the last three; a larger one
-is added, because the smaller ones need more steps than are made here to show an effect.
+Eigenvalues `s_m` of the correlation of z against step under weight decay rho, in MLPs with DirectPred on images of
+handwritten digits, geometric mean over {len(SEEDS)} seeds; dark to light: smallest to largest. Top: Euclidean loss;
+bottom: cosine loss; columns: rho. The last three values of rho are the paper's; {DECAYS[0]:g} is added, because the
+smaller values need more steps than are made here to show an effect.
 
 The paper's claim: the small eigenvalues, which the loss does not sustain, decay with rho, and the large ones persist.
-Median of the smaller half at the end. Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}. Mean and relative
-spread of those above half of the largest. Euclidean: {ends["euclidean"]}; cosine: {ends["cosine"]}.
+Median of the smaller half of the final eigenvalues (rho). Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}.
+Mean of the final eigenvalues above half of the largest, +- their standard deviation relative to the mean (rho).
+Euclidean: {ends["euclidean"]}; cosine: {ends["cosine"]}.
 
-The linear theory of the Euclidean loss predicts an upper level of {_level(DECAYS[0]):.2f} for rho = {DECAYS[0]:g} and
-{_level(DECAYS[-1]):.2f} for {DECAYS[-1]:g}, and collapse of all modes at a fold at rho = 1/4.
+The linear theory of the Euclidean loss predicts that surviving modes have eigenvalue {_level(DECAYS[0]):.2f} at rho =
+{DECAYS[0]:g} and {_level(DECAYS[-1]):.2f} at {DECAYS[-1]:g}, and that all modes collapse at a fold at rho = 1/4.
 
-Right: number of modes with an eigenvalue above {THRESHOLD:g} at the end; in theory, of those that survive from the
-initial eigenvalues of the networks. Networks keep {surviving}. There is no sharp fold: modes vanish one after another,
-and at far smaller rho than in theory, except for the largest, which is the mean of z. The theory assumes white inputs
-and no noise; modes along which the views differ most vanish first, at 1/(4 n1) with n1 above one."""
+Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euclidean loss, against rho. Points: each
+network; line: the linear theory, from the initial eigenvalues of the networks. Mean over the networks: {surviving}.
+There is no sharp fold: modes vanish one after another, and at far smaller rho than in theory, except for the largest
+mode, which is the mean of z. The theory assumes white inputs and no noise. Modes along which the views differ most
+vanish first, at rho = 1/(4 n1), where n1 > 1 is the variance of a view relative to that of its input."""
 
 
 def _level(decay: float) -> float:
-    """Return the steady-state eigenvalue of a surviving mode in theory."""
+    """Return the steady-state eigenvalue of a surviving mode in the linear theory."""
     return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).final[0])
 
 

@@ -1,31 +1,32 @@
-"""Fluctuations from finite batches: predicted bands and trained networks."""
+"""Fluctuations from finite batches: predicted standard deviation and trained networks."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 S0 = np.array([0.1, 0.3, 0.8, 1.6])
 INPUTS, LEARNING_RATE, STEPS, BATCH, SHOWN = 6, 0.1, 150, 256, 3
+NOISE, EMA = (0.1, 0.3), 0.9  # standard deviations on the two views; decay of the averaged target
 MODES = {"smallest": 0, "largest": 3}
 BAND = {"linewidth": 5, "color": "0.82"}
 SEEDS = {False: 200, True: 2000}
 MODELS = {
-    "Euclidean": dyn.Model("euclidean", noise=(0.1, 0.3)),
+    "Euclidean": dyn.Model("euclidean", noise=NOISE),
     "Euclidean, EMA, learned": dyn.Model(
-        "euclidean", noise=(0.1, 0.3), predictor=dyn.Learned(1.0, 0.5), target=dyn.EMA(0.9)
+        "euclidean", noise=NOISE, predictor=dyn.Learned(1.0, 0.5), target=dyn.EMA(EMA)
     ),
-    "cosine": dyn.Model("cosine", noise=(0.1, 0.3)),
-    "cosine, isotropic": dyn.Model("cosine", isotropic=True, noise=(0.1, 0.3)),
+    "cosine": dyn.Model("cosine", noise=NOISE),
+    "cosine, isotropic": dyn.Model("cosine", isotropic=True, noise=NOISE),
 }
 
 Pair = tuple[dyn.Trajectory, np.ndarray]
 
 
 def compute(full: bool) -> dict[str, Pair]:
-    """Return the descent map with its predicted deviation, and the modes (seeds, T, M) of networks, by model."""
+    """Return by model the descent map with its predicted deviation, and the variances (seeds, T, M) along modes."""
     directions = np.linalg.qr(np.random.default_rng(0).standard_normal((INPUTS, len(S0))))[0].T
     W0 = np.sqrt(S0)[:, None] * directions
     pairs = {}
@@ -37,7 +38,7 @@ def compute(full: bool) -> dict[str, Pair]:
 
 
 def draw(data: dict[str, Pair]) -> Figure:
-    """Draw the smallest mode above and the largest below; models in columns."""
+    """Draw the initially smallest mode above and the largest below; models in columns."""
     figure = Figure(figsize=(style.PAGE, 3.4))
     axes = figure.subplots(len(MODES), len(data), sharex=True, sharey="row")
     for (name, (theory, modes)), column in zip(data.items(), axes.T, strict=True):
@@ -59,21 +60,24 @@ def _deviation(theory: dyn.Trajectory) -> np.ndarray:
 
 
 def caption(data: dict[str, Pair], full: bool) -> str:
-    """Return the caption: what is shown, measured over predicted deviation, and the share within two."""
+    """Return the caption: contents, ratio of measured to predicted deviation, and share inside the band."""
     lines = []
     for name, (theory, modes) in data.items():
         later = np.asarray(theory.step) >= 10
         ratio = modes.std(axis=0, ddof=1)[later] / _deviation(theory)[later]
         z = (modes - theory.s)[:, later] / _deviation(theory)[later]
         lines.append(
-            f"{name}: {ratio.min():.2f} to {ratio.max():.2f}, {percent(float(np.mean(np.abs(z) <= 2)))} within two"
+            f"{name}: ratio {ratio.min():.2f} to {ratio.max():.2f}, share {percent(float(np.mean(np.abs(z) <= 2)))}"
         )
     return f"""
-Networks trained with batches of only {BATCH} samples (M = {len(S0)}, N = {INPUTS}, noise (0.1, 0.3), learning rate
-{LEARNING_RATE}): {SHOWN} networks each, projected on the initial eigenvectors, relative to the descent map, for the
-modes that are smallest and largest at the start. Grey: two standard deviations, predicted by propagating the covariance
-of the gradient of one step through the Jacobian of the map.
+Fluctuations of linear networks that are trained with batches of only {BATCH} samples (M = {len(S0)} modes, N = {INPUTS}
+inputs, {noise(NOISE)}, learning rate {LEARNING_RATE}), under four models, one a column. "EMA, learned": with a learned
+predictor and an exponential average of the encoder as target, decay {EMA:g}. Coloured lines: {SHOWN} networks, the
+variance of z along an initial eigenvector, as its relative deviation from the descent map in percent, against step;
+top: the initially smallest mode, bottom: the initially largest. Grey band: two predicted standard deviations, from the
+covariance of the gradient of one step, propagated through the Jacobian of the descent map.
 
-Ratio of measured to predicted standard deviation, over all modes and the steps after the tenth, from
-{count(SEEDS[full])} seeds, and share of the values inside the band. {"; ".join(lines)}. The sampling error of a
-standard deviation from so many seeds is {percent(1 / np.sqrt(2 * SEEDS[full]))}."""
+Measured standard deviation over {count(SEEDS[full])} seeds divided by the predicted one, its range over all modes and
+the recorded steps from the tenth on; and share of the networks' values within two predicted standard deviations.
+{"; ".join(lines)}. The relative sampling error of a standard deviation from so many seeds is
+{percent(1 / np.sqrt(2 * SEEDS[full]))}."""

@@ -1,4 +1,4 @@
-"""Gain family: gradients of modes multiplied by powers of lambda.
+"""Gain family: gradients of modes multiplied by powers of the predictor eigenvalue lambda.
 
 The power is 1 for the standard loss and 0 for the isotropic one.
 """
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, listing, percent
+from figures.captions import count, listing, noise, percent
 
 MODES, INPUTS, SEED = 10, 15, 0
 POWERS = (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -18,11 +18,11 @@ LEARNING_RATE = {"euclidean": 0.02, "cosine": 0.05}
 STEPS, POINTS = {"euclidean": 400, "cosine": 800}, 20
 BATCH = {False: 5_000, True: 50_000}
 LIMITS = (0.03, 3.0)  # of the axis of eigenvalues
-CLOSE = 0.9  # relative to the largest eigenvalue at the end
+CLOSE = 0.9  # relative to the largest final eigenvalue
 
 
 class Panel(NamedTuple):
-    """One loss and one power."""
+    """A network and its descent map, under one loss and one power."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -60,27 +60,30 @@ def draw(data: dict[tuple[str, float], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, float], Panel], full: bool) -> str:
-    """Return the caption: what is shown, how far networks are from theory, and the speed at each power."""
+    """Return the caption: contents, speed at each power, and deviation of the networks from the theory."""
     worst = {loss: 0.0 for loss in style.LOSSES}
     for (loss, _), panel in data.items():
         worst[loss] = max(worst[loss], dyn.compare(panel.theory, panel.network).max_relative())
     errors = listing(f"{percent(value)} ({loss})" for loss, value in worst.items())
-    times = listing(f"{_slowest(data['euclidean', power].theory)} at {power:g}" for power in POWERS)
+    times = listing(f"{_slowest(data['euclidean', power].theory)} (power {power:g})" for power in POWERS)
     return f"""
-Eigenvalues `s_m` of the representation correlation while linear networks (M = {MODES}, N = {INPUTS}, noise
-{style.NOISE}, alpha = 1) are trained with the gradient of each mode multiplied by `h(lambda)` instead of lambda,
-`Model(loss, gain="lambda^power")`. Points: networks, {count(BATCH[full])} fresh samples a step, learning rate
-{LEARNING_RATE["euclidean"]} (Euclidean) and {LEARNING_RATE["cosine"]} (cosine). Lines: the descent map of the derived
-rates, `r = -h(lambda) (n1 lambda - 1)` and `s r = h(lambda) (A - lambda B)`.
+Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
+inputs, {noise(style.NOISE)}) whose loss multiplies the gradient of each mode by a gain `h(lambda)` of its predictor
+eigenvalue lambda = s, `Model(loss, gain="lambda^power")`. Rows: Euclidean and cosine loss; columns: the gain. Points:
+networks, {count(BATCH[full])} fresh samples a step, learning rate {LEARNING_RATE["euclidean"]} (Euclidean) and
+{LEARNING_RATE["cosine"]} (cosine). Lines: the descent map. Dark to light: smallest to largest eigenvalue. The rate r of
+a mode, dw/dt = r w for its singular value w, is `r = h(lambda) (1 - n1 lambda)` under the Euclidean loss, where `n1 = 1
++ sigma1^2`, and `r = h(lambda) (A - lambda B)/s` under the cosine loss, with `A = E[z1_m z2_m/(|p| |z2|)]` and `B =
+E[(p . z2) z1_m^2/(|p|^3 |z2|)]`.
 
-The paper has two members of this family, the standard and the isotropic loss. A smaller power favours small modes.
-Under the Euclidean loss, the number of steps until all ten exceed {percent(CLOSE)} of the final value of the largest
-is, by power: {times}. At power -1 the Euclidean flow of lambda is linear, with an exact solution. Largest
-relative deviation of a network from theory: {errors}."""
+The paper has two members of this family, the standard (power 1) and the isotropic loss (power 0). A smaller power
+favours small modes: under the Euclidean loss the number of steps until all {MODES} eigenvalues exceed {percent(CLOSE)}
+of the final value of the largest is {times}. At power -1 the Euclidean flow of lambda is linear, with an exact
+solution. Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map: {errors}."""
 
 
 def _slowest(theory: dyn.Trajectory) -> str:
-    """Format the number of steps until all modes exceed a share CLOSE of the largest final eigenvalue."""
+    """Format the number of steps until all eigenvalues exceed the fraction CLOSE of the largest final eigenvalue."""
     arrived = (theory.s >= CLOSE * theory.s[-1].max()).all(axis=-1)
     step = np.asarray(theory.step)
     return f"{step[arrived.argmax()]}" if arrived.any() else f"more than {step[-1]}"

@@ -1,4 +1,4 @@
-"""The page of all figures with their captions: one HTML file that opens from disk and loads nothing else."""
+"""The page of all figures with their captions: one HTML file that opens from disk and loads only the pictures."""
 
 import html
 import importlib
@@ -47,7 +47,7 @@ def title(name: str) -> str:
 
 
 def to_html(caption: str) -> str:
-    """Convert a caption to HTML: paragraphs, inline code and tables are all the Markdown that captions use."""
+    """Convert a caption from Markdown to HTML; captions have only paragraphs, inline code and tables."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(caption.strip()))
     return "\n".join(_table(part) if is_table(part) else f"<p>{part}</p>" for part in paragraphs(text))
 
@@ -62,7 +62,7 @@ def _table(paragraph: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write index.html from the captions in ``folder``."""
+    """Write index.html into ``folder``, from the captions there."""
     titles = {name: html.escape(title(name)) for name in names()}
     contents = [f'<li><a href="#{name}">{text}</a></li>' for name, text in titles.items()]
     sections = [

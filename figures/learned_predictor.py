@@ -1,7 +1,7 @@
 """Phase plane of a learned predictor: basins and invariant curves.
 
-Tian, Chen, Ganguli (2021), Figure 3: correlation eigenvalue against predictor eigenvalue, without, with small and with
-large weight decay.
+Tian, Chen and Ganguli (2021), Figure 3: eigenvalue of the correlation against eigenvalue of the predictor, with zero,
+small and large weight decay.
 """
 
 from typing import Any, NamedTuple
@@ -15,14 +15,14 @@ import dynamics as dyn
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 DECAYS = (0.0, 0.01, 1.0)
 NOISE = (0.5, 0.0)
 END, TOP_P, TOP_S = 30.0, 1.6, 1.6
-STARTS = 6  # of trajectories, along each axis
+STARTS = 6  # number of initial points of trajectories along each axis
 MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 3, 0.1, 300
-INIT = (0.3, 0.9, 0.6, 0.15)  # of the network's predictor
+INIT = (0.3, 0.9, 0.6, 0.15)  # initial eigenvalues of the network's predictor
 RECORD = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 80, 120, 200]
 BATCH = {False: 2_000, True: 50_000}
 FLOW: dict[str, Any] = {"color": style.BLUE, "linewidth": 0.8}
@@ -33,7 +33,7 @@ FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "bla
 
 
 class Panel(NamedTuple):
-    """Trajectories (B, T) in the plane, and a network with its descent map."""
+    """Trajectories of the flow in the plane, and a network with its descent map."""
 
     flow: dyn.Trajectory
     network: dyn.Trajectory
@@ -99,14 +99,14 @@ def _draw_field(ax: Axes, rho: float) -> None:
 
 
 def _draw_invariants(ax: Axes) -> None:
-    """Draw the curves s - lambda^2/a_P = constant."""
+    """Draw curves of constant s - lambda^2; the learning rates of predictor and encoder are equal."""
     p = np.linspace(0, TOP_P, 200)
     for level in np.linspace(-1.0, 1.0, 5):
         ax.plot(p, level + p**2, **INVARIANT)
 
 
 def _fixed_points(rho: float) -> np.ndarray:
-    """Return the distinct fixed points (lambda, s) that the flow reaches from a grid of starts."""
+    """Return the distinct fixed points (lambda, s) that the flow reaches from a grid of initial points."""
     p0, s0 = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.05, 1.5, 5), np.linspace(0.05, 1.5, 5)))
     if rho == 0:
         return np.empty((0, 2))  # a line of fixed points: lambda = 1/n1 and any s
@@ -115,7 +115,7 @@ def _fixed_points(rho: float) -> np.ndarray:
 
 
 def caption(data: dict[float, Panel], full: bool) -> str:
-    """Return the caption: what is shown, drift of the invariant, and how far networks are from the theory."""
+    """Return the caption: contents, drift of the invariant, and deviation of the networks from the theory."""
     flow = data[0.0].flow
     invariant = (flow.s - flow.predictor**2)[..., 0]
     drift = float(np.abs(invariant - invariant[:, :1]).max())
@@ -123,13 +123,16 @@ def caption(data: dict[float, Panel], full: bool) -> str:
     collapsed = {rho: float(np.mean(panel.flow.s[:, -1, 0] < 0.05)) for rho, panel in data.items()}
     shares = "; ".join(f"rho = {rho:g}: {percent(share)}" for rho, share in collapsed.items())
     return f"""
-A learned linear predictor in the Euclidean loss (learning-rate ratio 1, noise {NOISE}): eigenvalue of the correlation
-against that of the predictor. Blue: trajectories of the flow. Arrows: its direction. Points: four modes of one network
-(M = {MODES}, N = {INPUTS}, learning rate {LEARNING_RATE}, {count(STEPS)} steps, {count(BATCH[full])} samples a step).
-Stars and dotted line: fixed points. Settings as in Figure 3 of Tian, Chen and Ganguli (2021).
+Phase plane of one mode with a learned linear predictor under the Euclidean loss: eigenvalue s of the correlation
+(vertical) against eigenvalue lambda of the predictor (horizontal), for three weight decays rho, one a panel; predictor
+and encoder have the same learning rate; {noise(NOISE)}. Blue lines: trajectories of the flow. Grey arrows: its
+direction. Red points: four modes of one linear network (M = {MODES} modes, N = {INPUTS} inputs, learning rate
+{LEARNING_RATE}, {count(STEPS)} steps, {count(BATCH[full])} samples a step). Stars and the dotted line, lambda = 1/n1
+with n1 = 1 + sigma1^2: fixed points. Orange dashes: curves of constant s - lambda^2. Settings as in Figure 3 of Tian,
+Chen and Ganguli (2021).
 
-Without weight decay s - lambda^2 is conserved: the flow stays on one of the parabolas (largest drift {drift:.1g}) until
-it reaches the line lambda = 1/n1 or collapses. With weight decay s - lambda^2 decays as e^(-2 rho t), and the flow ends
-where learning and decay balance. Share of the drawn trajectories with s below 0.05 at t = {END:g}: {shares}.
+Without weight decay the flow conserves s - lambda^2: it stays on one of these parabolas (largest drift {drift:.1g})
+until it reaches the line lambda = 1/n1 or collapses. With weight decay s - lambda^2 decays as e^(-2 rho t), and the
+flow ends where learning and decay balance. Share of the drawn trajectories with s below 0.05 at t = {END:g}: {shares}.
 
-Largest relative deviation of a network from the descent map, eigenvalues above 0.01: {percent(worst)}."""
+Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above 0.01: {percent(worst)}."""

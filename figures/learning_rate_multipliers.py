@@ -1,7 +1,7 @@
 """Eigenvalues multiply the learning rate: convergence times of the standard and the isotropic loss.
 
-A small mode with initial value u0 converges in a time of order 1/u0 under the Euclidean loss, and of order log(1/u0)
-under its isotropic version.
+A mode with small initial eigenvalue u0 converges in a time of order 1/u0 under the Euclidean loss, and of order
+log(1/u0) under its isotropic version.
 """
 
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
-from figures.captions import count, listing, percent
+from figures.captions import count, listing, noise, percent
 
 TARGET = 0.9  # of u = n1 lambda, which converges to 1
 STARTS = np.geomspace(1e-3, 0.5, 12)
@@ -65,7 +65,7 @@ def _level(model: dyn.Model) -> float:
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:
-    """Return the time at which each mode first reaches the target, interpolated between recorded times."""
+    """Return the time at which each mode first reaches TARGET, interpolated between recorded times."""
     level = _level(run.model)
     columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
     low, high = run.predictor[after - 1, columns], run.predictor[after, columns]
@@ -90,18 +90,20 @@ def draw(data: dict[str, Times]) -> Figure:
 
 
 def caption(data: dict[str, Times], full: bool) -> str:
-    """Return the caption: what is shown, and how far flow and network are from the formula."""
+    """Return the caption: contents, and difference of flow and network from the formula."""
     slowest = listing(f"{times.formula[0]:.3g} ({name})" for name, times in data.items())
     flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
     network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
     return f"""
-Time (learning rate times step) that a mode takes from `u0` to {TARGET} (`u = n1 lambda`, which converges to 1; `alpha`
-= 1, noise {style.NOISE}). From `u0` = {STARTS[0]:g} it is {slowest}. Under the Euclidean loss eigenvalues multiply the
+Convergence time (learning rate times step, vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean
+loss (blue) and its isotropic version (red): time that `u = n1 lambda`, which converges to 1, takes from `u0` to
+{TARGET}. Here lambda is the predictor eigenvalue of the mode, `n1 = 1 + sigma1^2`, and `alpha` = 1;
+{noise(style.NOISE)}. From `u0` = {STARTS[0]:g} the time is {slowest}. Under the Euclidean loss eigenvalues multiply the
 learning rate, and the time scales as `1/u0`; the isotropic loss removes this factor, and the time scales as
 `log(1/u0)`.
 
-Lines: formula. Circles: the flow, integrated numerically; largest relative difference
-{percent(flow)}. Crosses: a linear network with {len(NETWORK_STARTS)} modes, learning rate {LEARNING_RATE},
-{count(BATCH[full])} fresh samples a step; largest relative difference {percent(network)}, in part because the
-learning rate is finite."""
+Lines: formula. Circles: the flow, integrated numerically; largest relative difference from the formula {percent(flow)}.
+Crosses: a linear network with {len(NETWORK_STARTS)} modes, learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh
+samples a step; largest relative difference from the formula {percent(network)}, in part because the learning rate is
+finite."""

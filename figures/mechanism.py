@@ -1,6 +1,6 @@
 """Mechanism: direction and speed of two eigenvalues under four losses.
 
-On logarithmic axes, a flow under which all modes learn at the same relative speed points along the diagonal.
+On logarithmic axes the flow points along the diagonal where both modes learn at the same relative speed.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 NOISE = (0.2, 0.1)
 LOW, HIGH = 0.02, 3.0
@@ -24,7 +24,7 @@ END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500
 RECORD = np.unique(np.geomspace(1, STEPS, 24).astype(int)).tolist()
 BATCH = {False: 4_000, True: 50_000}
 SPEED = LogNorm(0.01, 10.0)
-STATIONARY = 1e-4  # speed below which no arrow is drawn
+STATIONARY = 1e-4  # relative speed below which no arrow is drawn
 FLOW: dict[str, Any] = {"color": "black", "linewidth": 0.9}
 INVARIANT: dict[str, Any] = {"color": style.ORANGE, "linewidth": 0.9, "linestyle": (0, (3, 2)), "zorder": 2}
 NETWORK = style.NETWORK | {"color": style.RED, "zorder": 4}
@@ -32,7 +32,7 @@ FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "bla
 
 
 class Panel(NamedTuple):
-    """Velocities at s (K, 2), trajectories (B, T, 2), and pairs of a network and its descent map."""
+    """Relative velocities at points s (K, 2), trajectories of the flow, and pairs of a network and its descent map."""
 
     s: np.ndarray
     velocity: np.ndarray  # d log s/dt
@@ -70,7 +70,7 @@ def _checked(model: dyn.Model, s0: np.ndarray, batch: int) -> tuple[dyn.Trajecto
 
 
 def draw(data: dict[str, Panel]) -> Figure:
-    """Draw a panel for each loss; arrows have equal length, their colour is the speed."""
+    """Draw a panel for each loss; all arrows have the same length, and their colour shows the relative speed."""
     figure = Figure(figsize=(0.8 * style.PAGE, 5.6))
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
     for ax, (name, panel) in zip(axes.flat, data.items(), strict=True):
@@ -94,11 +94,11 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
-    """Draw the fixed point, or points of a line of fixed points and the invariant curves through them."""
+    """Draw the fixed point of a Euclidean loss, or four of a cosine loss and the invariant curves through them."""
     if model.loss == "euclidean":
         ax.plot(*dyn.equilibria(model, np.ones(2))[0].s, **FIXED_POINT)
         return
-    power = 2 if model.isotropic else 1  # sum s^(1 + alpha), sum s
+    power = 2 if model.isotropic else 1  # invariant: sum of s^(1 + alpha) with alpha = 1, or sum of s
     for level in np.geomspace(0.1, 2.0, 4):
         s = level * np.sin(np.linspace(0, np.pi / 2, 300)[1:-1]) ** 2
         ax.plot(s ** (1 / power), (level - s) ** (1 / power), **INVARIANT)
@@ -106,23 +106,26 @@ def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption: what is shown, relative speeds of two modes, and how far networks are from theory."""
+    """Return the caption: contents, ratio of relative speeds, drift of invariants, and deviation of the networks."""
     worst = max(dyn.compare(theory, network).max_relative() for p in data.values() for network, theory in p.checked)
     drift = max(_drift(panel) for name, panel in data.items() if name.startswith("Cosine"))
     ratio = {name: _largest_ratio(panel) for name, panel in data.items() if name.startswith("Euclidean")}
     return f"""
-Flow of two eigenvalues, noise {NOISE}, alpha = 1. Arrows: direction of (d log s1, d log s2)/dt, colour: its size.
-Black: trajectories. Red: networks (learning rate {LEARNING_RATE:g}, {count(BATCH[full])} samples a step, {count(STEPS)}
-steps). Orange: what the flow conserves, s1 + s2 under the cosine loss and s1^2 + s2^2 under its isotropic version.
-Stars: fixed points.
+Flow of two eigenvalues `s1` (horizontal) and `s2` (vertical) of the representation correlation under four losses, one a
+panel, on logarithmic axes ({noise(NOISE)}; predictor eigenvalues lambda = s). Arrows: direction of (d log s1, d log
+s2)/dt; their colour: its length, the relative speed. Black lines: trajectories of the flow. Red points: two trained
+linear networks a panel ({count(BATCH[full])} samples a step, learning rate {LEARNING_RATE:g}, {count(STEPS)} steps).
+Orange dashes: curves of constant s1 + s2 (cosine loss) or s1^2 + s2^2 (isotropic cosine loss), which the flow
+conserves. Stars: fixed points; under the cosine losses all points with s1 = s2 are fixed, and those on the dashed
+curves are marked.
 
-Under the Euclidean loss eigenvalues multiply the learning rate. Where both modes are below one half, the relative speed
-of the larger is up to {ratio["Euclidean"]:.3g} times that of the smaller; under the isotropic loss up to
-{ratio["Euclidean, isotropic"]:.2g} times, so that the flow starts along the diagonal. Under the cosine losses large
-modes shrink while small ones grow: the flow follows the invariant curve (largest relative drift {drift:.1g}) to equal
-eigenvalues, at a level that the start determines.
+Under the Euclidean loss eigenvalues multiply the learning rate: where both eigenvalues are below one half, the relative
+speeds of the two modes differ by a factor of up to {ratio["Euclidean"]:.3g}. Under the isotropic loss the factor is at
+most {ratio["Euclidean, isotropic"]:.2g}, so that the flow starts along the diagonal. Under the cosine losses large
+modes shrink while small modes grow: the flow follows the conserved curve (largest relative drift {drift:.1g}) to equal
+eigenvalues, whose size the initial eigenvalues determine.
 
-Largest relative deviation of a network from the descent map: {percent(worst)}."""
+Largest relative deviation |network/theory - 1| of an eigenvalue of a network from the descent map: {percent(worst)}."""
 
 
 def _drift(panel: Panel) -> float:

@@ -1,6 +1,6 @@
 """Phase diagrams: outcome of gradient descent against learning rate, weight decay and noise.
 
-Exact descent maps of four modes from one start; dashed lines follow from the fixed points.
+Exact descent maps of four modes with fixed initial eigenvalues; dashed lines follow from the fixed points.
 """
 
 from typing import Any
@@ -19,9 +19,18 @@ from figures.captions import count, listing, percent
 S0 = np.array([0.05, 0.2, 0.6, 1.2])
 CELLS = {False: 80, True: 200}
 LEARNING_RATES, ETA = (0.05, 4.0), 0.1
-LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # isotropic, largest weight decay
+LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # is it isotropic; largest weight decay
 SIGMA = (0.0, 1.5)
 CHECKED = 12  # points of a panel, along each axis, at which the map is compared with the fixed points
+MEANINGS = {
+    "isotropic": "all modes survive, with equal eigenvalues",
+    "anisotropic": "all modes survive, with unequal eigenvalues",
+    "partial collapse": "some modes vanish",
+    "collapse": "all modes vanish",
+    "divergence": "eigenvalues grow without bound",
+    "oscillation": "eigenvalues do not converge but oscillate",
+    "undecided": "not converged after all steps",
+}
 LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3, 2))}
 
 
@@ -39,7 +48,7 @@ def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
 
 
 def draw(data: dict[tuple[str, str], PhaseDiagram]) -> Figure:
-    """Draw losses in columns; learning rate above, noise below."""
+    """Draw losses in columns, against learning rate in the top row and against noise in the bottom row."""
     figure = Figure(figsize=(style.PAGE, 4.8))
     axes = figure.subplots(2, len(LOSSES))
     for (name, against), diagram in data.items():
@@ -48,14 +57,19 @@ def draw(data: dict[tuple[str, str], PhaseDiagram]) -> Figure:
         _draw_theory(ax, diagram)
         (_, along_x), (_, along_y) = diagram.x, diagram.y
         ax.set(title=name if against == "learning rate" else "", xlim=along_x[[0, -1]], ylim=along_y[[0, -1]])
-    present = [end for end in PHASES if any((diagram.outcome == end).any() for diagram in data.values())]
+    present = _present(data)
     handles: list[Any] = [Patch(facecolor=PHASES[end], edgecolor="black", linewidth=0.5, label=end) for end in present]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
 
 
+def _present(data: dict[tuple[str, str], PhaseDiagram]) -> list[str]:
+    """Return the outcomes that occur in any panel, in the order of the legend."""
+    return [end for end in PHASES if any((diagram.outcome == end).any() for diagram in data.values())]
+
+
 def _draw_theory(ax: Axes, diagram: PhaseDiagram) -> None:
-    """Draw the largest stable learning rate, or where the equilibrium of surviving modes ends."""
+    """Draw the largest stable learning rate, or the weight decay at which the equilibrium of surviving modes ends."""
     if diagram.y[0] == "learning_rate":
         rho = diagram.x[1]
         best = [dyn.equilibria(diagram.model.replace(weight_decay=value), [1.0])[0] for value in rho]
@@ -69,28 +83,32 @@ def _draw_theory(ax: Axes, diagram: PhaseDiagram) -> None:
 
 
 def caption(data: dict[tuple[str, str], PhaseDiagram], full: bool) -> str:
-    """Return the caption: what is shown, and how often fixed points predict the outcome of small steps."""
+    """Return the caption: contents, and how often the fixed points predict the outcome at a small learning rate."""
     agree, total = 0, 0
     for (_, against), diagram in data.items():
         if against == "noise":
             predicted = _predicted(diagram)
             agree, total = agree + sum(predicted), total + len(predicted)
     shares = listing(
-        f"{name}: {percent(float(np.mean(data[name, 'learning rate'].outcome == 'oscillation')))}" for name in LOSSES
+        f"{percent(float(np.mean(data[name, 'learning rate'].outcome == 'oscillation')))} ({name})" for name in LOSSES
     )
+    meanings = listing(f"{end} ({MEANINGS[end]})" for end in _present(data))
     return f"""
-Outcome of gradient descent on the population loss from eigenvalues {listing(f"{s:g}" for s in S0)}; {CELLS[full]} times
-{CELLS[full]} points a panel. Above: against weight decay and learning rate, without noise. Dashed: the largest learning
-rate at which the equilibrium of surviving modes is stable. Below: against weight decay and noise of the online view, at
-learning rate {ETA:g}. Dashed: where this equilibrium ends, in a fold at 1/(4 n1) (isotropic: where it reaches zero, at
-1).
+Outcome of gradient descent on the population loss (exact descent map) of four modes with initial eigenvalues
+{listing(f"{s:g}" for s in S0)}, under the Euclidean loss (left) and its isotropic version (right); {CELLS[full]} x
+{CELLS[full]} points a panel. Horizontal axes: weight decay rho. Vertical axes: learning rate, without noise (top);
+standard deviation sigma1 of the noise on the online view, at learning rate {ETA:g} (bottom). Colours, named in the
+legend: {meanings}. Dashed lines, top: the largest learning rate at which the equilibrium of the surviving modes is
+stable. Dashed lines, bottom: the weight decay at which this equilibrium disappears, in a fold at rho = 1/(4 n1) with n1
+= 1 + sigma1^2 (left), or reaches zero, at rho = 1 (right).
 
-Left: with growing weight decay the basin boundary rises, and small modes vanish one after another; beyond the fold all
-vanish. Right: either all modes survive or none. Share of the points above that end in an oscillation: {shares}. At
-still larger learning rates its amplitude grows until it crosses the basin boundary (left: collapse) or without bound.
+Left: as weight decay grows, the basin boundary rises, and small modes vanish one after another; beyond the fold all
+modes vanish. Right: either all modes survive or none. Share of the points of the top panels that end in an oscillation:
+{shares}. At still larger learning rates the amplitude of the oscillation grows until it crosses the basin boundary
+(left: collapse) or without bound.
 
-Of {count(total)} points of the lower panels that were compared, the fixed points predict the outcome of
-{count(agree)}."""
+The outcome that follows from the fixed points alone (`dyn.collapse`) was compared with the descent map at
+{count(total)} points of the bottom panels, and agrees at {count(agree)}."""
 
 
 def _predicted(diagram: PhaseDiagram) -> list[bool]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from dynamics.results.plotting import mode_colors
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 5, 0.1, 1000
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA target": dyn.EMA(0.98)}
@@ -41,7 +41,7 @@ def compute(full: bool) -> dict[Key, dyn.Trajectory]:
 
 
 def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
-    """Draw the alignment of each mode above, eigenvalues of correlation and predictor below."""
+    """Draw alignments in the top row, and eigenvalues of correlation and predictor in the bottom row."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     axes = figure.subplots(2, len(data), sharex=True, sharey="row")
     for (above, below), ((loss, target), net) in zip(axes.T, data.items(), strict=True):
@@ -62,17 +62,18 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
 
 
 def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
-    """Return the caption: what is shown, and the alignment at the start and at the end."""
+    """Return the caption: contents, and the alignment at the start and at the end."""
     ends = "; ".join(
         f"{loss}, {target}: {percent(net.alignment[0].min())} to {percent(net.alignment[-1].min())}"
         for (loss, target), net in data.items()
     )
     return f"""
-Networks whose predictor is a full matrix, trained like the encoder from a random start (M = {MODES}, N = {INPUTS},
-noise {NOISE}, learning rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step; one colour a
-mode, dark to light: smallest to largest eigenvalue). Above: |u . W_P u|/|W_P u| for each eigenvector u of the
-correlation; 1 if u is an eigenvector of the predictor too. Below: eigenvalues of the correlation, and u . W_P u
-(dashed).
+Linear networks whose predictor W_P is a full matrix, trained like the encoder, from a random start (M = {MODES} modes,
+N = {INPUTS} inputs, {noise(NOISE)}, learning rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a
+step). Columns: loss, and the encoder itself (shared target) or an exponential average of it (EMA target) as target.
+Dark to light: smallest to largest eigenvalue. Top: alignment |u . W_P u|/|W_P u| of each eigenvector u of the
+correlation, against step; it is 1 if u is an eigenvector of W_P too. Bottom: eigenvalues of the correlation (solid),
+and u . W_P u (dashed).
 
-Least aligned mode, at the start and at the end. {ends}. The eigenmode theory of a learned predictor assumes shared
-eigenvectors and is exact once they are aligned."""
+Alignment of the least aligned mode, at the start and at the end. {ends}. The eigenmode theory of a learned predictor
+assumes shared eigenvectors; it is exact once they are aligned."""

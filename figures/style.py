@@ -1,4 +1,4 @@
-"""Shared by all figures: sizes, colours, the eight settings of the paper, and how eigenvalues are drawn."""
+"""Shared by all figures: sizes, colours, the eight models of the paper's Figure 2, and functions that draw."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ COLUMN, PAGE = 3.4, 7.0  # widths of one column and of two, inches
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito
 
 RC = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that figures look the same everywhere
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -39,7 +39,7 @@ NETWORK: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.2
 THEORY: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9}
 MEAN_FIELD: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": GREY, "zorder": 1}
 
-NOISE = (0.0, 0.1)  # (sigma1, sigma2) of the paper's toy network
+NOISE = (0.0, 0.1)  # of the paper's toy network: standard deviations (sigma1, sigma2) on the online and the target view
 LOSSES = ("euclidean", "cosine")
 SETTINGS: dict[str, dict[str, Any]] = {
     "no stop-gradient": {"stop_gradient": "none"},
@@ -74,19 +74,22 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
 
 
 def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
-    """Draw eigenvalues against steps, coloured by rank: those of a network are known by their rank only."""
+    """Draw eigenvalues against steps, sorted at each step and coloured by rank.
+
+    The recorded eigenvalues of a network are sorted, so that only their rank tells them apart.
+    """
     replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
 
 
 def legend(figure: Figure, **entries: dict) -> None:
-    """Draw one legend below all panels; underscores in names become spaces."""
+    """Draw one legend below all panels, from line properties by label; underscores in labels become spaces."""
     handles = [Line2D([], [], **({"color": "black"} | look)) for look in entries.values()]
     labels = [name.replace("_", " ") for name in entries]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
 
 
 def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
-    """Draw ``data`` in the common style and write .png and .pdf, with the same bytes each time."""
+    """Draw ``data`` in the common style and write .png and .pdf files, which are the same bytes each time."""
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})

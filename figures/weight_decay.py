@@ -1,7 +1,7 @@
-"""Weight decay: collapse at a fold under the Euclidean loss, continuous under its isotropic version.
+"""Weight decay: abrupt collapse at a fold under the Euclidean loss, continuous under its isotropic version.
 
-Equilibria of one mode against weight decay, and final eigenvalues of networks that start above and below the basin
-boundary.
+Equilibria of one mode against weight decay, and final eigenvalues of networks with one mode that starts above the basin
+boundary and one that starts below it.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from dynamics.analysis.bifurcation import Bifurcation
 from figures import style
-from figures.captions import count, percent
+from figures.captions import count, noise, percent
 
 NOISE, ALPHA = (0.3, 0.1), 1.0
-LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # isotropic, largest weight decay
-STARTS = np.array([0.03, 1.2])  # of two modes, which move independently
+LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # is it isotropic; largest weight decay
+STARTS = np.array([0.03, 1.2])  # initial eigenvalues of two modes, which are independent of each other
 NETWORKS, LEARNING_RATE, STEPS = 7, 0.3, 1000
 BATCH = {False: 4_000, True: 50_000}
 STABLE, UNSTABLE = (
@@ -31,7 +31,7 @@ FROM = (
 
 
 class Panel(NamedTuple):
-    """The diagram; weight decays (K,) of the networks; final modes (K, 2) of networks and of their descent maps."""
+    """Bifurcation diagram; weight decays (K,) of K networks; final eigenvalues (K, 2) of networks and descent maps."""
 
     diagram: Bifurcation
     rho: np.ndarray
@@ -77,16 +77,20 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption: what is shown, the bifurcation points, and how far networks are from the map."""
+    """Return the caption: contents, bifurcation points, and deviation of the networks from the descent map."""
     standard, isotropic = data.values()
     (fold,), (meeting,) = standard.diagram.points, isotropic.diagram.points
     worst = max(np.abs(panel.network - panel.theory).max() for panel in data.values())
     return f"""
-Equilibria of one mode against weight decay rho; solid: stable (noise {NOISE}, alpha = {ALPHA:g}). Left: the stable
-equilibrium and the basin boundary, below which modes vanish, meet in a {fold.kind} at rho = {fold.value:.6g} (theory:
-1/(4 n1)), where s = {fold.s:.3g}: at any larger weight decay the mode collapses. Right: the isotropic loss has no such
-boundary. A mode survives from any start up to rho = {meeting.value:.6g}, where its level reaches zero ({meeting.kind}).
+Equilibrium eigenvalues s of one mode (vertical) against weight decay rho (horizontal) under the Euclidean loss (left)
+and its isotropic version (right), with {noise(NOISE)} and alpha = {ALPHA:g}. Blue lines: solid where the equilibrium is
+stable, dashed where it is not. Orange squares: bifurcations. Left: the stable equilibrium and the unstable one, below
+which the mode vanishes, meet in a {fold.kind} at rho = {fold.value:.6g} (theory: 1/(4 n1), where n1 = 1 + sigma1^2 is
+the variance of the online view), where s = {fold.s:.3g}. At any larger weight decay the mode collapses. Right: under
+the isotropic loss the mode survives from any initial value up to rho = {meeting.value:.6g}, where the equilibrium
+reaches zero ({meeting.kind} bifurcation).
 
-Crosses and circles: the two modes of networks that start at {STARTS[0]:g} and {STARTS[1]:g}, after {count(STEPS)} steps
-at learning rate {LEARNING_RATE:g} with {count(BATCH[full])} samples each. Largest difference between their final values
-and those of the descent map: {worst:.2g}, that is {percent(float(worst / STARTS[1]))} of the larger start."""
+Crosses and circles: final eigenvalues of the two modes, which start at {STARTS[0]:g} and {STARTS[1]:g}, of linear
+networks after {count(STEPS)} steps at learning rate {LEARNING_RATE:g}, with {count(BATCH[full])} samples a step.
+Largest difference between these and the final eigenvalues of the descent map: {worst:.2g}, which is
+{percent(float(worst / STARTS[1]))} of {STARTS[1]:g}."""

@@ -106,7 +106,7 @@ CASES = {
     "wrong side, learned": (
         model(stop_gradient="online", predictor=dyn.Learned()),
         "stop_gradient",
-        "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach it",
+        "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach the predictor",
         "'online'",
     ),
     "no stop-gradient, own target": (
@@ -131,7 +131,7 @@ CASES = {
     "init of other modes": (
         iterate(model=dyn.Model("cosine", predictor=dyn.Learned(init=[1.0, 2.0, 3.0])), s0=[0.1, 0.2]),
         "init",
-        "be a number or one per mode, 2",
+        "be a number, or one for each of the 2 modes",
         "[1., 2., 3.]",
     ),
     "init nothing, cosine": (
@@ -149,13 +149,13 @@ CASES = {
     "learning rate missing": (
         solve(model=dyn.Model("cosine", target=dyn.EMA(0.9))),
         "learning_rate",
-        "be given for Model(loss='cosine', target=EMA(decay=0.9)), in which something decays per step",
+        "be given for Model(loss='cosine', target=EMA(decay=0.9)), whose average has a decay per step",
         "None",
     ),
     "learning rate of nothing": (
         solve(learning_rate=0.1),
         "learning_rate",
-        "be left out: nothing in this model decays per step",
+        "be left out: nothing in this model has a decay per step",
         "0.1",
     ),
     "fluctuations of an ensemble": (

@@ -1,6 +1,7 @@
-"""Draw the packages and their imports: docs/architecture.svg, and the same as text, docs/architecture.txt.
+"""Draw the packages and their imports in docs/architecture.svg, and list them in docs/architecture.txt.
 
-``python tools/architecture.py`` writes both; with ``--check`` it fails where the text is not what the code says.
+``python tools/architecture.py`` writes both files. With ``--check`` it fails if the list differs from the imports in
+the code. Packages are drawn as a tower of floors, where a floor imports only from those below it.
 """
 
 import ast
@@ -20,15 +21,15 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT, PICTURE = ROOT / "docs" / "architecture.txt", ROOT / "docs" / "architecture.svg"
 NOTICE = "# Written by `make docs`: each package, from the top floor down, and the packages that it imports."
 DERIVATIONS = "derivations"
-WIDTH, HEIGHT, GAP = 10.0, 0.64, 0.3  # of the tower, of a box in units of a floor, and between boxes
-LETTERS = 13  # in a unit of width
+WIDTH, HEIGHT, GAP = 10.0, 0.64, 0.3  # width of the tower, height of a box (a floor is 1), and gap between boxes
+LETTERS = 13  # letters per unit of width
 BLUE, ORANGE, GREY = "#33638d", "#b35806", "0.45"
 
-Imports = set[tuple[str, str]]  # a package, and one that it imports
+Imports = set[tuple[str, str]]  # pairs of a package and one that it imports
 
 
 class Box(NamedTuple):
-    """Where a package is drawn."""
+    """The rectangle in which a package is drawn."""
 
     left: float
     bottom: float
@@ -36,11 +37,11 @@ class Box(NamedTuple):
     height: float
 
 
-# --- what the code says ---------------------------------------------------------------------------------------------
+# --- packages and imports of the code -------------------------------------------------------------------------------
 
 
 def floors() -> list[list[str]]:
-    """Packages of dynamics from the top floor down: the layers of the contract in pyproject.toml."""
+    """Return the packages of dynamics from the top floor down, the layers of the contract in pyproject.toml."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     (layers,) = (c["layers"] for c in contracts if c.get("containers") == ["dynamics"])
@@ -48,14 +49,14 @@ def floors() -> list[list[str]]:
 
 
 def package_of(module: str) -> str | None:
-    """Package that a module is in; None for the top level of dynamics, which only passes names on."""
+    """Return the package of a module; None for the top level of dynamics, which only exports names."""
     root, *rest = module.split(".")
     name = rest[0] if rest and root == "dynamics" else root
     return None if name in ("dynamics", "__main__") else name
 
 
 def imports() -> Imports:
-    """Imports between packages, those inside functions too."""
+    """Return the imports between packages, including those inside functions."""
     graph = grimp.build_graph("dynamics", DERIVATIONS, cache_dir=None)
     pairs = set()
     for module in graph.modules:
@@ -67,7 +68,7 @@ def imports() -> Imports:
 
 
 def needed_arrows(arrows: Imports) -> list[tuple[str, str]]:
-    """The imports that do not follow from others: b is left out where a imports it by way of a package between."""
+    """Return the imports to draw: that of b by a is left out if a package in between is imported by a and imports b."""
     below = {a: {b for source, b in arrows if source == a} for a, _ in arrows}
 
     def reached(name: str) -> set[str]:
@@ -77,7 +78,7 @@ def needed_arrows(arrows: Imports) -> list[tuple[str, str]]:
 
 
 def as_text(arrows: Imports) -> str:
-    """One line for each package: those that it imports."""
+    """Return one line for each package, with the packages that it imports."""
     order = [*(name for floor in floors() for name in floor), DERIVATIONS]
     lines = [NOTICE]
     for source in order:
@@ -87,7 +88,7 @@ def as_text(arrows: Imports) -> str:
 
 
 def summary(name: str) -> str:
-    """First line of the docstring of a package."""
+    """Return the first line of the docstring of a package."""
     path = ROOT / name if name == DERIVATIONS else ROOT / "dynamics" / name
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
@@ -97,7 +98,7 @@ def summary(name: str) -> str:
 
 
 def places() -> dict[str, Box]:
-    """A tower of floors; derivations stand beside those that call them."""
+    """Return the rectangle of each package: the tower of floors, and derivations beside the floors that import it."""
     stories = floors()
     boxes = {}
     for number, floor in enumerate(reversed(stories)):
@@ -108,7 +109,7 @@ def places() -> dict[str, Box]:
 
 
 def draw_box(axes: Axes, name: str, box: Box) -> None:
-    """A rounded box with the name of a package and what it is for."""
+    """Draw a rounded box with the name of a package and the summary of its docstring."""
     shape = {"boxstyle": "round,pad=0,rounding_size=0.1", "ec": "none", "fc": ORANGE if name == DERIVATIONS else BLUE}
     axes.add_patch(FancyBboxPatch((box.left, box.bottom), box.width, box.height, **shape))
     words = summary(name) + (" Writes generated." if name == DERIVATIONS else "")
@@ -120,13 +121,13 @@ def draw_box(axes: Axes, name: str, box: Box) -> None:
 
 
 def draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float = 0) -> None:
-    """An arrow between two points; bend: how far it swings out, as a share of its length."""
+    """Draw an arrow between two points. bend: distance of its middle from a straight line, as a share of its length."""
     look = {"arrowstyle": "-|>", "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0, "color": colour, "lw": 1.1}
     axes.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={bend}", **look))
 
 
 def draw_import(axes: Axes, source: Box, target: Box) -> None:
-    """Down to the next floor; around the floors between; or to the right, to what stands beside the tower."""
+    """Draw an arrow down to the next floor, around the floors in between, or to the right to derivations."""
     height, top = source.bottom + HEIGHT / 2, target.bottom + target.height
     if target.left > WIDTH:
         draw_arrow(axes, (source.left + source.width, height), (target.left, height), ORANGE)
@@ -134,7 +135,7 @@ def draw_import(axes: Axes, source: Box, target: Box) -> None:
         low = max(source.left, target.left)
         high = min(source.left + source.width, target.left + target.width)
         start = end = (low + high) / 2
-        if low > high:  # one stands beside the other: from corner to corner
+        if low > high:  # no overlap: from corner to corner
             inwards = 0.5 if source.left > target.left else -0.5
             start, end = start + inwards, end - inwards
         draw_arrow(axes, (start, source.bottom), (end, top), GREY)
@@ -145,7 +146,7 @@ def draw_import(axes: Axes, source: Box, target: Box) -> None:
 
 
 def picture(arrows: Imports) -> Figure:
-    """Boxes on floors with the imports that do not follow from others, and all of derivations."""
+    """Draw the packages with the imports that do not follow from others, and all imports of derivations."""
     boxes = places()
     figure = Figure(figsize=(10, 7.5))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -160,13 +161,13 @@ def picture(arrows: Imports) -> Figure:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files, or compare the text with the code."""
+    """Write both files, or compare the list with the code (``--check``)."""
     arrows = imports()
     text = as_text(arrows)
     if arguments == ["--check"]:
         if TEXT.is_file() and TEXT.read_text(encoding="utf-8") == text:
             return 0
-        print(f"{TEXT.relative_to(ROOT)} is not what the code says: run `make docs`.")
+        print(f"{TEXT.relative_to(ROOT)} does not agree with the imports in the code: run `make docs`.")
         return 1
     TEXT.write_text(text, encoding="utf-8")
     with matplotlib.rc_context({"svg.hashsalt": "architecture", "svg.fonttype": "none", "font.family": "sans-serif"}):

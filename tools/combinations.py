@@ -1,4 +1,4 @@
-"""Write docs/combinations.md, the options of a model that go together, from ``dynamics.model.combinations``."""
+"""Write docs/combinations.md, the table of the options of a model that can be combined, from the rules of ``Model``."""
 
 from dataclasses import MISSING
 from itertools import product
@@ -24,7 +24,7 @@ def losses() -> dict[str, dict[str, Any]]:
 
 
 def components(name: str) -> dict[str, Any]:
-    """Return one component of each class that an option takes, by how it is called."""
+    """Return a component of each class that an option accepts, by its signature."""
     examples = {}
     for kind in options(dyn.Model)[name].classes:
         required = [option for option, default in defaults(kind).items() if default is MISSING]
@@ -33,7 +33,7 @@ def components(name: str) -> dict[str, Any]:
 
 
 def refusal(parts: dict[str, Any]) -> str | None:
-    """Return the requirement that a model violates; None where there is such a model."""
+    """Return the requirement that the options violate; None if they can be combined."""
     try:
         dyn.Model(**parts)
     except dyn.ArgumentError as error:
@@ -42,7 +42,7 @@ def refusal(parts: dict[str, Any]) -> str | None:
 
 
 def document() -> str:
-    """Return the table, and the requirements that it refers to."""
+    """Return the text of the document: the table, and the requirements to which it refers."""
     reasons: list[str] = []
     predictors, targets = components("predictor"), components("target")
     rows = []
@@ -61,10 +61,11 @@ def document() -> str:
     lines = [
         "# Combinations of options",
         "",
-        "Written by `make docs` (`tools/combinations.py`) from the rules of `Model`. Every combination with a yes runs",
-        "on all levels of description (flow, descent map, network), with any weight decay, noise on the views and",
-        '`inputs` of any covariance, symmetrised or not; one with "white inputs" does so for white inputs.',
-        "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. The numbers refer to the list below.",
+        'Written by `make docs` (`tools/combinations.py`) from the rules of `Model`. "yes": a combination runs on all',
+        "levels of description (flow, descent map, network), with any weight decay, noise on the views and `inputs` of",
+        'any covariance, symmetrised or not. "white inputs": the same for white inputs only. "no": it is refused.',
+        "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. Numbers in parentheses refer to the",
+        "reasons below the table.",
         "",
         f"| loss | gradient stopped on | {' | '.join(columns)} |",
         f"|{'---|' * (2 + len(columns))}",

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: make_venv.sh DIR [PYTHON]
-# Make sure that DIR holds a virtual environment with a working pip. One that works already is kept.
-# PYTHON is the interpreter to use; without it, the first on PATH that is new enough.
+# Makes a virtual environment with a working pip in DIR, unless DIR has one already.
+# PYTHON is the interpreter to use; default: the first on PATH that is Python 3.11 or newer.
 set -eu
 
 dir=$1
@@ -45,7 +45,7 @@ echo "Making $dir with $python (Python $version)"
 if "$python" -c 'import venv, ensurepip' 2>/dev/null && "$python" -m venv --clear "$dir"; then
     :
 elif "$python" -c 'import venv' 2>/dev/null && "$python" -m pip --python "$python" --version >/dev/null 2>&1; then
-    # Debian and Ubuntu leave ensurepip out of python3: let the system's pip put one into the environment.
+    # Debian and Ubuntu leave ensurepip out of python3: the system's pip installs pip into the environment.
     "$python" -m venv --clear --without-pip "$dir"
     "$python" -m pip --python "$dir/bin/python" install pip
 else

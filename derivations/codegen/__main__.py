@@ -1,6 +1,6 @@
-"""Write ``dynamics/generated``: one module per loss of the catalogue, with everything derived about it.
+"""Write ``dynamics/generated``: one module per loss of the catalogue, with everything that is derived for it.
 
-``python -m derivations.codegen`` writes, ``--check`` writes nothing and fails where the files differ.
+``python -m derivations.codegen`` writes the files; with ``--check`` it writes nothing and fails if files differ.
 """
 
 import sys

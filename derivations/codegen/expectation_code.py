@@ -14,15 +14,15 @@ from derivations.symbols.modes import expanded, total
 from derivations.theory import expectations, rates, tilting
 
 QUANTITIES = {
-    "rates": ("r_m", rates.rates),
-    "predictor_force": ("f_m", rates.predictor_force),
+    "rates": ("the rate r_m", rates.rates),
+    "predictor_force": ("the force f_m on the predictor", rates.predictor_force),
 }
 UNUSED = sp.Symbol("_")
 NORMALISATION = (n.Z, sp.exp(-total(sp.log(n.Delta[n.k])) / 2))
 
 
 class Integrand(NamedTuple):
-    """A function that is to be written: its name, docstring, tilt and value."""
+    """A function to be written that returns an integrand: its name, docstring, tilt and value."""
 
     name: str
     doc: str
@@ -33,7 +33,7 @@ class Integrand(NamedTuple):
 def expectation_functions(
     loss: sp.Expr, trains_predictor: bool, manifest: Manifest, signature: Signature = PLAIN
 ) -> list[str]:
-    """Return rates, and the force on a learned predictor: formulas, or integrands with scales of their integrals."""
+    """Return the source of the rates and of the force on a learned predictor: formulas, or integrands and scales."""
     sources: list[str] = []
     integrands: list[Integrand] = []
     exact = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
@@ -42,7 +42,7 @@ def expectation_functions(
     for quantity, value in exact.items():
         symbol, derive = QUANTITIES[quantity]
         if isinstance(value, sp.Expr):
-            doc = f"{symbol}, exact (Gaussian moments)."
+            doc = f"Return {symbol}, exact (Gaussian moments)."
             sources.append(
                 function(quantity, signature.arguments, doc, [_per_mode(simplest(value))], signature.definitions)
             )
@@ -64,46 +64,46 @@ def expectation_functions(
 def _formulas(
     quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
 ) -> tuple[dict[str, str], list[str]]:
-    """The formulas beside integrals: fields of the manifest, and functions."""
+    """Return the formulas that stand beside integrals, as fields of the manifest and as source."""
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
-    doc = f"{symbol} with every norm and sum replaced by its mean."
+    doc = f"Return {symbol} with every norm and sum replaced by its mean."
     sources = [function(fields["mean_field"], signature.arguments, doc, [mean], signature.definitions)]
     if isinstance(exact, expectations.Mixed):
         fields["moments"] = f"{quantity}_moments"
-        doc = f"The part of {symbol} that needs no integral, exact (Gaussian moments)."
+        doc = f"Return the part of {symbol} that needs no integral, exact (Gaussian moments)."
         moments = [_per_mode(simplest(exact.formula))]
         sources.append(function(fields["moments"], signature.arguments, doc, moments, signature.definitions))
     return fields, sources
 
 
 def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
-    """The integrand, and the size of its terms where that is not its own absolute value."""
+    """Return the integrand and, except for two norms with odd powers, the sum of the absolute values of its terms."""
     axes = "x, y" if len(integral.powers) == 2 else "x"
-    doc = f"{symbol} is the integral of this over {axes} in (0, oo)."
+    doc = f"Return an integrand of {symbol}; the integral is over {axes} in (0, oo)."
     integrands = [Integrand(name, doc, integral.tilt, integral.integrand)]
     if not (len(integral.powers) == 2 and all(power % 2 == 1 for power in integral.powers)):
         size = sp.Add(*map(sp.Abs, sp.Add.make_args(expanded(integral.integrand))))
-        doc = f"Sum of the absolute values of the terms of {name}."
+        doc = f"Return the sum of the absolute values of the terms of {name}."
         integrands.append(Integrand(name.replace("integrand", "size"), doc, integral.tilt, size))
     return integrands
 
 
 def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
-    """Code of one ``Integral`` of the manifest."""
+    """Return the code of one ``Integral`` of the manifest."""
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     return f"Integral({', '.join([scale, integrand, *powers, *size])})"
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
-    doc = "Mean square of each norm, per mode: the scales of the integral."
+    doc = "Return the mean square of each norm, per mode: the scale of its integration variable."
     return function(
         name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
     )
 
 
 def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
-    """The integrands; what those of one tilt all need is computed by a function that they share."""
+    """Return the source of the integrands; a shared function computes what all integrands of one tilt need."""
     arguments, sources = ["x", "y", *signature.arguments], []
     names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
     for norms, name in names.items():
@@ -113,7 +113,9 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
         if len(members) > 1:
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
-            doc = "The tilted Gaussian of the views: covariance and normalisation, as far as all integrands need them."
+            doc = (
+                "Return covariance and weight of the tilted Gaussian of the views, as far as all integrands need them."
+            )
             sources.append(function(name, arguments, doc, symbols, definitions))
         for member, value in zip(members, values, strict=True):
             if len(members) > 1:
@@ -125,19 +127,19 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """The symbols that all values need, and the definitions of others: so that nothing is computed in vain."""
+    """Return the symbols that all values need, and the definitions of the other symbols."""
     needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
     common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
     return common, [(left, right) for left, right in definitions if left not in common]
 
 
 def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
-    """The common symbols that the values, or what else they need, are written in."""
+    """Return the common symbols that occur in the values or in the other definitions that these need."""
     others = [right for value in values for _, right in needed_definitions(rest, [value])]
     used = used_symbols(*values, *others)
     return [left for left in common if used.intersection(bound(left))]
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:
-    """A rate that is the same number for all modes still has the shape of s."""
+    """Return a rate in the shape of s, even if it is the same number for all modes."""
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)

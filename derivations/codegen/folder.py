@@ -1,4 +1,4 @@
-"""Folders of files that are written from the derivations, never by hand: compare, write, and the command line."""
+"""Compare and write a folder of generated files, and the command line that does it."""
 
 import argparse
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def differing(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Return the names of files in a folder that are missing, superfluous, or not as expected; of the same kinds."""
+    """Return the names of missing, superfluous and different files, among those with a suffix of the expected files."""
     kinds = {Path(name).suffix for name in expected}
     present = [path for path in sorted(folder.glob("*")) if path.suffix in kinds]
     contents = {path.name: path.read_text(encoding="utf-8") for path in present}
@@ -26,9 +26,9 @@ def write(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def main(program: str, description: str, folder: Path, files: Callable[[], dict[str, str]]) -> int:
-    """Run the command line of a package that writes such a folder; return the exit status."""
+    """Run the command line of a package that writes a folder of generated files; return the exit status."""
     parser = argparse.ArgumentParser(prog=program, description=description.strip())
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the files differ")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if files differ")
     check, expected = parser.parse_args().check, files()
     changed = differing(folder, expected) if check else write(folder, expected)
     name = f"{folder.parent.name}/{folder.name}"

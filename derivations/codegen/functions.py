@@ -23,8 +23,8 @@ def function(
 ) -> str:
     """Return the source of ``def name(arguments)``: the definitions that the results need, named sums, and the results.
 
-    names: code of expressions that are not printed as such. dialect: names of the library's functions; ``xp`` is the
-    namespace of the first argument. lines: code that stands first.
+    names: code for expressions that are not printed as usual. dialect: names of the library's functions; ``xp`` is the
+    namespace of the first argument. lines: code at the start of the body.
     """
     printer = ArrayPrinter(dict(names or {}), dialect)
     needed = needed_definitions(definitions, results)
@@ -64,6 +64,6 @@ def bound(left: sp.Basic) -> list[sp.Basic]:
 
 
 def used_symbols(*expressions: sp.Basic) -> set[sp.Basic]:
-    """Return the symbols, indexed quantities and matrices in expressions, but indices."""
+    """Return the symbols, indexed quantities and matrices in expressions, except indices."""
     atoms = set().union(*(e.atoms(sp.Symbol, sp.IndexedBase, sp.MatrixSymbol) for e in expressions))
     return {atom for atom in atoms if not (isinstance(atom, sp.Symbol) and atom.is_integer)}

@@ -4,12 +4,12 @@ import re
 
 WIDTH = 120
 INDENT = "    "
-SHORT = 20  # a bracket that is not worth a break
-OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # where to break, the loosest first
+SHORT = 20  # characters; shorter brackets are not broken
+OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which to break, the loosest first
 
 
 def broken(statement: str, indent: str = "") -> str:
-    """Break a statement into lines of at most WIDTH characters, where breaks inside brackets can do it."""
+    """Break a statement into lines of at most WIDTH characters, as far as breaks inside brackets can achieve it."""
     if len(indent + statement) <= WIDTH:
         return indent + statement
     start = re.match(r"return |[\w, ]+ = |\w+=|from [\w.]+ import |[+*/@-] ", statement)
@@ -19,7 +19,7 @@ def broken(statement: str, indent: str = "") -> str:
 
 
 def _broken(indent: str, head: str, expression: str, tail: str) -> str:
-    """head + expression + tail: split at its loosest operator, or within the longest bracket of a product."""
+    """Break head + expression + tail at its loosest operator, or within the longest bracket of a product."""
     if any(len(_split(expression, operator)) > 1 for operator in OPERATORS[:2]):
         return _bracketed(indent, f"{head}(", expression, f"){tail}")
     first, last = _longest_bracket(expression)
@@ -34,13 +34,13 @@ def _broken(indent: str, head: str, expression: str, tail: str) -> str:
 
 
 def _bracketed(indent: str, head: str, inside: str, tail: str) -> str:
-    """The content of a bracket on one line if it fits, else each part of it on a separate line."""
+    """Put the content of a bracket on one line if it fits, otherwise each part of it on a separate line."""
     parts = [inside] if len(indent + INDENT + inside) <= WIDTH else _parts(inside)
     return "\n".join([indent + head, *(broken(part, indent + INDENT) for part in parts), indent + tail])
 
 
 def _parts(inside: str) -> list[str]:
-    """The content of a bracket, split at commas, which stay behind each part, or else at the loosest operator."""
+    """Split the content of a bracket at commas, which stay at the end of each part, or else at the loosest operator."""
     parts = _split(inside, OPERATORS[0])
     if len(parts) > 1 or inside.endswith(","):
         return [part if part.endswith(",") else f"{part}," for part in parts]
@@ -48,7 +48,7 @@ def _parts(inside: str) -> list[str]:
 
 
 def _split(text: str, operator: str) -> list[str]:
-    """The text split where the operator stands outside brackets and strings."""
+    """Split a text where the operator stands outside brackets and strings."""
     depths, parts, start = _depths(text), [], 0
     for match in re.finditer(operator, text):
         if depths[match.start()] == 0:
@@ -58,7 +58,7 @@ def _split(text: str, operator: str) -> list[str]:
 
 
 def _depths(text: str) -> list[int]:
-    """The number of brackets around each character; one more inside a string."""
+    """Return the number of brackets around each character; one more inside a string."""
     depths, depth, quoted, escaped = [], 0, False, False
     for character in text:
         if quoted:
@@ -72,7 +72,7 @@ def _depths(text: str) -> list[int]:
 
 
 def _longest_bracket(text: str) -> tuple[int, int]:
-    """The positions at which the longest bracket of a text opens and closes; (0, 0) if there is none."""
+    """Return the positions at which the longest bracket of a text opens and closes; (0, 0) if there is none."""
     depths, opened, longest = _depths(text), 0, (0, 0)
     for i, character in enumerate(text):
         if character in "([{" and depths[i] == 1 and (i == 0 or depths[i - 1] == 0):

@@ -13,20 +13,25 @@ from derivations.printers.array_code import ARRAY, ArrayPrinter
 from derivations.printers.predictions import Predictions
 from derivations.symbols import notation as n
 
-GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # of a loss, whose caller knows the axis of modes
+GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # in a loss the caller passes the sum over modes
 
 
 def operator_functions(signature: Signature) -> list[str]:
-    """Return the functions of W_P in a loss, by their eigenvalues."""
+    """Return the source of the functions of W_P in a loss, which map lambda to their eigenvalues."""
     return [
-        function(f"operator_{name.base}", ["lam", *signature.loss_parameters], f"{name.base}(lambda).", [meaning])
+        function(
+            f"operator_{name.base}",
+            ["lam", *signature.loss_parameters],
+            f"Return {name.base}(lambda), the eigenvalues of a function of W_P.",
+            [meaning],
+        )
         for name, meaning in signature.operators
     ]
 
 
 def pole_functions(loss: Loss, signature: Signature, manifest: "Manifest") -> list[str]:
-    """Return functions that may have a pole where lambda is zero; most losses have none."""
-    doc = "Functions of lambda in the gradient: where one is not finite, the gradient has a pole."
+    """Return the source of the functions of lambda that may have a pole at zero; most losses have none."""
+    doc = "Return the functions of lambda in the gradient that are not finite where it has a pole."
     if not loss.poles:
         return []
     manifest["poles"] = "poles"
@@ -34,22 +39,31 @@ def pole_functions(loss: Loss, signature: Signature, manifest: "Manifest") -> li
 
 
 def loss_function(loss: Loss, signature: Signature) -> str:
-    """Return the loss itself, for automatic differentiation: any predictor, any basis."""
+    """Return the source of the loss itself, for automatic differentiation with any predictor in any basis."""
     predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
     expression = loss.expression(predictions)
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *signature.loss_parameters]
-    doc = "L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."
+    doc = "Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."
     return function("loss", arguments, doc, [expression], dialect=GIVEN_SUM, lines=predictions.lines)
 
 
 def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature, manifest: "Manifest") -> list[str]:
-    """Return the forces on the representations of each sample, and on a predictor that is trained."""
+    """Return the source of the forces on the representations of each sample, and on a predictor that is trained."""
     forces = {
-        "force_on_view1": ("g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis.", gradients.force(loss, 1)),
-        "force_on_view2": ("h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis.", gradients.force(loss, 2)),
+        "force_on_view1": (
+            "Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder).",
+            gradients.force(loss, 1),
+        ),
+        "force_on_view2": (
+            "Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder).",
+            gradients.force(loss, 2),
+        ),
     }
     if trains_predictor:
-        forces["force_on_predictor"] = ("-dL/dlam per sample.", gradients.force_on_predictor(loss))
+        forces["force_on_predictor"] = (
+            "Return the force -dL/dlam of each sample on the predictor.",
+            gradients.force_on_predictor(loss),
+        )
     manifest |= {name: name for name in ("loss", *forces)}
     arguments, operators = ["z1", "z2", "lam", "ratio", *signature.loss_parameters], signature.operators
     return [function(name, arguments, doc, [_like_input(force)], operators) for name, (doc, force) in forces.items()]

@@ -9,15 +9,17 @@ from derivations.codegen.layout import INDENT, broken
 
 
 class Manifest(dict[str, str]):
-    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module fills, by name, as code."""
+    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module sets: the code of each value, by field name."""
 
     def __init__(self, name: str):
         super().__init__(name=json.dumps(name))
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes to import."""
-        code = re.sub(r'"(\\.|[^"\\])*"', "", " ".join(self.values()))  # without strings, which quote expressions
+        """Names of the classes that the module imports for its manifest."""
+        code = re.sub(
+            r'"(\\.|[^"\\])*"', "", " ".join(self.values())
+        )  # strings are left out, as they may contain expressions
         return sorted({*re.findall(r"\b[A-Z]\w+(?=\()", code), "DerivedLoss"})
 
     def source(self) -> str:
@@ -38,6 +40,6 @@ def tuple_of(items: Iterable[str]) -> str:
 
 
 def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
-    """Return a name for each of the keys, numbered where there are several."""
+    """Return a name for each key; the names are numbered if there are several keys."""
     keys = list(dict.fromkeys(keys))
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

@@ -1,4 +1,4 @@
-"""Write everything derived about one loss as one module of array code."""
+"""Write everything that is derived for one loss as a module of array code."""
 
 import json
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from derivations.theory import rates
 
 
 def module(loss: Loss, whole: bool = True) -> str:
-    """Return the source of one generated module.
+    """Return the source of the generated module of a loss.
 
-    whole: refuse a loss that cannot be derived as a whole, by its name; else ``no_closure`` and ``no_matrices`` of the
-    manifest state why there are no exact expectations, of eigenmodes and of matrices.
+    whole: raise an error with the name of the loss if a part cannot be derived; otherwise leave the part out, and state
+    in ``no_closure`` or ``no_matrices`` of the manifest why exact expectations of eigenmodes or matrices are missing.
     """
     try:
         return _module(loss, whole)
@@ -59,7 +59,7 @@ def _module(loss: Loss, whole: bool) -> str:
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """The derived functions; where they cannot be derived, the manifest states the reason under a name."""
+    """Return the derived functions; if that fails and ``whole`` is False, write the reason to the manifest."""
     try:
         return derive()
     except errors.UnsupportedLossError as error:
@@ -70,7 +70,7 @@ def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[],
 
 
 def _own_rate(loss: Loss) -> sp.Expr | None:
-    """r_m as a formula, with functions of W_P written out; None where there is none."""
+    """Return r_m as a formula, with functions of W_P written out; None if it has no formula."""
     try:
         rate = rates.rates(loss.in_eigenbasis(), "gaussian")
     except errors.UnsupportedLossError:

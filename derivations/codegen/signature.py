@@ -14,14 +14,14 @@ VIEWS = ["sigma1", "sigma2"]
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters of the loss of a module, and its named functions of W_P."""
+    """The parameters of a loss and its named functions of W_P, which determine the arguments of its functions."""
 
     loss_parameters: tuple[str, ...] = ()
     operators: tuple[tuple[sp.Expr, sp.Expr], ...] = ()
 
     @classmethod
     def of(cls, loss: Loss) -> "Signature":
-        """Return the signature of the functions of a loss."""
+        """Return the signature that the functions of a loss share."""
         return cls(loss.parameters, tuple(loss.operators.items()))
 
     @property

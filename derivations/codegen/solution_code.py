@@ -1,4 +1,4 @@
-"""Code of what follows from the rates: exact solutions, invariants, fixed points."""
+"""Code of the results that follow from the rates: exact solutions, invariants, fixed points."""
 
 import json
 
@@ -14,10 +14,10 @@ from derivations.theory import equilibria, invariants, moments, solutions
 
 
 def simplest(expression: sp.Expr) -> sp.Expr:
-    """Return a short form; constants in sigma1 and sigma2, where n1 - 1 would cancel."""
+    """Return a short form; constants are written in sigma1 and sigma2, as terms like n1 - 1 would cancel."""
     if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(moments.VIEW_STATISTICS)))
-    if expression.has(sp.Sum):  # each a generator to ``factor``, which can then take minutes
+    if expression.has(sp.Sum):  # ``factor`` may take minutes with sums
         return sp.factor_terms(expression)
     return min(
         (expression, sp.factor_terms(expression), sp.factor(expression)), key=lambda e: (sp.count_ops(e), str(e))
@@ -25,7 +25,10 @@ def simplest(expression: sp.Expr) -> sp.Expr:
 
 
 def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest, whole: bool = True) -> list[str]:
-    """Return the solution of the flow, if there is one. whole: refuse one that cannot be proved; else omit it."""
+    """Return the source of the exact solution of the flow, if there is one.
+
+    whole: raise ProofError if the solution cannot be proved; otherwise leave it out.
+    """
     try:
         solution = None if rate is None else solutions.solve(rate)
     except errors.ProofError:
@@ -35,7 +38,7 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
     if solution is None:
         return []
     arguments = ["lam0", "t", "alpha", *signature.parameters, "rho"]
-    doc = f"Predictor eigenvalues at time t: {solution.name} solution."
+    doc = f"Return the predictor eigenvalues at time t, from the {solution.name} solution."
     entry = {
         "name": json.dumps(solution.name),
         "predictor": "exact",
@@ -47,13 +50,13 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
         function(
             "time_to_reach",
             ["lam1" if a == "t" else a for a in arguments],
-            "Time from lam0 to lam1.",
+            "Return the time from lam0 to lam1.",
             [_stable(solution.time)],
             STATISTICS,
         ),
     ]
     if solution.blow_up is not None:
-        doc = "Time at which the solution diverges; not a number where it never does."
+        doc = "Return the time at which the solution diverges; not a number if it never does."
         sources.append(
             function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS)
         )
@@ -63,7 +66,7 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
 
 
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
-    """Return the power sum that the flow conserves, if any; the manifest states whether a predictor is balanced."""
+    """Return the source of the conserved power sum, if any; the manifest states whether a predictor is balanced."""
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
         power_sum, decay = invariants.power_sum(a), invariants.power_sum_decay(a)
@@ -72,8 +75,18 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
             "PowerSum", formula=formula, exponent=str(a), value="conserved", decay="conserved_decay"
         )
         sources = [
-            function("conserved", ["s", "alpha", "epsilon"], f"{json.loads(formula)}, (..., 1).", [power_sum]),
-            function("conserved_decay", ["alpha", "rho"], "Its decay rate, for epsilon = 0.", [decay]),
+            function(
+                "conserved",
+                ["s", "alpha", "epsilon"],
+                f"Return the conserved sum {json.loads(formula)}, (..., 1).",
+                [power_sum],
+            ),
+            function(
+                "conserved_decay",
+                ["alpha", "rho"],
+                "Return the decay rate of the conserved sum under weight decay, for epsilon = 0.",
+                [decay],
+            ),
         ]
     if trains_predictor:
         manifest["balanced"] = str(invariants.is_balanced(loss))
@@ -81,25 +94,30 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
 
 
 def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest) -> list[str]:
-    """Return the fixed points of an independent mode, and where two of them meet."""
+    """Return the source of the fixed points of an independent mode, and of the fold where two of them meet."""
     of_lambda = equilibria.independent_rate(rate)
     manifest["independent_modes"] = str(of_lambda is not None)
     if of_lambda is None or not equilibria.has_roots(of_lambda):
         return []
     manifest["fixed_points"] = "fixed_points"
     roots, fold = [_stable(root) for root in equilibria.roots(of_lambda)], equilibria.fold(of_lambda)
-    doc = "Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."
+    doc = "Return the predictor eigenvalues with r = rho, larger first; not a number or not positive if there is none."
     sources = [function("fixed_points", [*signature.parameters, "rho"], doc, roots, STATISTICS)]
     if fold is not None:
         manifest["fold"] = "fold"
         sources.append(
-            function("fold", signature.parameters, "(rho, lambda) where the two meet.", list(map(simplest, fold)))
+            function(
+                "fold",
+                signature.parameters,
+                "Return (rho, lambda) at the fold, where the two fixed points meet.",
+                list(map(simplest, fold)),
+            )
         )
     return sources
 
 
 def _stable(expression: sp.Expr) -> sp.Expr:
-    """Exponents, radicands, and divisors that vanish without noise, in sigma where n - 1 would cancel."""
+    """Write exponents, radicands, and divisors that vanish without noise in sigma, as terms like n - 1 would cancel."""
     noiseless = {n.n1: 1, n.n2: 1, n.rho: 0}
     expression = expression.replace(
         lambda e: e.is_Pow and (e.exp == sp.Rational(1, 2) or (e.exp == -1 and e.base.subs(noiseless) == 0)),

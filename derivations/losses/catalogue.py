@@ -1,7 +1,7 @@
-"""The catalogue: named losses, with every placement of the stop-gradient, predictor and symmetrisation.
+"""The catalogue of named losses, each with every placement of the stop-gradient, predictor and symmetrisation.
 
 To add a loss, add its expression in z1, z2, p = W_P z1 and W_P to ``LOSSES`` (and its isotropic version, if it has one,
-to ``ISOTROPIC``), then run ``make derive``: rates, closures, exact solutions, descent map and network all follow.
+to ``ISOTROPIC``), then run ``make derive``: all other quantities are derived from the expression.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ LOSSES = {
     "euclidean": "|p - z2|^2 / 2",
     "cosine": "-p . z2 / (|p| * |z2|)",
 }
-# Names whose gradient is stopped.
+# Placement of the stop-gradient: names of the vectors whose gradient is stopped.
 PLACEMENTS = {"target": ("z2",), "none": (), "online": ("p",)}
-# Isotropic versions (IsoLoss) contain their stop-gradients.
+# Isotropic versions (IsoLoss), with the stop-gradients written in the expression.
 ISOTROPIC = {
     "euclidean": "|z1 - sg(z2 + z1 - p)|^2 / 2",
     "cosine": "-z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (z1 . p) / 2",
 }
-# The same with a gain h = h(W_P) in place of the predictor as the multiplier of the gradient; h = 1 is isotropic.
+# Versions with a gain h(W_P), which multiplies the gradient in place of the predictor; h = 1 is the isotropic version.
 GAINED = {
     "euclidean": "h * (z1 - sg(z2 + z1 - p)) . (z1 - sg(z2 + z1 - p)) / 2",
     "cosine": "-h * z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (h * z1 . p) / 2",
@@ -29,7 +29,7 @@ GAINED = {
 
 @dataclass(frozen=True)
 class Setting(Loss):
-    """One member of the catalogue: a loss with its stop-gradient, predictor and symmetrisation; with any gain."""
+    """A loss of the catalogue with its stop-gradient, predictor, symmetrisation and, if given, gain."""
 
     loss: str
     stop_gradient: str = "target"
@@ -41,7 +41,7 @@ class Setting(Loss):
 
     @property
     def name(self) -> str:
-        """The name of the generated module."""
+        """Name of the generated module."""
         kind = "isotropic" if self.isotropic else "gain" if self.gain else f"stop_{self.stop_gradient}"
         parts = [self.loss, kind]
         parts += [] if self.predictor else ["no_predictor"]
@@ -54,7 +54,7 @@ class Setting(Loss):
         where = {
             "target": "stop-gradient on the target",
             "none": "no stop-gradient",
-            "online": "stop-gradient on the wrong side",
+            "online": "stop-gradient on the online branch",
         }
         words = ["isotropic" if self.isotropic else f"gain {self.gain}" if self.gain else where[self.stop_gradient]]
         words += [] if self.predictor else ["no predictor"]
@@ -68,17 +68,17 @@ class Setting(Loss):
 
     @property
     def stopped(self) -> tuple[str, ...]:
-        """Names whose gradient is stopped; isotropic losses contain their stop-gradients."""
+        """Names of the vectors whose gradient is stopped; none if the expression contains stop-gradients."""
         return () if self.isotropic or self.gain else PLACEMENTS[self.stop_gradient]
 
     @property
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor, so that it may be learned; never of isotropic losses."""
+        """True if the gradient reaches the predictor, so that it may be learned; never with `isotropic` or `gain`."""
         return self.predictor and not self.isotropic and not self.gain and self.stop_gradient != "online"
 
 
 def catalogue() -> list[Setting]:
-    """Return every loss with every placement, predictor and symmetrisation; isotropic versions have a predictor."""
+    """Return all combinations of loss, placement, predictor and symmetrisation; isotropic losses have a predictor."""
     settings = []
     for loss, symmetrised in product(LOSSES, (False, True)):
         for predictor, stop in product((True, False), PLACEMENTS):

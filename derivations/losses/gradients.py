@@ -1,4 +1,4 @@
-"""Negative gradients of a loss for one sample ("forces"): on the representation of each view, and on the predictor."""
+"""Forces: negative gradients of the loss of one sample, on the representation of each view and on the predictor."""
 
 import sympy as sp
 
@@ -6,16 +6,19 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import derivative
 from derivations.symbols.stop_gradient import release
 
-VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # of each view: its representation by the encoder, and by the target branch
+VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # view: its representation by the encoder, and by the target branch
 
 
 def force(loss: sp.Expr, view: int) -> sp.Expr:
-    """Return g_m = -dL/dz1_m - dL/dt1_m for view 1, h_m for view 2; t as in ``target``."""
+    """Return g_m = -dL/dz1_m - dL/dt1_m (view 1) or h_m = -dL/dz2_m - dL/dt2_m (view 2).
+
+    The representations t by the target branch are replaced by those of the encoder, as in ``target``.
+    """
     return target(loss, free_force(loss, view))
 
 
 def free_force(loss: sp.Expr, view: int) -> sp.Expr:
-    """Return the force in z1, z2, t1 and t2, for any weights of the target branch."""
+    """Return the force on a view as a function of z1, z2, t1 and t2, for any weights of the target branch."""
     return release(-sum(derivative(loss, branch) for branch in VIEWS[view]))
 
 
@@ -30,7 +33,7 @@ def has_free_target(loss: sp.Expr) -> bool:
 
 
 def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
-    """Replace t by (v/w) z where the target branch may have separate weights v, by z where it shares the encoder's."""
+    """Replace t by (v/w) z if the target branch may have separate weights v, or by z if it shares the encoder's w."""
     separate_weights = has_free_target(loss)
 
     def from_encoder(indexed: sp.Indexed) -> sp.Expr:

@@ -14,8 +14,8 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from derivations.errors import ExpressionError
 
 LONGEST = 1000  # characters of an expression
-DEEPEST = 50  # parts inside one another
-IN_WORDS = {
+DEEPEST = 50  # nested parts of an expression
+IN_WORDS = {  # terminals of the grammar, as messages name them
     "VBAR": "`|`",
     "__ANON_0": "`**`",
     "__ANON_1": "`||`",
@@ -29,7 +29,7 @@ VALUE = {"LPAR", "NAME", "NUMBER"}
 
 
 def names(text: str) -> list[str]:
-    """Return all names in an expression, but those of functions, in their order; raises ExpressionError."""
+    """Return the names in an expression, except those of functions, in order of appearance; raises ExpressionError."""
     tree = parse(text)
     tokens = [token for node in tree.find_data("name") for token in node.children if isinstance(token, Token)]
     return list(dict.fromkeys(str(token) for token in sorted(tokens, key=lambda token: token.start_pos or 0)))
@@ -45,7 +45,7 @@ def parser() -> Lark:
 def parse(text: str) -> Tree[Token]:
     """Return the parse tree of an expression; raises ExpressionError."""
     if len(text) > LONGEST:
-        raise ExpressionError(text, LONGEST + 1, f"it goes on, but must end after {LONGEST} characters at most")
+        raise ExpressionError(text, LONGEST + 1, f"an expression has at most {LONGEST} characters")
     try:
         tree = parser().parse(text)
     except UnexpectedCharacters as error:
@@ -61,13 +61,15 @@ def parse(text: str) -> Tree[Token]:
     while parts:
         part, depth = parts.pop()
         if depth > DEEPEST:
-            raise ExpressionError(text, part.meta.start_pos + 1, f"this lies inside more than {DEEPEST} others")
+            raise ExpressionError(
+                text, part.meta.start_pos + 1, f"this is nested inside more than {DEEPEST} other parts"
+            )
         parts += [(child, depth + 1) for child in part.children if isinstance(child, Tree)]
     return tree
 
 
 def _expected(terminals: Iterable[str]) -> str:
-    """The terminals that may follow, in words."""
+    """Return the terminals that may follow, in words."""
     accepted = set(terminals)
     words = ["a value"] if accepted >= VALUE else []
     signs = sorted(IN_WORDS.get(name, name) for name in accepted & {"RPAR", "VBAR", "$END"}) if not words else []

@@ -1,7 +1,7 @@
 """A loss: an expression of the loss grammar in z1, z2, the prediction p = W_P z1, and W_P.
 
 z2 is the representation of view 2 by the target branch. A loss belongs to the ``catalogue`` or is ``user_defined``;
-everything else is derived from this interface.
+both implement the class ``Loss``, from which all results are derived.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ W_P = "W_P"
 
 
 class Operators(dict[sp.Expr, sp.Indexed]):
-    """Eigenvalues of functions of W_P: powers as they are, any other function under a name."""
+    """Names h1, h2, ... of functions of W_P, by their eigenvalues; powers of W_P are not named."""
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
         """Return the component of an operator times a vector, in the eigenbasis."""
@@ -37,7 +37,7 @@ def is_power(eigenvalue: sp.Expr) -> bool:
 
 
 def is_natural(eigenvalue: sp.Expr) -> bool:
-    """Return True for natural powers of lambda, which a matrix has whatever its eigenvalues are."""
+    """Return True for positive integer powers of lambda, which exist for every matrix W_P."""
     exponent = eigenvalue.as_base_exp()[1]
     return is_power(eigenvalue) and exponent.is_Integer and exponent > 0
 
@@ -47,8 +47,8 @@ class Loss(ABC):
 
     predictor: bool
     symmetrised: bool
-    parameters: tuple[str, ...]  # names of the parameters without a value
-    gain: str | None = None  # the meaning of ``h``, in lambda
+    parameters: tuple[str, ...]  # their names; a loss has no values for them
+    gain: str | None = None  # the function h(lambda), as text in the loss grammar
 
     @property
     @abstractmethod
@@ -67,7 +67,7 @@ class Loss(ABC):
 
     @property
     def stopped(self) -> tuple[str, ...]:
-        """Names whose gradient is stopped."""
+        """Names of the vectors whose gradient is stopped."""
         return ()
 
     @property
@@ -76,7 +76,10 @@ class Loss(ABC):
         """True if the gradient reaches the predictor, so that it may be learned."""
 
     def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
-        """Return L in z1, z2 (encoder) and t1, t2 (target branch), with apply(eigenvalue, component) for operators."""
+        """Return L in z1, z2 (encoder) and t1, t2 (target branch).
+
+        apply(eigenvalue, component) returns the component of an operator times a vector.
+        """
         z1, z2, t1, t2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
         one_way = self._one_way(z1, t2, apply)
         return (one_way + self._one_way(z2, t1, apply)) / 2 if self.symmetrised else one_way
@@ -97,7 +100,7 @@ class Loss(ABC):
 
     @property
     def operators(self) -> dict[sp.Indexed, sp.Expr]:
-        """The functions of lambda, and of parameters, by the names that they have in the eigenbasis."""
+        """Functions of W_P, as functions of lambda and parameters, by the names that ``in_eigenbasis`` gives them."""
         return _eigenbasis(self)[1]
 
     @property
@@ -106,7 +109,7 @@ class Loss(ABC):
         return gradients.has_free_target(self.in_eigenbasis())
 
     def explicit(self, expression: sp.Expr) -> sp.Expr:
-        """Return an expression with named functions of W_P written out."""
+        """Return an expression with the named functions of W_P written out in lambda."""
         meanings = {name.base: meaning for name, meaning in self.operators.items()}
 
         def written(indexed: sp.Indexed) -> sp.Expr:
@@ -116,7 +119,7 @@ class Loss(ABC):
 
     @property
     def poles(self) -> list[sp.Expr]:
-        """Functions of lambda, in mode ``k``, that occur in a gradient and may have a pole at zero."""
+        """Functions of lambda, in mode ``k``, that occur in a gradient and may have a pole at lambda = 0."""
         bases = {n.lam, *(name.base for name in self.operators)}
         forces = [sp.expand(gradients.force(self.in_eigenbasis(), view)) for view in gradients.VIEWS]
         atoms = set().union(*(force.atoms(sp.Pow, sp.Indexed) for force in forces))
@@ -127,7 +130,7 @@ class Loss(ABC):
         return sorted((function for function in functions if not is_natural(function)), key=sp.default_sort_key)
 
     def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
-        """Return (eigenvalue, component) of each operator and the vector that it acts on in the expression."""
+        """Return (eigenvalue, component) for each product of an operator and a vector in the expression."""
         pairs = set()
 
         def apply(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
@@ -139,7 +142,7 @@ class Loss(ABC):
 
     @property
     def applies_functions(self) -> bool:
-        """True if W_P does more than predict: functions of it occur, or it acts on other vectors."""
+        """True if functions of W_P occur, or if W_P acts on vectors other than z1 and z2."""
         return not self.applied() <= {(n.lam[n.k], z[n.k]) for z in (n.z1, n.z2)}
 
 
@@ -155,7 +158,7 @@ def _component(value: Value) -> sp.Expr:
     return value.component
 
 
-def _number(sentence: str, value: Value) -> sp.Expr:
+def _number(text: str, value: Value) -> sp.Expr:
     if not isinstance(value, Number):
-        raise errors.ExpressionError(sentence, 1, f"a loss is a number, but this is {value.kind}")
+        raise errors.ExpressionError(text, 1, f"a loss is a number, but this is {value.kind}")
     return value.value

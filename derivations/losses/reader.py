@@ -20,16 +20,16 @@ from derivations.symbols.modes import dot, norm
 from derivations.symbols.notation import lam
 from derivations.symbols.stop_gradient import StopGradient
 
-HIGHEST = 12  # exponent, and degree: how many vectors are multiplied
-NESTED = 5  # functions and powers inside one another: SymPy's time grows exponentially with them
-DIGITS = 20  # of a number
-LARGEST = 1e60  # constant that may become of them, and
-EXPONENT = 100  # what exp may be taken of, and what powers of powers may come to
+HIGHEST = 12  # largest exponent, and largest degree: number of vectors multiplied
+NESTED = 5  # functions and powers inside one another: SymPy's time grows exponentially with their number
+DIGITS = 20  # digits of a number as written
+LARGEST = 1e60  # absolute value of a constant
+EXPONENT = 100  # absolute value of a constant in exp(...) or in an exponent
 
 
 @dataclass(frozen=True)
 class Number:
-    """One value for each sample."""
+    """A number, which may differ from sample to sample."""
 
     value: sp.Expr
     kind = "a number"
@@ -37,7 +37,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Vector:
-    """A vector, by its component in mode ``k``."""
+    """A vector, represented by its component in mode ``k``."""
 
     component: sp.Expr
     kind = "a vector"
@@ -45,18 +45,21 @@ class Vector:
 
 @dataclass(frozen=True)
 class Operator:
-    """A function of W_P, by its eigenvalue in mode ``k``."""
+    """A function of W_P, represented by its eigenvalue in mode ``k``."""
 
     eigenvalue: sp.Expr
     kind = "an operator"
 
 
 Value = Number | Vector | Operator
-Node = Tree[Any]  # of a parse tree
+Node = Tree[Any]  # a node of a parse tree
 
 
 class tanh(sp.tanh):
-    """tanh of a real argument. SymPy's looks for imaginary parts, in a time that grows exponentially with nesting."""
+    """The function tanh of a real argument.
+
+    SymPy's own tanh searches its argument for imaginary parts, in a time that grows exponentially with nesting.
+    """
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return 1 - self**2
@@ -71,36 +74,39 @@ class tanh(sp.tanh):
 
 
 FUNCTIONS: dict[str, Callable[[sp.Expr], sp.Expr]] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": tanh}
-EXTREMES = {"min": sp.Min, "max": sp.Max}  # of constants and operators: they have kinks
-OF_TWO = ("dot", *EXTREMES)
+EXTREMES = {"min": sp.Min, "max": sp.Max}  # for constants and operators only, as they have kinks
+OF_TWO = ("dot", *EXTREMES)  # functions of two arguments
 CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names that an expression may use, with their values, and the action of an operator on a component."""
+    """The names that an expression may use, with their values.
+
+    apply(eigenvalue, component) returns the component of an operator times a vector.
+    """
 
     values: Mapping[str, Value]
     apply: Callable[[sp.Expr, sp.Expr], sp.Expr]
 
 
 def read(text: str, vocabulary: Vocabulary) -> Value:
-    """Return the value of an expression in SymPy; raises ExpressionError."""
+    """Return the value of an expression as SymPy objects; raises ExpressionError."""
     return Reader(text, vocabulary).visit(parse(text))
 
 
 class Reader(Interpreter[Any, Value]):
-    """Evaluates a parse tree from the inside out."""
+    """Evaluation of a parse tree, from the leaves to the root."""
 
     def __init__(self, text: str, vocabulary: Vocabulary):
         self.text, self.vocabulary = text, vocabulary
 
     def refuse(self, tree: Node, wrong: str) -> NoReturn:
-        """Raise ExpressionError where this part starts."""
+        """Raise ExpressionError with the position at which this part of the text starts."""
         raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong)
 
     def visit(self, tree: Node) -> Value:
-        """Return the value of a part, which is real, finite and short enough to derive from."""
+        """Return the value of a part; refuse one that is not real and finite, or too complicated to derive from."""
         value = super().visit(tree)
         inside = content(value)
         if _nested(inside) > NESTED:
@@ -117,7 +123,7 @@ class Reader(Interpreter[Any, Value]):
     # --- names and numbers
 
     def name(self, tree: Node) -> Value:
-        """Look a name up in the vocabulary."""
+        """Return the value of a name in the vocabulary."""
         name, values = str(tree.children[0]), self.vocabulary.values
         if name in values:
             return values[name]
@@ -130,7 +136,7 @@ class Reader(Interpreter[Any, Value]):
         self.refuse(tree, wrong + (f". Did you mean `{near[0]}`?" if near else ""))
 
     def number(self, tree: Node) -> Number:
-        """Return a number exactly as written, as a fraction."""
+        """Return a number as a fraction, exactly as written."""
         mantissa, _, exponent = str(tree.children[0]).lower().partition("e")
         if len(mantissa) > DIGITS or len(exponent) > 3 or abs(int(exponent or 0)) > DIGITS:
             self.refuse(tree, f"this number has more than {DIGITS} digits, or an exponent beyond {DIGITS}")
@@ -148,7 +154,7 @@ class Reader(Interpreter[Any, Value]):
 
     def _sum(self, tree: Node, sign: int) -> Value:
         a, b = (self.visit(child) for child in tree.children)
-        if {type(a), type(b)} == {Number, Operator}:  # a constant is that multiple of the identity
+        if {type(a), type(b)} == {Number, Operator}:  # a constant means that multiple of the identity
             a, b = (self._as_operator(child, value) for child, value in zip(tree.children, (a, b), strict=True))
         if type(a) is not type(b):
             self.refuse(tree.children[1], f"{b.kind} cannot be added to {a.kind}")
@@ -174,7 +180,9 @@ class Reader(Interpreter[Any, Value]):
         if isinstance(a, Operator) and isinstance(b, Vector):
             return Vector(self.vocabulary.apply(a.eigenvalue, b.component))
         if isinstance(a, Operator) and isinstance(b, Number) and _random(b.value):
-            self.refuse(tree.children[1], "an operator is multiplied by a number that differs from sample to sample")
+            self.refuse(
+                tree.children[1], "an operator cannot be multiplied by a number that differs from sample to sample"
+            )
         kind = next(kind for kind in (Vector, Operator, Number) if kind in (type(a), type(b)))
         return kind(content(a) * content(b))
 
@@ -197,7 +205,7 @@ class Reader(Interpreter[Any, Value]):
     def _vector(self, tree: Node) -> sp.Expr:
         value = self.visit(tree)
         if not isinstance(value, Vector):
-            hint = "; around its product with a vector there must be brackets" if isinstance(value, Operator) else ""
+            hint = "; put brackets around its product with a vector" if isinstance(value, Operator) else ""
             self.refuse(tree, f"there must be a vector, but this is {value.kind}{hint}")
         return value.component
 
@@ -211,7 +219,7 @@ class Reader(Interpreter[Any, Value]):
         if isinstance(a, Vector):
             self.refuse(tree, "a vector has no powers; its square is |z1|^2 or z1 . z1")
         if not isinstance(b, Number) or _random(b.value):
-            self.refuse(tree.children[1], f"an exponent must be a constant, but this is {b.kind}")
+            self.refuse(tree.children[1], "an exponent must be a constant, without vectors and operators")
         if b.value.is_number and not (b.value.is_Rational and abs(b.value) <= HIGHEST and b.value.q <= LONGEST):
             self.refuse(tree.children[1], f"an exponent must be a fraction, between -{HIGHEST} and {HIGHEST}")
         return type(a)(content(a) ** b.value)
@@ -238,9 +246,11 @@ class Reader(Interpreter[Any, Value]):
         if name == "sg":
             return self._stopped(arguments[0], argument)
         if isinstance(argument, Vector):
-            self.refuse(arguments[0], f"`{name}` of a vector would single out a direction; it is for numbers")
+            self.refuse(
+                arguments[0], f"`{name}` is for numbers and operators; of a vector it would depend on the basis"
+            )
         if name == "exp" and content(argument).is_number and _size(content(argument)) > EXPONENT:
-            self.refuse(arguments[0], f"exp is of numbers between -{EXPONENT} and {EXPONENT}")
+            self.refuse(arguments[0], f"exp takes numbers between -{EXPONENT} and {EXPONENT}")
         return type(argument)(FUNCTIONS[name](content(argument)))
 
     def _extreme(self, name: str, arguments: list[Node]) -> Value:
@@ -248,7 +258,7 @@ class Reader(Interpreter[Any, Value]):
         for argument, value in zip(arguments, values, strict=True):
             if isinstance(value, Vector) or _random(content(value)):
                 self.refuse(
-                    argument, f"`{name}` is for constants and operators, and this differs from sample to sample"
+                    argument, f"`{name}` is for constants and operators, but this differs from sample to sample"
                 )
         kind = Operator if any(isinstance(value, Operator) for value in values) else Number
         return kind(EXTREMES[name](*map(content, values)))
@@ -267,12 +277,12 @@ def content(value: Value) -> sp.Expr:
 
 
 def _constants(value: sp.Basic) -> list[sp.Expr]:
-    """The largest parts of it in which nothing varies."""
+    """Return the largest parts of a value that are numbers."""
     return [value] if value.is_number else [constant for part in value.args for constant in _constants(part)]
 
 
 def _nested(value: sp.Basic) -> int:
-    """The largest depth of functions and powers inside one another."""
+    """Return the largest number of functions and powers inside one another."""
     return isinstance(value, sp.Pow | Application) + max(map(_nested, value.args), default=0)
 
 
@@ -281,14 +291,14 @@ def _size(constant: sp.Expr) -> sp.Expr:
 
 
 def _in_range(constant: sp.Expr) -> bool:
-    """True for a real constant that is not too large, with a numerator and denominator of bounded length."""
+    """Return True for a real constant that is not too large; a fraction has bounded numerator and denominator."""
     if constant.is_Rational and max(abs(constant.p), constant.q) > LARGEST:
         return False
     return constant.is_real is True and bool(_size(constant) <= LARGEST)
 
 
 def _random(value: sp.Expr) -> bool:
-    """True if the value contains a vector, so that it differs from sample to sample."""
+    """Return True if the value contains a vector, so that it differs from sample to sample."""
     return any(indexed.base != lam for indexed in value.atoms(sp.Indexed))
 
 

@@ -1,4 +1,4 @@
-"""User-defined losses: those outside the catalogue."""
+"""User-defined losses, which are not in the catalogue."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +9,7 @@ from derivations.losses.loss import Loss, is_natural
 
 @dataclass(frozen=True)
 class UserDefinedLoss(Loss):
-    """A loss outside the catalogue, by its expression in the loss grammar and the names of its parameters."""
+    """A loss given by its expression in the loss grammar and the names of its parameters."""
 
     text: str
     parameters: tuple[str, ...] = ()
@@ -36,9 +36,10 @@ class UserDefinedLoss(Loss):
 
     @cached_property
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor, and W_P occurs in natural powers only: those a matrix has.
+        """True if the gradient reaches the predictor and W_P occurs only in positive integer powers.
 
-        The expression is taken as written: p . (W_P^-1 * z1) is |z1|^2 only where W_P is symmetric.
+        Such powers exist for every matrix; a learned W_P need not be symmetric. The expression is therefore taken as
+        written: p . (W_P^-1 * z1) is |z1|^2 only if W_P is symmetric.
         """
         functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
         natural = all(is_natural(function) for function in functions)

@@ -1,8 +1,8 @@
 """Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
 
 Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
-keeps it. Matrices lie on the last two axes, and scalars next to them keep both. Whatever is not on the whitelist is
-refused by name. The function names of a library are data, a ``Dialect``.
+keeps it. Matrices lie on the last two axes, and scalars next to them keep both axes. An expression of a kind without a
+print method here is refused with an error that names it. The function names of a library are data, a ``Dialect``.
 """
 
 import re
@@ -16,26 +16,26 @@ from sympy.printing.str import StrPrinter
 from derivations.errors import UntranslatableError
 from derivations.losses.reader import tanh
 from derivations.symbols import notation as n
-from derivations.theory.matrices import Tilt
+from derivations.theory.matrices import MatrixTilt
 from derivations.theory.solutions import Exprel, LambertGrowth
 
-FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # of every library
+FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # names in every library
 SPECIAL = {  # from dynamics.numerics.special
     Exprel: "exprel",
     LambertGrowth: "lambert_growth",
-    Tilt: "tilt",
+    MatrixTilt: "tilt",
 }
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """The names that a library has for functions; {} stands for their arguments."""
+    """The names of functions in a library; {} stands for an argument."""
 
     namespace: str
     over_modes: str  # the sum over modes
     largest: str  # the largest over modes
     stop_gradient: str
-    smaller: str  # of two, the first being an array where one of them is
+    smaller: str  # of two arguments; if only one is an array, it comes first
     larger: str
 
 
@@ -47,14 +47,16 @@ ARRAY = Dialect(
     smaller="xp.minimum({}, {})",
     larger="xp.maximum({}, {})",
 )
-PER_AXIS = {n.x, n.y, n.Z}  # values per node of an integral,
-PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # and per node and mode
+PER_AXIS = {n.x, n.y, n.Z}  # one value per node of an integral
+PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # one value per node and mode
 
 
 class ArrayPrinter(StrPrinter):
     """SymPy -> Python source in the dialect of a library; ``xp`` is any array namespace."""
 
-    printmethod = "_array_code"  # not SymPy's own string forms
+    printmethod = (
+        "_array_code"  # the name of a method that SymPy's classes lack, so that their own printing is not used
+    )
 
     def __init__(self, names: dict[sp.Expr, str] | None = None, dialect: Dialect = ARRAY):
         super().__init__({"order": "lex"})
@@ -78,7 +80,7 @@ class ArrayPrinter(StrPrinter):
         return self.dialect.over_modes.format(self._print(expr.function))
 
     def _print_Mul(self, expr: sp.Basic) -> str:
-        """Factors that have a value per node last: Python multiplies from the left, the smaller arrays first."""
+        """Print factors in order of their size: Python multiplies from the left, so that small arrays come first."""
         coefficient, rest = expr.as_coeff_Mul()
         factors = sorted(rest.as_ordered_factors(), key=_size)
         above = [f for f in factors if not (isinstance(f, sp.Pow) and f.exp.could_extract_minus_sign())]
@@ -148,7 +150,7 @@ class ArrayPrinter(StrPrinter):
         return f"{sign}{product}" if size == 1 else f"{sign}{self.parenthesize(size, PRECEDENCE['Mul'])}*{product}"
 
     def _print_factor(self, factor: sp.Basic) -> str:
-        """One factor of a product of matrices: Python's @ binds like its *."""
+        """Print one factor of a product of matrices; Python's @ binds like its *."""
         if isinstance(factor, sp.MatPow) and factor.exp.is_Integer and factor.exp > 0:
             return " @ ".join([self._print_factor(factor.base)] * int(factor.exp))
         text = self._print(factor)
@@ -167,7 +169,7 @@ class ArrayPrinter(StrPrinter):
     def _print_Trace(self, expr: sp.Basic) -> str:
         return f"{self.xp}.linalg.trace({self._print(expr.arg)})[..., None, None]"
 
-    _print_exp = _print_log = _print_Tilt = _print_Function
+    _print_exp = _print_log = _print_MatrixTilt = _print_Function
 
     def emptyPrinter(self, expr: sp.Basic) -> str:
         raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
@@ -176,7 +178,7 @@ class ArrayPrinter(StrPrinter):
     _print_LambertW = emptyPrinter
 
     def _print_gamma(self, expr: sp.Basic) -> str:
-        """A constant, such as the Gamma(q/2) of a norm's power."""
+        """Print a constant, such as Gamma(q/2) for a norm to the power q."""
         return repr(float(expr)) if expr.is_number else self.emptyPrinter(expr)
 
 
@@ -185,14 +187,14 @@ def _constants_last(argument: sp.Expr) -> tuple[bool, bool, Any]:
 
 
 def _size(factor: sp.Expr) -> int:
-    """0 for what has a value per mode, 1 for what has one per node, 2 for what has one per node and mode."""
+    """Return 0 for a factor with one value per mode, 1 with one per node, 2 with one per node and mode."""
     if factor.atoms(sp.IndexedBase) & PER_NODE_AND_MODE:
         return 2
     return 1 if factor.atoms(sp.Symbol) & PER_AXIS else 0
 
 
 def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
-    """Indexed quantities outside any inner sum."""
+    """Return the indexed quantities outside any inner sum."""
     if isinstance(expression, sp.Indexed):
         return {expression}
     if isinstance(expression, sp.Sum):

@@ -11,11 +11,11 @@ from derivations.symbols.stop_gradient import StopGradient
 from derivations.theory import solutions
 
 NO_VECTORS = {n.s, n.w, n.v, n.ratio, n.S11, n.S12, n.S22, n.Delta}  # spectra and variances, one number a mode
-Vector = tuple[int, sp.Expr]  # (q, a): Lambda^q a, with a the component in the sum's own index
+Vector = tuple[int, sp.Expr]  # (q, a): the vector Lambda^q a; a is its component in the index of the sum
 
 
 def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
-    """Return the two vectors whose product a sum over modes is, one twice for a square; None for other sums."""
+    """Return the two vectors, equal for a square, whose dot product a sum over modes is; None for other sums."""
     if not isinstance(summation, sp.Sum):
         return None
     index, power, vectors = summation.variables[0], 0, []
@@ -72,7 +72,7 @@ class MathLatex(LatexPrinter):
 
 
 class VectorLatex(MathLatex):
-    """LaTeX in which a sum over modes that is a product of two vectors reads z . Lambda z, or ||Lambda z||^2."""
+    """LaTeX that writes a sum over modes as a dot product of vectors, z . Lambda z or ||Lambda z||^2, if it is one."""
 
     def __init__(self, index: sp.Symbol | None = None):
         """index: the summation index of the sum that is being written as a product; it is not printed."""

@@ -1,4 +1,4 @@
-"""Name the products of the predictor, and of functions of it, with vectors."""
+"""Names and code for the products of W_P, and of functions of it, with vectors."""
 
 import sympy as sp
 
@@ -8,7 +8,7 @@ from derivations.symbols import notation as n
 
 
 class Predictions:
-    """Names W_P z and the products of functions of W_P with vectors; ``lines`` is the code that computes them."""
+    """Names for the products of W_P, or functions of it, with vectors; the code in ``lines`` computes the products."""
 
     def __init__(self, loss: Loss, printer: ArrayPrinter):
         self.loss, self.printer = loss, printer
@@ -16,7 +16,7 @@ class Predictions:
         self.lines: list[str] = []
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component of the product, in any basis."""
+        """Return the component of an operator times a vector, in any basis."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
         if not function.has(n.lam):
@@ -36,7 +36,7 @@ class Predictions:
         return self.names[key]
 
     def _function(self, function: sp.Expr) -> list[str]:
-        """The second argument of predict: none for W_P itself."""
+        """Return the code of the second argument of predict; empty for W_P itself."""
         if function == n.lam[n.k]:
             return []
         if is_power(function):

@@ -5,7 +5,7 @@ from sympy.printing.str import StrPrinter
 
 
 class MathText(StrPrinter):
-    """One line of plain text in code names."""
+    """One line of plain text, with symbols by their code names."""
 
     def _print_Sum(self, expr: sp.Basic) -> str:
         index = expr.variables[0]

@@ -1,7 +1,7 @@
 """Print a loss, and the closed-form predictor, as lines for a training loop in JAX or PyTorch.
 
 Vectors are arrays (batch, M), with modes on the last axis, in any basis. The expression of a loss determines where
-its gradients stop; W_P, and functions of it, act on vectors by code that the caller chooses.
+its gradients stop. The caller supplies the code for the product of a function of W_P with a vector.
 """
 
 import re
@@ -36,20 +36,20 @@ TORCH = Dialect(
 )
 VECTORS = {n.z1: "z", n.t2: "target"}  # their names in a training loop
 PREDICTION = sp.IndexedBase("p", real=True)
-FUNCTIONS = (sp.exp, sp.log, tanh)  # of one argument, and of two:
-EXTREMES = (sp.Min, sp.Max)
-SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # beside a power, formatters leave out blanks about these
+FUNCTIONS = (sp.exp, sp.log, tanh)  # of one argument
+EXTREMES = (sp.Min, sp.Max)  # of two arguments
+SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # formatters put no blanks around ** between these
 ATOM = re.compile(r"[A-Za-z_]\w*|\(.*\)")
 
 
 class Root(sp.Function):
-    """sqrt(a sum over modes), kept in one piece to be given a name."""
+    """The square root of a sum over modes, kept in one piece to be given a name."""
 
     nargs = 1
 
 
 class PortablePrinter(ArrayPrinter):
-    """Code in the style of a person: ``p - target``, constants as decimals, blanks as formatters put them."""
+    """Code as a person writes it: ``p - target``, constants as decimals, blanks as formatters put them."""
 
     def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
         if (
@@ -85,7 +85,7 @@ class PortablePrinter(ArrayPrinter):
 
 
 class Products(Predictions):
-    """Names products of functions of W_P with vectors; p is an argument, ``lines`` is the code of the others."""
+    """Names for the products of functions of W_P with vectors; ``lines`` computes them, except p, an argument."""
 
     def __init__(self, loss: Loss, printer: ArrayPrinter, product: str):
         super().__init__(loss, printer)
@@ -112,13 +112,13 @@ class Products(Predictions):
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a loss: they define ``value``, of each sample (batch, 1), from ``z``, ``target`` and the like."""
+    """Lines of code that compute ``value``, the loss of each sample (batch, 1), from ``p``, ``z`` and ``target``."""
 
     products: tuple[str, ...]  # the first lines: products of functions of W_P with vectors
     lines: tuple[str, ...]
-    uses: frozenset[str]  # those of p, z and target that occur
+    uses: frozenset[str]  # the names among p, z and target that occur
     inside_functions: frozenset[str]  # parameters inside a function, which PyTorch applies to tensors only
-    divides: bool  # by a sum over modes, or its root: a sample may be without a value
+    divides: bool  # True if it divides by a sum over modes, or its root, which may be zero for a sample
 
 
 def loss_lines(loss: Loss, dialect: Dialect, product: str) -> Lines:
@@ -143,7 +143,7 @@ def loss_lines(loss: Loss, dialect: Dialect, product: str) -> Lines:
 
 
 def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) -> list[str]:
-    """A name for each sum over modes and each norm, the inner ones first, and at last the value."""
+    """Return lines that compute each sum over modes and each norm, inner sums first, and finally the value."""
     expression, lines = _with_roots(expression), []
     parts = sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e)))
     sums = dict.fromkeys(part.args[0] if isinstance(part, Root) else part for part in parts)
@@ -163,7 +163,7 @@ def _with_roots(expression: sp.Expr) -> sp.Expr:
 
 
 def _parts(expression: sp.Basic) -> set[sp.Expr]:
-    """The sums in an expression, and the roots of sums in place of their sums."""
+    """Return the sums in an expression; if the root of a sum occurs, the root in place of the sum."""
     if isinstance(expression, (sp.Sum, Root)):
         inner = expression.args[0] if isinstance(expression, sp.Sum) else expression.args[0].args[0]
         return {expression} | _parts(inner)
@@ -171,13 +171,13 @@ def _parts(expression: sp.Basic) -> set[sp.Expr]:
 
 
 def _name_of_root(name: str, taken: set[str]) -> str:
-    """``norm_p`` of ``norm_p_squared``."""
+    """Return the name of the root of a sum, such as ``norm_p`` for ``norm_p_squared``."""
     root = name.removesuffix("_squared")
     return free(root if root != name else f"root_of_{name}", taken)
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Parameters inside functions and inside powers that are not whole, where no vector is."""
+    """Return the parameters in arguments of functions, and in bases of fractional powers, that contain no vector."""
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
     return {symbol.name for argument in arguments if not argument.has(sp.Indexed) for symbol in argument.free_symbols}
@@ -196,7 +196,7 @@ def average_formula(dialect: Dialect) -> str:
 
 
 def spelled(loss: Loss) -> str:
-    """Return the expression of a loss, with the stop-gradients that its setting puts around names."""
+    """Return the expression of a loss, with ``sg(...)`` around the names whose gradient is stopped."""
     formula = loss.formula
     for name in loss.stopped:
         formula = re.sub(rf"\b{name}\b", f"sg({name})", formula)

@@ -1,4 +1,4 @@
 """Write ``docs/derivations``: the derivation of each loss, step by step (``python -m derivations.report``).
 
-Imports everything below it.
+Imports all other packages of ``derivations``.
 """

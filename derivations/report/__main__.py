@@ -1,6 +1,6 @@
 """Write ``docs/derivations``: the derivation of each loss of the catalogue, step by step.
 
-``python -m derivations.report`` writes, ``--check`` writes nothing and fails where the files differ.
+``python -m derivations.report`` writes the files; with ``--check`` it writes nothing and fails if files differ.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Checks of single steps of a derivation. Each raises ``ProofError`` where a step does not follow."""
+"""Checks of single steps of a derivation. Each raises ``ProofError`` if the step does not follow."""
 
 import random
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ from derivations.theory.moments import VIEW_STATISTICS, VIEWS
 from derivations.theory.tilting import Tilt, norm_weight
 
 DIGITS, MODES, POINTS = 30, 3, 3
-CLOSE = mp.mpf(10) ** -20  # of numbers of 30 digits; a numerical derivative loses a third of them
+CLOSE = mp.mpf(10) ** -20  # tolerance for 30 digits, of which a numerical derivative loses a third
 
 
 def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
-    """Check a = b, with every sum over modes taken for an independent number."""
+    """Check a = b, with every sum over modes treated as an independent number."""
     if not invariants.vanishes(sp.sympify(a) - sp.sympify(b)):
         raise ProofError(f"{what}: {a} is not {b}")
 
@@ -42,7 +42,7 @@ def number(expression: sp.Expr, values: dict[Any, Any], mode: int = 1, modes: in
 
 
 def _with_parameters(expression: sp.Expr, values: dict[Any, Any]) -> dict[Any, Any]:
-    """The values, and an arbitrary number for each parameter of a loss."""
+    """Return the values, with an arbitrary number added for each parameter of a loss."""
     named = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
     left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in named)
     open_numbers = {s for s in left if s.is_real and not s.is_positive and not s.is_integer}
@@ -80,7 +80,7 @@ def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bo
 
 
 def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
-    """Check that L is the same where one mode of both views has the other sign."""
+    """Check that L does not change if the sign of one mode is flipped in both views."""
     rng = random.Random(2)
     with mp.workdps(DIGITS):
         values = _random_vectors(rng, n.z1, n.z2)
@@ -93,7 +93,7 @@ def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
 
 
 def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Return -dL/dz_m with stop-gradients, without them, and the part that each of them removes."""
+    """Return -dL/dz_m with stop-gradients and without, and the part that each stop-gradient removes."""
     z, inside = (n.z1, n.z2)[view - 1], sp.IndexedBase("inside", real=True)
 
     def renamed(old: sp.IndexedBase, new: sp.IndexedBase, expression: sp.Expr) -> sp.Expr:
@@ -107,7 +107,7 @@ def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.
 
 
 def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
-    """Check that force = -dL/dz_m with stop-gradients held constant, by a numerical derivative."""
+    """Check force = -dL/dz_m by a numerical derivative, with the arguments of stop-gradients held constant."""
     rng, z = random.Random(3), (n.z1, n.z2)[view - 1]
     held = sp.IndexedBase("held", real=True)
     other = sp.IndexedBase("held_other", real=True)
@@ -142,7 +142,7 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """Check E[polynomial in (zeta1, zeta2)] = value, by exact Gaussian quadrature of two modes."""
+    """Check E[polynomial in (zeta1, zeta2)] = value for two modes, by Gaussian quadrature, which is exact."""
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)
@@ -169,7 +169,7 @@ def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -
 
 
 def _degree(polynomial: sp.Expr) -> int:
-    """The degree in zeta1 and zeta2."""
+    """Return the degree in zeta1 and zeta2."""
     if isinstance(polynomial, sp.Sum):
         return _degree(polynomial.function)
     if isinstance(polynomial, sp.Pow):
@@ -186,11 +186,11 @@ def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
         weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)
         integral = sp.integrate(sp.powsimp(weight), (n.x, 0, sp.oo))
         if sp.simplify(integral - (softening + square) ** (-sp.sympify(power) / 2)) != 0:
-            raise ProofError(f"the integral that stands for the power {power} of a norm is {integral}")
+            raise ProofError(f"the integral for a norm to the power -{power} is {integral}, not that power")
 
 
 def is_tilted(tilt: Tilt) -> None:
-    """Check S = (K^-1 + P)^-1 and Delta = det(1 + K P), for the quadratic forms of the norms."""
+    """Check S = (K^-1 + P)^-1 and Delta = det(1 + K P), with P from the quadratic forms of the norms."""
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     precision = sp.zeros(2)
     for variable, norm in zip((n.x, n.y), tilt.norms, strict=False):
@@ -201,4 +201,4 @@ def is_tilted(tilt: Tilt) -> None:
     if sp.simplify(((VIEWS.inv() + precision) * S).subs(relations)) != sp.eye(2):
         raise ProofError(f"the tilted covariance {S} is not the inverse of K^-1 + P")
     if sp.simplify((values[n.Delta[n.k]] - (sp.eye(2) + VIEWS * precision).det()).subs(relations)) != 0:
-        raise ProofError("the weight of the tilted Gaussian is not det(1 + K P)")
+        raise ProofError("Delta of the tilted Gaussian is not det(1 + K P)")

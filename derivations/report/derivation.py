@@ -1,7 +1,7 @@
 r"""The derivation of a loss as a document: from L to dw_m/dt = w_m (r_m - rho), step by step, each step checked.
 
-A check raises ``ProofError`` if it fails. Those that hold for any number of modes are symbolic; those that need numbers
-take random points of a few modes in 30 digits, and exact Gaussian quadrature for expectations of polynomials.
+A check raises ``ProofError`` if it fails. Symbolic checks hold for any number of modes. Numerical checks take random
+points of a few modes in 30 digits; for expectations of polynomials they use Gaussian quadrature, which is exact.
 """
 
 import re
@@ -33,11 +33,11 @@ ABSENT = {
     n.epsilon,
     n.decay,
     n.rate_ratio,
-}  # in reports: symbols of other targets and predictors
+}  # symbols of separate targets and other predictors, which no report has
 
 
 class Explicit(Loss):
-    """A loss with its functions of W_P written out."""
+    """A loss with its functions of W_P written out in lambda."""
 
     def __init__(self, loss: Loss):
         self.loss, self.predictor, self.symmetrised = loss, loss.predictor, loss.symmetrised
@@ -58,7 +58,7 @@ class Explicit(Loss):
 def report(setting: Loss) -> list[Step]:
     """Return all steps for a loss, with a closed-form predictor or none and a target that shares weights.
 
-    Raises ProofError if a step does not follow from the one before.
+    Raises ProofError if a step does not follow from the step before.
     """
     setting = Explicit(setting) if setting.operators else setting
     loss = shared_target(setting.in_eigenbasis())
@@ -87,29 +87,29 @@ def report(setting: Loss) -> list[Step]:
 
 
 def _sampled(why: str) -> list[Step]:
-    text = f"This expectation has no closed form: {why.replace('**', '^')}. It is estimated as a mean over samples."
+    text = f"This expectation has no closed form: {why.replace('**', '^')}. It is estimated by a mean over samples."
     return [Step("The expectation", text)]
 
 
 def _mixed(rate: Mixed) -> Step:
     text = (
         "Terms of the gradient with norms in their denominators become integrals, as in the reports of cosine losses; "
-        "the other terms are Gaussian moments. The rate is the sum."
+        "the other terms are Gaussian moments. The rate is the sum of both."
     )
     return Step("The expectations", text, (rf"r_m = {tex(rates.shared_weights(rate.formula))} + \int\!\!\int \ldots",))
 
 
 def _symbols(steps: list[Step]) -> Step:
-    """The symbols that occur in equations, one row each: LaTeX | meaning."""
+    """Return the table of symbols that occur in equations, one row each: LaTeX | meaning."""
     whole = " ".join(equation for step in steps for equation in step.equations)
     used = [e for e in n.TABLE if e.symbol not in ABSENT and _occurs(e.latex, whole)]
     return Step(SYMBOLS, "", tuple(f"{entry.latex}|{entry.meaning}" for entry in used))
 
 
 def _occurs(latex: str, whole: str) -> bool:
-    latex = rf"\mathrm{{d}}{latex}" if latex in ("x", "y") else latex  # only as what is integrated over
+    latex = rf"\mathrm{{d}}{latex}" if latex in ("x", "y") else latex  # only as integration variables
     printed = re.escape(latex) + "(?![A-Za-z])"
-    if "_" in latex:  # with its mode: S_{11} as S_{11,k}, zeta_1 as zeta_{1,m}
+    if "_" in latex:  # equations add the mode: S_{11} is printed as S_{11,k}, zeta_1 as zeta_{1,m}
         head, index = latex.replace("{", "").replace("}", "").split("_")
         printed += "|" + re.escape(f"{head}_{{{index},")
     return re.search(rf"(?<![A-Za-z\\])({printed})", whole) is not None

@@ -57,7 +57,7 @@ PREAMBLE = r"""\documentclass[11pt]{article}
 \usepackage[margin=2.5cm]{geometry}
 \usepackage{amsmath, amssymb, graphicx, longtable}
 \newsavebox{\formula}
-\newcommand{\fit}[1]{% a formula wider than the page is drawn smaller
+\newcommand{\fit}[1]{% shrinks a formula that is wider than the page
   \sbox{\formula}{$\displaystyle #1$}%
   \ifdim\wd\formula>\linewidth \resizebox{\linewidth}{!}{\usebox{\formula}}\else \usebox{\formula}\fi}
 """
@@ -82,7 +82,7 @@ def as_latex(setting: Loss, steps: list[Step]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text for LaTeX, which reads %, & and # in its own way; formulas stay."""
+    """Escape %, & and #, which have a meaning in LaTeX; formulas stay as they are."""
     return re.sub(r"(?<!\\)([%&#])", r"\\\1", text)
 
 
@@ -136,7 +136,7 @@ def document(setting: Loss, form: str) -> str:
     return FORMATS[form](setting, report(setting))
 
 
-# --- those of the catalogue -----------------------------------------------------------------------------------------
+# --- the reports of the catalogue -----------------------------------------------------------------------------------
 
 
 def index(reports: Mapping[Setting, list[Step]]) -> str:
@@ -152,9 +152,10 @@ def index(reports: Mapping[Setting, list[Step]]) -> str:
         "",
         "# Derivations",
         "",
-        "From each loss to its eigenvalue dynamics, step by step, each step checked when these pages are written.",
-        "`ssl-dynamics derive --loss cosine --isotropic --format latex` prints one as a LaTeX document,",
-        "`--format html` as a page.",
+        "Each page leads from a loss to its eigenvalue dynamics, step by step. Each step is checked when the page",
+        "is written. The letters $`A_m, B_m, \\ldots`$ in rates are expectations, which the page of the loss defines.",
+        "`ssl-dynamics derive --loss cosine --isotropic --format latex` prints a derivation as a LaTeX document,",
+        "`--format html` as a web page.",
         "",
         "| loss | rate | exact solution | conserved sum | fixed points in closed form |",
         "|---|---|---|---|---|",
@@ -164,7 +165,7 @@ def index(reports: Mapping[Setting, list[Step]]) -> str:
 
 
 def documents() -> dict[str, str]:
-    """Return the contents of docs/derivations by file name."""
+    """Return the content of each file of docs/derivations by its name."""
     reports = {setting: report(setting) for setting in catalogue()}
     pages = {f"{setting.name}.md": as_markdown(setting, steps) for setting, steps in reports.items()}
     return {"README.md": index(reports)} | pages

@@ -1,4 +1,4 @@
-"""Steps of a report from the rate to the dynamics of the eigenvalues, and what follows from it."""
+"""Steps of a report from the rate to the flow of the eigenvalues, its solutions, invariants and fixed points."""
 
 from typing import TypeAlias
 
@@ -25,10 +25,15 @@ def flow_step(setting: Loss, rate: Rate) -> Step:
     if setting.predictor:
         equations.append(rf"\lambda_m = {tex(rates.predictor().subs(n.epsilon, 0))}")
     text = (
-        r"Eigenvalues of the correlation are $s_m = w_m^2$. Time is learning rate times steps. Gradient descent at a "
-        r"learning rate $\eta$ is the map $s_m \leftarrow s_m (1 + \eta (r_m - \rho))^2$, also exact."
+        r"Eigenvalues of the correlation are $s_m = w_m^2$. Time is learning rate times steps. Gradient descent on the "
+        r"expected loss at a learning rate $\eta$ is exactly the map $s_m \leftarrow s_m (1 + \eta (r_m - \rho))^2$."
     )
-    return Step("The flow of the eigenvalues", text, tuple(equations), ("symbolically: by the chain rule",))
+    return Step(
+        "The flow of the eigenvalues",
+        text,
+        tuple(equations),
+        ("symbolically: the flow of $w_m$ and the chain rule give this flow",),
+    )
 
 
 def exact_steps(setting: Loss, rate: Rate) -> list[Step]:
@@ -53,8 +58,8 @@ def exact_steps(setting: Loss, rate: Rate) -> list[Step]:
     )
     limit = "" if solution.any_weight_decay else ", without weight decay"
     lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertGrowth) else ""
-    text = f"The flow of a mode has a solution ({solution.name}{limit}).{lambert}"
-    done = "symbolically: by substitution into the flow, at the start, and for the time from one level to another"
+    text = f"The flow of a mode has an exact solution ({solution.name}{limit}).{lambert}"
+    done = "symbolically: the solution satisfies the flow and its start, and the time between two values fits the flow"
     return [Step("Exact solution", text, equations, (done,))]
 
 
@@ -65,8 +70,8 @@ def shared_forcing_steps(setting: Loss) -> list[Step]:
     forcing = solutions.shared_forcing()
     checks.equal(solutions.shared_forcing_residual(), sp.Integer(0), "the solution with shared forcing")
     text = (
-        r"In mean field, for $\alpha = 1$ and without noise, all modes share one forcing: in a rescaled time $\tau$ "
-        r"two scalars $a$ and $b$, which start at zero, drive any number of modes."
+        r"In mean field, for $\alpha = 1$ and without noise, two scalars $a$ and $b$ drive any number of modes. They "
+        r"start at zero and evolve in a rescaled time $\tau$."
     )
     a, b = sp.symbols("a b")
     start = sp.Symbol("s_{m}(0)")
@@ -90,10 +95,11 @@ def conserved_steps(setting: Loss) -> list[Step]:
     factor = {0: "", 1: r"\lambda_m "}.get(a, rf"\lambda_m^{{{tex(sp.sympify(a))}}} ")
     power_sum = invariants.power_sum(a).subs(n.epsilon, 0)
     text = (
-        "An identity holds for every sample, whatever the distribution. So the flow conserves a sum over the modes, "
-        "which they can only exchange; with weight decay the sum decays at a constant rate. Where all modes that do "
-        "not vanish are equal, their rates are equal by symmetry, and the identity makes them zero: these states are "
-        "fixed points, and the sum determines their eigenvalue."
+        "The first equation below holds for every sample, and therefore for any distribution of the inputs. So the "
+        "flow conserves a sum over the modes; with weight decay the sum decays at a constant rate. If all modes that "
+        "do not vanish have the same eigenvalue, their rates are equal by symmetry, and this equation makes these "
+        "rates zero. Such states are fixed points of the flow without weight decay, and the sum determines "
+        "their eigenvalue."
     )
     equations = (
         rf"\sum_{{m=1}}^{{M}} {factor}\left(g_m \hat z_{{1,m}} + h_m \hat z_{{2,m}}\right) = 0",
@@ -105,7 +111,7 @@ def conserved_steps(setting: Loss) -> list[Step]:
             "Conserved quantity",
             text,
             equations,
-            ("symbolically: the identity, with each sum as an independent symbol",),
+            ("symbolically: the first equation, with each sum over modes treated as an independent number",),
         )
     ]
 
@@ -121,19 +127,18 @@ def fixed_point_steps(setting: Loss, rate: Rate) -> list[Step]:
             sp.simplify(of_lambda.subs(lam, root) - n.rho), sp.Integer(0), "a fixed point is a root of r = rho"
         )
     text = (
-        r"Besides collapsed modes, $s_m = 0$, the positive roots of $r = \rho$ are fixed points. A small deviation of "
-        r"$s_m$ from a root grows as $e^{\gamma t}$, and a gradient step multiplies it by $1 + \eta \gamma$. "
+        r"Besides collapsed modes, $s_m = 0$, the positive roots of $r = \rho$ are fixed points. In the flow a small "
+        r"deviation of $s_m$ from a root grows as $e^{\gamma t}$; a gradient step multiplies it by $1 + \eta \gamma$. "
         r"A root is stable in the flow if $\gamma < 0$, and under gradient descent if also $\eta < -2/\gamma$."
     )
     names = [r"\lambda^*"] if len(roots) == 1 else [r"\lambda_+", r"\lambda_-"]
     equations = [f"{name} = {tex(root)}" for name, root in zip(names, roots, strict=True)]
     equations.append(rf"\gamma = {tex(equilibria.growth(of_lambda))}")
-    done = ["symbolically: each is a root"]
+    done = [r"symbolically: each is a root of $r = \rho$"]
     if fold is not None:
         where, level = (sp.factor(value) for value in fold)
         checks.equal(of_lambda.diff(lam).subs(lam, level), sp.Integer(0), "the rate is largest at the fold")
-        text += " The two meet and disappear at a weight decay of"
         equations.append(rf"\rho_c = {tex(where)} \quad\text{{at}}\quad \lambda = {tex(level)}")
-        text += r" $\rho_c$, a fold: beyond it all modes vanish."
+        text += r" The two roots meet and disappear at the weight decay $\rho_c$, a fold; above it all modes vanish."
         done.append("symbolically: at the fold the rate is largest")
     return [Step("Fixed points", text, tuple(equations), tuple(done))]

@@ -19,27 +19,27 @@ WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the 
 def loss_step(setting: Loss) -> Step:
     """Return the loss of one sample."""
     predictor = (
-        r"the prediction $p = W_P z_1$ of a predictor that is built from the correlation, $W_P = C^\alpha$, with no "
-        r"gradient through it"
+        r"$z_1$, $z_2$ and the prediction $p = W_P z_1$. The predictor is built from the correlation, "
+        r"$W_P = C^\alpha$, and no gradient passes through it"
         if setting.predictor
-        else "no predictor, $p = z_1$"
+        else "$z_1$ and $z_2$; there is no predictor, $p = z_1$"
     )
     if not isinstance(setting, Setting):
         where = "The gradient stops at each $\\mathrm{SG}$: it treats the argument as a constant."
     elif setting.isotropic or setting.gain:
-        where = "It contains stop-gradients $\\mathrm{SG}$: the gradient treats their arguments as constants."
+        where = "The loss contains stop-gradients $\\mathrm{SG}$: the gradient treats their arguments as constants."
     else:
         where = f"The gradient is stopped {WHERE[setting.stop_gradient]}" + (
             ": it treats the argument of $\\mathrm{SG}$ as a constant." if setting.stop_gradient != "none" else "."
         )
     symmetrised = (
-        " It is the mean over both assignments of the views to the branches, with $p_i = W_P z_i$."
+        " The loss is the mean over both assignments of the views to the branches, with $p_i = W_P z_i$."
         if setting.symmetrised
         else ""
     )
     text = (
         "Two views of an input, $x_i = x + \\sigma_i \\xi_i$ with $x$ and $\\xi_i$ standard normal, pass through one "
-        f"linear network, $z_i = W x_i$. The loss of one sample compares them with {predictor}. {where}{symmetrised}"
+        f"linear network, $z_i = W x_i$. The loss of one sample depends on {predictor}. {where}{symmetrised}"
     )
     return Step("The loss", text, (f"L = {_in_vectors(setting)}",))
 
@@ -49,13 +49,13 @@ def _prediction(view: int) -> sp.Expr:
 
 
 def _with_predictions(setting: Loss) -> sp.Expr:
-    """L in z and p."""
+    """Return L in z and p."""
     predictions = {n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}
     return shared_target(setting.expression(lambda _, z: predictions[z]))
 
 
 def _in_vectors(setting: Loss) -> str:
-    """The loss before any basis is chosen: no hats; in the eigenbasis, if W_P does more than predict."""
+    """Return the loss before a basis is chosen, without hats; in the eigenbasis if W_P does more than predict."""
     if setting.applies_functions:
         return tex(shared_target(setting.in_eigenbasis()))
     text = tex(_with_predictions(setting)).replace(r"\hat ", "")
@@ -67,27 +67,29 @@ def eigenbasis_step(setting: Loss, loss: sp.Expr) -> Step:
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
-        + r"With $\hat z = U^\top z$ the loss keeps its form: products of vectors are the same in any such basis."
+        + r"In the coordinates $\hat z = U^\top z$ the loss has the same form: dot products do not depend on the basis."
     )
     if setting.applies_functions:
         return Step("The eigenbasis", text, (f"L = {tex(loss)}",))
     checks.same_in_any_basis(_with_predictions(setting), loss, setting.predictor)
-    done = "numerically: equal to the loss above for random representations, spectra and eigenvectors, three modes"
+    done = (
+        "numerically: equal to the loss above for random representations, eigenvalues and eigenvectors of three modes"
+    )
     return Step("The eigenbasis", text, (f"L = {tex(loss)}",), (done,))
 
 
 def gradient_step(setting: Loss, loss: sp.Expr) -> Step:
     """Return the forces on both views, and the parts that stop-gradients remove."""
     text = (
-        r"The forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
-        r"$h = -\partial L/\partial \hat z_2$, mode by mode."
+        r"The negative gradients are forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
+        r"$h = -\partial L/\partial \hat z_2$; their components in mode $m$ follow."
     )
     equations: list[str] = []
     stops = sorted(loss.atoms(StopGradient), key=str)
     if stops:
         text += (
-            " Each stop-gradient removes from the whole derivative the part that passes through its argument; the "
-            "remainder is the force."
+            " Each stop-gradient removes from the whole derivative the part that passes through its argument; the rest "
+            "is the force."
         )
     for name, view in (("g", 1), ("h", 2)):
         force, whole, removed = checks.split_gradient(loss, view)
@@ -105,20 +107,22 @@ def gradient_step(setting: Loss, loss: sp.Expr) -> Step:
                         rf"\qquad\text{{by }} {_stopped(stop)}"
                     )
         equations.append(f"{name}_m = {tex(sp.factor_terms(force))}")
-    done = ["numerically: equal to the numerical derivative of the loss with stop-gradients held, three modes"]
+    done = [
+        "numerically: equal to a numerical derivative that holds the arguments of stop-gradients constant, three modes"
+    ]
     done += ["symbolically: whole derivative = force + removed parts"] if stops else []
     return Step("The gradient", text, tuple(equations), tuple(done))
 
 
 def _stopped(stop: sp.Expr) -> str:
-    """A stop-gradient, as a vector if it occurs in a sum over modes."""
+    """Return the LaTeX of a stop-gradient, as a vector if it occurs in a sum over modes."""
     indices = {i for indexed in stop.atoms(sp.Indexed) for i in indexed.indices}
     free = indices & stop.free_symbols
     return VectorLatex(*free).doprint(stop)
 
 
 def representation_steps(setting: Loss, loss: sp.Expr) -> list[Step]:
-    """Return the representation model, where the gradient reaches the online branch alone, as in the paper."""
+    """Return the representation model, as in the paper, if the gradient reaches the online branch alone."""
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:
         return []
@@ -155,10 +159,11 @@ def network_step(setting: Loss, loss: sp.Expr) -> Step:
     """Return the dynamics of the singular values of the linear network."""
     text = (
         r"The weights $W$ are trained: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "
-        r"- \rho W$. In its singular vectors view $i$ of mode $m$ is $\hat z_{i,m} = w_m \zeta_{i,m}$, with "
-        r"$\zeta_{i,m}$ the view along the mode's input direction: Gaussian, independent for different modes. Flipping "
-        r"the sign of one mode changes neither the loss nor the distribution, so $\mathbb{E}[g_k \zeta_m] = 0$ for "
-        r"$k \ne m$: the singular vectors do not change, and each singular value obeys a separate equation."
+        r"- \rho W$, with weight decay $\rho$. In the singular vectors of $W$ the representation of view $i$ is "
+        r"$\hat z_{i,m} = w_m \zeta_{i,m}$ in mode $m$. Here $\zeta_{i,m}$, the component of the view along the input "
+        r"direction of the mode, is Gaussian and independent for different modes. Flipping the sign of one mode "
+        r"changes neither the loss nor the distribution, so $\mathbb{E}[g_k \zeta_m] = 0$ for $k \ne m$. Therefore the "
+        r"singular vectors do not change, and each singular value obeys a separate equation, with a rate $r_m$."
     )
     checks.same_when_a_mode_is_flipped(loss)
     contribution = shared_target(rates.shared_weights(invariants.contribution(setting.in_eigenbasis())))

@@ -1,4 +1,7 @@
-"""The steps of a report from the drive of a mode to its rate: Gaussian moments, or norms as integrals; mean field."""
+"""The steps of a derivation report that evaluate the expectation in a mode's drive.
+
+They are Gaussian moments, norms written as integrals, and the mean field.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ VIEWS_IN_LATEX = (
     r"\mathbb{E}[\zeta_{1,m}^2] = n_1, \qquad \mathbb{E}[\zeta_{1,m}\zeta_{2,m}] = 1, \qquad "
     r"\mathbb{E}[\zeta_{2,m}^2] = n_2"
 )
-LETTERS = "ABCEFGHIJ"  # of expectations; D is taken
+LETTERS = "ABCEFGHIJ"  # names of expectations; D is a determinant
 
 
 def moments_step(setting: Loss, rate: sp.Expr) -> Step:
@@ -29,8 +32,8 @@ def moments_step(setting: Loss, rate: sp.Expr) -> Step:
     shown = sp.factor_terms(rates.shared_weights(rate))
     checks.is_expectation(drive, shown, moments.VIEWS)
     text = (
-        r"There is no norm in it: Gaussian moments suffice, with $n_i = 1 + \sigma_i^2$. "
-        "The rate is exact, and each mode evolves independently of the others."
+        r"The expression contains no norm, so Gaussian moments suffice, with $n_i = 1 + \sigma_i^2$. The rate is "
+        "exact. If it contains no sum over modes, each mode evolves independently of the others."
     )
     equations = (
         VIEWS_IN_LATEX,
@@ -41,8 +44,8 @@ def moments_step(setting: Loss, rate: sp.Expr) -> Step:
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """E[local * prod(sums) / prod(norms^power)] under a name, with the coefficient it has in the rate."""
+class NamedExpectation:
+    """A named expectation E[local * prod(sums) / prod(norms^power)] and its coefficient in the rate."""
 
     name: str
     coefficient: sp.Expr
@@ -69,18 +72,18 @@ class Expectation:
 
     @property
     def weight(self) -> sp.Expr:
-        """The weight under the integrals that replace its norms."""
+        """The weight in the integrals that replace the norms."""
         pairs = zip((n.x, n.y), self.term.norms, strict=False)
         return sp.Mul(*(norm_weight(v, power, norm.softening) for v, (norm, power) in pairs))
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """The key of its integral: the norms, and whether their powers are even, odd, or neither."""
+        """Key of the integral that the expectation is part of: the norms, and their powers modulo 2."""
         return tuple((norm, power % 2) for norm, power in self.term.norms)
 
     @property
     def wick(self) -> sp.Expr:
-        """Its moment under the tilted Gaussian."""
+        """The moment of the numerator under the tilted Gaussian."""
         return moments.joint_moment(self.term.local, self.term.sums, TILTED)
 
 
@@ -93,8 +96,8 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
     return sp.expand(component.replace(lambda e: isinstance(e, sp.Indexed) and e.base in views, view))
 
 
-def named_expectations(setting: Loss) -> list[Expectation]:
-    """Return the expectations in the rate, those with fewer factors first."""
+def named_expectations(setting: Loss) -> list[NamedExpectation]:
+    """Return the expectations in the rate, those with fewer sums over modes first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     groups: dict[tuple[Any, ...], list[Term]] = {}
     for term in expectations.terms(drive):
@@ -102,7 +105,7 @@ def named_expectations(setting: Loss) -> list[Expectation]:
     ordered = sorted(groups.items(), key=_order)
     names = chain(LETTERS, (f"A_{number}" for number in count(1)))
     return [
-        Expectation(name, sp.Add(*(term.coefficient for term in terms)), terms[0])
+        NamedExpectation(name, sp.Add(*(term.coefficient for term in terms)), terms[0])
         for name, (_, terms) in zip(names, ordered, strict=False)
     ]
 
@@ -121,12 +124,12 @@ def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
     checks.equal(_in_representations(inside - drive), sp.Integer(0), "the rate is made of these expectations")
     equations = [rf"{tex(e.symbol)} = \mathbb{{E}}\left[{tex(e.inside)}\right]" for e in named]
     which = Step(
-        "The expectations in it",
-        "The rate is a combination of expectations of products over norms.",
+        "The expectations in the rate",
+        "The rate is a linear combination of expectations; each is of a product divided by powers of norms.",
         (*equations, f"r_m = {tex(combined)}"),
-        ("symbolically: the combination is the rate of the linear network",),
+        ("symbolically: the linear combination is the rate of the linear network",),
     )
-    groups: dict[tuple[Any, ...], list[TiltedIntegral]] = {}  # norms that are one where the target shares weights
+    groups: dict[tuple[Any, ...], list[TiltedIntegral]] = {}  # norms that are equal if the target shares weights
     for integral in rate:
         norms = (norm.map(rates.shared_weights) for norm in integral.tilt.norms)
         kind = tuple((norm, power % 2) for norm, power in zip(norms, integral.powers, strict=True))
@@ -134,8 +137,8 @@ def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
     return [which, *(_tilted(named, kind, group) for kind, group in groups.items()), _mean_field(setting, named)]
 
 
-def _tilted(named: list[Expectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
-    """The expectations that share their norms."""
+def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
+    """Return the step for the expectations that have the same norms."""
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]
     checks.norm_is_integral({power for e in mine for _, power in e.term.norms})
@@ -153,7 +156,7 @@ def _tilted(named: list[Expectation], kind: tuple[Any, ...], integrals: list[Til
     who = " and ".join(f"${axis}$ for ${text}$" for axis, text in written.items())
     exponent = " ".join(f"- {axis}^2 {text}^2" for axis, text in bare.items()).replace("- ", "-", 1)
     area, measure = r"\!\!".join([r"\int_0^\infty"] * len(kind)), r"\,".join(rf"\mathrm{{d}}{axis}" for axis in norms)
-    plural, left = ("s", "two integrals are left") if len(kind) == 2 else ("", "one integral is left")
+    left = "two integrals are left" if len(kind) == 2 else "one integral is left"
     equations = [
         r"\frac{1}{\left\|a\right\|^{q}} = \frac{2}{\Gamma(q/2)} \int_0^\infty x^{q-1} "
         r"e^{-x^2 \left\|a\right\|^2}\, \mathrm{d}x",
@@ -163,30 +166,30 @@ def _tilted(named: list[Expectation], kind: tuple[Any, ...], integrals: list[Til
         *(rf"{tex(e.symbol)} = {area} {tex(sp.factor_terms(e.weight * n.Z * e.wick))}\;{measure}" for e in mine),
     ]
     text = (
-        f"Each norm in a denominator becomes an integral over a Gaussian weight, with {who}. "
-        f"Under the integral{plural} stands $e^{{{exponent}}}$, which tilts "
-        r"the Gaussian of the views: mode by mode, with $K$ the covariance of $(\zeta_1, \zeta_2)$ and $P$ the matrix "
-        r"of the quadratic form, it stays Gaussian with covariance $S = (K^{-1} + P)^{-1}$ and the weight "
-        r"$\Delta^{-1/2}$, $\Delta = \det(1 + KP)$. The remaining moments follow from Wick's theorem. "
+        "Each norm in a denominator is written as an integral over a Gaussian weight, by the first equation below, "
+        f"with {who}. The integrand contains $e^{{{exponent}}}$, which tilts the Gaussian of the views. "
+        r"In each mode, let $K$ be the covariance of $(\zeta_1, \zeta_2)$, and $-\zeta^\top P \zeta/2$ the exponent. "
+        r"Then the tilted Gaussian has the covariance $S = (K^{-1} + P)^{-1}$ and the weight $\Delta^{-1/2}$ with "
+        r"$\Delta = \det(1 + KP)$, and its moments follow from Wick's theorem. "
         f"This is exact for any number of modes; {left}, and the integrand costs one sum over modes."
     )
     done = (
-        "symbolically: the integral of the weight is the norm's power",
+        "symbolically: the integral over the weight is the power of the norm",
         "symbolically: covariance and weight of the tilted Gaussian",
-        "numerically: the moments, by Gaussian quadrature with random covariances of two modes",
-        "symbolically: the combination is the integrand of the generated code",
+        "numerically: the moments, by Gaussian quadrature for random covariances of two modes",
+        "symbolically: these expectations, combined as in the rate, have the integrand of the generated code",
     )
     return Step("Norms as integrals", text, tuple(equations), done)
 
 
-def _mean_field(setting: Loss, named: list[Expectation]) -> Step:
+def _mean_field(setting: Loss, named: list[NamedExpectation]) -> Step:
     value = rates.shared_weights(rates.rates(setting.in_eigenbasis(), "mean_field"))
     parts = sp.Add(*(e.coefficient * expectations.mean_field(e.of_views) for e in named))
     shown = gathered(value)
     checks.equal(parts, shown, "the mean field of the expectations")
     text = (
         "The mean-field closure replaces the expectation of each product over norms by the product of the expectations "
-        "of its factors. It is exact only for infinitely many modes, and no step of the derivation."
+        "of its factors. It is exact only in the limit of many modes; the derivation above does not use it."
     )
-    done = "symbolically: the mean fields of the expectations above, combined as they are"
+    done = "symbolically: equal to the expectations above in mean field, combined as in the rate"
     return Step("Mean field", text, (rf"r_m \approx {tex(shown)}",), (done,))

@@ -7,12 +7,12 @@ import sympy as sp
 from derivations.printers.latex import VectorLatex
 from derivations.symbols import notation as n
 
-SYMBOLS = "Symbols"  # title of the step that is a table: its equations are rows, LaTeX | meaning
+SYMBOLS = "Symbols"  # title of the last step, a table: its equations are rows, LaTeX | meaning
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: a title, prose with formulas between dollar signs, equations in LaTeX, and what was checked."""
+    """One step: a title, prose with formulas between dollar signs, equations in LaTeX, and the checks made."""
 
     title: str
     text: str
@@ -26,7 +26,7 @@ def tex(expression: sp.Expr) -> str:
 
 
 def gathered(expression: sp.Expr) -> sp.Expr:
-    """Return the expression over one denominator, with single sums over modes in the numerator as one sum."""
+    """Return the expression over one denominator, with the sums in its numerator merged into one if possible."""
     numerator, denominator = sp.fraction(sp.together(expression))
     common, rest = sp.factor_terms(sp.expand(numerator)).as_independent(sp.Add, as_Add=False)
     index, summand = sp.Symbol("k", integer=True), sp.Integer(0)

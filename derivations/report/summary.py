@@ -25,16 +25,16 @@ class Line:
 def derivation(
     setting: Loss, closure: str = "gaussian", separate_target: bool = False, learned: bool = False
 ) -> list[Line]:
-    """Return the equations from the loss to its eigenvalue dynamics. closure: see ``rates``.
+    """Return the equations from the loss to its eigenvalue dynamics under a closure, "gaussian" or "mean_field".
 
     separate_target: the target branch has separate weights, an exponential average. learned: the predictor is learned.
-    Raises ValueError where that does not apply.
+    Raises ValueError if the loss does not allow this.
     """
     loss = setting.in_eigenbasis()
     if separate_target and not gradients.has_free_target(loss):
-        raise ValueError("the gradient reaches the target branch: it cannot have separate weights")
+        raise ValueError("the target branch cannot have separate weights, because the gradient reaches it")
     if learned and not setting.trains_predictor:
-        raise ValueError("no gradient reaches a predictor in this loss: it cannot be learned")
+        raise ValueError("the predictor of this loss cannot be learned, because no gradient reaches it")
     lines = [
         Line("loss of one sample, in the eigenbasis", "L", loss),
         Line("force on the representation of view 1", "g_m", sp.factor_terms(gradients.force(loss, 1))),
@@ -56,7 +56,7 @@ def derivation(
     if not separate_target:
         lines = [Line(a.title, a.left, shared_target(a.right)) for a in lines]
         lines += [] if learned or rate == RATE else _exact(setting, rate)
-    lines = list(dict.fromkeys(lines))  # a tilt that two expectations have in common is shown once
+    lines = list(dict.fromkeys(lines))  # two expectations may have the same tilt, which is shown once
     used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
     named = [(s, e) for s, e in moments.VIEW_STATISTICS.items() if s in used]
     functions = [(f"{name.base}_m", meaning.subs(n.k, n.m)) for name, meaning in setting.operators.items()]
@@ -79,8 +79,8 @@ def correlated(setting: Loss) -> list[Line]:
     return lines + [Line(title, str(vector), text) for vector, text in maps if vector in present]
 
 
-def _drive(left: str, name: str, members: list[matrices.Expectation]) -> list[Line]:
-    """The contribution of one view: a formula, or tilted integrals."""
+def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
+    """Return the equations for the contribution of one view: a formula, or tilted integrals (see ``matrices``)."""
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
     if not any(expectation.norms for expectation in members):
         return [Line(title, left, members[0].terms if members else sp.Integer(0))]
@@ -88,7 +88,7 @@ def _drive(left: str, name: str, members: list[matrices.Expectation]) -> list[Li
         x_form, y_form = (matrices.quadratic(form) for form in expectation.norms)
         precision = sp.MatAdd(sp.Identity(matrices.d), 2 * n.x**2 * x_form, 2 * n.y**2 * y_form)
         lines += [Line("tilted covariance", "K^T K", sp.Inverse(precision))]
-        lines += [Line("its weight", "Z", sp.Abs(sp.Determinant(matrices.K)))]
+        lines += [Line("weight of the tilted Gaussian", "Z", sp.Abs(sp.Determinant(matrices.K)))]
         vectors = zip(matrices.TILTED, matrices.norm_vectors(expectation.norms), strict=True)
         lines += [Line("tilted vector", str(tilted), vector * matrices.K.T) for tilted, vector in vectors]
         part = sp.Symbol(f"{name}_{number}")
@@ -102,7 +102,7 @@ FORCE = sp.IndexedBase("f", real=True)[n.m]
 
 
 def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """A quantity that is an expression, or a sum of tilted integrals."""
+    """Return the equations for an expectation: a formula, or a sum of tilted integrals (see ``expectations``)."""
     if isinstance(value, sp.Expr):
         return [Line(title, name, sp.factor_terms(value))]
     lines, parts = [], []
@@ -116,7 +116,7 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.Tilt
 
 
 def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
-    """The dynamical variables that the rate drives."""
+    """Return the flow of the dynamical variables that the rate drives."""
     if not separate_target:
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
     w, v = n.w[n.m], n.v[n.m]
@@ -130,14 +130,14 @@ def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
 
 
 def _learned(force: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """The dynamics of a learned predictor."""
+    """Return the force on a learned predictor and its flow."""
     shown = force if isinstance(force, sp.Expr) else FORCE
     flow = rates.flow(rates.predictor_step()).subs(rates.force, sp.factor_terms(shown))
     return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
 
 
 def _exact(setting: Loss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """The exact solution, if there is one: of lambda, or of s where there is no predictor."""
+    """Return the exact solution, if there is one: of lambda, or of s if there is no predictor."""
     solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
@@ -168,7 +168,11 @@ def _integral(name: sp.Symbol, integral: expectations.TiltedIntegral) -> list[Li
         for symbol, expression in integral.tilt.definitions.items()
     ]
     weight = sp.Product(1 / sp.sqrt(n.Delta[n.k]), (n.k, 1, n.M))
-    return [*lines, Line("its weight", "Z", weight), Line("integrand", str(name), integral.integrand)]
+    return [
+        *lines,
+        Line("weight of the tilted Gaussian", "Z", weight),
+        Line("integrand", str(name), integral.integrand),
+    ]
 
 
 def as_text(lines: list[Line]) -> str:

@@ -1,4 +1,4 @@
 """The symbols of the theory, vectors and sums over modes, and the stop-gradient.
 
-Imports nothing else of ``derivations``.
+Imports no other package of ``derivations``.
 """

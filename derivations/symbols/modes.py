@@ -1,7 +1,7 @@
 """Vectors and sums over a symbolic number of modes M.
 
-A vector is the expression of its component in mode ``k``. Sums over modes stay ``sympy.Sum`` objects, so that
-what is derived holds for every M and the code generated from it costs O(M).
+A vector is represented by the expression of its component in mode ``k``. Sums over modes stay ``sympy.Sum`` objects, so
+that derived results hold for every M and the code generated from them costs O(M).
 """
 
 from itertools import chain
@@ -10,11 +10,11 @@ import sympy as sp
 
 from derivations.symbols.notation import M, k, m
 
-_BOUND = sp.symbols("j i l h", integer=True)  # names of summation indices, inner sums take the next one
+_BOUND = sp.symbols("j i l h", integer=True)  # a sum takes the first index that no sum inside it has
 
 
 def total(component: sp.Expr) -> sp.Expr:
-    """Return sum_{j=1}^M component_j, with factors that do not depend on the mode in front of the sum."""
+    """Return sum_{j=1}^M component_j, with factors that do not depend on the mode taken out of the sum."""
     taken = {index for inner in component.atoms(sp.Sum) for index in inner.variables}
     names = chain(_BOUND, sp.numbered_symbols("j", start=len(_BOUND), integer=True))
     bound = next(index for index in names if index not in taken)
@@ -33,7 +33,7 @@ def norm(a: sp.Expr) -> sp.Expr:
 
 
 class Largest(sp.Function):
-    """max_k component_k, the largest component over all modes."""
+    """The largest component over all modes, max_k component_k."""
 
     nargs = 1
 
@@ -44,7 +44,7 @@ def derivative(expression: sp.Expr, vector: sp.IndexedBase) -> sp.Expr:
 
 
 def _contract(summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
-    """sum_j (delta_{jm} f_j + g_j) = f_m + sum_j g_j."""
+    """Carry out the Kronecker delta in a sum: sum_j (delta_{jm} f_j + g_j) = f_m + sum_j g_j."""
     j = limits[0]
     delta = sp.KroneckerDelta(j, m)
     if summand == 0:
@@ -59,9 +59,9 @@ def per_mode(summation: sp.Sum) -> sp.Expr:
 
 
 def expanded(expression: sp.Expr) -> sp.Expr:
-    """Expand into a sum of products; powers of sums over modes become natural or negative and are not expanded.
+    """Expand into a sum of products, with negative powers of sums over modes kept as factors.
 
-    Roots in numerators are rewritten too: ||v|| = ||v||^2/||v||.
+    A root in a numerator is first written with a whole power, ||v|| = ||v||^2/||v||, which is expanded.
     """
     powers: dict[sp.Symbol, sp.Expr] = {}
 
@@ -76,7 +76,7 @@ def expanded(expression: sp.Expr) -> sp.Expr:
         return base**whole * symbol
 
     result = sp.expand(expression.replace(_is_root_of_sums, keep))
-    for symbol, power in reversed(powers.items()):  # which may hold those before it
+    for symbol, power in reversed(powers.items()):  # a later power may contain earlier symbols
         result = result.xreplace({symbol: power})
     return result
 

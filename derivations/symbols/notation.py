@@ -1,6 +1,6 @@
-"""The symbols of the theory: one table from paper symbol to code name, LaTeX and meaning.
+"""The symbols of the theory in one table: code name, LaTeX as in the paper, and meaning.
 
-Everything is written in the eigenbasis of the representation correlation C = U diag(s) U^T. A vector is
+All expressions are in the eigenbasis of the representation correlation C = U diag(s) U^T. A vector is represented by
 its component in mode ``k``; per-mode quantities are indexed by the mode. The number of modes M stays a symbol.
 """
 
@@ -10,8 +10,8 @@ import sympy as sp
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One symbol: its SymPy object, LaTeX, and meaning. Its code name is the SymPy name."""
+class SymbolEntry:
+    """A symbol: its SymPy object, LaTeX and meaning. The name of the SymPy object is also the code name."""
 
     symbol: sp.Symbol | sp.IndexedBase
     latex: str
@@ -20,7 +20,7 @@ class Entry:
 
 M = sp.Symbol("M", integer=True, positive=True)
 k = sp.Symbol("k", integer=True)  # the free mode index of a component
-m = sp.Symbol("m", integer=True)  # the mode a derivative or a rate is taken for
+m = sp.Symbol("m", integer=True)  # the mode whose derivative or rate is taken
 
 z1 = sp.IndexedBase("z1", real=True)
 z2 = sp.IndexedBase("z2", real=True)
@@ -45,37 +45,43 @@ S22 = sp.IndexedBase("S22", positive=True)
 Z = sp.Symbol("Z", positive=True)
 
 TABLE = [
-    Entry(M, "M", "number of modes"),
-    Entry(z1, r"\hat z_1", "representation of view 1 by the encoder, in the eigenbasis"),
-    Entry(z2, r"\hat z_2", "representation of view 2 by the encoder"),
-    Entry(t1, r"\hat t_1", "representation of view 1 by the target branch: z1, or that of separate weights"),
-    Entry(t2, r"\hat t_2", "representation of view 2 by the target branch"),
-    Entry(lam, r"\lambda", "eigenvalues of the predictor $W_P$"),
-    Entry(s, "s", "eigenvalues of the representation correlation $C$"),
-    Entry(w, "w", "singular values of the encoder $W$"),
-    Entry(v, "v", "singular values of the target encoder"),
-    Entry(ratio, r"(v/w)", "the target's singular value relative to the encoder's; 1 where they share weights"),
-    Entry(zeta1, r"\zeta_1", r"view 1 along the input direction of a mode, $\hat z_1 = w \zeta_1$"),
-    Entry(zeta2, r"\zeta_2", r"view 2 along the input direction of a mode, $\hat z_2 = w \zeta_2$"),
-    Entry(alpha, r"\alpha", "exponent of the closed-form predictor"),
-    Entry(epsilon, r"\epsilon", "constant that the closed-form predictor adds to the eigenvalues"),
-    Entry(decay, r"\tau", "decay per step of an exponential average: of the target's weights, of the correlation"),
-    Entry(rate_ratio, "a_P", "learning rate of a learned predictor relative to the encoder's"),
-    Entry(sigma1, r"\sigma_1", "noise of view 1"),
-    Entry(sigma2, r"\sigma_2", "noise of view 2"),
-    Entry(n1, "n_1", r"variance of view 1 per direction, $1 + \sigma_1^2$"),
-    Entry(n2, "n_2", r"variance of view 2 per direction, $1 + \sigma_2^2$"),
-    Entry(D, "D", r"determinant of the views' covariance per direction, $n_1 n_2 - 1$"),
-    Entry(rho, r"\rho", "weight decay"),
-    Entry(eta, r"\eta", "learning rate"),
-    Entry(t, "t", "time, learning rate times step"),
-    Entry(x, "x", "integration variable that replaces the norm of the online branch"),
-    Entry(y, "y", "integration variable that replaces the norm of the target branch"),
-    Entry(Delta, r"\Delta", "tilted determinant per mode"),
-    Entry(S11, "S_{11}", r"tilted variance of $\zeta_1$"),
-    Entry(S12, "S_{12}", r"tilted covariance of $\zeta_1$ and $\zeta_2$"),
-    Entry(S22, "S_{22}", r"tilted variance of $\zeta_2$"),
-    Entry(Z, "Z", r"normalisation of the tilted Gaussian, $\prod_k \Delta_k^{-1/2}$"),
+    SymbolEntry(M, "M", "number of modes"),
+    SymbolEntry(z1, r"\hat z_1", "representation of view 1 by the encoder, in the eigenbasis"),
+    SymbolEntry(z2, r"\hat z_2", "representation of view 2 by the encoder"),
+    SymbolEntry(t1, r"\hat t_1", r"view 1 represented by the target branch; $\hat z_1$ for shared weights"),
+    SymbolEntry(t2, r"\hat t_2", "view 2 represented by the target branch"),
+    SymbolEntry(lam, r"\lambda", "eigenvalues of the predictor $W_P$"),
+    SymbolEntry(s, "s", "eigenvalues of the representation correlation $C$"),
+    SymbolEntry(w, "w", "singular values of the encoder $W$"),
+    SymbolEntry(v, "v", "singular values of the target encoder"),
+    SymbolEntry(
+        ratio,
+        r"(v/w)",
+        "singular values of the target encoder divided by those of the encoder; 1 if they share weights",
+    ),
+    SymbolEntry(zeta1, r"\zeta_1", r"component of view 1 along the input direction of a mode, $\hat z_1 = w \zeta_1$"),
+    SymbolEntry(zeta2, r"\zeta_2", r"component of view 2 along the input direction of a mode, $\hat z_2 = w \zeta_2$"),
+    SymbolEntry(alpha, r"\alpha", "exponent of the closed-form predictor"),
+    SymbolEntry(epsilon, r"\epsilon", "constant that the closed-form predictor adds to the eigenvalues"),
+    SymbolEntry(
+        decay, r"\tau", "decay per step of an exponential average (of the target's weights or of the correlation)"
+    ),
+    SymbolEntry(rate_ratio, "a_P", "learning rate of a learned predictor divided by that of the encoder"),
+    SymbolEntry(sigma1, r"\sigma_1", "standard deviation of the noise of view 1"),
+    SymbolEntry(sigma2, r"\sigma_2", "standard deviation of the noise of view 2"),
+    SymbolEntry(n1, "n_1", r"variance of view 1 per input direction, $1 + \sigma_1^2$"),
+    SymbolEntry(n2, "n_2", r"variance of view 2 per input direction, $1 + \sigma_2^2$"),
+    SymbolEntry(D, "D", r"determinant of the views' covariance per input direction, $n_1 n_2 - 1$"),
+    SymbolEntry(rho, r"\rho", "weight decay"),
+    SymbolEntry(eta, r"\eta", "learning rate"),
+    SymbolEntry(t, "t", "time, learning rate times number of steps"),
+    SymbolEntry(x, "x", "integration variable that replaces the first norm in a denominator"),
+    SymbolEntry(y, "y", "integration variable that replaces the second norm in a denominator"),
+    SymbolEntry(Delta, r"\Delta", r"$\det(1 + K P)$ of a mode, by which the norms tilt the Gaussian of the views"),
+    SymbolEntry(S11, "S_{11}", r"variance of $\zeta_1$ under the tilted Gaussian"),
+    SymbolEntry(S12, "S_{12}", r"covariance of $\zeta_1$ and $\zeta_2$ under the tilted Gaussian"),
+    SymbolEntry(S22, "S_{22}", r"variance of $\zeta_2$ under the tilted Gaussian"),
+    SymbolEntry(Z, "Z", r"normalisation of the tilted Gaussian, $\prod_k \Delta_k^{-1/2}$"),
 ]
 
 LATEX = {str(entry.symbol): entry.latex for entry in TABLE}

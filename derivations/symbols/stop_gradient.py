@@ -1,10 +1,10 @@
-"""StopGradient: the identity as a value, a constant to differentiation."""
+"""The stop-gradient: equal to its argument, with derivative zero."""
 
 import sympy as sp
 
 
 class StopGradient(sp.Function):
-    r"""SG(x) = x with d SG(x) / dx = 0."""
+    r"""The stop-gradient SG(x): its value is x, its derivative d SG(x)/dx is zero."""
 
     nargs = 1
 
@@ -22,5 +22,5 @@ class StopGradient(sp.Function):
 
 
 def release(expression: sp.Expr) -> sp.Expr:
-    """Replace every SG(x) by x: the value of the forward pass."""
+    """Replace every SG(x) by x, which gives the value of the forward pass."""
     return expression.replace(StopGradient, lambda argument: argument)

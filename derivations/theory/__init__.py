@@ -1,4 +1,4 @@
-"""Derivations: expectations under Gaussian views, rates, exact solutions, invariants, equilibria, gain design.
+"""The derivations: expectations over Gaussian views, rates, exact solutions, invariants, equilibria, gain design.
 
 Imports ``symbols`` and ``losses``.
 """

@@ -1,8 +1,9 @@
 r"""Gains for desired dynamics: from the rate of a mode back to the loss that yields it.
 
-Under the Euclidean loss the gain multiplies what the isotropic loss does to a mode, r = h(lambda) q(lambda) with the
-derived q = 1 - n1 lambda. So h = r/q yields a desired rate r(lambda), and r = -1/(2 alpha lambda T'(lambda)) a desired
-time of arrival T(lambda), as d lambda/dt = 2 alpha lambda r. Gains are expressions of the loss grammar.
+Under the Euclidean loss with a gain h the rate of a mode is r = h(lambda) q(lambda). Here lambda = s^alpha is the
+predictor's eigenvalue, and q = 1 - n1 lambda the derived rate of the isotropic loss, with n1 = 1 + sigma1^2. So h = r/q
+yields a desired rate r(lambda). As d lambda/dt = 2 alpha lambda r, a desired time of arrival T(lambda) requires
+r = -1/(2 alpha lambda T'(lambda)). Gains are expressions of the loss grammar.
 """
 
 from functools import cache
@@ -20,18 +21,18 @@ lam = sp.Symbol(EIGENVALUE[0], positive=True)
 rest = sp.Symbol("rest", positive=True)  # 1/n1, where the rate is zero under any gain
 speed, threshold, leak = sp.symbols("speed threshold leak", positive=True)  # leak: weight decay
 fast, slow = sp.symbols("fast slow", positive=True)  # rates
-low, high, goal = sp.symbols("low high goal", positive=True)  # lambda at the smallest start, the largest, and the end
+low, high, goal = sp.symbols("low high goal", positive=True)  # lambda: smallest start, largest start, and end
 h = sp.Symbol("h", positive=True)  # the gain at one eigenvalue
 
 
 @cache
 def per_gain() -> sp.Expr:
-    """Return q(lambda) = r/h of the Euclidean loss, from its derived rate."""
+    """Return q(lambda) = r/h of the Euclidean loss, derived from its rate and written in ``rest``."""
     return sp.factor(_rate().subs(n.n1, sp.solve(level() - rest, n.n1)[0]))
 
 
 def level() -> sp.Expr:
-    """Return the fixed point, as a function of the noise of the views."""
+    """Return the fixed point lambda = 1/n1, at which the rate is zero."""
     return sp.solve(_rate(), lam)[0]
 
 
@@ -46,10 +47,10 @@ def velocity(rate: sp.Expr) -> sp.Expr:
 
 
 def gain_of_rate(rate: sp.Expr) -> sp.Expr:
-    """Return h = r/q, without the pole at the fixed point where the rate is zero there as well.
+    """Return h = r/q. If r is zero at the fixed point, as q is, the pole there cancels.
 
-    With v = (lambda/rest)^(1/d), d the common denominator of lambda's exponents, powers are polynomials in v, and
-    common factors of r and q cancel.
+    With v = (lambda/rest)^(1/d), where d is the common denominator of the exponents of lambda, r and q are polynomials
+    in v, and their common factors cancel.
     """
     exponents = [power.exp for power in rate.atoms(sp.Pow) if power.base.has(lam) and power.exp.is_Rational]
     d, v = sp.ilcm(1, 1, *(exponent.q for exponent in exponents)), sp.Symbol("v", positive=True)
@@ -58,28 +59,28 @@ def gain_of_rate(rate: sp.Expr) -> sp.Expr:
 
 
 def rate_of_arrival(time: sp.Expr) -> sp.Expr:
-    """Return the r for which a mode at lambda arrives after the time T(lambda): T'(lambda) d lambda/dt = -1."""
+    """Return the rate r with which a mode at lambda arrives after the time T(lambda): T'(lambda) d lambda/dt = -1."""
     r = sp.Symbol("r")
     return sp.solve(time.diff(lam) * velocity(r) + 1, r)[0]
 
 
 def until_goal(rate: sp.Expr) -> sp.Expr:
-    """Return h = r/q up to the goal, constant from there on."""
+    """Return h = r/q for lambda below the goal, and its value at the goal above."""
     return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
 
 
 class Gathering(NamedTuple):
-    """A rate with which modes come together: fast up to ``high``, and in the end slow."""
+    """A rate that brings modes together: fast up to ``high``, then falling, and slow in the end."""
 
     rate: sp.Expr
-    fast: sp.Expr  # with which a mode takes the time t from low to high
-    least_slow: sp.Expr  # which the rate only reaches at the goal
-    time: sp.Expr  # from high to the goal
+    fast: sp.Expr  # the fast rate with which a mode takes the time t from low to high
+    least_slow: sp.Expr  # the falling rate at the goal: a slow rate below it is never reached
+    time: sp.Expr  # from high to the goal, in terms of ``slow``
 
 
 @cache
 def gathering(steepness: sp.Expr | int) -> Gathering:
-    """Return the rate that falls as lambda^-steepness from ``high`` on, until it is slow."""
+    """Return the rate that is fast up to ``high`` and then falls as lambda^-steepness until it is slow."""
     fading = fast * (high / lam) ** steepness
     (turn,) = sp.solve(fading - slow, lam)
     return Gathering(
@@ -91,32 +92,32 @@ def gathering(steepness: sp.Expr | int) -> Gathering:
 
 
 def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
-    """Return the time that a mode takes from one eigenvalue to another."""
+    """Return the time that a mode with a given rate takes from one eigenvalue lambda to another."""
     return sp.integrate(1 / velocity(rate), (lam, start, end))
 
 
 def uniform_gain(alpha: sp.Rational) -> sp.Expr:
-    """Return the h for which all singular values relax alike, dw/dt = speed (w* - w), so r = speed (w*/w - 1)."""
+    """Return the h with which all singular values relax alike, dw/dt = speed (w* - w): the rate is speed (w*/w - 1)."""
     return speed * gain_of_rate((lam / rest) ** (-1 / (2 * alpha)) - 1)
 
 
 def gain_at_fixed_point(gain: sp.Expr) -> sp.Expr:
-    """Return h(lambda*)."""
+    """Return the gain at the fixed point, where lambda = ``rest``."""
     return sp.simplify(gain.subs(lam, rest))
 
 
 def growth_at_fixed_point() -> sp.Expr:
-    """Return the growth rate of a perturbation of s at the fixed point, where q = 0 and the slope of h drops out."""
+    """Return the growth rate of a perturbation of s at the fixed point; as q = 0 there, the slope of h drops out."""
     return equilibria.growth(h * per_gain().subs(lam, equilibria.lam)).subs(equilibria.lam, rest)
 
 
 def largest_learning_rate() -> sp.Expr:
-    """Return the eta at which the multiplier of the descent map at the fixed point, 1 + eta growth, reaches -1."""
+    """Return the learning rate eta at which a step multiplies a perturbation of s* by 1 + eta growth = -1."""
     return sp.solve(1 + n.eta * growth_at_fixed_point() + 1, n.eta)[0]
 
 
 def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
-    """Return speed/(1 + (c/lambda)^sharpness), with c such that modes are stationary at the threshold: h q = leak."""
+    """Return h = speed/(1 + (c/lambda)^sharpness), with c such that h q = leak at the threshold."""
     c = sp.Symbol("c", positive=True)
     gain = speed / (1 + c / lam**sharpness)
     (power,) = sp.solve(growth_at_threshold(gain), c)
@@ -124,19 +125,20 @@ def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
 
 
 def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
-    """Return h q - leak at the threshold."""
+    """Return the growth rate of a mode at the threshold, h q - leak."""
     return (gain * per_gain()).subs(lam, threshold) - leak
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
-    """Return the slope of h q at the threshold: positive where it repels modes, negative where it attracts them."""
+    """Return the slope of h q at the threshold, which repels modes if it is positive, and attracts them otherwise."""
     return (gain * per_gain()).diff(lam).subs(lam, threshold)
 
 
 def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
-    """Return the variance of s at the fixed point per learning rate and 1/batch, for small ones; relaxation at -growth.
+    """Return the variance of s at the fixed point times batch/eta, for a small learning rate eta and a large batch.
 
-    P = 2 growth P + eta Q, so P = eta Q/(-2 growth), with Q of s = w^2 from the derived force on each sample.
+    growth: growth rate of a perturbation, negative. The variance P is stationary where relaxation balances sampling
+    noise, 2 growth P + eta Q/batch = 0, with Q the variance of ds/dt over samples, from the derived force.
     """
     w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
@@ -148,16 +150,16 @@ def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
 
 @cache
 def relative_noise() -> sp.Expr:
-    """Return this variance relative to the standard loss, h = lambda; finite also for views without noise (0/0)."""
+    """Return ``noise_at_fixed_point`` divided by that of the standard loss, h = lambda; finite also without noise."""
     growth = growth_at_fixed_point()
     return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 
 
 def read_desired(text: str) -> sp.Expr:
-    """Return a desired rate or time, given as text in lambda and ``rest``; raises ExpressionError."""
+    """Return a desired rate or time from its text in lambda and ``rest``; raises ExpressionError."""
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
 
 
 def value(expression: sp.Expr, values: dict[str, float]) -> float:
-    """Evaluate the expression for values of its symbols, by their names."""
+    """Evaluate an expression; ``values`` maps the names of its symbols to numbers."""
     return float(expression.subs({symbol: values[symbol.name] for symbol in expression.free_symbols}))

@@ -1,8 +1,8 @@
-r"""Fixed points of an independent mode: s_m (r(lambda_m) - rho) = 0, where r is a polynomial of lambda_m.
+r"""Fixed points of an independent mode: s_m (r(lambda_m) - rho) = 0, with weight decay rho and a polynomial rate r.
 
-Besides the collapsed mode, lambda = 0, there are the roots of r(lambda) = rho. With lambda = s^alpha, a perturbation of
-s at a root grows in the flow as e^(g t), g = 2 alpha lambda r'(lambda), and by 1 + eta g in a step of the descent map.
-Two roots meet where r = rho and r' = 0: a fold.
+Besides the collapsed mode, lambda = 0, the roots of r(lambda) = rho are fixed points. With lambda = s^alpha, a
+perturbation of s at a root grows in the flow as e^(g t), g = 2 alpha lambda r'(lambda); a step of the descent map with
+learning rate eta multiplies it by 1 + eta g. Two roots meet where r = rho and r' = 0, which is a fold.
 """
 
 import sympy as sp
@@ -14,7 +14,7 @@ lam = sp.Symbol("lam", positive=True)
 
 
 def independent_rate(rate: object) -> sp.Expr | None:
-    """Return r(lambda) where it depends on no other mode, nor on s itself; None otherwise."""
+    """Return r(lambda) if it depends neither on other modes nor on s itself; None otherwise."""
     if not isinstance(rate, sp.Expr):
         return None
     of_lambda = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
@@ -30,17 +30,17 @@ def has_roots(rate: sp.Expr | None) -> bool:
 
 
 def roots(rate: sp.Expr) -> list[sp.Expr]:
-    """Return the solutions of r(lambda) = rho, the larger one first; free of cancellation where they are real."""
+    """Return the solutions of r(lambda) = rho, the larger one first, without cancellation if they are real."""
     c2, c1, c0 = (sp.factor((rate - n.rho).coeff(lam, power)) for power in (2, 1, 0))
     if c2 == 0:
         return [sp.factor(-c0 / c1)]
-    # c1 > 0 > c2: this root adds numbers of one sign, and the product of both gives the other.
+    # As c1 > 0 > c2, the larger root adds numbers of one sign; the product of both roots gives the other.
     larger = (c1 + sp.sqrt(sp.expand(c1**2 - 4 * c2 * c0))) / (-2 * c2)
     return [sp.factor_terms(larger), sp.factor_terms(c0 / (c2 * larger))]
 
 
 def growth(rate: sp.Expr) -> sp.Expr:
-    """Return g, the derivative of the velocity by s at a root."""
+    """Return g, the derivative of ds/dt with respect to s at a root."""
     s = sp.Symbol("s", positive=True)
     velocity = rates.velocity().subs({n.s[n.m]: s, rates.rate: rate.subs(lam, s**n.alpha)})
     slope = velocity.diff(s).subs(s, lam ** (1 / n.alpha))
@@ -48,7 +48,7 @@ def growth(rate: sp.Expr) -> sp.Expr:
 
 
 def fold(rate: sp.Expr) -> tuple[sp.Expr, sp.Expr] | None:
-    """Return (rho, lambda) where two roots meet; None where there is one root."""
+    """Return the (rho, lambda) at which two roots meet; None if there is only one root."""
     if sp.degree(rate, lam) < 2:
         return None
     (where,) = sp.solve(rate.diff(lam), lam)

@@ -1,17 +1,19 @@
-r"""Gaussian expectations of a gradient: exact, with norms in the denominator, and mean field.
+r"""Gaussian expectations of a gradient, exact or in mean field; the gradient may be divided by norms.
 
-The two views of mode k are z1_k = w_k zeta1_k and z2_k = v_k zeta2_k, with (zeta1, zeta2) Gaussian, independent over
-modes, of covariance K = [[n1, 1], [1, n2]]. An expression is a sum of terms
+The representations of the two views in mode k are z1_k = w_k zeta1_k and z2_k = v_k zeta2_k, with the singular values w
+of the encoder and v of the target encoder. The pair (zeta1, zeta2) is Gaussian, independent between modes, with
+covariance K = [[n1, 1], [1, n2]], n_i = 1 + sigma_i^2. An expression is a sum of terms
 
     local(zeta1_m, zeta2_m) * prod_i [sum_k f_i(zeta_k)] / prod_q ||.||^q .
 
-- *moments* (no norm): the joint moment of the factors is the sum over set partitions of products of joint
+- *moments* (terms without norms): the joint moment of the factors is the sum over set partitions of products of joint
   cumulants; as modes are independent, a cumulant of sums over modes is the sum over modes of one-mode cumulants.
-- *gaussian* (exact): each norm, of which a term may have one or two, is written as
-  ||v||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||v||^2) dx (x is the root of theory's x: the integrand is
-  then even and smooth for odd q), which tilts K to S = (1 + K P)^(-1) K with weight
-  Z = prod_k Delta_k^(-1/2), Delta = det(1 + K P), P = 2x^2 Q1 + 2y^2 Q2 for norms with quadratic forms Q1, Q2.
-  A norm that is softened, (c + ||v||^2)^(1/2), has the factor exp(-c x^2) beside that.
+- *gaussian* (exact): each norm of a term, of which there are at most two, is written as
+  ||v||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||v||^2) dx. (With x^2 in the exponential, the integrand is
+  even and smooth for odd q.) The exponentials of norms with quadratic forms Q1, Q2 *tilt* the Gaussian of the views:
+  its covariance becomes S = (1 + K P)^(-1) K with P = 2x^2 Q1 + 2y^2 Q2, and its weight is Z = prod_k Delta_k^(-1/2),
+  Delta = det(1 + K P). A *tilted integral* is the integral over x and y of a moment of this tilted Gaussian.
+  A softened norm, (c + ||v||^2)^(1/2), adds the factor exp(-c x^2).
 - *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
 """
 
@@ -30,7 +32,7 @@ from derivations.theory.tilting import TILTED, Norm, Tilt, norm_weight, tilt
 
 @dataclass(frozen=True)
 class Term:
-    """coefficient * local * prod(sums) * prod(norm^(-power)), all at mode ``m``; summands in mode ``k``."""
+    """The term coefficient * local * prod(sums) * prod(norm^(-power)) in mode ``m``, with summands in mode ``k``."""
 
     coefficient: sp.Expr
     local: sp.Expr
@@ -40,9 +42,10 @@ class Term:
 
 @dataclass(frozen=True)
 class TiltedIntegral:
-    """int_0^oo dx int_0^oo dy integrand, in the symbols S11, S12, S22, Z that ``tilt`` defines; of one norm, over x.
+    """The integral of ``integrand`` over x and y in (0, oo), or over x alone if there is one norm.
 
-    powers: the lowest q of each norm; others in the integrand differ from it by even numbers.
+    The integrand is written in the covariances S11, S12, S22 that ``tilt`` defines, and in the weight Z. powers: the
+    lowest power q of each norm; other powers in the integrand differ from it by even numbers.
     """
 
     tilt: Tilt
@@ -51,7 +54,7 @@ class TiltedIntegral:
 
 
 class Mixed(tuple[TiltedIntegral, ...]):
-    """Tilted integrals, and a ``formula`` that is added to them: of terms with norms, and terms without."""
+    """Tilted integrals of the terms with norms; ``formula``, of the terms without norms, is added to the integrals."""
 
     formula: sp.Expr
 
@@ -62,7 +65,7 @@ class Mixed(tuple[TiltedIntegral, ...]):
 
 
 def terms(expression: sp.Expr) -> list[Term]:
-    """Split an expression in zeta1, zeta2 into terms; refuses what is no polynomial over norms, and names it."""
+    """Split an expression in zeta1, zeta2 into terms; raises UnsupportedLossError if it is no polynomial over norms."""
     return [_term(term) for term in sp.Add.make_args(expanded(expression)) if term != 0]
 
 
@@ -89,12 +92,13 @@ def _term(term: sp.Expr) -> Term:
             norms.append((norm, -2 * exponent))
         else:
             raise UnsupportedLossError(f"the gradient contains {factor}, which is no polynomial over powers of norms")
-    norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))  # x: the online
+    # norms with view 1 come first: x replaces them
+    norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))
     return Term(coefficient, local, tuple(sums), tuple(norms))
 
 
 def _norm(base: sp.Expr) -> Norm | None:
-    """A sum over modes, or several and a constant, as the square of a norm; ``tilt`` checks that it is one."""
+    """Return the norm whose square is a sum over modes, or several and a constant; ``tilt`` checks that it is one."""
     constant, summed = base.as_independent(sp.Sum, as_Add=True)
     square = sp.Integer(0)
     for term in sp.Add.make_args(sp.expand(summed)):
@@ -106,7 +110,7 @@ def _norm(base: sp.Expr) -> Norm | None:
 
 
 def mean_field(expression: sp.Expr) -> sp.Expr:
-    """Replace every factor by its expectation. Without norms and sums this is exact."""
+    """Return the expectation with each factor of a term replaced by its mean; exact if there are no norms and sums."""
     result = sp.Integer(0)
     for term in terms(expression):
         value = term.coefficient * moment(term.local, VIEWS, n.m)
@@ -119,9 +123,9 @@ def mean_field(expression: sp.Expr) -> sp.Expr:
 
 
 def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
-    """Return the exact expectation: a formula of terms without norms, tilted integrals of terms with norms, or both.
+    """Return the exact expectation: a formula for terms without norms, tilted integrals for terms with norms, or both.
 
-    Powers of a norm that do not differ by an even number stand in separate integrals.
+    Terms share an integral if they have the same norms, in powers that differ by even numbers.
     """
     groups: dict[tuple[object, ...], list[Term]] = {}
     for term in terms(expression):
@@ -135,7 +139,7 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
 
 
 def _integral(members: list[Term]) -> TiltedIntegral:
-    """The integral of terms that share their norms."""
+    """Return the integral of terms that have the same norms."""
     powers = (tuple(power for _, power in term.norms) for term in members)
     lowest = tuple(map(min, zip(*powers, strict=True)))
     return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)

@@ -1,14 +1,15 @@
 r"""Conserved quantities of the flow, found and proved sample by sample.
 
-In the flow s_m (r_m - rho) = E[c_m] - rho s_m, with c_m = g_m z1_m + h_m z2_m for every sample. Two things follow:
+The flow ds_m/dt = 2 s_m (r_m - rho) has s_m r_m = E[c_m], where c_m = g_m z1_m + h_m z2_m for every sample, with the
+forces g and h on the representations z1 and z2, and weight decay rho. Each of two identities gives an invariant:
 
-- sum_m lambda_m^a c_m = 0 for all samples: a quantity with slope lambda_m^a in each s_m changes by weight decay alone.
+- If sum_m lambda_m^a c_m = 0, a quantity with the derivative lambda_m^a by each s_m changes by weight decay alone.
   For a closed-form predictor it is the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
-- c_m = -lambda_m dL/dlambda_m, mode by mode: encoder and a learned predictor are balanced, and
-  d(s_m - lambda_m^2/a_P)/dt = -2 rho (s_m - lambda_m^2/a_P).
+- If c_m = -lambda_m dL/dlambda_m in each mode, encoder and learned predictor are balanced:
+  d(s_m - lambda_m^2/a_P)/dt = -2 rho (s_m - lambda_m^2/a_P), with a_P the predictor's relative learning rate.
 
-Both hold for each sample, so for any distribution of the inputs, any target, and under every closure that keeps the
-expectation's linearity.
+Both identities hold for each sample, and therefore for any distribution of the inputs, any target, and every closure
+that is linear, as the expectation is.
 """
 
 import sympy as sp
@@ -18,7 +19,7 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import per_mode, total
 from derivations.theory import rates
 
-SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # exponents a of the predictor's eigenvalue
+SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # exponents a of the predictor's eigenvalue that are tried
 
 
 def contribution(loss: sp.Expr) -> sp.Expr:
@@ -27,18 +28,18 @@ def contribution(loss: sp.Expr) -> sp.Expr:
 
 
 def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
-    """Return the a for which sum_m lambda_m^a c_m = 0 for every sample; None where no searched a satisfies this."""
+    """Return the a for which sum_m lambda_m^a c_m = 0 for every sample; None if no a in ``SEARCHED`` does."""
     c = contribution(loss)
     return next((a for a in SEARCHED if vanishes(over_modes(n.lam[n.m] ** a * c))), None)
 
 
 def power_sum(a: sp.Rational | int) -> sp.Expr:
-    """Return V, with dV/ds_m = lambda_m^a."""
+    """Return the power sum V, with dV/ds_m = lambda_m^a."""
     return total(_integrated(a).subs(_s, n.s[n.k]))
 
 
 def power_sum_decay(a: sp.Rational | int) -> sp.Expr:
-    """Return -(dV/dt)/V, where weight decay alone changes V, for epsilon = 0."""
+    """Return the decay rate -(dV/dt)/V of the power sum under weight decay alone, for epsilon = 0."""
     of_decay = {n.s[n.m]: _s, rates.rate: 0}
     slope = _integrated(a).diff(_s) * rates.velocity().subs(of_decay)
     return sp.simplify((-slope / _integrated(a)).subs(n.epsilon, 0))
@@ -52,12 +53,12 @@ def _integrated(a: sp.Rational | int) -> sp.Expr:
 
 
 def imbalance() -> sp.Expr:
-    """Return s_m - lambda_m^2/a_P, of encoder and learned predictor."""
+    """Return V = s_m - lambda_m^2/a_P of encoder and learned predictor."""
     return n.s[n.m] - n.lam[n.m] ** 2 / n.rate_ratio
 
 
 def imbalance_decay() -> sp.Expr:
-    """Return -(dV/dt)/V of the imbalance where c_m = lambda_m f_m = s_m r_m."""
+    """Return the decay rate -(dV/dt)/V of the imbalance if the two are balanced, s_m r_m = lambda_m f_m."""
     s, lam = n.s[n.m], n.lam[n.m]
     balanced = {rates.force: s * rates.rate / lam}
     slope = imbalance().diff(s) * rates.velocity() + imbalance().diff(lam) * rates.flow(rates.predictor_step())
@@ -79,7 +80,7 @@ def over_modes(component: sp.Expr) -> sp.Expr:
 
 
 def vanishes(expression: sp.Expr) -> bool:
-    """Return True if an expression is zero with every sum over modes taken for an independent number."""
+    """Return True if an expression is zero when every sum over modes is treated as an independent number."""
     names: dict[sp.Expr, sp.Symbol] = {}
 
     def number(*arguments: sp.Basic) -> sp.Expr:
@@ -90,6 +91,6 @@ def vanishes(expression: sp.Expr) -> bool:
 
 
 def _named(term: sp.Expr, names: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
-    """The sum over modes of one product in mode k, as a symbol: positive, as roots of sums of squares are taken."""
+    """Return the sum over modes of one product as a symbol, positive because roots of sums of squares are taken."""
     coefficient, product = term.as_independent(n.k, as_Add=False)
     return coefficient * names.setdefault(product, sp.Dummy(positive=True))

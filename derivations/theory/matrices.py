@@ -1,15 +1,16 @@
-r"""Inputs of any covariance: matrices in place of modes.
+r"""Expected gradients of the weights for inputs of any covariance: matrices in place of modes.
 
-Where Sigma_x is not white the singular vectors turn, and the exact statement is one about matrices,
-dW/dt = E[g x1^T] + E[h x2^T] - rho W. A force derived in the eigenbasis of W_P is read as words in W_P,
+If the input covariance Sigma_x is not white, the singular vectors of the weights W rotate, and W obeys the equation
+dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the forces g and h on the views x1 and x2, and weight decay rho. A force
+derived in the eigenbasis of W_P is rewritten in powers of W_P,
 
     lambda_m^a z_m  ->  W_P^a z,        sum_k lambda_k^b u_k v_k  ->  u^T W_P^b v,
 
-and every vector as a map of independent normals, u = L_u l with l ~ N(0, 1), so that E[g x1^T] = E[g l^T] E[l x1^T].
-E[g l^T] is a sum over pairings (Isserlis). Norms ||X l||, ||Y l|| in the denominator tilt l, as in ``closures``, to
-covariance K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), with weight Z = |det K|: l = K^T l' with independent l' again. So
-every word is one in X K^T and Y K^T, found in singular vectors (``tilt`` of ``dynamics.numerics.special``), and
-E[. l^T] = E[. l'^T] K.
+and every vector is written as a map of independent normals, u = L_u l with l ~ N(0, 1), so that
+E[g x1^T] = E[g l^T] E[l x1^T]. E[g l^T] is a sum over pairings (Isserlis). Norms ||X l||, ||Y l|| in the denominator
+tilt the Gaussian of l, as in ``expectations``: its covariance becomes K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and
+its weight is Z = |det K|. Then l = K^T l' with independent normals l'. So forces are written in X K^T and Y K^T, which
+``tilt`` of ``dynamics.numerics.special`` computes from singular vectors, and E[. l^T] = E[. l'^T] K.
 """
 
 from dataclasses import dataclass
@@ -26,30 +27,33 @@ d = sp.Symbol("d", integer=True, positive=True)  # number of independent normals
 W_P = sp.MatrixSymbol("W_P", n.M, n.M)
 K = sp.MatrixSymbol("K", d, d)
 TILTED = [sp.MatrixSymbol(name, n.M, d) for name in "XY"]  # X K^T and Y K^T
-VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # each by its map L
+VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # vector u: its map L_u
 
 Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v): the scalar u^T W_P^b v
 Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u): the vector W_P^a u
 
 
-class Tilt(sp.Expr):
-    """(X K^T, Y K^T, K, |det K|) of x, X, y, Y, with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1)."""
+class MatrixTilt(sp.Expr):
+    """The function (X K^T, Y K^T, K, |det K|) of x, X, y, Y, with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1)."""
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """E[force l^T] (M, d): of ``terms``, or with norms (forms) the integral of that over x, y in (0, oo)."""
+class MatrixMean:
+    """E[force l^T] (M, d): ``terms`` without norms; with norms, the integral of ``terms`` over x and y in (0, oo).
+
+    norms: squares of the norms in the denominator, as forms.
+    """
 
     norms: tuple[Form, ...]
     terms: sp.MatrixExpr
 
     def symbols(self) -> set[sp.MatrixSymbol]:
-        """Return the matrices in it."""
+        """Return the matrices in the terms and norms."""
         return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
 
 
-def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
-    """Return E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms; none where there is no force."""
+def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
+    """Return the parts of E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms; none without a force."""
     groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
     for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
         if term == 0:
@@ -69,8 +73,10 @@ def expectations(loss: sp.Expr, view: int) -> list[Expectation]:
         value = coefficient * _power(a) * u * _moment(forms) * value
         groups.setdefault(tuple(form for form, _ in norms), []).append(value)
     if () in groups and len(groups) > 1:
-        raise UnsupportedLossError("terms with norms stand beside terms without; only one kind is supported")
-    return [Expectation(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
+        raise UnsupportedLossError(
+            "some terms have norms in their denominator and others have none; only one kind is supported"
+        )
+    return [MatrixMean(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
@@ -80,18 +86,21 @@ def quadratic(form: Form) -> sp.MatrixExpr:
 
 
 def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
-    """Return the maps X with norm ||X l||."""
+    """Return the matrix X of each norm ||X l||."""
     return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
 
 
 def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
     """Return the definitions of X K^T, Y K^T, K and Z."""
     X, Y = norm_vectors(norms)
-    return [(sp.Tuple(*TILTED, K, n.Z), Tilt(n.x, X, n.y, Y))]
+    return [(sp.Tuple(*TILTED, K, n.Z), MatrixTilt(n.x, X, n.y, Y))]
 
 
 def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
-    """A word and forms in tilted vectors: X K^T or Y K^T where a power of W_P is left for it, u K^T of any other."""
+    """Return a word and forms for l = K^T l', where a vector u becomes u K^T.
+
+    If u is in a norm, and its power of W_P is at least that in the norm, both together become X K^T or Y K^T.
+    """
     taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
 
     def left(exponent: sp.Expr, *vectors: sp.MatrixExpr) -> tuple[sp.Expr, ...]:
@@ -110,7 +119,10 @@ def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, lis
 
 
 def _moment(forms: list[Form]) -> sp.MatrixExpr:
-    """E[l prod_j (l^T A_j l) l^T] (d, d): l pairs with l^T, or with an end of a form, whose other end goes on."""
+    """Return E[l prod_j (l^T A_j l) l^T] (d, d): the first l is paired with l^T, or with an end of a form.
+
+    In the latter case the other end of the form takes the place of l.
+    """
     passed_on = [_mean(forms) * sp.Identity(d)]
     for j, form in enumerate(forms):
         either_end = quadratic(form) + quadratic(form[::-1])
@@ -119,7 +131,7 @@ def _moment(forms: list[Form]) -> sp.MatrixExpr:
 
 
 def _mean(forms: list[Form]) -> sp.Expr:
-    """E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T])."""
+    """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T])."""
     return sp.Trace(quadratic(forms[0]) * _moment(forms[1:])).doit() if forms else sp.Integer(1)
 
 
@@ -128,7 +140,7 @@ def _power(exponent: sp.Expr) -> sp.MatrixExpr:
 
 
 def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
-    """coefficient, (a, u) of the force itself, bilinear forms, and norms (form, q) of the denominator, online first."""
+    """Return coefficient, word (a, u), bilinear forms and norms (form, power q) of a term, norms with W_P first."""
     coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
     for factor in sp.Mul.make_args(term):
         base, power = factor.as_base_exp()
@@ -154,14 +166,18 @@ def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp
 def _norm(component: sp.Expr) -> Form:
     u, b, v = _form(component)
     if u != v:
-        raise UnsupportedLossError(f"the force is divided by a power of {component} summed, which is no norm")
+        raise UnsupportedLossError(
+            f"the force is divided by a power of {component} summed over modes, which is no norm"
+        )
     if b % 2:
-        raise UnsupportedLossError(f"the force is divided by a norm of a root of W_P, that of {component} summed")
+        raise UnsupportedLossError(
+            f"the force is divided by a norm of a root of W_P: its square is {component} summed over modes"
+        )
     return u, b, v
 
 
 def _form(component: sp.Expr) -> Form:
-    """lambda^b u v, in mode ``k``, as u^T W_P^b v."""
+    """Return the form u^T W_P^b v of a product lambda^b u v in mode ``k``."""
     exponent, vectors = sp.Integer(0), []
     for factor in sp.Mul.make_args(component):
         base, power = factor.as_base_exp()

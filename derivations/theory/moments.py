@@ -9,8 +9,8 @@ from sympy.utilities.iterables import multiset_partitions
 from derivations.symbols import notation as n
 from derivations.symbols.modes import total
 
-VIEWS = sp.Matrix([[n.n1, 1], [1, n.n2]])  # covariance of (zeta1, zeta2) per mode: Sigma_x = 1
-VIEW_STATISTICS = {  # n1, n2 and D in terms of the noise
+VIEWS = sp.Matrix([[n.n1, 1], [1, n.n2]])  # covariance of (zeta1, zeta2) in a mode, for white inputs of variance 1
+VIEW_STATISTICS = {  # n1, n2 and D in terms of the standard deviations of the noise
     n.n1: 1 + n.sigma1**2,
     n.n2: 1 + n.sigma2**2,
     n.D: n.sigma1**2 + n.sigma2**2 + n.sigma1**2 * n.sigma2**2,
@@ -19,7 +19,7 @@ VIEW_STATISTICS = {  # n1, n2 and D in terms of the noise
 
 @cache
 def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
-    """E[zeta1^a zeta2^b] of a centred Gaussian pair (Isserlis): pair the first factor with each of the others."""
+    """Return E[zeta1^a zeta2^b] of a centred Gaussian pair (Isserlis): pair the first factor with each other one."""
     if (a + b) % 2:
         return sp.Integer(0)
     if a + b == 0:
@@ -49,7 +49,7 @@ def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol
 
 
 def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
-    """Return E[local_m prod_i sum_k f_i(k)], the sum over set partitions of products of cumulants."""
+    """Return E[local_m prod_i sum_k f_i(k)], f_i in ``sums``: a sum over set partitions of products of cumulants."""
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one
         product = sp.Integer(1)

@@ -1,9 +1,11 @@
-r"""The rates r_m of the linear network, and one step of gradient descent of every dynamical variable.
+r"""The rates r_m of the linear network, and one step of gradient descent for every dynamical variable.
 
-With dW/dt = E[g x1^T] + E[h x2^T] - rho W the singular vectors stay put, and the singular value of a mode obeys
-dw_m/dt = w_m (r_m - rho), w_m r_m = E[g_m zeta1_m + h_m zeta2_m]. Eigenvalues of the correlation are s = w^2. The
-target branch may have separate singular values v (an exponential average of w), and the predictor may be learned, with
-eigenvalues that obey dlambda_m/dt = a_P f_m - rho lambda_m, f_m = E[-dL/dlambda_m].
+The weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the forces g and h on the views x1 and x2, and weight decay
+rho. Their singular vectors do not change, and the singular value of a mode obeys dw_m/dt = w_m (r_m - rho) with
+w_m r_m = E[g_m zeta1_m + h_m zeta2_m], where zeta is a view along the mode's input direction. Eigenvalues of the
+correlation are s = w^2. The target branch may have separate singular values v (an exponential average of w). The
+predictor may be learned at a_P times the encoder's learning rate; then its eigenvalues obey
+dlambda_m/dt = a_P f_m - rho lambda_m, f_m = E[-dL/dlambda_m].
 """
 
 import sympy as sp
@@ -17,7 +19,7 @@ CLOSURES = {"gaussian": expectations.gaussian, "mean_field": expectations.mean_f
 
 
 def drive(loss: sp.Expr) -> sp.Expr:
-    """Return (g_m zeta1_m + h_m zeta2_m)/w_m, with z = sqrt(s) zeta."""
+    """Return (g_m zeta1_m + h_m zeta2_m)/w_m, whose expectation is r_m, with z = sqrt(s) zeta."""
     total = gradients.force(loss, 1) * n.zeta1[n.m] + gradients.force(loss, 2) * n.zeta2[n.m]
     return expanded(in_views(total) / sp.sqrt(n.s[n.m]))
 
@@ -47,44 +49,44 @@ def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple
     return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
 
 
-# --- one step of each dynamical variable; its flow is the step's slope in the learning rate --------------------------
+# --- one step of each dynamical variable; the flow is the derivative of the step by the learning rate -----------------
 
 rate, force, average, x, w = sp.symbols("r force average x w", real=True)
 
 
 def encoder_step() -> sp.Expr:
-    """w <- w (1 + eta (r - rho)): gradient descent with weight decay."""
+    """Return the step w <- w (1 + eta (r - rho)) of gradient descent with weight decay."""
     return w * (1 + n.eta * (rate - n.rho))
 
 
 def predictor_step() -> sp.Expr:
-    """lambda <- lambda + eta (a_P f - rho lambda): a learned predictor, at a_P times the encoder's learning rate."""
+    """Return the step lambda <- lambda + eta (a_P f - rho lambda) of a learned predictor."""
     return n.lam[n.m] + n.eta * (n.rate_ratio * force - n.rho * n.lam[n.m])
 
 
 def average_step() -> sp.Expr:
-    """a <- tau a + (1 - tau) x: the exponential average of the target's weights, or of the correlation."""
+    """Return the step a <- tau a + (1 - tau) x of an average, of the target's weights or the correlation."""
     return n.decay * average + (1 - n.decay) * x
 
 
 def flow(step: sp.Expr) -> sp.Expr:
-    """Return the velocity of which this is the Euler step."""
+    """Return the velocity whose Euler step, of size eta, is the given step."""
     return sp.factor(step.diff(n.eta).subs(n.eta, 0))
 
 
 def average_velocity() -> sp.Expr:
-    """beta (x - a), with the decay per step tau = 1 - beta eta."""
+    """Return the flow beta (x - a) of an exponential average with the decay per step tau = 1 - beta eta."""
     beta = sp.Symbol("beta")
     return flow(average_step().subs(n.decay, 1 - beta * n.eta)).subs(beta, (1 - n.decay) / n.eta)
 
 
 def step() -> sp.Expr:
-    """The descent map of s = w^2."""
+    """Return the descent map of s = w^2."""
     return (encoder_step() ** 2).subs(w, sp.sqrt(n.s[n.m])).factor()
 
 
 def velocity() -> sp.Expr:
-    """ds/dt = 2 s (r - rho)."""
+    """Return the flow ds/dt = 2 s (r - rho)."""
     return flow(step())
 
 
@@ -92,10 +94,10 @@ def velocity() -> sp.Expr:
 
 
 def predictor() -> sp.Expr:
-    """lambda = (s + epsilon)^alpha: the closed-form predictor W_P = (C + epsilon)^alpha."""
+    """Return the eigenvalues lambda = (s + epsilon)^alpha of the closed-form predictor W_P = (C + epsilon)^alpha."""
     return (n.s[n.m] + n.epsilon) ** n.alpha
 
 
 def normalized_predictor() -> sp.Expr:
-    """lambda = (s/max s + epsilon)^alpha."""
+    """Return the eigenvalues lambda = (s/max s + epsilon)^alpha of the normalised closed-form predictor."""
     return (n.s[n.m] / Largest(n.s[n.k]) + n.epsilon) ** n.alpha

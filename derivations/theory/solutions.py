@@ -1,15 +1,15 @@
 r"""Exact solutions of the eigenvalue flow, each proved by substitution into the derived ODE.
 
-With lambda = s^alpha (alpha = 1 where there is no predictor) the flow of a mode is
-d lambda/dt = 2 alpha lambda (r - rho). Where the rate is a polynomial r = c0 + c1 lambda + c2 lambda^2 of the mode's
-eigenvalue, three cases have a formula; with b = c0 - rho and tau = 2 alpha t:
+With lambda = s^alpha (alpha = 1 if there is no predictor) and weight decay rho the flow of a mode is
+d lambda/dt = 2 alpha lambda (r - rho). If the rate is a polynomial r = c0 + c1 lambda + c2 lambda^2 of the mode's
+eigenvalue, three cases have a formula. With b = c0 - rho, tau = 2 alpha t and Lambert's function W:
 
 - c1 = c2 = 0: exponential,  lambda = lambda0 e^(b tau)
 - c2 = 0: logistic,          1/lambda = e^(-b tau)/lambda0 - c1 (1 - e^(-b tau))/b
-                             (b < 0: lambda = lambda0 e^(b tau)/(1 - c1 lambda0 (e^(b tau) - 1)/b), the same)
+                             (the same for b < 0: lambda = lambda0 e^(b tau)/(1 - c1 lambda0 (e^(b tau) - 1)/b))
 - c0 = rho = 0: Lambert,     lambda = q/(1 + W(y0 e^(y0) e^(-q c1 tau))),  q = -c1/c2, y0 = q/lambda0 - 1
 
-A gain that favours small modes can bring a pole: where r = c/lambda + c0 the flow of lambda is a linear one,
+A gain that favours small modes can give the rate a pole. If r = c/lambda + c0, the flow of lambda is linear:
 
 - linear:                    lambda = e^(b tau) lambda0 + c (e^(b tau) - 1)/b
 """
@@ -29,7 +29,7 @@ lam, lam0, lam1 = sp.symbols("lam lam0 lam1", positive=True)
 
 
 class Exprel(sp.Function):
-    """(e^x - 1)/x, with the value 1 at x = 0."""
+    """The function (e^x - 1)/x of x, with the value 1 at x = 0."""
 
     nargs = 1
 
@@ -38,9 +38,9 @@ class Exprel(sp.Function):
 
 
 class LambertGrowth(sp.Function):
-    """q/(1 + W(y0 e^(y0 - tau))), y0 = q/lam0 - 1, of (lam0, q, tau), with the principal branch of W.
+    """The function q/(1 + W(y0 e^(y0 - tau))) of (lam0, q, tau), with y0 = q/lam0 - 1 and the principal branch of W.
 
-    It starts at lam0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    As a function of tau it starts at lam0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
     """
 
     nargs = 3
@@ -58,16 +58,19 @@ class LambertGrowth(sp.Function):
 
 @dataclass(frozen=True)
 class Solution:
-    """lambda(t) for a start lam0, and the time from lam0 to lam1; valid for any weight decay, or only for none."""
+    """An exact solution: ``predictor`` is lambda(t) for the start lam0, ``time`` the time from lam0 to lam1.
+
+    any_weight_decay: False if the solution is valid only without weight decay.
+    """
 
     name: str
     predictor: sp.Expr
     time: sp.Expr
     any_weight_decay: bool = True
-    blow_up: sp.Expr | None = None  # the time at which the solution diverges, where it can
+    blow_up: sp.Expr | None = None  # the time at which the solution diverges; None if it cannot
 
     def subs(self, values: dict[sp.Expr, sp.Expr]) -> "Solution":
-        """Return the solution with values for names."""
+        """Return the solution with symbols replaced by values."""
         blow_up = None if self.blow_up is None else self.blow_up.subs(values)
         return replace(self, predictor=self.predictor.subs(values), time=self.time.subs(values), blow_up=blow_up)
 
@@ -81,7 +84,7 @@ def predictor_velocity(rate: sp.Expr) -> sp.Expr:
 
 
 def solve(rate: sp.Expr) -> Solution | None:
-    """Return the proved solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho); None where none is known."""
+    """Return the solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), after a proof; None if none is known."""
     of_lambda = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
     if of_lambda.has(sp.Sum, sp.Indexed):
         return None
@@ -94,7 +97,10 @@ def solve(rate: sp.Expr) -> Solution | None:
 
 
 def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Constants that are no fractions, such as exp(1), under names: SymPy may simplify their products for ever."""
+    """Replace irrational constants, such as exp(1), by symbols; return the rate and the value of each symbol.
+
+    SymPy may not come to an end when it simplifies products of such constants.
+    """
     constants, terms = {}, []
     for term in sp.Add.make_args(rate):
         constant, rest = term.as_independent(*term.free_symbols, as_Add=False)
@@ -107,7 +113,7 @@ def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
 
 def _with_a_pole(rate: sp.Expr) -> Solution | None:
     pole, c0 = rate.coeff(lam, -1), rate.coeff(lam, 0)
-    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # else lambda would pass through zero
+    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # otherwise lambda would pass through zero
         return None
     tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
     time = sp.log((b * lam1 + pole) / (b * lam0 + pole)) / (2 * n.alpha * b)
@@ -123,7 +129,8 @@ def _of_polynomial(rate: sp.Expr) -> Solution | None:
     if c1 == c2 == 0:
         solution = Solution("exponential", lam0 * sp.exp(b * tau), sp.log(lam1 / lam0) / (2 * n.alpha * b))
     elif c2 == 0:
-        decays, grows = b.is_negative, c1.is_positive is not False  # of e^(b tau), e^(-b tau) the one that stays finite
+        decays, grows = b.is_negative, c1.is_positive is not False
+        # written in e^(b tau) or e^(-b tau), whichever stays finite
         formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau))
         if decays:
             formula = lam0 * sp.exp(b * tau) / (1 - c1 * lam0 * tau * Exprel(b * tau))
@@ -141,7 +148,7 @@ def _of_polynomial(rate: sp.Expr) -> Solution | None:
 
 
 def prove(solution: Solution, rate: sp.Expr) -> None:
-    """Raise ProofError unless lambda(t) satisfies the derived ODE, starts at lam0, and the times belong to it."""
+    """Raise ProofError unless lambda(t) satisfies the derived ODE and starts at lam0, and the times agree with it."""
     explicit = solution.predictor.rewrite(sp.exp)
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
     if sp.simplify(explicit.diff(n.t) - velocity.rewrite(sp.exp).subs(lam, explicit)) != 0:
@@ -156,24 +163,27 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
 
 
 def _at_start(expression: sp.Expr) -> sp.Expr:
-    """The value at t = 0, where W(y0 e^(y0)) = y0 (principal branch, y0 = q/lam0 - 1 > -1) and (e^x - 1)/x = 1."""
+    """Return the value at t = 0, with W(y0 e^(y0)) = y0 (principal branch, y0 = q/lam0 - 1 > -1), (e^x - 1)/x = 1."""
     at_zero = expression.subs(n.t, 0).replace(Exprel, lambda x: sp.Integer(1))
     return at_zero.replace(LambertGrowth, lambda start, level, tau: level / (1 + (level / start - 1)))
 
 
 class SharedForcing(NamedTuple):
-    """s_m = e^A/(1/s_m(0) + B) in the time d tau = unit dt, with A' and B'; sums are over the current spectrum."""
+    """The solution s_m = e^A/(1/s_m(0) + B) in the time tau, d tau = unit dt, with two scalars A and B for all modes.
+
+    slope_A and slope_B are the derivatives of A and B by tau; the sums in them are over the current eigenvalues.
+    """
 
     A: sp.Expr
     B: sp.Expr
-    solution: sp.Expr  # s_m, with s_m for the start s_m(0)
+    solution: sp.Expr  # s_m(tau); the symbol s_m in it is the start s_m(0)
     slope_A: sp.Expr
     slope_B: sp.Expr
     unit: sp.Expr
 
 
 def shared_forcing() -> SharedForcing:
-    """Return the solution of the isotropic cosine loss in mean field, alpha = 1, no noise: two scalars drive it."""
+    """Return the mean-field solution of the isotropic cosine loss, for alpha = 1 and views without noise."""
     tau, j = sp.Symbol("tau", positive=True), sp.Symbol("j", integer=True)
     A, B = sp.Function("A", real=True)(tau), sp.Function("B", real=True)(tau)
     power = {q: sp.Sum(n.s[j] ** q, (j, 1, n.M)) for q in (1, 2, 3)}
@@ -182,7 +192,7 @@ def shared_forcing() -> SharedForcing:
 
 
 def shared_forcing_residual() -> sp.Expr:
-    """Return the residual of the ODE at the solution of ``shared_forcing``: zero if it holds."""
+    """Return the residual of the ODE at the solution of ``shared_forcing``, which is zero if it is correct."""
     forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
     rate = rates.shared_weights(rate).subs(noiseless)

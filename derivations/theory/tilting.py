@@ -1,4 +1,7 @@
-"""Norms in a denominator as integrals over a Gaussian weight, which tilts the covariance of the views."""
+"""Norms in a denominator as integrals over a Gaussian weight, which tilts the covariance of the views.
+
+``expectations`` states the formulas: K, P, S, Delta, Z, and x and y for the norms.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +18,7 @@ TILTED = sp.Matrix([[n.S11[n.k], n.S12[n.k]], [n.S12[n.k], n.S22[n.k]]])
 
 @dataclass(frozen=True)
 class Norm:
-    """(softening + sum_k square_k)^(1/2), with the square in mode ``k``."""
+    """The norm (softening + sum_k square_k)^(1/2), with the square in mode ``k``."""
 
     square: sp.Expr
     softening: sp.Expr = sp.S.Zero
@@ -26,15 +29,16 @@ class Norm:
         return self.softening + total(self.square)
 
     def map(self, change: Callable[[sp.Expr], sp.Expr]) -> "Norm":
-        """Return the norm with both parts changed."""
+        """Return the norm with ``change`` applied to both parts."""
         return Norm(change(self.square), change(self.softening))
 
 
 @dataclass(frozen=True)
 class Tilt:
-    """The tilted Gaussian of one or two norms: definitions in mode ``k``, and the mean squares the norms have.
+    """The Gaussian of the views, tilted by the exponentials of one or two norms.
 
-    The softening of a norm is shared among the modes in proportion to their eigenvalues, as only a scale is needed.
+    definitions: Delta, S11, S12 and S22 in mode ``k``. mean_squares: mean square of each norm per mode, the scale of
+    its integration variable; a softening is divided among the modes in proportion to their eigenvalues.
     """
 
     norms: tuple[Norm, ...]
@@ -43,7 +47,7 @@ class Tilt:
 
 
 def tilt(norms: tuple[Norm, ...]) -> Tilt:
-    """Return S = (1 + K P)^(-1) K and Z = prod Delta^(-1/2) for norms given by their quadratic forms in mode ``k``."""
+    """Return the Gaussian tilted by norms: S = (1 + K P)^(-1) K and Delta = det(1 + K P) in mode ``k``."""
     if len(norms) > 2:
         raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; at most 2 are supported")
     precision = sp.zeros(2)
@@ -60,7 +64,7 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
-    """Return 2Q of a mode, with zeta^T Q zeta the square of the norm; refuses what is no norm."""
+    """Return 2Q of a mode, zeta^T Q zeta being the square of the norm; raises UnsupportedLossError if it is no norm."""
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     square = sp.Poly(norm.square, *pair)
     if not square.is_homogeneous or square.total_degree() != 2:
@@ -73,7 +77,7 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
 
 
 def _mean_square(norm: Norm) -> sp.Expr:
-    """E[(a zeta1 + b zeta2)^2] in terms that do not cancel where the views hardly differ."""
+    """Return E[(a zeta1 + b zeta2)^2] in terms that do not cancel if the views hardly differ."""
     form = quadratic_form(norm) / 2
     if form[0, 1] == 0:
         return moment(norm.square, VIEWS)
@@ -86,7 +90,10 @@ def _scale(norm: Norm) -> sp.Expr:
 
 
 def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
-    """det(1 + K P) = 1 + sum 2x^2 E[v^2] + 4x^2 y^2 D (a1 b2 - a2 b1)^2, of v = a zeta1 + b zeta2: all are positive."""
+    """Return det(1 + K P) = 1 + sum_i 2 x_i^2 E[v_i^2] + 4 x_1^2 x_2^2 D (a_1 b_2 - a_2 b_1)^2, of positive terms.
+
+    The norms are those of v_i = a_i zeta1 + b_i zeta2, and x_1 = x, x_2 = y.
+    """
     pairs = list(zip((n.x, n.y), norms, strict=False))
     determinant = 1 + sum(2 * variable**2 * _mean_square(norm) for variable, norm in pairs)
     if len(norms) == 2:
@@ -97,10 +104,10 @@ def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
 
 
 def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Zero) -> sp.Expr:
-    """Return the weight whose integral over x, times exp(-x^2 ||v||^2), is (c + ||v||^2)^(-q/2)."""
+    """Return the weight whose integral over x, times exp(-x^2 ||v||^2), is (c + ||v||^2)^(-q/2); softening: c."""
     return 2 * variable ** (power - 1) / sp.gamma(power / 2) * sp.exp(-softening * variable**2)
 
 
 def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
-    """n1 n2 = 1 + D, so that nothing cancels when the views hardly differ: every term is positive."""
+    """Replace n1 n2 by 1 + D: then every term is positive, and nothing cancels if the views hardly differ."""
     return sp.expand(sp.expand(polynomial).subs(n.n1 * n.n2, 1 + n.D))

@@ -1,4 +1,4 @@
-"""``bifurcation``: how equilibria depend on a parameter."""
+"""``bifurcation``: equilibria as a function of a parameter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Bifurcation:
     """A bifurcation diagram: branches of equilibria, and special points; the result of ``bifurcation``.
 
-    Iterates over the points; has a length and a ``plot``. Where modes move independently, it is that of one mode.
+    Iterating over it yields the special points. If modes are independent, it is the diagram of one mode.
 
     Attributes
     ----------
@@ -39,13 +39,13 @@ class Bifurcation:
     parameter : str
         Name of the parameter.
     between : tuple of float
-        Lowest and highest value.
+        Lowest and highest value of the parameter.
     branches : tuple of EquilibriumBranch
         Each with ``value``, ``s``, ``surviving`` and ``stable``.
     points : tuple of SpecialPoint
         Each with ``kind``, ``value`` and ``s``.
     remark : str
-        Explanation where there are no equilibria.
+        Explanation if there are no equilibria.
     """
 
     model: Model
@@ -70,7 +70,8 @@ class Bifurcation:
     def __str__(self) -> str:
         rows = [f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"]
         for branch in self.branches:
-            stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable  # at the ends branches may meet
+            # At its ends, where others meet it, a branch is marginal.
+            stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable
             verdict = "stable" if stable.all() else "stable in part" if stable.any() else "not stable"
             modes = f"{branch.surviving} surviving at {_span(branch.s)}" if branch.surviving else "all collapsed"
             rows.append(f"  {modes}, {self.parameter} {_span(branch.value)}: {verdict}")
@@ -91,7 +92,7 @@ def bifurcation(
     learning_rate: float | None = None,
     points: int = 41,
 ) -> Bifurcation:
-    """Follow s (r(s) - rho) = 0 in a parameter: branches, their stability, and the points where they change.
+    """Follow the equilibria s (r(s) - rho) = 0 along a parameter, with their stability and the points where it changes.
 
     Parameters
     ----------
@@ -103,11 +104,12 @@ def bifurcation(
     between : array_like
         Range of the parameter: (low, high), or three or more ascending values.
     s0 : array_like of shape (M,), optional
-        Eigenvalues of a start, required for losses that conserve a quantity (cosine), refused for others.
+        Eigenvalues of a start; required for losses that conserve a quantity (cosine), whose value at the start selects
+        the equilibria, and refused for others.
     learning_rate : float, optional
-        eta > 0, only for models in which something decays per step.
+        eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on it.
     points : int
-        Number of values in a range (low, high), on branches that are not followed by their length.
+        Number of values in a range (low, high); has no effect on branches that are followed by arc length (see Notes).
 
     Returns
     -------
@@ -121,8 +123,9 @@ def bifurcation(
 
     Notes
     -----
-    Where modes move independently, branches are followed by pseudo-arclength from the roots of r = rho, and folds are
-    located by Newton's method on r = rho, dr/dlambda = 0, to rounding; changes of stability by root-finding, to 1e-12.
+    r is the rate of a mode, lambda its predictor eigenvalue, rho the weight decay. Branches of independent surviving
+    modes are followed by pseudo-arclength from the roots of r = rho. Their folds are located to rounding by Newton's
+    method on r = rho, dr/dlambda = 0. Changes of stability are located by root-finding, to 1e-12.
 
     Examples
     --------
@@ -132,14 +135,14 @@ def bifurcation(
     ('fold', 0.25, 0.5)
     """
     fixed_points.check_analysed(model)
-    allowed = [name for name in model.parameter_names if name != "init"]  # a start, on which equilibria do not depend
+    allowed = [name for name in model.parameter_names if name != "init"]  # equilibria do not depend on the start
     errors.choice("parameter", parameter, ["learning_rate", *allowed])
     values = _values(model, parameter, between, points)
     start, eta = _check_start(model, s0), None
     if parameter != "learning_rate":
         eta = model.check_learning_rate(learning_rate)
     elif learning_rate is not None:
-        errors.reject("learning_rate", "be left out where it is the parameter", learning_rate)
+        errors.reject("learning_rate", "be left out if `parameter` is 'learning_rate'", learning_rate)
     branches, remark = _branches(model, parameter, values, start, eta)
     return Bifurcation(
         model,
@@ -152,7 +155,7 @@ def bifurcation(
 
 
 def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> tuple[Branches, str]:
-    """Branches with their points, and a remark where there are none."""
+    """Return the branches with their special points, and a remark if there are no branches."""
     if parameter == "learning_rate":
         return branches_in_learning_rate(model, values, s0)
     if s0 is None and model.structure.predictor == "normalized":
@@ -170,15 +173,15 @@ def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -
         errors.positive("between", values, "be a range of learning rates above zero")
     else:
         for end in (values[0], values[-1]):
-            model.replace(**{parameter: end})  # refuses, by name, what the parameter cannot be
+            model.replace(**{parameter: end})  # raises ArgumentError for a value that the parameter cannot have
     return values
 
 
 def _check_start(model: Model, s0: npt.ArrayLike | None) -> Array | None:
     if model.generated.independent_modes:
         if s0 is not None:
-            errors.reject("s0", "be left out where modes move independently: the diagram is that of one mode", s0)
+            errors.reject("s0", "be left out if modes are independent: the diagram is that of one mode", s0)
         return None
     if s0 is None:
-        errors.reject("s0", "be given for a loss that conserves a quantity: it sets the eigenvalues", s0)
+        errors.reject("s0", "be given for a loss that conserves a quantity, as its value selects the equilibria", s0)
     return fixed_points.check_one_start(model, s0)

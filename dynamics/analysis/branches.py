@@ -15,11 +15,11 @@ from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.stability import MARGINAL
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
-from dynamics.numerics.continuation import Curve, Plane
+from dynamics.numerics.continuation import Plane, SolutionCurve
 
-STARTS = 9  # values of the parameter at which branches are searched
-ROUNDING = 1e-12  # of predictor eigenvalues: nearer to that of a collapsed mode they are the same
-SAME_POINT = 1e-9  # distance below which points on two branches are one
+STARTS = 9  # number of parameter values at which branches are searched
+ROUNDING = 1e-12  # distance from the predictor eigenvalue of a collapsed mode below which a mode is collapsed
+SAME_POINT = 1e-9  # distance in (value, s) below which special points of two branches are the same
 
 Array = npt.NDArray[np.float64]
 
@@ -28,8 +28,8 @@ Array = npt.NDArray[np.float64]
 class EquilibriumBranch:
     """Equilibria with a given number of surviving modes, as a function of the parameter.
 
-    value (K,): the parameter, ascending. s (K,): eigenvalue of the surviving modes, 0 where there are none.
-    stable (K,): in the flow, or, against the learning rate, in the descent map. equilibria: one for each value.
+    value (K,): the parameter, ascending. s (K,): eigenvalue of the surviving modes, 0 if there are none. stable (K,):
+    stability in the flow, or in the descent map if the parameter is the learning rate. equilibria: one for each value.
     """
 
     value: Array
@@ -40,7 +40,7 @@ class EquilibriumBranch:
 
     @classmethod
     def of(cls, value: Array, surviving: int, at_value: list[Equilibrium]) -> "EquilibriumBranch":
-        """The branch of these equilibria, by their stability in the flow."""
+        """Return the branch of these equilibria, with their stability in the flow."""
         s = np.array([equilibrium.s[0] for equilibrium in at_value])
         stable = np.array([equilibrium.verdict == "stable" for equilibrium in at_value])
         return cls(value, s, surviving, stable, tuple(at_value))
@@ -48,12 +48,12 @@ class EquilibriumBranch:
 
 @dataclass(frozen=True)
 class SpecialPoint:
-    """A change of branches: ``kind``, the ``value`` of the parameter, and the eigenvalue ``s``.
+    """A point where branches meet or change stability: ``kind``, ``value`` of the parameter, and eigenvalue ``s``.
 
-    kind: "fold" (two branches meet and vanish), "transcritical" (a surviving mode meets the collapsed one, and they
-    exchange stability), "exchange" and "hopf" (a real growth rate changes its sign, or a complex pair its real part);
-    in the descent map "flip" (a factor of -1: an oscillation of period two), "exchange" (of 1), "neimark-sacker"
-    (a complex pair).
+    kind in the flow: "fold" (two branches meet and vanish), "transcritical" (a surviving mode and the collapsed mode
+    meet and exchange stability), "exchange" (a real growth rate changes sign), "hopf" (the real part of a complex pair
+    of growth rates changes sign). kind in the descent map, by the multiplier whose absolute value reaches 1: "flip"
+    (-1, an oscillation of period two), "exchange" (1), "neimark-sacker" (a complex pair).
     """
 
     kind: str
@@ -65,7 +65,7 @@ Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]
 
 
 def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
-    """Points in the order of the parameter; a point that two branches meet in, once."""
+    """Return the points in the order of the parameter; a point where two branches meet is listed once."""
     result: list[SpecialPoint] = []
     for point in sorted(points, key=lambda point: (point.value, point.s)):
         if not any(
@@ -77,7 +77,10 @@ def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
 
 @dataclass(frozen=True)
 class IndependentModes:
-    """The equilibria of one mode that moves on its own, in the plane of parameter and predictor eigenvalue."""
+    """The equilibria of an independent mode, in the plane of the parameter and the predictor eigenvalue lambda.
+
+    low, high: range of the parameter. eta: learning rate, for models whose flow depends on it.
+    """
 
     model: Model
     parameter: str
@@ -86,9 +89,9 @@ class IndependentModes:
     eta: float | None
 
     def branches(self, values: Array) -> Branches:
-        """Branches of the surviving mode, and the collapsed mode at these values."""
+        """Return the branches of the surviving mode and that of the collapsed mode, with their special points."""
         plane = Plane(self.residual, self.low, self.high, self.floor)
-        curves: list[Curve] = []
+        curves: list[SolutionCurve] = []
         for value in np.linspace(self.low, self.high, STARTS):
             for lam in fixed_points.single_mode_roots(self.at(value)):
                 if lam > self.floor(value) and not any(_contains(curve, value, lam) for curve in curves):
@@ -97,8 +100,8 @@ class IndependentModes:
         of_collapsed = stability_changes(collapsed, self.equilibrium, "transcritical")
         return [*(self.surviving(plane, curve) for curve in curves), (collapsed, of_collapsed)]
 
-    def surviving(self, plane: Plane, curve: Curve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
-        """The branch along a curve, with its special points."""
+    def surviving(self, plane: Plane, curve: SolutionCurve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
+        """Return the branch along a curve, with its special points."""
         values, lams = curve.points.T
         branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
         ends = zip(curve.points[[0, -1]], curve.folds, strict=True)
@@ -110,41 +113,41 @@ class IndependentModes:
         return branch, folds + stability_changes(branch, on_curve)
 
     def at(self, value: float) -> Model:
-        """The model at a value of the parameter."""
+        """Return the model at a value of the parameter."""
         return self.model.replace(**{self.parameter: value})
 
     def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
-        """The equilibrium at a predictor eigenvalue; collapsed where that is the floor."""
+        """Return the equilibrium at a predictor eigenvalue, collapsed if lam is not above the floor."""
         return fixed_points.single_mode(self.at(value), lam if self.survives(value, lam) else None, self.eta)
 
     def s(self, value: float, lam: float) -> float:
-        """The eigenvalue of the correlation."""
+        """Return the eigenvalue of the correlation at a predictor eigenvalue."""
         return fixed_points.eigenvalue_of(self.at(value), lam) if self.survives(value, lam) else 0.0
 
     def survives(self, value: float, lam: float) -> bool:
-        """True if the predictor eigenvalue is above that of a collapsed mode."""
+        """Return True if the predictor eigenvalue is above that of a collapsed mode."""
         return lam > self.floor(value) + ROUNDING
 
     def residual(self, value: complex, lam: complex) -> complex:
-        """r(lambda) - rho, complex where the arguments are."""
+        """Return r(lambda) - rho, which is complex for complex arguments."""
         p, one = self.model.with_parameter(self.parameter, np.array([value])), np.ones(1)
         rate = fixed_points.single_mode_rate(self.model)(one, np.array([lam]), one, *p.of_expectations)
         return (rate - p.rho)[0]
 
     def floor(self, value: float) -> float:
-        """The predictor eigenvalue of a collapsed mode."""
+        """Return the predictor eigenvalue of a collapsed mode."""
         p = self.model.with_parameter(self.parameter, np.array([value]))
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
 
-def _contains(curve: Curve, value: float, lam: float) -> bool:
-    """True if the point is on the curve, to the accuracy of interpolation; other branches are further away."""
+def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
+    """Return True if the point lies on the curve, to the accuracy of interpolation; other branches are further away."""
     values, lams = curve.points.T
     return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam
 
 
 def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
-    """One branch for each number of surviving modes."""
+    """Return one branch for each number of surviving modes, with its special points."""
 
     def at(value: float, surviving: int) -> Equilibrium:
         return fixed_points.equal_modes(model.replace(**{parameter: value}), s0, surviving, eta)
@@ -157,7 +160,10 @@ def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Arr
 
 
 def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> tuple[Branches, str]:
-    """Branches of the descent map, whose fixed points do not depend on eta but lose their stability; a remark."""
+    """Return the branches of the descent map along the learning rate eta, and the remark of ``equilibria``.
+
+    The fixed points do not depend on eta, but their stability does.
+    """
     eta = values[0] if model.needs_learning_rate else None
     result, branches = equilibria(model, [1.0] if s0 is None else s0, learning_rate=eta), []
     for equilibrium in result:
@@ -184,7 +190,10 @@ def _loss_of_stability(equilibrium: Equilibrium, eta: float) -> str:
 def stability_changes(
     branch: EquilibriumBranch, at: Callable[[float], Equilibrium], kind: str = ""
 ) -> list[SpecialPoint]:
-    """Points inside a branch where its largest growth rate changes sign; kind: of all, in place of their own."""
+    """Return the points inside a branch where its largest growth rate changes sign.
+
+    at: returns the equilibrium at a value. kind: kind of all points; by default "hopf" or "exchange".
+    """
     margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
     points = []
     for value in _crossings(branch.value, margin, lambda value: at(value).largest_growth):
@@ -197,7 +206,7 @@ def stability_changes(
 
 
 def _crossings(values: Array, margin: Array, function: Callable[[float], float]) -> list[float]:
-    """Zeros of a function with these margins at these values."""
+    """Return the zeros of a function between values (K,) at which it changes sign; margin (K,): the function there."""
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
     return [
         float(scipy.optimize.brentq(function, values[i], values[j], xtol=1e-14, rtol=1e-14))

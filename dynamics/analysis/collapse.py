@@ -1,4 +1,4 @@
-"""``collapse``: which modes survive, which vanish, and why, from the fixed points and before anything is run."""
+"""``collapse``: prediction from the fixed points of which modes survive, which vanish, and why."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,18 +22,18 @@ OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "diverge
 
 @dataclass(frozen=True)
 class Collapse:
-    """The end of each mode of a start in the flow, and the reason; the result of ``collapse``.
+    """The predicted end of each mode in the flow, and the reason; the result of ``collapse``.
 
     Attributes
     ----------
     model : Model
         The model.
     s0 : ndarray of shape (M,)
-        The start.
+        Eigenvalues of the start.
     final : ndarray of shape (M,)
         Eigenvalues at the end: 0 where a mode vanishes, inf where it diverges.
     reasons : tuple of str
-        One for each mode.
+        Reason for the end of each mode.
     equilibria : Equilibria
         The fixed points that determine the end.
     """
@@ -62,7 +62,7 @@ class Collapse:
         return "\n".join(rows)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw start and end of each mode; return the matplotlib Axes."""
+        """Draw the start and the end of each mode; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_collapse
 
         return plot_collapse(self, ax)
@@ -80,12 +80,12 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
 
 
 def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
-    """Predict the end of each mode, and why, from the fixed points s_m (r_m - rho) = 0 and the sign between them.
+    """Predict the end of each mode from the fixed points s_m (r_m - rho) = 0 and the sign of r_m - rho between them.
 
     Parameters
     ----------
     model : Model
-        A single model with white inputs whose flow need not be run to know its end.
+        A single model with white inputs whose fixed points determine the end of the flow (see Raises).
     s0 : array_like of shape (M,)
         Eigenvalues of one start.
 
@@ -97,16 +97,17 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     Raises
     ------
     ArgumentError
-        For bad arguments, and for models whose end is only known from the flow: learned predictors, targets with
-        weights of their own, tracked or normalised predictors, correlated inputs, and cosine losses with another
-        stop-gradient or no predictor. For those: ``solve(..., until="steady")``.
+        For bad arguments, and for models whose fixed points do not determine the end: learned predictors, targets with
+        separate weights, tracked or normalized predictors, correlated inputs, and cosine losses with another
+        stop-gradient or no predictor. Use ``solve(..., until="steady")`` for such models.
 
     Notes
     -----
-    Under Euclidean losses each mode follows the sign of r - rho at its start: to the next fixed point, to zero (it
-    starts below the boundary of the basin; or there is no fixed point beyond the fold, whose ghost only delays it),
-    or without bound (stop-gradient on the wrong side). Cosine losses with the gradient stopped at the target,
-    isotropic or not, make all modes equal; weight decay shrinks them all, as nothing sets their size.
+    r_m is the rate of a mode, rho the weight decay. Under Euclidean losses each mode follows the sign of r - rho at its
+    start. It converges to the next fixed point; or it vanishes, because it starts below the boundary of the basin, or
+    because the weight decay is beyond the fold, whose ghost only delays it; or it diverges (stop-gradient on the online
+    branch). Cosine losses with the stop-gradient on the target, isotropic or not, make all surviving modes equal;
+    weight decay shrinks them all to zero, as nothing in the loss sets their size.
 
     Examples
     --------
@@ -118,7 +119,8 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """
     errors.instance("model", model, Model, "be a Model")
     if not _is_decided(model):
-        errors.reject("model", "be one whose flow need not be run to know its end; use solve(until='steady')", model)
+        requirement = "be one whose fixed points determine the end of the flow; otherwise use solve(until='steady')"
+        errors.reject("model", requirement, model)
     fixed_points = equilibria(model, s0)
     s0 = model.check_eigenvalues(s0)
     if model.generated.divides_by_norms:
@@ -128,7 +130,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
 
 
 def _is_decided(model: Model) -> bool:
-    """True if the fixed points determine the end of every start."""
+    """Return True if the fixed points determine the end of the flow from every start."""
     predictor, cosine = model.structure.predictor, model.generated.divides_by_norms
     if predictor not in ("closed form", "none") or model.needs_learning_rate or model.inputs is not None:
         return False
@@ -137,18 +139,19 @@ def _is_decided(model: Model) -> bool:
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equilibria) -> Collapse:
+    """Return the prediction for a loss under which surviving modes become equal."""
     positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
         reason = "weight decay shrinks it, and nothing in the loss sets a size"
     elif positive.any():
         final = next(equilibrium.s[0] for equilibrium in fixed_points if equilibrium.surviving == positive.sum())
         reason = "surviving modes become equal, at the size that the invariant sets"
-    reasons = tuple(reason if one else "zero from the start" for one in positive)
+    reasons = tuple(reason if is_positive else "zero from the start" for is_positive in positive)
     return Collapse(model, s0, np.where(positive, final, 0.0), reasons, fixed_points)
 
 
 def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[float, str]:
-    """Final eigenvalue of a mode that moves on its own, and the reason."""
+    """Return the final eigenvalue of an independent mode, and the reason."""
     if s == 0:
         return 0.0, "zero from the start"
     stationary = np.unique(np.concatenate([np.zeros(1), *(equilibrium.s for equilibrium in fixed_points)]))[1:]
@@ -170,10 +173,11 @@ def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[f
 
 
 def _no_fixed_point(model: Model, s: float, fixed_points: Equilibria) -> str:
+    """Return the reason why a mode vanishes for which there is no fixed point."""
     if fixed_points.fold is None:
         return "shrinks at any size"
     p, fold = model.parameters, model.generated.fold
-    assert fold is not None  # as ``fixed_points`` has one
+    assert fold is not None  # as ``fixed_points.fold`` is not None
     ghost = float((eigenvalues.predictor_inverse(fold(*p.of_expectations)[1], p.alpha) - p.epsilon)[0])
-    reason = f"no fixed point, as the fold is at weight decay {fixed_points.fold:.6g}"
+    reason = f"no fixed point beyond the fold at weight decay {fixed_points.fold:.6g}"
     return reason + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")

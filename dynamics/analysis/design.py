@@ -1,4 +1,4 @@
-"""``design``: from desired dynamics to the gain that gives them, and its cost."""
+"""``design``: the gain that gives modes the desired dynamics, and its cost."""
 
 import re
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ TARGETS = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment
 
 @dataclass(frozen=True, repr=False)
 class Design:
-    """A gain for a design target, and its cost; the result of ``design``.
+    """The gain for a design target, and its cost; the result of ``design``.
 
     Attributes
     ----------
@@ -49,14 +49,14 @@ class Design:
     largest_learning_rate : float
         Learning rate below which the fixed point is stable under gradient descent.
     fastest : float
-        Largest |r| of modes in this range; eta times it should be well below 1.
+        Largest rate |r| for s in ``between``; learning rates should be well below its inverse.
     smallest_gain : float
-        Smallest gain in this range; where it is below zero, modes climb the loss.
+        Smallest gain for s in ``between``; where the gain is negative, modes climb the loss.
     noise : float
-        Stationary variance of s from finite batches, relative to the standard loss at the same small learning rate;
-        nan where either has no stable fixed point.
+        Stationary variance of s due to finite batches, divided by that under the standard loss at the same small
+        learning rate; nan if either loss has no stable fixed point.
     remarks : tuple of str
-        Warnings.
+        Warnings about the design.
     """
 
     target: DesignTarget
@@ -80,11 +80,11 @@ class Design:
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
     def rate(self, s: npt.ArrayLike) -> Array:
-        """Return the rate r of modes with eigenvalues s (...), weight decay not counted."""
+        """Return the rate r of modes with eigenvalues s (...), without weight decay."""
         return _rate(self.model, s)
 
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
-        """Return r of the standard, the isotropic and the designed loss at eigenvalues s, each (...)."""
+        """Return the rates r (...) under the standard, the isotropic and the designed loss at eigenvalues s (...)."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
         return {name: _rate(model, s) for name, model in models.items()}
@@ -113,7 +113,7 @@ class Design:
 
 
 def design(target: DesignTarget, model: Model | None = None, *, between: npt.ArrayLike = (0.01, 0.5)) -> Design:
-    """Return the gain h(lambda) with which modes have the desired dynamics, ds/dt = 2 s (h (1 - n1 lambda) - rho).
+    """Return the gain h(lambda) that gives modes desired dynamics, ds/dt = 2 s (h(lambda) (1 - n1 lambda) - rho).
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
         The Euclidean model that is given the gain, with the exponent of its predictor, noise and weight decay;
         default: ``Model("euclidean")``.
     between : array_like
-        Range of the eigenvalues s at which modes start, (low, high); of more values, the first and the last.
+        Range (low, high) of the eigenvalues s at which modes start; of more than two values, the first and the last.
 
     Returns
     -------
@@ -137,8 +137,10 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
 
     Notes
     -----
-    Only under the Euclidean loss does every mode move on its own: under cosine losses all share one scalar rate and
-    conserve a sum, and no mode's rate can be chosen alone. Formulas are derived in ``derivations/theory/designs.py``.
+    Here s is the eigenvalue of a mode, lambda = s^alpha that of the predictor, n1 = 1 + sigma1^2 the variance of view 1
+    per direction, and rho the weight decay. Modes are independent only under the Euclidean loss: under cosine losses
+    they share one scalar rate and conserve a sum, so that the rate of a mode cannot be chosen alone. Formulas are
+    derived in ``derivations/theory/designs.py``.
 
     References
     ----------
@@ -172,7 +174,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
 
 
 def _fixed_point(model: Model) -> float:
-    """The predictor eigenvalue of the fixed point, the same under any gain."""
+    """Return the predictor eigenvalue of the fixed point, which is the same under any gain."""
     from derivations.theory import designs, moments
 
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
@@ -190,12 +192,12 @@ def _with_cost(
     between: tuple[float, float],
     remarks: tuple[str, ...],
 ) -> Design:
-    """The design of a model with its gain, with limits and noise."""
+    """Return the design for a model with its gain: add the largest learning rate, the noise and the remarks."""
     lam = np.geomspace(conditions.low, conditions.high, POINTS)
     gains, rates = model.gain(lam), _rate(model, eigenvalues.predictor_inverse(lam, conditions.alpha))
     stable = _stable(model)
     if gains.min() < 0:
-        remarks = (*remarks, f"the gain is negative down to {gains.min():.3g}: there modes climb the loss")
+        remarks = (*remarks, f"the gain falls to {gains.min():.3g}: where it is negative, modes climb the loss")
     if stable is None:
         remarks = (*remarks, "no fixed point of surviving modes is stable")
     return Design(
@@ -211,16 +213,16 @@ def _with_cost(
 
 
 def _stable(model: Model) -> Equilibrium | None:
-    """The stable equilibrium of a mode with the largest eigenvalue above zero."""
-    stable = (one for one in equilibria(model, [1.0]) if one.surviving and one.largest_learning_rate)
+    """Return the stable equilibrium of one mode with the largest eigenvalue above zero; None if there is none."""
+    stable = (point for point in equilibria(model, [1.0]) if point.surviving and point.largest_learning_rate)
     return next(stable, None)
 
 
 def _relative_noise(model: Model) -> float:
-    """Stationary variance of s, relative to the standard loss; nan where no fixed point is stable."""
+    """Return the stationary variance of s divided by that under the standard loss; nan if no fixed point is stable."""
     from derivations.theory import designs
 
-    if model.weight_decay:  # with which the two have different fixed points
+    if model.weight_decay:  # then the two losses have different fixed points
         return _noise(model) / _noise(replace(model, gain=None))
     stable = _stable(model)
     if stable is None:
@@ -230,7 +232,7 @@ def _relative_noise(model: Model) -> float:
 
 
 def _noise(model: Model) -> float:
-    """Stationary variance of s per learning rate and 1/batch; nan where no fixed point is stable."""
+    """Return the stationary variance of s x batch size/learning rate; nan if no fixed point is stable."""
     from derivations.theory import designs
 
     stable, p = _stable(model), model.parameters
@@ -243,7 +245,7 @@ def _noise(model: Model) -> float:
 
 
 def _used_parameters(gain: DesignedGain) -> dict[str, float]:
-    """The parameters that are in the text."""
+    """Return the parameters that occur in the text of the gain."""
     from derivations.losses.grammar import names
 
     used = names(gain.text)
@@ -253,13 +255,13 @@ def _used_parameters(gain: DesignedGain) -> dict[str, float]:
 def _check_model(model: Model, target: DesignTarget) -> None:
     errors.instance("model", model, Model, "be a Model")
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
-        requirement = "have the plain Euclidean loss: under others modes do not move each on its own"
+        requirement = "have the plain Euclidean loss: under other losses modes are not independent"
         errors.reject("model", requirement, model)
     plain = model.structure.predictor == "closed form" and not model.parameters.epsilon.any()
     if not plain or model.structure.tracked or not isinstance(model.target, Shared) or model.inputs is not None:
         errors.reject("model", "have a predictor ClosedForm(alpha), a shared target and white inputs", model)
     if model.batch_shape or model.isotropic or model.stop_gradient != "target":
-        errors.reject("model", "be a single one, with the stop-gradient on the target, and not isotropic", model)
+        errors.reject("model", "be a single model, with the stop-gradient on the target, and not isotropic", model)
     if model.weight_decay and not target.needs_weight_decay:
         name = type(target).__name__
-        errors.reject("model", f"have no weight decay for {name}: it moves the fixed point", model)
+        errors.reject("model", f"have no weight decay for {name}: weight decay moves the fixed point", model)

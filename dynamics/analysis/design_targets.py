@@ -1,4 +1,9 @@
-"""Design targets: dynamics that a loss should have, each with the gain that gives them."""
+"""Design targets: desired dynamics of modes, and the gain h of the Euclidean loss that yields them.
+
+A mode has the eigenvalue s, the singular value w = sqrt(s) and the predictor eigenvalue lambda = s^alpha. It obeys
+ds/dt = 2 s (r - rho) with weight decay rho and the rate r = h(lambda) q(lambda), q = 1 - n1 lambda, n1 = 1 + sigma1^2.
+Under any gain r is zero at lambda = 1/n1, called ``rest`` in texts.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,13 +19,17 @@ from dynamics.generated import eigenvalues
 from dynamics.model.expressions import Gain
 
 POINTS = 400  # number of eigenvalues at which a target is evaluated
-ZERO = 1e-9  # of a rate, relative to its largest
-STEEPNESS = 12  # power of lambda with which a fast rate turns into a slow one
-LARGEST_DENOMINATOR = 12  # of 1/(2 alpha) where a pole must cancel; and its largest value
+ZERO = 1e-9  # a rate this small relative to the largest counts as zero
+STEEPNESS = 12  # power of lambda with which a rate falls from fast to slow
+LARGEST_DENOMINATOR = 12  # largest denominator, and largest value, of 1/(2 alpha) for which a pole of the gain cancels
 
 
 class Conditions(NamedTuple):
-    """Conditions of a design: exponent of the predictor, fixed point, smallest and largest start (in lambda)."""
+    """Conditions of a design.
+
+    alpha: exponent of the predictor. rest, low, high: predictor eigenvalues lambda at the fixed point, at the smallest
+    and at the largest start.
+    """
 
     alpha: float
     rest: float
@@ -30,7 +39,7 @@ class Conditions(NamedTuple):
 
 
 class DesignedGain(NamedTuple):
-    """A gain as text in the loss grammar, with its parameters, and remarks on it."""
+    """A gain as text in the loss grammar, with the values of its parameters, and remarks on it."""
 
     text: str
     parameters: dict[str, float]
@@ -38,23 +47,24 @@ class DesignedGain(NamedTuple):
 
 
 class DesignTarget(ABC):
-    """Dynamics that a loss should have."""
+    """Base class of the desired dynamics of modes."""
 
     needs_weight_decay: ClassVar[bool] = False
 
     @abstractmethod
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain; raise ArgumentError with the constraint that forbids it."""
+        """Return the gain that yields the target; raise ArgumentError with the constraint that rules it out."""
 
 
 @dataclass(frozen=True)
 class RateFunction(DesignTarget):
-    """A rate r(lambda) in ds/dt = 2 s r.
+    """A desired rate r(lambda) of modes, ds/dt = 2 s r.
 
     Parameters
     ----------
     text : str
-        r in ``lambda`` and ``rest``, the fixed point that modes have under any gain (lambda = 1/n1), where r is zero.
+        r as text in ``lambda``, the predictor eigenvalue of a mode, and ``rest``, its fixed point 1/(1 + sigma1^2)
+        under any gain. r must be zero at ``rest``.
 
     Examples
     --------
@@ -66,32 +76,34 @@ class RateFunction(DesignTarget):
     text: str
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return h = r/q; possible where r is zero at the fixed point."""
+        """Return h = r/q; raise ArgumentError unless r is zero at the fixed point."""
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
         rate, rest = _read(self.text), np.array([conditions.rest])
         largest = np.abs(_values(rate, np.geomspace(conditions.low, conditions.high, POINTS), conditions)).max()
         if not largest > 0:
-            errors.reject("target", "be a rate that is a number, and not zero throughout", self.text)
+            errors.reject("target", "be a finite rate that is not zero throughout", self.text)
         if not abs(_values(rate, rest, conditions)[0]) <= ZERO * largest:
-            reason = "there every gain multiplies an error that is zero"
+            reason = "there the gradient is zero under any gain"
             errors.reject("target", f"be a rate that is zero at lambda = {conditions.rest:g}: {reason}", self.text)
         gain = designs.gain_of_rate(rate)
         if not np.isfinite(_values(gain, rest, conditions)[0]):
-            requirement = "have the factor 1 - lambda/rest, with rest by its name: else the gain is undefined there"
+            requirement = (
+                "have the factor 1 - lambda/rest, with rest by its name: otherwise the gain is undefined there"
+            )
             errors.reject("target", requirement, self.text)
         return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
 
 
 @dataclass(frozen=True)
 class ArrivalTimes(DesignTarget):
-    """Times T(lambda) that a mode takes from lambda to a share of its fixed point.
+    """Desired times T(lambda) that a mode takes from the predictor eigenvalue lambda to a share of its fixed point.
 
     Parameters
     ----------
     text : str
-        T in ``lambda``, up to a constant; it falls with lambda.
+        T as text in ``lambda``, up to an added constant. T must decrease with lambda.
     level : float
         Share of the predictor's eigenvalue at the fixed point at which a mode has arrived.
 
@@ -107,7 +119,7 @@ class ArrivalTimes(DesignTarget):
     level: float = 0.9
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain of r = -1/(2 alpha lambda T'); possible where T falls."""
+        """Return the gain of r = -1/(2 alpha lambda dT/dlambda); raise ArgumentError unless T decreases with lambda."""
         import sympy as sp
 
         from derivations.printers import loss_grammar
@@ -120,8 +132,8 @@ class ArrivalTimes(DesignTarget):
             errors.reject("target", "be smooth, without min and max: where times have a kink, rates jump", self.text)
         slope = _values(time.diff(designs.lam), np.geomspace(conditions.low, goal, POINTS), conditions)
         if not (np.isfinite(slope) & (slope < 0)).all():
-            reason = "modes share one curve, so that one that starts smaller passes where another starts"
-            errors.reject("target", f"be times that fall with lambda: {reason}", self.text)
+            reason = "all modes follow one curve, on which a small mode passes the start of a larger one"
+            errors.reject("target", f"be times that decrease with lambda: {reason}", self.text)
         rate = designs.rate_of_arrival(time).subs(notation.alpha, Fraction(conditions.alpha))
         gain = loss_grammar.formula(designs.until_goal(rate))
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
@@ -129,7 +141,7 @@ class ArrivalTimes(DesignTarget):
 
 @dataclass(frozen=True)
 class SimultaneousArrival(DesignTarget):
-    """Arrival of all modes at a share of their fixed point at the same time, but for a spread.
+    """Arrival of all modes at a share of their fixed point at nearly the same time.
 
     Parameters
     ----------
@@ -153,12 +165,12 @@ class SimultaneousArrival(DesignTarget):
     spread: float = 0.05
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return a gain that is fast up to the largest start, and then slow for all modes together."""
+        """Return a gain with a fast rate up to the largest start, where small modes catch up, and a slow one above."""
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
         errors.positive_number("time", self.time)
-        _check_share("spread", self.spread, "a mode reaches where a larger one starts after some time, not at once")
+        _check_share("spread", self.spread, "a small mode takes some time to reach the start of a larger one")
         goal = _goal(self.level, conditions)
         gathering, remaining = designs.gathering(STEEPNESS), (1 - self.spread) * self.time
         parameters = conditions._asdict() | {"goal": goal, "t": self.spread * self.time}
@@ -169,26 +181,26 @@ class SimultaneousArrival(DesignTarget):
 
         least = designs.value(gathering.least_slow, parameters)
         if time(least) < remaining:
-            requirement = "be larger: so near the goal the fast modes cannot slow down in time"
+            requirement = "be larger: with less spread, the fast modes cannot slow down before they arrive"
             errors.reject("spread", requirement, self.spread)
         if time(fast) > remaining:
-            requirement = "be smaller: modes come closer together than that where all have one rate throughout"
+            requirement = "be smaller: even with one constant rate for all modes they arrive closer together"
             errors.reject("spread", requirement, self.spread)
         parameters["slow"] = scipy.optimize.brentq(lambda x: time(x) - remaining, least, fast, xtol=1e-300, rtol=1e-14)
-        remark = f"exactly at once is impossible: in a share of {self.spread:g} of the time all pass the largest start"
+        remark = f"exactly one time is impossible: modes take {self.spread:g} of it to reach the largest start"
         return DesignedGain(loss_grammar.formula(designs.until_goal(gathering.rate)), parameters, (remark,))
 
 
 @dataclass(frozen=True)
 class ThresholdRecruitment(DesignTarget):
-    """Growth of modes that start above a threshold; those below vanish by weight decay.
+    """Growth of modes that start above a threshold; modes that start below it vanish by weight decay.
 
     Parameters
     ----------
     threshold : float
-        Eigenvalue s.
+        Threshold of the eigenvalue s.
     speed : float
-        Gain of large modes.
+        Gain h of large modes.
     sharpness : int
         Power of lambda with which the gain falls below the threshold.
 
@@ -208,7 +220,7 @@ class ThresholdRecruitment(DesignTarget):
     needs_weight_decay: ClassVar[bool] = True
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return speed/(1 + (c/lambda)^sharpness), which weight decay equals at the threshold."""
+        """Return h = speed/(1 + (c/lambda)^sharpness), with c such that h q is the weight decay at the threshold."""
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
@@ -216,7 +228,7 @@ class ThresholdRecruitment(DesignTarget):
         errors.positive_number("speed", self.speed)
         errors.count("sharpness", self.sharpness)
         if not conditions.weight_decay:
-            requirement = "stand beside a model with weight decay: without it no mode that a gain moves ever vanishes"
+            requirement = "be used with a model with weight decay: without it no mode vanishes"
             errors.reject("target", requirement, self)
         leak, rest = conditions.weight_decay, conditions.rest
         parameters = {"threshold": threshold, "speed": self.speed, "rest": rest, "leak": leak}
@@ -226,24 +238,24 @@ class ThresholdRecruitment(DesignTarget):
         gain = designs.recruitment_gain(self.sharpness)
         if not designs.value(designs.parts_modes(gain), parameters) > 0:
             requirement = "have a threshold further below the fixed point, or a larger sharpness"
-            errors.reject("target", f"{requirement}: modes would converge to the threshold", self)
+            errors.reject("target", f"{requirement}: otherwise modes converge to the threshold", self)
         return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
 @dataclass(frozen=True)
 class FastestUniform(DesignTarget):
-    """Uniform convergence of all modes, dw/dt = c (w* - w), as fast as is stable below a learning rate.
+    """Convergence of all modes at one rate, dw/dt = c (w* - w), the largest that is stable up to a learning rate.
 
     Parameters
     ----------
     learning_rate : float
-        eta below which the descent map is stable.
+        Learning rate eta below which the fixed point is stable in the descent map.
 
     Notes
     -----
-    No other gain ends at a higher rate under that limit: where it is stable up to eta, modes approach the fixed point
-    as e^(-2 t/eta) at most, which this one has from the start, for every mode. One that moves them faster on the way
-    there may still be ahead by a factor.
+    Here w is the singular value of a mode, and w* its fixed point. If the descent map is stable up to eta, modes
+    approach the fixed point at most as e^(-2 t/eta). Under this gain every mode does so from the start. A gain that
+    moves modes faster far from the fixed point may still bring them closer to it, by a constant factor.
 
     Examples
     --------
@@ -255,7 +267,7 @@ class FastestUniform(DesignTarget):
     learning_rate: float
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return h = speed (w*/w - 1)/q, with speed = 2/eta by the derived edge of stability."""
+        """Return h = speed (w*/w - 1)/q, where speed = 2/eta follows from the derived limit of stability."""
         import sympy as sp
 
         from derivations.printers import loss_grammar
@@ -277,11 +289,11 @@ class FastestUniform(DesignTarget):
 
 
 def _goal(level: float, conditions: Conditions) -> float:
-    """The predictor eigenvalue at which a mode has arrived."""
+    """Return the predictor eigenvalue at which a mode has arrived."""
     _check_share("level", level, "a share of the predictor's eigenvalue at the fixed point")
     goal, start = level * conditions.rest, conditions.high / conditions.rest
     if not conditions.high < goal:
-        errors.reject("level", f"be above where the largest mode starts, {start:g} of the fixed point", level)
+        errors.reject("level", f"be above the start of the largest mode, {start:g} of the fixed point", level)
     return goal
 
 
@@ -293,7 +305,7 @@ def _check_share(name: str, value: Any, reason: str) -> None:
 
 
 def _read(text: str) -> Any:
-    """The SymPy expression of a target's text."""
+    """Return a target's text as a SymPy expression."""
     from derivations.errors import ExpressionError
     from derivations.theory import designs
 
@@ -305,7 +317,7 @@ def _read(text: str) -> Any:
 
 
 def _values(expression: Any, lam: npt.NDArray[np.float64], conditions: Conditions) -> npt.NDArray[np.float64]:
-    """Values of a SymPy expression in lambda and rest."""
+    """Evaluate a SymPy expression in lambda and rest at the predictor eigenvalues lam (K,)."""
     from derivations.printers import loss_grammar
     from derivations.theory import designs
 

@@ -1,4 +1,4 @@
-"""An ensemble of descent maps, followed until it is clear how each member ends."""
+"""An ensemble of descent maps, iterated until the outcome of each member is decided."""
 
 import math
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
 
-BLOCK = 64  # steps between two tests of what has ended
-CONVERGED = 1e-3  # relative distance to its end at which a mode counts as there
-ROUNDING = 1e-13  # relative range of a mode that does not move
-COLLAPSED = 1e-3  # of the largest eigenvalue at the start: a mode that keeps shrinking below it vanishes
-TURNS = 3.0  # an oscillation is a path of so many times its range,
-PERSISTS = 0.9  # with at least this share of the range of the block before,
-BLOCKS = 8  # in so many blocks
+BLOCK = 64  # steps between two tests of which members have ended
+CONVERGED = 1e-3  # relative distance to its limit below which a mode has converged
+ROUNDING = 1e-13  # relative range of a mode, in a block of steps, below which it is stationary
+COLLAPSED = 1e-3  # a mode vanishes if it shrinks below this share of the largest eigenvalue at the start
+TURNS = 3.0  # a member oscillates if the path of a mode is more than this many times its range,
+PERSISTS = 0.9  # and its range more than this share of that in the block before,
+BLOCKS = 8  # in this many blocks in succession
 ENDS = (*OUTCOMES, "oscillation", "undecided")
 
 Array = npt.NDArray[np.float64]
@@ -28,7 +28,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class BlockMotion(NamedTuple):
-    """Motion of modes (B, M) in a block of steps: last value, range, length of the path, and net change."""
+    """Motion of modes in a block of steps: last value, range, length of the path, and net change, each (B, M)."""
 
     last: Array
     range: Array
@@ -37,18 +37,18 @@ class BlockMotion(NamedTuple):
 
     @classmethod
     def of(cls, s: Array) -> "BlockMotion":
-        """The motion along eigenvalues (steps, B, M)."""
+        """Return the motion along eigenvalues (steps, B, M)."""
         return cls(s[-1], np.ptp(s, axis=0), np.abs(np.diff(s, axis=0)).sum(axis=0), s[-1] - s[0])
 
     def of_members(self, chosen: Mask) -> "BlockMotion":
-        """The motion of some members of the ensemble."""
+        """Return the motion of some members of the ensemble."""
         return BlockMotion(*(part[chosen] for part in self))
 
 
 class EnsembleDescent:
-    """Descent maps (B,) that are followed until each has ended: their outcome, final s, and steps.
+    """An ensemble of B descent maps, iterated until all have ended, with the outcome, final s and steps of each.
 
-    field: vector field of the whole ensemble. state, parameters, eta (B, 1): of the members. s0 (M,): the start.
+    field: vector field of the whole ensemble. state, parameters, eta (B, 1): of the members. s0 (M,): their start.
     """
 
     def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):
@@ -58,11 +58,11 @@ class EnsembleDescent:
         self.outcome = np.full(len(eta), "undecided", dtype=object)
         self.s = np.tile(s0, (len(eta), 1))
         self.steps = np.zeros(len(eta), int)
-        self.oscillating = np.zeros(len(eta), int)  # number of blocks
+        self.oscillating = np.zeros(len(eta), int)  # number of blocks in succession
         self.previous: BlockMotion | None = None
 
     def follow(self, steps: int, progress: bool | None) -> str:
-        """Iterate up to so many steps, or until all have ended; return the status."""
+        """Iterate for up to ``steps`` steps, or until all members have ended; return the status."""
         with progress_bar(len(self.running), "phase diagram", progress) as bar:
             try:
                 for _ in range(math.ceil(steps / BLOCK)):
@@ -76,7 +76,7 @@ class EnsembleDescent:
         return "complete"
 
     def _iterate_block(self) -> None:
-        """Iterate a block of steps, and take members out that have ended."""
+        """Iterate a block of steps, and remove the members that have ended."""
         field = vector_field_of(self.field.model, self.field.closure, self.field.rtol, self.parameters)
         path, diverged = [self.state.encoder**2], np.zeros(len(self.running), bool)
         for _ in range(BLOCK):
@@ -93,7 +93,7 @@ class EnsembleDescent:
         self.parameters = self.parameters.map(lambda rows: rows[going_on])
 
     def _ended(self, motion: BlockMotion, diverged: Mask) -> Mask:
-        """Members that have ended (B,); their outcome is noted."""
+        """Record the outcome of the members that have ended, and return which these are (B,)."""
         previous = motion if self.previous is None else self.previous
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.where(motion.range > 0, motion.range / previous.range, 0.0)

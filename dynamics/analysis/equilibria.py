@@ -24,20 +24,20 @@ __all__ = ["Equilibria", "Equilibrium", "equilibria"]
 class Equilibria:
     """The fixed points of a model, those with the most surviving modes first; the result of ``equilibria``.
 
-    Iterates over the fixed points; has a length, an index and a ``plot``.
+    It can be iterated over, indexed, plotted, and has a length.
 
     Attributes
     ----------
     model : Model
         The model.
     fixed_points : tuple of Equilibrium
-        One for all that differ in the order of the modes.
+        Fixed points; those that differ only in the order of the modes are listed once.
     boundary : float or None
-        Eigenvalue below which a mode collapses, where each mode moves on its own and some collapse.
+        Eigenvalue below which an independent mode collapses; None if there is no such boundary.
     fold : float or None
-        Weight decay at which the fixed points of surviving modes meet and vanish, where they do.
+        Weight decay at which the fixed points of surviving modes meet and vanish; None if they do not.
     remark : str
-        Explanation where there are no fixed points, or a family of them.
+        Explanation if there are no fixed points, or a family of them.
     """
 
     model: Model
@@ -61,7 +61,7 @@ class Equilibria:
         return [equilibrium for equilibrium in self if equilibrium.verdict == "stable"]
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the eigenvalues, a row per equilibrium; return the matplotlib Axes."""
+        """Draw the eigenvalues of each equilibrium in a row of its own; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_equilibria
 
         return plot_equilibria(self, ax)
@@ -81,26 +81,29 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     model : Model
         A single model with white inputs.
     s0 : array_like of shape (M,)
-        Eigenvalues of a start: their number, and, where the flow conserves a quantity, the member of the family of
-        equilibria.
+        Eigenvalues of a start. They set the number of modes and, if the flow conserves a quantity, its value, which
+        selects one of a family of equilibria.
     learning_rate : float, optional
-        eta > 0, only for models in which something decays per step, whose flow depends on it.
+        eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on it.
 
     Returns
     -------
     Equilibria
-        Modes are exchangeable: one equilibrium stands for all that differ in their order.
+        The equilibria, those with the most surviving modes first. One stands for all that differ only in the order of
+        the modes.
 
     Raises
     ------
     ArgumentError
-        For bad arguments, correlated inputs, and learned predictors that the loss does not balance with the encoder.
+        For bad arguments, for correlated inputs, and for learned predictors without the invariant
+        s_m - lambda_m^2/a_P (see ``invariants``).
 
     Notes
     -----
-    Where each mode moves on its own (Euclidean losses), the roots of r = rho are formulas. Surviving modes of cosine
-    losses are equal. A learned predictor of a Euclidean loss with weight decay is stationary where it is balanced
-    with the encoder, s = lambda^2/a_P.
+    r_m is the rate of a mode, rho the weight decay. Modes are independent under Euclidean losses, and the roots of
+    r = rho have formulas. Surviving modes are equal under cosine losses. With a Euclidean loss, weight decay and a
+    learned predictor, s = lambda^2/a_P at the equilibria, where a_P is the predictor's learning rate relative to the
+    encoder's.
 
     References
     ----------
@@ -125,7 +128,7 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
 
 
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
-    """Every combination of modes that have collapsed or are at a root of r = rho."""
+    """Return the equilibria of independent modes, each of which has collapsed or is at a root of r = rho."""
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
         return Equilibria(model, (), remark=fixed_points.NORMALIZED_HAS_NONE)
@@ -147,8 +150,10 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], eta: float | None) -> Equilibria:
-    """One equilibrium for each number of surviving modes."""
+    """Return one equilibrium for each number of surviving modes, which are equal."""
     if remark := fixed_points.why_no_equal_modes(model, s0):
         return Equilibria(model, (), remark=remark)
     members = tuple(fixed_points.equal_modes(model, s0, surviving, eta) for surviving in range(len(s0), 0, -1))
-    return Equilibria(model, members, remark=f"one of a family for each value of {invariants(model)[0].formula}")
+    return Equilibria(
+        model, members, remark=f"a family: other values of {invariants(model)[0].formula} have other equilibria"
+    )

@@ -14,21 +14,23 @@ from dynamics.vector_field.eigenmode_state import initial, observables
 
 @dataclass(frozen=True)
 class Equilibrium:
-    """A fixed point s_m (r_m - rho) = 0 of a model, the same for flow and descent map.
+    """A fixed point s_m (r_m - rho) = 0 of a model, with rates r_m and weight decay rho.
+
+    Flow and descent map have the same fixed points.
 
     Attributes
     ----------
     s, predictor : ndarray of shape (M,)
-        Eigenvalues of correlation and predictor, the largest first; 0 of collapsed modes.
+        Eigenvalues of the correlation and of the predictor, the largest first; ``s`` is 0 for collapsed modes.
     growth : complex ndarray
-        Growth rates of perturbations of the surviving modes in the flow, ascending: eigenvalues of the Jacobian,
-        without the zero along a family of equilibria that an invariant distinguishes.
+        Growth rates of perturbations of the surviving modes in the flow, ascending: eigenvalues of the Jacobian.
+        The zero eigenvalue along a family of equilibria, which differ in the value of an invariant, is left out.
     collapsed_growth : float or None
-        Growth rate r - rho of the singular value of a collapsed mode; None where all survive.
+        Growth rate r - rho of the singular value of a collapsed mode; None if all modes survive.
     recovers : bool
-        True if collapsed modes grow back, be it slower than exponentially.
+        True if collapsed modes grow back, exponentially or more slowly.
     largest_learning_rate : float
-        Learning rate at which the descent map loses stability; zero where the flow is not stable.
+        Learning rate at which the descent map loses stability; zero if the fixed point is not stable in the flow.
 
     Examples
     --------
@@ -50,7 +52,7 @@ class Equilibrium:
     def of(
         cls, model: Model, groups: list[SurvivingModes], modes: int, collapsed_growth: float, recovers: bool
     ) -> "Equilibrium":
-        """The fixed point with these groups of surviving modes; the others of all the modes have collapsed."""
+        """Return the fixed point with these groups of surviving modes; the rest of ``modes`` modes have collapsed."""
         collapsed = modes - sum(group.count for group in groups)
         s, lam = (
             np.array([value for group in groups for value in [getattr(group, name)] * group.count] + [0.0] * collapsed)
@@ -84,7 +86,8 @@ class Equilibrium:
     def verdict(self) -> str:
         """Stability in the flow under small perturbations that keep the invariants: "stable", "unstable", "marginal".
 
-        "marginal" where the Jacobian has another zero: as at a fold, which attracts from one side only.
+        "marginal" if the Jacobian has a zero eigenvalue that belongs to no invariant, as at a fold, which attracts from
+        one side only.
         """
         if self.recovers or (self.growth.real > MARGINAL).any():
             return "unstable"
@@ -99,7 +102,8 @@ class Equilibrium:
     def multipliers(self, learning_rate: float) -> Complex:
         """Return the complex factors by which a step of the descent map multiplies perturbations.
 
-        Of surviving and of collapsed modes; the map is stable where all are below 1 in size.
+        There is one for each perturbation of surviving and of collapsed modes; the fixed point is stable if all have
+        absolute values below 1.
         """
         return self._multipliers(errors.positive_number("learning_rate", learning_rate))
 

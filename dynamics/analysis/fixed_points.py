@@ -1,4 +1,7 @@
-"""Solving for fixed points: of a mode that moves on its own, and of equal modes of a loss with an invariant."""
+"""Fixed points: of an independent mode, and of equal modes under a loss that conserves a sum over modes.
+
+r is the rate of a mode, lambda its predictor eigenvalue, s its eigenvalue, and rho the weight decay.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +15,8 @@ from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 
-SEARCHED, GRID = (1e-8, 1e4), 4_000  # predictor eigenvalues among which roots without a formula are searched
-NORMALIZED_HAS_NONE = "none: a normalized predictor pulls with the same strength at any size"
+SEARCHED, GRID = (1e-8, 1e4), 4_000  # range and number of lambda in the search for roots without a formula
+NORMALIZED_HAS_NONE = "none: with a normalized predictor, rates do not depend on the size of s"
 
 
 def check_analysed(model: Model) -> None:
@@ -23,7 +26,7 @@ def check_analysed(model: Model) -> None:
         errors.reject("model", "have white inputs and scalar parameters", model)
     learned = model.structure.predictor == "learned"
     if learned and not (model.generated.independent_modes and model.generated.balanced):
-        requirement = "have a predictor that is not learned, or a loss that balances it with the encoder, mode by mode"
+        requirement = "have a predictor that is not learned, or a loss that conserves s - lambda^2/a_P of each mode"
         errors.reject("model", requirement, model)
     if not (model.generated.independent_modes or model.generated.conserved is not None):
         errors.reject("model", "have modes that move independently, or a loss that conserves a power sum", model)
@@ -37,11 +40,11 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return s0
 
 
-# --- a mode that moves on its own -----------------------------------------------------------------------------------
+# --- an independent mode --------------------------------------------------------------------------------------------
 
 
 def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibrium:
-    """The equilibrium of one mode at the predictor eigenvalue lam; None: collapsed."""
+    """Return the equilibrium of one independent mode at the predictor eigenvalue lam, or collapsed (None)."""
     if lam is None:
         return Equilibrium.of(model, [], 1, *collapsed_growth(model, []))
     modes = SurvivingModes.at(model, eigenvalue_of(model, lam), 1, eta, lam=lam)
@@ -49,7 +52,7 @@ def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibri
 
 
 def single_mode_roots(model: Model) -> list[float]:
-    """Predictor eigenvalues above zero with r = rho, the largest first."""
+    """Return the predictor eigenvalues lambda > 0 with r(lambda) = rho, the largest first."""
     p, fixed_points = model.parameters, model.generated.fixed_points
     if fixed_points is None:
         return _roots_between_signs(model)
@@ -60,14 +63,14 @@ def single_mode_roots(model: Model) -> list[float]:
 
 
 def single_mode_rate(model: Model) -> Function:
-    """The rate of a mode that moves on its own, as a formula."""
+    """Return the generated function for the rate r(lambda) of an independent mode."""
     rates = model.generated.rates
     assert rates is not None and rates.formula is not None
     return rates.formula
 
 
 def _roots_between_signs(model: Model) -> list[float]:
-    """Roots of a rate that has no formula for them: one per change of sign on a fine grid of eigenvalues."""
+    """Search for roots of r(lambda) = rho that have no formula: one per change of sign on a fine grid of lambda."""
     p = model.parameters
 
     def excess(log_lam: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -78,7 +81,7 @@ def _roots_between_signs(model: Model) -> list[float]:
     grid = np.log(np.geomspace(*SEARCHED, GRID))
     with np.errstate(all="ignore"):
         signs = np.sign(excess(grid))
-    at_zero = (signs[1:-1] == 0) & (signs[:-2] * signs[2:] < 0)  # a rate that is zero throughout has no root there
+    at_zero = (signs[1:-1] == 0) & (signs[:-2] * signs[2:] < 0)  # not where the rate is zero throughout
     roots = [float(np.exp(x)) for x in grid[1:-1][at_zero]]
     for i in np.flatnonzero(signs[:-1] * signs[1:] < 0):
         roots.append(float(np.exp(scipy.optimize.brentq(lambda x: excess(x)[0], *grid[i : i + 2], xtol=1e-14))))
@@ -86,28 +89,32 @@ def _roots_between_signs(model: Model) -> list[float]:
 
 
 def eigenvalue_of(model: Model, lam: float) -> float:
-    """The eigenvalue s at which the predictor has the eigenvalue lam: f^-1(lam), or balanced with it."""
+    """Return the eigenvalue s at an equilibrium with the predictor eigenvalue lam.
+
+    It is f^-1(lam) for a closed-form predictor f(s), and lam^2/a_P for a learned one of relative learning rate a_P.
+    """
     p = model.parameters
     if model.structure.predictor == "learned":
-        return float(-eigenvalues.imbalance(0.0, lam, p.rate_ratio)[0])  # the imbalance decays to zero
+        return float(-eigenvalues.imbalance(0.0, lam, p.rate_ratio)[0])  # the imbalance s - lam^2/a_P decays to zero
     return float((eigenvalues.predictor_inverse(lam, p.alpha) - p.epsilon)[0])
 
 
 def why_a_line(model: Model) -> str:
-    """Remark on the line of equilibria of a learned predictor without weight decay; empty for other models."""
+    """Return a remark on the line of equilibria of a learned predictor without weight decay; empty for other models."""
     if model.structure.predictor != "learned" or model.weight_decay:
         return ""
     roots = ", ".join(f"{lam:.6g}" for lam in single_mode_roots(model))
-    return f"a line of them: lambda = {roots} at any s; {invariants(model)[-1].formula} selects where a mode ends"
+    selection = f"the conserved {invariants(model)[-1].formula} selects the one that a mode reaches"
+    return f"a line of equilibria: lambda = {roots} at any s; {selection}"
 
 
 # --- equal modes ----------------------------------------------------------------------------------------------------
 
 
 def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: float | None) -> Equilibrium:
-    """The equilibrium of equal surviving modes, the others collapsed, with the invariant of the flow from s0."""
+    """Return the equilibrium of equal surviving modes and collapsed others that has the same invariant as s0."""
     p, power_sum, pattern = model.parameters, model.generated.conserved, np.arange(len(s0)) < surviving
-    assert power_sum is not None  # of losses whose modes are not independent, by ``check_analysed``
+    assert power_sum is not None  # as ``check_analysed`` requires of losses whose modes are not independent
     conserved = power_sum.value
 
     def excess(s: float) -> float:
@@ -120,9 +127,9 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
 
 
 def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:
-    """Reason why there is no equilibrium of equal modes, or none that is determined; empty where there is."""
+    """Return the reason why no equilibrium of equal modes exists or is determined; empty if there is one."""
     if model.weight_decay:
-        return "none: weight decay shrinks what the loss would keep at any size"
+        return "none: weight decay shrinks all modes, and the loss does not set their size"
     if not s0.any():
         return "none: all modes are zero from the start, and stay so"
-    return "" if invariants(model) else "not determined: no invariant distinguishes the members of the family"
+    return "" if invariants(model) else "not determined: no invariant selects one of the family of equilibria"

@@ -1,4 +1,4 @@
-"""``invariants``: quantities that the flow conserves, or lets decay at one rate, derived sample by sample."""
+"""``invariants``: quantities that the flow conserves, or that decay exponentially; each follows from every sample."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ Array = npt.NDArray[np.float64]
 class Invariant:
     """A quantity V with V(t) = V(0) e^(-decay t) in the flow; the descent map breaks it at order eta^2.
 
-    Called with a trajectory of the model, it returns V at its times.
+    Calling it with a trajectory of the model returns V at the times of the trajectory.
 
     Attributes
     ----------
     formula : str
-        V, in the names of the generated code.
+        V as text, in the names of the generated code.
     decay : ndarray of shape (...)
         Decay rate, zero where V is conserved.
     """
@@ -33,7 +33,7 @@ class Invariant:
     value: Callable[[Trajectory], Array] = field(repr=False)
 
     def __call__(self, trajectory: Trajectory) -> Array:
-        """Return V along a trajectory of the model: (..., T, 1), or (..., T, M) where each mode has its own."""
+        """Return V along a trajectory of the model: (..., T, 1), or (..., T, M) with one V for each mode."""
         errors.instance("trajectory", trajectory, Trajectory, "be a trajectory of the model")
         return self.value(trajectory)
 
@@ -44,7 +44,7 @@ class Invariant:
 
 
 def invariants(model: Model) -> tuple[Invariant, ...]:
-    """Return the quantities that the flow of a model conserves; with weight decay, those that decay at one rate.
+    """Return the quantities that the flow of a model conserves, or with weight decay those that decay exponentially.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     Returns
     -------
     tuple of Invariant
-        Empty where nothing is known to be conserved.
+        The invariants; empty if none is known.
 
     Raises
     ------
@@ -63,10 +63,10 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
 
     Notes
     -----
-    Cosine losses: sum_m s_m; isotropic ones with a closed-form predictor:
-    sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned predictor: s_m - lambda_m^2/a_P of each mode. With
-    correlated inputs: |W|^2 in place of sum_m s_m. Each follows from an identity that holds for every sample
-    (``derivations/theory/invariants.py``).
+    Cosine losses conserve sum_m s_m, or |W|^2 with correlated inputs. Isotropic cosine losses with a closed-form
+    predictor conserve sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned predictor, whose learning rate is
+    a_P times the encoder's, s_m - lambda_m^2/a_P of each mode is conserved. Each follows from an identity that holds
+    for every sample (``derivations/theory/invariants.py``).
 
     Examples
     --------
@@ -89,7 +89,7 @@ def _power_sum(model: Model) -> Invariant | None:
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
     if conserved.exponent == 0 and model.inputs is not None:
         return Invariant("|W|^2", decay, _size_of_weights)
-    # lambda must be a power of s, or of s + epsilon where weight decay does not distinguish the two.
+    # lambda must be a power of s, or of s + epsilon without weight decay, which acts on s alone.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
     if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
         return None

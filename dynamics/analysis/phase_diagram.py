@@ -1,4 +1,4 @@
-"""``phase_diagram``: how the descent map ends, over two parameters."""
+"""``phase_diagram``: the outcome of the descent map as a function of two parameters."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,23 +26,23 @@ Axis = tuple[str, npt.ArrayLike]  # the name of a parameter, and its range
 
 @dataclass(frozen=True)
 class PhaseDiagram:
-    """The end of the descent map from one start, over two parameters; the result of ``phase_diagram``.
+    """The outcome of the descent map from one start as a function of two parameters; the result of ``phase_diagram``.
 
     Attributes
     ----------
     model : Model
         The model; its own values of the parameters are not used.
     s0 : ndarray of shape (M,)
-        The start.
+        Eigenvalues of the start.
     x, y : tuple of str and ndarray
         Names of the parameters, with their values (X,) and (Y,).
     outcome : ndarray of str, shape (Y, X)
         "isotropic" (all modes survive, equal), "anisotropic", "partial collapse", "collapse", "divergence",
-        "oscillation" or "undecided" (still on the way after all steps).
+        "oscillation" or "undecided" (none of these after all steps).
     s : ndarray of shape (Y, X, M)
-        Eigenvalues at the end: 0 of modes that vanish, inf where they diverge.
+        Eigenvalues at the end: 0 for modes that vanish, inf for modes that diverge.
     steps : ndarray of int, shape (Y, X)
-        Number of steps after which the end was clear.
+        Number of steps after which the outcome was decided.
     status : str
         "complete", or how the computation was interrupted.
     """
@@ -87,7 +87,7 @@ def phase_diagram(
     rtol: float = 1e-5,
     progress: bool | None = None,
 ) -> PhaseDiagram:
-    """Iterate s_m <- s_m (1 + eta (r_m - rho))^2 over two parameters until it is clear how it ends.
+    """Return the outcome of the descent map s_m <- s_m (1 + eta (r_m - rho))^2 as a function of two parameters.
 
     Parameters
     ----------
@@ -99,22 +99,22 @@ def phase_diagram(
         Parameter, a name of ``model.parameter_names`` or "learning_rate", and its range: (low, high), or three or
         more ascending values.
     learning_rate : float, optional
-        eta > 0, unless it is one of the parameters.
+        eta > 0; required unless it is one of the two parameters.
     points : int
         Number of values in a range (low, high).
     steps : int
-        Largest number of steps, in whole blocks of 64.
+        Largest number of steps, rounded up to a multiple of 64.
     closure : str, optional
-        As of ``solve``.
+        Closure, as for ``solve``.
     rtol : float
-        Relative accuracy of the eigenvalues s that is aimed at; the closure's quadrature is held to a tenth of it.
+        Requested relative accuracy of the eigenvalues s; the quadrature of the closure has a tenth of this tolerance.
     progress : bool, optional
-        Show a progress bar; None: where it takes long.
+        Show a progress bar; None: if the computation takes long.
 
     Returns
     -------
     PhaseDiagram
-        Outcome, final eigenvalues and number of steps of each point. If interrupted, the rest is "undecided".
+        Outcome, final eigenvalues and number of steps of each point. An interruption leaves the rest "undecided".
 
     Raises
     ------
@@ -123,9 +123,10 @@ def phase_diagram(
 
     Notes
     -----
-    All points are one ensemble, which members leave that have ended: a mode has converged where less than 1e-3 is left
-    to go, by how it slows down, or has vanished where it keeps shrinking below 1e-3 of the largest eigenvalue at the
-    start; an oscillation is one that does not decay.
+    All points are iterated as one ensemble, from which points with a decided outcome are removed. A mode has converged
+    if its relative distance to the limit, extrapolated from its slowing down, is below 1e-3. It has vanished if it
+    keeps shrinking below 1e-3 of the largest eigenvalue at the start. A point oscillates if the amplitude does not
+    decay.
 
     Examples
     --------
@@ -168,13 +169,13 @@ def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, A
 def _ensemble(
     model: Model, x: tuple[str, Array], y: tuple[str, Array], learning_rate: float | None
 ) -> tuple[Model, Array]:
-    """The model at all points of the plane (Y, X), and the learning rates (..., 1)."""
+    """Return the model at all points of the plane (Y, X), and the learning rates (..., 1)."""
     if x[0] == y[0]:
         errors.reject("y", "name another parameter than x", y[0])
     values = {x[0]: x[1], y[0]: y[1][:, None]}
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:
-        errors.reject("learning_rate", "be left out where it is one of the axes", learning_rate)
+        errors.reject("learning_rate", "be left out if x or y is 'learning_rate'", learning_rate)
     if swept is None:
         eta = np.asarray(errors.positive_number("learning_rate", learning_rate))
     else:

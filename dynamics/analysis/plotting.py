@@ -13,13 +13,13 @@ from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
 if TYPE_CHECKING:
     from dynamics.analysis.design import Design
 
-VERDICTS: dict[str, dict[str, Any]] = {  # markers
+VERDICTS: dict[str, dict[str, Any]] = {  # marker of each verdict
     "stable": {"marker": "o", "markerfacecolor": "black"},
     "marginal": {"marker": "o", "markerfacecolor": "0.7"},
     "unstable": {"marker": "o", "markerfacecolor": "white"},
 }
-BELOW_BOUNDARY = "modes below collapse"
-POINTS: dict[str, dict[str, Any]] = {  # markers that differ in shape, so that grey is enough
+BELOW_BOUNDARY = "boundary of collapse"
+POINTS: dict[str, dict[str, Any]] = {  # marker of each kind; shapes differ, so that they are distinct in grey
     "fold": {"marker": "s"},
     "transcritical": {"marker": "X"},
     "exchange": {"marker": "D"},
@@ -27,8 +27,8 @@ POINTS: dict[str, dict[str, Any]] = {  # markers that differ in shape, so that g
     "flip": {"marker": "v"},
     "neimark-sacker": {"marker": "P"},
 }
-STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles
-PHASES = {  # Okabe and Ito, light to dark from order to collapse; hatches would not survive column width
+STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles of parts of a branch
+PHASES = {  # colours of Okabe and Ito; hatches would be illegible at column width
     "isotropic": "#009E73",
     "anisotropic": "#56B4E9",
     "partial collapse": "#F0E442",
@@ -37,7 +37,7 @@ PHASES = {  # Okabe and Ito, light to dark from order to collapse; hatches would
     "oscillation": "#CC79A7",
     "undecided": "#FFFFFF",
 }
-PARAMETERS = {  # labels
+PARAMETERS = {  # axis labels
     "weight_decay": r"weight decay $\rho$",
     "learning_rate": r"learning rate $\eta$",
     "sigma1": r"noise $\sigma_1$ of the online view",
@@ -49,12 +49,15 @@ PARAMETERS = {  # labels
 
 
 def label_of(parameter: str) -> str:
-    """Label of an axis that shows a parameter."""
+    """Return the axis label of a parameter."""
     return PARAMETERS.get(parameter, parameter.replace("_", " "))
 
 
 def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
-    """Draw the rate of a mode against its eigenvalue, beside those of the standard and the isotropic loss."""
+    """Draw r - rho of a mode against its eigenvalue, under the designed, the standard and the isotropic loss.
+
+    The range of starts is shaded.
+    """
     ax = ax or new_axes()
     s = np.geomspace(design.between[0] / 2, 2.0, 200)
     styles: dict[str, dict[str, Any]] = {
@@ -74,7 +77,10 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
 
 
 def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
-    """Draw a row per equilibrium with a marker at each of its eigenvalues: black if stable, white if unstable."""
+    """Draw a row per equilibrium with a marker at each of its eigenvalues: black if stable, white if unstable.
+
+    The number above a marker is the number of modes with this eigenvalue.
+    """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
     ax = ax or new_axes(height)
     look: dict[str, Any] = {"linestyle": "none", "color": "black", "markersize": 5}
@@ -92,18 +98,18 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(equilibria)), [f"{equilibrium.surviving} surviving" for equilibrium in equilibria])
     ax.set_ylim(len(equilibria) - 0.5, -0.7)
     ax.margins(x=0.08)
-    ax.set_xlabel("eigenvalue $s$ (and how many have it)")
+    ax.set_xlabel("eigenvalue $s$ (with number of modes)")
     return ax
 
 
 def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
-    """Draw an arrow per mode from its start to its end; a cross where it vanishes."""
+    """Draw an arrow from the start of each mode to its end: a disc if it survives, a cross if it vanishes."""
     ax = ax or new_axes()
     finite = np.isfinite(collapse.final)
     top = 1.15 * max(collapse.s0.max(), collapse.final[finite].max(initial=0.0)) or 1.0
     ends = np.where(finite, collapse.final, top)
     for mode, (start, end) in enumerate(zip(collapse.s0, ends, strict=True), 1):
-        if abs(end - start) > 0.05 * top:  # shorter ones would be all head
+        if abs(end - start) > 0.05 * top:  # a shorter arrow would be all head
             arrow = {"arrowstyle": "->", "color": "0.5", "shrinkA": 3, "shrinkB": 3}
             ax.annotate("", (mode, end), (mode, start), arrowprops=arrow)
     modes = 1 + np.arange(len(ends))
@@ -128,11 +134,11 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
     ax = ax or new_axes()
     for branch in bifurcation.branches:
         stable = branch.stable.copy()
-        if len(stable) > 2:  # at its ends a branch may meet others, and is marginal
+        if len(stable) > 2:  # at its ends, where others meet it, a branch is marginal
             stable[0], stable[-1] = stable[1], stable[-2]
         for label, line in STRETCHES.items():
             chosen = stable == (label == "stable")
-            chosen |= np.r_[False, chosen[:-1]]  # up to where the other stretch starts
+            chosen |= np.r_[False, chosen[:-1]]  # extend it to the first point of the next part, to leave no gap
             ax.plot(branch.value, np.where(chosen, branch.s, np.nan), linestyle=line, color="black", linewidth=1.2)
     handles: list[Any] = [Line2D([], [], color="black", linestyle=line, label=kind) for kind, line in STRETCHES.items()]
     for kind, marker in POINTS.items():

@@ -1,4 +1,7 @@
-"""Linear stability of equilibria: Jacobians of flow and descent map at equal modes, and growth of collapsed modes."""
+"""Linear stability of equilibria: Jacobians of flow and descent map at equal modes, and growth of collapsed modes.
+
+A mode m with the eigenvalue s_m = w_m^2 has the rate r_m in the flow dw_m/dt = w_m (r_m - rho), with weight decay rho.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +17,10 @@ from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 
-MARGINAL = 1e-7  # a growth rate below this is zero, to the accuracy of closure and differences
-NEAR_ZERO = 1e-4  # relative to the surviving modes: the eigenvalue at which growth of a collapsed mode is probed
-STEP = 0.01  # relative, of differences: their error is its sixth power,
-STEP_AT_KINK = 1e-5  # and no power where the predictor divides by the largest of equal eigenvalues
+MARGINAL = 1e-7  # growth rates below this count as zero: closure and differences are no more accurate
+NEAR_ZERO = 1e-4  # small eigenvalue, relative to the largest surviving one, for the growth of a collapsed mode
+STEP = 0.01  # of central differences, relative to the eigenvalue; their error is of sixth order
+STEP_AT_KINK = 1e-5  # ... for a normalized predictor, which has a kink where its largest eigenvalues are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
 
 Complex = npt.NDArray[np.complex128]
@@ -30,8 +33,9 @@ Blocks = Callable[[Evolve, float | None], list[npt.NDArray[np.float64]]]
 class SurvivingModes:
     """Equal modes at a fixed point, and the linearised evolution of their perturbations.
 
-    s, lam: their eigenvalue, and that of a learned predictor (unused for others). count: number of modes.
-    growth: rates in the flow. multipliers: factors per step of the descent map, as a function of the learning rate.
+    s, lam: eigenvalues of the modes and of a learned predictor (unused for other predictors). count: number of modes.
+    growth: growth rates of perturbations in the flow. multipliers: factors by which a step of the descent map
+    multiplies perturbations, as a function of the learning rate.
     """
 
     s: float
@@ -45,7 +49,10 @@ class SurvivingModes:
     def at(
         cls, model: Model, s: float, count: int, eta: float | None, neutral: int = 0, lam: float = 1.0
     ) -> "SurvivingModes":
-        """Linearise a model; neutral: number of common perturbations that an invariant keeps."""
+        """Linearise a model at ``count`` equal modes.
+
+        neutral: number of perturbations along a family of equilibria, whose eigenvalues are left out.
+        """
         blocks = _jacobian_blocks(model, s, count, lam)
         growth = _spectrum(blocks(velocity, eta), count, neutral, 0.0)
 
@@ -56,16 +63,20 @@ class SurvivingModes:
 
 
 def _spectrum(blocks: list[npt.NDArray[np.float64]], count: int, neutral: int, fixed: float) -> Complex:
-    """Eigenvalues for a common perturbation, less neutral ones (at ``fixed``), and for each difference of modes."""
+    """Return the eigenvalues of a Jacobian: for a common perturbation of the modes, and for each difference of modes.
+
+    The ``neutral`` common eigenvalues nearest to ``fixed`` are left out.
+    """
     common, *differences = (np.linalg.eigvals(block) for block in blocks)
     common = common[np.argsort(np.abs(common - fixed))][neutral:]
     return np.sort_complex(np.concatenate([common, *differences * (count - 1)]))
 
 
 def _jacobian_blocks(model: Model, s: float, count: int, lam: float) -> Blocks:
-    """The Jacobian of ``velocity`` or ``step`` at equal modes, as a function of which and eta: blocks (parts, parts).
+    """Return a function of (``velocity`` or ``step``, eta) that computes the blocks of its Jacobian at equal modes.
 
-    Equal modes are exchangeable, so one block for a common perturbation and one for a difference suffice.
+    A block is (parts, parts), with the dynamical variables of a mode (encoder, target, ...) as parts. Equal modes are
+    exchangeable, so one block for a common perturbation and one for a difference suffice.
     """
     structure, parameters = model.structure, model.parameters
     fixed_point, field = initial(structure, np.full(count, s), lam), EigenmodeField(model, rtol=1e-12)
@@ -93,7 +104,10 @@ def _parts(state: State) -> list[str]:
 def _stencil(
     fixed_point: State, name: str, pattern: npt.NDArray[np.float64], size: float, field: EigenmodeField
 ) -> Stencil:
-    """Weights, states and rates whose weighted sum is a derivative along one part of the state."""
+    """Return the weights, states and rates of a central difference.
+
+    Part ``name`` of the state is perturbed by ``pattern`` (M,).
+    """
     part, stencil = getattr(fixed_point, name), []
     for multiple, coefficient in DIFFERENCE:
         for sign in (1, -1):
@@ -103,7 +117,10 @@ def _stencil(
 
 
 def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[[float], Complex]) -> float:
-    """Smallest eta at which a factor reaches 1: |1 + eta g| = 1, or by search where something decays per step."""
+    """Return the smallest eta at which the absolute value of a multiplier reaches 1.
+
+    It solves |1 + eta g| = 1 for a growth rate g, or is searched for models with an EMA target or tracking.
+    """
     if not model.needs_learning_rate:
         return min((-2 * g.real / abs(g) ** 2 for g in growth if abs(g) > MARGINAL), default=np.inf)
 
@@ -117,19 +134,19 @@ def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[
 
 
 def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
-    """Return r - rho of a collapsed mode beside surviving eigenvalues, and whether it recovers.
+    """Return the growth rate r - rho of a collapsed mode beside ``surviving`` eigenvalues, and True if it grows back.
 
-    Where the rate at zero is zero or undefined, the growth of a small mode decides.
+    If the growth rate at s = 0 is zero or undefined, its sign at a small s decides.
     """
     field, rho = EigenmodeField(model, rtol=1e-10), float(model.weight_decay)
 
     def growth(s: float) -> float:
-        state = initial(model.structure, np.array([*surviving, s]), 0.0)  # a learned predictor has collapsed, too
+        state = initial(model.structure, np.array([*surviving, s]), 0.0)  # a learned predictor has collapsed as well
         with np.errstate(divide="ignore"):  # part of the gradient may have a pole at zero
             return float(field(state).rates[-1]) - rho
 
     near = growth(NEAR_ZERO * max(surviving, default=1.0))
     if model.pole_at_collapse:
         return float(np.copysign(np.inf, near)), near > 0
-    exact = near if len(surviving) == 1 else growth(0.0)  # undefined beside a single mode of a cosine loss
+    exact = near if len(surviving) == 1 else growth(0.0)  # growth(0) is undefined beside a single mode of a cosine loss
     return exact, bool(exact > 0 if abs(exact) > MARGINAL else near > 0)

@@ -20,7 +20,7 @@ from dynamics.vector_field.state import State
 
 Array = npt.NDArray[np.float64]
 
-ATOL = 1e-14  # of s, as in ``solve``
+ATOL = 1e-14  # absolute tolerance of s, as in ``solve``
 
 
 def convergence_time(
@@ -43,17 +43,17 @@ def convergence_time(
     level : array_like
         Eigenvalue above zero; broadcasts with s0.
     learning_rate : float, optional
-        eta > 0, only for models in which something decays per step.
+        eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on it.
     within : float
         Time up to which the flow is followed.
     rtol : float
-        Relative accuracy of the eigenvalues s that is aimed at; the closure's quadrature is held to a tenth of it.
+        Requested relative accuracy of the eigenvalues s; the quadrature of the closure has a tenth of this tolerance.
 
     Returns
     -------
     ndarray of shape (..., M)
-        inf for modes that never have it (the flow converges elsewhere, or diverges); nan where the time ``within``
-        did not suffice to decide.
+        Times; inf for modes that never reach the level (the flow converges elsewhere, or diverges), nan if this is not
+        decided within the time ``within``.
 
     Raises
     ------
@@ -62,9 +62,9 @@ def convergence_time(
 
     Notes
     -----
-    A formula where the flow has an exact solution, such as
-    T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))] with u = n1 lambda for the Euclidean loss;
-    otherwise the flow is integrated up to the crossings.
+    The time is a formula if the flow has an exact solution. For the Euclidean loss without weight decay it is
+    T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))], with n1 = 1 + sigma1^2 and u = n1 s^alpha, which
+    is u0 at the start and u1 at the level. Otherwise the flow is integrated up to the crossings.
 
     Examples
     --------
@@ -88,29 +88,29 @@ def convergence_time(
 
 
 def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
-    """Return kappa_m = d(ds_m/dt)/ds_m, the other modes held: growth rate of a small change of a mode.
+    """Return kappa_m = d(ds_m/dt)/ds_m with the other modes held fixed, the growth rate of a small change of s_m.
 
     Parameters
     ----------
     model : Model
-        A model with scalar parameters and white inputs in which only the encoder moves.
+        A model with scalar parameters and white inputs, without learned predictor, ``EMA`` target or ``tracking``.
     s : array_like of shape (..., M)
         Eigenvalues above zero, for example ``trajectory.s``.
 
     Returns
     -------
     ndarray of shape (..., M)
-        Rates; below zero where a change decays.
+        Rates; negative if a small change decays.
 
     Raises
     ------
     ArgumentError
-        For bad arguments, and for models in which something else moves.
+        For bad arguments, and for other models.
 
     Notes
     -----
-    It is the effect of an eigenvalue on the learning rate: a small mode grows at 2 (1 + alpha) lambda under the
-    Euclidean loss, at 2 under its isotropic version.
+    It shows how eigenvalues change the effective learning rates of modes: for small s_m it is 2 (1 + alpha) lambda_m
+    under the Euclidean loss, but 2 under the isotropic Euclidean loss.
 
     Examples
     --------
@@ -120,7 +120,9 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     """
     _has_eigenmodes(model)
     if model.structure.predictor == "learned" or model.needs_learning_rate:
-        errors.reject("model", "have a closed-form predictor or none, and a shared target, untracked", model)
+        errors.reject(
+            "model", "have a closed-form predictor or none, no tracking, and a target that is the encoder itself", model
+        )
     s = errors.non_negative("s", s, "be eigenvalues of shape (..., M), finite and above zero")
     if s.ndim == 0 or not s.all():
         errors.reject("s", "be eigenvalues of shape (..., M), finite and above zero", s)
@@ -141,11 +143,11 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
 def _has_eigenmodes(model: Model) -> None:
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None:
-        errors.reject("model", "have white inputs: eigenvectors turn, and no mode has a rate of its own", model)
+        errors.reject("model", "have white inputs: otherwise eigenvectors rotate, and modes have no rates", model)
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
-    requirement = "be above zero: a number, or what broadcasts with s0"
+    requirement = "be above zero: a number, or an array that broadcasts with s0"
     levels = errors.positive("level", level, requirement)
     try:
         return np.broadcast_to(levels, shape)
@@ -166,7 +168,7 @@ def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
 def _by_flow(
     field: VectorField, start: State, levels: Array, learning_rate: float | None, within: float, rtol: float
 ) -> Array:
-    """Crossing times (M,) of one trajectory, located step by step."""
+    """Return the times (M,) at which one trajectory crosses the levels (M,), located in each step of the integrator."""
     coordinate, steady_state = coordinate_of(start, field.parameters, ATOL), SteadyState(start, field, learning_rate)
 
     def excess(y: Array) -> Array:

@@ -31,7 +31,7 @@ DOCUMENTS = ("markdown", "latex", "html")  # of derivations
 
 
 class Commands(click.Group):
-    """The group of commands, which turns errors about arguments into one clear line."""
+    """The group of commands, which prints errors about arguments as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -45,17 +45,17 @@ class Commands(click.Group):
 def main() -> None:
     """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
 
-    solve, iterate, train, compare and sweep are the Python functions of the same names. Time is learning rate times
-    steps.
+    The commands solve, iterate, train, compare, check and sweep each call the Python function of the same name. Time is
+    the learning rate times the number of steps.
 
     \b
-    Theory and network for the paper's toy setting, and how far apart they are:
+    Theory and network for the paper's toy setting, and the deviation between them:
       ssl-dynamics iterate --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out theory.npz
       ssl-dynamics train   --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out network.npz
       ssl-dynamics compare theory.npz network.npz --out deviation.png
 
     \b
-    Why eigenvalues act as learning-rate multipliers, and what the isotropic loss does about it:
+    Eigenvalues as learning-rate multipliers, and the isotropic loss, which removes this effect:
       ssl-dynamics solve --s0 0.01,0.1,0.5 --end-time 60 --out euclidean.png
       ssl-dynamics solve --s0 0.01,0.1,0.5 --end-time 60 --isotropic --out isotropic.png
       ssl-dynamics derive --isotropic --format equations
@@ -64,20 +64,25 @@ def main() -> None:
 
 @main.command()
 @apply(model_options(), S0, WEIGHTS, CLOSURE, OUT)
-@click.option("--end-time", type=float, default=10.0, show_default=True, help="Last time.")
+@click.option(
+    "--end-time", type=float, default=10.0, show_default=True, help="Last time; time is learning rate times steps."
+)
 @click.option(
     "--points",
     type=click.IntRange(1),
     default=200,
     show_default=True,
-    help="Number of times, evenly spaced from 0; 1: the last.",
+    help="Number of times, evenly spaced from 0; 1: only the last time.",
 )
-@click.option("--until", type=click.Choice(["steady"]), help="End where the flow has converged.")
-@click.option("--learning-rate", type=float, help="eta, only where something decays per step (--ema, --tracking).")
+@click.option("--until", type=click.Choice(["steady"]), help="End when the flow has converged to a steady state.")
+@click.option("--learning-rate", type=float, help="Learning rate eta, only with --ema or --tracking.")
 @apply(method("FLOW_METHODS"), RTOL)
-@click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance.")
+@click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance of the eigenvalues.")
 def solve(s0: list[float] | None, out: str | None, end_time: float, points: int, **others: Any) -> None:
-    """Gradient flow: ds/dt = 2 s (r(s) - rho), by formula where there is one, else by an integrator."""
+    """Gradient flow of eigenvalues s: ds/dt = 2 s (r(s) - rho), by a formula if there is one, else by an integrator.
+
+    r(s) are the rates of the modes, and rho is the weight decay.
+    """
     import numpy as np
 
     import dynamics as dyn
@@ -89,7 +94,7 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 
 @main.command()
 @apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE, OUT)
-@click.option("--batch-size", type=int, help="Predict how networks with such batches fluctuate.")
+@click.option("--batch-size", type=int, help="Predict the fluctuations of networks with this batch size.")
 @apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:
     """Descent map: gradient descent on the population loss, exact at any learning rate."""
@@ -102,7 +107,7 @@ def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: 
 
 @main.command()
 @apply(model_options(), WEIGHTS, STEPS, OUT)
-@click.option("--batch-size", type=int, default=10_000, show_default=True, help="Fresh samples per step.")
+@click.option("--batch-size", type=int, default=10_000, show_default=True, help="New samples per step.")
 @click.option(
     "--seed", type=int, multiple=True, default=(0,), show_default=True, help="Seed of the views; may be repeated."
 )
@@ -120,15 +125,19 @@ def train(out: str | None, steps: int, learning_rate: float, seed: tuple[int, ..
 
 @main.command()
 @apply(model_options())
-@click.option("--s0", type=Numbers(), help="Eigenvalues to check at, e.g. 0.1,0.5,1; by default four, from 0.1 to 0.9.")
+@click.option(
+    "--s0", type=Numbers(), help="Eigenvalues of the check, e.g. 0.1,0.5,1; by default four, from 0.1 to 0.9."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of samples and network.")
-@click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of network and theory.")
+@click.option(
+    "--out", type=FILE, callback=writable(*PICTURES), help="Write a picture of network and theory (.png, .pdf, .svg)."
+)
 @click.pass_context
 def check(context: click.Context, /, s0: list[float] | None, seed: int, out: str | None, **others: Any) -> None:
     """Verify a model: gradient, rates, flow, descent map and network, each level against the next.
 
     \b
-    Exits with 1 where a level does not agree:
+    The exit status is 1 if a level does not agree with the next:
       ssl-dynamics check --loss '-p . sg(z2) / |p| + beta * |z1|^2' --parameter beta=0.2
     """
     import dynamics as dyn
@@ -142,7 +151,9 @@ def check(context: click.Context, /, s0: list[float] | None, seed: int, out: str
 @main.command()
 @click.argument("theory", type=FILE)
 @click.argument("network", type=FILE)
-@click.option("--out", type=FILE, callback=writable(*PICTURES), help="A picture of the deviations (.png, .pdf, .svg).")
+@click.option(
+    "--out", type=FILE, callback=writable(*PICTURES), help="Write a picture of the deviations (.png, .pdf, .svg)."
+)
 def compare(theory: str, network: str, out: str | None) -> None:
     """Compare a trained NETWORK with THEORY (.npz files), per mode, in units of the sampling error."""
     import dynamics as dyn
@@ -175,21 +186,23 @@ def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
 
 @main.command()
 @apply(model_options(symbolic=True), CLOSURE)
-@click.option("--correlated", is_flag=True, help="Inputs of any covariance: matrices in place of modes.")
+@click.option(
+    "--correlated", is_flag=True, help="Equations for inputs of any covariance, with matrices in place of modes."
+)
 @click.option(
     "--format",
     "form",
     type=click.Choice(["text", "equations", *DOCUMENTS]),
     default="text",
     show_default=True,
-    help="text, or equations in LaTeX: what was derived; the others: a document, step by step, each step checked.",
+    help="text and equations (LaTeX) give the results; the other formats a document with all steps, each checked.",
 )
-@click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write it into a file.")
+@click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write the text into a file.")
 def derive(closure: str | None, form: str, out: str | None, correlated: bool, **others: Any) -> None:
-    """Print what follows from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any.
+    """Print the derivation from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any.
 
     \b
-    Documents are for a closed-form predictor or none, a shared target and white inputs, and show both closures:
+    Documents require a closed-form predictor or none, a shared target and white inputs. They show both closures:
       ssl-dynamics derive --loss cosine --isotropic --format html --out cosine.html
     """
     from dynamics.vector_field.base import choose_closure
@@ -197,7 +210,7 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
 
     model = model_of(others | {"input_variances": [1.0] if correlated else None})
     closure = choose_closure(model, closure)
-    vector_field_of(model, closure)  # refuses what does not apply
+    vector_field_of(model, closure)  # raises ArgumentError for a closure that does not apply
     if form in DOCUMENTS:
         from derivations.report.documents import document
 
@@ -210,7 +223,7 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
 
 
 def _equations(model: Any, closure: str, latex: bool) -> str:
-    """Return what was derived for a model, as text or in LaTeX."""
+    """Return the results of the derivation for a model, as text or in LaTeX."""
     from derivations.report import summary
 
     if model.inputs is not None:
@@ -227,9 +240,9 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
 @click.option(
     "--library", type=click.Choice(["torch", "jax"]), default="torch", show_default=True, help="Library to write for."
 )
-@click.option("--out", type=FILE, callback=writable(".py"), help="Write it into a file.")
+@click.option("--out", type=FILE, callback=writable(".py"), help="Write the module into a file (.py).")
 def export(library: str, out: str | None, **others: Any) -> None:
-    """Write a loss, and the predictor it needs, as a module for a training loop in PyTorch or JAX.
+    """Write a loss and its predictor as a module for a training loop in PyTorch or JAX.
 
     \b
     The module does not depend on this package. In Python: Model.to_torch, Model.to_jax.

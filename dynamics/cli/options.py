@@ -1,4 +1,4 @@
-"""Options of the commands; those of a model are made from the descriptions in ``dynamics.model.options``."""
+"""Options of the commands; the options of a model follow from the descriptions in ``dynamics.model.options``."""
 
 import functools
 import importlib
@@ -34,7 +34,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newe
 
 
 class MethodOption(click.Option):
-    """``--method``, whose help lists the methods in ``dynamics.solvers.methods``, which is imported only for that."""
+    """``--method``, whose help lists the methods in ``dynamics.solvers.methods``; only the help imports this module."""
 
     def __init__(self, *declarations: Any, methods: str, **settings: Any) -> None:
         super().__init__(*declarations, **settings)
@@ -48,7 +48,7 @@ class MethodOption(click.Option):
 
 
 def apply(*groups: Decorator | list[Decorator]) -> Decorator:
-    """Return one decorator for options and lists of options."""
+    """Return one decorator that applies options and lists of options."""
     flat = [decorator for group in groups for decorator in (group if isinstance(group, list) else [group])]
     return lambda command: functools.reduce(lambda wrapped, decorator: decorator(wrapped), reversed(flat), command)
 
@@ -57,7 +57,10 @@ def apply(*groups: Decorator | list[Decorator]) -> Decorator:
 
 
 def model_options(symbolic: bool = False) -> list[Decorator]:
-    """Return the options that describe a model. symbolic: without the values of its parameters."""
+    """Return the options that describe a model.
+
+    symbolic: leave out the options for values of parameters.
+    """
     decorators: list[Decorator] = []
     for name, description in options(Model).items():
         if isinstance(description, ComponentOption):
@@ -91,7 +94,7 @@ def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
 
 
 def _decorator(description: Option, **settings: Any) -> Decorator:
-    """Return a click option as described; without a default its value is None where it is not given."""
+    """Return the click option of a description; without a default its value is None if it is not given."""
     of_type: dict[type, dict[str, Any]] = {
         bool: {"is_flag": True},
         float: {"type": float},
@@ -121,31 +124,33 @@ def _random(argument: str, kind: Any, help_text: str) -> Decorator:
 
 
 WEIGHTS = [
-    _random("modes", int, "M, of random initial weights."),
-    _random("inputs", int, "N, of random initial weights."),
+    _random("modes", int, "Number M of modes of random initial weights."),
+    _random("inputs", int, "Number N of inputs of random initial weights."),
     _random("std", float, "Standard deviation of random initial weights."),
     _random("seed", click.IntRange(0), "Seed of random initial weights."),
 ]
 S0 = click.option(
-    "--s0", type=Numbers(), help="Initial eigenvalues, e.g. 0.02,0.2,2, in place of those of random weights."
+    "--s0", type=Numbers(), help="Initial eigenvalues, e.g. 0.02,0.2,2; if left out, the eigenvalues of random weights."
 )
 CLOSURE = click.option(
-    "--closure", help="gaussian (exact; the default where there is one), mean_field, or monte_carlo."
+    "--closure", help="gaussian (exact; the default for losses that have it), mean_field, or monte_carlo."
 )
 STEPS = [
     click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent."),
     click.option("--learning-rate", type=float, default=0.01, show_default=True, help="Learning rate eta."),
-    click.option("--record", type=int, default=1, show_default=True, help="Record one step in this many."),
+    click.option("--record", type=int, default=1, show_default=True, help="Number of steps between two records."),
 ]
-RTOL = click.option("--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance.")
+RTOL = click.option(
+    "--rtol", type=float, default=1e-8, show_default=True, help="Relative tolerance of the eigenvalues."
+)
 OUT = click.option(
     "--out",
     type=FILE,
     callback=writable(".npz", ".csv", *PICTURES),
-    help="Write .npz, .csv, or a picture (.png, .pdf, .svg).",
+    help="Write the result (.npz, .csv), or a picture of it (.png, .pdf, .svg).",
 )
 
 
 def method(methods: str) -> Decorator:
-    """Return the option ``--method`` for the methods of that name."""
+    """Return the option ``--method``; methods: name of their tuple in ``dynamics.solvers.methods``."""
     return click.option("--method", cls=MethodOption, methods=methods, default="auto", show_default=True)

@@ -1,4 +1,4 @@
-"""Output of the commands: on the screen, and into files whose place is checked before any work."""
+"""Output of the commands: on the screen, and into files whose path is checked before any work."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ def writable(*suffixes: str) -> Callable[[click.Context, click.Parameter, str | 
 
 
 def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
-    """Print a text, or write it into a file."""
+    """Print a text, or write it into a file. whole_lines: the text ends with a newline."""
     if out is None:
         click.echo(text, nl=not whole_lines)
     else:

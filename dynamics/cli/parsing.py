@@ -1,4 +1,4 @@
-"""From the values of options to models and starts."""
+"""Models and starts from the values of command-line options."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Values = dict[str, Any]  # of options, by the names that click gives them
 
 
 def model_of(values: Values) -> Model:
-    """Return the model that the options describe; those that a command lacks are at their defaults."""
+    """Return the model that the options describe; options that a command does not have are at their defaults."""
     chosen = _expressions(values)
     for name, description in options(Model).items():
         if isinstance(description, ComponentOption):
@@ -24,13 +24,13 @@ def model_of(values: Values) -> Model:
 
 
 def _value(values: Values, flag: str | None) -> Any:
-    """Return the value of an option; None where it is not given."""
+    """Return the value of an option; None if it is not given."""
     value = None if flag is None else values.get(flag.removeprefix("--").replace("-", "_"))
     return None if value is False else value
 
 
 def _component(description: ComponentOption, default: type, values: Values) -> Any:
-    """Return the component that the options choose; refuse options of another one."""
+    """Return the component that the options choose; raise a usage error for options of another component."""
     flagged = [kind for kind in description.classes if _value(values, kind.flag) is not None]
     chosen: Any = flagged[0] if flagged else default
     for kind in description.classes:
@@ -46,7 +46,7 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
 
 
 def _expressions(values: Values) -> dict[str, Any]:
-    """Return loss and gain where they are expressions, the first of them with the parameters."""
+    """Return loss and gain if they are expressions; the first of the two gets the parameters."""
     parameters = dict(map(_parameter, values.get("parameter", ())))
     expressions: dict[str, Any] = {}
     for name, description in options(Model).items():
@@ -68,7 +68,7 @@ def _parameter(text: str) -> tuple[str, float]:
 
 
 def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
-    """Return the eigenvalues that are listed, or those of the weights that ``train`` starts from, or these weights."""
+    """Return the eigenvalues s0; if None, those of the random weights, or for correlated inputs the weights."""
     if s0 is not None:
         refuse_given("--s0", *RANDOM.values(), "input_variances")
         return s0
@@ -86,7 +86,7 @@ def weights_of(model: Model, values: Values) -> Any:
 
 
 def refuse_given(flag: str, *names: str) -> None:
-    """Raise a usage error for options that were given and do not apply with another one."""
+    """Raise a usage error if one of the options ``names`` was given, which do not apply with ``flag``."""
     context = click.get_current_context()
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))

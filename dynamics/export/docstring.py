@@ -44,8 +44,8 @@ def _symbols(export: Export) -> str:
     model = export.model
     p = "p = z1" if model.structure.predictor == "none" else "p = W_P z1 (`p`)"
     words = [
-        f"{p} predicts z2 from z1. z1 is the representation of one view of a sample (`z`), z2 that of the other "
-        "view by the target branch (`target`), and sg stops the gradient."
+        f"{p} predicts z2 from z1. z1 is the representation of one view of a sample (`z`), z2 the representation "
+        "of the other view by the target branch (`target`), and sg stops the gradient."
     ]
     if model.gain is not None:
         words.append(f"h is a function of W_P: {model.gain.text}, of its eigenvalues lambda.")
@@ -61,8 +61,8 @@ def _about_predictor(export: Export) -> str:
         rate = export.values["rate"]
         relative = "" if rate == 1 else f", at {rate:g} times the learning rate of the encoder"
         layer = f"The predictor is a linear layer W_P without bias, trained with the encoder{relative}"
-        deeper = "" if export.takes_W_P else "; of a deeper one, as in BYOL and SimSiam, `loss` takes p, too"
-        return f"{layer}{deeper}."
+        deeper = "; `loss` also takes the output p of a deeper predictor, as in BYOL and SimSiam"
+        return f"{layer}{'' if export.takes_W_P else deeper}."
     correlation = "the exponential average by `tracked`" if export.model.structure.tracked else "C = E[z z^T]"
     return (
         f"The predictor is not trained. It is the closed form {export.closed_formula} of the correlation of the "
@@ -71,12 +71,12 @@ def _about_predictor(export: Export) -> str:
 
 
 def _notes(export: Export) -> list[str]:
-    """Return limits of the module, and what the model has beside the loss."""
+    """Return the limits of the module, and the parts of the model that it does not contain."""
     notes, model, values = [], export.model, export.values
     if model.symmetrised:
         notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
     if export.lines.divides:
-        notes.append("L divides by norms, to which nothing is added: it is not a number where one of them is zero.")
+        notes.append("L divides by norms, without an added constant: it is not a number where a norm is zero.")
     if export.predicts and export.library is TORCH:
         notes.append("PyTorch decomposes no matrices of half precision: call `loss` outside of autocast.")
     sigmas = values["sigma1"], values["sigma2"]
@@ -124,7 +124,10 @@ def _step_jax(export: Export) -> list[str]:
 
 
 def _value(export: Export, prediction: str, W_P: str) -> str:
-    """Return the call of ``loss``. prediction: code of a learned predictor applied to {}; W_P: code of its matrix."""
+    """Return the call of ``loss``.
+
+    prediction: code that applies a learned predictor to {}, the name of a representation. W_P: code of its matrix.
+    """
     target = "t" if export.model.structure.separate_target else "z"
     kind = export.model.structure.predictor
     before = {"none": "", "learned": f"{prediction}, "}.get(kind, "None, ")

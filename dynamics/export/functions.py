@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from derivations.printers import training_loop
 from derivations.printers.array_code import Dialect
 
-WIDTH = 88  # of prose
+WIDTH = 88  # characters of a line of prose
 CLOSED_FORM = ("alpha", "epsilon")  # parameters of the predictor
 
 
@@ -49,7 +49,7 @@ class Library:
 
     name: str
     dialect: Dialect
-    imports: dict[str, str]  # statements, by the name that each brings
+    imports: dict[str, str]  # import statements, by the name that each defines
     arrays: str  # the word for arrays
 
 
@@ -61,7 +61,7 @@ LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """A model and the library that its loss is written for, with what functions and docstring have in common."""
+    """A model and the library that its loss is written for, with properties that functions and docstring share."""
 
     model: Exportable
     library: Library
@@ -104,7 +104,7 @@ class Export:
         return "W_P = (C / max s + epsilon)^alpha" if normalized else "W_P = (C + epsilon)^alpha"
 
     def defaults(self, *names: str) -> str:
-        """Return keyword arguments with the model's values."""
+        """Return keyword arguments, as code, whose defaults are the model's values."""
         return ", ".join(f"{name}={float(self.values[name])!r}" for name in names)
 
     @property
@@ -117,7 +117,7 @@ class Export:
 
 
 def closed_form(export: Export) -> list[str]:
-    """Return the functions that build the predictor; none where the loss does not depend on it."""
+    """Return the functions that build the predictor; an empty list if the loss does not depend on it."""
     if not export.predicts:
         return []
     parts = [_batch_correlation(export), _spectrum(export), _predictor(export)]
@@ -144,7 +144,7 @@ def spectrum(correlation, {export.defaults(*CLOSED_FORM)}):
     correlation: C (M, M), symmetric, with eigenvalues s; no gradient flows back into it.
     """
     s, U = {dialect.namespace}.linalg.eigh({dialect.stop_gradient.format("correlation")})
-    s = {dialect.larger.format("s", 0)}  # what is below is rounding
+    s = {dialect.larger.format("s", 0)}  # negative values are rounding errors
     return {training_loop.predictor_formula(normalize, dialect)}, U
 '''
 
@@ -163,7 +163,7 @@ def predictor(correlation, {export.defaults(*CLOSED_FORM)}):
 
 APPLIED = '''
 def applied(values, U, z):
-    """U diag(values) U^T z, of each row of z (batch, M): a function of W_P, by its eigenvalues."""
+    """U diag(values) U^T z for each row z (batch, M): a function of W_P with the eigenvalues `values`."""
     return ((z @ U) * values) @ U.T
 '''
 
@@ -171,7 +171,7 @@ def applied(values, U, z):
 def _tracked(export: Export) -> str:
     return f'''
 def tracked(correlation, z, decay={export.values["tracking"]!r}):
-    """The next C: decay C + (1 - decay) z^T z / batch. Start from that of a batch."""
+    """The next average, decay C + (1 - decay) z^T z / batch. Start from `batch_correlation` of a batch."""
     current = batch_correlation(z)
     return {training_loop.average_formula(export.library.dialect)}
 '''
@@ -223,15 +223,15 @@ def _predictions(export: Export) -> list[str]:
 def _explained(export: Export) -> str:
     """Return the descriptions of the arguments, one paragraph each."""
     gradient = (
-        "no gradient flows there"
+        "no gradient flows into it"
         if export.one_way.has_free_target
-        else "the gradient flows there, too: do not detach it"
+        else "the gradient flows into it, too: do not detach it"
     )
     rows = {
         "p": "prediction W_P z of `target` (batch, M)" + ("; None: by the closed form" if export.predicts else ""),
         "z": "representation of one view, by the encoder (batch, M)",
         "target": f"representation of the other view, by the target branch (batch, M); {gradient}",
-        "correlation=None": "C (M, M), from which W_P is built; None: that of the batch",
+        "correlation=None": "C (M, M), from which W_P is built; None: the correlation of the batch",
         "W_P": "the predictor's matrix (M, M), where p = z @ W_P.T",
     }
     used = {*export.lines.uses, *(["z"] if export.predicts else [])}
@@ -239,12 +239,12 @@ def _explained(export: Export) -> str:
     for name in _arguments(export):
         unused = "; this loss does not depend on it" if name in ("p", "z", "target") and name not in used else ""
         shown.append(f"{name.partition('=')[0]}: {rows[name]}{unused}.")
-    shown += ["alpha, epsilon: of W_P."] if export.predicts else []
+    shown += ["alpha, epsilon: parameters of W_P."] if export.predicts else []
     parameters = export.one_way.parameters
-    shown += [f"{', '.join(parameters)}: of the loss."] if parameters else []
+    shown += [f"{', '.join(parameters)}: parameters of the loss."] if parameters else []
     return "\n".join(filled(row, "    ") for row in shown)
 
 
 def filled(text: str, indent: str = "") -> str:
-    """Return prose in lines; further lines of an argument are indented once more."""
+    """Return prose wrapped to lines; all lines but the first are indented twice as far."""
     return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent * 2, break_long_words=False)

@@ -33,9 +33,9 @@ def source(model: Exportable, library: str) -> str:
 def _check(model: Exportable) -> None:
     """Raise ArgumentError for parameters that a module cannot have."""
     for name, value in model.parameter_values.items():
-        if np.ndim(value) and name != "init":  # the predictor of a training loop has its own initial values
-            errors.reject(name, "be a single number to be written into a text", value)
+        if np.ndim(value) and name != "init":  # a training loop chooses the initial values of its predictor
+            errors.reject(name, "be a single number, which an exported module can contain", value)
         if name in RESERVED:
             argument = "loss" if model.gain is None else "gain"
-            requirement = f"have parameters with names that a training loop leaves free: one other than `{name}`"
+            requirement = f"have no parameter named `{name}`, a name that the exported module uses itself"
             errors.reject(argument, requirement, getattr(model, argument))

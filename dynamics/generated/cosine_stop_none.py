@@ -8,7 +8,7 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    """Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     xp = z1.__array_namespace__()
     p1 = predict(z1)
     norm_p1_squared = over_modes(p1**2)
@@ -18,7 +18,7 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
+    """Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
     xp = z1.__array_namespace__()
     norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
     p1_dot_z2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
@@ -27,7 +27,7 @@ def force_on_view1(z1, z2, lam, ratio):
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
+    """Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
     xp = z1.__array_namespace__()
     norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
     p1_dot_z2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
@@ -36,7 +36,7 @@ def force_on_view2(z1, z2, lam, ratio):
 
 
 def force_on_predictor(z1, z2, lam, ratio):
-    """-dL/dlam per sample."""
+    """Return the force -dL/dlam of each sample on the predictor."""
     xp = z1.__array_namespace__()
     norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
     p1_dot_z2 = xp.sum(lam * z1 * z2, axis=-1, keepdims=True)
@@ -45,14 +45,14 @@ def force_on_predictor(z1, z2, lam, ratio):
 
 
 def mean_squares(s, lam, ratio, sigma1, sigma2):
-    """Mean square of each norm, per mode: the scales of the integral."""
+    """Return the mean square of each norm, per mode: the scale of its integration variable."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * lam**2 * s, n2 * s
 
 
 def rates_mean_field(s, lam, ratio, sigma1, sigma2):
-    """r_m with every norm and sum replaced by its mean."""
+    """Return the rate r_m with every norm and sum replaced by its mean."""
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -65,7 +65,7 @@ def rates_mean_field(s, lam, ratio, sigma1, sigma2):
 
 
 def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
-    """f_m with every norm and sum replaced by its mean."""
+    """Return the force f_m on the predictor with every norm and sum replaced by its mean."""
     xp = s.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -76,7 +76,7 @@ def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted(x, y, s, lam, ratio, sigma1, sigma2):
-    """The tilted Gaussian of the views: covariance and normalisation, as far as all integrands need them."""
+    """Return covariance and weight of the tilted Gaussian of the views, as far as all integrands need them."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -89,7 +89,7 @@ def _tilted(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
-    """r_m is the integral of this over x, y in (0, oo)."""
+    """Return an integrand of the rate r_m; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     n2, D, Delta, S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
     S22 = (2 * D * lam**2 * s * x**2 + n2) / Delta
@@ -102,7 +102,7 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def predictor_force_integrand(x, y, s, lam, ratio, sigma1, sigma2):
-    """f_m is the integral of this over x, y in (0, oo)."""
+    """Return an integrand of the force f_m on the predictor; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     _, _, _, S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
     sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
@@ -110,12 +110,12 @@ def predictor_force_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors(W_P, z1, t2):
-    """X of each norm ||X l||: its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
     return W_P @ z1, t2
 
 
 def drive_on_view1_integrand(x, y, W_P, z1, t2):
-    """E[g l^T] (M, d) is the integral of this over x, y in (0, oo)."""
+    """Return an integrand of E[g l^T] (M, d) for independent normals l (d,), over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
@@ -127,7 +127,7 @@ def drive_on_view1_integrand(x, y, W_P, z1, t2):
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, t2):
-    """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
+    """Return an integrand of E[h l^T] (M, d) for independent normals l (d,), over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
@@ -139,13 +139,13 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
 
 
 def conserved(s, alpha, epsilon):
-    """Sum_j[s[j]], (..., 1)."""
+    """Return the conserved sum Sum_j[s[j]], (..., 1)."""
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
-    """Its decay rate, for epsilon = 0."""
+    """Return the decay rate of the conserved sum under weight decay, for epsilon = 0."""
     return 2 * rho
 
 

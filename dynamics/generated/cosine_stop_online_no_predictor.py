@@ -1,4 +1,4 @@
-"""Cosine loss, stop-gradient on the wrong side, no predictor.
+"""Cosine loss, stop-gradient on the online branch, no predictor.
 
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
@@ -8,7 +8,7 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    """Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     xp = z1.__array_namespace__()
     norm_t2_squared = over_modes(t2**2)
     norm_z1_squared = over_modes(stop_gradient(z1)**2)
@@ -17,12 +17,12 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
+    """Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
     return 0 * z1
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
+    """Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     z1_dot_z2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -31,19 +31,19 @@ def force_on_view2(z1, z2, lam, ratio):
 
 
 def mean_squares(s, lam, ratio, sigma1, sigma2):
-    """Mean square of each norm, per mode: the scales of the integral."""
+    """Return the mean square of each norm, per mode: the scale of its integration variable."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * s, n2 * s
 
 
 def rates_mean_field(s, lam, ratio, sigma1, sigma2):
-    """r_m with every norm and sum replaced by its mean."""
+    """Return the rate r_m with every norm and sum replaced by its mean."""
     return 0
 
 
 def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
-    """r_m is the integral of this over x, y in (0, oo)."""
+    """Return an integrand of the rate r_m; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -57,12 +57,12 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors(W_P, z1, t2):
-    """X of each norm ||X l||: its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
     return z1, t2
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, t2):
-    """E[h l^T] (M, d) is the integral of this over x, y in (0, oo)."""
+    """Return an integrand of E[h l^T] (M, d) for independent normals l (d,), over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, z1, y, t2)
     return (
@@ -74,13 +74,13 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
 
 
 def conserved(s, alpha, epsilon):
-    """Sum_j[s[j]], (..., 1)."""
+    """Return the conserved sum Sum_j[s[j]], (..., 1)."""
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
-    """Its decay rate, for epsilon = 0."""
+    """Return the decay rate of the conserved sum under weight decay, for epsilon = 0."""
     return 2 * rho
 
 

@@ -8,52 +8,52 @@ from dynamics.numerics.special import lambert_growth
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    """Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
     p1 = predict(z1)
     norm_p1_minus_t2_squared = over_modes((-stop_gradient(t2) + p1)**2)
     return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """g = -dL/dz1 - dL/dt1 per sample, in the eigenbasis."""
+    """Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
     return (-lam * z1 + ratio * z2) * lam
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """h = -dL/dz2 - dL/dt2 per sample, in the eigenbasis."""
+    """Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
     return 0 * z1
 
 
 def force_on_predictor(z1, z2, lam, ratio):
-    """-dL/dlam per sample."""
+    """Return the force -dL/dlam of each sample on the predictor."""
     return (-lam * z1 + ratio * z2) * z1
 
 
 def rates(s, lam, ratio, sigma1, sigma2):
-    """r_m, exact (Gaussian moments)."""
+    """Return the rate r_m, exact (Gaussian moments)."""
     n1 = sigma1**2 + 1
     return (-n1 * lam + ratio) * lam
 
 
 def predictor_force(s, lam, ratio, sigma1, sigma2):
-    """f_m, exact (Gaussian moments)."""
+    """Return the force f_m on the predictor, exact (Gaussian moments)."""
     n1 = sigma1**2 + 1
     return (-n1 * lam + ratio) * s
 
 
 def drive_on_view1(W_P, z1, t2):
-    """E[g l^T] (M, d), exact (Gaussian moments)."""
+    """Return E[g l^T] (M, d) for independent normals l (d,), exact (Gaussian moments)."""
     return W_P @ t2 - (W_P @ W_P @ z1)
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
-    """Predictor eigenvalues at time t: Lambert W solution."""
+    """Return the predictor eigenvalues at time t, from the Lambert W solution."""
     n1 = sigma1**2 + 1
     return lambert_growth(lam0, 1 / n1, 2 * alpha * t / n1)
 
 
 def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
-    """Time from lam0 to lam1."""
+    """Return the time from lam0 to lam1."""
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
     return n1 * (
@@ -62,7 +62,7 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
 
 
 def fixed_points(sigma1, sigma2, rho):
-    """Predictor eigenvalues where r = rho, larger first; where there is none, not a number or not positive."""
+    """Return the predictor eigenvalues with r = rho, larger first; not a number or not positive if there is none."""
     xp = sigma1.__array_namespace__()
     n1 = sigma1**2 + 1
     return (
@@ -72,7 +72,7 @@ def fixed_points(sigma1, sigma2, rho):
 
 
 def fold(sigma1, sigma2):
-    """(rho, lambda) where the two meet."""
+    """Return (rho, lambda) at the fold, where the two fixed points meet."""
     return 1 / (4 * (sigma1**2 + 1)), 1 / (2 * (sigma1**2 + 1))
 
 

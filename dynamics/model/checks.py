@@ -1,4 +1,4 @@
-"""Checks of option values: (name, value) -> the value to keep; each raises ArgumentError."""
+"""Checks of option values: functions of (name, value) that return the value to store, or raise ArgumentError."""
 
 from typing import Any
 

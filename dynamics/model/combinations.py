@@ -1,6 +1,7 @@
-"""Combinations of options that have no model, each with the requirement that it violates.
+"""Rules for the options of a model that depend on other options.
 
-The rules are asked in their order; the table in ``docs/combinations.md`` is written from them.
+The error names the first rule that a model violates. ``tools/combinations.py`` writes ``docs/combinations.md`` from the
+rules.
 """
 
 from collections.abc import Callable
@@ -17,9 +18,10 @@ Model: TypeAlias = Any  # of ``dynamics.model.model``, which imports this module
 
 @dataclass(frozen=True)
 class CombinationRule:
-    """A requirement on one argument of a model beside its other options.
+    """A requirement on one argument of a model that depends on its other options.
 
-    violated: of a model; text in place of True states why. requirement: text, in which ``{model}`` is the model.
+    requirement: end of the message "Argument `...` must ...", in which ``{model}`` stands for the model. violated:
+    function of the model that returns True, or the reason as text, if the model does not meet the requirement.
     """
 
     argument: str
@@ -70,7 +72,7 @@ def _stops_elsewhere(model: Model) -> bool:
 
 
 def _meaningless_at_one(model: Model) -> bool | str:
-    """A loss may contain a function of W_P that does not exist at W_P = 1, such as 1/(1 - W_P)."""
+    """Return the reason if the loss does not exist at W_P = 1, as 1/(1 - W_P) does not, otherwise False."""
     if not (_custom(model) and _without_predictor(model)):
         return False
     from derivations.errors import ExpressionError
@@ -109,8 +111,8 @@ RULES = (
     CombinationRule("stop_gradient", STATED, lambda model: _custom(model) and _stops_elsewhere(model)),
     CombinationRule("isotropic", IMPLIED, lambda model: _gained(model) and model.isotropic),
     CombinationRule("stop_gradient", IMPLIED, lambda model: _gained(model) and _stops_elsewhere(model)),
-    CombinationRule("loss", "have a meaning where W_P = 1, beside NoPredictor()", _meaningless_at_one),
-    CombinationRule("loss", "have a gradient where W_P = 1, beside NoPredictor()", _constant_at_one),
+    CombinationRule("loss", "be defined at W_P = 1 with NoPredictor()", _meaningless_at_one),
+    CombinationRule("loss", "have a gradient other than zero at W_P = 1 with NoPredictor()", _constant_at_one),
     CombinationRule(
         "gain",
         "be left out with a user-defined loss: write it into the expression",
@@ -118,17 +120,17 @@ RULES = (
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) with a gain, a function of its eigenvalues",
+        "be ClosedForm(...) with a gain, which is a function of the predictor's eigenvalues",
         lambda model: _gained(model) and not isinstance(model.predictor, ClosedForm),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() for a loss whose gradient does not reach W_P, or not as a matrix",
+        "be ClosedForm(...) or NoPredictor() unless the gradient reaches W_P and all powers of W_P are natural",
         lambda model: _custom(model) and _learned(model) and not model.derivation.trains_predictor,
     ),
     CombinationRule(
         "target",
-        "be Shared() unless z2 only stands inside sg(): an average of the encoder is not trained",
+        "be Shared() unless z2 stands only inside sg(): no gradient can train an average of the encoder",
         lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
     ),
     CombinationRule("inputs", "be None: for this loss {model.generated.no_matrices}", _has_no_matrix_form),
@@ -149,17 +151,17 @@ RULES = (
     ),
     CombinationRule(
         "stop_gradient",
-        "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach it",
+        "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach the predictor",
         lambda model: _learned(model) and model.stop_gradient == "online",
     ),
     CombinationRule(
         "target",
-        "be Shared() unless the gradient stops at the target: an average of the encoder is not trained",
+        "be Shared() unless the gradient stops at the target: no gradient can train an average of the encoder",
         lambda model: _averaged(model) and _stops_elsewhere(model),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() for correlated inputs, which make a learned one asymmetric",
+        "be ClosedForm(...) or NoPredictor() for correlated inputs, which make a learned predictor asymmetric",
         lambda model: _learned(model) and model.inputs is not None,
     ),
     CombinationRule(

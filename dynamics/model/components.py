@@ -12,8 +12,8 @@ from dynamics.model.options import check_options, option
 class Component:
     """Base of the components: dataclasses with options.
 
-    On the command line ``flag`` chooses the component; its value, if it takes one, is that of the option ``flag_sets``.
-    ``title`` names it in messages.
+    title: name of the component in messages. flag: command-line option that chooses the component. flag_sets: option of
+    the component that takes the value of the flag, if the flag has a value. help: help text of the flag.
     """
 
     title: ClassVar[str]
@@ -27,7 +27,7 @@ class Component:
 
 @dataclass(frozen=True)
 class ClosedForm(Component):
-    r"""Predictor W_P = (C + epsilon)^alpha, with eigenvalues lambda = (s + epsilon)^alpha.
+    r"""Predictor W_P = (C + epsilon)^alpha of the correlation C, with eigenvalues lambda = (s + epsilon)^alpha.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class ClosedForm(Component):
 
     Notes
     -----
-    Numbers may be arrays, which broadcast with an ensemble of trajectories. With ``normalize`` and several equal
+    alpha, epsilon and tracking may be arrays, which broadcast with an ensemble. With ``normalize`` and several equal
     largest eigenvalues, networks deviate from the descent map by the size of their fluctuations, because the largest
     of several fluctuating eigenvalues exceeds their mean.
 
@@ -148,7 +148,7 @@ class Learned(Component):
         symbol="lam0",
         value_type=list,
         flag="--init",
-        help="Initial eigenvalues of a learned predictor, one, or one per mode.",
+        help="Initial eigenvalues of a learned predictor: a number, or one per mode.",
     )
 
 
@@ -166,7 +166,7 @@ class NoPredictor(Component):
     title = "no predictor"
     form = "none"
     flag = "--no-predictor"
-    help = "Compare the representations themselves."
+    help = "No predictor: the loss compares the representations themselves."
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,8 @@ class EMA(Component):
     Parameters
     ----------
     decay : array_like
-        Decay per step, between 0 and 1; 1 keeps the target as it starts, at W. It may be an array that broadcasts with
-        an ensemble.
+        Decay per step, between 0 and 1; with 1 the target keeps the initial weights of the encoder. It may be an array
+        that broadcasts with an ensemble.
 
     Raises
     ------

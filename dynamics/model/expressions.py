@@ -16,7 +16,7 @@ from dynamics.model.options import frozen
 if TYPE_CHECKING:
     from derivations.losses.user_defined import UserDefinedLoss
 
-# What generated code calls things; a parameter cannot have these names, nor that of its key in a TOML file.
+# Names that generated code uses, and keys of a table in a TOML file: a parameter cannot have them.
 TAKEN = frozenset(
     set(keyword.kwlist)
     | {"D", "Delta", "K", "M", "S11", "S12", "S22", "W_P", "X", "Y", "Z", "alpha", "average", "decay", "dot"}
@@ -42,7 +42,7 @@ class Expression:
         errors.instance(argument, self.text, str, requirement)
         for name in self.parameters:
             if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
-                errors.reject(argument, "have parameters with names that the grammar leaves free, in ASCII", name)
+                errors.reject(argument, "have parameters with ASCII names that the grammar does not use itself", name)
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
         object.__setattr__(self, "parameters", MappingProxyType(values))
@@ -58,7 +58,7 @@ class Expression:
             errors.reject(argument, f"use the parameters it is given; {self.text!r} does not use {unused[0]}", self)
 
     def _check(self, argument: str) -> None:
-        """Raise ExpressionError or ArgumentError for a text that is no such expression."""
+        """Raise ExpressionError or ArgumentError unless the text is an expression of this class."""
         raise NotImplementedError
 
     @classmethod
@@ -68,15 +68,16 @@ class Expression:
         Parameters
         ----------
         text : str or SymPy expression
-            Text in the loss grammar (``docs/losses.md``), or a SymPy expression that prints as such a text, in symbols
-            of its names and undefined functions.
+            Text in the loss grammar (``docs/losses.md``), or a SymPy expression whose symbols and undefined functions
+            have the names of the grammar.
         **parameters : array_like
-            Values of all names that the grammar leaves free.
+            Values of all names that the grammar does not define.
 
         Raises
         ------
         ArgumentError
-            For a text that is no such expression, with the position of the error; for parameters that it does not use.
+            For a text that is not in the grammar, with the position of the error; for parameters that the text does
+            not use.
 
         Examples
         --------
@@ -117,7 +118,7 @@ class Expression:
 
 
 def _is_generated(name: str) -> bool:
-    """Return True for names that generated code may give itself."""
+    """Return True for names that generated code may give to its own variables."""
     return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
 
 
@@ -130,10 +131,11 @@ class Loss(Expression):
 
     Notes
     -----
-    z1 is the representation of view 1 by the encoder, z2 that of view 2 by the target branch, and p = W_P z1;
-    stop-gradients stand where ``sg`` does. Whatever the losses of the catalogue have follows from the expression:
-    per-sample gradients, rates (exact where the gradient is a polynomial over powers of norms, up to two in a term;
-    otherwise by Monte Carlo), flow, descent map and network. The grammar is in ``docs/losses.md``.
+    z1 is the representation of view 1 by the encoder, z2 the representation of view 2 by the target branch, and
+    p = W_P z1; ``sg`` marks stop-gradients. The same is derived from the expression as for losses of the catalogue:
+    per-sample gradients, rates, flow, descent map and network. Rates are exact if the gradient is a polynomial divided
+    by powers of norms, with at most two norms in a term; otherwise they are computed by Monte Carlo. The grammar is in
+    ``docs/losses.md``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Fingerprints: plain data that identify a piece of work, so that only the same work is continued."""
+"""Fingerprints: plain data that identify a computation, so that only the same computation continues a store."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.model import Model
 
-WRITTEN_OUT = 32  # entries up to which an array is written out; of longer ones there is a digest
+WRITTEN_OUT = 32  # largest number of entries of an array that is stored in full; of a longer array a digest is stored
 
 
 def plain(name: str, value: Any) -> Any:
-    """Return a value as plain data; raises ArgumentError for a value of another kind."""
+    """Return numbers, text, arrays, mappings or a model as plain data; raises ArgumentError for other values."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Model):
@@ -29,7 +29,7 @@ def plain(name: str, value: Any) -> Any:
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "biufcU":
-        errors.reject(name, "be made of numbers, text or a Model, so that one sweep can be told from another", value)
+        errors.reject(name, "be made of numbers, text or a Model, by which a sweep can be identified", value)
     if array.size <= WRITTEN_OUT and array.dtype.kind != "c":
         return array.tolist()
     sha256 = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
@@ -37,7 +37,7 @@ def plain(name: str, value: Any) -> Any:
 
 
 def of_code(derived: DerivedLoss, *modules: ModuleType) -> dict[str, str]:
-    """Return digests of the code of a loss and of modules, by name."""
+    """Return the SHA-256 digests of the code of a loss and of modules, by name."""
     code = {derived.name: hashlib.sha256(derived.code.encode()).hexdigest()}
     return code | {module.__name__.rpartition(".")[2]: digest(Path(str(module.__file__))) for module in modules}
 
@@ -48,12 +48,12 @@ def digest(*paths: Path) -> str:
 
 
 def as_read(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Return a fingerprint as it comes back from a file."""
+    """Return a fingerprint as it is read back from a JSON file."""
     return json.loads(json.dumps(fingerprint))
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """Return the differences between two fingerprints as read, in words."""
+    """Return the differences, as text, between the fingerprints of a file (there) and of this call (here)."""
     if isinstance(there, dict) and isinstance(here, dict):
         return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]
     return [] if there == here else [f"{name.strip()} ({_short(there)} there, {_short(here)} here)"]

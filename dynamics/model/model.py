@@ -1,4 +1,4 @@
-"""The model: loss, predictor, target branch, views and weight decay, as all levels of description share it."""
+"""The model: loss, predictor, target branch, views and weight decay; all levels of description take it."""
 
 import importlib
 from dataclasses import dataclass
@@ -38,7 +38,9 @@ STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    r"""A linear Siamese network W with its loss: ds_m/dt = 2 s_m (r_m(s) - rho) for the eigenvalues s of C = W W^T.
+    r"""A linear Siamese network W with its loss: the eigenvalues s of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
+
+    r_m is the rate of mode m, which is derived from the loss, and rho the weight decay.
 
     Parameters
     ----------
@@ -59,12 +61,12 @@ class Model:
     target : Shared or EMA, default Shared()
         The target branch: the encoder itself, or an exponential average of it.
     inputs : (N, N) array_like, optional
-        Covariance Sigma_x of the inputs, symmetric and positive semidefinite; white inputs by default. With it the
-        singular vectors of W rotate, so that flow and descent map start from weights (..., M, N) in place of
-        eigenvalues; eigenvalues are then those of C = W Sigma_x W^T. The noise on the views is white.
+        Covariance Sigma_x of the inputs, symmetric and positive semidefinite; white inputs by default. Under correlated
+        inputs the singular vectors of W rotate, so that flow and descent map start from weights (..., M, N) in place of
+        eigenvalues, and C = W Sigma_x W^T. The noise on the views is white.
     gain : str or Gain, optional
-        h(lambda), which multiplies the gradient of a mode in place of lambda, such as "lambda^0.5". The gain lambda is
-        that of the loss, the gain 1 that of its isotropic version. It has its own stop-gradients.
+        h(lambda), which multiplies the gradient of a mode in place of lambda, such as "lambda^0.5". The gain lambda
+        gives the loss itself, the gain 1 its isotropic version. A loss with a gain has its own stop-gradients.
 
     Raises
     ------
@@ -74,7 +76,8 @@ class Model:
     Notes
     -----
     dW/dt = -dL/dW - rho W with views x_i = x + sigma_i xi_i, where x and xi_i are Gaussian and, without ``inputs``,
-    Sigma_x = 1. Parameters that are arrays broadcast with the leading dimensions of the eigenvalues: an ensemble.
+    Sigma_x = 1. Parameters may be arrays: they broadcast with the leading dimensions of the eigenvalues, which number
+    the members of an ensemble.
 
     References
     ----------
@@ -171,7 +174,7 @@ class Model:
         Raises
         ------
         ArgumentError
-            For unknown or missing keys, with the nearest known one, and where ``Model`` raises it.
+            For unknown keys (the message suggests the nearest known key), missing keys, and invalid options.
 
         Examples
         --------
@@ -185,7 +188,7 @@ class Model:
         return shown(self)
 
     def to_jax(self) -> str:
-        """Return a module for training in JAX with this loss, and the predictor it needs, as text.
+        """Return the text of a JAX module with this loss and its predictor, for a training loop.
 
         Returns
         -------
@@ -213,7 +216,7 @@ class Model:
         return source(self, "jax")
 
     def to_torch(self) -> str:
-        """Return the module that ``to_jax`` writes, for PyTorch.
+        """Return the text of the module that ``to_jax`` describes, for PyTorch.
 
         Examples
         --------
@@ -262,7 +265,7 @@ class Model:
 
     @cached_property
     def structure(self) -> Structure:
-        """Components of this model, as far as its dynamics depend on them."""
+        """Components of this model on which the form of its dynamics depends."""
         tracked = bool(np.any(self.parameter_values.get("tracking", 0.0)))
         return Structure(self.predictor.form, tracked, isinstance(self.target, EMA))
 
@@ -303,11 +306,11 @@ class Model:
 
     @property
     def parameters(self) -> Parameters:
-        """Parameters by their symbols, each with an axis for the modes; neutral where the model has none."""
+        """Parameters by their symbols, with a trailing axis for the modes; parameters it lacks are neutral."""
         return self._parameters({})
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
-        """Return the parameters with one replaced by its name, without validation: it may be complex."""
+        """Return ``parameters`` with a new value of the parameter ``name``; it is not validated and may be complex."""
         return self._parameters({name: value})
 
     def _parameters(self, replaced: dict[str, npt.NDArray[Any]]) -> Parameters:
@@ -338,7 +341,7 @@ class Model:
 
     @property
     def pole_at_collapse(self) -> npt.NDArray[np.bool_]:
-        """True where the gradient has a pole at the predictor's eigenvalue of a collapsed mode, (...)."""
+        """Booleans, one for each ensemble member: True if the gradient is infinite at a collapsed mode, s = 0."""
         parameters = self.parameters
         if self.generated.poles is None:
             return np.zeros(self.batch_shape, bool)
@@ -350,7 +353,10 @@ class Model:
 
     @property
     def needs_learning_rate(self) -> bool:
-        """True if something decays per step, so that a flow depends on the learning rate."""
+        """True if the model has an average with a decay per step: an EMA target, or a tracked correlation.
+
+        A flow then needs the learning rate, which turns the decay per step into a rate in time.
+        """
         return self.structure.separate_target or self.structure.tracked
 
     @property

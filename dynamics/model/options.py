@@ -17,13 +17,14 @@ from dynamics import errors
 class Option:
     """Description of an option.
 
-    check: (name, value) -> the value to keep; raises ArgumentError. choices: allowed names, in place of a check.
+    check: function of (name, value) that returns the value to store, or raises ArgumentError. choices: allowed names,
+        in place of a check.
     help: one sentence, for the command line.
     symbol: name in ``Parameters`` of a number that may be an array; a pair of names for a pair of numbers.
     flag, metavar, value_type: form on the command line, where a bool is a switch, a list is text such as "1,0.3", and a
-        tuple is a pair of numbers. Without a flag the option is not there.
+        tuple is a pair of numbers. An option without a flag is not on the command line.
     convert: function from the value on the command line to that of the option.
-    example: a value of an option without default.
+    example: a value for an option without default.
     """
 
     check: Callable[[str, Any], Any] | None = None
@@ -37,7 +38,7 @@ class Option:
     example: Any = None
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return the value to keep; raises ArgumentError."""
+        """Return the value to store; raises ArgumentError."""
         if self.choices:
             return errors.choice(name, value, self.choices)
         return value if self.check is None else frozen(self.check(name, value))
@@ -109,7 +110,7 @@ class ExpressionOption(Option):
     value_type: type = str
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return an expression, a name, or None where there are no names; raises ArgumentError."""
+        """Return an expression, or one of ``choices`` (None if there are no choices); raises ArgumentError."""
         if self.choices:
             return value if isinstance(value, self.kind) else super().checked(name, value)
         expression = self.kind(value) if isinstance(value, str) else value
@@ -141,7 +142,7 @@ class ExpressionOption(Option):
                 return errors.choice(name, plain, self.choices, otherwise=table)
             errors.instance(name, plain, str, f"be text, such as '{self.kind.example}', or {table}")
             return plain
-        if "expression" not in plain and "numbers" in plain:  # as 0.1 wrote it into files
+        if "expression" not in plain and "numbers" in plain:  # the form in files of version 0.1
             return self.kind(plain["text"], plain["numbers"])
         if "expression" not in plain:
             renamed = " (the key `sentence` of version 0.1)" if "sentence" in plain else ""
@@ -150,7 +151,7 @@ class ExpressionOption(Option):
 
 
 def option(default: Any = MISSING, *, described_by: type[Option] = Option, **description: Any) -> Any:
-    """Return a dataclass field with its description."""
+    """Return a dataclass field for an option, with its description as metadata."""
     return field(default=default, metadata={"option": described_by(**description)})
 
 
@@ -165,24 +166,24 @@ def options(part: Any) -> dict[str, Option]:
 
 
 def defaults(kind: type) -> dict[str, Any]:
-    """Defaults of the options of a class; MISSING for those that must be given."""
+    """Defaults of the options of a class; MISSING for required options."""
     return {f.name: f.default for f in fields(kind)}
 
 
 def signature(kind: type) -> str:
-    """Return a call of the class in short: its required options, or dots for optional ones."""
+    """Return a call of the class as text: with its required options, or with dots if it has only optional options."""
     required = [name for name, default in defaults(kind).items() if default is MISSING]
     return f"{kind.__name__}({', '.join(required) or '...' * bool(options(kind))})"
 
 
 def check_options(part: Any) -> None:
-    """Validate all options, and keep what their checks return; raises ArgumentError."""
+    """Validate all options, and store the values that their checks return; raises ArgumentError."""
     for name, description in options(part).items():
         object.__setattr__(part, name, description.checked(name, getattr(part, name)))
 
 
 def frozen(value: Any) -> Any:
-    """Return a number for an array without axes, and any other array read-only; the same for each part of a tuple."""
+    """Return an array without axes as a number, and other arrays read-only; applies to each entry of a tuple."""
     if isinstance(value, tuple):
         return tuple(map(frozen, value))
     if not isinstance(value, np.ndarray):
@@ -195,14 +196,14 @@ def frozen(value: Any) -> Any:
 
 
 def symbols_of(part: Any) -> dict[str, str]:
-    """Symbols of the parameters of a model or a component itself, by their names."""
+    """Symbols, by name, of the parameters that belong to a model or a component itself, not to its parts."""
     return {
         key: symbol for name, description in options(part).items() for key, symbol in description.symbols(name).items()
     }
 
 
 def parameters_of(part: Any) -> dict[str, Any]:
-    """Parameters of a model or a component, by name: its own, those of its components, those of its expressions."""
+    """Parameters, by name, of a model or a component itself, then of its components, then of its expressions."""
     kinds = (Option, ComponentOption, ExpressionOption)
     ordered = sorted(options(part).items(), key=lambda item: kinds.index(type(item[1])))
     members = (description.parameters(name, getattr(part, name)) for name, description in ordered)
@@ -222,7 +223,7 @@ def with_parameter(part: Any, parameter: str, number: Any) -> Any:
 
 
 def to_plain(part: Any) -> dict[str, Any]:
-    """Return the options of a model or a component as plain data, without those that are None."""
+    """Return the options of a model or a component as plain data, without options that are None."""
     values = {name: getattr(part, name) for name in options(part)}
     return {name: options(part)[name].to_plain(value) for name, value in values.items() if value is not None}
 
@@ -236,20 +237,20 @@ def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
 
 
 def check_keys(where: str, table: dict[str, Any], allowed: Iterable[str]) -> None:
-    """Raise ArgumentError for a key of the table that has no meaning."""
+    """Raise ArgumentError for a key of the table that is not allowed."""
     for key in table:
         errors.choice(f"key of {where}", key, allowed)
 
 
 def check_present(where: str, table: dict[str, Any], required: Iterable[str]) -> None:
-    """Raise ArgumentError for a key that the table lacks."""
+    """Raise ArgumentError for a required key that the table lacks."""
     for key in required:
         if key not in table:
             errors.reject(key, f"be given in {where}", None)
 
 
 def shown(value: Any) -> str:
-    """Return a value on one line: arrays by their shape, models and components without what is at its default."""
+    """Return a value as one line: arrays by their shape, models and components without options at their defaults."""
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"
     if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):

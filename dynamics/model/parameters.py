@@ -13,16 +13,16 @@ class Structure(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """Parameters of a model, each (..., 1), by their symbols; those that a model lacks are neutral."""
+    """Parameters of a model, each (..., 1), by their symbols; parameters that a model lacks are neutral."""
 
-    alpha: Any = 1.0
-    epsilon: Any = 0.0
-    tracking: Any = 0.0
-    rate_ratio: Any = 1.0
-    decay: Any = 0.0
-    sigma1: Any = 0.0
-    sigma2: Any = 0.0
-    rho: Any = 0.0
+    alpha: Any = 1.0  # exponent and
+    epsilon: Any = 0.0  # offset of a closed-form predictor
+    tracking: Any = 0.0  # decay per step of the tracked correlation
+    rate_ratio: Any = 1.0  # learning rate of a learned predictor relative to the encoder's
+    decay: Any = 0.0  # decay per step of an EMA target
+    sigma1: Any = 0.0  # standard deviations of the noise on view 1
+    sigma2: Any = 0.0  # and on view 2
+    rho: Any = 0.0  # weight decay
     of_loss: tuple[Any, ...] = ()  # parameters of a user-defined loss or gain
 
     def map(self, function: Callable[..., Any]) -> "Parameters":
@@ -32,5 +32,5 @@ class Parameters(NamedTuple):
 
     @property
     def of_expectations(self) -> tuple[Any, ...]:
-        """Parameters that the expectations of a loss depend on, beside the spectrum."""
+        """Parameters on which the expectations of a loss depend, in addition to the spectrum."""
         return (self.sigma1, self.sigma2, *self.of_loss)

@@ -1,6 +1,6 @@
-"""Array code for losses outside the catalogue: derived when they are first used, and kept for the session.
+"""Array code for losses outside the catalogue, derived at the first use of a loss and cached.
 
-Only code that ``derivations`` wrote from a parsed expression is executed; no text of a user's is.
+Only code that ``derivations`` wrote from a parsed expression is executed, never the text of a user.
 """
 
 import linecache
@@ -15,7 +15,7 @@ from dynamics.derived_loss import DerivedLoss
 
 @lru_cache(maxsize=256)
 def derived_loss(derivation: Any) -> DerivedLoss:
-    """Return the generated functions of a loss, as of the catalogue; they state why a part is missing."""
+    """Return the generated functions of a loss, in the form that losses of the catalogue have."""
     from derivations.codegen.module import module
     from derivations.errors import UntranslatableError
 
@@ -27,7 +27,7 @@ def derived_loss(derivation: Any) -> DerivedLoss:
 
 
 def executed(source: str, name: str) -> ModuleType:
-    """Return a module from its source, which stays visible in tracebacks."""
+    """Execute the source of a module and return the module; tracebacks show its lines."""
     module = ModuleType(f"dynamics.model.runtime_codegen.{name}")
     path = f"<derived {name} {hash(source):x}>"
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)

@@ -1,6 +1,6 @@
-"""Starts of a model, validated: eigenvalues, or weights where inputs are correlated; and the learning rate.
+"""Checks of the start of a model (eigenvalues, or weights for correlated inputs) and of the learning rate.
 
-The functions that take a model are its methods.
+The functions that take a model first are methods of ``Model``.
 """
 
 from typing import Any, TypeAlias
@@ -29,19 +29,19 @@ def eigenvalues_of(W0: Array) -> Array:
 
 
 def check_learning_rate(model: Model, learning_rate: float | None) -> float | None:
-    """Return eta > 0 of a flow in which something decays per step, None for any other; raises ArgumentError."""
+    """Return the learning rate eta > 0 of a flow that needs it, None for other flows; raises ArgumentError."""
     if learning_rate is None:
         if model.needs_learning_rate:
-            errors.reject("learning_rate", f"be given for {model}, in which something decays per step", None)
+            errors.reject("learning_rate", f"be given for {model}, whose average has a decay per step", None)
         return None
     if not model.needs_learning_rate:
-        requirement = "be left out: nothing in this model decays per step, and the flow does not depend on it"
+        requirement = "be left out: nothing in this model has a decay per step, so the flow does not depend on it"
         errors.reject("learning_rate", requirement, learning_rate)
     return errors.positive_number("learning_rate", learning_rate)
 
 
 def check_start(model: Model, s0: npt.ArrayLike) -> Array:
-    """Return the start of flow and descent map: eigenvalues (..., M), or weights (..., M, N) for correlated inputs."""
+    """Return the validated start: eigenvalues (..., M), or weights (..., M, N) for correlated inputs."""
     return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
 
 
@@ -79,7 +79,7 @@ def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
 
 def _check_initial_predictor(model: Model, modes: int) -> None:
     if model.init.shape[-1] not in (1, modes):
-        errors.reject("init", f"be a number or one per mode, {modes}", model.init)
+        errors.reject("init", f"be a number, or one for each of the {modes} modes", model.init)
     if model.generated.divides_by_norms and not model.init.any(axis=-1).all():
         loss = f"the {model.loss_name} loss, which divides by the prediction's size"
         errors.reject("init", f"have an eigenvalue other than zero for {loss}", model.init)

@@ -1,5 +1,5 @@
-"""Networks that are really trained: the check of the theory by gradients of the loss itself.
+"""Training of networks by automatic differentiation of the loss, which checks the theory.
 
-``train`` dispatches to a linear network (``linear``) or a deep one (``deep/``); both go through one ``loop``.
+``train`` trains a linear network (``linear``) or a deep one (``deep/``); both use the same ``loop``.
 May import results, solvers, vector_field, model, generated, numerics and errors.
 """

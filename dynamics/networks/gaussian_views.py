@@ -1,4 +1,4 @@
-"""Two noisy views of Gaussian inputs, drawn on the device; normal numbers by Box and Muller."""
+"""Two noisy views of Gaussian inputs, drawn on the device; normal numbers by the Box-Muller method."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series to 4e-8, below float32's rounding
+# cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series with error 4e-8, below rounding
 COSINE = (0.999999992, -4.93480139, 4.05869826, -1.33517447, 0.235063399, -0.0253911401, 0.00160537379)
 SINE = (6.28318530, -10.3354252, 5.10032217, -1.19849147, 0.164178132, -0.0145643733, 0.000795459617)
 
@@ -23,7 +23,7 @@ def gaussian_views(
 ) -> list[Array]:
     """Return two views x + sigma_i xi_i of inputs x ~ N(0, Sigma_x), each of shape (N, B).
 
-    root: Sigma_x^(1/2), None for white inputs. noisy: which of the views have noise; it is drawn only for those.
+    root: Sigma_x^(1/2), None for white inputs. noisy: which views have noise; no noise is drawn for the others.
     """
     white, *noise = normals(key, 1 + sum(noisy), shape, dtype)
     x = white if root is None else root @ white
@@ -31,7 +31,10 @@ def gaussian_views(
 
 
 def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[Array]:
-    """Draw independent standard normals; Box-Muller, both of each pair, is far cheaper than jax.random.normal."""
+    """Draw ``count`` arrays of independent standard normals by the Box-Muller method, from which they come in pairs.
+
+    It is far cheaper than jax.random.normal.
+    """
     drawn: list[Array] = []
     for pair in range((count + 1) // 2):
         uniform, turn = _uniform_and_turn(jax.random.fold_in(key, pair), shape, dtype)
@@ -41,15 +44,16 @@ def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[
 
 
 def _uniform_and_turn(key: Array, shape: tuple[int, ...], dtype: str) -> tuple[Array, Array]:
-    """Draw uniform numbers in (0, 1), and in (-1/2, 1/2).
+    """Draw uniform numbers in (0, 1), for the radius, and in (-1/2, 1/2), for the angle in turns.
 
-    In float32 both come from one word of 32 bits: 22 for the radius, and 10 for the angle, over which normals average
-    smoothly: 1024 directions give their moments, up to the thousandth, as all directions do.
+    In float32 both come from one word of 32 bits: 22 for the radius and 10 for the angle. With 1024 equally spaced
+    angles, all moments of the normals up to the thousandth are the same as with uniform angles.
     """
     if dtype != "float32":
         uniform, turn = jax.random.uniform(key, (2, *shape), dtype)
         return 1 - uniform, turn - 0.5
-    bits = jax.lax.optimization_barrier(jax.random.bits(key, shape, jnp.uint32))  # or XLA draws them for each use
+    # The barrier prevents XLA from drawing the bits again for each use.
+    bits = jax.lax.optimization_barrier(jax.random.bits(key, shape, jnp.uint32))
     uniform = ((bits >> 10).astype(jnp.int32).astype(jnp.float32) + 0.5) * jnp.float32(2**-22)
     turn = ((bits & 1023).astype(jnp.int32).astype(jnp.float32) + 0.5) * jnp.float32(2**-10) - 0.5
     return uniform, turn

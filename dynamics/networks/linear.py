@@ -1,4 +1,7 @@
-"""A Siamese network of one layer, trained on Gaussian inputs. Nothing here uses a derived gradient or rate."""
+"""A Siamese network of one layer, z = W x, trained on Gaussian inputs, without derived gradients or rates.
+
+W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T that of records.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +31,7 @@ UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax
 
 
 class LinearSpec(NamedTuple):
-    """The static arguments of a step: all that a program is compiled for."""
+    """The static arguments of a step; each combination of them is compiled."""
 
     generated: Any  # module of the loss
     structure: Structure
@@ -58,7 +61,7 @@ def _mean_loss(
     fixed: State,
     views: list[Array],
 ) -> Array:
-    """Return the loss of a batch of views (N, B). fixed: the weights that no gradient reaches."""
+    """Return the loss of a batch of views (N, B). fixed: weights of target and predictor, without gradient."""
     z1, z2 = _represent(spec, W, views)
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
     matrix = predictor(spec.structure, parameters, fixed, root) if W_P is None else W_P
@@ -66,10 +69,10 @@ def _mean_loss(
     def predict(z: Array, function: Callable[[Array], Array] | None = None) -> Array:
         return (matrix if function is None else predictor(spec.structure, parameters, fixed, root, function)) @ z
 
-    silent = _silent(spec, z1, z2, t1, t2)
-    z1, z2, t1, t2 = (jnp.where(silent, 1, z) for z in (z1, z2, t1, t2))
+    undefined = _silent(spec, z1, z2, t1, t2)
+    z1, z2, t1, t2 = (jnp.where(undefined, 1, z) for z in (z1, z2, t1, t2))
     losses = spec.generated.loss(z1, z2, t1, t2, predict, over_modes, jax.lax.stop_gradient, *parameters.of_loss)
-    return jnp.where(silent, 0, losses).mean()
+    return jnp.where(undefined, 0, losses).mean()
 
 
 def _represent(spec: LinearSpec, W: Array, views: list[Array]) -> list[Array]:
@@ -78,12 +81,12 @@ def _represent(spec: LinearSpec, W: Array, views: list[Array]) -> list[Array]:
 
 
 def over_modes(a: Array) -> Array:
-    """Sum over modes of (M, B), as a product: XLA's own sum along the first axis strides through memory."""
+    """Sum an array (M, B) over modes by a matrix product: XLA's sum over the first axis accesses memory in strides."""
     return jnp.ones((1, len(a)), a.dtype) @ a
 
 
 def _silent(spec: LinearSpec, *representations: Array) -> Array:
-    """Mark samples (1, B) without a loss: one that divides by norms has none where all units of a view are off."""
+    """Mark samples (1, B) whose loss is undefined: it divides by norms, and all ReLU units of a view are off."""
     if spec.units != "relu" or not spec.generated.divides_by_norms:
         return jnp.zeros((1, 1), bool)
     return ~jnp.stack([z.any(0, keepdims=True) for z in representations]).all(0)
@@ -91,7 +94,10 @@ def _silent(spec: LinearSpec, *representations: Array) -> Array:
 
 @lru_cache(maxsize=32)
 def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
-    """Compile the passage through many stops, with the weights at each; parameters may change without recompiling."""
+    """Compile the training over many stops, which returns the weights at each.
+
+    A change of learning rate or parameters does not recompile.
+    """
 
     def advance(
         learning_rate: Array,
@@ -102,12 +108,12 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
         starts: Array,
         stops: Array,
     ) -> tuple[State, State]:
-        def one(i: Array, weights: State) -> State:
+        def one_step(i: Array, weights: State) -> State:
             return step(spec, learning_rate, parameters, root, weights, jax.random.fold_in(key, i))
 
         def to_next_stop(weights: State, bounds: tuple[Array, Array]) -> tuple[State, State]:
             first, last = bounds
-            weights = jax.lax.fori_loop(first, last, one, weights)
+            weights = jax.lax.fori_loop(first, last, one_step, weights)
             return weights, weights
 
         return jax.lax.scan(to_next_stop, weights, (starts, stops))
@@ -120,15 +126,15 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
 
 @dataclass(frozen=True, eq=False)
 class LinearNetwork:
-    """Networks W x of one layer; state and records are their State, (S, ...) and (S, T, ...).
+    """Networks W x of one layer, for the training loop: a state is a State (S, ...), records are a State (S, T, ...).
 
-    Records are cheap, and made within calls to the device: many stops a call, and few steps from stop to stop.
+    Records are only copies of the weights, so that a call to the device has many stops, which are a few steps apart.
     """
 
     model: Model
     run: TrainingRun
     units: str
-    initial: State  # of all networks
+    initial: State  # the same for all networks
     probes: npt.NDArray[np.float64] | None
 
     stride = 4
@@ -136,12 +142,12 @@ class LinearNetwork:
 
     @property
     def data(self) -> str:
-        """The batch and the units."""
+        """The kind of samples and units, for the ``method`` of the trajectory."""
         return f"samples a step, {self.units} units"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The units."""
+        """The setting of the units."""
         return {"units": self.units}
 
     @cached_property
@@ -160,7 +166,7 @@ class LinearNetwork:
         return weights, jax.tree.map(lambda a: a[:, None], weights)
 
     def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Train through the stops; the history is the weights at each."""
+        """Train through the stops; the history has the weights at each stop."""
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
@@ -168,7 +174,7 @@ class LinearNetwork:
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:
-        """Return True where no network has finite weights."""
+        """Return True if no network has finite weights."""
         return not _finite(jax.tree.map(lambda a: np.asarray(a)[:, None], state)).any()
 
     def conclude(self, records: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
@@ -189,7 +195,7 @@ class LinearNetwork:
 
 
 def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
-    """Return the records up to the last at which any network is finite, and the status with those that diverged."""
+    """Return the records up to the last at which any network is finite, and the status with the diverged networks."""
     finite = _finite(weights)
     if finite.all():
         return weights, status
@@ -222,7 +228,7 @@ def linear_network(
     W_P0: npt.ArrayLike | None,
     probes: npt.ArrayLike | None,
 ) -> LinearNetwork:
-    """Check the arguments of ``train`` that only linear networks have; raise ArgumentError."""
+    """Check the arguments of ``train`` for linear networks alone, and return the networks; raise ArgumentError."""
     weights = _initial_weights(model, W0, W_P0)
     probe_inputs = _probes(probes, weights.encoder.shape[1])
     errors.choice("units", units, UNITS)

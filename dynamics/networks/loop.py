@@ -1,4 +1,8 @@
-"""The training loop of all networks: calls to the device, records, progress, interruption, checkpoints, and the end."""
+"""The training loop of all networks, with records, progress, interruption and checkpoints.
+
+S networks are trained side by side on a device. Each call to the device runs a compiled program over many steps, which
+returns the state at some of them, the stops. Records, of which there are T, are taken at stops.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -13,21 +17,21 @@ from dynamics.networks.run import TrainingRun
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.trajectory import Trajectory
 
-Variables = Any  # a pytree of arrays on the device, with an axis for the networks
-Records = Any  # a pytree of NumPy arrays (S, T, ...), for networks and recorded steps
+Variables = Any  # a pytree of arrays (S, ...) on the device
+Records = Any  # a pytree of NumPy arrays (S, T, ...)
 Steps = npt.NDArray[np.integer]
 
 
 class TrainedNetwork(Protocol):
-    """A kind of network that the loop can train, S of them side by side, one for each key of random numbers.
+    """Interface of S networks that the loop trains side by side, one for each key of random numbers.
 
-    A call to the device trains through up to ``stops_per_call`` stops, which are no more than ``stride`` steps apart.
-    Records are taken at stops; between calls the progress bar moves and Ctrl-C is heard.
+    A call to the device covers at most ``stops_per_call`` stops, which are at most ``stride`` steps apart. Between
+    calls the progress bar is updated and Ctrl-C takes effect.
     """
 
     @property
     def model(self) -> Model:
-        """The loss, predictor and target that it is trained with."""
+        """The model, which has the loss, predictor and target."""
         ...
 
     @property
@@ -42,58 +46,59 @@ class TrainedNetwork(Protocol):
 
     @property
     def data(self) -> str:
-        """The batch and the network in a few words, for the result's ``method``."""
+        """A short description of batch and network, for the ``method`` of the trajectory."""
         ...
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that a result keeps beside those of the run."""
+        """The settings of the trajectory, in addition to those of the run."""
         ...
 
     def start(self, keys: Any) -> tuple[Variables, Any]:
-        """Return the state before the first step, and its history, from which ``record`` makes a record."""
+        """Return the state before the first step, and its history, from which ``record`` takes the first record."""
         ...
 
     def advance(self, state: Variables, keys: Any, stops: Steps) -> tuple[Variables, Any]:
-        """Train from the first of the stops (K + 1,) to the last; return the state, and the history at the K others."""
+        """Train from the first of the stops (K + 1,) to the last; return the state, and the history at the later K."""
         ...
 
     def record(self, state: Variables, history: Any, chosen: Steps) -> tuple[Variables, Records]:
-        """Return the state to go on from, and the records of the chosen entries of a history."""
+        """Return the state from which training continues, and the records of the chosen stops of a history."""
         ...
 
     def has_ended(self, state: Variables, records: list[Records]) -> bool:
-        """Return True where no network is left to train."""
+        """Return True if no network is left to train."""
         ...
 
     def conclude(self, records: Records, steps: Steps, status: str) -> tuple[Records, str]:
-        """Return the records to keep, and the status with what became of the networks."""
+        """Return the records to keep, and the status, extended by the networks that diverged or collapsed."""
         ...
 
     def quantities(self, records: Records, steps: Steps) -> dict[str, Any]:
-        """Return the entries of a Trajectory that come from the records."""
+        """Return the arguments of Trajectory that follow from the records."""
         ...
 
 
 class Saved(NamedTuple):
-    """What a checkpoint holds: all records, and the leaves of the state after the last of them."""
+    """Contents of a checkpoint: all records, and the leaves of the state after the last record."""
 
     records: Records
     leaves: list[npt.NDArray[Any]]
 
 
 class CheckpointFile(Protocol):
-    """A file that a run is saved in at each record, and goes on from; for networks with one stop per call.
+    """A file in which a run is saved at each record, and from which it continues.
 
-    Their calls end at a record, so that the state that is saved is that of the last record.
+    It requires networks with one stop per call: the call ends at the record, so that the saved state is that of the
+    record.
     """
 
     def read(self) -> Saved | None:
-        """Return what is saved, None where there is nothing."""
+        """Return the saved run; None if there is no file."""
         ...
 
     def write(self, saved: Saved) -> None:
-        """Save a run in place of what there was."""
+        """Save a run, in place of an earlier one."""
         ...
 
 
@@ -117,7 +122,7 @@ def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: Checkpo
 
 
 def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None) -> tuple[Records, str]:
-    """Return the records and the status. An interrupted run keeps what is recorded."""
+    """Return the records and the status. An interrupted run returns the records so far."""
     keys, status = run.keys(), "complete"
     state, records = _start(network, keys, checkpoint)
     done = int(run.recorded[sum(map(_length, records)) - 1])
@@ -140,9 +145,9 @@ def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile
 
 
 def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) -> Iterator[Steps]:
-    """Yield the stops (K + 1,) of each call to the device, from where it starts; the last one repeats its end.
+    """Yield the stops (K + 1,) of each call to the device, of which the first is the step where it starts.
 
-    All calls have the same number of stops, so that one compiled program serves them all.
+    All calls have the same number of stops, so that they share one compiled program; the last call repeats its end.
     """
     stops = np.union1d(recorded, np.arange(0, recorded[-1], stride))
     stops = stops[stops >= first]
@@ -153,7 +158,7 @@ def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) 
 
 
 def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None) -> tuple[Variables, list[Records]]:
-    """Return the state and the records at the start, or where a checkpoint stands."""
+    """Return the state and the records at the start, or those of a checkpoint."""
     saved = None if checkpoint is None else checkpoint.read()
     if saved is not None:
         structure = jax.tree.structure(jax.eval_shape(network.start, keys)[0])

@@ -1,4 +1,4 @@
-"""The settings of a training run, and the device and precision that it computes with."""
+"""The settings of a training run, and its device and precision."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,21 +14,21 @@ DEVICES = ("cpu", "gpu", "tpu")
 
 
 class TrainingRun(NamedTuple):
-    """Settings that linear and deep networks are both trained with."""
+    """The settings of a training run that linear and deep networks share."""
 
     steps: int
     learning_rate: float
     batch_size: int
     seeds: npt.NDArray[np.integer]  # (S,)
-    side_by_side: bool  # the result has an axis for seeds
-    recorded: npt.NDArray[np.int64]  # steps (T,)
+    side_by_side: bool  # True: the result has an axis for seeds
+    recorded: npt.NDArray[np.int64]  # recorded steps (T,)
     dtype: str
     device: str | None
     progress: bool | None
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that a result keeps."""
+        """The settings that are kept in the trajectory."""
         return {
             "learning_rate": self.learning_rate,
             "steps": self.steps,
@@ -39,13 +39,13 @@ class TrainingRun(NamedTuple):
 
     @contextmanager
     def on_device(self) -> Iterator[str]:
-        """Let JAX compute on the device, in the run's dtype and to its precision; yield the device's name."""
+        """Let JAX compute on the run's device with its dtype and full precision; yield the name of the device."""
         import jax
 
         with ExitStack() as context:
             context.enter_context(jax.enable_x64(self.dtype == "float64"))
             context.enter_context(jax.default_device(_device(self.device)))
-            context.enter_context(jax.default_matmul_precision("highest"))  # float32 is float32 on a GPU, too
+            context.enter_context(jax.default_matmul_precision("highest"))  # by default lower for float32 on a GPU
             yield next(iter(jax.numpy.zeros(()).devices())).device_kind
 
     def keys(self) -> Any:
@@ -56,7 +56,7 @@ class TrainingRun(NamedTuple):
 
 
 def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
-    """Return seeds (S,); raise ArgumentError where they are none."""
+    """Return seeds as an array (S,); raise ArgumentError for values that are no seeds."""
     requirement = "be a whole number >= 0 (and below 2^32), or a sequence of them"
     seeds = np.asarray(seed)
     if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
@@ -65,7 +65,7 @@ def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
 
 
 def _device(name: str | None) -> Any:
-    """Return the first device of a kind, None for JAX's own choice; raise ArgumentError where there is none."""
+    """Return the first device of a kind, None for JAX's default; raise ArgumentError if there is no such device."""
     if name is None:
         return None
     import jax

@@ -1,4 +1,4 @@
-"""``train``: a linear or a deep network, trained with checked settings."""
+"""``train``: train a linear or a deep network, after its arguments are checked."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from dynamics.results.trajectory import Trajectory
 if TYPE_CHECKING:
     from dynamics.networks.deep.network import Network
 
-BATCH_SIZE, IMAGES = 10_000, 256  # samples or images a step, by default
+BATCH_SIZE, IMAGES = 10_000, 256  # default batch sizes: samples of a linear network, images of a deep one
 
 
 def train(
@@ -39,27 +39,28 @@ def train(
 ) -> Trajectory:
     r"""Train a network by gradient descent: W <- W - eta (dL/dW + rho W), on fresh views in every step.
 
-    The gradient is automatic differentiation of the loss through ``stop_gradient``; no derived rate is used. A
-    closed-form predictor is built from the eigendecomposition of the correlation C at every step and never
-    differentiated; a learned one is trained like W.
+    The gradient of the loss L comes from automatic differentiation with ``stop_gradient``, without any derived rate;
+    eta is the learning rate, rho the weight decay. A closed-form predictor is built from the eigendecomposition of the
+    correlation C at every step and never differentiated; a learned one is trained like W.
 
     Parameters
     ----------
     model : Model
         Loss, predictor, target, noise and weight decay; its parameters are plain numbers.
     W0 : array_like of shape (M, N), or Network
-        Initial weights of a linear network on Gaussian inputs, M <= N; a separate target starts with them, too. Or a
-        Network: a deep one, with its images.
+        Initial weights of a linear network on Gaussian inputs, M <= N, also of its separate target. Or a Network, the
+        description of a deep network and its images.
     steps : int
         Number of steps, at least 0.
     learning_rate : float
         The learning rate eta > 0.
     batch_size : int, optional
-        Samples a step; default 10 000 of a linear network, 256 images of a deep one.
+        Samples per step; default 10 000 for a linear network, 256 images for a deep one.
     seed : int or sequence of int
-        Seed of all random numbers. A sequence trains networks side by side, a leading axis of the result.
+        Seed of all random numbers. A sequence trains one network for each seed, side by side; the seeds are then the
+        first axis of the result.
     record : int or sequence of int
-        Record every so many steps, or these steps; step 0 and the last one are always recorded.
+        Interval of recorded steps, or the steps to record; step 0 and the last step are always recorded.
     units : {"linear", "relu"}
         Activation after W. Linear networks only.
     dtype : {"float32", "float64"}
@@ -70,18 +71,20 @@ def train(
     probes : array_like of shape (P, N), optional
         Inputs whose representations are kept, as ``embeddings`` (..., T, P, M). Linear networks only.
     device : {"cpu", "gpu", "tpu"}, optional
-        Where to compute; by default JAX chooses.
+        Device to compute on; by default JAX chooses.
     checkpoint : str or Path, optional
-        File that is written at each record; the same call goes on from it, after a kill, too. Deep networks only.
+        File that is written at each record. The same call continues from it, also after the process was killed. Deep
+        networks only.
     progress : bool, optional
-        Show a progress bar; by default on a terminal, when the work takes long.
+        Show a progress bar; None: on a terminal, if the training takes long.
 
     Returns
     -------
     Trajectory
         Eigenvalues ``s`` (..., T, M) of the correlation C in ascending order, those of the target's correlation, and
-        the predictor's u_m . W_P u_m along the eigenvectors u_m of C. Of linear networks, where C = W Sigma_x W^T,
-        also all weights; of deep ones, where C = E[z z^T], also the other measures.
+        the predictor's u_m . W_P u_m along the eigenvectors u_m of C. Linear networks have C = W Sigma_x W^T, with the
+        covariance Sigma_x of the inputs, and also record all weights; deep ones have C = E[z z^T], and also record the
+        ``measures``.
 
     Raises
     ------
@@ -90,8 +93,8 @@ def train(
 
     Notes
     -----
-    Interrupting (Ctrl-C) returns what is recorded. Linear networks whose weights overflow, and deep ones that diverge
-    or collapse, are named in the ``status``; training ends when no network is left.
+    After Ctrl-C the records so far are returned. Linear networks whose weights overflow, and deep networks that diverge
+    or collapse, are reported in the ``status``; training ends when all networks have.
 
     References
     ----------
@@ -131,7 +134,7 @@ def _checked_run(
     device: str | None,
     progress: bool | None,
 ) -> TrainingRun:
-    """Return the settings that both kinds of network have; raise ArgumentError."""
+    """Check and return the settings that both kinds of network share; raise ArgumentError."""
     steps = errors.count("steps", steps, 0)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)

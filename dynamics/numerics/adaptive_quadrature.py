@@ -1,4 +1,7 @@
-"""Adaptive quadrature of the Gaussian closure's integrals with NumPy: steps and ends of the axes from the error."""
+"""Adaptive quadrature, with NumPy, of the Gaussian closure's integrals that ``quadrature`` defines.
+
+The estimated error determines the steps and the ends of the axes.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,40 +26,43 @@ from dynamics.numerics.quadrature import (
     zero_where_collapsed,
 )
 
-CHUNK = 40_000  # elements of an integrand evaluated at once: they stay in cache
-MAX_NODES = 600  # intervals of an axis
-MAX_STEP = 0.35  # of tau
-SHARE = 0.15  # of the tolerance: what each cause of error may use
-TAIL_SHARE = 1e-5  # of the tolerance: relative weight of a node at which the tau axis ends
-SAME = 0.1  # relative: mean squares that changed by less keep the ends of their axes
+CHUNK = 40_000  # elements of an integrand that are evaluated at once, few enough for the cache
+MAX_NODES = 600  # largest number of intervals of an axis
+MAX_STEP = 0.35  # largest step of tau, the variable of an axis (see ``axes``)
+SHARE = 0.15  # part of the tolerance that a single step or end of an axis may use up
+TAIL_SHARE = 1e-5  # relative weight of the node at which a tau axis ends, in units of the tolerance
+SAME = 0.1  # relative change of the mean squares below which the axes keep their ends
 
 
 @dataclass
 class Adaptive:
-    """Sum of integrals r(s) to a relative tolerance: steps and ends of both axes follow from the estimated error.
+    """Sum of integrals r_m(s), one for each mode m, to a relative tolerance.
+
+    The estimated error determines the steps and the ends of both axes.
 
     Parameters
     ----------
     integrals : sequence of Integral
         The integrals of one expectation of a derived loss.
     rtol : float
-        Allowed error of s_m r_m relative to its largest entry, and of r_m relative to its largest entry; or of the
-        quantities that ``error_weights`` defines.
+        Allowed error of s_m r_m, relative to the largest s_m r_m, and of r_m, relative to the largest r_m. With
+        ``error_weights``, allowed relative error of the weighted r_m.
     error_weights : callable, optional
-        Function of the eigenvalues s (B, M) that returns weights, each (B, M); errors of r are taken with each.
+        Function of the eigenvalues s (B, M) that returns a tuple of weights, each (B, M). The tolerance holds for r_m
+        times each of the weights.
     max_nodes : int, optional
         Largest number of intervals of an axis.
 
     Attributes
     ----------
     worst : float
-        Largest estimated relative error so far; above ``rtol`` where ``max_nodes`` were too few.
+        Largest estimated relative error so far; it exceeds ``rtol`` if ``max_nodes`` intervals were too few.
     nodes : tuple of int
-        Intervals of the x and of the y axis in the last evaluation.
+        Largest numbers of intervals of the x axis and of the y axis in the last evaluation.
 
     Notes
     -----
-    Steps and ends are kept from one spectrum to the next, so that r is smooth along a trajectory.
+    Steps and ends are kept from one call to the next, so that r is a smooth function of time along a trajectory.
 
     Examples
     --------
@@ -77,17 +83,17 @@ class Adaptive:
     nodes: tuple[int, int] = field(default=(0, 0), init=False)
 
     def __post_init__(self) -> None:
-        self._step = [MAX_STEP, MAX_STEP]  # of tau, on the x and the y axis
-        self._reach = [1.0, 1.0]  # end of each axis, as a fraction of its ``extent``
-        self._causes = [0.0] * 4  # largest errors of the steps and ends, in units of rtol
-        self._intervals: dict[tuple[Integral, int], int] = {}  # of each axis
-        self._extents: dict[Integral, tuple[Any, ...]] = {}  # with the mean squares they are for
+        self._step = [MAX_STEP, MAX_STEP]  # step of tau on the x and the y axis
+        self._reach = [1.0, 1.0]  # length of each axis, as a fraction of its ``extent``
+        self._causes = [0.0] * 4  # largest errors by cause since ``relax``, in units of rtol
+        self._intervals: dict[tuple[Integral, int], int] = {}  # number of intervals of each axis
+        self._extents: dict[Integral, tuple[Any, ...]] = {}  # mean squares; extents and exponent for them
 
     def __call__(self, s: Array, lam: Array, *others: Array) -> Estimate:
         """Return the estimate of the integrals.
 
-        s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, any). Raises
-        FloatingPointError where the integrand overflows.
+        s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. Raises
+        FloatingPointError if the integrand overflows.
         """
         parameters, alive = replace_collapsed((s, lam, *others))
         while True:
@@ -105,9 +111,10 @@ class Adaptive:
         return zero_where_collapsed(result, alive)
 
     def relax(self) -> None:
-        """Save nodes where every spectrum since the last call left room; for callers between steps, not within one.
+        """Use longer steps and shorter axes where all errors since the last call were far below the tolerance.
 
-        The factors keep the errors, which are exponential in them, below the tolerance.
+        Callers do this between the steps of an integrator, not within a step. Errors depend exponentially on step and
+        length; the factors are small enough to keep the errors below the tolerance.
         """
         for axis in (0, 1):
             if self._causes[axis] < 1e-2:
@@ -135,9 +142,9 @@ class Adaptive:
         return total(parts)
 
     def _extents_of(self, integral: Integral, parameters: Sequence[Array]) -> tuple[Any, ...]:
-        """Return (scale, length) of both axes, and the rounding exponent.
+        """Return (scale, length) of each axis, and the rounding exponent.
 
-        They are the last ones while the mean squares are nearly the same.
+        The previous results are kept while the mean squares of the norms have changed by less than SAME.
         """
         d = mean_squares(integral, parameters)
         if not np.isfinite(d).all():
@@ -149,13 +156,16 @@ class Adaptive:
         return tuple(results)
 
     def _axis(self, integral: Integral, number: int, extent: tuple[Array, Array]) -> Axis:
-        """Return the axis of one norm, to its end and with its step."""
+        """Return the axis of one norm with its present length and step."""
         scale, length, power = extent[0], self._reach[number] * extent[1], integral.powers[number]
         n = self._intervals_of((integral, number), self._step[number], left_extent(power) + length)
         return trapezoidal_axis(scale, length, n, power)
 
     def _intervals_of(self, axis: tuple[Integral, int], step: float, length: Array) -> int:
-        """Return enough intervals for the step: the last number while it still fits, so that r is smooth in s."""
+        """Return a number of intervals that makes steps at most ``step`` long.
+
+        The previous number is kept while it is large enough and not much too large, so that r is smooth in s.
+        """
         needed = max(float(length.max()) / step, 16)
         if not needed <= self._intervals.get(axis, 0) <= 1.3 * needed:
             self._intervals[axis] = min(2 * int(np.ceil(1.05 * needed / 2)), self.max_nodes)
@@ -167,7 +177,7 @@ def _overflow(s: Array) -> FloatingPointError:
 
 
 def _sums_in_chunks(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:
-    """Return ``sums`` over pieces of the batch and of the x axis that fit the cache."""
+    """Return ``sums``, computed in pieces of the batch and of the x axis that fit the cache."""
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
     row = y.nodes.shape[-1] * entries
     many, wide = max(1, CHUNK // (row * x.nodes.shape[-1])), max(1, CHUNK // row)

@@ -1,13 +1,14 @@
-r"""Axes of the Gaussian closure's integrals: the trapezoidal rule on the axis of one norm.
+r"""Axes of the Gaussian closure's integrals: the trapezoidal rule for the integration variable x of one norm.
 
-The integrand f(x, y) is even and smooth in x and y. Its singularities lie on the imaginary axis, at the distances
-1/sqrt(2 d_k) set by the mean square d_k that mode k gives to the norm. With x = X sinh(tau), X = 1/sqrt(2 sum_k d_k),
-every singularity moves to |Im tau| >= pi/2 whatever the spread of the d_k, so the trapezoidal rule in tau converges
-geometrically at a speed that does not depend on the spectrum. Only the length of the tau axis grows, as the logarithm
-of the spread.
+``quadrature`` defines the integrals. The integrand f(x, y) is even and smooth in x and y. Its singularities in x lie on
+the imaginary axis, at the distances 1/sqrt(2 d_k), where d_k is the contribution of mode k to the norm's mean square.
+With x = X sinh(tau), X = 1/sqrt(2 sum_k d_k), every singularity moves to |Im tau| >= pi/2 whatever the spread of the
+d_k, so the trapezoidal rule in tau converges geometrically at a speed that does not depend on the spectrum. Only the
+length of the tau axis grows, as the logarithm of the spread.
 
-Where a norm has a power q that is not odd, x^(q-1) makes f neither even nor smooth at zero. There x = X exp(tau), and
-what lies left of the first node is a geometric series, f dx ~ exp(q tau), which the weight of that node sums up.
+If the norm occurs with an inverse power q that is not an odd number, the factor x^(q-1) makes f neither even nor smooth
+at zero. The substitution is then x = X exp(tau). Far to the left, f dx ~ exp(q tau) is a geometric series, and the
+weight of the first node includes the sum of the series to the left of it.
 """
 
 from dataclasses import dataclass
@@ -15,41 +16,42 @@ from typing import Any
 
 import numpy as np
 
-Array = Any  # of any array namespace: NumPy's, or JAX's while it traces
+Array = Any  # an array of NumPy, or of JAX (also a traced one)
 
-FARTHEST = 300.0  # end of a tau axis, at most: sinh(tau)^2 is 1e260
-NEWTON_STEPS = 8  # from there to where it ends
-NEAR = 1e-16  # how far f dx is from a geometric series, relative, where one begins
-FASTEST_RISE = 2.5  # of an exponent: faster than tau^2.5 a single mode would not let the weight of a node come down
-NEGLIGIBLE = 1e-13  # modes below this fraction of the largest eigenvalue lengthen the axes less and less
+FARTHEST = 300.0  # largest end of a tau axis, where sinh(tau)^2 is 1e260
+NEWTON_STEPS = 8  # steps of Newton's method from FARTHEST to the end of the axis
+NEAR = 1e-16  # relative deviation of f dx from a geometric series at the first node
+FASTEST_RISE = 2.5  # bound on ``rise`` in ``extent``: a single mode reduces the weight of a node only as exp(-3 tau)
+NEGLIGIBLE = 1e-13  # fraction of the largest eigenvalue below which a mode lengthens the axes less (``mode_weights``)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Trapezoidal rule on one norm's axis: nodes and weights (..., n + 1), and the weights at twice the step."""
+    """Trapezoidal rule on one norm's axis: nodes, and weights at the step and at twice the step, each (..., n + 1)."""
 
     nodes: Array
     fine: Array
     coarse: Array
-    step: Array  # of tau, (..., 1)
+    step: Array  # the step of tau, (..., 1)
 
     def __getitem__(self, part: slice) -> "Axis":
         """Return a part of the nodes."""
         return Axis(self.nodes[..., part], self.fine[..., part], self.coarse[..., part], self.step)
 
     def rows(self, part: slice) -> "Axis":
-        """Return the axes of a part of the batch (B, n + 1)."""
+        """Return the rule for some rows of a batch, where arrays have the shape (B, n + 1)."""
         return Axis(self.nodes[part], self.fine[part], self.coarse[part], self.step[part])
 
 
 def extent(d: Array, mode_weight: Array, power: float, tail: float) -> tuple[Array, Array]:
     """Return the scale X and the length T, each (...,), of the tau axis of a norm of mean square sum_k d_k.
 
-    d, mode_weight: (..., M); see ``mode_weights``. T is where the weight of a node at y = 0, times the room that the
-    other axis gives it, has come down to the tail, for the slowest mode; a mode counts by its mode weight. (From the
-    second power on, every two factors of x come with one of S, which takes them back.) The logarithm of that weight is
-    concave in tau and starts at 0, so that Newton's method from the right comes down to its only crossing. The number
-    of steps is fixed: a jump would be noise to an integrator.
+    d, mode_weight: (..., M); see ``mode_weights``. power: inverse power of the norm. T is the tau at which the weight
+    of a node at y = 0, times the width of the integrand in y, has fallen to ``tail`` for the mode with the slowest
+    fall; ``mode_weight`` reduces the effect of nearly collapsed modes. (From the second power on, every two factors of
+    x come with a tilted variance ~ 1/x^2, which cancels them.) The logarithm of the weight is concave in tau and starts
+    at 0, so that Newton's method, started at FARTHEST to the right, converges to its only crossing with log(tail). The
+    number of Newton steps is fixed, because a varying number would make T jump, which is noise to an integrator.
     """
     xp = d.__array_namespace__()
     total = xp.sum(d, axis=-1, keepdims=True)
@@ -67,14 +69,14 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> tuple[Arr
 
 
 def left_extent(power: float) -> float:
-    """Return how far the tau axis reaches to the left of zero: 0 for an odd power, else to where a series begins."""
+    """Return the length of the tau axis to the left of zero: 0 for an odd power, else up to the geometric series."""
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 
 
 def trapezoidal_axis(scale: Array, length: Array, n: int, power: float = 1) -> Axis:
-    """Return the rule with n intervals (even) on tau up to ``length``, for x = scale sinh(tau) or scale exp(tau).
+    """Return the rule with n intervals (n even) on tau up to ``length``, for x = scale sinh(tau) or scale exp(tau).
 
-    scale, length: (...,). power: of the norm; an odd one takes sinh.
+    scale, length: (...,). power: inverse power of the norm; an odd power uses sinh.
     """
     xp = scale.__array_namespace__()
     start, grid, even = left_extent(power), np.arange(n + 1) / n, np.arange(n + 1) % 2 == 0
@@ -91,20 +93,21 @@ def trapezoidal_axis(scale: Array, length: Array, n: int, power: float = 1) -> A
 
 
 def point_axis(like: Axis) -> Axis:
-    """Return an axis of one node, for an integral over a single norm."""
+    """Return an axis of one node, in place of the y axis of an integral with a single norm."""
     one = like.nodes[..., :1] ** 0
     return Axis(0 * one, one, one, np.inf * one)
 
 
 def significant_modes(s: Array) -> Array:
-    """Return which modes are not negligible beside the largest one, (..., M)."""
+    """Return a mask (..., M), True for modes whose eigenvalue is not negligible beside the largest."""
     return s > NEGLIGIBLE * s.__array_namespace__().max(s, axis=-1, keepdims=True)
 
 
 def mode_weights(s: Array) -> Array:
-    """Return the power of a mode's share that lengthens an axis (..., M): 1 if significant, 0 if collapsed.
+    """Return the weight (..., M) with which each mode lengthens an axis: 1 if significant, 0 if collapsed.
 
-    In between it falls with the orders of magnitude, so that an axis does not jump while a mode vanishes.
+    ``extent`` raises the mode's share of the mean square to this power. Between the two limits the weight falls
+    continuously with log s, so that the length of an axis does not jump while a mode vanishes.
     """
     xp = s.__array_namespace__()
     share = xp.maximum(s / xp.max(s, axis=-1, keepdims=True), NEGLIGIBLE**2)

@@ -1,8 +1,9 @@
 r"""Numerical continuation of curves F(p, x) = 0 in a plane, past their folds.
 
-A curve is an orbit of the Hamiltonian field of F, (dp, dx) ~ (-F_x, F_p): parametrised by its length it passes folds,
-where x is no function of p. SciPy integrates it, and Newton's method projects the points back onto the curve.
-Derivatives are those of a complex step, exact to rounding, so F must accept complex numbers.
+A curve is an orbit of the Hamiltonian vector field of F, (dp, dx) ~ (-F_x, F_p), with the partial derivatives F_p and
+F_x. Parametrised by its length, the orbit passes folds, at which x is no function of p. SciPy integrates the orbit, and
+Newton's method projects its points back onto the curve. Derivatives are computed by a complex step, which is exact to
+rounding, so F must accept complex numbers.
 """
 
 from collections.abc import Callable
@@ -15,21 +16,21 @@ import scipy.optimize
 
 FloatArray = npt.NDArray[np.float64]
 
-TINY = 1e-30  # the complex step: its error is of second order
-LENGTH, LONGEST_STEP = 50.0, 0.02  # of a curve, in units of its extent
-SAME = 1e-12  # distance below which points are one
-ON_FOLD = 1e-9  # F_x relative to the gradient at which a single point is a fold
+TINY = 1e-30  # the complex step, whose error is of second order
+LENGTH, LONGEST_STEP = 50.0, 0.02  # of an orbit each way, in units of the extents of p and x
+SAME = 1e-12  # distance below which two points are the same
+ON_FOLD = 1e-9  # F_x relative to the gradient, below which an isolated point is a fold
 
 
-class Curve(NamedTuple):
+class SolutionCurve(NamedTuple):
     """A piece of a curve on which x is a function of p: points (K, 2) of (p, x), ascending in p."""
 
     points: FloatArray
-    folds: tuple[bool, bool] = (False, False)  # which of the ends are folds
+    folds: tuple[bool, bool] = (False, False)  # True for the first, and for the last point, if it is a fold
 
 
 class Plane(NamedTuple):
-    """F(p, x), the range of p, and the line x = floor(p) at which curves end."""
+    """The function F(p, x), the range low <= p <= high, and the line x = floor(p) at which curves end."""
 
     residual: Callable[[complex, complex], Any]
     low: float
@@ -41,19 +42,19 @@ class Plane(NamedTuple):
         return np.array([self.residual(p + TINY * 1j, x).imag, self.residual(p, x + TINY * 1j).imag]) / TINY
 
     def on_curve(self, p: float, x: float) -> float:
-        """Return x of the curve at p, by Newton's method from a value nearby."""
+        """Return x of the curve at p, by Newton's method from a nearby x."""
         return float(scipy.optimize.newton(lambda x: self.residual(p, x).real, x, lambda x: self.gradient(p, x)[1]))
 
     def fold(self, near: FloatArray) -> FloatArray:
-        """Return the point (p, x) with F = F_x = 0."""
+        """Return the fold (p, x), where F = F_x = 0, near a point."""
         return scipy.optimize.root(
             lambda point: [self.residual(*point).real, self.gradient(*point)[1]], near, options={"xtol": 1e-15}
         ).x
 
-    def follow(self, start: FloatArray) -> list[Curve]:
-        """Return the curve through a point (p, x), cut at its folds.
+    def follow(self, start: FloatArray) -> list[SolutionCurve]:
+        """Return the curve through a point (p, x), cut into pieces at its folds.
 
-        It ends where it leaves the range or meets the floor.
+        The curve ends where it leaves the range of p or meets the floor.
         """
         forward, backward = (self._one_way(start, direction) for direction in (1, -1))
         points = np.concatenate([backward[:0:-1], forward])
@@ -61,7 +62,7 @@ class Plane(NamedTuple):
         slopes = np.array([self.gradient(*point) for point in points])
         flat = np.abs(slopes[:, 1]) <= ON_FOLD * np.linalg.norm(slopes, axis=1)
         if len(points) == 1:
-            return [Curve(points, (bool(flat[0]), bool(flat[0])))]
+            return [SolutionCurve(points, (bool(flat[0]), bool(flat[0])))]
         turns = np.flatnonzero(slopes[:-1, 1] * slopes[1:, 1] < 0)
         cuts = [self.fold((points[i] + points[i + 1]) / 2) for i in turns]
         pieces = np.split(points, turns + 1)
@@ -69,10 +70,10 @@ class Plane(NamedTuple):
         return [_ascending(piece, i > 0, i < len(cuts)) for i, piece in enumerate(pieces)]
 
     def _one_way(self, start: FloatArray, direction: int) -> FloatArray:
-        """Return points (K, 2), the start first."""
+        """Return the points (K, 2) of the curve in one direction from the start, which is the first point."""
         extent = np.array([self.high - self.low, max(abs(start[1]), 1e-3)])
         if np.abs(self.gradient(*start) * extent).max() < SAME:
-            return start[None]  # an isolated point: two roots meet in it, and there are none on either side
+            return start[None]  # an isolated point: two roots meet here, and on either side there is no root
 
         def tangent(_: float, y: FloatArray) -> FloatArray:
             F_p, F_x = self.gradient(*(y * extent)) * extent
@@ -89,7 +90,7 @@ class Plane(NamedTuple):
         return np.array([start, *(self._projected(y * extent) for y in orbit.y.T[1:])])
 
     def _projected(self, point: FloatArray) -> FloatArray:
-        """Return the nearest point of the curve that is in the range."""
+        """Return the nearest point of the curve; p is set to an end of its range if within rounding of it."""
         for _ in range(2):
             slope = self.gradient(*point)
             point = point - self.residual(*point).real * slope / (slope @ slope)
@@ -98,12 +99,12 @@ class Plane(NamedTuple):
 
 
 def _ending(event: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an event that ends the integration where it falls through zero."""
+    """Return an event that ends the integration when its value falls through zero."""
     event.terminal, event.direction = True, -1  # type: ignore[attr-defined]
     return event
 
 
-def _ascending(points: FloatArray, fold_first: bool, fold_last: bool) -> Curve:
+def _ascending(points: FloatArray, fold_first: bool, fold_last: bool) -> SolutionCurve:
     if points[0, 0] <= points[-1, 0]:
-        return Curve(points, (fold_first, fold_last))
-    return Curve(points[::-1], (fold_last, fold_first))
+        return SolutionCurve(points, (fold_first, fold_last))
+    return SolutionCurve(points[::-1], (fold_last, fold_first))

@@ -4,7 +4,11 @@ from dynamics.errors import ArgumentError
 
 
 def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int = 8) -> None:
-    """Raise ArgumentError unless members (trajectories) x times x values (kept at each time) fit into memory."""
+    """Raise ArgumentError unless an array of members x times x values fits into the free memory.
+
+    members: number of trajectories. values: numbers that each trajectory stores at each time. remedy: advice at the end
+    of the message. itemsize: bytes of a number.
+    """
     needed, free = members * times * values * itemsize, available()
     if needed > free:
         from tqdm import tqdm

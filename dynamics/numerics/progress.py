@@ -1,4 +1,4 @@
-"""Progress bars for long work: on a terminal, after a second, on standard error."""
+"""Progress bars on standard error; by default only on a terminal and for work of more than a second."""
 
 from tqdm import tqdm
 
@@ -9,7 +9,8 @@ def progress_bar(total: float, title: str, show: bool | None, *, unit: str | Non
     """Return a tqdm bar.
 
     show: True always, False never, None where standard error is a terminal and the work takes more than a second.
-    unit: of what is counted; adds the count and the rate to the bar. done: part of the total that was done before.
+    unit: name of the things counted; if given, the bar shows their number and rate. done: part of the total that was
+    complete before the start.
     """
     check_progress(show)
     disable = None if show is None else not show

@@ -1,8 +1,13 @@
 r"""The Gaussian closure's integrals, r_m = int_0^oo dx int_0^oo dy f_m(x, y), with an error estimate.
 
-The rule is the product of those on the axes of the norms (``axes``), at a cost of O(M) a node; an integral over a
-single norm has one axis. The estimate compares the rule with itself at twice the step (at a geometric rate the relative
-error is squared when the step is halved) and adds the contribution of the last nodes (truncation) and rounding.
+r_m is the rate of mode m, an expectation over Gaussian views of terms that are divided by powers of norms. Each inverse
+power of a norm is written as an integral, 1/|p|^q ~ int_0^oo x^(q-1) exp(-x^2 |p|^2) dx. The expectation is then one
+over a Gaussian that is tilted (multiplied) by exp(-x^2 |p|^2 - y^2 |z2|^2), with x for the first norm |p| and y for
+the second norm |z2|; it is a formula f_m(x, y) of the eigenvalues.
+
+The rule is the product of the rules on both axes (``axes``), at a cost of O(M) per node for M modes; an integral over a
+single norm has one axis. The error estimate compares the rule with itself at twice the step (convergence is geometric,
+so that half the step squares the relative error) and adds the contribution of the last nodes (truncation) and rounding.
 """
 
 import operator
@@ -15,8 +20,8 @@ import numpy as np
 from dynamics.derived_loss import Integral
 from dynamics.numerics.axes import NEGLIGIBLE, Array, Axis, extent, mode_weights, point_axis, trapezoidal_axis
 
-CANCELLED = 1e-3  # rates below this fraction of the terms they are made of are held to an absolute tolerance
-TAIL = 1e-14  # relative weight of a node at which the axes of a fixed rule end
+CANCELLED = 1e-3  # rates below this fraction of the sum of their terms' sizes have an absolute tolerance
+TAIL = 1e-14  # relative weight of the node at which an axis of a fixed rule ends
 
 
 class Sums(NamedTuple):
@@ -24,14 +29,18 @@ class Sums(NamedTuple):
 
     fine: Array
     coarse_x: Array  # at twice the step in x
-    coarse_y: Array
-    mass: Array  # of the sizes of its terms
-    last_y: Array  # of the last nodes, for truncation
-    last_x: Array
+    coarse_y: Array  # at twice the step in y
+    mass: Array  # sum of the absolute values of the terms
+    last_y: Array  # contribution of the last nodes in y, for the truncation error
+    last_x: Array  # ... and in x
 
 
 class Estimate(NamedTuple):
-    """Value, its estimated absolute errors by cause, the mass of what is summed, and rounding, each (..., M)."""
+    """Value of an integral, and its estimated absolute errors by cause, each (..., M).
+
+    step_x, step_y: errors due to the steps. end_x, end_y: errors due to the truncation of the axes. mass: sum of the
+    absolute values of the terms. rounding: rounding error.
+    """
 
     value: Array
     step_x: Array
@@ -55,8 +64,8 @@ def fixed_rule(
 ) -> Estimate:
     """Return the sum of integrals by the rule with n = (n_x, n_y) intervals, all nodes at once.
 
-    parameters: (s, lam, ...), each (..., any). extents: of the axes of each integral, as ``extents_of`` gives them.
-    Any array namespace (JAX: traceable).
+    parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
+    (..., K) with any K. extents: result of ``extents_of``. Works in any array namespace, and can be traced by JAX.
     """
     parameters, alive = replace_collapsed(parameters)
     parts = []
@@ -70,19 +79,22 @@ def fixed_rule(
 
 
 def extents_of(integrals: Sequence[Integral], parameters: Sequence[Array]) -> list[list[tuple[Array, Array]]]:
-    """Return (scale, length) of the axes of each integral; for any array namespace (JAX: traceable)."""
+    """Return (scale, length) of the axes of each integral, in any array namespace; can be traced by JAX."""
     parameters, _ = replace_collapsed(parameters)
     return [axis_extents(integral, mean_squares(integral, parameters), parameters[0], TAIL) for integral in integrals]
 
 
 def axis_extents(integral: Integral, d: Array, s: Array, tail: float) -> list[tuple[Array, Array]]:
-    """Return (scale, length) of the axes of an integral; d: mean squares of its norms. s: eigenvalues (..., M)."""
+    """Return (scale, length) of each axis of an integral.
+
+    d: mean squares of its norms, (axes, ..., M). s: eigenvalues (..., M). tail: relative weight of the last node.
+    """
     mode_weight = mode_weights(s)
     return [extent(of_norm, mode_weight, power, tail) for of_norm, power in zip(d, integral.powers, strict=True)]
 
 
 def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
-    """Return the mean squares of the norms of both axes, (2, ..., M); (1, ..., M) where there is only one."""
+    """Return the contribution of each mode to the mean square of each norm, (2, ..., M); (1, ..., M) for one norm."""
     d = integral.mean_squares(*parameters)
     d = (d,) if len(integral.powers) == 1 else d
     return parameters[0].__array_namespace__().stack([of_norm + 0 * parameters[0] for of_norm in d])
@@ -92,7 +104,7 @@ def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
 
 
 def sums(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:
-    """Evaluate the integrand once, (..., x, y, M), and return all sums that value and error need."""
+    """Return all sums that the value and its error need, from one evaluation of the integrand (..., x, y, M)."""
     xp = x.nodes.__array_namespace__()
     per_node = [a[..., None, None, :] for a in parameters]
     nodes = x.nodes[..., :, None, None], y.nodes[..., None, :, None]
@@ -114,15 +126,15 @@ def sums(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> S
 
 
 def _product(a: Array, b: Array) -> Array:
-    """Return the weights of all nodes, one after another, (..., x y)."""
+    """Return the weights of the product rule, flattened to (..., n_x n_y), from the weights a and b of both axes."""
     xp = a.__array_namespace__()
     return xp.reshape(a[..., :, None] * b[..., None, :], (*a.shape[:-1], -1))
 
 
 def estimate(sums: Sums, x: Axis, y: Axis, exponent: Array) -> Estimate:
-    """Return the rule's value and its errors: of the step and the end of each axis, and of rounding.
+    """Return the rule's value and its errors: due to the step and the end of each axis, and to rounding.
 
-    exponent: see ``rounding_exponent``.
+    exponent: result of ``rounding_exponent``.
     """
     xp = sums.fine.__array_namespace__()
 
@@ -131,17 +143,18 @@ def estimate(sums: Sums, x: Axis, y: Axis, exponent: Array) -> Estimate:
         return 2 * sums.mass * xp.minimum(relative, relative**1.5)
 
     steps = of_step(sums.coarse_x), of_step(sums.coarse_y)
-    if exponent.shape[-1] != sums.fine.shape[-1]:  # entries of a matrix: not one a mode
+    if exponent.shape[-1] != sums.fine.shape[-1]:  # the sums are the entries of a matrix, not one per mode
         exponent = xp.max(exponent, axis=-1, keepdims=True)
     rounding = (8 + exponent) * np.finfo(np.float64).eps * sums.mass
     return Estimate(sums.fine, *steps, sums.last_x / x.step, sums.last_y / y.step, sums.mass, rounding)
 
 
 def rounding_exponent(d: Array) -> Array:
-    """Return -log Z where a mode has its weight, x^2 = 1/d_m: sum_k log(1 + 2 d_k/d_m)/2, bounded, (..., M).
+    """Return an upper bound of sum_k log(1 + 2 d_k/d_m)/2, summed over both axes, (..., M).
 
-    It is the argument of an exponential, which turns its rounding into a relative error. d: (2, ..., M), summed over
-    both axes.
+    It is -log Z, with the normalisation Z of the tilted Gaussian at x^2 = 1/d_m, where mode m has most of its weight. Z
+    is computed as an exponential, so the rounding of its exponent becomes a relative error. d: mean squares of the
+    norms, (axes, ..., M).
     """
     xp = d.__array_namespace__()
     order, modes = xp.argsort(d, axis=-1), d.shape[-1]
@@ -153,12 +166,15 @@ def rounding_exponent(d: Array) -> Array:
 
 
 def total(parts: list[Estimate]) -> Estimate:
-    """Return the estimate of a sum of integrals."""
+    """Return the estimate of a sum of integrals from the estimates of its terms."""
     return Estimate(*(reduce(operator.add, column) for column in zip(*parts, strict=True)))
 
 
 def rate_weights(s: Array) -> tuple[Array, ...]:
-    """Return the weights of errors of rates: those of s r, and of r, which fall where a mode is nearly collapsed."""
+    """Return the weights that turn errors of r_m into errors of s_m r_m and of r_m, each (..., M).
+
+    The second weight is 1, and falls to 0 for nearly collapsed modes.
+    """
     xp = s.__array_namespace__()
     return s, s / (s + NEGLIGIBLE * xp.max(s, axis=-1, keepdims=True))
 
@@ -166,9 +182,10 @@ def rate_weights(s: Array) -> tuple[Array, ...]:
 def relative_errors(
     s: Array, estimate: Estimate, errors: Sequence[Array], weights: Callable[[Array], tuple[Array, ...]] = rate_weights
 ) -> Array:
-    """Return the largest of each kind of error, weighted, relative to the largest entry.
+    """Return the largest weighted error of each kind, relative to the largest weighted entry of the value.
 
-    Where terms cancel, it is relative to CANCELLED of their mass. errors: kinds of error, each (..., M).
+    If terms cancel, so that the value is smaller than CANCELLED times their mass, errors are relative to the latter.
+    errors: one array (..., M) for each kind of error. weights: function of s, as ``rate_weights``.
     """
     xp = s.__array_namespace__()
     columns = xp.stack([xp.abs(estimate.value), estimate.mass, *errors])
@@ -181,7 +198,7 @@ def relative_errors(
 
 
 def replace_collapsed(parameters: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
-    """Return parameters (s, lam, ...), integrable where all modes have collapsed, and where they have not."""
+    """Return parameters (s, lam, ...) with s = lam = 1 where all modes have collapsed, and a mask of other spectra."""
     s, lam, *rest = parameters
     xp = s.__array_namespace__()
     alive = xp.max(s, axis=-1, keepdims=True) > 0
@@ -189,6 +206,6 @@ def replace_collapsed(parameters: Sequence[Array]) -> tuple[tuple[Array, ...], A
 
 
 def zero_where_collapsed(estimate: Estimate, alive: Array) -> Estimate:
-    """Return the estimate with zeros where all modes have collapsed: nothing moves there."""
+    """Return the estimate with zeros where all modes have collapsed, because the flow is stationary there."""
     xp = estimate.value.__array_namespace__()
     return Estimate(*(xp.where(alive, column, 0.0) for column in estimate))

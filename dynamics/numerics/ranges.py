@@ -1,4 +1,4 @@
-"""The one form of a range: two numbers (low, high), or three or more ascending values."""
+"""Check of a range, which is given by two numbers (low, high), or by three or more ascending values."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +9,9 @@ REQUIREMENT = "be a range: two ascending numbers (low, high), or three or more a
 
 
 def check_range(name: str, value: npt.ArrayLike, points: int = 50) -> npt.NDArray[np.float64]:
-    """Return the ascending values (K,) of a range; of (low, high), ``points`` evenly spaced ones.
+    """Return the ascending values (K,) of a range; (low, high) stands for ``points`` evenly spaced values.
 
-    Raises ArgumentError that names the argument.
+    Raises an ArgumentError that names the argument.
     """
     values = errors.real_array(name, value, REQUIREMENT)
     if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():

@@ -1,4 +1,4 @@
-"""The steps at which a run is recorded."""
+"""The steps that a run records."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,9 @@ def record_count(record: int | Sequence[int], steps: int) -> int:
 
 
 def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int64]:
-    """Return the steps to record, with step 0 and the last one.
+    """Return the steps to record, which include step 0 and the last step.
 
-    record: each so many steps, or the steps between 0 and ``steps``. Raises ArgumentError.
+    record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
     """
     if np.ndim(record) == 0:
         chosen = np.arange(0, steps + 1, errors.count("record", record))

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from dynamics.numerics.axes import Array
 
-UNDERFLOW = -745.0  # logarithm of numbers that round to zero
-CLOSE_TO_BRANCH = -1.02  # y + log|y|, which is -1 at the branch point y = -1
+UNDERFLOW = -745.0  # logarithm below which a number rounds to zero
+CLOSE_TO_BRANCH = -1.02  # value of y + log|y| near the branch point y = -1, where it is -1
 
 
 def exprel(x: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -21,9 +21,10 @@ def exprel(x: npt.ArrayLike) -> npt.NDArray[Any]:
 def lambert_growth(lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return lambda = q/(1 + y), y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, with q = level.
 
-    It starts at lam0 > 0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2. It is computed in logarithms, y + log|y|
-    = c = y0 + log|y0| - tau, so that y0 = 1e6 does not overflow; y0 - tau, and 1 + y near the branch point, use the
-    extended precision of their arguments, where the platform has it. Broadcasts.
+    lambda(tau) starts at lam0 > 0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2; W is the Lambert function. y is
+    the root of y + log|y| = c with c = y0 + log|y0| - tau, so that y0 = 1e6 does not overflow. y0 - tau, and 1 + y near
+    the branch point y = -1, use the extended precision of the arguments, where the platform has it. Arguments
+    broadcast.
     """
     level, tau = np.asarray(level, np.longdouble), np.asarray(tau, np.longdouble)
     with np.errstate(all="ignore"):
@@ -43,7 +44,10 @@ def lambert_growth(lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
 
 
 def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any], shift: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a - b + shift for a and b in extended precision, each as two float64, with Knuth's error of a - b."""
+    """Return a - b + shift in float64, for a and b in extended precision.
+
+    a and b are split into two float64 each, and Knuth's formula gives the rounding error of the difference.
+    """
     (high_a, low_a), (high_b, low_b) = ((high, (x - high).astype(float)) for x in (a, b) for high in [x.astype(float)])
     difference = high_a - high_b
     back = difference - high_a
@@ -52,20 +56,23 @@ def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any], shift: npt.NDArray[Any
 
 
 def _guess_above(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the positive root of y + log(y) = c to 8 %, from log(1 + e^c)."""
+    """Return the positive root of y + log(y) = c, with an error of up to 8 %, from log(1 + e^c)."""
     softplus = np.maximum(c, 0.0) + np.log1p(np.exp(-np.abs(c)))
     return softplus / (1 + np.log1p(softplus) / (2 + softplus))
 
 
 def _guess_below(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the root -1 < y < 0 of y + log|y| = c to 0.3 %: a series at the branch point, its end fitted, or at 0."""
+    """Return the root -1 < y < 0 of y + log|y| = c, with an error of up to 0.3 %.
+
+    It is a series at the branch point, whose last coefficients are fitted, or a series at y = 0.
+    """
     x = np.exp(np.minimum(c, -1.0))
     p = np.sqrt(2 * (1 - np.e * x))
     return np.where(c < -3, -x * (1 + x), p * (1 - p * (1 / 3 - p * (0.13049 - 0.029405 * p))) - 1)
 
 
 def _fritsch(y: npt.NDArray[Any], c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a root of y + log|y| = c from a guess by two steps, each of which raises its error to the fourth power.
+    """Return a root of y + log|y| = c from a guess, by two steps that each raise the error to its fourth power.
 
     (Fritsch, Shafer, Crowley, Communications of the ACM 16, 123, 1973.)
     """
@@ -77,12 +84,12 @@ def _fritsch(y: npt.NDArray[Any], c: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _at_branch(gap: npt.NDArray[Any], tau: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return 1 + y from gap = 1 + y0 where it is small, so that c hardly determines it.
+    """Return 1 + y near the branch point, where y + log|y| hardly determines it, from gap = 1 + y0.
 
-    Halley's method for y - y0.
+    Halley's method solves for y - y0.
     """
     y0 = gap - 1
-    added = 2 * tau / (gap + np.sqrt(gap**2 + 2 * tau))  # from the parabola
+    added = 2 * tau / (gap + np.sqrt(gap**2 + 2 * tau))  # root of the expansion to second order
     for _ in range(4):
         y = y0 + added
         mismatch, slope = added + np.log1p(added / y0) + tau, 1 + 1 / y
@@ -93,8 +100,10 @@ def _at_branch(gap: npt.NDArray[Any], tau: npt.NDArray[Any]) -> npt.NDArray[Any]
 def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
     """Return X K^T, Y K^T (..., M, d), K (..., d, d) with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and |det K|.
 
-    X, Y: (..., M, d), M <= d. x, y, |det K|: (..., 1, 1). Computed in the singular vectors of Y, and then of X K^T, so
-    that the 1 is not lost beside terms 1e20 times as large, and what cancels in products with K does so exactly.
+    K^T K is the covariance of standard normals l (d,) that are tilted (multiplied) by exp(-x^2 |X l|^2 - y^2 |Y l|^2),
+    and |det K| the normalisation. X, Y: (..., M, d), M <= d. x, y, |det K|: (..., 1, 1). The computation uses the
+    singular vectors of Y, and then those of X K^T, so that the 1 is not lost beside terms 1e20 times as large, and
+    terms that cancel in products with K do so exactly.
     """
     xp = X.__array_namespace__()
     Y, directions, decay_y = _directions(y, Y)
@@ -108,7 +117,8 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
 def _directions(y: Array, Y: Array) -> tuple[Array, Array, Array]:
     """Return Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) (..., d, 1).
 
-    Smallest s first: the columns of X K^T then descend, as decompositions of graded matrices need it.
+    s are the singular values of Y, the smallest first: the columns of X K^T then descend in size, which decompositions
+    of graded matrices need for their accuracy.
     """
     xp = Y.__array_namespace__()
     U, s, directions = xp.linalg.svd(Y)

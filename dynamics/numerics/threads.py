@@ -1,4 +1,4 @@
-"""Work on all cores: their number, and results in order."""
+"""Computation on all cores: the number of cores, and results of threads in order."""
 
 import os
 from collections import deque
@@ -20,8 +20,8 @@ def cores() -> int:
 def in_order(parts: Sequence[Part], compute: Callable[[Part], Result], threads: int) -> Iterator[tuple[Part, Result]]:
     """Yield (part, compute(part)) for each part, in order, computing several at once.
 
-    parts: arguments of ``compute``. threads: how many are computed at once. Parts that have not begun when the caller
-    stops, or when one fails, are cancelled.
+    parts: arguments of ``compute``. threads: how many are computed at once. When the caller stops, or
+    a part fails, parts that have not begun are cancelled.
     """
     with ThreadPoolExecutor(threads) as pool:
         calls = deque((part, pool.submit(compute, part)) for part in parts)

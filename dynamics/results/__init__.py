@@ -1,4 +1,4 @@
-"""The result that all levels of description share, a trajectory: printed, saved, loaded and drawn.
+"""The trajectory, which is the result at all levels of description: to be printed, saved, loaded and drawn.
 
 Imports ``model`` and ``vector_field``.
 """

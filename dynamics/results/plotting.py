@@ -1,6 +1,7 @@
-"""Pictures of trajectories, and what all pictures share. Only modules named ``plotting`` import matplotlib.
+"""Pictures of trajectories, and the axes, legends and colours of all pictures.
 
-Results import these functions when they are drawn; a result that is an argument is therefore typed ``Any``.
+Only modules named ``plotting`` import matplotlib. Results import these functions when they are drawn; a result that is
+an argument is therefore typed ``Any``.
 """
 
 from typing import Any
@@ -15,11 +16,11 @@ from matplotlib.lines import Line2D
 from dynamics import errors
 
 TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
-EIGENVALUES = {  # labels of what is drawn on a logarithmic axis
+EIGENVALUES = {  # labels of the quantities that have a logarithmic axis
     "s": "eigenvalue $s_m$",
     "target": "eigenvalue of the target",
     "tracked": "tracked eigenvalue",
-    "modes": "variance along a direction of the start",
+    "modes": "variance along an initial eigenvector",
 }
 
 
@@ -35,14 +36,14 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
 
 
 def mode_colors(count: int) -> npt.NDArray[np.float64]:
-    """One colour a mode (count, 4), from dark to light, distinguishable in grey and to the colour-blind."""
+    """Return a colour for each mode, (count, 4): from dark to light, distinct in grey and to the colour-blind."""
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
 def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
-    """Draw a quantity against step, or against time where there are no steps or the axes show time.
+    """Draw a quantity against the step, or against time for a flow and if the axes show time.
 
-    One line a mode; points for the eigenvalues of networks. Eigenvalues have a logarithmic axis.
+    Each mode has a line, or points if they are eigenvalues of a network. Eigenvalues have a logarithmic axis.
     """
     ax = ax or new_axes()
     shown = ax.get_xlabel()

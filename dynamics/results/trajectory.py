@@ -1,4 +1,4 @@
-"""The result of every level of description: eigenvalues over time, with units and provenance."""
+"""The trajectory, the result at every level of description: eigenvalues over time, with the settings of the run."""
 
 import json
 import math
@@ -35,7 +35,7 @@ ARRAYS = (
     "embeddings",
 )
 MEASURE = "measures."  # prefix of the names of measures in a file
-QUANTITIES = ("s", "target", "predictor")  # that every trajectory has
+QUANTITIES = ("s", "target", "predictor")  # ... that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that was followed to its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
@@ -53,7 +53,7 @@ class Trajectory:
     t : ndarray of shape (T,)
         Times, in units of learning rate times steps.
     s : ndarray of shape (..., T, M)
-        Eigenvalues, each mode in its own column; of networks and correlated inputs in ascending order.
+        Eigenvalues, one column for each mode; sorted in ascending order for networks and for correlated inputs.
     target : ndarray of shape (..., T, M)
         Eigenvalues of the target branch's correlation.
     predictor : ndarray of shape (..., T, M)
@@ -61,24 +61,25 @@ class Trajectory:
     method : str
         Method of the computation.
     step : ndarray of shape (T,) or None
-        Steps, where there are steps.
+        Recorded steps; None for a flow.
     status : str
         One sentence on how the run ended.
     error : float
         Estimated relative error of the rates.
     blow_up_time : ndarray of shape (...)
-        Time at which eigenvalues diverge, inf where they do not.
+        Time at which eigenvalues diverge; inf if they do not.
     deviation : ndarray of shape (T, M) or None
-        Predicted standard deviation of s in networks trained with batches of finite size, if asked for.
+        Predicted standard deviation of s in networks trained with finite batches; only of ``iterate`` with a
+        ``batch_size``.
     weights, target_weights, predictor_weights : ndarray or None
-        Encoder weights (..., T, M, N) of networks, and of theory where inputs are correlated; those of a separate
-        target branch; weights (..., T, M, M) of a learned predictor.
+        Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
+        (..., T, M, M); of linear networks, and of theory with correlated inputs.
     embeddings : ndarray of shape (..., T, P, M) or None
-        Representations of probes, if asked for.
+        Representations of the P ``probes`` of ``train``.
     settings : dict
         Arguments of the run.
     measures : dict
-        Of deep networks, by name, other quantities at each record (``dynamics/networks/deep/metrics.py``).
+        Further quantities of deep networks at each record, by name (``dynamics/networks/deep/metrics.py``).
 
     Examples
     --------
@@ -111,13 +112,13 @@ class Trajectory:
     def alignment(self) -> Array:
         """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of networks with a learned predictor.
 
-        1 where the eigenvector u_m of W W^T, in ascending order of the eigenvalues, is one of the predictor. Raises
-        ArgumentError for other trajectories.
+        u_m are the eigenvectors of W W^T, in ascending order of the eigenvalues. The alignment is 1 if u_m is also an
+        eigenvector of W_P. Raises ArgumentError for other trajectories.
         """
         if "alignment" in self.measures:
             return self.measures["alignment"]
         if self.predictor_weights is None or self.weights is None:
-            errors.reject("alignment", "be asked of a network with a learned predictor", self)
+            errors.reject("alignment", "be that of a network with a learned predictor", self)
         U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
         image = self.predictor_weights.astype(float) @ U
         return np.abs((U * image).sum(axis=-2)) / np.linalg.norm(image, axis=-2)
@@ -126,8 +127,8 @@ class Trajectory:
     def modes(self) -> Array:
         """Variances u_m . C u_m (..., T, M) along the eigenvectors u_m of C at the start, in ascending order.
 
-        Networks fluctuate evenly around theory in these; sorted eigenvalues repel where they are nearly equal. For
-        eigenmodes, where no eigenvector turns, they are s itself.
+        In networks they fluctuate symmetrically about theory, whereas sorted eigenvalues that are nearly equal repel.
+        For eigenmodes, whose eigenvectors do not rotate, they are s itself, in the order of the start.
         """
         if self.weights is None:
             order = np.argsort(self.s[..., :1, :], axis=-1)
@@ -138,16 +139,16 @@ class Trajectory:
 
     @property
     def complete(self) -> bool:
-        """True if the run reached the last time or step asked for, or its steady state."""
+        """True if the run reached the last requested time or step, or its steady state."""
         return self.status == "complete" or self.status.startswith(STEADY)
 
     def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
-        """Draw a quantity against the step, or against time for a flow and where ``ax`` shows time.
+        """Draw a quantity against the step, or against time for a flow and if ``ax`` shows time.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Default: those of a new figure.
+            Axes to draw in; default: those of a new figure.
         quantity : str
             "s", "target" or "predictor", or one of the ``measures`` of a deep network.
         **style
@@ -168,7 +169,7 @@ class Trajectory:
         return plot_trajectory(self, ax, quantity, **style)
 
     def save(self, path: str | Path) -> Path:
-        """Write an .npz file that ``load`` reads back, and return its path; the suffix is added where it is missing."""
+        """Write an .npz file that ``load`` reads back, and return its path; a missing suffix is added."""
         path = Path(path)
         path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
         arrays = {name: getattr(self, name) for name in ARRAYS}
@@ -192,7 +193,7 @@ class Trajectory:
         return Path(path)
 
     def members(self, quantity: str = "s") -> Array:
-        """Return a quantity of all members, one after another: (B, T, M), or (B, T, 1) of one number per time."""
+        """Return a quantity of all B members of an ensemble: (B, T, M), or (B, T, 1) if it is one number per time."""
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
 
@@ -220,7 +221,7 @@ class Trajectory:
 
 
 def _span(s: Array) -> str:
-    """Smallest and largest of the computed values."""
+    """Return the smallest and largest of the computed values as text."""
     computed = s[~np.isnan(s)]
     return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
 
@@ -236,7 +237,7 @@ def load(path: str | Path) -> Trajectory:
     Returns
     -------
     Trajectory
-        The same, its model included.
+        The trajectory, with its model.
 
     Raises
     ------
@@ -263,7 +264,7 @@ def load(path: str | Path) -> Trajectory:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             contents = {name: file[name] for name in file.files}
-    except Exception as error:  # whatever a damaged archive makes its readers raise
+    except Exception as error:  # a damaged archive may raise any of many errors
         pickled = "allow_pickle" in str(error)
         _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
     try:
@@ -278,7 +279,7 @@ def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn
 
 
 def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
-    """The trajectory in the arrays of a file; raises if they are not those of one."""
+    """Return the trajectory in the arrays of a file; raises if they are not those of a trajectory."""
     description = json.loads(str(contents.pop("about")))
     if description.pop("format") != FORMAT:
         raise ValueError("an unknown format")

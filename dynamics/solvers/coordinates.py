@@ -1,9 +1,13 @@
 """Coordinates in which the flow is integrated numerically.
 
-Where only the encoder moves, y = 1/lambda - lambda. For small lambda it is 1/lambda, in which the slow take-off of
-small modes, d lambda/dt ~ lambda^2, is a straight line, so that they start to move at the right time: a relative error
-delta in a small lambda0 has become delta/lambda0 when the mode has grown. An absolute error of y is a relative error of
-lambda times 1/lambda + lambda; the way back is a square root. Where more moves, everything is taken as it is.
+If the singular values of the encoder are the only dynamical variables, the coordinate of a mode is
+y = 1/lambda - lambda, with the predictor eigenvalue lambda. For small lambda it is nearly 1/lambda, in which the slow
+growth of small modes, d lambda/dt ~ lambda^2, is a straight line. The time of growth is then accurate, which matters
+because a relative error delta of a small lambda(0) becomes delta/lambda(0) until the mode has grown. An absolute error
+of y is a relative error of lambda times 1/lambda + lambda. The inverse is lambda = (sqrt(y^2 + 4) - y)/2.
+
+Models with further dynamical variables (target branch, learned predictor, tracked correlation, weights as matrices) are
+integrated in the variables themselves.
 """
 
 import math
@@ -20,18 +24,18 @@ from dynamics.vector_field.state import State
 
 Array = Any  # of NumPy or JAX
 
-ROUNDING = 2.3e-14  # below this an integrator with a relative tolerance only follows rounding errors
-QUADRATURE_NOISE = 0.1  # ... or those of a quadrature, in units of its tolerance
-HUGE = 1e12  # a predictor eigenvalue this many times those at the start, or 1, is blowing up
-SMALLEST = 1e-150  # predictor eigenvalue of a dead mode, where floor^alpha is nothing; the square of its y is finite
+ROUNDING = 2.3e-14  # smallest relative tolerance; below it an integrator only follows rounding errors
+QUADRATURE_NOISE = 0.1  # relative noise of rates from a quadrature, in units of its tolerance
+HUGE = 1e12  # an eigenvalue of the predictor this many times the largest at the start, or 1, diverges
+SMALLEST = 1e-150  # least lambda, used if floor^alpha underflows for a collapsed mode; its y^2 is finite
 
 
 @dataclass(frozen=True)
 class Reciprocal:
-    """Coordinate y = 1/lambda - lambda, lambda = (s + floor)^alpha, of a model in which only the encoder moves."""
+    """Coordinate y = 1/lambda - lambda, lambda = (s + floor)^alpha, if only the encoder is a dynamical variable."""
 
     alpha: Any  # (1,)
-    floor: float
+    floor: float  # keeps lambda of collapsed modes above zero
 
     def forward(self, state: State) -> Array:
         """Return y (M,) of a state."""
@@ -58,30 +62,30 @@ class Reciprocal:
         return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).encoder / (s + self.floor)
 
     def room(self, y: Array, start: Array) -> Array:
-        """Return how far y is from the divergence of an eigenvalue, in a trajectory from y = start (M,)."""
+        """Return a distance of y from divergence, negative beyond it, for a trajectory from y = start (M,)."""
         xp = y.__array_namespace__()
         largest = xp.max(self.levels(start)[1])
         return xp.min(y) + HUGE * xp.maximum(largest, 1.0)
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Return tolerances of y that keep the relative error of s near rtol, with rates of this relative noise.
+        """Return tolerances of y that keep the relative error of s near rtol, for rates with a relative ``noise``.
 
-        The absolute one decides: the relative one is as small as noise and rounding allow.
+        The absolute tolerance decides; the relative tolerance is as small as noise and rounding allow.
         """
         return {"rtol": noise + ROUNDING, "atol": 0.1 * rtol * (self.alpha / (1 + self.alpha))[0]}
 
 
 @dataclass(frozen=True)
 class Plain:
-    """Coordinate y of all dynamical variables, one after another, where more than the encoder moves."""
+    """Coordinate y of models in which more than the encoder moves: all dynamical variables, concatenated."""
 
-    kind: type  # State or Weights
-    shapes: dict[str, tuple[int, ...]]  # of the parts that are there
+    kind: type  # State
+    shapes: dict[str, tuple[int, ...]]  # shapes of the parts that are not None
     atol: float
 
     @classmethod
     def of(cls, state: State, atol: float) -> "Plain":
-        """Return the coordinate of states like this one."""
+        """Return the coordinate for states with the same parts as this one."""
         shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
         return cls(type(state), shapes, atol)
 
@@ -103,22 +107,22 @@ class Plain:
         return self.forward(velocity(self.backward(y)))
 
     def room(self, y: Array, start: Array) -> Array:
-        """Return how far y is from divergence, in a trajectory from y = start."""
+        """Return a distance of y from divergence, negative beyond it, for a trajectory from y = start."""
         xp = y.__array_namespace__()
         return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Return tolerances of y that keep the relative error of s near rtol, with rates of this relative noise."""
+        """Return tolerances of y that keep the relative error of s near rtol, for rates with a relative ``noise``."""
         return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
 
 
 def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
-    """Return the coordinate in which a state like this one is integrated."""
+    """Return the coordinate in which states with the same parts as this one are integrated."""
     eigenmodes = state.encoder.ndim == 1
     alone = eigenmodes and all(part is None for part in state[1:])
     return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
 
 
 def noise_of(rates: VectorField) -> float:
-    """Return the relative noise of the rates for the error control: that of their quadrature."""
+    """Return the relative noise of the rates that the error control allows for, which is due to their quadrature."""
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0

@@ -28,8 +28,9 @@ def iterate(
 ) -> Trajectory:
     r"""Iterate the descent map of the eigenvalues, s_m <- s_m (1 + eta (r_m - rho))^2.
 
-    It is gradient descent on the population loss, exact at any learning rate. Whatever else the model moves is iterated
-    with the eigenvalues.
+    r_m is the rate of mode m, rho the weight decay and eta the learning rate. The map is gradient descent on the
+    population loss, exact at any learning rate. Further dynamical variables (a target branch, a learned predictor, a
+    tracked correlation) are iterated with the eigenvalues.
 
     Parameters
     ----------
@@ -41,25 +42,27 @@ def iterate(
     learning_rate : float
         eta > 0.
     batch_size : int, optional
-        Of a network whose fluctuations around the map are predicted: ``deviation`` (T, M) of the result is the standard
-        deviation of u_m . C u_m from batch to batch, by the linear noise approximation. For one trajectory.
+        Batch size of a network whose fluctuations around the map are predicted. ``deviation`` (T, M) of the result is
+        then the standard deviation over batches of u_m . C u_m, with the eigenvectors u_m of C, in the linear noise
+        approximation. For a single trajectory only.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
-        As of ``solve``.
+        As for ``solve``.
     rtol : float
         Relative accuracy of the eigenvalues; the closure's quadrature is held to a tenth of it.
     record : int or sequence of int
-        Record each so many steps, or these steps; step 0 and the last one are always recorded.
+        Number of steps between two records, or the recorded steps; step 0 and the last step are always recorded.
     method : {"auto", "numpy", "jax"}
         "jax" compiles blocks of steps, which takes a second at first; for models without ``inputs`` and without
-        ``batch_size``. "auto" takes "jax" where "numpy" would take long.
+        ``batch_size``. "auto" chooses "jax" if "numpy" would take long.
     progress : bool, optional
-        Show a progress bar; None: where it takes long.
+        Show a progress bar; None shows it on a terminal if the run takes more than a second.
 
     Returns
     -------
     Trajectory
-        Of kind "descent", with ``step`` (T,) and t = learning_rate * step. A run whose iterates overflow ends there, as
-        its status states; in an ensemble such members are inf from there on. Interrupting returns what is done.
+        Of kind "descent", with ``step`` (T,) and t = learning_rate * step. A run ends when its eigenvalues overflow, as
+        ``status`` states; members of an ensemble are inf from that step on. A run that is interrupted returns the steps
+        recorded before.
 
     Raises
     ------

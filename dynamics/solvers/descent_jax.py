@@ -1,4 +1,4 @@
-"""The descent map in JAX: a block of steps is one call, for all members of a group."""
+"""The descent map in JAX: one compiled call makes a block of steps for all members of a group."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -23,9 +23,9 @@ from dynamics.vector_field.state import Observables, State, each
 
 Array = Any  # of JAX, traced or not
 
-HOLD = 8  # steps for which the axes of the closure's integrals end where they do
-RECORDS_PER_CALL = 50  # before the progress bar moves or Ctrl-C is heard,
-STEPS_PER_CALL = 2_000  # or so many steps
+HOLD = 8  # steps after which the ends of the axes of the closure's integrals are updated
+RECORDS_PER_CALL = 50  # recorded steps of a call, after which the progress bar moves and Ctrl-C is noticed
+STEPS_PER_CALL = 2_000  # largest number of steps of a call with several recorded steps
 
 
 class Place(NamedTuple):
@@ -39,7 +39,7 @@ Carry = tuple[Place, list[Any], Array]  # the ends of the axes, and the error, t
 
 
 class Passed(NamedTuple):
-    """Result of a call: the last place, the recorded states (B, R, M), and the error of the rates (B,)."""
+    """Result of a call: the last state, the R recorded states (B, R, M), and the relative error of the rates (B,)."""
 
     last: Place
     states: State
@@ -47,7 +47,7 @@ class Passed(NamedTuple):
 
 
 def jax_descent(problem: DescentProblem) -> Descent:
-    """Iterate the map for groups of members; interrupted or stopped, the result holds what was recorded up to there."""
+    """Iterate the map for groups of members; a run that is interrupted or stopped returns the steps recorded before."""
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
     many = len(members.encoder)
@@ -57,18 +57,18 @@ def jax_descent(problem: DescentProblem) -> Descent:
     nodes = dict.fromkeys((part.start for part in division.parts(many)), division.nodes)
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
-            for stops in _calls(problem.recorded[1:].tolist()):
+            for chosen in _calls(problem.recorded[1:].tolist()):
                 compute = partial(
-                    _pass_part, field, division, nodes, place, parameters, problem.learning_rate, recorded[-1], stops
+                    _pass_part, field, division, nodes, place, parameters, problem.learning_rate, recorded[-1], chosen
                 )
                 passed = [found for _, found in in_turn(division.parts(many), division.devices, compute)]
                 place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts), *passed)
                 if not np.isfinite(error).all():
-                    status = f"stopped before step {stops[-1]}: the closure's integrals overflow"
+                    status = f"stopped before step {chosen[-1]}: the closure's integrals overflow"
                     break
                 field.note_error(float(error.max()))
-                bar.update(stops[-1] - recorded[-1])
-                histories, recorded = [*histories, states], recorded + stops
+                bar.update(chosen[-1] - recorded[-1])
+                histories, recorded = [*histories, states], recorded + chosen
                 if np.isfinite(place.diverged).all():
                     break
         except KeyboardInterrupt:
@@ -86,19 +86,19 @@ def _observables(problem: DescentProblem, states: State) -> Observables:
     with np.errstate(over="ignore", invalid="ignore"):  # of members that diverge
         observed = observables(problem.model.structure, along_steps, states)
     for values in (observed.s, observed.target):
-        values[..., 0, :] = problem.s0  # not the square of its root
+        values[..., 0, :] = problem.s0  # exactly, not as the square of a root
     return observed
 
 
-def _calls(stops: list[int]) -> Iterator[list[int]]:
-    """Split the steps to record into calls of so many records, and of so many steps where there are several."""
+def _calls(chosen: list[int]) -> Iterator[list[int]]:
+    """Yield the recorded steps of each call: at most RECORDS_PER_CALL, and fewer if they span many steps."""
     first = start = 0
-    for i, stop in enumerate(stops):
-        if i > first and (i - first == RECORDS_PER_CALL or stop - start > STEPS_PER_CALL):
-            yield stops[first:i]
-            first, start = i, stops[i - 1]
-    if stops:
-        yield stops[first:]
+    for i, record in enumerate(chosen):
+        if i > first and (i - first == RECORDS_PER_CALL or record - start > STEPS_PER_CALL):
+            yield chosen[first:i]
+            first, start = i, chosen[i - 1]
+    if chosen:
+        yield chosen[first:]
 
 
 def _pass_part(
@@ -109,12 +109,12 @@ def _pass_part(
     parameters: Parameters,
     learning_rate: float,
     first: int,
-    stops: list[int],
+    chosen: list[int],
     part: slice,
 ) -> Passed:
-    """Move some members to the next recorded steps, and again with more nodes if the closure's error calls for it."""
+    """Iterate some members through the steps of a call, again with more nodes if the closure misses its tolerance."""
     here, own = division.padded((place, parameters), part)
-    bounds = np.minimum([first, *stops, *[stops[-1]] * RECORDS_PER_CALL], stops[-1])[: RECORDS_PER_CALL + 1]
+    bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
     with jax.enable_x64(True):
         while True:
             model, alpha = field.model, compiled_exponent(own)
@@ -123,7 +123,7 @@ def _pass_part(
             if nodes[part.start] is None or not found.error.max() > field.rtol or max(nodes[part.start]) >= MAX_NODES:
                 break
             nodes[part.start] = more(nodes[part.start], 1.4)
-    found = found._replace(states=each(lambda a: a[:, : len(stops)], found.states))
+    found = found._replace(states=each(lambda a: a[:, : len(chosen)], found.states))
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
 
 
@@ -136,7 +136,7 @@ def _compiled(
     alpha: float | None,
     devices: tuple[jax.Device, ...],
 ) -> Callable[..., Passed]:
-    """Compile the map for one loss and number of nodes: (place, parameters, learning rate, steps) -> Passed."""
+    """Return the compiled function (place, parameters, learning rate, steps) -> Passed for a loss and its nodes."""
     run = partial(_pass, structure, TracedField(generated, structure, closure, nodes), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
     specs = (rows, rows, PartitionSpec(), PartitionSpec())
@@ -152,7 +152,7 @@ def _pass(
     learning_rate: Array,
     bounds: Array,
 ) -> Passed:
-    """Move members (G, M) of a group from one recorded step to the next, and so on."""
+    """Iterate the G members (G, M) of a group; ``bounds`` are the first step and the recorded steps of the call."""
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 
     def finite_part(place: Place) -> State:

@@ -1,4 +1,4 @@
-"""The descent map in NumPy, one step after another, with the fluctuations of finite batches where asked."""
+"""The descent map in NumPy, one step after another, with the fluctuations of finite batches if requested."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,12 +16,12 @@ from dynamics.vector_field.state import State, each
 
 
 def numpy_descent(problem: DescentProblem) -> Descent:
-    """Iterate the map; interrupted or stopped, the result holds what was recorded up to there."""
+    """Iterate the map; a run that is interrupted or stopped returns the steps recorded before."""
     field, state, status = problem.field, problem.start, "complete"
     noise = _fluctuations(problem)
     recorded, observed, deviations = [0], [field.observables(state)], [noise.deviation(state)] if noise else []
     if problem.by_eigenmodes:
-        observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)  # not the square of its root
+        observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)  # exactly, not as the square of a root
     diverged, to_record = np.full(problem.members, np.inf), set(problem.recorded.tolist())
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
@@ -54,9 +54,9 @@ def _fluctuations(problem: DescentProblem) -> Fluctuations | None:
 
 
 def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:
-    """Return the next state, inf in all parts of a member that overflows, and which members (...) do.
+    """Return the next state, and a mask (...) of members that overflow, whose parts are all inf.
 
-    learning_rate: a number, or one for each member, (..., 1).
+    learning_rate: a number, or an array (..., 1) with a number for each member.
     """
     ensemble = len(field.batch(state))
 

@@ -1,4 +1,4 @@
-"""``solve``: the flow of the eigenvalues, by the exact solution or an integrator; ``prepare``: the same, repeatedly."""
+"""``solve``, the flow of the eigenvalues by exact solution or integrator, and ``prepare``, for repeated solutions."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,8 +31,8 @@ def solve(
 ) -> Trajectory:
     r"""Integrate the gradient flow of the eigenvalues, ds_m/dt = 2 s_m (r_m - rho).
 
-    Time is learning rate times steps. Whatever else the model moves (a target branch, a learned predictor, a tracked
-    correlation) is integrated with the eigenvalues.
+    r_m is the rate of mode m, rho the weight decay; time is learning rate times steps. Further dynamical variables (a
+    target branch, a learned predictor, a tracked correlation) are integrated with the eigenvalues.
 
     Parameters
     ----------
@@ -43,29 +43,31 @@ def solve(
     times : array_like, shape (T,)
         Non-negative and ascending.
     learning_rate : float, optional
-        Required for models in which something decays per step (``EMA``, a tracked correlation), refused for others.
+        Required for models with a decay per step (``EMA``, or a tracked correlation), refused for others.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
-        Exact (default where the loss has it); norms and sums replaced by their means, for losses that divide by norms;
-        means over samples, for any loss.
+        "gaussian" is exact for Gaussian inputs, and the default if the loss has exact expectations; "mean_field"
+        replaces norms and sums by their means, for losses that divide by norms; "monte_carlo" takes means over samples,
+        for any loss.
     method : {"auto", "exact", "heyoka", "jax", "scipy"}
-        "exact": the formula, where there is one. "scipy": DOP853, LSODA where stiff. "jax": Diffrax's Dopri8.
-        "heyoka": Taylor series, where the rates are formulas and the package is installed; the fastest once compiled.
-        "auto" takes the exact solution where there is one, "jax" for large ensembles, else "scipy".
+        "exact": the formula, if there is one. "scipy": DOP853, and LSODA for stiff problems. "jax": Diffrax's Dopri8.
+        "heyoka": Taylor series, if the rates are formulas and the package is installed; the fastest once compiled.
+        "auto" chooses the exact solution if there is one, "jax" for large ensembles, else "scipy".
     rtol, atol : float
         The error of s is kept near ``rtol * s + atol``; the closure's quadrature is held to a tenth of rtol. Not used
-        by "exact". A small mode amplifies errors as it takes off, by up to 1/lambda(0).
+        by "exact". The growth of a small mode amplifies errors, by up to 1/lambda(0), with the predictor eigenvalue
+        lambda(0) at the start.
     until : {"steady"}, optional
-        End where the flow has converged to a steady state (``dynamics/solvers/steady_state.py``), with that time as the
-        last one; otherwise the status states that it has not, and whether it only is slow. Converged members of an
-        ensemble stay constant. Needs "scipy" and a model without ``inputs``.
+        End when the flow has converged to a steady state (``dynamics/solvers/steady_state.py``); this time is then the
+        last time of the result. If the flow does not converge, ``status`` states this, and whether the flow slows down.
+        Converged members of an ensemble stay constant. Needs "scipy" and a model without ``inputs``.
     progress : bool, optional
-        Show a progress bar; None: where it takes long.
+        Show a progress bar; None shows it on a terminal if the solution takes more than a second.
 
     Returns
     -------
     Trajectory
-        Of kind "flow". A solution that diverges ends there: ``status`` and ``blow_up_time`` state when, and everything
-        before is kept.
+        Of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and ``blow_up_time`` state its
+        time.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def solve(
 
     Notes
     -----
-    Exact for Gaussian inputs and networks of any size, not only in a mean field.
+    With the default closure the flow is exact for Gaussian inputs and networks of any size, not only in a mean field.
 
     References
     ----------
@@ -108,16 +110,16 @@ def solve(
 
 @dataclass(frozen=True, eq=False)
 class PreparedSolver:
-    """A problem whose model, times and options are validated and whose method is chosen, compiled and kept.
+    """A solver for one model, times and options, which have been validated, by a compiled method.
 
-    Made by ``prepare``. Calling it with a start returns the ``Trajectory`` that ``solve`` would.
+    ``prepare`` makes it. Called with a start, it returns the ``Trajectory`` that ``solve`` returns.
     """
 
     problem: FlowProblem
     method: Method[FlowProblem, Flow]
 
     def __call__(self, s0: npt.ArrayLike) -> Trajectory:
-        """Solve the flow from s0 (..., M), of which alone the values are validated; raises ArgumentError."""
+        """Return the trajectory from s0 (..., M), the only argument that is validated again; raises ArgumentError."""
         problem = self.problem.starting_from(s0)
         modes = self.problem.s0.shape[-1]
         if problem.s0.shape[-1] != modes:
@@ -129,17 +131,17 @@ class PreparedSolver:
 
 
 def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "auto", **options: Any) -> PreparedSolver:
-    """Validate, choose and compile once what many calls of ``solve`` would repeat.
+    """Return a solver that validates, chooses a method and compiles once, for many starts.
 
     Parameters
     ----------
     model : Model
         Without correlated ``inputs``.
     modes : int
-        How many eigenvalues a start has.
+        Number of eigenvalues of a start.
     times : array_like, shape (T,)
     method : str
-        As of ``solve``.
+        As for ``solve``.
     **options
         ``learning_rate``, ``closure``, ``rtol``, ``atol``, ``until`` and ``progress`` of ``solve``.
 
@@ -163,7 +165,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     """
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None:
-        errors.reject("model", "have white inputs: a start of correlated ones is a matrix of weights", model)
+        errors.reject("model", "have white inputs: with correlated inputs a start is a matrix of weights", model)
     problem = FlowProblem.of(model, np.ones(errors.count("modes", modes)), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
     if solver.method.needs_start_up:
@@ -172,7 +174,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
 
 
 def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajectory:
-    """Integrate, and make a trajectory of the result."""
+    """Return the trajectory of a problem by a method."""
     flow = method.integrate(problem)
     problem.field.warn_if_inaccurate()
     if problem.by_eigenmodes:
@@ -193,7 +195,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
 
 
 def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> None:
-    """Write s0 itself, to the last bit, at t = 0 and into collapsed modes."""
+    """Set the values at t = 0 to s0, exact to the last bit, and the values of collapsed modes to zero."""
     start, first = s0[..., None, :], int(np.searchsorted(times[: observed.s.shape[-2]], 0.0, side="right"))
     for values in (observed.s,) if observed.target is observed.s else (observed.s, observed.target):
         early = values[..., :first, :]
@@ -203,7 +205,7 @@ def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.ND
 
 
 def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.float64]) -> Trajectory:
-    """End a single trajectory at its steady state; of an ensemble, let the status state that all members reach one."""
+    """End a single trajectory at its steady state; for an ensemble, state in the status that all members reach one."""
     if not np.isfinite(steady_time).all():
         return trajectory
     status = f"{STEADY} at t = {steady_time.max():.6g}"
@@ -215,7 +217,7 @@ def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.flo
 
 
 def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
-    """End a single trajectory before it diverges; in an ensemble, members that diverge are inf from there on."""
+    """End a single trajectory before it diverges; for an ensemble, state in the status when the first member does."""
     if not np.isfinite(trajectory.blow_up_time).any():
         return trajectory
     first = float(np.min(trajectory.blow_up_time))

@@ -1,8 +1,8 @@
 """The flow in JAX (Diffrax, Dopri8), for ensembles: groups whose members take their steps together.
 
-The members of a group are one system of equations, whose steps suit the member that needs the shortest: no masks, no
-members that wait for others, one list of output times. A group in which something diverges, or that needs too many
-steps, is integrated again, each member with its own steps.
+The members of a group are one system of equations, with the steps of the member that needs the shortest. Members need
+no masks and do not wait for each other, and there is one list of output times. A group in which a member diverges, or
+which needs too many steps, is integrated again, each member with its own steps.
 """
 
 from collections.abc import Callable
@@ -39,35 +39,35 @@ from dynamics.vector_field.state import Observables, State, each
 
 Array = Any  # of JAX, traced or not
 
-MAX_STEPS = 200_000  # of a member
-MAX_STEPS_TOGETHER = 10_000  # of a group: one that needs more has members that are too different
+MAX_STEPS = 200_000  # of a member that is integrated alone
+MAX_STEPS_TOGETHER = 10_000  # of a group: if it needs more, its members are too different
 
 
 class Options(NamedTuple):
-    """Options that may change without compiling anew; the number of times may not."""
+    """Options that may change without a new compilation, except for the number of times."""
 
     times: Any
     learning_rate: Any
     rtol: Any
     atol: Any
-    noise: Any  # of the rates
+    noise: Any  # relative noise of the rates
 
 
 class Solved(NamedTuple):
     """Solutions of members, each with a leading axis (B,)."""
 
-    observables: Observables  # (B, T, M); the independent ones
+    observables: Observables  # the independent observables (B, T, M)
     end: Any  # the time reached
-    finished: Any
+    finished: Any  # True if the last time was reached
     diverged: Any
-    error: Any  # of the rates, relative
+    error: Any  # relative error of the rates
 
 
 Solver = Callable[[State, Parameters, Options], Solved]
 
 
 def jax_flow(problem: FlowProblem) -> Flow:
-    """Integrate group after group; what an interruption leaves out is not a number."""
+    """Integrate one group after another; members that an interruption leaves out are not a number."""
     structure, modes, times, field = problem.model.structure, problem.s0.shape[-1], problem.times, problem.field
     members, parameters = as_rows(problem.start, problem.model.parameters)
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
@@ -103,7 +103,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Return arrays that results are written into."""
+    """Return arrays for the results of all members."""
     whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
@@ -121,7 +121,7 @@ def _solve_part(
     options: Options,
     part: slice,
 ) -> Solved:
-    """Solve for some members, and again with more nodes if the closure's error calls for it."""
+    """Solve for some members, again with more nodes if the closure misses its tolerance."""
     start, own = division.padded((members, parameters), part)
     nodes, alpha = division.nodes, compiled_exponent(own)
     with jax.enable_x64(True):
@@ -139,7 +139,7 @@ def _solve_part(
 
 
 def _choose(which: npt.NDArray[np.bool_], first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Take rows of the first where ``which`` is True."""
+    """Return the rows of ``first`` where ``which`` is True, and of ``second`` elsewhere."""
     return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
 
@@ -156,7 +156,10 @@ def _compiled(
     devices: tuple[jax.Device, ...],
     alone: bool,
 ) -> Solver:
-    """Return the solver (members, parameters, options) -> Solved for one loss; a group a device, or members alone."""
+    """Return the compiled solver (members, parameters, options) -> Solved for one loss.
+
+    alone: each member has its own steps; otherwise each device integrates one group with common steps.
+    """
     group = partial(_group, structure, TracedField(generated, structure, closure, nodes), alpha, alone)
 
     def each_alone(members: State, parameters: Parameters, options: Options) -> Solved:
@@ -237,5 +240,5 @@ def _group(
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the root mean square over a member's variables, the largest of the members. errors: (E, G)."""
+    """Return the largest, over G members, of the root mean square error of a member's E variables. errors: (E, G)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

@@ -15,18 +15,18 @@ from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.state import Observables
 
-BLOCK = 131_072  # values computed at once: few enough for a cache, many enough for Python
-FEW_BLOCKS = 4  # for which threads are not worth starting
+BLOCK = 131_072  # values computed at once: few enough for a cache, and enough to outweigh the overhead of Python
+FEW_BLOCKS = 4  # number of blocks below which threads do not pay
 
 
 def exact_flow(problem: FlowProblem) -> Flow:
     """Evaluate the formula of the generated module, block after block of members and times.
 
-    Where terms of the formula cancel, everything smaller than the result (..., T, M) is in extended precision, where
-    the platform has it.
+    If terms of the formula cancel, its arguments, which are smaller than the result (..., T, M), are in extended
+    precision, if the platform has it.
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
-    assert solution is not None  # or the method does not apply
+    assert solution is not None  # otherwise the method does not apply
     batch, modes, p = problem.members, s0.shape[-1], model.parameters
     number = np.longdouble if solution.cancels else np.float64
     numbers = (p.alpha, *p.of_expectations, p.rho)
@@ -52,7 +52,7 @@ def exact_flow(problem: FlowProblem) -> Flow:
 
 
 def _blow_up(solution: ExactSolution, lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return when the first mode of each member diverges (B,); inf where none does."""
+    """Return the time at which the first mode of each member diverges (B,); inf if none does."""
     if solution.blow_up_time is None:
         return np.full(len(lam0), np.inf)
     times = solution.blow_up_time(lam0, *numbers).astype(float)
@@ -77,7 +77,10 @@ def _fill(
     s: npt.NDArray[np.float64],
     block: tuple[slice, slice],
 ) -> None:
-    """Fill a block of lambda, and of s where it is another array. arguments: lam0 (B, M), then numbers or (B, 1)."""
+    """Fill a block of lambda, and of s if it is a separate array.
+
+    arguments: lam0 (B, M), then parameters that are numbers or arrays (B, 1).
+    """
     members, span = block
     lam0, alpha, *others = (a[members, None] if np.ndim(a) else a for a in arguments)
     t = times[span, None]

@@ -1,8 +1,8 @@
 """The flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
 The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles them. The
-encoder is integrated as log w, in which an absolute error is a relative one of s; other variables as they are. Members
-that do not reach the end are integrated again by SciPy's solvers, which state why.
+singular values w of the encoder are integrated as log w, whose absolute error is a relative error of s; the other
+variables are integrated as they are. SciPy's solvers integrate members that do not reach the end again, and state why.
 """
 
 import math
@@ -41,14 +41,14 @@ from dynamics.vector_field.state import Observables, State, each
 
 Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # of an integrator
 
-LANES = 8  # members in one integrator
-FINEST = 1e-15  # tolerance of the series
-COMPACT = 64  # modes from which on the code consists of calls: slower, but compiled in bounded time
+LANES = 8  # members that one integrator computes at once
+FINEST = 1e-15  # smallest tolerance of the series
+COMPACT = 64  # modes from which the code calls functions: slower, but compiled in bounded time
 MAX_STEPS = 20_000
 
 
 def heyoka_flow(problem: FlowProblem) -> Flow:
-    """Integrate members in lanes, on all cores; what an interruption leaves out is not a number."""
+    """Integrate members in lanes, on all cores; members that an interruption leaves out are not a number."""
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
     many = len(members.encoder)
@@ -82,7 +82,10 @@ def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArra
 def _integrate(
     problem: FlowProblem, members: State, parameters: Parameters, observed: Observables, left: npt.NDArray[np.bool_]
 ) -> int:
-    """Fill independent observables (B, T, M), and mark who did not reach the end; returns how many are done."""
+    """Fill the independent observables (B, T, M), and return how many members are done.
+
+    left: becomes True for members that did not reach the end.
+    """
     field, times = problem.field, problem.times
     many, modes = members.encoder.shape
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
@@ -92,14 +95,14 @@ def _integrate(
     model, alpha, of_loss = problem.model, compiled_exponent(parameters), len(parameters.of_loss)
     key = (model.generated, model.structure, problem.closure, alpha, of_loss, modes, lanes)
     tolerance = _tolerance(model.structure, members, parameters, problem.rtol)
-    _integrator(key, tolerance)  # compiled before threads ask for it
+    _integrator(key, tolerance)  # compiled before threads use it
 
     def run(part: slice) -> None:
         rows = np.minimum(np.arange(part.start, part.start + lanes), part.stop - 1)
         own = _own_integrator(key, tolerance, threading.get_ident())
         own.set_time(0.0)
         own.state[:] = _forward(each(lambda a: a[rows], members)).T
-        own.pars[:] = values[rows].T[: len(own.pars)]  # which ends with the last that is used
+        own.pars[:] = values[rows].T[: len(own.pars)]  # heyoka keeps parameters up to the last that is used
         _, passed = own.propagate_grid(np.repeat(grid[:, None], lanes, axis=1), max_steps=MAX_STEPS)
         states = _backward(members, np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
         left[part] = ~np.isfinite(states.encoder).all(axis=(1, 2))
@@ -122,7 +125,7 @@ def _integrate(
     return done
 
 
-# --- what is integrated ---------------------------------------------------------------------------------------------
+# --- integrated variables -------------------------------------------------------------------------------------------
 
 
 def _forward(members: State) -> npt.NDArray[np.float64]:
@@ -138,7 +141,11 @@ def _backward(like: State, y: npt.NDArray[np.float64]) -> State:
 
 
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
-    """Return the tolerance of the series, a power of ten, to compile few: small modes amplify errors by 1/lambda(0)."""
+    """Return the tolerance of the series: rtol times the smallest lambda(0).
+
+    Small modes amplify errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that few integrators
+    are compiled.
+    """
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
     return max(10.0 ** np.ceil(np.log10(rtol * least)), FINEST)
@@ -149,13 +156,17 @@ def _tolerance(structure: Structure, members: State, parameters: Parameters, rto
 
 @lru_cache(maxsize=64)
 def _own_integrator(key: Key, tolerance: float, thread: int) -> Any:
-    """Return an integrator that no other thread uses."""
+    """Return a copy of the integrator for one thread."""
     return copy(_integrator(key, tolerance))
 
 
 @lru_cache(maxsize=16)
 def _integrator(key: Key, tolerance: float) -> Any:
-    """Compile for one loss, structure, closure, exponent (None: a parameter), number of modes, and lanes."""
+    """Return the integrator compiled for a key and a tolerance.
+
+    key: loss, structure, closure, exponent alpha (None: a parameter), and the numbers of parameters of the loss, of
+    modes and of lanes.
+    """
     hy = _heyoka()
     generated, structure, closure, alpha, own, modes, lanes = key
     shared = len(Parameters._fields) - 1
@@ -187,7 +198,7 @@ def _integrator(key: Key, tolerance: float) -> Any:
 
 
 class _Symbols(np.ndarray):
-    """An array of heyoka's expressions, (M,), that generated code computes with as with numbers."""
+    """An array (M,) of heyoka's expressions, on which generated code operates as on numbers."""
 
     def __array_namespace__(self, **_: Any) -> Any:
         return _Namespace

@@ -1,4 +1,4 @@
-"""The flow by SciPy's solvers, step by step, so that it can be watched, interrupted, and caught when it blows up."""
+"""The flow by SciPy's solvers, step by step, to show its progress, to interrupt it, and to detect a divergence."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -18,15 +18,15 @@ from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
-STEPS_PER_RULE = 8  # a change of the quadrature's nodes is noise to the error control: not at every step
+STEPS_PER_RULE = 8  # steps between changes of the quadrature's nodes, which are noise to the error control
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
 VANISHING = "a mode vanishes, where the gradient has a pole"
-DIVERGING = 1e3  # a solver that fails at eigenvalues this many times those at the start met a blow-up
+DIVERGING = 1e3  # a solver that fails at this many times the largest initial eigenvalue has met a divergence
 
 
 def scipy_flow(problem: FlowProblem) -> Flow:
-    """Integrate one member of the ensemble after another; what an interruption leaves out is not a number."""
+    """Integrate one member after another; members that an interruption leaves out are not a number."""
     batch, many = problem.members, int(np.prod(problem.members))
     flows: list[Flow] = []
     with progress_bar(many * problem.times[-1], "solve", problem.progress) as bar:
@@ -62,7 +62,10 @@ def _put(observables: Observables, where: slice | tuple[int, slice], values: Obs
 
 
 def _status(flows: list[Flow], many: int) -> str:
-    """Return how an ensemble ended: the first member that was cut short, and how many were, divergences apart."""
+    """Return the status of an ensemble: the first member that did not reach the end, and the number of such members.
+
+    A member that diverges counts as complete.
+    """
     short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
     moving = [number for number, flow in enumerate(flows, 1) if flow.status.startswith(NOT_STEADY)]
     if not short and moving:
@@ -72,11 +75,11 @@ def _status(flows: list[Flow], many: int) -> str:
         return "complete"
     missing = len(short) + many - len(flows)
     where = f"in ensemble member {short[0]} of {many}"
-    return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} of them, is not a number"
+    return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} members, is not a number"
 
 
 def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any) -> Flow:
-    """Integrate one trajectory, step by step, up to the last time or to its steady state."""
+    """Integrate one trajectory to the last time, or to its steady state."""
     times, learning_rate, atol = problem.times, problem.learning_rate, problem.atol
     detector = SteadyState(start, field, learning_rate) if problem.until == "steady" else None
     coordinate = coordinate_of(start, field.parameters, atol)
@@ -127,10 +130,10 @@ def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any
 def steps(
     slope: Callable[..., Any], y: Any, end: float, tolerances: dict[str, Any]
 ) -> Iterator[tuple[Any, str | None]]:
-    """Yield (solver, message) after each step to ``end``: DOP853, and LSODA once stability makes its steps short."""
+    """Yield (solver, message) after each step to ``end``: PATIENCE steps of DOP853, then LSODA for stiff problems."""
     solver: Any = None
     for taken in count():
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a step may be tried that is too long
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be too long
             if taken == 0:
                 solver = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances)
             if taken == PATIENCE:

@@ -1,9 +1,11 @@
 r"""Fluctuations of networks around the descent map at a finite batch size: the linear noise approximation.
 
-One step moves the singular value of a mode by eta times the mean over the batch of q_m = g_m zeta1_m + h_m zeta2_m, and
-a learned predictor eigenvalue by eta a_P times that of -dL/dlambda_m. The covariance Q of these forces comes from the
-Gaussian model (by Monte Carlo over the derived per-sample forces), and the covariance P of the state follows
-P <- J P J^T + B (Q/batch) B^T, with J and B the derivatives of the descent map with respect to state and forces.
+One step with learning rate eta moves the singular value w_m of a mode by eta times the mean over the batch of the
+force q_m = g_m zeta1_m + h_m zeta2_m. zeta1, zeta2 are the views along the input directions of the modes, z = w zeta;
+g, h are -dL/dz of the two views. The eigenvalue lambda_m of a learned predictor moves by eta a_P times the mean of
+-dL/dlambda_m, with its relative learning rate a_P. The covariance Q of these forces is computed for Gaussian inputs, by
+Monte Carlo over the derived per-sample forces. The covariance P of the state obeys P <- J P J^T + B (Q/batch) B^T,
+where J and B are the derivatives of the descent map with respect to state and forces.
 """
 
 from typing import Any
@@ -17,11 +19,11 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.monte_carlo import sampled_forces
 from dynamics.vector_field.state import State
 
-SAMPLES = 20_000  # the deviation is then good to about 1 %
-CHUNK = 2_000  # samples at a time, which stay in the cache
+SAMPLES = 20_000  # samples of the forces, for an error of the deviation of about 1 %
+CHUNK = 2_000  # samples that are computed at once and stay in the cache
 REFRESH = 0.02  # relative change of the state after which J and Q are computed anew
 DIFFERENCE = 1e-4  # relative size of a central difference
-ROTATIONS = 32  # of the directions in which differences are taken, where the map has kinks
+ROTATIONS = 32  # random bases in which differences are taken, if the map has kinks
 
 
 class Fluctuations:
@@ -31,10 +33,10 @@ class Fluctuations:
         self.rates, self.learning_rate, self.batch_size = rates, learning_rate, batch_size
         self.rng = np.random.default_rng(0)
         self.covariance: npt.NDArray[np.float64] | None = None
-        self.at: npt.NDArray[np.float64] | None = None  # the state that jacobian and noise belong to
+        self.at: npt.NDArray[np.float64] | None = None  # the state at which jacobian and noise were computed
 
     def advance(self, state: State) -> None:
-        """Propagate the covariance over the step that starts in this state; all parts (M,)."""
+        """Propagate the covariance over the step that starts in this state, whose parts are (M,)."""
         flat = _flat(state)
         if self.covariance is None:
             self.covariance = np.zeros((len(flat), len(flat)))
@@ -49,10 +51,10 @@ class Fluctuations:
         return 2 * np.abs(state.encoder) * np.sqrt(variance)
 
     def _jacobian(self, state: State) -> npt.NDArray[np.float64]:
-        """d step(state)/d state, by central differences.
+        """Return d step(state)/d state, by central differences.
 
-        Where a predictor divides by the largest of nearly equal eigenvalues the map has a kink. The slope that counts
-        is its mean over the fluctuations: differences as large as they are, in directions drawn from them.
+        A predictor that divides by the largest of nearly equal eigenvalues gives the map a kink. The effective slope is
+        then a mean over the fluctuations: differences have the size of the fluctuations, and random directions.
         """
         flat = _flat(state)
         size, directions = DIFFERENCE * np.where(flat == 0, 1.0, np.abs(flat)), np.eye(len(flat))[None]
@@ -79,7 +81,7 @@ class Fluctuations:
     def _added(
         self, state: State, after: State, zeta1: npt.NDArray[np.float64], zeta2: npt.NDArray[np.float64]
     ) -> State:
-        """Return the change of the state in a step if each sample were the batch; each part (samples, M)."""
+        """Return the change of the state in a step whose batch is a single sample; each part is (samples, M)."""
         structure, p, learned = self.rates.structure, self.rates.parameters, self.rates.structure.predictor == "learned"
         _, lam, ratio = spectrum(structure, p, state)
         generated = self.rates.model.generated
@@ -93,7 +95,7 @@ class Fluctuations:
         )
 
     def _views(self, modes: int) -> list[npt.NDArray[np.float64]]:
-        """Draw fresh views (CHUNK, M): along a trajectory the errors of the samples of one state average out."""
+        """Draw new views (CHUNK, M) for each state, so that sampling errors average out along a trajectory."""
         p, x = self.rates.parameters, self.rng.standard_normal((CHUNK, modes))
         return [x + sigma * self.rng.standard_normal(x.shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 

@@ -1,4 +1,4 @@
-"""Methods that solve a problem: each states whether it applies, and if not why; ``auto`` asks them in order of speed.
+"""Methods that solve a problem. Each states why it does not apply; "auto" chooses the first that applies and suits.
 
 A method imports its library when it is used.
 """
@@ -15,9 +15,9 @@ from dynamics.solvers.problem import DescentProblem, FlowProblem, Problem
 from dynamics.solvers.solutions import Descent, Flow
 from dynamics.vector_field.eigenmodes import formulas_of
 
-ENSEMBLE_FOR_JAX = 64  # trajectories from which on compiling for the whole ensemble pays
-LONG = 2.0  # seconds of NumPy from which on compiling the descent map pays
-STEP, ELEMENT, NODES = 5e-5, 4e-8, 1_000  # seconds a step and a number; nodes of the closure's integrals
+ENSEMBLE_FOR_JAX = 64  # trajectories from which compiling for the whole ensemble pays
+LONG = 2.0  # seconds of NumPy from which compiling the descent map pays
+STEP, ELEMENT, NODES = 5e-5, 4e-8, 1_000  # seconds per step, and per eigenvalue and node; nodes of an integral
 
 P = TypeVar("P", bound=Problem)
 R = TypeVar("R")
@@ -27,14 +27,14 @@ class Method(ABC, Generic[P, R]):
     """A method for problems of one kind."""
 
     name: ClassVar[str]
-    needs_start_up: ClassVar[bool] = False  # compiles, so that its first call takes longer
+    needs_start_up: ClassVar[bool] = False  # the method compiles, so that its first call takes longer
 
     def refusal(self, problem: P) -> str | None:
-        """Return why the method does not apply, as the end of "be another method ..."; None where it applies."""
+        """Return why the method does not apply, as the end of "must be 'auto' ... <reason>"; None if it applies."""
         return None
 
     def suits(self, problem: P) -> bool:
-        """Return True if "auto" may take the method for this problem, where it applies."""
+        """Return True if "auto" may choose the method for a problem to which it applies."""
         return True
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Method(ABC, Generic[P, R]):
         """Return the solution of a problem that the method does not refuse."""
 
     def label(self, problem: P) -> str:
-        """Return the name that a result shows."""
+        """Return the name of the method for the result."""
         return self.name
 
 
@@ -72,7 +72,7 @@ class Exact(Method[FlowProblem, Flow]):
     name = "exact"
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Require an exact solution, the exact closure, and no end condition."""
+        """Require an exact solution, the Gaussian closure, and no end condition."""
         if problem.until is not None:
             return f"with until='{problem.until}'"
         if problem.closure != "gaussian" or not has_exact_solution(problem.model):
@@ -98,18 +98,18 @@ class Heyoka(Method[FlowProblem, Flow]):
     needs_start_up = True
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Require formulas without kinks, and the package."""
+        """Require rates that are formulas without kinks, and the package heyoka."""
         if (reason := _needs_compiled_eigenmodes(problem)) is not None:
             return reason
         model = problem.model
         if any(formula is None for formula in formulas_of(model.generated, model.structure, problem.closure)):
-            return "for a closure that takes integrals or samples, and is no formula"
+            return "for a closure with integrals or samples in place of formulas"
         if model.structure.predictor == "normalized":
             return "for a normalized predictor"
         code = model.generated.source or ""
         kinks = [name for name in ("maximum", "minimum", "abs") if f"xp.{name}(" in code]
         if kinks:
-            return f"for a loss with kinks ({kinks[0]}), where a series ends"
+            return f"for a loss with kinks ({kinks[0]}), which a Taylor series cannot pass"
         try:
             import heyoka  # noqa: F401
         except ImportError:
@@ -117,11 +117,11 @@ class Heyoka(Method[FlowProblem, Flow]):
         return None
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Never: compiling takes longer than most solutions."""
+        """Return False, because compiling takes longer than most solutions."""
         return False
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Integrate members in lanes."""
+        """Integrate several members at once."""
         from dynamics.solvers.flow_heyoka import heyoka_flow
 
         return heyoka_flow(problem)
@@ -138,7 +138,7 @@ class Diffrax(Method[FlowProblem, Flow]):
         return _needs_compiled_eigenmodes(problem)
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Large ensembles."""
+        """Return True for large ensembles."""
         return bool(np.prod(problem.members) >= ENSEMBLE_FOR_JAX)
 
     def integrate(self, problem: FlowProblem) -> Flow:
@@ -198,7 +198,7 @@ class CompiledDescent(Method[DescentProblem, Descent]):
         return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
 
     def suits(self, problem: DescentProblem) -> bool:
-        """Long runs."""
+        """Return True for runs that would take longer than LONG with NumPy."""
         numbers = int(np.prod(problem.members)) * problem.s0.shape[-1]
         nodes = NODES if problem.field.quadratures else 1
         return problem.steps * (STEP + numbers * nodes * ELEMENT) > LONG
@@ -216,7 +216,7 @@ class NumPyDescent(Method[DescentProblem, Descent]):
     name = "numpy"
 
     def integrate(self, problem: DescentProblem) -> Descent:
-        """Iterate the map, and carry the covariance of fluctuations along where asked."""
+        """Iterate the map, and propagate the covariance of fluctuations if a batch size is given."""
         from dynamics.solvers.descent_numpy import numpy_descent
 
         return numpy_descent(problem)

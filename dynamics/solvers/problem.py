@@ -1,4 +1,4 @@
-"""Problems: a model, a start and what is asked of its solution, validated once for every method."""
+"""Problems: a model, its start and the options of a solution, validated once for every method."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from dynamics.vector_field.eigenmode_state import predictor_is_s
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
-CLOSURE_SHARE = 0.1  # of rtol, to which the closure's quadrature is held
+CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, in units of rtol
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class Problem:
     """A model and its start.
 
     model: the model, whose parameters broadcast with the start. s0: eigenvalues (..., M), or weights (..., M, N) of a
-    model with correlated inputs. closure: resolved name. rtol: relative accuracy of the eigenvalues. members: shape of
-    the ensemble. progress: True, False or None.
+    model with correlated inputs. closure: name, never None. rtol: relative accuracy of the eigenvalues. members: shape
+    of the ensemble. progress: show a progress bar; True, False or None.
     """
 
     model: Model
@@ -41,7 +41,7 @@ class Problem:
 
     @cached_property
     def field(self) -> VectorField:
-        """The vector field, which remembers the nodes and the error of its closure."""
+        """The vector field, which keeps the nodes and the error of its closure between calls."""
         return vector_field_of(self.model, self.closure, CLOSURE_SHARE * self.rtol)
 
     @property
@@ -51,11 +51,11 @@ class Problem:
 
     @property
     def by_eigenmodes(self) -> bool:
-        """Whether modes stay apart, so that the state is one of eigenvalues."""
+        """True if eigenvectors do not change, so that the state consists of eigenvalues."""
         return self.model.inputs is None
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
-        """Return the same problem with another start, which alone is validated; the vector field is shared."""
+        """Return the same problem with another start; only the start is validated, and the vector field is shared."""
         start = self.model.check_start(s0)
         axes = 1 if self.by_eigenmodes else 2
         problem = replace(self, s0=start, members=start.shape[:-axes])
@@ -65,7 +65,11 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class FlowProblem(Problem):
-    """A problem of ``solve``: times (T,), learning rate where something decays per step, tolerance, end condition."""
+    """A problem of ``solve``.
+
+    times: (T,). learning_rate: None unless the model has a decay per step. atol: absolute accuracy of the eigenvalues.
+    until: "steady" or None.
+    """
 
     times: npt.NDArray[np.float64]
     learning_rate: float | None
@@ -113,7 +117,10 @@ class FlowProblem(Problem):
 
 @dataclass(frozen=True, eq=False)
 class DescentProblem(Problem):
-    """A problem of ``iterate``: steps, learning rate, the steps to record (T,), and the batch size of fluctuations."""
+    """A problem of ``iterate``.
+
+    record: the argument. recorded: the recorded steps (T,). batch_size: for predicted fluctuations, or None.
+    """
 
     steps: int
     learning_rate: float
@@ -169,7 +176,7 @@ class DescentProblem(Problem):
 
 
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
-    """Return the validated start, and how many of its axes do not belong to the ensemble."""
+    """Return the validated start, and the number of its trailing axes that do not belong to the ensemble."""
     errors.instance("model", model, Model, "be a Model")
     return model.check_start(s0), 1 if model.inputs is None else 2
 
@@ -201,15 +208,16 @@ def _check_batch_size(model: Model, s0: npt.NDArray[np.float64], batch_size: int
     if batch_size is None:
         return None
     if model.inputs is not None:
-        requirement = "be left out for a model with `inputs`, whose fluctuations are not known"
+        requirement = "be left out for a model with `inputs`, whose fluctuations are not derived"
         errors.reject("batch_size", requirement, batch_size)
     if s0.ndim > 1:
-        errors.reject("batch_size", "be left out for an ensemble: fluctuations are those of one trajectory", batch_size)
+        requirement = "be left out for an ensemble: fluctuations are predicted for one trajectory"
+        errors.reject("batch_size", requirement, batch_size)
     return errors.count("batch_size", batch_size)
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:
-    """Count the full-size arrays of a trajectory: s, and target and predictor where they differ from s."""
+    """Return the number of arrays of a trajectory: s, and target and predictor if they differ from s."""
     return 2 + structure.separate_target - predictor_is_s(structure, parameters)
 
 

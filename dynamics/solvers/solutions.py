@@ -13,9 +13,9 @@ from dynamics.vector_field.state import Observables
 class Flow:
     """Observables (..., T, ...) along the flow, inf after a divergence.
 
-    blow_up_time: when each member diverges (...), inf where it does not. status: how the integration ended. reached:
-    how many times were reached, None for all. steady_time: when each member converged (...), inf where it did not or
-    was not asked; its observables are constant from there.
+    blow_up_time: time at which each member diverges (...), inf if it does not. status: how the integration ended.
+    reached: number of times that were reached, None for all. steady_time: time at which each member converged (...),
+    inf if it did not or was not tested; its observables are constant afterwards.
     """
 
     observables: Observables
@@ -26,7 +26,11 @@ class Flow:
 
 
 class Descent(NamedTuple):
-    """The recorded steps (T,), observables there, predicted deviation, step at which each member diverged, status."""
+    """A run of the descent map.
+
+    recorded: recorded steps (T,). observables: at these steps. deviation: predicted standard deviation (T, M) or None.
+    diverged: step at which each member diverged (...), inf if it did not. status: how the run ended.
+    """
 
     recorded: npt.NDArray[np.int64]
     observables: Observables

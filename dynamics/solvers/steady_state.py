@@ -1,8 +1,9 @@
 r"""Detection of the steady state of a flow, as distinct from a slow flow.
 
-With x = d log|y|/dt of all dynamical variables, a flow that converges exponentially, x ~ e^(-kappa t), has the relative
-distance |x|/kappa still to go, and kappa = -x . (dx/dt)/|x|^2. Beside a ghost, where two fixed points have met and
-vanished, x is as small but does not decay: kappa is zero or negative, and there is no steady state.
+y are all dynamical variables, and x = d log|y|/dt. A flow that converges exponentially, x ~ e^(-kappa t), is at the
+relative distance |x|/kappa from its steady state, and kappa = -x . (dx/dt)/|x|^2. Near a ghost, the place where two
+fixed points have met and vanished, x is as small, but does not decay: kappa is zero or negative, and there is no steady
+state.
 """
 
 from typing import Any
@@ -13,16 +14,16 @@ import numpy.typing as npt
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.state import State, each
 
-SMALL = 1e-6  # relative distance at which a flow has converged
-COLLAPSED = 1e-6  # of the largest at the start: a singular value that shrinks below it has converged to zero
+SMALL = 1e-6  # relative distance from the steady state at which a flow has converged
+COLLAPSED = 1e-6  # fraction of the largest initial value below which a shrinking variable has converged to zero
 PROBE = SMALL  # relative size of the step in which the change of x is measured: it must not step over a fixed point
-ROUNDING = 1e-13  # of speeds, relative to the fastest that was met
+ROUNDING = 1e-13  # rounding error of speeds, relative to the largest speed so far
 
 
 class SteadyState:
-    """A detector that is asked at one state of a trajectory after another whether the flow has converged.
+    """A detector of convergence, which takes one state of a trajectory after another.
 
-    ``to_go`` is the relative distance to go at the last state, ``speed`` the largest |d log y/dt| there.
+    to_go: relative distance of the last state from the steady state. speed: its largest |d log y/dt|.
     """
 
     def __init__(self, start: State, field: VectorField, learning_rate: float | None):
@@ -30,7 +31,7 @@ class SteadyState:
         self.floors = each(lambda part: COLLAPSED * np.abs(part).max(), start)
         self.noise = max(ROUNDING, field.rtol if field.quadratures else 0.0)
         self.speed, self.to_go = 0.0, float("inf")
-        # where the flow starts at a fixed point, speeds are compared with those beside it
+        # if the flow starts at a fixed point, speeds are compared with those beside the fixed point
         beside = each(lambda part: part * (1 + PROBE * np.linspace(-1, 1, len(part))), start)
         x, x_beside = (self._log_velocity(state)[0] for state in (start, beside))
         self.fastest = np.abs(x_beside - x).max() / PROBE
@@ -50,11 +51,11 @@ class SteadyState:
     def __str__(self) -> str:
         speed = f"moving at a relative speed of {self.speed:.2g}"
         if np.isfinite(self.to_go):
-            return f"{speed}, with a relative distance of {self.to_go:.2g} to go if it slows down as it does"
+            return f"{speed}, at a relative distance of {self.to_go:.2g} from its limit if it keeps slowing down"
         return f"{speed}, and not slowing down"
 
     def _log_velocity(self, state: State) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Return d log|y|/dt of all parts, one after another, and which of them have not collapsed."""
+        """Return d log|y|/dt of all parts, concatenated, and a mask of variables that have not collapsed."""
         velocity = self.field.velocity(state, self.learning_rate)
         x, moving = [], []
         for part, slope, floor in zip(state, velocity, self.floors, strict=True):

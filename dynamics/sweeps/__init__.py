@@ -1,4 +1,4 @@
-"""Many runs over a grid of parameters and seeds, on one machine or many.
+"""Sweeps: runs over a grid of parameters and seeds, on one or many machines, stored in blocks.
 
 May import ``analysis``, ``networks`` and what is below them.
 """

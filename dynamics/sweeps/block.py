@@ -1,4 +1,4 @@
-"""The computation of one block of a sweep, in whatever process: of a model by one function, or of a user's function."""
+"""The computation of one block of a sweep, in any process: ``solve``, ``iterate``, ``train`` or a user's function."""
 
 import signal
 import threading
@@ -21,35 +21,37 @@ from dynamics.solvers.flow import solve
 from dynamics.sweeps.grid import Values
 
 CALLS: dict[str, Callable[..., Trajectory]] = {"solve": solve, "iterate": iterate, "train": train}
-STATUS = ("not_computed", "complete", "diverged", "stopped")  # of a point; its number is what is stored
+STATUS = ("not_computed", "complete", "diverged", "stopped")  # status of a point; its index is stored
 COMPLETE, DIVERGED, STOPPED = 1, 2, 3
-_ONE_AT_A_TIME = threading.Lock()  # how warnings are treated is a setting of the process
+_ONE_AT_A_TIME = threading.Lock()  # the filter of warnings is global to the process
 
 
 class NamedArray(NamedTuple):
-    """Values whose last axes, those behind the axes of the grid, have names."""
+    """Values, with the names of their last axes, those that follow the axes of the grid."""
 
     dims: tuple[str, ...]
     values: npt.NDArray[Any]
 
 
-Evaluator = Callable[[dict[str, Values]], dict[str, NamedArray]]  # from the values along the axes of a block
+Evaluator = Callable[
+    [dict[str, Values]], dict[str, NamedArray]
+]  # maps the values along the axes of a block to its arrays
 
 
 class Outcome(NamedTuple):
-    """The arrays of a block, by name, and the first AccuracyWarning of its computation; empty if there was none."""
+    """The arrays of a block, by name, and the text of its first AccuracyWarning (empty if there was none)."""
 
     arrays: dict[str, NamedArray]
     warning: str
 
 
 def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute the block with these values along its axes. Threads of one process take turns."""
+    """Compute the block with these values along its axes. Threads of one process compute one after another."""
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", errors.AccuracyWarning)
         with _noticing_interrupts() as interrupts:
             arrays = evaluate(values)
-    if interrupts:  # an interrupted calculation returns the part that is done, which is not a block
+    if interrupts:  # an interrupted calculation returns a part of its results, not a whole block
         raise KeyboardInterrupt
     accuracy = [warning for warning in caught if issubclass(warning.category, errors.AccuracyWarning)]
     for warning in caught:
@@ -60,11 +62,11 @@ def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
 
 @contextmanager
 def _noticing_interrupts() -> Iterator[list[int]]:
-    """Yield a list that is not empty once Ctrl-C was pressed, even if the resulting KeyboardInterrupt was caught."""
+    """Yield a list that gets an entry at Ctrl-C, even if the resulting KeyboardInterrupt is caught."""
     interrupts: list[int] = []
     handler: Any = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
-        yield interrupts  # Ctrl-C goes elsewhere
+        yield interrupts  # Ctrl-C does not reach this thread
         return
 
     def notice(number: int, frame: FrameType | None) -> Any:
@@ -83,10 +85,10 @@ def _noticing_interrupts() -> Iterator[list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class ModelEvaluator:
-    """``solve``, ``iterate`` or ``train`` at the points of a block, in as few calls as possible.
+    """Evaluator that calls ``solve``, ``iterate`` or ``train`` at the points of a block, in as few calls as possible.
 
     function: its name. arguments: its arguments, except those that are axes. batched: axes whose points share a call.
-    times: number of times, or recorded steps, of a complete run. names: of the arrays that are returned.
+    times: number of times, or recorded steps, of a complete run. names: names of the arrays that are returned.
     """
 
     model: Model
@@ -111,7 +113,7 @@ class ModelEvaluator:
         return arrays
 
     def _call(self, point: dict[str, Any], batched: dict[str, Values]) -> ItemsView[str, NamedArray]:
-        """Make one call: at a point of the axes that need separate calls, along the whole of the others."""
+        """Make one call, at a point of the axes that need separate calls, and for all points of the batched axes."""
         values = point | open_axes(batched)
         model = self.model.replace(**{name: values.pop(name) for name in self.model.parameter_names if name in values})
         if "seed" in batched:
@@ -119,7 +121,7 @@ class ModelEvaluator:
         return self._arrays_of(CALLS[self.function](model, **self.arguments, **values, progress=False)).items()
 
     def _arrays_of(self, run: Trajectory) -> dict[str, NamedArray]:
-        """Return the arrays and the status; after the end of a run they are inf if it diverged, else NaN."""
+        """Return the arrays and the status. Entries after the end of a run are inf if it diverged, NaN otherwise."""
         diverged = np.isfinite(run.blow_up_time) | (run.kind == "network")
 
         def completed(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -138,9 +140,9 @@ class ModelEvaluator:
 
 
 def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
-    """Return values (1, ..., n, ..., 1), each along one axis of the block, before the axes that a value itself has.
+    """Reshape the values of each axis to (1, ..., n, ..., 1), so that they broadcast to the block.
 
-    The eigenvalues ``init`` of a predictor get an axis for the modes.
+    Axes of a value itself follow those of the block. The eigenvalues ``init`` of a predictor get an axis for the modes.
     """
     opened = {}
     for i, (name, values) in enumerate(axes.items()):
@@ -150,7 +152,7 @@ def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
 
 
 def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """Return how each of the runs s (..., T, M) ended, (...)."""
+    """Return the status (...) of each of the runs s (..., T, M)."""
     unfinished = np.where(np.isnan(s).any(axis=(-2, -1)), STOPPED, COMPLETE)
     return np.where(np.isinf(s).any(axis=(-2, -1)), DIVERGED, unfinished).astype(np.int8)
 
@@ -160,13 +162,16 @@ def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
 
 @dataclass(frozen=True, eq=False)
 class FunctionEvaluator:
-    """A user's function at the points of a block, one after another, with plain numbers and its other arguments."""
+    """Evaluator that calls a user's function at one point of a block after another, with plain numbers.
+
+    arguments: its other arguments.
+    """
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
 
     def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
-        """Return the results, stacked, and the status."""
+        """Return the stacked results, and the status."""
         shape, results = tuple(map(len, values.values())), []
         for position in np.ndindex(shape):
             point = {name: values[name][i].item() for name, i in zip(values, position, strict=True)}
@@ -194,18 +199,20 @@ def _check_alike(first: dict[str, NamedArray], later: dict[str, NamedArray]) -> 
 
 
 def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None:
-    """Raise ValueError where names of results, of their axes and of those of the grid collide."""
+    """Raise ValueError if names of results, of their axes and of the axes of the grid collide."""
     lengths: dict[str, int] = {}
     for name, (dims, values) in arrays.items():
         if name in ("status", *axes) or set(dims) & {*axes, *arrays} or len(set(dims)) < len(dims):
-            raise ValueError(f"the name of a result and those of its axes must be new, but are {name!r} and {dims}")
+            raise ValueError(
+                f"the name of a result and those of its axes must not be in use, but are {name!r} and {dims}"
+            )
         for dim, length in zip(dims, values.shape, strict=True):
             if lengths.setdefault(dim, length) != length:
                 raise ValueError(f"axis {dim!r} must have one length, but has {lengths[dim]} and {length}")
 
 
 def named_arrays(result: Any) -> dict[str, NamedArray]:
-    """Return the result of a function as named arrays; numbers are of shape (). Raises TypeError."""
+    """Return the result of a function as named arrays; a number has the shape (). Raises TypeError."""
     if isinstance(result, Trajectory):
         batch = tuple(f"s_{i}" for i in range(result.s.ndim - 2))
         of_times = {"t": (("time",), result.t), "s": ((*batch, "time", "mode"), result.s)}
@@ -217,7 +224,7 @@ def named_arrays(result: Any) -> dict[str, NamedArray]:
 
 
 def _named_array(name: Any, value: Any) -> NamedArray:
-    """Return a number, an array, or (names of its axes, array) as a named array; whole numbers become floats."""
+    """Return a number, an array, or a pair (names of its axes, array) as a named array; integers become floats."""
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
     array = np.asarray(value[1] if named else value)
     dims = value[0] if named else [f"{name}_{i}" for i in range(array.ndim)]

@@ -1,4 +1,4 @@
-"""Blocks of a sweep on an executor: few under way at a time, in the order in which they are done."""
+"""Computation of the blocks of a sweep on an executor: few at a time, returned in the order of completion."""
 
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
@@ -8,15 +8,15 @@ from dynamics import errors
 from dynamics.sweeps.block import Outcome, compute
 from dynamics.sweeps.plan import SweepPlan
 
-PER_WORKER = 2  # blocks under way for each worker: one that it computes, and one for when that is done
-MANY = 64  # ... on an executor that does not tell how many workers it has, or that starts them for waiting blocks
+PER_WORKER = 2  # blocks submitted for each worker: one that it computes, and one that waits
+MANY = 64  # ... to an executor whose number of workers is unknown, or grows with the number of waiting blocks
 
 
 class LocalExecutor(Executor):
-    """Computes in this process, at once."""
+    """Executor that computes in this process, when a function is submitted."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        """Return a future that is done."""
+        """Call the function, and return a future that is done."""
         future: Future[Any] = Future()
         try:
             future.set_result(function(*arguments, **named))
@@ -26,7 +26,10 @@ class LocalExecutor(Executor):
 
 
 def check_executor(executor: Any) -> Executor:
-    """Return the executor; that of a Dask Client, or a local one for None. Raises ArgumentError."""
+    """Return the executor to use; raises ArgumentError.
+
+    It is the argument itself, the executor of a Dask Client, or for None one that computes in this process.
+    """
     if executor is None:
         return LocalExecutor()
     if hasattr(executor, "get_executor"):  # a Dask Client
@@ -36,9 +39,10 @@ def check_executor(executor: Any) -> Executor:
 
 
 def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Generator[tuple[int, Outcome], None, None]:
-    """Yield blocks in the order in which they are done, with few of them under way at a time.
+    """Yield the number and outcome of each block, in the order of completion, with few blocks submitted at a time.
 
-    Once one has failed no other is begun; SweepError is raised after those that could not be cancelled.
+    After a block has failed, no other is submitted, and those that wait are cancelled. SweepError is raised after the
+    blocks that could not be cancelled are yielded.
     """
     remaining, failure = iter(numbers), None
     pending: dict[Future[Outcome], int] = {}
@@ -71,12 +75,12 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
 def _error_of(future: Future[Outcome]) -> BaseException | None:
     try:
         return future.exception()
-    except CancelledError as error:  # by somebody else, such as a cluster that was shut down
+    except CancelledError as error:  # cancelled elsewhere, such as by a cluster that was shut down
         return error
 
 
 def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.SweepError:
-    """Return the error that names the points of a block and the reason why it failed."""
+    """Return the error that names the points of a failed block, and the reason."""
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", []))
     block = f"Block {number + 1} of {len(plan.grid)}, {plan.grid.describe(number)}"
     failure = errors.SweepError(f"{block}, failed: {type(error).__name__}: {error}{notes}")
@@ -85,11 +89,11 @@ def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.
 
 
 def _limit(executor: Executor) -> int:
-    """Return how many blocks may be under way: enough to leave no worker idle; their results wait in memory."""
+    """Return how many blocks may be submitted at a time: enough to leave no worker idle, as results take memory."""
     if isinstance(executor, LocalExecutor):
         return 1
     client: Any = getattr(executor, "_client", None)
-    if client:  # of a Dask cluster, whose workers come and go
+    if client:  # of a Dask cluster, whose number of workers may change
         return max(MANY, PER_WORKER * sum(client.nthreads().values()))
     workers = getattr(executor, "_max_workers", None)
     return MANY if workers is None else PER_WORKER * workers

@@ -1,4 +1,4 @@
-"""The points of a sweep: the product of its axes, in blocks of neighbours that are computed and stored together."""
+"""The grid of a sweep: the product of its axes, cut into blocks of neighbouring points."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 
-Values = npt.NDArray[Any]  # float64, or int64 where all values are whole
+Values = npt.NDArray[Any]  # float64, or int64 if all values are whole
 REQUIREMENT = "be a list of different, finite numbers"
 
 
@@ -18,9 +18,9 @@ REQUIREMENT = "be a list of different, finite numbers"
 class Grid:
     """The product of axes, cut into blocks.
 
-    axes: by name, the values along each, (n,), or (n, ...) where a value is an array, such as a start.
-    block: points of a block along each axis. Blocks are numbered in the order of the axes, the last one fastest; the
-    last ones along an axis may be smaller.
+    axes: the values (n,) along each axis, by name; (n, ...) if a value is an array, such as a start.
+    block: number of points of a block along each axis; the last block along an axis may be smaller. Blocks are numbered
+    in the order of the axes, the last axis fastest.
     """
 
     axes: dict[str, Values]
@@ -28,12 +28,12 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Points along each axis."""
+        """Number of points along each axis."""
         return tuple(map(len, self.axes.values()))
 
     @property
     def blocks(self) -> tuple[int, ...]:
-        """Blocks along each axis."""
+        """Number of blocks along each axis."""
         return tuple(-(-n // size) for n, size in zip(self.shape, self.block, strict=True))
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ def _span(name: str, values: Values) -> str:
 
 
 def check_axes(grid: Any) -> dict[str, Any]:
-    """Return the values (n,) of each axis; those of an axis "s0", of starts, as they are. Raises ArgumentError."""
+    """Check and return the values (n,) of each axis; starts, on an axis "s0", are not checked. Raises ArgumentError."""
     if not isinstance(grid, Mapping) or not grid:
         errors.reject("grid", "map the name of each axis to its values", grid)
     for name in grid:
@@ -80,7 +80,10 @@ def check_axes(grid: Any) -> dict[str, Any]:
 
 
 def check_axis(name: str, values: Any) -> Values:
-    """Return different, finite numbers (n,); whole ones stay whole. Raises ArgumentError that names the axis."""
+    """Return the values of an axis as an array (n,): different, finite numbers, integers as int64.
+
+    Raises ArgumentError that names the axis.
+    """
     try:
         array = np.asarray(values)
     except ValueError:
@@ -93,10 +96,10 @@ def check_axis(name: str, values: Any) -> Values:
 
 
 def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tuple[int, ...]:
-    """Return the points of a block along each axis: ``chunk`` of them in all, or a few less.
+    """Return the number of points of a block along each axis: ``chunk`` points in all, or a few less.
 
-    The axes ``first`` are filled before the others, and last axes before those in front of them. Blocks differ as
-    little as they can.
+    A block extends along the axes ``first`` before the others, and along later axes before earlier ones. The sizes of
+    blocks differ as little as possible.
     """
     block, left = [1] * len(shape), chunk
     others = [i for i in range(len(shape)) if i not in first]

@@ -1,4 +1,4 @@
-"""The plan of a sweep, validated before any work: its points, its arrays, and what distinguishes it from others."""
+"""The plan of a sweep, validated before any work: its points, its arrays, and its identity."""
 
 import hashlib
 import inspect
@@ -21,7 +21,7 @@ from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEval
 from dynamics.sweeps.grid import Grid, Values, block_shape, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
 
-# Names of a sweep's own axes and arrays; parameters of a loss or a gain that are swept cannot have them.
+# Names of axes and arrays of a sweep, which parameters on its axes cannot have.
 RESERVED = (
     "s0",
     "seed",
@@ -43,8 +43,8 @@ FORMAT = "ssl-dynamics sweep 1"
 class SweepPlan:
     """A validated sweep.
 
-    evaluate: computes a block. layout: of the results; None where it follows from the first results. identity: what
-    must be the same for a store to be continued, as plain data. title: a description in words.
+    evaluate: computes a block. layout: layout of the results; None if only the first results determine it. identity:
+    plain data that must agree with those in a store for it to be continued. title: a description in words.
     """
 
     evaluate: Evaluator
@@ -58,9 +58,9 @@ class SweepPlan:
 
 
 class Calculation(NamedTuple):
-    """A function that a sweep of a model calls: its name, and the title of its results.
+    """A function that a sweep of a model calls, by name, and the title of its results.
 
-    start: the argument that it starts from. axes: arguments that can be axes, beside the parameters of the model.
+    start: name of the argument for the start. axes: arguments that can be axes, in addition to parameters of the model.
     excluded: arguments that do not apply to a sweep.
     """
 
@@ -80,7 +80,7 @@ CALCULATIONS = (SOLVE, ITERATE, TRAIN)
 def plan_of_model(
     model: Model, grid: Mapping[str, Any], chunk: int, keep: Sequence[str] | None, given: dict[str, Any]
 ) -> SweepPlan:
-    """Plan the calculation that the given arguments belong to, over the grid; raises ArgumentError."""
+    """Plan the calculation to which the given arguments belong, over the grid; raises ArgumentError."""
     calculation, axes = _calculation_of(given), check_axes(grid)
     arguments = _arguments(calculation, model, axes, given)
     ensemble = _validate(calculation, model, axes, arguments)
@@ -108,12 +108,12 @@ def plan_of_model(
 
 
 def _calculation_of(given: dict[str, Any]) -> Calculation:
-    """Return the calculation that the arguments belong to."""
+    """Return the calculation to which the given arguments belong; raises ArgumentError."""
     for argument, calculation in (("times", SOLVE), ("W0", TRAIN), ("steps", ITERATE)):
         if argument in given:
             return calculation
-    requirement = "`s0` and `times` (solve), `s0`, `steps` and `learning_rate` (iterate), or with `W0`, `steps`"
-    message = f"A model must come with {requirement} and `learning_rate` (train); given are {sorted(given)}."
+    requirement = "`s0` and `times` (solve), `s0`, `steps` and `learning_rate` (iterate), or `W0`, `steps` and"
+    message = f"A sweep of a model must have {requirement} `learning_rate` (train), but has {sorted(given)}."
     raise errors.ArgumentError(message)
 
 
@@ -127,7 +127,7 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
     for name in axes:
         errors.choice("grid", name, (*model.parameter_names, *calculation.axes))
         if name in model.parameter_names and (name in signature or name in RESERVED):
-            errors.reject("grid", "go over parameters whose names a sweep does not use itself", name)
+            errors.reject("grid", "have no axis with the name of an argument or array of the sweep", name)
         if name in given:
             errors.reject(name, "be left out where it is an axis of the grid", given[name])
     for name, parameter in parameters.items():
@@ -137,16 +137,16 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
 
 
 def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> Model:
-    """Return the model at all points, once everything is validated; raises ArgumentError.
+    """Validate the model, axes and arguments, and return the model at all points; raises ArgumentError.
 
-    Starts and times, of axes and arguments, become arrays; closure and method become the names of those that all blocks
-    use.
+    In ``axes`` and ``arguments``, starts and times become arrays, and closure and method become the names of those that
+    all blocks use.
     """
     parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
     ensemble = model.replace(**open_axes(parameters))
     first = _first_model(model, axes)
     if first.batch_shape:
-        errors.reject("model", "have plain numbers: arrays of them go into the grid", model)
+        errors.reject("model", "have plain numbers as parameters: give arrays in the grid", model)
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
     start_axes = 1 if model.inputs is None else 2
@@ -158,7 +158,7 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
         arguments["times"] = check_times(arguments["times"])
         if ensemble.structure.tracked and not np.all(axes.get("tracking", 1)):
             requirement = (
-                "be zero everywhere or nowhere: a flow follows an average with a delay, but no average at once"
+                "be zero at all points or at none: with tracking, the flow has the average as another variable"
             )
             errors.reject("tracking", requirement, axes["tracking"])
     else:
@@ -178,7 +178,7 @@ def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
 
 
 def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Train for no step at the first point; workers may have a device that this process lacks."""
+    """Validate arguments by training for 0 steps at the first point, on any device: workers may have another one."""
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
         errors.choice("device", arguments["device"], DEVICES)
@@ -189,7 +189,7 @@ def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, A
 def _validate_problem(
     calculation: Calculation, first: Model, ensemble: Model, axes: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    """Pose the problem of the first point; choose its closure, and the method that suits the ensemble of all points."""
+    """Validate the problem of the first point; choose its closure, and a method for the ensemble of all points."""
     options = arguments | _first_point(first, axes)
     method, shape = options.pop("method"), tuple(map(len, axes.values()))
     if calculation is SOLVE:
@@ -214,7 +214,7 @@ def _first_point(model: Model, axes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict[str, Any]) -> dict[str, NamedArray]:
-    """Return the coordinates beside the axes; the first one is along the results' axis of time."""
+    """Return the coordinates other than the axes; the first is along the axis of time, or steps, of the results."""
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:
         return {"time": NamedArray(("time",), arguments["times"])} | start
@@ -227,7 +227,7 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
 
 
 def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the arrays to keep: by default those that do not follow from s."""
+    """Return the names of the arrays to store: by default those that are not functions of s."""
     structure = ensemble.structure
     independent = {
         "s": True,

@@ -1,8 +1,8 @@
 """The Zarr store of one sweep: created once, written block by block, readable at any time.
 
-A block is one chunk of every array, so that no two blocks write the same file, and Zarr puts a file in place at once
-or not at all. The status of a block is written after its other arrays: a sweep that was killed, at whatever moment,
-computes again exactly the blocks without one.
+A block is one chunk of every array, so that no two blocks write the same file, and Zarr writes each file atomically.
+The status of a block is written after its other arrays: after a sweep was killed, at whatever moment, exactly the
+blocks without a status are computed again.
 """
 
 import fcntl
@@ -27,8 +27,8 @@ from dynamics.sweeps.block import STATUS, NamedArray
 from dynamics.sweeps.grid import Grid
 
 METADATA = "zarr.json"
-LARGEST = 2**31 - 1  # bytes of a chunk that can be compressed
-SECTOR = 4096  # a file occupies a multiple of so many bytes
+LARGEST = 2**31 - 1  # largest number of bytes of a chunk that can be compressed
+SECTOR = 4096  # a file occupies a multiple of this many bytes
 ABOUT = {
     "s": "eigenvalue s",
     "target": "eigenvalue of the target's correlation",
@@ -39,19 +39,19 @@ ABOUT = {
 
 
 class Variable(NamedTuple):
-    """An array that each point of the grid has: names and lengths of its axes, and the type of its numbers."""
+    """An array at each point of the grid: names and lengths of its axes, and the type of its numbers."""
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     def bytes(self, points: int) -> int:
-        """Return the size of the array at so many points, before compression."""
+        """Return the size in bytes of the arrays at ``points`` points, before compression."""
         return points * math.prod(self.shape) * self.dtype.itemsize
 
 
 class Layout(NamedTuple):
-    """The arrays of a sweep, except the status, and the coordinates beside the axes of its grid."""
+    """The arrays of a sweep, except the status, and the coordinates other than the axes of its grid."""
 
     variables: dict[str, Variable]
     coordinates: dict[str, NamedArray]
@@ -60,11 +60,11 @@ class Layout(NamedTuple):
 STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
 
 
-# --- which sweep it is ----------------------------------------------------------------------------------------------
+# --- identity of the sweep ------------------------------------------------------------------------------------------
 
 
 def store_exists(path: Path, identity: dict[str, Any]) -> bool:
-    """Return True if the path is the store of this sweep, False if it is free; otherwise raise ArgumentError."""
+    """Return True if the path is the store of this sweep, False if nothing is there; otherwise raise ArgumentError."""
     if not path.parent.is_dir():
         errors.reject("store", "lie in an existing folder", str(path))
     if not path.exists():
@@ -77,7 +77,7 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {path} is no store of a sweep.") from None
     others = differences(stored, as_read(identity)) if same_format else [f"the format {stored['format']!r}"]
     if others:
-        difference = f"{path} is one with another {'; '.join(others)}"
+        difference = f"{path} differs in {'; '.join(others)}"
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {difference}.")
     return True
 
@@ -86,7 +86,7 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
 
 
 def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
-    """Raise ArgumentError unless the disk has room for the arrays of these blocks, taken uncompressed."""
+    """Raise ArgumentError unless the disk has room for the arrays of these blocks without compression."""
     full = math.prod(grid.block)
     largest = max(variable.bytes(full) for variable in variables.values())
     if largest > LARGEST:
@@ -106,7 +106,7 @@ def _on_disk(size: int) -> int:
 
 
 def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
-    """Create a store without results; it appears under its path as a whole or not at all."""
+    """Create a store without results; it appears at its path completely or not at all."""
     unfinished = path.with_name(f".{path.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     about = {"title": title, "sweep": json.dumps(identity), "coordinates": " ".join(layout.coordinates)}
@@ -121,7 +121,7 @@ def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], tit
 
 
 def _axes(grid: Grid) -> dict[str, NamedArray]:
-    """Return the values along each axis; positions along one whose values are arrays."""
+    """Return the values along each axis, or their indices if the values are arrays (starts)."""
     numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
     return {name: NamedArray((name,), values) for name, values in numbers.items()}
 
@@ -145,7 +145,7 @@ def _create_array(
 
 
 def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variable]:
-    """Return the variables that the results of a block consist of, except the status."""
+    """Return the variables of the results of a block, except the status."""
     axes = len(grid.axes)
     return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
 
@@ -154,10 +154,10 @@ def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variabl
 
 
 class Store:
-    """An existing store, to write blocks into."""
+    """An existing store, into which blocks are written."""
 
     def __init__(self, path: Path, grid: Grid) -> None:
-        for unfinished in path.rglob("*.partial"):  # what Zarr was writing when the process was killed
+        for unfinished in path.rglob("*.partial"):  # files that Zarr was writing when the process was killed
             unfinished.unlink()
         self.grid, axes = grid, len(grid.axes)
         group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
@@ -175,7 +175,7 @@ class Store:
         return np.flatnonzero(self.status[...][corners] == 0)
 
     def write(self, number: int, arrays: dict[str, NamedArray]) -> None:
-        """Write a block; raises ValueError unless its arrays are like those of other blocks."""
+        """Write a block; raises ValueError unless its arrays have the names, axes and types of those in the store."""
         variables = variables_of(self.grid, arrays)
         for name in variables | self.variables:
             first, new = self.variables.get(name), variables.get(name)
@@ -188,12 +188,12 @@ class Store:
 
 
 def open_dataset(path: Path) -> xr.Dataset:
-    """Open the results, which are read when they are accessed; NaN where nothing has been computed."""
+    """Open the results, which are read when they are accessed, and are NaN where nothing has been computed."""
     dataset = xr.open_zarr(path, chunks=None, consolidated=False)
     variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
     dims = dataset[variables[0]].dims
     beside = sorted(dataset.coords, key=lambda name: (dims.index(name) if name in dims else len(dims), name))
-    arrays = dataset.variables  # without coordinates attached, so that the order is this one
+    arrays = dataset.variables  # without attached coordinates, to keep this order
     return xr.Dataset(
         {name: arrays[name] for name in variables}, {name: arrays[name] for name in beside}, dataset.attrs
     )
@@ -201,7 +201,7 @@ def open_dataset(path: Path) -> xr.Dataset:
 
 # --- locking it -----------------------------------------------------------------------------------------------------
 
-_locked: set[int] = set()  # descriptors of stores in use
+_locked: set[int] = set()  # file descriptors of stores in use
 
 
 def _release() -> None:
@@ -210,7 +210,7 @@ def _release() -> None:
     _locked.clear()
 
 
-os.register_at_fork(after_in_child=_release)  # the store is the parent's, and not in use once the parent is gone
+os.register_at_fork(after_in_child=_release)  # so that a child does not keep the parent's store locked
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``sweep``: blocks of a grid of parameters and seeds, on any executor, into a store that the same call continues."""
+"""``sweep``: runs over a grid of parameters and seeds, in blocks on any executor, stored so that it can be resumed."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -38,48 +38,48 @@ def sweep(
     progress: bool | None = None,
     **arguments: Any,
 ) -> xr.Dataset:
-    """Compute s(t) at every point of a grid of parameters and seeds, in blocks, into a Zarr store.
+    """Compute eigenvalues s(t) at every point of a grid of parameters and seeds, in blocks, and store them with Zarr.
 
     Parameters
     ----------
     what : Model or callable
         A model, which is solved, iterated or trained according to ``arguments``; or a function, called point by point
-        as ``function(**point, **arguments)`` with plain numbers. It returns a dict of numbers and arrays, of the same
-        shapes at all points, or a trajectory. An array may be given as (names of its axes, array).
+        as ``function(**point, **arguments)`` with plain numbers. The function returns a dict of numbers and arrays, of
+        the same shapes at all points, or a trajectory. An array may be given as a pair (names of its axes, array).
     grid : mapping of str to array_like
-        The values (n,) of each axis, by name: a parameter of the model (``model.parameter_names``), "learning_rate",
-        "seed" of networks, or "s0", starts (K, M); for a function, its arguments. The model's own value of a parameter
-        that is an axis is ignored.
+        The values (n,) along each axis, by name. An axis of a model is one of its parameters
+        (``model.parameter_names``), "learning_rate", "seed" for networks, or "s0", with starts (K, M). An axis of a
+        function is one of its arguments. Values along an axis replace those of the model.
     store : str or Path
         Folder of the store: a new path, or the store of this very sweep, which is then continued.
     chunk : int, optional
-        Largest number of points of a block. Blocks are computed, stored or lost as a whole.
+        Largest number of points of a block, which is computed and stored as a whole.
     executor : concurrent.futures.Executor or Dask Client, optional
-        Where blocks are computed; default: in this process.
+        Executor that computes the blocks; default: this process.
     keep : sequence of str, optional
-        Names of the arrays to store, of "s", "target", "predictor" and "blow_up_time"; default: those that do not
-        follow from s.
+        Names of the arrays to store, out of "s", "target", "predictor" and "blow_up_time"; default: those that are not
+        functions of s.
     progress : bool, optional
         Show a progress bar; None: on a terminal, if the sweep takes long.
     **arguments
-        Of a model: the arguments of ``solve`` (``s0``, ``times``), ``iterate`` (``s0``, ``steps``, ``learning_rate``)
-        or ``train`` (``W0``, ``steps``, ``learning_rate``), with their options. Of a function: its other arguments.
+        For a model: the arguments of ``solve`` (``s0``, ``times``), ``iterate`` (``s0``, ``steps``, ``learning_rate``)
+        or ``train`` (``W0``, ``steps``, ``learning_rate``), with their options. For a function: its other arguments.
 
     Returns
     -------
     xarray.Dataset
         The contents of the store, read when they are accessed: ``s`` (axes..., time or step, mode) and the other
         arrays, NaN where nothing has been computed, and ``status`` (axes...): 0 not computed, 1 complete, 2 diverged
-        (inf from there on), 3 stopped early (NaN from there on). An interrupted sweep returns what is done;
-        ``attrs["progress"]`` states how much that is.
+        (inf after the divergence), 3 stopped early (NaN after the stop). An interrupted sweep returns the blocks that
+        are done; ``attrs["progress"]`` states their number.
 
     Raises
     ------
     ArgumentError
-        Before any work, where an argument is invalid, the store belongs to another sweep or to other generated code,
-        or the results would not fit on the disk.
+        Before any work, if an argument is invalid, if the store belongs to another sweep or to other generated code, or
+        if the results would not fit on the disk.
     SweepError
-        Where a block failed, once all others under way are stored; the message names its points.
+        If a block failed, after the other blocks that were being computed are stored; the message names its points.
 
     Warns
     -----
@@ -108,7 +108,7 @@ def sweep(
         check_disk_space(path, plan.grid, target.variables, missing)
         status = _fill(target, plan, missing.tolist(), executor, progress, warned)
     if warned:
-        others = f" So it was in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
+        others = f" The tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
         warnings.warn(f"{warned[min(warned)]}{others}", errors.AccuracyWarning, stacklevel=2)
     return open_dataset(path).assign_attrs(progress=status)
 
@@ -130,7 +130,7 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
 
 
 def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> dict[int, str]:
-    """Create the store; where its layout follows from the first block only, compute that. Return its warning."""
+    """Create the store. If only results determine its layout, compute the first block, and return its warning."""
     layout, first = plan.layout, None
     if layout is None:
         ((_, first),) = outcomes(plan, [0], executor)
@@ -170,5 +170,5 @@ def _fill(
                 bar.update(grid.points(number))
         except KeyboardInterrupt:
             blocks = f"{len(grid) - remaining} of {len(grid)} blocks"
-            return f"interrupted after {blocks}; the same call goes on from there"
+            return f"interrupted after {blocks}; the same call resumes the sweep"
     return "complete"

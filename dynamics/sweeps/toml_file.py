@@ -1,4 +1,7 @@
-"""Sweeps from TOML files: tables [model], [run], [grid], and store, chunk, keep. Nothing in a file is executed."""
+"""Sweeps described by TOML files, with the tables [model], [run], [grid] and the keys store, chunk and keep.
+
+Nothing in a file is executed.
+"""
 
 import inspect
 import signal
@@ -28,9 +31,9 @@ SPACINGS: dict[str, Any] = {"linear": np.linspace, "log": np.geomspace}
 
 
 def run(path: str | Path, workers: int | None = None, scheduler: str | None = None) -> xr.Dataset:
-    """Run the sweep of a file, in this process, in worker processes, or on the cluster of a Dask scheduler.
+    """Run the sweep that a file describes, in this process, in worker processes, or on the cluster of a Dask scheduler.
 
-    A relative ``store`` lies in the current folder. Raises FileNotFoundError, ArgumentError, SweepError.
+    A relative path ``store`` refers to the current folder. Raises FileNotFoundError, ArgumentError, SweepError.
     """
     arguments = read(path)
     with _executor(workers, scheduler) as executor:
@@ -38,7 +41,7 @@ def run(path: str | Path, workers: int | None = None, scheduler: str | None = No
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Return the arguments of ``sweep`` in a file; raises FileNotFoundError, or ArgumentError that names the key."""
+    """Read the arguments of ``sweep`` from a file; raises FileNotFoundError, or ArgumentError that names the key."""
     try:
         contents = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -55,7 +58,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def _run(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a run, whose start may be that of random weights."""
+    """Return the arguments in the table [run], where a start may be given as random weights."""
     functions = (CALLS[calculation.function] for calculation in CALCULATIONS)
     names = {name for function in functions for name in inspect.signature(function).parameters}
     check_keys("[run]", table, sorted(names - {"model", "progress"}))
@@ -73,7 +76,7 @@ def _weights(name: str, table: dict[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def _numbers(name: str, plain: Any) -> Any:
-    """Return a list as it is, or that of a range {from, to, points, spacing}: of integers where the steps are whole."""
+    """Return the values of a range {from, to, points, spacing}, as integers if all are whole; a list is unchanged."""
     if not isinstance(plain, dict):
         return plain
     check_keys(name, plain, ("from", "to", "points", "spacing"))

@@ -1,4 +1,4 @@
-"""The rates of eigenmodes and of weight matrices under a model: the right-hand side of its flow.
+"""The right-hand side of a model's flow: rates of eigenmodes, or forces on weight matrices.
 
 May import ``model`` and what is below it.
 """

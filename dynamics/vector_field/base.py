@@ -17,11 +17,14 @@ from dynamics.vector_field.state import Forces, Observables, State
 
 CLOSURES = ("gaussian", "mean_field", "monte_carlo")
 SAMPLED = "expectations as means over samples"
-SMALLEST_RTOL = 1e-12  # that double precision allows a quadrature
+SMALLEST_RTOL = 1e-12  # smallest relative tolerance that a quadrature can meet in double precision
 
 
 def choose_closure(model: Model, closure: str | None) -> str:
-    """Return the requested closure; None: the exact one where the loss has it. Raises ArgumentError."""
+    """Return the requested closure, or for None the exact one if the loss has it, else "monte_carlo".
+
+    Raises ArgumentError.
+    """
     reason = model.generated.no_closure
     if closure is None:
         return "gaussian" if reason is None else "monte_carlo"
@@ -34,20 +37,22 @@ def choose_closure(model: Model, closure: str | None) -> str:
 
 
 class VectorField(ABC):
-    """The vector field of a model under a closure: forces in a state, velocity of the flow, step of the descent map.
+    """The vector field of a model under a closure: forces, velocity of the flow, and step of the descent map.
+
+    Forces are the negative gradients of the expected loss in a state.
 
     Parameters
     ----------
     model : Model
     expectations : mapping
-        Expectations of the loss that the forces consist of, by name.
+        Expectations of the loss from which the forces are computed, by name.
     closure : {"gaussian", "mean_field", "monte_carlo"}
-        Exact for Gaussian inputs; norms and sums replaced by their means (losses that divide by norms); or means over
-        samples.
+        "gaussian" is exact for Gaussian inputs; "mean_field" replaces norms and sums by their means, for losses that
+        divide by norms; "monte_carlo" takes means over samples.
     rtol : float
         Relative tolerance of the Gaussian closure's quadrature.
     parameters : Parameters, optional
-        Those of some members of an ensemble in place of the model's.
+        Parameters of some members of an ensemble, in place of the model's.
     """
 
     axes: int  # trailing axes of the encoder's array: 1 for eigenmodes, 2 for weights as matrices
@@ -81,7 +86,7 @@ class VectorField(ABC):
 
     @abstractmethod
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the state at the validated start of ``solve`` or ``iterate``."""
+        """Return the state for a validated start of ``solve`` or ``iterate``."""
 
     @abstractmethod
     def forces(self, state: State) -> Forces:
@@ -122,19 +127,19 @@ class VectorField(ABC):
 
     @property
     def error(self) -> float:
-        """Largest relative error of the closure so far: estimated, a standard error if sampled, 0 for formulas."""
+        """Largest relative error of the closure: estimated for integrals, a standard error for samples, else 0."""
         if self.samples is not None:
             return self.samples.worst
         return max((quadrature.worst for quadrature in self.quadratures.values()), default=0.0)
 
     @property
     def nodes(self) -> tuple[int, int] | None:
-        """Largest numbers of nodes of the last evaluation on the two axes; None where there are formulas."""
+        """Largest numbers of nodes of the last evaluation on the two axes; None if no expectation is an integral."""
         nodes = [quadrature.nodes for quadrature in self.quadratures.values()]
         return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Include an error of the same closure that was computed elsewhere."""
+        """Include an error in ``error`` that was computed elsewhere under the same closure."""
         for quadrature in self.quadratures.values():
             quadrature.worst = max(quadrature.worst, error)
         if self.samples is not None:
@@ -146,13 +151,13 @@ class VectorField(ABC):
             most = max(quadrature.max_nodes for quadrature in self.quadratures.values())
             warnings.warn(
                 f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "
-                f"not the {self.rtol:.1e} aimed at (at most {most} nodes an axis).",
+                f"not the requested {self.rtol:.1e} (with at most {most} nodes per axis).",
                 errors.AccuracyWarning,
                 stacklevel=3,
             )
 
 
 def rows_of(arrays: Iterable[npt.NDArray[Any]], batch: tuple[int, ...]) -> list[npt.NDArray[Any]]:
-    """Flatten arrays whose leading dimensions broadcast to the batch, each to (B, E)."""
+    """Broadcast the leading dimensions of arrays (..., E) to the batch, and flatten each array to (B, E)."""
     whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
     return [a.reshape(-1, a.shape[-1]) for a in whole]

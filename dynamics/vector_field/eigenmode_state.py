@@ -1,4 +1,4 @@
-"""States of eigenmodes: the initial state, the spectrum that the rates depend on, the observables, and how they move.
+"""States of eigenmodes: initial state, spectrum, observables, and the velocity and step of a state.
 
 Functions take the structure and parameters of a model and arrays (..., M), and work with NumPy and JAX arrays alike.
 Formulas come from ``dynamics.generated.eigenvalues``.
@@ -14,12 +14,16 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State, each
 
-EXPONENTS = (0.5, 1.0, 2.0)  # of the predictor, for which compiled code has a root, nothing, or a square
-SMALLEST = 1e-100  # a singular value nearer to zero is taken to be this far from it, so that v/w exists
+EXPONENTS = (0.5, 1.0, 2.0)  # exponents alpha for which compiled code has a root, no power, or a square
+SMALLEST = 1e-100  # smallest singular value w for which v/w is computed; a smaller w is replaced by it
 
 
 class Spectrum(NamedTuple):
-    """Arguments of the rates: eigenvalues of correlation and predictor (..., M), and v/w (..., M) or (..., 1)."""
+    """Arguments of the rates.
+
+    s, lam: eigenvalues of correlation and predictor (..., M). ratio: v/w, singular values of the target branch relative
+    to the encoder's, (..., M), or ones (..., 1) for a shared target.
+    """
 
     s: Any
     lam: Any
@@ -34,7 +38,7 @@ class Rates(NamedTuple):
 
 
 def initial(structure: Structure, s0: Any, init: Any = 1.0) -> State:
-    """Return the state at eigenvalues s0 (..., M); target and tracked correlation are those of the encoder."""
+    """Return the state at eigenvalues s0 (..., M); target and tracked correlation start at the encoder's values."""
     w = s0.__array_namespace__().sqrt(s0)
     return State(
         w,
@@ -51,7 +55,7 @@ def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
     return members, parameters.map(lambda a: np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1))
 
 
-# --- what the rates depend on, and what is reported -----------------------------------------------------------------
+# --- spectrum and observables ---------------------------------------------------------------------------------------
 
 
 def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spectrum:
@@ -89,14 +93,14 @@ def observables(structure: Structure, parameters: Parameters, state: State) -> O
 
 
 def independent(structure: Structure, observed: Observables) -> Observables:
-    """Return the observables that do not follow from s, and None for the others."""
+    """Return s and the observables that s does not determine, and None for the others."""
     follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
     target = observed.target if structure.separate_target else None
     return Observables(observed.s, target, None if follows else observed.predictor)
 
 
 def completed(structure: Structure, parameters: Parameters, observed: Observables) -> Observables:
-    """Return all observables (B, T, M) from the independent ones and parameters (B, 1); equal ones share an array."""
+    """Return all observables (B, T, M) from the independent ones and parameters (B, 1); equal arrays are shared."""
     s, target, lam, *_ = observed
     if lam is None:
         rows = parameters.map(lambda a: common(a[:, None]))
@@ -111,17 +115,17 @@ def predictor_is_s(structure: Structure, parameters: Parameters) -> bool:
 
 
 def common(values: Any) -> Any:
-    """Return the number that all values equal, whose powers are quick to take; else the values."""
+    """Return the number that all values equal, whose powers are quick to compute; the values if they differ."""
     return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
 
 
 def compiled_exponent(parameters: Parameters) -> float | None:
-    """Return the predictor's exponent if all members share one that is compiled in, else None."""
+    """Return the exponent of the predictor if all members share one of EXPONENTS, else None."""
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
 
 
-# --- motion ---------------------------------------------------------------------------------------------------------
+# --- velocity and step ----------------------------------------------------------------------------------------------
 
 
 def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:

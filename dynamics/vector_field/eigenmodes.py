@@ -18,7 +18,10 @@ from dynamics.vector_field.state import Forces, Observables, State, each
 
 
 class EigenmodeField(VectorField):
-    """The vector field of models whose modes stay apart. Parameters as of ``VectorField``."""
+    """The vector field of models with white inputs, whose eigenvectors do not change.
+
+    ``VectorField`` describes the parameters.
+    """
 
     axes = 1
 
@@ -63,12 +66,15 @@ class EigenmodeField(VectorField):
         return eigenmode_state.observables(self.structure, self.parameters, state)
 
     def of_eigenvalues(self, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return r_m at eigenvalues s (..., M) of a model in which only the encoder moves."""
+        """Return r_m at eigenvalues s (..., M) of a model whose only dynamical variable is the encoder."""
         return self(State(np.sqrt(s))).rates
 
 
 def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
-    """Set rates to zero where one mode is left of a loss that conserves a sum over modes: integrals leave rounding."""
+    """Set the rates of a single surviving mode to zero, for a loss that conserves a sum over modes.
+
+    The conserved sum keeps the mode constant; integrals would leave rounding errors.
+    """
     xp = s.__array_namespace__()
     surviving = significant_modes(s)
     last = surviving & (xp.sum(surviving, axis=-1, keepdims=True) == 1)
@@ -76,19 +82,19 @@ def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
 
 
 def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:
-    """Return the expectations that a model of this structure needs, by name; none for a loss without a closure."""
+    """Return the expectations that a model of this structure needs, by name; none if the loss has no exact closure."""
     names = ("rates", "predictor_force") if structure.predictor == "learned" else ("rates",)
     needed = {"rates": derived.rates, "predictor_force": derived.predictor_force}
     return {name: expectation for name in names if (expectation := needed[name]) is not None}
 
 
 def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> list[Function | None]:
-    """Return the formulas of these expectations under a closure; None where one is an integral."""
+    """Return the formulas under a closure of the expectations that a model needs; None for an integral."""
     return [expectation.under(closure) for expectation in expectations_of(derived, structure).values()]
 
 
 class TracedField:
-    """The vector field of eigenmodes with a fixed number of nodes on the two axes, as JAX can trace it."""
+    """The vector field of eigenmodes in a form that JAX can trace, with fixed numbers of nodes on the two axes."""
 
     def __init__(self, derived: DerivedLoss, structure: Structure, closure: str, nodes: tuple[int, int] | None):
         self.structure, self.closure, self.nodes = structure, closure, nodes or (0, 0)
@@ -97,12 +103,15 @@ class TracedField:
         self.conserves = derived.conserved is not None
 
     def ends(self, state: State, parameters: Parameters) -> list[Any]:
-        """Return where the axes of the integrals end; those of a state nearby serve as well."""
+        """Return scale and length of the axes of the integrals, which may be used for nearby states as well."""
         arguments = self._arguments(state, parameters)
         return [extents_of(integrals, arguments) for integrals in self.integrals]
 
     def __call__(self, state: State, parameters: Parameters, ends: list[Any] | None = None) -> tuple[Rates, Any]:
-        """Return (Rates, their estimated relative error), (..., M)."""
+        """Return the rates (..., M), and their estimated relative error.
+
+        ends: result of ``ends``; None computes it.
+        """
         arguments = self._arguments(state, parameters)
         ends = self.ends(state, parameters) if ends is None else ends
         estimates = [

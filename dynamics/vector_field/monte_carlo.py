@@ -1,4 +1,4 @@
-"""Expectations as means over samples with a standard error: the closure of losses that have no exact one."""
+"""Expectations as means over samples, with a standard error: the closure of losses without exact expectations."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,9 +11,9 @@ from dynamics.model.parameters import Parameters
 
 FloatArray = npt.NDArray[np.float64]
 
-REPLICATES = 8  # independent sets of points, from whose spread the error comes
-POINTS = 11  # 2^11 points in each
-SMALLEST_CHANCE = 1e-12  # of a normal number that is kept
+REPLICATES = 8  # independent sets of points; the spread of their means gives the standard error
+POINTS = 11  # 2^11 points in each set
+SMALLEST_CHANCE = 1e-12  # least distance of uniform numbers from 0 and 1, for finite normals
 
 
 def sampled_forces(
@@ -26,16 +26,20 @@ def sampled_forces(
     zeta2: FloatArray,
     learned: bool,
 ) -> list[FloatArray]:
-    """Forces of each sample (samples, M): on the singular values, g_m zeta1_m + h_m zeta2_m, and on the predictor."""
+    """Return the forces of each sample (samples, M): on singular values and, if ``learned``, on the predictor.
+
+    The force on singular value w_m is g_m zeta1_m + h_m zeta2_m, with -dL/dz of the two views, g and h. zeta1, zeta2:
+    views along the input directions of the modes (samples, M), z = w zeta.
+    """
     arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
     return [on_encoder, generated.force_on_predictor(*arguments)] if learned else [on_encoder]
 
 
 class Samples:
-    """Means over scrambled Sobol points, the same in every state, so that rates are smooth functions of the state.
+    """Means over scrambled Sobol points, which are the same for every state, so that rates are smooth functions of it.
 
-    ``worst``: largest standard error so far, relative to the mean size of the samples of a state.
+    worst: largest standard error so far, relative to the mean absolute value of the samples of a state.
     """
 
     def __init__(self, generated: DerivedLoss, learned: bool):
@@ -74,9 +78,12 @@ class Samples:
         return [x + sigma * xi for sigma, xi in zip((parameters.sigma1, parameters.sigma2), noise, strict=True)]
 
 
-@lru_cache(maxsize=4)  # members of an ensemble share them
+@lru_cache(maxsize=4)  # shared by the members of an ensemble
 def normals(modes: int, first: int = 0) -> FloatArray:
-    """Return inputs and the noise of both views, (3, samples, M), of the seeds from the first on."""
+    """Return standard normal numbers for the inputs and the noise of both views, (3, samples, M).
+
+    first: seed of the first set of points; each further set has the next seed.
+    """
     from scipy.special import ndtri  # slow to import
     from scipy.stats import qmc
 

@@ -1,7 +1,7 @@
-"""The one update rule: gradient descent for what is trained, exponential averages for what follows it.
+"""The update rule: gradient descent for trained variables, exponential averages for target and tracked correlation.
 
-It moves eigenmodes, weights as matrices, and the weights of a trained network alike. Parameters broadcast with the
-parts of the state. Formulas come from ``dynamics.generated.eigenvalues``.
+The rule applies to eigenmodes, to weights as matrices, and to the weights of a trained network. Parameters broadcast
+with the parts of the state. Formulas come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from dynamics.vector_field.state import Forces, State
 def step(
     state: State, forces: Forces, parameters: Parameters, learning_rate: Any, correlation: Callable[[Any], Any]
 ) -> State:
-    """Return the state after one step: encoder and learned predictor together, then the averages of the new encoder.
+    """Return the state after one step of encoder and learned predictor, and then of the averages of the new encoder.
 
-    correlation: function of the encoder whose value is tracked.
+    correlation: function that returns the correlation of an encoder, which the tracked correlation averages.
     """
     p = parameters
     encoder = eigenvalues.descent_step(state.encoder, forces.encoder, 1.0, p.rho, learning_rate)

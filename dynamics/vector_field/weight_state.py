@@ -1,6 +1,6 @@
 """States of weights as matrices: correlation, predictor, eigenbasis and observables.
 
-Inputs of covariance Sigma_x enter through ``root`` = Sigma_x^(1/2) (N, N); None for white inputs.
+The argument ``root`` is Sigma_x^(1/2) (N, N), for inputs of covariance Sigma_x; None for white inputs.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def correlation(W: Any, root: Any) -> Any:
 
 
 def initial(structure: Structure, W0: Any, root: Any) -> State:
-    """Return the state at weights W0; target and tracked correlation are those of the encoder."""
+    """Return the state at weights W0; target and tracked correlation start at the encoder's values."""
     return State(
         W0,
         target=W0 if structure.separate_target else None,
@@ -37,7 +37,7 @@ def initial(structure: Structure, W0: Any, root: Any) -> State:
 def predictor(
     structure: Structure, parameters: Parameters, state: State, root: Any, function: Function = lambda lam: lam
 ) -> Any:
-    """Closed-form predictor W_P (..., M, M), or a function of it by its eigenvalues; None of other predictors."""
+    """Return the closed-form predictor W_P (..., M, M), with ``function`` of its eigenvalues; None for others."""
     if structure.predictor in ("none", "learned"):
         return None
     C = correlation(state.encoder, root) if state.tracked is None else state.tracked
@@ -45,7 +45,7 @@ def predictor(
 
 
 def closed_form(structure: Structure, parameters: Parameters, C: Any, function: Function = lambda lam: lam) -> Any:
-    """W_P = f(C), or a function h(W_P) of it by its eigenvalues."""
+    """Return the closed-form predictor W_P of the correlation C, with ``function`` applied to its eigenvalues."""
     xp = C.__array_namespace__()
     s, U = xp.linalg.eigh(C)
     lam = closed_form_eigenvalues(structure, parameters, xp.maximum(s, 0))
@@ -55,7 +55,10 @@ def closed_form(structure: Structure, parameters: Parameters, C: Any, function: 
 def eigenbasis(
     structure: Structure, parameters: Parameters, state: State, root: Any
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Eigenvectors (..., M, M) of the predictor, the eigenvalues it is built from, and its own, in descending order."""
+    """Return eigenvectors (..., M, M) of the predictor, eigenvalues s of its correlation, and its eigenvalues lambda.
+
+    s and lambda are (..., M), in descending order of s.
+    """
     if state.tracked is None:
         U, w, _ = np.linalg.svd(on_white(state.encoder, root), full_matrices=False)
         s = w**2
@@ -67,7 +70,7 @@ def eigenbasis(
 
 
 def observables(structure: Structure, parameters: Parameters, state: State, root: Any) -> Observables:
-    """Eigenvalues in ascending order, and the predictor's u_m . W_P u_m; inf where weights are not finite."""
+    """Return eigenvalues in ascending order, and u_m . W_P u_m with eigenvectors u_m of C; inf if weights overflow."""
     finite = np.isfinite(state.encoder).all(axis=(-2, -1), keepdims=True)
 
     def svd(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -89,7 +92,7 @@ def _along_modes(
     U: npt.NDArray[np.float64],
     finite: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float64]:
-    """u_m . W_P u_m (..., M)."""
+    """Return u_m . W_P u_m (..., M), with the eigenvectors u_m of C as columns of U."""
     if structure.predictor == "none":
         return np.ones_like(s)
     if state.predictor is None and state.tracked is None:

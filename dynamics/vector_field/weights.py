@@ -1,4 +1,8 @@
-"""The vector field of weights as matrices, for correlated inputs: E[g x1^T] + E[h x2^T] in place of rates."""
+"""The vector field of weights as matrices, for correlated inputs.
+
+The force on W is E[g x1^T] + E[h x2^T], with the negative gradients g and h of the loss with respect to the
+representations of the views x1 and x2.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -21,14 +25,21 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class ViewMaps(NamedTuple):
-    """Representations as maps L (..., M, d) of independent normals l, and E[l x^T] of the input of each view."""
+    """Representations as linear maps of independent standard normals l (d,).
+
+    vectors: map (..., M, d) of each representation that the loss contains. inputs: E[l x^T] of the view x = x1 (key 1)
+    and x = x2 (key 2).
+    """
 
     vectors: list[npt.NDArray[np.float64]]
     inputs: dict[int, npt.NDArray[np.float64]]  # (..., d, N)
 
 
 class WeightField(VectorField):
-    """The vector field of models with correlated inputs, whose modes turn. Parameters as of ``VectorField``."""
+    """The vector field of models with correlated inputs, whose eigenvectors rotate.
+
+    ``VectorField`` describes the parameters.
+    """
 
     axes = 2
 
@@ -51,7 +62,7 @@ class WeightField(VectorField):
         return weight_state.initial(self.structure, initial, self.root)
 
     def correlation(self, encoder: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Correlation C = W Sigma_x W^T."""
+        """Correlation C = W Sigma_x W^T (..., M, M)."""
         return weight_state.correlation(encoder, self.root)
 
     def observables(self, state: State) -> Observables:
@@ -61,9 +72,9 @@ class WeightField(VectorField):
     def forces(self, state: State) -> Forces:
         """Return E[g x1^T] + E[h x2^T] (..., M, N), computed in the predictor's eigenbasis, where W_P is diagonal.
 
-        It is zero where all weights are, and where one mode is left of a loss that divides by norms: such a loss is
-        then the sign of p . z2. Raises FloatingPointError where one mode is left of the predictor alone, which is not
-        treated.
+        The force is zero if all weights are zero, and if a single mode survives under a loss that divides by norms,
+        because such a loss depends only on the sign of p . z2 then. Raises FloatingPointError if the predictor has a
+        single mode, but the representations have more, a case that is not implemented.
         """
         moved = self._is_moved(state.encoder)
         if not moved.any():
@@ -71,14 +82,14 @@ class WeightField(VectorField):
         state = self._with_substitutes(state, moved)
         U, s, lam = weight_state.eigenbasis(self.structure, self.parameters, state, self.root)
         if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= NEGLIGIBLE * lam[..., 0]).any():
-            raise FloatingPointError("one mode of the predictor is left, beside others of the representations")
+            raise FloatingPointError("the predictor has a single mode left, but the representations have more")
         turned = State(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         maps, W_P = self._view_maps(turned), lam[..., None] * np.eye(lam.shape[-1])
         drives = (self._evaluate(f"drive_on_view{view}", s, W_P, maps.vectors) @ maps.inputs[view] for view in VIEWS)
         return Forces(np.where(moved, U @ sum(drives), 0.0))
 
     def _is_moved(self, encoder: Any) -> npt.NDArray[np.bool_]:
-        """Return True where the loss moves a network (..., 1, 1)."""
+        """Return a mask (..., 1, 1), True for members of an ensemble on which the loss exerts a force."""
         if not self.quadratures:
             return encoder.any(axis=(-2, -1), keepdims=True)
         p = self.parameters
@@ -88,14 +99,14 @@ class WeightField(VectorField):
         return (surviving > 1)[..., None, None]
 
     def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
-        """Return a root of Sigma_x + sigma^2, the covariance that both views together have."""
+        """Return a root of Sigma_x + sigma^2, whose range the two views span together."""
         if self.root is None:
             return None
         variances, directions = np.linalg.eigh(self.model.inputs)
         return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
 
     def _with_substitutes(self, state: State, moved: npt.NDArray[np.bool_]) -> State:
-        """Replace weights that the loss does not move by some whose expectations can be integrated."""
+        """Replace weights without a force by weights whose expectations can be integrated."""
         if moved.all():
             return state
         modes, N = state.encoder.shape[-2:]
@@ -114,16 +125,18 @@ class WeightField(VectorField):
         return self.quadratures[name](*rows_of((s, *flat), batch)).value.reshape(vectors[0].shape)
 
     def _view_maps(self, state: State) -> ViewMaps:
-        """Return the maps of the vectors that the loss needs.
+        """Return the maps of the representations that the loss contains.
 
-        x, xi1 and xi2 are 3N independent normals; the vectors span at most as many of them as they have components.
+        The input and the noise of both views have 3N independent normal components. The representations depend on
+        combinations of these normals, at most as many as the representations have components in total; l is an
+        orthonormal basis of the combinations.
         """
         p, N = self.parameters, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root
         batch = np.broadcast_shapes(self.batch(state), p.sigma1.shape[:-1], p.sigma2.shape[:-1])
         zero = np.zeros((*batch, N, N))
         noise = {view: sigma[..., None] * np.eye(N) for view, sigma in zip(VIEWS, (p.sigma1, p.sigma2), strict=True)}
-        x = {}  # of each view, (..., N, 3N)
+        x = {}  # of each view: its map (..., N, 3N) of the normals
         for view in VIEWS:
             of_noise = [noise[view] + zero if view == branch else zero for branch in VIEWS]
             x[view] = np.concatenate([root + zero, *of_noise], axis=-1)
@@ -137,7 +150,7 @@ class WeightField(VectorField):
 
 
 def _on_flat_arrays(integral: MatrixIntegral) -> Integral:
-    """Return the integral for a quadrature that knows one axis: matrices are flattened to it."""
+    """Return the integral with its matrices flattened to one trailing axis, as ``Adaptive`` requires."""
 
     def scales(s: FloatArray, *flat: FloatArray) -> tuple[FloatArray, ...]:
         vectors = integral.norm_vectors(*_matrices(s, flat))

@@ -1,4 +1,4 @@
-"""``check``: every level of description of a model against the one next to it."""
+"""``check``: comparison of each level of description of a model with the next."""
 
 import textwrap
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # eigenvalues by default; not 1, where functions such as W_P - W_P^2 vanish
+MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; not 1, where functions such as W_P - W_P^2 vanish
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,7 +30,7 @@ class Check:
     levels : tuple of LevelCheck
         One check per level, with ``name``, ``deviation``, ``limit`` and ``passed``.
     comparison : Comparison or None
-        Network beside descent map; None where the training diverged.
+        Comparison of network and descent map; None if the training diverged.
     """
 
     model: Model
@@ -60,41 +60,41 @@ class Check:
 
 
 def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progress: bool | None = None) -> Check:
-    """Check every level of description of a model against the one next to it.
+    """Compare each level of description of a model with the next.
 
     Parameters
     ----------
     model : Model
         A single model with white inputs.
     s0 : array_like of shape (M,), optional
-        Eigenvalues above zero at which the loss is checked, and from which the network starts; default: four,
-        from 0.1 to 0.9.
+        Eigenvalues above zero at which the loss is checked, and from which the dynamics start; default: four
+        eigenvalues from 0.1 to 0.9.
     seed : int
         Seed of the random representations, the samples and the network.
     progress : bool, optional
-        Show a progress bar; None: where the training takes long.
+        Show a progress bar; None: if the training takes long.
 
     Returns
     -------
     Check
-        One check per level. It prints on one screen and has a ``plot``.
+        One check per level, which can be printed and plotted.
 
     Raises
     ------
     ArgumentError
-        For models with correlated inputs, for ensembles, and for losses whose gradient has no variance with so many
-        modes, where means over a batch mean nothing.
+        For models with correlated inputs, for ensembles, and for losses whose gradient has no finite variance at this
+        number of modes, so that means over a batch do not converge.
 
     Notes
     -----
     The checks, in their order:
 
     1. basis: the loss is the same when representations and W_P are rotated together.
-    2. gradient: the derived forces on each sample are those of automatic differentiation.
-    3. rates: those of the closure are means of that gradient over samples, to within their error.
-    4. exact: the exact solution, where there is one, is that of the integrated flow.
+    2. gradient: the derived forces on each sample agree with automatic differentiation.
+    3. rates: the rates of the closure agree with means of this gradient over samples, within the sampling error.
+    4. exact: the exact solution, if there is one, agrees with the integrated flow.
     5. descent map: its distance to the flow is proportional to the learning rate.
-    6. network: a network trained on samples follows the descent map, to within its sampling error.
+    6. network: a network trained on samples follows the descent map, within its sampling error.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Theory against network, in units of the sampling error."""
+"""``compare``: the deviation of a network from theory, in units of the sampling error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-ROUNDING = {"float32": 1e-5, "float64": 1e-12}  # of eigenvalues, relative, over thousands of steps of a network
-SEEDS_NEEDED = 3  # fewer give no useful standard deviation
+ROUNDING = {
+    "float32": 1e-5,
+    "float64": 1e-12,
+}  # relative rounding error of eigenvalues after thousands of steps of a network
+SEEDS_NEEDED = 3  # number of seeds below which their standard deviation is of no use
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -28,16 +31,16 @@ class Comparison:
     Attributes
     ----------
     step, t : ndarray of shape (T,)
-        Common steps, and times.
+        Steps that theory and network share, and their times.
     theory, network : ndarray of shape (T, M)
         Eigenvalues in ascending order, the network's averaged over seeds.
     theory_modes, network_modes : ndarray of shape (T, M)
-        The same mode by mode, of the network u_m . C u_m with u_m the eigenvectors at the start. Unlike sorted
-        eigenvalues, which sampling drives apart where they are nearly equal, these fluctuate evenly around theory.
+        Variances of the modes: for the network u_m . C u_m, where u_m are the eigenvectors of the correlation C at the
+        start. They fluctuate symmetrically about theory, whereas sorted eigenvalues that are nearly equal repel.
     estimate : callable
-        Computes ``sampling_error``, when it is first asked for.
+        Function that computes ``sampling_error`` when it is first used.
     source : str
-        Source of the sampling error.
+        Description of how the sampling error is estimated.
     rounding : float
         Relative error of the network's arithmetic.
     alignment : ndarray of shape (T, M) or None
@@ -73,18 +76,18 @@ class Comparison:
 
     @property
     def z(self) -> Array:
-        """Deviation of modes in sampling errors, (T, M); 0 where only rounding differs, as at step 0."""
+        """Deviation of modes in units of the sampling error, (T, M); 0 if it is within rounding, and at step 0."""
         difference = self.network_modes - self.theory_modes
         rounding = (self.step == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(rounding, 0.0, difference / self.sampling_error)
 
     def max_relative(self, above: float = 0.0) -> float:
-        """Largest |network/theory - 1| among eigenvalues whose theory value is above ``above``."""
+        """Return the largest |network/theory - 1| of eigenvalues that are above ``above`` in theory."""
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
     def within(self, deviations: float = 2.0) -> float:
-        """Fraction of entries after the start whose deviation is within so many sampling errors."""
+        """Return the fraction of entries after the start with a deviation of at most ``deviations`` sampling errors."""
         later = self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
@@ -111,7 +114,7 @@ class Comparison:
         rows.append("  mode   theory      network     deviation   sampling error   (last step)")
         last = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1])
         for number, (theory, network, error) in enumerate(np.transpose(last).tolist(), 1):
-            scale = theory or 1.0  # absolute where the mode has collapsed
+            scale = theory or 1.0  # absolute deviation of a collapsed mode
             deviation = (network - theory) / scale
             rows.append(f"  {number:4d}   {theory:<10.5g}  {network:<10.5g}  {deviation:+.2e}   {error / scale:.2e}")
         return "\n".join(rows)
@@ -130,7 +133,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     Returns
     -------
     Comparison
-        At the steps (times) that both have: eigenvalues in ascending order, and mode by mode.
+        Deviations at the steps, or times of a flow, that both have.
 
     Raises
     ------
@@ -139,9 +142,9 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
 
     Notes
     -----
-    The sampling error is the standard error over seeds if the network was trained with at least three; else the
-    linear noise approximation: the covariance of one step's gradient from the Gaussian model, propagated by the
-    descent map. ``source`` states which of them.
+    The sampling error is the standard error over seeds if the network was trained with at least three. Otherwise it is
+    the linear noise approximation: the descent map propagates the covariance of one step's gradient under Gaussian
+    inputs. ``source`` states which of the two is used.
 
     Examples
     --------
@@ -177,26 +180,26 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
 
 
 def _mean_over_seeds(values: Array) -> Array:
-    """(T, M) of (T, M) or (seeds, T, M)."""
+    """Return the mean over seeds, (T, M), of values (T, M) or (seeds, T, M)."""
     return values.reshape(-1, *values.shape[-2:]).mean(axis=0)
 
 
 def _over_seeds(modes: Array) -> Array:
-    """Standard error (T, M) of the mean of networks (seeds, T, M)."""
+    """Return the standard error (T, M) of the mean over networks (seeds, T, M)."""
     return modes.std(axis=0, ddof=1) / np.sqrt(len(modes))
 
 
 def _from_theory(theory: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
-    """Predicted standard error (T, M) of the networks' mean, at their common steps (T,)."""
+    """Return the predicted standard error (T, M) of the mean over networks, at the common steps (T,)."""
     noisy = theory if theory.deviation is not None else _fluctuating(network)
     if np.asarray(noisy.step)[-1] < step[-1]:
-        errors.reject("network", "be of a model with fluctuations that can be followed to its end", noisy.status)
+        errors.reject("network", "be of a model whose fluctuations can be predicted up to the last step", noisy.status)
     at = np.searchsorted(np.asarray(noisy.step), step)
     return np.asarray(noisy.deviation)[at][:, np.argsort(noisy.s[0])] / np.sqrt(len(network.members()))
 
 
 def _fluctuating(network: Trajectory) -> Trajectory:
-    """The descent map of a network with its fluctuations."""
+    """Return the descent map for a network, with the predicted standard deviation of the network about it."""
     start = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     batch_size, eta = network.settings["batch_size"], network.settings["learning_rate"]
     return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-6)
@@ -208,7 +211,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
         errors.reject("theory", "be one trajectory from solve or iterate", theory)
     if not len(theory.t):
-        errors.reject("theory", "have at least one time; this one ends before its first", theory)
+        errors.reject("theory", "have at least one time; this trajectory ends before its first time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
     if theory.model.to_dict() != network.model.to_dict():
@@ -234,7 +237,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
 
 
 def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices of the steps (flow: times) that both have."""
+    """Return the indices, in theory and network, of the steps (of a flow: times) that both have."""
     if theory.kind == "descent":
         _, of_theory, of_network = np.intersect1d(
             np.asarray(theory.step), np.asarray(network.step), return_indices=True

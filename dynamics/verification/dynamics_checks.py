@@ -1,4 +1,4 @@
-"""Checks of the dynamics: exact solution, flow, descent map and trained network, each against the next."""
+"""Checks of the dynamics: exact solution, flow, descent map and trained network, each compared with the next."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from dynamics.solvers.methods import has_exact_solution
 from dynamics.verification.compare import Comparison, compare
 from dynamics.verification.subject import CHANCE, Array, LevelCheck, Subject, relative_deviation
 
-SPARE_INPUTS = 2  # of the network, beyond its modes
-STEPS, MOVES = 60, 0.02  # of the network, whose fastest mode moves so far in a step, relative
-FRACTIONS = (2, 4, 8)  # of the learning rate: shorter steps, whose map is nearer to the flow
-SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # the next where fluctuations are too large to be linear
-TRIALS = 8  # of learning rates, each half the one before
+SPARE_INPUTS = 2  # inputs of the network in excess of its modes
+STEPS, MOVES = 60, 0.02  # number of steps of the network; relative change of its fastest mode in a step
+FRACTIONS = (2, 4, 8)  # divisors of the learning rate, for descent maps closer to the flow
+SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes; the next one if fluctuations are too large to be linear
+TRIALS = 8  # number of learning rates that are tried, each half the previous one
 
 
 def check_exact_solution(subject: Subject) -> LevelCheck:
-    """Compare the exact solution, where there is one, and the integrated flow."""
+    """Compare the exact solution, if there is one, with the integrated flow."""
     if subject.closure != "gaussian" or not has_exact_solution(subject.model):
         return LevelCheck("exact", "none for this model")
     times = np.linspace(0, 1 / subject.largest_rate(), 5)
@@ -31,9 +31,9 @@ def check_exact_solution(subject: Subject) -> LevelCheck:
 
 
 def descent_map(subject: Subject) -> Trajectory:
-    """Return the descent map with a learning rate at which the fastest mode moves by MOVES in a step, or less.
+    """Return the descent map with a learning rate at which the fastest mode initially changes by MOVES in a step.
 
-    Less, where a rate more than doubles on the way, as where modes collapse in finite time.
+    The learning rate is smaller if a rate more than doubles later, as for modes that collapse in finite time.
     """
     eta = MOVES / subject.largest_rate()
     for _ in range(TRIALS):
@@ -41,13 +41,14 @@ def descent_map(subject: Subject) -> Trajectory:
         if descent.complete and _slow(descent.s) and (not subject.learned or _slow(descent.predictor)):
             return descent
         eta /= 2
-    subject.reject(f"rates that do not grow without bounds at once: even steps of {eta:.1g} are too long")
+    subject.reject(f"rates that stay bounded at the start: even a learning rate of {eta:.1g} is too large")
 
 
 def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
-    """Compare the descent map and the flow: with half the learning rate, small ones are half as far apart.
+    """Compare the descent map with the flow: their distance must be proportional to the learning rate eta.
 
-    Where the first learning rate is too large for that, smaller ones tell curvature in eta from a wrong map.
+    It is measured at eta and eta/2. If it does not halve, smaller learning rates follow, because a distance that is not
+    yet linear in eta is distinct from a wrong map.
     """
     if subject.model.needs_learning_rate:
         return LevelCheck("descent map", "none: the flow itself depends on the learning rate")
@@ -66,7 +67,7 @@ def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
 
 
 def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -> Array:
-    """Descent map with steps shorter by this factor, minus the flow, at the times of the flow."""
+    """Return the descent map with learning rate eta/shorter, minus the flow, at the times of the flow."""
     steps = shorter * (STEPS // 2)
     descent = iterate(subject.model, subject.s0, steps, eta / shorter, closure=subject.closure, method="numpy")
     s = descent.s[::shorter]
@@ -75,10 +76,10 @@ def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -
 
 
 def check_network(subject: Subject, descent: Trajectory, progress: bool | None) -> tuple[LevelCheck, Comparison | None]:
-    """Compare a network trained on samples and the descent map, in standard errors.
+    """Compare a network trained on samples with the descent map, in standard errors.
 
-    Standard errors are linear in the fluctuations. Where a loss amplifies fluctuations so that their squares count,
-    more samples a step tell them from a wrong theory, for which the test with more samples is the stricter one.
+    Standard errors assume small fluctuations. If a deviation is too large, larger batches follow: they reduce effects
+    of second order in the fluctuations, but make the test of a wrong theory stricter.
     """
     inputs = len(subject.s0) + SPARE_INPUTS
     directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
@@ -100,7 +101,10 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
 
 
 def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparison) -> float:
-    """Largest deviation, in errors of sampling, of a sampled closure, and of the network's single precision."""
+    """Return the largest deviation divided by its standard error.
+
+    The error combines those of sampling, of a sampled closure, and of the network's single precision.
+    """
     theory, t = comparison.theory_modes, comparison.t[:, None]
     drift = 2 * descent.error * subject.largest_rate() * t * theory if subject.closure == "monte_carlo" else 0.0
     single = 2 * np.finfo(np.float32).eps * np.sort(subject.rate_scale)[::-1] * t * theory
@@ -112,5 +116,5 @@ def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparis
 
 
 def _slow(values: Array) -> bool:
-    """True if nothing (T, M) moves by more than twice what the fastest mode should in a step: (1 + MOVES)^2 - 1."""
+    """Return True if no value (T, M) changes in a step by more than 4 MOVES, twice what the fastest mode should."""
     return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())

@@ -1,15 +1,15 @@
-"""Checks of a loss: its basis, the derived gradient of each sample, and the rates as means of that gradient."""
+"""Checks of a loss: independence of the basis, the derived gradient of each sample, and the rates, its means."""
 
 import numpy as np
 
 from dynamics.verification.subject import CHANCE, ROUNDING, Array, LevelCheck, Subject, relative_deviation
 
-SAMPLES = 200_000  # of the mean that the closure is compared with
-EFFECTIVE_SAMPLES = 400  # that a variance rests on at least: it is then known to 5 %, errors to 2.5 %
+SAMPLES = 200_000  # number of samples in the mean that is compared with the closure
+EFFECTIVE_SAMPLES = 400  # least effective number of samples of a variance: known to 5 %, its standard error to 2.5 %
 
 
 def check_basis(subject: Subject) -> LevelCheck:
-    """Compare the loss in the eigenbasis and in a random basis."""
+    """Compare the loss in a random basis with that in the eigenbasis."""
     z1, z2, lam = subject.independent_representations()
     U = np.linalg.qr(subject.rng.standard_normal((len(subject.s0),) * 2))[0]
     rotated = subject.loss(z1 @ U.T, z2 @ U.T, lam, U)
@@ -19,7 +19,7 @@ def check_basis(subject: Subject) -> LevelCheck:
 
 
 def check_gradient(subject: Subject) -> LevelCheck:
-    """Compare the derived forces on each sample and automatic differentiation."""
+    """Compare the derived forces on each sample with automatic differentiation."""
     z1, z2, lam = subject.independent_representations()
     generated, arguments = subject.generated, (z1, z2, lam, 1.0, *subject.loss_parameters)
     derived = [generated.force_on_view1(*arguments), generated.force_on_view2(*arguments)]
@@ -31,17 +31,17 @@ def check_gradient(subject: Subject) -> LevelCheck:
 
 
 def check_rates(subject: Subject) -> LevelCheck:
-    """Compare the rates of the closure and a mean of the gradient over samples, in standard errors."""
+    """Compare the rates of the closure with means of the gradient over samples, in standard errors."""
     z1, z2 = subject.representations(SAMPLES)
     force1, force2, *_ = subject.gradient(z1, z2, subject.lam)
     with np.errstate(over="ignore", invalid="ignore"):
         sampled = (force1 * z1 + force2 * z2) / subject.s0
         squares = (sampled - sampled.mean(axis=0)) ** 2
     if not np.isfinite(squares).all():
-        subject.reject("a gradient with a square that is finite in all samples")
+        subject.reject("a gradient whose square is finite in all samples")
     effective = _effective_samples(squares)
     if effective < EFFECTIVE_SAMPLES:
-        subject.reject(f"a gradient with a variance that {SAMPLES:,} samples estimate; it rests on {effective:.0f}")
+        subject.reject(f"a gradient with a variance that {SAMPLES:,} samples estimate; only {effective:.0f} contribute")
     standard_error = np.sqrt(squares.mean(axis=0) / SAMPLES)
     rates = subject.field(subject.state).rates
     sampled_closure = subject.closure == "monte_carlo"
@@ -55,7 +55,7 @@ def check_rates(subject: Subject) -> LevelCheck:
 
 
 def _effective_samples(squares: Array) -> float:
-    """Number of samples that a mean of squares (samples, M) rests on: samples over kurtosis, in the worst mode."""
+    """Return the effective number of samples of a mean of squares (samples, M): samples/kurtosis, in the worst mode."""
     tiny, largest = np.finfo(float).tiny, squares.max(axis=0)
     share = squares / np.maximum(largest, tiny)
     number = share.sum(axis=0) ** 2 / np.maximum((share**2).sum(axis=0), tiny)

@@ -9,14 +9,14 @@ from dynamics.results.plotting import EIGENVALUES, STEP, mode_colors, new_axes
 
 
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
-    """Draw the relative deviation of each mode against the step, with the sampling error as a band."""
+    """Draw the relative deviation of each eigenvalue against the step, and a band of two standard errors."""
     ax = ax or new_axes()
     for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
         ax.plot(comparison.step, column, color=color, linewidth=1)
     surviving = comparison.theory_modes > 0
     scale = np.where(surviving, comparison.theory_modes, 1)
     band = 2 * np.where(surviving, comparison.sampling_error / scale, 0).max(axis=-1)
-    ax.fill_between(comparison.step, -band, band, color="0.85", zorder=0, label="2 standard errors, widest mode")
+    ax.fill_between(comparison.step, -band, band, color="0.85", zorder=0, label="2 standard errors (largest)")
     ax.legend(frameon=False, fontsize="small")
     ax.set_xlabel(STEP)
     ax.set_ylabel(r"$s_\mathrm{network}/s_\mathrm{theory} - 1$")
@@ -24,7 +24,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_check(check: Any, ax: Axes | None = None) -> Axes:
-    """Draw the network's eigenvalues as points on those of the descent map, with two standard errors."""
+    """Draw the network's eigenvalues as points with 2 standard errors, and those of the descent map as lines."""
     ax = ax or new_axes()
     comparison = check.comparison
     if comparison is not None:

@@ -1,4 +1,7 @@
-"""The model that is checked at given eigenvalues, with its samples, its loss and the gradient of that loss."""
+"""The subject of a check, a model at given eigenvalues: samples of its representations, their loss and its gradient.
+
+z1, z2 are the representations of the two views, lam the eigenvalues of the predictor W_P, B samples of M modes.
+"""
 
 import textwrap
 from dataclasses import dataclass
@@ -15,25 +18,25 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 
 Array = npt.NDArray[np.float64]
 
-COLUMNS = 100  # of printed lines
-ROUNDING = 1e-9  # of derivatives, relative: condition numbers of random representations, times eps
-CHANCE = 4.5  # standard errors that no deviation exceeds by chance, for a handful of modes: once in 30 000 runs
-SLOWEST = 1e-2  # rate, relative to the terms that it is a difference of, that a learning rate is chosen for
-LEAST = 0.1  # rate that a learning rate is chosen for
+COLUMNS = 100  # width of printed lines
+ROUNDING = 1e-9  # relative rounding error of derivatives: condition numbers of random representations times eps
+CHANCE = 4.5  # standard errors that a deviation of a handful of modes exceeds by chance once in 30 000 runs
+SLOWEST = 1e-2  # smallest rate for which a learning rate is chosen, relative to the terms of which it is the difference
+LEAST = 0.1  # smallest rate for which a learning rate is chosen
 
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """The check of one level of description against another one.
+    """The check of one level of description against another.
 
     Parameters
     ----------
     name, against : str
-        Name of the check, and the two things that are compared.
+        Name of the check, and a description of what is compared.
     deviation, limit : float, optional
-        Deviation measured, and the largest one allowed; None where the model has nothing to check.
+        Measured deviation, and the largest one allowed; None if the check does not apply to the model.
     note : str
-        Unit of the deviation, or the reason of a failure.
+        Unit of the deviation, or the reason for a failure.
     """
 
     name: str
@@ -44,7 +47,7 @@ class LevelCheck:
 
     @property
     def passed(self) -> bool:
-        """True if the deviation is within its limit, or if there is nothing to check."""
+        """True if the deviation is within its limit, or if the check does not apply."""
         return self.deviation is None or bool(self.deviation <= (self.limit or 0.0))
 
     def __str__(self) -> str:
@@ -55,7 +58,7 @@ class LevelCheck:
 
 
 class Subject:
-    """A model at eigenvalues s0 (M,), with one stream of random numbers for all checks."""
+    """A model at eigenvalues s0 (M,), with one generator of random numbers for all checks."""
 
     def __init__(self, model: Model, s0: Array, seed: int):
         self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
@@ -68,18 +71,18 @@ class Subject:
         self.loss_parameters = [float(value[0]) for value in model.parameters.of_loss]
 
     def representations(self, count: int) -> list[Array]:
-        """Representations (count, M) of both views, with the model's noise."""
+        """Draw representations (count, M) of both views, with the model's noise."""
         x = self.rng.standard_normal((count, len(self.s0)))
         views = (x + sigma * self.rng.standard_normal(x.shape) for sigma in self.model.noise)
         return [np.sqrt(self.s0) * view for view in views]
 
     def independent_representations(self) -> tuple[Array, Array, Array]:
-        """Representations (50, M) of two unrelated views, and predictor eigenvalues (M,) near those of the state."""
+        """Draw representations (50, M) of two independent views, and predictor eigenvalues (M,) near the model's."""
         z1, z2 = np.sqrt(self.s0) * self.rng.standard_normal((2, 50, len(self.s0)))
         return z1, z2, self.lam * self.rng.uniform(0.5, 1.5, len(self.s0))
 
     def loss(self, z1: Any, z2: Any, lam: Any, basis: Any = None) -> Array:
-        """L of samples (B, M), with W_P = U diag(lam) U^T for the basis U; None: the eigenbasis."""
+        """Return the loss of samples (B, M), with W_P = U diag(lam) U^T for a basis U; None: the eigenbasis."""
         import jax
         import jax.numpy as jnp
 
@@ -88,11 +91,12 @@ class Subject:
             return np.asarray(self._generated_loss(z1, z2, lambda z, f=_identity: (U * f(lam)) @ U.T @ z)[0])
 
     def gradient(self, z1: Any, z2: Any, lam: Any) -> list[Array]:
-        """-dL/dz (B, M) of both views, and -dL/dlam of a learned predictor, by automatic differentiation."""
+        """Return -dL/dz (B, M) for both views, and -dL/dlam for a learned predictor, by automatic differentiation."""
         import jax
 
         def total(z1: Any, z2: Any, lam: Any) -> Any:
-            return self._generated_loss(z1, z2, lambda z, f=_identity: f(lam.T) * z).sum()  # lam: of each sample
+            # lam (B, M) has a row for each sample, to get the derivative of each.
+            return self._generated_loss(z1, z2, lambda z, f=_identity: f(lam.T) * z).sum()
 
         with jax.enable_x64(True):
             lam = np.broadcast_to(lam, z1.shape)
@@ -109,12 +113,12 @@ class Subject:
 
     @cached_property
     def rate_scale(self) -> Array:
-        """Mean |L|/s (M,): size of the terms of a rate, which rounding is relative to where they nearly cancel."""
+        """Size of the terms of a rate, mean |L|/s (M,): the scale of rounding errors if the terms nearly cancel."""
         z1, z2 = self.representations(1000)
         return np.abs(self.loss(z1, z2, self.lam)).mean() / self.s0
 
     def largest_rate(self) -> float:
-        """Largest |r - rho| at s0; where the rates nearly cancel, a fraction of their terms."""
+        """Return the largest |rate - weight decay| at s0; if its terms nearly cancel, a fraction of these."""
         rate = np.abs(self.field(self.state).rates - self.model.weight_decay).max()
         return float(max(rate, SLOWEST * self.rate_scale.min(), LEAST))
 
@@ -124,7 +128,7 @@ class Subject:
 
 
 def relative_deviation(value: Array, expected: Array, least: float = 0.0) -> float:
-    """Largest difference, relative to the largest expected value or ``least``; inf where a value is not finite."""
+    """Return the largest difference relative to the largest expected value or ``least``; inf if it is not finite."""
     difference, scale = np.abs(value - expected).max(), max(np.abs(expected).max(), least)
     return float(difference / scale) if np.isfinite(difference) and scale > 0 else float("inf" if difference else 0.0)
 

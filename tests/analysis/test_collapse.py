@@ -32,7 +32,7 @@ def test_weight_decay_has_a_basin_of_collapse(alpha):
 def test_beyond_the_fold_all_modes_vanish_and_the_ghost_delays():
     prediction = predicted("euclidean", weight_decay=0.3)
     assert prediction.outcome == "collapse"
-    fold = f"no fixed point, as the fold is at weight decay {1 / (4 * N1):.6g}"
+    fold = f"no fixed point beyond the fold at weight decay {1 / (4 * N1):.6g}"
     assert prediction.reasons[2] == fold
     assert prediction.reasons[4] == f"{fold}, whose ghost at {1 / (2 * N1):.6g} only delays it"
 
@@ -174,7 +174,7 @@ def test_print_gives_end_and_reason_of_each_mode():
     ids=str,
 )
 def test_models_whose_end_only_the_flow_decides_are_refused(options):
-    with pytest.raises(dyn.ArgumentError, match=r"whose flow need not be run .* use solve\(until='steady'\)"):
+    with pytest.raises(dyn.ArgumentError, match=r"whose fixed points determine .* use solve\(until='steady'\)"):
         dyn.collapse(dyn.Model(**({"loss": "euclidean"} | options)), S0)
 
 

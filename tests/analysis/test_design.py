@@ -105,7 +105,7 @@ def test_modes_that_are_pushed_away_have_no_stable_fixed_point():
 UNIFORM = dyn.FastestUniform(0.1)
 PLAIN = "have the plain Euclidean loss"
 PARTS = "have a predictor ClosedForm(alpha), a shared target and white inputs"
-SINGLE = "be a single one, with the stop-gradient on the target, and not isotropic"
+SINGLE = "be a single model, with the stop-gradient on the target, and not isotropic"
 ENDS, ABOVE_ZERO = "be a range: two ascending numbers (low, high)", "be a range of eigenvalues above zero"
 
 

@@ -166,7 +166,7 @@ def test_a_learned_predictor_is_stationary_where_it_is_balanced_with_the_encoder
         beside = model.replace(init=p * 1.001)
         gd = dyn.iterate(beside, best.s[:1], 2000, share * best.largest_learning_rate)
         assert (abs(gd.s[-1, 0] / best.s[0] - 1) < 1e-6) == settles
-    assert "a line of them: lambda = 0.917431" in str(dyn.equilibria(model.replace(weight_decay=0.0), [0.2]))
+    assert "a line of equilibria: lambda = 0.917431" in str(dyn.equilibria(model.replace(weight_decay=0.0), [0.2]))
 
 
 def test_the_effective_step_of_a_cosine_loss_is_eta_over_s():
@@ -249,7 +249,7 @@ def test_print_lists_equilibria_and_the_boundary():
         (lambda: dyn.equilibria(cosine(), [-1.0]), "`s0` must be eigenvalues"),
         (
             lambda: dyn.equilibria(cosine(predictor=dyn.Learned()), S0),
-            "`model` must have a predictor that is not learned, or a loss that balances it",
+            "`model` must have a predictor that is not learned, or a loss that conserves",
         ),
         (lambda: dyn.equilibria(cosine(inputs=np.eye(3)), S0), "`model` must have white inputs and scalar parameters"),
         (

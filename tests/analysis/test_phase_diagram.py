@@ -159,7 +159,7 @@ def diagram(model=None, s0=S0, x=RHO, y=SIGMA, **options):
         (diagram(y=("sigma1", [-1.0, 0.0])), "`noise` must be two non-negative numbers"),
         (diagram(y=RHO), "`y` must name another parameter than x"),
         (diagram(learning_rate=None), "`learning_rate` must be a positive number"),
-        (diagram(x=("learning_rate", [0.1, 0.2])), "`learning_rate` must be left out where it is one of the axes"),
+        (diagram(x=("learning_rate", [0.1, 0.2])), "`learning_rate` must be left out if x or y is 'learning_rate'"),
         (diagram(x=("learning_rate", [0.0, 0.2]), learning_rate=None), "`learning_rate` must be a positive number"),
         (diagram(points=1), "`points` must be a whole number >= 2"),
         (diagram(steps=0), "`steps` must be a whole number >= 1"),

@@ -54,7 +54,11 @@ def test_implementations_that_disagree_are_not_compared():
 
 
 def a_row(seconds: float, factor: float) -> row.Row:
-    entries = [row.Entry("ours", seconds, 1.0, 1e-9), row.Entry("slow", 6.0), row.Entry("fast", 3.0, note="with care")]
+    entries = [
+        row.Measurement("ours", seconds, 1.0, 1e-9),
+        row.Measurement("slow", 6.0),
+        row.Measurement("fast", 3.0, note="with care"),
+    ]
     verdict, met = row.against_fastest(entries[0], entries[1:], factor)
     return row.Row("Work", "all of it", "twice as fast", entries, verdict, met, limit="Light is slow.")
 

@@ -269,7 +269,7 @@ def test_the_signature_has_the_inputs_of_the_loss(library):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (dyn.Model("cosine", predictor=dyn.ClosedForm([0.5, 1.0])), "`alpha` must be a single number to be written"),
+        (dyn.Model("cosine", predictor=dyn.ClosedForm([0.5, 1.0])), "`alpha` must be a single number"),
         (dyn.Model("cosine", weight_decay=[0.0, 1.0]), "`weight_decay` must be a single number"),
         (dyn.Model("cosine", noise=(0.0, [0.1, 0.2])), "`sigma2` must be a single number"),
         (dyn.Model(CUSTOM["parameter"].replace(beta=[0.1, 0.2])), "`beta` must be a single number"),

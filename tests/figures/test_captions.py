@@ -2,7 +2,7 @@
 
 import pytest
 
-from figures.captions import count, listing, percent, reflow, table
+from figures.captions import count, listing, noise, percent, reflow, table
 from figures.gallery import to_html
 
 ROWS = [["", "shared"], ["DirectPred", "97.5 +- 0.1"], ["a < b", "1"]]
@@ -17,6 +17,11 @@ def test_percentages_have_two_significant_digits_or_are_whole(fraction, shown):
 def test_numbers_and_units_do_not_break_across_lines():
     filled = reflow(f"{'x' * 94} {count(100_000)}")
     assert filled == f"{'x' * 94}\n100\u00a0000\n"  # an ordinary space would leave "100" on the first line
+
+
+def test_noise_names_both_views_or_once_what_is_equal():
+    assert noise((0.0, 0.1)) == "noise of standard deviation 0 on the online and 0.1 on the target view"
+    assert noise((0.3, 0.3)) == "noise of standard deviation 0.3 on both views"
 
 
 def test_a_list_ends_with_and():

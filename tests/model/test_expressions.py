@@ -88,7 +88,7 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
             dyn.Loss,
             "rho * |p|^2",
             {"rho": 1.0},
-            "`loss` must have parameters with names that the .* free.*, but is 'rho'",
+            "`loss` must have parameters with ASCII names that the grammar does not use.*, but is 'rho'",
         ),
         (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
         (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),
@@ -135,11 +135,11 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ({"loss": "euclidean", "gain": "1", "predictor": dyn.NoPredictor()}, r"`predictor` must be ClosedForm\(...\)"),
         (
             {"loss": dyn.Loss.parse("|z1 - sg(z2 + z1 - p)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* whose gradient does not reach W_P",
+            "`predictor` must be .* unless the gradient reaches W_P",
         ),
         (
             {"loss": dyn.Loss.parse("|W_P^0.5 * z1 - sg(z2)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* or not as a matrix",
+            "`predictor` must be .* reaches W_P and all powers of W_P are natural",
         ),
         (
             {"loss": dyn.Loss.parse("|p - z2|^2"), "target": dyn.EMA(0.9)},
@@ -147,15 +147,15 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ),
         (
             {"loss": dyn.Loss.parse("|z1|^2 / |(1 - W_P) * z2|"), "predictor": dyn.NoPredictor()},
-            r"`loss` must have a meaning where W_P = 1, beside NoPredictor\(\), but at position 1 of .* no real number",
+            r"`loss` must be defined at W_P = 1 with NoPredictor\(\), but at position 1 of .* no real number",
         ),
         (
             {"loss": dyn.Loss.parse("((1 - W_P) * z1) . sg(z2)"), "predictor": dyn.NoPredictor()},
-            r"`loss` must have a gradient where W_P = 1, beside NoPredictor\(\), but is Loss.parse",
+            r"`loss` must have a gradient other than zero at W_P = 1 with NoPredictor\(\), but is Loss.parse",
         ),
         (
             {"loss": dyn.Loss.parse("(p . sg(z2)) * (p . (W_P^-1 * z1))"), "predictor": dyn.Learned()},
-            "`predictor` must be .* or not as a matrix",
+            "`predictor` must be .* reaches W_P and all powers of W_P are natural",
         ),
         ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None: for this loss the force contains"),
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),

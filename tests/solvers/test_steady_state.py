@@ -55,7 +55,7 @@ def test_a_ghost_is_slow_and_no_rest():
     model = dyn.Model("euclidean", stop_gradient="none", noise=(0.0, 1e-3))
     before, after = (steady(model, [1.5], np.linspace(0, end, 3)) for end in (500, 1300))
     assert before.status.startswith("not steady at t = 500, moving at a relative speed of")
-    assert before.status.endswith("to go if it slows down as it does")
+    assert before.status.endswith("from its limit if it keeps slowing down")
     assert after.status.endswith("and not slowing down")
     for slow in (before, after):
         assert not slow.complete and len(slow.t) == 3 and slow.s[-1] == pytest.approx(1, abs=0.01)

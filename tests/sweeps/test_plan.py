@@ -31,7 +31,7 @@ NETWORK = {"W0": W0, "steps": 3, "learning_rate": 0.1, "batch_size": 5}
 # case: (call, what the message says)
 REFUSED = {
     "what": (sweep("euclidean"), "Argument `what` must be a Model or a function, but is 'euclidean'."),
-    "ensemble": (sweep(EUCLIDEAN.replace(sigma1=[0.1, 0.2])), "Argument `model` must have plain numbers: arrays"),
+    "ensemble": (sweep(EUCLIDEAN.replace(sigma1=[0.1, 0.2])), "Argument `model` must have plain numbers as parameters"),
     "chunk": (sweep(chunk=0), "Argument `chunk` must be a whole number >= 1, but is 0."),
     "progress": (sweep(progress="yes"), "Argument `progress` must be True, False or None, but is 'yes'."),
     "executor": (sweep(executor=2), "Argument `executor` must be a concurrent.futures.Executor, a Dask Client or None"),
@@ -49,7 +49,7 @@ REFUSED = {
     **{
         f"parameter called {name}": (
             sweep(dyn.Model(dyn.Loss.parse(f"{name} * |p - sg(z2)|^2", **{name: 1.0})), {name: [1.0, 2.0]}),
-            f"Argument `grid` must go over parameters whose names a sweep does not use itself, but is '{name}'.",
+            f"Argument `grid` must have no axis with the name of an argument or array of the sweep, but is '{name}'.",
         )
         for name in ("s0", "seed", "time", "step", "mode", "status", "target", "closure")
     },
@@ -73,7 +73,7 @@ REFUSED = {
     ),
     "learning rate of a flow": (
         run({"learning_rate": [0.1]}, **FLOW),
-        "Argument `learning_rate` must be left out: nothing in this model decays per step",
+        "Argument `learning_rate` must be left out: nothing in this model has a decay per step",
     ),
     "starts negative": (run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1), "Argument `s0` must be eigenvalues"),
     "one start for an axis": (
@@ -82,7 +82,7 @@ REFUSED = {
     ),
     "several starts": (sweep(s0=[S0, S0]), "Argument `s0` must be one start; more of them are an axis of the grid"),
     # the run
-    "nothing to run": (run(), "A model must come with `s0` and `times` (solve), "),
+    "nothing to run": (run(), "A sweep of a model must have `s0` and `times` (solve), "),
     "no start": (
         run(times=[0, 1]),
         "Argument `s0` must be given, or be an axis of the grid, for dyn.solve, but is None.",
@@ -117,7 +117,7 @@ REFUSED = {
     "axis of rows": (sweep(table, {"x": [[1], [2]], "y": [1]}), f"Argument `x` must {NUMBERS}, but is [[1], [2]]."),
     "argument that is no data": (
         sweep(table, {"x": [1], "y": [1]}, scale=object),
-        "Argument `scale` must be made of numbers, text or a Model, so that one sweep can be told from another",
+        "Argument `scale` must be made of numbers, text or a Model, by which a sweep can be identified",
     ),
 }
 
@@ -167,7 +167,7 @@ def test_store_of_another_sweep_is_refused(case, small_store):
     before = files(small_store)
     with pytest.raises(dyn.ArgumentError) as raised:
         call(small_store)
-    start = f"Argument `store` must name a new path, or the store of this very sweep, but {small_store} is one with"
+    start = f"Argument `store` must name a new path, or the store of this very sweep, but {small_store} differs in"
     assert str(raised.value).startswith(start) and difference in str(raised.value)
     assert files(small_store) == before
 
@@ -192,10 +192,10 @@ def test_store_of_other_generated_code_is_refused(tmp_path, monkeypatch):
     dyn.sweep(table, {"x": [1], "y": [1]}, store=tmp_path / "b.zarr")
     (tmp_path / "euclidean_stop_target.py").write_text("# a sign was wrong")
     monkeypatch.setattr(derived_loss, "FOLDER", tmp_path)
-    with pytest.raises(dyn.ArgumentError, match="is one with another generated code euclidean_stop_target"):
+    with pytest.raises(dyn.ArgumentError, match="differs in generated code euclidean_stop_target"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     monkeypatch.setattr(plan.generated, "__path__", [str(tmp_path)])
-    with pytest.raises(dyn.ArgumentError, match="is one with another generated code "):
+    with pytest.raises(dyn.ArgumentError, match="differs in generated code "):
         dyn.sweep(table, {"x": [1], "y": [1]}, store=tmp_path / "b.zarr")
 
 
@@ -211,12 +211,12 @@ def test_store_of_another_version_of_a_function_is_refused(tmp_path):
 
     dyn.sweep(version('{"a": x}'), {"x": [1]}, store=tmp_path / "a.zarr")
     dyn.sweep(version('{"a": x}'), {"x": [1]}, store=tmp_path / "a.zarr")
-    with pytest.raises(dyn.ArgumentError, match="is one with another source "):
+    with pytest.raises(dyn.ArgumentError, match="differs in source "):
         dyn.sweep(version('{"a": x + 1}'), {"x": [1]}, store=tmp_path / "a.zarr")
 
 
 def test_stores_of_other_formats_are_refused(tmp_path, monkeypatch):
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     monkeypatch.setattr(plan, "FORMAT", "ssl-dynamics sweep 2")
-    with pytest.raises(dyn.ArgumentError, match="is one with another the format 'ssl-dynamics sweep 1'"):
+    with pytest.raises(dyn.ArgumentError, match="differs in the format 'ssl-dynamics sweep 1'"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)

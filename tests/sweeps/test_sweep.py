@@ -177,7 +177,7 @@ def test_tracking_from_zero_on_is_swept_by_the_descent_map_but_not_by_the_flow(c
     np.testing.assert_array_equal(dataset.s, direct.s)
     np.testing.assert_allclose(dataset.predictor, direct.predictor, rtol=1e-15)  # of s0, or of the square of its root
     with pytest.raises(
-        dyn.ArgumentError, match=r"`tracking` must be zero everywhere or nowhere.* is \[0. , 0.5, 0.9\]"
+        dyn.ArgumentError, match=r"`tracking` must be zero at all points or at none.* is \[0. , 0.5, 0.9\]"
     ):
         dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "b.zarr", chunk=chunk, learning_rate=0.1, **FLOW)
 
@@ -233,7 +233,7 @@ def test_a_block_that_fails_is_named_and_the_others_are_kept(tmp_path):
 def test_ctrl_c_returns_what_is_done(tmp_path):
     """And a block that was cut short is none that is done."""
     dataset = dyn.sweep(pressing, {"x": range(8)}, store=tmp_path / "a.zarr", chunk=2, at=5)
-    assert dataset.attrs["progress"] == "interrupted after 2 of 4 blocks; the same call goes on from there"
+    assert dataset.attrs["progress"] == "interrupted after 2 of 4 blocks; the same call resumes the sweep"
     np.testing.assert_array_equal(dataset.square, [0, 1, 4, 9] + [np.nan] * 4)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -280,7 +280,10 @@ def test_accuracy_is_warned_of_once(where, tmp_path, processes):
     with pytest.warns(dyn.AccuracyWarning) as warned:
         dyn.sweep(inaccurate, {"x": range(6)}, store=tmp_path / "a.zarr", chunk=1, executor=executor)
     (warning,) = warned
-    assert str(warning.message) == "missed by 1 So it was in 3 blocks of the sweep." and warning.filename == __file__
+    assert (
+        str(warning.message) == "missed by 1 The tolerance was missed in 3 blocks of the sweep."
+        and warning.filename == __file__
+    )
 
 
 def test_progress_shows_rate_and_time_left(tmp_path, capsys):

@@ -194,7 +194,7 @@ def test_another_expression_or_parameter_is_another_sweep():
     output(text)
     for old, new in (("beta = 0.2", "beta = 0.3"), ("|z1|^2", "|z1|^4")):
         done = call(text.replace(old, new))
-        assert done.exit_code == 1 and "a.zarr is one with another model loss" in done.stderr, done.output
+        assert done.exit_code == 1 and "a.zarr differs in model loss" in done.stderr, done.output
 
 
 def changed(old, new):
@@ -254,7 +254,7 @@ WRONG = {
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
-        "Argument `loss` must have parameters with names that the grammar leaves free, in ASCII, but is 'a b'.",
+        "Argument `loss` must have parameters with ASCII names that the grammar does not use itself, but is 'a b'.",
     ),
     "number that is none": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),
@@ -262,7 +262,7 @@ WRONG = {
     ),
     "number that is many": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
-        "Argument `model` must have plain numbers: arrays of them go into the grid",
+        "Argument `model` must have plain numbers as parameters: give arrays in the grid",
     ),
     "gain": (
         changed("noise = [0.1, 0.2]", "gain = 3"),

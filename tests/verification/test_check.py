@@ -66,9 +66,9 @@ HEAVY = "-z1 . sg(z2) / |z2|^5"
         (
             dyn.Model(dyn.Loss.parse(HEAVY)),
             None,
-            r"`model` must have a gradient with a variance that 200,000 samples estimate; it rests on",
+            r"`model` must have a gradient with a variance that 200,000 samples estimate; only",
         ),
-        (dyn.Model(dyn.Loss.parse("exp(1 + |p|^6)")), None, "must have a gradient with a square that is finite in all"),
+        (dyn.Model(dyn.Loss.parse("exp(1 + |p|^6)")), None, "must have a gradient whose square is finite in all"),
     ],
     ids=["text", "inputs", "ensemble", "ensemble of losses", "negative", "zero", "two starts", "nan", "heavy", "huge"],
 )

@@ -272,7 +272,7 @@ def test_theory_that_ends_before_its_first_time_is_refused():
     wrong = dyn.Model("euclidean", stop_gradient="online")
     gone = dyn.solve(wrong, [3.0, 4.0], [10.0])
     net = dyn.train(wrong, np.diag(np.sqrt([3.0, 4.0])), 1, 0.001, batch_size=10)
-    with pytest.raises(dyn.ArgumentError, match="have at least one time; this one ends before its first"):
+    with pytest.raises(dyn.ArgumentError, match="have at least one time; this trajectory ends before its first time"):
         dyn.compare(gone, net)
 
 
@@ -295,5 +295,5 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
         return dyn.iterate(MODELS["cosine"], S0, STEPS // 2, RATE, batch_size=2000)
 
     monkeypatch.setattr(compare, "iterate", cut_short)
-    with pytest.raises(dyn.ArgumentError, match="`network` must be of a model with fluctuations that can be followed"):
+    with pytest.raises(dyn.ArgumentError, match="`network` must be of a model whose fluctuations can be predicted"):
         _ = compared.__wrapped__(1).sampling_error

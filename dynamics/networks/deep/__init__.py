@@ -1,1 +1,1 @@
-"""Deep networks on images: data sets, their description, one training step, and what is measured of them."""
+"""Deep networks on images: data sets, description of a network, training, and measurements."""

@@ -11,7 +11,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from dynamics import errors
 
-# Of each parameter, in words, and as a condition on a finite non-negative number.
+# Of each parameter: in words, and as a condition on a finite non-negative number.
 REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "shift": ("be a non-negative number of pixels", lambda pixels: True),
     "rotation": ("be a number of degrees from 0 to 180", lambda degrees: degrees <= 180),
@@ -22,7 +22,7 @@ REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A random view of each image of a batch: x -> x' + u (x' - mean x'), x' the image zoomed, rotated and shifted.
+    """Random augmentation x -> x' + u (x' - mean x') of images x, where x' is x zoomed, rotated and shifted.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Augmentation:
     scale : float
         Images are zoomed by exp(a) with |a| up to log(1 + scale), below 1; default 0.15.
     contrast : float
-        Largest |u|, below 1; default 0.3. The mean is that of all pixels of the image.
+        Largest |u| of the change of contrast u, below 1; default 0.3. The mean is over all pixels of an image.
     flip : bool
         Swap left and right in half of the views; default False, as digits must not be mirrored.
 
@@ -44,8 +44,8 @@ class Augmentation:
 
     Notes
     -----
-    All draws are uniform and independent. Between pixels the image is interpolated bilinearly, beyond the edge it
-    continues as at the edge. The defaults suit digits of 8 x 8 pixels.
+    All random numbers are uniform and independent. Images are interpolated bilinearly between pixels, and extended
+    beyond the edge by the pixels at the edge. The defaults suit digits of 8 x 8 pixels.
 
     Examples
     --------
@@ -73,15 +73,15 @@ class Augmentation:
         object.__setattr__(self, "flip", bool(self.flip))
 
     def __call__(self, key: jax.Array, images: jax.Array) -> jax.Array:
-        """Return a view (B, H, W, C) of each of the images (B, H, W, C), of their dtype; the same for the same key.
+        """Return a view of each image, (B, H, W, C) like the images and of their dtype; the same for the same key.
 
-        Runs on the device, inside jit and vmap. Raises ArgumentError where images have another shape or no real dtype.
+        Can be used inside jit and vmap. Raises ArgumentError if images have another shape or no floating dtype.
         """
         if jnp.ndim(images) != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
             requirement = "be images of shape (B, height, width, channels) of a floating dtype"
             value = f"of {images.dtype} and shape {jnp.shape(images)}"
             raise errors.ArgumentError(f"Argument `images` must {requirement}, but is {value}.")
-        dtype = jnp.promote_types(images.dtype, jnp.float32)  # half precision is too coarse for places
+        dtype = jnp.promote_types(images.dtype, jnp.float32)  # half precision is too coarse for positions
         draws = jax.random.uniform(key, (6, len(images)), dtype, minval=-1, maxval=1)
         down, right = self.shift * draws[:2]
         angle = math.radians(self.rotation) * draws[2]
@@ -89,7 +89,7 @@ class Augmentation:
         mirror = jnp.where(self.flip & (draws[4] < 0), -1, 1).astype(dtype)
         view = jax.vmap(_moved)(images.astype(dtype), down, right, angle, zoom, mirror)
         contrast = self.contrast * draws[5, :, None, None, None]
-        view = view + contrast * (view - view.mean((1, 2, 3), keepdims=True))  # exact where there is nothing to change
+        view = view + contrast * (view - view.mean((1, 2, 3), keepdims=True))  # no rounding if contrast is 0
         return view.astype(images.dtype)
 
 
@@ -101,7 +101,7 @@ def _moved(
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
     row = jnp.arange(height, dtype=image.dtype)[:, None] - middle_row - down
     column = jnp.arange(width, dtype=image.dtype) - middle_column - right
-    # The place in the image that each pixel of the view comes from: all operations undone, in reverse order.
+    # The position in the image that each pixel of the view comes from: operations are inverted, in reverse order.
     cosine, sine = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
     places = [
         cosine * row - sine * column + middle_row,

@@ -1,4 +1,4 @@
-"""A file in which a run is saved, so that it goes on after a kill, to the same result."""
+"""A file in which a run is saved, so that it can continue to the same result after its process was killed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ REQUIREMENT = "name a new file in an existing folder, or the checkpoint of this 
 
 
 def check_path(checkpoint: str | Path | None) -> Path | None:
-    """Return the path of a checkpoint; raise ArgumentError where no file can be."""
+    """Return the path of a checkpoint; raise ArgumentError if no file can be written there."""
     if checkpoint is None:
         return None
     if not isinstance(checkpoint, (str, Path)) or not Path(checkpoint).parent.is_dir() or Path(checkpoint).is_dir():
@@ -32,7 +32,7 @@ class Checkpoint(NamedTuple):
     identity: dict[str, Any]
 
     def write(self, saved: Saved) -> None:
-        """Write all of it or nothing: a file beside it takes its place."""
+        """Write the run completely or not at all: a new file is written beside the old one, and then replaces it."""
         fresh = self.path.with_name(f".{self.path.name}.new")
         entries = {f"record.{name}": array for name, array in saved.records._asdict().items()}
         entries |= {f"state.{number}": leaf for number, leaf in enumerate(saved.leaves)}
@@ -43,7 +43,7 @@ class Checkpoint(NamedTuple):
         fresh.replace(self.path)
 
     def read(self) -> Saved | None:
-        """Return what is saved of this very run, None where there is no file; raise ArgumentError."""
+        """Return the saved run, None if there is no file; raise ArgumentError if the file is not of this very run."""
         if not self.path.exists():
             return None
         if not zipfile.is_zipfile(self.path):
@@ -53,10 +53,10 @@ class Checkpoint(NamedTuple):
                 saved_identity = json.loads(str(file["identity"]))
                 records = Record(*(file[f"record.{name}"] for name in Record._fields))
                 leaves = [file[f"state.{number}"] for number in range(sum(name.startswith("state.") for name in file))]
-        except Exception as error:  # whatever a damaged archive makes its readers raise
+        except Exception as error:  # a damaged archive may raise any of many errors
             self._reject("is damaged or no checkpoint", error)
         if changes := differences(saved_identity, as_read(self.identity)):
-            self._reject(f"is one with another {'; '.join(changes)}")
+            self._reject(f"differs in {'; '.join(changes)}")
         return Saved(records, leaves)
 
     def _reject(self, problem: str, cause: Exception | None = None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Verdicts on deep networks: diverged, or collapsed to zero, to a point or to a line."""
+"""Verdicts on deep networks: diverged, or z collapsed to zero, to a point or to a line."""
 
 from collections.abc import Sequence
 
@@ -7,25 +7,25 @@ import numpy.typing as npt
 
 from dynamics.networks.deep.metrics import Record
 
-VANISHED = 1e-8  # of the mean square of z at the start
-POINT = 0.01  # of ``channel_std``
-LINE = 0.9999  # of the variance
+VANISHED = 1e-8  # mean square of z relative to the start, up to which z has collapsed to zero
+POINT = 0.01  # ``channel_std`` below which z has collapsed to a point
+LINE = 0.9999  # share of the variance along one axis above which z has collapsed to a line
 
 
 def verdict(record: Record, first: Record) -> str | None:
-    """Return what a network has become at a record, None while it is intact. first: its record at the start."""
+    """Return the verdict on a network at a record; None while it is intact. first: its record at the start."""
     if not np.isfinite(record.s).all():
         return "diverged"
     if record.s.sum() <= VANISHED * first.s.sum():
         return "collapsed to zero"
     if record.channel_std < POINT:
         return "collapsed to a point"
-    several = len(record.s) > 1  # one mode is a line from the start
+    several = len(record.s) > 1  # a single mode is always on a line
     return "collapsed to a line" if several and record.line > LINE else None
 
 
 def summary(verdicts: Sequence[Sequence[str | None]], steps: Sequence[int] | npt.NDArray[np.integer]) -> str:
-    """Return a sentence on networks whose verdicts (T, S) are listed by record; empty where all are intact."""
+    """Return a sentence on S networks from their verdicts (T, S) at T records; empty if all are intact."""
     first_steps: dict[str, list[int]] = {}
     for history in zip(*verdicts, strict=True):
         first = next((index for index, verdict in enumerate(history) if verdict), None)

@@ -28,7 +28,7 @@ def digits(test: int = 360, seed: int = 0) -> Images:
     Returns
     -------
     Images
-        Pixels have mean 0 and variance 1 over the training part.
+        The images; all pixels of the training part together have mean 0 and variance 1.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def digits(test: int = 360, seed: int = 0) -> Images:
     test, seed = errors.count("test", test), errors.count("seed", seed, 0)
     data = load_digits()
     if test >= len(data.target):
-        errors.reject("test", f"be less than {len(data.target)}, which is all there are", test)
+        errors.reject("test", f"be less than {len(data.target)}, the number of all images", test)
     order = np.random.default_rng(seed).permutation(len(data.target))
     pixels, labels = data.images[order, ..., None], data.target[order]
     return Images("digits", *_standardised(pixels[test:], labels[test:], pixels[:test], labels[:test]))
@@ -63,17 +63,17 @@ def cifar10(folder: str | Path) -> Images:
     Parameters
     ----------
     folder : str or Path
-        Has data_batch_1.bin to data_batch_5.bin and test_batch.bin, as cifar-10-binary.tar.gz unpacks to.
+        Folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin, the contents of cifar-10-binary.tar.gz.
 
     Returns
     -------
     Images
-        Each colour has mean 0 and variance 1 over the training part.
+        The images; each colour has mean 0 and variance 1 over the training part.
 
     Raises
     ------
     ArgumentError
-        If a file is missing or holds no such records.
+        If a file is missing or has another format (see Notes).
 
     Notes
     -----
@@ -100,7 +100,7 @@ def cifar10(folder: str | Path) -> Images:
     parts = *_cifar_images(np.concatenate(train)), *_cifar_images(np.concatenate(test))
     for colour, pixels in zip(("red", "green", "blue"), np.moveaxis(parts[0], -1, 0), strict=True):
         if pixels.min() == pixels.max():
-            _reject_folder(folder, f"has the same {colour} in all pixels for training")
+            _reject_folder(folder, f"has the same {colour} in all pixels of the training images")
     return Images("cifar10", *_standardised(*parts))
 
 
@@ -112,7 +112,7 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     side : int
         Height and width in pixels; default 8.
     exponent : float
-        Exponent of the power law, at least 0; default 1; 0 is white noise.
+        Exponent of the power law, at least 0; default 1. 0 gives white noise.
     train, test : int
         Numbers of images; default 2000 and 500.
     seed : int
@@ -121,7 +121,7 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     Returns
     -------
     Images
-        Without labels; ``covariance`` is that of the population. The mean variance of a pixel is 1.
+        Images without labels; ``covariance`` is that of the distribution. The mean variance of a pixel is 1.
 
     Raises
     ------
@@ -130,8 +130,8 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
 
     Notes
     -----
-    The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) of i and j half periods along
-    the axes, in ascending order of i^2 + j^2, ties by i.
+    The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half periods along
+    the two axes. k numbers them in ascending order of i^2 + j^2, and of i for equal i^2 + j^2.
 
     Examples
     --------
@@ -178,10 +178,12 @@ def _reject_folder(folder: Path, problem: str) -> NoReturn:
 
 
 def _cifar_records(path: Path) -> npt.NDArray[np.uint8]:
-    """Read records (n, 3073), a byte each."""
+    """Read the records of a file, as bytes (n, 3073)."""
     content = np.fromfile(path, np.uint8)
     if not content.size or content.size % CIFAR_RECORD:
-        _reject_folder(path.parent, f"has {path.name} of {content.size} bytes, not records of {CIFAR_RECORD}")
+        _reject_folder(
+            path.parent, f"has {path.name} of {content.size} bytes, not one or more records of {CIFAR_RECORD}"
+        )
     records = content.reshape(-1, CIFAR_RECORD)
     wrong = np.flatnonzero(records[:, 0] >= 10)
     if wrong.size:
@@ -198,7 +200,7 @@ def _cifar_images(records: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
 def _standardised(
     train: npt.NDArray[Any], train_labels: npt.NDArray[Any], test: npt.NDArray[Any], test_labels: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Give each channel mean 0 and variance 1 over the training part; return what ``Images`` takes, with the labels."""
+    """Give each channel mean 0 and variance 1 over the training part; return the arguments of Images."""
     train, test = train.astype(np.float32), test.astype(np.float32)
     pixels = (0, 1, 2)
     mean = train.mean(pixels, dtype=float)

@@ -1,4 +1,4 @@
-"""Images for training and testing, as checked arrays that cannot be changed."""
+"""Images for training and testing, as validated, read-only arrays."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +20,10 @@ class Images:
     train, test : array_like of shape (n, height, width, channels)
         Images; kept as float32, of one shape.
     train_labels, test_labels : array_like of int of shape (n,), or None
-        Labels >= 0, one for each image; both None where there are none.
+        Labels >= 0, one for each image; None for both if there are no labels.
     covariance : array_like of shape (N, N), optional
-        Covariance of the inputs, N = height * width * channels in this order, to be given to ``Model(inputs=...)``;
-        None (default): not known.
+        Covariance of the inputs, N = height * width * channels with pixels in this order, for ``Model(inputs=...)``;
+        None (default) if it is not known.
 
     Raises
     ------
@@ -32,7 +32,7 @@ class Images:
 
     Notes
     -----
-    Arrays are copied, and cannot be changed.
+    Arrays are copied, and the copies are read-only.
 
     Examples
     --------
@@ -55,11 +55,11 @@ class Images:
         for part in ("train", "test"):
             self._keep(part, _pixels(part, getattr(self, part)))
         if self.test.shape[1:] != self.shape:
-            requirement = f"be images of shape {self.shape} as `train` is"
-            raise errors.ArgumentError(f"Argument `test` must {requirement}, but theirs is {self.test.shape[1:]}.")
+            requirement = f"be images of shape {self.shape}, like those of `train`"
+            raise errors.ArgumentError(f"Argument `test` must {requirement}, but has images of {self.test.shape[1:]}.")
         if (self.train_labels is None) != (self.test_labels is None):
             alone = "test_labels" if self.train_labels is None else "train_labels"
-            raise errors.ArgumentError(f"Argument `{alone}` must be None where the other labels are, but is not.")
+            raise errors.ArgumentError(f"Argument `{alone}` must be None if the other labels are None, but is not.")
         if self.train_labels is not None:
             for name, images in (("train_labels", self.train), ("test_labels", self.test)):
                 self._keep(name, _labels(name, getattr(self, name), len(images)))
@@ -100,7 +100,7 @@ def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
         raise errors.ArgumentError(
             f"Argument `{name}` must {requirement}, but is of {array.dtype} and shape {array.shape}."
         )
-    with np.errstate(over="ignore"):  # numbers that do not fit into float32 become infinite, and are refused
+    with np.errstate(over="ignore"):  # numbers too large for float32 become infinite, and are refused
         pixels = np.array(array, np.float32, order="C")
     finite = np.isfinite(pixels)
     if not finite.all():

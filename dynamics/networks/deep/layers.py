@@ -1,4 +1,7 @@
-"""Encoder, projector and predictor as Equinox modules, and how they are applied to batches."""
+"""Encoder, projector and predictor as Equinox modules, and the functions that apply them to batches.
+
+The encoder maps images (B, H, W, C) to representations h, the projector h to z (B, M).
+"""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,32 +25,32 @@ class SiameseBranch(eqx.Module):
 
 
 class Shape(NamedTuple):
-    """The sizes that layers are built for. image: (height, width, channels)."""
+    """The sizes of all layers. image: (height, width, channels)."""
 
     image: tuple[int, int, int]
     encoder: MLP | ConvNet
     projector: tuple[int, ...]
-    predictor: tuple[int, ...] | None  # None where it is not learned
+    predictor: tuple[int, ...] | None  # None if it is not learned
     batch_norm: bool
     dtype: str
 
 
 class Layers(NamedTuple):
-    """Weights of the online branch and of the predictor, None where that is not learned."""
+    """Weights of the online branch and of a learned predictor (otherwise None)."""
 
     branch: Any
     predictor: Any
 
 
 class Architecture(NamedTuple):
-    """The functions that weights stand for."""
+    """The functions that apply weights to images and representations."""
 
-    static: Layers  # the parts of the modules that are no weights
-    statistics: eqx.nn.State  # of batch norm, at first
+    static: Layers  # the parts of the modules other than weights
+    statistics: eqx.nn.State  # initial statistics of batch norm
     treedef: Any
 
     def represent(self, weights: Any, images: Array) -> tuple[Array, Array, eqx.nn.State]:
-        """Return (h, z, statistics) of a batch of images (B, H, W, C), with the batch's statistics."""
+        """Return (h, z, statistics) of images (B, H, W, C); batch norm uses the statistics of this batch."""
         branch = eqx.combine(weights, self.static.branch)
         x = jnp.moveaxis(images, -1, 1)
         h, statistics = _on_batch(branch.encoder, x, self.statistics)
@@ -55,7 +58,7 @@ class Architecture(NamedTuple):
         return h, z, statistics
 
     def encode(self, weights: Any, images: Array, statistics: eqx.nn.State) -> Array:
-        """Return h of images, with the statistics of another batch."""
+        """Return h of images; batch norm uses the given statistics of another batch."""
         encoder = eqx.nn.inference_mode(eqx.combine(weights, self.static.branch)).encoder
         return _on_batch(encoder, jnp.moveaxis(images, -1, 1), statistics)[0]
 
@@ -75,9 +78,9 @@ def _on_batch(module: Any, x: Array, state: eqx.nn.State) -> tuple[Array, eqx.nn
 
 @lru_cache(maxsize=32)
 def architecture(shape: Shape) -> Architecture:
-    """Return the functions for weights of this shape."""
+    """Return the functions that apply weights of this shape."""
     modules, statistics = eqx.filter_eval_shape(eqx.nn.make_with_state(_modules), shape, jax.random.key(0))
-    with jax.ensure_compile_time_eval():  # kept: no part of what is being traced
+    with jax.ensure_compile_time_eval():  # the result is cached, and must not be a traced array
         statistics = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), statistics)  # overwritten by the first batch
     weights, static = eqx.partition(modules, _is_weight)
     return Architecture(static, statistics, jax.tree.structure(weights))
@@ -98,7 +101,7 @@ def _modules(shape: Shape, key: Array) -> Layers:
 
 
 def _encoder(shape: Shape, key: Array) -> tuple[eqx.nn.Sequential, int]:
-    """Return the encoder, and the width of h."""
+    """Return the encoder, and the width of its output h."""
     height, width, channels = shape.image
     if isinstance(shape.encoder, MLP):
         inputs, bare = height * width * channels, not shape.projector
@@ -115,7 +118,10 @@ def _encoder(shape: Shape, key: Array) -> tuple[eqx.nn.Sequential, int]:
 def _dense(
     width: int, widths: tuple[int, ...], batch_norm: bool, key: Array, ends_bare: bool
 ) -> tuple[eqx.nn.Sequential, int]:
-    """Return linear layers with (batch norm and) ReLU after each, or each but the last, and the width at the end."""
+    """Return linear layers with (batch norm and) ReLU, and the width of the last.
+
+    ends_bare: the last layer has neither batch norm, ReLU nor bias.
+    """
     layers: list[Any] = []
     keys: Any = jax.random.split(key, len(widths)) if widths else []
     for number, (out, layer_key) in enumerate(zip(widths, keys, strict=True)):
@@ -128,5 +134,5 @@ def _dense(
 
 
 def _norm(width: int, batch_norm: bool) -> list[eqx.nn.BatchNorm]:
-    """Return batch norm without a memory: it keeps the statistics of the last batch."""
+    """Return batch norm without running averages: it keeps the statistics of the last batch."""
     return [eqx.nn.BatchNorm(width, BATCH, momentum=0.0, mode="batch")] if batch_norm else []

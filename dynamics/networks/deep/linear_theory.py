@@ -1,4 +1,4 @@
-"""The linear theory beside a deep network: its flow, with one fitted time scale, and when modes arrive."""
+"""Comparison of a deep network with the linear theory: the flow with one fitted time scale, and arrival times."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,26 +15,26 @@ from dynamics.solvers.flow import solve
 from dynamics.vector_field.eigenmode_state import observables
 from dynamics.vector_field.state import State
 
-TIMES = 400  # of the flow, between which it is interpolated
-PACES = (1e-2, 1e4)  # how much faster or slower than the flow a network may be
+TIMES = 400  # number of times at which the flow is computed, to be interpolated between them
+PACES = (1e-2, 1e4)  # range in which the pace is fitted
 
 
 class Prediction(NamedTuple):
-    """The flow of the linear theory at a network's steps, and its pace: time of the flow per time of the network."""
+    """The flow of the linear theory at a network's steps, and the pace, time of the flow/time of the network."""
 
     flow: Trajectory
     pace: float
 
 
 def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
-    """Return the flow ds_m/dt = 2 s_m (r_m(s) - rho) at pace x time, from the eigenvalues where a network starts.
+    """Return the flow ds_m/dt = 2 s_m (r_m(s) - rho) from a network's initial eigenvalues, at the times pace x t.
 
     Parameters
     ----------
     network : Trajectory
-        One deep network (T, M), or seeds of one (S, T, M), of which the mean of log s is taken.
+        A deep network, with s of shape (T, M), or S seeds of it (S, T, M), over which log s is averaged.
     pace : float, optional
-        Speed of time in the flow, in units of the network's time. By default the one number with which s fits best.
+        Time of the flow divided by time t of the network. By default it is fitted, by least squares of s.
 
     Returns
     -------
@@ -45,13 +45,14 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
     ------
     ArgumentError
         If ``network`` is no trajectory, has eigenvalues that are zero or not finite, or has a learned predictor,
-        whose start is not known.
+        whose initial eigenvalues are not known.
 
     Notes
     -----
-    All layers move z, with momentum, so that theory cannot predict the pace; it can predict how one loss compares
-    with another at the same pace. The flow is that of a shared target, white inputs and no noise. Cosine losses leave
-    the size of z undetermined: theirs are shares, times the network's sum of s.
+    r_m is the rate of a mode, rho the weight decay, t the time of the network. All layers change z, and with momentum,
+    so that theory cannot predict the pace; it can predict how losses compare at the same pace. The flow is that of a
+    shared target, white inputs and no noise. Cosine losses leave the size of z undetermined: for the "cosine" loss, the
+    eigenvalues of the flow are scaled to the network's sum of s at each step.
 
     References
     ----------
@@ -99,7 +100,7 @@ def _reduced_model(network: Trajectory) -> Model:
     """Return the model with a shared target, no tracking and no noise; raise ArgumentError."""
     model = replace(network.model, target=Shared(), noise=(0.0, 0.0), symmetrised=False)
     if model.structure.predictor == "learned":
-        requirement = "have a closed-form predictor or none: where a learned one starts is not known"
+        requirement = "have a closed-form predictor or none: initial eigenvalues of a learned one are not known"
         errors.reject("network", requirement, network)
     return model.replace(tracking=0.0) if model.structure.tracked else model
 
@@ -107,9 +108,9 @@ def _reduced_model(network: Trajectory) -> Model:
 def arrival(
     s: npt.NDArray[np.float64], along: npt.NDArray[np.floating[Any]], level: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    """Return where along (T,) each eigenvalue of s (..., T, M) first reaches a level (..., M); inf where it does not.
+    """Return the step or time at which each eigenvalue of s (..., T, M) first reaches a level (..., M); inf if never.
 
-    Between entries it is interpolated linearly.
+    along (T,): steps or times, between which s is interpolated linearly.
     """
     highest = np.maximum.accumulate(s, axis=-2)
     reached = highest >= level

@@ -1,4 +1,7 @@
-"""Measurements of a deep network at a record: spectra, alignment, ranks, and accuracies of its representation."""
+"""Measurements of a deep network at a record: spectra, alignment, ranks, and accuracies of its representation.
+
+h (n, H) is the output of the encoder and z (n, M) that of the projector for n images; C = E[z z^T].
+"""
 
 from typing import Any, NamedTuple
 
@@ -12,12 +15,12 @@ from dynamics.networks.deep.step import DeepSpec, TrainingState, correlation
 from dynamics.vector_field.eigenmode_state import closed_form
 from dynamics.vector_field.weight_state import closed_form as closed_form_matrix
 
-NEIGHBOURS = 20  # that vote on a label, by cosine similarity
+NEIGHBOURS = 20  # number of nearest neighbours, by cosine similarity, that vote on a label
 RIDGE = 1.0  # penalty of the linear readout, on standardised features
-MEASURED = 5_000  # images, at most, for training and for testing
-SMALLEST = 1e-12  # share of a variance that counts as none
-LARGEST = 1e38  # of any number, as in single precision: eighth powers fit into double precision
-SPECTRA = ("s", "target", "predictor", "tracked", "modes")  # inf in the record of a network that has diverged
+MEASURED = 5_000  # largest number of training images, and of test images, that are measured
+SMALLEST = 1e-12  # a share below this counts as zero
+LARGEST = 1e38  # of any number, about that of single precision: the eighth power fits into double precision
+SPECTRA = ("s", "target", "predictor", "tracked", "modes")  # set to inf in the record of a network that has diverged
 
 Array = Any  # of JAX, traced or not
 Vector = npt.NDArray[np.float64]  # (M,)
@@ -27,17 +30,17 @@ class Representations(NamedTuple):
     """Representations of n images without augmentation and noise; batch norm uses the training images' statistics."""
 
     h: Any  # output of the encoder for training images (n, H)
-    h_test: Any
-    z: Any  # (n, M)
-    target: Any  # z of a separate target branch, else None
-    W_P: Any  # (M, M): a learned predictor, or the linear map nearest to it, else None
-    tracked: Any  # the tracked correlation (M, M), else None
-    loss: Any  # mean since the last record
+    h_test: Any  # the same for test images
+    z: Any  # output of the projector for training images (n, M)
+    target: Any  # z of a separate target branch; None without one
+    W_P: Any  # (M, M): learned predictor, or its best linear approximation; None if it is not learned
+    tracked: Any  # tracked correlation (M, M); None if it is not tracked
+    loss: Any  # sum, or mean, of the losses since the last record
     directions: Any  # eigenvectors (M, M) of the correlation at the start
 
 
 def represent(spec: DeepSpec, state: TrainingState, train: Array, test: Array) -> Representations:
-    """Return the representations of images (n, H, W, C), on the device; with ``loss`` as it was summed."""
+    """Return the representations of images (n, H, W, C), on the device; ``loss`` is the sum since the last record."""
     network = spec.architecture
     h, z, statistics = network.represent(state.layers.branch, train)
     h_test = network.encode(state.layers.branch, test, statistics)
@@ -47,7 +50,7 @@ def represent(spec: DeepSpec, state: TrainingState, train: Array, test: Array) -
 
 
 def _matrix(spec: DeepSpec, state: TrainingState, z: Array) -> Array | None:
-    """Return W_P of a learned predictor; of one that is not linear, by least squares from z to its predictions."""
+    """Return W_P of a learned predictor; if it is not linear, the least-squares map from z to its predictions."""
     if spec.structure.predictor != "learned":
         return None
     if not spec.shape.predictor:
@@ -60,21 +63,24 @@ def _matrix(spec: DeepSpec, state: TrainingState, z: Array) -> Array | None:
 
 
 class Record(NamedTuple):
-    """Measurements of one network at one step; the first six (M,), in ascending order of s (modes: of s at start)."""
+    """Measurements of one network at one step.
+
+    The first six are (M,), in ascending order of s, or of s at the start for ``modes``; the others are numbers.
+    """
 
     s: Any  # eigenvalues of C = E[z z^T]
-    target: Any  # those of the target
-    predictor: Any  # u_m . W_P u_m, u_m the eigenvectors of C
-    tracked: Any  # eigenvalues of the tracked correlation, of C where there is none
+    target: Any  # eigenvalues of the target branch's correlation
+    predictor: Any  # u_m . W_P u_m, with the eigenvectors u_m of C
+    tracked: Any  # eigenvalues of the tracked correlation; s if there is none
     modes: Any  # u_m . C u_m along the eigenvectors of C at the start
     alignment: Any  # |u_m . W_P u_m|/|W_P u_m|
-    loss: Any  # mean since the last record; nan at the first one
+    loss: Any  # mean since the last record; nan at the first record
     participation_ratio: Any  # (sum s)^2/sum s^2
     rankme: Any  # exp of the entropy of the singular values of z (Garrido et al. 2023)
-    channel_std: Any  # sqrt(M) x mean deviation of a channel of z/|z|: 1 where spread, 0 where a point (SimSiam)
-    line: Any  # share of the variance of z that lies along its first principal axis: 1 where a line
-    linear_accuracy: Any  # of a ridge classifier on h, for test images; nan without labels
-    knn_accuracy: Any  # of a vote of the nearest training images
+    channel_std: Any  # sqrt(M) x mean over channels of std(z/|z|): 1 if z is spread evenly, 0 at a point (SimSiam)
+    line: Any  # share of the variance of z along its first principal axis: 1 on a line
+    linear_accuracy: Any  # test accuracy of a ridge classifier on h; nan without labels
+    knn_accuracy: Any  # test accuracy of nearest neighbours in h; nan without labels
 
 
 def blank(modes: int) -> Record:
@@ -86,10 +92,10 @@ def blank(modes: int) -> Record:
 def measure(spec: DeepSpec, p: Parameters, seen: Representations, images: Images) -> Record:
     """Return the record of one network at one step.
 
-    Decompositions never see what is not finite, or would not be when squared.
+    It is blank if a number is not finite or larger than LARGEST, with which decompositions would fail.
     """
     modes = seen.z.shape[1]
-    if not all((np.abs(a) <= LARGEST).all() for a in seen if a is not None):  # False for nan, too
+    if not all((np.abs(a) <= LARGEST).all() for a in seen if a is not None):  # False for nan as well
         return blank(modes)
     h, h_test, z = (np.asarray(a, float) for a in (seen.h, seen.h_test, seen.z))
     target, W_P, tracked = (None if a is None else np.asarray(a, float) for a in (seen.target, seen.W_P, seen.tracked))
@@ -125,7 +131,7 @@ def _predictor(
     if spec.structure.predictor == "none":
         return np.ones_like(s), np.ones_like(s)
     if W_P is None and spec.structure.predictor == "normalized" and not np.any(s if tracked is None else tracked):
-        return np.full_like(s, np.nan), np.full_like(s, np.nan)  # nothing to be normalized by
+        return np.full_like(s, np.nan), np.full_like(s, np.nan)  # normalization would divide by zero
     if W_P is None and tracked is None:
         return closed_form(spec.structure, p, s), np.ones_like(s)
     W_P = closed_form_matrix(spec.structure, p, tracked) if W_P is None else W_P
@@ -135,7 +141,7 @@ def _predictor(
 
 
 def _eigenvalues(C: npt.NDArray[np.float64]) -> Vector:
-    """Return eigenvalues in ascending order, none negative."""
+    """Return the eigenvalues in ascending order, with negative ones (rounding) set to 0."""
     return np.maximum(np.linalg.eigvalsh(C), 0.0)
 
 
@@ -156,7 +162,7 @@ def _ratio(part: float, whole: float) -> float:
 def _accuracies(h: npt.NDArray[np.float64], h_test: npt.NDArray[np.float64], images: Images) -> tuple[float, float]:
     """Return the accuracies of a linear readout and of nearest neighbours for test images.
 
-    The readout is fitted anew at each record until it converges: it has no learning rate, and does not lag.
+    The readout is fitted anew at each record, to convergence, so that it does not lag behind training.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier

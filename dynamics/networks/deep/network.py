@@ -1,4 +1,4 @@
-"""The description of a deep network: images, views, encoder, projector, predictor, and how it is trained."""
+"""The description of a deep network: images, views, encoder, projector, predictor, and options of training."""
 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -13,7 +13,7 @@ SCHEDULES = ("constant", "cosine")
 
 @dataclass(frozen=True)
 class MLP:
-    """Fully connected encoder: layers x -> relu(norm(W x)).
+    """Fully connected encoder with layers x -> relu(norm(W x)).
 
     Parameters
     ----------
@@ -23,11 +23,11 @@ class MLP:
     Raises
     ------
     ArgumentError
-        If these are not one or more whole numbers >= 1.
+        If the widths are not one or more whole numbers >= 1.
 
     Notes
     -----
-    ReLU (and batch norm) follow each layer but the very last one of encoder and projector together:
+    norm is batch norm, if the network has it. With an empty projector, the last layer has neither batch norm nor ReLU:
     ``Network(images, encoder=MLP((10,)), projector=())`` is linear.
 
     Examples
@@ -45,7 +45,7 @@ class MLP:
 
 @dataclass(frozen=True)
 class ConvNet:
-    """Convolutional encoder: layers of 3 x 3 convolutions, x -> pool(relu(norm(W * x))).
+    """Convolutional encoder with layers x -> pool(relu(norm(W * x))) of 3 x 3 convolutions.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ class ConvNet:
     Raises
     ------
     ArgumentError
-        If these are not one or more whole numbers >= 1.
+        If the channels are not one or more whole numbers >= 1.
 
     Notes
     -----
-    Each layer is followed by ReLU (and batch norm) and takes the largest of each 2 x 2 pixels. The representation is
-    the mean over the pixels that are left.
+    norm is batch norm, if the network has it; pool is the maximum over 2 x 2 pixels. The representation is the mean
+    over the remaining pixels.
 
     Examples
     --------
@@ -84,15 +84,18 @@ class Network:
     images : Images
         The data, such as ``digits()``, ``cifar10(folder)`` or ``gaussian_images()``.
     encoder : MLP or ConvNet
-        Its output is the representation h, of which accuracies are measured. Default ``MLP((128, 128))``.
+        Encoder, whose output is the representation h that classifiers read out. Default ``MLP((128, 128))``.
     projector : tuple of int
-        Widths of its layers, the last of which is M, the number of modes; default (64, 32). Empty: z is h.
+        Widths of the layers of the projector, the last of which is M, the number of modes; default (64, 32). Without
+        layers, z is h.
     predictor : tuple of int
-        Widths of the hidden layers of a learned predictor; empty (default): one matrix. It starts at random.
+        Widths of the hidden layers of a learned predictor, which starts at random; without hidden layers (default), it
+        is a matrix.
     views : Augmentation or None
-        Augmentation of both views, drawn anew for each; None: none. The model's ``noise`` is added after it.
+        Random augmentation, drawn independently for both views; None for no augmentation. The model's ``noise`` is
+        added afterwards.
     batch_norm : bool
-        Batch norm after each layer but the last of projector and predictor; layers have biases where it is off.
+        Batch norm after each layer except the last of projector and predictor. Without it, these layers have biases.
     momentum : float
         Momentum of gradient descent, in [0, 1); default 0.9.
     schedule : {"constant", "cosine"}
@@ -103,12 +106,12 @@ class Network:
     Raises
     ------
     ArgumentError
-        If a part is not valid, or a ConvNet halves images more often than they allow.
+        If a part is not valid, or a ConvNet has more layers than images can be halved.
 
     Notes
     -----
-    Loss, target, kind of predictor, noise and weight decay are those of the Model. Weight decay acts on matrices and
-    filters, not on biases and batch norm.
+    The Model sets loss, target, kind of predictor, noise and weight decay. Weight decay acts on matrices and filters,
+    not on biases and batch norm.
 
     References
     ----------
@@ -152,12 +155,12 @@ class Network:
         errors.choice("target_schedule", self.target_schedule, SCHEDULES)
         least = 2 ** len(getattr(self.encoder, "channels", ()))
         if min(self.images.shape[:2]) < least:
-            requirement = f"have no more than one layer for each halving of images of {self.images.shape[:2]}"
+            requirement = f"have so few layers that images of {self.images.shape[:2]} pixels can be halved in each"
             errors.reject("encoder", requirement, self.encoder)
 
     @property
     def modes(self) -> int:
-        """M, the width of z."""
+        """Number of modes M, the width of z."""
         widths = self.encoder.widths if isinstance(self.encoder, MLP) else self.encoder.channels
         return (self.projector or widths)[-1]
 
@@ -184,7 +187,7 @@ def _keep_widths(part: MLP | ConvNet | Network, name: str, least: int = 0) -> No
 
 
 def describe(network: Network) -> dict[str, Any]:
-    """Return a network as plain data; its images as their digests."""
+    """Return a network as plain data, with digests in place of its images."""
     images = network.images
     arrays = {name: plain(name, getattr(images, name)) for name in ("train", "train_labels", "test", "test_labels")}
     parts = {f.name: getattr(network, f.name) for f in fields(network) if f.name != "images"}
@@ -194,5 +197,5 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 def _as_lists(parts: dict[str, Any]) -> dict[str, Any]:
-    """Replace tuples by lists, as they come back from a file."""
+    """Replace tuples by lists, as which a file returns them."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}

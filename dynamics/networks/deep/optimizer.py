@@ -16,7 +16,10 @@ Array = Any  # of JAX, traced or not
 def gradient_descent(
     learning_rate: Array, weight_decay: Array, momentum: float, schedule: str, steps: int
 ) -> optax.GradientTransformation:
-    """Return v <- momentum v + g + weight_decay w; w <- w - eta_k v, eta_k by the schedule over so many steps."""
+    """Return gradient descent v <- momentum v + g + weight_decay w; w <- w - eta_k v, for a gradient g.
+
+    eta_k is the learning rate at step k, which follows the schedule over ``steps`` steps.
+    """
     if schedule == "cosine":
         factor = optax.cosine_decay_schedule(1.0, steps)
         scale = optax.scale_by_schedule(lambda count: -learning_rate * factor(count))
@@ -26,12 +29,12 @@ def gradient_descent(
 
 
 def _decayed(layers: Layers) -> Layers:
-    """Mark weights that decay: matrices and filters, not biases (those of filters have 3 axes) nor batch norm."""
+    """Mark the weights that decay: matrices and filters, but not batch norm and biases (of convolutions: 3 axes)."""
     return jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 
 def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
-    """Return the decay of an EMA target in a step: constant, or rising along a cosine to 1 at the last step."""
+    """Return the decay of an EMA target at a step: constant, or rising to 1 at the last step, as a cosine."""
     if schedule == "constant":
         return decay
     return 1 - (1 - decay) * (jnp.cos(jnp.pi * step / steps) + 1) / 2

@@ -1,4 +1,4 @@
-"""One step of training a deep Siamese network, with the loss and the closed-form predictor of the linear one."""
+"""One step of training a deep Siamese network, with the loss and the closed-form predictor of linear networks."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,30 +21,30 @@ Array = Any  # of JAX, traced or not
 
 
 class Hyperparameters(NamedTuple):
-    """The numbers of a step that may change without compiling anew."""
+    """The arguments of a step that may change without recompiling."""
 
     learning_rate: Any
     parameters: Parameters
 
 
 class DeepSpec(NamedTuple):
-    """The static arguments of a step: all that a program is compiled for."""
+    """The static arguments of a step; each combination of them is compiled."""
 
     generated: Any  # module of the loss
     structure: Structure
     symmetrised: bool
     shape: Shape
     views: Augmentation | None
-    noisy: bool  # noise joins the views
+    noisy: bool  # noise is added to the views
     momentum: float
     schedule: str
     target_schedule: str
     batch_size: int
-    steps: int  # of the whole run, which schedules end with
+    steps: int  # of the whole run, at whose end schedules end; 0 without schedules
 
     @property
     def architecture(self) -> Architecture:
-        """The functions that weights stand for."""
+        """The functions that apply weights to images and representations."""
         return architecture(self.shape)
 
     def optimizer(self, hyper: Hyperparameters) -> optax.GradientTransformation:
@@ -53,14 +53,14 @@ class DeepSpec(NamedTuple):
 
 
 class TrainingState(NamedTuple):
-    """The variables of training; None where absent."""
+    """The variables of training; None for those that the model lacks."""
 
     layers: Layers  # trained weights
     target: Any  # weights of a separate target branch
     tracked: Any  # correlation (M, M)
     optimizer: Any
-    loss: Any  # sum since the last record
-    directions: Any  # eigenvectors (M, M) of the correlation at the start; they stay
+    loss: Any  # sum of the losses since the last record
+    directions: Any  # eigenvectors (M, M) of the correlation at the start, constant
 
 
 def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> DeepSpec:
@@ -82,7 +82,7 @@ def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype
 
 
 def start(spec: DeepSpec, hyper: Hyperparameters, images: Array, key: Array) -> TrainingState:
-    """Return the state before the first step. A tracked correlation starts as that of images (n, H, W, C)."""
+    """Return the state before the first step. A tracked correlation starts from that of images (n, H, W, C)."""
     layers = spec.architecture.start(spec.shape, key)
     z = spec.architecture.represent(layers.branch, images)[1]
     return TrainingState(
@@ -108,7 +108,7 @@ def step(
     def mean_loss(layers: Layers) -> tuple[Array, Array | None]:
         z1, z2 = represent(layers.branch, views)
         t1, t2 = represent(state.target, views) if spec.structure.separate_target else (z1, z2)
-        noiseless = represent(layers.branch, clean) if spec.noisy else (z1, z2)  # noise is no part of the correlation
+        noiseless = represent(layers.branch, clean) if spec.noisy else (z1, z2)  # the correlation is that without noise
         C = correlation(jax.lax.stop_gradient(jnp.concatenate(noiseless)))
         tracked = eigenvalues.average_step(state.tracked, C, p.tracking) if spec.structure.tracked else None
         predict = predictor(spec, p, layers, C if tracked is None else tracked)
@@ -133,7 +133,7 @@ def _losses(
     t1: Array,
     t2: Array,
 ) -> Array:
-    """Return the loss of each sample (1, B); 0 where it divides by the norm of a view with all units off."""
+    """Return the loss of each sample (1, B); 0 if it is undefined because it divides by the norm of a zero vector."""
     stop_gradient = jax.lax.stop_gradient
     if not spec.generated.divides_by_norms:
         return spec.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient, *loss_parameters)
@@ -143,7 +143,7 @@ def _losses(
     def safe(a: Array) -> Array:
         return jnp.where(active, a, 1)
 
-    if spec.structure.predictor == "none":  # which losses do without
+    if spec.structure.predictor == "none":  # then losses do not call ``predict``
         z1, z2 = safe(z1), safe(z2)
 
     def safe_predict(z: Array, *function: Callable[[Array], Array]) -> Array:
@@ -154,13 +154,13 @@ def _losses(
 
 
 def predictor(spec: DeepSpec, p: Parameters, layers: Layers, C: Array) -> Callable[..., Array]:
-    """Return the predictor, a function of representations (M, B). C: the correlation (M, M) of a closed form."""
+    """Return the predictor, a function of representations (M, B). C: correlation (M, M), for a closed form."""
     kind = spec.structure.predictor
     if kind == "none":
         return lambda z: z
     if kind == "learned":
         return lambda z: spec.architecture.predict(layers.predictor, z.T).T
-    finite = jnp.isfinite(C).all()  # LAPACK is not to see what is not
+    finite = jnp.isfinite(C).all()  # LAPACK must not get other numbers
     finite_C = jnp.where(finite, C, jnp.eye(len(C)))
 
     def matrix(*function: Callable[[Array], Array]) -> Array:
@@ -176,7 +176,7 @@ def correlation(z: Array) -> Array:
 
 
 def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
-    """Return two views (B, H, W, C) of a random batch, without and with noise."""
+    """Return two views (B, H, W, C) of a random batch, first without noise, then with noise."""
     batch_key, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]
     drawn = [x, x] if spec.views is None else [spec.views(key, x) for key in keys[:2]]

@@ -1,4 +1,4 @@
-"""Deep networks, as the training loop trains them: steps on the device, measurements on the host."""
+"""Deep networks for the training loop: steps are computed on the device, measurements on the host."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -31,9 +31,9 @@ FORMAT = "ssl-dynamics checkpoint 1"
 
 @dataclass(frozen=True, eq=False)
 class DeepNetwork:
-    """Deep networks on images; the state is their TrainingState (S, ...), records are their Record (S, T, ...).
+    """S deep networks on images, for the training loop: state TrainingState (S, ...), records Record (S, T, ...).
 
-    Records are measured on the host, so that each call to the device goes to one stop. The history is the step there.
+    Records are measured on the host, so that a call to the device has one stop. The history is the step at this stop.
     """
 
     model: Model
@@ -48,7 +48,7 @@ class DeepNetwork:
 
     @property
     def data(self) -> str:
-        """The batch and the data set."""
+        """The samples of a batch and the data set, for the ``method`` of the trajectory."""
         return f"images ({self.network.images.name}) a step"
 
     @cached_property
@@ -63,18 +63,18 @@ class DeepNetwork:
 
     @cached_property
     def hyperparameters(self) -> Hyperparameters:
-        """The learning rate, and the parameters of the model."""
+        """The learning rate and the parameters of the model."""
         return Hyperparameters(self.run.learning_rate, self.model.parameters.map(lambda a: float(a[0])))
 
     @cached_property
     def images(self) -> jax.Array:
         """Images for training (n, H, W, C), on the device."""
-        with jax.ensure_compile_time_eval():  # kept: no part of what is being traced
+        with jax.ensure_compile_time_eval():  # the result is cached, and must not be a traced array
             return jnp.asarray(self.network.images.train, self.run.dtype)
 
     @cached_property
     def measured_images(self) -> tuple[jax.Array, jax.Array]:
-        """Images that are measured, of those for training and of those for testing, on the device."""
+        """The training images and the test images that are measured, on the device."""
         with jax.ensure_compile_time_eval():
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
@@ -84,13 +84,13 @@ class DeepNetwork:
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
     def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
-        """Train to the last of two stops; return the state, and the step there."""
+        """Train from the first to the second of two stops; return the state, and the second as history."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
         return advance(self.hyperparameters, self.images, state, keys, first, last), last
 
     def record(self, state: TrainingState, history: int, chosen: Steps) -> tuple[TrainingState, Record]:
-        """Return the state with its sum of losses reset, and the record of where it stands."""
+        """Return the state with its sum of losses set to zero, and the record of the state."""
         _, _, read_out = _compiled(self.spec)
         representations = jax.tree.map(np.asarray, read_out(state, *self.measured_images))
         return state._replace(loss=jnp.zeros_like(state.loss)), self._measured(representations, history)
@@ -101,14 +101,14 @@ class DeepNetwork:
             last = self.run.recorded[np.searchsorted(self.run.recorded, step) - 1]
             representations = representations._replace(loss=representations.loss / int(step - last))
         members = (jax.tree.map(lambda a, i=i: a[i], representations) for i in range(len(self.run.seeds)))
-        with threadpool_limits(1):  # small matrices: threads would wait for each other, and for those of JAX
+        with threadpool_limits(1):  # small matrices: more threads would wait for each other and for those of JAX
             p, images = self.hyperparameters.parameters, self.network.images
             rows = [measure(self.spec, p, member, images) for member in members]
         record = Record(*(np.array(column)[:, None] for column in zip(*rows, strict=True)))
         return record if step else record._replace(loss=np.full_like(record.loss, np.nan))
 
     def has_ended(self, state: TrainingState, records: list[Record]) -> bool:
-        """Return True where all networks have diverged or collapsed."""
+        """Return True if all networks have diverged or collapsed."""
         return all(_verdicts(records[-1], -1, records[0]))
 
     def conclude(self, records: Record, steps: Steps, status: str) -> tuple[Record, str]:
@@ -146,7 +146,7 @@ class DeepNetwork:
 
 
 def check_model(model: Model, network: Network) -> None:
-    """Raise ArgumentError where model and network do not go together."""
+    """Raise ArgumentError if model and network do not go together."""
     learned = model.structure.predictor == "learned"
     if model.inputs is not None:
         errors.reject("model", "have no `inputs` for a Network, whose inputs are its images", model)
@@ -160,16 +160,16 @@ def check_model(model: Model, network: Network) -> None:
 
 @lru_cache(maxsize=16)
 def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
-    """Compile (start, advance, represent) of networks side by side."""
+    """Compile start, advance and represent for networks side by side."""
 
     def start_one(hyper: Any, images: Any, key: Any) -> Any:
         return start(spec, hyper, images, jax.random.fold_in(key, 0))
 
     def advance_one(hyper: Any, images: Any, state: Any, key: Any, first: Any, last: Any) -> Any:
-        def one(number: Any, state: Any) -> Any:
+        def one_step(number: Any, state: Any) -> Any:
             return step(spec, hyper, images, state, number, jax.random.fold_in(key, number + 1))
 
-        return jax.lax.fori_loop(first, last, one, state)
+        return jax.lax.fori_loop(first, last, one_step, state)
 
     def represent_one(state: Any, train: Any, test: Any) -> Any:
         return represent(spec, state, train, test)
@@ -182,7 +182,7 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
 
 
 def _verdicts(records: Record, time: int, first: Record) -> list[str | None]:
-    """Return the verdict on each network at an index of time, beside the first entries of the other records."""
+    """Return the verdict on each network at an index of time. first: records whose first entry is the start."""
     pairs = zip(_members(records, time), _members(first, 0), strict=True)
     return [verdict(record, start) for record, start in pairs]
 

@@ -50,7 +50,7 @@ def _solved(setting):
 
 def test_isotropic_cosine_against_theory():
     """g = (z2_m - lambda_m (z1 . Lambda z2) z1_m/|Lambda z1|^2)/(|Lambda z1| |z2|), and r = A - lambda B."""
-    which = of(ISOTROPIC, "The expectations in it")
+    which = of(ISOTROPIC, "The expectations in the rate")
     assert which.equations[-1] == r"r_m = A_{m} - B_{m} \lambda_{m}"
     assert which.equations[0].endswith(
         r"\left[\frac{\zeta_{1,m} \zeta_{2,m}}{\left\|\Lambda \hat z_1\right\| \left\|\hat z_2\right\|}\right]"
@@ -77,7 +77,7 @@ def test_isotropic_cosine_against_theory():
     ids=lambda value: getattr(value, "name", None),
 )
 def test_rates(setting, rate):
-    step = next(s for s in steps_of(setting) if s.title in ("The expectation", "The expectations in it"))
+    step = next(s for s in steps_of(setting) if s.title in ("The expectation", "The expectations in the rate"))
     assert step.equations[-1] == f"r_m = {rate}"
 
 
@@ -162,7 +162,7 @@ def test_checks_fail_where_a_step_does_not_follow(check, message):
 def test_checks_of_norms_fail(monkeypatch):
     checks.norm_is_integral({sp.Integer(1), sp.Integer(2), sp.Rational(1, 2), sp.Integer(3)})
     monkeypatch.setattr(checks, "norm_weight", lambda *arguments: tilting.norm_weight(*arguments) / 2)
-    with pytest.raises(ProofError, match="stands for the power 1"):
+    with pytest.raises(ProofError, match="the integral for a norm to the power -1"):
         checks.norm_is_integral({sp.Integer(1)})
 
 
@@ -179,8 +179,8 @@ def test_checks_of_the_tilt_fail(symbol):
 
 def test_a_loss_that_the_generated_code_does_not_follow_is_found(monkeypatch):
     """The report derives from the loss, and compares with what the code is generated from."""
-    real = rate_steps.Expectation.weight
-    monkeypatch.setattr(rate_steps.Expectation, "weight", property(lambda self: 2 * real.fget(self)))
+    real = rate_steps.NamedExpectation.weight
+    monkeypatch.setattr(rate_steps.NamedExpectation, "weight", property(lambda self: 2 * real.fget(self)))
     with pytest.raises(ProofError, match="the integrand is that of the generated code"):
         derivation.report(Setting("cosine"))
 
@@ -299,7 +299,7 @@ OTHER_NORMS = {  # what its report says
     "-p . sg(z2) / |p|": ("one integral is left", r"\;\mathrm{d}x"),
     "log(1 + |p - sg(z2)|^2)": ("one integral is left", "e^{- x^{2}}"),
     "-(p . sg(z2))^2 / (|p|^2 * |sg(z2)|^2)": ("two integrals are left", r"\mathrm{d}x\,\mathrm{d}y"),
-    "|p|^3 / 3 - p . sg(z2)": ("The former become integrals", r"\int\!\!\int"),
+    "|p|^3 / 3 - p . sg(z2)": ("in their denominators become integrals", r"\int\!\!\int"),
 }
 
 

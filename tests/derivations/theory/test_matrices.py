@@ -97,14 +97,17 @@ def test_polynomial_forces_are_moments(power):
 
 REFUSED = {
     "one norm": (norm(P), "1 norms"),
-    "norms beside none": (dot(P, SG(T2)) * (1 + 1 / SG(norm(P) * norm(T2))), "terms with norms stand beside"),
+    "norms beside none": (
+        dot(P, SG(T2)) * (1 + 1 / SG(norm(P) * norm(T2))),
+        "some terms have norms in their denominator and others have none",
+    ),
     "no vector": (dot(sp.sin(Z1), SG(T2)), r"cos\(z1\[m\]\), which has no matrix form"),
     "product of components": (dot(Z1, SG(Z1 * T2)), r"no power of W_P times one vector"),
     "quartic norm": (dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(T2, T2**3))), r"t2\[k\]\*\*4 has no matrix form"),
     "cubic form": (dot(Z1, SG(T2)) * SG(dot(Z1, Z1 * T2)), "is no bilinear form|has no matrix form"),
     "root of an overlap": (
         dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(Z1, T2))),
-        r"t2\[k\]\*z1\[k\] summed, which is no norm|z1\[k\]\*t2\[k\] summed, which is no norm",
+        r"t2\[k\]\*z1\[k\] summed over modes, which is no norm|z1\[k\]\*t2\[k\] summed over modes, which is no norm",
     ),
     "root of W_P": (dot(P, SG(T2)) / SG(norm(T2) * sp.sqrt(dot(P, Z1))), "divided by a norm of a root of W_P"),
 }

@@ -157,17 +157,15 @@ def test_the_checkpoint_of_another_run(finished, changes, difference, monkeypatc
     """Before any work."""
     before = finished.read_bytes()
     monkeypatch.setattr(Checkpoint, "write", None)
-    start = (
-        r"`checkpoint` must name a new file in an existing folder, or the checkpoint of this very run, but .* is one"
-    )
-    with pytest.raises(dyn.ArgumentError, match=f"{start} with another .*{difference}"):
+    requirement = "name a new file in an existing folder, or the checkpoint of this very run"
+    with pytest.raises(dyn.ArgumentError, match=f"`checkpoint` must {requirement}, but .* differs in .*{difference}"):
         run(**{"checkpoint": finished} | changes)
     assert finished.read_bytes() == before
 
 
 def test_a_checkpoint_of_other_code(finished, monkeypatch):
     monkeypatch.setattr(training, "digest", lambda *_: "other")
-    with pytest.raises(dyn.ArgumentError, match=r'with another code .*"other" here'):
+    with pytest.raises(dyn.ArgumentError, match=r'differs in code .*"other" here'):
         run(checkpoint=finished)
 
 

@@ -192,7 +192,7 @@ CASES = {
     "digits, all for testing": (
         lambda: digits(test=1797),
         "test",
-        "be less than 1797, which is all there are",
+        "be less than 1797, the number of all images",
         "is 1797",
     ),
     "digits, seed": (lambda: digits(seed=-1), "seed", "be a whole number >= 0", "is -1"),
@@ -241,8 +241,14 @@ def no_green(folder):
 FOLDERS = {
     "one file missing": (without("test_batch.bin"), "lacks test_batch.bin"),
     "two missing": (without("data_batch_1.bin", "data_batch_4.bin"), "lacks data_batch_1.bin, data_batch_4.bin"),
-    "empty": (rewritten("data_batch_2.bin", b""), "has data_batch_2.bin of 0 bytes, not records of 3073"),
-    "cut off": (rewritten("test_batch.bin", bytes(3072)), "has test_batch.bin of 3072 bytes, not records of 3073"),
+    "empty": (
+        rewritten("data_batch_2.bin", b""),
+        "has data_batch_2.bin of 0 bytes, not one or more records of 3073 bytes",
+    ),
+    "cut off": (
+        rewritten("test_batch.bin", bytes(3072)),
+        "has test_batch.bin of 3072 bytes, not one or more records of 3073 bytes",
+    ),
     "label 10": (
         rewritten("data_batch_3.bin", one_label(10)),
         "has label 10 in record 1 of data_batch_3.bin, counted from 0, and labels are below 10",
@@ -251,7 +257,7 @@ FOLDERS = {
         rewritten("test_batch.bin", one_label(255)),
         "has label 255 in record 1 of test_batch.bin, counted from 0, and labels are below 10",
     ),
-    "a colour that does not vary": (no_green, "has the same green in all pixels for training"),
+    "a colour that does not vary": (no_green, "has the same green in all pixels of the training images"),
 }
 
 

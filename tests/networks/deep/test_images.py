@@ -97,19 +97,19 @@ CASES = {
     "test of another shape": (
         ones("test", (2, 3, 2, 1)),
         "test",
-        "be images of shape (2, 3, 1) as `train` is",
-        "theirs is (3, 2, 1)",
+        "be images of shape (2, 3, 1), like those of `train`",
+        "has images of (3, 2, 1)",
     ),
     "labels of one part": (
         lambda: some(test_labels=None),
         "train_labels",
-        "be None where the other labels are",
+        "be None if the other labels are None",
         "is not",
     ),
     "labels of the other part": (
         lambda: some(train_labels=None),
         "test_labels",
-        "be None where the other labels are",
+        "be None if the other labels are None",
         "is not",
     ),
     "labels too few": (lambda: some(train_labels=[0, 1]), "train_labels", LABELS, "has shape (2,)"),

@@ -31,7 +31,7 @@ from tests.networks.deep.small import IMAGES, PLAIN, network
         (lambda: network(target_schedule=None), "`target_schedule` must be one of 'constant', 'cosine', but is None."),
         (
             lambda: network(encoder=dyn.ConvNet((2, 2, 2))),
-            "`encoder` must have no more than one layer for each halving of images of (4, 4), but is ConvNet",
+            "`encoder` must have so few layers that images of (4, 4) pixels can be halved in each, but is ConvNet",
         ),
     ],
 )
