@@ -297,7 +297,7 @@ def test_what_is_no_covariance_is_refused(covariance, message):
         (lambda: model(predictor=dyn.Learned()), "`predictor` must be .*correlated inputs"),
         (
             lambda: dyn.solve(model(predictor=dyn.ClosedForm(normalize=True)), np.zeros((2, 5)), [1.0]),
-            "`s0` must have a weight other than zero",
+            "`s0` must have a nonzero weight",
         ),
         (
             lambda: dyn.solve(model(noise=(np.ones(2), 0.0)), np.ones((3, 3, 5)), [1.0]),
@@ -383,5 +383,5 @@ def test_a_dead_member_of_an_ensemble_leaves_the_others_alone(options):
 def test_a_normalized_predictor_needs_weights_on_inputs_that_vary():
     W0 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     blind = model(inputs=np.diag([0.0, 0.0, 1.0]), predictor=dyn.ClosedForm(normalize=True))
-    with pytest.raises(dyn.ArgumentError, match="`s0` must have a weight other than zero on inputs that vary"):
+    with pytest.raises(dyn.ArgumentError, match="`s0` must have a nonzero weight on inputs that vary"):
         dyn.iterate(blind, W0, 1, ETA)
