@@ -1,7 +1,8 @@
-"""What tests share: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
+"""Shared: generated inputs, compiled code, a limit of time, double precision, a user who presses Ctrl-C."""
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def double_precision():
     """JAX computes in float64 inside the test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """No figure of one test is open in the next, where many would be a warning, and warnings are errors."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

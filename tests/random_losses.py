@@ -120,7 +120,7 @@ class Sentences:
         return f"sqrt(1 + |{self.online()}|^2)"
 
     def anything(self) -> str:
-        """Of no sense in particular."""
+        """Any expression, with no meaning in particular."""
         return self.choose(dots=3, norms=2, quotient=1, functions=1, product_of_numbers=1)
 
     def dots(self) -> str:
@@ -158,7 +158,7 @@ def loss_of(seed: int) -> tuple[str, dict[str, float]]:
 
 
 def options_of(seed: int) -> dict:
-    """Of the model: predictor, target, views, weight decay."""
+    """Options of the model: predictor, target, views, weight decay."""
     draw = random.Random(f"options {seed}")
     predictors = [
         dyn.ClosedForm(draw.choice([0.5, 1.0, 2.0]), draw.choice([0.0, 0.1])),

@@ -19,7 +19,7 @@ START = "import sys\nimport numpy as np\nimport dynamics as dyn\n"
 
 
 def fresh(code, start=START):
-    """What a new interpreter prints, warnings being errors."""
+    """Return the words that a new interpreter prints; warnings are errors."""
     run = [sys.executable, "-W", "error", "-c", start + code]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -50,7 +50,7 @@ assert dyn.sweep(model, {{'sigma1': [0.1]}}, store=path, s0=[0.1, 0.5], steps=2,
 
 
 def test_a_worker_needs_no_store():
-    """What is computed is unpickled without what writes it."""
+    """A worker unpickles its calculation without the modules that write results."""
     assert loaded("import dynamics.sweeps.block", "xarray", "zarr", "jax", "scipy") == []
 
 
@@ -114,6 +114,7 @@ print(*(name for name in before if before[name] != matplotlib.rcParams[name]), '
     assert fresh(code) == ["checked", "True"]
 
 
+@pytest.mark.long
 def test_random_numbers_of_the_user_are_left_alone():
     code = f"""
 import jax  # which draws from them itself when it is imported

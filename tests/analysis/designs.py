@@ -1,4 +1,4 @@
-"""What tests of designs share: a noisy Euclidean model, and designs with it."""
+"""Shared by the tests of designs: a noisy Euclidean model, and designs with it."""
 
 import dynamics as dyn
 

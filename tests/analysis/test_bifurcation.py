@@ -137,7 +137,7 @@ def test_the_descent_map_oscillates_above_a_flip():
 
 
 def test_a_complex_pair_is_a_neimark_sacker_point():
-    """Of a target that hardly follows, the two by two matrix of a mode has complex factors where it loses stability."""
+    """With a target that hardly follows, the two by two matrix of a mode loses stability by complex factors."""
     model = dyn.Model("euclidean", isotropic=True, weight_decay=0.1, target=dyn.EMA(0.9), predictor=dyn.ClosedForm(2.0))
     diagram = dyn.bifurcation(model, "learning_rate", (0.01, 10.0))
     for point in diagram:

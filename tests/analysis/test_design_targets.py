@@ -88,7 +88,7 @@ def test_all_modes_converge_alike_and_stably(alpha):
 
 
 def test_no_gain_ends_at_a_higher_rate():
-    """Of 20 random smooth gains, stable at least up to eta, none converges faster than e^(-2 t/eta)."""
+    """None of 20 random smooth gains, stable at least up to eta, converges faster than e^(-2 t/eta)."""
     eta, s0 = 0.4, np.array([0.02, 0.2, 0.5])
     times = np.array([0.0, 4.0, 5.0]) * eta
     rest = np.sqrt(REST)

@@ -1,4 +1,4 @@
-"""How members of an ensemble end: made-up motions in a block of steps, and their outcome."""
+"""The end of members of an ensemble: made-up motions in a block of steps, and their outcome."""
 
 import numpy as np
 import pytest

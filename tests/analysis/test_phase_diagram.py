@@ -64,6 +64,7 @@ def test_an_oscillation_is_that_of_the_descent_map():
     assert gd.s[-1] == pytest.approx(gd.s[-3], rel=1e-12)  # of period two
 
 
+@pytest.mark.long
 def test_points_with_a_learned_predictor_and_a_separate_target_end_as_single_runs():
     model = dyn.Model("euclidean", predictor=dyn.Learned(1.0, 0.5), target=dyn.EMA(0.8), noise=(0.2, 0.1))
     diagram = dyn.phase_diagram(

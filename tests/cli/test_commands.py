@@ -16,6 +16,7 @@ from derivations.report.documents import FORMATS, document
 from dynamics.cli import commands as cli
 from dynamics.networks import train as training
 from dynamics.solvers import descent, flow
+from tests.marks import parametrize
 
 matplotlib.use("Agg")
 
@@ -265,7 +266,7 @@ DERIVED = {
 
 
 def depth(text):
-    """Whether braces balance, never closing what is not open; escaped braces are print."""
+    """Check that braces balance and none closes before it opens; escaped braces are text."""
     level = 0
     for brace in re.findall(r"(?<!\\)[{}]", text):
         level += 1 if brace == "{" else -1
@@ -312,7 +313,7 @@ def test_exact_solution_is_shown_where_there_is_one(case, name):
     assert "exact solution" not in output("derive", *DERIVED["cosine"])
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@parametrize("form", FORMATS, quick=["markdown"])
 def test_documents_are_those_of_the_derivations(form, tmp_path):
     text = output("derive", "--loss", "cosine", "--isotropic", "--format", form)
     assert text == document(Setting("cosine", isotropic=True), form) + "\n"

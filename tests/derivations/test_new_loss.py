@@ -15,6 +15,7 @@ from derivations.codegen.module import module as module_source
 from derivations.losses.catalogue import LOSSES, PLACEMENTS, Setting
 from dynamics.generated import catalogue
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from tests.marks import parametrize
 from tests.reference import over_modes
 
 NOISE = (0.3, 0.2)
@@ -88,7 +89,7 @@ def test_gradient_is_that_of_the_loss(quartic):
     assert (quartic.force_on_view2(z1, z2, lam, 1.0) == 0).all()
 
 
-@pytest.mark.parametrize("method", ["scipy", "jax"])
+@parametrize("method", ["scipy", "jax"], quick=["scipy"])
 def test_flow_follows_the_rate(quartic, method):
     """The slope of the solution, by central differences, is 2 s r."""
     h, rtol = 1e-3, 1e-11
@@ -118,7 +119,7 @@ def test_network_follows_descent_map(quartic):
     assert comparison.within(4) == 1
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+@parametrize("setting", SETTINGS, quick=SETTINGS[::4], ids=lambda setting: setting.name)
 def test_every_placement_follows_from_the_one_line(quartic, setting):
     """Rates against a Monte Carlo mean of the gradient of the generated loss."""
     derived = executed(module_source(setting), setting.name).DERIVED

@@ -4,6 +4,7 @@ import ast
 import builtins
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import dynamics as dyn
 from derivations.losses.catalogue import catalogue
 from dynamics.networks.linear import over_modes
 from dynamics.vector_field.weight_state import closed_form
+from tests.marks import parametrize
 
 ROOT = Path(__file__).resolve().parents[2]
 RUFF = str(Path(sys.executable).parent / "ruff")
@@ -133,8 +135,10 @@ def slopes(value, model, views, C, W_P, *rest):
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", MODELS)
+WRITTEN = list(product(MODELS, TOLERANCE))
+
+
+@parametrize(("name", "dtype"), WRITTEN, quick=WRITTEN[::21])
 def test_jax_is_the_loss_with_its_gradients(name, dtype, double_precision):
     model, (*views, C, W_P) = MODELS[name], batch(dtype)
     module, expected = written(model, "jax"), slopes(reference_value, MODELS[name], views, C, W_P)
@@ -166,7 +170,7 @@ TORCH_IN_JAX = {
 } | {name: getattr(jnp, name) for name in ("sqrt", "exp", "log", "tanh", "mean")}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@parametrize("name", MODELS, quick=list(MODELS)[::15])
 def test_the_torch_module_is_the_jax_module_in_other_words(name, double_precision):
     """Without PyTorch: its text, its words understood by JAX. Those marked ``torch`` are with PyTorch."""
     model, (*views, C, W_P) = MODELS[name], batch()
@@ -383,7 +387,10 @@ def is_call_of_name(node):
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if name.endswith("closed form")])
+CLOSED_FORM = [name for name in MODELS if name.endswith("closed form")]
+
+
+@parametrize("name", CLOSED_FORM, quick=CLOSED_FORM[::14])
 def test_the_expression_in_the_docstring_is_the_loss(name, double_precision):
     """Parsed as a user-defined loss, it has the same gradients."""
     model, (*views, C, W_P) = MODELS[name], batch()

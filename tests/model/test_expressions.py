@@ -3,6 +3,7 @@
 import json
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from multiprocessing import get_context
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.networks.linear import over_modes
+from tests.marks import parametrize
 
 S0 = np.array([0.2, 0.5, 1.0])
 NOISE = (0.3, 0.2)
@@ -220,7 +222,7 @@ ENSEMBLES = [
 ]
 
 
-@pytest.mark.parametrize("level", ["iterate", "scipy", "jax", HEYOKA])
+@parametrize("level", LEVELS := ["iterate", "scipy", HEYOKA, "jax"], quick=LEVELS[:3])
 @pytest.mark.parametrize(("model", "name"), ENSEMBLES[:2], ids=["loss", "gain"])
 def test_an_ensemble_is_its_single_runs(model, name, level):
     """To rounding for the map, and for the flow to the solver's tolerance, as steps may be common to all."""
@@ -306,7 +308,10 @@ def twins():
             )
 
 
-@pytest.mark.parametrize(("text", "options", "twin"), list(twins()))
+TWINS = list(twins())
+
+
+@parametrize(("text", "options", "twin"), TWINS, quick=TWINS[::5])
 def test_a_loss_written_out_has_the_dynamics_of_the_catalogue_loss(text, options, twin):
     found, expected = (
         dyn.iterate(model, S0, 4, 0.1) for model in (dyn.Model(dyn.Loss.parse(text), noise=NOISE, **options), twin)
@@ -317,8 +322,7 @@ def test_a_loss_written_out_has_the_dynamics_of_the_catalogue_loss(text, options
     assert (found.s[-1] != found.s[0]).any()
 
 
-@pytest.mark.parametrize("symmetrised", [False, True])
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
+@parametrize(("loss", "symmetrised"), LOSSES := list(product(("euclidean", "cosine"), (False, True))), quick=LOSSES[:2])
 @pytest.mark.parametrize(("gain", "plain"), [("1", {"isotropic": True}), ("lambda", {}), ("lam", {}), ("λ^2 / λ", {})])
 def test_gains_between_which_others_lie(loss, gain, plain, symmetrised):
     options = {"predictor": dyn.ClosedForm(0.5, 0.1), "noise": NOISE, "symmetrised": symmetrised}
@@ -365,7 +369,10 @@ def test_forces_are_the_gradient_with_a_matrix_predictor_in_a_random_basis(text,
     assert np.abs(slopes[0]).max() > 0.01
 
 
-@pytest.mark.parametrize("text", ["-tanh(W_P) * z1 . sg(z2)", "-min(W_P, beta) * z1 . sg(z2) + |z1|^2"])
+TEXTS = ["-tanh(W_P) * z1 . sg(z2)", "-min(W_P, beta) * z1 . sg(z2) + |z1|^2"]
+
+
+@parametrize("text", TEXTS, quick=TEXTS[1:])
 def test_functions_of_W_P_are_constants_without_a_predictor(text):
     """W_P = 1: against the number written out."""
     parameters = {"beta": 0.7} if "beta" in text else {}

@@ -1,13 +1,9 @@
-"""Models with other parameters, and the examples in docstrings."""
-
-import doctest
+"""Models with other parameters."""
 
 import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.model import components, expressions
-from dynamics.model import model as model_module
 
 
 @pytest.mark.parametrize(
@@ -58,9 +54,3 @@ def test_replace_takes_several_parameters_and_arrays():
 def test_unknown_parameters_and_values_out_of_range_are_refused(parameters, message):
     with pytest.raises(dyn.ArgumentError, match=message):
         dyn.Model("euclidean").replace(**parameters)
-
-
-@pytest.mark.parametrize("module", [components, expressions, model_module], ids=lambda module: module.__name__)
-def test_examples_in_docstrings_run(module):
-    results = doctest.testmod(module)
-    assert results.failed == 0 < results.attempted

@@ -13,6 +13,7 @@ from dynamics.networks.linear import _without_diverged
 from dynamics.networks.run import DTYPES
 from dynamics.vector_field.state import State
 from dynamics.vector_field.weight_state import observables
+from tests.marks import parametrize
 
 NOISE = (0.0, 0.1)
 BOTH_NOISY = (0.3, 0.2)
@@ -51,7 +52,7 @@ PANELS = {  # name: model and learning rate
 }
 
 
-@pytest.mark.parametrize("panel", PANELS)
+@parametrize("panel", PANELS, quick=["euclidean, standard"])
 def test_network_follows_descent_map_at_the_papers_settings(panel):
     model, learning_rate = PANELS[panel]
     W0 = weights(10, 15)
@@ -77,7 +78,7 @@ GRADIENTS = {
 }
 
 
-@pytest.mark.parametrize("name", GRADIENTS)
+@parametrize("name", GRADIENTS, quick=["cosine, DirectPred, decay", "isotropic cosine, symmetrised"])
 def test_gradient_is_right_in_the_mean(name):
     """E[W after a step] = U diag(w (1 + eta (r - rho))) V^T, from the descent map."""
     model, seeds = GRADIENTS[name], 256
@@ -99,9 +100,9 @@ def off_diagonal(trained, U):
     return np.sqrt(np.mean(entries**2))
 
 
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
+@parametrize("loss", ["euclidean", "cosine"], quick=["euclidean"])
 def test_eigenvectors_stay_put(loss):
-    """What turns them is sampling alone, which falls as 1/sqrt(batch size); a drift would not."""
+    """Sampling alone turns them, by 1/sqrt(batch size); a drift would not fall with it."""
     model, W0 = dyn.Model(loss, noise=NOISE), weights(3, 5)
     U = np.linalg.svd(W0)[0]
     few, many = (
@@ -164,10 +165,14 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("options", "units"), [*product(OPTIONS, ["linear"]), ("target", "relu"), ("none", "relu")], ids=str
-)
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
+NETWORKS = [
+    (loss, options, units)
+    for loss in ("euclidean", "cosine")
+    for options, units in [*product(OPTIONS, ["linear"]), ("target", "relu"), ("none", "relu")]
+]
+
+
+@parametrize(("loss", "options", "units"), NETWORKS, quick=NETWORKS[::6])
 def test_training_equals_a_second_implementation(loss, options, units):
     common = {"predictor": dyn.ClosedForm(0.5), "noise": BOTH_NOISY, "weight_decay": 0.1}
     model, W0 = dyn.Model(loss, **(common | OPTIONS[options])), weights(2, 3)

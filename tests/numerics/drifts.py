@@ -17,7 +17,7 @@ CANCELLED = 1e-3
 
 
 def scale_of(drift, terms):
-    """What an error of s r is relative to."""
+    """The scale of errors of s r."""
     return max(np.abs(drift).max(), CANCELLED * terms.max())
 
 

@@ -11,6 +11,7 @@ import dynamics.solvers.flow_diffrax
 import dynamics.vector_field.base
 from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from tests.marks import parametrize
 from tests.numerics.drifts import ALPHAS, CANCELLED, ONE, REFERENCE, TARGET, scale_of
 from tests.reference import COSINE, cosine_drift, model_of, predictor_of
 
@@ -26,7 +27,7 @@ def random_case(seed):
     return setting, s, float(random.choice(ALPHAS)), noise
 
 
-@pytest.mark.parametrize("seed", range(56))
+@parametrize("seed", range(56), quick=range(0, 56, 5))
 def test_estimated_error_covers_the_true_one(seed):
     setting, s, alpha, noise = random_case(seed)
     drift, terms = cosine_drift(setting, s, alpha, noise)
@@ -50,7 +51,7 @@ TOO_FEW = {
 }
 
 
-@pytest.mark.parametrize("run", TOO_FEW)
+@parametrize("run", TOO_FEW, quick=["scipy", "descent"])
 def test_too_few_nodes_warn_and_the_stated_error_covers_the_true_one(run, monkeypatch):
     monkeypatch.setattr(dynamics.vector_field.base, "Adaptive", partial(Adaptive, max_nodes=24))
     monkeypatch.setattr(dynamics.solvers.flow_diffrax, "MAX_NODES", 24)
@@ -121,7 +122,7 @@ def test_the_rate_of_a_single_mode_is_zero(setting, s):
     assert abs(s * rate[0]) <= 1e-9 * CANCELLED * 4 * unit
 
 
-@pytest.mark.parametrize("method", ["scipy", "jax"])
+@parametrize("method", ["scipy", "jax"], quick=["scipy"])
 def test_an_ensemble_may_have_a_member_whose_modes_have_all_collapsed(method):
     s0 = np.array([[0.0, 0.0], [0.1, 0.5]])
     flow = dyn.solve(model_of(TARGET), s0, [0.0, 1.0], method=method)

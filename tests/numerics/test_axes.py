@@ -1,4 +1,4 @@
-"""Where the axes of the closure's integrals end, against bisection; and that they move smoothly."""
+"""Ends of the axes of the closure's integrals: against bisection, and smooth in the spectrum."""
 
 import math
 

@@ -19,6 +19,7 @@ from derivations.symbols.stop_gradient import StopGradient as SG
 from dynamics import derived_loss
 from dynamics.numerics.adaptive_quadrature import Adaptive
 from dynamics.vector_field.eigenmodes import EigenmodeField
+from tests.marks import parametrize
 from tests.numerics.drifts import ALPHAS, CANCELLED, ONE, REFERENCE, drift_of, scale_of
 from tests.reference import (
     COSINE,
@@ -44,7 +45,10 @@ def cases():
             yield pytest.param(setting, modes, noise, alpha, spread, id=label)
 
 
-@pytest.mark.parametrize(("setting", "modes", "noise", "alpha", "spread"), list(cases()))
+CASES = list(cases())
+
+
+@parametrize(("setting", "modes", "noise", "alpha", "spread"), CASES, quick=CASES[::4])
 def test_drift_equals_the_reference(setting, modes, noise, alpha, spread):
     s = 1.7 * np.geomspace(1 / spread, 1, modes)
     rates = EigenmodeField(model_of(setting, alpha, noise), rtol=1e-9)
@@ -256,7 +260,7 @@ SAMPLED = [
 ]
 
 
-@pytest.mark.parametrize(("setting", "alpha", "noise"), SAMPLED, ids=[case[0].name for case in SAMPLED])
+@parametrize(("setting", "alpha", "noise"), SAMPLED, quick=SAMPLED[3:], ids=lambda value: getattr(value, "name", None))
 def test_drift_equals_the_sampled_force(setting, alpha, noise, double_precision):
     """s r = E[g z1 + h z2] with g, h by automatic differentiation: 1e7 samples, |z| < 4 in each of three entries."""
     s, chunks, chunk = np.array([0.1, 0.6, 1.5]), 20, 500_000

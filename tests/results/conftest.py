@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.results.makers import MAKERS
+from tests.results.makers import MAKERS, made
 
 
 @pytest.fixture(params=MAKERS)
 def result(request):
-    return MAKERS[request.param]()
+    return made(request.param)

@@ -1,5 +1,7 @@
 """Trajectories of every kind, by name."""
 
+from functools import cache
+
 import numpy as np
 
 import dynamics as dyn
@@ -34,3 +36,9 @@ MAKERS = {
     ),
     "ensemble descent": lambda: dyn.iterate(ENSEMBLE, [0.1, 0.5, 0.9], 3, 0.1),
 }
+
+
+@cache
+def made(name):
+    """The trajectory of a kind, computed once."""
+    return MAKERS[name]()

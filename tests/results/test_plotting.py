@@ -7,7 +7,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.results.plotting import legend_above, mode_colors, new_axes
-from tests.results.makers import MAKERS, a_network
+from tests.results.makers import a_network, made
 
 matplotlib.use("Agg")
 
@@ -23,7 +23,7 @@ matplotlib.use("Agg")
     ],
 )
 def test_plot_draws_one_line_per_mode(maker, lines, xlabel):
-    result = MAKERS[maker]()
+    result = made(maker)
     ax = result.plot()
     assert isinstance(ax, plt.Axes) and len(ax.lines) == lines
     assert (ax.get_yscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", xlabel, "eigenvalue $s_m$")
@@ -41,9 +41,9 @@ def test_every_result_can_be_drawn(result):
 
 
 def test_plots_share_axes_and_take_a_style():
-    ax = MAKERS["exact flow"]().plot(color="red", linestyle="--")
+    ax = made("exact flow").plot(color="red", linestyle="--")
     assert ax.lines[0].get_color() == "red" and ax.lines[0].get_linestyle() == "--"
-    assert MAKERS["flow"]().plot(ax) is ax and len(ax.lines) == 4
+    assert made("flow").plot(ax) is ax and len(ax.lines) == 4
     plt.close("all")
 
 

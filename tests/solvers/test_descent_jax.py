@@ -7,6 +7,7 @@ import dynamics as dyn
 from dynamics.solvers import descent_jax as jax_descent
 from dynamics.solvers import ensembles as groups
 from dynamics.solvers import methods
+from tests.marks import parametrize
 
 S0 = [0.05, 0.4, 1.5]
 COSINE = dyn.Model("cosine", noise=(0.0, 0.1))
@@ -29,7 +30,7 @@ def both(*arguments, **options):
     return (dyn.iterate(*arguments, method=method, **options) for method in ("jax", "numpy"))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@parametrize("name", MODELS, quick=["cosine"])
 def test_it_is_the_same_map(name):
     found, expected = both(MODELS[name], S0, 150, 0.1)
     assert np.abs(expected.s[-1] / expected.s[0] - 1).max() > 0.3  # it did move
@@ -73,12 +74,14 @@ def test_a_run_that_diverges_ends_there():
     assert found.status == expected.status
 
 
+@pytest.mark.long
 def test_dead_modes_stay_dead_and_one_mode_alone_stays():
     found, expected = both(COSINE, [0.0, 0.4], 20, 0.1)
     np.testing.assert_array_equal(found.s[:, 0], 0)
     np.testing.assert_allclose(found.s, expected.s, rtol=1e-15)
 
 
+@pytest.mark.long
 def test_nodes_are_added_where_the_spectrum_asks_for_them(monkeypatch):
     monkeypatch.setattr(groups, "MARGIN", 0.4)
     few = dyn.iterate(COSINE, S0, 30, 0.1, method="jax")

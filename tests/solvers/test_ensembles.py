@@ -10,6 +10,7 @@ import pytest
 import dynamics as dyn
 from dynamics.solvers import ensembles as groups
 from dynamics.solvers import flow_diffrax as jax_flow
+from tests.marks import parametrize
 
 TIMES = np.linspace(0, 3, 7)
 RTOL = 1e-9
@@ -32,7 +33,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@parametrize("name", MODELS, quick=["mean field"])
 def test_a_member_is_the_same_alone_and_in_a_group(name, groups_of):
     model, closure = MODELS[name]
     groups_of(8)
@@ -60,6 +61,7 @@ def test_members_that_diverge_leave_the_others_alone(groups_of):
     np.testing.assert_array_equal(np.isinf(flow.s), np.isinf(exact.s))
 
 
+@pytest.mark.long
 def test_a_group_of_too_many_steps_is_done_again_one_by_one(groups_of, monkeypatch):
     model, closure = MODELS["mean field"]
     groups_of(16)
@@ -73,12 +75,15 @@ def test_a_group_of_too_many_steps_is_done_again_one_by_one(groups_of, monkeypat
     assert (again.s != whole.s).any()  # it did take other steps
 
 
-def test_predictor_of_an_ensemble_follows_from_its_eigenvalues():
-    for predictor in (dyn.ClosedForm(), dyn.ClosedForm(alpha=0.5, epsilon=0.1), dyn.ClosedForm(normalize=True)):
-        flow = dyn.solve(dyn.Model("euclidean", predictor=predictor), SPECTRA, TIMES, method="jax")
-        largest = flow.s.max(axis=-1, keepdims=True) if predictor.normalize else 1.0
-        expected = (flow.s / largest + predictor.epsilon) ** predictor.alpha
-        np.testing.assert_allclose(flow.predictor, expected, rtol=1e-15)  # rounding of the power
+PREDICTORS = [dyn.ClosedForm(alpha=0.5, epsilon=0.1), dyn.ClosedForm(), dyn.ClosedForm(normalize=True)]
+
+
+@parametrize("predictor", PREDICTORS, quick=PREDICTORS[:1], ids=str)
+def test_predictor_of_an_ensemble_follows_from_its_eigenvalues(predictor):
+    flow = dyn.solve(dyn.Model("euclidean", predictor=predictor), SPECTRA, TIMES, method="jax")
+    largest = flow.s.max(axis=-1, keepdims=True) if predictor.normalize else 1.0
+    expected = (flow.s / largest + predictor.epsilon) ** predictor.alpha
+    np.testing.assert_allclose(flow.predictor, expected, rtol=1e-15)  # rounding of the power
 
 
 RUN = """
@@ -94,6 +99,7 @@ print(len(jax.devices()))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closure", ["mean_field", "gaussian"])
 def test_eight_devices_give_what_one_gives(closure, tmp_path):
     """To the last bit: whom a member is grouped with does not depend on the devices."""

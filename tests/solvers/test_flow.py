@@ -1,6 +1,7 @@
 """The flow by numerical methods: against exact solutions, each other, invariants, fixed points, blow-up times."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import dynamics as dyn
 from derivations.losses.catalogue import Setting
 from dynamics.solvers import flow_diffrax as jax_flow
+from tests.marks import parametrize
 from tests.reference import CONSERVING, invariant, lambert_time, model_of, systems, wrong_side_blow_up
 
 METHODS = ("scipy", "jax")
@@ -61,8 +63,9 @@ def assert_exact(flow, system, s0, times):
     assert (error <= tolerance * expected + flow.settings["atol"]).all(), error / expected
 
 
-@by_method
-@pytest.mark.parametrize("name", NUMERICAL)
+@parametrize(
+    ("name", "method"), product(NUMERICAL, METHODS), quick=[*product(NUMERICAL, ["scipy"]), (NUMERICAL[0], "jax")]
+)
 def test_numerical_flow_of_one_mode_equals_the_exact_solution(name, method):
     system = systems()[name]
     for s0 in starts_of(system):
@@ -117,15 +120,19 @@ def test_tolerance_is_kept_as_it_is_asked_for(method):
 # --- shapes ---------------------------------------------------------------------------------------------------------
 
 
-@by_method
+@parametrize("method", METHODS, quick=["scipy"])
 def test_time_zero_gives_the_start_to_the_last_bit(method):
     s0 = [0.1, 0.7, 0.12]
     flow = dyn.solve(model_of(EUCLIDEAN), s0, [0.0], method=method)
     np.testing.assert_array_equal(flow.s, [s0])
 
 
-@by_method
-@pytest.mark.parametrize("setting", [EUCLIDEAN, COSINE], ids=lambda s: s.name)
+@parametrize(
+    ("setting", "method"),
+    product([EUCLIDEAN, COSINE], METHODS),
+    quick=[(EUCLIDEAN, "scipy"), (COSINE, "scipy")],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_a_dead_mode_stays_dead_and_disturbs_nothing(setting, method):
     run = partial(dyn.solve, model_of(setting), times=[0.0, 1.0], method=method)
     with_dead, without = run([0.3, 0.0, 2.0]), run([0.3, 2.0])
@@ -134,7 +141,7 @@ def test_a_dead_mode_stays_dead_and_disturbs_nothing(setting, method):
     assert with_dead.error <= 1e-9
 
 
-@by_method
+@parametrize("method", METHODS, quick=["scipy"])
 def test_one_time_equals_the_last_of_many(method):
     model = model_of(Setting("euclidean", "none"), noise=(0.0, 0.1))
     one = dyn.solve(model, [0.3, 2.0], [3.0], method=method)
@@ -143,7 +150,7 @@ def test_one_time_equals_the_last_of_many(method):
     np.testing.assert_allclose(one.s[0], many.s[-1], rtol=2e-8)  # rtol 1e-8 each
 
 
-@by_method
+@parametrize("method", METHODS, quick=["scipy"])
 def test_a_time_may_occur_twice(method):
     flow = dyn.solve(model_of(EUCLIDEAN), [0.3], [0.0, 0.0, 1.0, 1.0], method=method)
     assert flow.s[0] == flow.s[1] == 0.3
@@ -170,8 +177,12 @@ def member(i, j):
     return ENSEMBLE["alpha"][j], (sigma1[i, 0], sigma2), ENSEMBLE["weight_decay"][j]
 
 
-@pytest.mark.parametrize("run", ENSEMBLE_RUNS)
-@pytest.mark.parametrize("setting", [EUCLIDEAN, COSINE], ids=lambda s: s.name)
+@parametrize(
+    ("setting", "run"),
+    ENSEMBLES := list(product([EUCLIDEAN, COSINE], ENSEMBLE_RUNS)),
+    quick=[ensemble for ensemble in ENSEMBLES if ensemble != (COSINE, "jax")],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_an_ensemble_equals_its_members_one_by_one(setting, run):
     run_all, run_one = ENSEMBLE_RUNS[run]
     whole = run_all(model_of(setting, **ENSEMBLE), ENSEMBLE_S0)
@@ -209,7 +220,7 @@ COUPLED = [
 ]
 
 
-@pytest.mark.parametrize(("closure", "setting"), COUPLED, ids=[f"{c} {s.name}" for c, s in COUPLED])
+@parametrize(("closure", "setting"), COUPLED, quick=COUPLED[2:3], ids=lambda value: getattr(value, "name", value))
 def test_scipy_and_jax_agree(closure, setting):
     model = model_of(setting, noise=(0.1, 0.3), weight_decay=0.01)
     times = np.array([0.0, 0.5, 2.0, 5.0])
@@ -257,9 +268,10 @@ def test_cosine_flow_conserves_what_the_theory_says(closure, setting):
 # --- fixed points ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@parametrize(
     ("setting", "method"),
     [(COSINE, "scipy"), (ISOTROPIC_COSINE, "scipy"), (ISOTROPIC_COSINE, "jax")],
+    quick=[(COSINE, "scipy"), (ISOTROPIC_COSINE, "scipy")],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_cosine_flow_makes_eigenvalues_equal(setting, method):
@@ -322,7 +334,7 @@ def test_isotropic_flow_with_weight_decay_has_no_basin_of_collapse(rho):
     np.testing.assert_allclose(flow.predictor[-1], (1 - rho) / 1.25, rtol=1e-6)  # amplified by tau = 80, rtol 1e-8
 
 
-@by_method
+@parametrize("method", METHODS, quick=["scipy"])
 def test_a_ghost_holds_trajectories_before_they_collapse(method):
     """Euclidean, no stop-gradient, n1 n2 > 1: from above to below 1/n1 in n1 pi/(2 alpha sqrt(n1 n2 - 1))."""
     n1, n2, alpha = 1.0 + 0.01**2, 1.0 + 0.01**2, 0.5
@@ -343,8 +355,11 @@ def test_a_ghost_holds_trajectories_before_they_collapse(method):
 # --- blow-up --------------------------------------------------------------------------------------------------------
 
 
-@by_method
-@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+@parametrize(
+    ("alpha", "method"),
+    product([0.5, 1.0, 2.0], METHODS),
+    quick=list(product([0.5, 1.0, 2.0], ["scipy"])),
+)
 def test_wrong_side_blows_up_at_the_exact_time(alpha, method):
     s0, sigma2, rho = np.array([0.5, 2.0]), 0.5, 0.1
     blow_up = wrong_side_blow_up(s0[1], alpha, sigma2, rho)

@@ -1,10 +1,10 @@
 """Arrays that a trajectory stores, as counted before the work starts."""
 
 import numpy as np
-import pytest
 
 import dynamics as dyn
 from dynamics.solvers.problem import stored_arrays
+from tests.marks import parametrize
 
 ARRAYS = {
     "s alone": (dyn.Model("euclidean"), 1),
@@ -14,7 +14,7 @@ ARRAYS = {
 }
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@parametrize("name", ARRAYS, quick=["s alone", "a closed-form predictor"])
 def test_arrays_that_are_stored_are_those_that_are_counted(name):
     model, expected = ARRAYS[name]
     learning_rate = 0.1 if model.needs_learning_rate else None

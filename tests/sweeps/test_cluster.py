@@ -119,6 +119,7 @@ def kill_and_restart(folder, points, steps, chunk, record_property):
     record_property("bytes a point on disk", size / points)
 
 
+@pytest.mark.long
 def test_a_worker_and_the_client_are_killed(tmp_path, record_property):
     kill_and_restart(tmp_path, 2000, 5, 50, record_property)
 

@@ -131,6 +131,7 @@ print(len(jax.devices()))
 """
 
 
+@pytest.mark.long
 def test_eight_devices_write_the_same_bytes_as_one(tmp_path):
     """Host devices that JAX simulates; blocks of 100 points are 13 groups of 8, for which two rounds are needed."""
     for devices in (8, 1):

@@ -16,6 +16,7 @@ import xarray as xr
 
 import dynamics as dyn
 from dynamics.sweeps import block, store
+from tests.marks import parametrize
 from tests.sweeps.models import (
     COSINE,
     DECAYS,
@@ -56,7 +57,7 @@ def test_a_sweep_equals_one_call_of_iterate(model, chunk, tmp_path):
     assert dataset.attrs["progress"] == "complete" and dataset.title.startswith("descent map of Model(")
 
 
-@pytest.mark.parametrize("method", ["auto", "scipy", "jax"])
+@parametrize("method", ["auto", "scipy", "jax"], quick=["auto", "scipy"])
 def test_a_sweep_equals_one_call_of_solve(method, tmp_path):
     dataset = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=4, method=method, **FLOW)
     direct = dyn.solve(broadcast(EUCLIDEAN, GRID), method=method, **FLOW)

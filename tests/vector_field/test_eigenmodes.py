@@ -12,12 +12,13 @@ import dynamics as dyn
 from dynamics.vector_field.eigenmode_state import initial
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
+from tests.marks import parametrize
 from tests.reference import gaussian_expectations
 
 S0, ETA, RHO, NOISE = np.array([0.2, 0.5, 1.5]), 0.02, 0.01, (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
 TIMES = np.array([0.0, 0.5, 2.0, 6.0])
-by_method = pytest.mark.parametrize("method", ["scipy", "jax"])
+METHODS = ("scipy", "jax")
 
 
 def model(loss="euclidean", **options):
@@ -43,8 +44,7 @@ def accurate(slope, y0):
     return solve_ivp(slope, (0, TIMES[-1]), y0, "DOP853", TIMES, rtol=1e-13, atol=1e-15).y.reshape(-1, 3, len(TIMES))
 
 
-@by_method
-@pytest.mark.parametrize("kind", KINDS)
+@parametrize(("kind", "method"), product(KINDS, METHODS), quick=[*product(KINDS, ["scipy"]), ("no predictor", "jax")])
 def test_flow_with_a_target_of_its_own(kind, method):
     decay, alpha = 0.9, 0.5
     beta = (1 - decay) / ETA
@@ -61,8 +61,11 @@ def test_flow_with_a_target_of_its_own(kind, method):
     np.testing.assert_allclose(flow.target, v.T**2, rtol=1e-8)
 
 
-@by_method
-@pytest.mark.parametrize("separate_target", [False, True])
+@parametrize(
+    ("separate_target", "method"),
+    product((False, True), METHODS),
+    quick=[(False, "scipy"), (True, "scipy")],
+)
 def test_flow_of_a_learned_predictor(separate_target, method):
     """Two of the predictor's eigenvalues start on the wrong side of zero or of 1/n1."""
     decay, rate, init = 0.9, 2.0, np.array([-0.1, 0.4, 1.2])
@@ -83,7 +86,7 @@ def test_flow_of_a_learned_predictor(separate_target, method):
     np.testing.assert_allclose(flow.target, v.T**2 if separate_target else w.T**2, rtol=1e-8, atol=1e-9)
 
 
-@by_method
+@parametrize("method", METHODS, quick=["scipy"])
 def test_flow_of_a_tracked_correlation(method):
     tracking, alpha, epsilon = 0.95, 0.5, 0.1
 
@@ -183,6 +186,7 @@ def test_cosine_conserves_the_sum_with_a_learned_predictor_and_not_with_a_target
 
 # --- cosine: forces against a slow safe rule, and against sampling --------------------------------------------------
 
+FORCES = list(product(("euclidean", "cosine"), (False, True)))
 W, V, P = np.sqrt(S0), np.array([0.6, 0.5, 1.4]), np.array([0.4, 1.1, -0.7])
 
 
@@ -212,8 +216,7 @@ def test_cosine_force_on_a_learned_predictor(modes, separate_target):
         np.testing.assert_allclose(value, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("symmetrised", [False, True])
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
+@parametrize(("loss", "symmetrised"), FORCES, quick=[("cosine", True)])
 def test_forces_are_means_of_the_gradient_of_the_loss(loss, symmetrised):
     """Automatic differentiation of a loss typed in, with signed eigenvalues, over a million samples: |z| < 4.5."""
     samples, random = 1_000_000, np.random.default_rng(5)
@@ -256,7 +259,7 @@ COMBINED = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "isotropic", "predictor", "target"), COMBINED)
+@parametrize(("loss", "isotropic", "predictor", "target"), COMBINED, quick=COMBINED[::8])
 def test_network_follows_descent_map(loss, isotropic, predictor, target):
     W0 = np.random.default_rng(1).normal(0, 0.35, (4, 6))
     start = model(loss, isotropic=isotropic, predictor=PREDICTORS[predictor], target=TARGETS[target])

@@ -8,6 +8,7 @@ import dynamics as dyn
 from dynamics.vector_field.eigenmode_state import spectrum
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.monte_carlo import REPLICATES, Samples, normals, sampled_forces
+from tests.marks import parametrize
 
 S0 = np.array([0.2, 0.5, 1.0])
 NOISE = (0.3, 0.2)
@@ -29,7 +30,7 @@ MODELS = [
 
 
 def sizes(model):
-    """What errors are relative to, and the closure's forces by its own error: mean sizes of independent samples."""
+    """Return the scale of errors, and the closure's forces by its own error: mean sizes of independent samples."""
     rates = EigenmodeField(model, "monte_carlo")
     state, learned = rates.start(S0), model.structure.predictor == "learned"
     _, lam, ratio = spectrum(model.structure, rates.parameters, state)
@@ -151,7 +152,7 @@ def test_error_is_kept_and_shown(tmp_path):
     assert exact.error == 0 and "estimated error" not in str(exact)
 
 
-@pytest.mark.parametrize("loss", [BELL, LOG], ids=lambda loss: loss.text)
+@parametrize("loss", [BELL, LOG], quick=[LOG], ids=lambda loss: loss.text)
 def test_network_follows_the_descent_map_and_this_the_flow(loss):
     W0 = np.random.default_rng(0).standard_normal((3, 5)) / 3
     s0 = np.linalg.svd(W0, compute_uv=False)[::-1] ** 2

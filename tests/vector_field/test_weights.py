@@ -1,5 +1,7 @@
 """Inputs of any covariance: against eigenmodes where inputs are white, the theory typed in, sampling, and networks."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 from dynamics.vector_field.weight_state import initial
 from dynamics.vector_field.weights import WeightField
+from tests.marks import parametrize
 
 RHO, NOISE, ETA = 0.01, (0.3, 0.1), 0.1
 WHITE = np.eye(5)
@@ -42,8 +45,10 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
+MAPS = list(product(("euclidean", "cosine"), KINDS))
+
+
+@parametrize(("loss", "kind"), MAPS, quick=[*MAPS[:7], ("cosine", "standard")])
 def test_descent_map_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
     W0 = weights()
     matrices = dyn.iterate(model(loss, inputs=WHITE, **KINDS[kind]), W0, 8, ETA, rtol=1e-11)
@@ -54,11 +59,11 @@ def test_descent_map_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
     assert np.abs(modes.s[-1] / modes.s[0] - 1).max() > 0.05
 
 
-@pytest.mark.parametrize(
-    ("loss", "kind"),
-    [("euclidean", kind) for kind in KINDS if kind != "wrong side"]
-    + [("cosine", kind) for kind in KINDS if kind not in ("no predictor", "target of its own")],
-)
+FLOWS = [("euclidean", kind) for kind in KINDS if kind != "wrong side"]
+FLOWS += [("cosine", kind) for kind in KINDS if kind not in ("no predictor", "target of its own")]
+
+
+@parametrize(("loss", "kind"), FLOWS, quick=[*FLOWS[:6], ("cosine", "wrong side")])
 def test_flow_is_that_of_eigenmodes_where_inputs_are_white(loss, kind):
     W0, times = weights(2, 3, std=0.6), [0.0, 0.3, 1.0]
     per_step = "target" in KINDS[kind] or ("predictor" in KINDS[kind] and kind != "no predictor")
@@ -162,7 +167,7 @@ SAMPLED = {
 }
 
 
-@pytest.mark.parametrize("kind", SAMPLED)
+@parametrize("kind", SAMPLED, quick=["euclidean isotropic", "cosine", "cosine no predictor"])
 def test_drives_are_means_of_the_gradient_of_the_loss(kind):
     """Automatic differentiation of losses typed in, any target weights, over 400 000 samples: |z| < 4.5."""
     options, stop = SAMPLED[kind], jax.lax.stop_gradient
@@ -221,8 +226,10 @@ def test_drives_meet_their_tolerance(kind, modes, spread):
 # --- networks -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
-@pytest.mark.parametrize("options", [{}, {"isotropic": True}, {"target": dyn.EMA(0.8)}], ids=str)
+FOLLOWED = list(product(("euclidean", "cosine"), ({}, {"isotropic": True}, {"target": dyn.EMA(0.8)})))
+
+
+@parametrize(("loss", "options"), FOLLOWED, quick=[FOLLOWED[2], FOLLOWED[3]], ids=str)
 def test_network_follows_descent_map(loss, options):
     W0 = weights(3, 5, std=0.8)
     start = model(loss, **options)

@@ -1,4 +1,4 @@
-"""What tests of checks share: a model with few modes, and derived functions that are exchanged for wrong ones."""
+"""Helpers of the tests of checks: a model with few modes, and derived functions that are exchanged for wrong ones."""
 
 from dataclasses import replace
 

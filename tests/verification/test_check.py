@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from tests.marks import parametrize
 from tests.random_losses import checked, loss_of
 from tests.verification.levels import BELL, EUCLIDEAN, check, failed
 
@@ -17,19 +18,19 @@ def without_check(check):
     return [level.name for level in check.levels if level.deviation is None]
 
 
-@pytest.mark.parametrize(
-    ("model", "nothing"),
-    [
-        (dyn.Model("euclidean", noise=(0.3, 0.2)), []),
-        (dyn.Model("cosine", isotropic=True, noise=(0.0, 0.4)), ["exact"]),
-        (dyn.Model("euclidean", predictor=dyn.Learned(2.0, 0.7), noise=(0.3, 0.2)), ["exact"]),
-        (dyn.Model("euclidean", target=dyn.EMA(0.9), stop_gradient="target"), ["exact", "descent map"]),
-        (dyn.Model("euclidean", gain=dyn.Gain.parse("lambda^gamma", gamma=0.5), noise=(0.1, 0.1)), ["exact"]),
-        (dyn.Model(BELL, noise=(0.2, 0.0)), ["exact"]),
-    ],
-    ids=["euclidean", "isotropic", "learned", "average", "gain", "user-defined"],
-)
-def test_all_levels_agree_where_theory_holds(model, nothing):
+THEORIES = {  # model, and the levels where there is nothing to check
+    "euclidean": (dyn.Model("euclidean", noise=(0.3, 0.2)), []),
+    "isotropic": (dyn.Model("cosine", isotropic=True, noise=(0.0, 0.4)), ["exact"]),
+    "learned": (dyn.Model("euclidean", predictor=dyn.Learned(2.0, 0.7), noise=(0.3, 0.2)), ["exact"]),
+    "average": (dyn.Model("euclidean", target=dyn.EMA(0.9), stop_gradient="target"), ["exact", "descent map"]),
+    "gain": (dyn.Model("euclidean", gain=dyn.Gain.parse("lambda^gamma", gamma=0.5), noise=(0.1, 0.1)), ["exact"]),
+    "user-defined": (dyn.Model(BELL, noise=(0.2, 0.0)), ["exact"]),
+}
+
+
+@parametrize("name", THEORIES, quick=["learned", "average"])
+def test_all_levels_agree_where_theory_holds(name):
+    model, nothing = THEORIES[name]
     report = dyn.check(model, progress=False)
     assert failed(report) == [] and report.passed
     assert without_check(report) == nothing
@@ -97,11 +98,12 @@ def outcome_of(seed):
     return "passed"
 
 
-@pytest.mark.parametrize("seed", range(8))
+@parametrize("seed", range(8), quick=[1, 4])
 def test_random_loss_holds_or_is_refused(seed):
     outcome_of(seed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "seed",
     [

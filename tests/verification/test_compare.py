@@ -10,6 +10,7 @@ import pytest
 import dynamics as dyn
 from dynamics.verification import compare
 from dynamics.verification.compare import Comparison
+from tests.marks import parametrize
 
 matplotlib.use("Agg")
 
@@ -56,7 +57,7 @@ def compared(seeds):
 # --- the sampling error ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", CASES)
+@parametrize("case", CASES, quick=["cosine"])
 def test_predicted_deviation_is_the_spread_over_seeds(case):
     trained = networks(*CASES[case])
     predicted = theory(*CASES[case], batch_size=2000).deviation
@@ -66,7 +67,7 @@ def test_predicted_deviation_is_the_spread_over_seeds(case):
     assert ratio.min() > 0.8 and ratio.max() < 1.2
 
 
-@pytest.mark.parametrize("case", CASES)
+@parametrize("case", CASES, quick=["cosine"])
 def test_right_theory_is_within_two_sampling_errors_in_95_percent(case):
     trained, expected = networks(*CASES[case]), theory(*CASES[case])
     predicted = theory(*CASES[case], batch_size=2000).deviation

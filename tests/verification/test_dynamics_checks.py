@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 import dynamics as dyn
 from dynamics.solvers import descent_numpy
@@ -17,12 +18,14 @@ def test_an_exact_solution_that_is_not_the_flow_is_found(monkeypatch):
     assert failed(check(model)) == ["exact"]
 
 
+@pytest.mark.long
 def test_a_descent_map_that_is_not_a_step_of_the_flow_is_found(monkeypatch):
     original = descent_numpy.one_step
     monkeypatch.setattr(descent_numpy, "one_step", lambda state, field, eta: original(state, field, 1.2 * eta))
     assert failed(check(EUCLIDEAN)) == ["descent map", "network"]
 
 
+@pytest.mark.long
 def test_a_network_of_another_loss_is_found(monkeypatch):
     original = dynamics_checks.train
 
@@ -48,6 +51,7 @@ def test_a_network_that_diverges_is_reported(monkeypatch):
     assert "weights diverge" in str(report)
 
 
+@pytest.mark.long
 def test_the_learning_rate_suits_rates_that_grow():
     """Modes collapse in finite time, ever faster: steps that are small at first are too large later."""
     loss = dyn.Loss.parse("-p . sg(z2) / (|p|^1.5 * |sg(z2)|)")
@@ -56,6 +60,7 @@ def test_the_learning_rate_suits_rates_that_grow():
     assert report.passed and moved < 10 * np.log1p(4 * dynamics_checks.MOVES)  # records are 10 steps apart
 
 
+@pytest.mark.long
 def test_nonlinear_fluctuations_are_distinguished_from_a_wrong_theory():
     """A mode vanishes ever faster, as W_P^-1 grows: 20 000 samples a step leave 6 % to the map, 1 280 000 0.03 %."""
     report = checked(432)

@@ -6,6 +6,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.vector_field.monte_carlo import Samples
+from tests.marks import parametrize
 from tests.verification.levels import BELL, EUCLIDEAN, check, failed, scaled, with_functions
 
 
@@ -22,7 +23,7 @@ def test_a_loss_that_depends_on_the_basis_is_found(monkeypatch):
     assert failed(check(EUCLIDEAN)) == ["basis"]
 
 
-@pytest.mark.parametrize("view", [1, 2])
+@parametrize("view", [1, 2], quick=[2])
 def test_a_force_that_is_not_the_gradient_is_found(monkeypatch, view):
     model = dyn.Model("euclidean", noise=(0.3, 0.2), stop_gradient="none")
     with_functions(monkeypatch, model, **{f"force_on_view{view}": scaled})
@@ -35,6 +36,7 @@ def test_a_force_on_a_learned_predictor_that_is_not_the_gradient_is_found(monkey
     assert failed(check(model)) == ["gradient"]
 
 
+@pytest.mark.long
 def test_rates_that_are_not_the_mean_of_the_gradient_are_found(monkeypatch):
     """Flow and descent map follow the wrong rates alike; the network and the exact solution do not."""
     model = dyn.Model("euclidean", noise=(0.3, 0.2))
@@ -46,6 +48,7 @@ def test_rates_that_are_not_the_mean_of_the_gradient_are_found(monkeypatch):
     assert failed(check(model)) == ["rates", "exact", "network"]
 
 
+@pytest.mark.long
 def test_a_wrong_closure_of_samples_is_found(monkeypatch):
     original = Samples.__call__
     monkeypatch.setattr(Samples, "__call__", lambda *arguments: [force + 0.1 for force in original(*arguments)])

@@ -1,4 +1,4 @@
-"""What checks consist of: limits, deviations, and the loss and gradient of a model on samples."""
+"""Parts of a check: limits, deviations, and the loss and gradient of a model on samples."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def test_deviations_are_relative_to_the_largest_value(value, expected, least, de
 
 
 def test_loss_and_gradient_on_samples_are_those_typed_in():
-    """Of |W_P z1 - z2|^2/2 with the gradient stopped at z2."""
+    """The loss is |W_P z1 - z2|^2/2, with the gradient stopped at z2."""
     subject = Subject(dyn.Model("euclidean"), np.array([0.2, 0.7]), 0)
     z1, z2, lam = subject.independent_representations()
     difference = lam * z1 - z2

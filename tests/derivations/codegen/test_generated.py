@@ -29,28 +29,33 @@ def sources():
     return generated.files()
 
 
+def committed():
+    """Return file name -> source of the committed files."""
+    return {path.name: path.read_text(encoding="utf-8") for path in generated.GENERATED.glob("*.py")}
+
+
 @pytest.fixture
-def copy(tmp_path, sources, monkeypatch):
-    """A folder with the generated files as committed; ``generated.files`` returns what was generated before."""
-    monkeypatch.setattr(generated, "files", lambda: dict(sources))
+def copy(tmp_path, monkeypatch):
+    """A folder with the generated files as committed, which ``generated.files`` returns."""
+    monkeypatch.setattr(generated, "files", committed)
     for path in generated.GENERATED.glob("*.py"):
         shutil.copy(path, tmp_path)
     return tmp_path
 
 
 def test_committed_files_are_what_the_derivations_give(sources):
-    committed = {path.name: path.read_text(encoding="utf-8") for path in generated.GENERATED.glob("*.py")}
-    assert committed == sources
+    assert committed() == sources
 
 
-def test_every_setting_has_a_module(sources):
-    assert {f"{setting.name}.py" for setting in catalogue()} < sources.keys()
+def test_every_setting_has_a_module():
+    assert {f"{setting.name}.py" for setting in catalogue()} < committed().keys()
 
 
 DIGEST = "import hashlib; from derivations.codegen import generated; "
 DIGEST += "print(hashlib.sha256(repr(sorted(generated.files().items())).encode()).hexdigest())"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", ["1", "4242"])
 def test_generation_does_not_depend_on_the_hash_seed(sources, seed):
     paths = os.pathsep.join(p for p in [str(generated.GENERATED.parent.parent), os.environ.get("PYTHONPATH")] if p)
@@ -192,7 +197,7 @@ def arguments(code, asarray, stop_gradient):
 
 
 def functions(module):
-    """What both kinds of arrays are for; exact solutions are evaluated in NumPy's extended precision only."""
+    """Functions for both kinds of arrays; exact solutions are evaluated in NumPy's extended precision only."""
     own = {name: f for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
     return {name: f for name, f in own.items() if name not in ("exact", "blow_up_time")}
 

@@ -22,6 +22,7 @@ from derivations.losses.user_defined import UserDefinedLoss
 from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
+from tests.marks import parametrize
 
 Z1, Z2, LAM = n.z1[n.k], n.t2[n.k], n.lam[n.k]  # view 2 is the target branch's
 P = LAM * Z1
@@ -30,7 +31,7 @@ tanh = reader.tanh
 
 
 def times(eigenvalue, component):
-    """What an operator makes of a vector in the eigenbasis."""
+    """The image of a vector under an operator, in the eigenbasis."""
     return eigenvalue * component
 
 
@@ -409,7 +410,7 @@ SECONDS = 10  # of the processor: far beyond, for what no count of calls shows, 
 
 
 class Reading:
-    """What reading a sentence took, and whether it was refused: at a place inside it, or the first after it."""
+    """The cost of reading an expression, and its refusal: at a place inside it, or the first after it."""
 
     def __init__(self, sentence):
         self.sentence, self.calls, self.refused = sentence, 0, False
@@ -431,10 +432,11 @@ class Reading:
         return self.calls < CALLS_IN_A_SECOND and self.seconds < SECONDS
 
 
-def test_malformed_sentences_are_refused_quickly_and_nothing_else_happens():
+@parametrize("number", [1000, 5000], quick=[1000])
+def test_malformed_sentences_are_refused_quickly_and_nothing_else_happens(number):
     rng, malformed, slow = random.Random(0), 0, []
     with nothing_is_executed():
-        while malformed < 5000:
+        while malformed < number:
             reading = Reading(mutated(rng))
             malformed += reading.refused
             slow += [] if reading.is_quick() else [reading.sentence]
@@ -488,7 +490,7 @@ SLOW = [  # each took minutes, or all memory, or an exception of SymPy's, or is 
 ]
 
 
-@pytest.mark.parametrize("sentence", SLOW)
+@parametrize("sentence", SLOW, quick=SLOW[::4])
 def test_what_is_meant_to_be_slow_is_not(sentence):
     with nothing_is_executed():
         assert Reading(sentence).is_quick()

@@ -21,8 +21,10 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import dot, norm
 from derivations.symbols.stop_gradient import StopGradient as SG
 from derivations.theory import invariants, moments, tilting
+from tests.marks import parametrize
 
 ISOTROPIC = Setting("cosine", isotropic=True)
+FEW = [Setting("euclidean"), ISOTROPIC, Setting("cosine", "none", symmetrised=True)]  # as each takes a second or two
 steps_of = cache(derivation.report)  # where all checks pass
 j = sp.Symbol("j", integer=True)
 
@@ -34,9 +36,9 @@ def of(setting, title):
 # --- what the reports say -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)
+@parametrize("setting", catalogue(), quick=FEW, ids=lambda setting: setting.name)
 def test_every_step_says_how_it_was_checked(setting):
-    """But the loss itself and the table of symbols."""
+    """The loss itself and the table of symbols need no check."""
     unchecked = [step.title for step in steps_of(setting) if not step.checked]
     assert unchecked == ["The loss", "Symbols"]
     titles = [step.title for step in steps_of(setting)]
@@ -98,11 +100,18 @@ def test_theorems_of_the_paper(setting, motion):
     step = of(setting, "The representation model")
     assert step.equations == (rf"\frac{{\mathrm{{d}}\hat z_m}}{{\mathrm{{d}}t}} = {motion}",)
     assert f"Theorem {1 if setting.loss == 'euclidean' else 2}" in step.text
+
+
+@pytest.mark.long
+def test_other_settings_have_no_theorem_of_the_paper():
     elsewhere = [s for s in catalogue() if "The representation model" in {step.title for step in steps_of(s)}]
     assert all(s.stop_gradient == "target" and not s.symmetrised for s in elsewhere)
 
 
-@pytest.mark.parametrize("setting", [s for s in catalogue() if s.isotropic or s.stop_gradient != "none"], ids=str)
+STOPPED = [s for s in catalogue() if s.isotropic or s.stop_gradient != "none"]
+
+
+@parametrize("setting", STOPPED, quick=FEW[:2], ids=str)
 @pytest.mark.parametrize("view", [1, 2])
 def test_what_stop_gradients_remove_and_leave_is_the_whole(setting, view):
     loss = summary.shared_target(setting.in_eigenbasis())
@@ -217,11 +226,12 @@ def test_what_is_no_product_of_vectors():
 # --- documents ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_documents_of_the_catalogue_are_up_to_date():
     assert folder.differing(documents.FOLDER, documents.documents()) == []
 
 
-@pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)
+@parametrize("setting", catalogue(), quick=FEW, ids=lambda setting: setting.name)
 def test_markdown_renders(setting):
     """Fences are closed; formulas in a line stand between $` and `$; no dollar is left over, no table row broken."""
     text = documents.as_markdown(setting, steps_of(setting))
@@ -244,7 +254,7 @@ def _balanced(formula):
     return level == 0 and len(re.findall(r"\\left\b", formula)) == len(re.findall(r"\\right\b", formula))
 
 
-@pytest.mark.parametrize("setting", catalogue(), ids=lambda setting: setting.name)
+@parametrize("setting", catalogue(), quick=FEW, ids=lambda setting: setting.name)
 def test_latex_is_well_formed(setting):
     text = documents.as_latex(setting, steps_of(setting))
     opened, closed = (re.findall(rf"\\{word}{{(\w+)}}", text) for word in ("begin", "end"))
@@ -303,7 +313,7 @@ OTHER_NORMS = {  # what its report says
 }
 
 
-@pytest.mark.parametrize("text", OTHER_NORMS)
+@parametrize("text", OTHER_NORMS, quick=["-p . sg(z2) / |p|"])
 def test_report_of_other_norms(text):
     steps = derivation.report(dyn.Model(dyn.Loss.parse(text)).derivation)
     said = "\n".join(part for step in steps for part in (step.text, *step.equations))

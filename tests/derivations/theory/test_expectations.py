@@ -67,7 +67,7 @@ def test_cumulant(polynomials, value):
 
 
 def covariance(first, second):
-    """Of two entries of zeta: independent over modes."""
+    """The covariance of two entries of zeta: they are independent over modes."""
     if first.indices != second.indices:
         return 0
     return {(n.zeta1, n.zeta1): n1, (n.zeta2, n.zeta2): n2}.get((first.base, second.base), 1)

@@ -68,7 +68,7 @@ P = n.lam[n.k] * Z1
     ids=["norms held", "cosine squared", "norm of z", "quartic"],
 )
 def test_losses_of_ones_own(loss, exponent):
-    """What does not change with the size of z conserves the sum."""
+    """A loss that does not change with the size of z conserves the sum."""
     assert invariants.conserved_exponent(loss) == exponent
 
 

@@ -45,7 +45,7 @@ def test_words_of_the_catalogue(setting, view, expected):
     ("numerator", "word"), [(Z2, L2 * K.T), (Z1, L1 * K.T), (n.lam[n.k] ** 2 * Z1, W_P * X), (T2, Y)], ids=str
 )
 def test_words_beside_norms_are_tilted(numerator, word):
-    """Of what has no norm, or a lower power of W_P than its norm: times K^T."""
+    """Terms without a norm, or with a lower power of W_P than in their norm, are multiplied by K^T."""
     (found,) = matrices.expectations(dot(Z1, SG(numerator)) / SG(norm(P) * norm(T2)), 1)
     assert found.terms == (-(4 * n.Z / sp.pi) * word * K).doit()
 

@@ -10,6 +10,7 @@ from derivations.losses.catalogue import Setting
 from derivations.symbols import notation as n
 from derivations.theory import rates, solutions
 from derivations.theory.solutions import LambertGrowth, lam, lam0, lam1
+from tests.marks import parametrize
 from tests.reference import EUCLIDEAN
 
 KINDS = {  # (isotropic, stop-gradient, predictor)
@@ -49,7 +50,7 @@ def test_no_other_setting_blows_up(setting):
     assert solutions.solve(rate_of(setting)).blow_up is None
 
 
-@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+@parametrize("setting", PROVABLE, quick=PROVABLE[::3], ids=lambda s: s.name)
 def test_proof_refuses_a_wrong_speed(setting):
     solution = solutions.solve(rate_of(setting))
     wrong = replace(solution, predictor=solution.predictor.subs(n.t, 2 * n.t))
@@ -57,7 +58,7 @@ def test_proof_refuses_a_wrong_speed(setting):
         solutions.prove(wrong, in_lambda(setting))
 
 
-@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+@parametrize("setting", PROVABLE, quick=PROVABLE[::3], ids=lambda s: s.name)
 def test_proof_refuses_a_wrong_exponent(setting):
     solution = solutions.solve(rate_of(setting))
     wrong = replace(solution, predictor=solution.predictor.subs(n.alpha, 2 * n.alpha))
@@ -65,7 +66,7 @@ def test_proof_refuses_a_wrong_exponent(setting):
         solutions.prove(wrong, in_lambda(setting))
 
 
-@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+@parametrize("setting", PROVABLE, quick=PROVABLE[::3], ids=lambda s: s.name)
 def test_proof_refuses_a_wrong_start(setting):
     solution = solutions.solve(rate_of(setting))
     wrong = replace(solution, predictor=solution.predictor.subs(lam0, 2 * lam0))
@@ -80,7 +81,7 @@ def test_proof_refuses_a_wrong_blow_up_time():
         solutions.prove(replace(solution, blow_up=2 * solution.blow_up), in_lambda(setting))
 
 
-@pytest.mark.parametrize("setting", PROVABLE, ids=lambda s: s.name)
+@parametrize("setting", PROVABLE, quick=PROVABLE[::3], ids=lambda s: s.name)
 def test_proof_refuses_a_wrong_time(setting):
     solution = solutions.solve(rate_of(setting))
     for wrong in (2 * solution.time, solution.time + 1):

@@ -1,4 +1,4 @@
-"""What moves beside the encoder: target, learned predictor, averages; against section 6 of the theory."""
+"""The other dynamical variables, target, learned predictor and averages, against section 6 of the theory."""
 
 import pytest
 import sympy as sp

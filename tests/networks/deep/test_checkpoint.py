@@ -49,13 +49,14 @@ def finished(path):
 
 
 def recorded(path):
-    """How many records a checkpoint has."""
+    """Return the number of records in a checkpoint."""
     if not path.exists():
         return 0
     with np.load(path) as file:
         return file["record.s"].shape[1]
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_bit_for_bit(path):
     code = KILLED.format(folder=str(ROOT), path=str(path))
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)

@@ -14,7 +14,7 @@ NORM = [(5,), (5,)]
 
 
 def shapes(*, encoder=MLP, projector=(6, 4), predictor=None, batch_norm=True):
-    """Of all weights, in the order of the layers."""
+    """The shapes of all weights, in the order of the layers."""
     shape = Shape(IMAGE, encoder, projector, predictor, batch_norm, "float32")
     layers = jax.eval_shape(lambda: architecture(shape).start(shape, jax.random.key(0)))
     return [leaf.shape for leaf in jax.tree.leaves(layers)]

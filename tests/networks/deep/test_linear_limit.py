@@ -5,11 +5,11 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 import dynamics as dyn
 from dynamics.networks.deep import step as steps
 from dynamics.networks.deep.step import Hyperparameters
+from tests.marks import parametrize
 
 SEEDS = range(12)
 IMAGES = [dyn.gaussian_images(side=3, train=5000, test=10, seed=seed) for seed in SEEDS]  # as many as are measured
@@ -35,9 +35,9 @@ def first_weights(model, images, seed, batch):
     return np.asarray(W, float)
 
 
-@pytest.mark.parametrize("name", CASES)
+@parametrize("name", CASES, quick=["tracked"])
 def test_it_follows_the_descent_map(name):
-    """Of the covariance that its images have. Networks differ in weights, images and batches."""
+    """Theory has the covariance of the network's images. Networks differ in weights, images and batches."""
     model, batch, deviations, changes = CASES[name], 1000, [], []
     for seed, images in zip(SEEDS, IMAGES, strict=True):
         net = dyn.train(model, a_network(images), LENGTH, RATE, batch_size=batch, seed=seed, record=20)

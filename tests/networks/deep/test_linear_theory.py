@@ -1,12 +1,14 @@
 """The linear theory beside a deep network: its one free number, and when modes arrive."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
 import dynamics as dyn
 from dynamics.networks.deep.linear_theory import arrival, linear_theory
+from tests.marks import parametrize
 
 S0, ETA = np.array([0.02, 0.1, 0.5, 1.5]), 0.02
 
@@ -17,9 +19,10 @@ def as_network(model, pace, steps=400, **changes):
     return replace(run, t=run.t / pace, **changes)
 
 
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
-@pytest.mark.parametrize("isotropic", [False, True])
-@pytest.mark.parametrize("pace", [0.3, 1.0, 7.0])
+PACES = list(product(("euclidean", "cosine"), (False, True), (0.3, 1.0, 7.0)))
+
+
+@parametrize(("loss", "isotropic", "pace"), PACES, quick=[case for case in PACES if case[0] == "euclidean"])
 def test_pace_of_the_descent_map_is_found(loss, isotropic, pace):
     """The map at rate eta is the flow to order eta times its rates, which are below 1: the tolerance."""
     network = as_network(dyn.Model(loss, isotropic=isotropic), pace)
@@ -44,6 +47,7 @@ def test_a_given_pace_is_kept():
     np.testing.assert_allclose(theory.flow.s, expected, rtol=2e-3)  # interpolated between 400 times
 
 
+@pytest.mark.long
 def test_shares_of_a_cosine_loss_have_the_networks_sum():
     network = as_network(dyn.Model("cosine"), 1.0)
     grown = replace(network, s=network.s * np.linspace(1, 3, len(network.t))[:, None])

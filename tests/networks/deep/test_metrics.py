@@ -98,7 +98,7 @@ def test_alignment_of_a_learned_predictor():
 
 @pytest.mark.parametrize("hidden", [(), (7,)], ids=["linear", "MLP"])
 def test_the_matrix_of_a_learned_predictor(hidden, double_precision):
-    """Of an MLP the linear map that comes nearest to it: by least squares over the images, without a constant."""
+    """For an MLP it is the linear map nearest to it: by least squares over the images, without a constant."""
     spec = steps.deep_spec(LEARNED, dyn.Network(PLAIN, projector=(6, M), predictor=hidden), 8, 10, "float64")
     layers, z = spec.architecture.start(spec.shape, jax.random.key(1)), jnp.asarray(spread())
     predicted = np.asarray(spec.architecture.predict(layers.predictor, z))
@@ -183,7 +183,7 @@ def test_accuracies_of_noise_are_those_of_guessing():
 
 
 def test_neighbours_vote_by_angle():
-    """Of two classes along two directions, at sizes that distances would be misled by."""
+    """Two classes along two directions, at sizes that would mislead distances."""
     angles = np.repeat([0.1, 1.4], 25)
     sizes = np.tile(10.0 ** np.linspace(-2, 2, 25), 2)
     h = np.stack([np.cos(angles), np.sin(angles)], 1) * sizes[:, None]

@@ -12,6 +12,7 @@ import dynamics as dyn
 from dynamics.networks.deep import step as steps
 from dynamics.networks.deep.layers import architecture
 from dynamics.networks.deep.step import Hyperparameters, TrainingState
+from tests.marks import parametrize
 from tests.networks.deep import by_hand
 
 IMAGES = dyn.gaussian_images(side=3, train=20, test=4)
@@ -149,15 +150,16 @@ def a_case(loss, method, target, symmetrised, batch_norm):
     return dyn.Model(loss, **METHODS[method], **common), a_network(method, batch_norm=batch_norm)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case)))
+@parametrize("case", CASES, quick=CASES[::18], ids=lambda case: " ".join(map(str, case)))
 def test_a_step_is_that_of_a_second_implementation(case, monkeypatch):
     """Rounding: eps = 2e-16 times some hundred operations, and times what batch norm and norms divide by."""
     assert_step_is(*a_case(*case), "float64", 1e-12, monkeypatch)
 
 
-@pytest.mark.parametrize("stop_gradient", ["none", "online"])
-@pytest.mark.parametrize("method", ["DirectPred", "DirectCopy", "none"])
-@pytest.mark.parametrize("loss", ["euclidean", "cosine"])
+ELSEWHERE = list(product(("euclidean", "cosine"), ("DirectPred", "DirectCopy", "none"), ("none", "online")))
+
+
+@parametrize(("loss", "method", "stop_gradient"), ELSEWHERE, quick=ELSEWHERE[::5])
 def test_a_step_with_the_stop_gradient_elsewhere(loss, method, stop_gradient, monkeypatch):
     model = dyn.Model(loss, stop_gradient=stop_gradient, noise=(0.1, 0.2), **METHODS[method])
     assert_step_is(model, a_network(method), "float64", 1e-12, monkeypatch)
@@ -198,7 +200,11 @@ def rounding(model, before, views, clean):
     return max(found)
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=" ".join(map(str, case)), marks=when(case)) for case in CASES])
+POINTS = [pytest.param(case, id=" ".join(map(str, case)), marks=when(case)) for case in CASES]
+HARDEST = [point for point in POINTS if not point.marks]
+
+
+@parametrize("case", POINTS, quick=HARDEST[:1])
 def test_a_step_in_single_precision(case, monkeypatch):
     """1e-6, at all points but those where no program can: where rounding, by 6e-8, moves the reference as much itself.
 

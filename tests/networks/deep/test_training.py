@@ -49,6 +49,7 @@ def test_the_same_seeds_give_the_same_bits(two):
     assert_same(run(), two)
 
 
+@pytest.mark.long
 def test_networks_side_by_side_are_those_trained_alone(two):
     alone = run(seed=1)
     assert alone.s.shape == (4, 4) and alone.measures["loss"].shape == (4,)
@@ -91,6 +92,7 @@ def test_no_steps_on_a_device_by_name():
     np.testing.assert_allclose(start.s, start.measures["tracked"], rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.long
 def test_convolutions_in_double_precision():
     net = network(encoder=dyn.ConvNet((3,)), projector=(2,), batch_norm=False)
     trained = run(model=EUCLIDEAN.replace(sigma1=0.5), W0=net, steps=2, record=2, dtype="float64", seed=0)
@@ -117,6 +119,7 @@ def test_weight_decay_collapses_to_zero():
     assert gone.step[-1] < 80 and (gone.s[:, -1].sum(1) <= 1e-8 * gone.s[:, 0].sum(1)).all()
 
 
+@pytest.mark.long
 def test_cosine_without_a_predictor_collapses_to_a_point():
     model = dyn.Model("cosine", predictor=dyn.NoPredictor(), noise=(2.0, 2.0))
     net = network(batch_norm=False, momentum=0, schedule="constant")
@@ -174,6 +177,7 @@ def test_save_and_load(two, tmp_path):
     assert loaded.settings["network"]["images"]["name"] == "small"
 
 
+@pytest.mark.long
 def test_numpy_numbers_in_the_description_come_back_from_a_file_as_plain_ones(tmp_path):
     net = network(batch_norm=np.False_, momentum=np.float64(0.5), projector=[np.int64(6), 4])
     loaded = dyn.load(run(W0=net, steps=0, seed=np.array([0, 1])).save(tmp_path / "run"))
