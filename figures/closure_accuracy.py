@@ -104,12 +104,13 @@ def caption(data: Errors, full: bool) -> str:
     spread = listing(" to ".join(percent(e) for e in np.quantile(data.mean_field[i], (0.25, 0.75))) for i in shown)
     return f"""
 Error of two approximations, mean field and Monte Carlo, to the drift `r_m s_m` of eigenvalues under the cosine loss
-(rate `r_m`; predictor `W_P = C`, no noise), against the number of modes M. The reference is the exact expectation over
-Gaussian inputs (the Gaussian closure). Eigenvalues are drawn log-uniformly between {SPECTRUM[0]:g} and
-{SPECTRUM[1]:g}. Lines: medians of {DRAWS[full]} draws; bands: first to third quartile. Top, two measures. The largest error of any mode divided by the
-largest exact drift of any mode: red circles for the mean field, blue triangles for Monte Carlo. The root mean square of
-the mean-field errors divided by that of the exact drifts: orange squares (rms). Bottom: the quadrature's estimate of
-its own error when it evaluates the Gaussian closure (green diamonds), and its tolerance (dotted).
+(rate `r_m`; predictor `W_P = C`, no noise), against the number of modes M. The reference is the exact expectation
+over Gaussian inputs (the Gaussian closure). Eigenvalues are drawn log-uniformly between {SPECTRUM[0]:g} and
+{SPECTRUM[1]:g}. Lines: medians of {DRAWS[full]} draws; bands: first to third quartile. Top, two measures. The largest
+error of any mode divided by the largest exact drift of any mode: red circles for the mean field, blue triangles for
+Monte Carlo. The root mean square of the mean-field errors divided by that of the exact drifts: orange squares (rms).
+Bottom: the quadrature's estimate of its own error when it evaluates the Gaussian closure (green diamonds), and its
+tolerance (dotted).
 
 The mean field replaces the expectation of a ratio by the ratio of expectations. Its median error is {middle} (quartiles
 {spread}; rms {rms}). The median error of a Monte Carlo estimate from {count(SAMPLES)} samples is

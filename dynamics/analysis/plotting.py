@@ -1,6 +1,6 @@
 """Pictures of analyses: equilibria, collapse, bifurcations, phase diagrams and designs."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +9,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
+
+if TYPE_CHECKING:
+    from dynamics.analysis.design import Design
 
 VERDICTS: dict[str, dict[str, Any]] = {  # marker of each verdict
     "stable": {"marker": "o", "markerfacecolor": "black"},
@@ -50,7 +53,7 @@ def label_of(parameter: str) -> str:
     return PARAMETERS.get(parameter, parameter.replace("_", " "))
 
 
-def plot_design(design: Any, ax: Axes | None = None) -> Axes:
+def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
     """Draw r - rho of a mode against its eigenvalue, under the designed, the standard and the isotropic loss.
 
     The range of starts is shaded.

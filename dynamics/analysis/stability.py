@@ -6,6 +6,7 @@ A mode m with the eigenvalue s_m = w_m^2 has the rate r_m in the flow dw_m/dt = 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,9 @@ STEP_AT_KINK = 1e-5  # ... for a normalized predictor, which has a kink where it
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
 
 Complex = npt.NDArray[np.complex128]
-Blocks = Callable[[Callable, float | None], list[npt.NDArray[np.float64]]]
+Evolve = Callable[..., State]  # velocity or step
+Stencil = list[tuple[float, State, Rates]]  # weights, and where they apply
+Blocks = Callable[[Evolve, float | None], list[npt.NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,14 @@ def _jacobian_blocks(model: Model, s: float, count: int, lam: float) -> Blocks:
     size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
     stencils = [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
-    def first_mode(evolve: Callable, eta: float | None, state: State, rates: Rates) -> npt.NDArray[np.float64]:
+    def first_mode(evolve: Evolve, eta: float | None, state: State, rates: Rates) -> npt.NDArray[np.float64]:
         result = evolve(parameters, state, rates, eta)
         return np.array([getattr(result, part)[0] for part in _parts(fixed_point)])
 
-    def derivative(evolve: Callable, eta: float | None, stencil: list) -> npt.NDArray[np.float64]:
+    def derivative(evolve: Evolve, eta: float | None, stencil: Stencil) -> Any:
         return sum(weight * first_mode(evolve, eta, state, rates) for weight, state, rates in stencil)
 
-    def blocks(evolve: Callable, eta: float | None) -> list[npt.NDArray[np.float64]]:
+    def blocks(evolve: Evolve, eta: float | None) -> list[npt.NDArray[np.float64]]:
         return [np.stack([derivative(evolve, eta, stencil) for stencil in block], axis=-1) for block in stencils]
 
     return blocks
@@ -100,7 +103,7 @@ def _parts(state: State) -> list[str]:
 
 def _stencil(
     fixed_point: State, name: str, pattern: npt.NDArray[np.float64], size: float, field: EigenmodeField
-) -> list[tuple[float, State, Rates]]:
+) -> Stencil:
     """Return the weights, states and rates of a central difference.
 
     Part ``name`` of the state is perturbed by ``pattern`` (M,).

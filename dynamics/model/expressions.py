@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.options import frozen
+
+if TYPE_CHECKING:
+    from derivations.losses.user_defined import UserDefinedLoss
 
 # Names that generated code uses, and keys of a table in a TOML file: a parameter cannot have them.
 TAKEN = frozenset(
@@ -151,7 +154,7 @@ class Loss(Expression):
         if gradients.force(loss, 1) == gradients.force(loss, 2) == 0:
             errors.reject(argument, "have a gradient that reaches the encoder", self)
 
-    def derivation(self, predictor: bool = True, symmetrised: bool = False) -> Any:
+    def derivation(self, predictor: bool = True, symmetrised: bool = False) -> "UserDefinedLoss":
         """Return the loss as ``derivations.losses`` represents it."""
         from derivations.losses.user_defined import UserDefinedLoss
 

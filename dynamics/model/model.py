@@ -3,7 +3,7 @@
 import importlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,10 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
+
+if TYPE_CHECKING:
+    from derivations.losses.catalogue import Setting
+    from derivations.losses.user_defined import UserDefinedLoss
 
 STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 
@@ -233,7 +237,7 @@ class Model:
         return (self.loss, self.stop_gradient, self.isotropic, has_predictor, self.symmetrised)
 
     @property
-    def derivation(self) -> Any:
+    def derivation(self) -> "Setting | UserDefinedLoss":
         """The loss as ``derivations.losses`` represents it, from which everything is derived."""
         from derivations.losses.catalogue import Setting
 

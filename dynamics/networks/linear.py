@@ -23,8 +23,8 @@ from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
 from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
 
-UNITS: dict[str, Callable] = {"linear": lambda z: z, "relu": jax.nn.relu}
 Array = Any  # of JAX, traced or not
+UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax.nn.relu}
 
 
 # --- one step -------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def _mean_loss(
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
     matrix = predictor(spec.structure, parameters, fixed, root) if W_P is None else W_P
 
-    def predict(z: Array, function: Callable | None = None) -> Array:
+    def predict(z: Array, function: Callable[[Array], Array] | None = None) -> Array:
         return (matrix if function is None else predictor(spec.structure, parameters, fixed, root, function)) @ z
 
     undefined = _silent(spec, z1, z2, t1, t2)
@@ -93,17 +93,25 @@ def _silent(spec: LinearSpec, *representations: Array) -> Array:
 
 
 @lru_cache(maxsize=32)
-def _compiled(spec: LinearSpec) -> Callable:
+def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
     """Compile the training over many stops, which returns the weights at each.
 
     A change of learning rate or parameters does not recompile.
     """
 
-    def advance(learning_rate, parameters, root, weights, key, starts, stops):
-        def one_step(i, weights):
+    def advance(
+        learning_rate: Array,
+        parameters: Parameters,
+        root: Array | None,
+        weights: State,
+        key: Array,
+        starts: Array,
+        stops: Array,
+    ) -> tuple[State, State]:
+        def one_step(i: Array, weights: State) -> State:
             return step(spec, learning_rate, parameters, root, weights, jax.random.fold_in(key, i))
 
-        def to_next_stop(weights, bounds):
+        def to_next_stop(weights: State, bounds: tuple[Array, Array]) -> tuple[State, State]:
             first, last = bounds
             weights = jax.lax.fori_loop(first, last, one_step, weights)
             return weights, weights
@@ -143,7 +151,7 @@ class LinearNetwork:
         return {"units": self.units}
 
     @cached_property
-    def _advance(self) -> Callable:
+    def _advance(self) -> Callable[..., tuple[State, State]]:
         model, run, p = self.model, self.run, self.model.parameters
         noisy = bool(p.sigma1 > 0), bool(p.sigma2 > 0)
         program = _compiled(LinearSpec(model.generated, model.structure, noisy, run.batch_size, self.units, run.dtype))

@@ -83,7 +83,7 @@ class Saved(NamedTuple):
     """Contents of a checkpoint: all records, and the leaves of the state after the last record."""
 
     records: Records
-    leaves: list[np.ndarray]
+    leaves: list[npt.NDArray[Any]]
 
 
 class CheckpointFile(Protocol):

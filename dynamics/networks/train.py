@@ -124,7 +124,16 @@ def train(
     return _train_linear(model, W0, run, units, W_P0, probes)
 
 
-def _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress) -> TrainingRun:
+def _checked_run(
+    steps: int,
+    learning_rate: float,
+    batch_size: int,
+    seed: int | Sequence[int],
+    record: int | Sequence[int],
+    dtype: str,
+    device: str | None,
+    progress: bool | None,
+) -> TrainingRun:
     """Check and return the settings that both kinds of network share; raise ArgumentError."""
     steps = errors.count("steps", steps, 0)
     errors.choice("dtype", dtype, DTYPES)
@@ -142,7 +151,14 @@ def _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, 
     )
 
 
-def _train_linear(model: Model, W0: npt.ArrayLike, run: TrainingRun, units: str, W_P0, probes) -> Trajectory:
+def _train_linear(
+    model: Model,
+    W0: npt.ArrayLike,
+    run: TrainingRun,
+    units: str,
+    W_P0: npt.ArrayLike | None,
+    probes: npt.ArrayLike | None,
+) -> Trajectory:
     from dynamics.networks.linear import linear_network
     from dynamics.networks.loop import train_network
 

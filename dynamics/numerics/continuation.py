@@ -75,7 +75,7 @@ class Plane(NamedTuple):
         if np.abs(self.gradient(*start) * extent).max() < SAME:
             return start[None]  # an isolated point: two roots meet here, and on either side there is no root
 
-        def tangent(_, y):
+        def tangent(_: float, y: FloatArray) -> FloatArray:
             F_p, F_x = self.gradient(*(y * extent)) * extent
             return direction * np.array([-F_x, F_p]) / np.hypot(F_x, F_p)
 
@@ -98,7 +98,7 @@ class Plane(NamedTuple):
         return np.array([near[0] if near else point[0], point[1]])
 
 
-def _ending(event: Callable) -> Callable:
+def _ending(event: Callable[..., Any]) -> Callable[..., Any]:
     """Return an event that ends the integration when its value falls through zero."""
     event.terminal, event.direction = True, -1  # type: ignore[attr-defined]
     return event

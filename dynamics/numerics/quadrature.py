@@ -11,7 +11,7 @@ so that half the step squares the relative error) and adds the contribution of t
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
@@ -56,7 +56,12 @@ class Estimate(NamedTuple):
         return self.step_x + self.step_y + self.end_x + self.end_y + self.rounding
 
 
-def fixed_rule(integrals: Sequence[Integral], parameters: Sequence[Array], n: tuple[int, int], extents) -> Estimate:
+def fixed_rule(
+    integrals: Sequence[Integral],
+    parameters: Sequence[Array],
+    n: tuple[int, int],
+    extents: Iterable[Sequence[tuple[Array, Array]]],
+) -> Estimate:
     """Return the sum of integrals by the rule with n = (n_x, n_y) intervals, all nodes at once.
 
     parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
@@ -133,7 +138,7 @@ def estimate(sums: Sums, x: Axis, y: Axis, exponent: Array) -> Estimate:
     """
     xp = sums.fine.__array_namespace__()
 
-    def of_step(coarse):
+    def of_step(coarse: Array) -> Array:
         relative = xp.abs(sums.fine - coarse) / xp.where(sums.mass > 0, sums.mass, 1.0)
         return 2 * sums.mass * xp.minimum(relative, relative**1.5)
 
@@ -175,7 +180,7 @@ def rate_weights(s: Array) -> tuple[Array, ...]:
 
 
 def relative_errors(
-    s: Array, estimate: Estimate, errors: Sequence[Array], weights: Callable[[Array], tuple] = rate_weights
+    s: Array, estimate: Estimate, errors: Sequence[Array], weights: Callable[[Array], tuple[Array, ...]] = rate_weights
 ) -> Array:
     """Return the largest weighted error of each kind, relative to the largest weighted entry of the value.
 

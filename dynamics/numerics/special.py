@@ -43,7 +43,7 @@ def lambert_growth(lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
         return level.astype(float) / y
 
 
-def _difference(a, b, shift):
+def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any], shift: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a - b + shift in float64, for a and b in extended precision.
 
     a and b are split into two float64 each, and Knuth's formula gives the rounding error of the difference.
@@ -55,13 +55,13 @@ def _difference(a, b, shift):
     return difference + (rest + (low_a - low_b) + shift)
 
 
-def _guess_above(c):
+def _guess_above(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the positive root of y + log(y) = c, with an error of up to 8 %, from log(1 + e^c)."""
     softplus = np.maximum(c, 0.0) + np.log1p(np.exp(-np.abs(c)))
     return softplus / (1 + np.log1p(softplus) / (2 + softplus))
 
 
-def _guess_below(c):
+def _guess_below(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the root -1 < y < 0 of y + log|y| = c, with an error of up to 0.3 %.
 
     It is a series at the branch point, whose last coefficients are fitted, or a series at y = 0.
@@ -71,7 +71,7 @@ def _guess_below(c):
     return np.where(c < -3, -x * (1 + x), p * (1 - p * (1 / 3 - p * (0.13049 - 0.029405 * p))) - 1)
 
 
-def _fritsch(y, c):
+def _fritsch(y: npt.NDArray[Any], c: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return a root of y + log|y| = c from a guess, by two steps that each raise the error to its fourth power.
 
     (Fritsch, Shafer, Crowley, Communications of the ACM 16, 123, 1973.)
@@ -83,7 +83,7 @@ def _fritsch(y, c):
     return y
 
 
-def _at_branch(gap, tau):
+def _at_branch(gap: npt.NDArray[Any], tau: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return 1 + y near the branch point, where y + log|y| hardly determines it, from gap = 1 + y0.
 
     Halley's method solves for y - y0.
@@ -114,7 +114,7 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
     return X * decay_x.mT, Y * decay_x.mT, decay_x * (directions @ K), weight_x * weight_y
 
 
-def _directions(y, Y):
+def _directions(y: Array, Y: Array) -> tuple[Array, Array, Array]:
     """Return Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) (..., d, 1).
 
     s are the singular values of Y, the smallest first: the columns of X K^T then descend in size, which decompositions

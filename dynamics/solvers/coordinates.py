@@ -19,7 +19,10 @@ import numpy as np
 
 from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters
+from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.state import State
+
+Array = Any  # of NumPy or JAX
 
 ROUNDING = 2.3e-14  # smallest relative tolerance; below it an integrator only follows rounding errors
 QUADRATURE_NOISE = 0.1  # relative noise of rates from a quadrature, in units of its tolerance
@@ -34,31 +37,31 @@ class Reciprocal:
     alpha: Any  # (1,)
     floor: float  # keeps lambda of collapsed modes above zero
 
-    def forward(self, state: State):
+    def forward(self, state: State) -> Array:
         """Return y (M,) of a state."""
         xp = state.encoder.__array_namespace__()
         lam = xp.maximum(eigenvalues.predictor(state.encoder**2, self.alpha, self.floor), SMALLEST)
         return 1 / lam - lam
 
-    def backward(self, y) -> State:
+    def backward(self, y: Array) -> State:
         """Return the state at y (..., M)."""
         s, _ = self.levels(y)
         return State(s.__array_namespace__().sqrt(s))
 
-    def levels(self, y):
+    def levels(self, y: Array) -> tuple[Array, Array]:
         """Return s and lambda, the positive root of lambda^2 + y lambda = 1, without cancellation."""
         xp = y.__array_namespace__()
         larger = (xp.abs(y) + xp.sqrt(y * y + 4)) / 2
         lam = xp.where(y > 0, 1 / larger, larger)
         return xp.maximum(eigenvalues.predictor_inverse(lam, self.alpha) - self.floor, 0.0), lam
 
-    def slope(self, y, velocity: Callable[[State], State]):
+    def slope(self, y: Array, velocity: Callable[[State], State]) -> Array:
         """Return dy/dt for d state/dt = velocity(state)."""
         s, lam = self.levels(y)
         w = s.__array_namespace__().sqrt(s)
         return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).encoder / (s + self.floor)
 
-    def room(self, y, start):
+    def room(self, y: Array, start: Array) -> Array:
         """Return a distance of y from divergence, negative beyond it, for a trajectory from y = start (M,)."""
         xp = y.__array_namespace__()
         largest = xp.max(self.levels(start)[1])
@@ -81,17 +84,17 @@ class Plain:
     atol: float
 
     @classmethod
-    def of(cls, state, atol: float) -> "Plain":
+    def of(cls, state: State, atol: float) -> "Plain":
         """Return the coordinate for states with the same parts as this one."""
         shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
         return cls(type(state), shapes, atol)
 
-    def forward(self, state):
+    def forward(self, state: State) -> Array:
         """Return y (entries,) of a state."""
         xp = state[0].__array_namespace__()
         return xp.concat([xp.reshape(getattr(state, name), (-1,)) for name in self.shapes])
 
-    def backward(self, y):
+    def backward(self, y: Array) -> Any:
         """Return the state at y (..., entries)."""
         parts, start = {}, 0
         for name, shape in self.shapes.items():
@@ -99,11 +102,11 @@ class Plain:
             parts[name], start = y[..., start:stop].reshape(*y.shape[:-1], *shape), stop
         return self.kind(**parts)
 
-    def slope(self, y, velocity: Callable):
+    def slope(self, y: Array, velocity: Callable[[State], State]) -> Array:
         """Return dy/dt for d state/dt = velocity(state)."""
         return self.forward(velocity(self.backward(y)))
 
-    def room(self, y, start):
+    def room(self, y: Array, start: Array) -> Array:
         """Return a distance of y from divergence, negative beyond it, for a trajectory from y = start."""
         xp = y.__array_namespace__()
         return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
@@ -113,13 +116,13 @@ class Plain:
         return {"rtol": 0.01 * rtol + noise + ROUNDING, "atol": self.atol}
 
 
-def coordinate_of(state, parameters: Parameters, atol: float) -> Reciprocal | Plain:
+def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
     """Return the coordinate in which states with the same parts as this one are integrated."""
     eigenmodes = state.encoder.ndim == 1
     alone = eigenmodes and all(part is None for part in state[1:])
     return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
 
 
-def noise_of(rates) -> float:
+def noise_of(rates: VectorField) -> float:
     """Return the relative noise of the rates that the error control allows for, which is due to their quadrature."""
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0

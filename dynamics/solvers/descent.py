@@ -1,6 +1,6 @@
 """``iterate``: the descent map, gradient descent on the population loss at a finite learning rate."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ def iterate(
     batch_size: int | None = None,
     closure: str | None = None,
     rtol: float = 1e-8,
-    record: Any = 1,
+    record: int | Sequence[int] = 1,
     method: str = "auto",
     progress: bool | None = None,
 ) -> Trajectory:

@@ -1,6 +1,6 @@
 """The descent map in JAX: one compiled call makes a block of steps for all members of a group."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.adaptive_quadrature import MAX_NODES
 from dynamics.numerics.progress import progress_bar
@@ -20,6 +21,8 @@ from dynamics.vector_field.eigenmode_state import as_rows, compiled_exponent, ob
 from dynamics.vector_field.eigenmodes import TracedField
 from dynamics.vector_field.state import Observables, State, each
 
+Array = Any  # of JAX, traced or not
+
 HOLD = 8  # steps after which the ends of the axes of the closure's integrals are updated
 RECORDS_PER_CALL = 50  # recorded steps of a call, after which the progress bar moves and Ctrl-C is noticed
 STEPS_PER_CALL = 2_000  # largest number of steps of a call with several recorded steps
@@ -30,6 +33,9 @@ class Place(NamedTuple):
 
     state: State
     diverged: Any
+
+
+Carry = tuple[Place, list[Any], Array]  # the ends of the axes, and the error, too
 
 
 class Passed(NamedTuple):
@@ -96,8 +102,16 @@ def _calls(chosen: list[int]) -> Iterator[list[int]]:
 
 
 def _pass_part(
-    field: VectorField, division: Division, nodes: dict, place: Place, parameters, learning_rate, first, chosen, part
-):
+    field: VectorField,
+    division: Division,
+    nodes: dict[int, Any],
+    place: Place,
+    parameters: Parameters,
+    learning_rate: float,
+    first: int,
+    chosen: list[int],
+    part: slice,
+) -> Passed:
     """Iterate some members through the steps of a call, again with more nodes if the closure misses its tolerance."""
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
@@ -114,7 +128,14 @@ def _pass_part(
 
 
 @lru_cache(maxsize=32)
-def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices):
+def _compiled(
+    generated: DerivedLoss,
+    structure: Structure,
+    closure: str,
+    nodes: tuple[int, int] | None,
+    alpha: float | None,
+    devices: tuple[jax.Device, ...],
+) -> Callable[..., Passed]:
     """Return the compiled function (place, parameters, learning rate, steps) -> Passed for a loss and its nodes."""
     run = partial(_pass, structure, TracedField(generated, structure, closure, nodes), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
@@ -123,19 +144,25 @@ def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float
 
 
 def _pass(
-    structure: Structure, forces: TracedField, alpha, place: Place, parameters: Parameters, learning_rate, bounds
-):
+    structure: Structure,
+    forces: TracedField,
+    alpha: float | None,
+    place: Place,
+    parameters: Parameters,
+    learning_rate: Array,
+    bounds: Array,
+) -> Passed:
     """Iterate the G members (G, M) of a group; ``bounds`` are the first step and the recorded steps of the call."""
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 
-    def finite_part(place):
+    def finite_part(place: Place) -> State:
         return each(lambda part: jnp.where(jnp.isfinite(place.diverged)[:, None], 1.0, part), place.state)
 
-    def one(number, carry):
+    def one(number: Array, carry: Carry) -> Carry:
         place, ends, error = carry
         safe, diverged = finite_part(place), place.diverged
 
-        def renewed(_):
+        def renewed(_: None) -> tuple[list[Any], Array]:
             return forces.ends(safe, p), jnp.maximum(error, forces(safe, p, ends)[1])
 
         ends, error = jax.lax.cond(number % HOLD == 0, renewed, lambda _: (ends, error), None)
@@ -145,7 +172,7 @@ def _pass(
         after = each(lambda part: jnp.where(jnp.isfinite(diverged)[:, None], jnp.inf, part), after)
         return Place(after, diverged), ends, error
 
-    def to_next_record(carry, span):
+    def to_next_record(carry: Carry, span: tuple[Array, Array]) -> tuple[Carry, State]:
         carry = jax.lax.fori_loop(span[0], span[1], one, carry)
         return carry, carry[0].state
 

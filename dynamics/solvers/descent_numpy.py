@@ -1,5 +1,6 @@
 """The descent map in NumPy, one step after another, with the fluctuations of finite batches if requested."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,10 @@ def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[Stat
     """
     ensemble = len(field.batch(state))
 
-    def overflows(part):
+    def overflows(part: Any) -> npt.NDArray[np.bool_]:
         return ~np.isfinite(part**2).all(axis=tuple(range(ensemble, part.ndim)))
 
-    def where_diverged(value):
+    def where_diverged(value: float) -> Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
         return lambda part: np.where(diverged.reshape(*diverged.shape, *(1,) * (part.ndim - ensemble)), value, part)
 
     with np.errstate(over="ignore", invalid="ignore"):

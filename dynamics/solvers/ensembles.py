@@ -4,7 +4,7 @@ The grouping does not depend on the numbers of devices and cores, so that result
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -14,6 +14,9 @@ from dynamics.numerics.threads import cores, in_order
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
+
+Tree = TypeVar("Tree")  # of arrays
+Result = TypeVar("Result")
 
 MARGIN = 1.1  # number of nodes, relative to the need at the start, as the spectrum may spread
 SAMPLE = 32  # members whose start determines the number of nodes; a group that needs more nodes takes more
@@ -30,7 +33,7 @@ class Division(NamedTuple):
     """
 
     size: int
-    devices: tuple
+    devices: tuple[jax.Device, ...]
     nodes: tuple[int, int] | None
 
     def parts(self, many: int) -> list[slice]:
@@ -38,7 +41,7 @@ class Division(NamedTuple):
         size = self.size * len(self.devices)
         return [slice(first, min(first + size, many)) for first in range(0, many, size)]
 
-    def padded(self, arrays, part: slice):
+    def padded(self, arrays: Tree, part: slice) -> Tree:
         """Return the rows of a part; the last row is repeated to fill all groups, so that all parts have one shape."""
         rows = np.minimum(np.arange(part.start, part.start + self.size * len(self.devices)), part.stop - 1)
         return jax.tree.map(lambda a: a[rows], arrays)
@@ -64,7 +67,9 @@ def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
     return n_x, n_y
 
 
-def in_turn(parts: list, devices: tuple, compute: Callable) -> Iterator[tuple[Any, Any]]:
+def in_turn(
+    parts: list[slice], devices: tuple[jax.Device, ...], compute: Callable[[slice], Result]
+) -> Iterator[tuple[slice, Result]]:
     """Yield (part, compute(part)) of each part, in order; a CPU computes as many at once as it has cores."""
     yield parts[0], compute(parts[0])  # alone, because it compiles
     if len(parts) > 1:

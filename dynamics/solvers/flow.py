@@ -232,6 +232,6 @@ def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
     return replace(trajectory, status=f"{status} (first of {diverging} members that diverge){rest}")
 
 
-def _select_times(trajectory: Trajectory, selection) -> Trajectory:
+def _select_times(trajectory: Trajectory, selection: slice | npt.NDArray[np.bool_]) -> Trajectory:
     names = [name for name in ("t", *Observables._fields) if getattr(trajectory, name) is not None]
     return replace(trajectory, **{name: getattr(trajectory, name)[selection] for name in names})

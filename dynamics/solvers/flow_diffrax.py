@@ -5,6 +5,7 @@ no masks and do not wait for each other, and there is one list of output times. 
 which needs too many steps, is integrated again, each member with its own steps.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -13,12 +14,14 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.sharding import Mesh, PartitionSpec
 
+from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.adaptive_quadrature import MAX_NODES
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.coordinates import coordinate_of, noise_of
+from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
@@ -33,6 +36,8 @@ from dynamics.vector_field.eigenmode_state import (
 )
 from dynamics.vector_field.eigenmodes import TracedField
 from dynamics.vector_field.state import Observables, State, each
+
+Array = Any  # of JAX, traced or not
 
 MAX_STEPS = 200_000  # of a member that is integrated alone
 MAX_STEPS_TOGETHER = 10_000  # of a group: if it needs more, its members are too different
@@ -56,6 +61,9 @@ class Solved(NamedTuple):
     finished: Any  # True if the last time was reached
     diverged: Any
     error: Any  # relative error of the rates
+
+
+Solver = Callable[[State, Parameters, Options], Solved]
 
 
 def jax_flow(problem: FlowProblem) -> Flow:
@@ -105,7 +113,14 @@ def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved
 # --- groups ---------------------------------------------------------------------------------------------------------
 
 
-def _solve_part(field: VectorField, division: Division, members: State, parameters: Parameters, options: Options, part):
+def _solve_part(
+    field: VectorField,
+    division: Division,
+    members: State,
+    parameters: Parameters,
+    options: Options,
+    part: slice,
+) -> Solved:
     """Solve for some members, again with more nodes if the closure misses its tolerance."""
     start, own = division.padded((members, parameters), part)
     nodes, alpha = division.nodes, compiled_exponent(own)
@@ -123,7 +138,7 @@ def _solve_part(field: VectorField, division: Division, members: State, paramete
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
 
 
-def _choose(which, first, second):
+def _choose(which: npt.NDArray[np.bool_], first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the rows of ``first`` where ``which`` is True, and of ``second`` elsewhere."""
     return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
@@ -132,14 +147,22 @@ def _choose(which, first, second):
 
 
 @lru_cache(maxsize=32)
-def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float | None, devices, alone: bool):
+def _compiled(
+    generated: DerivedLoss,
+    structure: Structure,
+    closure: str,
+    nodes: tuple[int, int] | None,
+    alpha: float | None,
+    devices: tuple[jax.Device, ...],
+    alone: bool,
+) -> Solver:
     """Return the compiled solver (members, parameters, options) -> Solved for one loss.
 
     alone: each member has its own steps; otherwise each device integrates one group with common steps.
     """
     group = partial(_group, structure, TracedField(generated, structure, closure, nodes), alpha, alone)
 
-    def each_alone(members, parameters, options):
+    def each_alone(members: State, parameters: Parameters, options: Options) -> Solved:
         members, parameters = jax.tree.map(lambda a: a[:, None], (members, parameters))
         found = jax.vmap(group, in_axes=(0, 0, None))(members, parameters, options)
         return jax.tree.map(lambda a: a[:, 0], found)
@@ -151,20 +174,28 @@ def _compiled(generated, structure: Structure, closure: str, nodes, alpha: float
     )
 
 
-def _group(structure, forces, alpha, alone, start: State, parameters: Parameters, options: Options) -> Solved:
+def _group(
+    structure: Structure,
+    forces: TracedField,
+    alpha: float | None,
+    alone: bool,
+    start: State,
+    parameters: Parameters,
+    options: Options,
+) -> Solved:
     """Integrate members (G, M) from the start to the last time with common steps."""
 
-    def own(parameters):
+    def own(parameters: Parameters) -> Parameters:
         return parameters if alpha is None else parameters._replace(alpha=alpha)
 
     like = each(lambda part: part[0], start)
 
-    def coordinate(parameters):
+    def coordinate(parameters: Parameters) -> Reciprocal | Plain:
         return coordinate_of(like, parameters, options.atol)
 
-    def slope(_, y, args):
-        def of_one(y, parameters):
-            def velocity_of(state):
+    def slope(_: Array, y: Array, args: None) -> Array:
+        def of_one(y: Array, parameters: Parameters) -> Array:
+            def velocity_of(state: State) -> State:
                 moved_by = forces(state, own(parameters))[0]
                 return velocity(own(parameters), state, moved_by, options.learning_rate)
 
@@ -172,7 +203,7 @@ def _group(structure, forces, alpha, alone, start: State, parameters: Parameters
 
         return jax.vmap(of_one, in_axes=-1, out_axes=-1)(y, columns)
 
-    def room(_, y, args, **__):
+    def room(_: Array, y: Array, args: None, **__: Any) -> Array:
         left = jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns)
         return jnp.min(left) < 0
 
@@ -208,6 +239,6 @@ def _group(structure, forces, alpha, alone, start: State, parameters: Parameters
     return jax.tree.map(lambda a: jnp.broadcast_to(a, start.encoder.shape[:1]) if a.ndim == 0 else a, ends)
 
 
-def _of_the_worst(errors):
+def _of_the_worst(errors: Array) -> Array:
     """Return the largest, over G members, of the root mean square error of a member's E variables. errors: (E, G)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

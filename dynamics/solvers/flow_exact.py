@@ -1,9 +1,12 @@
 """The flow by its exact solution."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics.derived_loss import ExactSolution
 from dynamics.generated import eigenvalues
@@ -48,7 +51,7 @@ def exact_flow(problem: FlowProblem) -> Flow:
     return Flow(Observables(s, s, predictor), blow_up.reshape(batch))
 
 
-def _blow_up(solution: ExactSolution, lam0, *numbers) -> np.ndarray:
+def _blow_up(solution: ExactSolution, lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
     """Return the time at which the first mode of each member diverges (B,); inf if none does."""
     if solution.blow_up_time is None:
         return np.full(len(lam0), np.inf)
@@ -56,7 +59,7 @@ def _blow_up(solution: ExactSolution, lam0, *numbers) -> np.ndarray:
     return np.where(times > 0, times, np.inf).min(axis=-1)
 
 
-def _blocks(shape: tuple[int, int, int]):
+def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice]]:
     """Yield slices of members and of times, with about BLOCK values each."""
     many, times, modes = shape
     rows, columns = max(1, BLOCK // (times * modes)), max(1, BLOCK // modes)
@@ -65,7 +68,15 @@ def _blocks(shape: tuple[int, int, int]):
             yield slice(first, first + rows), slice(time, time + columns)
 
 
-def _fill(solution: ExactSolution, arguments, times, blow_up, lam, s, block) -> None:
+def _fill(
+    solution: ExactSolution,
+    arguments: tuple[Any, ...],
+    times: npt.NDArray[Any],
+    blow_up: npt.NDArray[np.float64],
+    lam: npt.NDArray[np.float64],
+    s: npt.NDArray[np.float64],
+    block: tuple[slice, slice],
+) -> None:
     """Fill a block of lambda, and of s if it is a separate array.
 
     arguments: lam0 (B, M), then parameters that are numbers or arrays (B, 1).

@@ -10,10 +10,12 @@ import threading
 from copy import copy
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.progress import progress_bar
@@ -36,6 +38,8 @@ from dynamics.vector_field.eigenmode_state import (
 from dynamics.vector_field.eigenmodes import formulas_of
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
+
+Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # of an integrator
 
 LANES = 8  # members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the series
@@ -75,7 +79,9 @@ def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArra
     return rest
 
 
-def _integrate(problem: FlowProblem, members: State, parameters: Parameters, observed, left) -> int:
+def _integrate(
+    problem: FlowProblem, members: State, parameters: Parameters, observed: Observables, left: npt.NDArray[np.bool_]
+) -> int:
     """Fill the independent observables (B, T, M), and return how many members are done.
 
     left: becomes True for members that did not reach the end.
@@ -122,13 +128,13 @@ def _integrate(problem: FlowProblem, members: State, parameters: Parameters, obs
 # --- integrated variables -------------------------------------------------------------------------------------------
 
 
-def _forward(members: State) -> np.ndarray:
+def _forward(members: State) -> npt.NDArray[np.float64]:
     """Return y (B, E): log w, and the other parts of the state."""
     w, *others = members
     return np.hstack([np.log(np.maximum(w, SMALLEST)), *(part for part in others if part is not None)])
 
 
-def _backward(like: State, y: np.ndarray) -> State:
+def _backward(like: State, y: npt.NDArray[np.float64]) -> State:
     """Return the states (B, T, M) at y (B, T, E)."""
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
     return each(lambda part: next(parts), like)._replace(encoder=np.exp(y[..., : like.encoder.shape[-1]]))
@@ -149,13 +155,13 @@ def _tolerance(structure: Structure, members: State, parameters: Parameters, rto
 
 
 @lru_cache(maxsize=64)
-def _own_integrator(key, tolerance: float, thread: int):
+def _own_integrator(key: Key, tolerance: float, thread: int) -> Any:
     """Return a copy of the integrator for one thread."""
     return copy(_integrator(key, tolerance))
 
 
 @lru_cache(maxsize=16)
-def _integrator(key, tolerance: float):
+def _integrator(key: Key, tolerance: float) -> Any:
     """Return the integrator compiled for a key and a tolerance.
 
     key: loss, structure, closure, exponent alpha (None: a parameter), and the numbers of parameters of the loss, of
@@ -194,7 +200,7 @@ def _integrator(key, tolerance: float):
 class _Symbols(np.ndarray):
     """An array (M,) of heyoka's expressions, on which generated code operates as on numbers."""
 
-    def __array_namespace__(self, **_):
+    def __array_namespace__(self, **_: Any) -> Any:
         return _Namespace
 
 
@@ -202,44 +208,44 @@ class _Namespace:
     """The array functions that generated rates call, on symbols."""
 
     @staticmethod
-    def sum(a, axis, keepdims):
+    def sum(a: _Symbols, axis: int, keepdims: bool) -> _Symbols:
         return _symbols([_heyoka().sum(list(a))])  # over modes, the only axis
 
     e = math.e
 
     @staticmethod
-    def exp(a):
+    def exp(a: Any) -> Any:
         return _of_entries("exp", a)
 
     @staticmethod
-    def sqrt(a):
+    def sqrt(a: Any) -> Any:
         return _of_entries("sqrt", a)
 
     @staticmethod
-    def log(a):
+    def log(a: Any) -> Any:
         return _of_entries("log", a)
 
     @staticmethod
-    def tanh(a):
+    def tanh(a: Any) -> Any:
         return _of_entries("tanh", a)
 
     @staticmethod
-    def ones_like(a):
+    def ones_like(a: _Symbols) -> _Symbols:
         return _symbols([_heyoka().expression(1.0) for _ in a])
 
 
-def _of_entries(name: str, a):
+def _of_entries(name: str, a: Any) -> Any:
     """Apply a function to symbols, or to a number."""
     if np.ndim(a) == 0:
         return float(getattr(np, name)(a))
     return _symbols([getattr(_heyoka(), name)(entry) for entry in a])
 
 
-def _symbols(entries: list) -> _Symbols:
+def _symbols(entries: list[Any]) -> _Symbols:
     return np.array(entries, dtype=object).view(_Symbols)
 
 
-def _heyoka():
+def _heyoka() -> Any:
     import heyoka
 
     return heyoka

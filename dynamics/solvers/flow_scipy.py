@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.integrate
 
 from dynamics.numerics.progress import progress_bar
@@ -55,7 +56,7 @@ def members(field: VectorField, start: State) -> Iterator[tuple[tuple[int, ...],
         yield i, member, each(lambda part, i=i: part[i], start)
 
 
-def _put(observables, where, values) -> None:
+def _put(observables: Observables, where: slice | tuple[int, slice], values: Observables) -> None:
     """Write values into the arrays of observables."""
     each(lambda array, value: array.__setitem__(where, value), observables, values)
 
@@ -77,13 +78,13 @@ def _status(flows: list[Flow], many: int) -> str:
     return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} members, is not a number"
 
 
-def _one_member(problem: FlowProblem, field: VectorField, start: State, bar) -> Flow:
+def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any) -> Flow:
     """Integrate one trajectory to the last time, or to its steady state."""
     times, learning_rate, atol = problem.times, problem.learning_rate, problem.atol
     detector = SteadyState(start, field, learning_rate) if problem.until == "steady" else None
     coordinate = coordinate_of(start, field.parameters, atol)
 
-    def slope(_, y):
+    def slope(_: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return coordinate.slope(y, lambda state: field.velocity(state, learning_rate))
 
     first = field.observables(start)
@@ -126,7 +127,9 @@ def _one_member(problem: FlowProblem, field: VectorField, start: State, bar) -> 
     return Flow(upto(len(times)), never, f"{NOT_STEADY} at t = {t:.6g}, {detector}" if detector else "complete")
 
 
-def steps(slope: Callable, y: Any, end: float, tolerances: dict[str, Any]) -> Iterator[tuple[Any, str | None]]:
+def steps(
+    slope: Callable[..., Any], y: Any, end: float, tolerances: dict[str, Any]
+) -> Iterator[tuple[Any, str | None]]:
     """Yield (solver, message) after each step to ``end``: PATIENCE steps of DOP853, then LSODA for stiff problems."""
     solver: Any = None
     for taken in count():

@@ -8,7 +8,10 @@ Monte Carlo over the derived per-sample forces. The covariance P of the state ob
 where J and B are the derivatives of the descent map with respect to state and forces.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from dynamics.generated import eigenvalues
 from dynamics.vector_field.eigenmode_state import spectrum
@@ -29,8 +32,8 @@ class Fluctuations:
     def __init__(self, rates: EigenmodeField, learning_rate: float, batch_size: int):
         self.rates, self.learning_rate, self.batch_size = rates, learning_rate, batch_size
         self.rng = np.random.default_rng(0)
-        self.covariance: np.ndarray | None = None
-        self.at: np.ndarray | None = None  # the state at which jacobian and noise were computed
+        self.covariance: npt.NDArray[np.float64] | None = None
+        self.at: npt.NDArray[np.float64] | None = None  # the state at which jacobian and noise were computed
 
     def advance(self, state: State) -> None:
         """Propagate the covariance over the step that starts in this state, whose parts are (M,)."""
@@ -41,13 +44,13 @@ class Fluctuations:
             self.at, self.jacobian, self.noise = flat, self._jacobian(state), self._noise(state)
         self.covariance = self.jacobian @ self.covariance @ self.jacobian.T + self.noise
 
-    def deviation(self, state: State) -> np.ndarray:
+    def deviation(self, state: State) -> npt.NDArray[np.float64]:
         """Return the standard deviation of s_m = w_m^2 in this state, (M,)."""
         modes = len(state.encoder)
         variance = np.zeros(modes) if self.covariance is None else np.diag(self.covariance)[:modes]
         return 2 * np.abs(state.encoder) * np.sqrt(variance)
 
-    def _jacobian(self, state: State) -> np.ndarray:
+    def _jacobian(self, state: State) -> npt.NDArray[np.float64]:
         """Return d step(state)/d state, by central differences.
 
         A predictor that divides by the largest of nearly equal eigenvalues gives the map a kink. The effective slope is
@@ -67,7 +70,7 @@ class Fluctuations:
     def _step(self, state: State) -> State:
         return self.rates.step(state, self.learning_rate)
 
-    def _noise(self, state: State) -> np.ndarray:
+    def _noise(self, state: State) -> npt.NDArray[np.float64]:
         """Return the covariance of the change of the state in a step, over batches."""
         mean, square, after = 0.0, 0.0, self._step(state)
         for _ in range(SAMPLES // CHUNK):
@@ -75,7 +78,9 @@ class Fluctuations:
             mean, square = mean + added.sum(axis=0) / SAMPLES, square + added.T @ added / SAMPLES
         return (square - np.outer(mean, mean)) / self.batch_size
 
-    def _added(self, state: State, after: State, zeta1: np.ndarray, zeta2: np.ndarray) -> State:
+    def _added(
+        self, state: State, after: State, zeta1: npt.NDArray[np.float64], zeta2: npt.NDArray[np.float64]
+    ) -> State:
         """Return the change of the state in a step whose batch is a single sample; each part is (samples, M)."""
         structure, p, learned = self.rates.structure, self.rates.parameters, self.rates.structure.predictor == "learned"
         _, lam, ratio = spectrum(structure, p, state)
@@ -89,18 +94,18 @@ class Fluctuations:
             tracked=eigenvalues.average_step(0.0, 2 * after.encoder * shift, p.tracking) if structure.tracked else None,
         )
 
-    def _views(self, modes: int) -> list[np.ndarray]:
+    def _views(self, modes: int) -> list[npt.NDArray[np.float64]]:
         """Draw new views (CHUNK, M) for each state, so that sampling errors average out along a trajectory."""
         p, x = self.rates.parameters, self.rng.standard_normal((CHUNK, modes))
         return [x + sigma * self.rng.standard_normal(x.shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
-def _flat(state: State) -> np.ndarray:
+def _flat(state: State) -> npt.NDArray[Any]:
     """Concatenate the parts of a state, (..., parts * M)."""
     return np.concatenate([part for part in state if part is not None], axis=-1)
 
 
-def _like(state: State, flat: np.ndarray) -> State:
+def _like(state: State, flat: npt.NDArray[np.float64]) -> State:
     """Split concatenated parts into states like the given one."""
     parts = iter(np.split(flat, flat.shape[-1] // len(state.encoder), axis=-1))
     return State(*(None if part is None else next(parts) for part in state))

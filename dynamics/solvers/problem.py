@@ -1,6 +1,7 @@
 """Problems: a model, its start and the options of a solution, validated once for every method."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -138,7 +139,7 @@ class DescentProblem(Problem):
         batch_size: int | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
-        record: Any = 1,
+        record: int | Sequence[int] = 1,
         progress: bool | None = None,
     ) -> Self:
         """Validate the arguments of ``iterate``; raises ArgumentError."""

@@ -3,9 +3,10 @@
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ def _noticing_interrupts() -> Iterator[list[int]]:
         yield interrupts  # Ctrl-C does not reach this thread
         return
 
-    def notice(number, frame):
+    def notice(number: int, frame: FrameType | None) -> Any:
         interrupts.append(number)
         return handler(number, frame)
 
@@ -111,7 +112,7 @@ class ModelEvaluator:
                 arrays.setdefault(name, NamedArray(dims, whole)).values[where] = part
         return arrays
 
-    def _call(self, point: dict[str, Any], batched: dict[str, Values]):
+    def _call(self, point: dict[str, Any], batched: dict[str, Values]) -> ItemsView[str, NamedArray]:
         """Make one call, at a point of the axes that need separate calls, and for all points of the batched axes."""
         values = point | open_axes(batched)
         model = self.model.replace(**{name: values.pop(name) for name in self.model.parameter_names if name in values})
@@ -123,7 +124,7 @@ class ModelEvaluator:
         """Return the arrays and the status. Entries after the end of a run are inf if it diverged, NaN otherwise."""
         diverged = np.isfinite(run.blow_up_time) | (run.kind == "network")
 
-        def completed(array):
+        def completed(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             missing = (*array.shape[:-2], self.times - array.shape[-2], array.shape[-1])
             rest = np.broadcast_to(np.where(diverged, np.inf, np.nan)[..., None, None], missing)
             return np.concatenate([array, rest], axis=-2)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from dynamics import errors
@@ -69,7 +70,7 @@ def _run(table: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _weights(name: str, table: dict[str, Any]) -> np.ndarray:
+def _weights(name: str, table: dict[str, Any]) -> npt.NDArray[np.float64]:
     check_keys(name, table, inspect.signature(random_weights).parameters)
     return random_weights(**table)
 

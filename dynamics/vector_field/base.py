@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,7 @@ class VectorField(ABC):
         """Return the shape of the ensemble."""
         return state.encoder.shape[: state.encoder.ndim - self.axes]
 
-    def _quadrature(self, expectation) -> Adaptive:
+    def _quadrature(self, expectation: Any) -> Adaptive:
         return Adaptive(expectation.integrals, self.rtol)
 
     def relax(self) -> None:
@@ -157,7 +157,7 @@ class VectorField(ABC):
             )
 
 
-def rows_of(arrays, batch: tuple[int, ...]) -> list[np.ndarray]:
+def rows_of(arrays: Iterable[npt.NDArray[Any]], batch: tuple[int, ...]) -> list[npt.NDArray[Any]]:
     """Broadcast the leading dimensions of arrays (..., E) to the batch, and flatten each array to (B, E)."""
     whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
     return [a.reshape(-1, a.shape[-1]) for a in whole]

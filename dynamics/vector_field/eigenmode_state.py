@@ -4,6 +4,7 @@ Functions take the structure and parameters of a model and arrays (..., M), and 
 Formulas come from ``dynamics.generated.eigenvalues``.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,7 +79,9 @@ def predictor(structure: Structure, parameters: Parameters, state: State, s: Any
 
 def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
     """Eigenvalues lambda = f(s) of a closed-form predictor."""
-    form = eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
+    form: Callable[..., Any] = (
+        eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
+    )
     return form(s, parameters.alpha, parameters.epsilon)
 
 

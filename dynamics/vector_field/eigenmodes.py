@@ -1,5 +1,6 @@
 """The vector field of eigenmodes: rates r_m and the force on a learned predictor, with NumPy or inside JAX."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from dynamics.derived_loss import DerivedLoss, Expectation, Function
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.axes import significant_modes
-from dynamics.numerics.quadrature import extents_of, fixed_rule, relative_errors
+from dynamics.numerics.quadrature import Estimate, extents_of, fixed_rule, relative_errors
 from dynamics.vector_field import eigenmode_state
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import Rates, spectrum
@@ -24,7 +25,9 @@ class EigenmodeField(VectorField):
 
     axes = 1
 
-    def __init__(self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters=None):
+    def __init__(
+        self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
+    ):
         super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
@@ -42,7 +45,7 @@ class EigenmodeField(VectorField):
             return rates
         return _zero_for_the_last_mode(rates, arguments.s)
 
-    def _evaluate(self, name: str, arguments: tuple) -> npt.NDArray[np.float64]:
+    def _evaluate(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
         expectation = self.expectations[name]
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
@@ -99,12 +102,12 @@ class TracedField:
         self.integrals = [] if nodes is None else [e.integrals for e in self.expectations if not e.under(closure)]
         self.conserves = derived.conserved is not None
 
-    def ends(self, state: State, parameters: Parameters) -> list:
+    def ends(self, state: State, parameters: Parameters) -> list[Any]:
         """Return scale and length of the axes of the integrals, which may be used for nearby states as well."""
         arguments = self._arguments(state, parameters)
         return [extents_of(integrals, arguments) for integrals in self.integrals]
 
-    def __call__(self, state: State, parameters: Parameters, ends: list | None = None) -> tuple[Rates, Any]:
+    def __call__(self, state: State, parameters: Parameters, ends: list[Any] | None = None) -> tuple[Rates, Any]:
         """Return the rates (..., M), and their estimated relative error.
 
         ends: result of ``ends``; None computes it.
@@ -120,11 +123,11 @@ class TracedField:
         rates = Rates(*(self._value(expectation, values, arguments) for expectation in self.expectations))
         return (_zero_for_the_last_mode(rates, arguments[0]) if estimates and self.conserves else rates), error
 
-    def _value(self, expectation: Expectation, estimates, arguments: tuple) -> Any:
+    def _value(self, expectation: Expectation, estimates: Iterator[Estimate], arguments: tuple[Any, ...]) -> Any:
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
         integral = next(estimates).value
         return integral if expectation.moments is None else integral + expectation.moments(*arguments)
 
-    def _arguments(self, state: State, parameters: Parameters) -> tuple:
+    def _arguments(self, state: State, parameters: Parameters) -> tuple[Any, ...]:
         return (*spectrum(self.structure, parameters, state), *parameters.of_expectations)

@@ -1,17 +1,31 @@
 """Expectations as means over samples, with a standard error: the closure of losses without exact expectations."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters
+
+FloatArray = npt.NDArray[np.float64]
 
 REPLICATES = 8  # independent sets of points; the spread of their means gives the standard error
 POINTS = 11  # 2^11 points in each set
 SMALLEST_CHANCE = 1e-12  # least distance of uniform numbers from 0 and 1, for finite normals
 
 
-def sampled_forces(generated, w, lam, ratio, parameters: Parameters, zeta1, zeta2, learned: bool) -> list:
+def sampled_forces(
+    generated: Any,  # with a force on the predictor where it is learned
+    w: FloatArray,
+    lam: FloatArray,
+    ratio: FloatArray,
+    parameters: Parameters,
+    zeta1: FloatArray,
+    zeta2: FloatArray,
+    learned: bool,
+) -> list[FloatArray]:
     """Return the forces of each sample (samples, M): on singular values and, if ``learned``, on the predictor.
 
     The force on singular value w_m is g_m zeta1_m + h_m zeta2_m, with -dL/dz of the two views, g and h. zeta1, zeta2:
@@ -28,11 +42,11 @@ class Samples:
     worst: largest standard error so far, relative to the mean absolute value of the samples of a state.
     """
 
-    def __init__(self, generated, learned: bool):
+    def __init__(self, generated: DerivedLoss, learned: bool):
         self.generated, self.learned, self.worst = generated, learned, 0.0
-        self.normals: np.ndarray | None = None
+        self.normals: FloatArray | None = None
 
-    def __call__(self, w, lam, ratio, parameters: Parameters) -> list[np.ndarray]:
+    def __call__(self, w: FloatArray, lam: FloatArray, ratio: FloatArray, parameters: Parameters) -> list[FloatArray]:
         """Return r_m and, for a learned predictor, the force on it, each (..., M)."""
         batch = w.shape[:-1]
         found = [np.empty(w.shape) for _ in range(1 + self.learned)]
@@ -43,7 +57,7 @@ class Samples:
                 whole[i] = one
         return found
 
-    def _of_one(self, w, lam, ratio, parameters: Parameters) -> list[np.ndarray]:
+    def _of_one(self, w: FloatArray, lam: FloatArray, ratio: FloatArray, parameters: Parameters) -> list[FloatArray]:
         zeta1, zeta2 = self._views(len(w), parameters)
         with np.errstate(all="ignore"):
             forces = sampled_forces(self.generated, w, lam, ratio, parameters, zeta1, zeta2, self.learned)
@@ -57,7 +71,7 @@ class Samples:
             values.append(value)
         return values
 
-    def _views(self, modes: int, parameters: Parameters) -> list[np.ndarray]:
+    def _views(self, modes: int, parameters: Parameters) -> list[FloatArray]:
         if self.normals is None or self.normals.shape[-1] != modes:
             self.normals = normals(modes)
         x, *noise = self.normals
@@ -65,7 +79,7 @@ class Samples:
 
 
 @lru_cache(maxsize=4)  # shared by the members of an ensemble
-def normals(modes: int, first: int = 0) -> np.ndarray:
+def normals(modes: int, first: int = 0) -> FloatArray:
     """Return standard normal numbers for the inputs and the noise of both views, (3, samples, M).
 
     first: seed of the first set of points; each further set has the next seed.

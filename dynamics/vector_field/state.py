@@ -4,7 +4,9 @@ The same tuples hold eigenmodes, each part (..., M), and weights as matrices, (.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+Parts = TypeVar("Parts", bound=tuple[Any, ...])
 
 
 class State(NamedTuple):
@@ -33,7 +35,8 @@ class Observables(NamedTuple):
     target_weights: Any = None  # the same of the target branch
 
 
-def each(function: Callable, *tuples):
+def each(function: Callable[..., Any], *tuples: Parts) -> Parts:
     """Apply a function to corresponding parts of tuples, where they are not None; returns a tuple of the same class."""
     parts = zip(*tuples, strict=True)
-    return type(tuples[0])(*(None if some[0] is None else function(*some) for some in parts))
+    kind: Callable[..., Parts] = type(tuples[0])
+    return kind(*(None if some[0] is None else function(*some) for some in parts))

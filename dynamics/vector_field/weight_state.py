@@ -3,12 +3,12 @@
 The argument ``root`` is Sigma_x^(1/2) (N, N), for inputs of covariance Sigma_x; None for white inputs.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynamics.derived_loss import Function
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field.eigenmode_state import closed_form as closed_form_eigenvalues
 from dynamics.vector_field.state import Observables, State
@@ -35,7 +35,7 @@ def initial(structure: Structure, W0: Any, root: Any) -> State:
 
 
 def predictor(
-    structure: Structure, parameters: Parameters, state: State, root: Any, function: Callable = lambda lam: lam
+    structure: Structure, parameters: Parameters, state: State, root: Any, function: Function = lambda lam: lam
 ) -> Any:
     """Return the closed-form predictor W_P (..., M, M), with ``function`` of its eigenvalues; None for others."""
     if structure.predictor in ("none", "learned"):
@@ -44,7 +44,7 @@ def predictor(
     return closed_form(structure, parameters, C, function)
 
 
-def closed_form(structure: Structure, parameters: Parameters, C: Any, function: Callable = lambda lam: lam) -> Any:
+def closed_form(structure: Structure, parameters: Parameters, C: Any, function: Function = lambda lam: lam) -> Any:
     """Return the closed-form predictor W_P of the correlation C, with ``function`` applied to its eigenvalues."""
     xp = C.__array_namespace__()
     s, U = xp.linalg.eigh(C)
@@ -73,7 +73,7 @@ def observables(structure: Structure, parameters: Parameters, state: State, root
     """Return eigenvalues in ascending order, and u_m . W_P u_m with eigenvectors u_m of C; inf if weights overflow."""
     finite = np.isfinite(state.encoder).all(axis=(-2, -1), keepdims=True)
 
-    def svd(weights: npt.NDArray[Any]):
+    def svd(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         safe = np.where(finite, weights, 0).astype(float)
         U, w, _ = np.linalg.svd(on_white(safe, root), full_matrices=False)
         return U[..., ::-1], np.where(finite[..., 0], w[..., ::-1] ** 2, np.inf)
@@ -84,7 +84,14 @@ def observables(structure: Structure, parameters: Parameters, state: State, root
     return Observables(s, target, along_modes, state.encoder, state.target)
 
 
-def _along_modes(structure: Structure, parameters: Parameters, state: State, s, U, finite) -> npt.NDArray[np.float64]:
+def _along_modes(
+    structure: Structure,
+    parameters: Parameters,
+    state: State,
+    s: npt.NDArray[np.float64],
+    U: npt.NDArray[np.float64],
+    finite: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
     """Return u_m . W_P u_m (..., M), with the eigenvectors u_m of C as columns of U."""
     if structure.predictor == "none":
         return np.ones_like(s)

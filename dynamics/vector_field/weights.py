@@ -4,7 +4,8 @@ The force on W is E[g x1^T] + E[h x2^T], with the negative gradients g and h of 
 representations of the views x1 and x2.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.state import Forces, Observables, State, each
 
 VIEWS = (1, 2)
+FloatArray = npt.NDArray[np.float64]
 
 
 class ViewMaps(NamedTuple):
@@ -86,7 +88,7 @@ class WeightField(VectorField):
         drives = (self._evaluate(f"drive_on_view{view}", s, W_P, maps.vectors) @ maps.inputs[view] for view in VIEWS)
         return Forces(np.where(moved, U @ sum(drives), 0.0))
 
-    def _is_moved(self, encoder) -> npt.NDArray[np.bool_]:
+    def _is_moved(self, encoder: Any) -> npt.NDArray[np.bool_]:
         """Return a mask (..., 1, 1), True for members of an ensemble on which the loss exerts a force."""
         if not self.quadratures:
             return encoder.any(axis=(-2, -1), keepdims=True)
@@ -96,14 +98,14 @@ class WeightField(VectorField):
         surviving = (w**2 > NEGLIGIBLE * w[..., :1] ** 2).sum(axis=-1)
         return (surviving > 1)[..., None, None]
 
-    def _root_of_views(self, sigma):
+    def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
         """Return a root of Sigma_x + sigma^2, whose range the two views span together."""
         if self.root is None:
             return None
         variances, directions = np.linalg.eigh(self.model.inputs)
         return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
 
-    def _with_substitutes(self, state: State, moved) -> State:
+    def _with_substitutes(self, state: State, moved: npt.NDArray[np.bool_]) -> State:
         """Replace weights without a force by weights whose expectations can be integrated."""
         if moved.all():
             return state
@@ -112,7 +114,7 @@ class WeightField(VectorField):
         substitutes = weight_state.initial(self.structure, W, self.root)
         return each(lambda part, substitute: np.where(moved, part, substitute), state, substitutes)
 
-    def _evaluate(self, name: str, s, W_P, vectors) -> npt.NDArray[np.float64]:
+    def _evaluate(self, name: str, s: FloatArray, W_P: FloatArray, vectors: list[FloatArray]) -> FloatArray:
         """E[g l^T] or E[h l^T] (..., M, d); zero where no gradient reaches the view."""
         if name not in self.expectations:
             return np.zeros_like(vectors[0])
@@ -150,16 +152,16 @@ class WeightField(VectorField):
 def _on_flat_arrays(integral: MatrixIntegral) -> Integral:
     """Return the integral with its matrices flattened to one trailing axis, as ``Adaptive`` requires."""
 
-    def scales(s, *flat):
+    def scales(s: FloatArray, *flat: FloatArray) -> tuple[FloatArray, ...]:
         vectors = integral.norm_vectors(*_matrices(s, flat))
         return tuple(np.linalg.svd(X, compute_uv=False) ** 2 for X in vectors)
 
-    def integrand(x, y, s, *flat):
+    def integrand(x: FloatArray, y: FloatArray, s: FloatArray, *flat: FloatArray) -> FloatArray:
         values = integral.integrand(x[..., None], y[..., None], *_matrices(s, flat))
         return values.reshape(*values.shape[:-2], -1)
 
     return Integral(scales, integrand)
 
 
-def _matrices(s, flat):
+def _matrices(s: FloatArray, flat: Iterable[FloatArray]) -> Iterator[FloatArray]:
     return (a.reshape(*a.shape[:-1], s.shape[-1], -1) for a in flat)

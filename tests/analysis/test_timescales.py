@@ -126,7 +126,7 @@ def test_effective_rates_along_a_trajectory_end_at_those_of_the_equilibrium():
         (lambda: dyn.effective_rates(dyn.Model("cosine"), S0), "`s` must be eigenvalues"),
         (lambda: dyn.effective_rates(dyn.Model("cosine"), 0.5), "`s` must be eigenvalues"),
         (lambda: dyn.effective_rates(dyn.Model("cosine", noise=([0.1, 0.2], 0)), S0[1:]), "scalar parameters"),
-        (lambda: dyn.effective_rates(dyn.Model("cosine", target=dyn.EMA(0.9)), S0[1:]), "shared target"),
+        (lambda: dyn.effective_rates(dyn.Model("cosine", target=dyn.EMA(0.9)), S0[1:]), "the encoder itself"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):

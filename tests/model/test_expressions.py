@@ -145,7 +145,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ),
         (
             {"loss": dyn.Loss.parse("|p - z2|^2"), "target": dyn.EMA(0.9)},
-            r"`target` must be Shared\(\) unless z2 only stands inside sg\(\)",
+            r"`target` must be Shared\(\) unless z2 stands only inside sg\(\)",
         ),
         (
             {"loss": dyn.Loss.parse("|z1|^2 / |(1 - W_P) * z2|"), "predictor": dyn.NoPredictor()},

@@ -183,7 +183,7 @@ def test_long_arrays_are_distinguished_by_their_digest(tmp_path):
     sweep = functools.partial(dyn.sweep, EUCLIDEAN, GRID, store=tmp_path / "a.zarr", s0=S0)
     sweep(times=times)
     sweep(times=times.tolist())
-    with pytest.raises(dyn.ArgumentError, match="another arguments times sha256"):
+    with pytest.raises(dyn.ArgumentError, match="differs in arguments times sha256"):
         sweep(times=np.nextafter(times, 2))
 
 

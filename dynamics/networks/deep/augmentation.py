@@ -1,7 +1,9 @@
 """Random views of images: shifted, rotated, zoomed, changed in contrast, mirrored."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,8 @@ from jax.scipy.ndimage import map_coordinates
 
 from dynamics import errors
 
-REQUIREMENTS = {  # of each parameter: in words, and as a condition on a finite non-negative number
+# Of each parameter: in words, and as a condition on a finite non-negative number.
+REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "shift": ("be a non-negative number of pixels", lambda pixels: True),
     "rotation": ("be a number of degrees from 0 to 180", lambda degrees: degrees <= 180),
     "scale": ("be a number at least 0 and below 1", lambda scale: scale < 1),

@@ -1,9 +1,10 @@
 """Data sets of images: handwritten digits, CIFAR-10 from a local folder, Gaussian images of a known spectrum."""
 
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.networks.deep.images import Images
@@ -151,7 +152,7 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
 # --- the discrete cosines -------------------------------------------------------------------------------------------
 
 
-def _cosines(side: int) -> np.ndarray:
+def _cosines(side: int) -> npt.NDArray[np.float64]:
     """Return the orthonormal DCT-II (side, side): row i has i half periods."""
     pixels, frequencies = np.arange(side) + 0.5, np.arange(side)
     rows = np.sqrt(2 / side) * np.cos(np.pi / side * np.outer(frequencies, pixels))
@@ -159,7 +160,7 @@ def _cosines(side: int) -> np.ndarray:
     return rows
 
 
-def _spectrum(side: int, exponent: float) -> np.ndarray:
+def _spectrum(side: int, exponent: float) -> npt.NDArray[np.float64]:
     """Return variances (side^2,) of the cosines, in the order of the rows of their Kronecker product."""
     squares = np.arange(side) ** 2
     rank = np.empty(side**2)
@@ -176,7 +177,7 @@ def _reject_folder(folder: Path, problem: str) -> NoReturn:
     raise errors.ArgumentError(f"Argument `folder` must {requirement}, but {folder} {problem}.")
 
 
-def _cifar_records(path: Path) -> np.ndarray:
+def _cifar_records(path: Path) -> npt.NDArray[np.uint8]:
     """Read the records of a file, as bytes (n, 3073)."""
     content = np.fromfile(path, np.uint8)
     if not content.size or content.size % CIFAR_RECORD:
@@ -191,12 +192,14 @@ def _cifar_records(path: Path) -> np.ndarray:
     return records
 
 
-def _cifar_images(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cifar_images(records: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Return pixels (n, 32, 32, 3) and labels (n,)."""
     return np.moveaxis(records[:, 1:].reshape(-1, *CIFAR_SHAPE), 1, -1), records[:, 0]
 
 
-def _standardised(train: np.ndarray, train_labels, test: np.ndarray, test_labels) -> tuple:
+def _standardised(
+    train: npt.NDArray[Any], train_labels: npt.NDArray[Any], test: npt.NDArray[Any], test_labels: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], ...]:
     """Give each channel mean 0 and variance 1 over the training part; return the arguments of Images."""
     train, test = train.astype(np.float32), test.astype(np.float32)
     pixels = (0, 1, 2)

@@ -1,6 +1,7 @@
 """Images for training and testing, as validated, read-only arrays."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,7 @@ class Images:
         if self.covariance is not None:
             self._keep("covariance", self._checked_covariance())
 
-    def _keep(self, name: str, array: np.ndarray) -> None:
+    def _keep(self, name: str, array: npt.NDArray[Any]) -> None:
         array.setflags(write=False)
         object.__setattr__(self, name, array)
 
@@ -91,7 +92,7 @@ class Images:
         return f"Images({', '.join(parts)})"
 
 
-def _pixels(name: str, value: npt.ArrayLike) -> np.ndarray:
+def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Return a float32 copy (n, H, W, C) of finite real numbers; raise ArgumentError."""
     requirement = "be images of shape (n, height, width, channels), real numbers"
     array = _array(name, value, requirement)
@@ -110,7 +111,7 @@ def _pixels(name: str, value: npt.ArrayLike) -> np.ndarray:
     return pixels
 
 
-def _labels(name: str, value: npt.ArrayLike, number: int) -> np.ndarray:
+def _labels(name: str, value: npt.ArrayLike, number: int) -> npt.NDArray[np.int64]:
     """Return a copy (number,) of whole numbers >= 0; raise ArgumentError."""
     requirement = f"be whole numbers >= 0, one for each of {number} images"
     array = _array(name, value, requirement)
@@ -121,7 +122,7 @@ def _labels(name: str, value: npt.ArrayLike, number: int) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _array(name: str, value: npt.ArrayLike, requirement: str) -> np.ndarray:
+def _array(name: str, value: npt.ArrayLike, requirement: str) -> npt.NDArray[Any]:
     try:
         return np.asarray(value)
     except ValueError:  # lists of different lengths

@@ -120,7 +120,12 @@ def measure(spec: DeepSpec, p: Parameters, seen: Representations, images: Images
 
 
 def _predictor(
-    spec: DeepSpec, p: Parameters, s: Vector, U: npt.NDArray, tracked: npt.NDArray | None, W_P: npt.NDArray | None
+    spec: DeepSpec,
+    p: Parameters,
+    s: Vector,
+    U: npt.NDArray[np.float64],
+    tracked: npt.NDArray[np.float64] | None,
+    W_P: npt.NDArray[np.float64] | None,
 ) -> tuple[Vector, Vector]:
     """Return u_m . W_P u_m, and the alignment |u_m . W_P u_m|/|W_P u_m|, of the predictor in use."""
     if spec.structure.predictor == "none":
@@ -135,7 +140,7 @@ def _predictor(
     return along, np.abs(along) / np.maximum(np.linalg.norm(turned, axis=0), np.finfo(float).tiny)
 
 
-def _eigenvalues(C: npt.NDArray) -> Vector:
+def _eigenvalues(C: npt.NDArray[np.float64]) -> Vector:
     """Return the eigenvalues in ascending order, with negative ones (rounding) set to 0."""
     return np.maximum(np.linalg.eigvalsh(C), 0.0)
 
@@ -145,7 +150,7 @@ def _rankme(singular: Vector) -> float:
     return float(np.exp(-(share * np.log(np.maximum(share, SMALLEST))).sum()))
 
 
-def _line(z: npt.NDArray) -> float:
+def _line(z: npt.NDArray[np.float64]) -> float:
     variances = np.linalg.eigvalsh(np.atleast_2d(np.cov(z.T)))
     return _ratio(variances[-1], variances.sum())
 
@@ -154,7 +159,7 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole > 0 else 1.0
 
 
-def _accuracies(h: npt.NDArray, h_test: npt.NDArray, images: Images) -> tuple[float, float]:
+def _accuracies(h: npt.NDArray[np.float64], h_test: npt.NDArray[np.float64], images: Images) -> tuple[float, float]:
     """Return the accuracies of a linear readout and of nearest neighbours for test images.
 
     The readout is fitted anew at each record, to convergence, so that it does not lag behind training.

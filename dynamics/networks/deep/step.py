@@ -102,10 +102,10 @@ def step(
     p = hyper.parameters
     clean, views = _views(spec, p, images, key)
 
-    def represent(branch, views):
+    def represent(branch: Any, views: list[Array]) -> list[Array]:
         return [spec.architecture.represent(branch, x)[1] for x in views]
 
-    def mean_loss(layers: Layers):
+    def mean_loss(layers: Layers) -> tuple[Array, Array | None]:
         z1, z2 = represent(layers.branch, views)
         t1, t2 = represent(state.target, views) if spec.structure.separate_target else (z1, z2)
         noiseless = represent(layers.branch, clean) if spec.noisy else (z1, z2)  # the correlation is that without noise
@@ -125,7 +125,13 @@ def step(
 
 
 def _losses(
-    spec: DeepSpec, predict: Callable, loss_parameters: tuple, z1: Array, z2: Array, t1: Array, t2: Array
+    spec: DeepSpec,
+    predict: Callable[..., Array],
+    loss_parameters: tuple[Any, ...],
+    z1: Array,
+    z2: Array,
+    t1: Array,
+    t2: Array,
 ) -> Array:
     """Return the loss of each sample (1, B); 0 if it is undefined because it divides by the norm of a zero vector."""
     stop_gradient = jax.lax.stop_gradient
@@ -134,20 +140,20 @@ def _losses(
     divisors = (t2, predict(z1), t1, predict(z2))[: 4 if spec.symmetrised else 2]
     active = jnp.stack([a.any(0, keepdims=True) for a in divisors]).all(0)
 
-    def safe(a):
+    def safe(a: Array) -> Array:
         return jnp.where(active, a, 1)
 
     if spec.structure.predictor == "none":  # then losses do not call ``predict``
         z1, z2 = safe(z1), safe(z2)
 
-    def safe_predict(z, *function):
+    def safe_predict(z: Array, *function: Callable[[Array], Array]) -> Array:
         return safe(predict(z, *function))
 
     losses = spec.generated.loss(z1, z2, safe(t1), safe(t2), safe_predict, over_modes, stop_gradient, *loss_parameters)
     return jnp.where(active, losses, 0)
 
 
-def predictor(spec: DeepSpec, p: Parameters, layers: Layers, C: Array) -> Callable:
+def predictor(spec: DeepSpec, p: Parameters, layers: Layers, C: Array) -> Callable[..., Array]:
     """Return the predictor, a function of representations (M, B). C: correlation (M, M), for a closed form."""
     kind = spec.structure.predictor
     if kind == "none":
@@ -157,7 +163,7 @@ def predictor(spec: DeepSpec, p: Parameters, layers: Layers, C: Array) -> Callab
     finite = jnp.isfinite(C).all()  # LAPACK must not get other numbers
     finite_C = jnp.where(finite, C, jnp.eye(len(C)))
 
-    def matrix(*function):
+    def matrix(*function: Callable[[Array], Array]) -> Array:
         return jnp.where(finite, closed_form(spec.structure, p, finite_C, *function), jnp.nan)
 
     W_P = matrix()
