@@ -48,6 +48,7 @@ def test_it_records_the_same_steps(record):
     np.testing.assert_allclose(found.s, expected.s, rtol=1e-12)  # 130 steps of a few roundings
 
 
+@pytest.mark.long
 def test_an_ensemble_in_groups_equals_its_members_one_by_one(monkeypatch):
     monkeypatch.setattr(groups, "GROUP", {"cpu": 4})
     model = dyn.Model("cosine", noise=(np.linspace(0, 0.3, 5)[:, None], 0.1), weight_decay=np.array([0.0, 0.05]))

@@ -96,7 +96,7 @@ def test_ctrl_c_keeps_the_members_that_are_done(press_ctrl_c):
 
 
 REFUSED = {
-    "and is no formula": (dyn.Model("cosine"), {}),
+    "in place of formulas": (dyn.Model("cosine"), {}),
     "for a normalized predictor": (dyn.Model("euclidean", predictor=dyn.ClosedForm(normalize=True)), {}),
 }
 

@@ -362,6 +362,7 @@ def test_workers_and_schedulers_that_do_not_exist_are_refused():
     assert_one_line(no_address, "Argument `scheduler` must be the address of a Dask scheduler, but is 'nonsense://1'")
 
 
+@pytest.mark.long
 def test_a_block_that_fails_is_one_line(monkeypatch):
     def fail(*_):
         raise MemoryError("too large")

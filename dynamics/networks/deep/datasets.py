@@ -182,7 +182,7 @@ def _cifar_records(path: Path) -> npt.NDArray[np.uint8]:
     content = np.fromfile(path, np.uint8)
     if not content.size or content.size % CIFAR_RECORD:
         _reject_folder(
-            path.parent, f"has {path.name} of {content.size} bytes, not one or more records of {CIFAR_RECORD}"
+            path.parent, f"has {path.name} of {content.size} bytes, not one or more records of {CIFAR_RECORD} bytes"
         )
     records = content.reshape(-1, CIFAR_RECORD)
     wrong = np.flatnonzero(records[:, 0] >= 10)

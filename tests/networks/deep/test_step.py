@@ -150,7 +150,7 @@ def a_case(loss, method, target, symmetrised, batch_norm):
     return dyn.Model(loss, **METHODS[method], **common), a_network(method, batch_norm=batch_norm)
 
 
-@parametrize("case", CASES, quick=CASES[::18], ids=lambda case: " ".join(map(str, case)))
+@parametrize("case", CASES, quick=[CASES[0], CASES[-2]], ids=lambda case: " ".join(map(str, case)))
 def test_a_step_is_that_of_a_second_implementation(case, monkeypatch):
     """Rounding: eps = 2e-16 times some hundred operations, and times what batch norm and norms divide by."""
     assert_step_is(*a_case(*case), "float64", 1e-12, monkeypatch)

@@ -104,6 +104,7 @@ def test_convolutions_in_double_precision():
 # --- how a run ends -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_divergence_ends_the_run():
     gone = run(model=NOISY, W0=PLAIN_DESCENT, learning_rate=1e6, steps=80, record=[1, 20, 40, 60])
     match = re.fullmatch(r"diverged in 2 of 2 networks, the first by step (\d+)", gone.status)
