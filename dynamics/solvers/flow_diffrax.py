@@ -228,15 +228,19 @@ def _group(
     reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
-    along = own(jax.tree.map(lambda row: row[:, None], parameters))
-    observed = independent(structure, observables(structure, along, states))
+    along_times = own(jax.tree.map(lambda row: row[:, None], parameters))
+    observed = independent(structure, observables(structure, along_times, states))
     observed = each(lambda a: jnp.where(reached, a, jnp.inf), observed)
     error = jax.lax.map(lambda state: forces(state, own(parameters))[1], each(lambda a: jnp.swapaxes(a, 0, 1), states))
-    finished, diverged = (
-        solution.result == result for result in (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
-    )
-    ends = Solved(observed, solution.ts[1][0], finished, diverged, jnp.max(error))
-    return jax.tree.map(lambda a: jnp.broadcast_to(a, start.encoder.shape[:1]) if a.ndim == 0 else a, ends)
+    return _solved(solution, observed, jnp.max(error), start.encoder.shape[:1])
+
+
+def _solved(solution: Any, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
+    """Return the solution of a group, with a row for each member of what its members have in common."""
+    results = (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
+    finished, diverged = (solution.result == result for result in results)
+    solved = Solved(observed, solution.ts[1][0], finished, diverged, error)
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, members) if a.ndim == 0 else a, solved)
 
 
 def _of_the_worst(errors: Array) -> Array:
