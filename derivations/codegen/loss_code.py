@@ -8,7 +8,7 @@ from derivations.codegen.functions import function
 from derivations.codegen.manifest import Manifest
 from derivations.codegen.signature import Signature
 from derivations.losses import gradients
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.printers.array_code import ARRAY, ArrayPrinter
 from derivations.printers.predictions import Predictions
 from derivations.symbols import notation as n
@@ -29,7 +29,7 @@ def operator_functions(signature: Signature) -> list[str]:
     ]
 
 
-def pole_functions(loss: Loss, signature: Signature, manifest: "Manifest") -> list[str]:
+def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest") -> list[str]:
     """Return the source of the functions of lambda that may have a pole at zero; most losses have none."""
     doc = "Return the functions of lambda in the gradient that are not finite where it has a pole."
     if not loss.poles:
@@ -38,7 +38,7 @@ def pole_functions(loss: Loss, signature: Signature, manifest: "Manifest") -> li
     return [function("poles", ["lam", *signature.loss_parameters], doc, loss.poles)]
 
 
-def loss_function(loss: Loss, signature: Signature) -> str:
+def loss_function(loss: SymbolicLoss, signature: Signature) -> str:
     """Return the source of the loss itself, for automatic differentiation with any predictor in any basis."""
     predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
     expression = loss.expression(predictions)

@@ -14,12 +14,12 @@ from derivations.codegen.matrix_code import matrix_functions
 from derivations.codegen.signature import Signature
 from derivations.codegen.solution_code import equilibrium_functions, exact_functions, invariant_functions
 from derivations.errors import UntranslatableError
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.printers.array_code import SPECIAL
 from derivations.theory import rates
 
 
-def module(loss: Loss, whole: bool = True) -> str:
+def module(loss: SymbolicLoss, whole: bool = True) -> str:
     """Return the source of the generated module of a loss.
 
     whole: raise an error with the name of the loss if a part cannot be derived; otherwise leave the part out, and state
@@ -31,7 +31,7 @@ def module(loss: Loss, whole: bool = True) -> str:
         raise type(error)(f"{loss.name}: {error}") from error
 
 
-def _module(loss: Loss, whole: bool) -> str:
+def _module(loss: SymbolicLoss, whole: bool) -> str:
     expression, signature, learned = loss.in_eigenbasis(), Signature.of(loss), loss.trains_predictor
     manifest = Manifest(loss.name)
     parts = [
@@ -69,7 +69,7 @@ def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[],
         return []
 
 
-def _own_rate(loss: Loss) -> sp.Expr | None:
+def _own_rate(loss: SymbolicLoss) -> sp.Expr | None:
     """Return r_m as a formula, with functions of W_P written out; None if it has no formula."""
     try:
         rate = rates.rates(loss.in_eigenbasis(), "gaussian")

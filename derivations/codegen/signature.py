@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.theory import moments
 
 STATISTICS = list(moments.VIEW_STATISTICS.items())
@@ -20,7 +20,7 @@ class Signature:
     operators: tuple[tuple[sp.Expr, sp.Expr], ...] = ()
 
     @classmethod
-    def of(cls, loss: Loss) -> "Signature":
+    def of(cls, loss: SymbolicLoss) -> "Signature":
         """Return the signature that the functions of a loss share."""
         return cls(loss.parameters, tuple(loss.operators.items()))
 

@@ -7,7 +7,7 @@ to ``ISOTROPIC``), then run ``make derive``: all other quantities are derived fr
 from dataclasses import dataclass
 from itertools import product
 
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 
 LOSSES = {
     "euclidean": "|p - z2|^2 / 2",
@@ -28,7 +28,7 @@ GAINED = {
 
 
 @dataclass(frozen=True)
-class Setting(Loss):
+class Setting(SymbolicLoss):
     """A loss of the catalogue with its stop-gradient, predictor, symmetrisation and, if given, gain."""
 
     loss: str

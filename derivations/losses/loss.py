@@ -1,7 +1,7 @@
 """A loss: an expression of the loss grammar in z1, z2, the prediction p = W_P z1, and W_P.
 
 z2 is the representation of view 2 by the target branch. A loss belongs to the ``catalogue`` or is ``user_defined``;
-both implement the class ``Loss``, from which all results are derived.
+both implement the class ``SymbolicLoss``, from which all results are derived.
 """
 
 from abc import ABC, abstractmethod
@@ -42,7 +42,7 @@ def is_natural(eigenvalue: sp.Expr) -> bool:
     return is_power(eigenvalue) and exponent.is_Integer and exponent > 0
 
 
-class Loss(ABC):
+class SymbolicLoss(ABC):
     """A loss with its predictor and symmetrisation: the interface from which everything is derived."""
 
     predictor: bool
@@ -147,7 +147,7 @@ class Loss(ABC):
 
 
 @cache
-def _eigenbasis(loss: Loss) -> tuple[sp.Expr, dict[sp.Indexed, sp.Expr]]:
+def _eigenbasis(loss: SymbolicLoss) -> tuple[sp.Expr, dict[sp.Indexed, sp.Expr]]:
     operators = Operators()
     expression = loss.expression(operators)
     return expression, {name: meaning for meaning, name in operators.items()}

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from derivations.losses import gradients
-from derivations.losses.loss import Loss, is_natural
+from derivations.losses.loss import SymbolicLoss, is_natural
 
 
 @dataclass(frozen=True)
-class UserDefinedLoss(Loss):
+class UserDefinedLoss(SymbolicLoss):
     """A loss given by its expression in the loss grammar and the names of its parameters."""
 
     text: str

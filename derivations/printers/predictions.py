@@ -2,7 +2,7 @@
 
 import sympy as sp
 
-from derivations.losses.loss import Loss, is_power
+from derivations.losses.loss import SymbolicLoss, is_power
 from derivations.printers.array_code import ArrayPrinter
 from derivations.symbols import notation as n
 
@@ -10,7 +10,7 @@ from derivations.symbols import notation as n
 class Predictions:
     """Names for the products of W_P, or functions of it, with vectors; the code in ``lines`` computes the products."""
 
-    def __init__(self, loss: Loss, printer: ArrayPrinter):
+    def __init__(self, loss: SymbolicLoss, printer: ArrayPrinter):
         self.loss, self.printer = loss, printer
         self.names: dict[tuple[sp.Expr, sp.Expr], sp.Indexed] = {}
         self.lines: list[str] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.losses.reader import tanh
 from derivations.printers.array_code import ArrayPrinter, Dialect, spaced
 from derivations.printers.predictions import Predictions
@@ -87,7 +87,7 @@ class PortablePrinter(ArrayPrinter):
 class Products(Predictions):
     """Names for the products of functions of W_P with vectors; ``lines`` computes them, except p, an argument."""
 
-    def __init__(self, loss: Loss, printer: ArrayPrinter, product: str):
+    def __init__(self, loss: SymbolicLoss, printer: ArrayPrinter, product: str):
         super().__init__(loss, printer)
         self.product = product
 
@@ -121,7 +121,7 @@ class Lines:
     divides: bool  # True if it divides by a sum over modes, or its root, which may be zero for a sample
 
 
-def loss_lines(loss: Loss, dialect: Dialect, product: str) -> Lines:
+def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
     """Return the lines of a loss in the dialect.
 
     product: code for U diag({values}) U^T {vector}, {values} being a function of ``lam``.
@@ -195,7 +195,7 @@ def average_formula(dialect: Dialect) -> str:
     return spaced(PortablePrinter(dict(names), dialect).doprint(rates.average_step()))
 
 
-def spelled(loss: Loss) -> str:
+def spelled(loss: SymbolicLoss) -> str:
     """Return the expression of a loss, with ``sg(...)`` around the names whose gradient is stopped."""
     formula = loss.formula
     for name in loss.stopped:

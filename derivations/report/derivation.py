@@ -9,7 +9,7 @@ import re
 import sympy as sp
 
 from derivations.errors import UnsupportedLossError
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.report import rate_steps
 from derivations.report.dynamics_steps import (
     conserved_steps,
@@ -36,10 +36,10 @@ ABSENT = {
 }  # symbols of separate targets and other predictors, which no report has
 
 
-class Explicit(Loss):
+class Explicit(SymbolicLoss):
     """A loss with its functions of W_P written out in lambda."""
 
-    def __init__(self, loss: Loss):
+    def __init__(self, loss: SymbolicLoss):
         self.loss, self.predictor, self.symmetrised = loss, loss.predictor, loss.symmetrised
         self.parameters, self.gain = loss.parameters, loss.gain
 
@@ -55,7 +55,7 @@ class Explicit(Loss):
         return self.loss.explicit(self.loss.in_eigenbasis())
 
 
-def report(setting: Loss) -> list[Step]:
+def report(setting: SymbolicLoss) -> list[Step]:
     """Return all steps for a loss, with a closed-form predictor or none and a target that shares weights.
 
     Raises ProofError if a step does not follow from the step before.

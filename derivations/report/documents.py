@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from derivations.losses.catalogue import Setting, catalogue
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.report.derivation import report
 from derivations.report.steps import SYMBOLS, Step
 
@@ -19,7 +19,7 @@ NOTICE = "<!-- Written by `make docs` from derivations/: do not edit. -->"
 INLINE = re.compile(r"\$([^$]+)\$")
 
 
-def title(setting: Loss) -> str:
+def title(setting: SymbolicLoss) -> str:
     """Return the title of a report."""
     return f"{setting.title}: from the loss to its eigenvalue dynamics"
 
@@ -27,7 +27,7 @@ def title(setting: Loss) -> str:
 # --- Markdown -------------------------------------------------------------------------------------------------------
 
 
-def as_markdown(setting: Loss, steps: list[Step]) -> str:
+def as_markdown(setting: SymbolicLoss, steps: list[Step]) -> str:
     """Return a report in Markdown; formulas are fenced ``math`` blocks, and $`...`$ in a line."""
     parts = [NOTICE, f"# {title(setting)}", SOURCE]
     for number, step in enumerate(steps, 1):
@@ -63,7 +63,7 @@ PREAMBLE = r"""\documentclass[11pt]{article}
 """
 
 
-def as_latex(setting: Loss, steps: list[Step]) -> str:
+def as_latex(setting: SymbolicLoss, steps: list[Step]) -> str:
     """Return a report as a LaTeX document that compiles as it is."""
     parts = [
         PREAMBLE + rf"\title{{{title(setting)}}}" + "\n\\author{}\n\\date{}\n\\begin{document}\n\\maketitle",
@@ -108,7 +108,7 @@ td {{ padding: 0.1rem 1rem 0.1rem 0; vertical-align: top; }}
 """
 
 
-def as_html(setting: Loss, steps: list[Step]) -> str:
+def as_html(setting: SymbolicLoss, steps: list[Step]) -> str:
     """Return a report as a page that opens from disk; formulas are MathML, which browsers draw themselves."""
     from latex2mathml.converter import convert
 
@@ -128,10 +128,14 @@ def as_html(setting: Loss, steps: list[Step]) -> str:
     return PAGE.format(title=html.escape(title(setting)), body="\n".join(parts))
 
 
-FORMATS: dict[str, Callable[[Loss, list[Step]], str]] = {"markdown": as_markdown, "latex": as_latex, "html": as_html}
+FORMATS: dict[str, Callable[[SymbolicLoss, list[Step]], str]] = {
+    "markdown": as_markdown,
+    "latex": as_latex,
+    "html": as_html,
+}
 
 
-def document(setting: Loss, form: str) -> str:
+def document(setting: SymbolicLoss, form: str) -> str:
     """Return the report of a loss in one of FORMATS."""
     return FORMATS[form](setting, report(setting))
 

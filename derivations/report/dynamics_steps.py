@@ -5,7 +5,7 @@ from typing import TypeAlias
 import sympy as sp
 
 from derivations.losses.catalogue import Setting
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.report import checks
 from derivations.report.steps import Step, tex
 from derivations.symbols import notation as n
@@ -15,7 +15,7 @@ from derivations.theory.expectations import TiltedIntegral
 Rate: TypeAlias = sp.Expr | tuple[TiltedIntegral, ...]
 
 
-def flow_step(setting: Loss, rate: Rate) -> Step:
+def flow_step(setting: SymbolicLoss, rate: Rate) -> Step:
     """Return the flow of the eigenvalues."""
     shown = sp.factor_terms(rates.shared_weights(rate)) if isinstance(rate, sp.Expr) else sp.IndexedBase("r")[n.m]
     w, r = rates.w, rates.rate
@@ -36,7 +36,7 @@ def flow_step(setting: Loss, rate: Rate) -> Step:
     )
 
 
-def exact_steps(setting: Loss, rate: Rate) -> list[Step]:
+def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
     """Return the exact solution of the flow, if there is one."""
     solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
     if solution is None:
@@ -63,7 +63,7 @@ def exact_steps(setting: Loss, rate: Rate) -> list[Step]:
     return [Step("Exact solution", text, equations, (done,))]
 
 
-def shared_forcing_steps(setting: Loss) -> list[Step]:
+def shared_forcing_steps(setting: SymbolicLoss) -> list[Step]:
     """Return the mean-field solution of the isotropic cosine loss."""
     if setting != Setting("cosine", isotropic=True):
         return []
@@ -86,7 +86,7 @@ def shared_forcing_steps(setting: Loss) -> list[Step]:
     return [Step("Exact solution in mean field", text, equations, (done,))]
 
 
-def conserved_steps(setting: Loss) -> list[Step]:
+def conserved_steps(setting: SymbolicLoss) -> list[Step]:
     """Return the conserved sum over the modes, if there is one."""
     loss = setting.in_eigenbasis()
     a = invariants.conserved_exponent(loss)
@@ -116,7 +116,7 @@ def conserved_steps(setting: Loss) -> list[Step]:
     ]
 
 
-def fixed_point_steps(setting: Loss, rate: Rate) -> list[Step]:
+def fixed_point_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
     """Return the fixed points and their stability, where they have a closed form."""
     of_lambda = equilibria.independent_rate(rate)
     if of_lambda is None or not equilibria.has_roots(of_lambda):

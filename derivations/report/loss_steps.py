@@ -4,7 +4,7 @@ import sympy as sp
 
 from derivations.losses import gradients
 from derivations.losses.catalogue import Setting
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.printers.latex import VectorLatex
 from derivations.report import checks
 from derivations.report.steps import Step, gathered, tex
@@ -16,7 +16,7 @@ from derivations.theory import invariants, rates
 WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the online branch"}
 
 
-def loss_step(setting: Loss) -> Step:
+def loss_step(setting: SymbolicLoss) -> Step:
     """Return the loss of one sample."""
     predictor = (
         r"$z_1$, $z_2$ and the prediction $p = W_P z_1$. The predictor is built from the correlation, "
@@ -48,13 +48,13 @@ def _prediction(view: int) -> sp.Expr:
     return sp.IndexedBase(f"p{view}", real=True)[n.k]
 
 
-def _with_predictions(setting: Loss) -> sp.Expr:
+def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
     """Return L in z and p."""
     predictions = {n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}
     return shared_target(setting.expression(lambda _, z: predictions[z]))
 
 
-def _in_vectors(setting: Loss) -> str:
+def _in_vectors(setting: SymbolicLoss) -> str:
     """Return the loss before a basis is chosen, without hats; in the eigenbasis if W_P does more than predict."""
     if setting.applies_functions:
         return tex(shared_target(setting.in_eigenbasis()))
@@ -62,7 +62,7 @@ def _in_vectors(setting: Loss) -> str:
     return text.replace("p_{1}", "p_1" if setting.symmetrised else "p").replace("p_{2}", "p_2")
 
 
-def eigenbasis_step(setting: Loss, loss: sp.Expr) -> Step:
+def eigenbasis_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
     """Return the loss in the eigenbasis of the correlation."""
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
@@ -78,7 +78,7 @@ def eigenbasis_step(setting: Loss, loss: sp.Expr) -> Step:
     return Step("The eigenbasis", text, (f"L = {tex(loss)}",), (done,))
 
 
-def gradient_step(setting: Loss, loss: sp.Expr) -> Step:
+def gradient_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
     """Return the forces on both views, and the parts that stop-gradients remove."""
     text = (
         r"The negative gradients are forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
@@ -121,7 +121,7 @@ def _stopped(stop: sp.Expr) -> str:
     return VectorLatex(*free).doprint(stop)
 
 
-def representation_steps(setting: Loss, loss: sp.Expr) -> list[Step]:
+def representation_steps(setting: SymbolicLoss, loss: sp.Expr) -> list[Step]:
     """Return the representation model, as in the paper, if the gradient reaches the online branch alone."""
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:
@@ -155,7 +155,7 @@ def representation_steps(setting: Loss, loss: sp.Expr) -> list[Step]:
     return [Step("The representation model", text, (equation,), tuple(done))]
 
 
-def network_step(setting: Loss, loss: sp.Expr) -> Step:
+def network_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
     """Return the dynamics of the singular values of the linear network."""
     text = (
         r"The weights $W$ are trained: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "

@@ -10,7 +10,7 @@ from typing import Any
 
 import sympy as sp
 
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.report import checks
 from derivations.report.steps import Step, gathered, tex
 from derivations.symbols import notation as n
@@ -26,7 +26,7 @@ VIEWS_IN_LATEX = (
 LETTERS = "ABCEFGHIJ"  # names of expectations; D is a determinant
 
 
-def moments_step(setting: Loss, rate: sp.Expr) -> Step:
+def moments_step(setting: SymbolicLoss, rate: sp.Expr) -> Step:
     """Return the rate as Gaussian moments."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     shown = sp.factor_terms(rates.shared_weights(rate))
@@ -96,7 +96,7 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
     return sp.expand(component.replace(lambda e: isinstance(e, sp.Indexed) and e.base in views, view))
 
 
-def named_expectations(setting: Loss) -> list[NamedExpectation]:
+def named_expectations(setting: SymbolicLoss) -> list[NamedExpectation]:
     """Return the expectations in the rate, those with fewer sums over modes first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     groups: dict[tuple[Any, ...], list[Term]] = {}
@@ -115,7 +115,7 @@ def _order(item: tuple[tuple[Any, ...], list[Term]]) -> tuple[int, str]:
     return sums, str((tuple((norm.square, power) for norm, power in norms), *rest))
 
 
-def integral_steps(setting: Loss, rate: Iterable[TiltedIntegral]) -> list[Step]:
+def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> list[Step]:
     """Return the expectations in the rate, the integrals that they become, and the mean field."""
     named = named_expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
@@ -182,7 +182,7 @@ def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: lis
     return Step("Norms as integrals", text, tuple(equations), done)
 
 
-def _mean_field(setting: Loss, named: list[NamedExpectation]) -> Step:
+def _mean_field(setting: SymbolicLoss, named: list[NamedExpectation]) -> Step:
     value = rates.shared_weights(rates.rates(setting.in_eigenbasis(), "mean_field"))
     parts = sp.Add(*(e.coefficient * expectations.mean_field(e.of_views) for e in named))
     shown = gathered(value)

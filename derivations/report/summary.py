@@ -6,7 +6,7 @@ import sympy as sp
 
 from derivations import errors
 from derivations.losses import gradients
-from derivations.losses.loss import Loss
+from derivations.losses.loss import SymbolicLoss
 from derivations.printers.latex import MathLatex
 from derivations.printers.text import MathText
 from derivations.symbols import notation as n
@@ -23,7 +23,7 @@ class Line:
 
 
 def derivation(
-    setting: Loss, closure: str = "gaussian", separate_target: bool = False, learned: bool = False
+    setting: SymbolicLoss, closure: str = "gaussian", separate_target: bool = False, learned: bool = False
 ) -> list[Line]:
     """Return the equations from the loss to its eigenvalue dynamics under a closure, "gaussian" or "mean_field".
 
@@ -63,7 +63,7 @@ def derivation(
     return lines + [Line("where", str(symbol), expression) for symbol, expression in functions + named]
 
 
-def correlated(setting: Loss) -> list[Line]:
+def correlated(setting: SymbolicLoss) -> list[Line]:
     """Return the equations from the loss to the dynamics of the weights, for inputs of any covariance."""
     loss = setting.in_eigenbasis()
     lines = [Line("loss of one sample, in the eigenbasis", "L", loss)]
@@ -115,7 +115,7 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.Tilt
     return [*lines, Line(title, name, sp.Add(*parts))]
 
 
-def _moving(setting: Loss, rate: sp.Expr, separate_target: bool) -> list[Line]:
+def _moving(setting: SymbolicLoss, rate: sp.Expr, separate_target: bool) -> list[Line]:
     """Return the flow of the dynamical variables that the rate drives."""
     if not separate_target:
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
@@ -136,7 +136,7 @@ def _learned(force: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[L
     return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
 
 
-def _exact(setting: Loss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
+def _exact(setting: SymbolicLoss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
     """Return the exact solution, if there is one: of lambda, or of s if there is no predictor."""
     solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
     if solution is None:
@@ -149,7 +149,7 @@ def _exact(setting: Loss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...
     return [Line(f"exact solution ({solution.name}{limit})", name, explicit)]
 
 
-def _predictor(setting: Loss) -> sp.Expr:
+def _predictor(setting: SymbolicLoss) -> sp.Expr:
     return rates.predictor().subs(n.epsilon, 0) if setting.predictor else sp.Integer(1)
 
 
