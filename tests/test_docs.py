@@ -57,7 +57,7 @@ def test_examples_run_as_printed(document, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
     for code in python_blocks(document):
-        exec(compile(code, document, "exec"), names)
+        exec(compile(code, f"<{document}>", "exec"), names)
         plt.close("all")
         assert all((tmp_path / name).stat().st_size for name in re.findall(r'savefig\("(.+?)"', code))
         assert ("print(" in code) == bool(capsys.readouterr().out)

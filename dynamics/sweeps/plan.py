@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import tokenize
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -272,7 +273,7 @@ def _source_digest(function: Callable[..., Any]) -> str | None:
     """Return the digest of the function's source; None where it cannot be found."""
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # also of a file whose lines are others by now
         return None
 
 

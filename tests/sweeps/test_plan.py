@@ -220,3 +220,11 @@ def test_stores_of_other_formats_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "FORMAT", "ssl-dynamics sweep 2")
     with pytest.raises(dyn.ArgumentError, match="differs in the format 'ssl-dynamics sweep 1'"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
+
+
+def test_a_function_whose_file_holds_other_text_has_no_digest(tmp_path):
+    path, names = tmp_path / "prose.md", {}
+    path.write_text("text (\n" * 3)
+    exec(compile("\ndef square(x):\n    return {'square': x**2}\n", str(path), "exec"), names)
+    squares = dyn.sweep(names["square"], {"x": [1, 2]}, store=tmp_path / "a.zarr")
+    np.testing.assert_array_equal(squares.square, [1, 4])
