@@ -104,8 +104,8 @@ def _iso_claim(data: Data) -> str:
     ratio = min(run.measures["participation_ratio"][:, -1].min() for key, run in data.runs.items() if "Iso" in key[0])
     return (
         f"Without the average, the accuracy changes by {listing(changes)} percentage points, mean +- standard error. "
-        f"The participation ratio (sum s)^2 / sum s^2, an effective number of modes, is above {ratio:.1f} at the end for "
-        "all seeds."
+        f"The participation ratio (sum s)^2 / sum s^2, an effective number of modes, is above {ratio:.1f} at the end "
+        "for all seeds."
     )
 
 

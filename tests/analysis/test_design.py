@@ -111,7 +111,7 @@ ENDS, ABOVE_ZERO = "be a range: two ascending numbers (low, high)", "be a range 
 
 CASES = {
     "decay for another target": (refused(UNIFORM, decaying), "model", "have no weight decay for FastestUniform"),
-    "no target": (refused("fast"), "target", "be a design target: RateFunction, ArrivalTimes"),
+    "no target": (refused("fast"), "target", "be a design target, one of RateFunction, ArrivalTimes"),
     "no model": (refused(UNIFORM, lambda: "euclidean"), "model", "be a Model"),
     "cosine": (refused(UNIFORM, lambda: dyn.Model("cosine")), "model", PLAIN),
     "gained": (refused(UNIFORM, lambda: dyn.Model("euclidean", gain="1")), "model", PLAIN),

@@ -130,7 +130,7 @@ def test_large_ensembles_are_not_sent_to_compiled_methods():
 @pytest.mark.parametrize("closure", ["gaussian", "mean_field"])
 def test_other_closures_are_refused_for_a_loss_without_them(closure):
     with pytest.raises(
-        dyn.ArgumentError, match=r"`closure` must be 'monte_carlo' for this loss: the gradient contains"
+        dyn.ArgumentError, match=r"`closure` must be 'monte_carlo' for this loss, because the gradient contains"
     ):
         dyn.solve(dyn.Model(BELL), S0, [0.0, 1.0], closure=closure)
 
@@ -139,7 +139,7 @@ def test_correlated_inputs_are_refused():
     inputs, W0 = np.diag([1.0, 2.0]), np.eye(2) / 2
     with pytest.raises(dyn.ArgumentError, match=r"`closure` must be 'gaussian' for a model with `inputs`"):
         dyn.solve(dyn.Model("euclidean", inputs=inputs), W0, [0.0, 1.0], closure="monte_carlo")
-    with pytest.raises(dyn.ArgumentError, match=r"`inputs` must be None: for this loss the force contains"):
+    with pytest.raises(dyn.ArgumentError, match=r"`inputs` must be None for this loss, because the force contains"):
         dyn.Model(BELL, inputs=inputs)
 
 

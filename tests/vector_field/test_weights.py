@@ -320,7 +320,7 @@ def test_what_does_not_apply_is_refused(call, message):
 def test_compare_wants_seeds():
     gd, net = dyn.iterate(model(), weights(), 2, ETA), dyn.train(model(), weights(), 2, ETA, batch_size=100)
     with pytest.raises(
-        dyn.ArgumentError, match="at least 3 seeds, as theory has no sampling error for correlated inputs"
+        dyn.ArgumentError, match="at least 3 seeds, because theory has no sampling error for correlated inputs"
     ):
         dyn.compare(gd, net)
 
