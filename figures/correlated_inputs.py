@@ -1,4 +1,4 @@
-"""Correlated inputs: modes rotate towards the inputs whose variance exceeds that of the noise."""
+"""Correlated inputs: modes rotate towards the inputs whose variance exceeds the noise variance."""
 
 import numpy as np
 import scipy.linalg

@@ -59,7 +59,7 @@ def _measured(model: dyn.Model, batch: int) -> float:
 
 
 def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
-    """Regress the deviations of eigenvalues from their mean, due to finite batches, on those of the preceding step."""
+    """Regress the deviations of eigenvalues from their mean on the deviations of the preceding step."""
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
     s = dyn.train(model, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]
     deviation = s - s.mean(axis=1, keepdims=True)

@@ -80,17 +80,17 @@ class Design:
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
     def rate(self, s: npt.ArrayLike) -> Array:
-        """Return the rate r of modes with eigenvalues s (...), without weight decay."""
+        """Return the rates r of modes without weight decay; r and the eigenvalues s have one shape."""
         return _rate(self.model, s)
 
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
-        """Return the rates r (...) under the standard, the isotropic and the designed loss at eigenvalues s (...)."""
+        """Return the rates r under the standard, the isotropic and the designed loss, each in the shape of s."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
         return {name: _rate(model, s) for name, model in models.items()}
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the rate beside those of the standard and the isotropic loss; return the matplotlib Axes."""
+        """Draw the rate beside the rates of the standard and the isotropic loss; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_design
 
         return plot_design(self, ax)

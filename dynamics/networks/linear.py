@@ -1,6 +1,6 @@
 """A Siamese network of one layer, z = W x, trained on Gaussian inputs, without derived gradients or rates.
 
-W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T that of records.
+W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T the number of records.
 """
 
 from collections.abc import Callable

@@ -279,7 +279,7 @@ def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn
 
 
 def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
-    """Return the trajectory in the arrays of a file; raises if they are not those of a trajectory."""
+    """Return the trajectory in the arrays of a file; raises if the arrays do not form a trajectory."""
     description = json.loads(str(contents.pop("about")))
     if description.pop("format") != FORMAT:
         raise ValueError("an unknown format")

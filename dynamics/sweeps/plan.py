@@ -227,7 +227,7 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
 
 
 def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the arrays to store: by default those that are not functions of s."""
+    """Return the names of the arrays to store: by default the arrays that are not functions of s."""
     structure = ensemble.structure
     independent = {
         "s": True,

@@ -1,4 +1,4 @@
-"""Designs: the cost that a design states is that of its descent map, and its network follows that map."""
+"""Designs: the stated cost is the cost of the descent map, and the network follows the descent map."""
 
 import matplotlib
 import matplotlib.pyplot as plt

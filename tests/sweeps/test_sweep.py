@@ -196,7 +196,7 @@ dyn.sweep(logged, {{"x": range(12)}}, store={store!r}, chunk=2, log={log!r}, unt
 
 
 def test_a_killed_sweep_continues_where_it_stopped(tmp_path, monkeypatch):
-    """No block that was done is computed again; the store is that of a sweep that was left alone."""
+    """No finished block is computed again; the store equals the store of a sweep that was not interrupted."""
     log, path = str(tmp_path / "log"), tmp_path / "a.zarr"
     code = KILLED.format(root=str(Path(__file__).resolve().parents[2]), store=str(path), log=log)
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

@@ -53,7 +53,7 @@ def test_closure_is_the_exact_one_to_within_its_error(model):
 
 @pytest.mark.parametrize("loss", [BELL, LOG, dyn.Loss.parse("|p - sg(z2)|^2 / 2")], ids=lambda loss: loss.text)
 def test_stated_error_is_that_of_independent_points(loss):
-    """The spread of ten independent sets against what each states, of one mode: the error is that of no other."""
+    """For one mode, the spread over ten independent sets agrees with the error that each set states."""
     model, modes, sets = dyn.Model(loss, noise=NOISE), 1, 10
     rates = EigenmodeField(model, "monte_carlo")
     state = rates.start(np.array([0.6]))
@@ -82,7 +82,7 @@ def test_closure_is_the_same_in_every_call():
 
 @pytest.mark.parametrize("run", ["solve", "iterate"])
 def test_each_member_of_an_ensemble_is_that_of_a_run_of_its_own(run):
-    """The descent map to the last bit; the flow to its tolerance, as its steps are those of the whole ensemble."""
+    """The descent map agrees to the last bit; the flow, whose steps fit the whole ensemble, to its tolerance."""
     betas, starts = np.array([0.1, 0.5]), np.array([[0.2, 0.5, 1.0], [0.3, 0.1, 0.7]])
 
     def at(loss, s0):

@@ -327,7 +327,7 @@ def test_compare_wants_seeds():
 
 @pytest.mark.parametrize("options", [{}, {"isotropic": True}, {"stop_gradient": "none"}], ids=str)
 def test_a_single_mode_of_a_cosine_loss_does_not_move(options):
-    """The loss is the sign of p . t: as one mode of a network of one, as the only one left, or as the only input."""
+    """The loss is the sign of p . t in a network with one mode, with one mode left, or with one input."""
     for W0, covariance in (
         (weights(1, 3), np.diag([1.0, 0.5, 0.1])),
         (np.array([[1.0, 0.2, 0.0], [0.0, 0.0, 0.0]]), np.diag([1.0, 0.5, 0.1])),

@@ -155,7 +155,7 @@ def test_numbers_of_a_comparison():
 
 
 def test_modes_keep_their_identity_where_eigenvalues_cross():
-    """Deviations in units of the sampling error are those of modes, relative ones those of sorted eigenvalues."""
+    """Deviations of modes are in units of the sampling error; deviations of sorted eigenvalues are relative."""
     step = np.array([0, 1])
     crossing, sorted_ones = np.array([[1.0, 2], [3, 1]]), np.array([[1.0, 2], [1, 3]])
     made = Comparison(
