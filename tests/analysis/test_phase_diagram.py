@@ -152,7 +152,7 @@ def diagram(model=None, s0=S0, x=RHO, y=SIGMA, **options):
         (diagram(s0=[S0]), "`s0` must be the eigenvalues of one start"),
         (diagram(s0=[0.0]), "`s0` must have an eigenvalue above zero"),
         (diagram(s0=[-1.0]), "`s0` must be eigenvalues"),
-        (diagram(x="weight_decay"), r"`x` must be \(name, range\)"),
+        (diagram(x="weight_decay"), r"`x` must be a pair \(name, range\)"),
         (diagram(y=("weight_deca", [0, 1])), "`y` must be one of .*Did you mean 'weight_decay'"),
         (diagram(y=("sigma1", [1.0, 0.5])), r"`y` must be a range: two ascending numbers"),
         (diagram(y=("sigma1", [1.0])), r"`y` must be a range: two ascending numbers"),

@@ -308,7 +308,7 @@ def test_what_is_no_covariance_is_refused(covariance, message):
         ),
         (
             lambda: dyn.solve(model(noise=(np.ones(2), 0.0)), np.ones((3, 3, 5)), [1.0]),
-            r"`s0` must have leading dimensions .*\(2,\), but they are \(3,\)",
+            r"`s0` must have leading dimensions .*\(2,\).*, but they are \(3,\)",
         ),
     ],
 )
