@@ -12,7 +12,7 @@ PATIENCE = 20.0  # total seconds after which an implementation is not run again,
 
 @dataclass
 class Timing:
-    """Seconds of one implementation, for the first call, which may compile, and for warm runs; and its last result."""
+    """Seconds of an implementation's first call, which may compile, and of its warm runs; and its last result."""
 
     name: str
     call: Callable[[], Any]

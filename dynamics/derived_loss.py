@@ -152,7 +152,7 @@ class DerivedLoss:
 
     @property
     def divides_by_norms(self) -> bool:
-        """True if an exact expectation of the loss needs integrals, as that of a loss divided by norms does."""
+        """True if an exact expectation of the loss needs integrals, for example if the loss is divided by norms."""
         expectations = (self.rates, self.predictor_force, self.drive_on_view1, self.drive_on_view2)
         return any(expectation is not None and expectation.integrals for expectation in expectations)
 

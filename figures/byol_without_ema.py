@@ -142,25 +142,31 @@ def caption(data: dict[Key, Curve], full: bool) -> str:
     spread = max(curve.spread for curve in data.values())
     collapsed = {c: sum(curve.collapsed for key, curve in data.items() if key[0] == c) for c in COLUMNS[1:]}
     return f"""
-Effective number of modes that a learned predictor keeps: participation ratio (sum s)^2 / sum s^2 of the eigenvalues s
-of the correlation, against the learning rate of the predictor relative to that of the encoder. Top: Euclidean loss;
-bottom: cosine loss. Middle and right: networks with an MLP as predictor on images of handwritten digits, with and
-without batch norm, after {STEPS[full]} steps; mean and standard error over {len(SEEDS[full])} seeds. Left: the descent
-map of the linear theory without noise, from the networks' initial eigenvalues and predictor eigenvalues of {START:g},
-after {THEORY_STEPS} steps at learning rate {THEORY_RATE:g} (cosine: mean field). Red: the encoder itself as target
-(SimSiam); blue: an exponential average of it (BYOL). Solid and dashed: weight decay {DECAYS[0]:g} and {DECAYS[1]:g}.
-Grey line: ratio 1, one mode.
+Effective number of modes that remain after training with a learned predictor, against the learning rate of the
+predictor divided by the learning rate of the encoder. The effective number is the participation ratio (sum s)^2 / sum
+s^2 of the eigenvalues s of the correlation. Top: Euclidean loss; bottom: cosine loss. Left: the linear theory without
+noise. Its descent map starts from the initial eigenvalues of the networks and from predictor eigenvalues of {START:g},
+and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the theory is the mean-field
+approximation. Middle and right: networks with an MLP as predictor on images of handwritten digits, with batch norm
+(middle) and without batch norm (right), after {STEPS[full]} steps. Their points and bars are the mean and the standard
+error over {len(SEEDS[full])} seeds. Red: the target is the encoder itself (SimSiam); blue: the target is an exponential
+average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey
+line: a ratio of 1, one mode.
 
-BYOL without its average is reported to collapse where SimSiam does not. In the linear theory the average does not
-decide this: with and without it the ratio differs by at most {_difference(data, COLUMNS[0]):.2g}. It does not decide it
-in these networks either. With batch norm, {collapsed[COLUMNS[1]]} of {networks} networks collapse to one mode (a ratio
-below {COLLAPSED:g}), without batch norm {collapsed[COLUMNS[2]]} of {networks}, with either target. The ratios are
-{_range(data, COLUMNS[1])} with and {_range(data, COLUMNS[2])} without batch norm (means over seeds). The remaining mode
-is the mean of z, which an uncentred correlation counts as a mode: the deviations of the channels of z/|z| of collapsed
-networks, scaled so that evenly spread representations have 1, are at most {spread:.2g}.
+BYOL without the exponential average is reported to collapse in cases where SimSiam does not collapse. In the linear
+theory the average does not decide about collapse: the ratios with and without the average differ by at most
+{_difference(data, COLUMNS[0]):.2g}. In these networks the average does not decide about collapse either. Of the
+networks with batch norm, {collapsed[COLUMNS[1]]} of {networks} collapse to one mode (a ratio below {COLLAPSED:g}). Of
+the networks without batch norm, {collapsed[COLUMNS[2]]} of {networks} collapse. Both counts include networks with
+either target. The means of the ratio over seeds are {_range(data, COLUMNS[1])} with batch norm and
+{_range(data, COLUMNS[2])} without batch norm. The remaining mode of a collapsed network is the mean of z, which an
+uncentred correlation counts as a mode. The channels of z/|z| vary little between images in these networks: their
+standard deviations, on a scale on which evenly spread representations have 1, are at most {spread:.2g}.
 
-A faster predictor keeps more modes: with batch norm, the ratio for the fastest predictor divided by that for the
-slowest is {_gain(data, COLUMNS[1])}, for the shared target and the smaller weight decay. The theory does not explain
-this: its factors are {_gain(data, COLUMNS[0])}. Under the Euclidean loss it conserves s - p^2/a_P (p: predictor
-eigenvalue, a_P: relative learning rate), so that a fast predictor preserves the initial spectrum and a slow one
-equalises it. Of the three factors, batch norm thus decides first, and the predictor's learning rate second."""
+A faster predictor keeps more modes with batch norm. The ratio for the fastest predictor divided by the ratio for the
+slowest predictor is {_gain(data, COLUMNS[1])}, when the target is the encoder and the weight decay is the smaller one.
+The theory does not explain this factor: its factors are {_gain(data, COLUMNS[0])}. Without weight decay the theory of
+the Euclidean loss conserves s - p^2/a_P, where p is the predictor eigenvalue and a_P is the relative learning rate of
+the predictor. A fast predictor therefore preserves the initial spectrum, and a slow predictor equalises it. Of the
+three factors (learning rate of the predictor, weight decay and batch norm), batch norm has the largest effect, and the
+learning rate of the predictor the second largest."""

@@ -103,16 +103,18 @@ def caption(data: Errors, full: bool) -> str:
     rms = listing(percent(medians["mean_field_rms"][i]) for i in shown)
     spread = listing(" to ".join(percent(e) for e in np.quantile(data.mean_field[i], (0.25, 0.75))) for i in shown)
     return f"""
-Error of two approximations, mean field and Monte Carlo, to the drift `r_m s_m` of eigenvalues under the cosine loss
-(rate `r_m`; predictor `W_P = C`, no noise), against the number of modes M. The reference is the exact expectation
-over Gaussian inputs (the Gaussian closure). Eigenvalues are drawn log-uniformly between {SPECTRUM[0]:g} and
-{SPECTRUM[1]:g}. Lines: medians of {DRAWS[full]} draws; bands: first to third quartile. Top, two measures. The largest
-error of any mode divided by the largest exact drift of any mode: red circles for the mean field, blue triangles for
-Monte Carlo. The root mean square of the mean-field errors divided by that of the exact drifts: orange squares (rms).
-Bottom: the quadrature's estimate of its own error when it evaluates the Gaussian closure (green diamonds), and its
-tolerance (dotted).
+Error of two approximations, mean field and Monte Carlo, to the drift `r_m s_m` of eigenvalues under the cosine loss,
+against the number of modes M. Here `s_m` is the eigenvalue of mode m and `r_m` its rate. The predictor is the
+correlation, `W_P = C`, and the views have no noise. The reference is the exact expectation over Gaussian inputs (the
+Gaussian closure). Eigenvalues are drawn log-uniformly between {SPECTRUM[0]:g} and {SPECTRUM[1]:g}. Lines: medians of
+{DRAWS[full]} draws; bands: first to third quartile. Top: two measures of the error. The first is the largest error of
+any mode divided by the largest exact drift of any mode, for the mean field (red circles) and for Monte Carlo (blue
+triangles). The second is the root mean square of the mean-field errors divided by the root mean square of the exact
+drifts (orange squares, rms). Bottom: the error of the Gaussian closure as its quadrature estimates it (green diamonds),
+and the tolerance of the quadrature (dotted).
 
-The mean field replaces the expectation of a ratio by the ratio of expectations. Its median error is {middle} (quartiles
-{spread}; rms {rms}). The median error of a Monte Carlo estimate from {count(SAMPLES)} samples is
-{percent(medians["monte_carlo"].min())} to {percent(medians["monte_carlo"].max())}. The estimated error of the
-quadrature, with a tolerance of {RTOL:.0e}, is {data.quadrature.min():.0e} to {data.quadrature.max():.0e}."""
+The mean field replaces the expectation of a ratio by the ratio of expectations. The median of its largest error is
+{middle}. The first and third quartiles are {spread}, and the medians of the rms error are {rms}. The median of the
+largest error of a Monte Carlo estimate from {count(SAMPLES)} samples is {percent(medians["monte_carlo"].min())} to
+{percent(medians["monte_carlo"].max())}. The estimated error of the quadrature, with a tolerance of {RTOL:.0e}, is
+{data.quadrature.min():.0e} to {data.quadrature.max():.0e}."""

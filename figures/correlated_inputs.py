@@ -1,4 +1,4 @@
-"""Correlated inputs: modes rotate towards the inputs whose variance exceeds that of the noise."""
+"""Correlated inputs: modes rotate towards the inputs whose variance exceeds the noise variance."""
 
 import numpy as np
 import scipy.linalg
@@ -83,21 +83,21 @@ def caption(data: dict[str, Runs], full: bool) -> str:
         )
     variances = listing(f"{variance:.2g}" for variance in VARIANCES)
     return f"""
-Linear networks (M = {MODES} modes) on {len(VARIANCES)} independent inputs of variances {variances} (condition number
-{VARIANCES[0] / VARIANCES[-1]:.0f}), with white {noise(NOISE)}, a variance of {NOISE[0] ** 2:.2g}; learning rate
-{LEARNING_RATE}, {count(BATCH[full])} samples a step. Top: Euclidean loss; bottom: cosine loss; horizontal axes: step.
-Left: eigenvalues of C = W Sigma_x W^T, with encoder W and input covariance Sigma_x; dark to light: smallest to largest.
-Points: network; lines: the exact descent map of W; dashes: the eigenmode theory for white inputs from the same initial
-eigenvalues, which predicts neither the speed nor the final values. Right: E|W_:j x_j|^2, the contribution of input j to
-the variance of the representation z, one colour for each input, labelled with the variance of the input; points:
-network; lines: descent map.
+Linear networks (M = {MODES} modes) on {len(VARIANCES)} independent inputs with variances {variances} (condition number
+{VARIANCES[0] / VARIANCES[-1]:.0f}). The views have white {noise(NOISE)}, a variance of {NOISE[0] ** 2:.2g}. Learning
+rate {LEARNING_RATE}, {count(BATCH[full])} samples a step. Top: Euclidean loss; bottom: cosine loss; horizontal axes:
+step. Left: eigenvalues of C = W Sigma_x W^T, with encoder W and input covariance Sigma_x; dark to light: smallest to
+largest. Points: network. Lines: the exact descent map of W. Dashes: the eigenmode theory for white inputs from the same
+initial eigenvalues; it predicts neither the speed nor the final values. Right: E|W_:j x_j|^2, the contribution of input
+j to the variance of the representation z. Each input has one colour, and a label gives its variance. Points: network;
+lines: descent map.
 
 Deviation: largest relative deviation |network/theory - 1| of an eigenvalue. Share: fraction of the variance of z that
-comes from the {loud.sum()} inputs whose variance exceeds the noise, at the start and at the end. Angle: the
-largest principal angle between two subspaces of the input space, that of the two leading modes at the start and that of
-the two leading modes at the end. {"; ".join(lines)}. Modes rotate towards the inputs whose variance exceeds that of the
-noise, in which the two views mostly agree. With white inputs no mode rotates, and the eigenvalues describe the dynamics
-completely."""
+comes from the {loud.sum()} inputs whose variance exceeds the variance of the noise, at the start and at the end. Angle:
+the two leading modes span one subspace of the input space at the start and another at the end; the angle is the largest
+principal angle between these two subspaces. {"; ".join(lines)}. Modes rotate towards the inputs whose variance exceeds
+the variance of the noise; in these inputs the two views mostly agree. With white inputs no mode rotates, and the
+eigenvalues describe the dynamics completely."""
 
 
 def _turned(result: dyn.Trajectory) -> float:

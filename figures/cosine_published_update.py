@@ -95,18 +95,19 @@ def caption(data: Data, full: bool) -> str:
     comparison = dyn.compare(data.theory, data.network)
     surviving = int((data.network.s[-1] > SMALLEST).sum())
     return f"""
-Eigenvalues `s_m` of the correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS} inputs,
-{noise(style.NOISE)}, learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step) that are trained with
-the cosine loss without stop-gradient, from the same initial weights; dark to light: smallest to largest. Left: a
-network (points) under the update that was published with the toy experiments, the batch mean of `(W_P(z2 +
-z1)/(|p||z2|) - (p.z2)(W_P p + z2)/(|p|^3|z2|)) x1^T`, with views `x1` and `x2`, representations `z1` and `z2`,
-predictor `W_P`, and prediction `p = W_P z1`. Right: a network (points) and the descent map (lines) under the gradient
-of the loss.
+Eigenvalues `s_m` of the correlation against step, for two linear networks that are trained with the cosine loss without
+stop-gradient, from the same initial weights (M = {MODES} modes, N = {INPUTS} inputs, {noise(style.NOISE)}, learning
+rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step). Dark to light: smallest to largest. Left: a network
+(points) under the update that was published with the paper's toy experiments. This update is the batch mean of `(W_P(z2
++ z1)/(|p||z2|) - (p.z2)(W_P p + z2)/(|p|^3|z2|)) x1^T`. Here `x1` and `x2` are the online and the target view, `z1` and
+`z2` their representations, `W_P` the predictor and `p = W_P z1` the prediction. Right: a network (points) and the
+descent map (lines) under the gradient of the loss.
 
-The published update multiplies the terms of both branches with the online input `x1`, but those of the target branch
-should have `x2`. It divides the last term by `|p|^3|z2|`, but the gradient has `|p||z2|^3`. Under the published update
-the sum of the eigenvalues goes from {start:.3g} to {end.sum():.3g} in {count(STEPS)} steps, with a largest eigenvalue
-of {end.max():.3g} at the end. The gradient nearly conserves the sum ({data.network.s[-1].sum():.3g} at the end), and
-modes collapse one after another: {surviving} of {MODES} eigenvalues are above {SMALLEST:g} at the end. Largest relative
-deviation |network/theory - 1| from the descent map under the gradient, among eigenvalues above {SMALLEST:g}:
+The published update differs from the gradient in two places. It multiplies the terms of both branches by the online
+view `x1`, but the gradient multiplies the terms of the target branch by `x2`. It divides the last term by `|p|^3|z2|`,
+but the gradient divides this term by `|p||z2|^3`. Under the published update the sum of the eigenvalues goes from
+{start:.3g} to {end.sum():.3g} in {count(STEPS)} steps. The largest eigenvalue is {end.max():.3g} at the end. Under the
+gradient the sum is nearly conserved ({data.network.s[-1].sum():.3g} at the end). Modes collapse one after another under
+the gradient: {surviving} of {MODES} eigenvalues are above {SMALLEST:g} at the end. Largest relative deviation
+|network/theory - 1| from the descent map under the gradient, among eigenvalues above {SMALLEST:g}:
 {percent(comparison.max_relative(above=SMALLEST))}."""

@@ -93,21 +93,23 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     costs = listing(f"{panel.design.largest_learning_rate:.3g} ({name})" for name, panel in data.items())
     noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
     return f"""
-Losses designed for desired dynamics by `dyn.design(target, model)`, one target a column. Each is the Euclidean loss
-with a gain `h(lambda)`, a factor on the gradient of a mode with predictor eigenvalue lambda = s; {noise(NOISE)},
-initial eigenvalues {listing(f"{s:g}" for s in STARTS)}. Top: relative growth rate r - rho of the singular value of a
-mode, with weight decay rho, against its eigenvalue s; blue: designed loss, grey dashes: standard loss, shaded: range of
-the initial eigenvalues. Bottom: eigenvalues against step under the designed loss (points: a linear network with
-{count(BATCH[full])} samples a step; lines: the descent map; dark to light: smallest to largest) and under the standard
-loss from the same initial eigenvalues (grey dashes).
+Losses that `dyn.design(target, model)` designs for desired dynamics. Each column shows one design target. Each designed
+loss is the Euclidean loss with a gain `h(lambda)`, which multiplies the gradient of a mode with predictor eigenvalue
+lambda = s. All models have {noise(NOISE)}. The initial eigenvalues are {listing(f"{s:g}" for s in STARTS)}. Top:
+relative growth rate r - rho of the singular value of a mode, against its eigenvalue s. Here r is the rate that the loss
+gives, and rho is the weight decay. Blue: designed loss; grey dashes: standard loss; shaded: range of the initial
+eigenvalues. Bottom: eigenvalues against step. Points: a linear network under the designed loss with
+{count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to largest
+eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
 
-All at once: the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and
-{arrivals.max():.3g}, where t is learning rate times step (standard loss: {ordinary.min():.3g} to {ordinary.max():.3g}).
-Exactly equal times are impossible: all modes obey the same equation, so that the smallest arrives last. Above a
-threshold (s = {THRESHOLD:g}, weight decay {DECAY:g}): {np.sum(final > 0.5)} of {len(final)} modes grow, the others
-vanish. Fastest uniform: all singular values converge at the same rate, the highest that is stable up to a learning rate
-of {LIMIT:g}.
+All at once: the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and t =
+{arrivals.max():.3g}, where t is learning rate times step. Under the standard loss they arrive between t =
+{ordinary.min():.3g} and t = {ordinary.max():.3g}. Exactly equal times are impossible, because all modes obey the same
+equation and the smallest mode therefore arrives last. Above a threshold: modes that start above s = {THRESHOLD:g}
+should grow, and the other modes should vanish, at weight decay {DECAY:g}. In the network {np.sum(final > 0.5)} of
+{len(final)} modes grow, and the others vanish. Fastest uniform: all singular values converge at the same rate. This
+rate is the highest rate for which gradient descent is stable up to a learning rate of {LIMIT:g}.
 
-Costs of each design. Largest stable learning rate: {costs}. Variance of the eigenvalues about the steady state due to
-finite batches, divided by that of the standard loss: {noises}. Largest relative deviation |network/theory - 1| of an
-eigenvalue from the descent map: {worst}."""
+Costs of each design. Largest stable learning rate: {costs}. Variance of the eigenvalues about the steady state, which
+finite batches cause, divided by this variance under the standard loss: {noises}. Largest relative deviation
+|network/theory - 1| of an eigenvalue from the descent map: {worst}."""

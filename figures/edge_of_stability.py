@@ -59,7 +59,7 @@ def _measured(model: dyn.Model, batch: int) -> float:
 
 
 def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
-    """Regress the deviations of eigenvalues from their mean, due to finite batches, on those of the preceding step."""
+    """Regress the deviations of eigenvalues from their mean on the deviations of the preceding step."""
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
     s = dyn.train(model, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]
     deviation = s - s.mean(axis=1, keepdims=True)
@@ -98,15 +98,17 @@ def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
     worst = listing(f"{percent(float(error))} ({loss}, alpha = {alpha:g})" for (loss, alpha), error in errors.items())
     return f"""
 Largest learning rate eta at which gradient descent is stable at its fixed point, against the standard deviation sigma1
-of the noise on the online view (on the target view: 0.1). Blue: Euclidean loss, red: its isotropic version, each with
-two exponents alpha of the predictor. Lines: theory. The multiplier of the descent map, the ratio of successive
-deviations from the fixed point, reaches -1 at the learning rate n1/alpha with n1 = 1 + sigma1^2 (isotropic: 1/alpha).
-Symbols: linear networks of 2 modes with alpha = 1/2 (circles) and 1 (squares); {count(BATCH[full])} samples a step,
-{SEEDS} seeds of {count(STEPS)} steps. Finite batches make their eigenvalues fluctuate about the fixed point; the
-regression of each deviation on the preceding one gives the multiplier of the network. It is measured at
-{percent(SHARE)} of the predicted limit. As one minus the multiplier is proportional to the learning rate, this gives
-the learning rate at which the multiplier would be -1.
+of the noise on the online view. The noise on the target view has standard deviation 0.1. Blue: Euclidean loss; red: its
+isotropic version. Both losses are shown for two exponents alpha of the predictor. Lines: theory. The multiplier of the
+descent map is the ratio of successive deviations from the fixed point. It reaches -1 at the learning rate n1/alpha
+under the Euclidean loss, where n1 = 1 + sigma1^2, and at the learning rate 1/alpha under the isotropic loss. Symbols:
+linear networks of 2 modes with alpha = 1/2 (circles) and alpha = 1 (squares), with {count(BATCH[full])} samples a step
+and {SEEDS} seeds of {count(STEPS)} steps. Finite batches make the eigenvalues of a network fluctuate about the fixed
+point. The regression of each deviation on the preceding deviation gives the multiplier of the network, here at
+{percent(SHARE)} of the predicted learning rate. One minus the multiplier is proportional to the learning rate. The
+measured multiplier therefore determines the learning rate at which the multiplier is -1.
 
 Without noise both losses lose stability at the same learning rate. With noise the standard loss is stable up to a
-larger learning rate: the multiplier contains the learning rate times the eigenvalue, and noise makes the eigenvalue
-smaller. Largest relative difference |network/theory - 1| of the limits: {worst}."""
+larger learning rate, because the multiplier contains the product of learning rate and eigenvalue, and noise makes the
+eigenvalue smaller. Largest relative difference |network/theory - 1| between the measured and the predicted learning
+rates: {worst}."""

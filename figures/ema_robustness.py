@@ -108,19 +108,19 @@ def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> s
     )
     worst = max(report.max_relative() for _, report in data.values())
     return f"""
-Number of steps of gradient descent (exact descent map) until all four modes, with initial eigenvalues
-{listing(f"{s:g}" for s in S0)}, are within {percent(CLOSE)} of the fixed point 1/n1 and stay there, where n1 = 1 +
-sigma^2. Horizontal axes: learning rate eta; vertical axes: standard deviation sigma of the noise on both views. Colour:
-steps, logarithmic; grey: not converged within {count(STEPS)} steps. Top: Euclidean loss; bottom: its isotropic version;
-both with alpha = 1. Left: the target branch is the encoder (shared target). Right: the target branch is an exponential
-average of the encoder, with decay {DECAY:g} a step (EMA target). White dotted line: learning rate 1, where the
-isotropic loss with a shared target loses stability.
+Number of steps of gradient descent (exact descent map) until all four modes are within {percent(CLOSE)} of the fixed
+point 1/n1 and stay there, where n1 = 1 + sigma^2. The initial eigenvalues are {listing(f"{s:g}" for s in S0)}.
+Horizontal axes: learning rate eta; vertical axes: standard deviation sigma of the noise on both views. Colour: number
+of steps on a logarithmic scale. Grey: not converged within {count(STEPS)} steps. Top: Euclidean loss; bottom: its
+isotropic version; both with alpha = 1. Left: the target branch is the encoder (shared target). Right: the target branch
+is an exponential average of the encoder, with decay {DECAY:g} a step (EMA target). White dotted line: learning rate 1,
+where the isotropic loss with a shared target loses stability.
 
-Share of the cells, pairs of learning rate and noise, that converge: {shares}. Median steps of these: {medians}. Largest
-learning rate at which any cell converges: {largest}. In the linear network an averaged target does not widen the range
-of learning rates; convergence is limited by the time scale of the average. The isotropic loss learns small eigenvalues
-fast without it.
+Each cell is one pair of learning rate and noise. Share of the cells that converge: {shares}. Median number of steps of
+the cells that converge: {medians}. Largest learning rate at which any cell converges: {largest}. In the linear network
+an averaged target does not widen the range of learning rates at which modes converge. The time scale of the average
+limits the speed of convergence. The isotropic loss learns small eigenvalues fast without an averaged target.
 
-Largest relative deviation |network/theory - 1| of an eigenvalue of linear networks ({count(int(CHECKS["batch"]))}
-samples a step, learning rate {CHECKS["learning_rate"]:g}, sigma = {CHECKS["noise"]:g}, 100 steps) from the descent map:
-{percent(worst)}."""
+Largest relative deviation |network/theory - 1| from the descent map of an eigenvalue of linear networks
+({count(int(CHECKS["batch"]))} samples a step, learning rate {CHECKS["learning_rate"]:g}, sigma = {CHECKS["noise"]:g},
+100 steps): {percent(worst)}."""

@@ -76,15 +76,16 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     )
     return f"""
 Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
-inputs, {noise(style.NOISE)}) that are trained under eight losses, one a panel, from the same initial weights. Top:
-Euclidean losses; bottom: cosine losses. Dark to light: smallest to largest eigenvalue. Points: networks,
-{count(BATCH[full])} fresh samples a step. Lines: the descent map (gradient descent on the population loss). Grey
-dashes, cosine losses: the descent map in mean field, which replaces the expectation of a ratio by the ratio of
-expectations.
+inputs, {noise(style.NOISE)}). Each panel shows one of eight losses. All networks start from the same initial weights.
+Top: Euclidean losses; bottom: cosine losses. Dark to light: smallest to largest eigenvalue. Points: networks that are
+trained with {count(BATCH[full])} fresh samples a step. Lines: the descent map (gradient descent on the population
+loss). Grey dashes in the panels of the cosine losses: the descent map in the mean-field approximation, which replaces
+the expectation of a ratio by the ratio of expectations.
 
 Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above {LIMITS[0]:g}. {worst}.
 Under the Euclidean loss without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of
-the noise on the online view. Here sigma1 = 0: the rate is zero, and eigenvalues change only because batches are finite.
+the noise on the online view. Here sigma1 = 0. The rate is therefore zero, and eigenvalues change only because batches
+are finite.
 
 {_shortened(full)}"""
 

@@ -79,19 +79,19 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     distances = "; ".join(f"{style.title(*key)}: {percent(_distance(panel))}" for key, panel in data.items())
     return f"""
 Embeddings of {PROBES} Gaussian inputs by linear networks (M = {MODES} outputs, N = {INPUTS} inputs,
-{noise(style.NOISE)}) that are trained under eight losses, one a panel, for {count(STEPS)} steps at learning rate
-{LEARNING_RATE} with {count(BATCH[full])} fresh samples a step, from the same initial weights. Top: Euclidean losses;
-bottom: cosine losses. Axes: components of the embedding along the two eigenvectors of the initial correlation. Open
-circles: initial embedding. Small red dots: the network after each tenth of its steps; large red dots: at the end. Blue
-lines: the path that theory predicts, along which each component grows with the singular value of its mode under the
-descent map.
+{noise(style.NOISE)}). Each panel shows one of eight losses. The networks are trained for {count(STEPS)} steps at
+learning rate {LEARNING_RATE} with {count(BATCH[full])} fresh samples a step, from the same initial weights. Top:
+Euclidean losses; bottom: cosine losses. Axes: components of the embedding along the two eigenvectors of the initial
+correlation. Open circles: initial embeddings. Small red dots: embeddings after each tenth of the network's steps. Large
+red dots: embeddings at the end. Blue lines: the paths that the theory predicts. Along a path, each component is
+proportional to the singular value of its mode under the descent map.
 
-The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when one dimension is left: from then on
-the gradients of samples with an embedding near zero are unbounded under the cosine loss, and networks deviate from the
+The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when only one dimension is left. After
+that, samples with an embedding near zero have unbounded gradients under the cosine loss, and networks deviate from the
 theory in jumps.
 
-Root mean square distance between network and theory over the recorded steps, divided by the root mean square of the
-initial embeddings. {distances}."""
+Root mean square distance between the embeddings of network and theory over the recorded steps, divided by the root mean
+square of the initial embeddings. {distances}."""
 
 
 def _distance(panel: Panel) -> float:

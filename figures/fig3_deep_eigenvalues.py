@@ -158,29 +158,32 @@ def caption(data: dict[Key, Panel], full: bool) -> str:
     )
     shrunk = listing(f"{_small(data[loss, 'IsoLoss'])} ({loss})" for loss in style.LOSSES)
     return f"""
-Eigenvalues `s_m` of the correlation of the representation z (M = 32) against step, while MLPs with projector learn from
-two views of images of handwritten digits, {count(deep.BATCH)} images a step; geometric mean over {len(deep.SEEDS)}
-seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. First three columns: DirectPred and
-IsoLoss with the encoder itself as target, BYOL with an exponential average of it. Grey dashes: the flow of the linear
-theory from the same initial eigenvalues, every third mode. Its one free parameter, the time of the flow per time of the
-network, is fitted to DirectPred and used for IsoLoss too. The predictor of BYOL is an MLP, for which there is no theory
-here. Right: accuracy of a linear readout on 360 held-out digits during the first {EARLY} steps, in percent, mean and
-standard error over seeds.
+Eigenvalues `s_m` of the correlation of the representation z (M = 32) against step. The networks are MLPs with a
+projector. They learn from two views of images of handwritten digits, {count(deep.BATCH)} images a step. Lines:
+geometric mean over {len(deep.SEEDS)} seeds; dark to light: smallest to largest eigenvalue. Top: Euclidean loss; bottom:
+cosine loss. First three columns: DirectPred and IsoLoss, whose target is the encoder itself, and BYOL, whose target is
+an exponential average of the encoder. Grey dashes: the flow of the linear theory from the same initial eigenvalues, for
+every third mode. The one free parameter of the theory is the time of the flow per time of the network. It is fitted to
+DirectPred and used for IsoLoss too. The predictor of BYOL is an MLP, for which there is no theory here. Right: accuracy
+of a linear readout on 360 held-out digits during the first {EARLY} steps, in percent; mean and standard error over
+seeds.
 
-Plateau: mean of the final eigenvalues above half of the largest, +- their standard deviation relative to the mean
-(number of these modes). Euclidean loss, where theory predicts a plateau of one: {listing(plateaus["euclidean"])}. The
-prediction holds for the closed forms, where the predictor copies the spectrum, and not for BYOL, whose predictor may
-have any size. Cosine loss, where theory predicts equal eigenvalues: {listing(plateaus["cosine"])}.
+Plateau: the mean of the final eigenvalues that exceed half of the largest eigenvalue, +- their standard deviation
+divided by the mean, with the number of these modes in parentheses. Under the Euclidean loss the theory predicts a
+plateau of one; the networks have {listing(plateaus["euclidean"])}. The prediction holds for DirectPred and IsoLoss,
+whose predictor is a closed form of the spectrum. It does not hold for BYOL, whose predictor may have any size. Under
+the cosine loss the theory predicts equal eigenvalues; the networks have {listing(plateaus["cosine"])}.
 
-Speed-up by IsoLoss: modes reach half of the plateau sooner than under DirectPred by a median factor of {measured}; the
-theory predicts {predicted}. The time scale fitted to IsoLoss itself is {paces} times that fitted to DirectPred. Where
-the theory fails: it predicts that all modes grow, but in the networks only some do within these steps. With IsoLoss,
-{shrunk} of 32 modes end below their initial value. Order: in theory the larger mode always reaches half of the plateau
-first. Kendall's tau between initial eigenvalue and order of arrival (1: the larger always arrives first), mean +-
-standard error over seeds, of DirectPred and IsoLoss, for modes along the initial eigenvectors: {order}.
+Speed-up by IsoLoss: modes reach half of the plateau sooner than under DirectPred. The median factor is {measured}. The
+theory predicts {predicted}. The free parameter fitted to IsoLoss itself, divided by the free parameter fitted to
+DirectPred, is {paces}. The theory fails in one respect: it predicts that all modes grow, but in the networks only some
+modes grow within these steps. With IsoLoss, {shrunk} of 32 modes end below their initial value. Order: in theory a
+larger mode always reaches half of the plateau before a smaller mode. Kendall's tau between initial eigenvalue and order
+of arrival measures this order in the networks, and is 1 if the larger mode always arrives first. For modes along the
+initial eigenvectors, tau of DirectPred and IsoLoss is, mean +- standard error over seeds: {order}.
 
-The paper finds IsoLoss ahead of DirectPred early in training. Accuracy of the readout here, mean over the first {EARLY}
-steps, in percent, +- standard error over seeds: {accuracies}."""
+The paper finds IsoLoss ahead of DirectPred early in training. The accuracy of the readout in these networks, averaged
+over the first {EARLY} steps, in percent, +- standard error over seeds, is: {accuracies}."""
 
 
 def _early(run: dyn.Trajectory, name: str) -> str:

@@ -60,14 +60,14 @@ def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
         alignments.append(f"{loss}, {target}: {start:.2f} at the start, {end:.3f} +- {error:.3f} at the end")
     modes = next(iter(data.values())).s.shape[-1]
     return f"""
-Top: alignment |u . W_P u|/|W_P u| of each eigenvector u of the correlation with the matrix W_P of a learned linear
-predictor, against step, in MLPs on images of handwritten digits, mean over {len(deep.SEEDS)} seeds; dark to light:
-smallest to largest eigenvalue. An alignment of one means that u is an eigenvector of W_P too. Bottom: value u . W_P u
-of the predictor along each eigenvector at step {count(next(iter(data.values())).settings["steps"])}, against the
-eigenvalue of the correlation, one point for each mode and seed. Columns: loss, and the encoder itself (shared target)
-or an exponential average of it (EMA target) as target.
+MLPs on images of handwritten digits, with a learned linear predictor whose matrix is W_P. Top: alignment |u . W_P
+u|/|W_P u| of each eigenvector u of the correlation with W_P, against step; mean over {len(deep.SEEDS)} seeds; dark to
+light: smallest to largest eigenvalue. An alignment of one means that u is an eigenvector of W_P too. Bottom: value u .
+W_P u of the predictor along each eigenvector u at step {count(next(iter(data.values())).settings["steps"])}, against
+the eigenvalue of the correlation; one point for each mode and seed. Each column has one loss and one target: the
+encoder itself (shared target), or an exponential average of the encoder (EMA target).
 
-The theory, and the paper, assume that predictor and correlation share eigenvectors. From a random initial predictor
-they align in the modes with large variance. Mean alignment of the modes above {THRESHOLD:g} times the largest
-eigenvalue, with its standard error over seeds: {"; ".join(alignments)}. The smallest of the {modes} modes, whose
-gradient is small, hardly align."""
+The theory and the paper assume that predictor and correlation share eigenvectors. From a random initial predictor, the
+eigenvectors of the two matrices align in the modes with large variance. Mean alignment of the modes whose eigenvalue
+exceeds {THRESHOLD:g} times the largest eigenvalue, with its standard error over seeds: {"; ".join(alignments)}. The
+smallest of the {modes} modes hardly align, because their gradient is small."""

@@ -80,14 +80,15 @@ def caption(data: dict[str, list[Pair]], full: bool) -> str:
     }
     worst = max(dyn.compare(theory, network).max_relative() for pairs in data.values() for network, theory in pairs)
     return f"""
-Eigenvalues of the representation correlation of linear networks (M = {MODES} modes, N = {INPUTS} inputs,
-{noise(style.NOISE)}, learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step) under the Euclidean loss
-(top) and the cosine loss (bottom). Points: network; lines: descent map. First three columns: eigenvalues against step
-from three initial weights: normal entries of standard deviation 1/4 (start 1, blue), twice these weights (start 2,
-orange), and twice another draw of such weights (start 3, green). Right: the same runs, with the smaller eigenvalue on
-the horizontal and the larger on the vertical axis. Stars: end of the descent map. Dotted line: equal eigenvalues.
+Eigenvalues of the representation correlation of linear networks under the Euclidean loss (top) and the cosine loss
+(bottom) (M = {MODES} modes, N = {INPUTS} inputs, {noise(style.NOISE)}, learning rate {LEARNING_RATE},
+{count(BATCH[full])} fresh samples a step). Points: network; lines: descent map. First three columns: eigenvalues
+against step from three initial weights. Start 1 (blue) has normal entries of standard deviation 1/4. Start 2 (orange)
+is twice start 1. Start 3 (green) is twice another draw of normal entries of standard deviation 1/4. Right: the same
+runs, with the smaller eigenvalue on the horizontal and the larger on the vertical axis. Stars: end of the descent map.
+Dotted line: equal eigenvalues.
 
 After {STEPS} steps the eigenvalues (smaller, larger) under the Euclidean loss are {shown["euclidean"]}: the same from
-every start. Under the cosine loss they are {shown["cosine"]}: they approach each other, at a level that the start
-determines, because the flow conserves their sum. Largest relative deviation |network/theory - 1| of an eigenvalue from
-the descent map: {percent(worst)}."""
+every start. Under the cosine loss they are {shown["cosine"]}. The two eigenvalues approach each other there, at a level
+that the start determines, because the flow conserves their sum. Largest relative deviation |network/theory - 1| of an
+eigenvalue from the descent map: {percent(worst)}."""

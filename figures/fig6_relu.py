@@ -80,24 +80,25 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     rising = {key: panel for key, panel in data.items() if key[1] in ("standard", "isotropic")}
     slower = listing(f"{_slowdown(panel):.2g} ({style.title(*key)})" for key, panel in rising.items())
     ratio = {setting: _ratio(data["euclidean", setting].network) for setting in ("standard", "isotropic")}
-    shortened = "" if full else f" Shortened: the paper trains with {count(BATCH[True])} samples a step."
+    shortened = "" if full else f" This figure is shortened: the paper trains with {count(BATCH[True])} samples a step."
     return f"""
-Eigenvalues of `W W^T` against step, for networks with ReLU units, z = relu(W x), that are trained under the eight
-losses of Figure 2, from the same initial weights (M = {MODES} units, N = {INPUTS} inputs, {noise(style.NOISE)}); the
-predictor is built from `W W^T`, as in the paper. Top: Euclidean losses; bottom: cosine losses. Points: networks,
-{count(BATCH[full])} fresh samples a step; dark to light: smallest to largest. Grey lines: the descent map of the linear
-network, z = W x, from the same initial weights.
+Eigenvalues of `W W^T` against step, for networks with ReLU units, z = relu(W x), where W is the weight matrix (M =
+{MODES} units, N = {INPUTS} inputs, {noise(style.NOISE)}). The networks are trained under the eight losses of Figure 2,
+from the same initial weights. The predictor is built from `W W^T`, as in the paper. Top: Euclidean losses; bottom:
+cosine losses. Points: networks, {count(BATCH[full])} fresh samples a step; dark to light: smallest to largest. Grey
+lines: the descent map of the linear network, z = W x, from the same initial weights.
 
-The paper's claim is that the linear theory carries over. Qualitatively it does: with predictor and stop-gradient all
-modes grow, to one under the Euclidean loss; without the stop-gradient all but the largest vanish; and under the
-isotropic losses small modes grow early. Mean of the final eigenvalues in the plotted range (above {LIMITS[0]:g}), +-
-their standard deviation relative to the mean: {ends}. Under the Euclidean loss the ratio of the largest to the smallest
-final eigenvalue is {ratio["standard"]:.2g} with the standard and {ratio["isotropic"]:.2g} with the isotropic loss.
+The paper's claim is that the linear theory carries over. Qualitatively this is so. With predictor and stop-gradient all
+modes grow, and under the Euclidean loss they grow to one. Without the stop-gradient all modes but the largest vanish.
+Under the isotropic losses small modes grow early. Mean of the final eigenvalues in the plotted range (above
+{LIMITS[0]:g}), +- their standard deviation divided by the mean: {ends}. The ratio of the largest to the smallest final
+eigenvalue is {ratio["standard"]:.2g} under the standard Euclidean loss and {ratio["isotropic"]:.2g} under the isotropic
+Euclidean loss.
 
-The speed differs: half of the units are inactive for an input, and the second smallest eigenvalue takes longer to
-double than in the linear network, by factors of {slower}. The size differs under the cosine losses: with ReLU the
-largest eigenvalues grow under the isotropic loss and without the stop-gradient, where the linear theory has them
-stationary.{shortened}"""
+The speed differs from the linear theory, because half of the units are inactive for an input. The second smallest
+eigenvalue takes longer to double than in the linear network, by factors of {slower}. The final size differs under the
+cosine losses. With ReLU units the largest eigenvalues grow under the isotropic cosine loss and under the cosine loss
+without the stop-gradient; in the linear theory these eigenvalues are stationary.{shortened}"""
 
 
 def _ratio(network: dyn.Trajectory) -> float:

@@ -73,22 +73,23 @@ def caption(data: Data, full: bool) -> str:
     """Return the caption: contents, and the table of accuracies."""
     steps = count(next(iter(data.runs.values())).settings["steps"])
     return f"""
-IsoLoss on images of handwritten digits with the encoder itself as target (shared target), and with an exponential
-average of it (EMA target, decay {deep.DECAY:g} per step). Top: Euclidean loss; bottom: cosine loss. Left and middle:
-eigenvalues `s_m` of the correlation of z against step, geometric mean over {len(deep.SEEDS)} seeds; dark to light:
-smallest to largest. Right: accuracy of a linear readout on 360 held-out digits in percent, mean and standard error over
-seeds; red: shared target, blue: EMA target. The paper's claim is that IsoLoss does not need the average.
-{_iso_claim(data)}
+MLPs with IsoLoss on images of handwritten digits, for two targets: the encoder itself (shared target), and an
+exponential average of the encoder (EMA target, decay {deep.DECAY:g} per step). Top: Euclidean loss; bottom: cosine
+loss. Left and middle: eigenvalues `s_m` of the correlation of the representation z against step; geometric mean over
+{len(deep.SEEDS)} seeds; dark to light: smallest to largest. Right: accuracy of a linear readout on 360 held-out digits
+against step, in percent; mean and standard error over seeds; red: shared target, blue: EMA target. The paper's claim is
+that IsoLoss does not need the average. {_iso_claim(data)}
 
 Accuracy of the readout at step {steps} on 360 held-out digits in percent, mean +- standard error over {len(deep.SEEDS)}
-seeds; columns: loss and target:
+seeds. Each row has one method, and each column has one loss and one target:
 
 {_table(data)}
 
-DirectPred and DirectCopy: predictors that are closed forms of the correlation, with exponent alpha = 1/2 and 1; IsoLoss
-has alpha = 1/2 unless DirectCopy is named. A linear or MLP predictor is learned: SimSiam with the shared target, BYOL
-with the average. Random encoder: the network before its first step. Supervised: an MLP of the encoder's size, trained
-with labels and without augmentation."""
+DirectPred and DirectCopy have predictors that are closed forms of the correlation, with exponent alpha = 1/2
+(DirectPred) and alpha = 1 (DirectCopy). IsoLoss has alpha = 1/2 unless DirectCopy is named. The linear predictor and
+the MLP predictor are learned: with the shared target the method is SimSiam, and with the EMA target it is BYOL. Random
+encoder: the network before its first step. Supervised: an MLP of the encoder's size, trained with labels and without
+augmentation."""
 
 
 def _iso_claim(data: Data) -> str:
@@ -102,8 +103,9 @@ def _iso_claim(data: Data) -> str:
         changes.append(f"{100 * mean:+.1f} +- {100 * error:.1f} ({loss})")
     ratio = min(run.measures["participation_ratio"][:, -1].min() for key, run in data.runs.items() if "Iso" in key[0])
     return (
-        f"Without it, the accuracy changes by {listing(changes)} percentage points, mean +- standard error; the "
-        f"participation ratio (sum s)^2 / sum s^2, an effective number of modes, ends above {ratio:.1f} for all seeds."
+        f"Without the average, the accuracy changes by {listing(changes)} percentage points, mean +- standard error. "
+        f"The participation ratio (sum s)^2 / sum s^2, an effective number of modes, is above {ratio:.1f} at the end "
+        "for all seeds."
     )
 
 

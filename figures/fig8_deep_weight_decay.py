@@ -86,24 +86,28 @@ def caption(data: Data, full: bool) -> str:
         for decay, mean, theory in zip(LARGE, data.networks.mean(axis=1), data.theory, strict=True)
     )
     return f"""
-Eigenvalues `s_m` of the correlation of z against step under weight decay rho, in MLPs with DirectPred on images of
-handwritten digits, geometric mean over {len(SEEDS)} seeds; dark to light: smallest to largest. Top: Euclidean loss;
-bottom: cosine loss; columns: rho. The last three values of rho are the paper's; {DECAYS[0]:g} is added, because the
-smaller values need more steps than are made here to show an effect.
+MLPs with DirectPred on images of handwritten digits, trained with weight decay rho. First four columns: eigenvalues
+`s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over {len(SEEDS)}
+seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three values of rho are
+the values of the paper. The value {DECAYS[0]:g} is added, because the smaller values need more steps than are made here
+to show an effect.
 
-The paper's claim: the small eigenvalues, which the loss does not sustain, decay with rho, and the large ones persist.
-Median of the smaller half of the final eigenvalues (rho). Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}.
-Mean of the final eigenvalues above half of the largest, +- their standard deviation relative to the mean (rho).
-Euclidean: {ends["euclidean"]}; cosine: {ends["cosine"]}.
+The paper's claim is that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that the
+large eigenvalues persist. In the following lists rho stands in parentheses. Median of the smaller half of the final
+eigenvalues. Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}. Mean of the final eigenvalues that exceed
+half of the largest eigenvalue, +- their standard deviation divided by the mean. Euclidean: {ends["euclidean"]}; cosine:
+{ends["cosine"]}.
 
 The linear theory of the Euclidean loss predicts that surviving modes have eigenvalue {_level(DECAYS[0]):.2f} at rho =
-{DECAYS[0]:g} and {_level(DECAYS[-1]):.2f} at {DECAYS[-1]:g}, and that all modes collapse at a fold at rho = 1/4.
+{DECAYS[0]:g} and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}. It also predicts a fold at rho = 1/4, beyond which
+all modes collapse.
 
-Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euclidean loss, against rho. Points: each
-network; line: the linear theory, from the initial eigenvalues of the networks. Mean over the networks: {surviving}.
-There is no sharp fold: modes vanish one after another, and at far smaller rho than in theory, except for the largest
-mode, which is the mean of z. The theory assumes white inputs and no noise. Modes along which the views differ most
-vanish first, at rho = 1/(4 n1), where n1 > 1 is the variance of a view relative to that of its input."""
+Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euclidean loss, against rho. Each point is
+one network. Line: the linear theory from the initial eigenvalues of the networks. Mean number of modes over the
+networks: {surviving}. The networks have no sharp fold. Their modes vanish one after another, at far smaller rho than in
+theory. The exception is the largest mode, which is the mean of z. The theory assumes white inputs and no noise. With
+noise a mode vanishes at rho = 1/(4 n1), where n1 > 1 is the variance of a view divided by the variance of its input.
+Modes along which the views differ most therefore vanish first."""
 
 
 def _level(decay: float) -> float:

@@ -71,13 +71,14 @@ def caption(data: dict[str, Pair], full: bool) -> str:
         )
     return f"""
 Fluctuations of linear networks that are trained with batches of only {BATCH} samples (M = {len(S0)} modes, N = {INPUTS}
-inputs, {noise(NOISE)}, learning rate {LEARNING_RATE}), under four models, one a column. "EMA, learned": with a learned
-predictor and an exponential average of the encoder as target, decay {EMA:g}. Coloured lines: {SHOWN} networks, the
-variance of z along an initial eigenvector, as its relative deviation from the descent map in percent, against step;
-top: the initially smallest mode, bottom: the initially largest. Grey band: two predicted standard deviations, from the
-covariance of the gradient of one step, propagated through the Jacobian of the descent map.
+inputs, {noise(NOISE)}, learning rate {LEARNING_RATE}). Each column shows one of four models. The model "EMA, learned"
+has a learned predictor, and its target is an exponential average of the encoder with decay {EMA:g} per step. Vertical
+axes: variance of the representation z along an initial eigenvector, as relative deviation from the descent map in
+percent. Horizontal axes: step. Top: the initially smallest mode; bottom: the initially largest mode. Coloured lines:
+{SHOWN} networks. Grey band: two predicted standard deviations on either side of the descent map. The prediction
+propagates the covariance of the gradient of one step through the Jacobian of the descent map.
 
-Measured standard deviation over {count(SEEDS[full])} seeds divided by the predicted one, its range over all modes and
-the recorded steps from the tenth on; and share of the networks' values within two predicted standard deviations.
-{"; ".join(lines)}. The relative sampling error of a standard deviation from so many seeds is
-{percent(1 / np.sqrt(2 * SEEDS[full]))}."""
+Ratio: standard deviation over {count(SEEDS[full])} seeds divided by the predicted standard deviation, as a range over
+all modes and all recorded steps from step 10 on. Share: fraction of the networks' values that lie within two predicted
+standard deviations. {"; ".join(lines)}. The relative sampling error of a standard deviation from {count(SEEDS[full])}
+seeds is {percent(1 / np.sqrt(2 * SEEDS[full]))}."""

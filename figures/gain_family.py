@@ -68,18 +68,21 @@ def caption(data: dict[tuple[str, float], Panel], full: bool) -> str:
     times = listing(f"{_slowest(data['euclidean', power].theory)} (power {power:g})" for power in POWERS)
     return f"""
 Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
-inputs, {noise(style.NOISE)}) whose loss multiplies the gradient of each mode by a gain `h(lambda)` of its predictor
-eigenvalue lambda = s, `Model(loss, gain="lambda^power")`. Rows: Euclidean and cosine loss; columns: the gain. Points:
-networks, {count(BATCH[full])} fresh samples a step, learning rate {LEARNING_RATE["euclidean"]} (Euclidean) and
-{LEARNING_RATE["cosine"]} (cosine). Lines: the descent map. Dark to light: smallest to largest eigenvalue. The rate r of
-a mode, dw/dt = r w for its singular value w, is `r = h(lambda) (1 - n1 lambda)` under the Euclidean loss, where `n1 = 1
-+ sigma1^2`, and `r = h(lambda) (A - lambda B)/s` under the cosine loss, with `A = E[z1_m z2_m/(|p| |z2|)]` and `B =
-E[(p . z2) z1_m^2/(|p|^3 |z2|)]`.
+inputs, {noise(style.NOISE)}). The loss multiplies the gradient of each mode by a gain `h(lambda)`, where lambda = s is
+the predictor eigenvalue of the mode; in code, `Model(loss, gain="lambda^power")`. Top: Euclidean loss; bottom: cosine
+loss; columns: the gain. Points: networks that are trained with {count(BATCH[full])} fresh samples a step at learning
+rate {LEARNING_RATE["euclidean"]} (Euclidean) and {LEARNING_RATE["cosine"]} (cosine). Lines: the descent map. Dark to
+light: smallest to largest eigenvalue. The singular value w of a mode obeys dw/dt = r w with the rate r. Under the
+Euclidean loss `r = h(lambda) (1 - n1 lambda)`, where `n1 = 1 + sigma1^2` and sigma1 is the standard deviation of the
+noise on the online view. Under the cosine loss `r = h(lambda) (A - lambda B)/s`, where `A = E[z1_m z2_m/(|p| |z2|)]`
+and `B = E[(p . z2) z1_m^2/(|p|^3 |z2|)]`. Here `z1` and `z2` are the representations of the two views, and `p` is the
+prediction.
 
-The paper has two members of this family, the standard (power 1) and the isotropic loss (power 0). A smaller power
-favours small modes: under the Euclidean loss the number of steps until all {MODES} eigenvalues exceed {percent(CLOSE)}
-of the final value of the largest is {times}. At power -1 the Euclidean flow of lambda is linear, with an exact
-solution. Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map: {errors}."""
+The paper has two members of this family: the standard loss (power 1) and the isotropic loss (power 0). A smaller power
+favours small modes. Under the Euclidean loss, the number of steps until all {MODES} eigenvalues exceed {percent(CLOSE)}
+of the final value of the largest eigenvalue is {times}. At power -1 the flow of lambda under the Euclidean loss is
+linear and has an exact solution. Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map:
+{errors}."""
 
 
 def _slowest(theory: dyn.Trajectory) -> str:

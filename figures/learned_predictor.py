@@ -123,16 +123,18 @@ def caption(data: dict[float, Panel], full: bool) -> str:
     collapsed = {rho: float(np.mean(panel.flow.s[:, -1, 0] < 0.05)) for rho, panel in data.items()}
     shares = "; ".join(f"rho = {rho:g}: {percent(share)}" for rho, share in collapsed.items())
     return f"""
-Phase plane of one mode with a learned linear predictor under the Euclidean loss: eigenvalue s of the correlation
-(vertical) against eigenvalue lambda of the predictor (horizontal), for three weight decays rho, one a panel; predictor
-and encoder have the same learning rate; {noise(NOISE)}. Blue lines: trajectories of the flow. Grey arrows: its
-direction. Red points: four modes of one linear network (M = {MODES} modes, N = {INPUTS} inputs, learning rate
-{LEARNING_RATE}, {count(STEPS)} steps, {count(BATCH[full])} samples a step). Stars and the dotted line, lambda = 1/n1
-with n1 = 1 + sigma1^2: fixed points. Orange dashes: curves of constant s - lambda^2. Settings as in Figure 3 of Tian,
-Chen and Ganguli (2021).
+Phase plane of one mode with a learned linear predictor under the Euclidean loss. Vertical axis: eigenvalue s of the
+correlation. Horizontal axis: eigenvalue lambda of the predictor. Each panel has one weight decay rho. Predictor and
+encoder have the same learning rate, and the views have {noise(NOISE)}. Blue lines: trajectories of the flow. Grey
+arrows: direction of the flow. Red points: the {MODES} modes of one linear network (N = {INPUTS} inputs, learning rate
+{LEARNING_RATE}, {count(STEPS)} steps, {count(BATCH[full])} samples a step). Stars: fixed points. Dotted line: the fixed
+points lambda = 1/n1, where n1 = 1 + sigma1^2 and sigma1 is the standard deviation of the noise on the online view.
+Orange dashes: curves of constant s - lambda^2. The settings follow Figure 3 of Tian, Chen and Ganguli (2021).
 
-Without weight decay the flow conserves s - lambda^2: it stays on one of these parabolas (largest drift {drift:.1g})
-until it reaches the line lambda = 1/n1 or collapses. With weight decay s - lambda^2 decays as e^(-2 rho t), and the
-flow ends where learning and decay balance. Share of the drawn trajectories with s below 0.05 at t = {END:g}: {shares}.
+Without weight decay the flow conserves s - lambda^2 (largest drift {drift:.1g}). A trajectory stays on one of the
+orange parabolas until it reaches the line lambda = 1/n1 or collapses. With weight decay, s - lambda^2 decays as e^(-2
+rho t) in time t, and the flow ends where learning and decay balance. Share of the drawn trajectories with s below 0.05
+at t = {END:g}: {shares}.
 
-Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above 0.01: {percent(worst)}."""
+Largest relative deviation |network/theory - 1| of the networks from the descent map, among eigenvalues above 0.01:
+{percent(worst)}."""

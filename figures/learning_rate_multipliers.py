@@ -96,14 +96,15 @@ def caption(data: dict[str, Times], full: bool) -> str:
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
     network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
     return f"""
-Convergence time (learning rate times step, vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean
-loss (blue) and its isotropic version (red): time that `u = n1 lambda`, which converges to 1, takes from `u0` to
-{TARGET}. Here lambda is the predictor eigenvalue of the mode, `n1 = 1 + sigma1^2`, and `alpha` = 1;
-{noise(style.NOISE)}. From `u0` = {STARTS[0]:g} the time is {slowest}. Under the Euclidean loss eigenvalues multiply the
-learning rate, and the time scales as `1/u0`; the isotropic loss removes this factor, and the time scales as
-`log(1/u0)`.
+Convergence time (vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean loss (blue) and its
+isotropic version (red). The convergence time, in units of learning rate times step, is the time that `u = n1 lambda`
+takes from `u0` to {TARGET}; in the long run u converges to 1. Here lambda is the predictor eigenvalue of the mode, `n1
+= 1 + sigma1^2`, sigma1 is the standard deviation of the noise on the online view, and the exponent of the predictor is
+`alpha` = 1. The views have {noise(style.NOISE)}. From `u0` = {STARTS[0]:g} the time is {slowest}. Under the Euclidean
+loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the learning rate: the
+time scales as `1/u0`. The isotropic loss has no such factor: the time scales as `log(1/u0)`.
 
-Lines: formula. Circles: the flow, integrated numerically; largest relative difference from the formula {percent(flow)}.
-Crosses: a linear network with {len(NETWORK_STARTS)} modes, learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh
-samples a step; largest relative difference from the formula {percent(network)}, in part because the learning rate is
-finite."""
+Lines: formula. Circles: the flow, integrated numerically. Its largest relative difference from the formula is
+{percent(flow)}. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning rate
+{LEARNING_RATE}, {count(BATCH[full])} fresh samples a step). Its largest relative difference from the formula is
+{percent(network)}. Part of this difference arises because the learning rate is finite."""

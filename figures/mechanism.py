@@ -111,19 +111,19 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     drift = max(_drift(panel) for name, panel in data.items() if name.startswith("Cosine"))
     ratio = {name: _largest_ratio(panel) for name, panel in data.items() if name.startswith("Euclidean")}
     return f"""
-Flow of two eigenvalues `s1` (horizontal) and `s2` (vertical) of the representation correlation under four losses, one a
-panel, on logarithmic axes ({noise(NOISE)}; predictor eigenvalues lambda = s). Arrows: direction of (d log s1, d log
-s2)/dt; their colour: its length, the relative speed. Black lines: trajectories of the flow. Red points: two trained
-linear networks a panel ({count(BATCH[full])} samples a step, learning rate {LEARNING_RATE:g}, {count(STEPS)} steps).
-Orange dashes: curves of constant s1 + s2 (cosine loss) or s1^2 + s2^2 (isotropic cosine loss), which the flow
-conserves. Stars: fixed points; under the cosine losses all points with s1 = s2 are fixed, and those on the dashed
-curves are marked.
+Flow of two eigenvalues `s1` (horizontal) and `s2` (vertical) of the representation correlation, on logarithmic axes
+({noise(NOISE)}; predictor eigenvalues lambda = s). Each panel shows one of four losses. Arrows: direction of the vector
+(d log s1, d log s2)/dt. Colour of the arrows: length of this vector, the relative speed. Black lines: trajectories of
+the flow. Red points: two trained linear networks in each panel ({count(BATCH[full])} samples a step, learning rate
+{LEARNING_RATE:g}, {count(STEPS)} steps). Orange dashes: curves of constant s1 + s2 (cosine loss) or s1^2 + s2^2
+(isotropic cosine loss), which the flow conserves. Stars: fixed points. Under the cosine losses all points with s1 = s2
+are fixed points, and stars mark only the fixed points on the dashed curves.
 
-Under the Euclidean loss eigenvalues multiply the learning rate: where both eigenvalues are below one half, the relative
-speeds of the two modes differ by a factor of up to {ratio["Euclidean"]:.3g}. Under the isotropic loss the factor is at
-most {ratio["Euclidean, isotropic"]:.2g}, so that the flow starts along the diagonal. Under the cosine losses large
-modes shrink while small modes grow: the flow follows the conserved curve (largest relative drift {drift:.1g}) to equal
-eigenvalues, whose size the initial eigenvalues determine.
+Under the Euclidean loss the predictor eigenvalue of a mode is a factor of its relative speed. Where both eigenvalues
+are below one half, the relative speeds of the two modes differ by a factor of up to {ratio["Euclidean"]:.3g}. Under the
+isotropic Euclidean loss this factor is at most {ratio["Euclidean, isotropic"]:.2g}, so that the flow starts along the
+diagonal. Under the cosine losses large modes shrink while small modes grow. The flow follows the conserved curve
+(largest relative drift {drift:.1g}) until both eigenvalues are equal, at a size that the initial eigenvalues determine.
 
 Largest relative deviation |network/theory - 1| of an eigenvalue of a network from the descent map: {percent(worst)}."""
 

@@ -94,21 +94,23 @@ def caption(data: dict[tuple[str, str], PhaseDiagram], full: bool) -> str:
     )
     meanings = listing(f"{end} ({MEANINGS[end]})" for end in _present(data))
     return f"""
-Outcome of gradient descent on the population loss (exact descent map) of four modes with initial eigenvalues
-{listing(f"{s:g}" for s in S0)}, under the Euclidean loss (left) and its isotropic version (right); {CELLS[full]} x
-{CELLS[full]} points a panel. Horizontal axes: weight decay rho. Vertical axes: learning rate, without noise (top);
-standard deviation sigma1 of the noise on the online view, at learning rate {ETA:g} (bottom). Colours, named in the
-legend: {meanings}. Dashed lines, top: the largest learning rate at which the equilibrium of the surviving modes is
-stable. Dashed lines, bottom: the weight decay at which this equilibrium disappears, in a fold at rho = 1/(4 n1) with n1
-= 1 + sigma1^2 (left), or reaches zero, at rho = 1 (right).
+Outcome of gradient descent on the population loss (exact descent map) for four modes with initial eigenvalues
+{listing(f"{s:g}" for s in S0)}, under the Euclidean loss (left) and its isotropic version (right). Each panel has
+{CELLS[full]} x {CELLS[full]} points. Horizontal axes: weight decay rho. Vertical axes at the top: learning rate,
+without noise. Vertical axes at the bottom: standard deviation sigma1 of the noise on the online view, at learning rate
+{ETA:g}. The legend names the colours: {meanings}. Dashed lines at the top: the largest learning rate at which the
+equilibrium of the surviving modes is stable. Dashed lines at the bottom: the largest weight decay at which modes can
+survive. On the left, the equilibrium of the surviving modes disappears there in a fold at rho = 1/(4 n1), where n1 = 1
++ sigma1^2. On the right, this equilibrium reaches zero there, at rho = 1.
 
-Left: as weight decay grows, the basin boundary rises, and small modes vanish one after another; beyond the fold all
-modes vanish. Right: either all modes survive or none. Share of the points of the top panels that end in an oscillation:
-{shares}. At still larger learning rates the amplitude of the oscillation grows until it crosses the basin boundary
-(left: collapse) or without bound.
+Left: the basin boundary is the eigenvalue below which a mode vanishes. As weight decay grows, the basin boundary rises,
+and small modes vanish one after another. Beyond the fold all modes vanish. Right: either all modes survive or no mode
+survives. Share of the points of the top panels that end in an oscillation: {shares}. At still larger learning rates the
+amplitude of the oscillation grows. It grows until the oscillation crosses the basin boundary, after which modes
+collapse (left), or it grows without bound.
 
 The outcome that follows from the fixed points alone (`dyn.collapse`) was compared with the descent map at
-{count(total)} points of the bottom panels, and agrees at {count(agree)}."""
+{count(total)} points of the bottom panels. The two outcomes agree at {count(agree)} of these points."""
 
 
 def _predicted(diagram: PhaseDiagram) -> list[bool]:

@@ -83,14 +83,15 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     worst = max(np.abs(panel.network - panel.theory).max() for panel in data.values())
     return f"""
 Equilibrium eigenvalues s of one mode (vertical) against weight decay rho (horizontal) under the Euclidean loss (left)
-and its isotropic version (right), with {noise(NOISE)} and alpha = {ALPHA:g}. Blue lines: solid where the equilibrium is
-stable, dashed where it is not. Orange squares: bifurcations. Left: the stable equilibrium and the unstable one, below
-which the mode vanishes, meet in a {fold.kind} at rho = {fold.value:.6g} (theory: 1/(4 n1), where n1 = 1 + sigma1^2 is
-the variance of the online view), where s = {fold.s:.3g}. At any larger weight decay the mode collapses. Right: under
-the isotropic loss the mode survives from any initial value up to rho = {meeting.value:.6g}, where the equilibrium
-reaches zero ({meeting.kind} bifurcation).
+and its isotropic version (right). The views have {noise(NOISE)}, and the exponent of the predictor is alpha =
+{ALPHA:g}. Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations.
+Left: a mode that starts below the unstable equilibrium vanishes. The stable and the unstable equilibrium meet in a
+{fold.kind} at rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1), where n1 = 1 +
+sigma1^2 is the variance of the online view. At any larger weight decay the mode collapses. Right: under the isotropic
+loss the mode survives from any initial value up to rho = {meeting.value:.6g}. There the equilibrium reaches zero
+({meeting.kind} bifurcation).
 
-Crosses and circles: final eigenvalues of the two modes, which start at {STARTS[0]:g} and {STARTS[1]:g}, of linear
-networks after {count(STEPS)} steps at learning rate {LEARNING_RATE:g}, with {count(BATCH[full])} samples a step.
-Largest difference between these and the final eigenvalues of the descent map: {worst:.2g}, which is
-{percent(float(worst / STARTS[1]))} of {STARTS[1]:g}."""
+Symbols: final eigenvalues of linear networks with two modes after {count(STEPS)} steps at learning rate
+{LEARNING_RATE:g}, with {count(BATCH[full])} samples a step. Crosses: the mode that starts at {STARTS[0]:g}. Circles:
+the mode that starts at {STARTS[1]:g}. Largest difference between the final eigenvalues of the networks and of the
+descent map: {worst:.2g}, which is {percent(float(worst / STARTS[1]))} of {STARTS[1]:g}."""

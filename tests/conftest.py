@@ -50,7 +50,7 @@ def double_precision():
 
 @pytest.fixture(autouse=True)
 def no_open_figures():
-    """No figure of one test is open in the next, where many would be a warning, and warnings are errors."""
+    """Close the figures of each test: many open figures cause a warning, and warnings are errors."""
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")

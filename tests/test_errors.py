@@ -10,7 +10,7 @@ from dynamics.numerics.adaptive_quadrature import Adaptive
 
 EUCLIDEAN, COSINE = dyn.Model("euclidean"), dyn.Model("cosine")
 WEIGHTS = "be weights of shape (M, N) with 1 <= M <= N"
-EIGENVALUES = "be eigenvalues of shape (..., M): finite, non-negative"
+EIGENVALUES = "be eigenvalues of shape (..., M), finite and non-negative"
 TIMES = "be ascending, non-negative times of shape (T,)"
 POSITIVE = "be a positive number"
 WHOLE = "be a whole number"
@@ -100,13 +100,13 @@ CASES = {
     "isotropic, learned": (
         model(isotropic=True, predictor=dyn.Learned()),
         "predictor",
-        "be ClosedForm(...) for an isotropic loss, which lets no gradient reach the predictor",
+        "be ClosedForm(...) for an isotropic loss, because no gradient of this loss reaches the predictor",
         "Learned(rate=1.0, init=1.0)",
     ),
     "wrong side, learned": (
         model(stop_gradient="online", predictor=dyn.Learned()),
         "stop_gradient",
-        "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach the predictor",
+        "be 'target' or 'none' for a learned predictor, because with 'online' no gradient reaches the predictor",
         "'online'",
     ),
     "no stop-gradient, own target": (
@@ -131,13 +131,13 @@ CASES = {
     "init of other modes": (
         iterate(model=dyn.Model("cosine", predictor=dyn.Learned(init=[1.0, 2.0, 3.0])), s0=[0.1, 0.2]),
         "init",
-        "be a number, or one for each of the 2 modes",
+        "be one number, or one number for each of the 2 modes",
         "[1., 2., 3.]",
     ),
     "init nothing, cosine": (
         solve(model=dyn.Model("cosine", predictor=dyn.Learned(init=0.0))),
         "init",
-        "have an eigenvalue other than zero for the cosine loss, which divides by the prediction's size",
+        "have an eigenvalue other than zero for the cosine loss, because this loss divides by the norm of the",
         "[0.]",
     ),
     "normalized by nothing": (
@@ -149,13 +149,13 @@ CASES = {
     "learning rate missing": (
         solve(model=dyn.Model("cosine", target=dyn.EMA(0.9))),
         "learning_rate",
-        "be given for Model(loss='cosine', target=EMA(decay=0.9)), whose average has a decay per step",
+        "be given for Model(loss='cosine', target=EMA(decay=0.9)), because its average has a decay per step",
         "None",
     ),
     "learning rate of nothing": (
         solve(learning_rate=0.1),
         "learning_rate",
-        "be left out: nothing in this model has a decay per step",
+        "be left out, because the flow depends on it only in models with a decay per step",
         "0.1",
     ),
     "fluctuations of an ensemble": (
@@ -167,7 +167,7 @@ CASES = {
     "initial predictor of a closed form": (
         train(W_P0=np.eye(2)),
         "W_P0",
-        "be left out for Model(loss='cosine'), whose predictor is not learned",
+        "be left out for Model(loss='cosine'), because its predictor is not learned",
         "[[1., 0.]",
     ),
     "initial predictor of other modes": (
@@ -252,11 +252,16 @@ CASES = {
     "weights text": (train(W0="eye"), "W0", WEIGHTS, "'eye'"),
     "batch of nothing": (train(batch_size=0), "batch_size", f"{WHOLE} >= 1", "0"),
     "batch fractional": (train(batch_size=1e3), "batch_size", f"{WHOLE} >= 1", "1000.0"),
-    "seed negative": (train(seed=-1), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "-1"),
-    "seed fractional": (train(seed=0.5), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "0.5"),
+    "seed negative": (train(seed=-1), "seed", f"{WHOLE} >= 0 and below 2^32, or a sequence of such numbers", "-1"),
+    "seed fractional": (train(seed=0.5), "seed", f"{WHOLE} >= 0 and below 2^32, or a sequence of such numbers", "0.5"),
     "seed of more than 32 bits": (train(seed=1 + 2**32), "seed", WHOLE, "4294967297"),
-    "seed none": (train(seed=[]), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "[]"),
-    "seed text": (train(seed="lucky"), "seed", f"{WHOLE} >= 0 (and below 2^32), or a sequence of them", "'lucky'"),
+    "seed none": (train(seed=[]), "seed", f"{WHOLE} >= 0 and below 2^32, or a sequence of such numbers", "[]"),
+    "seed text": (
+        train(seed="lucky"),
+        "seed",
+        f"{WHOLE} >= 0 and below 2^32, or a sequence of such numbers",
+        "'lucky'",
+    ),
     "record zero": (train(record=0), "record", f"{WHOLE} >= 1", "0"),
     "record beyond": (train(record=[2, 9]), "record", "be a whole number, or steps between 0 and 5", "[2, 9]"),
     "record text": (train(record="all"), "record", WHOLE, "'all'"),
@@ -358,7 +363,8 @@ def test_eigenvalues_that_do_not_broadcast_with_the_model_are_refused(call):
     with pytest.raises(dyn.ArgumentError) as raised:
         call(model=ensemble, s0=np.ones((3, 2)))()
     assert str(raised.value) == (
-        "Argument `s0` must have leading dimensions that broadcast with the model's parameters (2,), but they are (3,)."
+        "Argument `s0` must have leading dimensions that broadcast with the shape (2,) of the model's parameters, "
+        "but they are (3,)."
     )
 
 

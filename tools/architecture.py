@@ -68,7 +68,7 @@ def imports() -> Imports:
 
 
 def needed_arrows(arrows: Imports) -> list[tuple[str, str]]:
-    """Return the imports to draw: that of b by a is left out if a package in between is imported by a and imports b."""
+    """Return the imports to draw: an import of b by a is left out if a also imports a package that imports b."""
     below = {a: {b for source, b in arrows if source == a} for a, _ in arrows}
 
     def reached(name: str) -> set[str]:

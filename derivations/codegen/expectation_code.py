@@ -114,7 +114,8 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
             doc = (
-                "Return covariance and weight of the tilted Gaussian of the views, as far as all integrands need them."
+                "Return the quantities of the tilted Gaussian of the views (covariance, weight) "
+                "that all integrands need."
             )
             sources.append(function(name, arguments, doc, symbols, definitions))
         for member, value in zip(members, values, strict=True):

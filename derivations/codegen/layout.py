@@ -9,7 +9,7 @@ OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which to
 
 
 def broken(statement: str, indent: str = "") -> str:
-    """Break a statement into lines of at most WIDTH characters, as far as breaks inside brackets can achieve it."""
+    """Break a statement inside its brackets into lines of at most WIDTH characters, if brackets allow it."""
     if len(indent + statement) <= WIDTH:
         return indent + statement
     start = re.match(r"return |[\w, ]+ = |\w+=|from [\w.]+ import |[+*/@-] ", statement)

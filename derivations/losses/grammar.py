@@ -29,7 +29,7 @@ VALUE = {"LPAR", "NAME", "NUMBER"}
 
 
 def names(text: str) -> list[str]:
-    """Return the names in an expression, except those of functions, in order of appearance; raises ExpressionError."""
+    """Return the names in an expression in order of appearance, without names of functions; raises ExpressionError."""
     tree = parse(text)
     tokens = [token for node in tree.find_data("name") for token in node.children if isinstance(token, Token)]
     return list(dict.fromkeys(str(token) for token in sorted(tokens, key=lambda token: token.start_pos or 0)))

@@ -132,7 +132,7 @@ def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
 
 
 def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> None:
-    """Check that the force of the standard loss is lambda_m times that of its isotropic version."""
+    """Check that the force of the standard loss is lambda_m times the force of its isotropic version."""
     for view in (1, 2):
         forces = (gradients.force(setting.in_eigenbasis(), view) for setting in (standard, isotropic))
         equal(next(forces), n.lam[n.m] * next(forces), "the force of the standard loss over that of the isotropic one")

@@ -1,4 +1,4 @@
-"""Derivation reports as Markdown, LaTeX and HTML; ``docs/derivations`` holds those of the catalogue."""
+"""Derivation reports as Markdown, LaTeX and HTML; ``docs/derivations`` holds the reports for the catalogue."""
 
 import html
 import re

@@ -150,7 +150,7 @@ def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
 
 @cache
 def relative_noise() -> sp.Expr:
-    """Return ``noise_at_fixed_point`` divided by that of the standard loss, h = lambda; finite also without noise."""
+    """Return ``noise_at_fixed_point`` over its value for the standard loss, h = lambda; finite also without noise."""
     growth = growth_at_fixed_point()
     return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 

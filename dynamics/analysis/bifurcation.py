@@ -180,8 +180,12 @@ def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -
 def _check_start(model: Model, s0: npt.ArrayLike | None) -> Array | None:
     if model.generated.independent_modes:
         if s0 is not None:
-            errors.reject("s0", "be left out if modes are independent: the diagram is that of one mode", s0)
+            errors.reject("s0", "be left out if modes are independent, because the diagram then shows one mode", s0)
         return None
     if s0 is None:
-        errors.reject("s0", "be given for a loss that conserves a quantity, as its value selects the equilibria", s0)
+        errors.reject(
+            "s0",
+            "be given for a loss that conserves a quantity, because the quantity at the start selects the equilibria",
+            s0,
+        )
     return fixed_points.check_one_start(model, s0)

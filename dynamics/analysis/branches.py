@@ -89,7 +89,7 @@ class IndependentModes:
     eta: float | None
 
     def branches(self, values: Array) -> Branches:
-        """Return the branches of the surviving mode and that of the collapsed mode, with their special points."""
+        """Return the branches of the surviving mode and the branch of the collapsed mode, with their special points."""
         plane = Plane(self.residual, self.low, self.high, self.floor)
         curves: list[SolutionCurve] = []
         for value in np.linspace(self.low, self.high, STARTS):
@@ -125,7 +125,7 @@ class IndependentModes:
         return fixed_points.eigenvalue_of(self.at(value), lam) if self.survives(value, lam) else 0.0
 
     def survives(self, value: float, lam: float) -> bool:
-        """Return True if the predictor eigenvalue is above that of a collapsed mode."""
+        """Return True if the predictor eigenvalue exceeds the predictor eigenvalue of a collapsed mode."""
         return lam > self.floor(value) + ROUNDING
 
     def residual(self, value: complex, lam: complex) -> complex:

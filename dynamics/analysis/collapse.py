@@ -119,7 +119,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """
     errors.instance("model", model, Model, "be a Model")
     if not _is_decided(model):
-        requirement = "be one whose fixed points determine the end of the flow; otherwise use solve(until='steady')"
+        requirement = "have fixed points that determine the end of the flow; for other models use solve(until='steady')"
         errors.reject("model", requirement, model)
     fixed_points = equilibria(model, s0)
     s0 = model.check_eigenvalues(s0)

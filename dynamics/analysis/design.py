@@ -80,17 +80,17 @@ class Design:
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
     def rate(self, s: npt.ArrayLike) -> Array:
-        """Return the rate r of modes with eigenvalues s (...), without weight decay."""
+        """Return the rates r of modes without weight decay; r and the eigenvalues s have one shape."""
         return _rate(self.model, s)
 
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
-        """Return the rates r (...) under the standard, the isotropic and the designed loss at eigenvalues s (...)."""
+        """Return the rates r under the standard, the isotropic and the designed loss, each in the shape of s."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
         return {name: _rate(model, s) for name, model in models.items()}
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the rate beside those of the standard and the isotropic loss; return the matplotlib Axes."""
+        """Draw the rate beside the rates of the standard and the isotropic loss; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_design
 
         return plot_design(self, ax)
@@ -159,7 +159,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
     """
     if not isinstance(target, TARGETS):
         listing = ", ".join(kind.__name__ for kind in TARGETS)
-        errors.reject("target", f"be a design target: {listing}", target)
+        errors.reject("target", f"be a design target, one of {listing}", target)
     model = Model("euclidean") if model is None else model
     _check_model(model, target)
     ends = errors.positive("between", check_range("between", between), "be a range of eigenvalues above zero")
@@ -255,7 +255,7 @@ def _used_parameters(gain: DesignedGain) -> dict[str, float]:
 def _check_model(model: Model, target: DesignTarget) -> None:
     errors.instance("model", model, Model, "be a Model")
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
-        requirement = "have the plain Euclidean loss: under other losses modes are not independent"
+        requirement = "have the plain Euclidean loss, because modes are not independent under other losses"
         errors.reject("model", requirement, model)
     plain = model.structure.predictor == "closed form" and not model.parameters.epsilon.any()
     if not plain or model.structure.tracked or not isinstance(model.target, Shared) or model.inputs is not None:
@@ -264,4 +264,4 @@ def _check_model(model: Model, target: DesignTarget) -> None:
         errors.reject("model", "be a single model, with the stop-gradient on the target, and not isotropic", model)
     if model.weight_decay and not target.needs_weight_decay:
         name = type(target).__name__
-        errors.reject("model", f"have no weight decay for {name}: weight decay moves the fixed point", model)
+        errors.reject("model", f"have no weight decay for {name}, because weight decay moves the fixed point", model)

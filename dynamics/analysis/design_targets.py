@@ -85,12 +85,14 @@ class RateFunction(DesignTarget):
         if not largest > 0:
             errors.reject("target", "be a finite rate that is not zero throughout", self.text)
         if not abs(_values(rate, rest, conditions)[0]) <= ZERO * largest:
-            reason = "there the gradient is zero under any gain"
-            errors.reject("target", f"be a rate that is zero at lambda = {conditions.rest:g}: {reason}", self.text)
+            reason = "the gradient is zero there under any gain"
+            errors.reject(
+                "target", f"be a rate that is zero at lambda = {conditions.rest:g}, because {reason}", self.text
+            )
         gain = designs.gain_of_rate(rate)
         if not np.isfinite(_values(gain, rest, conditions)[0]):
             requirement = (
-                "have the factor 1 - lambda/rest, with rest by its name: otherwise the gain is undefined there"
+                "have the factor 1 - lambda/rest, with `rest` by name; otherwise the gain is undefined at that lambda"
             )
             errors.reject("target", requirement, self.text)
         return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
@@ -129,11 +131,13 @@ class ArrivalTimes(DesignTarget):
         goal = _goal(self.level, conditions)
         time = _read(self.text)
         if time.has(sp.Min, sp.Max):
-            errors.reject("target", "be smooth, without min and max: where times have a kink, rates jump", self.text)
+            errors.reject(
+                "target", "be smooth, without min and max, because rates jump where times have a kink", self.text
+            )
         slope = _values(time.diff(designs.lam), np.geomspace(conditions.low, goal, POINTS), conditions)
         if not (np.isfinite(slope) & (slope < 0)).all():
             reason = "all modes follow one curve, on which a small mode passes the start of a larger one"
-            errors.reject("target", f"be times that decrease with lambda: {reason}", self.text)
+            errors.reject("target", f"be times that decrease with lambda, because {reason}", self.text)
         rate = designs.rate_of_arrival(time).subs(notation.alpha, Fraction(conditions.alpha))
         gain = loss_grammar.formula(designs.until_goal(rate))
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
@@ -170,7 +174,7 @@ class SimultaneousArrival(DesignTarget):
         from derivations.theory import designs
 
         errors.positive_number("time", self.time)
-        _check_share("spread", self.spread, "a small mode takes some time to reach the start of a larger one")
+        _check_share("spread", self.spread, "because a small mode takes some time to reach the start of a larger mode")
         goal = _goal(self.level, conditions)
         gathering, remaining = designs.gathering(STEEPNESS), (1 - self.spread) * self.time
         parameters = conditions._asdict() | {"goal": goal, "t": self.spread * self.time}
@@ -181,13 +185,15 @@ class SimultaneousArrival(DesignTarget):
 
         least = designs.value(gathering.least_slow, parameters)
         if time(least) < remaining:
-            requirement = "be larger: with less spread, the fast modes cannot slow down before they arrive"
+            requirement = "be larger; otherwise the fast modes cannot slow down before they arrive"
             errors.reject("spread", requirement, self.spread)
         if time(fast) > remaining:
-            requirement = "be smaller: even with one constant rate for all modes they arrive closer together"
+            requirement = "be smaller, because even one constant rate makes all modes arrive closer together"
             errors.reject("spread", requirement, self.spread)
         parameters["slow"] = scipy.optimize.brentq(lambda x: time(x) - remaining, least, fast, xtol=1e-300, rtol=1e-14)
-        remark = f"exactly one time is impossible: modes take {self.spread:g} of it to reach the largest start"
+        remark = (
+            f"equal times are impossible, because modes take {self.spread:g} of the time to reach the largest start"
+        )
         return DesignedGain(loss_grammar.formula(designs.until_goal(gathering.rate)), parameters, (remark,))
 
 
@@ -228,7 +234,7 @@ class ThresholdRecruitment(DesignTarget):
         errors.positive_number("speed", self.speed)
         errors.count("sharpness", self.sharpness)
         if not conditions.weight_decay:
-            requirement = "be used with a model with weight decay: without it no mode vanishes"
+            requirement = "be used with a model with weight decay, because without weight decay no mode vanishes"
             errors.reject("target", requirement, self)
         leak, rest = conditions.weight_decay, conditions.rest
         parameters = {"threshold": threshold, "speed": self.speed, "rest": rest, "leak": leak}
@@ -238,7 +244,7 @@ class ThresholdRecruitment(DesignTarget):
         gain = designs.recruitment_gain(self.sharpness)
         if not designs.value(designs.parts_modes(gain), parameters) > 0:
             requirement = "have a threshold further below the fixed point, or a larger sharpness"
-            errors.reject("target", f"{requirement}: otherwise modes converge to the threshold", self)
+            errors.reject("target", f"{requirement}; otherwise modes converge to the threshold", self)
         return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
@@ -278,7 +284,7 @@ class FastestUniform(DesignTarget):
         power = Fraction(0.5 / conditions.alpha).limit_denominator(LARGEST_DENOMINATOR)
         if not 0 < power <= LARGEST_DENOMINATOR or abs(float(power) * 2 * conditions.alpha - 1) > ZERO:
             fraction = f"a fraction of whole numbers up to {LARGEST_DENOMINATOR}"
-            errors.reject("model", f"have an exponent alpha with 1/(2 alpha) {fraction}", conditions.alpha)
+            errors.reject("model", f"have an exponent alpha with 1/(2 alpha) equal to {fraction}", conditions.alpha)
         alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
         gain = designs.uniform_gain(alpha)
         limit = designs.largest_learning_rate().subs(
@@ -293,12 +299,12 @@ def _goal(level: float, conditions: Conditions) -> float:
     _check_share("level", level, "a share of the predictor's eigenvalue at the fixed point")
     goal, start = level * conditions.rest, conditions.high / conditions.rest
     if not conditions.high < goal:
-        errors.reject("level", f"be above the start of the largest mode, {start:g} of the fixed point", level)
+        errors.reject("level", f"be above the start of the largest mode, which is {start:g} of the fixed point", level)
     return goal
 
 
 def _check_share(name: str, value: Any, reason: str) -> None:
-    requirement = f"be a number above 0 and below 1: {reason}"
+    requirement = f"be a number above 0 and below 1, {reason}"
     share = errors.real_array(name, value, requirement)
     if share.ndim or not 0 < share < 1:
         errors.reject(name, requirement, value)

@@ -26,7 +26,7 @@ def check_analysed(model: Model) -> None:
         errors.reject("model", "have white inputs and scalar parameters", model)
     learned = model.structure.predictor == "learned"
     if learned and not (model.generated.independent_modes and model.generated.balanced):
-        requirement = "have a predictor that is not learned, or a loss that conserves s - lambda^2/a_P of each mode"
+        requirement = "have a predictor that is not learned, or a loss that conserves s - lambda^2/a_P for each mode"
         errors.reject("model", requirement, model)
     if not (model.generated.independent_modes or model.generated.conserved is not None):
         errors.reject("model", "have modes that move independently, or a loss that conserves a power sum", model)
@@ -36,7 +36,7 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the eigenvalues (M,) of one start; raise ArgumentError."""
     s0 = model.check_eigenvalues(s0)
     if s0.ndim != 1:
-        errors.reject("s0", "be the eigenvalues of one start, (M,)", s0)
+        errors.reject("s0", "be the eigenvalues of one start, of shape (M,)", s0)
     return s0
 
 

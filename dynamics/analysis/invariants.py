@@ -44,7 +44,7 @@ class Invariant:
 
 
 def invariants(model: Model) -> tuple[Invariant, ...]:
-    """Return the quantities that the flow of a model conserves, or with weight decay those that decay exponentially.
+    """Return the quantities that the flow conserves; with weight decay these quantities decay exponentially.
 
     Parameters
     ----------

@@ -160,7 +160,7 @@ def phase_diagram(
 
 def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, Array]:
     if not isinstance(axis, (tuple, list)) or len(axis) != 2:
-        errors.reject(name, "be (name, range), the name of a parameter and its range", axis)
+        errors.reject(name, "be a pair (name, range) of the name of a parameter and its range", axis)
     parameter, given_range = axis
     values = check_range(name, given_range, points)
     return errors.choice(name, parameter, ("learning_rate", *model.parameter_names)), values
@@ -171,7 +171,7 @@ def _ensemble(
 ) -> tuple[Model, Array]:
     """Return the model at all points of the plane (Y, X), and the learning rates (..., 1)."""
     if x[0] == y[0]:
-        errors.reject("y", "name another parameter than x", y[0])
+        errors.reject("y", "name a parameter other than the parameter of x", y[0])
     values = {x[0]: x[1], y[0]: y[1][:, None]}
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:

@@ -143,11 +143,11 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
 def _has_eigenmodes(model: Model) -> None:
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None:
-        errors.reject("model", "have white inputs: otherwise eigenvectors rotate, and modes have no rates", model)
+        errors.reject("model", "have white inputs; otherwise eigenvectors rotate, and modes have no rates", model)
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
-    requirement = "be above zero: a number, or an array that broadcasts with s0"
+    requirement = "be a number above zero, or an array of them that broadcasts with s0"
     levels = errors.positive("level", level, requirement)
     try:
         return np.broadcast_to(levels, shape)

@@ -68,7 +68,7 @@ def _parameter(text: str) -> tuple[str, float]:
 
 
 def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
-    """Return the eigenvalues s0; if None, those of the random weights, or for correlated inputs the weights."""
+    """Return s0; if None, the eigenvalues of the random weights, or for correlated inputs the random weights."""
     if s0 is not None:
         refuse_given("--s0", *RANDOM.values(), "input_variances")
         return s0

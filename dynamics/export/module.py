@@ -34,8 +34,8 @@ def _check(model: Exportable) -> None:
     """Raise ArgumentError for parameters that a module cannot have."""
     for name, value in model.parameter_values.items():
         if np.ndim(value) and name != "init":  # a training loop chooses the initial values of its predictor
-            errors.reject(name, "be a single number, which an exported module can contain", value)
+            errors.reject(name, "be a single number, because an exported module cannot contain an array", value)
         if name in RESERVED:
             argument = "loss" if model.gain is None else "gain"
-            requirement = f"have no parameter named `{name}`, a name that the exported module uses itself"
+            requirement = f"have no parameter named `{name}`, because the exported module uses this name itself"
             errors.reject(argument, requirement, getattr(model, argument))

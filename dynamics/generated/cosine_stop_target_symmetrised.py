@@ -103,7 +103,7 @@ def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return covariance and weight of the tilted Gaussian of the views, as far as all integrands need them."""
+    """Return the quantities of the tilted Gaussian of the views (covariance, weight) that all integrands need."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -136,7 +136,7 @@ def predictor_force_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return covariance and weight of the tilted Gaussian of the views, as far as all integrands need them."""
+    """Return the quantities of the tilted Gaussian of the views (covariance, weight) that all integrands need."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1

@@ -28,7 +28,7 @@ def decay_below_one(name: str, value: Any) -> Array:
 
 def predictor_eigenvalues(name: str, value: Any) -> Array:
     """Return eigenvalues of a predictor, of any sign."""
-    return errors.real_array(name, value, "be eigenvalues of the predictor, a number or one per mode, finite")
+    return errors.real_array(name, value, "be eigenvalues of the predictor: one finite number, or one for each mode")
 
 
 def covariance(name: str, value: Any) -> Array | None:

@@ -103,8 +103,8 @@ def _is_not_in_the_catalogue(model: Model) -> bool:
 
 # --- rules ----------------------------------------------------------------------------------------------------------
 
-STATED = "be left out with a user-defined loss, which states its stop-gradients itself"
-IMPLIED = "be left out with a gain, whose loss has its own stop-gradients"
+STATED = "be left out with a user-defined loss, because the loss states its stop-gradients itself"
+IMPLIED = "be left out with a gain, because the loss with a gain has its own stop-gradients"
 
 RULES = (
     CombinationRule("isotropic", STATED, lambda model: _custom(model) and model.isotropic),
@@ -115,12 +115,12 @@ RULES = (
     CombinationRule("loss", "have a gradient other than zero at W_P = 1 with NoPredictor()", _constant_at_one),
     CombinationRule(
         "gain",
-        "be left out with a user-defined loss: write it into the expression",
+        "be left out with a user-defined loss, because its expression can contain the gain",
         lambda model: _gained(model) and _custom(model),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) with a gain, which is a function of the predictor's eigenvalues",
+        "be ClosedForm(...) with a gain, because the gain is a function of the predictor's eigenvalues",
         lambda model: _gained(model) and not isinstance(model.predictor, ClosedForm),
     ),
     CombinationRule(
@@ -130,43 +130,43 @@ RULES = (
     ),
     CombinationRule(
         "target",
-        "be Shared() unless z2 stands only inside sg(): no gradient can train an average of the encoder",
+        "be Shared() unless z2 stands only inside sg(), because no gradient can train an average of the encoder",
         lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
     ),
-    CombinationRule("inputs", "be None: for this loss {model.generated.no_matrices}", _has_no_matrix_form),
+    CombinationRule("inputs", "be None for this loss, because {model.generated.no_matrices}", _has_no_matrix_form),
     CombinationRule(
         "stop_gradient",
-        "be 'target' for an isotropic loss, which has its own stop-gradients",
+        "be 'target' for an isotropic loss, because the loss has its own stop-gradients",
         lambda model: model.isotropic and _stops_elsewhere(model),
     ),
     CombinationRule(
         "isotropic",
-        "be False without a predictor: there are no eigenvalue-dependent rates to equalise",
+        "be False without a predictor, because there are no eigenvalue-dependent rates to equalise",
         lambda model: model.isotropic and _without_predictor(model),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) for an isotropic loss, which lets no gradient reach the predictor",
+        "be ClosedForm(...) for an isotropic loss, because no gradient of this loss reaches the predictor",
         lambda model: model.isotropic and _learned(model),
     ),
     CombinationRule(
         "stop_gradient",
-        "be 'target' or 'none' for a learned predictor: 'online' lets no gradient reach the predictor",
+        "be 'target' or 'none' for a learned predictor, because with 'online' no gradient reaches the predictor",
         lambda model: _learned(model) and model.stop_gradient == "online",
     ),
     CombinationRule(
         "target",
-        "be Shared() unless the gradient stops at the target: no gradient can train an average of the encoder",
+        "be Shared() unless the gradient stops at the target, because no gradient can train an average of the encoder",
         lambda model: _averaged(model) and _stops_elsewhere(model),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() for correlated inputs, which make a learned predictor asymmetric",
+        "be ClosedForm(...) or NoPredictor() for correlated inputs, because they make a learned predictor asymmetric",
         lambda model: _learned(model) and model.inputs is not None,
     ),
     CombinationRule(
         "isotropic",
-        "be False for the {model.loss} loss, which has no isotropic version",
+        "be False for the {model.loss} loss, because this loss has no isotropic version",
         _is_not_in_the_catalogue,
     ),
 )

@@ -55,7 +55,7 @@ class Expression:
         except ExpressionError as error:
             raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {error}.") from None
         if unused:
-            errors.reject(argument, f"use the parameters it is given; {self.text!r} does not use {unused[0]}", self)
+            errors.reject(argument, f"use its parameter {unused[0]}", self)
 
     def _check(self, argument: str) -> None:
         """Raise ExpressionError or ArgumentError unless the text is an expression of this class."""

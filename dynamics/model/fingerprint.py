@@ -29,7 +29,9 @@ def plain(name: str, value: Any) -> Any:
     except ValueError:
         array = np.asarray(None)
     if array.dtype.kind not in "biufcU":
-        errors.reject(name, "be made of numbers, text or a Model, by which a sweep can be identified", value)
+        errors.reject(
+            name, "consist of numbers, text or a Model, because a sweep is identified by its arguments", value
+        )
     if array.size <= WRITTEN_OUT and array.dtype.kind != "c":
         return array.tolist()
     sha256 = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -32,10 +32,10 @@ def check_learning_rate(model: Model, learning_rate: float | None) -> float | No
     """Return the learning rate eta > 0 of a flow that needs it, None for other flows; raises ArgumentError."""
     if learning_rate is None:
         if model.needs_learning_rate:
-            errors.reject("learning_rate", f"be given for {model}, whose average has a decay per step", None)
+            errors.reject("learning_rate", f"be given for {model}, because its average has a decay per step", None)
         return None
     if not model.needs_learning_rate:
-        requirement = "be left out: nothing in this model has a decay per step, so the flow does not depend on it"
+        requirement = "be left out, because the flow depends on it only in models with a decay per step"
         errors.reject("learning_rate", requirement, learning_rate)
     return errors.positive_number("learning_rate", learning_rate)
 
@@ -63,7 +63,7 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
 
 def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
     """Return eigenvalues s0 (..., M), broadcast with the model's parameters; raises ArgumentError."""
-    requirement = "be eigenvalues of shape (..., M): finite, non-negative"
+    requirement = "be eigenvalues of shape (..., M), finite and non-negative"
     s = errors.non_negative("s0", s0, requirement)
     if s.ndim == 0 or s.shape[-1] == 0:
         errors.reject("s0", requirement, s)
@@ -73,15 +73,15 @@ def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
         errors.reject("s0", "have an eigenvalue above zero, because the predictor is normalized", s)
     if (model.pole_at_collapse & ~s.all(axis=-1)).any():
         function = model.loss_name if model.gain is None else model.gain.text
-        errors.reject("s0", f"have no eigenvalue of zero, where {function} has a pole", s)
+        errors.reject("s0", f"have no eigenvalue of zero, because {function} has a pole there", s)
     return np.broadcast_to(s, (*batch, s.shape[-1])).copy()
 
 
 def _check_initial_predictor(model: Model, modes: int) -> None:
     if model.init.shape[-1] not in (1, modes):
-        errors.reject("init", f"be a number, or one for each of the {modes} modes", model.init)
+        errors.reject("init", f"be one number, or one number for each of the {modes} modes", model.init)
     if model.generated.divides_by_norms and not model.init.any(axis=-1).all():
-        loss = f"the {model.loss_name} loss, which divides by the prediction's size"
+        loss = f"the {model.loss_name} loss, because this loss divides by the norm of the prediction"
         errors.reject("init", f"have an eigenvalue other than zero for {loss}", model.init)
 
 
@@ -89,5 +89,7 @@ def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int,
     try:
         return np.broadcast_shapes(leading, model.batch_shape)
     except ValueError:
-        requirement = f"have leading dimensions that broadcast with the model's parameters {model.batch_shape}"
+        requirement = (
+            f"have leading dimensions that broadcast with the shape {model.batch_shape} of the model's parameters"
+        )
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but they are {leading}.") from None

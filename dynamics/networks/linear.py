@@ -1,6 +1,6 @@
 """A Siamese network of one layer, z = W x, trained on Gaussian inputs, without derived gradients or rates.
 
-W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T that of records.
+W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T the number of records.
 """
 
 from collections.abc import Callable
@@ -241,7 +241,7 @@ def linear_network(
 def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None) -> State:
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     if W_P0 is not None and structure.predictor != "learned":
-        errors.reject("W_P0", f"be left out for {model}, whose predictor is not learned", W_P0)
+        errors.reject("W_P0", f"be left out for {model}, because its predictor is not learned", W_P0)
     learned = _learned(model, W, W_P0) if structure.predictor == "learned" else None
     return initial(structure, W, model.input_root)._replace(predictor=learned)
 

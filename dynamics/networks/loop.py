@@ -51,7 +51,7 @@ class TrainedNetwork(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of the trajectory, in addition to those of the run."""
+        """The settings of the trajectory, in addition to the settings of the run."""
         ...
 
     def start(self, keys: Any) -> tuple[Variables, Any]:
@@ -158,7 +158,7 @@ def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) 
 
 
 def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None) -> tuple[Variables, list[Records]]:
-    """Return the state and the records at the start, or those of a checkpoint."""
+    """Return the state and the records at the start, or the state and the records in a checkpoint."""
     saved = None if checkpoint is None else checkpoint.read()
     if saved is not None:
         structure = jax.tree.structure(jax.eval_shape(network.start, keys)[0])

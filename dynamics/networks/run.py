@@ -57,7 +57,7 @@ class TrainingRun(NamedTuple):
 
 def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
     """Return seeds as an array (S,); raise ArgumentError for values that are no seeds."""
-    requirement = "be a whole number >= 0 (and below 2^32), or a sequence of them"
+    requirement = "be a whole number >= 0 and below 2^32, or a sequence of such numbers"
     seeds = np.asarray(seed)
     if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
         errors.reject("seed", requirement, seed)
@@ -75,4 +75,6 @@ def _device(name: str | None) -> Any:
         return jax.devices(name)[0]
     except RuntimeError:
         present = sorted({device.platform for device in jax.devices()})
-        raise errors.ArgumentError(f"Argument `device` must be present, but is {name!r}; found: {present}.") from None
+        raise errors.ArgumentError(
+            f"Argument `device` must name a present device, but is {name!r}; found: {present}."
+        ) from None

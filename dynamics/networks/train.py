@@ -113,14 +113,14 @@ def train(
 
     errors.instance("model", model, Model, "be a Model")
     if model.batch_shape:
-        errors.reject("model", "have plain numbers for parameters, to be trained", model)
+        errors.reject("model", "have plain numbers for parameters, because one call trains one model", model)
     if batch_size is None:
         batch_size = IMAGES if isinstance(W0, Network) else BATCH_SIZE
     run = _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress)
     if isinstance(W0, Network):
         _refuse("a Network", W_P0=W_P0, probes=probes, units=None if units == "linear" else units)
         return _train_deep(model, W0, run, checkpoint)
-    _refuse("a linear network, which is quick", checkpoint=checkpoint)
+    _refuse("a linear network, because it trains quickly", checkpoint=checkpoint)
     return _train_linear(model, W0, run, units, W_P0, probes)
 
 

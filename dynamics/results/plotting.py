@@ -48,7 +48,7 @@ def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s"
     ax = ax or new_axes()
     shown = ax.get_xlabel()
     if trajectory.step is None and shown == STEP:
-        errors.reject("ax", "show time, as a flow has no steps; draw the flow first", ax)
+        errors.reject("ax", "show time, because a flow has no steps; draw the flow before other results", ax)
     along = trajectory.t if trajectory.step is None or shown == TIME else trajectory.step
     style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
     points = trajectory.kind == "network" and logarithmic

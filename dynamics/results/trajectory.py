@@ -118,7 +118,7 @@ class Trajectory:
         if "alignment" in self.measures:
             return self.measures["alignment"]
         if self.predictor_weights is None or self.weights is None:
-            errors.reject("alignment", "be that of a network with a learned predictor", self)
+            errors.reject("alignment", "be read from a network with a learned predictor", self)
         U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
         image = self.predictor_weights.astype(float) @ U
         return np.abs((U * image).sum(axis=-2)) / np.linalg.norm(image, axis=-2)
@@ -279,7 +279,7 @@ def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn
 
 
 def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
-    """Return the trajectory in the arrays of a file; raises if they are not those of a trajectory."""
+    """Return the trajectory in the arrays of a file; raises if the arrays do not form a trajectory."""
     description = json.loads(str(contents.pop("about")))
     if description.pop("format") != FORMAT:
         raise ValueError("an unknown format")

@@ -29,7 +29,7 @@ STEPS_PER_CALL = 2_000  # largest number of steps of a call with several recorde
 
 
 class Place(NamedTuple):
-    """States of members (B, M), and the step at which each diverged (B,), inf for those that did not."""
+    """States of members (B, M), and the step at which each member diverged (B,), inf if it did not."""
 
     state: State
     diverged: Any

@@ -54,7 +54,7 @@ def _fluctuations(problem: DescentProblem) -> Fluctuations | None:
 
 
 def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:
-    """Return the next state, and a mask (...) of members that overflow, whose parts are all inf.
+    """Return the next state, and a mask of shape (...) of members that overflow; all their parts are inf.
 
     learning_rate: a number, or an array (..., 1) with a number for each member.
     """

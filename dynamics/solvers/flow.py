@@ -165,7 +165,9 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     """
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None:
-        errors.reject("model", "have white inputs: with correlated inputs a start is a matrix of weights", model)
+        errors.reject(
+            "model", "have white inputs, because with correlated inputs a start is a matrix of weights", model
+        )
     problem = FlowProblem.of(model, np.ones(errors.count("modes", modes)), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
     if solver.method.needs_start_up:

@@ -208,10 +208,10 @@ def _check_batch_size(model: Model, s0: npt.NDArray[np.float64], batch_size: int
     if batch_size is None:
         return None
     if model.inputs is not None:
-        requirement = "be left out for a model with `inputs`, whose fluctuations are not derived"
+        requirement = "be left out for a model with `inputs`, because its fluctuations are not derived"
         errors.reject("batch_size", requirement, batch_size)
     if s0.ndim > 1:
-        requirement = "be left out for an ensemble: fluctuations are predicted for one trajectory"
+        requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
         errors.reject("batch_size", requirement, batch_size)
     return errors.count("batch_size", batch_size)
 

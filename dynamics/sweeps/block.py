@@ -27,7 +27,7 @@ _ONE_AT_A_TIME = threading.Lock()  # the filter of warnings is global to the pro
 
 
 class NamedArray(NamedTuple):
-    """Values, with the names of their last axes, those that follow the axes of the grid."""
+    """Values, with the names of the axes that follow the axes of the grid."""
 
     dims: tuple[str, ...]
     values: npt.NDArray[Any]
@@ -152,7 +152,7 @@ def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
 
 
 def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """Return the status (...) of each of the runs s (..., T, M)."""
+    """Return the status of each of the runs s (..., T, M), of shape (...)."""
     unfinished = np.where(np.isnan(s).any(axis=(-2, -1)), STOPPED, COMPLETE)
     return np.where(np.isinf(s).any(axis=(-2, -1)), DIVERGED, unfinished).astype(np.int8)
 

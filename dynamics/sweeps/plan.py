@@ -147,7 +147,7 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
     ensemble = model.replace(**open_axes(parameters))
     first = _first_model(model, axes)
     if first.batch_shape:
-        errors.reject("model", "have plain numbers as parameters: give arrays in the grid", model)
+        errors.reject("model", "have plain numbers as parameters, because arrays of them belong in the grid", model)
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
     start_axes = 1 if model.inputs is None else 2
@@ -159,7 +159,7 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
         arguments["times"] = check_times(arguments["times"])
         if ensemble.structure.tracked and not np.all(axes.get("tracking", 1)):
             requirement = (
-                "be zero at all points or at none: with tracking, the flow has the average as another variable"
+                "be zero at all points or at none, because with tracking the flow has one more variable, the average"
             )
             errors.reject("tracking", requirement, axes["tracking"])
     else:
@@ -174,7 +174,7 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
 def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
     starts = model.check_start(s0)
     if starts.ndim != axes:
-        errors.reject("s0", f"be {description}; more of them are an axis of the grid", starts)
+        errors.reject("s0", f"be {description}; give more starts as an axis of the grid", starts)
     return starts
 
 
@@ -228,7 +228,7 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
 
 
 def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the arrays to store: by default those that are not functions of s."""
+    """Return the names of the arrays to store: by default the arrays that are not functions of s."""
     structure = ensemble.structure
     independent = {
         "s": True,

@@ -96,7 +96,7 @@ def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], blo
     needed = sum(count * _on_disk(array.bytes(points)) for array in arrays for points, count in sizes.items())
     free = shutil.disk_usage(path.parent).free
     if needed > free:
-        requirement = f"lie on a disk with room for the sweep, {needed} bytes before compression"
+        requirement = f"lie on a disk with room for the sweep, which takes {needed} bytes before compression"
         available = f"{path.parent.resolve()} has {free} bytes left"
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {available}.")
 

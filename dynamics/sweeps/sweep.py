@@ -125,7 +125,7 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
     if not callable(what):
         errors.reject("what", "be a Model or a function", what)
     if keep is not None:
-        errors.reject("keep", "be left out for a function, all of whose results are kept", keep)
+        errors.reject("keep", "be left out for a function, because all its results are kept", keep)
     return plan_of_function(what, grid, chunk, arguments)
 
 

@@ -30,7 +30,7 @@ def choose_closure(model: Model, closure: str | None) -> str:
         return "gaussian" if reason is None else "monte_carlo"
     errors.choice("closure", closure, CLOSURES)
     if reason is not None and closure != "monte_carlo":
-        errors.reject("closure", f"be 'monte_carlo' for this loss: {reason}", closure)
+        errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
     if closure == "monte_carlo" and model.inputs is not None:
         errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
     return closure
@@ -67,7 +67,9 @@ class VectorField(ABC):
     ):
         closure = choose_closure(model, closure)
         if closure == "mean_field" and not model.generated.divides_by_norms:
-            requirement = f"be 'gaussian' for the {model.loss_name} loss, whose rates are exact without a mean field"
+            requirement = (
+                f"be 'gaussian' for the {model.loss_name} loss, because its rates are exact without a mean field"
+            )
             errors.reject("closure", requirement, closure)
         self.model, self.closure, self.rtol = model, closure, max(rtol, SMALLEST_RTOL)
         self.structure, self.parameters = model.structure, parameters or model.parameters

@@ -110,7 +110,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
         errors.reject("model", "have white inputs and scalar parameters", model)
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
-        errors.reject("s0", "be eigenvalues above zero of one start, (M,)", start)
+        errors.reject("s0", "be eigenvalues above zero of one start, of shape (M,)", start)
     subject = Subject(model, start, errors.count("seed", seed, 0))
     of_loss = (loss_checks.check_basis, loss_checks.check_gradient, loss_checks.check_rates)
     levels = [run(subject) for run in (*of_loss, dynamics_checks.check_exact_solution)]

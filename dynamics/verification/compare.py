@@ -211,7 +211,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
         errors.reject("theory", "be one trajectory from solve or iterate", theory)
     if not len(theory.t):
-        errors.reject("theory", "have at least one time; this trajectory ends before its first time", theory)
+        errors.reject("theory", "reach at least its first time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
     if theory.model.to_dict() != network.model.to_dict():
@@ -221,10 +221,12 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     units, correlated = network.settings["units"], network.model.inputs is not None
     if (units != "linear" or correlated) and len(network.members()) < SEEDS_NEEDED:
         option = "correlated inputs" if correlated else f"{units} units"
-        requirement = f"be trained with at least {SEEDS_NEEDED} seeds, as theory has no sampling error for {option}"
+        requirement = (
+            f"be trained with at least {SEEDS_NEEDED} seeds, because theory has no sampling error for {option}"
+        )
         errors.reject("network", requirement, network)
     if not np.isfinite(network.s).all():
-        errors.reject("network", "be finite throughout; some weights diverge", network)
+        errors.reject("network", "have finite weights at all steps", network)
     start = network.s[..., 0, :]
     if theory.t[:1] == 0 and not np.allclose(np.sort(theory.s[0]), start, rtol=1e-3, atol=1e-6 * start.max()):
         errors.reject("theory", f"start from the network's eigenvalues {start}", theory.s[0])

@@ -41,7 +41,7 @@ def descent_map(subject: Subject) -> Trajectory:
         if descent.complete and _slow(descent.s) and (not subject.learned or _slow(descent.predictor)):
             return descent
         eta /= 2
-    subject.reject(f"rates that stay bounded at the start: even a learning rate of {eta:.1g} is too large")
+    subject.reject(f"rates so bounded at the start that a learning rate of {eta:.1g} is small enough")
 
 
 def check_descent_map(subject: Subject, eta: float) -> LevelCheck:

@@ -41,7 +41,9 @@ def check_rates(subject: Subject) -> LevelCheck:
         subject.reject("a gradient whose square is finite in all samples")
     effective = _effective_samples(squares)
     if effective < EFFECTIVE_SAMPLES:
-        subject.reject(f"a gradient with a variance that {SAMPLES:,} samples estimate; only {effective:.0f} contribute")
+        subject.reject(
+            f"a gradient with a variance that {SAMPLES:,} samples estimate, of which only {effective:.0f} contribute"
+        )
     standard_error = np.sqrt(squares.mean(axis=0) / SAMPLES)
     rates = subject.field(subject.state).rates
     sampled_closure = subject.closure == "monte_carlo"

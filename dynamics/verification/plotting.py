@@ -24,7 +24,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_check(check: Any, ax: Axes | None = None) -> Axes:
-    """Draw the network's eigenvalues as points with 2 standard errors, and those of the descent map as lines."""
+    """Draw eigenvalues of the network as points with 2 standard errors, and of the descent map as lines."""
     ax = ax or new_axes()
     comparison = check.comparison
     if comparison is not None:

@@ -124,7 +124,7 @@ class Subject:
 
     def reject(self, requirement: str) -> NoReturn:
         """Raise ArgumentError for the model."""
-        errors.reject("model", f"have {requirement}, with {len(self.s0)} modes", self.model)
+        errors.reject("model", f"have {requirement}, in a check with {len(self.s0)} modes", self.model)
 
 
 def relative_deviation(value: Array, expected: Array, least: float = 0.0) -> float:

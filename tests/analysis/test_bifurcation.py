@@ -202,7 +202,7 @@ COSINE = dyn.Model("cosine")
         (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), points=1), "`points` must be a whole number >= 2"),
         (
             lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), learning_rate=0.1),
-            "`learning_rate` must be left out: nothing",
+            "`learning_rate` must be left out, because the flow",
         ),
         (
             lambda: dyn.bifurcation(euclidean(), "learning_rate", (0.5, 1), learning_rate=0.1),

@@ -1,4 +1,4 @@
-"""Designs: the cost that a design states is that of its descent map, and its network follows that map."""
+"""Designs: the stated cost is the cost of the descent map, and the network follows the descent map."""
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -111,7 +111,7 @@ ENDS, ABOVE_ZERO = "be a range: two ascending numbers (low, high)", "be a range 
 
 CASES = {
     "decay for another target": (refused(UNIFORM, decaying), "model", "have no weight decay for FastestUniform"),
-    "no target": (refused("fast"), "target", "be a design target: RateFunction, ArrivalTimes"),
+    "no target": (refused("fast"), "target", "be a design target, one of RateFunction, ArrivalTimes"),
     "no model": (refused(UNIFORM, lambda: "euclidean"), "model", "be a Model"),
     "cosine": (refused(UNIFORM, lambda: dyn.Model("cosine")), "model", PLAIN),
     "gained": (refused(UNIFORM, lambda: dyn.Model("euclidean", gain="1")), "model", PLAIN),

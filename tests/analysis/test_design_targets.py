@@ -161,12 +161,12 @@ CASES = {
     "spread too small": (
         refused(dyn.SimultaneousArrival(1.0), between=(0.01, 0.6)),
         "spread",
-        "be larger: with less spread",
+        "be larger; otherwise the fast modes cannot slow down",
     ),
     "spread too large": (
         refused(dyn.SimultaneousArrival(1.0, spread=0.9)),
         "spread",
-        "be smaller: even with one constant rate for all modes they arrive closer together",
+        "be smaller, because even one constant rate makes all modes arrive closer together",
     ),
     "time text": (refused(dyn.SimultaneousArrival("1")), "time", POSITIVE),
     "time negative": (refused(dyn.SimultaneousArrival(-1.0)), "time", POSITIVE),

@@ -119,8 +119,8 @@ def test_effective_rates_along_a_trajectory_end_at_those_of_the_equilibrium():
     [
         (lambda: dyn.convergence_time("cosine", S0, 0.5), "`model` must be a Model"),
         (lambda: dyn.convergence_time(dyn.Model("cosine", inputs=np.eye(3)), S0, 0.5), "white inputs"),
-        (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, 0.0), "`level` must be above zero"),
-        (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, [0.1, 0.2]), "`level` must be above zero"),
+        (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, 0.0), "`level` must be a number above zero"),
+        (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, [0.1, 0.2]), "`level` must be a number above zero"),
         (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, 0.5, within=-1), "`within` must be"),
         (lambda: dyn.convergence_time(dyn.Model("cosine", target=dyn.EMA(0.9)), S0, 0.5), "`learning_rate` must be"),
         (lambda: dyn.effective_rates(dyn.Model("cosine"), S0), "`s` must be eigenvalues"),

@@ -1,4 +1,4 @@
-"""Options of the commands: those of a model come from its descriptions, and the help states what the code does."""
+"""Options of the commands: a model's options come from its descriptions, and the help states what the code does."""
 
 import re
 

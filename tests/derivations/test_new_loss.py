@@ -71,7 +71,7 @@ def test_model_takes_the_new_name(quartic):
     np.testing.assert_allclose(
         EigenmodeField(model).of_eigenvalues(s), rates_by_hand(s, s, 1 + NOISE[0] ** 2), rtol=1e-13
     )  # rounding
-    with pytest.raises(dyn.ArgumentError, match="which has no isotropic version"):
+    with pytest.raises(dyn.ArgumentError, match="because this loss has no isotropic version"):
         dyn.Model("quartic", isotropic=True)
     with pytest.raises(dyn.ArgumentError, match=r"'euclidean', 'cosine'.*, 'quartic', but is 'quartik'"):
         dyn.Model("quartik")

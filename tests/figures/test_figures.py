@@ -23,7 +23,7 @@ def test_each_figure_computes_draws_and_describes(name):
 
 
 def test_a_figure_is_written_as_picture_and_caption_the_same_each_time(tmp_path, monkeypatch):
-    """Without its computation: a figure of one line in place of the networks."""
+    """The computation of the networks is replaced by a figure with one line."""
 
     def draw(data):
         figure = Figure()

@@ -55,6 +55,6 @@ def test_a_loss_without_isotropic_version_is_refused(monkeypatch):
     modules = {key: name for key, name in catalogue.MODULES.items() if not key[2]}
     monkeypatch.setattr(catalogue, "MODULES", modules)
     with pytest.raises(
-        dyn.ArgumentError, match="`isotropic` must be False for the cosine loss, which has no isotropic"
+        dyn.ArgumentError, match="`isotropic` must be False for the cosine loss, because this loss has no isotropic"
     ):
         dyn.Model("cosine", isotropic=True)

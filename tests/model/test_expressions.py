@@ -84,8 +84,8 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
 @pytest.mark.parametrize(
     ("kind", "text", "parameters", "message"),
     [
-        (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must use the parameters it is given; .* does not use beta"),
-        (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must use the parameters it is given; 'lambda' does not use beta"),
+        (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must use its parameter beta, but is "),
+        (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must use its parameter beta, but is "),
         (
             dyn.Loss,
             "rho * |p|^2",
@@ -130,7 +130,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ({"loss": BRAKED, "stop_gradient": "none"}, "`stop_gradient` must be left out with a user-defined loss"),
         ({"loss": "euclidean", "gain": POWER, "isotropic": True}, "`isotropic` must be left out with a gain"),
         ({"loss": "cosine", "gain": "1", "stop_gradient": "online"}, "`stop_gradient` must be left out with a gain"),
-        ({"loss": BRAKED, "gain": POWER}, "`gain` must be left out with a user-defined loss: write it into the expr"),
+        ({"loss": BRAKED, "gain": POWER}, "`gain` must be left out with a user-defined loss, because its expression"),
         ({"loss": "euclidean", "gain": 0.5}, "`gain` must be text or a Gain, such as 'lambda.0.5', but is 0.5"),
         ({"loss": "euclidean", "gain": "lamda"}, "`gain` must be an expression"),
         ({"loss": "euclidean", "gain": "1", "predictor": dyn.Learned()}, r"`predictor` must be ClosedForm\(...\) wit"),
@@ -159,7 +159,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
             {"loss": dyn.Loss.parse("(p . sg(z2)) * (p . (W_P^-1 * z1))"), "predictor": dyn.Learned()},
             "`predictor` must be .* reaches W_P and all powers of W_P are natural",
         ),
-        ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None: for this loss the force contains"),
+        ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None for this loss, because the force contains"),
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),
     ],
 )

@@ -195,7 +195,9 @@ def test_collapsed_modes_return_at_once_where_the_gain_has_a_pole(loss, gamma):
 
 @pytest.mark.parametrize("run", [lambda m, s: dyn.solve(m, s, [0, 1]), lambda m, s: dyn.iterate(m, s, 2, 0.1)])
 def test_a_start_with_a_collapsed_mode_is_refused_where_the_gain_has_a_pole(run):
-    with pytest.raises(dyn.ArgumentError, match=r"Argument `s0` must have no eigenvalue of zero, where lambda\^-1 has"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"Argument `s0` must have no eigenvalue of zero, because lambda\^-1 has"
+    ):
         run(model("euclidean", "-1"), [0.0, 0.5])
     away = dyn.Model("euclidean", predictor=dyn.ClosedForm(1.0, 0.1), gain="lambda^-1")
     assert np.isfinite(run(away, [0.0, 0.5]).s).all()  # epsilon keeps the predictor from zero
@@ -213,7 +215,7 @@ def own(h, euclidean=True, **options):
 @pytest.mark.parametrize("euclidean", [True, False])
 def test_a_start_with_a_collapsed_mode_is_refused_where_a_user_defined_loss_has_a_pole(euclidean, run):
     with pytest.raises(
-        dyn.ArgumentError, match=r"Argument `s0` must have no eigenvalue of zero, where .*W_P\^-1.* has"
+        dyn.ArgumentError, match=r"Argument `s0` must have no eigenvalue of zero, because .*W_P\^-1.* has"
     ):
         run(own("W_P^-1", euclidean), [0.0, 0.5])
     away = own("W_P^-1", euclidean, predictor=dyn.ClosedForm(1.0, 0.1))

@@ -71,7 +71,9 @@ def test_cpu_can_be_named():
 def test_absent_device_is_named_with_those_present():
     present = {device.platform for device in jax.devices()}
     absent = next(name for name in ("gpu", "tpu") if name not in present)
-    with pytest.raises(dyn.ArgumentError, match=rf"`device` must be present, but is '{absent}'; found: .*'cpu'"):
+    with pytest.raises(
+        dyn.ArgumentError, match=rf"`device` must name a present device, but is '{absent}'; found: .*'cpu'"
+    ):
         a_run(device=absent)
 
 

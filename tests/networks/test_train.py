@@ -45,7 +45,7 @@ def test_a_deep_network_refuses_options_of_linear_ones(options, message, no_work
 
 
 def test_a_linear_network_has_no_checkpoint(no_work):
-    requirement = "`checkpoint` must be left out for a linear network, which is quick, but is 'run.ckpt'"
+    requirement = "`checkpoint` must be left out for a linear network, because it trains quickly, but is 'run.ckpt'"
     with pytest.raises(dyn.ArgumentError, match=requirement):
         dyn.train(MODEL, KINDS["linear"], 1, 0.1, checkpoint="run.ckpt")
 

@@ -60,7 +60,7 @@ def test_drift_equals_the_reference(setting, modes, noise, alpha, spread):
 
 @pytest.mark.parametrize("modes", [2, 256])
 def test_reference_has_converged(modes):
-    """600 and 900 nodes agree as far as rounding allows."""
+    """600 and 900 nodes agree to within rounding errors."""
     s = np.geomspace(1e-4, 1, modes)
     results = [gaussian_expectations(s, s, 0.1, 0.5, nodes) for nodes in (600, 900)]
     for coarse, fine in zip(*results, strict=True):

@@ -52,7 +52,7 @@ def test_step_and_time_are_not_mixed_on_one_axis():
     ax = flow.plot(lw=2)
     a_network().plot(ax)
     assert ax.lines[-1].get_xdata().max() == pytest.approx(0.3) and ax.lines[0].get_linewidth() == 2
-    with pytest.raises(dyn.ArgumentError, match="`ax` must show time, as a flow has no steps"):
+    with pytest.raises(dyn.ArgumentError, match="`ax` must show time, because a flow has no steps"):
         flow.plot(a_network().plot())
     plt.close("all")
 

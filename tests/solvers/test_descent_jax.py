@@ -1,4 +1,4 @@
-"""The descent map in JAX, against the one in NumPy."""
+"""The descent map in JAX, against the descent map in NumPy."""
 
 import numpy as np
 import pytest

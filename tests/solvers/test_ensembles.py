@@ -1,4 +1,4 @@
-"""Ensembles in JAX: members that step together, those that cannot, and what they run on."""
+"""Ensembles in JAX: members that step together, members that cannot, and the devices they run on."""
 
 import os
 import subprocess

@@ -73,14 +73,14 @@ REFUSED = {
     ),
     "learning rate of a flow": (
         run({"learning_rate": [0.1]}, **FLOW),
-        "Argument `learning_rate` must be left out: nothing in this model has a decay per step",
+        "Argument `learning_rate` must be left out, because the flow depends on it only in models with a decay per",
     ),
     "starts negative": (run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1), "Argument `s0` must be eigenvalues"),
     "one start for an axis": (
         run({"s0": S0}, steps=1, learning_rate=0.1),
-        "Argument `s0` must be a list of starts; more of them are an axis of the grid, but is [0.1, 0.5, 1. ].",
+        "Argument `s0` must be a list of starts; give more starts as an axis of the grid, but is [0.1, 0.5, 1. ].",
     ),
-    "several starts": (sweep(s0=[S0, S0]), "Argument `s0` must be one start; more of them are an axis of the grid"),
+    "several starts": (sweep(s0=[S0, S0]), "Argument `s0` must be one start; give more starts as an axis of the grid"),
     # the run
     "nothing to run": (run(), "A sweep of a model must have `s0` and `times` (solve), "),
     "no start": (
@@ -117,7 +117,7 @@ REFUSED = {
     "axis of rows": (sweep(table, {"x": [[1], [2]], "y": [1]}), f"Argument `x` must {NUMBERS}, but is [[1], [2]]."),
     "argument that is no data": (
         sweep(table, {"x": [1], "y": [1]}, scale=object),
-        "Argument `scale` must be made of numbers, text or a Model, by which a sweep can be identified",
+        "Argument `scale` must consist of numbers, text or a Model, because a sweep is identified by its arguments",
     ),
 }
 

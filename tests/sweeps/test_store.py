@@ -95,7 +95,8 @@ def test_a_sweep_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     """Each array of a block is a file, of whole sectors: s 5 x 3 points x 7 steps x 3 modes, blow-up time, status."""
     needed = 4096 * (1 + 1 + 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, needed - 1))
-    message = f"Argument `store` must lie on a disk with room for the sweep, {needed} bytes before compression, but"
+    requirement = f"lie on a disk with room for the sweep, which takes {needed} bytes before compression"
+    message = f"Argument `store` must {requirement}, but"
     with pytest.raises(dyn.ArgumentError, match=f"{message} {tmp_path} has {needed - 1} bytes left."):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, needed))
@@ -109,7 +110,7 @@ def test_only_missing_blocks_need_room_on_the_disk(tmp_path, monkeypatch):
     assert dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT).identical(complete)
     (path / "status" / "c" / "2" / "0").unlink()
     needed = 3 * 4096  # of one block: s, blow-up time and status
-    with pytest.raises(dyn.ArgumentError, match=rf"room for the sweep, {needed} bytes .* has 0 bytes left"):
+    with pytest.raises(dyn.ArgumentError, match=rf"room for the sweep, which takes {needed} bytes .* has 0 bytes left"):
         dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT)
 
 

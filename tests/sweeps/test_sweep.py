@@ -104,7 +104,7 @@ def test_a_network_without_an_axis_of_seeds_equals_train(tmp_path):
 def test_a_missing_device_is_refused_where_the_block_is_computed(tmp_path):
     """It is theirs to refuse, when the block gets there; here, where no device is missing but this one."""
     given = {"W0": W0, "steps": 1, "learning_rate": 0.1, "batch_size": 5, "device": "tpu"}
-    with pytest.raises(dyn.SweepError, match="Argument `device` must be present, but is 'tpu'"):
+    with pytest.raises(dyn.SweepError, match="Argument `device` must name a present device, but is 'tpu'"):
         dyn.sweep(COSINE, {"seed": [1]}, store=tmp_path / "a.zarr", **given)
 
 
@@ -196,7 +196,7 @@ dyn.sweep(logged, {{"x": range(12)}}, store={store!r}, chunk=2, log={log!r}, unt
 
 
 def test_a_killed_sweep_continues_where_it_stopped(tmp_path, monkeypatch):
-    """No block that was done is computed again; the store is that of a sweep that was left alone."""
+    """No finished block is computed again; the store equals the store of a sweep that was not interrupted."""
     log, path = str(tmp_path / "log"), tmp_path / "a.zarr"
     code = KILLED.format(root=str(Path(__file__).resolve().parents[2]), store=str(path), log=log)
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

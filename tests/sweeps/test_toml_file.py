@@ -250,7 +250,7 @@ WRONG = {
     ),
     "loss that does not use a number": (
         custom_loss(f'expression = "{EXPRESSION}", beta = 2'),
-        f"Argument `loss` must use the parameters it is given; '{EXPRESSION}' does not use beta",
+        f"Argument `loss` must use its parameter beta, but is Loss.parse('{EXPRESSION}'",
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
@@ -262,7 +262,7 @@ WRONG = {
     ),
     "number that is many": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
-        "Argument `model` must have plain numbers as parameters: give arrays in the grid",
+        "Argument `model` must have plain numbers as parameters, because arrays of them belong in the grid",
     ),
     "gain": (
         changed("noise = [0.1, 0.2]", "gain = 3"),

@@ -275,7 +275,7 @@ def test_network_follows_descent_map(loss, isotropic, predictor, target):
 
 
 def test_alignment_of_a_predictor_that_starts_at_random():
-    """Its eigenvectors turn towards those of the correlation (Tian et al. 2021); values at the start, by hand."""
+    """Its eigenvectors turn towards the eigenvectors of C (Tian et al. 2021); the values at the start are by hand."""
     random = np.random.default_rng(0)
     W0, W_P0 = random.normal(0, 0.5, (3, 5)), np.eye(3) + 0.3 * random.standard_normal((3, 3))
     net = dyn.train(model(predictor=dyn.Learned()), W0, 1500, 0.1, batch_size=1000, record=1500, W_P0=W_P0)

@@ -53,7 +53,7 @@ def test_closure_is_the_exact_one_to_within_its_error(model):
 
 @pytest.mark.parametrize("loss", [BELL, LOG, dyn.Loss.parse("|p - sg(z2)|^2 / 2")], ids=lambda loss: loss.text)
 def test_stated_error_is_that_of_independent_points(loss):
-    """The spread of ten independent sets against what each states, of one mode: the error is that of no other."""
+    """For one mode, the spread over ten independent sets agrees with the error that each set states."""
     model, modes, sets = dyn.Model(loss, noise=NOISE), 1, 10
     rates = EigenmodeField(model, "monte_carlo")
     state = rates.start(np.array([0.6]))
@@ -82,7 +82,7 @@ def test_closure_is_the_same_in_every_call():
 
 @pytest.mark.parametrize("run", ["solve", "iterate"])
 def test_each_member_of_an_ensemble_is_that_of_a_run_of_its_own(run):
-    """The descent map to the last bit; the flow to its tolerance, as its steps are those of the whole ensemble."""
+    """The descent map agrees to the last bit; the flow, whose steps fit the whole ensemble, to its tolerance."""
     betas, starts = np.array([0.1, 0.5]), np.array([[0.2, 0.5, 1.0], [0.3, 0.1, 0.7]])
 
     def at(loss, s0):
@@ -130,7 +130,7 @@ def test_large_ensembles_are_not_sent_to_compiled_methods():
 @pytest.mark.parametrize("closure", ["gaussian", "mean_field"])
 def test_other_closures_are_refused_for_a_loss_without_them(closure):
     with pytest.raises(
-        dyn.ArgumentError, match=r"`closure` must be 'monte_carlo' for this loss: the gradient contains"
+        dyn.ArgumentError, match=r"`closure` must be 'monte_carlo' for this loss, because the gradient contains"
     ):
         dyn.solve(dyn.Model(BELL), S0, [0.0, 1.0], closure=closure)
 
@@ -139,7 +139,7 @@ def test_correlated_inputs_are_refused():
     inputs, W0 = np.diag([1.0, 2.0]), np.eye(2) / 2
     with pytest.raises(dyn.ArgumentError, match=r"`closure` must be 'gaussian' for a model with `inputs`"):
         dyn.solve(dyn.Model("euclidean", inputs=inputs), W0, [0.0, 1.0], closure="monte_carlo")
-    with pytest.raises(dyn.ArgumentError, match=r"`inputs` must be None: for this loss the force contains"):
+    with pytest.raises(dyn.ArgumentError, match=r"`inputs` must be None for this loss, because the force contains"):
         dyn.Model(BELL, inputs=inputs)
 
 

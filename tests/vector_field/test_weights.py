@@ -308,7 +308,7 @@ def test_what_is_no_covariance_is_refused(covariance, message):
         ),
         (
             lambda: dyn.solve(model(noise=(np.ones(2), 0.0)), np.ones((3, 3, 5)), [1.0]),
-            r"`s0` must have leading dimensions .*\(2,\), but they are \(3,\)",
+            r"`s0` must have leading dimensions .*\(2,\).*, but they are \(3,\)",
         ),
     ],
 )
@@ -320,14 +320,14 @@ def test_what_does_not_apply_is_refused(call, message):
 def test_compare_wants_seeds():
     gd, net = dyn.iterate(model(), weights(), 2, ETA), dyn.train(model(), weights(), 2, ETA, batch_size=100)
     with pytest.raises(
-        dyn.ArgumentError, match="at least 3 seeds, as theory has no sampling error for correlated inputs"
+        dyn.ArgumentError, match="at least 3 seeds, because theory has no sampling error for correlated inputs"
     ):
         dyn.compare(gd, net)
 
 
 @pytest.mark.parametrize("options", [{}, {"isotropic": True}, {"stop_gradient": "none"}], ids=str)
 def test_a_single_mode_of_a_cosine_loss_does_not_move(options):
-    """The loss is the sign of p . t: as one mode of a network of one, as the only one left, or as the only input."""
+    """The loss is the sign of p . t in a network with one mode, with one mode left, or with one input."""
     for W0, covariance in (
         (weights(1, 3), np.diag([1.0, 0.5, 0.1])),
         (np.array([[1.0, 0.2, 0.0], [0.0, 0.0, 0.0]]), np.diag([1.0, 0.5, 0.1])),

@@ -67,7 +67,7 @@ HEAVY = "-z1 . sg(z2) / |z2|^5"
         (
             dyn.Model(dyn.Loss.parse(HEAVY)),
             None,
-            r"`model` must have a gradient with a variance that 200,000 samples estimate; only",
+            r"`model` must have a gradient with a variance that 200,000 samples estimate, of which only",
         ),
         (dyn.Model(dyn.Loss.parse("exp(1 + |p|^6)")), None, "must have a gradient whose square is finite in all"),
     ],

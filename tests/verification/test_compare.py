@@ -155,7 +155,7 @@ def test_numbers_of_a_comparison():
 
 
 def test_modes_keep_their_identity_where_eigenvalues_cross():
-    """Deviations in units of the sampling error are those of modes, relative ones those of sorted eigenvalues."""
+    """Deviations of modes are in units of the sampling error; deviations of sorted eigenvalues are relative."""
     step = np.array([0, 1])
     crossing, sorted_ones = np.array([[1.0, 2], [3, 1]]), np.array([[1.0, 2], [1, 3]])
     made = Comparison(
@@ -273,14 +273,16 @@ def test_theory_that_ends_before_its_first_time_is_refused():
     wrong = dyn.Model("euclidean", stop_gradient="online")
     gone = dyn.solve(wrong, [3.0, 4.0], [10.0])
     net = dyn.train(wrong, np.diag(np.sqrt([3.0, 4.0])), 1, 0.001, batch_size=10)
-    with pytest.raises(dyn.ArgumentError, match="have at least one time; this trajectory ends before its first time"):
+    with pytest.raises(dyn.ArgumentError, match="`theory` must reach at least its first time"):
         dyn.compare(gone, net)
 
 
 def test_relu_networks_need_seeds_for_their_sampling_error():
     net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50, units="relu", seed=[0, 1])
     gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1)
-    with pytest.raises(dyn.ArgumentError, match="at least 3 seeds, as theory has no sampling error for relu units"):
+    with pytest.raises(
+        dyn.ArgumentError, match="at least 3 seeds, because theory has no sampling error for relu units"
+    ):
         dyn.compare(gd, net)
 
 

@@ -100,7 +100,9 @@ def _reduced_model(network: Trajectory) -> Model:
     """Return the model with a shared target, no tracking and no noise; raise ArgumentError."""
     model = replace(network.model, target=Shared(), noise=(0.0, 0.0), symmetrised=False)
     if model.structure.predictor == "learned":
-        requirement = "have a closed-form predictor or none: initial eigenvalues of a learned one are not known"
+        requirement = (
+            "have a closed-form predictor or none, because initial eigenvalues of a learned predictor are unknown"
+        )
         errors.reject("network", requirement, network)
     return model.replace(tracking=0.0) if model.structure.tracked else model
 

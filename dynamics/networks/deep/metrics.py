@@ -1,6 +1,6 @@
 """Measurements of a deep network at a record: spectra, alignment, ranks, and accuracies of its representation.
 
-h (n, H) is the output of the encoder and z (n, M) that of the projector for n images; C = E[z z^T].
+For n images, h (n, H) is the output of the encoder and z (n, M) is the output of the projector; C = E[z z^T].
 """
 
 from typing import Any, NamedTuple

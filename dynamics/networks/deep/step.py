@@ -53,7 +53,7 @@ class DeepSpec(NamedTuple):
 
 
 class TrainingState(NamedTuple):
-    """The variables of training; None for those that the model lacks."""
+    """The variables of training; a variable that the model lacks is None."""
 
     layers: Layers  # trained weights
     target: Any  # weights of a separate target branch
@@ -82,7 +82,7 @@ def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype
 
 
 def start(spec: DeepSpec, hyper: Hyperparameters, images: Array, key: Array) -> TrainingState:
-    """Return the state before the first step. A tracked correlation starts from that of images (n, H, W, C)."""
+    """Return the state before the first step. A tracked correlation starts at the value for images (n, H, W, C)."""
     layers = spec.architecture.start(spec.shape, key)
     z = spec.architecture.represent(layers.branch, images)[1]
     return TrainingState(

@@ -149,13 +149,15 @@ def check_model(model: Model, network: Network) -> None:
     """Raise ArgumentError if model and network do not go together."""
     learned = model.structure.predictor == "learned"
     if model.inputs is not None:
-        errors.reject("model", "have no `inputs` for a Network, whose inputs are its images", model)
+        errors.reject("model", "have no `inputs` for a Network, because its inputs are its images", model)
     if learned and (model.init != 1).any():
-        errors.reject("model", "leave `init` at 1 for a Network, whose predictor starts at random", model)
+        errors.reject("model", "leave `init` at 1 for a Network, because its predictor starts at random", model)
     if network.predictor and not learned:
-        errors.reject("predictor", f"be left out for {model}, whose predictor is not learned", network.predictor)
+        errors.reject("predictor", f"be left out for {model}, because its predictor is not learned", network.predictor)
     if network.target_schedule != "constant" and not model.structure.separate_target:
-        errors.reject("target_schedule", f"be left out for {model}, whose target is shared", network.target_schedule)
+        errors.reject(
+            "target_schedule", f"be left out for {model}, because its target is shared", network.target_schedule
+        )
 
 
 @lru_cache(maxsize=16)

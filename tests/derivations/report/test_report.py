@@ -121,7 +121,7 @@ def test_what_stop_gradients_remove_and_leave_is_the_whole(setting, view):
 
 
 def test_the_symbols_that_occur_are_explained():
-    """Those of one expectation or another: found by hand in the equations above."""
+    """The symbols of each expectation were found by hand in the equations of the report."""
     shown = {row.split("|")[0] for row in of(ISOTROPIC, "Symbols").equations}
     tilted = {r"\Delta", "S_{11}", "S_{12}", "Z", "D", "x", "y"}
     assert tilted | {r"\zeta_1", r"\zeta_2"} < shown and not {"v", r"\tau", r"\epsilon", r"\hat t_2"} & shown

@@ -189,7 +189,7 @@ def test_a_damaged_checkpoint(finished, how):
 
 
 def test_any_flipped_bit_is_one_error_or_none(finished):
-    """Some bytes mean nothing, such as those of dates in the archive."""
+    """Some bytes mean nothing, such as the dates in the archive."""
     content, refused = finished.read_bytes(), 0
     for at in np.random.default_rng(0).integers(0, len(content), 300):
         finished.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])

@@ -43,7 +43,7 @@ def hyperparameters(model, learning_rate=RATE):
 
 
 def random_like(tree, rng, dtype):
-    """All weights at random; those of batch norm about 1 and 0."""
+    """All weights are random; the scales and shifts of batch norm are about 1 and 0."""
     return jax.tree.map(lambda a: jnp.asarray(a + 0.3 * rng.standard_normal(a.shape), dtype), tree)
 
 
@@ -53,7 +53,7 @@ def first_layers(shape):
 
 
 def a_start(spec, hyper, dtype, seed=0):
-    """In the middle of training: a target and a tracked correlation that are not those of the encoder."""
+    """The middle of training: target and tracked correlation differ from the encoder and its correlation."""
     rng = np.random.default_rng(seed)
     layers = random_like(first_layers(spec.shape), rng, dtype)
     target = random_like(layers.branch, rng, dtype) if spec.structure.separate_target else None

@@ -215,15 +215,18 @@ def test_plot_of_an_unknown_quantity_is_refused(two):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": replace(MODEL, inputs=np.eye(16))}, "`model` must have no `inputs` for a Network, whose inputs are"),
+        (
+            {"model": replace(MODEL, inputs=np.eye(16))},
+            "`model` must have no `inputs` for a Network, because its inputs are",
+        ),
         (
             {"model": dyn.Model("cosine", predictor=dyn.Learned(init=0.5))},
-            "`model` must leave `init` at 1 for a Network, whose predictor starts at random, but is ",
+            "`model` must leave `init` at 1 for a Network, because its predictor starts at random, but is ",
         ),
         ({"W0": network(predictor=(4,))}, "`predictor` must be left out for Model(loss='cosine'"),
         (
             {"W0": network(target_schedule="cosine"), "model": EUCLIDEAN},
-            "`target_schedule` must be left out for Model(loss='euclidean', predictor=NoPredictor()), whose target is",
+            "`target_schedule` must be left out for Model(loss='euclidean', predictor=NoPredictor()), because its",
         ),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
