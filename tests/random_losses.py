@@ -175,6 +175,6 @@ def options_of(seed: int) -> dict:
 
 
 def checked(seed: int) -> dyn.Check:
-    """The ladder for one of them; raises ArgumentError where it is refused."""
+    """Check one of them at all levels; raises ArgumentError where it is refused."""
     text, numbers = loss_of(seed)
     return dyn.check(dyn.Model(dyn.Loss.parse(text, **numbers), **options_of(seed)), progress=False)

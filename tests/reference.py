@@ -176,7 +176,7 @@ def wrong_side_blow_up(s0, alpha, sigma2, rho) -> float:
 
 @dataclass(frozen=True)
 class System:
-    """A model, and its exact solution lambda(lam0, tau), tau = 2 alpha t; ``level``: lambda where it comes to rest."""
+    """A model, and its exact solution lambda(lam0, tau), tau = 2 alpha t; ``level``: lambda at the fixed point."""
 
     name: str
     model: dyn.Model

@@ -1,4 +1,4 @@
-"""A loss to take away: what the written modules compute, and that they stand by themselves."""
+"""Exported modules: the functions compute what the loss does, and need nothing of this package."""
 
 import ast
 import builtins

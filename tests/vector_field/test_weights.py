@@ -32,7 +32,7 @@ def eigenvalues(W0):
     return np.linalg.svd(W0, compute_uv=False)[::-1] ** 2
 
 
-# --- white inputs: the eigenmodes' own rung -------------------------------------------------------------------------
+# --- white inputs, beside eigenmodes --------------------------------------------------------------------------------
 
 KINDS = {
     "standard": {},

@@ -95,9 +95,9 @@ def test_gathering_takes_its_time(alpha):
 @pytest.mark.parametrize("rate", ["3/5", "lambda^2", "1/lambda - 1", "sqrt(lambda)*(1 - lambda)"])
 def test_duration(rate):
     """By quadrature; alpha = 1."""
-    wish, (start, end) = wanted(rate), (sp.Rational(1, 10), sp.Rational(3, 4))
-    by_hand = mp.quad(lambda x: 1 / (2 * x * wish.subs(lam, x)), [start, end])
-    assert designs.value(designs.duration(wish, start, end), {"alpha": 1}) == pytest.approx(float(by_hand), rel=1e-12)
+    desired, (start, end) = wanted(rate), (sp.Rational(1, 10), sp.Rational(3, 4))
+    by_hand = mp.quad(lambda x: 1 / (2 * x * desired.subs(lam, x)), [start, end])
+    assert designs.value(designs.duration(desired, start, end), {"alpha": 1}) == pytest.approx(float(by_hand), rel=1e-12)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)

@@ -114,7 +114,7 @@ def test_joint_moment_equals_brute_force(name, modes):
     assert sp.expand(explicit(found, modes, 1) - brute_force(sp.expand(product))) == 0
 
 
-# --- a loss of one's own --------------------------------------------------------------------------------------------
+# --- a user-defined loss --------------------------------------------------------------------------------------------
 
 LAM, S = n.lam[n.m], n.s[n.m]
 SPREAD = sum(n.lam[i] ** 2 * n.s[i] for i in (1, 2, 3))
