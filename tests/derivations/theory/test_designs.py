@@ -97,7 +97,9 @@ def test_duration(rate):
     """By quadrature; alpha = 1."""
     desired, (start, end) = wanted(rate), (sp.Rational(1, 10), sp.Rational(3, 4))
     by_hand = mp.quad(lambda x: 1 / (2 * x * desired.subs(lam, x)), [start, end])
-    assert designs.value(designs.duration(desired, start, end), {"alpha": 1}) == pytest.approx(float(by_hand), rel=1e-12)
+    assert designs.value(designs.duration(desired, start, end), {"alpha": 1}) == pytest.approx(
+        float(by_hand), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
