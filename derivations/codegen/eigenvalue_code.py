@@ -40,7 +40,6 @@ def _flow_and_steps() -> list[Row]:
     return [
         ("velocity", ["s", "r", "rho"], "Return ds/dt = 2 s (r - rho).", rates.velocity()),
         ("encoder_velocity", ["w", "r", "rho"], "Return dw/dt = w (r - rho).", rates.flow(encoder)),
-        ("encoder_step", ["w", "r", "rho", "eta"], "Return w (1 + eta (r - rho)).", encoder),
         ("descent_velocity", arguments, flow, rates.flow(descent).subs(trained)),
         ("descent_step", [*arguments, "eta"], step, descent.subs(trained)),
     ]

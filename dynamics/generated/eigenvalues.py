@@ -30,11 +30,6 @@ def encoder_velocity(w, r, rho):
     return w * (-rho + r)
 
 
-def encoder_step(w, r, rho, eta):
-    """Return w (1 + eta (r - rho))."""
-    return w * (eta * (-rho + r) + 1)
-
-
 def descent_velocity(weights, force, rate_ratio, rho):
     """Return d lambda/dt = a_P f - rho lambda of a learned predictor; dW/dt of a matrix with a_P = 1."""
     return force * rate_ratio - rho * weights

@@ -8,7 +8,6 @@ variables are integrated as they are. SciPy's solvers integrate members that do 
 import math
 import threading
 from copy import copy
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -72,11 +71,9 @@ def heyoka_flow(problem: FlowProblem) -> Flow:
 def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArray[np.bool_]) -> FlowProblem:
     """Return the problem of the members that did not reach the end, each with its own parameters."""
     s0 = problem.s0.reshape(len(left), -1)[left]
-    rest = replace(problem, s0=s0, members=(len(s0),), until=None)
-    own = parameters.map(lambda row: row[left])
-    field = vector_field_of(problem.model, problem.closure, problem.field.rtol, own)
-    rest.__dict__["field"] = field
-    return rest
+    member_parameters = parameters.map(lambda row: row[left])
+    field = vector_field_of(problem.model, problem.closure, problem.field.rtol, member_parameters)
+    return problem.with_field(field, s0, (len(s0),))
 
 
 def _integrate(

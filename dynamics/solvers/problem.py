@@ -58,8 +58,12 @@ class Problem:
         """Return the same problem with another start; only the start is validated, and the vector field is shared."""
         start = self.model.check_start(s0)
         axes = 1 if self.by_eigenmodes else 2
-        problem = replace(self, s0=start, members=start.shape[:-axes])
-        problem.__dict__["field"] = self.field
+        return self.with_field(self.field, start, start.shape[:-axes])
+
+    def with_field(self, field: VectorField, s0: npt.NDArray[np.float64], members: tuple[int, ...]) -> Self:
+        """Return the problem of other, validated members, moved by a given vector field."""
+        problem = replace(self, s0=s0, members=members)
+        problem.__dict__["field"] = field  # in place of the cached property
         return problem
 
 
