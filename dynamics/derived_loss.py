@@ -68,20 +68,21 @@ class MatrixExpectation:
 class ExactSolution:
     """The exact solution of the flow of a mode.
 
-    predictor: lambda(t). time_to_reach: time between two values of lambda. any_weight_decay: True if it holds with
-    weight decay. blow_up_time: time at which lambda diverges; None if it never does.
+    growth: log(s(t)/s(0)), from lambda(0) and its logarithm, which is finite where lambda = s^alpha is not.
+    time_to_reach: time between two values of log lambda. any_weight_decay: True if it holds with weight decay.
+    diverges: True if lambda may diverge at a finite time.
     """
 
     name: str
-    predictor: Function
+    growth: Function
     time_to_reach: Function
     any_weight_decay: bool
-    blow_up_time: Function | None = None
+    diverges: bool = False
 
     @property
     def cancels(self) -> bool:
         """True if terms of the solution cancel, so that it is evaluated in extended precision."""
-        return self.name == "Lambert W" or self.blow_up_time is not None
+        return self.name == "Lambert W" or self.diverges
 
 
 @dataclass(frozen=True, eq=False)

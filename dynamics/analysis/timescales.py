@@ -158,10 +158,11 @@ def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
 def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
     p, solution = model.parameters, model.generated.exact
     assert solution is not None
+    alpha, *others = (a.astype(np.longdouble) for a in (p.alpha, *p.of_expectations, p.rho))
     with np.errstate(all="ignore"):
-        lam0, lam1 = (eigenvalues.predictor(s, p.alpha, 0) for s in (s0, levels))
-        time = solution.time_to_reach(lam0, lam1, p.alpha, *p.of_expectations, p.rho)
-        never = ~(time > 0) | ~np.isfinite(time)
+        log_lam0, log_lam1 = (alpha * np.log(s.astype(np.longdouble)) for s in (s0, levels))
+        time = np.asarray(solution.time_to_reach(log_lam0, log_lam1, alpha, *others), float)
+        never = ~(time > 0) | ~np.isfinite(time) | (s0 == 0)
     return np.where(s0 == levels, 0.0, np.where(never, np.inf, time))
 
 

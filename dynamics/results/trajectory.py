@@ -108,6 +108,22 @@ class Trajectory:
     settings: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Array] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """State in the status of a complete run where its eigenvalues are not finite, unless they diverged."""
+        if self.complete and (reason := self._not_finite()):
+            object.__setattr__(self, "status", reason)
+
+    def _not_finite(self) -> str | None:
+        """Return where the first eigenvalue is not a finite number although its member has not diverged, or None."""
+        for name in QUANTITIES:
+            values = getattr(self, name)
+            wrong = ~np.isfinite(values).all(axis=-1) & (self.t < np.asarray(self.blow_up_time)[..., None])
+            if wrong.any():
+                first = self.t[wrong.reshape(-1, len(self.t)).any(axis=0)].min()
+                where = f" in {wrong.any(axis=-1).sum()} of {wrong[..., 0].size} members" if wrong.ndim > 1 else ""
+                return f"not finite: {name} leaves the range of numbers, first at t = {first:.6g}{where}"
+        return None
+
     @property
     def alignment(self) -> Array:
         """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of networks with a learned predictor.
@@ -221,9 +237,12 @@ class Trajectory:
 
 
 def _span(s: Array) -> str:
-    """Return the smallest and largest of the computed values as text."""
+    """Return the smallest and largest value as text, and the number of values that were not computed."""
     computed = s[~np.isnan(s)]
-    return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
+    if not computed.size:
+        return "not computed"
+    missing = s.size - computed.size
+    return f"{computed.min():.4g} ... {computed.max():.4g}" + (f", and {missing} not computed" if missing else "")
 
 
 def load(path: str | Path) -> Trajectory:

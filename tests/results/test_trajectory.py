@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,37 @@ def test_print_states_times_eigenvalues_and_settings():
         "0.1 ... 0.5",
     ):
         assert part in text
+
+
+# --- numbers that are not finite --------------------------------------------------------------------------------------
+
+
+def with_value(name, value, where):
+    trajectory = made("ensemble" if len(where) > 2 else "flow")
+    values = getattr(trajectory, name).copy()
+    values[where] = value
+    return replace(trajectory, **{name: values})
+
+
+@pytest.mark.parametrize("name", ["s", "target", "predictor"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_status_states_where_values_are_not_finite(name, value):
+    assert made("flow").complete
+    broken = with_value(name, value, (1, 0))
+    assert broken.status == f"not finite: {name} leaves the range of numbers, first at t = 1"
+    assert not broken.complete
+    member = with_value(name, value, (2, 1, 1, 0))
+    assert member.status.endswith("first at t = 1 in 1 of 6 members")
+
+
+def test_members_that_diverge_may_be_infinite_afterwards():
+    flow = dyn.solve(dyn.Model("euclidean", stop_gradient="online"), [[0.5], [2.0]], [0, 0.1, 9])
+    assert np.isinf(flow.s[1, 2]).all() and flow.status.startswith("eigenvalues diverge at")
+    assert replace(flow, status="complete").complete
+
+
+def test_print_states_values_that_were_not_computed():
+    assert "0.1 ... 0.9, and 1 not computed" in str(with_value("s", np.nan, (0, 0, 0, 1)))
 
 
 # --- the predictor --------------------------------------------------------------------------------------------------
