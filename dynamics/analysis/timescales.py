@@ -2,12 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
-
 from dynamics import errors
 from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.numerics.crossings import first_crossings
 from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.flow_scipy import members, steps
 from dynamics.solvers.methods import has_exact_solution
@@ -179,15 +178,13 @@ def _by_flow(
         return coordinate.slope(y, lambda state: field.velocity(state, learning_rate))
 
     y_start = coordinate.forward(start)
-    before = field.observables(start).s - levels
-    times = np.where(before == 0, 0.0, np.inf)
+    times = np.where(field.observables(start).s == levels, 0.0, np.inf)
     for solver, _ in steps(slope, y_start, within, coordinate.tolerances(rtol, noise_of(field))):
         if solver.status == "failed" or not coordinate.room(solver.y, y_start) > 0:
             return times
-        after, dense = excess(solver.y), solver.dense_output()
-        for m in np.flatnonzero(np.isinf(times) & (before * after <= 0)):
-            times[m] = scipy.optimize.brentq(lambda t, m=m, f=dense: excess(f(t))[m], solver.t_old, solver.t)
-        before = after
+        dense = solver.dense_output()
+        path, pending = (lambda t, f=dense: excess(f(t).T)), np.isinf(times)
+        times[pending] = first_crossings(path, solver.t_old, solver.t)[pending]
         if np.isfinite(times).all() or steady_state.reached(coordinate.backward(solver.y)):
             return times
     return np.where(np.isinf(times), np.nan, times)
