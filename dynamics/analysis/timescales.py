@@ -2,6 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
+
 from dynamics import errors
 from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues

@@ -19,9 +19,11 @@ def first_crossings(functions: Callable[[npt.ArrayLike], Array], start: float, e
     """
     times = np.linspace(start, end, SAMPLES)
     values = functions(times)
-    return np.array(
-        [_first(lambda t, m=m: float(functions(t)[m]), times, values[:, m]) for m in range(values.shape[1])]
-    )
+
+    def alone(m: int) -> Callable[[float], float]:
+        return lambda t: float(functions(t)[m])
+
+    return np.array([_first(alone(m), times, values[:, m]) for m in range(values.shape[1])])
 
 
 def _first(function: Callable[[float], float], times: Array, values: Array) -> float:

@@ -97,6 +97,9 @@ def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any
     def upto(number: int) -> Observables:
         return each(lambda a: a[:number], observed)
 
+    if detector and detector.reached(start):
+        _put(observed, slice(done, None), first)
+        return Flow(observed, never, steady_time=np.array(0.0))
     try:
         for solver, message in steps(slope, y0, times[-1], coordinate.tolerances(problem.rtol, noise_of(field))):
             t, diverged = solver.t, not coordinate.room(solver.y, y0) > 0
