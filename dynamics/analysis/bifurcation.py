@@ -20,6 +20,7 @@ from dynamics.analysis.branches import (
     distinct,
 )
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Bifurcation:
     def __len__(self) -> int:
         return len(self.points)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw eigenvalues against the parameter, solid where stable; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_bifurcation
@@ -83,6 +85,7 @@ def _span(values: Array) -> str:
     return f"{values[0]:.6g}" if np.ptp(values) == 0 else f"{values[0]:.6g} to {values[-1]:.6g}"
 
 
+@isolated
 def bifurcation(
     model: Model,
     parameter: str,

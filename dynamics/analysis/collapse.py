@@ -10,6 +10,7 @@ from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Collapse:
             rows.append(f"  {s:.6g} {end}: {reason}")
         return "\n".join(rows)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the start and the end of each mode; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_collapse
@@ -79,6 +81,7 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
     return "isotropic" if np.ptp(final) <= tolerance * final.max() else "anisotropic"
 
 
+@isolated
 def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """Predict the end of each mode from the fixed points s_m (r_m - rho) = 0 and the sign of r_m - rho between them.
 

@@ -24,6 +24,7 @@ from dynamics.generated import eigenvalues
 from dynamics.model.components import Shared
 from dynamics.model.expressions import Gain, Loss
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -79,16 +80,19 @@ class Design:
         gain = re.sub(r"\blambda\b", "W_P", self.gain.text)
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
+    @isolated
     def rate(self, s: npt.ArrayLike) -> Array:
         """Return the rates r of modes without weight decay; r and the eigenvalues s have one shape."""
         return _rate(self.model, s)
 
+    @isolated
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
         """Return the rates r under the standard, the isotropic and the designed loss, each in the shape of s."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
         return {name: _rate(model, s) for name, model in models.items()}
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the rate beside the rates of the standard and the isotropic loss; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_design
@@ -112,6 +116,7 @@ class Design:
         return "\n".join(rows)
 
 
+@isolated
 def design(target: DesignTarget, model: Model | None = None, *, between: npt.ArrayLike = (0.01, 0.5)) -> Design:
     """Return the gain h(lambda) that gives modes desired dynamics, ds/dt = 2 s (h(lambda) (1 - n1 lambda) - rho).
 

@@ -13,6 +13,7 @@ from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
 from dynamics.analysis.stability import SurvivingModes, collapsed_growth
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +61,7 @@ class Equilibria:
         """The fixed points that are stable in the flow."""
         return [equilibrium for equilibrium in self if equilibrium.verdict == "stable"]
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of each equilibrium in a row of its own; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_equilibria
@@ -73,6 +75,7 @@ class Equilibria:
         return "\n".join([*rows, f"  {self.remark}"] if self.remark else rows)
 
 
+@isolated
 def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None) -> Equilibria:
     """Solve s_m (r_m - rho) = 0: every fixed point, with its stability in the flow and in the descent map.
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.analysis.stability import MARGINAL, Complex, SurvivingModes
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.vector_field.eigenmode_state import initial, observables
 
 
@@ -99,6 +100,7 @@ class Equilibrium:
         rates = [*self.growth.real, *([] if self.collapsed_growth is None else [self.collapsed_growth])]
         return max(rates, default=-np.inf)
 
+    @isolated
     def multipliers(self, learning_rate: float) -> Complex:
         """Return the complex factors by which a step of the descent map multiplies perturbations.
 

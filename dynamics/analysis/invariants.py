@@ -9,6 +9,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.results.trajectory import Trajectory
 
 Array = npt.NDArray[np.float64]
@@ -43,6 +44,7 @@ class Invariant:
         return f"{self.formula}: {decay}"
 
 
+@isolated
 def invariants(model: Model) -> tuple[Invariant, ...]:
     """Return the quantities that the flow conserves; with weight decay these quantities decay exponentially.
 

@@ -10,6 +10,7 @@ from dynamics import errors
 from dynamics.analysis.ensemble_descent import ENDS, EnsembleDescent
 from dynamics.analysis.fixed_points import check_one_start
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.ranges import check_range
 from dynamics.solvers.problem import CLOSURE_SHARE
@@ -56,6 +57,7 @@ class PhaseDiagram:
     steps: npt.NDArray[np.int64]
     status: str = "complete"
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the plane of the parameters, coloured by outcome; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_phases
@@ -74,6 +76,7 @@ class PhaseDiagram:
         return "\n".join([*rows, f"  status {self.status}"])
 
 
+@isolated
 def phase_diagram(
     model: Model,
     s0: npt.ArrayLike,

@@ -7,6 +7,7 @@ from dynamics import errors
 from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
 from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.flow_scipy import members, steps
@@ -23,6 +24,7 @@ Array = npt.NDArray[np.float64]
 ATOL = 1e-14  # absolute tolerance of s, as in ``solve``
 
 
+@isolated
 def convergence_time(
     model: Model,
     s0: npt.ArrayLike,
@@ -87,6 +89,7 @@ def convergence_time(
     return times
 
 
+@isolated
 def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     """Return kappa_m = d(ds_m/dt)/ds_m with the other modes held fixed, the growth rate of a small change of s_m.
 

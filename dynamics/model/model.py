@@ -28,6 +28,7 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.numerics.context import isolated
 
 if TYPE_CHECKING:
     from derivations.losses.catalogue import Setting
@@ -151,6 +152,7 @@ class Model:
         help="h(lambda), which multiplies a mode's gradient in place of lambda, such as lambda^0.5.",
     )
 
+    @isolated
     def __post_init__(self) -> None:
         check_options(self)
         check_combination(self)
@@ -279,6 +281,7 @@ class Model:
         """Values of the parameters of this model, by name: numbers or arrays."""
         return parameters_of(self)
 
+    @isolated
     def replace(self, /, **parameters: npt.ArrayLike) -> "Model":
         """Return the model with other parameters.
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.context import jax_settings
 
 DTYPES = ("float32", "float64")
 DEVICES = ("cpu", "gpu", "tpu")
@@ -43,9 +44,8 @@ class TrainingRun(NamedTuple):
         import jax
 
         with ExitStack() as context:
-            context.enter_context(jax.enable_x64(self.dtype == "float64"))
+            context.enter_context(jax_settings(x64=self.dtype == "float64"))
             context.enter_context(jax.default_device(_device(self.device)))
-            context.enter_context(jax.default_matmul_precision("highest"))  # by default lower for float32 on a GPU
             yield next(iter(jax.numpy.zeros(()).devices())).device_kind
 
     def keys(self) -> Any:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
+from dynamics.numerics.context import isolated
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_steps
 from dynamics.results.trajectory import Trajectory
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BATCH_SIZE, IMAGES = 10_000, 256  # default batch sizes: samples of a linear network, images of a deep one
 
 
+@isolated
 def train(
     model: Model,
     W0: "npt.ArrayLike | Network",

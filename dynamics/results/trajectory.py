@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Trajectory:
         return None
 
     @property
+    @isolated
     def alignment(self) -> Array:
         """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of networks with a learned predictor.
 
@@ -140,6 +142,7 @@ class Trajectory:
         return np.abs((U * image).sum(axis=-2)) / np.linalg.norm(image, axis=-2)
 
     @property
+    @isolated
     def modes(self) -> Array:
         """Variances u_m . C u_m (..., T, M) along the eigenvectors u_m of C at the start, in ascending order.
 
@@ -158,6 +161,7 @@ class Trajectory:
         """True if the run reached the last requested time or step, or its steady state."""
         return self.status == "complete" or self.status.startswith(STEADY)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
         """Draw a quantity against the step, or against time for a flow and if ``ax`` shows time.
 
@@ -184,6 +188,7 @@ class Trajectory:
         errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
         return plot_trajectory(self, ax, quantity, **style)
 
+    @isolated
     def save(self, path: str | Path) -> Path:
         """Write an .npz file that ``load`` reads back, and return its path; a missing suffix is added."""
         path = Path(path)
@@ -200,6 +205,7 @@ class Trajectory:
             np.savez_compressed(file, about=np.array(json.dumps(description)), **present)
         return path
 
+    @isolated
     def to_csv(self, path: str | Path) -> Path:
         """Write t, step and eigenvalues as text, one row per ensemble member and time; return the path."""
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
@@ -216,6 +222,7 @@ class Trajectory:
     def __repr__(self) -> str:
         return f"<Trajectory: {KINDS[self.kind]}, {self.model}, s {self.s.shape}>"
 
+    @isolated
     def __str__(self) -> str:
         last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
         ensemble = self.s.shape[:-2]
@@ -245,6 +252,7 @@ def _span(s: Array) -> str:
     return f"{computed.min():.4g} ... {computed.max():.4g}" + (f", and {missing} not computed" if missing else "")
 
 
+@isolated
 def load(path: str | Path) -> Trajectory:
     """Read a trajectory that ``Trajectory.save`` wrote; nothing in the file is executed.
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.methods import DESCENT_METHODS, choose
 from dynamics.solvers.problem import DescentProblem
@@ -13,6 +14,7 @@ from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import SAMPLED
 
 
+@isolated
 def iterate(
     model: Model,
     s0: npt.ArrayLike,

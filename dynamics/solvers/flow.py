@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose
 from dynamics.solvers.problem import FlowProblem
@@ -16,6 +17,7 @@ from dynamics.vector_field.base import SAMPLED
 from dynamics.vector_field.state import Observables
 
 
+@isolated
 def solve(
     model: Model,
     s0: npt.ArrayLike,
@@ -118,6 +120,7 @@ class PreparedSolver:
     problem: FlowProblem
     method: Method[FlowProblem, Flow]
 
+    @isolated
     def __call__(self, s0: npt.ArrayLike) -> Trajectory:
         """Return the trajectory from s0 (..., M), the only argument that is validated again; raises ArgumentError."""
         problem = self.problem.starting_from(s0)
@@ -130,6 +133,7 @@ class PreparedSolver:
         return f"<PreparedSolver: {self.method.name}, {self.problem.s0.shape[-1]} modes, {self.problem.model}>"
 
 
+@isolated
 def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "auto", **options: Any) -> PreparedSolver:
     """Return a solver that validates, chooses a method and compiles once, for many starts.
 

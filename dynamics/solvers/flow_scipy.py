@@ -143,5 +143,8 @@ def steps(
                 solver = scipy.integrate.LSODA(slope, solver.t, solver.y, end, **tolerances)
             if solver.status != "running" or end == 0:
                 return
-            message = solver.step()
+            try:
+                message = solver.step()
+            except UserWarning as warning:  # of LSODA, when it gives up and the caller turns warnings into errors
+                solver.status, message = "failed", str(warning)
         yield solver, message

@@ -12,6 +12,7 @@ import xarray as xr
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.progress import check_progress, progress_bar
 from dynamics.sweeps.executor import block_failure, check_executor, outcomes
 from dynamics.sweeps.plan import SweepPlan, plan_of_function, plan_of_model
@@ -27,6 +28,7 @@ from dynamics.sweeps.store import (
 )
 
 
+@isolated
 def sweep(
     what: Model | Callable[..., Any],
     grid: Mapping[str, npt.ArrayLike],

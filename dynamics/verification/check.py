@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.compare import Comparison
 from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
@@ -42,6 +43,7 @@ class Check:
         """True if all levels agree."""
         return all(level.passed for level in self.levels)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of network and descent map, with the sampling error; return the matplotlib Axes."""
         from dynamics.verification.plotting import plot_check
@@ -59,6 +61,7 @@ class Check:
         return "\n".join([first, *map(str, self.levels)])
 
 
+@isolated
 def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progress: bool | None = None) -> Check:
     """Compare each level of description of a model with the next.
 

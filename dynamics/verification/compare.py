@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.context import isolated
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 
@@ -59,22 +60,26 @@ class Comparison:
     alignment: Array | None = None
 
     @cached_property
+    @isolated
     def sampling_error(self) -> Array:
         """Standard error of ``network_modes``, (T, M)."""
         return self.estimate()
 
     @property
+    @isolated
     def deviation(self) -> Array:
         """Deviation of eigenvalues, network - theory, (T, M)."""
         return self.network - self.theory
 
     @property
+    @isolated
     def relative(self) -> Array:
         """Relative deviation of eigenvalues, network/theory - 1, (T, M)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.deviation / self.theory
 
     @property
+    @isolated
     def z(self) -> Array:
         """Deviation of modes in units of the sampling error, (T, M); 0 if it is within rounding, and at step 0."""
         difference = self.network_modes - self.theory_modes
@@ -82,15 +87,18 @@ class Comparison:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(rounding, 0.0, difference / self.sampling_error)
 
+    @isolated
     def max_relative(self, above: float = 0.0) -> float:
         """Return the largest |network/theory - 1| of eigenvalues that are above ``above`` in theory."""
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
+    @isolated
     def within(self, deviations: float = 2.0) -> float:
         """Return the fraction of entries after the start with a deviation of at most ``deviations`` sampling errors."""
         later = self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the relative deviation of each mode with its sampling error; return the matplotlib Axes."""
         from dynamics.verification.plotting import plot_comparison
@@ -120,6 +128,7 @@ class Comparison:
         return "\n".join(rows)
 
 
+@isolated
 def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     """Compare a trained network with its theory, per mode and step, in units of the sampling error.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import jax_settings
 from dynamics.vector_field.eigenmode_state import spectrum
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -83,10 +84,9 @@ class Subject:
 
     def loss(self, z1: Any, z2: Any, lam: Any, basis: Any = None) -> Array:
         """Return the loss of samples (B, M), with W_P = U diag(lam) U^T for a basis U; None: the eigenbasis."""
-        import jax
         import jax.numpy as jnp
 
-        with jax.enable_x64(True):
+        with jax_settings(x64=True):
             U = jnp.eye(len(self.s0)) if basis is None else basis
             return np.asarray(self._generated_loss(z1, z2, lambda z, f=_identity: (U * f(lam)) @ U.T @ z)[0])
 
@@ -98,7 +98,7 @@ class Subject:
             # lam (B, M) has a row for each sample, to get the derivative of each.
             return self._generated_loss(z1, z2, lambda z, f=_identity: f(lam.T) * z).sum()
 
-        with jax.enable_x64(True):
+        with jax_settings(x64=True):
             lam = np.broadcast_to(lam, z1.shape)
             slopes = jax.grad(total, (0, 1, 2) if self.learned else (0, 1))(z1, z2, lam)
             return [-np.asarray(slope) for slope in slopes]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.networks.deep.images import Images
+from dynamics.numerics.context import isolated
 
 CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CIFAR_TEST = ("test_batch.bin",)
@@ -15,6 +16,7 @@ CIFAR_SHAPE = (3, 32, 32)  # colours red, green, blue; rows; columns
 CIFAR_RECORD = 1 + 3 * 32 * 32  # bytes: a label, then the pixels
 
 
+@isolated
 def digits(test: int = 360, seed: int = 0) -> Images:
     """Return handwritten digits: 1797 images (8, 8, 1) in 10 classes, split at random.
 
@@ -57,6 +59,7 @@ def digits(test: int = 360, seed: int = 0) -> Images:
     return Images("digits", *_standardised(pixels[test:], labels[test:], pixels[:test], labels[:test]))
 
 
+@isolated
 def cifar10(folder: str | Path) -> Images:
     """Return CIFAR-10, images (32, 32, 3) in 10 classes, from a folder with its binary version.
 
@@ -104,6 +107,7 @@ def cifar10(folder: str | Path) -> Images:
     return Images("cifar10", *_standardised(*parts))
 
 
+@isolated
 def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, test: int = 500, seed: int = 0) -> Images:
     """Return Gaussian images (side, side, 1) of mean 0 and covariance eigenvalues ~ k^-exponent, k = 1 ... side^2.
 
