@@ -122,6 +122,8 @@ class DerivedLoss:
     balanced : bool
         True if s - lambda^2/a_P of encoder and learned predictor is conserved, with a_P the predictor's learning rate
         relative to the encoder's.
+    degrees : tuple of float
+        Degrees of the rates in s, at fixed lambda, and in lambda, where they are homogeneous.
     fixed_points, fold : callable
         Fixed points of an independent mode, and the fold at which two of them meet.
     poles : callable
@@ -146,6 +148,7 @@ class DerivedLoss:
     exact: ExactSolution | None = None
     conserved: PowerSum | None = None
     balanced: bool = False
+    degrees: tuple[float, float] | None = None
     fixed_points: Function | None = None
     fold: Function | None = None
     poles: Function | None = None

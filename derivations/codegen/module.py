@@ -17,6 +17,7 @@ from derivations.errors import UntranslatableError
 from derivations.losses.loss import SymbolicLoss
 from derivations.printers.array_code import SPECIAL
 from derivations.theory import rates
+from derivations.theory.homogeneity import degrees_of_rates
 
 
 def module(loss: SymbolicLoss, whole: bool = True) -> str:
@@ -34,6 +35,8 @@ def module(loss: SymbolicLoss, whole: bool = True) -> str:
 def _module(loss: SymbolicLoss, whole: bool) -> str:
     expression, signature, learned = loss.in_eigenbasis(), Signature.of(loss), loss.trains_predictor
     manifest = Manifest(loss.name)
+    if (degrees := degrees_of_rates(expression, learned)) is not None:
+        manifest["degrees"] = f"({degrees.s}, {degrees.lam})"
     parts = [
         *operator_functions(signature),
         *pole_functions(loss, signature, manifest),

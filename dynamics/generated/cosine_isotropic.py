@@ -102,6 +102,7 @@ def conserved_decay(alpha, rho):
 
 DERIVED = DerivedLoss(
     name="cosine_isotropic",
+    degrees=(-1, -1),
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,

@@ -159,6 +159,7 @@ def conserved_decay(alpha, rho):
 
 DERIVED = DerivedLoss(
     name="cosine_isotropic_symmetrised",
+    degrees=(-1, -1),
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,

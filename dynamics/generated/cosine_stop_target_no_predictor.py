@@ -92,6 +92,7 @@ def conserved_decay(alpha, rho):
 
 DERIVED = DerivedLoss(
     name="cosine_stop_target_no_predictor",
+    degrees=(-1, 0),
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,

@@ -215,6 +215,7 @@ def conserved_decay(alpha, rho):
 
 DERIVED = DerivedLoss(
     name="cosine_stop_target_symmetrised",
+    degrees=(-1, 0),
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,

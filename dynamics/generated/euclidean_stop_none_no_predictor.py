@@ -51,6 +51,7 @@ def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
 
 DERIVED = DerivedLoss(
     name="euclidean_stop_none_no_predictor",
+    degrees=(0, 0),
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
