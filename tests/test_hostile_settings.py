@@ -117,7 +117,7 @@ HOSTILE = {
 QUICK = [
     *product(["solve", "iterate", "equilibria", "solve exact"], ["numpy"]),
     *product(["solve", "solve exact"], ["warnings"]),
-    *product(["solve jax", "train", "exported"], ["strict jax"]),
+    *product(["train", "exported"], ["strict jax"]),
     ("iterate jax", "strict jax, x64"),
 ]
 
