@@ -53,7 +53,7 @@ class AccuracyWarning(UserWarning):
 
 
 class SweepError(RuntimeError):
-    """Error raised when a block of a sweep has failed.
+    """Error raised when a block of a sweep, a group of grid points that are computed together, has failed.
 
     Notes
     -----
@@ -80,7 +80,7 @@ class MissingExtraError(ImportError):
 
     Notes
     -----
-    The message names the extra that installs it: ``pip install "ssl-dynamics[sweeps]"``.
+    The message states the command that installs the library, such as ``pip install "ssl-dynamics[sweeps]"``.
     """
 
 
@@ -91,9 +91,9 @@ def reject(name: str, requirement: str, value: Any) -> NoReturn:
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
-    """Return the value if it is an allowed name; the error suggests the nearest name.
+    """Return the value if it is an allowed name; else raise ArgumentError, which suggests the nearest allowed name.
 
-    otherwise: text for the error that describes values which the caller accepts beside the names.
+    otherwise: description, for the message, of the values that the caller accepts in addition to the names.
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
@@ -135,7 +135,7 @@ def fraction(name: str, value: Any, requirement: str, below_one: bool = False) -
 
 
 def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requirement: str) -> FloatArray:
-    """Return a float64 array if the condition ``holds`` is true for all entries."""
+    """Return a float64 array if the condition ``holds`` is true for all entries; else raise ArgumentError."""
     array = real_array(name, value, requirement)
     if not holds(array).all():
         reject(name, requirement, value if array.ndim == 0 else np.asarray(value))
@@ -143,7 +143,7 @@ def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requi
 
 
 def covariance(name: str, value: Any) -> FloatArray:
-    """Return a symmetric, positive semidefinite matrix that is not zero; deviations within rounding are accepted."""
+    """Return a covariance matrix: nonzero, and symmetric and positive semidefinite within rounding errors."""
     requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
     array = real_array(name, value, requirement)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.any():
@@ -192,7 +192,7 @@ def _single(name: str, array: FloatArray, requirement: str) -> float:
 
 
 def require_extra(extra: str, *libraries: str) -> None:
-    """Raise MissingExtraError if one of the libraries that an extra of this distribution installs is missing."""
+    """Raise MissingExtraError if a library is missing. extra: optional dependencies that install the libraries."""
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     if missing:
         command = f'pip install "ssl-dynamics[{extra}]"'
