@@ -1,4 +1,4 @@
-"""The docstring of an exported module: its contents, and a step of training as an example."""
+"""The docstring of an exported module: its loss and predictor, and a training step as an example."""
 
 import textwrap
 
@@ -13,7 +13,7 @@ PAPER = (
 
 
 def docstring(export: Export) -> str:
-    """Return the docstring: the loss, the predictor, a step of training, and the model it was written for."""
+    """Return the docstring of an exported module: loss, predictor, a training step, and the exported model."""
     step = _step_torch(export) if export.library is TORCH else _step_jax(export)
     paragraphs = [
         f"{_title(export)}, for a training loop in {export.library.name}.",
@@ -71,7 +71,7 @@ def _about_predictor(export: Export) -> str:
 
 
 def _notes(export: Export) -> list[str]:
-    """Return the limits of the module, and the parts of the model that it does not contain."""
+    """Return sentences on the limits of an exported module, and on what it leaves out: weight decay and noise."""
     notes, model, values = [], export.model, export.values
     if model.symmetrised:
         notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
@@ -124,9 +124,10 @@ def _step_jax(export: Export) -> list[str]:
 
 
 def _value(export: Export, prediction: str, W_P: str) -> str:
-    """Return the call of ``loss``.
+    """Return the code that calls the exported ``loss``, in a training step.
 
-    prediction: code that applies a learned predictor to {}, the name of a representation. W_P: code of its matrix.
+    prediction: code that applies a learned predictor to {}, which stands for the name of a representation. W_P: code of
+    the matrix of a learned predictor.
     """
     target = "t" if export.model.structure.separate_target else "z"
     kind = export.model.structure.predictor
