@@ -33,7 +33,7 @@ def choose_closure(model: Model, closure: str | None) -> str:
     if reason is not None and closure != "monte_carlo":
         errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
     if closure == "monte_carlo" and model.inputs is not None:
-        errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
+        errors.reject("closure", "be 'gaussian' for a model with `inputs`, the only closure for weights", closure)
     return closure
 
 

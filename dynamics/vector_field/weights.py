@@ -47,7 +47,7 @@ class WeightField(VectorField):
         self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
     ):
         if closure == "mean_field":
-            errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
+            errors.reject("closure", "be 'gaussian' for a model with `inputs`, the only closure for weights", closure)
         self.root = model.input_root
         drives = {1: model.generated.drive_on_view1, 2: model.generated.drive_on_view2}
         expectations = {f"drive_on_view{view}": drive for view, drive in drives.items() if drive is not None}
