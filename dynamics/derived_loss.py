@@ -51,7 +51,7 @@ class Expectation:
     moments: Function | None = None
 
     def under(self, closure: str) -> Function | None:
-        """Return the formula of the expectation under a closure; None if it is an integral."""
+        """Return the formula of the expectation under a closure; None if the expectation is an integral."""
         return self.mean_field if closure == "mean_field" else self.formula
 
 
@@ -105,7 +105,7 @@ class PowerSum:
 
 @dataclass(frozen=True, eq=False)
 class DerivedLoss:
-    """Everything that was derived for one loss; a field is None or empty if the loss has no such property.
+    """The functions and properties that were derived for one loss; fields that do not apply to it are None or empty.
 
     Attributes
     ----------
@@ -170,5 +170,5 @@ class DerivedLoss:
 
     @property
     def code(self) -> str:
-        """Source code of the module."""
+        """Source code of the generated module."""
         return (FOLDER / f"{self.name}.py").read_text(encoding="utf-8") if self.source is None else self.source

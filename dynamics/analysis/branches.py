@@ -105,7 +105,10 @@ class IndependentModes:
         return [*(self.surviving(plane, curve) for curve in curves), (collapsed, of_collapsed)]
 
     def surviving(self, plane: Plane, curve: SolutionCurve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
-        """Return the branch of equilibria on a curve r(lambda) = rho, with its folds and bifurcation points."""
+        """Return the branch of equilibria of a surviving mode, with its folds and bifurcation points.
+
+        curve: a curve on which the rate of the mode equals the weight decay.
+        """
         values, lams = curve.points.T
         branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
         ends = zip(curve.points[[0, -1]], curve.folds, strict=True)
@@ -148,9 +151,9 @@ class IndependentModes:
 
 
 def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
-    """Return True if the point (value, lam) lies on a curve, to the accuracy of linear interpolation.
+    """Return True if the point (value, lam) lies on a curve of equilibria, to the accuracy of linear interpolation.
 
-    The distance to other branches is larger than this accuracy.
+    value: parameter. lam: predictor eigenvalue. The distance to other curves is larger than this accuracy.
     """
     values, lams = curve.points.T
     return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam

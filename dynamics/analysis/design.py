@@ -80,7 +80,7 @@ class Design:
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
     def rate(self, s: npt.ArrayLike) -> Array:
-        """Return the rates r of modes, without weight decay, at eigenvalues s of any shape."""
+        """Return the rates r of modes under the designed loss, without weight decay, at eigenvalues s of any shape."""
         return _rate(self.model, s)
 
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
@@ -235,7 +235,7 @@ def _relative_noise(model: Model) -> float:
 
 
 def _noise(model: Model) -> float:
-    """Return the stationary variance of s x batch size/learning rate; nan if no fixed point is stable."""
+    """Return the stationary variance of s multiplied by batch size/learning rate; nan if no fixed point is stable."""
     from derivations.theory import designs
 
     stable, p = _stable(model), model.parameters

@@ -121,7 +121,10 @@ class ArrivalTimes(DesignTarget):
     level: float = 0.9
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain of r = -1/(2 alpha lambda dT/dlambda); raise ArgumentError unless T decreases with lambda."""
+        """Return the gain that yields the arrival times T(lambda), by the rate r = -1/(2 alpha lambda dT/dlambda).
+
+        alpha is the exponent of the predictor. Raises ArgumentError unless T decreases with lambda.
+        """
         import sympy as sp
 
         from derivations.printers import loss_grammar
@@ -257,7 +260,7 @@ class ThresholdRecruitment(DesignTarget):
 
 @dataclass(frozen=True)
 class FastestUniform(DesignTarget):
-    """Convergence of all modes at the same rate c, dw/dt = c (w* - w), the largest c that is stable at a learning rate.
+    """Convergence of all singular values w at one rate c, dw/dt = c (w* - w), the largest stable at a learning rate.
 
     Parameters
     ----------

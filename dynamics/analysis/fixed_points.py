@@ -44,9 +44,9 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibrium:
-    """Return the equilibrium of an independent mode at the predictor eigenvalue lam; None: of a collapsed mode.
+    """Return the equilibrium of an independent mode with the predictor eigenvalue lam, or of a collapsed mode.
 
-    eta: learning rate of models whose flow depends on it, else None.
+    lam: None for a collapsed mode. eta: learning rate of models whose flow depends on it, else None.
     """
     if lam is None:
         return Equilibrium.of(model, [], 1, *collapsed_growth(model, []))
@@ -76,7 +76,11 @@ def single_mode_rate(model: Model) -> Function:
 
 
 def _roots_between_signs(model: Model) -> list[float]:
-    """Return roots of r(lambda) = rho that have no formula: one for each change of sign on a fine grid of lambda."""
+    """Return the predictor eigenvalues lambda at which r(lambda) = rho, if they have no formula, the largest first.
+
+    r is the rate of an independent mode, rho the weight decay. There is one root for each change of sign of r - rho on
+    a fine grid of lambda.
+    """
     p = model.parameters
 
     def excess(log_lam: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -190,7 +190,7 @@ class Model:
         return shown(self)
 
     def to_jax(self) -> str:
-        """Return the text of a JAX module with this loss and its predictor, for a training loop.
+        """Return the text of a JAX module with the loss and the predictor of the model, for a training loop.
 
         Returns
         -------
@@ -219,7 +219,7 @@ class Model:
         return source(self, "jax")
 
     def to_torch(self) -> str:
-        """Return the text of a PyTorch module with this loss and its predictor, for a training loop; see ``to_jax``.
+        """Return the text of a PyTorch module with the loss and the predictor of the model; see ``to_jax``.
 
         Examples
         --------

@@ -168,7 +168,7 @@ def _options(kind: type) -> dict[str, Option]:
 
 
 def options(part: Any) -> dict[str, Option]:
-    """Return the descriptions of the options, by name, of a model or a component or of a class of them."""
+    """Return the descriptions, by name, of the options of a model or component, or of its class."""
     return _options(part if isinstance(part, type) else type(part))
 
 

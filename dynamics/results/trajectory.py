@@ -171,7 +171,7 @@ class Trajectory:
         return plot_trajectory(self, ax, quantity, **style)
 
     def save(self, path: str | Path) -> Path:
-        """Write the trajectory to an .npz file, which ``load`` reads; return its path, to which the suffix is added."""
+        """Write the trajectory to a file that ``load`` reads, and return its path; .npz is added if it is missing."""
         path = Path(path)
         path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
         arrays = {name: getattr(self, name) for name in ARRAYS}

@@ -41,18 +41,18 @@ class Reciprocal:
     floor: float  # keeps lambda of collapsed modes above zero
 
     def forward(self, state: State) -> Array:
-        """Return the coordinates y (M,) of a state."""
+        """Return the coordinates y = 1/lambda - lambda (M,) of a state, with predictor eigenvalues lambda."""
         xp = state.encoder.__array_namespace__()
         lam = xp.maximum(eigenvalues.predictor(state.encoder**2, self.alpha, self.floor), SMALLEST)
         return 1 / lam - lam
 
     def backward(self, y: Array) -> State:
-        """Return the state at coordinates y (..., M)."""
+        """Return the state at coordinates y = 1/lambda - lambda (..., M), with predictor eigenvalues lambda."""
         s, _ = self.levels(y)
         return State(s.__array_namespace__().sqrt(s))
 
     def levels(self, y: Array) -> tuple[Array, Array]:
-        """Return the eigenvalues s and lambda at coordinates y (..., M).
+        """Return the eigenvalues s of the correlation and lambda of the predictor at coordinates y (..., M).
 
         lambda is the positive root of lambda^2 + y lambda = 1, computed without cancellation.
         """
@@ -62,7 +62,7 @@ class Reciprocal:
         return xp.maximum(eigenvalues.predictor_inverse(lam, self.alpha) - self.floor, 0.0), lam
 
     def slope(self, y: Array, velocity: Callable[[State], State]) -> Array:
-        """Return dy/dt at coordinates y of a flow d state/dt = velocity(state)."""
+        """Return dy/dt of the coordinates y = 1/lambda - lambda in the flow d state/dt = velocity(state)."""
         s, lam = self.levels(y)
         w = s.__array_namespace__().sqrt(s)
         return -self.alpha * (lam + 1 / lam) * 2 * w * velocity(State(w)).encoder / (s + self.floor)
@@ -100,12 +100,12 @@ class Plain:
         return cls(type(state), shapes, atol)
 
     def forward(self, state: State) -> Array:
-        """Return the coordinates y of a state: the E entries of all its variables, (E,)."""
+        """Return the coordinates y (E,) of a state: the concatenated entries of all dynamical variables."""
         xp = state[0].__array_namespace__()
         return xp.concat([xp.reshape(getattr(state, name), (-1,)) for name in self.shapes])
 
     def backward(self, y: Array) -> Any:
-        """Return the state at coordinates y (..., E)."""
+        """Return the state whose concatenated dynamical variables are y (..., E)."""
         parts, start = {}, 0
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
@@ -113,7 +113,7 @@ class Plain:
         return self.kind(**parts)
 
     def slope(self, y: Array, velocity: Callable[[State], State]) -> Array:
-        """Return dy/dt at coordinates y of a flow d state/dt = velocity(state)."""
+        """Return dy/dt of the concatenated variables y in the flow d state/dt = velocity(state)."""
         return self.forward(velocity(self.backward(y)))
 
     def room(self, y: Array, start: Array) -> Array:

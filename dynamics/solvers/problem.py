@@ -46,7 +46,7 @@ class Problem:
 
     @property
     def start(self) -> State:
-        """The initial state."""
+        """Initial state of the dynamical variables, which follows from the initial eigenvalues or weights s0."""
         return self.field.start(self.s0)
 
     @property
@@ -126,8 +126,8 @@ class FlowProblem(Problem):
 class DescentProblem(Problem):
     """The arguments of ``iterate``, validated.
 
-    record: the argument itself. recorded: the recorded steps (T,), which follow from it. batch_size: batch size of the
-    network whose fluctuations are predicted, or None.
+    record: number of steps between two records, or the requested steps. recorded: all recorded steps (T,), with step 0
+    and the last step. batch_size: batch size of the network whose fluctuations are predicted, or None.
     """
 
     steps: int

@@ -104,7 +104,7 @@ class VectorField(ABC):
         """Return the observables of a state: eigenvalues of correlation, target and predictor."""
 
     def velocity(self, state: State, learning_rate: Any) -> State:
-        """Return d state/dt of the flow."""
+        """Return the time derivative d state/dt of a state in the gradient flow."""
         return update.velocity(state, self.forces(state), self.broadcast, learning_rate, self.correlation)
 
     def step(self, state: State, learning_rate: Any) -> State:

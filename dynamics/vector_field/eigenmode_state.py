@@ -82,7 +82,7 @@ def predictor(structure: Structure, parameters: Parameters, state: State, s: Any
 
 
 def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
-    """Return the eigenvalues lambda of a closed-form predictor for eigenvalues s (..., M) of its correlation."""
+    """Return the eigenvalues lambda (..., M) of a closed-form predictor of a correlation with the eigenvalues s."""
     form: Callable[..., Any] = (
         eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
     )
@@ -140,12 +140,12 @@ def compiled_exponent(parameters: Parameters) -> float | None:
 
 
 def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return d state/dt of the flow."""
+    """Return the time derivative d state/dt of a state in the gradient flow, from the rates of its modes."""
     return update.velocity(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
 
 
 def step(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return the state after one step of gradient descent on the expected loss."""
+    """Return the state after one step of gradient descent on the expected loss, from the rates of its modes."""
     return update.step(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
 
 

@@ -71,7 +71,7 @@ class EigenmodeField(VectorField):
 
 
 def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
-    """Set the rates to zero where a single mode has not collapsed, for a loss that conserves a sum over modes.
+    """Set the rate of a mode to zero if all other modes have collapsed, for a loss that conserves a sum over modes.
 
     The conserved sum then keeps the eigenvalue of this mode constant; integrals would leave rounding errors.
     """
