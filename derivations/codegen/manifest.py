@@ -16,7 +16,7 @@ class Manifest(dict[str, str]):
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes that the module imports for its manifest."""
+        """Names of the classes that the generated module imports for its manifest."""
         code = re.sub(
             r'"(\\.|[^"\\])*"', "", " ".join(self.values())
         )  # strings are left out, as they may contain expressions
@@ -40,6 +40,6 @@ def tuple_of(items: Iterable[str]) -> str:
 
 
 def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
-    """Return a name for each key; the names are numbered if there are several keys."""
+    """Return a name for each different key: ``name`` for a single key, ``name_1``, ``name_2``, ... for several."""
     keys = list(dict.fromkeys(keys))
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

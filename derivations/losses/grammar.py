@@ -69,7 +69,7 @@ def parse(text: str) -> Tree[Token]:
 
 
 def _expected(terminals: Iterable[str]) -> str:
-    """Return the terminals that may follow, in words."""
+    """Describe in words the terminals of the grammar that may come next in a text."""
     accepted = set(terminals)
     words = ["a value"] if accepted >= VALUE else []
     signs = sorted(IN_WORDS.get(name, name) for name in accepted & {"RPAR", "VBAR", "$END"}) if not words else []
