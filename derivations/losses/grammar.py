@@ -55,7 +55,11 @@ def parse(text: str) -> Tree[Token]:
         token = error.token
         at_end, expected = token.type == "$END", _expected(error.accepts or error.expected)
         position = len(text) + 1 if at_end else (token.start_pos or 0) + 1
-        wrong = f"it ends where {expected} must come" if at_end else f"{expected} must come, but there is `{token}`"
+        wrong = (
+            f"the expression ends where {expected} must come"
+            if at_end
+            else f"{expected} must come, but there is `{token}`"
+        )
         raise ExpressionError(text, position, wrong) from None
     parts = [(tree, 1)]
     while parts:

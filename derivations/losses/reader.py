@@ -129,7 +129,7 @@ class Reader(Interpreter[Any, Value]):
             return values[name]
         if name in CALLS:
             self.refuse(tree, f"the function `{name}` must be followed by `(`")
-        self._unknown(tree, f"`{name}` is no name here; there are {', '.join(values)}", name, values)
+        self._unknown(tree, f"`{name}` is an unknown name; known names are {', '.join(values)}", name, values)
 
     def _unknown(self, tree: Node, wrong: str, name: str, names: Iterable[str]) -> NoReturn:
         near = get_close_matches(name, list(names), 1)
@@ -233,7 +233,7 @@ class Reader(Interpreter[Any, Value]):
         if name not in CALLS:
             if name in self.vocabulary.values:
                 self.refuse(tree, f"`{name}` is no function: write its product with `*`")
-            self._unknown(tree, f"`{name}` is no function here; there are {', '.join(CALLS)}", name, CALLS)
+            self._unknown(tree, f"`{name}` is an unknown function; known functions are {', '.join(CALLS)}", name, CALLS)
         if len(arguments) != 1 + (name in OF_TWO):
             self.refuse(tree, f"the function `{name}` has {'two arguments' if name in OF_TWO else 'one argument'}")
         if name == "dot":
