@@ -1,4 +1,4 @@
-"""Format rows as text for the terminal, and as the page docs/benchmarks.md."""
+"""Format rows of the benchmark table as text for the terminal, and as the page docs/benchmarks.md."""
 
 import importlib.metadata
 import os
@@ -31,14 +31,14 @@ seeds. The measurements on this page were made without a GPU; on a CPU the scrip
 
 
 def as_text(row: Row) -> str:
-    """Format a row for the terminal."""
+    """Format a row of the benchmark table for the terminal."""
     lines = [f"{row.title}: {row.work}"]
     lines += [f"  {entry.name:<40} {_seconds(entry.seconds):>9}  {_details(entry)}" for entry in row.entries]
     return "\n".join([*lines, f"  {row.verdict}: {_mark(row)}"])
 
 
 def page(rows: list[Row]) -> str:
-    """Return the text of docs/benchmarks.md."""
+    """Return the text of docs/benchmarks.md from all rows."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     text = HEAD.format(machine=machine(), versions=versions)
     text += "".join(f"| {row.title} | {row.goal} | {row.verdict} | {_mark(row)} |\n" for row in rows)
@@ -75,7 +75,7 @@ def _seconds(seconds: float) -> str:
 
 
 def machine() -> str:
-    """Describe processor, number of cores, system and Python version."""
+    """Describe the processor, number of cores, system and Python version of this machine."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -15,8 +15,8 @@ from figures.captions import count, noise, percent
 
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
 LEARNING_RATE, STEPS = 0.01, 1500
-# The setting COLLAPSING stops when one dimension is left: samples with an embedding near zero then have unbounded
-# gradients.
+# Training under COLLAPSING ends when one dimension is left, because samples with an embedding near zero then have
+# unbounded gradients.
 STEPS_TO_COLLAPSE = 300
 COLLAPSING = ("cosine", "no stop-gradient")
 BATCH = {False: 5_000, True: 50_000}
