@@ -34,7 +34,7 @@ def scipy_trajectory(s0: Array, method: str, rtol: float = 1e-10, atol: float = 
 def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10) -> Callable[[Array], Array]:
     """Return a compiled function that integrates with diffrax from s0 (M,) to s (T, M).
 
-    ensemble: from s0 (B, M) to s (B, T, M).
+    With ``ensemble`` the function maps s0 (B, M) to s (B, T, M).
     """
     import diffrax
     import jax

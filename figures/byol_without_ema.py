@@ -94,7 +94,7 @@ def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
 
 
 def draw(data: dict[Key, Curve]) -> Figure:
-    """Draw losses in rows; theory, and networks with and without batch norm, in columns."""
+    """Draw participation ratios: losses in rows; theory, networks with and networks without batch norm in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(COLUMNS), sharex=True, sharey="col")
     for row, loss in zip(axes, style.LOSSES, strict=True):

@@ -27,7 +27,7 @@ DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 class Panel(NamedTuple):
     """A design, with the descent map and a network of the designed loss, and the descent map of the standard loss.
 
-    All start from the same initial eigenvalues.
+    All runs start from the same initial eigenvalues.
     """
 
     design: dyn.Design

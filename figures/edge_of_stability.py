@@ -33,7 +33,10 @@ class Limit(NamedTuple):
 
 
 def model(loss: str, alpha: float, sigma: float) -> dyn.Model:
-    """Return the model of a loss of LOSSES with predictor exponent alpha and noise of deviation sigma on view 1."""
+    """Return the model of a loss in LOSSES, with predictor exponent alpha.
+
+    sigma: standard deviation of the noise on the online view.
+    """
     return dyn.Model("euclidean", isotropic=LOSSES[loss][0], predictor=dyn.ClosedForm(alpha), noise=(sigma, 0.1))
 
 
@@ -59,7 +62,10 @@ def _measured(model: dyn.Model, batch: int) -> float:
 
 
 def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
-    """Return the regression coefficient of the eigenvalues' deviations from their mean on those one step before."""
+    """Return the regression coefficient of the deviations of eigenvalues on the deviations one step earlier.
+
+    Deviations are those from the mean over the recorded steps.
+    """
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
     s = dyn.train(model, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]
     deviation = s - s.mean(axis=1, keepdims=True)

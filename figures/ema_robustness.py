@@ -77,7 +77,7 @@ def _check(loss: str, target: str) -> dyn.Comparison:
 
 
 def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
-    """Draw losses in rows, targets in columns."""
+    """Draw the number of steps to converge: losses in rows, targets in columns."""
     figure = Figure(figsize=(0.75 * style.PAGE, 4.2))
     axes = figure.subplots(len(LOSSES), len(TARGETS), sharex=True, sharey=True)
     for ax, ((loss, target), (steps, _)) in zip(axes.flat, data.items(), strict=True):

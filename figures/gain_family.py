@@ -29,7 +29,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, float], Panel]:
-    """Return all panels, from the same initial weights."""
+    """Return the panels of all losses and powers, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     s0 = style.eigenvalues_of(W0)
     panels = {}
@@ -43,7 +43,7 @@ def compute(full: bool) -> dict[tuple[str, float], Panel]:
 
 
 def draw(data: dict[tuple[str, float], Panel]) -> Figure:
-    """Draw losses in rows, powers in columns."""
+    """Draw eigenvalues against steps: losses in rows, powers of the gain in columns."""
     figure = Figure(figsize=(style.PAGE, 3.4))
     axes = figure.subplots(len(style.LOSSES), len(POWERS), sharey=True)
     for ax, ((loss, power), panel) in zip(axes.flat, data.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Code of the module that all losses share: predictors, and the step and flow of each dynamical variable."""
+"""Code of ``dynamics/generated/eigenvalues.py``: predictors, and the step and flow of each dynamical variable."""
 
 import sympy as sp
 
@@ -12,7 +12,7 @@ Row = tuple[str, list[str], str, sp.Expr]  # name, arguments and docstring of a 
 
 
 def eigenvalues() -> str:
-    """Return the source of the module that all losses share."""
+    """Return the source of ``dynamics/generated/eigenvalues.py``, whose functions all losses use."""
     in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]

@@ -1,4 +1,7 @@
-"""Code of the expectations over modes: formulas, or integrands with the scales of their integrals."""
+"""Code of the rates of modes and of the force on a learned predictor: formulas, or integrands.
+
+Beside an integrand stands the code of the scales of its integration variables.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -22,7 +25,7 @@ NORMALISATION = (n.Z, sp.exp(-total(sp.log(n.Delta[n.k])) / 2))
 
 
 class Integrand(NamedTuple):
-    """A function to be written that returns an integrand: its name, docstring, tilt and value."""
+    """Name, docstring, tilted Gaussian and value of a generated function that returns an integrand."""
 
     name: str
     doc: str
@@ -33,7 +36,10 @@ class Integrand(NamedTuple):
 def expectation_functions(
     loss: sp.Expr, trains_predictor: bool, manifest: Manifest, signature: Signature = PLAIN
 ) -> list[str]:
-    """Return the source of the rates and the learned predictor's force: formulas, or integrands and their scales."""
+    """Return the source of the rates of modes and of the force on a learned predictor.
+
+    The source is a formula, or integrands with the scales of their integration variables.
+    """
     sources: list[str] = []
     integrands: list[Integrand] = []
     exact = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}

@@ -51,7 +51,7 @@ def _parts(inside: str) -> list[str]:
 
 
 def _split(text: str, operator: str) -> list[str]:
-    """Split a text where the operator stands outside brackets and strings."""
+    """Split a text at each occurrence of an operator outside brackets and strings."""
     depths, parts, start = _depths(text), [], 0
     for match in re.finditer(operator, text):
         if depths[match.start()] == 0:

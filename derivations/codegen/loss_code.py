@@ -1,4 +1,4 @@
-"""Code of a loss, its forces, and the functions of W_P in them."""
+"""Code of a loss, of its negative gradients (forces), and of the functions of the predictor W_P in both."""
 
 from dataclasses import replace
 
@@ -30,7 +30,10 @@ def operator_functions(signature: Signature) -> list[str]:
 
 
 def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest") -> list[str]:
-    """Return the source of the functions of lambda that may have a pole at zero; none for most losses."""
+    """Return the source of the functions of lambda in the gradient that may have a pole at lambda = 0.
+
+    Most losses have no such function.
+    """
     doc = "Return the functions of lambda in the loss gradient that may have poles; at a pole they are not finite."
     if not loss.poles:
         return []

@@ -9,7 +9,7 @@ from derivations.codegen.layout import INDENT, broken
 
 
 class Manifest(dict[str, str]):
-    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module sets: the code of each value, by field name."""
+    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a generated module sets: code of the value by name."""
 
     def __init__(self, name: str):
         super().__init__(name=json.dumps(name))
@@ -29,12 +29,12 @@ class Manifest(dict[str, str]):
 
 
 def call(callee: str, /, **arguments: str) -> str:
-    """Return code of a call with keyword arguments."""
+    """Return the Python code of a call with keyword arguments."""
     return f"{callee}({', '.join(f'{key}={code}' for key, code in arguments.items())})"
 
 
 def tuple_of(items: Iterable[str]) -> str:
-    """Return code of a tuple."""
+    """Return the Python code of a tuple."""
     items = list(items)
     return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
 

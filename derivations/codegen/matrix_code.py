@@ -1,6 +1,6 @@
 """Code of the matrices E[g l^T] and E[h l^T], with forces g, h on the views and independent normals l.
 
-The code is a formula, or integrands.
+The code is a formula, or integrands if norms stand in a denominator.
 """
 
 import json

@@ -100,7 +100,7 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
 
 
 def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest) -> list[str]:
-    """Return the source of the fixed points of an independent mode, and of the fold where two of them meet."""
+    """Return the source of the fixed points of an independent mode, and of the fold where two fixed points meet."""
     of_lambda = equilibria.independent_rate(rate)
     manifest["independent_modes"] = str(of_lambda is not None)
     if of_lambda is None or not equilibria.has_roots(of_lambda):

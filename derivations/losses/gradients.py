@@ -33,9 +33,10 @@ def has_free_target(loss: sp.Expr) -> bool:
 
 
 def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
-    """Write the target branch's representations t in the encoder's, z.
+    """Replace the representations t by the target branch with (v/w) z, where z are those by the encoder.
 
-    t = (v/w) z if the target branch may have separate singular values v, otherwise t = z; w are the encoder's.
+    v and w are singular values of target and encoder. If a gradient reaches the target branch, the branch
+    shares the weights of the encoder, and t is replaced with z.
     """
     separate_weights = has_free_target(loss)
 

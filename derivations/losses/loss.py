@@ -25,7 +25,7 @@ class Operators(dict[sp.Expr, sp.Indexed]):
     """Names h1, h2, ... of functions of the predictor W_P, by their eigenvalue h(lambda); powers of W_P get no name."""
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component, in the eigenbasis, of a vector times the function of W_P with the given eigenvalue."""
+        """Return the component, in the eigenbasis, of a function of W_P (given by its eigenvalue) times a vector."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         if function.has(n.lam) and not is_power(function):
             function = self.setdefault(function, sp.IndexedBase(f"h{len(self) + 1}", real=True)[n.k])

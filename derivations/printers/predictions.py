@@ -19,7 +19,7 @@ class Predictions:
         self.lines: list[str] = []
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component, in any basis, of a vector times the function of W_P with the given eigenvalue."""
+        """Return the component, in any basis, of a function of W_P (given by its eigenvalue) times a vector."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
         if not function.has(n.lam):

@@ -147,7 +147,7 @@ def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
 
 
 def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) -> list[str]:
-    """Return lines that compute each sum over modes and each norm, inner sums first, and finally the value."""
+    """Return lines of code that compute each sum over modes and each norm, inner sums first, and then the loss."""
     expression, lines = _with_roots(expression), []
     parts = sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e)))
     sums = dict.fromkeys(part.args[0] if isinstance(part, Root) else part for part in parts)
@@ -181,7 +181,7 @@ def _name_of_root(name: str, taken: set[str]) -> str:
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Return the parameters in arguments of functions, and in bases of fractional powers, that contain no vector."""
+    """Return the parameters in those arguments of functions, and bases of fractional powers, that have no vectors."""
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
     return {symbol.name for argument in arguments if not argument.has(sp.Indexed) for symbol in argument.free_symbols}

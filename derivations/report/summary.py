@@ -80,7 +80,10 @@ def correlated(setting: SymbolicLoss) -> list[Line]:
 
 
 def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
-    """Return the equations for the drive of the weights by one view: a formula, or tilted integrals (``matrices``)."""
+    """Return the equations for the drive of the weights by one view: a formula, or integrals.
+
+    The integrals are over a Gaussian that norms tilt (see ``matrices``).
+    """
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
     if not any(expectation.norms for expectation in members):
         return [Line(title, left, members[0].terms if members else sp.Integer(0))]
@@ -102,7 +105,10 @@ FORCE = sp.IndexedBase("f", real=True)[n.m]
 
 
 def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """Return the equations for an expectation: a formula, or a sum of tilted integrals (see ``expectations``)."""
+    """Return the equations for an expectation: a formula, or a sum of integrals.
+
+    The integrals are over a Gaussian that norms tilt (see ``expectations``).
+    """
     if isinstance(value, sp.Expr):
         return [Line(title, name, sp.factor_terms(value))]
     lines, parts = [], []

@@ -43,7 +43,7 @@ def _rate() -> sp.Expr:
 
 
 def velocity(rate: sp.Expr) -> sp.Expr:
-    """Return d lambda/dt of a predictor eigenvalue lambda for a rate, without weight decay."""
+    """Return d lambda/dt = 2 alpha lambda r of a predictor eigenvalue with rate r, without weight decay."""
     return solutions.predictor_velocity(rate).subs({solutions.lam: lam, n.rho: 0})
 
 
@@ -135,15 +135,15 @@ def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
 
 
 def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
-    """Return the growth rate of a mode at lambda = ``threshold``: its rate h q minus the weight decay ``leak``."""
+    """Return the growth rate of a mode at lambda = ``threshold``: the rate minus the weight decay ``leak``."""
     return (gain * per_gain()).subs(lam, threshold) - leak
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
-    """Return the slope of the rate h q as a function of lambda, at lambda = ``threshold``.
+    """Return the slope, at lambda = ``threshold``, of the rate h q as a function of the predictor eigenvalue lambda.
 
-    If the slope is positive, the threshold is an unstable fixed point that separates growing modes from vanishing
-    modes; otherwise it attracts modes.
+    h is the gain and q that of ``per_gain``. If the slope is positive, the threshold is an unstable fixed point that
+    separates growing modes from vanishing modes; otherwise the threshold attracts modes.
     """
     return (gain * per_gain()).diff(lam).subs(lam, threshold)
 

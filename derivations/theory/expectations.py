@@ -58,7 +58,7 @@ class TiltedIntegral:
 
 
 class Mixed(tuple[TiltedIntegral, ...]):
-    """An expectation of terms with norms, as tilted integrals, plus ``formula``, that of terms without norms."""
+    """An expectation in two parts: tilted integrals for terms with norms, and ``formula`` for terms without norms."""
 
     formula: sp.Expr
 
@@ -138,8 +138,8 @@ def mean_field(expression: sp.Expr) -> sp.Expr:
 def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
     """Return the exact Gaussian expectation: a formula for terms without norms, integrals for terms with norms.
 
-    The integrals are tilted by the norms (see the module). Terms share an integral if they contain the same norms, and
-    if their exponents of each norm differ by even integers.
+    The integrals are over a Gaussian that the norms tilt (see the module). Terms share an integral if they contain the
+    same norms, and if their exponents of each norm differ by even integers.
     """
     groups: dict[tuple[object, ...], list[Term]] = {}
     for term in terms(expression):

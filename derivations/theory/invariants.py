@@ -29,9 +29,9 @@ def contribution(loss: sp.Expr) -> sp.Expr:
 
 
 def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
-    """Return the exponent a for which sum_m lambda_m^a c_m = 0 for every sample, with c of ``contribution``.
+    """Return the exponent a for which sum_m lambda_m^a (g_m z1_m + h_m z2_m) = 0 for every sample.
 
-    Returns None if no exponent in ``SEARCHED`` satisfies this.
+    g and h are the forces on the representations z1 and z2. Returns None if no exponent in ``SEARCHED`` satisfies this.
     """
     c = contribution(loss)
     return next((a for a in SEARCHED if vanishes(over_modes(n.lam[n.m] ** a * c))), None)
@@ -79,7 +79,11 @@ def imbalance_decay() -> sp.Expr:
 
 
 def is_balanced(loss: sp.Expr) -> bool:
-    """Return True if encoder and learned predictor are balanced: c_m = -lambda_m dL/dlambda_m (``contribution``)."""
+    """Return True if encoder and learned predictor are balanced.
+
+    They are if g_m z1_m + h_m z2_m = -lambda_m dL/dlambda_m for every sample and mode, with the forces g and h on the
+    representations z1 and z2.
+    """
     return vanishes(contribution(loss) - n.lam[n.m] * gradients.force_on_predictor(loss))
 
 

@@ -52,7 +52,7 @@ class MatrixMean:
     terms: sp.MatrixExpr
 
     def symbols(self) -> set[sp.MatrixSymbol]:
-        """Return the matrices in the terms and norms."""
+        """Return the matrix symbols that occur in the terms and norms."""
         return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
 
 
@@ -140,7 +140,7 @@ def _moment(forms: list[Form]) -> sp.MatrixExpr:
 
 
 def _mean(forms: list[Form]) -> sp.Expr:
-    """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T])."""
+    """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T]) for independent normals l."""
     return sp.Trace(quadratic(forms[0]) * _moment(forms[1:])).doit() if forms else sp.Integer(1)
 
 

@@ -44,7 +44,10 @@ def shared_weights(expression: sp.Expr) -> sp.Expr:
 
 
 def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return the rate r_m of a loss given in the eigenbasis: an expression, or tilted integrals (``expectations``)."""
+    """Return the rate r_m of a loss given in the eigenbasis: an expression, or integrals.
+
+    The integrals are over a Gaussian that norms tilt (see ``expectations``).
+    """
     return CLOSURES[closure](drive(loss))
 
 

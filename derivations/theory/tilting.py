@@ -68,7 +68,7 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
-    """Return 2Q of a norm whose square in mode ``k`` is zeta^T Q zeta, zeta = (zeta1, zeta2).
+    """Return the matrix 2Q of a norm whose square has the summand zeta^T Q zeta, with zeta = (zeta1, zeta2).
 
     Raises UnsupportedLossError if the argument is no norm.
     """
