@@ -11,10 +11,10 @@ PACKAGES = ("numpy", "scipy", "jax", "diffrax", "heyoka", "torch")
 HEAD = """# Benchmarks
 
 `make bench` repeats all measurements, in one run, and writes this page. For each task, this project ("ours") and other
-libraries ("peers") do the same work. They are called in turn, so that variations of the machine's speed affect all
+libraries ("peers") do the same work. All are called in turn, so that variations of the machine's speed affect all
 alike. The column "warm" is the median over repeated calls; the first call, which may compile, is given too. Errors are
 relative to a reference of higher precision, and an implementation with too large an error is not compared. Other
-libraries are used with the best settings found (`benchmarks/peers.py`).
+libraries run with the best settings found (`benchmarks/peers.py`).
 
 Compare ratios rather than seconds, which were measured on {machine}, with {versions}.
 

@@ -154,7 +154,7 @@ s^2 of the eigenvalues s of the correlation. Top: Euclidean loss; bottom: cosine
 noise. Its descent map starts from the initial eigenvalues of the networks and from predictor eigenvalues of {START:g},
 and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the theory is the mean-field
 approximation. Middle and right: networks with an MLP as predictor on images of handwritten digits, with batch norm
-(middle) and without batch norm (right), after {STEPS[full]} steps. Their points and bars are the mean and the standard
+(middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars of the networks: mean and standard
 error over {len(SEEDS[full])} seeds. Red: the target is the encoder itself (SimSiam); blue: the target is an exponential
 average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey
 line: a ratio of 1, one mode.

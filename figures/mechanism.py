@@ -17,7 +17,7 @@ from figures.captions import count, noise, percent
 
 NOISE = (0.2, 0.1)
 LOW, HIGH = 0.02, 3.0
-ARROWS = 13  # along each axis
+ARROWS = 13  # number of arrows along each axis
 STARTS = np.array([[0.03, 0.06], [0.06, 0.5], [0.06, 2.5], [0.5, 2.5]])
 TRAINED = STARTS[[1, 3]]
 END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500

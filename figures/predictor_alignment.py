@@ -70,9 +70,9 @@ def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
     return f"""
 Linear networks whose predictor W_P is a full matrix (M = {MODES} modes, N = {INPUTS} inputs, {noise(NOISE)}, learning
 rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step). The predictor is trained like the
-encoder, from a random start. Each column has one loss and one target: the encoder itself (shared target), or an
-exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment |u . W_P
-u|/|W_P u| of each eigenvector u of the correlation, against step. The alignment is 1 if u is an eigenvector of W_P too.
+encoder, from a random initial matrix. Each column has one loss and one target: the encoder itself (shared target), or
+an exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment
+|u . W_P u|/|W_P u| of each eigenvector u of the correlation, against step. The alignment is 1 if u is an eigenvector of W_P too.
 Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along each eigenvector
 (dashed lines), against step.
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 import dynamics as dyn
 
-COLUMN, PAGE = 3.4, 7.0  # widths of one column and of two, inches
+COLUMN, PAGE = 3.4, 7.0  # widths of one and of two columns of text, in inches
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito
 

@@ -13,8 +13,8 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from derivations.errors import ExpressionError
 
-LONGEST = 1000  # characters of an expression
-DEEPEST = 50  # nested parts of an expression
+LONGEST = 1000  # largest number of characters of an expression
+DEEPEST = 50  # largest depth of nested parts of an expression
 IN_WORDS = {  # terminals of the grammar, as messages name them
     "VBAR": "`|`",
     "__ANON_0": "`**`",

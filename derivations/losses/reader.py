@@ -21,10 +21,10 @@ from derivations.symbols.notation import lam
 from derivations.symbols.stop_gradient import StopGradient
 
 HIGHEST = 12  # largest exponent, and largest degree: number of vectors multiplied
-NESTED = 5  # functions and powers inside one another: SymPy's time grows exponentially with their number
-DIGITS = 20  # digits of a number as written
-LARGEST = 1e60  # absolute value of a constant
-EXPONENT = 100  # absolute value of a constant in exp(...) or in an exponent
+NESTED = 5  # largest number of functions and powers inside one another; SymPy's time grows exponentially with it
+DIGITS = 20  # largest number of digits of a number
+LARGEST = 1e60  # largest absolute value of a constant
+EXPONENT = 100  # largest absolute value of a constant in exp(...) or in an exponent
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Gathering(NamedTuple):
 
     rate: sp.Expr
     fast: sp.Expr  # the fast rate for which a mode takes the time t from low to high
-    least_slow: sp.Expr  # the falling rate at the goal: a slow rate below it is never reached
+    least_slow: sp.Expr  # the falling rate at the goal; a mode never reaches a slow rate below this
     time: sp.Expr  # the time from high to the goal, in terms of ``slow``
 
 

@@ -274,7 +274,7 @@ WRONG = {
     ),
     "gain that is a loss": (
         changed("noise = [0.1, 0.2]", 'gain = { expression = "|z1|^2" }'),
-        "Argument `gain` must be an expression, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is an unknown name",
+        "Argument `gain` must be an expression, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is an",
     ),
     "gain with a user-defined loss": (
         custom_loss(f'expression = "{EXPRESSION}" }}, gain = {{ expression = "lambda" '),
