@@ -101,7 +101,7 @@ def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -
 
 
 def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
-    """Return the code of one ``Integral`` of the manifest."""
+    """Return the code of one ``Integral`` of the manifest, from the names of its functions."""
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     return f"Integral({', '.join([scale, integrand, *powers, *size])})"
@@ -140,14 +140,14 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """Return the symbols that all values need, and the definitions of the other symbols."""
+    """Return the defined symbols that every value needs, and the definitions of the other symbols."""
     needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
     common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
     return common, [(left, right) for left, right in definitions if left not in common]
 
 
 def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
-    """Return the common symbols that occur in the values or in the other definitions that these need."""
+    """Return the symbols of ``common`` in the values, and in the definitions of ``rest`` that the values need."""
     others = [right for value in values for _, right in needed_definitions(rest, [value])]
     used = used_symbols(*values, *others)
     return [left for left in common if used.intersection(bound(left))]

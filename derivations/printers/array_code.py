@@ -79,7 +79,7 @@ class ArrayPrinter(StrPrinter):
     def _print_Sum(self, expr: sp.Basic) -> str:
         bound = set(expr.variables)
         if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
-            raise UntranslatableError(f"the sum {expr} mixes several mode indices")
+            raise UntranslatableError(f"the sum {expr} has several mode indices, for which there is no array code")
         return self.dialect.over_modes.format(self._print(expr.function))
 
     def _print_Mul(self, expr: sp.Basic) -> str:

@@ -145,7 +145,7 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """Check E[polynomial in (zeta1, zeta2)] = value for two modes, by Gaussian quadrature, which is exact."""
+    """Check E[polynomial] = value for Gaussian (zeta1, zeta2) of two modes, by Gaussian quadrature, which is exact."""
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)

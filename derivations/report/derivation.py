@@ -1,7 +1,8 @@
-r"""The derivation of a loss as a document: from L to dw_m/dt = w_m (r_m - rho), step by step, each step checked.
+r"""The derivation of a loss as a document, from the loss to the flow dw_m/dt = w_m (r_m - rho) of singular values.
 
-A check raises ``ProofError`` if it fails. Symbolic checks hold for any number of modes. Numerical checks take random
-points of a few modes in 30 digits; for expectations of polynomials they use Gaussian quadrature, which is exact.
+Each step is checked. A check raises ``ProofError`` if it fails. Symbolic checks hold for any number of modes. Numerical
+checks take random points of a few modes in 30 digits; for expectations of polynomials they use Gaussian quadrature,
+which is exact.
 """
 
 import re

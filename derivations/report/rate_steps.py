@@ -45,7 +45,7 @@ def moments_step(setting: SymbolicLoss, rate: sp.Expr) -> Step:
 
 @dataclass(frozen=True)
 class NamedExpectation:
-    """A named expectation E[local * prod(sums) / prod(norms^power)] and its coefficient in the rate."""
+    """An expectation E[local * prod(sums) / prod(norms^power)] in a rate, with its name and coefficient."""
 
     name: str
     coefficient: sp.Expr
@@ -72,7 +72,7 @@ class NamedExpectation:
 
     @property
     def weight(self) -> sp.Expr:
-        """The Gaussian weight of the integrals that replace the norms."""
+        """The Gaussian weight of the integrals over x and y that replace the norms in the denominator."""
         pairs = zip((n.x, n.y), self.term.norms, strict=False)
         return sp.Mul(*(norm_weight(v, power, norm.softening) for v, (norm, power) in pairs))
 
@@ -83,7 +83,7 @@ class NamedExpectation:
 
     @property
     def wick(self) -> sp.Expr:
-        """The moment of the numerator under the tilted Gaussian."""
+        """The expectation of the numerator under the Gaussian that the norms tilt, by Wick's theorem."""
         return moments.joint_moment(self.term.local, self.term.sums, TILTED)
 
 

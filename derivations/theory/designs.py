@@ -66,7 +66,10 @@ def rate_of_arrival(time: sp.Expr) -> sp.Expr:
 
 
 def until_goal(rate: sp.Expr) -> sp.Expr:
-    """Return the gain h = r/q up to lambda = ``goal``; beyond the goal the gain keeps its value at the goal."""
+    """Return the gain h = r/q of a rate r up to lambda = ``goal``, and beyond it the value at the goal.
+
+    q is that of ``per_gain``.
+    """
     return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
 
 

@@ -34,7 +34,10 @@ def has_roots(rate: sp.Expr | None) -> bool:
 
 
 def roots(rate: sp.Expr) -> list[sp.Expr]:
-    """Return the roots of r(lambda) = rho, the larger root first, in forms free of cancellation for real roots."""
+    """Return the lambda at which the rate r(lambda) equals the weight decay rho, the larger root first.
+
+    The formulas are free of cancellation if the roots are real.
+    """
     c2, c1, c0 = (sp.factor((rate - n.rho).coeff(lam, power)) for power in (2, 1, 0))
     if c2 == 0:
         return [sp.factor(-c0 / c1)]
@@ -44,7 +47,10 @@ def roots(rate: sp.Expr) -> list[sp.Expr]:
 
 
 def growth(rate: sp.Expr) -> sp.Expr:
-    """Return the derivative of ds/dt with respect to s at a root of r(lambda) = rho: a perturbation's growth rate g."""
+    """Return the growth rate of a perturbation of s at a fixed point: the derivative of ds/dt with respect to s.
+
+    At the fixed point the rate equals the weight decay, r(lambda) = rho.
+    """
     s = sp.Symbol("s", positive=True)
     velocity = rates.velocity().subs({n.s[n.m]: s, rates.rate: rate.subs(lam, s**n.alpha)})
     slope = velocity.diff(s).subs(s, lam ** (1 / n.alpha))
@@ -52,7 +58,7 @@ def growth(rate: sp.Expr) -> sp.Expr:
 
 
 def fold(rate: sp.Expr) -> tuple[sp.Expr, sp.Expr] | None:
-    """Return (rho, lambda) at the fold, where two roots of r(lambda) = rho meet; None if there is only one root."""
+    """Return the weight decay rho and lambda of the fold, where two roots of r(lambda) = rho meet; None if no fold."""
     if sp.degree(rate, lam) < 2:
         return None
     (where,) = sp.solve(rate.diff(lam), lam)

@@ -98,7 +98,8 @@ def _term(term: sp.Expr) -> Term:
         elif exponent.is_Rational and (norm := _norm(base)):
             norms.append((norm, -2 * exponent))
         else:
-            raise UnsupportedLossError(f"the gradient contains {factor}, no polynomial divided by powers of norms")
+            wrong = f"the gradient contains {factor}, which is no polynomial divided by powers of norms"
+            raise UnsupportedLossError(wrong)
     # norms that contain view 1 come first: their integration variable is x
     norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))
     return Term(coefficient, local, tuple(sums), tuple(norms))

@@ -87,7 +87,7 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
-    """Return the matrix A (d, d) of a form: u^T W_P^b v = l^T A l for independent normals l (d,)."""
+    """Return the matrix A (d, d) of a form (u, b, v): u^T W_P^b v = l^T A l for independent normals l (d,)."""
     u, b, v = form
     return sp.MatMul(u.T, _power(b), v).doit()
 
@@ -98,7 +98,10 @@ def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
 
 
 def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
-    """Return the definition of X K^T, Y K^T, K and Z for two norms ||X l|| and ||Y l|| (see the module)."""
+    """Return the definition of X K^T, Y K^T, K and Z for two norms ||X l|| and ||Y l|| of independent normals l.
+
+    K^T K is the covariance and Z the weight of the Gaussian that the norms tilt.
+    """
     X, Y = norm_vectors(norms)
     return [(sp.Tuple(*TILTED, K, n.Z), MatrixTilt(n.x, X, n.y, Y))]
 
@@ -168,7 +171,9 @@ def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp
         elif isinstance(base, sp.Indexed) and base.base in VECTORS and power == 1:
             vectors.append(VECTORS[base.base])
         else:
-            raise UnsupportedLossError(f"the force contains {factor}, which has no matrix form")
+            raise UnsupportedLossError(
+                f"the force contains {factor}, which is no representation or positive integer power of W_P"
+            )
     if len(vectors) != 1:
         raise UnsupportedLossError(f"the force contains {term}, which is no power of W_P times one vector")
     norms.sort(key=lambda norm: (norm[0][1] == 0, list(VECTORS.values()).index(norm[0][0])))
@@ -198,7 +203,7 @@ def _form(component: sp.Expr) -> Form:
         elif isinstance(base, sp.Indexed) and base.base in VECTORS and power in (1, 2):
             vectors += [VECTORS[base.base]] * int(power)
         else:
-            raise UnsupportedLossError(f"{component} has no matrix form")
+            raise UnsupportedLossError(f"{component} summed over modes is no bilinear form in the representations")
     if len(vectors) != 2:
-        raise UnsupportedLossError(f"{component} is no bilinear form")
+        raise UnsupportedLossError(f"{component} summed over modes is no bilinear form in the representations")
     return vectors[0], exponent, vectors[1]

@@ -39,7 +39,7 @@ def in_views(expression: sp.Expr) -> sp.Expr:
 
 
 def shared_weights(expression: sp.Expr) -> sp.Expr:
-    """Return the expression for a target branch that shares the encoder's weights, v/w = 1."""
+    """Return the expression for a target branch that shares the encoder's weights: all ratios v/w are 1."""
     return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base == n.ratio, lambda e: sp.Integer(1))
 
 
@@ -52,7 +52,10 @@ def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectati
 
 
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return f_m = E[-dL/dlambda_m] of a loss given in the eigenbasis; zero where no gradient reaches the predictor."""
+    """Return the force f_m = E[-dL/dlambda_m] on a predictor eigenvalue, of a loss given in the eigenbasis.
+
+    The force is zero if no gradient reaches the predictor.
+    """
     return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
 
 
@@ -82,13 +85,13 @@ def flow(step: sp.Expr) -> sp.Expr:
 
 
 def average_velocity() -> sp.Expr:
-    """Return the flow beta (x - a) of an exponential average with the decay per step tau = 1 - beta eta."""
+    """Return the flow beta (x - a) of an exponential average a of x with decay tau = 1 - beta eta per step."""
     beta = sp.Symbol("beta")
     return flow(average_step().subs(n.decay, 1 - beta * n.eta)).subs(beta, (1 - n.decay) / n.eta)
 
 
 def step() -> sp.Expr:
-    """Return the descent map of a correlation eigenvalue s = w^2: s (1 + eta (r - rho))^2."""
+    """Return s (1 + eta (r - rho))^2, the descent map of a correlation eigenvalue s at learning rate eta."""
     return (encoder_step() ** 2).subs(w, sp.sqrt(n.s[n.m])).factor()
 
 

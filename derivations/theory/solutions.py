@@ -176,10 +176,10 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
 
 
 class SharedForcing(NamedTuple):
-    """An exact solution of all modes with two scalars A and B: s_m = e^A/(1/s_m(0) + B) in a rescaled time tau.
+    """An exact solution for the eigenvalues s_m of all modes, in a rescaled time tau: s_m = e^A/(1/s_m(0) + B).
 
-    d tau = unit dt. slope_A and slope_B are the derivatives of A and B with respect to tau; the sums in unit and in the
-    slopes are over the current eigenvalues.
+    All modes have the same scalars A and B, and d tau = unit dt. slope_A and slope_B are the derivatives of A and B
+    with respect to tau; the sums in unit and in the slopes are over the current eigenvalues.
     """
 
     A: sp.Expr

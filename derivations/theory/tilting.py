@@ -37,9 +37,9 @@ class Norm:
 class Tilt:
     """The Gaussian of the views, tilted by the exponentials of one or two norms.
 
-    definitions: Delta = det(1 + K P) and the covariances S11, S12, S22 in mode ``k``. mean_squares: mean square of each
-    norm per mode, the scale of its integration variable; a softening is divided among the modes in proportion to their
-    eigenvalues.
+    definitions: Delta = det(1 + K P) and the covariances S11, S12, S22 in mode ``k``, with the covariance K of the
+    views and the precision P that the exponentials add. mean_squares: mean square of each norm per mode, the scale of
+    its integration variable; a softening is divided among the modes in proportion to their eigenvalues.
     """
 
     norms: tuple[Norm, ...]
@@ -48,9 +48,9 @@ class Tilt:
 
 
 def tilt(norms: tuple[Norm, ...]) -> Tilt:
-    """Return the Gaussian of the views tilted by norms: S = (1 + K P)^(-1) K and Delta = det(1 + K P) in mode ``k``.
+    """Return the Gaussian of the views tilted by norms: covariance S = (1 + K P)^(-1) K, weight prod_k Delta_k^(-1/2).
 
-    K is the covariance of the views, P the precision that the exponentials of the norms add.
+    Delta = det(1 + K P). K is the covariance of the views, P the precision that the exponentials of the norms add.
     """
     if len(norms) > 2:
         raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; at most 2 are supported")
@@ -75,7 +75,7 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     square = sp.Poly(norm.square, *pair)
     if not square.is_homogeneous or square.total_degree() != 2:
-        raise UnsupportedLossError(f"{norm.square} is no quadratic form in the representations")
+        raise UnsupportedLossError(f"the square {norm.square} of a norm is no quadratic form in the representations")
     form = sp.hessian(norm.square, pair)
     positive = form[0, 0].is_nonnegative and form[1, 1].is_nonnegative and sp.expand(form.det()) == 0
     if not (positive and norm.softening.is_nonnegative):
