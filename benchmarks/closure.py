@@ -77,7 +77,7 @@ def _row(modes: int) -> Row:
 def integrand(x: Array, y: Array, s: Array) -> Array:
     """Return the integrand (..., M) of the rates of the cosine loss at the integration variables x and y (..., 1).
 
-    The integrals over x and y stand for the reciprocals of the norms of the two branches,
+    The integrals over x and y stand for the reciprocals of the norms |p| of the prediction and |z2| of the target,
     1/|p|^k = const * integral of x^(k-1) exp(-x^2 |p|^2) over x > 0.
     """
     lam, det = s, SIGMA2**2

@@ -64,7 +64,7 @@ def _measured(model: dyn.Model, batch: int) -> float:
 def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
     """Return the regression coefficient of the deviations of eigenvalues on the deviations one step earlier.
 
-    Deviations are those from the mean over the recorded steps.
+    A deviation is the difference between an eigenvalue and its mean over the steps.
     """
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
     s = dyn.train(model, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]

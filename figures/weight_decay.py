@@ -1,7 +1,7 @@
 """Weight decay: abrupt collapse at a fold under the Euclidean loss, continuous under its isotropic version.
 
 Equilibria of one mode against weight decay, and final eigenvalues of networks with two modes: one mode starts above the
-basin boundary, the other below.
+basin boundary, one mode below.
 """
 
 from typing import NamedTuple

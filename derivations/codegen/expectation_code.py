@@ -115,7 +115,7 @@ def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
 
 
 def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
-    """Return the source of the integrands.
+    """Return the source of the functions that compute the integrands.
 
     For several integrands with the same norms, one more function computes what all of them need.
     """

@@ -83,7 +83,7 @@ class VectorLatex(MathLatex):
         self.index = index
 
     def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
-        """Return the terms of a sum, those with a minus sign last."""
+        """Return the terms of a sum, with negative terms last."""
         return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
 
     def _print_Sum(self, expr: sp.Basic) -> str:

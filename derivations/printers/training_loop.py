@@ -181,7 +181,10 @@ def _name_of_root(name: str, taken: set[str]) -> str:
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Return the parameters in those arguments of functions, and bases of fractional powers, that have no vectors."""
+    """Return the parameters in arguments of functions and in bases of fractional powers.
+
+    Arguments and bases that contain a vector are left out.
+    """
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
     return {symbol.name for argument in arguments if not argument.has(sp.Indexed) for symbol in argument.free_symbols}
