@@ -35,8 +35,8 @@ def has_free_target(loss: sp.Expr) -> bool:
 def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
     """Replace the representations t by the target branch with (v/w) z.
 
-    z are the representations by the encoder; v and w are the singular values of target and encoder. If a gradient reaches the target branch, the branch
-    shares the weights of the encoder, and t is replaced with z.
+    z are the representations by the encoder; v and w are the singular values of target and encoder. If a gradient
+    reaches the target branch, the branch shares the weights of the encoder, and t is replaced with z.
     """
     separate_weights = has_free_target(loss)
 
