@@ -262,9 +262,13 @@ def _check_model(model: Model, target: DesignTarget) -> None:
         errors.reject("model", requirement, model)
     plain = model.structure.predictor == "closed form" and not model.parameters.epsilon.any()
     if not plain or model.structure.tracked or not isinstance(model.target, Shared) or model.inputs is not None:
-        errors.reject("model", "have a predictor ClosedForm(alpha), a shared target and white inputs", model)
+        requirement = (
+            "have a predictor ClosedForm(alpha), a shared target and white inputs, for which gains are derived"
+        )
+        errors.reject("model", requirement, model)
     if model.batch_shape or model.isotropic or model.stop_gradient != "target":
-        errors.reject("model", "be a single model, with the stop-gradient on the target, and not isotropic", model)
+        requirement = "be a single model, with the stop-gradient on the target, and not isotropic"
+        errors.reject("model", f"{requirement}, because the gain sets stop-gradient and rates", model)
     if model.weight_decay and not target.needs_weight_decay:
         name = type(target).__name__
         errors.reject("model", f"have no weight decay for {name}, because weight decay moves the fixed point", model)

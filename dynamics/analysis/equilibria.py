@@ -161,5 +161,5 @@ def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], eta: float | None
         return Equilibria(model, (), remark=remark)
     members = tuple(fixed_points.equal_modes(model, s0, surviving, eta) for surviving in range(len(s0), 0, -1))
     return Equilibria(
-        model, members, remark=f"a family: other values of {invariants(model)[0].formula} have other equilibria"
+        model, members, remark=f"other initial values of {invariants(model)[0].formula} have other equilibria"
     )

@@ -23,7 +23,8 @@ def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None or model.batch_shape:
-        errors.reject("model", "have white inputs and scalar parameters", model)
+        requirement = "have white inputs and scalar parameters, because equilibria are computed for a single model"
+        errors.reject("model", requirement, model)
     learned = model.structure.predictor == "learned"
     if learned and not (model.generated.independent_modes and model.generated.balanced):
         requirement = "have a predictor that is not learned, or a loss that conserves s - lambda^2/a_P for each mode"

@@ -143,7 +143,8 @@ def phase_diagram(
     """
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None or model.batch_shape:
-        errors.reject("model", "have white inputs and scalar parameters", model)
+        requirement = "have white inputs and scalar parameters, because x and y vary the parameters of one model"
+        errors.reject("model", requirement, model)
     points = errors.count("points", points, 2)
     x_axis, y_axis = _check_axis(model, "x", x, points), _check_axis(model, "y", y, points)
     ensemble, eta = _ensemble(model, x_axis, y_axis, learning_rate)

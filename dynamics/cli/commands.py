@@ -107,9 +107,14 @@ def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: 
 
 @main.command()
 @apply(model_options(), WEIGHTS, STEPS, OUT)
-@click.option("--batch-size", type=int, default=10_000, show_default=True, help="New samples per step.")
+@click.option("--batch-size", type=int, default=10_000, show_default=True, help="Number of new samples in each step.")
 @click.option(
-    "--seed", type=int, multiple=True, default=(0,), show_default=True, help="Seed of the views; may be repeated."
+    "--seed",
+    type=int,
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Seed of the views; several seeds: several networks.",
 )
 @click.option("--units", default="linear", show_default=True, help="linear or relu.")
 @click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")

@@ -35,7 +35,8 @@ def check_learning_rate(model: Model, learning_rate: float | None) -> float | No
     """
     if learning_rate is None:
         if model.needs_learning_rate:
-            errors.reject("learning_rate", f"be given for {model}, which averages with a decay per step", None)
+            requirement = f"be given for {model}, whose flow depends on it through a decay per step"
+            errors.reject("learning_rate", requirement, None)
         return None
     if not model.needs_learning_rate:
         requirement = "be left out, because the flow depends on it only in models with a decay per step"

@@ -249,7 +249,7 @@ def linear_network(
     weights = _initial_weights(model, W0, W_P0)
     probe_inputs = _probes(probes, weights.encoder.shape[1])
     errors.choice("units", units, UNITS)
-    remedy = "Record fewer steps (record), or train fewer seeds."
+    remedy = "Record fewer steps (`record`), or train fewer seeds."
     numbers = sum(part.size for part in weights if part is not None)
     check_fits(len(run.seeds), len(run.recorded), numbers, remedy, np.dtype(run.dtype).itemsize)
     return LinearNetwork(model, run, units, weights, probe_inputs)

@@ -80,5 +80,5 @@ def _device(name: str | None) -> Any:
     except RuntimeError:
         present = sorted({device.platform for device in jax.devices()})
         raise errors.ArgumentError(
-            f"Argument `device` must name a present device, but is {name!r}; found: {present}."
+            f"Argument `device` must name a device of this machine, but is {name!r}; found: {present}."
         ) from None

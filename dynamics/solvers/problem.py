@@ -112,7 +112,7 @@ class FlowProblem(Problem):
             progress=_progress(progress),
         )
         problem.field  # noqa: B018  # refuses a closure that the loss does not have
-        check_memory(model, start, len(problem.times), "Ask for fewer times, or sweep to disk.")
+        check_memory(model, start, len(problem.times), "Request fewer times, or use `sweep`, which writes to disk.")
         return problem
 
     @property
@@ -156,7 +156,7 @@ class DescentProblem(Problem):
         learning_rate = errors.positive_number("learning_rate", learning_rate)
         rtol, closure = errors.positive_number("rtol", rtol), choose_closure(model, closure)
         progress = _progress(progress)
-        check_memory(model, start, count, "Record fewer steps (record), or sweep to disk.")
+        check_memory(model, start, count, "Record fewer steps (`record`), or use `sweep`, which writes to disk.")
         problem = cls(
             model=model,
             s0=start,

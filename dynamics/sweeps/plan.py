@@ -257,7 +257,7 @@ def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] 
     if keep is None:
         return tuple(name for name, is_independent in independent.items() if is_independent)
     if not isinstance(keep, (list, tuple)) or not keep:
-        errors.reject("keep", "list names of arrays", keep)
+        errors.reject("keep", "be a list of names of arrays, such as ['s', 'target']", keep)
     return tuple(dict.fromkeys(errors.choice("keep", name, independent) for name in keep))
 
 

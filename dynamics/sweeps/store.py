@@ -189,7 +189,7 @@ class Store:
         for name in variables | self.variables:
             first, new = self.variables.get(name), variables.get(name)
             if not new or not first or new[:2] != first[:2] or not np.can_cast(new.dtype, first.dtype):
-                raise ValueError(f"{name!r} must be as in the first block, {first}, but is {new}")
+                raise ValueError(f"{name!r} must have axes and type as in the first block, {first}, but has {new}")
         slices = self.grid.slices(number)
         for name, array in self.arrays.items():
             array[slices] = arrays[name].values

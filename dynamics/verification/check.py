@@ -110,7 +110,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     """
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None or model.batch_shape:
-        errors.reject("model", "have white inputs and scalar parameters", model)
+        errors.reject("model", "have white inputs and scalar parameters, because one call checks one model", model)
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
         errors.reject("s0", "be a single set of eigenvalues above zero, of shape (M,)", start)

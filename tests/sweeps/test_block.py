@@ -96,7 +96,8 @@ def test_results_of_other_shapes_are_refused(tmp_path):
     with pytest.raises(dyn.SweepError, match=r"same shapes at all points: .*, at x = 2$"):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr")
     with pytest.raises(
-        dyn.SweepError, match="Block 2 of 2, x = 2, failed: ValueError: 'a' must be as in the first block"
+        dyn.SweepError,
+        match="Block 2 of 2, x = 2, failed: ValueError: 'a' must have axes and type as in the first block",
     ):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr", chunk=1)
     assert xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status.values.tolist() == [1, 0]

@@ -110,7 +110,7 @@ REFUSED = {
     "device": (run({"seed": [1]}, device="gqu", **NETWORK), "but is 'gqu'. Did you mean 'gpu'?"),
     "more modes than inputs": (run({"seed": [1]}, **NETWORK | {"W0": W0.T}), "Argument `W0` must be weights of shape"),
     "keep": (sweep(keep=["s", "weights"]), "Argument `keep` must be one of 's', 'target', 'predictor', 'blow_up_time'"),
-    "keep nothing": (sweep(keep=[]), "Argument `keep` must list names of arrays, but is []."),
+    "keep nothing": (sweep(keep=[]), "Argument `keep` must be a list of names of arrays, such as"),
     "keep a blow-up of networks": (run({"seed": [1]}, keep=["blow_up_time"], **NETWORK), "Argument `keep` must be one"),
     # a function
     "keep of a function": (sweep(table, {"x": [1], "y": [1]}, keep=["s"]), "Argument `keep` must be left out for a"),
