@@ -63,10 +63,10 @@ def _about_predictor(export: Export) -> str:
         layer = f"The predictor is a linear layer W_P without bias, trained with the encoder{relative}"
         deeper = "; `loss` also takes the output p of a deeper predictor, as in BYOL and SimSiam"
         return f"{layer}{'' if export.takes_W_P else deeper}."
-    correlation = "the exponential average by `tracked`" if export.model.structure.tracked else "C = E[z z^T]"
+    average = ", averaged over steps by `tracked`" if export.model.structure.tracked else ""
     return (
-        f"The predictor is not trained. It is the closed form {export.closed_formula} of the correlation of the "
-        f"representations, {correlation}, and gets no gradient."
+        f"The predictor is not trained. {export.closed_formula} is computed from the correlation of the "
+        f"representations, C = E[z z^T]{average}, and gets no gradient."
     )
 
 
@@ -76,9 +76,9 @@ def _notes(export: Export) -> list[str]:
     if model.symmetrised:
         notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
     if export.lines.divides:
-        notes.append("L divides by norms, without an added constant: it is not a number where a norm is zero.")
+        notes.append("L divides by norms, without an added constant, and is not a number where a norm is zero.")
     if export.predicts and export.library is TORCH:
-        notes.append("PyTorch decomposes no matrices of half precision: call `loss` outside of autocast.")
+        notes.append("PyTorch cannot decompose matrices in half precision: call `loss` outside of autocast.")
     sigmas = values["sigma1"], values["sigma2"]
     beside = [f"weight decay {values['weight_decay']:g} (the optimiser)"] if values["weight_decay"] else []
     beside += [f"noise of sigma {sigmas[0]:g} and {sigmas[1]:g} on the views"] if any(sigmas) else []
