@@ -66,7 +66,9 @@ def single_mode_roots(model: Model) -> list[float]:
     with np.errstate(invalid="ignore"):
         roots = fixed_points(*p.of_expectations, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
-    return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # nan where complex; once at a fold
+    return list(
+        dict.fromkeys(float(root[0]) for root in roots if root[0] > 0)
+    )  # complex roots are nan; a double root, once
 
 
 def single_mode_rate(model: Model) -> Function:
@@ -92,7 +94,7 @@ def _roots_between_signs(model: Model) -> list[float]:
     grid = np.log(np.geomspace(*SEARCHED, GRID))
     with np.errstate(all="ignore"):
         signs = np.sign(excess(grid))
-    at_zero = (signs[1:-1] == 0) & (signs[:-2] * signs[2:] < 0)  # not where the rate is zero on an interval
+    at_zero = (signs[1:-1] == 0) & (signs[:-2] * signs[2:] < 0)  # isolated roots on the grid
     roots = [float(np.exp(x)) for x in grid[1:-1][at_zero]]
     for i in np.flatnonzero(signs[:-1] * signs[1:] < 0):
         roots.append(float(np.exp(scipy.optimize.brentq(lambda x: excess(x)[0], *grid[i : i + 2], xtol=1e-14))))

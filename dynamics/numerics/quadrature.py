@@ -29,11 +29,11 @@ class Sums(NamedTuple):
     """Weighted sums of an integrand over the nodes of a quadrature rule, for its value and its error, each (..., M)."""
 
     fine: Array  # the value of the rule
-    coarse_x: Array  # at twice the step in x
-    coarse_y: Array  # at twice the step in y
+    coarse_x: Array  # the value of the rule at twice the step in x
+    coarse_y: Array  # the value of the rule at twice the step in y
     mass: Array  # sum of the absolute values of the terms
     last_y: Array  # contribution of the last nodes in y, for the truncation error
-    last_x: Array  # ... and in x
+    last_x: Array  # contribution of the last nodes in x, for the truncation error
 
 
 class Estimate(NamedTuple):

@@ -152,7 +152,7 @@ def _losses(
     def safe(a: Array) -> Array:
         return jnp.where(active, a, 1)
 
-    if spec.structure.predictor == "none":  # then losses do not call ``predict``
+    if spec.structure.predictor == "none":  # losses without predictor do not call ``predict``
         z1, z2 = safe(z1), safe(z2)
 
     def safe_predict(z: Array, *function: Callable[[Array], Array]) -> Array:
