@@ -66,9 +66,8 @@ def single_mode_roots(model: Model) -> list[float]:
     with np.errstate(invalid="ignore"):
         roots = fixed_points(*p.of_expectations, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
-    return list(
-        dict.fromkeys(float(root[0]) for root in roots if root[0] > 0)
-    )  # complex roots are nan; a double root, once
+    # Complex roots are nan; the double root at a fold is listed once.
+    return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))
 
 
 def single_mode_rate(model: Model) -> Function:
