@@ -1,4 +1,4 @@
-"""The flow by its exact solution."""
+"""The flow of models that have an exact solution, by its formula."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +16,14 @@ from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.state import Observables
 
-BLOCK = 131_072  # values computed at once: few enough for a cache, and enough to outweigh the overhead of Python
+BLOCK = 131_072  # number of values computed at once: they fit a cache, and outweigh the overhead of Python
 LARGEST_EXPONENT = 650.0  # of e, in float64, with a margin
 NORMAL = 1e-300  # least lambda(0), and inverse of the largest, that float64 holds accurately
 FEW_BLOCKS = 4  # number of blocks below which threads do not pay
 
 
 def exact_flow(problem: FlowProblem) -> Flow:
-    """Evaluate the formula of the generated module, block after block of members and times.
+    """Evaluate the formula of the exact solution, one block of ensemble members and times after another.
 
     The formula returns log(s(t)/s(0)), which is finite where lambda = s^alpha underflows or overflows. If its terms
     cancel, its arguments, which are smaller than the result (..., T, M), are in extended precision, if the platform has
@@ -72,7 +72,7 @@ def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any)
 
 
 def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice]]:
-    """Yield slices of members and of times, with about BLOCK values each."""
+    """Yield a slice of members and a slice of times for each block of about BLOCK values. shape: (B, T, M)."""
     many, times, modes = shape
     rows, columns = max(1, BLOCK // (times * modes)), max(1, BLOCK // modes)
     for first in range(0, many, rows):
