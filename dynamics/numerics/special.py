@@ -75,7 +75,7 @@ def _exprel(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def lambert_growth(
     lam0: npt.ArrayLike, log_lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
 ) -> npt.NDArray[Any]:
-    """Return log(lambda/lam0), lambda = q/(1 + y), y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, with q = level.
+    """Return log(lambda(tau)/lam0) for d lambda/dtau = lambda^2 (q - lambda)/q^2, lambda(0) = lam0 > 0; q = level.
 
     lambda = q/(1 + y), where y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, and W is the Lambert function. y is computed as
     the root of y + log|y| = c with c = y0 + log|y0| - tau, so that y0 = 1e6 does not overflow. y0 - tau, and 1 + y near

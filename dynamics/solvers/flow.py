@@ -71,7 +71,8 @@ def solve(
     -------
     Trajectory
         Of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and ``blow_up_time`` state the
-        time of the divergence.
+        time of the divergence. A solution by "scipy" that needs more than 20 000 evaluations of the rates, and 1000
+        for each variable, ends there; ``status`` states this, and where values are not finite.
 
     Raises
     ------

@@ -2,7 +2,8 @@
 
 import mpmath as mp
 import numpy as np
-from hypothesis import assume, example, given
+import pytest
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import dynamics as dyn
@@ -80,6 +81,7 @@ exponents = st.floats(-3, 300).map(lambda x: 10.0**x) | st.floats(-3, 3).map(lam
 times = st.floats(-320, 308).map(lambda x: 10.0**x) | st.floats(-4, 8).map(lambda x: 10.0**x)
 
 
+@settings(max_examples=20)
 @given(name=st.sampled_from(sorted(SETTINGS)), alpha=exponents, s0=starts, t=times, rho=st.sampled_from(WEIGHT_DECAYS))
 @example("euclidean_stop_target", 1.0, 1e-160, 10.0, 0.0)
 @example("euclidean_stop_target", 10.0, 1e-16, 1.0, 0.0)
@@ -111,6 +113,8 @@ def test_any_start_exponent_and_time(name, alpha, s0, t, rho):
     np.testing.assert_allclose(flow.s[1, 1], value, rtol=tolerance, atol=2 * LEAST)
 
 
+@pytest.mark.long
+@settings(max_examples=60)
 @given(name=st.sampled_from(sorted(SETTINGS)), alpha=exponents, s0=starts, t=times, rho=st.sampled_from(WEIGHT_DECAYS))
 @example("euclidean_isotropic", 1.0, 0.5, 3.0, 1.0)
 @example("euclidean_stop_target", 1.0, 1e-300, 1e290, 0.0)
