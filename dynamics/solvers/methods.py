@@ -193,7 +193,7 @@ class CompiledDescent(Method[DescentProblem, Descent]):
 
     def refusal(self, problem: DescentProblem) -> str | None:
         """Require eigenmodes, a closure that can be compiled, and no fluctuations."""
-        if problem.by_eigenmodes and problem.batch_size is None and problem.closure != "monte_carlo":
+        if problem.by_eigenmodes and problem.batch is None and problem.closure != "monte_carlo":
             return None
         return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
 
@@ -216,10 +216,11 @@ class NumPyDescent(Method[DescentProblem, Descent]):
     name = "numpy"
 
     def integrate(self, problem: DescentProblem) -> Descent:
-        """Iterate the map, and propagate the covariance of fluctuations if a batch size is given."""
+        """Iterate the map; with a batch size, also mean and covariance of networks."""
+        from dynamics.solvers.descent_finite_batch import finite_batch_descent
         from dynamics.solvers.descent_numpy import numpy_descent
 
-        return numpy_descent(problem)
+        return numpy_descent(problem) if problem.batch is None else finite_batch_descent(problem)
 
 
 DESCENT_METHODS: tuple[Method[DescentProblem, Descent], ...] = (CompiledDescent(), NumPyDescent())
