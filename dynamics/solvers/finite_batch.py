@@ -23,7 +23,7 @@ from dynamics.vector_field.state import State, each
 FloatArray = npt.NDArray[np.float64]
 
 DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each
-CHUNKS, CHUNK = 32, 4096  # the samples of the noise of a step, and how many are computed at once
+CHUNKS, CHUNK = 16, 4096  # the samples of the noise of a step, and how many are computed at once
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
 GROWTH = 0.2  # relative change of the covariance after which they are
 SMALLEST, LARGEST = 1e-4, 0.5  # relative size of a drawn fluctuation; its largest size is divided by the modes
