@@ -34,7 +34,7 @@ def compute(full: bool) -> dict[str, Pair]:
     W0 = np.sqrt(S0)[:, None] * directions
     pairs = {}
     for name, model in MODELS.items():
-        theory = dyn.iterate(model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, record=3)
+        theory = dyn.iterate(model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, input_dimension=INPUTS, record=3)
         networks = dyn.train(model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=range(SEEDS[full]), record=3)
         pairs[name] = (theory, networks.modes)
     return pairs
