@@ -149,7 +149,7 @@ CASES = {
     "learning rate missing": (
         solve(model=dyn.Model("cosine", target=dyn.EMA(0.9))),
         "learning_rate",
-        "be given for Model(loss='cosine', target=EMA(decay=0.9)), because its average has a decay per step",
+        "be given for Model(loss='cosine', target=EMA(decay=0.9)), whose flow depends on it through a decay per step",
         "None",
     ),
     "learning rate of nothing": (
@@ -159,7 +159,7 @@ CASES = {
         "0.1",
     ),
     "fluctuations of an ensemble": (
-        iterate(s0=np.ones((2, 2)), batch_size=10),
+        iterate(s0=np.ones((2, 2)), batch_size=10, input_dimension=3),
         "batch_size",
         "be left out for an ensemble",
         "10",

@@ -26,6 +26,7 @@ DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gra
 CHUNKS, CHUNK = 16, 4096  # the samples of the noise of a step, and how many are computed at once
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
 GROWTH = 0.2  # relative change of the covariance after which they are
+DIFFERENCE = 1e-4  # relative size of a central difference
 SMALLEST, LARGEST = 1e-4, 0.5  # relative size of a drawn fluctuation; its largest size is divided by the modes
 
 # Limits within which first order in 1/B suffices, as the tests of all losses show.
@@ -98,9 +99,7 @@ class FiniteBatch:
     @property
     def eigenmodes(self) -> State:
         """The eigenmodes with the mean moments, each part (M,)."""
-        w = np.sqrt(self.mean.correlation)
-        v = None if self.mean.cross is None else np.divide(self.mean.cross, w, out=np.zeros_like(w), where=w > 0)
-        return State(w, v, self.mean.predictor, self.mean.tracked)
+        return _eigenmodes(self.mean)
 
     @property
     def deviation(self) -> FloatArray:
@@ -166,7 +165,25 @@ class FiniteBatch:
             np.einsum("k...a,k...b->...ab", after, unit) / DRAWS for after, unit in zip(sampled.odd, units, strict=True)
         )
         jacobian = Blocks(*(slope @ np.linalg.inv(root) for slope, root in zip(products, roots, strict=True)))
+        if self.field.structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
+            jacobian = jacobian._replace(diagonal=self._of_eigenmodes())
         return Step(self._flat(), self._spread(), jacobian, *sampled[1:])
+
+    def _of_eigenmodes(self) -> FloatArray:
+        """Return the derivative of the map of eigenmodes by central differences, (E, E); exact but for lagging targets."""
+        values, size = entries(self.mean), scales(self.mean).diagonal
+        step = DIFFERENCE * size[:, None] * np.eye(len(size))
+        after = [
+            entries(of_state(self.field.step(_eigenmodes(self._split(values + sign * step)), self.learning_rate)))
+            for sign in (1, -1)
+        ]
+        return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
+
+    def _split(self, values: FloatArray) -> Moments:
+        """Return entries (..., E) of the diagonal block as diagonals of the moments."""
+        parts = iter(np.split(values, values.shape[-1] // self.modes, axis=-1))
+        present = [None if a is None else next(parts) for a in self.mean._replace(target=None)]
+        return Moments(*present)
 
     def _draws(self) -> tuple[Blocks, Blocks]:
         """Return normals (K, ...) with second moments of exactly 1, and roots of the covariances of both blocks."""
@@ -183,6 +200,13 @@ class FiniteBatch:
         """Draw both views; new ones at each refresh, so that sampling errors average out along a trajectory."""
         p, x = self.field.parameters, self.rng.standard_normal(shape)
         return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
+
+
+def _eigenmodes(moments: Moments) -> State:
+    """Return the eigenmodes with these moments; of T, only the part that follows from C and X."""
+    w = np.sqrt(moments.correlation)
+    v = None if moments.cross is None else np.divide(moments.cross, w, out=np.zeros_like(w), where=w > 0)
+    return State(w, v, moments.predictor, moments.tracked)
 
 
 def observables(batch: FiniteBatch) -> Any:

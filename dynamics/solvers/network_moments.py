@@ -67,8 +67,8 @@ def blocks(moments: Moments) -> Blocks:
 
 
 def entries(diagonals: Moments) -> FloatArray:
-    """Return diagonals (M,) as the entries of the diagonal block."""
-    return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)])
+    """Return diagonals (..., M) as the entries (..., E) of the diagonal block."""
+    return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)], axis=-1)
 
 
 def matrices(like: Moments, entries: Blocks) -> Moments:
