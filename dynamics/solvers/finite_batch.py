@@ -172,7 +172,8 @@ class FiniteBatch:
     def _of_eigenmodes(self) -> FloatArray:
         """Return the derivative of the map of eigenmodes by central differences, (E, E); exact but for lagging targets."""
         values, size = entries(self.mean), scales(self.mean).diagonal
-        step = DIFFERENCE * size[:, None] * np.eye(len(size))
+        vanished = np.tile(self.mean.correlation == 0, len(size) // self.modes)  # modes without fluctuations
+        step = DIFFERENCE * np.diag(np.where(vanished, 0.0, size))
         after = [
             entries(of_state(self.field.step(_eigenmodes(self._split(values + sign * step)), self.learning_rate)))
             for sign in (1, -1)
