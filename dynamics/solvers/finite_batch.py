@@ -161,16 +161,14 @@ class FiniteBatch:
                 self.deviation,
             )
             sampled = jax.tree.map(np.asarray, sampled)
-        products = (
-            np.einsum("k...a,k...b->...ab", after, unit) / DRAWS for after, unit in zip(sampled.odd, units, strict=True)
-        )
-        jacobian = Blocks(*(slope @ np.linalg.inv(root) for slope, root in zip(products, roots, strict=True)))
+        of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
         if self.field.structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
-            jacobian = jacobian._replace(diagonal=self._of_eigenmodes())
-        return Step(self._flat(), self._spread(), jacobian, *sampled[1:])
+            of_map = of_map._replace(diagonal=self._of_eigenmodes())
+        jacobian = Blocks(*map(np.add, of_map, of_noise))
+        return Step(self._flat(), self._spread(), jacobian, *sampled[2:])
 
     def _of_eigenmodes(self) -> FloatArray:
-        """Return the derivative of the map of eigenmodes by central differences, (E, E); exact but for lagging targets."""
+        """Return the derivative of the map of eigenmodes by central differences, (E, E)."""
         values, size = entries(self.mean), scales(self.mean).diagonal
         vanished = np.tile(self.mean.correlation == 0, len(size) // self.modes)  # modes without fluctuations
         step = DIFFERENCE * np.diag(np.where(vanished, 0.0, size))
@@ -201,6 +199,12 @@ class FiniteBatch:
         """Draw both views; new ones at each refresh, so that sampling errors average out along a trajectory."""
         p, x = self.field.parameters, self.rng.standard_normal(shape)
         return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
+
+
+def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
+    """Return the derivatives of values (K, ...) at states whose deviations are roots times units."""
+    products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
+    return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))
 
 
 def _eigenmodes(moments: Moments) -> State:

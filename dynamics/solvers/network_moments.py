@@ -5,9 +5,9 @@ A rotation of the inputs changes neither the inputs' law nor the loss. The law o
     C = W W^T,  X = V W^T,  T = V V^T
 
 (encoder W, separate target V), of a learned predictor W_P and of a tracked correlation therefore follows from their
-values at the step before, the batch size and the number of inputs. Before the first step all of them are diagonal in the basis
-of the modes. Their means stay diagonal and off-diagonal entries stay uncorrelated with all but their own pair of modes,
-because a change of sign of a mode leaves the law unchanged.
+values at the step before, the batch size and the number of inputs. Before the first step all of them are diagonal in
+the basis of the modes. Their means stay diagonal, and off-diagonal entries are uncorrelated with all entries but those
+of the same pair of modes, because a change of sign of a mode leaves the law unchanged.
 """
 
 from typing import Any, NamedTuple

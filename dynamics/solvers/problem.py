@@ -237,8 +237,8 @@ def _check_batch(
     batch_size = errors.count("batch_size", batch_size)
     if input_dimension is None:
         requirement = (
-            "be given with `batch_size`, as the number N of inputs of the network, because the gradient has noise along "
-            "every input"
+            "be given with `batch_size`, as the number N of inputs of the network, because the gradient has noise "
+            "along every input"
         )
         errors.reject("input_dimension", requirement, input_dimension)
     return batch_size, errors.count("input_dimension", input_dimension, s0.size)

@@ -1,8 +1,8 @@
 """One step of networks near a mean state, over samples: the moments after it, and their spread over batches.
 
-The states are K draws of the moments (``network_moments``) around their mean; each is realised by weights (M, D), with D = M for a
-shared target and D = 2M for a separate one. The gradient of each sample is the automatic derivative of the loss, as in
-a network; S samples are drawn for each state.
+The states are K draws of the moments (``network_moments``) around their mean. Weights (M, D) stand for each of them,
+with D = M for a shared target and D = 2M for a separate one. The gradient of each sample is the automatic derivative of
+the loss, as in a network; S samples are drawn for each state.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,14 +32,16 @@ class Batch(NamedTuple):
 class Sampled(NamedTuple):
     """Estimates from samples of one step around mean moments.
 
-    odd: half the difference of the moments after the step between the states mean + draw and mean - draw, (K, ...).
-    curved: mean of both minus the moments after a step from eigenmodes with the mean moments, diagonals (M,). added:
+    odd: half the difference of the moments after the step between the states mean + draw and mean - draw, (K, ...), and
+    odd_noise: of what the noise of a batch adds to them. curved: mean of both (sums of map and noise) minus the same
+    after a step from eigenmodes with the mean moments, diagonals (M,). added:
     what the noise of a batch adds to the mean moments, diagonals (M,). noise: covariance over batches of the moments
     after a step. jumps: the part of the diagonal block of the noise that is due to samples which alone move an
     eigenvalue by more than its standard deviation.
     """
 
     odd: Blocks
+    odd_noise: Blocks
     curved: Moments
     added: Moments
     noise: Blocks
@@ -81,14 +83,17 @@ def _sampled_step(
     gradients = partial(_gradients, generated, structure, parameters)
     step = partial(_moments_after, parameters, eta)
     modes = _modes(mean, views[0].shape[-1])
-    plus, minus = (_weights(mean, jax.tree.map(lambda a: sign * share * a, draws)) for sign in (1, -1))
+    draws = jax.tree.map(lambda a: share * a, draws)
+    plus, minus = (_weights(mean, each) for each in (draws, jax.tree.map(jnp.negative, draws)))
     lagging = modes
     if mean.target is not None:
         lag = _lag(mean, plus, minus, share)
         lagging, plus, minus = (_with_lag(state, lag) for state in (lagging, plus, minus))
 
-    def after(state: State, *views: Array) -> Moments:
-        return step(state, gradients(state, *views), views)
+    def after(state: State, *views: Array) -> tuple[Moments, Moments]:
+        slopes = gradients(state, *views)
+        square = _square(parameters, eta, batch, slopes, views).mean(axis=0)
+        return step(state, slopes, views), _of_square(parameters, state, square)
 
     ahead, behind = (jax.vmap(after)(state, *views) for state in (plus, minus))
     still, exact = (jax.vmap(partial(after, state))(*views) for state in (lagging, modes))
@@ -97,9 +102,10 @@ def _sampled_step(
         second = (ahead + behind - 2 * still) / (2 * share**2)
         return jnp.diagonal((second + still - exact).mean(axis=0))
 
-    odd = jax.tree.map(lambda a, b: (a - b) / (2 * share), ahead, behind)
-    curved = jax.tree.map(curvature, ahead, behind, still, exact)
-    return Sampled(blocks(odd), curved, *_of_batch(parameters, eta, batch, modes, gradients, more_views, deviation))
+    odd, odd_noise = jax.tree.map(lambda a, b: (a - b) / (2 * share), ahead, behind)
+    curved = jax.tree.map(jnp.add, *jax.tree.map(curvature, ahead, behind, still, exact))
+    of_batch = _of_batch(parameters, eta, batch, modes, gradients, more_views, deviation)
+    return Sampled(blocks(odd), blocks(odd_noise), curved, *of_batch)
 
 
 # --- states as weights ----------------------------------------------------------------------------------------------
@@ -133,7 +139,9 @@ def _with_lag(state: State, lag: Array) -> State:
     """Return the weights with M more columns, (..., M, 2M), in which only the target's are not zero."""
     modes = len(lag)
     W, V = (part[..., :modes] for part in (state.encoder, state.target))
-    wide = (jnp.concatenate([part, jnp.broadcast_to(more, part.shape)], -1) for part, more in ((W, 0.0), (V, jnp.diag(lag))))
+    wide = (
+        jnp.concatenate([part, jnp.broadcast_to(more, part.shape)], -1) for part, more in ((W, 0.0), (V, jnp.diag(lag)))
+    )
     return State(*wide, state.predictor, state.tracked)
 
 
@@ -141,7 +149,9 @@ def _modes(mean: Moments, columns: int) -> State:
     """Return the weights (M, D) of eigenmodes with the mean moments."""
     w, eye = jnp.sqrt(mean.correlation), jnp.eye(len(mean.correlation), columns)
     target = None if mean.cross is None else (mean.cross * _inverse(w))[:, None] * eye
-    return State(w[:, None] * eye, target, *(None if a is None else jnp.diag(a) for a in (mean.predictor, mean.tracked)))
+    return State(
+        w[:, None] * eye, target, *(None if a is None else jnp.diag(a) for a in (mean.predictor, mean.tracked))
+    )
 
 
 def _inverse(w: Array) -> Array:
@@ -185,7 +195,9 @@ def _moments_after(
     Each product has factors from different halves of the samples, so that it has no bias.
     """
     middle = len(views[0]) // 2
-    halves = [jax.tree.map(lambda a, half=half: a[half], (slopes, views)) for half in (slice(middle), slice(middle, None))]
+    halves = [
+        jax.tree.map(lambda a, half=half: a[half], (slopes, views)) for half in (slice(middle), slice(middle, None))
+    ]
     first, second = (_step(parameters, eta, state, _forces(*half)) for half in halves)
 
     def product(left: str, right: str) -> Array:
@@ -276,14 +288,12 @@ def _changes(
     modes: State,
     after: State,
     slopes: Gradients,
-    views: tuple[Array, Array],
+    views: Sequence[Array],
 ) -> tuple[Moments, Array]:
     """Return the terms of each sample in the moments (samples, M, M), and eta^2/B v v^T."""
     (g, h, of_predictor), (x1, x2) = slopes, views
     v = g[..., None] * x1[:, None] + h[..., None] * x2[:, None]  # (samples, M, D)
-    n1, n2, crossed = 1 + parameters.sigma1**2, 1 + parameters.sigma2**2, _outer(g, h)
-    of_input = n1 * _outer(g, g) + crossed + crossed.mT + n2 * _outer(h, h)
-    square = eta**2 / batch.size * (v @ v.mT + (batch.inputs - x1.shape[-1]) * of_input)
+    square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * (v @ after.encoder.mT)
     linear = Moments(
         on_encoder + on_encoder.mT,
@@ -292,6 +302,15 @@ def _changes(
         tracked=None if modes.tracked is None else (1 - parameters.tracking) * (on_encoder + on_encoder.mT),
     )
     return jax.tree.map(jnp.add, linear, _of_square(parameters, modes, square)._replace(target=None)), square
+
+
+def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
+    """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M); those outside the weights as their mean."""
+    (g, h, _), (x1, x2) = slopes, views
+    v = g[..., None] * x1[:, None] + h[..., None] * x2[:, None]  # (samples, M, D)
+    n1, n2, crossed = 1 + parameters.sigma1**2, 1 + parameters.sigma2**2, _outer(g, h)
+    of_input = n1 * _outer(g, g) + crossed + crossed.mT + n2 * _outer(h, h)
+    return eta**2 / batch.size * (v @ v.mT + (batch.inputs - x1.shape[-1]) * of_input)
 
 
 def _of_square(parameters: Parameters, state: State, square: Array) -> Moments:

@@ -117,7 +117,9 @@ class Comparison:
         if self.reliable is None:
             rows.append("  batch size                 its effect on the mean is not predicted for this network")
         elif not self.reliable.all():
-            rows.append(f"  batch size                 prediction unreliable from step {self.step[~self.reliable][0]} on")
+            rows.append(
+                f"  batch size                 prediction unreliable from step {self.step[~self.reliable][0]} on"
+            )
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
             rows.append(f"  least aligned eigenvector  {least:.4f} at the start, {last:.4f} at the end")
@@ -152,8 +154,8 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
 
     Notes
     -----
-    A finite batch changes the mean of the eigenvalues, the more the more inputs the network has. The change is predicted
-    to first order in one over the batch size (``iterate`` with ``batch_size`` and ``input_dimension``) and added to the
+    A finite batch changes the mean of the eigenvalues; the change grows with the number of inputs. It is predicted to
+    first order in one over the batch size (``iterate`` with ``batch_size`` and ``input_dimension``) and added to the
     theory, also to a flow. It is not predicted for correlated inputs and for ReLU units.
 
     The sampling error is the standard error over seeds if the network was trained with at least three. Otherwise it is
@@ -177,7 +179,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     predicted = theory if theory.deviation is not None else _predicted(network, step)
     theory_modes = theory.modes[of_theory]
     if predicted is not None and predicted is not theory:
-        theory_modes = theory_modes + _at(step, predicted, predicted.s - predicted.population)
+        theory_modes = theory_modes + _at(step, predicted, predicted.s - np.asarray(predicted.population))
     if len(modes) >= SEEDS_NEEDED:
         estimate, source = partial(_over_seeds, modes), f"from {len(modes)} seeds"
     else:
@@ -244,7 +246,9 @@ def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
     """Return the predicted standard error (T, M) of the mean over networks."""
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
-        requirement = f"have at least {SEEDS_NEEDED} seeds, because its fluctuations cannot be predicted up to the last step"
+        requirement = (
+            f"have at least {SEEDS_NEEDED} seeds, because its fluctuations cannot be predicted up to the last step"
+        )
         errors.reject("network", requirement, predicted and predicted.status)
     return _at(step, predicted, np.asarray(predicted.deviation)) / np.sqrt(len(network.members()))
 

@@ -15,7 +15,9 @@ matplotlib.use("Agg")
 def deviation_squared(model, eta=0.005, steps=4000):
     """Stationary variance of s: networks, past its transient (e^-20 of it is left)."""
     rest = dyn.equilibria(model, [1.0])[0].s
-    return float(dyn.iterate(model, rest, steps, eta, batch_size=10_000, input_dimension=1, record=steps).deviation[-1, 0] ** 2)
+    return float(
+        dyn.iterate(model, rest, steps, eta, batch_size=10_000, input_dimension=1, record=steps).deviation[-1, 0] ** 2
+    )
 
 
 # --- cost, printed and drawn ----------------------------------------------------------------------------------------

@@ -129,7 +129,9 @@ def test_deviation_where_the_predictor_divides_by_the_largest_of_equal_eigenvalu
         dyn.Model("euclidean", noise=(0.3, 0.1), predictor=predictor),
         np.random.default_rng(1).normal(0, 0.35, (3, 5)),
     )
-    gd = dyn.iterate(model, np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, 80, 0.1, batch_size=1000, input_dimension=5, record=20)
+    gd = dyn.iterate(
+        model, np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, 80, 0.1, batch_size=1000, input_dimension=5, record=20
+    )
     net = dyn.train(model, W0, 80, 0.1, batch_size=1000, record=20, seed=range(64))
     assert gd.s[-1].max() / gd.s[-1].min() < 1.01
     np.testing.assert_allclose(net.modes.std(axis=0, ddof=1)[1:] / gd.deviation[1:], 1, atol=0.35)
@@ -305,5 +307,7 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
         return dyn.iterate(MODELS["cosine"], S0, STEPS // 2, RATE, batch_size=2000, input_dimension=6)
 
     monkeypatch.setattr(compare, "iterate", cut_short)
-    with pytest.raises(dyn.ArgumentError, match="`network` must have at least 3 seeds, because its fluctuations cannot"):
+    with pytest.raises(
+        dyn.ArgumentError, match="`network` must have at least 3 seeds, because its fluctuations cannot"
+    ):
         _ = compared.__wrapped__(1).sampling_error
