@@ -77,8 +77,8 @@ class Trajectory:
         Predicted standard deviation of s over networks; only of ``iterate`` with a ``batch_size``.
     reliable : ndarray of bool, shape (T,) or None
         True up to the step until which the predicted mean and standard deviation hold: the standard deviation is
-        at most half of the mean, the curvature of the map changes the mean by at most half a standard deviation, and
-        single samples cause at most a tenth of the variance.
+        at most half of the mean, the curvature of the map changes the mean by at most one standard deviation, and
+        single samples cause at most a fifth of the variance.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
         (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.

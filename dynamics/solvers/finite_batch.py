@@ -31,8 +31,8 @@ SMALLEST, LARGEST = 1e-4, 0.5  # relative size of a drawn fluctuation; its large
 
 # Limits within which first order in 1/B suffices, as the tests of all losses show.
 SIZE = 0.5  # standard deviation of an eigenvalue, relative to its mean
-CURVATURE = 0.5  # change of the mean due to curvature, relative to the standard deviation
-JUMPS = 0.1  # share of the variance that is due to single samples
+CURVATURE = 1.0  # change of the mean due to curvature, relative to the standard deviation
+JUMPS = 0.2  # share of the variance that is due to single samples
 
 
 class Step(NamedTuple):

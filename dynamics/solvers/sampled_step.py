@@ -32,12 +32,11 @@ class Batch(NamedTuple):
 class Sampled(NamedTuple):
     """Estimates from samples of one step around mean moments.
 
-    odd: half the difference of the moments after the step between the states mean + draw and mean - draw, (K, ...), and
-    odd_noise: of what the noise of a batch adds to them. curved: mean of both (sums of map and noise) minus the same
-    after a step from eigenmodes with the mean moments, diagonals (M,). added:
-    what the noise of a batch adds to the mean moments, diagonals (M,). noise: covariance over batches of the moments
-    after a step. jumps: the part of the diagonal block of the noise that is due to samples which alone move an
-    eigenvalue by more than its standard deviation.
+    odd: half the difference between the moments after a step from mean + draw and from mean - draw, (K, ...).
+    odd_noise: the same of what the noise of a batch adds to the moments. curved: what the draws change in the mean of both sums,
+    diagonals (M,). added: what the noise of a batch, and a target that lags behind, add to the mean moments. noise:
+    covariance over batches of the moments after a step. jumps: part of its diagonal block due to samples that alone
+    move an eigenvalue by more than its standard deviation.
     """
 
     odd: Blocks
@@ -98,14 +97,14 @@ def _sampled_step(
     ahead, behind = (jax.vmap(after)(state, *views) for state in (plus, minus))
     still, exact = (jax.vmap(partial(after, state))(*views) for state in (lagging, modes))
 
-    def curvature(ahead: Array, behind: Array, still: Array, exact: Array) -> Array:
-        second = (ahead + behind - 2 * still) / (2 * share**2)
-        return jnp.diagonal((second + still - exact).mean(axis=0))
+    def diagonal(moments: tuple[Moments, Moments]) -> Moments:
+        return jax.tree.map(lambda *parts: jnp.diagonal(sum(parts).mean(axis=0)), *moments)
 
     odd, odd_noise = jax.tree.map(lambda a, b: (a - b) / (2 * share), ahead, behind)
-    curved = jax.tree.map(jnp.add, *jax.tree.map(curvature, ahead, behind, still, exact))
-    of_batch = _of_batch(parameters, eta, batch, modes, gradients, more_views, deviation)
-    return Sampled(blocks(odd), blocks(odd_noise), curved, *of_batch)
+    curved = diagonal(jax.tree.map(lambda a, b, c: (a + b - 2 * c) / (2 * share**2), ahead, behind, still))
+    of_lag = diagonal(jax.tree.map(jnp.subtract, still, exact))
+    added, noise, jumps = _of_batch(parameters, eta, batch, modes, gradients, more_views, deviation)
+    return Sampled(blocks(odd), blocks(odd_noise), curved, jax.tree.map(jnp.add, added, of_lag), noise, jumps)
 
 
 # --- states as weights ----------------------------------------------------------------------------------------------
@@ -142,7 +141,7 @@ def _with_lag(state: State, lag: Array) -> State:
     wide = (
         jnp.concatenate([part, jnp.broadcast_to(more, part.shape)], -1) for part, more in ((W, 0.0), (V, jnp.diag(lag)))
     )
-    return State(*wide, state.predictor, state.tracked)
+    return State(next(wide), next(wide), state.predictor, state.tracked)
 
 
 def _modes(mean: Moments, columns: int) -> State:

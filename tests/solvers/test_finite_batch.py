@@ -50,8 +50,11 @@ def test_noise_adds_the_second_moment_of_the_gradient():
 
 
 def test_derivative_of_the_map_of_correlations():
-    """The diagonal by differences of eigenmodes; pairs by 16 384 samples, which the learning rate multiplies."""
-    jacobian, h = batches()._sampled().jacobian, 1e-5
+    """The diagonal by differences of eigenmodes; pairs by 16 384 samples, which the learning rate multiplies.
+
+    Batches are so large that the noise which they add does not depend on C.
+    """
+    jacobian, h = batches(batch_size=10**12)._sampled().jacobian, 1e-5
     for pair, (m, k) in zip(jacobian.pairs, [(0, 1), (0, 2), (1, 2)], strict=True):
         change = np.zeros((3, 3))
         change[m, k] = change[k, m] = h
@@ -232,8 +235,18 @@ def test_a_prediction_stays_unreliable():
     assert (np.diff(networks.reliable.astype(int)) <= 0).all()
 
 
-def test_fluctuations_as_large_as_the_eigenvalues_end_the_run():
-    networks = predicted(dyn.Model("cosine", noise=NOISE), [1e-4, 1e-4, 1.0], 50, 1, 3)
-    assert not networks.complete
-    assert "the fluctuations at this batch size are as large as the eigenvalues" in networks.status
-    assert len(networks.s) == len(networks.deviation) == len(networks.population) == len(networks.reliable)
+def test_fluctuations_as_large_as_the_eigenvalues_end_the_run(monkeypatch):
+    advance, calls = FiniteBatch.advance, []
+
+    def negative_at_the_third_step(self):
+        calls.append(1)
+        if len(calls) == 3:
+            self.mean = self.mean._replace(correlation=-1e6 * self.mean.correlation)
+        advance(self)
+
+    monkeypatch.setattr(FiniteBatch, "advance", negative_at_the_third_step)
+    with np.errstate(invalid="ignore"):
+        networks = predicted(EUCLIDEAN, steps=10)
+    reason = "the fluctuations at this batch size are as large as the eigenvalues"
+    assert networks.status == f"stopped before step 3: {reason}"
+    assert len(networks.s) == len(networks.deviation) == len(networks.population) == len(networks.reliable) == 3
