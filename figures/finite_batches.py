@@ -106,16 +106,20 @@ def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
         rows.append([name, str(inputs), f"{corrected:.1f}", f"{population:.1f}", f"{ratio:.2f}", str(reliable)])
     return f"""
 Mean and spread of linear networks that are trained with batches of {BATCH} samples (M = {len(S0)} modes,
-{noise(NOISE)}, learning rate {LEARNING_RATE}, {seeds} networks with the same initial weights). Columns: number of inputs
-N. Top: Euclidean loss with a learned predictor and a target that is an exponential average of the encoder with decay
-{EMA:g} per step. Bottom: cosine loss with the predictor W_P = C^(1/2). Vertical axes: variance of the representation along an
-initial eigenvector, relative to the population map (dashed) in percent. Points and bars: mean of the networks, and two
-standard deviations on either side. Lines and bands: the same as predicted to first order in one over the batch size.
+{noise(NOISE)}, learning rate {LEARNING_RATE}, {seeds} networks with the same initial weights). Columns: number of
+inputs N. Top: Euclidean loss with a learned predictor and a target that is an exponential average of the encoder with
+decay {EMA:g} per step. Bottom: cosine loss with the predictor W_P = C^(1/2). Vertical axes: variance of the
+representation along an initial eigenvector, relative to the population map (dashed) in percent. Points and bars: mean
+of the networks, and two standard deviations on either side. Lines and bands: the same as predicted to first order in
+one over the batch size.
 
 Largest t: largest distance of the networks' mean from the predicted mean, or from the population map, in standard
-errors, over {len(S0)} modes and {len(RECORDS)} steps. If a map is right, it stays below {bound:.1f} with a probability
-of at least 95 % (Bonferroni's bound for Student's t). Ratio: measured standard deviation divided by the predicted one, root
-mean square over modes and steps; the error of one measured standard deviation is {100 / np.sqrt(2 * seeds):.0f} %.
-Reliable until: the last drawn step at which the criterion for small fluctuations holds.
+errors, over {len(S0)} modes and {len(RECORDS)} steps. If a map is right, it stays below {bound:.1f} with a
+probability of at least 95 % (Bonferroni's bound for Student's t). Ratio: measured standard deviation divided by the
+predicted one, root mean square over modes and steps; the error of one measured standard deviation is {
+        100
+        / np.sqrt(
+            2 * seeds
+        ):.0f} %. Reliable until: the last drawn step at which the criterion for small fluctuations holds.
 
 {table(rows)}"""

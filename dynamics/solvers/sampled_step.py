@@ -33,10 +33,10 @@ class Sampled(NamedTuple):
     """Estimates from samples of one step around mean moments.
 
     odd: half the difference between the moments after a step from mean + draw and from mean - draw, (K, ...).
-    odd_noise: the same of what the noise of a batch adds to the moments. curved: what the draws change in the mean of both sums,
-    diagonals (M,). added: what the noise of a batch, and a target that lags behind, add to the mean moments. noise:
-    covariance over batches of the moments after a step. jumps: part of its diagonal block due to samples that alone
-    move an eigenvalue by more than its standard deviation.
+    odd_noise: the same of what the noise of a batch adds to the moments. curved: what the draws change in the mean of
+    both sums, diagonals (M,). added: what the noise of a batch, and a target that lags behind, add to the mean moments.
+    noise: covariance over batches of the moments after a step. jumps: part of its diagonal block due to samples that
+    alone move an eigenvalue by more than its standard deviation.
     """
 
     odd: Blocks
