@@ -81,12 +81,13 @@ class Design:
 
     def rate(self, s: npt.ArrayLike) -> Array:
         """Return the rates r of modes without weight decay; r and the eigenvalues s have one shape."""
-        return _rate(self.model, s)
+        return _rate(self.model, _eigenvalues(s))
 
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
         """Return the rates r under the standard, the isotropic and the designed loss, each in the shape of s."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
+        s = _eigenvalues(s)
         return {name: _rate(model, s) for name, model in models.items()}
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -180,8 +181,11 @@ def _fixed_point(model: Model) -> float:
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
 
 
-def _rate(model: Model, s: npt.ArrayLike) -> Array:
-    s = np.asarray(s, float)
+def _eigenvalues(s: npt.ArrayLike) -> Array:
+    return errors.positive("s", s, "be eigenvalues above zero")
+
+
+def _rate(model: Model, s: Array) -> Array:
     return EigenmodeField(model).of_eigenvalues(s.reshape(-1, 1)).reshape(s.shape)
 
 

@@ -328,5 +328,4 @@ def _values(expression: Any, lam: npt.NDArray[np.float64], conditions: Condition
     from derivations.theory import designs
 
     parameters = {"rest": conditions.rest} if expression.has(designs.rest) else {}
-    with np.errstate(all="ignore"):
-        return Gain.parse(loss_grammar.formula(expression), **parameters)(lam)
+    return Gain.parse(loss_grammar.formula(expression), **parameters).values(lam)

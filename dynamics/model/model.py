@@ -53,7 +53,8 @@ class Model:
     predictor : ClosedForm, Learned or NoPredictor, default ClosedForm()
         The predictor W_P, with eigenvalues lambda.
     noise : (array_like, array_like), default (0, 0)
-        Standard deviations sigma1 and sigma2 of the noise on the online and on the target view.
+        Standard deviations sigma1 and sigma2 of the noise on the online and on the target view, two numbers. Arrays
+        are an ensemble, like those of any parameter: ``noise=([0.1, 0.2, 0.3], 0.5)`` are three models.
     weight_decay : array_like, default 0
         rho in dW/dt = -dL/dW - rho W, non-negative.
     symmetrised : bool, default False

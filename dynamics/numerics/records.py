@@ -10,7 +10,8 @@ from dynamics import errors
 
 def record_count(record: int | Sequence[int], steps: int) -> int:
     """Return an upper bound on the number of recorded steps; raises ArgumentError."""
-    return steps // errors.count("record", record) + 2 if np.ndim(record) == 0 else len(np.asarray(record)) + 2
+    chosen = _check(record, steps)
+    return steps // chosen + 2 if isinstance(chosen, int) else len(chosen) + 2
 
 
 def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int64]:
@@ -18,10 +19,20 @@ def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int6
 
     record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
     """
-    if np.ndim(record) == 0:
-        chosen = np.arange(0, steps + 1, errors.count("record", record))
-    else:
-        chosen = np.asarray(record)
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
-            errors.reject("record", f"be a whole number, or steps between 0 and {steps}", chosen)
+    chosen = _check(record, steps)
+    if isinstance(chosen, int):
+        chosen = np.arange(0, steps + 1, chosen)
     return np.unique(np.concatenate([[0], chosen, [steps]]))
+
+
+def _check(record: int | Sequence[int], steps: int) -> int | npt.NDArray[np.int64]:
+    """Return the interval, or the recorded steps."""
+    requirement = f"be a whole number >= 1, or a sequence of steps between 0 and {steps}"
+    chosen = errors.as_array("record", record, requirement)
+    if chosen.ndim == 0:
+        return errors.count("record", record)
+    if not chosen.size:
+        return chosen.astype(np.int64)
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
+        errors.reject("record", requirement, chosen)
+    return chosen.astype(np.int64)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import textwrap
 import zipfile
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ class Trajectory:
 
     def save(self, path: str | Path) -> Path:
         """Write an .npz file that ``load`` reads back, and return its path; a missing suffix is added."""
-        path = Path(path)
+        path = errors.path("path", path)
         path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
         arrays = {name: getattr(self, name) for name in ARRAYS}
         description = {
@@ -188,9 +189,10 @@ class Trajectory:
         """Write t, step and eigenvalues as text, one row per ensemble member and time; return the path."""
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
+        path = errors.path("path", path)
         names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
         np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
-        return Path(path)
+        return path
 
     def members(self, quantity: str = "s") -> Array:
         """Return a quantity of all B members of an ensemble: (B, T, M), or (B, T, 1) if it is one number per time."""
@@ -256,8 +258,8 @@ def load(path: str | Path) -> Trajectory:
     >>> bool((loaded.s == flow.s).all())
     True
     """
-    path = Path(path)
-    if not path.exists():
+    path = errors.path("path", path)
+    if not os.path.exists(path):  # unlike ``Path.exists`` also False for a name that is too long
         raise FileNotFoundError(f"No such file: {path}")
     if not zipfile.is_zipfile(path):
         _refuse(path, "is truncated or no npz file")

@@ -84,15 +84,12 @@ def check_axis(name: str, values: Any) -> Values:
 
     Raises ArgumentError that names the axis.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        errors.reject(name, REQUIREMENT, values)
+    array = errors.as_array(name, values, REQUIREMENT)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         errors.reject(name, REQUIREMENT, array if array.ndim == 1 else values)
     if len(np.unique(array)) < len(array):
         errors.reject(name, REQUIREMENT, array)
-    return np.array(array, np.float64 if array.dtype.kind == "f" else np.int64)
+    return np.array(array, np.int64) if array.dtype.kind in "iu" else errors.real_array(name, array, REQUIREMENT)
 
 
 def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tuple[int, ...]:

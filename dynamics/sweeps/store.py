@@ -65,10 +65,14 @@ STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
 
 def store_exists(path: Path, identity: dict[str, Any]) -> bool:
     """Return True if the path is the store of this sweep, False if nothing is there; otherwise raise ArgumentError."""
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         errors.reject("store", "lie in an existing folder", str(path))
-    if not path.exists():
+    try:
+        path.lstat()
+    except FileNotFoundError:
         return False
+    except OSError as error:  # such as a name that is too long
+        raise errors.ArgumentError(f"Argument `store` must name a path that can exist, but: {error}.") from error
     requirement = "name a new path, or the store of this very sweep"
     try:
         stored = json.loads(json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]["sweep"])

@@ -99,7 +99,7 @@ def sweep(
     Frozen({'weight_decay': 2, 'time': 3, 'mode': 2})
     """
     check_progress(progress)
-    path, chunk, executor = _check_path(store), errors.count("chunk", chunk), check_executor(executor)
+    path, chunk, executor = errors.path("store", store), errors.count("chunk", chunk), check_executor(executor)
     plan = _plan(what, grid, chunk, keep, arguments)
     warned = {} if store_exists(path, plan.identity) else _create_store(path, plan, executor)
     with locked(path):
@@ -111,12 +111,6 @@ def sweep(
         others = f" The tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
         warnings.warn(f"{warned[min(warned)]}{others}", errors.AccuracyWarning, stacklevel=2)
     return open_dataset(path).assign_attrs(progress=status)
-
-
-def _check_path(store: Any) -> Path:
-    if not isinstance(store, (str, Path)) or not str(store):
-        errors.reject("store", "be a path", store)
-    return Path(store)
 
 
 def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]) -> SweepPlan:

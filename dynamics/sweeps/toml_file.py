@@ -42,11 +42,12 @@ def run(path: str | Path, workers: int | None = None, scheduler: str | None = No
 
 def read(path: str | Path) -> dict[str, Any]:
     """Read the arguments of ``sweep`` from a file; raises FileNotFoundError, or ArgumentError that names the key."""
+    path = errors.path("file", path)
     try:
-        contents = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        contents = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"No such file: {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # also integers of thousands of digits, and deep tables
         raise errors.ArgumentError(f"Argument `file` must name a TOML file, but {path} is none: {error}.") from None
     check_keys("the file", contents, (*TABLES, *OPTIONS))
     check_present(str(path), contents, (*TABLES, "store"))

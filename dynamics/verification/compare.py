@@ -84,11 +84,12 @@ class Comparison:
 
     def max_relative(self, above: float = 0.0) -> float:
         """Return the largest |network/theory - 1| of eigenvalues that are above ``above`` in theory."""
+        above = errors.real_number("above", above)
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
     def within(self, deviations: float = 2.0) -> float:
         """Return the fraction of entries after the start with a deviation of at most ``deviations`` sampling errors."""
-        later = self.z[self.step > 0]
+        deviations, later = errors.real_number("deviations", deviations), self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":

@@ -20,9 +20,10 @@ def check_path(checkpoint: str | Path | None) -> Path | None:
     """Return the path of a checkpoint; raise ArgumentError if no file can be written there."""
     if checkpoint is None:
         return None
-    if not isinstance(checkpoint, (str, Path)) or not Path(checkpoint).parent.is_dir() or Path(checkpoint).is_dir():
+    path = errors.path("checkpoint", checkpoint, REQUIREMENT)
+    if not os.path.isdir(path.parent) or os.path.isdir(path):
         errors.reject("checkpoint", REQUIREMENT, checkpoint)
-    return Path(checkpoint)
+    return path
 
 
 class Checkpoint(NamedTuple):

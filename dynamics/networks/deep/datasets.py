@@ -1,5 +1,6 @@
 """Data sets of images: handwritten digits, CIFAR-10 from a local folder, Gaussian images of a known spectrum."""
 
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,9 +90,10 @@ def cifar10(folder: str | Path) -> Images:
     >>> import dynamics as dyn
     >>> images = dyn.cifar10("cifar-10-batches-bin")  # doctest: +SKIP
     """
-    if not isinstance(folder, (str, Path)) or not Path(folder).is_dir():
-        errors.reject("folder", "be a folder with the binary version of CIFAR-10", folder)
-    folder = Path(folder)
+    requirement = "be a folder with the binary version of CIFAR-10"
+    folder = errors.path("folder", folder, requirement)
+    if not os.path.isdir(folder):
+        errors.reject("folder", requirement, str(folder))
     missing = [name for name in (*CIFAR_TRAIN, *CIFAR_TEST) if not (folder / name).is_file()]
     if missing:
         _reject_folder(folder, f"lacks {', '.join(missing)}")
