@@ -21,13 +21,14 @@ from dynamics.analysis.branches import (
 )
 from dynamics.model.model import Model
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
-class Bifurcation:
+@dataclass(frozen=True, eq=False)
+class Bifurcation(Value):
     """A bifurcation diagram: branches of equilibria, and special points; the result of ``bifurcation``.
 
     Iterating over it yields the special points. If modes are independent, it is the diagram of one mode.

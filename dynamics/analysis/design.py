@@ -25,6 +25,7 @@ from dynamics.model.components import Shared
 from dynamics.model.expressions import Gain, Loss
 from dynamics.model.model import Model
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ Array = npt.NDArray[np.float64]
 TARGETS = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment, FastestUniform)
 
 
-@dataclass(frozen=True, repr=False)
-class Design:
+@dataclass(frozen=True, repr=False, eq=False)
+class Design(Value):
     """The gain for a design target, and its cost; the result of ``design``.
 
     Attributes

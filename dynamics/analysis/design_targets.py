@@ -17,6 +17,7 @@ import scipy.optimize
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.expressions import Gain
+from dynamics.numerics.values import Value
 
 POINTS = 400  # number of eigenvalues at which a target is evaluated
 ZERO = 1e-9  # a rate this small relative to the largest counts as zero
@@ -46,7 +47,7 @@ class DesignedGain(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-class DesignTarget(ABC):
+class DesignTarget(Value, ABC):
     """Base class of the desired dynamics of modes."""
 
     needs_weight_decay: ClassVar[bool] = False
@@ -56,7 +57,7 @@ class DesignTarget(ABC):
         """Return the gain that yields the target; raise ArgumentError with the constraint that rules it out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RateFunction(DesignTarget):
     """A desired rate r(lambda) of modes, ds/dt = 2 s r.
 
@@ -98,7 +99,7 @@ class RateFunction(DesignTarget):
         return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrivalTimes(DesignTarget):
     """Desired times T(lambda) that a mode takes from the predictor eigenvalue lambda to a share of its fixed point.
 
@@ -143,7 +144,7 @@ class ArrivalTimes(DesignTarget):
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimultaneousArrival(DesignTarget):
     """Arrival of all modes at a share of their fixed point at nearly the same time.
 
@@ -197,7 +198,7 @@ class SimultaneousArrival(DesignTarget):
         return DesignedGain(loss_grammar.formula(designs.until_goal(gathering.rate)), parameters, (remark,))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ThresholdRecruitment(DesignTarget):
     """Growth of modes that start above a threshold; modes that start below it vanish by weight decay.
 
@@ -248,7 +249,7 @@ class ThresholdRecruitment(DesignTarget):
         return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FastestUniform(DesignTarget):
     """Convergence of all modes at one rate, dw/dt = c (w* - w), the largest that is stable up to a learning rate.
 

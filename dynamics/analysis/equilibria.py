@@ -13,6 +13,7 @@ from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
 from dynamics.analysis.stability import SurvivingModes, collapsed_growth
 from dynamics.model.model import Model
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Equilibria", "Equilibrium", "equilibria"]
 
 
-@dataclass(frozen=True)
-class Equilibria:
+@dataclass(frozen=True, eq=False)
+class Equilibria(Value):
     """The fixed points of a model, those with the most surviving modes first; the result of ``equilibria``.
 
     It can be iterated over, indexed, plotted, and has a length.

@@ -12,6 +12,7 @@ from dynamics.analysis.fixed_points import check_one_start
 from dynamics.model.model import Model
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.vector_field.base import choose_closure
 from dynamics.vector_field.eigenmode_state import as_rows
@@ -24,8 +25,8 @@ Array = npt.NDArray[np.float64]
 Axis = tuple[str, npt.ArrayLike]  # the name of a parameter, and its range
 
 
-@dataclass(frozen=True)
-class PhaseDiagram:
+@dataclass(frozen=True, eq=False)
+class PhaseDiagram(Value):
     """The outcome of the descent map from one start as a function of two parameters; the result of ``phase_diagram``.
 
     Attributes

@@ -4,7 +4,8 @@ A mode m with the eigenvalue s_m = w_m^2 has the rate r_m in the flow dw_m/dt = 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import scipy.optimize
 
 from dynamics.model.model import Model
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
@@ -26,23 +28,19 @@ DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j 
 Complex = npt.NDArray[np.complex128]
 Evolve = Callable[..., State]  # velocity or step
 Stencil = list[tuple[float, State, Rates]]  # weights, and where they apply
-Blocks = Callable[[Evolve, float | None], list[npt.NDArray[np.float64]]]
 
 
-@dataclass(frozen=True)
-class SurvivingModes:
+@dataclass(frozen=True, eq=False)
+class SurvivingModes(Value):
     """Equal modes at a fixed point, and the linearised evolution of their perturbations.
 
-    s, lam: eigenvalues of the modes and of a learned predictor (unused for other predictors). count: number of modes.
-    growth: growth rates of perturbations in the flow. multipliers: factors by which a step of the descent map
-    multiplies perturbations, as a function of the learning rate.
+    jacobian: of flow and descent map at the modes. neutral: number of perturbations along a family of equilibria, whose
+    eigenvalues are left out. growth: growth rates of perturbations in the flow.
     """
 
-    s: float
-    lam: float
-    count: int
+    jacobian: "Jacobian"
+    neutral: int
     growth: Complex
-    multipliers: Callable[[float], Complex]
     largest_learning_rate: float
 
     @classmethod
@@ -53,48 +51,76 @@ class SurvivingModes:
 
         neutral: number of perturbations along a family of equilibria, whose eigenvalues are left out.
         """
-        blocks = _jacobian_blocks(model, s, count, lam)
-        growth = _spectrum(blocks(velocity, eta), count, neutral, 0.0)
+        jacobian = Jacobian(model, s, count, lam)
+        growth = jacobian.spectrum(velocity, eta, neutral, 0.0)
+        modes = cls(jacobian, neutral, growth, np.nan)
+        return replace(modes, largest_learning_rate=_largest_learning_rate(model, growth, modes.multipliers))
 
-        def multipliers(learning_rate: float) -> Complex:
-            return _spectrum(blocks(step, learning_rate), count, neutral, 1.0)
+    @property
+    def s(self) -> float:
+        """Eigenvalue of the modes."""
+        return self.jacobian.s
 
-        return cls(s, lam, count, growth, multipliers, _largest_learning_rate(model, growth, multipliers))
+    @property
+    def lam(self) -> float:
+        """Eigenvalue of a learned predictor; not used for other predictors."""
+        return self.jacobian.lam
+
+    @property
+    def count(self) -> int:
+        """Number of modes."""
+        return self.jacobian.count
+
+    def multipliers(self, learning_rate: float) -> Complex:
+        """Return the factors by which a step of the descent map multiplies perturbations."""
+        return self.jacobian.spectrum(step, learning_rate, self.neutral, 1.0)
 
 
-def _spectrum(blocks: list[npt.NDArray[np.float64]], count: int, neutral: int, fixed: float) -> Complex:
-    """Return the eigenvalues of a Jacobian: for a common perturbation of the modes, and for each difference of modes.
+@dataclass(frozen=True, eq=False)
+class Jacobian(Value):
+    """The Jacobians of flow and descent map of a model at ``count`` equal modes.
 
-    The ``neutral`` common eigenvalues nearest to ``fixed`` are left out.
+    Equal modes are exchangeable, so one block for a common perturbation and one for a difference suffice. A block is
+    (parts, parts), with the dynamical variables of a mode (encoder, target, ...) as parts.
     """
-    common, *differences = (np.linalg.eigvals(block) for block in blocks)
-    common = common[np.argsort(np.abs(common - fixed))][neutral:]
-    return np.sort_complex(np.concatenate([common, *differences * (count - 1)]))
 
+    model: Model
+    s: float
+    count: int
+    lam: float
 
-def _jacobian_blocks(model: Model, s: float, count: int, lam: float) -> Blocks:
-    """Return a function of (``velocity`` or ``step``, eta) that computes the blocks of its Jacobian at equal modes.
+    @cached_property
+    def _stencils(self) -> list[list[Stencil]]:
+        """The stencils of each part, for a common perturbation and for a difference; rates are computed once."""
+        structure, count = self.model.structure, self.count
+        fixed_point, field = (
+            initial(structure, np.full(count, self.s), self.lam),
+            EigenmodeField(self.model, rtol=1e-12),
+        )
+        patterns = [np.ones(count), np.eye(1, count)[0] - np.eye(1, count, 1)[0]][:count]
+        size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
+        return [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
-    A block is (parts, parts), with the dynamical variables of a mode (encoder, target, ...) as parts. Equal modes are
-    exchangeable, so one block for a common perturbation and one for a difference suffice.
-    """
-    structure, parameters = model.structure, model.parameters
-    fixed_point, field = initial(structure, np.full(count, s), lam), EigenmodeField(model, rtol=1e-12)
-    patterns = [np.ones(count), np.eye(1, count)[0] - np.eye(1, count, 1)[0]][:count]
-    size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
-    stencils = [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
+    def spectrum(self, evolve: Evolve, eta: float | None, neutral: int, fixed: float) -> Complex:
+        """Return the eigenvalues for ``velocity`` or ``step``: of the common perturbation, and of each difference.
 
-    def first_mode(evolve: Evolve, eta: float | None, state: State, rates: Rates) -> npt.NDArray[np.float64]:
-        result = evolve(parameters, state, rates, eta)
-        return np.array([getattr(result, part)[0] for part in _parts(fixed_point)])
+        The ``neutral`` common eigenvalues nearest to ``fixed`` are left out.
+        """
+        common, *differences = (np.linalg.eigvals(block) for block in self._blocks(evolve, eta))
+        common = common[np.argsort(np.abs(common - fixed))][neutral:]
+        return np.sort_complex(np.concatenate([common, *differences * (self.count - 1)]))
 
-    def derivative(evolve: Evolve, eta: float | None, stencil: Stencil) -> Any:
-        return sum(weight * first_mode(evolve, eta, state, rates) for weight, state, rates in stencil)
+    def _blocks(self, evolve: Evolve, eta: float | None) -> list[npt.NDArray[np.float64]]:
+        parameters = self.model.parameters
 
-    def blocks(evolve: Evolve, eta: float | None) -> list[npt.NDArray[np.float64]]:
-        return [np.stack([derivative(evolve, eta, stencil) for stencil in block], axis=-1) for block in stencils]
+        def first_mode(state: State, rates: Rates) -> npt.NDArray[np.float64]:
+            result = evolve(parameters, state, rates, eta)
+            return np.array([getattr(result, part)[0] for part in _parts(state)])
 
-    return blocks
+        def derivative(stencil: Stencil) -> Any:
+            return sum(weight * first_mode(state, rates) for weight, state, rates in stencil)
+
+        return [np.stack([derivative(stencil) for stencil in block], axis=-1) for block in self._stencils]
 
 
 def _parts(state: State) -> list[str]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.options import frozen
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from derivations.losses.user_defined import UserDefinedLoss
@@ -28,7 +29,7 @@ TAKEN = frozenset(
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Expression:
+class Expression(Value):
     """An expression in the loss grammar with values of its parameters, which are numbers or arrays."""
 
     text: str
@@ -103,16 +104,6 @@ class Expression:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.text, dict(self.parameters))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Expression) or type(self) is not type(other):
-            return False
-        if (self.text, list(self.parameters)) != (other.text, list(other.parameters)):
-            return False
-        return all(np.array_equal(value, other.parameters[name]) for name, value in self.parameters.items())
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.text, tuple(self.parameters)))
 
     def __repr__(self) -> str:
         values = (f"<array {np.shape(v)}>" if np.ndim(v) else repr(v) for v in self.parameters.values())

@@ -28,6 +28,7 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from derivations.losses.catalogue import Setting
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 
 
-@dataclass(frozen=True, repr=False)
-class Model:
+@dataclass(frozen=True, repr=False, eq=False)
+class Model(Value):
     r"""A linear Siamese network W with its loss: the eigenvalues s of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
 
     r_m is the rate of mode m, which is derived from the loss, and rho the weight decay.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.values import Value
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Trajectory:
+class Trajectory(Value):
     """Eigenvalues s(t) of the representation correlation; the result of ``solve``, ``iterate`` and ``train``.
 
     Attributes

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.values import Value
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose
 from dynamics.solvers.problem import FlowProblem
@@ -109,7 +110,7 @@ def solve(
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedSolver:
+class PreparedSolver(Value):
     """A solver for one model, times and options, which have been validated, by a compiled method.
 
     ``prepare`` makes it. Called with a start, it returns the ``Trajectory`` that ``solve`` returns.

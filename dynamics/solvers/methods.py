@@ -5,6 +5,7 @@ A method imports its library when it is used.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Generic, NoReturn, TypeVar
 
 import numpy as np
@@ -23,8 +24,9 @@ P = TypeVar("P", bound=Problem)
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
 class Method(ABC, Generic[P, R]):
-    """A method for problems of one kind."""
+    """A method for problems of one kind; it has no state, so that methods of one class are equal."""
 
     name: ClassVar[str]
     needs_start_up: ClassVar[bool] = False  # the method compiles, so that its first call takes longer

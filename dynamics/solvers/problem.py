@@ -15,6 +15,7 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.memory import check_fits
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_count, record_steps
+from dynamics.numerics.values import Value
 from dynamics.vector_field.base import VectorField, choose_closure
 from dynamics.vector_field.eigenmode_state import predictor_is_s
 from dynamics.vector_field.factory import vector_field_of
@@ -24,7 +25,7 @@ CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, in units 
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(Value):
     """A model and its start.
 
     model: the model, whose parameters broadcast with the start. s0: eigenvalues (..., M), or weights (..., M, N) of a

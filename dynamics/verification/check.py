@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.values import Value
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.compare import Comparison
 from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; not 1, where functions such as W_P - W_P^2 vanish
 
 
-@dataclass(frozen=True, repr=False)
-class Check:
+@dataclass(frozen=True, repr=False, eq=False)
+class Check(Value):
     """The checks of all levels of description of a model; the result of ``check``.
 
     Attributes

@@ -1,7 +1,7 @@
 """``compare``: the deviation of a network from theory, in units of the sampling error."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.values import Value
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 
@@ -25,7 +26,7 @@ SEEDS_NEEDED = 3  # number of seeds below which their standard deviation is of n
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Comparison:
+class Comparison(Value):
     """Deviation of a network from its theory, mode by mode, at common steps; the result of ``compare``.
 
     Attributes
@@ -53,7 +54,7 @@ class Comparison:
     network: Array
     theory_modes: Array
     network_modes: Array
-    estimate: Callable[[], Array]
+    estimate: Callable[[], Array] = field(compare=False)
     source: str
     rounding: float = 0.0
     alignment: Array | None = None
@@ -215,7 +216,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("theory", "reach at least its first time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
-    if theory.model.to_dict() != network.model.to_dict():
+    if theory.model != network.model:
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.values import Value
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Images:
+@dataclass(frozen=True, repr=False, eq=False)
+class Images(Value):
     """Images for training and testing, with or without labels.
 
     Parameters

@@ -7,6 +7,7 @@ from dynamics import errors
 from dynamics.model.fingerprint import plain
 from dynamics.networks.deep.augmentation import Augmentation
 from dynamics.networks.deep.images import Images
+from dynamics.numerics.values import Value
 
 SCHEDULES = ("constant", "cosine")
 
@@ -76,7 +77,7 @@ class ConvNet:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(Value):
     """A deep Siamese network on images, z = projector(encoder(x)), to be given to ``train``.
 
     Parameters
