@@ -3,7 +3,9 @@
 Imports wait until a command runs, so that ``--help`` is quick.
 """
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,27 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (ArgumentError, SweepError, MissingExtraError, FileNotFoundError) as error:
+        except (ArgumentError, SweepError, MissingExtraError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(_cannot_write(error)) from error
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command; also the help may not be writable."""
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            click.echo(f"Error: {_cannot_write(error)}", err=True)
+            sys.exit(1)
+
+
+def _cannot_write(error: OSError) -> str:
+    """Return what to report of an error of the system; if standard output cannot be written, leave it."""
+    if error.errno is None or error.filename is not None:
+        return str(error)
+    with suppress(OSError, ValueError):  # so that Python does not write what is left there when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"The output cannot be written: {error.strerror}."
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

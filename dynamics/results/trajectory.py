@@ -1,19 +1,17 @@
 """The trajectory, the result at every level of description: eigenvalues over time, with the settings of the run."""
 
-import json
 import math
-import os
 import textwrap
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.files import replacing
 from dynamics.numerics.values import Value
 from dynamics.vector_field.weight_state import on_white
 
@@ -22,22 +20,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = "ssl-dynamics trajectory 1"
-ARRAYS = (
-    "t",
-    "s",
-    "target",
-    "predictor",
-    "step",
-    "blow_up_time",
-    "deviation",
-    "weights",
-    "target_weights",
-    "predictor_weights",
-    "embeddings",
-)
-MEASURE = "measures."  # prefix of the names of measures in a file
-QUANTITIES = ("s", "target", "predictor")  # ... that every trajectory has
+QUANTITIES = ("s", "target", "predictor")  # ... of eigenvalues, which every trajectory has
 STEADY = "steady"  # first word of the status of a flow that was followed to its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
@@ -171,20 +154,13 @@ class Trajectory(Value):
         return plot_trajectory(self, ax, quantity, **style)
 
     def save(self, path: str | Path) -> Path:
-        """Write an .npz file that ``load`` reads back, and return its path; a missing suffix is added."""
-        path = errors.path("path", path)
-        path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        description = {
-            "format": FORMAT,
-            "model": self.model.to_dict(),
-            **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
-        }
-        present = {name: array for name, array in arrays.items() if array is not None}
-        present |= {MEASURE + name: array for name, array in self.measures.items()}
-        with path.open("wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(description)), **present)
-        return path
+        """Write an .npz file that ``load`` reads back, and return its path; a missing suffix is added.
+
+        If the file cannot be written, for example on a full disk, an existing file is left as it was.
+        """
+        from dynamics.results.storage import save
+
+        return save(self, path)
 
     def to_csv(self, path: str | Path) -> Path:
         """Write t, step and eigenvalues as text, one row per ensemble member and time; return the path."""
@@ -192,7 +168,8 @@ class Trajectory(Value):
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
         path = errors.path("path", path)
         names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
-        np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+        with replacing(path) as fresh:
+            np.savetxt(fresh, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
         return path
 
     def members(self, quantity: str = "s") -> Array:
@@ -227,72 +204,3 @@ def _span(s: Array) -> str:
     """Return the smallest and largest of the computed values as text."""
     computed = s[~np.isnan(s)]
     return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
-
-
-def load(path: str | Path) -> Trajectory:
-    """Read a trajectory that ``Trajectory.save`` wrote; nothing in the file is executed.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    Trajectory
-        The trajectory, with its model.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ArgumentError
-        If the file is truncated, foreign, or contains pickled objects.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import dynamics as dyn
-    >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     loaded = dyn.load(flow.save(f"{folder}/flow.npz"))
-    >>> bool((loaded.s == flow.s).all())
-    True
-    """
-    path = errors.path("path", path)
-    if not os.path.exists(path):  # unlike ``Path.exists`` also False for a name that is too long
-        raise FileNotFoundError(f"No such file: {path}")
-    if not zipfile.is_zipfile(path):
-        _refuse(path, "is truncated or no npz file")
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            contents = {name: file[name] for name in file.files}
-    except Exception as error:  # a damaged archive may raise any of many errors
-        pickled = "allow_pickle" in str(error)
-        _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
-    try:
-        return _trajectory_of(contents)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _refuse(path, f"holds something else ({error})", error)
-
-
-def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
-    message = f"Argument `path` must name a complete file written by Trajectory.save, but {path} {reason}."
-    raise errors.ArgumentError(message) from cause
-
-
-def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
-    """Return the trajectory in the arrays of a file; raises if the arrays do not form a trajectory."""
-    description = json.loads(str(contents.pop("about")))
-    if description.pop("format") != FORMAT:
-        raise ValueError("an unknown format")
-    names = [name for name in contents if name.startswith(MEASURE)]
-    measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
-    trajectory = Trajectory(
-        model=Model.from_dict(description.pop("model")), **description, **contents, measures=measures
-    )
-    if trajectory.kind not in KINDS:
-        raise ValueError(f"an unknown kind {trajectory.kind!r}")
-    if trajectory.s.ndim < 2 or trajectory.s.shape[-2] != len(trajectory.t):
-        raise ValueError("shapes that do not fit together")
-    return trajectory

@@ -12,6 +12,7 @@ from dynamics import errors
 from dynamics.model.fingerprint import as_read, differences
 from dynamics.networks.deep.metrics import Record
 from dynamics.networks.loop import Saved
+from dynamics.numerics.files import replacing
 
 REQUIREMENT = "name a new file in an existing folder, or the checkpoint of this very run"
 
@@ -33,15 +34,11 @@ class Checkpoint(NamedTuple):
     identity: dict[str, Any]
 
     def write(self, saved: Saved) -> None:
-        """Write the run completely or not at all: a new file is written beside the old one, and then replaces it."""
-        fresh = self.path.with_name(f".{self.path.name}.new")
+        """Write the run completely or not at all, in place of an earlier one."""
         entries = {f"record.{name}": array for name, array in saved.records._asdict().items()}
         entries |= {f"state.{number}": leaf for number, leaf in enumerate(saved.leaves)}
-        with fresh.open("wb") as file:
+        with replacing(self.path) as fresh, fresh.open("wb") as file:
             np.savez(file, identity=np.array(json.dumps(self.identity)), **entries)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
 
     def read(self) -> Saved | None:
         """Return the saved run, None if there is no file; raise ArgumentError if the file is not of this very run."""
