@@ -19,6 +19,8 @@ FloatArray = npt.NDArray[np.float64]
 
 LONGEST_VALUE, LONGEST_MESSAGE = 300, 1000  # largest number of characters of a value, and of a whole message
 
+LONGEST_RANGE = 10**7  # largest number of entries of a range, which NumPy converts one by one
+
 
 # --- errors and warnings --------------------------------------------------------------------------------------------
 
@@ -170,6 +172,8 @@ def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
 
     All arrays that a user passes go through this function. Integers that NumPy keeps as objects become floats.
     """
+    if isinstance(value, range) and len(value) > LONGEST_RANGE:
+        reject(name, f"{requirement}, at most {LONGEST_RANGE:,} of them", value)
     try:
         masked, array = _is_masked(value), np.asarray(value)
         if array.dtype == object and array.size and all(type(entry) in (int, float) for entry in array.flat):

@@ -26,6 +26,8 @@ from dynamics.numerics.values import Value
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+EQUILIBRIUM = 2_000  # numbers that take as much memory as an equilibrium with its Jacobian, about
+
 
 @dataclass(frozen=True, eq=False)
 class Bifurcation(Value):
@@ -169,7 +171,7 @@ def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta
 
 
 def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -> Array:
-    values = check_range("between", between, errors.count("points", points, 2))
+    values = check_range("between", between, errors.count("points", points, 2), EQUILIBRIUM)
     if parameter == "learning_rate":
         errors.positive("between", values, "be a range of learning rates above zero")
     else:

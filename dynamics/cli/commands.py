@@ -104,11 +104,10 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 
     r(s) are the rates of the modes, and rho is the weight decay.
     """
-    import numpy as np
-
     import dynamics as dyn
+    from dynamics.numerics.ranges import evenly_spaced
 
-    model, times = model_of(others), np.linspace(0.0, end_time, points) if points > 1 else [end_time]
+    model, times = model_of(others), evenly_spaced(0.0, end_time, points) if points > 1 else [end_time]
     settings = {name: others[name] for name in ("closure", "learning_rate", "until", "method", "rtol", "atol")}
     report(dyn.solve(model, start_of(s0, model, others), times, **settings), out)
 
@@ -185,7 +184,7 @@ def compare(theory: str, network: str, out: str | None) -> None:
 @main.command()
 @click.argument("file", type=FILE)
 @click.option(
-    "--workers", type=click.IntRange(1), help="Worker processes on this machine; by default this process alone."
+    "--workers", type=click.IntRange(1, 1024), help="Worker processes on this machine; by default this process alone."
 )
 @click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
 def sweep(file: str, workers: int | None, scheduler: str | None) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
+from dynamics.numerics.memory import check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_steps
 from dynamics.results.trajectory import Trajectory
@@ -135,7 +136,7 @@ def _checked_run(
     progress: bool | None,
 ) -> TrainingRun:
     """Check and return the settings that both kinds of network share; raise ArgumentError."""
-    steps = errors.count("steps", steps, 0)
+    steps = check_steps(steps)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
     return TrainingRun(

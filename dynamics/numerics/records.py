@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.memory import check_size
 
 
 def record_count(record: int | Sequence[int], steps: int) -> int:
@@ -19,7 +20,8 @@ def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int6
 
     record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
     """
-    chosen = _check(record, steps)
+    chosen, count = _check(record, steps), record_count(record, steps)
+    check_size(f"The list of {count:,} recorded steps", 3 * count, "Record fewer steps (record).")
     if isinstance(chosen, int):
         chosen = np.arange(0, steps + 1, chosen)
     return np.unique(np.concatenate([[0], chosen, [steps]]))

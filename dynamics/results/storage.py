@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.files import replacing
+from dynamics.numerics.memory import check_size
 from dynamics.results.trajectory import KINDS, Trajectory
 
 FORMAT = "ssl-dynamics trajectory 1"
@@ -111,7 +112,11 @@ def load(path: str | Path) -> Trajectory:
         _refuse(path, "is truncated or no npz file")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            size = sum(entry.file_size for entry in file.zip.infolist())
+            check_size(f"The contents of {path}", size, "Load them where there is more memory.", 1)
             contents = {name: file[name] for name in file.files}
+    except errors.ArgumentError:
+        raise
     except Exception as error:  # a damaged archive may raise any of many errors
         pickled = "allow_pickle" in str(error)
         _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)

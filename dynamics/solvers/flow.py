@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.memory import check_size
 from dynamics.numerics.values import Value
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose
@@ -169,7 +170,9 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
         errors.reject(
             "model", "have white inputs, because with correlated inputs a start is a matrix of weights", model
         )
-    problem = FlowProblem.of(model, np.ones(errors.count("modes", modes)), times, **options)
+    modes = errors.count("modes", modes)
+    check_size(f"A start of {modes:,} modes", 4 * modes, "Ask for fewer modes.")
+    problem = FlowProblem.of(model, np.ones(modes), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
     if solver.method.needs_start_up:
         solver(np.linspace(0.5, 1.0, modes))  # compiles

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.memory import check_fits
+from dynamics.numerics.memory import check_fits, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_count, record_steps
 from dynamics.numerics.values import Value
@@ -149,7 +149,8 @@ class DescentProblem(Problem):
     ) -> Self:
         """Validate the arguments of ``iterate``; raises ArgumentError."""
         start, axes = _start(model, s0)
-        steps, count = errors.count("steps", steps, 0), record_count(record, steps)
+        steps = check_steps(steps)
+        count = record_count(record, steps)
         learning_rate = errors.positive_number("learning_rate", learning_rate)
         rtol, closure = errors.positive_number("rtol", rtol), choose_closure(model, closure)
         progress = _progress(progress)

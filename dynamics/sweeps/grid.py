@@ -1,6 +1,7 @@
 """The grid of a sweep: the product of its axes, cut into blocks of neighbouring points."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,15 @@ class Grid:
         if number is None:
             return math.prod(self.shape)
         return math.prod(part.stop - part.start for part in self.slices(number))
+
+    def block_sizes(self) -> Counter[int]:
+        """Count the blocks by their number of points, without a list of all blocks."""
+        sizes = Counter({1: 1})
+        for n, size in zip(self.shape, self.block, strict=True):
+            along = Counter({size: n // size}) + Counter({n % size: 1} if n % size else {})
+            products = ((a * b, sizes[a] * along[b]) for a in sizes for b in along)
+            sizes = sum((Counter({points: count}) for points, count in products), Counter())
+        return sizes
 
     def describe(self, number: int) -> str:
         """Return the points of a block in words."""

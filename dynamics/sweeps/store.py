@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,13 +89,15 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
 # --- creating it ----------------------------------------------------------------------------------------------------
 
 
-def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
-    """Raise ArgumentError unless the disk has room for the arrays of these blocks without compression."""
+def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], sizes: Counter[int]) -> None:
+    """Raise ArgumentError unless the disk has room for the arrays of blocks without compression.
+
+    variables: arrays beside the status. sizes: numbers of blocks, by their number of points.
+    """
     full = math.prod(grid.block)
-    largest = max(variable.bytes(full) for variable in variables.values())
+    largest = max((variable.bytes(full) for variable in variables.values()), default=0)
     if largest > LARGEST:
         errors.reject("chunk", f"be so small that an array of a block has at most {LARGEST} bytes, not {largest}", full)
-    sizes = Counter(grid.points(number) for number in blocks)
     arrays = [*variables.values(), STATUS_VARIABLE]
     needed = sum(count * _on_disk(array.bytes(points)) for array in arrays for points, count in sizes.items())
     free = shutil.disk_usage(path.parent).free

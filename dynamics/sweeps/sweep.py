@@ -1,6 +1,7 @@
 """``sweep``: runs over a grid of parameters and seeds, in blocks on any executor, stored so that it can be resumed."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -105,7 +106,7 @@ def sweep(
     with locked(path):
         target = Store(path, plan.grid)
         missing = target.missing()
-        check_disk_space(path, plan.grid, target.variables, missing)
+        check_disk_space(path, plan.grid, target.variables, Counter(map(plan.grid.points, missing)))
         status = _fill(target, plan, missing.tolist(), executor, progress, warned)
     if warned:
         others = f" The tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
@@ -127,9 +128,10 @@ def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> dict[int, 
     """Create the store. If only results determine its layout, compute the first block, and return its warning."""
     layout, first = plan.layout, None
     if layout is None:
+        check_disk_space(path, plan.grid, {}, plan.grid.block_sizes())  # at least the status of all points
         ((_, first),) = outcomes(plan, [0], executor)
         layout = Layout(variables_of(plan.grid, first.arrays), {})
-    check_disk_space(path, plan.grid, layout.variables, range(len(plan.grid)))
+    check_disk_space(path, plan.grid, layout.variables, plan.grid.block_sizes())
     create(path, plan.grid, layout, plan.identity, plan.title)
     if first is None:
         return {}

@@ -21,13 +21,13 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.options import check_keys, check_present
 from dynamics.model.starts import eigenvalues_of, random_weights
+from dynamics.numerics.ranges import SPACINGS, evenly_spaced
 from dynamics.sweeps.block import CALLS
 from dynamics.sweeps.plan import CALCULATIONS
 from dynamics.sweeps.sweep import sweep
 
 TABLES = ("model", "run", "grid")
 OPTIONS = ("store", "chunk", "keep")
-SPACINGS: dict[str, Any] = {"linear": np.linspace, "log": np.geomspace}
 
 
 def run(path: str | Path, workers: int | None = None, scheduler: str | None = None) -> xr.Dataset:
@@ -86,7 +86,7 @@ def _numbers(name: str, plain: Any) -> Any:
     spacing = errors.choice("spacing", plain.get("spacing", "linear"), SPACINGS)
     for key in ("from", "to"):
         errors.positive_number(key, plain[key]) if spacing == "log" else errors.real_number(key, plain[key])
-    values = SPACINGS[spacing](first, last, points)
+    values = evenly_spaced(first, last, points, spacing)
     whole = all(isinstance(end, int) for end in (first, last)) and (values == np.round(values)).all()
     return values.astype(int) if whole else values
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.memory import check_size
 from dynamics.numerics.values import Value
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.compare import Comparison
@@ -17,6 +18,7 @@ from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+ARRAYS = 8  # arrays of samples (B, M) in memory: two views, their representations and gradients
 MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; not 1, where functions such as W_P - W_P^2 vanish
 
 
@@ -112,6 +114,8 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
         errors.reject("s0", "be eigenvalues above zero of one start, of shape (M,)", start)
+    size = loss_checks.SAMPLES * len(start) * ARRAYS
+    check_size(f"Samples of {len(start):,} modes", size, "Check fewer modes.")
     subject = Subject(model, start, errors.count("seed", seed, 0))
     of_loss = (loss_checks.check_basis, loss_checks.check_gradient, loss_checks.check_rates)
     levels = [run(subject) for run in (*of_loss, dynamics_checks.check_exact_solution)]

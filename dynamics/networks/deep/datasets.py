@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.networks.deep.images import Images
+from dynamics.numerics.memory import check_size
 
 CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CIFAR_TEST = ("test_batch.bin",)
@@ -145,6 +146,11 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     exponent, seed = errors.real_number("exponent", exponent), errors.count("seed", seed, 0)
     if exponent < 0:
         errors.reject("exponent", "be a non-negative number", exponent)
+    pixels = side**2
+    size = 3 * pixels**2 + 3 * (train + test) * pixels
+    check_size(
+        f"{train + test:,} images of {pixels:,} pixels, and their covariance,", size, "Ask for fewer, or smaller."
+    )
     variances, basis = _spectrum(side, exponent), np.kron(_cosines(side), _cosines(side))
     normals = np.random.default_rng(seed).standard_normal((train + test, side**2))
     images = ((normals * np.sqrt(variances)) @ basis).reshape(-1, side, side, 1)
