@@ -110,12 +110,12 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
         (dyn.Loss, "2", {}, "`loss` must have a gradient that reaches the encoder"),
         (dyn.Loss, 3, {}, "`loss` must be an expression, such as .*, but is 3"),
         (dyn.Gain, None, {}, "`gain` must be an expression, such as 'lambda.0.5', but is None"),
-        (dyn.Loss, "|p - W_p * z2|", {}, MUST.format("loss", 6, "`W_p` is no name here; .* Did you mean `W_P`")),
-        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "it ends where")),
-        (dyn.Loss, "", {}, MUST.format("loss", 1, "it ends where a value must come")),
+        (dyn.Loss, "|p - W_p * z2|", {}, MUST.format("loss", 6, "`W_p` is an unknown name; .* Did you mean `W_P`")),
+        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "the expression ends where")),
+        (dyn.Loss, "", {}, MUST.format("loss", 1, "the expression ends where a value must come")),
         (dyn.Loss, "p", {}, MUST.format("loss", 1, "a loss is a number, but this is a vector")),
-        (dyn.Gain, "z1", {}, MUST.format("gain", 1, "`z1` is no name here")),
-        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "it ends where a value must come")),
+        (dyn.Gain, "z1", {}, MUST.format("gain", 1, "`z1` is an unknown name")),
+        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "the expression ends where a value must come")),
     ],
 )
 def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message):
