@@ -67,7 +67,7 @@ class AccuracyWarning(UserWarning):
 
 
 class SweepError(RuntimeError):
-    """Error raised when a block of a sweep has failed.
+    """Error raised when a block of a sweep has failed, or when its store is damaged or cannot be written.
 
     Notes
     -----

@@ -40,10 +40,13 @@ class Grid:
     def __len__(self) -> int:
         return math.prod(self.blocks)
 
+    def corner(self, number: int) -> tuple[int, ...]:
+        """Return the number of a block along each axis."""
+        return tuple(map(int, np.unravel_index(number, self.blocks)))
+
     def slices(self, number: int) -> tuple[slice, ...]:
         """Return the points of a block as slices of the axes."""
-        corner = np.unravel_index(number, self.blocks)
-        firsts = (int(i) * size for i, size in zip(corner, self.block, strict=True))
+        firsts = (i * size for i, size in zip(self.corner(number), self.block, strict=True))
         sides = zip(firsts, self.block, self.shape, strict=True)
         return tuple(slice(first, min(first + size, n)) for first, size, n in sides)
 

@@ -38,7 +38,7 @@ RESERVED = (
     "blow_up_time",
     "status",
 )
-FORMAT = "ssl-dynamics sweep 1"
+FORMAT = "ssl-dynamics sweep 2"
 
 
 @dataclass(frozen=True, eq=False)

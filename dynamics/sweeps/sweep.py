@@ -14,6 +14,7 @@ import xarray as xr
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.progress import check_progress, progress_bar
+from dynamics.sweeps.block import Outcome
 from dynamics.sweeps.executor import block_failure, check_executor, outcomes
 from dynamics.sweeps.plan import SweepPlan, plan_of_function, plan_of_model
 from dynamics.sweeps.store import (
@@ -72,7 +73,8 @@ def sweep(
         The contents of the store, read when they are accessed: ``s`` (axes..., time or step, mode) and the other
         arrays, NaN where nothing has been computed, and ``status`` (axes...): 0 not computed, 1 complete, 2 diverged
         (inf after the divergence), 3 stopped early (NaN after the stop). An interrupted sweep returns the blocks that
-        are done; ``attrs["progress"]`` states their number.
+        are done; ``attrs["progress"]`` states their number. Blocks whose files are missing or damaged are computed
+        again.
 
     Raises
     ------
@@ -80,7 +82,9 @@ def sweep(
         Before any work, if an argument is invalid, if the store belongs to another sweep or to other generated code, or
         if the results would not fit on the disk.
     SweepError
-        If a block failed, after the other blocks that were being computed are stored; the message names its points.
+        If a block failed, or could not be written because the disk is full, after the other blocks that were being
+        computed are stored; the message names its points. If files of the store are damaged that no block writes; the
+        message names the file.
 
     Warns
     -----
@@ -102,15 +106,20 @@ def sweep(
     check_progress(progress)
     path, chunk, executor = errors.path("store", store), errors.count("chunk", chunk), check_executor(executor)
     plan = _plan(what, grid, chunk, keep, arguments)
-    warned = {} if store_exists(path, plan.identity) else _create_store(path, plan, executor)
+    first = None if store_exists(path, plan.identity) else _create_store(path, plan, executor)
     with locked(path):
-        target = Store(path, plan.grid)
-        missing = target.missing()
+        store_exists(path, plan.identity)  # raises an error if another sweep has created the store meanwhile
+        target, warned = Store(path, plan.grid), dict[int, str]()
+        if first is not None:
+            _write(target, plan, 0, first, warned)
+        missing, damaged = target.missing()
         check_disk_space(path, plan.grid, target.variables, Counter(map(plan.grid.points, missing)))
         status = _fill(target, plan, missing.tolist(), executor, progress, warned)
     if warned:
         others = f" The tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
         warnings.warn(f"{warned[min(warned)]}{others}", errors.AccuracyWarning, stacklevel=2)
+    if damaged and status == "complete":
+        status = f"complete; {damaged} damaged blocks were computed again"
     return open_dataset(path).assign_attrs(progress=status)
 
 
@@ -124,8 +133,8 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
     return plan_of_function(what, grid, chunk, arguments)
 
 
-def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> dict[int, str]:
-    """Create the store. If only results determine its layout, compute the first block, and return its warning."""
+def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> Outcome | None:
+    """Create the store. If only results determine its layout, compute the first block, and return it."""
     layout, first = plan.layout, None
     if layout is None:
         check_disk_space(path, plan.grid, {}, plan.grid.block_sizes())  # at least the status of all points
@@ -133,10 +142,7 @@ def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> dict[int, 
         layout = Layout(variables_of(plan.grid, first.arrays), {})
     check_disk_space(path, plan.grid, layout.variables, plan.grid.block_sizes())
     create(path, plan.grid, layout, plan.identity, plan.title)
-    if first is None:
-        return {}
-    Store(path, plan.grid).write(0, first.arrays)
-    return {0: first.warning} if first.warning else {}
+    return first
 
 
 def _fill(
@@ -156,15 +162,20 @@ def _fill(
     ):
         try:
             for number, outcome in results:
-                try:
-                    target.write(number, outcome.arrays)
-                except ValueError as error:
-                    raise block_failure(plan, number, error) from error
+                _write(target, plan, number, outcome, warned)
                 remaining -= 1
-                if outcome.warning:
-                    warned[number] = outcome.warning
                 bar.update(grid.points(number))
         except KeyboardInterrupt:
             blocks = f"{len(grid) - remaining} of {len(grid)} blocks"
             return f"interrupted after {blocks}; the same call resumes the sweep"
     return "complete"
+
+
+def _write(target: Store, plan: SweepPlan, number: int, outcome: Outcome, warned: dict[int, str]) -> None:
+    """Write a block, and add its warning to ``warned``; raises SweepError, for example if the disk is full."""
+    try:
+        target.write(number, outcome.arrays)
+    except (ValueError, OSError) as error:
+        raise block_failure(plan, number, error) from error
+    if outcome.warning:
+        warned[number] = outcome.warning

@@ -23,6 +23,7 @@ from dynamics.model.options import check_keys, check_present
 from dynamics.model.starts import eigenvalues_of, random_weights
 from dynamics.numerics.ranges import SPACINGS, evenly_spaced
 from dynamics.sweeps.block import CALLS
+from dynamics.sweeps.executor import end_with_parent
 from dynamics.sweeps.plan import CALCULATIONS
 from dynamics.sweeps.sweep import sweep
 
@@ -107,11 +108,13 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         with client:
             yield client
     elif workers is not None:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _leave_ctrl_c_to_the_parent) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker) as pool:
             yield pool
     else:
         yield None
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
