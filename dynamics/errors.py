@@ -67,7 +67,9 @@ class AccuracyWarning(UserWarning):
 
 
 class SweepError(RuntimeError):
-    """Error raised when a block of a sweep has failed, or when its store is damaged or cannot be written.
+    """Error raised when a block of a sweep has failed, or when the store of the sweep is damaged or cannot be written.
+
+    A block is a group of grid points that are computed together.
 
     Notes
     -----
@@ -97,7 +99,7 @@ class MissingExtraError(ImportError):
 
     Notes
     -----
-    The message names the extra that installs it: ``pip install "ssl-dynamics[sweeps]"``.
+    The message states the command that installs the library, such as ``pip install "ssl-dynamics[sweeps]"``.
     """
 
 
@@ -153,9 +155,9 @@ _EXCERPT = _Excerpt()
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
-    """Return the value if it is an allowed name; the error suggests the nearest name.
+    """Return the value if it is an allowed name; else raise ArgumentError, which suggests the nearest allowed name.
 
-    otherwise: text for the error that describes values which the caller accepts beside the names.
+    otherwise: description, for the message, of the values that the caller accepts in addition to the names.
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
@@ -168,7 +170,7 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
-    """Return a value as an array of any type. Refuses masked entries, ragged lists, and what NumPy cannot convert.
+    """Return a value as an array of any type; refuse masked entries, ragged lists, and what NumPy cannot convert.
 
     All arrays that a user passes go through this function. Integers that NumPy keeps as objects become floats.
     """
@@ -193,7 +195,7 @@ def _is_masked(value: Any) -> bool:
 
 
 def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
-    """Return a float64 array of numbers that are finite in double precision."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are finite real numbers."""
     array = as_array(name, value, requirement)
     if array.dtype.kind not in "iuf":
         reject(name, requirement, value if array.ndim == 0 else array)
@@ -205,7 +207,7 @@ def real_array(name: str, value: Any, requirement: str = "be finite real numbers
 
 
 def whole_array(name: str, value: Any, requirement: str) -> npt.NDArray[np.integer]:
-    """Return an array of integers."""
+    """Return a value as an array of integers; raise ArgumentError for other values."""
     array = as_array(name, value, requirement)
     if array.dtype.kind not in "iu":
         reject(name, requirement, value if array.ndim == 0 else array)
@@ -215,24 +217,24 @@ def whole_array(name: str, value: Any, requirement: str) -> npt.NDArray[np.integ
 def non_negative(
     name: str, value: Any, requirement: str = "be a non-negative number, or an array of them"
 ) -> FloatArray:
-    """Return a float64 array without negative entries."""
+    """Return a value as a float64 array; raise ArgumentError if an entry is negative."""
     return _array_with(lambda array: array >= 0, name, value, requirement)
 
 
 def positive(name: str, value: Any, requirement: str = "be a positive number, or an array of them") -> FloatArray:
-    """Return a float64 array of positive entries."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are positive."""
     return _array_with(lambda array: array > 0, name, value, requirement)
 
 
 def fraction(name: str, value: Any, requirement: str, below_one: bool = False) -> FloatArray:
-    """Return a float64 array of numbers in [0, 1], or in [0, 1) if ``below_one``."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are in [0, 1] (below_one: [0, 1))."""
     return _array_with(
         lambda array: (array >= 0) & ((array < 1) if below_one else (array <= 1)), name, value, requirement
     )
 
 
 def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requirement: str) -> FloatArray:
-    """Return a float64 array if the condition ``holds`` is true for all entries."""
+    """Return a value as a float64 array; raise ArgumentError unless the condition ``holds`` for all entries."""
     array = real_array(name, value, requirement)
     if not holds(array).all():
         reject(name, requirement, value if array.ndim == 0 else np.asarray(value))
@@ -240,7 +242,10 @@ def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requi
 
 
 def covariance(name: str, value: Any) -> FloatArray:
-    """Return a symmetric, positive semidefinite matrix that is not zero; deviations within rounding are accepted."""
+    """Return a covariance matrix (N, N); raise ArgumentError unless it is nonzero, symmetric and semidefinite.
+
+    Deviations from symmetry and negative eigenvalues within rounding errors are accepted.
+    """
     requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
     array = real_array(name, value, requirement)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.any():
@@ -286,13 +291,13 @@ def path(name: str, value: Any, requirement: str = "be a path") -> Path:
 
 
 def positive_number(name: str, value: Any) -> float:
-    """Return a single positive number."""
+    """Return a positive number as a float; raise ArgumentError for arrays and other values."""
     requirement = "be a positive number"
     return single(name, positive(name, value, requirement), requirement)
 
 
 def real_number(name: str, value: Any) -> float:
-    """Return a single finite number."""
+    """Return a finite number as a float; raise ArgumentError for arrays and other values."""
     requirement = "be a finite number"
     return single(name, real_array(name, value, requirement), requirement)
 
@@ -305,7 +310,10 @@ def single(name: str, array: FloatArray, requirement: str) -> float:
 
 
 def require_extra(extra: str, *libraries: str) -> None:
-    """Raise MissingExtraError if one of the libraries that an extra of this distribution installs is missing."""
+    """Raise MissingExtraError if one of the libraries is not installed.
+
+    extra: name of the optional dependencies of this package that contain the libraries.
+    """
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     if missing:
         command = f'pip install "ssl-dynamics[{extra}]"'

@@ -19,23 +19,24 @@ from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 
-MARGINAL = 1e-7  # growth rates below this count as zero: closure and differences are no more accurate
-NEAR_ZERO = 1e-4  # small eigenvalue, relative to the largest surviving one, for the growth of a collapsed mode
-STEP = 0.01  # of central differences, relative to the eigenvalue; their error is of sixth order
-STEP_AT_KINK = 1e-5  # ... for a normalized predictor, which has a kink where its largest eigenvalues are equal
+MARGINAL = 1e-7  # growth rates below this value count as zero: quadrature and differences are not more accurate
+NEAR_ZERO = 1e-4  # small eigenvalue, relative to the largest, at which the growth of a collapsed mode is tested
+STEP = 0.01  # step of central differences, relative to the eigenvalue; their error is of sixth order
+STEP_AT_KINK = 1e-5  # step for a normalized predictor, which has a kink where its largest eigenvalues are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
 
 Complex = npt.NDArray[np.complex128]
-Evolve = Callable[..., State]  # velocity or step
-Stencil = list[tuple[float, State, Rates]]  # weights, and where they apply
+Evolve = Callable[..., State]  # ``velocity`` of the flow, or ``step`` of the descent map
+Stencil = list[tuple[float, State, Rates]]  # weights of a central difference, with the states and their rates
 
 
 @dataclass(frozen=True, eq=False)
 class SurvivingModes(Value):
-    """Equal modes at a fixed point, and the linearised evolution of their perturbations.
+    """Surviving modes with equal eigenvalues at a fixed point, and the linearised evolution of their perturbations.
 
-    jacobian: of flow and descent map at the modes. neutral: number of perturbations along a family of equilibria, whose
-    eigenvalues are left out. growth: growth rates of perturbations in the flow.
+    jacobian: Jacobian of flow and descent map at the modes. neutral: number of perturbations along a continuous family
+    of fixed points, whose eigenvalues are left out. growth: growth rates of perturbations in the flow.
+    largest_learning_rate: learning rate at which the descent map loses stability.
     """
 
     jacobian: "Jacobian"
@@ -47,9 +48,10 @@ class SurvivingModes(Value):
     def at(
         cls, model: Model, s: float, count: int, eta: float | None, neutral: int = 0, lam: float = 1.0
     ) -> "SurvivingModes":
-        """Linearise a model at ``count`` equal modes.
+        """Return the linearised model at ``count`` surviving modes with the same eigenvalue s.
 
-        neutral: number of perturbations along a family of equilibria, whose eigenvalues are left out.
+        eta: learning rate of models whose flow depends on it, else None. neutral: number of perturbations along a
+        continuous family of fixed points, whose eigenvalues are left out. lam: eigenvalue of a learned predictor.
         """
         jacobian = Jacobian(model, s, count, lam)
         growth = jacobian.spectrum(velocity, eta, neutral, 0.0)
@@ -80,8 +82,9 @@ class SurvivingModes(Value):
 class Jacobian(Value):
     """The Jacobians of flow and descent map of a model at ``count`` equal modes.
 
-    Equal modes are exchangeable, so one block for a common perturbation and one for a difference suffice. A block is
-    (parts, parts), with the dynamical variables of a mode (encoder, target, ...) as parts.
+    A block (V, V) relates the V dynamical variables of a mode (encoder, target, ...). Equal modes are exchangeable, so
+    that two blocks suffice: one for a perturbation that is the same for all modes, and one for a difference between two
+    modes. s: eigenvalue of the modes. lam: eigenvalue of a learned predictor.
     """
 
     model: Model
@@ -91,7 +94,7 @@ class Jacobian(Value):
 
     @cached_property
     def _stencils(self) -> list[list[Stencil]]:
-        """The stencils of each part, for a common perturbation and for a difference; rates are computed once."""
+        """Stencils of the variables of a mode, for both blocks; the rates in them are computed once."""
         structure, count = self.model.structure, self.count
         fixed_point, field = (
             initial(structure, np.full(count, self.s), self.lam),
@@ -102,9 +105,11 @@ class Jacobian(Value):
         return [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
     def spectrum(self, evolve: Evolve, eta: float | None, neutral: int, fixed: float) -> Complex:
-        """Return the eigenvalues for ``velocity`` or ``step``: of the common perturbation, and of each difference.
+        """Return the eigenvalues of the Jacobian of ``velocity`` or ``step``.
 
-        The ``neutral`` common eigenvalues nearest to ``fixed`` are left out.
+        The first block describes perturbations that are the same for all modes, the second the count - 1 differences
+        between modes. Of the eigenvalues of the first block, the ``neutral`` eigenvalues nearest to ``fixed`` are left
+        out.
         """
         common, *differences = (np.linalg.eigvals(block) for block in self._blocks(evolve, eta))
         common = common[np.argsort(np.abs(common - fixed))][neutral:]
@@ -130,9 +135,10 @@ def _parts(state: State) -> list[str]:
 def _stencil(
     fixed_point: State, name: str, pattern: npt.NDArray[np.float64], size: float, field: EigenmodeField
 ) -> Stencil:
-    """Return the weights, states and rates of a central difference.
+    """Return the weights, states and rates of a central difference at a fixed point.
 
-    Part ``name`` of the state is perturbed by ``pattern`` (M,).
+    The dynamical variable ``name`` is perturbed in the direction ``pattern`` (M,), by multiples of ``size`` relative to
+    its value.
     """
     part, stencil = getattr(fixed_point, name), []
     for multiple, coefficient in DIFFERENCE:
@@ -143,9 +149,9 @@ def _stencil(
 
 
 def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[[float], Complex]) -> float:
-    """Return the smallest eta at which the absolute value of a multiplier reaches 1.
+    """Return the smallest learning rate eta at which the absolute value of a multiplier reaches 1.
 
-    It solves |1 + eta g| = 1 for a growth rate g, or is searched for models with an EMA target or tracking.
+    eta solves |1 + eta g| = 1 for a growth rate g; for models with an EMA target or tracking, eta is found by a search.
     """
     if not model.needs_learning_rate:
         return min((-2 * g.real / abs(g) ** 2 for g in growth if abs(g) > MARGINAL), default=np.inf)
@@ -160,15 +166,16 @@ def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[
 
 
 def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
-    """Return the growth rate r - rho of a collapsed mode beside ``surviving`` eigenvalues, and True if it grows back.
+    """Return the growth rate r - rho of a collapsed mode, and True if the mode grows back after a perturbation.
 
-    If the growth rate at s = 0 is zero or undefined, its sign at a small s decides.
+    r is the rate of the mode, rho the weight decay. surviving: eigenvalues of the other modes. If the growth rate at
+    s = 0 is zero or undefined, its sign at a small s decides whether the mode grows back.
     """
     field, rho = EigenmodeField(model, rtol=1e-10), float(model.weight_decay)
 
     def growth(s: float) -> float:
         state = initial(model.structure, np.array([*surviving, s]), 0.0)  # a learned predictor has collapsed as well
-        with np.errstate(divide="ignore"):  # part of the gradient may have a pole at zero
+        with np.errstate(divide="ignore"):  # terms of the gradient may have a pole at zero
             return float(field(state).rates[-1]) - rho
 
     near = growth(NEAR_ZERO * max(surviving, default=1.0))

@@ -1,4 +1,4 @@
-"""The steps that a run records."""
+"""The steps of a run that are recorded in its result."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,16 @@ from dynamics.numerics.memory import check_size
 
 
 def record_count(record: int | Sequence[int], steps: int) -> int:
-    """Return an upper bound on the number of recorded steps; raises ArgumentError."""
+    """Return an upper bound on the number of steps that a run records; raises ArgumentError.
+
+    record: the number of steps between two records, or the recorded steps themselves.
+    """
     chosen = _check(record, steps)
     return steps // chosen + 2 if isinstance(chosen, int) else len(chosen) + 2
 
 
 def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int64]:
-    """Return the steps to record, which include step 0 and the last step.
+    """Return the steps that a run records, which include step 0 and the last step.
 
     record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
     """

@@ -109,7 +109,7 @@ def load(path: str | Path) -> Trajectory:
     if not os.path.exists(path):  # unlike ``Path.exists`` also False for a name that is too long
         raise FileNotFoundError(f"No such file: {path}")
     if not zipfile.is_zipfile(path):
-        _refuse(path, "is truncated or no npz file")
+        _refuse(path, "is truncated or not an npz file")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             size = sum(entry.file_size for entry in file.zip.infolist())
@@ -123,7 +123,7 @@ def load(path: str | Path) -> Trajectory:
     try:
         return _trajectory_of(contents)
     except Exception as error:  # ... and so may foreign contents, such as JSON of a thousand levels
-        _refuse(path, f"holds something else ({_reason(error)})", error)
+        _refuse(path, f"does not hold a trajectory ({_reason(error)})", error)
 
 
 def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
@@ -142,7 +142,7 @@ def _trajectory_of(contents: dict[str, npt.NDArray[Any]]) -> Trajectory:
     """Return the trajectory in the entries of a file; raises if one of them is not as ``save`` writes it."""
     description = json.loads(str(contents.pop("about")))
     if description["format"] != FORMAT:
-        raise ValueError("an unknown format")
+        raise ValueError("unknown format")
     _check_description(description)
     s = contents["s"].shape
     measures = {name: array for name, array in contents.items() if name.startswith(MEASURE)}
@@ -168,7 +168,7 @@ def _check_description(description: dict[str, Any]) -> None:
     if unknown := description.keys() - {"format", "model", *PLAIN}:
         raise ValueError(f"an unknown entry `{min(unknown)}` of the description")
     if description["kind"] not in list(KINDS):
-        raise ValueError(f"an unknown kind {errors.excerpt(description['kind'])}")
+        raise ValueError(f"unknown kind {errors.excerpt(description['kind'])}")
     for name, kind in (("method", str), ("status", str), ("error", (int, float)), ("settings", dict)):
         if not isinstance(description[name], kind):
             raise ValueError(f"an entry `{name}` that is {errors.excerpt(description[name])}")

@@ -1,4 +1,4 @@
-"""The trajectory, the result at every level of description: eigenvalues over time, with the settings of the run."""
+"""The trajectory, the common result of flow, descent map and network: eigenvalues over time, and settings."""
 
 import math
 import textwrap
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-QUANTITIES = ("s", "target", "predictor")  # ... of eigenvalues, which every trajectory has
-STEADY = "steady"  # first word of the status of a flow that was followed to its steady state
+QUANTITIES = ("s", "target", "predictor")  # eigenvalues that every trajectory has
+STEADY = "steady"  # first word of the status of a flow that has reached its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -34,7 +34,7 @@ class Trajectory(Value):
     model : Model
         The model.
     kind : {"flow", "descent", "network"}
-        Level of description.
+        Gradient flow, descent map, or trained network.
     t : ndarray of shape (T,)
         Times, in units of learning rate times steps.
     s : ndarray of shape (..., T, M)
@@ -48,23 +48,24 @@ class Trajectory(Value):
     step : ndarray of shape (T,) or None
         Recorded steps; None for a flow.
     status : str
-        One sentence on how the run ended.
+        How the run ended: "complete", or one sentence.
     error : float
         Estimated relative error of the rates.
     blow_up_time : ndarray of shape (...)
-        Time at which eigenvalues diverge; inf if they do not.
+        Time at which eigenvalues diverge; inf if no eigenvalue diverges.
     deviation : ndarray of shape (T, M) or None
-        Predicted standard deviation of s in networks trained with finite batches; only of ``iterate`` with a
-        ``batch_size``.
+        Predicted standard deviation of s in networks trained with finite batches; None unless the trajectory is the
+        result of ``iterate`` with a ``batch_size``.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
-        (..., T, M, M); of linear networks, and of theory with correlated inputs.
+        (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.
     embeddings : ndarray of shape (..., T, P, M) or None
         Representations of the P ``probes`` of ``train``.
     settings : dict
-        Arguments of the run.
+        Arguments of ``solve``, ``iterate`` or ``train``, such as tolerances or the learning rate.
     measures : dict
-        Further quantities of deep networks at each record, by name (``dynamics/networks/deep/metrics.py``).
+        Metrics of deep networks at each recorded step, by name, such as the training loss
+        (``dynamics/networks/deep/metrics.py``).
 
     Examples
     --------
@@ -110,10 +111,11 @@ class Trajectory(Value):
 
     @property
     def modes(self) -> Array:
-        """Variances u_m . C u_m (..., T, M) along the eigenvectors u_m of C at the start, in ascending order.
+        """Variances u_m . C(t) u_m (..., T, M) along the eigenvectors u_m of the initial correlation C(0).
 
-        In networks they fluctuate symmetrically about theory, whereas sorted eigenvalues that are nearly equal repel.
-        For eigenmodes, whose eigenvectors do not rotate, they are s itself, in the order of the start.
+        The modes are in ascending order of the initial eigenvalues. In networks the variances fluctuate symmetrically
+        about theory, whereas nearly equal eigenvalues, once sorted, repel each other. If the eigenvectors do not
+        rotate, as in the theory of white inputs, the variances are the eigenvalues s.
         """
         if self.weights is None:
             order = np.argsort(self.s[..., :1, :], axis=-1)
@@ -124,20 +126,20 @@ class Trajectory(Value):
 
     @property
     def complete(self) -> bool:
-        """True if the run reached the last requested time or step, or its steady state."""
+        """True if the trajectory reached the last requested time or step, or its steady state."""
         return self.status == "complete" or self.status.startswith(STEADY)
 
     def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
-        """Draw a quantity against the step, or against time for a flow and if ``ax`` shows time.
+        """Draw eigenvalues or another quantity against the step; for a flow, or if ``ax`` shows time, against time.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw in; default: those of a new figure.
+            Axes to draw in; by default the axes of a new figure.
         quantity : str
-            "s", "target" or "predictor", or one of the ``measures`` of a deep network.
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
         **style
-            Passed to ``Axes.plot``.
+            Arguments for ``Axes.plot`` of matplotlib.
 
         Returns
         -------
@@ -154,16 +156,13 @@ class Trajectory(Value):
         return plot_trajectory(self, ax, quantity, **style)
 
     def save(self, path: str | Path) -> Path:
-        """Write an .npz file that ``load`` reads back, and return its path; a missing suffix is added.
-
-        If the file cannot be written, for example on a full disk, an existing file is left as it was.
-        """
+        """Write the trajectory to a file that ``load`` reads, and return its path; .npz is added if it is missing."""
         from dynamics.results.storage import save
 
         return save(self, path)
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write t, step and eigenvalues as text, one row per ensemble member and time; return the path."""
+        """Write times, steps and eigenvalues to a text file, one row per ensemble member and time; return its path."""
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
         path = errors.path("path", path)
@@ -173,7 +172,10 @@ class Trajectory(Value):
         return path
 
     def members(self, quantity: str = "s") -> Array:
-        """Return a quantity of all B members of an ensemble: (B, T, M), or (B, T, 1) if it is one number per time."""
+        """Return a quantity, such as the eigenvalues "s", of all B ensemble members in one array (B, T, M).
+
+        A quantity that is one number per time has the shape (B, T, 1).
+        """
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
 
@@ -201,6 +203,6 @@ class Trajectory(Value):
 
 
 def _span(s: Array) -> str:
-    """Return the smallest and largest of the computed values as text."""
+    """Return the smallest and the largest eigenvalue as text; eigenvalues that are not a number are left out."""
     computed = s[~np.isnan(s)]
     return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"

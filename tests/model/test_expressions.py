@@ -141,7 +141,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ),
         (
             {"loss": dyn.Loss.parse("|W_P^0.5 * z1 - sg(z2)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* reaches W_P and all powers of W_P are natural",
+            "`predictor` must be .* reaches W_P and its powers are positive integers",
         ),
         (
             {"loss": dyn.Loss.parse("|p - z2|^2"), "target": dyn.EMA(0.9)},
@@ -157,7 +157,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ),
         (
             {"loss": dyn.Loss.parse("(p . sg(z2)) * (p . (W_P^-1 * z1))"), "predictor": dyn.Learned()},
-            "`predictor` must be .* reaches W_P and all powers of W_P are natural",
+            "`predictor` must be .* reaches W_P and its powers are positive integers",
         ),
         ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None for this loss, because the force contains"),
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),

@@ -197,7 +197,7 @@ def test_an_entry_that_would_fail_later_is_refused_by_name(case, tmp_path):
     rewritten(tmp_path / "run.npz", {name: changes[name] for name in changes.keys() - arrays.keys()}, **arrays)
     with pytest.raises(dyn.ArgumentError) as raised:
         dyn.load(tmp_path / "run.npz")
-    assert f"{tmp_path / 'run.npz'} holds something else" in str(raised.value) and message in str(raised.value)
+    assert f"{tmp_path / 'run.npz'} does not hold a trajectory" in str(raised.value) and message in str(raised.value)
 
 
 @pytest.mark.parametrize("write", ["save", "to_csv"])
@@ -278,7 +278,7 @@ def bare(path, trap):
 def test_pickles_are_refused_and_never_executed(write, tmp_path):
     marker = tmp_path / "executed"
     write(tmp_path / "run.npz", Trap(marker))
-    with pytest.raises(dyn.ArgumentError, match=r"pickled objects, which are never loaded|no npz file"):
+    with pytest.raises(dyn.ArgumentError, match=r"pickled objects, which are never loaded|not an npz file"):
         dyn.load(tmp_path / "run.npz")
     assert not marker.exists()
     pickle.loads(pickle.dumps(Trap(marker)))  # the trap works
