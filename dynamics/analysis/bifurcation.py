@@ -22,13 +22,16 @@ from dynamics.analysis.branches import (
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+EQUILIBRIUM = 2_000  # numbers that take as much memory as an equilibrium with its Jacobian, about
 
-@dataclass(frozen=True)
-class Bifurcation:
+
+@dataclass(frozen=True, eq=False)
+class Bifurcation(Value):
     """A bifurcation diagram: branches of equilibria, folds and bifurcation points; the result of ``bifurcation``.
 
     Iterating over the diagram yields the folds and bifurcation points. If modes are independent, the diagram shows one
@@ -173,7 +176,7 @@ def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta
 
 
 def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -> Array:
-    values = check_range("between", between, errors.count("points", points, 2))
+    values = check_range("between", between, errors.count("points", points, 2), EQUILIBRIUM)
     if parameter == "learning_rate":
         errors.positive("between", values, "be a range of learning rates above zero")
     else:

@@ -11,6 +11,7 @@ from dynamics.analysis.equilibria import Equilibria, equilibria
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ AT_FIXED_POINT = 1e-12  # relative distance from a fixed point below which a mod
 OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
 
 
-@dataclass(frozen=True)
-class Collapse:
+@dataclass(frozen=True, eq=False)
+class Collapse(Value):
     """The predicted final eigenvalue of each mode in the flow, and the reason; the result of ``collapse``.
 
     Attributes

@@ -26,6 +26,7 @@ from dynamics.model.expressions import Gain, Loss
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ Array = npt.NDArray[np.float64]
 TARGETS = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment, FastestUniform)
 
 
-@dataclass(frozen=True, repr=False)
-class Design:
+@dataclass(frozen=True, repr=False, eq=False)
+class Design(Value):
     """The gain for a design target, and its cost; the result of ``design``.
 
     Attributes
@@ -83,13 +84,14 @@ class Design:
     @isolated
     def rate(self, s: npt.ArrayLike) -> Array:
         """Return the rates r of modes under the designed loss, without weight decay, at eigenvalues s of any shape."""
-        return _rate(self.model, s)
+        return _rate(self.model, _eigenvalues(s))
 
     @isolated
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
         """Return the rates r at eigenvalues s under three losses: "standard", "isotropic" and "designed"."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
+        s = _eigenvalues(s)
         return {name: _rate(model, s) for name, model in models.items()}
 
     @isolated
@@ -185,8 +187,11 @@ def _fixed_point(model: Model) -> float:
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
 
 
-def _rate(model: Model, s: npt.ArrayLike) -> Array:
-    s = np.asarray(s, float)
+def _eigenvalues(s: npt.ArrayLike) -> Array:
+    return errors.positive("s", s, "be eigenvalues above zero")
+
+
+def _rate(model: Model, s: Array) -> Array:
     return EigenmodeField(model).of_eigenvalues(s.reshape(-1, 1)).reshape(s.shape)
 
 

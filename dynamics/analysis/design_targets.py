@@ -17,6 +17,7 @@ import scipy.optimize
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.expressions import Gain
+from dynamics.numerics.values import Value
 
 POINTS = 400  # number of eigenvalues at which a desired rate or time is evaluated
 ZERO = 1e-9  # a rate below this fraction of the largest rate counts as zero
@@ -46,7 +47,7 @@ class DesignedGain(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-class DesignTarget(ABC):
+class DesignTarget(Value, ABC):
     """Base class of design targets, which describe the desired dynamics of modes."""
 
     needs_weight_decay: ClassVar[bool] = False
@@ -56,7 +57,7 @@ class DesignTarget(ABC):
         """Return the gain that yields the desired dynamics; raise ArgumentError with the reason if no gain does."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RateFunction(DesignTarget):
     """A desired rate r(lambda) of modes, ds/dt = 2 s r.
 
@@ -98,7 +99,7 @@ class RateFunction(DesignTarget):
         return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrivalTimes(DesignTarget):
     """Desired times T(lambda) of arrival near the fixed point, for a mode with initial predictor eigenvalue lambda.
 
@@ -146,7 +147,7 @@ class ArrivalTimes(DesignTarget):
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimultaneousArrival(DesignTarget):
     """Arrival of all modes near their fixed point at nearly the same time.
 
@@ -203,7 +204,7 @@ class SimultaneousArrival(DesignTarget):
         return DesignedGain(loss_grammar.formula(designs.until_goal(gathering.rate)), parameters, (remark,))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ThresholdRecruitment(DesignTarget):
     """Growth of modes whose initial eigenvalue s exceeds a threshold; weight decay makes all other modes vanish.
 
@@ -258,7 +259,7 @@ class ThresholdRecruitment(DesignTarget):
         return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FastestUniform(DesignTarget):
     """Convergence of all singular values w at one rate c, dw/dt = c (w* - w), the largest stable at a learning rate.
 
@@ -342,5 +343,4 @@ def _values(expression: Any, lam: npt.NDArray[np.float64], conditions: Condition
     from derivations.theory import designs
 
     parameters = {"rest": conditions.rest} if expression.has(designs.rest) else {}
-    with np.errstate(all="ignore"):
-        return Gain.parse(loss_grammar.formula(expression), **parameters)(lam)
+    return Gain.parse(loss_grammar.formula(expression), **parameters).values(lam)

@@ -1,5 +1,6 @@
 """``equilibria``: the fixed points of the eigenvalues in flow and descent map, and their stability."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -14,15 +15,19 @@ from dynamics.analysis.invariants import invariants
 from dynamics.analysis.stability import SurvivingModes, collapsed_growth
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["Equilibria", "Equilibrium", "equilibria"]
 
+EQUILIBRIUM = 300  # numbers that take as much memory as an equilibrium without its eigenvalues, about
 
-@dataclass(frozen=True)
-class Equilibria:
+
+@dataclass(frozen=True, eq=False)
+class Equilibria(Value):
     """The fixed points of a model, in descending order of the number of surviving modes; the result of ``equilibria``.
 
     The object is a sequence of fixed points: it can be iterated over and indexed, and has a length.
@@ -143,6 +148,9 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
     roots = [(fixed_points.eigenvalue_of(model, lam), lam) for lam in fixed_points.single_mode_roots(model)]
     surviving = [SurvivingModes.at(model, s, 1, eta, lam=lam) for s, lam in roots if s > 0]
     growth, recovers = collapsed_growth(model, [])
+    number = math.comb(modes + len(surviving), modes)
+    remedy = "Modes are independent: ask for the equilibria of a few."
+    check_size(f"The {number:,} equilibria of {modes:,} modes", number * (2 * modes + EQUILIBRIUM), remedy)
     combinations = tuple(
         Equilibrium.of(model, [mode for mode in chosen if mode], modes, growth, recovers)
         for chosen in combinations_with_replacement([*surviving, None], modes)

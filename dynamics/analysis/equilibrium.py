@@ -1,6 +1,5 @@
 """A fixed point of the eigenvalues in flow and descent map, with its stability."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,11 +9,12 @@ from dynamics import errors
 from dynamics.analysis.stability import MARGINAL, Complex, SurvivingModes
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmode_state import initial, observables
 
 
-@dataclass(frozen=True)
-class Equilibrium:
+@dataclass(frozen=True, eq=False)
+class Equilibrium(Value):
     """A fixed point s_m (r_m - rho) = 0 of a model, with rates r_m and weight decay rho.
 
     Flow and descent map have the same fixed points.
@@ -47,7 +47,7 @@ class Equilibrium:
     collapsed_growth: float | None
     recovers: bool
     largest_learning_rate: float
-    _multipliers: Callable[[float], Complex] = field(repr=False)
+    _groups: tuple[SurvivingModes, ...] = field(repr=False)
 
     @classmethod
     def of(
@@ -62,11 +62,6 @@ class Equilibrium:
             np.array([value for group in groups for value in [getattr(group, name)] * group.count] + [0.0] * collapsed)
             for name in ("s", "lam")
         )
-
-        def multipliers(learning_rate: float) -> Complex:
-            of_collapsed = np.full(collapsed, 1 + learning_rate * collapsed_growth)
-            return np.sort_complex(np.concatenate([*(g.multipliers(learning_rate) for g in groups), of_collapsed]))
-
         limits = [group.largest_learning_rate for group in groups]
         if collapsed and collapsed_growth < 0:
             limits.append(2 / -collapsed_growth)
@@ -77,7 +72,7 @@ class Equilibrium:
             collapsed_growth=collapsed_growth if collapsed else None,
             recovers=collapsed > 0 and recovers,
             largest_learning_rate=float(min(limits, default=np.inf)),
-            _multipliers=multipliers,
+            _groups=tuple(groups),
         )
         return equilibrium if equilibrium.verdict == "stable" else replace(equilibrium, largest_learning_rate=0.0)
 
@@ -110,7 +105,9 @@ class Equilibrium:
         There is one factor for each perturbation of surviving and of collapsed modes. The fixed point is stable in the
         descent map if all factors have absolute values below 1.
         """
-        return self._multipliers(errors.positive_number("learning_rate", learning_rate))
+        eta = errors.positive_number("learning_rate", learning_rate)
+        collapsed = 1 + eta * np.full(len(self.s) - self.surviving, self.collapsed_growth or 0.0)
+        return np.sort_complex(np.concatenate([*(group.multipliers(eta) for group in self._groups), collapsed]))
 
     def __str__(self) -> str:
         values, counts = np.unique(self.s[self.s > 0], return_counts=True)

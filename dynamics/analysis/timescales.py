@@ -9,6 +9,7 @@ from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
+from dynamics.numerics.memory import check_size
 from dynamics.solvers.coordinates import coordinate_of, noise_of
 from dynamics.solvers.flow_scipy import members, steps
 from dynamics.solvers.methods import has_exact_solution
@@ -134,6 +135,7 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     if model.batch_shape:
         errors.reject("model", "have scalar parameters", model)
     field, shape = EigenmodeField(model, rtol=1e-10), s.shape
+    check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * shape[-1], "Give fewer modes or members.")
     s = s.reshape(-1, 1, shape[-1])
     each_mode, slopes = np.eye(shape[-1]), np.zeros(s[:, 0].shape)
     for multiple, coefficient in DIFFERENCE:

@@ -58,8 +58,8 @@ class TrainingRun(NamedTuple):
 def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
     """Return one or more seeds as an array (S,); raises ArgumentError for values that cannot be seeds."""
     requirement = "be a whole number >= 0 and below 2^32, or a sequence of such numbers"
-    seeds = np.asarray(seed)
-    if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
+    seeds = errors.whole_array("seed", seed, requirement)
+    if seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
         errors.reject("seed", requirement, seed)
     return np.atleast_1d(seeds)
 

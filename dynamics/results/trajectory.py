@@ -1,12 +1,10 @@
 """The trajectory, the common result of flow, descent map and network: eigenvalues over time, and settings."""
 
-import json
 import math
 import textwrap
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +12,8 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
+from dynamics.numerics.files import replacing
+from dynamics.numerics.values import Value
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -21,30 +21,13 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = "ssl-dynamics trajectory 1"
-ARRAYS = (
-    "t",
-    "s",
-    "target",
-    "predictor",
-    "step",
-    "blow_up_time",
-    "population",
-    "deviation",
-    "reliable",
-    "weights",
-    "target_weights",
-    "predictor_weights",
-    "embeddings",
-)
-MEASURE = "measures."  # prefix of the names of the entries of ``measures`` in a file
 QUANTITIES = ("s", "target", "predictor")  # eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Trajectory:
+class Trajectory(Value):
     """Eigenvalues s(t) of the representation correlation; the result of ``solve``, ``iterate`` and ``train``.
 
     Attributes
@@ -203,28 +186,20 @@ class Trajectory:
     @isolated
     def save(self, path: str | Path) -> Path:
         """Write the trajectory to a file that ``load`` reads, and return its path; .npz is added if it is missing."""
-        path = Path(path)
-        path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        description = {
-            "format": FORMAT,
-            "model": self.model.to_dict(),
-            **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
-        }
-        present = {name: array for name, array in arrays.items() if array is not None}
-        present |= {MEASURE + name: array for name, array in self.measures.items()}
-        with path.open("wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(description)), **present)
-        return path
+        from dynamics.results.storage import save
+
+        return save(self, path)
 
     @isolated
     def to_csv(self, path: str | Path) -> Path:
         """Write times, steps and eigenvalues to a text file, one row per ensemble member and time; return its path."""
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
+        path = errors.path("path", path)
         names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
-        np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
-        return Path(path)
+        with replacing(path) as fresh:
+            np.savetxt(fresh, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+        return path
 
     def members(self, quantity: str = "s") -> Array:
         """Return a quantity, such as the eigenvalues "s", of all B ensemble members in one array (B, T, M).
@@ -265,73 +240,3 @@ def _span(s: Array) -> str:
         return "not computed"
     missing = s.size - computed.size
     return f"{computed.min():.4g} ... {computed.max():.4g}" + (f", and {missing} not computed" if missing else "")
-
-
-@isolated
-def load(path: str | Path) -> Trajectory:
-    """Read a trajectory that ``Trajectory.save`` wrote; nothing in the file is executed.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    Trajectory
-        The trajectory, with its model.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ArgumentError
-        If the file is truncated, foreign, or contains pickled objects.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import dynamics as dyn
-    >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     loaded = dyn.load(flow.save(f"{folder}/flow.npz"))
-    >>> bool((loaded.s == flow.s).all())
-    True
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"No such file: {path}")
-    if not zipfile.is_zipfile(path):
-        _refuse(path, "is truncated or not an npz file")
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            contents = {name: file[name] for name in file.files}
-    except Exception as error:  # a damaged archive may raise errors of many classes
-        pickled = "allow_pickle" in str(error)
-        _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
-    try:
-        return _trajectory_of(contents)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _refuse(path, f"does not hold a trajectory ({error})", error)
-
-
-def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
-    message = f"Argument `path` must name a complete file written by Trajectory.save, but {path} {reason}."
-    raise errors.ArgumentError(message) from cause
-
-
-def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
-    """Return the trajectory that the arrays of a file hold; raises KeyError or ValueError if they hold none."""
-    description = json.loads(str(contents.pop("about")))
-    if description.pop("format") != FORMAT:
-        raise ValueError("unknown format")
-    names = [name for name in contents if name.startswith(MEASURE)]
-    measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
-    trajectory = Trajectory(
-        model=Model.from_dict(description.pop("model")), **description, **contents, measures=measures
-    )
-    if trajectory.kind not in KINDS:
-        raise ValueError(f"unknown kind {trajectory.kind!r}")
-    if trajectory.s.ndim < 2 or trajectory.s.shape[-2] != len(trajectory.t):
-        raise ValueError("the numbers of times and of eigenvalues differ")
-    return trajectory

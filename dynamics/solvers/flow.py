@@ -9,6 +9,8 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size
+from dynamics.numerics.values import Value
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose
 from dynamics.solvers.problem import FlowProblem
@@ -115,7 +117,7 @@ def solve(
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedSolver:
+class PreparedSolver(Value):
     """A solver for one model and fixed times and options, which are validated once; the result of ``prepare``.
 
     Called with initial eigenvalues s0, the solver returns the same ``Trajectory`` as ``solve``.
@@ -177,7 +179,9 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
         errors.reject(
             "model", "have white inputs, because a prepared solver takes initial eigenvalues, not weights", model
         )
-    problem = FlowProblem.of(model, np.ones(errors.count("modes", modes)), times, **options)
+    modes = errors.count("modes", modes)
+    check_size(f"A start of {modes:,} modes", 4 * modes, "Ask for fewer modes.")
+    problem = FlowProblem.of(model, np.ones(modes), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
     if solver.method.needs_start_up:
         solver(np.linspace(0.5, 1.0, modes))  # compiles

@@ -5,6 +5,7 @@ A method imports its library when it is used.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Generic, NoReturn, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ P = TypeVar("P", bound=Problem)
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
 class Method(ABC, Generic[P, R]):
     """A method that solves the problems of ``solve``, or those of ``iterate``."""
 

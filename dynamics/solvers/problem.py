@@ -12,9 +12,10 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.memory import check_fits
+from dynamics.numerics.memory import check_fits, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_count, record_steps
+from dynamics.numerics.values import Value
 from dynamics.vector_field.base import VectorField, choose_closure
 from dynamics.vector_field.eigenmode_state import predictor_is_s
 from dynamics.vector_field.factory import vector_field_of
@@ -25,7 +26,7 @@ CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, in units 
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(Value):
     """A model with initial eigenvalues or weights, and the options that flow and descent map have in common.
 
     s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
@@ -154,7 +155,8 @@ class DescentProblem(Problem):
     ) -> Self:
         """Return the problem of the arguments of ``iterate``; raises ArgumentError if an argument is invalid."""
         start, axes = _start(model, s0)
-        steps, count = errors.count("steps", steps, 0), record_count(record, steps)
+        steps = check_steps(steps)
+        count = record_count(record, steps)
         learning_rate = errors.positive_number("learning_rate", learning_rate)
         rtol, closure = errors.positive_number("rtol", rtol), choose_closure(model, closure)
         progress = _progress(progress)

@@ -1,7 +1,7 @@
 """``compare``: the deviation of a network from theory, in units of the sampling error."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
 from dynamics.solvers.problem import MOST_FLUCTUATING
@@ -27,7 +28,7 @@ SEEDS_NEEDED = 3  # number of seeds below which their standard deviation is of n
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Comparison:
+class Comparison(Value):
     """Deviation of a network from its theory, mode by mode, at common steps; the result of ``compare``.
 
     Attributes
@@ -59,7 +60,7 @@ class Comparison:
     network: Array
     theory_modes: Array
     network_modes: Array
-    estimate: Callable[[], Array]
+    estimate: Callable[[], Array] = field(compare=False)
     source: str
     rounding: float = 0.0
     reliable: npt.NDArray[np.bool_] | None = None
@@ -96,12 +97,13 @@ class Comparison:
     @isolated
     def max_relative(self, above: float = 0.0) -> float:
         """Return the largest |network/theory - 1| of eigenvalues that are above ``above`` in theory."""
+        above = errors.real_number("above", above)
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
     @isolated
     def within(self, deviations: float = 2.0) -> float:
         """Return the fraction of entries after the start with a deviation of at most ``deviations`` sampling errors."""
-        later = self.z[self.step > 0]
+        deviations, later = errors.real_number("deviations", deviations), self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
     @isolated
@@ -271,7 +273,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("theory", "reach at least its first time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
-    if theory.model.to_dict() != network.model.to_dict():
+    if theory.model != network.model:
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)

@@ -1,5 +1,6 @@
 """Data sets of images: handwritten digits, CIFAR-10 from a local folder, Gaussian images of a known spectrum."""
 
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.networks.deep.images import Images
 from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size
 
 CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CIFAR_TEST = ("test_batch.bin",)
@@ -92,9 +94,10 @@ def cifar10(folder: str | Path) -> Images:
     >>> import dynamics as dyn
     >>> images = dyn.cifar10("cifar-10-batches-bin")  # doctest: +SKIP
     """
-    if not isinstance(folder, (str, Path)) or not Path(folder).is_dir():
-        errors.reject("folder", "be a folder with the binary version of CIFAR-10", folder)
-    folder = Path(folder)
+    requirement = "be a folder with the binary version of CIFAR-10"
+    folder = errors.path("folder", folder, requirement)
+    if not os.path.isdir(folder):
+        errors.reject("folder", requirement, str(folder))
     missing = [name for name in (*CIFAR_TRAIN, *CIFAR_TEST) if not (folder / name).is_file()]
     if missing:
         _reject_folder(folder, f"lacks {', '.join(missing)}")
@@ -147,6 +150,11 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     exponent, seed = errors.real_number("exponent", exponent), errors.count("seed", seed, 0)
     if exponent < 0:
         errors.reject("exponent", "be a non-negative number", exponent)
+    pixels = side**2
+    size = 3 * pixels**2 + 3 * (train + test) * pixels
+    check_size(
+        f"{train + test:,} images of {pixels:,} pixels, and their covariance,", size, "Ask for fewer, or smaller."
+    )
     variances, basis = _spectrum(side, exponent), np.kron(_cosines(side), _cosines(side))
     normals = np.random.default_rng(seed).standard_normal((train + test, side**2))
     images = ((normals * np.sqrt(variances)) @ basis).reshape(-1, side, side, 1)
