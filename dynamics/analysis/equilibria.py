@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.analysis import fixed_points
+from dynamics.analysis.collapsed_mode import collapsed_growth
 from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
-from dynamics.analysis.stability import SurvivingModes, collapsed_growth
+from dynamics.analysis.stability import SurvivingModes
 from dynamics.model.model import Model
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
         Equilibrium.of(model, [mode for mode in chosen if mode], modes, growth, recovers)
         for chosen in combinations_with_replacement([*surviving, None], modes)
     )
-    remark = "" if generated.fixed_points is not None or growth else "any spectrum is stationary: the rate is zero"
+    stationary = fixed_points.is_stationary_at_any_size(model)
+    remark = "any spectrum is stationary: the rate is zero" if stationary else ""
     unstable = [mode.s for mode in surviving if (mode.growth.real > 0).any()]
     nothing_else_moves = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(unstable, default=None) if nothing_else_moves and not recovers else None

@@ -8,9 +8,10 @@ import numpy.typing as npt
 import scipy.optimize
 
 from dynamics import errors
+from dynamics.analysis.collapsed_mode import collapsed_growth
 from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
-from dynamics.analysis.stability import SurvivingModes, collapsed_growth
+from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
@@ -60,6 +61,12 @@ def single_mode_roots(model: Model) -> list[float]:
         roots = fixed_points(*p.of_expectations, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))  # nan where complex; once at a fold
+
+
+def is_stationary_at_any_size(model: Model) -> bool:
+    """Return True if the rate of an independent mode is rho at every lambda."""
+    lam, p = np.geomspace(*SEARCHED, 9)[:, None], model.parameters
+    return bool(np.all(single_mode_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations) == p.rho))
 
 
 def single_mode_rate(model: Model) -> Function:

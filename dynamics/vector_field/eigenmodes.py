@@ -40,12 +40,13 @@ class EigenmodeField(VectorField):
         if self.samples is not None:
             return Rates(*self.samples(state.encoder, arguments.lam, arguments.ratio, self.parameters))
         every = (*arguments, *self.parameters.of_expectations)
-        rates = Rates(*(self._evaluate(name, every) for name in self.expectations))
+        rates = Rates(*(self.expectation(name, every) for name in self.expectations))
         if not self.quadratures or self.model.generated.conserved is None:
             return rates
         return _zero_for_the_last_mode(rates, arguments.s)
 
-    def _evaluate(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
+    def expectation(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
+        """Return an expectation (..., M) by its name, for a spectrum and parameters, each (..., M) or (..., 1)."""
         expectation = self.expectations[name]
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
