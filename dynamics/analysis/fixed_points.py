@@ -15,6 +15,7 @@ from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # range and number of lambda in the search for roots without a formula
 NORMALIZED_HAS_NONE = "none: with a normalized predictor, rates do not depend on the size of s"
@@ -66,7 +67,9 @@ def single_mode_roots(model: Model) -> list[float]:
 def is_stationary_at_any_size(model: Model) -> bool:
     """Return True if the rate of an independent mode is rho at every lambda."""
     lam, p = np.geomspace(*SEARCHED, 9)[:, None], model.parameters
-    return bool(np.all(single_mode_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations) == p.rho))
+    with np.errstate(all="ignore"):
+        rates = single_mode_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations)
+    return bool(np.all(rates == p.rho))
 
 
 def single_mode_rate(model: Model) -> Function:
@@ -128,6 +131,7 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
         return float((conserved(s * pattern, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])
 
     s = scipy.optimize.brentq(excess, 0.0, s0.sum(), xtol=1e-300, rtol=1e-15)
+    EigenmodeField(model).start(np.full(surviving, s))  # refuses infinite expectations
     collapsed = collapsed_growth(model, [s] * surviving) if surviving < len(s0) else (0.0, False)
     modes = SurvivingModes.at(model, s, surviving, eta, neutral=len(invariants(model)))
     return Equilibrium.of(model, [modes], len(s0), *collapsed)

@@ -129,6 +129,7 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     if model.batch_shape:
         errors.reject("model", "have scalar parameters", model)
     field, shape = EigenmodeField(model, rtol=1e-10), s.shape
+    field.start(s)  # refuses infinite expectations
     s = s.reshape(-1, 1, shape[-1])
     each_mode, slopes = np.eye(shape[-1]), np.zeros(s[:, 0].shape)
     for multiple, coefficient in DIFFERENCE:

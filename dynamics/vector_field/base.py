@@ -88,7 +88,10 @@ class VectorField(ABC):
 
     @abstractmethod
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the state for a validated start of ``solve`` or ``iterate``."""
+        """Return the state for a validated start of ``solve`` or ``iterate``.
+
+        Raises ArgumentError if an expectation of the loss is infinite there.
+        """
 
     @abstractmethod
     def forces(self, state: State) -> Forces:
@@ -121,6 +124,21 @@ class VectorField(ABC):
 
     def _quadrature(self, expectation: Any) -> Adaptive:
         return Adaptive(expectation.integrals, self.rtol)
+
+    def _check_means(self, quantity: str, modes: npt.NDArray[np.int64]) -> None:
+        """Raise ArgumentError if the mean of a gradient is infinite; modes: number of modes above zero, (...)."""
+        if self.closure == "mean_field" or not self.model.generated.singularities:
+            return
+        silent = (self.parameters.sigma1 == 0) & (self.parameters.sigma2 == 0)
+        pairs = np.broadcast_arrays(modes, silent[..., 0])
+        for number, noiseless in sorted(set(zip(*(array.ravel().tolist() for array in pairs), strict=True))):
+            found = self.model.generated.infinite_moment(1, number, quantity=quantity, noiseless=noiseless)
+            if number and found is not None:
+                modes_above_zero = f"{number} mode{'s' * (number > 1)} above zero"
+                raise errors.ArgumentError(
+                    f"Argument `loss` must have a gradient with a finite expectation, but with {modes_above_zero} that "
+                    f"of {self.model.loss_name} is infinite: it diverges at {found.at}."
+                )
 
     def relax(self) -> None:
         """Let the quadratures drop nodes that their tolerance does not need; to be called between steps."""

@@ -31,8 +31,12 @@ class EigenmodeField(VectorField):
         super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the state at eigenvalues (..., M)."""
-        return eigenmode_state.initial(self.structure, initial, self.model.init)
+        """Return the state at eigenvalues (..., M); raise ArgumentError if expectations are infinite there."""
+        state = eigenmode_state.initial(self.structure, initial, self.model.init)
+        modes = (initial > 0) if state.predictor is None else (initial > 0) & (state.predictor != 0)
+        for quantity in ("rates",) if state.predictor is None else ("rates", "predictor"):
+            self._check_means(quantity, modes.sum(axis=-1))
+        return state
 
     def __call__(self, state: State) -> Rates:
         """Return the rates in a state, (..., M)."""
