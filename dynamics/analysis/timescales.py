@@ -82,7 +82,7 @@ def convergence_time(
     times = np.empty(s0.shape)
     for index, member_field, start in members(field, field.start(s0)):
         times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)
-        field.note_error(member_field.error)
+        field.note_errors_of(member_field)
     field.warn_if_inaccurate()
     return times
 

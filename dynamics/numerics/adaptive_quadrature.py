@@ -56,7 +56,11 @@ class Adaptive:
     Attributes
     ----------
     worst : float
-        Largest estimated relative error so far; it exceeds ``rtol`` if ``max_nodes`` intervals were too few.
+        Largest estimated error so far, relative to the largest r_m so far in the same row of the batch, weighted as the
+        tolerance. It includes rounding, which dominates where terms cancel; 1 if all r_m are zero within their error.
+    missed : float
+        Largest error so far in the sense of the tolerance, which leaves rounding errors out where terms cancel; it
+        exceeds ``rtol`` if ``max_nodes`` intervals were too few.
     nodes : tuple of int
         Largest numbers of intervals of the x axis and of the y axis in the last evaluation.
 
@@ -80,6 +84,7 @@ class Adaptive:
     error_weights: Callable[[Array], tuple[Any, ...]] = rate_weights
     max_nodes: int = MAX_NODES
     worst: float = field(default=0.0, init=False)
+    missed: float = field(default=0.0, init=False)
     nodes: tuple[int, int] = field(default=(0, 0), init=False)
 
     def __post_init__(self) -> None:
@@ -87,19 +92,23 @@ class Adaptive:
         self._reach = [1.0, 1.0]  # length of each axis, as a fraction of its ``extent``
         self._causes = [0.0] * 4  # largest errors by cause since ``relax``, in units of rtol
         self._intervals: dict[tuple[Integral, int], int] = {}  # number of intervals of each axis
+        self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
         self._extents: dict[Integral, tuple[Any, ...]] = {}  # mean squares; extents and exponent for them
 
-    def __call__(self, s: Array, lam: Array, *others: Array) -> Estimate:
+    def __call__(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Array = False) -> Estimate:
         """Return the estimate of the integrals.
 
-        s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. Raises
-        FloatingPointError if the integrand overflows.
+        s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. added: part
+        of r_m that is no integral, (B, M); errors are relative to the sum. known: mask (B, 1) of rows whose r_m is
+        known, so that their error does not count. Raises FloatingPointError if the integrand overflows.
         """
         parameters, alive = replace_collapsed((s, lam, *others))
         while True:
             result = self._evaluate(parameters)
             kinds = [result.error, *result[1:5]]
-            relative, *causes = map(float, relative_errors(parameters[0], result, kinds, self.error_weights))
+            attainable = 2 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
+            ratios = relative_errors(parameters[0], result, kinds, self.error_weights, attainable)
+            relative, *causes = map(float, ratios)
             if not np.isfinite(relative):
                 raise _overflow(s)
             causes = [cause / self.rtol for cause in causes]
@@ -107,8 +116,23 @@ class Adaptive:
                 break
             self._refine(causes)
         self._causes = [max(pair) for pair in zip(self._causes, causes, strict=True)]
-        self.worst = max(self.worst, relative)
+        self.missed = max(self.missed, relative)
+        self._note(parameters[0], result, added, alive & ~np.asarray(known))
         return zero_where_collapsed(result, alive)
+
+    def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
+        """Note the error relative to the largest r_m so far, in the rows that count."""
+        value, error = (
+            np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
+            for column in (np.abs(result.value + added), result.error)
+        )
+        if self._largest.shape == value.shape:
+            value = np.maximum(value, self._largest)
+        elif self._largest.size:  # other members of the ensemble
+            value = np.maximum(value, self._largest.min(axis=-1, keepdims=True))
+        self._largest = value
+        relative = np.where(error < value, error / np.where(value > 0, value, 1.0), error > 0)
+        self.worst = max(self.worst, float(np.max(relative, where=counts[:, 0], initial=0.0)))
 
     def relax(self) -> None:
         """Use longer steps and shorter axes where all errors since the last call were far below the tolerance.

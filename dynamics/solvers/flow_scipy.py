@@ -32,7 +32,7 @@ def scipy_flow(problem: FlowProblem) -> Flow:
     with progress_bar(many * problem.times[-1], "solve", problem.progress) as bar:
         for _, field, start in members(problem.field, problem.start):
             flows.append(_one_member(problem, field, start, bar))
-            problem.field.note_error(field.error)
+            problem.field.note_errors_of(field)
             if flows[-1].status.startswith(INTERRUPTED):
                 break
     if not batch:

@@ -12,6 +12,7 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.adaptive_quadrature import Adaptive
+from dynamics.numerics.quadrature import CANCELLED
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State
 
@@ -147,7 +148,10 @@ class VectorField(ABC):
 
     @property
     def error(self) -> float:
-        """Largest relative error of the closure: estimated for integrals, a standard error for samples, else 0."""
+        """Largest relative error of the closure: estimated for integrals, a standard error for samples, else 0.
+
+        1 means that rates are zero within their error.
+        """
         if self.samples is not None:
             return self.samples.worst
         return max((quadrature.worst for quadrature in self.quadratures.values()), default=0.0)
@@ -161,13 +165,28 @@ class VectorField(ABC):
     def note_error(self, error: float) -> None:
         """Include an error in ``error`` that was computed elsewhere under the same closure."""
         for quadrature in self.quadratures.values():
-            quadrature.worst = max(quadrature.worst, error)
+            quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:
             self.samples.worst = max(self.samples.worst, error)
 
+    def note_errors_of(self, field: "VectorField") -> None:
+        """Include the errors of the vector field of some members of the ensemble."""
+        for name, quadrature in self.quadratures.items():
+            other = field.quadratures[name]
+            quadrature.worst, quadrature.missed = (
+                max(quadrature.worst, other.worst),
+                max(quadrature.missed, other.missed),
+            )
+        if self.samples is not None and field.samples is not None:
+            self.samples.worst = max(self.samples.worst, field.samples.worst)
+
     def warn_if_inaccurate(self) -> None:
-        """Warn (AccuracyWarning) if a quadrature missed its tolerance."""
-        if self.quadratures and self.error > self.rtol:
+        """Warn (AccuracyWarning) if a quadrature missed its tolerance, or if rates are inaccurate by cancellation.
+
+        No warning is given for rates that are zero within their error, as at a fixed point.
+        """
+        missed = any(quadrature.missed > self.rtol for quadrature in self.quadratures.values())
+        if missed or (self.quadratures and self.rtol / CANCELLED < self.error < 1):
             most = max(quadrature.max_nodes for quadrature in self.quadratures.values())
             warnings.warn(
                 f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "

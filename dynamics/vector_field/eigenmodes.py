@@ -55,8 +55,11 @@ class EigenmodeField(VectorField):
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
         shape = arguments[0].shape
-        integral = self.quadratures[name](*rows_of(arguments, shape[:-1])).value.reshape(shape)
-        return integral if expectation.moments is None else integral + expectation.moments(*arguments)
+        moments = np.zeros(shape) if expectation.moments is None else expectation.moments(*arguments) + np.zeros(shape)
+        rows, (added,) = rows_of(arguments, shape[:-1]), rows_of([moments], shape[:-1])
+        conserved = self.model.generated.conserved is not None
+        known = _last_mode(rows[0]).any(axis=-1, keepdims=True) & conserved
+        return self.quadratures[name](*rows, added=added, known=known).value.reshape(shape) + moments
 
     def forces(self, state: State) -> Forces:
         """Return the forces on singular values and on a learned predictor's eigenvalues."""
@@ -80,10 +83,14 @@ def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
 
     The conserved sum keeps the mode constant; integrals would leave rounding errors.
     """
-    xp = s.__array_namespace__()
+    last = _last_mode(s)
+    return each(lambda values: s.__array_namespace__().where(last, 0.0, values), rates)
+
+
+def _last_mode(s: Any) -> Any:
+    """Return a mask (..., M), True for a single surviving mode."""
     surviving = significant_modes(s)
-    last = surviving & (xp.sum(surviving, axis=-1, keepdims=True) == 1)
-    return each(lambda values: xp.where(last, 0.0, values), rates)
+    return surviving & (s.__array_namespace__().sum(surviving, axis=-1, keepdims=True) == 1)
 
 
 def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:
