@@ -1,1 +1,1 @@
-"""Speed compared with other libraries, as ratios of times within one run. `make bench` writes docs/benchmarks.md."""
+"""Speed relative to other libraries, as ratios of times in one run. `make bench` writes docs/benchmarks.md."""

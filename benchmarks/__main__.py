@@ -1,4 +1,4 @@
-"""Measure rows of the table by `python -m benchmarks [ROW ...]`; `--out` writes the page, and requires all rows."""
+"""Measure rows of the benchmark table: `python -m benchmarks [ROW ...]`; `--out FILE` writes all rows as a page."""
 
 import importlib
 import time
@@ -18,9 +18,9 @@ ROWS = ("trajectory", "ensemble", "exact_solutions", "simulation", "training", "
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page with all rows to this file."
 )
 def main(names: tuple[str, ...], out: Path | None) -> None:
-    """Measure speed compared with other libraries; without a name, all rows."""
+    """Measure the rows NAMES of the benchmark table against other libraries; without a name, all rows."""
     if names and out:
-        raise click.UsageError("--out requires all rows: give no names.")
+        raise click.UsageError("--out writes a page with all rows: leave out the names of rows.")
     rows: list[Row] = []
     for name in names or ROWS:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Exact solutions: 1000 initial spectra of 10 modes, at 200 times."""
+"""Benchmark of exact solutions: 1000 initial spectra of 10 modes, at 200 times."""
 
 import numpy as np
 import scipy.special
@@ -12,7 +12,7 @@ TIMES = np.linspace(0, 20, 200)
 
 
 def measure() -> list[Row]:
-    """Compare the Euclidean solution with SciPy's lambertw, and the isotropic one with NumPy and a memory write."""
+    """Compare the Euclidean solution with SciPy's lambertw, the isotropic solution with NumPy and a memory write."""
     s0 = np.random.default_rng(0).uniform(0.01, 2, SHAPE)
     u0, t = s0[:, None, :], TIMES[:, None]
     euclidean, isotropic = dyn.Model("euclidean"), dyn.Model("euclidean", isotropic=True)

@@ -1,9 +1,9 @@
 """Speed of an accelerator; requires jax, numpy and scipy only. Run `python benchmarks/gpu.py` in the root folder.
 
 It measures ensembles of flow and descent map, the exact closure, and training of networks with many seeds, by the same
-code as on a CPU. The speed is compared with that of this machine's CPU, on smaller ensembles, and with the measured
-bandwidth of the device's memory. Without an accelerator everything runs on the CPU at the smaller size, and the output
-states this.
+code as on a CPU. The speed is compared with the speed of this machine's CPU on smaller ensembles, and with the
+measured bandwidth of the device's memory. Without an accelerator everything runs on the CPU at the smaller size, and
+the output states this.
 """
 
 import importlib.util
@@ -71,33 +71,33 @@ def spectra(many: int) -> np.ndarray:
 
 
 def flow(size: dict[str, int]) -> float:
-    """Return trajectories a second of the flow in mean field, at 20 times, rtol 1e-8."""
+    """Return trajectories per second of the flow of the cosine loss in mean field, at 20 times, rtol 1e-8."""
     model, s0 = dyn.Model("cosine"), spectra(size["flow"])
     return len(s0) / warm(lambda: dyn.solve(model, s0, TIMES, closure="mean_field", method="jax", progress=False))
 
 
 def descent(size: dict[str, int]) -> float:
-    """Return steps a second of the descent map in mean field."""
+    """Return steps per second of the descent map of the cosine loss in mean field."""
     model, s0, steps = dyn.Model("cosine"), spectra(size["descent"]), STEPS["descent"]
     run = {"closure": "mean_field", "method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
 def closure(size: dict[str, int]) -> float:
-    """Return evaluations a second of the exact closure, to 1e-9."""
+    """Return evaluations per second of the exact closure of the cosine loss, to 1e-9."""
     model, s0, steps = dyn.Model("cosine", noise=(0.0, 0.1)), spectra(size["closure"]), STEPS["closure"]
     run = {"method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
 
 
 def training(size: dict[str, int]) -> float:
-    """Return steps a second of training networks, cosine loss, 50 000 samples a step, summed over seeds."""
+    """Return steps per second of networks trained under the cosine loss, 50 000 samples a step, summed over seeds."""
     model, W0 = dyn.Model("cosine", noise=(0.0, 0.1)), np.random.default_rng(0).normal(size=(M, N)) / 4
     run = {"batch_size": BATCH, "seed": range(size["seeds"]), "record": STEPS["training"], "progress": False}
     return size["seeds"] * STEPS["training"] / warm(lambda: dyn.train(model, W0, STEPS["training"], 0.1, **run))
 
 
-ROWS = {  # function; unit; least number of bytes moved per unit, for results and random numbers
+ROWS = {  # name: (function, unit, least number of bytes moved per unit for results and random numbers)
     "flow": (flow, "trajectories", 2 * 8 * M * len(TIMES)),
     "descent": (descent, "steps", 2 * 8 * M),
     "closure": (closure, "evaluations", None),
@@ -106,7 +106,7 @@ ROWS = {  # function; unit; least number of bytes moved per unit, for results an
 
 
 def warm(run: Callable[[], Any]) -> float:
-    """Return the seconds of the second run; the first compiles."""
+    """Return the seconds of the second run of a function; the first run compiles it."""
     run()
     start = time.perf_counter()
     run()
@@ -114,7 +114,7 @@ def warm(run: Callable[[], Any]) -> float:
 
 
 def bandwidth() -> float:
-    """Return the bytes a second that the default device moves when adding one to a large array."""
+    """Return the bytes per second that the default device reads and writes when it adds one to a large array."""
     x = jnp.zeros(64_000_000, jnp.float32)
     add = jax.jit(lambda x: x + 1)
     seconds = min(warm(lambda: add(x).block_until_ready()) for _ in range(5))
@@ -129,7 +129,7 @@ def measured(device: jax.Device, size: dict[str, int]) -> tuple[dict[str, float]
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the speeds of accelerator and CPU as a table."""
     device, cpu = jax.devices()[0], jax.devices("cpu")[0]
     accelerator = device.platform != "cpu"
     on_cpu, speed = measured(cpu, SMALL)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REPEATS = 15  # largest number of runs of each implementation
-PATIENCE = 20.0  # total seconds after which an implementation is not run again, once it has run three times
+PATIENCE = 20.0  # total seconds after which an implementation with three runs is not run again
 
 
 @dataclass
 class Timing:
-    """Seconds of an implementation's first call, which may compile, and of its warm runs; and its last result."""
+    """Seconds of the first call of an implementation, which may compile, and of later calls; and the last result."""
 
     name: str
     call: Callable[[], Any]
@@ -21,14 +21,14 @@ class Timing:
     result: Any = None
 
     def once(self) -> float:
-        """Run once, store the result, and return the seconds."""
+        """Call the implementation once, store its result, and return the seconds."""
         start = time.perf_counter()
         self.result = self.call()
         return time.perf_counter() - start
 
     @property
     def seconds(self) -> float:
-        """Median of the warm runs."""
+        """Median of the seconds of the calls after the first."""
         return statistics.median(self.runs)
 
 

@@ -1,4 +1,4 @@
-"""Format rows as text for the terminal, and as the page docs/benchmarks.md."""
+"""Format rows of the benchmark table as text for the terminal, and as the page docs/benchmarks.md."""
 
 import importlib.metadata
 import os
@@ -11,10 +11,10 @@ PACKAGES = ("numpy", "scipy", "jax", "diffrax", "heyoka", "torch")
 HEAD = """# Benchmarks
 
 `make bench` repeats all measurements, in one run, and writes this page. For each task, this project ("ours") and other
-libraries ("peers") do the same work. They are called in turn, so that variations of the machine's speed affect all
+libraries ("peers") do the same work. All are called in turn, so that variations of the machine's speed affect all
 alike. The column "warm" is the median over repeated calls; the first call, which may compile, is given too. Errors are
 relative to a reference of higher precision, and an implementation with too large an error is not compared. Other
-libraries are used with the best settings found (`benchmarks/peers.py`).
+libraries run with the best settings found (`benchmarks/peers.py`).
 
 Compare ratios rather than seconds, which were measured on {machine}, with {versions}.
 
@@ -31,14 +31,14 @@ seeds. The measurements on this page were made without a GPU; on a CPU the scrip
 
 
 def as_text(row: Row) -> str:
-    """Format a row for the terminal."""
+    """Format a row of the benchmark table for the terminal."""
     lines = [f"{row.title}: {row.work}"]
     lines += [f"  {entry.name:<40} {_seconds(entry.seconds):>9}  {_details(entry)}" for entry in row.entries]
     return "\n".join([*lines, f"  {row.verdict}: {_mark(row)}"])
 
 
 def page(rows: list[Row]) -> str:
-    """Return the text of docs/benchmarks.md."""
+    """Return the text of docs/benchmarks.md from all rows."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     text = HEAD.format(machine=machine(), versions=versions)
     text += "".join(f"| {row.title} | {row.goal} | {row.verdict} | {_mark(row)} |\n" for row in rows)
@@ -75,7 +75,7 @@ def _seconds(seconds: float) -> str:
 
 
 def machine() -> str:
-    """Describe processor, number of cores, system and Python version."""
+    """Describe the processor, number of cores, system and Python version of this machine."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -19,20 +19,23 @@ Array = npt.NDArray[np.float64]
 
 
 def velocity(_: float, s: Array) -> Array:
-    """Return ds/dt (M,), with NumPy."""
+    """Return ds/dt (M,) of the cosine loss in mean field, with NumPy."""
     squares = s * s
     p1, p2, p3 = s.sum(), squares.sum(), (squares * s).sum()
     return 2 * squares * (p3 - s * p2) / (p3**1.5 * p1**0.5)
 
 
 def scipy_trajectory(s0: Array, method: str, rtol: float = 1e-10, atol: float = 1e-12) -> Array:
-    """Integrate with SciPy; return s (T, M)."""
+    """Return the eigenvalues s (T, M) of the flow, integrated with SciPy."""
     solution = scipy.integrate.solve_ivp(velocity, (0, END), s0, method=method, t_eval=TIMES, rtol=rtol, atol=atol)
     return solution.y.T
 
 
 def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10) -> Callable[[Array], Array]:
-    """Return a compiled function from s0 (M,) to s (T, M), or from (B, M) to (B, T, M)."""
+    """Return a compiled function that integrates with diffrax from s0 (M,) to s (T, M).
+
+    With ``ensemble`` the function maps s0 (B, M) to s (B, T, M).
+    """
     import diffrax
     import jax
     import jax.numpy as jnp
@@ -66,7 +69,7 @@ def diffrax_solver(solver: str, ensemble: bool, rtol: float = 1e-10) -> Callable
 
 
 def heyoka_system(modes: int) -> list[tuple[Any, Any]]:
-    """Return pairs of variable and right-hand side, one for each mode."""
+    """Return the flow of the cosine loss for heyoka: pairs of variable and right-hand side, one for each mode."""
     import heyoka as hy
 
     s = hy.make_vars(*(f"s{m}" for m in range(modes)))
@@ -75,7 +78,7 @@ def heyoka_system(modes: int) -> list[tuple[Any, Any]]:
 
 
 def heyoka_trajectory(s0: Array, tol: float = 1e-10) -> Callable[[], Array]:
-    """Return a function () -> s (T, M) that integrates with heyoka's Taylor method."""
+    """Return a function () -> s (T, M) that integrates the flow from s0 with heyoka's Taylor method."""
     import heyoka as hy
 
     integrator = hy.taylor_adaptive(heyoka_system(len(s0)), s0, tol=tol)
@@ -89,7 +92,7 @@ def heyoka_trajectory(s0: Array, tol: float = 1e-10) -> Callable[[], Array]:
 
 
 def heyoka_ensemble(spectra: Array, batch: int, tol: float = 1e-10) -> Callable[[], Array]:
-    """Return a function () -> s (B, T, M) that calls heyoka's ensemble function in batches."""
+    """Return a function () -> s (B, T, M) that integrates B spectra in batches, with heyoka's ensemble function."""
     import heyoka as hy
 
     many, modes = spectra.shape
@@ -107,7 +110,7 @@ def heyoka_ensemble(spectra: Array, batch: int, tol: float = 1e-10) -> Callable[
 
 
 def heyoka_by_hand(spectra: Array, batch: int, threads: int, tol: float = 1e-10) -> Callable[[], Array]:
-    """Return a function () -> s (B, T, M) that loops over batches and reuses one integrator per thread."""
+    """Return a function () -> s (B, T, M) that integrates B spectra in batches, one heyoka integrator per thread."""
     import heyoka as hy
 
     many, modes = spectra.shape
@@ -134,7 +137,7 @@ def heyoka_by_hand(spectra: Array, batch: int, threads: int, tol: float = 1e-10)
 def torch_training(
     loss: str, W0: Array, steps: int, learning_rate: float, batch: int, seed: int = 0, device: str = "cpu"
 ) -> Callable[[], Array]:
-    """Return a function () -> eigenvalues of W W^T after each step (steps + 1, M): the linear network in PyTorch."""
+    """Return a function () -> s (steps + 1, M) that trains the linear network in PyTorch; s: eigenvalues of W W^T."""
     import torch
 
     def loss_of(p, z2):

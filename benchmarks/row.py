@@ -1,4 +1,4 @@
-"""A row of the table: one task, several implementations, and a goal."""
+"""A row of the benchmark table: one task, several implementations, and a goal."""
 
 from dataclasses import dataclass, field
 
@@ -17,13 +17,13 @@ class Measurement:
 
     @classmethod
     def of(cls, timing: Timing, error: float | None = None, note: str = "") -> "Measurement":
-        """Build an entry from a timing."""
+        """Build a measurement from the timing of an implementation."""
         return cls(timing.name, timing.seconds, timing.first, error, note)
 
 
 @dataclass
 class Row:
-    """A task with the entries of all implementations, its goal, and the reason if the goal is missed."""
+    """A task with the measurements of all implementations, the goal, and the reason if the goal is missed."""
 
     title: str
     work: str
@@ -36,7 +36,7 @@ class Row:
 
 
 def against_fastest(ours: Measurement, peers: list[Measurement], factor: float) -> tuple[str, bool]:
-    """Return our speed relative to the fastest peer as text, and True if it is at least ``factor``."""
+    """Return our speed divided by the speed of the fastest peer as text, and True if it is at least ``factor``."""
     fastest = min(peers, key=lambda peer: peer.seconds)
     ratio = fastest.seconds / ours.seconds
     return f"{ratio:.2g} times as fast as {fastest.name}, the fastest peer (goal: {factor:g})", ratio >= factor
@@ -47,7 +47,7 @@ class DisagreementError(AssertionError):
 
 
 def agree(name: str, error: float, tolerance: float) -> float:
-    """Return the error if it is within the tolerance; raise DisagreementError otherwise."""
+    """Return the error of an implementation if it is within the tolerance; raise DisagreementError otherwise."""
     if not error <= tolerance:
-        raise DisagreementError(f"{name} is off by {error:.1e}, more than {tolerance:.1e}")
+        raise DisagreementError(f"{name} has an error of {error:.1e}, but may have {tolerance:.1e} at most")
     return error

@@ -3,7 +3,7 @@
 import numpy as np
 
 M, N = 10, 15
-END, POINTS = 150.0, 200  # duration of a flow, equal to 1 500 steps at learning rate 0.1, and number of its times
+END, POINTS = 150.0, 200  # duration of a flow (1 500 steps at learning rate 0.1), and number of recorded times
 SIGMA2 = 0.1
 TIMES = np.linspace(0, END, POINTS)
 

@@ -1,4 +1,4 @@
-"""The exact descent map instead of a simulated network: cosine loss with noise, 1 500 steps."""
+"""Benchmark of the exact descent map against a simulated network: cosine loss with noise, 1 500 steps."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from benchmarks.setting import SIGMA2, M, weights
 
 STEPS, LEARNING_RATE, BATCH = 1500, 0.1, 50_000
 RTOL = 1e-3  # tolerance of the quadrature, whose error is far smaller
-TRAINED = 60  # steps of the simulation that are timed; all take the same time
+TRAINED = 60  # steps of the simulation that are timed; all steps take the same time
 
 
 def measure() -> Row:

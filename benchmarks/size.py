@@ -1,4 +1,4 @@
-"""Size: time and memory against the number of modes."""
+"""Benchmark of size: time and memory against the number of modes."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ print(json.dumps([sorted(runs)[4], peak()]))
 
 
 def measure() -> list[Row]:
-    """Measure a mean-field flow and one evaluation of the exact closure, each in a new process."""
+    """Measure time and memory of a mean-field flow and of the exact closure, each size in a new process."""
     flow = _row("mean-field flow", f"cosine loss, {POINTS} times", SOLVE.format(points=POINTS), MEAN_FIELD)
     closure = _row("exact closure", "one evaluation of the rates of the cosine loss to 1e-8", RATES, EXACT)
     flow.verdict += f"; {MEAN_FIELD[-1]} modes: {flow.entries[-1].note} (goal: below {LARGEST / 1e9:g} GB)"
@@ -86,7 +86,7 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
 
 
 def _in_a_process(script: str, modes: int) -> tuple[float, float]:
-    """Run a script in a new process; return the seconds of a call and the peak memory in bytes."""
+    """Run a script in a new process; return the seconds of a warm call and the peak memory in bytes."""
     done = subprocess.run([sys.executable, "-c", PEAK + script, str(modes)], capture_output=True, text=True, check=True)
     seconds, peak = json.loads(done.stdout)
     return seconds, peak

@@ -1,4 +1,4 @@
-"""Start: import, first solution, command line, and `make figures` without and with the figures already drawn."""
+"""Benchmark of start-up: import, first solution, command line, and `make figures` before and after drawing."""
 
 import shutil
 import statistics
@@ -15,7 +15,7 @@ SOLVE = "import dynamics as dyn; dyn.solve(dyn.Model('euclidean'), [0.1, 0.5], [
 
 
 def measure() -> Row:
-    """Time each command in new processes, with the commands in turn."""
+    """Time each command in new processes, one command after the other in every repetition."""
     commands = {
         "import numpy": [sys.executable, "-c", "import numpy"],
         "import numpy, dynamics": [sys.executable, "-c", "import numpy, dynamics"],

@@ -1,4 +1,4 @@
-"""Training the linear network, compared with the same steps written with PyTorch."""
+"""Benchmark of training the linear network, against the same steps written with PyTorch."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from benchmarks.row import Measurement, Row, agree
 from benchmarks.setting import SIGMA2, M, N, weights
 
 STEPS, BATCH = 60, 50_000
-GOALS = {"euclidean": (0.01, 2.0), "cosine": (0.1, 4.0)}  # learning rate; goal, how many times as fast
+GOALS = {"euclidean": (0.01, 2.0), "cosine": (0.1, 4.0)}  # loss: (learning rate, goal: how many times as fast)
 
 
 def measure() -> list[Row]:
-    """Compare with PyTorch under both losses."""
+    """Compare training of the linear network with PyTorch, under the Euclidean and the cosine loss."""
     return [_row(loss, *goal) for loss, goal in GOALS.items()]
 
 

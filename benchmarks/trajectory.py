@@ -1,4 +1,4 @@
-"""One trajectory: flow of the cosine loss in mean field, 10 modes, 200 times, error 1e-9."""
+"""Benchmark of one trajectory: flow of the cosine loss in mean field, 10 modes, 200 times, error 1e-9."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from benchmarks.row import Measurement, Row, against_fastest, agree
 from benchmarks.setting import END, POINTS, TIMES, M, spectra
 
 ERROR = 1e-9
-RTOL = {"heyoka": 1e-8, "jax": 1e-9, "scipy": 1e-9}  # at these the errors of our methods are below ERROR here
+RTOL = {"heyoka": 1e-8, "jax": 1e-9, "scipy": 1e-9}  # tolerances at which the errors of our methods are below ERROR
 
 
 def measure() -> Row:
-    """Compare three of our methods with SciPy, diffrax and heyoka, each at the loosest sufficient tolerance."""
+    """Compare three of our methods with SciPy, diffrax and heyoka, each at the loosest tolerance for the error."""
     s0, model = spectra(1)[0], dyn.Model("cosine")
     reference = peers.scipy_trajectory(s0, "DOP853", 1e-13, 1e-15)
 

@@ -2,7 +2,10 @@
 
 
 class ExpressionError(ValueError):
-    """A text that is no expression of the loss grammar; the message states the fault and its position, from 1."""
+    """A text that is not a valid expression of the loss grammar; the message states the fault and its position.
+
+    The first character has position 1.
+    """
 
     def __init__(self, text: str, position: int, wrong: str):
         self.text, self.position, self.wrong = text, position, wrong
@@ -10,19 +13,19 @@ class ExpressionError(ValueError):
 
 
 def _excerpt(text: str, position: int) -> str:
-    """Return the text on one line; only the part around the position if the text is long."""
+    """Return the text of an expression on one line, cut to about 60 characters around the position of the fault."""
     first = max(0, position - 30)
     shown = text[first : first + 60]
     return repr(f"{'...' * (first > 0)}{shown}{'...' * (first + 60 < len(text))}")
 
 
 class UnsupportedLossError(ValueError):
-    """An expression whose expectation cannot be derived; the message names the part at fault."""
+    """A loss whose expected gradient cannot be derived; the message names the term of the gradient at fault."""
 
 
 class UntranslatableError(ValueError):
-    """An expression with a part that has no array code; the message names the part."""
+    """A SymPy expression with a function or object that cannot be written as array code; the message names it."""
 
 
 class ProofError(AssertionError):
-    """A solution that does not satisfy its differential equation, or a step of a derivation that does not follow."""
+    """A failed check: a solution that violates its differential equation, or a derivation step that does not follow."""

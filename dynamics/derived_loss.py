@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-Function = Callable[..., Any]  # of arrays, or of expressions that stand for them
+Function = Callable[..., Any]  # its arguments are arrays, or symbolic expressions in place of arrays
 FOLDER = Path(__file__).parent / "generated"
 
 
 class Integral(NamedTuple):
-    """An integral of the Gaussian closure over x and y in (0, oo), or over x alone if there is one norm.
+    """An expectation of terms divided by one or two norms, as an integral over x and y in (0, oo), one for each norm.
 
-    mean_squares: function of the spectrum that returns the mean square of each norm, per mode: the scales of the axes.
-    integrand: function of the nodes and the spectrum. powers: lowest power of each norm in the integrand's weight.
-    size: function that returns the sum of the absolute values of the integrand's terms; None if the absolute value of
-    the integrand serves as its size.
+    ``numerics.quadrature`` derives this form; with one norm there is no y. mean_squares: function of the spectrum that
+    returns each mode's contribution to the mean square of each norm, which sets the scales of x and y. integrand:
+    function of x, y and the spectrum. powers: lowest inverse power of each norm; the powers of all terms differ from it
+    by even numbers. size: function that returns the sum of the absolute values of the integrand's terms; None if the
+    absolute value of the integrand serves as this sum.
     """
 
     mean_squares: Function
@@ -25,10 +26,10 @@ class Integral(NamedTuple):
 
 
 class MatrixIntegral(NamedTuple):
-    """An integral of the Gaussian closure for weights as matrices, over x and y in (0, oo).
+    """An expectation for weights as matrices, as an integral over x and y in (0, oo); see ``Integral``.
 
-    norm_vectors: function that returns the matrix X of each norm |X l|, with independent normals l; its squared
-    singular values are the scales of the axes.
+    norm_vectors: function that returns the matrix X of each norm |X l|, with independent standard normals l; the
+    squared singular values of X set the scales of x and y.
     """
 
     norm_vectors: Function
@@ -39,8 +40,9 @@ class MatrixIntegral(NamedTuple):
 class Expectation:
     """An expectation over the Gaussian views, in each closure for which it was derived.
 
-    formula: exact expectation, if moments suffice. mean_field: formula with every norm and sum replaced by its mean.
-    integrals: exact expectation, by quadrature. moments: formula that is added to the integrals.
+    formula: exact expectation, if Gaussian moments suffice, that is without norms in denominators. mean_field: formula
+    with every norm and sum over modes replaced by its mean. integrals: exact expectation as a sum of integrals, for
+    quadrature. moments: formula of the terms without norms, to be added to the integrals.
     """
 
     formula: Function | None = None
@@ -49,15 +51,16 @@ class Expectation:
     moments: Function | None = None
 
     def under(self, closure: str) -> Function | None:
-        """Return the formula of the expectation under a closure; None if it is an integral."""
+        """Return the formula of the expectation under a closure; None if the expectation is an integral."""
         return self.mean_field if closure == "mean_field" else self.formula
 
 
 @dataclass(frozen=True, eq=False)
 class MatrixExpectation:
-    """E[g l^T] or E[h l^T] for weights as matrices: a formula or integrals.
+    """Expectation E[g l^T] or E[h l^T] for weights as matrices, as a formula or as a sum of integrals.
 
-    g and h are the forces on view 1 and 2; the views are linear maps of independent normals l.
+    g and h are the negative gradients of the loss with respect to the representations of views 1 and 2. The
+    representations are linear maps of independent standard normals l.
     """
 
     formula: Function | None = None
@@ -66,10 +69,11 @@ class MatrixExpectation:
 
 @dataclass(frozen=True, eq=False)
 class ExactSolution:
-    """The exact solution of the flow of a mode.
+    """The exact solution of the flow of one mode, in the eigenvalue lambda of the predictor.
 
-    predictor: lambda(t). time_to_reach: time between two values of lambda. any_weight_decay: True if it holds with
-    weight decay. blow_up_time: time at which lambda diverges; None if it never does.
+    predictor: function that returns lambda(t). time_to_reach: function that returns the time between two values of
+    lambda. any_weight_decay: True if the solution also holds with weight decay. blow_up_time: function that returns the
+    time at which lambda diverges; None if lambda never diverges.
     """
 
     name: str
@@ -80,13 +84,18 @@ class ExactSolution:
 
     @property
     def cancels(self) -> bool:
-        """True if terms of the solution cancel, so that it is evaluated in extended precision."""
+        """True if terms of the solution nearly cancel, so that it must be evaluated in extended precision."""
         return self.name == "Lambert W" or self.blow_up_time is not None
 
 
 @dataclass(frozen=True, eq=False)
 class PowerSum:
-    """A conserved sum over modes of (s + epsilon)^(1 + exponent alpha): its formula, its value and its decay rate."""
+    """A conserved quantity of the flow, the sum over modes of (s + epsilon)^(1 + exponent alpha).
+
+    s are the eigenvalues of the correlation, alpha and epsilon the exponent and offset of the closed-form predictor.
+    formula: the sum as text. value: function that returns the sum. decay: function that returns the rate at which the
+    sum decays under weight decay.
+    """
 
     formula: str
     exponent: int
@@ -119,28 +128,31 @@ class Singularity(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DerivedLoss:
-    """Everything that was derived for one loss; a field is None or empty if the loss has no such property.
+    """The functions and properties that were derived for one loss; fields that do not apply to it are None or empty.
 
     Attributes
     ----------
     name : str
         Name of the generated module.
     loss : callable
-        L of each sample.
+        Function that returns the loss L of each sample.
     force_on_view1, force_on_view2, force_on_predictor : callable
-        -dL/dz for each view, and the force on a learned predictor, of each sample.
+        Functions that return, for each sample, -dL/dz1 and -dL/dz2 for the representations of views 1 and 2, and
+        -dL/dlambda for the eigenvalues of a learned predictor.
     independent_modes : bool
-        True if each mode moves independently of the others.
+        True if the rate of each mode depends on its own eigenvalues alone.
     rates, predictor_force : Expectation
-        Rates of the modes, and the force on the eigenvalues of a learned predictor.
+        Rates of the modes, and the expected force on the eigenvalues of a learned predictor.
     drive_on_view1, drive_on_view2 : MatrixExpectation
-        Expected gradients for weights as matrices, of the representations named in ``vectors``.
+        Expected gradients for weights as matrices.
+    vectors : tuple of str
+        Names of the representations on which the expected gradients for weights as matrices depend.
     no_closure, no_matrices : str
-        Reason why the loss has no exact expectations, of modes or of matrices.
+        Reason why the loss has no exact expectations for eigenmodes, or none for weights as matrices.
     exact : ExactSolution
-        Solution of the flow of a mode.
+        Exact solution of the flow of one mode.
     conserved : PowerSum
-        Conserved sum over modes.
+        Sum over modes that the flow conserves.
     balanced : bool
         True if s - lambda^2/a_P of encoder and learned predictor is conserved, with a_P the predictor's learning rate
         relative to the encoder's.
@@ -199,5 +211,5 @@ class DerivedLoss:
 
     @property
     def code(self) -> str:
-        """Source code of the module."""
+        """Source code of the generated module."""
         return (FOLDER / f"{self.name}.py").read_text(encoding="utf-8") if self.source is None else self.source

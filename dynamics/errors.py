@@ -53,7 +53,7 @@ class AccuracyWarning(UserWarning):
 
 
 class SweepError(RuntimeError):
-    """Error raised when a block of a sweep has failed.
+    """Error raised when a block of a sweep, a group of grid points that are computed together, has failed.
 
     Notes
     -----
@@ -80,7 +80,7 @@ class MissingExtraError(ImportError):
 
     Notes
     -----
-    The message names the extra that installs it: ``pip install "ssl-dynamics[sweeps]"``.
+    The message states the command that installs the library, such as ``pip install "ssl-dynamics[sweeps]"``.
     """
 
 
@@ -91,9 +91,9 @@ def reject(name: str, requirement: str, value: Any) -> NoReturn:
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
-    """Return the value if it is an allowed name; the error suggests the nearest name.
+    """Return the value if it is an allowed name; else raise ArgumentError, which suggests the nearest allowed name.
 
-    otherwise: text for the error that describes values which the caller accepts beside the names.
+    otherwise: description, for the message, of the values that the caller accepts in addition to the names.
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
@@ -105,7 +105,7 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
 
 
 def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
-    """Return a float64 array of finite numbers."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are finite real numbers."""
     try:
         array = np.asarray(value)
     except ValueError:
@@ -118,24 +118,24 @@ def real_array(name: str, value: Any, requirement: str = "be finite real numbers
 def non_negative(
     name: str, value: Any, requirement: str = "be a non-negative number, or an array of them"
 ) -> FloatArray:
-    """Return a float64 array without negative entries."""
+    """Return a value as a float64 array; raise ArgumentError if an entry is negative."""
     return _array_with(lambda array: array >= 0, name, value, requirement)
 
 
 def positive(name: str, value: Any, requirement: str = "be a positive number, or an array of them") -> FloatArray:
-    """Return a float64 array of positive entries."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are positive."""
     return _array_with(lambda array: array > 0, name, value, requirement)
 
 
 def fraction(name: str, value: Any, requirement: str, below_one: bool = False) -> FloatArray:
-    """Return a float64 array of numbers in [0, 1], or in [0, 1) if ``below_one``."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are in [0, 1] (below_one: [0, 1))."""
     return _array_with(
         lambda array: (array >= 0) & ((array < 1) if below_one else (array <= 1)), name, value, requirement
     )
 
 
 def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requirement: str) -> FloatArray:
-    """Return a float64 array if the condition ``holds`` is true for all entries."""
+    """Return a value as a float64 array; raise ArgumentError unless the condition ``holds`` for all entries."""
     array = real_array(name, value, requirement)
     if not holds(array).all():
         reject(name, requirement, value if array.ndim == 0 else np.asarray(value))
@@ -143,7 +143,10 @@ def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requi
 
 
 def covariance(name: str, value: Any) -> FloatArray:
-    """Return a symmetric, positive semidefinite matrix that is not zero; deviations within rounding are accepted."""
+    """Return a covariance matrix (N, N); raise ArgumentError unless it is nonzero, symmetric and semidefinite.
+
+    Deviations from symmetry and negative eigenvalues within rounding errors are accepted.
+    """
     requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
     array = real_array(name, value, requirement)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.any():
@@ -167,20 +170,20 @@ def instance(name: str, value: Any, kind: type, requirement: str) -> None:
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number, at least ``least``."""
+    """Return a whole number as an int; raise ArgumentError unless it is at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         reject(name, f"be a whole number >= {least}", value)
     return int(value)
 
 
 def positive_number(name: str, value: Any) -> float:
-    """Return a single positive number."""
+    """Return a positive number as a float; raise ArgumentError for arrays and other values."""
     requirement = "be a positive number"
     return _single(name, positive(name, value, requirement), requirement)
 
 
 def real_number(name: str, value: Any) -> float:
-    """Return a single finite number."""
+    """Return a finite number as a float; raise ArgumentError for arrays and other values."""
     requirement = "be a finite number"
     return _single(name, real_array(name, value, requirement), requirement)
 
@@ -192,7 +195,10 @@ def _single(name: str, array: FloatArray, requirement: str) -> float:
 
 
 def require_extra(extra: str, *libraries: str) -> None:
-    """Raise MissingExtraError if one of the libraries that an extra of this distribution installs is missing."""
+    """Raise MissingExtraError if one of the libraries is not installed.
+
+    extra: name of the optional dependencies of this package that contain the libraries.
+    """
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     if missing:
         command = f'pip install "ssl-dynamics[{extra}]"'

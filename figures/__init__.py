@@ -1,4 +1,4 @@
-"""Figures: one module each, which computes, draws and describes it. ``python -m figures`` lists them."""
+"""The figures: one module computes, draws and captions one figure. ``python -m figures`` lists all figures."""
 
 import pkgutil
 

@@ -14,8 +14,8 @@ from figures import deep_networks as deep
 from figures import style
 from figures.captions import listing
 
-RATES = (0.1, 1.0, 10.0)  # of the predictor, relative to the encoder's
-DECAYS = (1e-4, 2e-2)
+RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, relative to the encoder's
+DECAYS = (1e-4, 2e-2)  # weight decays
 STEPS = {False: 150, True: 4_000}
 SEEDS = {False: range(2), True: range(5)}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
@@ -27,19 +27,19 @@ COLLAPSED = 1.1  # participation ratio below which only one mode is left
 
 
 class Curve(NamedTuple):
-    """Participation ratio at each learning rate of the predictor: mean and standard error; and collapsed networks."""
+    """Participation ratio at each learning rate of the predictor, with mean and standard error over seeds."""
 
     mean: np.ndarray
     error: np.ndarray
     collapsed: int = 0  # number of networks that collapsed or diverged
-    spread: float = 0.0  # largest channel deviation of these: 0 if z is the same for all images, 1 if evenly spread
+    spread: float = 0.0  # largest ``channel_std`` of a collapsed network: 0 if z/|z| is constant, 1 if evenly spread
 
 
 Key = tuple[str, str, str, float]  # column, loss, target, weight decay
 
 
 def compute(full: bool) -> dict[Key, Curve]:
-    """Return all curves by column, loss, target and weight decay."""
+    """Return all curves of the figure by column, loss, target and weight decay."""
     curves: dict[Key, Curve] = {}
     for loss in style.LOSSES:
         for target in deep.TARGETS:
@@ -73,7 +73,10 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 
 
 def _theory(loss: str, target: str, decay: float, start: np.ndarray) -> Curve:
-    """Iterate the descent map from the networks' spectrum; cosine loss in mean field, which is fast even as s -> 0."""
+    """Return the curve of the descent map from the mean initial spectrum of the networks.
+
+    The cosine loss is solved in mean field, which is fast even as s -> 0.
+    """
     model = _model(loss, target, decay, rate=np.array(RATES), init=START)
     closure = "mean_field" if loss == "cosine" else None
     ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
@@ -91,7 +94,7 @@ def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
 
 
 def draw(data: dict[Key, Curve]) -> Figure:
-    """Draw losses in rows; theory, and networks with and without batch norm, in columns."""
+    """Draw participation ratios: losses in rows; theory, networks with and networks without batch norm in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(COLUMNS), sharex=True, sharey="col")
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -115,13 +118,13 @@ def draw(data: dict[Key, Curve]) -> Figure:
 
 
 def _range(data: dict[Key, Curve], column: str) -> str:
-    """Format the smallest and the largest mean of the curves of a column."""
+    """Format the smallest and the largest mean participation ratio among the curves of a column."""
     means = np.concatenate([curve.mean for key, curve in data.items() if key[0] == column])
     return f"{means.min():.1f} to {means.max():.1f}"
 
 
 def _difference(data: dict[Key, Curve], column: str) -> float:
-    """Return the largest difference of the mean participation ratio between the two targets."""
+    """Return the largest difference in mean participation ratio between the shared target and the EMA target."""
     pairs = (
         data[column, loss, "EMA target", decay].mean - data[column, loss, "shared target", decay].mean
         for loss in style.LOSSES
@@ -131,7 +134,10 @@ def _difference(data: dict[Key, Curve], column: str) -> float:
 
 
 def _gain(data: dict[Key, Curve], column: str) -> str:
-    """Format the participation ratio at the fastest predictor over that at the slowest (shared target, least decay)."""
+    """Format the participation ratio for the fastest predictor divided by the ratio for the slowest predictor.
+
+    The target is shared, and the weight decay is the smallest.
+    """
     curves = {loss: data[column, loss, "shared target", DECAYS[0]].mean for loss in style.LOSSES}
     return listing(f"{mean[-1] / mean[0]:.1f} ({loss})" for loss, mean in curves.items())
 
@@ -148,7 +154,7 @@ s^2 of the eigenvalues s of the correlation. Top: Euclidean loss; bottom: cosine
 noise. Its descent map starts from the initial eigenvalues of the networks and from predictor eigenvalues of {START:g},
 and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the theory is the mean-field
 approximation. Middle and right: networks with an MLP as predictor on images of handwritten digits, with batch norm
-(middle) and without batch norm (right), after {STEPS[full]} steps. Their points and bars are the mean and the standard
+(middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars of the networks: mean and standard
 error over {len(SEEDS[full])} seeds. Red: the target is the encoder itself (SimSiam); blue: the target is an exponential
 average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey
 line: a ratio of 1, one mode.

@@ -4,7 +4,7 @@ import re
 import textwrap
 from collections.abc import Iterable
 
-SPACE = "\u00a0"  # non-breaking
+SPACE = "\u00a0"  # non-breaking space
 
 
 def percent(fraction: float) -> str:

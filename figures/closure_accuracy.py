@@ -18,13 +18,18 @@ from figures.captions import count, listing, percent
 MODEL = dyn.Model("cosine")
 MODES = {False: (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000), True: (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 3000)}
 DRAWS = {False: 11, True: 101}
-SPECTRUM = (0.02, 2.0)  # log-uniform
+SPECTRUM = (0.02, 2.0)  # range of the eigenvalues, which are drawn log-uniformly
 SAMPLES, CHUNK = 10_000, 1_000
 RTOL = 1e-9
 
 
 class Errors(NamedTuple):
-    """Largest errors (modes, draws) relative to the largest drift; ``mean_field_rms``: ratio of root mean squares."""
+    """Errors of the drift r_m s_m by number of modes and draw (modes, draws).
+
+    ``mean_field`` and ``monte_carlo`` are the largest error of any mode divided by the largest drift of any mode.
+    ``mean_field_rms`` is the root mean square of the errors divided by the root mean square of the drifts.
+    ``quadrature`` is the error that the Gaussian closure estimates for its quadrature.
+    """
 
     modes: tuple[int, ...]
     mean_field: np.ndarray
@@ -34,7 +39,7 @@ class Errors(NamedTuple):
 
 
 def compute(full: bool) -> Errors:
-    """Return the errors for random spectra."""
+    """Return the errors of the closures for random spectra."""
     rng, modes, draws = np.random.default_rng(0), MODES[full], DRAWS[full]
     low, high = np.log(SPECTRUM)
     errors = np.empty((len(modes), draws, 4))
@@ -63,7 +68,7 @@ def _errors(s: np.ndarray, rng: np.random.Generator) -> tuple[float, float, floa
 
 
 def _monte_carlo(s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Estimate the drift r_m s_m by a mean of per-sample gradients."""
+    """Estimate the drift r_m s_m of the eigenvalues by a mean of per-sample gradients."""
     total = np.zeros_like(s)
     for _ in range(SAMPLES // CHUNK):
         z = np.sqrt(s) * rng.standard_normal((CHUNK, len(s)))

@@ -9,7 +9,7 @@ from figures import style
 from figures.captions import count, listing, noise, percent
 
 MODES, SEED, LEARNING_RATE, STEPS = 3, 4, 0.1, 1000
-VARIANCES = np.geomspace(1, 0.01, 5)  # of the inputs, with condition number 100
+VARIANCES = np.geomspace(1, 0.01, 5)  # variances of the inputs, with condition number 100
 NOISE = (0.3, 0.3)
 BATCH = {False: 10_000, True: 100_000}
 AXES = dict(zip(VARIANCES, (style.BLUE, style.GREEN, style.ORANGE, style.RED, style.GREY), strict=True))

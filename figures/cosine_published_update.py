@@ -24,7 +24,7 @@ SMALLEST = 1e-2  # smaller eigenvalues are not drawn
 
 
 class Data(NamedTuple):
-    """Eigenvalues (T, M) under the published update; network, and descent map, under the gradient of the loss."""
+    """Eigenvalues (T, M) of a network under the published update; network and descent map under the loss gradient."""
 
     published: np.ndarray
     network: dyn.Trajectory
@@ -32,7 +32,7 @@ class Data(NamedTuple):
 
 
 def compute(full: bool) -> Data:
-    """Train with both updates from the same initial weights."""
+    """Train with the published update and with the gradient of the loss, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     interval = STEPS // POINTS
     network = dyn.train(MODEL, W0, STEPS, LEARNING_RATE, batch_size=BATCH[full], seed=SEED, record=interval)
@@ -43,8 +43,8 @@ def compute(full: bool) -> Data:
 def published_update(W: jax.Array, x1: jax.Array, x2: jax.Array) -> jax.Array:
     """Return the batch mean of (W_P (z2 + z1)/(|p| |z2|) - (p . z2) (W_P p + z2)/(|p|^3 |z2|)) x1^T.
 
-    Quoted from the paper, not derived. The gradient of the loss has x2 in place of x1 in the terms of the target
-    branch (z1 and z2 in the sums), and the denominator |p| |z2|^3 in the last term.
+    This is the update of the paper, not a derived gradient. The gradient of the loss has x2 in place of x1 in the terms
+    of the target branch (z1 and z2 in the sums), and the denominator |p| |z2|^3 in the last term.
     """
     z1, z2, predictor = x1 @ W.T, x2 @ W.T, W @ W.T
     p = z1 @ predictor
@@ -73,7 +73,7 @@ def _train_published(W0: np.ndarray, batch: int, interval: int) -> np.ndarray:
 
 
 def draw(data: Data) -> Figure:
-    """Draw the two updates side by side."""
+    """Draw eigenvalues under the published update on the left, and under the gradient of the loss on the right."""
     figure = Figure(figsize=(style.PAGE, 2.6))
     left, right = figure.subplots(1, 2, sharey=True)
     style.draw_modes(right, data.theory, **style.THEORY)

@@ -1,4 +1,4 @@
-"""Shared by the figures of deep networks: images, network, methods, and training with a cache on disk."""
+"""Images, network, methods, and training with a cache on disk, for all figures of deep networks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ RECORDED = {  # steps; dense early in training, where accuracies are compared
 }
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
 BATCH = 128
-DECAY = 0.98  # per step, of the exponential average that is the target
+DECAY = 0.98  # decay per step of the exponential average that is the target
 
 PREDICTORS: dict[str, dyn.ClosedForm | dyn.Learned] = {
     "DirectPred": dyn.ClosedForm(0.5, tracking=0.9),
@@ -31,7 +31,7 @@ TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA 
 
 
 def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
-    """Return the model of a method, a name of PREDICTORS, with a loss and a name of TARGETS."""
+    """Return the model of a method (a key of PREDICTORS) with a loss and a target (a key of TARGETS)."""
     isotropic = method.startswith("IsoLoss")
     parts = {"predictor": PREDICTORS[method], "target": TARGETS[target], "symmetrised": True}
     return dyn.Model(loss, isotropic=isotropic, **(parts | options))
@@ -52,7 +52,7 @@ def run(
     seeds: Sequence[int] = SEEDS,
     **options: Any,
 ) -> dyn.Trajectory:
-    """Train a network, or read it from disk if another figure has trained the same network."""
+    """Train the networks of a method, or read them from disk if another figure has trained the same networks."""
     return cached_training(
         full,
         "-".join((method, loss, target, *(f"{name} {value}" for name, value in options.items()))),
@@ -84,10 +84,10 @@ def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> 
 
 
 def steps_of(run: dyn.Trajectory) -> np.ndarray:
-    """Return the recorded steps (T,)."""
+    """Return the recorded steps (T,) of a run."""
     return np.asarray(run.step)
 
 
 def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean over seeds (first axis) and its standard error."""
+    """Return the mean over seeds (first axis), and the standard error of the mean."""
     return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))

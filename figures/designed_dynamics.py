@@ -25,7 +25,10 @@ DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """A design, its descent map and network, and the descent map of the standard loss; the same initial eigenvalues."""
+    """A design, with the descent map and a network of the designed loss, and the descent map of the standard loss.
+
+    All runs start from the same initial eigenvalues.
+    """
 
     design: dyn.Design
     theory: dyn.Trajectory

@@ -12,9 +12,9 @@ import dynamics as dyn
 from figures import style
 from figures.captions import count, listing, percent
 
-SIGMAS = np.linspace(0.0, 1.0, 50)  # standard deviations of the noise on the online view at which theory is drawn
-MEASURED = np.array([0.0, 0.5, 1.0])  # the same, of networks
-ALPHAS = (0.5, 1.0)
+SIGMAS = np.linspace(0.0, 1.0, 50)  # standard deviations of the noise on the online view, for theory
+MEASURED = np.array([0.0, 0.5, 1.0])  # standard deviations of the noise on the online view, for networks
+ALPHAS = (0.5, 1.0)  # exponents of the predictor
 LOSSES = {"Euclidean": (False, style.BLUE), "isotropic": (True, style.RED)}
 BATCH = {False: 10_000, True: 50_000}  # with smaller batches, deviations are too large for a linear regression
 SEEDS, STEPS, SKIPPED, SHARE = 4, 400, 50, 0.8
@@ -26,19 +26,22 @@ LOOKS: dict[float, dict[str, Any]] = {
 
 
 class Limit(NamedTuple):
-    """Largest learning rates: predicted at SIGMAS, and measured in networks at MEASURED."""
+    """Largest stable learning rates: predicted at the noise SIGMAS, and measured in networks at the noise MEASURED."""
 
     predicted: np.ndarray
     measured: np.ndarray
 
 
 def model(loss: str, alpha: float, sigma: float) -> dyn.Model:
-    """Return the model of a loss, exponent of the predictor, and noise of the online view."""
+    """Return the model of a loss in LOSSES, with predictor exponent alpha.
+
+    sigma: standard deviation of the noise on the online view.
+    """
     return dyn.Model("euclidean", isotropic=LOSSES[loss][0], predictor=dyn.ClosedForm(alpha), noise=(sigma, 0.1))
 
 
 def compute(full: bool) -> dict[tuple[str, float], Limit]:
-    """Return the largest learning rates for each loss and exponent."""
+    """Return the largest stable learning rates for each loss and exponent of the predictor."""
     limits = {}
     for loss in LOSSES:
         for alpha in ALPHAS:
@@ -53,13 +56,16 @@ def _fixed_point(model: dyn.Model) -> dyn.Equilibrium:
 
 
 def _measured(model: dyn.Model, batch: int) -> float:
-    """Extrapolate the learning rate eta at which the multiplier 1 - c eta of deviations reaches -1."""
+    """Return the learning rate eta at which the multiplier 1 - c eta of deviations is -1, from networks at one eta."""
     learning_rate = SHARE * _fixed_point(model).largest_learning_rate
     return 2 * learning_rate / (1 - _multiplier(model, learning_rate, batch))
 
 
 def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
-    """Regress the deviations of eigenvalues from their mean on the deviations of the preceding step."""
+    """Return the regression coefficient of the deviations of eigenvalues on the deviations one step earlier.
+
+    A deviation is the difference between an eigenvalue and its mean over the steps.
+    """
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
     s = dyn.train(model, W0, STEPS, learning_rate, batch_size=batch, seed=range(SEEDS)).modes[:, SKIPPED:]
     deviation = s - s.mean(axis=1, keepdims=True)
@@ -67,7 +73,7 @@ def _multiplier(model: dyn.Model, learning_rate: float, batch: int) -> float:
 
 
 def draw(data: dict[tuple[str, float], Limit]) -> Figure:
-    """Draw all largest learning rates in one plot."""
+    """Draw the largest stable learning rates of all losses and exponents in one plot."""
     figure = Figure(figsize=(style.COLUMN, 2.8))
     ax = figure.subplots()
     for (loss, alpha), limit in data.items():

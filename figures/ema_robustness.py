@@ -8,7 +8,7 @@ from figures import style
 from figures.captions import count, listing, percent
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
-HOLD = 3  # a run has converged if it is close at each of the last steps; a chaotic run may be close at one by chance
+HOLD = 3  # last steps at which a converged run is close; a chaotic run may be close at one step by chance
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {
     "shared target": dyn.Shared(),
@@ -22,17 +22,20 @@ Key = tuple[str, str]
 
 
 def grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the learning rates and the standard deviations of the noise."""
+    """Return the learning rates and the noise standard deviations of the grid."""
     return np.geomspace(0.02, 3.0, cells), np.linspace(0.0, 1.0, cells)
 
 
 def model(loss: str, target: str, sigma: float | np.ndarray) -> dyn.Model:
-    """Return the model of a loss and a target, with noise sigma on both views."""
+    """Return the model of a loss and a target, with noise of standard deviation sigma on both views."""
     return dyn.Model("euclidean", isotropic=LOSSES[loss], target=TARGETS[target], noise=(sigma, sigma))
 
 
 def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
-    """Return by loss and target the steps to converge (noise, learning rate), and a comparison with a network."""
+    """Return by loss and target the steps to converge (noise, learning rate), and a comparison with a network.
+
+    The comparison is made at one noise and one learning rate, CHECKS.
+    """
     return {
         (loss, target): (_steps(loss, target, CELLS[full]), _check(loss, target))
         for loss in LOSSES
@@ -41,7 +44,10 @@ def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
 
 
 def _steps(loss: str, target: str, cells: int) -> np.ndarray:
-    """Return the steps until all modes stay within CLOSE of the fixed point 1/n1; infinite if they never do."""
+    """Return the number of steps until all modes stay within CLOSE of the fixed point 1/n1, with n1 = 1 + sigma^2.
+
+    The number is infinite if a run does not converge.
+    """
     learning_rates, noises = grid(cells)
     steps = np.full((cells, cells), np.inf)
     ensemble = model(loss, target, noises)
@@ -71,7 +77,7 @@ def _check(loss: str, target: str) -> dyn.Comparison:
 
 
 def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
-    """Draw losses in rows, targets in columns."""
+    """Draw the number of steps to converge: losses in rows, targets in columns."""
     figure = Figure(figsize=(0.75 * style.PAGE, 4.2))
     axes = figure.subplots(len(LOSSES), len(TARGETS), sharex=True, sharey=True)
     for ax, ((loss, target), (steps, _)) in zip(axes.flat, data.items(), strict=True):

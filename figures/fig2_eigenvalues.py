@@ -22,7 +22,7 @@ LIMITS = (1e-2, 10.0)
 
 
 class Panel(NamedTuple):
-    """One setting: the network, the descent map, and, for the cosine loss, its mean-field approximation."""
+    """One setting: the network, the descent map, and, for the cosine loss, the descent map in mean field."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -30,7 +30,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return all panels, from the same initial weights."""
+    """Return the panels of all eight settings, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
 
@@ -41,7 +41,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
     learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
     s0, interval = style.eigenvalues_of(W0), steps // LINE_POINTS
-    # dyn.compare requires that each recorded step of the network is one of the theory.
+    # dyn.compare requires that the theory has every recorded step of the network.
     network = dyn.train(
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=interval * (LINE_POINTS // POINTS)
     )
@@ -52,7 +52,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Draw losses in rows, settings in columns."""
+    """Draw eigenvalues against steps: losses in rows, settings in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):

@@ -15,8 +15,8 @@ from figures.captions import count, noise, percent
 
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
 LEARNING_RATE, STEPS = 0.01, 1500
-# The setting COLLAPSING stops when one dimension is left: samples with an embedding near zero then have unbounded
-# gradients.
+# Training under COLLAPSING ends when one dimension is left, because samples with an embedding near zero then have
+# unbounded gradients.
 STEPS_TO_COLLAPSE = 300
 COLLAPSING = ("cosine", "no stop-gradient")
 BATCH = {False: 5_000, True: 50_000}
@@ -35,7 +35,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return all panels, for the same initial weights and the same inputs."""
+    """Return the panels of all eight settings, for the same initial weights and the same inputs."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     probes = np.random.default_rng(SEED + 1).standard_normal((PROBES, INPUTS))
     return {
@@ -55,7 +55,7 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Draw losses in rows, settings in columns."""
+    """Draw embedding trajectories: losses in rows, settings in columns."""
     figure = Figure(figsize=(style.PAGE, 2.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharex=True, sharey=True)
     right, top = 1.15 * np.max([np.abs(panel.theory).max(axis=(0, 1)) for panel in data.values()], axis=0)

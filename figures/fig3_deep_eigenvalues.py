@@ -26,22 +26,22 @@ NAMES = {"MLP predictor": "BYOL"}
 COLOURS = {"DirectPred": style.BLUE, "IsoLoss": style.RED, "MLP predictor": style.GREEN}
 THEORY = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": style.GREY, "zorder": 1}
 EARLY = 100  # steps early in training, in which accuracies are compared
-HALF = 0.5  # of the plateau
+HALF = 0.5  # fraction of the plateau that a mode reaches
 
 Key = tuple[str, str]
 
 
 class Panel(NamedTuple):
-    """Networks (S, T, M), and the linear theory from their initial eigenvalues (None for an MLP as predictor)."""
+    """Networks (S, T, M), and the linear theory from the networks' initial eigenvalues (None for an MLP predictor)."""
 
     networks: dyn.Trajectory
     theory: dyn.Trajectory | None
     pace: float  # time of the flow per time of the network, fitted to DirectPred
-    fitted_pace: float  # the same, fitted to these networks
+    fitted_pace: float  # time of the flow per time of the network, fitted to the networks of this panel
 
 
 def compute(full: bool) -> dict[Key, Panel]:
-    """Return all panels. The one free parameter of the theory, its time scale, is fitted to DirectPred alone."""
+    """Return all panels; the one free parameter of the theory, the time scale, is fitted to DirectPred alone."""
     panels: dict[Key, Panel] = {}
     for loss in style.LOSSES:
         for method, target in METHODS.items():
@@ -100,21 +100,25 @@ def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
 
 
 def _plateau(panel: Panel) -> str:
-    """Format mean and relative spread of the final eigenvalues above half of the largest."""
+    """Format mean and relative spread of the final eigenvalues that exceed half of the largest eigenvalue."""
     s = typical(panel.networks)[-1]
     large = s[s > HALF * s.max()]
     return f"{large.mean():.2f} +- {percent(large.std() / large.mean())} ({len(large)} modes)"
 
 
 def _level(data: dict[Key, Panel], loss: str) -> float:
-    """Return half of the plateau: 1/2 under the Euclidean loss; under the cosine loss, from the end of DirectPred."""
+    """Return half of the plateau of eigenvalues.
+
+    It is 1/2 under the Euclidean loss, and half of the largest final eigenvalue of DirectPred under the cosine loss.
+    """
     return HALF if loss == "euclidean" else HALF * typical(data[loss, "DirectPred"].networks)[-1, -1]
 
 
 def _speed_up(data: dict[Key, Panel], loss: str, what: str) -> tuple[float, int]:
-    """Return the median speed-up of modes by the isotropic loss, and the number of modes in the median.
+    """Return the median speed-up of modes by IsoLoss relative to DirectPred, and the number of modes in the median.
 
-    ``what`` is "networks" or "theory".
+    The speed-up is the ratio of the times at which a mode reaches half of the plateau. ``what`` is "networks" or
+    "theory".
     """
     when = []
     for method in ("DirectPred", "IsoLoss"):
@@ -126,7 +130,7 @@ def _speed_up(data: dict[Key, Panel], loss: str, what: str) -> tuple[float, int]
 
 
 def _order(panel: Panel, level: float) -> tuple[float, float]:
-    """Return Kendall's tau of initial value against arrival at ``level``, with mean and standard error over seeds.
+    """Return Kendall's tau between initial size and order of arrival at ``level``: mean and standard error over seeds.
 
     A tau of 1 means that larger modes always arrive earlier. Modes are variances along the initial eigenvectors; only
     modes that start below ``level`` and reach it are counted.
@@ -141,7 +145,7 @@ def _order(panel: Panel, level: float) -> tuple[float, float]:
 
 
 def caption(data: dict[Key, Panel], full: bool) -> str:
-    """Return the caption: contents, and a number for each claim of the theory."""
+    """Return the caption: contents, and the measured number for each claim of the theory."""
     plateaus = {loss: [f"{NAMES.get(m, m)} {_plateau(data[loss, m])}" for m in METHODS] for loss in style.LOSSES}
     speed = {loss: {what: _speed_up(data, loss, what) for what in ("networks", "theory")} for loss in style.LOSSES}
     paces = listing(
@@ -171,7 +175,7 @@ seeds.
 Plateau: the mean of the final eigenvalues that exceed half of the largest eigenvalue, +- their standard deviation
 divided by the mean, with the number of these modes in parentheses. Under the Euclidean loss the theory predicts a
 plateau of one; the networks have {listing(plateaus["euclidean"])}. The prediction holds for DirectPred and IsoLoss,
-whose predictor is a closed form of the spectrum. It does not hold for BYOL, whose predictor may have any size. Under
+whose predictor is a formula of the spectrum. It does not hold for BYOL, whose predictor may have any size. Under
 the cosine loss the theory predicts equal eigenvalues; the networks have {listing(plateaus["cosine"])}.
 
 Speed-up by IsoLoss: modes reach half of the plateau sooner than under DirectPred. The median factor is {measured}. The

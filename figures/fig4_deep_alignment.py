@@ -13,7 +13,7 @@ from figures import style
 from figures.captions import count
 
 TARGETS = ("EMA target", "shared target")
-THRESHOLD = 0.05  # of the largest eigenvalue; modes above it are averaged
+THRESHOLD = 0.05  # fraction of the largest eigenvalue above which modes are averaged
 
 Key = tuple[str, str]
 

@@ -1,4 +1,4 @@
-"""Fixed points, the paper's Figure 5: independent of the start (Euclidean), or with a conserved sum (cosine).
+"""Fixed points: independent of the initial weights (Euclidean loss), or set by a conserved sum (cosine loss).
 
 Halvagal et al. (2023), Figure 5: two modes, three initialisations, Euclidean against cosine loss.
 """
@@ -16,7 +16,7 @@ from figures.captions import count, listing, noise, percent
 MODES, INPUTS, SEED = 2, 6, 1
 LEARNING_RATE, STEPS = 0.01, 1500
 BATCH = {False: 2_000, True: 50_000}
-COLORS = (style.BLUE, style.ORANGE, style.GREEN)  # of the initialisations
+COLORS = (style.BLUE, style.ORANGE, style.GREEN)  # colours of the initialisations
 
 Pair = tuple[dyn.Trajectory, dyn.Trajectory]
 
@@ -35,7 +35,7 @@ def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
 
 
 def draw(data: dict[str, list[Pair]]) -> Figure:
-    """Draw a row for each loss: a panel for each initialisation, and one with all in the plane of the eigenvalues."""
+    """Draw a row for each loss: a panel for each initialisation, and all runs in the plane of the two eigenvalues."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(data), len(COLORS) + 1)
     top = max(theory.s.max() for pairs in data.values() for _, theory in pairs)
@@ -88,7 +88,7 @@ is twice start 1. Start 3 (green) is twice another draw of normal entries of sta
 runs, with the smaller eigenvalue on the horizontal and the larger on the vertical axis. Stars: end of the descent map.
 Dotted line: equal eigenvalues.
 
-After {STEPS} steps the eigenvalues (smaller, larger) under the Euclidean loss are {shown["euclidean"]}: the same from
-every start. Under the cosine loss they are {shown["cosine"]}. The two eigenvalues approach each other there, at a level
-that the start determines, because the flow conserves their sum. Largest relative deviation |network/theory - 1| of an
-eigenvalue from the descent map: {percent(worst)}."""
+After {STEPS} steps the eigenvalues (smaller, larger) under the Euclidean loss are {shown["euclidean"]}. They are the
+same from all initial weights. Under the cosine loss the eigenvalues are {shown["cosine"]}. The two eigenvalues approach
+each other under the cosine loss, at a level that the initial weights determine, because the flow conserves their sum.
+Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map: {percent(worst)}."""

@@ -21,14 +21,14 @@ LINEAR = {"linestyle": "-", "linewidth": 0.7, "color": style.GREY, "zorder": 1}
 
 
 class Panel(NamedTuple):
-    """One setting: the network with ReLU units, and the descent map of the linear network."""
+    """One setting of Figure 2: the network with ReLU units, and the descent map of the linear network."""
 
     network: dyn.Trajectory
     linear: dyn.Trajectory
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return all panels, from the same initial weights."""
+    """Return the panels of all eight settings, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
 
@@ -44,7 +44,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Draw losses in rows, settings in columns."""
+    """Draw eigenvalues against steps: losses in rows, settings in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
@@ -59,7 +59,7 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def _ends(panel: Panel) -> str:
-    """Format mean and relative spread of the final eigenvalues in the plotted range, and the number below it."""
+    """Format mean and relative spread of the final eigenvalues in the plotted range, and how many are below it."""
     s = panel.network.s[-1]
     large = s[s > LIMITS[0]]
     if not len(large):
@@ -69,7 +69,7 @@ def _ends(panel: Panel) -> str:
 
 
 def _slowdown(panel: Panel) -> float:
-    """Return the doubling time of the second smallest eigenvalue, divided by that in the linear theory."""
+    """Return the doubling time of the second smallest eigenvalue, divided by its doubling time in the linear theory."""
     network, linear = (arrival(run.s[:, 1:2], run.t, 2 * run.s[0, 1])[0] for run in panel)
     return network / linear
 

@@ -85,15 +85,15 @@ seeds. Each row has one method, and each column has one loss and one target:
 
 {_table(data)}
 
-DirectPred and DirectCopy have predictors that are closed forms of the correlation, with exponent alpha = 1/2
-(DirectPred) and alpha = 1 (DirectCopy). IsoLoss has alpha = 1/2 unless DirectCopy is named. The linear predictor and
+DirectPred and DirectCopy have a predictor that is a power of the correlation, with exponent alpha = 1/2 (DirectPred)
+and alpha = 1 (DirectCopy). IsoLoss has alpha = 1/2 unless DirectCopy is named. The linear predictor and
 the MLP predictor are learned: with the shared target the method is SimSiam, and with the EMA target it is BYOL. Random
 encoder: the network before its first step. Supervised: an MLP of the encoder's size, trained with labels and without
 augmentation."""
 
 
 def _iso_claim(data: Data) -> str:
-    """Format the effect of removing the average on the accuracy, and the smallest final participation ratio."""
+    """Format the effect of removing the averaged target on the accuracy, and the smallest final participation ratio."""
     changes = []
     for loss in style.LOSSES:
         without, average = (

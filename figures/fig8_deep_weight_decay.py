@@ -18,7 +18,7 @@ from figures.captions import listing, percent
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
 STEPS = {False: 400, True: 20_000}
 SEEDS = range(2)
-HALF = 0.5  # of the largest eigenvalue
+HALF = 0.5  # fraction of the largest eigenvalue
 LARGE = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays up to above the fold, which is at 1/4
 THRESHOLD = 0.01  # eigenvalue above which a mode survives
 LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # DirectPred, in theory
@@ -27,7 +27,10 @@ Key = tuple[str, float]
 
 
 class Data(NamedTuple):
-    """Networks by loss and weight decay; numbers of surviving modes at LARGE decays in networks (D, S) and theory."""
+    """Networks by loss and weight decay; and numbers of surviving modes at the D weight decays LARGE.
+
+    The numbers are given for the networks of S seeds (D, S), and for theory (D).
+    """
 
     runs: dict[Key, dyn.Trajectory]
     networks: np.ndarray

@@ -26,7 +26,10 @@ Pair = tuple[dyn.Trajectory, np.ndarray]
 
 
 def compute(full: bool) -> dict[str, Pair]:
-    """Return by model the descent map with its predicted deviation, and the variances (seeds, T, M) along modes."""
+    """Return by model the descent map with its predicted deviation, and the networks' variances along modes.
+
+    The variances have the shape (seeds, T, M).
+    """
     directions = np.linalg.qr(np.random.default_rng(0).standard_normal((INPUTS, len(S0))))[0].T
     W0 = np.sqrt(S0)[:, None] * directions
     pairs = {}
@@ -38,7 +41,7 @@ def compute(full: bool) -> dict[str, Pair]:
 
 
 def draw(data: dict[str, Pair]) -> Figure:
-    """Draw the initially smallest mode above and the largest below; models in columns."""
+    """Draw the initially smallest mode in the top row, the initially largest in the bottom row; models in columns."""
     figure = Figure(figsize=(style.PAGE, 3.4))
     axes = figure.subplots(len(MODES), len(data), sharex=True, sharey="row")
     for (name, (theory, modes)), column in zip(data.items(), axes.T, strict=True):

@@ -1,6 +1,6 @@
 """Gain family: gradients of modes multiplied by powers of the predictor eigenvalue lambda.
 
-The power is 1 for the standard loss and 0 for the isotropic one.
+The power is 1 for the standard loss and 0 for the isotropic loss.
 """
 
 from typing import NamedTuple
@@ -17,19 +17,19 @@ POWERS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 LEARNING_RATE = {"euclidean": 0.02, "cosine": 0.05}
 STEPS, POINTS = {"euclidean": 400, "cosine": 800}, 20
 BATCH = {False: 5_000, True: 50_000}
-LIMITS = (0.03, 3.0)  # of the axis of eigenvalues
-CLOSE = 0.9  # relative to the largest final eigenvalue
+LIMITS = (0.03, 3.0)  # limits of the axis of eigenvalues
+CLOSE = 0.9  # fraction of the largest final eigenvalue
 
 
 class Panel(NamedTuple):
-    """A network and its descent map, under one loss and one power."""
+    """A network and the descent map, under one loss and one power of lambda as gain."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
 
 
 def compute(full: bool) -> dict[tuple[str, float], Panel]:
-    """Return all panels, from the same initial weights."""
+    """Return the panels of all losses and powers, from the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     s0 = style.eigenvalues_of(W0)
     panels = {}
@@ -43,7 +43,7 @@ def compute(full: bool) -> dict[tuple[str, float], Panel]:
 
 
 def draw(data: dict[tuple[str, float], Panel]) -> Figure:
-    """Draw losses in rows, powers in columns."""
+    """Draw eigenvalues against steps: losses in rows, powers of the gain in columns."""
     figure = Figure(figsize=(style.PAGE, 3.4))
     axes = figure.subplots(len(style.LOSSES), len(POWERS), sharey=True)
     for ax, ((loss, power), panel) in zip(axes.flat, data.items(), strict=True):

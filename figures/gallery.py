@@ -62,7 +62,7 @@ def _table(paragraph: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write index.html into ``folder``, from the captions there."""
+    """Write index.html into ``folder``, from the captions in the folder."""
     titles = {name: html.escape(title(name)) for name in names()}
     contents = [f'<li><a href="#{name}">{text}</a></li>' for name, text in titles.items()]
     sections = [

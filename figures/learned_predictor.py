@@ -33,7 +33,7 @@ FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "bla
 
 
 class Panel(NamedTuple):
-    """Trajectories of the flow in the plane, and a network with its descent map."""
+    """Trajectories of the flow in the plane of predictor and correlation eigenvalue; a network; its descent map."""
 
     flow: dyn.Trajectory
     network: dyn.Trajectory
@@ -99,7 +99,7 @@ def _draw_field(ax: Axes, rho: float) -> None:
 
 
 def _draw_invariants(ax: Axes) -> None:
-    """Draw curves of constant s - lambda^2; the learning rates of predictor and encoder are equal."""
+    """Draw curves of constant s - lambda^2, the invariant for equal learning rates of predictor and encoder."""
     p = np.linspace(0, TOP_P, 200)
     for level in np.linspace(-1.0, 1.0, 5):
         ax.plot(p, level + p**2, **INVARIANT)

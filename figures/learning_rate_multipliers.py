@@ -13,7 +13,7 @@ import dynamics as dyn
 from figures import style
 from figures.captions import count, listing, noise, percent
 
-TARGET = 0.9  # of u = n1 lambda, which converges to 1
+TARGET = 0.9  # value of u = n1 lambda, which converges to 1
 STARTS = np.geomspace(1e-3, 0.5, 12)
 NETWORK_STARTS = np.geomspace(0.02, 0.5, 6)
 LEARNING_RATE = 0.02
@@ -65,7 +65,7 @@ def _level(model: dyn.Model) -> float:
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:
-    """Return the time at which each mode first reaches TARGET, interpolated between recorded times."""
+    """Return the time at which u = n1 lambda of each mode first reaches TARGET, interpolated between recorded times."""
     level = _level(run.model)
     columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
     low, high = run.predictor[after - 1, columns], run.predictor[after, columns]
@@ -74,7 +74,7 @@ def _crossings(run: dyn.Trajectory) -> np.ndarray:
 
 
 def draw(data: dict[str, Times]) -> Figure:
-    """Draw both losses in one logarithmic plot."""
+    """Draw the convergence times of both losses in one logarithmic plot."""
     figure = Figure(figsize=(style.COLUMN, 2.9))
     ax = figure.subplots()
     for name, (model, color) in LOSSES.items():

@@ -17,7 +17,7 @@ from figures.captions import count, noise, percent
 
 NOISE = (0.2, 0.1)
 LOW, HIGH = 0.02, 3.0
-ARROWS = 13  # along each axis
+ARROWS = 13  # number of arrows along each axis
 STARTS = np.array([[0.03, 0.06], [0.06, 0.5], [0.06, 2.5], [0.5, 2.5]])
 TRAINED = STARTS[[1, 3]]
 END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500
@@ -32,7 +32,7 @@ FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "bla
 
 
 class Panel(NamedTuple):
-    """Relative velocities at points s (K, 2), trajectories of the flow, and pairs of a network and its descent map."""
+    """Relative velocities at K pairs of eigenvalues s (K, 2), the flow, and pairs of a network and its descent map."""
 
     s: np.ndarray
     velocity: np.ndarray  # d log s/dt
@@ -41,7 +41,7 @@ class Panel(NamedTuple):
 
 
 def models() -> dict[str, dyn.Model]:
-    """Return the models by title."""
+    """Return the four models by the title of their panel."""
     return {
         f"{loss.capitalize()}{', isotropic' * isotropic}": dyn.Model(loss, isotropic=isotropic, noise=NOISE)
         for loss in style.LOSSES
@@ -94,7 +94,7 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
-    """Draw the fixed point of a Euclidean loss, or four of a cosine loss and the invariant curves through them."""
+    """Draw the fixed point of a Euclidean loss, or four fixed points of a cosine loss on their invariant curves."""
     if model.loss == "euclidean":
         ax.plot(*dyn.equilibria(model, np.ones(2))[0].s, **FIXED_POINT)
         return

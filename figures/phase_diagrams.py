@@ -19,7 +19,7 @@ from figures.captions import count, listing, percent
 S0 = np.array([0.05, 0.2, 0.6, 1.2])
 CELLS = {False: 80, True: 200}
 LEARNING_RATES, ETA = (0.05, 4.0), 0.1
-LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # is it isotropic; largest weight decay
+LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # name: (isotropic, largest weight decay)
 SIGMA = (0.0, 1.5)
 CHECKED = 12  # points of a panel, along each axis, at which the map is compared with the fixed points
 MEANINGS = {
@@ -64,7 +64,7 @@ def draw(data: dict[tuple[str, str], PhaseDiagram]) -> Figure:
 
 
 def _present(data: dict[tuple[str, str], PhaseDiagram]) -> list[str]:
-    """Return the outcomes that occur in any panel, in the order of the legend."""
+    """Return the outcomes that occur in at least one panel, in the order of the legend."""
     return [end for end in PHASES if any((diagram.outcome == end).any() for diagram in data.values())]
 
 
@@ -114,7 +114,7 @@ The outcome that follows from the fixed points alone (`dyn.collapse`) was compar
 
 
 def _predicted(diagram: PhaseDiagram) -> list[bool]:
-    """Return for a grid of points whether ``dyn.collapse`` predicts the outcome of the map."""
+    """Return for a grid of points in a diagram whether ``dyn.collapse`` predicts the outcome of the descent map."""
     (x, along_x), (y, along_y) = diagram.x, diagram.y
     step = len(along_x) // CHECKED
     return [

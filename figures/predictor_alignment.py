@@ -70,11 +70,11 @@ def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
     return f"""
 Linear networks whose predictor W_P is a full matrix (M = {MODES} modes, N = {INPUTS} inputs, {noise(NOISE)}, learning
 rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step). The predictor is trained like the
-encoder, from a random start. Each column has one loss and one target: the encoder itself (shared target), or an
-exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment |u . W_P
-u|/|W_P u| of each eigenvector u of the correlation, against step. The alignment is 1 if u is an eigenvector of W_P too.
-Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along each eigenvector
-(dashed lines), against step.
+encoder, from a random initial matrix. Each column has one loss and one target: the encoder itself (shared target), or
+an exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment
+|u . W_P u|/|W_P u| of each eigenvector u of the correlation, against step. The alignment is 1 if u is an eigenvector of
+W_P too. Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along each
+eigenvector (dashed lines), against step.
 
 Alignment of the least aligned mode, at the start and at the end. {ends}. The eigenmode theory of a learned predictor
 assumes that predictor and correlation share eigenvectors. It is exact once the eigenvectors are aligned."""

@@ -1,4 +1,4 @@
-"""Shared by all figures: sizes, colours, the eight models of the paper's Figure 2, and functions that draw."""
+"""Sizes, colours and drawing functions of all figures, and the eight models of the paper's Figure 2."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 import dynamics as dyn
 
-COLUMN, PAGE = 3.4, 7.0  # widths of one column and of two, inches
+COLUMN, PAGE = 3.4, 7.0  # widths of one and of two columns of text, in inches
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#666666"  # Okabe and Ito
 
@@ -59,12 +59,12 @@ def paper_models() -> dict[tuple[str, str], dyn.Model]:
 
 
 def title(loss: str, setting: str) -> str:
-    """Return the title of one of the eight panels."""
+    """Return the title of a panel of Figure 2, from its loss and setting."""
     return f"{loss.capitalize()}, {setting}"
 
 
 def initial_weights(modes: int, inputs: int, seed: int) -> np.ndarray:
-    """Draw W0 (M, N) as in the paper: independent normal entries of standard deviation 1/4."""
+    """Draw initial weights (M, N) as in the paper: independent normal entries of standard deviation 1/4."""
     return np.random.default_rng(seed).normal(0.0, 0.25, (modes, inputs))
 
 
@@ -76,7 +76,7 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
 def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
     """Draw eigenvalues against steps, sorted at each step and coloured by rank.
 
-    The recorded eigenvalues of a network are sorted, so that only their rank tells them apart.
+    The recorded eigenvalues of a network are sorted at each step, so that only rank identifies them.
     """
     replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
 
@@ -89,7 +89,7 @@ def legend(figure: Figure, **entries: dict) -> None:
 
 
 def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
-    """Draw ``data`` in the common style and write .png and .pdf files, which are the same bytes each time."""
+    """Draw ``data`` in the common style and write .png and .pdf files, whose bytes are the same each time."""
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})

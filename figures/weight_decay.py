@@ -1,7 +1,7 @@
 """Weight decay: abrupt collapse at a fold under the Euclidean loss, continuous under its isotropic version.
 
-Equilibria of one mode against weight decay, and final eigenvalues of networks with one mode that starts above the basin
-boundary and one that starts below it.
+Equilibria of one mode against weight decay, and final eigenvalues of networks with two modes: one mode starts above the
+basin boundary, one mode below.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from figures import style
 from figures.captions import count, noise, percent
 
 NOISE, ALPHA = (0.3, 0.1), 1.0
-LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # is it isotropic; largest weight decay
+LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # name: (isotropic, largest weight decay)
 STARTS = np.array([0.03, 1.2])  # initial eigenvalues of two modes, which are independent of each other
 NETWORKS, LEARNING_RATE, STEPS = 7, 0.3, 1000
 BATCH = {False: 4_000, True: 50_000}
@@ -60,7 +60,7 @@ def _panel(isotropic: bool, highest: float, batch: int) -> Panel:
 
 
 def draw(data: dict[str, Panel]) -> Figure:
-    """Draw the diagrams side by side."""
+    """Draw the bifurcation diagrams of the two losses side by side."""
     figure = Figure(figsize=(style.PAGE, 2.7))
     for ax, (name, panel) in zip(figure.subplots(1, len(data), sharey=True), data.items(), strict=True):
         panel.diagram.plot(ax).legend([]).remove()

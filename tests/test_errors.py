@@ -149,7 +149,7 @@ CASES = {
     "learning rate missing": (
         solve(model=dyn.Model("cosine", target=dyn.EMA(0.9))),
         "learning_rate",
-        "be given for Model(loss='cosine', target=EMA(decay=0.9)), because its average has a decay per step",
+        "be given for Model(loss='cosine', target=EMA(decay=0.9)), whose flow depends on it through a decay per step",
         "None",
     ),
     "learning rate of nothing": (

@@ -1,7 +1,7 @@
 """Draw the packages and their imports in docs/architecture.svg, and list them in docs/architecture.txt.
 
 ``python tools/architecture.py`` writes both files. With ``--check`` it fails if the list differs from the imports in
-the code. Packages are drawn as a tower of floors, where a floor imports only from those below it.
+the code. Packages are drawn as a tower of floors; a package imports only from packages on lower floors.
 """
 
 import ast
@@ -21,11 +21,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT, PICTURE = ROOT / "docs" / "architecture.txt", ROOT / "docs" / "architecture.svg"
 NOTICE = "# Written by `make docs`: each package, from the top floor down, and the packages that it imports."
 DERIVATIONS = "derivations"
-WIDTH, HEIGHT, GAP = 10.0, 0.64, 0.3  # width of the tower, height of a box (a floor is 1), and gap between boxes
+WIDTH, HEIGHT, GAP = 10.0, 0.64, 0.3  # width of the tower; height of a box, of a floor of height 1; gap between boxes
 LETTERS = 13  # letters per unit of width
 BLUE, ORANGE, GREY = "#33638d", "#b35806", "0.45"
 
-Imports = set[tuple[str, str]]  # pairs of a package and one that it imports
+Imports = set[tuple[str, str]]  # pairs (package, package that it imports)
 
 
 class Box(NamedTuple):
@@ -41,7 +41,7 @@ class Box(NamedTuple):
 
 
 def floors() -> list[list[str]]:
-    """Return the packages of dynamics from the top floor down, the layers of the contract in pyproject.toml."""
+    """Return the packages of each floor of dynamics from the top down: the layers of the contract in pyproject.toml."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     (layers,) = (c["layers"] for c in contracts if c.get("containers") == ["dynamics"])
@@ -56,7 +56,7 @@ def package_of(module: str) -> str | None:
 
 
 def imports() -> Imports:
-    """Return the imports between packages, including those inside functions."""
+    """Return the imports between packages, including imports inside functions."""
     graph = grimp.build_graph("dynamics", DERIVATIONS, cache_dir=None)
     pairs = set()
     for module in graph.modules:
@@ -68,7 +68,7 @@ def imports() -> Imports:
 
 
 def needed_arrows(arrows: Imports) -> list[tuple[str, str]]:
-    """Return the imports to draw: an import of b by a is left out if a also imports a package that imports b."""
+    """Return the imports to draw: an import of b by a is left out if a also reaches b through another package."""
     below = {a: {b for source, b in arrows if source == a} for a, _ in arrows}
 
     def reached(name: str) -> set[str]:
@@ -121,7 +121,7 @@ def draw_box(axes: Axes, name: str, box: Box) -> None:
 
 
 def draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float = 0) -> None:
-    """Draw an arrow between two points. bend: distance of its middle from a straight line, as a share of its length."""
+    """Draw an arrow between two points. bend: distance of the arrow's middle from a straight line, over its length."""
     look = {"arrowstyle": "-|>", "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0, "color": colour, "lw": 1.1}
     axes.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={bend}", **look))
 
@@ -146,7 +146,7 @@ def draw_import(axes: Axes, source: Box, target: Box) -> None:
 
 
 def picture(arrows: Imports) -> Figure:
-    """Draw the packages with the imports that do not follow from others, and all imports of derivations."""
+    """Draw the packages, the imports that do not follow from other imports, and all imports of derivations."""
     boxes = places()
     figure = Figure(figsize=(10, 7.5))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -161,7 +161,7 @@ def picture(arrows: Imports) -> Figure:
 
 
 def main(arguments: list[str]) -> int:
-    """Write both files, or compare the list with the code (``--check``)."""
+    """Write picture and list of the packages, or compare the list with the code (``--check``)."""
     arrows = imports()
     text = as_text(arrows)
     if arguments == ["--check"]:

@@ -16,7 +16,7 @@ DECAYS = (0.0, 0.01)
 
 
 def losses() -> dict[str, dict[str, Any]]:
-    """Return the options of each loss, by its title."""
+    """Return the options of ``Model`` that select each loss, by the title of the loss."""
     first, plain = catalogue.LOSSES[0], {loss: {"loss": loss} for loss in catalogue.LOSSES}
     isotropic = {f"{loss}, isotropic": {"loss": loss, "isotropic": True} for loss in catalogue.LOSSES}
     gained = {f"{first}, gain `{dyn.Gain.example}`": {"loss": first, "gain": dyn.Gain.example}}
@@ -24,7 +24,7 @@ def losses() -> dict[str, dict[str, Any]]:
 
 
 def components(name: str) -> dict[str, Any]:
-    """Return a component of each class that an option accepts, by its signature."""
+    """Return an example of each component that an option of ``Model`` accepts, by the signature of its class."""
     examples = {}
     for kind in options(dyn.Model)[name].classes:
         required = [option for option, default in defaults(kind).items() if default is MISSING]
@@ -33,7 +33,7 @@ def components(name: str) -> dict[str, Any]:
 
 
 def refusal(parts: dict[str, Any]) -> str | None:
-    """Return the requirement that the options violate; None if they can be combined."""
+    """Return the requirement that options of ``Model`` violate; None if the options can be combined."""
     try:
         dyn.Model(**parts)
     except dyn.ArgumentError as error:
@@ -42,7 +42,7 @@ def refusal(parts: dict[str, Any]) -> str | None:
 
 
 def document() -> str:
-    """Return the text of the document: the table, and the requirements to which it refers."""
+    """Return the text of docs/combinations.md: the table, and the requirements to which it refers."""
     reasons: list[str] = []
     predictors, targets = components("predictor"), components("target")
     rows = []
@@ -63,9 +63,9 @@ def document() -> str:
         "",
         'Written by `make docs` (`tools/combinations.py`) from the rules of `Model`. "yes": a combination runs on all',
         "levels of description (flow, descent map, network), with any weight decay, noise on the views and `inputs` of",
-        'any covariance, symmetrised or not. "white inputs": the same for white inputs only. "no": it is refused.',
-        "`ClosedForm` includes its options `epsilon`, `normalize` and `tracking`. Numbers in parentheses refer to the",
-        "reasons below the table.",
+        'any covariance, symmetrised or not. "white inputs": the combination runs for white inputs only. "no": it',
+        "is refused. `ClosedForm` includes the options `epsilon`, `normalize` and `tracking`. Numbers in parentheses",
+        "refer to the reasons below the table.",
         "",
         f"| loss | gradient stopped on | {' | '.join(columns)} |",
         f"|{'---|' * (2 + len(columns))}",

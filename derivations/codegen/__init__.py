@@ -1,4 +1,4 @@
 """Write ``dynamics/generated``: one module of array code per loss (``python -m derivations.codegen``).
 
-Imports everything but ``report``.
+Imports all other packages of ``derivations`` except ``report``.
 """

@@ -1,4 +1,4 @@
-"""Code of the module that all losses share: predictors, and the step and flow of each dynamical variable."""
+"""Code of ``dynamics/generated/eigenvalues.py``: predictors, and the step and flow of each dynamical variable."""
 
 import sympy as sp
 
@@ -12,7 +12,7 @@ Row = tuple[str, list[str], str, sp.Expr]  # name, arguments and docstring of a 
 
 
 def eigenvalues() -> str:
-    """Return the source of the module that all losses share."""
+    """Return the source of ``dynamics/generated/eigenvalues.py``, whose functions all losses use."""
     in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]
@@ -22,24 +22,29 @@ def eigenvalues() -> str:
 
 def _predictors() -> list[Row]:
     arguments = ["s", "alpha", "epsilon"]
-    doc = "Return lambda = (s + epsilon)^alpha, the eigenvalues of the closed-form predictor."
-    normalized = "Return lambda = (s/max s + epsilon)^alpha, the eigenvalues of the normalised closed-form predictor."
+    doc = "Return the closed-form predictor's eigenvalues (s + epsilon)^alpha; s: eigenvalues of the correlation."
+    normalized = (
+        "Return the normalised predictor's eigenvalues (s/max s + epsilon)^alpha; s: eigenvalues of the correlation."
+    )
+    inverse_doc = "Return the correlation eigenvalues s = lambda^(1/alpha) of a predictor with epsilon = 0."
     inverse = (n.s[n.m] ** (1 / n.alpha)).subs(n.s[n.m], n.lam[n.m])
     return [
         ("predictor", arguments, doc, rates.predictor()),
         ("normalized_predictor", arguments, normalized, rates.normalized_predictor()),
-        ("predictor_inverse", ["lam", "alpha"], "Return s = lambda^(1/alpha), for epsilon = 0.", inverse),
+        ("predictor_inverse", ["lam", "alpha"], inverse_doc, inverse),
     ]
 
 
 def _flow_and_steps() -> list[Row]:
     encoder, descent = rates.encoder_step(), rates.predictor_step()
     arguments, trained = ["weights", "force", "rate_ratio", "rho"], {n.lam[n.m]: sp.Symbol("weights", real=True)}
-    flow = "Return d lambda/dt = a_P f - rho lambda of a learned predictor; dW/dt of a matrix with a_P = 1."
-    step = "Return lambda + eta (a_P f - rho lambda), the weights after a step."
+    flow = "Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate over the encoder's."
+    step = "Return W + eta (a_P f - rho W), weights after a step of force f; a_P: learning rate over the encoder's."
+    of_s = "Return ds/dt = 2 s (r - rho) of correlation eigenvalues s, with rates r and weight decay rho."
+    of_w = "Return dw/dt = w (r - rho) of the encoder's singular values w, with rates r and weight decay rho."
     return [
-        ("velocity", ["s", "r", "rho"], "Return ds/dt = 2 s (r - rho).", rates.velocity()),
-        ("encoder_velocity", ["w", "r", "rho"], "Return dw/dt = w (r - rho).", rates.flow(encoder)),
+        ("velocity", ["s", "r", "rho"], of_s, rates.velocity()),
+        ("encoder_velocity", ["w", "r", "rho"], of_w, rates.flow(encoder)),
         ("descent_velocity", arguments, flow, rates.flow(descent).subs(trained)),
         ("descent_step", [*arguments, "eta"], step, descent.subs(trained)),
     ]
@@ -47,16 +52,17 @@ def _flow_and_steps() -> list[Row]:
 
 def _averages() -> list[Row]:
     arguments = ["average", "x", "decay"]
-    flow = "Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x with the decay tau per step."
+    flow = "Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step of size eta."
+    step = "Return tau a + (1 - tau) x, an exponential average a of x after a step with decay tau."
     return [
         ("average_velocity", [*arguments, "eta"], flow, rates.average_velocity()),
-        ("average_step", arguments, "Return tau a + (1 - tau) x.", rates.average_step()),
+        ("average_step", arguments, step, rates.average_step()),
     ]
 
 
 def _imbalance() -> list[Row]:
-    doc = "Return s - lambda^2/a_P of encoder and learned predictor, conserved if they are balanced and rho = 0."
-    decay = "Return the decay rate of the imbalance under weight decay."
+    doc = "Return s - lambda^2/a_P, conserved if encoder and learned predictor are balanced and weight decay is zero."
+    decay = "Return the decay rate of the imbalance s - lambda^2/a_P under weight decay rho."
     return [
         ("imbalance", ["s", "lam", "rate_ratio"], doc, invariants.imbalance()),
         ("imbalance_decay", ["rho"], decay, invariants.imbalance_decay()),

@@ -1,4 +1,7 @@
-"""Code of the expectations over modes: formulas, or integrands with the scales of their integrals."""
+"""Code of the rates of modes and of the force on a learned predictor: formulas, or integrands.
+
+Beside an integrand stands the code of the scales of its integration variables.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,15 +17,15 @@ from derivations.symbols.modes import expanded, total
 from derivations.theory import expectations, rates, tilting
 
 QUANTITIES = {
-    "rates": ("the rate r_m", rates.rates),
-    "predictor_force": ("the force f_m on the predictor", rates.predictor_force),
+    "rates": ("the rate r_m of a mode", rates.rates),
+    "predictor_force": ("the force f_m on the predictor's eigenvalue", rates.predictor_force),
 }
 UNUSED = sp.Symbol("_")
 NORMALISATION = (n.Z, sp.exp(-total(sp.log(n.Delta[n.k])) / 2))
 
 
 class Integrand(NamedTuple):
-    """A function to be written that returns an integrand: its name, docstring, tilt and value."""
+    """Name, docstring, tilted Gaussian and value of a generated function that returns an integrand."""
 
     name: str
     doc: str
@@ -33,7 +36,10 @@ class Integrand(NamedTuple):
 def expectation_functions(
     loss: sp.Expr, trains_predictor: bool, manifest: Manifest, signature: Signature = PLAIN
 ) -> list[str]:
-    """Return the source of the rates and of the force on a learned predictor: formulas, or integrands and scales."""
+    """Return the source of the rates of modes and of the force on a learned predictor.
+
+    The source is a formula, or integrands with the scales of their integration variables.
+    """
     sources: list[str] = []
     integrands: list[Integrand] = []
     exact = {q: derive(loss, "gaussian") for q, (_, derive) in QUANTITIES.items() if q == "rates" or trains_predictor}
@@ -42,7 +48,7 @@ def expectation_functions(
     for quantity, value in exact.items():
         symbol, derive = QUANTITIES[quantity]
         if isinstance(value, sp.Expr):
-            doc = f"Return {symbol}, exact (Gaussian moments)."
+            doc = f"Return {symbol}, exact by Gaussian moments."
             sources.append(
                 function(quantity, signature.arguments, doc, [_per_mode(simplest(value))], signature.definitions)
             )
@@ -64,20 +70,26 @@ def expectation_functions(
 def _formulas(
     quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the formulas that stand beside integrals, as fields of the manifest and as source."""
+    """Return the mean-field formula of a quantity with integrals, and the formula of its terms without norms.
+
+    Both are returned as fields of the manifest, and as source.
+    """
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
-    doc = f"Return {symbol} with every norm and sum replaced by its mean."
+    doc = f"Return {symbol} in mean field: every norm and sum is replaced by its mean."
     sources = [function(fields["mean_field"], signature.arguments, doc, [mean], signature.definitions)]
     if isinstance(exact, expectations.Mixed):
         fields["moments"] = f"{quantity}_moments"
-        doc = f"Return the part of {symbol} that needs no integral, exact (Gaussian moments)."
+        doc = f"Return the part of {symbol} without norms, exact by Gaussian moments."
         moments = [_per_mode(simplest(exact.formula))]
         sources.append(function(fields["moments"], signature.arguments, doc, moments, signature.definitions))
     return fields, sources
 
 
 def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
-    """Return the integrand and, except for two norms with odd powers, the sum of the absolute values of its terms."""
+    """Return the integrand of a tilted integral and the sum of the absolute values of its terms.
+
+    The sum is left out for two norms with odd powers.
+    """
     axes = "x, y" if len(integral.powers) == 2 else "x"
     doc = f"Return an integrand of {symbol}; the integral is over {axes} in (0, oo)."
     integrands = [Integrand(name, doc, integral.tilt, integral.integrand)]
@@ -89,21 +101,24 @@ def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -
 
 
 def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
-    """Return the code of one ``Integral`` of the manifest."""
+    """Return the code of one ``Integral`` of the manifest, from the names of its functions."""
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     return f"Integral({', '.join([scale, integrand, *powers, *size])})"
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
-    doc = "Return the mean square of each norm, per mode: the scale of its integration variable."
+    doc = "Return the mean square of each norm per mode, the scale of the norm's integration variable."
     return function(
         name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
     )
 
 
 def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
-    """Return the source of the integrands; a shared function computes what all integrands of one tilt need."""
+    """Return the source of the functions that compute the integrands.
+
+    For several integrands with the same norms, one more function computes what all of them need.
+    """
     arguments, sources = ["x", "y", *signature.arguments], []
     names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
     for norms, name in names.items():
@@ -113,10 +128,7 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
         if len(members) > 1:
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
-            doc = (
-                "Return the quantities of the tilted Gaussian of the views (covariance, weight) "
-                "that all integrands need."
-            )
+            doc = "Return covariance and weight of the tilted Gaussian of the views, which all integrands need."
             sources.append(function(name, arguments, doc, symbols, definitions))
         for member, value in zip(members, values, strict=True):
             if len(members) > 1:
@@ -128,19 +140,19 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """Return the symbols that all values need, and the definitions of the other symbols."""
+    """Return the defined symbols that every value needs, and the definitions of the other symbols."""
     needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
     common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
     return common, [(left, right) for left, right in definitions if left not in common]
 
 
 def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
-    """Return the common symbols that occur in the values or in the other definitions that these need."""
+    """Return the symbols of ``common`` in the values, and in the definitions of ``rest`` that the values need."""
     others = [right for value in values for _, right in needed_definitions(rest, [value])]
     used = used_symbols(*values, *others)
     return [left for left in common if used.intersection(bound(left))]
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:
-    """Return a rate in the shape of s, even if it is the same number for all modes."""
+    """Return a rate as an array in the shape of s, even if the rate is the same number for all modes."""
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)

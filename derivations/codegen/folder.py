@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 def differing(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Return the names of missing, superfluous and different files, among those with a suffix of the expected files."""
+    """Return the names of files in a folder that are missing, superfluous or different from the expected files.
+
+    Files with a suffix that no expected file has are ignored.
+    """
     kinds = {Path(name).suffix for name in expected}
     present = [path for path in sorted(folder.glob("*")) if path.suffix in kinds]
     contents = {path.name: path.read_text(encoding="utf-8") for path in present}

@@ -8,7 +8,7 @@ from derivations.codegen.layout import INDENT, broken
 from derivations.printers.array_code import ARRAY, ArrayPrinter, Dialect, spaced
 from derivations.printers.sum_names import names_of_sums
 
-Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol, or a tuple of symbols, and its value: an expression, or code
+Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol or tuple of symbols, and its value: expression or code
 
 
 def function(
@@ -47,7 +47,7 @@ def function(
 
 
 def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.Basic]) -> list[Definition]:
-    """Return the definitions that the results use, directly or through another one, in the given order."""
+    """Return the definitions that the results use, directly or through other definitions, in the given order."""
     used = used_symbols(*results)
     needed: list[Definition] = []
     for left, right in reversed(list(definitions)):
@@ -58,7 +58,7 @@ def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.B
 
 
 def bound(left: sp.Basic) -> list[sp.Basic]:
-    """Return the names that a definition's left side binds: several where its value is a tuple."""
+    """Return the names that the left side of a definition binds: several names if the left side is a tuple."""
     symbols = left.args if isinstance(left, sp.Tuple) else (left,)
     return [symbol.base if isinstance(symbol, sp.Indexed) else symbol for symbol in symbols]
 

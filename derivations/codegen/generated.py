@@ -1,4 +1,4 @@
-"""All files of ``dynamics/generated``: a module for each loss of the catalogue, their index, and a shared module."""
+"""All files of ``dynamics/generated``: a module for each loss, an index, and a module that all losses use."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ import re
 WIDTH = 120
 INDENT = "    "
 SHORT = 20  # characters; shorter brackets are not broken
-OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which to break, the loosest first
+OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which to break, those that bind least first
 
 
 def broken(statement: str, indent: str = "") -> str:
@@ -19,7 +19,7 @@ def broken(statement: str, indent: str = "") -> str:
 
 
 def _broken(indent: str, head: str, expression: str, tail: str) -> str:
-    """Break head + expression + tail at its loosest operator, or within the longest bracket of a product."""
+    """Break head + expression + tail at the operator that binds least, or within the longest bracket of a product."""
     if any(len(_split(expression, operator)) > 1 for operator in OPERATORS[:2]):
         return _bracketed(indent, f"{head}(", expression, f"){tail}")
     first, last = _longest_bracket(expression)
@@ -40,7 +40,10 @@ def _bracketed(indent: str, head: str, inside: str, tail: str) -> str:
 
 
 def _parts(inside: str) -> list[str]:
-    """Split the content of a bracket at commas, which stay at the end of each part, or else at the loosest operator."""
+    """Split the content of a bracket at its commas, or without commas at the operator that binds least.
+
+    Commas stay at the end of the parts.
+    """
     parts = _split(inside, OPERATORS[0])
     if len(parts) > 1 or inside.endswith(","):
         return [part if part.endswith(",") else f"{part}," for part in parts]
@@ -48,7 +51,7 @@ def _parts(inside: str) -> list[str]:
 
 
 def _split(text: str, operator: str) -> list[str]:
-    """Split a text where the operator stands outside brackets and strings."""
+    """Split a text at each occurrence of an operator outside brackets and strings."""
     depths, parts, start = _depths(text), [], 0
     for match in re.finditer(operator, text):
         if depths[match.start()] == 0:
@@ -58,7 +61,7 @@ def _split(text: str, operator: str) -> list[str]:
 
 
 def _depths(text: str) -> list[int]:
-    """Return the number of brackets around each character; one more inside a string."""
+    """Return the number of brackets around each character of a text; inside a string the number is larger by one."""
     depths, depth, quoted, escaped = [], 0, False, False
     for character in text:
         if quoted:

@@ -1,4 +1,4 @@
-"""Code of a loss, its forces, and the functions of W_P in them."""
+"""Code of a loss, of its negative gradients (forces), and of the functions of the predictor W_P in both."""
 
 from dataclasses import replace
 
@@ -13,11 +13,11 @@ from derivations.printers.array_code import ARRAY, ArrayPrinter
 from derivations.printers.predictions import Predictions
 from derivations.symbols import notation as n
 
-GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # in a loss the caller passes the sum over modes
+GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # the function that sums over modes is an argument of a loss
 
 
 def operator_functions(signature: Signature) -> list[str]:
-    """Return the source of the functions of W_P in a loss, which map lambda to their eigenvalues."""
+    """Return the source of the functions of W_P in a loss; each maps lambda to the eigenvalues of a function of W_P."""
     return [
         function(
             f"operator_{name.base}",
@@ -30,8 +30,11 @@ def operator_functions(signature: Signature) -> list[str]:
 
 
 def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest") -> list[str]:
-    """Return the source of the functions of lambda that may have a pole at zero; most losses have none."""
-    doc = "Return the functions of lambda in the gradient that are not finite where it has a pole."
+    """Return the source of the functions of lambda in the gradient that may have a pole at lambda = 0.
+
+    Most losses have no such function.
+    """
+    doc = "Return the functions of lambda in the loss gradient that may have poles; at a pole they are not finite."
     if not loss.poles:
         return []
     manifest["poles"] = "poles"
@@ -43,7 +46,7 @@ def loss_function(loss: SymbolicLoss, signature: Signature) -> str:
     predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
     expression = loss.expression(predictions)
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *signature.loss_parameters]
-    doc = "Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."
+    doc = "Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."
     return function("loss", arguments, doc, [expression], dialect=GIVEN_SUM, lines=predictions.lines)
 
 
@@ -51,17 +54,17 @@ def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature,
     """Return the source of the forces on the representations of each sample, and on a predictor that is trained."""
     forces = {
         "force_on_view1": (
-            "Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder).",
+            "Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z.",
             gradients.force(loss, 1),
         ),
         "force_on_view2": (
-            "Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder).",
+            "Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z.",
             gradients.force(loss, 2),
         ),
     }
     if trains_predictor:
         forces["force_on_predictor"] = (
-            "Return the force -dL/dlam of each sample on the predictor.",
+            "Return the force -dL/dlam of each sample on the eigenvalues lam of a learned predictor.",
             gradients.force_on_predictor(loss),
         )
     manifest |= {name: name for name in ("loss", *forces)}

@@ -9,14 +9,14 @@ from derivations.codegen.layout import INDENT, broken
 
 
 class Manifest(dict[str, str]):
-    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a module sets: the code of each value, by field name."""
+    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a generated module sets: code of the value by name."""
 
     def __init__(self, name: str):
         super().__init__(name=json.dumps(name))
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes that the module imports for its manifest."""
+        """Names of the classes that the generated module imports for its manifest."""
         code = re.sub(
             r'"(\\.|[^"\\])*"', "", " ".join(self.values())
         )  # strings are left out, as they may contain expressions
@@ -29,17 +29,17 @@ class Manifest(dict[str, str]):
 
 
 def call(callee: str, /, **arguments: str) -> str:
-    """Return code of a call with keyword arguments."""
+    """Return the Python code of a call with keyword arguments."""
     return f"{callee}({', '.join(f'{key}={code}' for key, code in arguments.items())})"
 
 
 def tuple_of(items: Iterable[str]) -> str:
-    """Return code of a tuple."""
+    """Return the Python code of a tuple."""
     items = list(items)
     return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
 
 
 def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
-    """Return a name for each key; the names are numbered if there are several keys."""
+    """Return a name for each different key: ``name`` for a single key, ``name_1``, ``name_2``, ... for several."""
     keys = list(dict.fromkeys(keys))
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

@@ -1,4 +1,7 @@
-"""Code of the expectations over matrices, E[g l^T] and E[h l^T]: formulas, or integrands."""
+"""Code of the matrices E[g l^T] and E[h l^T], with forces g, h on the views and independent normals l.
+
+The code is a formula, or integrands if norms stand in a denominator.
+"""
 
 import json
 
@@ -10,7 +13,10 @@ from derivations.theory import matrices
 
 
 def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
-    """Return the source of E[g l^T] and E[h l^T], which drive the weights: formulas, or integrands and their scales."""
+    """Return the source of E[g l^T] and E[h l^T], which drive the weights: formulas, or integrands and scales.
+
+    g and h are the forces on the views, l independent normals.
+    """
     drives = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
     everything = [expectation for expectations in drives.values() for expectation in expectations]
     present = set().union(*(expectation.symbols() for expectation in everything))
@@ -20,19 +26,21 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     manifest["vectors"] = tuple_of(json.dumps(str(vector)) for vector in vectors)
     sources = []
     for norms, name in vectors_of.items():
-        doc = "Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."
+        doc = "Return the matrix X of each norm ||X l||, whose squared singular values are the scales of the integral."
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, members in drives.items():
-        doc = f"E[{'g' if quantity.endswith('1') else 'h'} l^T] (M, d) for independent normals l (d,)"
+        letter, view = ("g", 1) if quantity.endswith("1") else ("h", 2)
+        roles = f"{letter}: force on view {view}, l (d,): independent normals"
         names = numbered(f"{quantity}_integrand", (e.norms for e in members if e.norms))
         for e in members:
             if e.norms:
-                inner, tilted = f"Return an integrand of {doc}, over x, y in (0, oo).", matrices.tilted(e.norms)
-                sources.append(function(names[e.norms], ["x", "y", *arguments], inner, [e.terms], tilted, code))
-            else:
+                doc = f"Return an integrand over x, y in (0, oo) of E[{letter} l^T] (M, d); {roles}."
                 sources.append(
-                    function(quantity, arguments, f"Return {doc}, exact (Gaussian moments).", [e.terms], (), code)
+                    function(names[e.norms], ["x", "y", *arguments], doc, [e.terms], matrices.tilted(e.norms), code)
                 )
+            else:
+                doc = f"Return E[{letter} l^T] (M, d), exact by Gaussian moments; {roles}."
+                sources.append(function(quantity, arguments, doc, [e.terms], (), code))
                 manifest[quantity] = call("MatrixExpectation", formula=quantity)
         if names:
             rows = [f"MatrixIntegral({vectors_of[norms]}, {name})" for norms, name in names.items()]

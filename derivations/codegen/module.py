@@ -69,7 +69,7 @@ def _import(module: str, names: list[str]) -> str:
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """Return the derived functions; if that fails and ``whole`` is False, write the reason to the manifest."""
+    """Return the derived functions; if the derivation fails and ``whole`` is False, write why to the manifest."""
     try:
         return derive()
     except errors.UnsupportedLossError as error:
@@ -80,7 +80,7 @@ def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[],
 
 
 def _own_rate(loss: SymbolicLoss) -> sp.Expr | None:
-    """Return r_m as a formula, with functions of W_P written out; None if it has no formula."""
+    """Return the rate r_m of a loss as a formula with functions of W_P written out; None if it has no formula."""
     try:
         rate = rates.rates(loss.in_eigenbasis(), "gaussian")
     except errors.UnsupportedLossError:

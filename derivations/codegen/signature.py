@@ -1,4 +1,4 @@
-"""The arguments and definitions that the functions of one module share."""
+"""The arguments and definitions that all functions of one generated module use."""
 
 from dataclasses import dataclass
 
@@ -14,29 +14,29 @@ VIEWS = ["sigma1", "sigma2"]
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters of a loss and its named functions of W_P, which determine the arguments of its functions."""
+    """The parameters of a loss and its named functions of W_P, which set the arguments of its generated functions."""
 
     loss_parameters: tuple[str, ...] = ()
     operators: tuple[tuple[sp.Expr, sp.Expr], ...] = ()
 
     @classmethod
     def of(cls, loss: SymbolicLoss) -> "Signature":
-        """Return the signature that the functions of a loss share."""
+        """Return the signature of all generated functions of a loss."""
         return cls(loss.parameters, tuple(loss.operators.items()))
 
     @property
     def parameters(self) -> list[str]:
-        """Parameters of views and loss."""
+        """Names of the parameters of the views and of the loss."""
         return [*VIEWS, *self.loss_parameters]
 
     @property
     def arguments(self) -> list[str]:
-        """Arguments of every expectation."""
+        """Names of the arguments of every generated expectation."""
         return [*SPECTRUM, *self.parameters]
 
     @property
     def definitions(self) -> list[tuple[sp.Expr, sp.Expr]]:
-        """Definitions that every expectation may use."""
+        """Definitions that every generated expectation may use."""
         return [*self.operators, *STATISTICS]
 
 

@@ -14,7 +14,10 @@ from derivations.theory import equilibria, invariants, moments, solutions
 
 
 def simplest(expression: sp.Expr) -> sp.Expr:
-    """Return a short form; constants are written in sigma1 and sigma2, as terms like n1 - 1 would cancel."""
+    """Return a short form of an expression.
+
+    An expression without eigenvalues is written in sigma1 and sigma2, because terms like n1 - 1 would cancel.
+    """
     if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(moments.VIEW_STATISTICS)))
     if expression.has(sp.Sum):  # ``factor`` may take minutes with sums
@@ -38,7 +41,7 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
     if solution is None:
         return []
     arguments = ["lam0", "t", "alpha", *signature.parameters, "rho"]
-    doc = f"Return the predictor eigenvalues at time t, from the {solution.name} solution."
+    doc = f"Return the predictor eigenvalues at time t for the initial eigenvalues lam0 ({solution.name} solution)."
     entry = {
         "name": json.dumps(solution.name),
         "predictor": "exact",
@@ -50,13 +53,13 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
         function(
             "time_to_reach",
             ["lam1" if a == "t" else a for a in arguments],
-            "Return the time from lam0 to lam1.",
+            "Return the time that a predictor eigenvalue takes from lam0 to lam1.",
             [_stable(solution.time)],
             STATISTICS,
         ),
     ]
     if solution.blow_up is not None:
-        doc = "Return the time at which the solution diverges; not a number if it never does."
+        doc = "Return the time at which the solution that starts at lam0 diverges; not a number if it never diverges."
         sources.append(
             function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS)
         )
@@ -66,7 +69,10 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
 
 
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
-    """Return the source of the conserved power sum, if any; the manifest states whether a predictor is balanced."""
+    """Return the source of the conserved power sum, if there is one.
+
+    The manifest states whether a learned predictor is balanced with the encoder.
+    """
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
         power_sum, decay = invariants.power_sum(a), invariants.power_sum_decay(a)
@@ -78,13 +84,13 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
             function(
                 "conserved",
                 ["s", "alpha", "epsilon"],
-                f"Return the conserved sum {json.loads(formula)}, (..., 1).",
+                f"Return the conserved sum over modes {json.loads(formula)}, in shape (..., 1).",
                 [power_sum],
             ),
             function(
                 "conserved_decay",
                 ["alpha", "rho"],
-                "Return the decay rate of the conserved sum under weight decay, for epsilon = 0.",
+                "Return the rate at which the conserved sum decays under weight decay rho, for epsilon = 0.",
                 [decay],
             ),
         ]
@@ -94,14 +100,14 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
 
 
 def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest) -> list[str]:
-    """Return the source of the fixed points of an independent mode, and of the fold where two of them meet."""
+    """Return the source of the fixed points of an independent mode, and of the fold where two fixed points meet."""
     of_lambda = equilibria.independent_rate(rate)
     manifest["independent_modes"] = str(of_lambda is not None)
     if of_lambda is None or not equilibria.has_roots(of_lambda):
         return []
     manifest["fixed_points"] = "fixed_points"
     roots, fold = [_stable(root) for root in equilibria.roots(of_lambda)], equilibria.fold(of_lambda)
-    doc = "Return the predictor eigenvalues with r = rho, larger first; not a number or not positive if there is none."
+    doc = "Return the predictor eigenvalues at fixed points (r = rho), larger first; nan or <= 0: no fixed point."
     sources = [function("fixed_points", [*signature.parameters, "rho"], doc, roots, STATISTICS)]
     if fold is not None:
         manifest["fold"] = "fold"
@@ -109,7 +115,7 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
             function(
                 "fold",
                 signature.parameters,
-                "Return (rho, lambda) at the fold, where the two fixed points meet.",
+                "Return weight decay and predictor eigenvalue at the fold, where the two fixed points meet.",
                 list(map(simplest, fold)),
             )
         )
@@ -117,7 +123,10 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
 
 
 def _stable(expression: sp.Expr) -> sp.Expr:
-    """Write exponents, radicands, and divisors that vanish without noise in sigma, as terms like n - 1 would cancel."""
+    """Write parts of an expression in sigma1 and sigma2, because terms like n1 - 1 would cancel.
+
+    These parts are exponents, radicands, and divisors that are zero without noise and weight decay.
+    """
     noiseless = {n.n1: 1, n.n2: 1, n.rho: 0}
     expression = expression.replace(
         lambda e: e.is_Pow and (e.exp == sp.Rational(1, 2) or (e.exp == -1 and e.base.subs(noiseless) == 0)),

@@ -41,7 +41,7 @@ class Setting(SymbolicLoss):
 
     @property
     def name(self) -> str:
-        """Name of the generated module."""
+        """Name of the generated module of the loss."""
         kind = "isotropic" if self.isotropic else "gain" if self.gain else f"stop_{self.stop_gradient}"
         parts = [self.loss, kind]
         parts += [] if self.predictor else ["no_predictor"]
@@ -78,7 +78,10 @@ class Setting(SymbolicLoss):
 
 
 def catalogue() -> list[Setting]:
-    """Return all combinations of loss, placement, predictor and symmetrisation; isotropic losses have a predictor."""
+    """Return the catalogue: each loss with every stop-gradient placement, predictor and symmetrisation.
+
+    Isotropic losses always have a predictor, and one placement of the stop-gradients.
+    """
     settings = []
     for loss, symmetrised in product(LOSSES, (False, True)):
         for predictor, stop in product((True, False), PLACEMENTS):

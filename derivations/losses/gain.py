@@ -10,7 +10,7 @@ EIGENVALUE = ("lambda", "lam", "λ")  # names of the eigenvalues of W_P in a gai
 
 
 def read_gain(text: str, parameters: tuple[str, ...] = ()) -> sp.Expr:
-    """Return h(lambda) in mode ``k`` from the text of a gain; raises ExpressionError if the text is no gain."""
+    """Return the gain h(lambda) in mode ``k``, read from its text; raises ExpressionError if the text is no gain."""
     values: dict[str, Value] = dict.fromkeys(EIGENVALUE, Operator(n.lam[n.k]))
     values |= {name: Number(sp.Symbol(name, real=True)) for name in parameters}
     value = reader.read(text, Vocabulary(values, lambda *_: sp.nan))  # a gain contains no vectors

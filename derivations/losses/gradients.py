@@ -10,20 +10,20 @@ VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # view: its representation by the en
 
 
 def force(loss: sp.Expr, view: int) -> sp.Expr:
-    """Return g_m = -dL/dz1_m - dL/dt1_m (view 1) or h_m = -dL/dz2_m - dL/dt2_m (view 2).
+    """Return the force on view 1, g_m = -dL/dz1_m - dL/dt1_m, or on view 2, h_m = -dL/dz2_m - dL/dt2_m.
 
-    The representations t by the target branch are replaced by those of the encoder, as in ``target``.
+    L is the loss of one sample. The target branch's representations t are written in the encoder's, z, by ``target``.
     """
     return target(loss, free_force(loss, view))
 
 
 def free_force(loss: sp.Expr, view: int) -> sp.Expr:
-    """Return the force on a view as a function of z1, z2, t1 and t2, for any weights of the target branch."""
+    """Return the force on a view in the representations z1, z2 (encoder) and t1, t2 (target branch, of any weights)."""
     return release(-sum(derivative(loss, branch) for branch in VIEWS[view]))
 
 
 def force_on_predictor(loss: sp.Expr) -> sp.Expr:
-    """Return -dL/dlambda_m, the force on an eigenvalue of a learned predictor."""
+    """Return -dL/dlambda_m, the force of one sample with the loss L on an eigenvalue of a learned predictor."""
     return target(loss, release(-derivative(loss, n.lam)))
 
 
@@ -33,7 +33,11 @@ def has_free_target(loss: sp.Expr) -> bool:
 
 
 def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
-    """Replace t by (v/w) z if the target branch may have separate weights v, or by z if it shares the encoder's w."""
+    """Replace the representations t by the target branch with (v/w) z.
+
+    z are the representations by the encoder; v and w are the singular values of target and encoder. If a gradient
+    reaches the target branch, the branch shares the weights of the encoder, and t is replaced with z.
+    """
     separate_weights = has_free_target(loss)
 
     def from_encoder(indexed: sp.Indexed) -> sp.Expr:
@@ -45,7 +49,10 @@ def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
 
 
 def representation(loss: sp.Expr) -> sp.Expr:
-    r"""Return dz_m/dt = g_m at z1 = z2 = t1 = t2 = z, the representation model of the paper (Theorems 1 and 2)."""
+    r"""Return the representation model dz_m/dt = g_m: the force on view 1 at equal views, z1 = z2 = t1 = t2 = z.
+
+    Halvagal, Laborieux and Zenke (2023), Theorems 1 and 2.
+    """
 
     def same(indexed: sp.Indexed) -> sp.Expr:
         k = indexed.indices[0]

@@ -13,8 +13,8 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
 from derivations.errors import ExpressionError
 
-LONGEST = 1000  # characters of an expression
-DEEPEST = 50  # nested parts of an expression
+LONGEST = 1000  # largest number of characters of an expression
+DEEPEST = 50  # largest depth of nested parts of an expression
 IN_WORDS = {  # terminals of the grammar, as messages name them
     "VBAR": "`|`",
     "__ANON_0": "`**`",
@@ -55,7 +55,11 @@ def parse(text: str) -> Tree[Token]:
         token = error.token
         at_end, expected = token.type == "$END", _expected(error.accepts or error.expected)
         position = len(text) + 1 if at_end else (token.start_pos or 0) + 1
-        wrong = f"it ends where {expected} must come" if at_end else f"{expected} must come, but there is `{token}`"
+        wrong = (
+            f"the expression ends where {expected} must come"
+            if at_end
+            else f"{expected} must come, but there is `{token}`"
+        )
         raise ExpressionError(text, position, wrong) from None
     parts = [(tree, 1)]
     while parts:
@@ -69,7 +73,7 @@ def parse(text: str) -> Tree[Token]:
 
 
 def _expected(terminals: Iterable[str]) -> str:
-    """Return the terminals that may follow, in words."""
+    """Describe in words the terminals of the grammar that may come next in a text."""
     accepted = set(terminals)
     words = ["a value"] if accepted >= VALUE else []
     signs = sorted(IN_WORDS.get(name, name) for name in accepted & {"RPAR", "VBAR", "$END"}) if not words else []

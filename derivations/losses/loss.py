@@ -1,7 +1,8 @@
 """A loss: an expression of the loss grammar in z1, z2, the prediction p = W_P z1, and W_P.
 
-z2 is the representation of view 2 by the target branch. A loss belongs to the ``catalogue`` or is ``user_defined``;
-both implement the class ``SymbolicLoss``, from which all results are derived.
+W_P is the predictor, z1 the representation of view 1 by the encoder, z2 the representation of view 2 by the target
+branch. A loss belongs to the ``catalogue`` or is ``user_defined``; both implement the class ``SymbolicLoss``, from
+which all results are derived.
 """
 
 from abc import ABC, abstractmethod
@@ -21,10 +22,10 @@ W_P = "W_P"
 
 
 class Operators(dict[sp.Expr, sp.Indexed]):
-    """Names h1, h2, ... of functions of W_P, by their eigenvalues; powers of W_P are not named."""
+    """Names h1, h2, ... of functions of the predictor W_P, by their eigenvalue h(lambda); powers of W_P get no name."""
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component of an operator times a vector, in the eigenbasis."""
+        """Return the component, in the eigenbasis, of a function of W_P (given by its eigenvalue) times a vector."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         if function.has(n.lam) and not is_power(function):
             function = self.setdefault(function, sp.IndexedBase(f"h{len(self) + 1}", real=True)[n.k])
@@ -32,12 +33,12 @@ class Operators(dict[sp.Expr, sp.Indexed]):
 
 
 def is_power(eigenvalue: sp.Expr) -> bool:
-    """Return True for 1 and for powers of lambda."""
+    """Return True if the eigenvalue of a function of W_P is 1 or a power of lambda."""
     return eigenvalue == 1 or eigenvalue.as_base_exp()[0] == n.lam[n.k]
 
 
 def is_natural(eigenvalue: sp.Expr) -> bool:
-    """Return True for positive integer powers of lambda, which exist for every matrix W_P."""
+    """Return True if an eigenvalue is 1 or lambda^n with an integer n > 0, as W_P^n exists for every matrix W_P."""
     exponent = eigenvalue.as_base_exp()[1]
     return is_power(eigenvalue) and exponent.is_Integer and exponent > 0
 
@@ -47,13 +48,13 @@ class SymbolicLoss(ABC):
 
     predictor: bool
     symmetrised: bool
-    parameters: tuple[str, ...]  # their names; a loss has no values for them
+    parameters: tuple[str, ...]  # names of parameters; their values are no part of the loss
     gain: str | None = None  # the function h(lambda), as text in the loss grammar
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Name of the generated module."""
+        """Name of the generated module of the loss."""
 
     @property
     @abstractmethod
@@ -76,9 +77,9 @@ class SymbolicLoss(ABC):
         """True if the gradient reaches the predictor, so that it may be learned."""
 
     def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
-        """Return L in z1, z2 (encoder) and t1, t2 (target branch).
+        """Return the loss of one sample in the representations z1, z2 (encoder) and t1, t2 (target branch).
 
-        apply(eigenvalue, component) returns the component of an operator times a vector.
+        apply(eigenvalue, component) returns the component of a function of W_P times a vector.
         """
         z1, z2, t1, t2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
         one_way = self._one_way(z1, t2, apply)
@@ -95,12 +96,12 @@ class SymbolicLoss(ABC):
         return _number(self.formula, reader.read(self.formula, Vocabulary(values | numbers, apply)))
 
     def in_eigenbasis(self) -> sp.Expr:
-        """Return L with W_P = diag(lambda), p_k = lambda_k z_k, and names for other functions of W_P."""
+        """Return the loss in the eigenbasis: W_P = diag(lambda), p_k = lambda_k z_k, other functions of W_P by name."""
         return _eigenbasis(self)[0]
 
     @property
     def operators(self) -> dict[sp.Indexed, sp.Expr]:
-        """Functions of W_P, as functions of lambda and parameters, by the names that ``in_eigenbasis`` gives them."""
+        """Functions of W_P in the loss, written in lambda and parameters, by their names in ``in_eigenbasis``."""
         return _eigenbasis(self)[1]
 
     @property
@@ -109,7 +110,7 @@ class SymbolicLoss(ABC):
         return gradients.has_free_target(self.in_eigenbasis())
 
     def explicit(self, expression: sp.Expr) -> sp.Expr:
-        """Return an expression with the named functions of W_P written out in lambda."""
+        """Return an expression with the named functions of W_P (see ``operators``) written out in lambda."""
         meanings = {name.base: meaning for name, meaning in self.operators.items()}
 
         def written(indexed: sp.Indexed) -> sp.Expr:
@@ -119,7 +120,7 @@ class SymbolicLoss(ABC):
 
     @property
     def poles(self) -> list[sp.Expr]:
-        """Functions of lambda, in mode ``k``, that occur in a gradient and may have a pole at lambda = 0."""
+        """Functions of lambda, in mode ``k``, that occur in the loss gradient and may have a pole at lambda = 0."""
         bases = {n.lam, *(name.base for name in self.operators)}
         forces = [sp.expand(gradients.force(self.in_eigenbasis(), view)) for view in gradients.VIEWS]
         atoms = set().union(*(force.atoms(sp.Pow, sp.Indexed) for force in forces))
@@ -130,7 +131,7 @@ class SymbolicLoss(ABC):
         return sorted((function for function in functions if not is_natural(function)), key=sp.default_sort_key)
 
     def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
-        """Return (eigenvalue, component) for each product of an operator and a vector in the expression."""
+        """Return (eigenvalue, component) for each product of a function of W_P and a vector in the loss."""
         pairs = set()
 
         def apply(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
@@ -142,7 +143,7 @@ class SymbolicLoss(ABC):
 
     @property
     def applies_functions(self) -> bool:
-        """True if functions of W_P occur, or if W_P acts on vectors other than z1 and z2."""
+        """True if the loss applies a function of W_P other than W_P itself, or W_P to a vector other than z1 and z2."""
         return not self.applied() <= {(n.lam[n.k], z[n.k]) for z in (n.z1, n.z2)}
 
 

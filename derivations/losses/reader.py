@@ -1,7 +1,7 @@
-"""Read expressions of the loss grammar into SymPy: each part becomes a number, a vector or an operator.
+"""Read the loss grammar into SymPy: each part of an expression becomes a number, a vector or an operator.
 
-Operators are functions of W_P, which share its eigenvectors. Every expression is invariant when all vectors are rotated
-together with W_P: this symmetry keeps the eigenmodes independent of the basis.
+Operators are functions of the predictor W_P, and have the eigenvectors of W_P. Every expression is invariant when all
+vectors are rotated together with W_P: this symmetry keeps the eigenmodes independent of the basis.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,15 +21,15 @@ from derivations.symbols.notation import lam
 from derivations.symbols.stop_gradient import StopGradient
 
 HIGHEST = 12  # largest exponent, and largest degree: number of vectors multiplied
-NESTED = 5  # functions and powers inside one another: SymPy's time grows exponentially with their number
-DIGITS = 20  # digits of a number as written
-LARGEST = 1e60  # absolute value of a constant
-EXPONENT = 100  # absolute value of a constant in exp(...) or in an exponent
+NESTED = 5  # largest number of functions and powers inside one another; SymPy's time grows exponentially with it
+DIGITS = 20  # largest number of digits of a number
+LARGEST = 1e60  # largest absolute value of a constant
+EXPONENT = 100  # largest absolute value of a constant in exp(...) or in an exponent
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number, which may differ from sample to sample."""
+    """A scalar in an expression; its value may differ from sample to sample."""
 
     value: sp.Expr
     kind = "a number"
@@ -37,7 +37,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Vector:
-    """A vector, represented by its component in mode ``k``."""
+    """A vector in an expression, represented by its component in mode ``k``."""
 
     component: sp.Expr
     kind = "a vector"
@@ -45,7 +45,7 @@ class Vector:
 
 @dataclass(frozen=True)
 class Operator:
-    """A function of W_P, represented by its eigenvalue in mode ``k``."""
+    """A function of the predictor W_P, represented by its eigenvalue in mode ``k``."""
 
     eigenvalue: sp.Expr
     kind = "an operator"
@@ -83,7 +83,7 @@ CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
 class Vocabulary:
     """The names that an expression may use, with their values.
 
-    apply(eigenvalue, component) returns the component of an operator times a vector.
+    apply(eigenvalue, component) returns the component of an operator, a function of W_P, times a vector.
     """
 
     values: Mapping[str, Value]
@@ -102,11 +102,11 @@ class Reader(Interpreter[Any, Value]):
         self.text, self.vocabulary = text, vocabulary
 
     def refuse(self, tree: Node, wrong: str) -> NoReturn:
-        """Raise ExpressionError with the position at which this part of the text starts."""
+        """Raise ExpressionError for a node of the parse tree, at the position in the text where the node starts."""
         raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong)
 
     def visit(self, tree: Node) -> Value:
-        """Return the value of a part; refuse one that is not real and finite, or too complicated to derive from."""
+        """Return the value of a node; refuse a value that is not real and finite, or too complicated to derive from."""
         value = super().visit(tree)
         inside = content(value)
         if _nested(inside) > NESTED:
@@ -129,7 +129,7 @@ class Reader(Interpreter[Any, Value]):
             return values[name]
         if name in CALLS:
             self.refuse(tree, f"the function `{name}` must be followed by `(`")
-        self._unknown(tree, f"`{name}` is no name here; there are {', '.join(values)}", name, values)
+        self._unknown(tree, f"`{name}` is an unknown name; known names are {', '.join(values)}", name, values)
 
     def _unknown(self, tree: Node, wrong: str, name: str, names: Iterable[str]) -> NoReturn:
         near = get_close_matches(name, list(names), 1)
@@ -154,7 +154,7 @@ class Reader(Interpreter[Any, Value]):
 
     def _sum(self, tree: Node, sign: int) -> Value:
         a, b = (self.visit(child) for child in tree.children)
-        if {type(a), type(b)} == {Number, Operator}:  # a constant means that multiple of the identity
+        if {type(a), type(b)} == {Number, Operator}:  # a constant stands for the constant times the identity
             a, b = (self._as_operator(child, value) for child, value in zip(tree.children, (a, b), strict=True))
         if type(a) is not type(b):
             self.refuse(tree.children[1], f"{b.kind} cannot be added to {a.kind}")
@@ -233,7 +233,7 @@ class Reader(Interpreter[Any, Value]):
         if name not in CALLS:
             if name in self.vocabulary.values:
                 self.refuse(tree, f"`{name}` is no function: write its product with `*`")
-            self._unknown(tree, f"`{name}` is no function here; there are {', '.join(CALLS)}", name, CALLS)
+            self._unknown(tree, f"`{name}` is an unknown function; known functions are {', '.join(CALLS)}", name, CALLS)
         if len(arguments) != 1 + (name in OF_TWO):
             self.refuse(tree, f"the function `{name}` has {'two arguments' if name in OF_TWO else 'one argument'}")
         if name == "dot":
@@ -277,12 +277,12 @@ def content(value: Value) -> sp.Expr:
 
 
 def _constants(value: sp.Basic) -> list[sp.Expr]:
-    """Return the largest parts of a value that are numbers."""
+    """Return the largest subexpressions of a value that contain no symbols."""
     return [value] if value.is_number else [constant for part in value.args for constant in _constants(part)]
 
 
 def _nested(value: sp.Basic) -> int:
-    """Return the largest number of functions and powers inside one another."""
+    """Return the nesting depth of an expression: the largest number of functions and powers inside one another."""
     return isinstance(value, sp.Pow | Application) + max(map(_nested, value.args), default=0)
 
 
@@ -303,7 +303,10 @@ def _random(value: sp.Expr) -> bool:
 
 
 def degree(value: sp.Expr) -> int:
-    """Return the largest number of vectors multiplied, in numerator and denominator together; W_P does not count."""
+    """Return the degree of an expression: the largest number of vectors multiplied, W_P not counted.
+
+    Vectors in the numerator and in the denominator of a term are counted together.
+    """
     if isinstance(value, sp.Pow):
         return int(abs(value.exp) * degree(value.base)) if value.exp.is_Rational else degree(value.base)
     if isinstance(value, sp.Indexed):

@@ -18,7 +18,7 @@ class UserDefinedLoss(SymbolicLoss):
 
     @property
     def name(self) -> str:
-        """Name of the generated module."""
+        """Name of the generated module of the loss."""
         return "user_defined"
 
     @property
@@ -38,8 +38,8 @@ class UserDefinedLoss(SymbolicLoss):
     def trains_predictor(self) -> bool:
         """True if the gradient reaches the predictor and W_P occurs only in positive integer powers.
 
-        Such powers exist for every matrix; a learned W_P need not be symmetric. The expression is therefore taken as
-        written: p . (W_P^-1 * z1) is |z1|^2 only if W_P is symmetric.
+        Such powers exist for every matrix; a learned W_P need not be symmetric. So a loss that simplifies to such
+        powers for symmetric W_P alone does not count: p . (W_P^-1 * z1) is |z1|^2 only if W_P is symmetric.
         """
         functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
         natural = all(is_natural(function) for function in functions)

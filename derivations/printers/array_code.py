@@ -1,8 +1,8 @@
 """Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
 
 Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
-keeps it. Matrices lie on the last two axes, and scalars next to them keep both axes. An expression of a kind without a
-print method here is refused with an error that names it. The function names of a library are data, a ``Dialect``.
+keeps the axis. Matrices lie on the last two axes, and scalars next to them keep both axes. An expression that
+no print method handles is refused with an error that names it. A ``Dialect`` holds the function names of a library.
 """
 
 import re
@@ -29,14 +29,14 @@ SPECIAL = {  # from dynamics.numerics.special
 
 @dataclass(frozen=True)
 class Dialect:
-    """The names of functions in a library; {} stands for an argument."""
+    """The names of functions in an array library such as JAX or PyTorch; {} stands for an argument."""
 
     namespace: str
-    over_modes: str  # the sum over modes
-    largest: str  # the largest over modes
+    over_modes: str  # the sum of an array over modes
+    largest: str  # the largest value of an array over modes
     stop_gradient: str
-    smaller: str  # of two arguments; if only one is an array, it comes first
-    larger: str
+    smaller: str  # the smaller of two arguments; if only one argument is an array, the array comes first
+    larger: str  # the larger of two arguments, in the same order
 
 
 ARRAY = Dialect(
@@ -52,7 +52,10 @@ PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # one value per node and mod
 
 
 class ArrayPrinter(StrPrinter):
-    """SymPy -> Python source in the dialect of a library; ``xp`` is any array namespace."""
+    """Printer of SymPy expressions as Python source in the dialect of a library.
+
+    names: code that is printed in place of certain subexpressions.
+    """
 
     printmethod = (
         "_array_code"  # the name of a method that SymPy's classes lack, so that their own printing is not used
@@ -76,11 +79,11 @@ class ArrayPrinter(StrPrinter):
     def _print_Sum(self, expr: sp.Basic) -> str:
         bound = set(expr.variables)
         if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
-            raise UntranslatableError(f"the sum {expr} mixes several mode indices")
+            raise UntranslatableError(f"the sum {expr} has several mode indices, for which there is no array code")
         return self.dialect.over_modes.format(self._print(expr.function))
 
     def _print_Mul(self, expr: sp.Basic) -> str:
-        """Print factors in order of their size: Python multiplies from the left, so that small arrays come first."""
+        """Print a product with small arrays first, because Python multiplies from the left."""
         coefficient, rest = expr.as_coeff_Mul()
         factors = sorted(rest.as_ordered_factors(), key=_size)
         above = [f for f in factors if not (isinstance(f, sp.Pow) and f.exp.could_extract_minus_sign())]
@@ -187,14 +190,14 @@ def _constants_last(argument: sp.Expr) -> tuple[bool, bool, Any]:
 
 
 def _size(factor: sp.Expr) -> int:
-    """Return 0 for a factor with one value per mode, 1 with one per node, 2 with one per node and mode."""
+    """Return the size class of a factor: 0 for one value per mode, 1 per node of an integral, 2 per node and mode."""
     if factor.atoms(sp.IndexedBase) & PER_NODE_AND_MODE:
         return 2
     return 1 if factor.atoms(sp.Symbol) & PER_AXIS else 0
 
 
 def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
-    """Return the indexed quantities outside any inner sum."""
+    """Return the indexed quantities of an expression that are in none of its sums."""
     if isinstance(expression, sp.Indexed):
         return {expression}
     if isinstance(expression, sp.Sum):
@@ -203,5 +206,5 @@ def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
 
 
 def spaced(line: str) -> str:
-    """Put blanks around products and quotients, none around powers."""
+    """Put blanks around * and / in a line of code, none around **."""
     return re.sub(r"(?<![*])([*/])(?![*])", r" \1 ", line)

@@ -15,7 +15,10 @@ Vector = tuple[int, sp.Expr]  # (q, a): the vector Lambda^q a; a is its componen
 
 
 def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
-    """Return the two vectors, equal for a square, whose dot product a sum over modes is; None for other sums."""
+    """Return the two vectors whose dot product is the given sum over modes; None if the sum is no dot product.
+
+    Both vectors are the same if the sum is a squared norm.
+    """
     if not isinstance(summation, sp.Sum):
         return None
     index, power, vectors = summation.variables[0], 0, []
@@ -39,7 +42,7 @@ def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
 
 
 class MathLatex(LatexPrinter):
-    """LaTeX in the paper's symbols."""
+    """Printer of SymPy expressions as LaTeX in the symbols of Halvagal, Laborieux and Zenke (2023)."""
 
     def __init__(self) -> None:
         entries = {getattr(e.symbol, "label", e.symbol): e.latex for e in n.TABLE}
@@ -72,15 +75,15 @@ class MathLatex(LatexPrinter):
 
 
 class VectorLatex(MathLatex):
-    """LaTeX that writes a sum over modes as a dot product of vectors, z . Lambda z or ||Lambda z||^2, if it is one."""
+    """Printer of LaTeX that writes sums over modes, where possible, as products z . Lambda z or ||Lambda z||^2."""
 
     def __init__(self, index: sp.Symbol | None = None):
-        """index: the summation index of the sum that is being written as a product; it is not printed."""
+        """index: the summation index of the sum that is being written as a product; this index is not printed."""
         super().__init__()
         self.index = index
 
     def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
-        """Terms with a minus sign come last."""
+        """Return the terms of a sum, with negative terms last."""
         return sorted(super()._as_ordered_terms(expr, order), key=lambda term: term.could_extract_minus_sign())
 
     def _print_Sum(self, expr: sp.Basic) -> str:

@@ -1,4 +1,4 @@
-"""Names and code for the products of W_P, and of functions of it, with vectors."""
+"""Names and code for products of the predictor W_P, and of functions of W_P, with vectors."""
 
 import sympy as sp
 
@@ -8,7 +8,10 @@ from derivations.symbols import notation as n
 
 
 class Predictions:
-    """Names for the products of W_P, or functions of it, with vectors; the code in ``lines`` computes the products."""
+    """Names for products of the predictor W_P, or of functions of W_P, with vectors.
+
+    The code in ``lines`` computes the products.
+    """
 
     def __init__(self, loss: SymbolicLoss, printer: ArrayPrinter):
         self.loss, self.printer = loss, printer
@@ -16,7 +19,7 @@ class Predictions:
         self.lines: list[str] = []
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component of an operator times a vector, in any basis."""
+        """Return the component, in any basis, of a function of W_P (given by its eigenvalue) times a vector."""
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
         if not function.has(n.lam):
@@ -36,7 +39,7 @@ class Predictions:
         return self.names[key]
 
     def _function(self, function: sp.Expr) -> list[str]:
-        """Return the code of the second argument of predict; empty for W_P itself."""
+        """Return the code of the second argument of ``predict``, a function of lambda; an empty list for W_P itself."""
         if function == n.lam[n.k]:
             return []
         if is_power(function):

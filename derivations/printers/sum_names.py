@@ -11,13 +11,13 @@ from derivations.symbols.stop_gradient import StopGradient, release
 
 Spelling = Callable[[sp.Expr], str]  # the code of an indexed quantity
 VECTOR = re.compile(r"[ptvz]\d*|target")  # names of vectors; all other names are spectra
-BRANCH = {"lam": "p", "ratio": "t"}  # spectrum: the vector that it makes of z; lam * z1 is p1
+BRANCH = {"lam": "p", "ratio": "t"}  # spectrum: name of its product with z; lam * z1 is p1
 
 
 def names_of_sums(sums: Iterable[sp.Sum], spell: Spelling, taken: Iterable[str]) -> dict[sp.Sum, str]:
     """Return a name for each sum over modes; ``sum_1``, ``sum_2``, ... if the summand is no product.
 
-    Names leave stop-gradients out, unless sums differ in nothing else. taken: names already in use.
+    Names leave stop-gradients out, unless two sums differ only in stop-gradients. taken: names already in use.
     """
     sums, used = list(sums), set(taken)
     plain = {summation: _name(release(summation.function), spell) for summation in sums}
@@ -34,7 +34,7 @@ def names_of_sums(sums: Iterable[sp.Sum], spell: Spelling, taken: Iterable[str])
 
 
 def free(name: str, taken: Collection[str]) -> str:
-    """Return the name, with a number appended if it is taken."""
+    """Return the name, with a number appended if the name is in ``taken``."""
     numbered = (f"{name}_{number}" for number in range(2, len(taken) + 3))
     return next(candidate for candidate in (name, *numbered) if candidate not in taken)
 
@@ -60,7 +60,7 @@ def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
     if len(vectors) != 2:
         return None
     vectors.sort()
-    for spectrum, power in spectra.items():  # lam makes predictions of the first vectors, ratio targets of the last
+    for spectrum, power in spectra.items():  # lam turns the first vectors into predictions, ratio the last into targets
         for index in (0, 1, 2)[:power] if spectrum == "lam" else (1, 0, 2)[:power]:
             view = re.fullmatch(r"z([12])", vectors[index]) if index < 2 else None
             if view is None:
@@ -71,7 +71,7 @@ def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
 
 
 def _vector(factor: sp.Expr, spell: Spelling) -> str | None:
-    """Return the word for a vector, a sum or difference of two, or a stopped vector; None for anything else."""
+    """Return the word for a vector, a sum or difference of two vectors, or a stopped vector; None for anything else."""
     if isinstance(factor, StopGradient):
         inside = _vector(factor.args[0], spell)
         return inside and f"sg_{inside}"
@@ -87,7 +87,7 @@ def _vector(factor: sp.Expr, spell: Spelling) -> str | None:
 
 
 def _monomial(summand: sp.Expr, spell: Spelling) -> str | None:
-    """Return a name such as ``sum_lam2_s`` for lambda^2 s; None if the summand is no product of powers."""
+    """Return a name such as ``sum_lam2_s`` for the summand lambda^2 s; None if the summand is no product of powers."""
     powers = summand.as_powers_dict()
     if not all(isinstance(f, sp.Indexed) and exponent.is_Integer and exponent > 0 for f, exponent in powers.items()):
         return None

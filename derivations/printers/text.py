@@ -5,7 +5,7 @@ from sympy.printing.str import StrPrinter
 
 
 class MathText(StrPrinter):
-    """One line of plain text, with symbols by their code names."""
+    """Printer of SymPy expressions as one line of plain text, with symbols by their names in code."""
 
     def _print_Sum(self, expr: sp.Basic) -> str:
         index = expr.variables[0]

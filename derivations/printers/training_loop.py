@@ -1,4 +1,4 @@
-"""Print a loss, and the closed-form predictor, as lines for a training loop in JAX or PyTorch.
+"""Print a loss, and the closed-form predictor, as lines of code for a training loop in JAX or PyTorch.
 
 Vectors are arrays (batch, M), with modes on the last axis, in any basis. The expression of a loss determines where
 its gradients stop. The caller supplies the code for the product of a function of W_P with a vector.
@@ -34,22 +34,22 @@ TORCH = Dialect(
     smaller="torch.clamp({}, max={})",
     larger="torch.clamp({}, min={})",
 )
-VECTORS = {n.z1: "z", n.t2: "target"}  # their names in a training loop
+VECTORS = {n.z1: "z", n.t2: "target"}  # names of the representations in a training loop
 PREDICTION = sp.IndexedBase("p", real=True)
-FUNCTIONS = (sp.exp, sp.log, tanh)  # of one argument
-EXTREMES = (sp.Min, sp.Max)  # of two arguments
-SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # formatters put no blanks around ** between these
+FUNCTIONS = (sp.exp, sp.log, tanh)  # functions of one argument
+EXTREMES = (sp.Min, sp.Max)  # functions of two arguments
+SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # formatters put no blanks around ** between such operands
 ATOM = re.compile(r"[A-Za-z_]\w*|\(.*\)")
 
 
 class Root(sp.Function):
-    """The square root of a sum over modes, kept in one piece to be given a name."""
+    """The square root of a sum over modes, kept as one expression so that the code can name it."""
 
     nargs = 1
 
 
 class PortablePrinter(ArrayPrinter):
-    """Code as a person writes it: ``p - target``, constants as decimals, blanks as formatters put them."""
+    """Printer of code as a person writes it: ``p - target``, constants as decimals, blanks as formatters put them."""
 
     def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
         if (
@@ -85,7 +85,10 @@ class PortablePrinter(ArrayPrinter):
 
 
 class Products(Predictions):
-    """Names for the products of functions of W_P with vectors; ``lines`` computes them, except p, an argument."""
+    """Names for products of functions of the predictor W_P with vectors.
+
+    The code in ``lines`` computes all products but the prediction p, which is an argument of the loss.
+    """
 
     def __init__(self, loss: SymbolicLoss, printer: ArrayPrinter, product: str):
         super().__init__(loss, printer)
@@ -117,14 +120,15 @@ class Lines:
     products: tuple[str, ...]  # the first lines: products of functions of W_P with vectors
     lines: tuple[str, ...]
     uses: frozenset[str]  # the names among p, z and target that occur
-    inside_functions: frozenset[str]  # parameters inside a function, which PyTorch applies to tensors only
-    divides: bool  # True if it divides by a sum over modes, or its root, which may be zero for a sample
+    inside_functions: frozenset[str]  # parameters inside functions, which PyTorch applies to tensors only
+    divides: bool  # True if the loss divides by a sum over modes or its root, which may be zero
 
 
 def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
-    """Return the lines of a loss in the dialect.
+    """Return the lines of code that compute a loss in the dialect of a library.
 
-    product: code for U diag({values}) U^T {vector}, {values} being a function of ``lam``.
+    product: template of the code for a function of W_P times a vector, U diag({values}) U^T {vector}, where {values} is
+    code in the eigenvalues ``lam``.
     """
     printer = PortablePrinter(dialect=dialect)
     products = Products(loss, printer, product)
@@ -143,7 +147,7 @@ def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
 
 
 def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) -> list[str]:
-    """Return lines that compute each sum over modes and each norm, inner sums first, and finally the value."""
+    """Return lines of code that compute each sum over modes and each norm, inner sums first, and then the loss."""
     expression, lines = _with_roots(expression), []
     parts = sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e)))
     sums = dict.fromkeys(part.args[0] if isinstance(part, Root) else part for part in parts)
@@ -163,7 +167,7 @@ def _with_roots(expression: sp.Expr) -> sp.Expr:
 
 
 def _parts(expression: sp.Basic) -> set[sp.Expr]:
-    """Return the sums in an expression; if the root of a sum occurs, the root in place of the sum."""
+    """Return the sums over modes in an expression; a sum under a root is returned as the root."""
     if isinstance(expression, (sp.Sum, Root)):
         inner = expression.args[0] if isinstance(expression, sp.Sum) else expression.args[0].args[0]
         return {expression} | _parts(inner)
@@ -177,26 +181,32 @@ def _name_of_root(name: str, taken: set[str]) -> str:
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Return the parameters in arguments of functions, and in bases of fractional powers, that contain no vector."""
+    """Return the parameters in arguments of functions and in bases of fractional powers.
+
+    Arguments and bases that contain a vector are left out.
+    """
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
     return {symbol.name for argument in arguments if not argument.has(sp.Indexed) for symbol in argument.free_symbols}
 
 
 def predictor_formula(normalize: bool, dialect: Dialect) -> str:
-    """Return code of lambda = (s + epsilon)^alpha, or of its normalised form, in ``s``, ``alpha`` and ``epsilon``."""
+    """Return code of the closed-form predictor's eigenvalues in ``s``, ``alpha`` and ``epsilon``.
+
+    They are (s + epsilon)^alpha, or (s/max s + epsilon)^alpha with ``normalize``; s: eigenvalues of the correlation.
+    """
     form = rates.normalized_predictor() if normalize else rates.predictor()
     return spaced(PortablePrinter(dialect=dialect).doprint(form))
 
 
 def average_formula(dialect: Dialect) -> str:
-    """Return code of tau C + (1 - tau) current, a step of the tracked correlation."""
+    """Return code of a step of the tracked correlation C: tau C + (1 - tau) times the current correlation."""
     names = {rates.average: "correlation", rates.x: "current"}
     return spaced(PortablePrinter(dict(names), dialect).doprint(rates.average_step()))
 
 
 def spelled(loss: SymbolicLoss) -> str:
-    """Return the expression of a loss, with ``sg(...)`` around the names whose gradient is stopped."""
+    """Return the expression of a loss in the loss grammar, with ``sg(...)`` around each stopped vector."""
     formula = loss.formula
     for name in loss.stopped:
         formula = re.sub(rf"\b{name}\b", f"sg({name})", formula)

@@ -33,7 +33,7 @@ def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
 
 
 def number(expression: sp.Expr, values: dict[Any, Any], mode: int = 1, modes: int = MODES) -> mp.mpf:
-    """Return the value of an expression, with lists of numbers (from mode 1 on) for indexed quantities."""
+    """Return the numerical value of an expression; for an indexed quantity ``values`` has a list, from mode 1 on."""
     values = _with_parameters(expression, values)
     names = sorted(values, key=str)
     call = sp.lambdify([*names, n.M, n.m], expression, [{"StopGradient": lambda value: value}, "mpmath"])
@@ -42,7 +42,7 @@ def number(expression: sp.Expr, values: dict[Any, Any], mode: int = 1, modes: in
 
 
 def _with_parameters(expression: sp.Expr, values: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the values, with an arbitrary number added for each parameter of a loss."""
+    """Return the values of symbols, with an arbitrary number added for each parameter of a loss."""
     named = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
     left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in named)
     open_numbers = {s for s in left if s.is_real and not s.is_positive and not s.is_integer}
@@ -63,7 +63,7 @@ def _agree(a: mp.mpf, b: mp.mpf, what: str) -> None:
 
 
 def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bool) -> None:
-    """Check that L(z, p) with p = U Lambda U^T z is L in U^T z, for random orthogonal U."""
+    """Check that the loss in vectors, with p = U Lambda U^T z, is the loss in the eigenbasis at U^T z, for random U."""
     rng = random.Random(1)
     with mp.workdps(DIGITS):
         for _ in range(POINTS):
@@ -80,7 +80,7 @@ def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bo
 
 
 def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
-    """Check that L does not change if the sign of one mode is flipped in both views."""
+    """Check that the loss does not change if the sign of one mode is flipped in both views."""
     rng = random.Random(2)
     with mp.workdps(DIGITS):
         values = _random_vectors(rng, n.z1, n.z2)
@@ -93,7 +93,10 @@ def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
 
 
 def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Return -dL/dz_m with stop-gradients and without, and the part that each stop-gradient removes."""
+    """Return the force -dL/dz_m on a view, the same derivative without stop-gradients, and the parts removed.
+
+    The last result maps each stop-gradient to the part of the derivative that it removes.
+    """
     z, inside = (n.z1, n.z2)[view - 1], sp.IndexedBase("inside", real=True)
 
     def renamed(old: sp.IndexedBase, new: sp.IndexedBase, expression: sp.Expr) -> sp.Expr:
@@ -107,7 +110,7 @@ def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.
 
 
 def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
-    """Check force = -dL/dz_m by a numerical derivative, with the arguments of stop-gradients held constant."""
+    """Check a force -dL/dz_m by a numerical derivative, with the arguments of stop-gradients held constant."""
     rng, z = random.Random(3), (n.z1, n.z2)[view - 1]
     held = sp.IndexedBase("held", real=True)
     other = sp.IndexedBase("held_other", real=True)
@@ -142,7 +145,7 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """Check E[polynomial in (zeta1, zeta2)] = value for two modes, by Gaussian quadrature, which is exact."""
+    """Check E[polynomial] = value for Gaussian (zeta1, zeta2) of two modes, by Gaussian quadrature, which is exact."""
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)
@@ -169,7 +172,7 @@ def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -
 
 
 def _degree(polynomial: sp.Expr) -> int:
-    """Return the degree in zeta1 and zeta2."""
+    """Return the degree of a polynomial in zeta1 and zeta2."""
     if isinstance(polynomial, sp.Sum):
         return _degree(polynomial.function)
     if isinstance(polynomial, sp.Pow):
@@ -180,7 +183,7 @@ def _degree(polynomial: sp.Expr) -> int:
 
 
 def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
-    """Check that the weight of each power q integrates to (c + ||v||^2)^(-q/2)."""
+    """Check for each power q that the Gaussian weight of a norm integrates to (c + ||a||^2)^(-q/2)."""
     square, softening = sp.symbols("square softening", positive=True)
     for power in powers:
         weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)
@@ -190,7 +193,10 @@ def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
 
 
 def is_tilted(tilt: Tilt) -> None:
-    """Check S = (K^-1 + P)^-1 and Delta = det(1 + K P), with P from the quadratic forms of the norms."""
+    """Check S = (K^-1 + P)^-1 and Delta = det(1 + K P) of a tilted Gaussian.
+
+    K is the covariance of the views; P follows from the quadratic forms of the norms.
+    """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     precision = sp.zeros(2)
     for variable, norm in zip((n.x, n.y), tilt.norms, strict=False):

@@ -1,7 +1,8 @@
-r"""The derivation of a loss as a document: from L to dw_m/dt = w_m (r_m - rho), step by step, each step checked.
+r"""The derivation of a loss as a document, from the loss to the flow dw_m/dt = w_m (r_m - rho) of singular values.
 
-A check raises ``ProofError`` if it fails. Symbolic checks hold for any number of modes. Numerical checks take random
-points of a few modes in 30 digits; for expectations of polynomials they use Gaussian quadrature, which is exact.
+Each step is checked. A check raises ``ProofError`` if it fails. Symbolic checks hold for any number of modes. Numerical
+checks take random points of a few modes in 30 digits; for expectations of polynomials they use Gaussian quadrature,
+which is exact.
 """
 
 import re
@@ -33,11 +34,11 @@ ABSENT = {
     n.epsilon,
     n.decay,
     n.rate_ratio,
-}  # symbols of separate targets and other predictors, which no report has
+}  # symbols of separate targets and other predictors, which no report treats
 
 
 class Explicit(SymbolicLoss):
-    """A loss with its functions of W_P written out in lambda."""
+    """A loss with its named functions of W_P written out in lambda."""
 
     def __init__(self, loss: SymbolicLoss):
         self.loss, self.predictor, self.symmetrised = loss, loss.predictor, loss.symmetrised
@@ -51,12 +52,12 @@ class Explicit(SymbolicLoss):
     operators = property(lambda self: {})
 
     def in_eigenbasis(self) -> sp.Expr:
-        """Return L with W_P = diag(lambda)."""
+        """Return the loss in the eigenbasis, with W_P = diag(lambda) and no names for functions of W_P."""
         return self.loss.explicit(self.loss.in_eigenbasis())
 
 
 def report(setting: SymbolicLoss) -> list[Step]:
-    """Return all steps for a loss, with a closed-form predictor or none and a target that shares weights.
+    """Return all steps of the report of a loss, for a closed-form predictor or none and a target with shared weights.
 
     Raises ProofError if a step does not follow from the step before.
     """
@@ -100,7 +101,7 @@ def _mixed(rate: Mixed) -> Step:
 
 
 def _symbols(steps: list[Step]) -> Step:
-    """Return the table of symbols that occur in equations, one row each: LaTeX | meaning."""
+    """Return the table of symbols that occur in the equations; each row is LaTeX | meaning."""
     whole = " ".join(equation for step in steps for equation in step.equations)
     used = [e for e in n.TABLE if e.symbol not in ABSENT and _occurs(e.latex, whole)]
     return Step(SYMBOLS, "", tuple(f"{entry.latex}|{entry.meaning}" for entry in used))

@@ -16,7 +16,7 @@ Rate: TypeAlias = sp.Expr | tuple[TiltedIntegral, ...]
 
 
 def flow_step(setting: SymbolicLoss, rate: Rate) -> Step:
-    """Return the flow of the eigenvalues."""
+    """Return the step with the flow of the eigenvalues."""
     shown = sp.factor_terms(rates.shared_weights(rate)) if isinstance(rate, sp.Expr) else sp.IndexedBase("r")[n.m]
     w, r = rates.w, rates.rate
     by_chain_rule = (2 * w * rates.flow(rates.encoder_step())).subs(w, sp.sqrt(n.s[n.m]))
@@ -37,7 +37,7 @@ def flow_step(setting: SymbolicLoss, rate: Rate) -> Step:
 
 
 def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
-    """Return the exact solution of the flow, if there is one."""
+    """Return the step with the exact solution of the flow, if there is one."""
     solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
@@ -59,12 +59,12 @@ def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
     limit = "" if solution.any_weight_decay else ", without weight decay"
     lambert = " $W$ is Lambert's function, $W(y) e^{W(y)} = y$." if explicit.has(solutions.LambertGrowth) else ""
     text = f"The flow of a mode has an exact solution ({solution.name}{limit}).{lambert}"
-    done = "symbolically: the solution satisfies the flow and its start, and the time between two values fits the flow"
+    done = "symbolically: the solution satisfies the flow and the initial value, and the time agrees with the flow"
     return [Step("Exact solution", text, equations, (done,))]
 
 
 def shared_forcing_steps(setting: SymbolicLoss) -> list[Step]:
-    """Return the mean-field solution of the isotropic cosine loss."""
+    """Return the step with the mean-field solution of the isotropic cosine loss; no step for other losses."""
     if setting != Setting("cosine", isotropic=True):
         return []
     forcing = solutions.shared_forcing()
@@ -87,7 +87,7 @@ def shared_forcing_steps(setting: SymbolicLoss) -> list[Step]:
 
 
 def conserved_steps(setting: SymbolicLoss) -> list[Step]:
-    """Return the conserved sum over the modes, if there is one."""
+    """Return the step with the conserved sum over the modes, if there is one."""
     loss = setting.in_eigenbasis()
     a = invariants.conserved_exponent(loss)
     if a is None:
@@ -117,7 +117,7 @@ def conserved_steps(setting: SymbolicLoss) -> list[Step]:
 
 
 def fixed_point_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
-    """Return the fixed points and their stability, where they have a closed form."""
+    """Return the step with the fixed points and their stability, if they have a closed form."""
     of_lambda = equilibria.independent_rate(rate)
     if of_lambda is None or not equilibria.has_roots(of_lambda):
         return []

@@ -17,7 +17,7 @@ WHERE = {"target": "on the target branch", "none": "nowhere", "online": "on the 
 
 
 def loss_step(setting: SymbolicLoss) -> Step:
-    """Return the loss of one sample."""
+    """Return the step with the loss of one sample."""
     predictor = (
         r"$z_1$, $z_2$ and the prediction $p = W_P z_1$. The predictor is built from the correlation, "
         r"$W_P = C^\alpha$, and no gradient passes through it"
@@ -49,13 +49,16 @@ def _prediction(view: int) -> sp.Expr:
 
 
 def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
-    """Return L in z and p."""
+    """Return the loss in the representations z and the predictions p."""
     predictions = {n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}
     return shared_target(setting.expression(lambda _, z: predictions[z]))
 
 
 def _in_vectors(setting: SymbolicLoss) -> str:
-    """Return the loss before a basis is chosen, without hats; in the eigenbasis if W_P does more than predict."""
+    """Return the LaTeX of the loss before a basis is chosen, without hats.
+
+    A loss that applies W_P in other places than the prediction is written in the eigenbasis.
+    """
     if setting.applies_functions:
         return tex(shared_target(setting.in_eigenbasis()))
     text = tex(_with_predictions(setting)).replace(r"\hat ", "")
@@ -63,7 +66,7 @@ def _in_vectors(setting: SymbolicLoss) -> str:
 
 
 def eigenbasis_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
-    """Return the loss in the eigenbasis of the correlation."""
+    """Return the step with the loss in the eigenbasis of the correlation."""
     text = (
         r"The correlation of the representations is $C = W W^\top = U \mathrm{diag}(s) U^\top$. "
         + (r"The predictor has the same eigenvectors, $W_P = U \Lambda U^\top$. " if setting.predictor else "")
@@ -79,7 +82,7 @@ def eigenbasis_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
 
 
 def gradient_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
-    """Return the forces on both views, and the parts that stop-gradients remove."""
+    """Return the step with the forces on both views and the parts that stop-gradients remove."""
     text = (
         r"The negative gradients are forces on the two representations, $g = -\partial L/\partial \hat z_1$ and "
         r"$h = -\partial L/\partial \hat z_2$; their components in mode $m$ follow."
@@ -122,7 +125,10 @@ def _stopped(stop: sp.Expr) -> str:
 
 
 def representation_steps(setting: SymbolicLoss, loss: sp.Expr) -> list[Step]:
-    """Return the representation model, as in the paper, if the gradient reaches the online branch alone."""
+    """Return the step with the representation model, if the gradient reaches the online branch alone.
+
+    The model is that of Halvagal, Laborieux and Zenke (2023).
+    """
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:
         return []
@@ -148,15 +154,15 @@ def representation_steps(setting: SymbolicLoss, loss: sp.Expr) -> list[Step]:
     if isinstance(setting, Setting) and setting.isotropic:
         checks.isotropic_is_standard_over_lambda(Setting(setting.loss), setting)
         text += (
-            " The force of the standard loss is this one times $\\lambda_m$: there eigenvalues of the predictor act as "
-            "learning-rate multipliers, a factor that the isotropic loss removes."
+            " The force of the standard loss is this force times $\\lambda_m$: in the standard loss the eigenvalues of "
+            "the predictor act as learning-rate multipliers, and the isotropic loss removes this factor."
         )
-        done.append(r"symbolically: the force of the standard loss is $\lambda_m$ times this one")
+        done.append(r"symbolically: the force of the standard loss is $\lambda_m$ times this force")
     return [Step("The representation model", text, (equation,), tuple(done))]
 
 
 def network_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
-    """Return the dynamics of the singular values of the linear network."""
+    """Return the step with the dynamics of the singular values of the linear network."""
     text = (
         r"The weights $W$ are trained: $\mathrm{d}W/\mathrm{d}t = \mathbb{E}[g\, x_1^\top] + \mathbb{E}[h\, x_2^\top] "
         r"- \rho W$, with weight decay $\rho$. In the singular vectors of $W$ the representation of view $i$ is "

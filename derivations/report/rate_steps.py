@@ -1,6 +1,6 @@
-"""The steps of a derivation report that evaluate the expectation in a mode's drive.
+"""The steps of a derivation report that evaluate the rate of a mode, which is an expectation.
 
-They are Gaussian moments, norms written as integrals, and the mean field.
+The steps are Gaussian moments, norms written as integrals, and the mean field.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +27,7 @@ LETTERS = "ABCEFGHIJ"  # names of expectations; D is a determinant
 
 
 def moments_step(setting: SymbolicLoss, rate: sp.Expr) -> Step:
-    """Return the rate as Gaussian moments."""
+    """Return the step that evaluates the rate by Gaussian moments."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     shown = sp.factor_terms(rates.shared_weights(rate))
     checks.is_expectation(drive, shown, moments.VIEWS)
@@ -45,7 +45,7 @@ def moments_step(setting: SymbolicLoss, rate: sp.Expr) -> Step:
 
 @dataclass(frozen=True)
 class NamedExpectation:
-    """A named expectation E[local * prod(sums) / prod(norms^power)] and its coefficient in the rate."""
+    """An expectation E[local * prod(sums) / prod(norms^power)] in a rate, with its name and coefficient."""
 
     name: str
     coefficient: sp.Expr
@@ -72,7 +72,7 @@ class NamedExpectation:
 
     @property
     def weight(self) -> sp.Expr:
-        """The weight in the integrals that replace the norms."""
+        """The Gaussian weight of the integrals over x and y that replace the norms in the denominator."""
         pairs = zip((n.x, n.y), self.term.norms, strict=False)
         return sp.Mul(*(norm_weight(v, power, norm.softening) for v, (norm, power) in pairs))
 
@@ -83,7 +83,7 @@ class NamedExpectation:
 
     @property
     def wick(self) -> sp.Expr:
-        """The moment of the numerator under the tilted Gaussian."""
+        """The expectation of the numerator under the Gaussian that the norms tilt, by Wick's theorem."""
         return moments.joint_moment(self.term.local, self.term.sums, TILTED)
 
 
@@ -97,7 +97,7 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
 
 
 def named_expectations(setting: SymbolicLoss) -> list[NamedExpectation]:
-    """Return the expectations in the rate, those with fewer sums over modes first."""
+    """Return the expectations in the rate; expectations with fewer sums over modes come first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     groups: dict[tuple[Any, ...], list[Term]] = {}
     for term in expectations.terms(drive):
@@ -116,7 +116,7 @@ def _order(item: tuple[tuple[Any, ...], list[Term]]) -> tuple[int, str]:
 
 
 def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> list[Step]:
-    """Return the expectations in the rate, the integrals that they become, and the mean field."""
+    """Return the steps with the expectations in the rate, their integrals, and the mean field."""
     named = named_expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     combined = sp.Add(*(e.coefficient * e.symbol for e in named))
@@ -129,7 +129,7 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
         (*equations, f"r_m = {tex(combined)}"),
         ("symbolically: the linear combination is the rate of the linear network",),
     )
-    groups: dict[tuple[Any, ...], list[TiltedIntegral]] = {}  # norms that are equal if the target shares weights
+    groups: dict[tuple[Any, ...], list[TiltedIntegral]] = {}  # integrals by norms, for a target that shares weights
     for integral in rate:
         norms = (norm.map(rates.shared_weights) for norm in integral.tilt.norms)
         kind = tuple((norm, power % 2) for norm, power in zip(norms, integral.powers, strict=True))
@@ -138,7 +138,7 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
 
 
 def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
-    """Return the step for the expectations that have the same norms."""
+    """Return the step that writes the expectations with the same norms as integrals."""
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]
     checks.norm_is_integral({power for e in mine for _, power in e.term.norms})
@@ -188,8 +188,9 @@ def _mean_field(setting: SymbolicLoss, named: list[NamedExpectation]) -> Step:
     shown = gathered(value)
     checks.equal(parts, shown, "the mean field of the expectations")
     text = (
-        "The mean-field closure replaces the expectation of each product over norms by the product of the expectations "
-        "of its factors. It is exact only in the limit of many modes; the derivation above does not use it."
+        "The mean-field closure replaces the expectation of each product divided by norms by the product of the "
+        "expectations of its factors. It is exact only in the limit of many modes; the derivation above does not use "
+        "this closure."
     )
     done = "symbolically: equal to the expectations above in mean field, combined as in the rate"
     return Step("Mean field", text, (rf"r_m \approx {tex(shown)}",), (done,))

@@ -7,7 +7,7 @@ import sympy as sp
 from derivations.printers.latex import VectorLatex
 from derivations.symbols import notation as n
 
-SYMBOLS = "Symbols"  # title of the last step, a table: its equations are rows, LaTeX | meaning
+SYMBOLS = "Symbols"  # title of the last step, a table; each of its equations is a row LaTeX | meaning
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Step:
 
 
 def tex(expression: sp.Expr) -> str:
-    """Return LaTeX of an expression, with sums over modes as products of vectors where possible."""
+    """Return the LaTeX of an expression, with sums over modes written as products of vectors where possible."""
     return VectorLatex().doprint(expression)
 
 
 def gathered(expression: sp.Expr) -> sp.Expr:
-    """Return the expression over one denominator, with the sums in its numerator merged into one if possible."""
+    """Return the expression over one denominator, with the sums in the numerator merged into one sum if possible."""
     numerator, denominator = sp.fraction(sp.together(expression))
     common, rest = sp.factor_terms(sp.expand(numerator)).as_independent(sp.Add, as_Add=False)
     index, summand = sp.Symbol("k", integer=True), sp.Integer(0)

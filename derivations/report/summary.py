@@ -27,12 +27,12 @@ def derivation(
 ) -> list[Line]:
     """Return the equations from the loss to its eigenvalue dynamics under a closure, "gaussian" or "mean_field".
 
-    separate_target: the target branch has separate weights, an exponential average. learned: the predictor is learned.
-    Raises ValueError if the loss does not allow this.
+    separate_target: the weights of the target branch are an exponential average of the encoder's. learned: the
+    predictor is learned. Raises ValueError if the loss does not allow these options.
     """
     loss = setting.in_eigenbasis()
     if separate_target and not gradients.has_free_target(loss):
-        raise ValueError("the target branch cannot have separate weights, because the gradient reaches it")
+        raise ValueError("the target branch cannot have separate weights, because the gradient of this loss reaches it")
     if learned and not setting.trains_predictor:
         raise ValueError("the predictor of this loss cannot be learned, because no gradient reaches it")
     lines = [
@@ -80,7 +80,10 @@ def correlated(setting: SymbolicLoss) -> list[Line]:
 
 
 def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
-    """Return the equations for the contribution of one view: a formula, or tilted integrals (see ``matrices``)."""
+    """Return the equations for the drive of the weights by one view: a formula, or integrals.
+
+    The integrals are over a Gaussian that norms tilt (see ``matrices``).
+    """
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
     if not any(expectation.norms for expectation in members):
         return [Line(title, left, members[0].terms if members else sp.Integer(0))]
@@ -102,7 +105,10 @@ FORCE = sp.IndexedBase("f", real=True)[n.m]
 
 
 def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """Return the equations for an expectation: a formula, or a sum of tilted integrals (see ``expectations``)."""
+    """Return the equations for an expectation: a formula, or a sum of integrals.
+
+    The integrals are over a Gaussian that norms tilt (see ``expectations``).
+    """
     if isinstance(value, sp.Expr):
         return [Line(title, name, sp.factor_terms(value))]
     lines, parts = [], []
@@ -116,7 +122,7 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.Tilt
 
 
 def _moving(setting: SymbolicLoss, rate: sp.Expr, separate_target: bool) -> list[Line]:
-    """Return the flow of the dynamical variables that the rate drives."""
+    """Return the flow of the eigenvalues; with a separate target, of the singular values of encoder and target."""
     if not separate_target:
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
     w, v = n.w[n.m], n.v[n.m]
@@ -130,14 +136,14 @@ def _moving(setting: SymbolicLoss, rate: sp.Expr, separate_target: bool) -> list
 
 
 def _learned(force: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """Return the force on a learned predictor and its flow."""
+    """Return the equations for the force on a learned predictor and for the predictor's flow."""
     shown = force if isinstance(force, sp.Expr) else FORCE
     flow = rates.flow(rates.predictor_step()).subs(rates.force, sp.factor_terms(shown))
     return [*_expectation("force on the predictor", "f_m", force), Line("learned predictor", "dlam_m/dt", flow)]
 
 
 def _exact(setting: SymbolicLoss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """Return the exact solution, if there is one: of lambda, or of s if there is no predictor."""
+    """Return the exact solution, if there is one, for lambda; for s if there is no predictor."""
     solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
@@ -154,7 +160,7 @@ def _predictor(setting: SymbolicLoss) -> sp.Expr:
 
 
 def shared_target(right: sp.Expr | str) -> sp.Expr | str:
-    """Return the expression for a target that shares weights: v/w = 1 and t = z."""
+    """Return the expression for a target branch that shares the encoder's weights: v/w = 1 and t = z."""
     if isinstance(right, str):
         return right
     encoder = {n.t1: n.z1, n.t2: n.z2}
@@ -176,7 +182,7 @@ def _integral(name: sp.Symbol, integral: expectations.TiltedIntegral) -> list[Li
 
 
 def as_text(lines: list[Line]) -> str:
-    """Return one equation a line, each under its title."""
+    """Return the equations as text, one in each line, under their titles."""
     printer, rows, title = MathText(), [], None
     for line in lines:
         rows += [line.title] if line.title != title else []
@@ -186,7 +192,7 @@ def as_text(lines: list[Line]) -> str:
 
 
 def as_latex(lines: list[Line]) -> str:
-    """Return an align* environment with a comment for each title."""
+    """Return the equations as a LaTeX align* environment, with each title as a comment."""
     printer = MathLatex()
     names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
     names |= {"dW/dt": r"\dot W"} | {a: _latex_words(a) for a in ("E[g l^T]", "E[h l^T]", "K^T K")}

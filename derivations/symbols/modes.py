@@ -10,11 +10,11 @@ import sympy as sp
 
 from derivations.symbols.notation import M, k, m
 
-_BOUND = sp.symbols("j i l h", integer=True)  # a sum takes the first index that no sum inside it has
+_BOUND = sp.symbols("j i l h", integer=True)  # a new sum takes the first index that no sum inside it uses
 
 
 def total(component: sp.Expr) -> sp.Expr:
-    """Return sum_{j=1}^M component_j, with factors that do not depend on the mode taken out of the sum."""
+    """Return the sum over all modes of a component in mode ``k``, with factors independent of k outside the sum."""
     taken = {index for inner in component.atoms(sp.Sum) for index in inner.variables}
     names = chain(_BOUND, sp.numbered_symbols("j", start=len(_BOUND), integer=True))
     bound = next(index for index in names if index not in taken)
@@ -39,12 +39,12 @@ class Largest(sp.Function):
 
 
 def derivative(expression: sp.Expr, vector: sp.IndexedBase) -> sp.Expr:
-    """Return d expression / d vector_m, with the sums over Kronecker deltas carried out."""
+    """Return the derivative of an expression with respect to vector_m, with sums over Kronecker deltas carried out."""
     return expression.diff(vector[m]).replace(sp.Sum, _contract)
 
 
 def _contract(summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
-    """Carry out the Kronecker delta in a sum: sum_j (delta_{jm} f_j + g_j) = f_m + sum_j g_j."""
+    """Carry out the Kronecker delta in a sum over j: sum_j (delta_{jm} f_j + g_j) = f_m + sum_j g_j."""
     j = limits[0]
     delta = sp.KroneckerDelta(j, m)
     if summand == 0:
@@ -59,7 +59,7 @@ def per_mode(summation: sp.Sum) -> sp.Expr:
 
 
 def expanded(expression: sp.Expr) -> sp.Expr:
-    """Expand into a sum of products, with negative powers of sums over modes kept as factors.
+    """Expand an expression into a sum of products; negative powers of sums over modes stay factors.
 
     A root in a numerator is first written with a whole power, ||v|| = ||v||^2/||v||, which is expanded.
     """

@@ -1,7 +1,8 @@
-"""The symbols of the theory in one table: code name, LaTeX as in the paper, and meaning.
+"""The symbols of the theory in one table: name in code, LaTeX, and meaning.
 
-All expressions are in the eigenbasis of the representation correlation C = U diag(s) U^T. A vector is represented by
-its component in mode ``k``; per-mode quantities are indexed by the mode. The number of modes M stays a symbol.
+The LaTeX follows Halvagal, Laborieux and Zenke (2023). All expressions are in the eigenbasis of the representation
+correlation C = U diag(s) U^T. A vector is represented by its component in mode ``k``; a quantity with one value per
+mode is indexed by the mode. The number of modes M stays a symbol.
 """
 
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ TABLE = [
     SymbolEntry(zeta1, r"\zeta_1", r"component of view 1 along the input direction of a mode, $\hat z_1 = w \zeta_1$"),
     SymbolEntry(zeta2, r"\zeta_2", r"component of view 2 along the input direction of a mode, $\hat z_2 = w \zeta_2$"),
     SymbolEntry(alpha, r"\alpha", "exponent of the closed-form predictor"),
-    SymbolEntry(epsilon, r"\epsilon", "constant that the closed-form predictor adds to the eigenvalues"),
+    SymbolEntry(epsilon, r"\epsilon", "constant that the closed-form predictor adds to the eigenvalues of $C$"),
     SymbolEntry(
         decay, r"\tau", "decay per step of an exponential average (of the target's weights or of the correlation)"
     ),
@@ -77,11 +78,15 @@ TABLE = [
     SymbolEntry(t, "t", "time, learning rate times number of steps"),
     SymbolEntry(x, "x", "integration variable that replaces the first norm in a denominator"),
     SymbolEntry(y, "y", "integration variable that replaces the second norm in a denominator"),
-    SymbolEntry(Delta, r"\Delta", r"$\det(1 + K P)$ of a mode, by which the norms tilt the Gaussian of the views"),
+    SymbolEntry(
+        Delta,
+        r"\Delta",
+        r"$\det(1 + K P)$ of a mode: $K$ is the covariance of $(\zeta_1, \zeta_2)$, $P$ the precision that norms add",
+    ),
     SymbolEntry(S11, "S_{11}", r"variance of $\zeta_1$ under the tilted Gaussian"),
     SymbolEntry(S12, "S_{12}", r"covariance of $\zeta_1$ and $\zeta_2$ under the tilted Gaussian"),
     SymbolEntry(S22, "S_{22}", r"variance of $\zeta_2$ under the tilted Gaussian"),
-    SymbolEntry(Z, "Z", r"normalisation of the tilted Gaussian, $\prod_k \Delta_k^{-1/2}$"),
+    SymbolEntry(Z, "Z", r"weight of the tilted Gaussian, $\prod_k \Delta_k^{-1/2}$"),
 ]
 
 LATEX = {str(entry.symbol): entry.latex for entry in TABLE}

@@ -1,9 +1,10 @@
-r"""Gains for desired dynamics: from the rate of a mode back to the loss that yields it.
+r"""Gains for desired dynamics: from the rate r of a mode back to the gain h(lambda) that yields the rate.
 
 Under the Euclidean loss with a gain h the rate of a mode is r = h(lambda) q(lambda). Here lambda = s^alpha is the
 predictor's eigenvalue, and q = 1 - n1 lambda the derived rate of the isotropic loss, with n1 = 1 + sigma1^2. So h = r/q
-yields a desired rate r(lambda). As d lambda/dt = 2 alpha lambda r, a desired time of arrival T(lambda) requires
-r = -1/(2 alpha lambda T'(lambda)). Gains are expressions of the loss grammar.
+yields a desired rate r(lambda). Let T(lambda) be the desired time that a mode takes from lambda to its final value.
+As d lambda/dt = 2 alpha lambda r, this requires r = -1/(2 alpha lambda T'(lambda)). Gains are expressions of the loss
+grammar.
 """
 
 from functools import cache
@@ -21,18 +22,18 @@ lam = sp.Symbol(EIGENVALUE[0], positive=True)
 rest = sp.Symbol("rest", positive=True)  # 1/n1, where the rate is zero under any gain
 speed, threshold, leak = sp.symbols("speed threshold leak", positive=True)  # leak: weight decay
 fast, slow = sp.symbols("fast slow", positive=True)  # rates
-low, high, goal = sp.symbols("low high goal", positive=True)  # lambda: smallest start, largest start, and end
+low, high, goal = sp.symbols("low high goal", positive=True)  # smallest initial, largest initial, and final lambda
 h = sp.Symbol("h", positive=True)  # the gain at one eigenvalue
 
 
 @cache
 def per_gain() -> sp.Expr:
-    """Return q(lambda) = r/h of the Euclidean loss, derived from its rate and written in ``rest``."""
+    """Return q(lambda) = r/h, the rate of the Euclidean loss divided by the gain h, in terms of ``rest`` = 1/n1."""
     return sp.factor(_rate().subs(n.n1, sp.solve(level() - rest, n.n1)[0]))
 
 
 def level() -> sp.Expr:
-    """Return the fixed point lambda = 1/n1, at which the rate is zero."""
+    """Return the fixed point lambda = 1/n1, at which the rate is zero; n1 is the variance of view 1."""
     return sp.solve(_rate(), lam)[0]
 
 
@@ -42,15 +43,15 @@ def _rate() -> sp.Expr:
 
 
 def velocity(rate: sp.Expr) -> sp.Expr:
-    """Return d lambda/dt without weight decay."""
+    """Return d lambda/dt = 2 alpha lambda r of a predictor eigenvalue with rate r, without weight decay."""
     return solutions.predictor_velocity(rate).subs({solutions.lam: lam, n.rho: 0})
 
 
 def gain_of_rate(rate: sp.Expr) -> sp.Expr:
-    """Return h = r/q. If r is zero at the fixed point, as q is, the pole there cancels.
+    """Return the gain h = r/q that yields the rate r, with q from ``per_gain``.
 
-    With v = (lambda/rest)^(1/d), where d is the common denominator of the exponents of lambda, r and q are polynomials
-    in v, and their common factors cancel.
+    If r is zero at the fixed point, where q is zero, the pole of h there cancels. With v = (lambda/rest)^(1/d), where d
+    is the common denominator of the exponents of lambda, r and q are polynomials in v, and their common factors cancel.
     """
     exponents = [power.exp for power in rate.atoms(sp.Pow) if power.base.has(lam) and power.exp.is_Rational]
     d, v = sp.ilcm(1, 1, *(exponent.q for exponent in exponents)), sp.Symbol("v", positive=True)
@@ -59,23 +60,26 @@ def gain_of_rate(rate: sp.Expr) -> sp.Expr:
 
 
 def rate_of_arrival(time: sp.Expr) -> sp.Expr:
-    """Return the rate r with which a mode at lambda arrives after the time T(lambda): T'(lambda) d lambda/dt = -1."""
+    """Return the rate r with which a mode at lambda reaches its final value after T(lambda): T' d lambda/dt = -1."""
     r = sp.Symbol("r")
     return sp.solve(time.diff(lam) * velocity(r) + 1, r)[0]
 
 
 def until_goal(rate: sp.Expr) -> sp.Expr:
-    """Return h = r/q for lambda below the goal, and its value at the goal above."""
+    """Return the gain h = r/q of a rate r up to lambda = ``goal``, and beyond it the value at the goal.
+
+    q is that of ``per_gain``.
+    """
     return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
 
 
 class Gathering(NamedTuple):
-    """A rate that brings modes together: fast up to ``high``, then falling, and slow in the end."""
+    """A rate that brings modes together: fast up to lambda = ``high``, then falling, and slow in the end."""
 
     rate: sp.Expr
-    fast: sp.Expr  # the fast rate with which a mode takes the time t from low to high
-    least_slow: sp.Expr  # the falling rate at the goal: a slow rate below it is never reached
-    time: sp.Expr  # from high to the goal, in terms of ``slow``
+    fast: sp.Expr  # the fast rate for which a mode takes the time t from low to high
+    least_slow: sp.Expr  # the falling rate at the goal; a mode never reaches a slow rate below this
+    time: sp.Expr  # the time from high to the goal, in terms of ``slow``
 
 
 @cache
@@ -92,12 +96,15 @@ def gathering(steepness: sp.Expr | int) -> Gathering:
 
 
 def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
-    """Return the time that a mode with a given rate takes from one eigenvalue lambda to another."""
+    """Return the time that a mode with a given rate takes from the eigenvalue lambda = ``start`` to ``end``."""
     return sp.integrate(1 / velocity(rate), (lam, start, end))
 
 
 def uniform_gain(alpha: sp.Rational) -> sp.Expr:
-    """Return the h with which all singular values relax alike, dw/dt = speed (w* - w): the rate is speed (w*/w - 1)."""
+    """Return the gain for the rate speed (w*/w - 1), with which all singular values obey dw/dt = speed (w* - w).
+
+    w are the singular values of the encoder, w* is their value at the fixed point.
+    """
     return speed * gain_of_rate((lam / rest) ** (-1 / (2 * alpha)) - 1)
 
 
@@ -107,17 +114,23 @@ def gain_at_fixed_point(gain: sp.Expr) -> sp.Expr:
 
 
 def growth_at_fixed_point() -> sp.Expr:
-    """Return the growth rate of a perturbation of s at the fixed point; as q = 0 there, the slope of h drops out."""
+    """Return the growth rate of a perturbation of a correlation eigenvalue s at the fixed point, for the gain h there.
+
+    The slope of the gain does not matter, because q of ``per_gain`` is zero at the fixed point.
+    """
     return equilibria.growth(h * per_gain().subs(lam, equilibria.lam)).subs(equilibria.lam, rest)
 
 
 def largest_learning_rate() -> sp.Expr:
-    """Return the learning rate eta at which a step multiplies a perturbation of s* by 1 + eta growth = -1."""
+    """Return the stability limit of the learning rate eta: a step multiplies a perturbation by 1 + eta growth = -1."""
     return sp.solve(1 + n.eta * growth_at_fixed_point() + 1, n.eta)[0]
 
 
 def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
-    """Return h = speed/(1 + (c/lambda)^sharpness), with c such that h q = leak at the threshold."""
+    """Return the gain h = speed/(1 + (c/lambda)^sharpness) whose rate h q at ``threshold`` equals the weight decay.
+
+    This condition sets the constant c; q is that of ``per_gain``, and the weight decay is the symbol ``leak``.
+    """
     c = sp.Symbol("c", positive=True)
     gain = speed / (1 + c / lam**sharpness)
     (power,) = sp.solve(growth_at_threshold(gain), c)
@@ -125,20 +138,25 @@ def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
 
 
 def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
-    """Return the growth rate of a mode at the threshold, h q - leak."""
+    """Return the growth rate of a mode at lambda = ``threshold``: the rate minus the weight decay ``leak``."""
     return (gain * per_gain()).subs(lam, threshold) - leak
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
-    """Return the slope of h q at the threshold, which repels modes if it is positive, and attracts them otherwise."""
+    """Return the slope, at lambda = ``threshold``, of the rate h q as a function of the predictor eigenvalue lambda.
+
+    h is the gain and q that of ``per_gain``. If the slope is positive, the threshold is an unstable fixed point that
+    separates growing modes from vanishing modes; otherwise the threshold attracts modes.
+    """
     return (gain * per_gain()).diff(lam).subs(lam, threshold)
 
 
 def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
-    """Return the variance of s at the fixed point times batch/eta, for a small learning rate eta and a large batch.
+    """Return the stationary variance of s at the fixed point times batch/eta, for small eta and a large batch.
 
-    growth: growth rate of a perturbation, negative. The variance P is stationary where relaxation balances sampling
-    noise, 2 growth P + eta Q/batch = 0, with Q the variance of ds/dt over samples, from the derived force.
+    s is an eigenvalue of the correlation, eta the learning rate, batch the number of samples per step. growth: growth
+    rate of a perturbation, negative. The variance P is stationary where relaxation balances sampling noise,
+    2 growth P + eta Q/batch = 0, with Q the variance of ds/dt over samples, from the derived force.
     """
     w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
@@ -150,16 +168,19 @@ def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
 
 @cache
 def relative_noise() -> sp.Expr:
-    """Return ``noise_at_fixed_point`` over its value for the standard loss, h = lambda; finite also without noise."""
+    """Return ``noise_at_fixed_point`` of the gain h divided by its value for the standard loss, h = lambda.
+
+    The quotient is finite also for views without noise.
+    """
     growth = growth_at_fixed_point()
     return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 
 
 def read_desired(text: str) -> sp.Expr:
-    """Return a desired rate or time from its text in lambda and ``rest``; raises ExpressionError."""
+    """Return a desired rate or time, read from a text in lambda and ``rest`` = 1/n1; raises ExpressionError."""
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
 
 
 def value(expression: sp.Expr, values: dict[str, float]) -> float:
-    """Evaluate an expression; ``values`` maps the names of its symbols to numbers."""
+    """Return the number that an expression gives; ``values`` maps the names of its symbols to numbers."""
     return float(expression.subs({symbol: values[symbol.name] for symbol in expression.free_symbols}))

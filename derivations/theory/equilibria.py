@@ -1,8 +1,9 @@
 r"""Fixed points of an independent mode: s_m (r(lambda_m) - rho) = 0, with weight decay rho and a polynomial rate r.
 
-Besides the collapsed mode, lambda = 0, the roots of r(lambda) = rho are fixed points. With lambda = s^alpha, a
-perturbation of s at a root grows in the flow as e^(g t), g = 2 alpha lambda r'(lambda); a step of the descent map with
-learning rate eta multiplies it by 1 + eta g. Two roots meet where r = rho and r' = 0, which is a fold.
+s_m is the eigenvalue of the correlation, and lambda_m = s_m^alpha of the predictor. Besides the collapsed mode,
+lambda = 0, the roots of r(lambda) = rho are fixed points. A perturbation of s at a root grows in the flow as e^(g t),
+g = 2 alpha lambda r'(lambda); a step of the descent map with learning rate eta multiplies it by 1 + eta g. Two roots
+meet where r = rho and r' = 0, which is a fold.
 """
 
 import sympy as sp
@@ -14,7 +15,7 @@ lam = sp.Symbol("lam", positive=True)
 
 
 def independent_rate(rate: object) -> sp.Expr | None:
-    """Return r(lambda) if it depends neither on other modes nor on s itself; None otherwise."""
+    """Return the rate as a function r(lambda) of the mode's own lambda; None if it depends on other modes or on s."""
     if not isinstance(rate, sp.Expr):
         return None
     of_lambda = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
@@ -22,7 +23,10 @@ def independent_rate(rate: object) -> sp.Expr | None:
 
 
 def has_roots(rate: sp.Expr | None) -> bool:
-    """Return True if r(lambda) = rho has roots in closed form: r is a line, or a parabola that opens downwards."""
+    """Return True if ``roots`` can solve r(lambda) = rho, the weight decay, in closed form.
+
+    This is so if r is a line, or a parabola that opens downwards.
+    """
     if rate is None or not rate.is_polynomial(lam) or sp.degree(rate, lam) not in (1, 2):
         return False
     c2, c1 = (sp.factor(rate.coeff(lam, power)) for power in (2, 1))
@@ -30,7 +34,10 @@ def has_roots(rate: sp.Expr | None) -> bool:
 
 
 def roots(rate: sp.Expr) -> list[sp.Expr]:
-    """Return the solutions of r(lambda) = rho, the larger one first, without cancellation if they are real."""
+    """Return the lambda at which the rate r(lambda) equals the weight decay rho, the larger root first.
+
+    The formulas are free of cancellation if the roots are real.
+    """
     c2, c1, c0 = (sp.factor((rate - n.rho).coeff(lam, power)) for power in (2, 1, 0))
     if c2 == 0:
         return [sp.factor(-c0 / c1)]
@@ -40,7 +47,10 @@ def roots(rate: sp.Expr) -> list[sp.Expr]:
 
 
 def growth(rate: sp.Expr) -> sp.Expr:
-    """Return g, the derivative of ds/dt with respect to s at a root."""
+    """Return the growth rate of a perturbation of s at a fixed point: the derivative of ds/dt with respect to s.
+
+    At the fixed point the rate equals the weight decay, r(lambda) = rho.
+    """
     s = sp.Symbol("s", positive=True)
     velocity = rates.velocity().subs({n.s[n.m]: s, rates.rate: rate.subs(lam, s**n.alpha)})
     slope = velocity.diff(s).subs(s, lam ** (1 / n.alpha))
@@ -48,7 +58,7 @@ def growth(rate: sp.Expr) -> sp.Expr:
 
 
 def fold(rate: sp.Expr) -> tuple[sp.Expr, sp.Expr] | None:
-    """Return the (rho, lambda) at which two roots meet; None if there is only one root."""
+    """Return the weight decay rho and lambda of the fold, where two roots of r(lambda) = rho meet; None if no fold."""
     if sp.degree(rate, lam) < 2:
         return None
     (where,) = sp.solve(rate.diff(lam), lam)

@@ -9,11 +9,11 @@ covariance K = [[n1, 1], [1, n2]], n_i = 1 + sigma_i^2. An expression is a sum o
 - *moments* (terms without norms): the joint moment of the factors is the sum over set partitions of products of joint
   cumulants; as modes are independent, a cumulant of sums over modes is the sum over modes of one-mode cumulants.
 - *gaussian* (exact): each norm of a term, of which there are at most two, is written as
-  ||v||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||v||^2) dx. (With x^2 in the exponential, the integrand is
+  ||a||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||a||^2) dx. (With x^2 in the exponential, the integrand is
   even and smooth for odd q.) The exponentials of norms with quadratic forms Q1, Q2 *tilt* the Gaussian of the views:
   its covariance becomes S = (1 + K P)^(-1) K with P = 2x^2 Q1 + 2y^2 Q2, and its weight is Z = prod_k Delta_k^(-1/2),
   Delta = det(1 + K P). A *tilted integral* is the integral over x and y of a moment of this tilted Gaussian.
-  A softened norm, (c + ||v||^2)^(1/2), adds the factor exp(-c x^2).
+  A softened norm, (c + ||a||^2)^(1/2), adds the factor exp(-c x^2).
 - *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
 """
 
@@ -32,7 +32,10 @@ from derivations.theory.tilting import TILTED, Norm, Tilt, norm_weight, tilt
 
 @dataclass(frozen=True)
 class Term:
-    """The term coefficient * local * prod(sums) * prod(norm^(-power)) in mode ``m``, with summands in mode ``k``."""
+    """One term of a gradient, coefficient * local * prod(sums over modes) * prod(norm^(-power)).
+
+    ``local`` is written in mode ``m``, the summands of the sums and norms in mode ``k``.
+    """
 
     coefficient: sp.Expr
     local: sp.Expr
@@ -42,10 +45,11 @@ class Term:
 
 @dataclass(frozen=True)
 class TiltedIntegral:
-    """The integral of ``integrand`` over x and y in (0, oo), or over x alone if there is one norm.
+    """An expectation with norms in its denominator, as the integral of ``integrand`` over x and y in (0, oo).
 
-    The integrand is written in the covariances S11, S12, S22 that ``tilt`` defines, and in the weight Z. powers: the
-    lowest power q of each norm; other powers in the integrand differ from it by even numbers.
+    With one norm the integral is over x alone. The integrand is written in the covariances S11, S12, S22 of the tilted
+    Gaussian, which ``tilt`` defines, and in its weight Z. powers: for each norm ||a|| the lowest q of the factors
+    ||a||^(-q) in the terms; the q of other terms with the same norm are larger by 2, 4, ...
     """
 
     tilt: Tilt
@@ -54,7 +58,7 @@ class TiltedIntegral:
 
 
 class Mixed(tuple[TiltedIntegral, ...]):
-    """Tilted integrals of the terms with norms; ``formula``, of the terms without norms, is added to the integrals."""
+    """An expectation in two parts: tilted integrals for terms with norms, and ``formula`` for terms without norms."""
 
     formula: sp.Expr
 
@@ -65,7 +69,10 @@ class Mixed(tuple[TiltedIntegral, ...]):
 
 
 def terms(expression: sp.Expr) -> list[Term]:
-    """Split an expression in zeta1, zeta2 into terms; raises UnsupportedLossError if it is no polynomial over norms."""
+    """Split an expression in zeta1, zeta2 into terms.
+
+    Raises UnsupportedLossError if the expression is not a polynomial divided by powers of norms.
+    """
     return [_term(term) for term in sp.Add.make_args(expanded(expression)) if term != 0]
 
 
@@ -91,14 +98,18 @@ def _term(term: sp.Expr) -> Term:
         elif exponent.is_Rational and (norm := _norm(base)):
             norms.append((norm, -2 * exponent))
         else:
-            raise UnsupportedLossError(f"the gradient contains {factor}, which is no polynomial over powers of norms")
-    # norms with view 1 come first: x replaces them
+            wrong = f"the gradient contains {factor}, which is no polynomial divided by powers of norms"
+            raise UnsupportedLossError(wrong)
+    # norms that contain view 1 come first: their integration variable is x
     norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))
     return Term(coefficient, local, tuple(sums), tuple(norms))
 
 
 def _norm(base: sp.Expr) -> Norm | None:
-    """Return the norm whose square is a sum over modes, or several and a constant; ``tilt`` checks that it is one."""
+    """Return the norm whose square is ``base``; None if ``base`` is not made of sums over modes and a constant.
+
+    ``tilt`` checks that ``base`` is the square of a norm.
+    """
     constant, summed = base.as_independent(sp.Sum, as_Add=True)
     square = sp.Integer(0)
     for term in sp.Add.make_args(sp.expand(summed)):
@@ -110,7 +121,10 @@ def _norm(base: sp.Expr) -> Norm | None:
 
 
 def mean_field(expression: sp.Expr) -> sp.Expr:
-    """Return the expectation with each factor of a term replaced by its mean; exact if there are no norms and sums."""
+    """Return the mean-field expectation: in each term, every factor is replaced by its mean.
+
+    This is exact for expressions without norms and sums over modes.
+    """
     result = sp.Integer(0)
     for term in terms(expression):
         value = term.coefficient * moment(term.local, VIEWS, n.m)
@@ -123,9 +137,10 @@ def mean_field(expression: sp.Expr) -> sp.Expr:
 
 
 def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
-    """Return the exact expectation: a formula for terms without norms, tilted integrals for terms with norms, or both.
+    """Return the exact Gaussian expectation: a formula for terms without norms, integrals for terms with norms.
 
-    Terms share an integral if they have the same norms, in powers that differ by even numbers.
+    The integrals are over a Gaussian that the norms tilt (see the module). Terms share an integral if they contain the
+    same norms, and if their exponents of each norm differ by even integers.
     """
     groups: dict[tuple[object, ...], list[Term]] = {}
     for term in terms(expression):
@@ -139,7 +154,7 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
 
 
 def _integral(members: list[Term]) -> TiltedIntegral:
-    """Return the integral of terms that have the same norms."""
+    """Return the tilted integral (see the module) of terms that have the same norms."""
     powers = (tuple(power for _, power in term.norms) for term in members)
     lowest = tuple(map(min, zip(*powers, strict=True)))
     return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)

@@ -34,26 +34,33 @@ Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u): the vector W_P^a u
 
 
 class MatrixTilt(sp.Expr):
-    """The function (X K^T, Y K^T, K, |det K|) of x, X, y, Y, with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1)."""
+    """The tuple (X K^T, Y K^T, K, |det K|) as a function of x, X, y, Y: norms ||X l|| and ||Y l|| tilt a normal l.
+
+    K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1) is the covariance of the tilted Gaussian, |det K| its weight.
+    """
 
 
 @dataclass(frozen=True)
 class MatrixMean:
-    """E[force l^T] (M, d): ``terms`` without norms; with norms, the integral of ``terms`` over x and y in (0, oo).
+    """The expectation E[force l^T] (M, d) of terms with the same norms, for independent normals l (d,).
 
-    norms: squares of the norms in the denominator, as forms.
+    Without norms it is ``terms``; with norms it is the integral of ``terms`` over x and y in (0, oo). norms: squares of
+    the norms in the denominator, as forms.
     """
 
     norms: tuple[Form, ...]
     terms: sp.MatrixExpr
 
     def symbols(self) -> set[sp.MatrixSymbol]:
-        """Return the matrices in the terms and norms."""
+        """Return the matrix symbols that occur in the terms and norms."""
         return self.terms.atoms(sp.MatrixSymbol) | {vector for u, _, v in self.norms for vector in (u, v)}
 
 
 def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
-    """Return the parts of E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms; none without a force."""
+    """Return the summands of E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms in a denominator.
+
+    g and h are the forces on the views, l independent normals. The list is empty if no gradient reaches the view.
+    """
     groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
     for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
         if term == 0:
@@ -61,7 +68,7 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
         coefficient, word, forms, norms = _read(term)
         if len(norms) not in (0, 2):
             raise UnsupportedLossError(
-                f"a term has {len(norms)} norms in its denominator; exactly 2 are supported with `inputs`"
+                f"a term has {len(norms)} norms in its denominator; with `inputs`, there must be 0 or 2"
             )
         value: sp.MatrixExpr = sp.Identity(d)
         if norms:
@@ -74,32 +81,36 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
         groups.setdefault(tuple(form for form, _ in norms), []).append(value)
     if () in groups and len(groups) > 1:
         raise UnsupportedLossError(
-            "some terms have norms in their denominator and others have none; only one kind is supported"
+            "some terms have norms in their denominator and others have none; `inputs` requires norms in all or none"
         )
     return [MatrixMean(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
-    """Return A (d, d) with u^T W_P^b v = l^T A l."""
+    """Return the matrix A (d, d) of a form (u, b, v): u^T W_P^b v = l^T A l for independent normals l (d,)."""
     u, b, v = form
     return sp.MatMul(u.T, _power(b), v).doit()
 
 
 def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
-    """Return the matrix X of each norm ||X l||."""
+    """Return the matrix X of each norm, written as ||X l|| with independent normals l."""
     return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
 
 
 def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
-    """Return the definitions of X K^T, Y K^T, K and Z."""
+    """Return the definition of X K^T, Y K^T, K and Z for two norms ||X l|| and ||Y l|| of independent normals l.
+
+    K^T K is the covariance and Z the weight of the Gaussian that the norms tilt.
+    """
     X, Y = norm_vectors(norms)
     return [(sp.Tuple(*TILTED, K, n.Z), MatrixTilt(n.x, X, n.y, Y))]
 
 
 def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
-    """Return a word and forms for l = K^T l', where a vector u becomes u K^T.
+    """Return a word (a, u) and forms (u, b, v) after the substitution l = K^T l', which turns each map u into u K^T.
 
-    If u is in a norm, and its power of W_P is at least that in the norm, both together become X K^T or Y K^T.
+    Let X = W_P^c u be the matrix of a norm. If u occurs with a power of W_P of at least c, W_P^c u K^T becomes the
+    symbol X K^T, or Y K^T for the second norm.
     """
     taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
 
@@ -119,9 +130,10 @@ def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, lis
 
 
 def _moment(forms: list[Form]) -> sp.MatrixExpr:
-    """Return E[l prod_j (l^T A_j l) l^T] (d, d): the first l is paired with l^T, or with an end of a form.
+    """Return E[l prod_j (l^T A_j l) l^T] (d, d) for independent normals l, by Isserlis' theorem.
 
-    In the latter case the other end of the form takes the place of l.
+    The first l is paired with the last l^T, or with one l of a form l^T A_j l; then the other l of this form takes the
+    place of the first l.
     """
     passed_on = [_mean(forms) * sp.Identity(d)]
     for j, form in enumerate(forms):
@@ -131,7 +143,7 @@ def _moment(forms: list[Form]) -> sp.MatrixExpr:
 
 
 def _mean(forms: list[Form]) -> sp.Expr:
-    """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T])."""
+    """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T]) for independent normals l."""
     return sp.Trace(quadratic(forms[0]) * _moment(forms[1:])).doit() if forms else sp.Integer(1)
 
 
@@ -140,7 +152,10 @@ def _power(exponent: sp.Expr) -> sp.MatrixExpr:
 
 
 def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
-    """Return coefficient, word (a, u), bilinear forms and norms (form, power q) of a term, norms with W_P first."""
+    """Split a term of a force into coefficient, word (a, u), bilinear forms, and norms as (form, power q).
+
+    Norms that contain W_P come first.
+    """
     coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
     for factor in sp.Mul.make_args(term):
         base, power = factor.as_base_exp()
@@ -156,7 +171,9 @@ def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp
         elif isinstance(base, sp.Indexed) and base.base in VECTORS and power == 1:
             vectors.append(VECTORS[base.base])
         else:
-            raise UnsupportedLossError(f"the force contains {factor}, which has no matrix form")
+            raise UnsupportedLossError(
+                f"the force contains {factor}, which is no representation or positive integer power of W_P"
+            )
     if len(vectors) != 1:
         raise UnsupportedLossError(f"the force contains {term}, which is no power of W_P times one vector")
     norms.sort(key=lambda norm: (norm[0][1] == 0, list(VECTORS.values()).index(norm[0][0])))
@@ -177,7 +194,7 @@ def _norm(component: sp.Expr) -> Form:
 
 
 def _form(component: sp.Expr) -> Form:
-    """Return the form u^T W_P^b v of a product lambda^b u v in mode ``k``."""
+    """Return the form (u, b, v), the scalar u^T W_P^b v, whose summand in mode ``k`` is lambda^b u v."""
     exponent, vectors = sp.Integer(0), []
     for factor in sp.Mul.make_args(component):
         base, power = factor.as_base_exp()
@@ -186,7 +203,7 @@ def _form(component: sp.Expr) -> Form:
         elif isinstance(base, sp.Indexed) and base.base in VECTORS and power in (1, 2):
             vectors += [VECTORS[base.base]] * int(power)
         else:
-            raise UnsupportedLossError(f"{component} has no matrix form")
+            raise UnsupportedLossError(f"{component} summed over modes is no bilinear form in the representations")
     if len(vectors) != 2:
-        raise UnsupportedLossError(f"{component} is no bilinear form")
+        raise UnsupportedLossError(f"{component} summed over modes is no bilinear form in the representations")
     return vectors[0], exponent, vectors[1]

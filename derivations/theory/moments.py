@@ -19,7 +19,7 @@ VIEW_STATISTICS = {  # n1, n2 and D in terms of the standard deviations of the n
 
 @cache
 def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
-    """Return E[zeta1^a zeta2^b] of a centred Gaussian pair (Isserlis): pair the first factor with each other one."""
+    """Return E[zeta1^a zeta2^b] of a centred Gaussian pair (Isserlis): pair the first factor with each other factor."""
     if (a + b) % 2:
         return sp.Integer(0)
     if a + b == 0:
@@ -32,7 +32,7 @@ def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
 
 
 def moment(polynomial: sp.Expr, covariance: sp.Matrix, index: sp.Symbol = n.k) -> sp.Expr:
-    """Return E[polynomial(zeta1_index, zeta2_index)] for the covariance given in mode ``k``."""
+    """Return E[polynomial(zeta1, zeta2)] in mode ``index``, with the Gaussian covariance given in mode ``k``."""
     matrix = sp.ImmutableMatrix(covariance.subs(n.k, index))
     monomials = sp.Poly(sp.expand(polynomial), n.zeta1[index], n.zeta2[index]).terms()
     return sum(coefficient * _isserlis(*powers, matrix) for powers, coefficient in monomials)
@@ -49,7 +49,10 @@ def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol
 
 
 def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
-    """Return E[local_m prod_i sum_k f_i(k)], f_i in ``sums``: a sum over set partitions of products of cumulants."""
+    """Return E[local_m prod_i sum_k f_i(k)], with f_i in ``sums`` and Gaussian modes that are independent.
+
+    The moment is a sum over set partitions of the factors, of products of joint cumulants.
+    """
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one
         product = sp.Integer(1)

@@ -19,13 +19,17 @@ CLOSURES = {"gaussian": expectations.gaussian, "mean_field": expectations.mean_f
 
 
 def drive(loss: sp.Expr) -> sp.Expr:
-    """Return (g_m zeta1_m + h_m zeta2_m)/w_m, whose expectation is r_m, with z = sqrt(s) zeta."""
+    """Return (g_m zeta1_m + h_m zeta2_m)/w_m of one sample, whose expectation is the rate r_m.
+
+    g and h are the forces on the views, zeta1 and zeta2 the views along the input direction of a mode. The forces are
+    taken at the representations z = w zeta, with the singular value w = sqrt(s).
+    """
     total = gradients.force(loss, 1) * n.zeta1[n.m] + gradients.force(loss, 2) * n.zeta2[n.m]
     return expanded(in_views(total) / sp.sqrt(n.s[n.m]))
 
 
 def in_views(expression: sp.Expr) -> sp.Expr:
-    """Replace z1 by w zeta1 and z2 by w zeta2, with w = sqrt(s)."""
+    """Replace the representations z1 by w zeta1 and z2 by w zeta2, with the singular values w = sqrt(s)."""
 
     def view(indexed: sp.Indexed) -> sp.Expr:
         zeta = {n.z1: n.zeta1, n.z2: n.zeta2}.get(indexed.base)
@@ -35,17 +39,23 @@ def in_views(expression: sp.Expr) -> sp.Expr:
 
 
 def shared_weights(expression: sp.Expr) -> sp.Expr:
-    """Return the expression for a target branch that shares the encoder's weights, v/w = 1."""
+    """Return the expression for a target branch that shares the encoder's weights: all ratios v/w are 1."""
     return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base == n.ratio, lambda e: sp.Integer(1))
 
 
 def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return r_m of a loss given in the eigenbasis: an expression, or tilted integrals (see ``expectations``)."""
+    """Return the rate r_m of a loss given in the eigenbasis: an expression, or integrals.
+
+    The integrals are over a Gaussian that norms tilt (see ``expectations``).
+    """
     return CLOSURES[closure](drive(loss))
 
 
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return f_m = E[-dL/dlambda_m] of a loss given in the eigenbasis; zero where no gradient reaches the predictor."""
+    """Return the force f_m = E[-dL/dlambda_m] on a predictor eigenvalue, of a loss given in the eigenbasis.
+
+    The force is zero if no gradient reaches the predictor.
+    """
     return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
 
 
@@ -55,38 +65,38 @@ rate, force, average, x, w = sp.symbols("r force average x w", real=True)
 
 
 def encoder_step() -> sp.Expr:
-    """Return the step w <- w (1 + eta (r - rho)) of gradient descent with weight decay."""
+    """Return a gradient step of a singular value with rate r and weight decay rho: w <- w (1 + eta (r - rho))."""
     return w * (1 + n.eta * (rate - n.rho))
 
 
 def predictor_step() -> sp.Expr:
-    """Return the step lambda <- lambda + eta (a_P f - rho lambda) of a learned predictor."""
+    """Return a gradient step of a learned predictor under the force f: lambda <- lambda + eta (a_P f - rho lambda)."""
     return n.lam[n.m] + n.eta * (n.rate_ratio * force - n.rho * n.lam[n.m])
 
 
 def average_step() -> sp.Expr:
-    """Return the step a <- tau a + (1 - tau) x of an average, of the target's weights or the correlation."""
+    """Return the step a <- tau a + (1 - tau) x of an exponential average, of target weights or the correlation."""
     return n.decay * average + (1 - n.decay) * x
 
 
 def flow(step: sp.Expr) -> sp.Expr:
-    """Return the velocity whose Euler step, of size eta, is the given step."""
+    """Return the velocity whose Euler step of size eta is the given descent step."""
     return sp.factor(step.diff(n.eta).subs(n.eta, 0))
 
 
 def average_velocity() -> sp.Expr:
-    """Return the flow beta (x - a) of an exponential average with the decay per step tau = 1 - beta eta."""
+    """Return the flow beta (x - a) of an exponential average a of x with decay tau = 1 - beta eta per step."""
     beta = sp.Symbol("beta")
     return flow(average_step().subs(n.decay, 1 - beta * n.eta)).subs(beta, (1 - n.decay) / n.eta)
 
 
 def step() -> sp.Expr:
-    """Return the descent map of s = w^2."""
+    """Return s (1 + eta (r - rho))^2, the descent map of a correlation eigenvalue s at learning rate eta."""
     return (encoder_step() ** 2).subs(w, sp.sqrt(n.s[n.m])).factor()
 
 
 def velocity() -> sp.Expr:
-    """Return the flow ds/dt = 2 s (r - rho)."""
+    """Return ds/dt = 2 s (r - rho), the flow of a correlation eigenvalue s with rate r and weight decay rho."""
     return flow(step())
 
 

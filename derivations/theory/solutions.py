@@ -38,9 +38,9 @@ class Exprel(sp.Function):
 
 
 class LambertGrowth(sp.Function):
-    """The function q/(1 + W(y0 e^(y0 - tau))) of (lam0, q, tau), with y0 = q/lam0 - 1 and the principal branch of W.
+    """The function q/(1 + W(y0 e^(y0 - tau))) of (lam0, q, tau), with y0 = q/lam0 - 1 and Lambert's function W.
 
-    As a function of tau it starts at lam0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    W is the principal branch. The function equals lam0 at tau = 0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
     """
 
     nargs = 3
@@ -58,9 +58,10 @@ class LambertGrowth(sp.Function):
 
 @dataclass(frozen=True)
 class Solution:
-    """An exact solution: ``predictor`` is lambda(t) for the start lam0, ``time`` the time from lam0 to lam1.
+    """An exact solution of the flow of a predictor eigenvalue: ``predictor`` is lambda(t) with lambda(0) = lam0.
 
-    any_weight_decay: False if the solution is valid only without weight decay.
+    time: the time that lambda takes from lam0 to lam1. any_weight_decay: False if the solution is valid only without
+    weight decay.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Solution:
 
 
 def predictor_velocity(rate: sp.Expr) -> sp.Expr:
-    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), from the derived flow of s."""
+    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho) for lambda = s^alpha and the flow of s."""
     s = sp.Symbol("s", positive=True)
     values = {n.s[n.m]: s, n.epsilon: 0, rates.rate: rate}
     velocity = rates.predictor().subs(values).diff(s) * rates.velocity().subs(values)
@@ -84,7 +85,10 @@ def predictor_velocity(rate: sp.Expr) -> sp.Expr:
 
 
 def solve(rate: sp.Expr) -> Solution | None:
-    """Return the solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), after a proof; None if none is known."""
+    """Return the exact solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), proved by substitution.
+
+    Returns None if no exact solution is known.
+    """
     of_lambda = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
     if of_lambda.has(sp.Sum, sp.Indexed):
         return None
@@ -97,7 +101,7 @@ def solve(rate: sp.Expr) -> Solution | None:
 
 
 def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Replace irrational constants, such as exp(1), by symbols; return the rate and the value of each symbol.
+    """Replace irrational constants of a rate, such as exp(1), by symbols; return the rate and each symbol's value.
 
     SymPy may not come to an end when it simplifies products of such constants.
     """
@@ -148,7 +152,10 @@ def _of_polynomial(rate: sp.Expr) -> Solution | None:
 
 
 def prove(solution: Solution, rate: sp.Expr) -> None:
-    """Raise ProofError unless lambda(t) satisfies the derived ODE and starts at lam0, and the times agree with it."""
+    """Raise ProofError unless lambda(t) satisfies the derived ODE with lambda(0) = lam0, and its times are right.
+
+    The times are the time from lam0 to lam1 and the time of blow-up.
+    """
     explicit = solution.predictor.rewrite(sp.exp)
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
     if sp.simplify(explicit.diff(n.t) - velocity.rewrite(sp.exp).subs(lam, explicit)) != 0:
@@ -163,20 +170,21 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
 
 
 def _at_start(expression: sp.Expr) -> sp.Expr:
-    """Return the value at t = 0, with W(y0 e^(y0)) = y0 (principal branch, y0 = q/lam0 - 1 > -1), (e^x - 1)/x = 1."""
+    """Return the value of a solution at t = 0, where (e^x - 1)/x = 1 and W(y0 e^(y0)) = y0 for y0 = q/lam0 - 1 > -1."""
     at_zero = expression.subs(n.t, 0).replace(Exprel, lambda x: sp.Integer(1))
     return at_zero.replace(LambertGrowth, lambda start, level, tau: level / (1 + (level / start - 1)))
 
 
 class SharedForcing(NamedTuple):
-    """The solution s_m = e^A/(1/s_m(0) + B) in the time tau, d tau = unit dt, with two scalars A and B for all modes.
+    """An exact solution for the eigenvalues s_m of all modes, in a rescaled time tau: s_m = e^A/(1/s_m(0) + B).
 
-    slope_A and slope_B are the derivatives of A and B by tau; the sums in them are over the current eigenvalues.
+    All modes have the same scalars A and B, and d tau = unit dt. slope_A and slope_B are the derivatives of A and B
+    with respect to tau; the sums in unit and in the slopes are over the current eigenvalues.
     """
 
     A: sp.Expr
     B: sp.Expr
-    solution: sp.Expr  # s_m(tau); the symbol s_m in it is the start s_m(0)
+    solution: sp.Expr  # s_m(tau); the symbol s_m in it is the initial value s_m(0)
     slope_A: sp.Expr
     slope_B: sp.Expr
     unit: sp.Expr
@@ -192,7 +200,7 @@ def shared_forcing() -> SharedForcing:
 
 
 def shared_forcing_residual() -> sp.Expr:
-    """Return the residual of the ODE at the solution of ``shared_forcing``, which is zero if it is correct."""
+    """Return the residual of the ODE at the solution of ``shared_forcing``; zero if the solution is correct."""
     forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
     rate = rates.shared_weights(rate).subs(noiseless)

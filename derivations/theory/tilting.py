@@ -1,6 +1,6 @@
 """Norms in a denominator as integrals over a Gaussian weight, which tilts the covariance of the views.
 
-``expectations`` states the formulas: K, P, S, Delta, Z, and x and y for the norms.
+The module ``expectations`` defines K, P, S, Delta, Z, and the integration variables x and y of the norms.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ TILTED = sp.Matrix([[n.S11[n.k], n.S12[n.k]], [n.S12[n.k], n.S22[n.k]]])
 
 @dataclass(frozen=True)
 class Norm:
-    """The norm (softening + sum_k square_k)^(1/2), with the square in mode ``k``."""
+    """The norm (softening + sum_k square_k)^(1/2); ``square`` is the summand in mode ``k``."""
 
     square: sp.Expr
     softening: sp.Expr = sp.S.Zero
 
     @property
     def whole(self) -> sp.Expr:
-        """The square of the norm."""
+        """The square of the norm, softening + sum_k square_k."""
         return self.softening + total(self.square)
 
     def map(self, change: Callable[[sp.Expr], sp.Expr]) -> "Norm":
-        """Return the norm with ``change`` applied to both parts."""
+        """Return the norm with ``change`` applied to ``square`` and ``softening``."""
         return Norm(change(self.square), change(self.softening))
 
 
@@ -37,7 +37,8 @@ class Norm:
 class Tilt:
     """The Gaussian of the views, tilted by the exponentials of one or two norms.
 
-    definitions: Delta, S11, S12 and S22 in mode ``k``. mean_squares: mean square of each norm per mode, the scale of
+    definitions: Delta = det(1 + K P) and the covariances S11, S12, S22 in mode ``k``, with the covariance K of the
+    views and the precision P that the exponentials add. mean_squares: mean square of each norm per mode, the scale of
     its integration variable; a softening is divided among the modes in proportion to their eigenvalues.
     """
 
@@ -47,7 +48,10 @@ class Tilt:
 
 
 def tilt(norms: tuple[Norm, ...]) -> Tilt:
-    """Return the Gaussian tilted by norms: S = (1 + K P)^(-1) K and Delta = det(1 + K P) in mode ``k``."""
+    """Return the Gaussian of the views tilted by norms: covariance S = (1 + K P)^(-1) K, weight prod_k Delta_k^(-1/2).
+
+    Delta = det(1 + K P). K is the covariance of the views, P the precision that the exponentials of the norms add.
+    """
     if len(norms) > 2:
         raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; at most 2 are supported")
     precision = sp.zeros(2)
@@ -64,11 +68,14 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
-    """Return 2Q of a mode, zeta^T Q zeta being the square of the norm; raises UnsupportedLossError if it is no norm."""
+    """Return the matrix 2Q of a norm whose square has the summand zeta^T Q zeta, with zeta = (zeta1, zeta2).
+
+    Raises UnsupportedLossError if the argument is no norm.
+    """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     square = sp.Poly(norm.square, *pair)
     if not square.is_homogeneous or square.total_degree() != 2:
-        raise UnsupportedLossError(f"{norm.square} is no quadratic form in the representations")
+        raise UnsupportedLossError(f"the square {norm.square} of a norm is no quadratic form in the representations")
     form = sp.hessian(norm.square, pair)
     positive = form[0, 0].is_nonnegative and form[1, 1].is_nonnegative and sp.expand(form.det()) == 0
     if not (positive and norm.softening.is_nonnegative):
@@ -77,7 +84,7 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
 
 
 def _mean_square(norm: Norm) -> sp.Expr:
-    """Return E[(a zeta1 + b zeta2)^2] in terms that do not cancel if the views hardly differ."""
+    """Return the mean square of a norm in one mode, in terms that do not cancel if the views hardly differ."""
     form = quadratic_form(norm) / 2
     if form[0, 1] == 0:
         return moment(norm.square, VIEWS)
@@ -92,6 +99,7 @@ def _scale(norm: Norm) -> sp.Expr:
 def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
     """Return det(1 + K P) = 1 + sum_i 2 x_i^2 E[v_i^2] + 4 x_1^2 x_2^2 D (a_1 b_2 - a_2 b_1)^2, of positive terms.
 
+    K is the covariance of the views, with determinant D; P is the precision that the exponentials of the norms add.
     The norms are those of v_i = a_i zeta1 + b_i zeta2, and x_1 = x, x_2 = y.
     """
     pairs = list(zip((n.x, n.y), norms, strict=False))
@@ -104,10 +112,13 @@ def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
 
 
 def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Zero) -> sp.Expr:
-    """Return the weight whose integral over x, times exp(-x^2 ||v||^2), is (c + ||v||^2)^(-q/2); softening: c."""
+    """Return the weight f(x) for which the integral of f(x) exp(-x^2 ||a||^2) over (0, oo) is (c + ||a||^2)^(-q/2).
+
+    variable: x, power: q, softening: c.
+    """
     return 2 * variable ** (power - 1) / sp.gamma(power / 2) * sp.exp(-softening * variable**2)
 
 
 def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
-    """Replace n1 n2 by 1 + D: then every term is positive, and nothing cancels if the views hardly differ."""
+    """Replace n1 n2 by 1 + D in a polynomial: then every term is positive, and nothing cancels for similar views."""
     return sp.expand(sp.expand(polynomial).subs(n.n1 * n.n2, 1 + n.D))

@@ -1,4 +1,4 @@
-"""``bifurcation``: equilibria as a function of a parameter."""
+"""``bifurcation``: equilibria as a function of a parameter, with folds and changes of stability."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,22 +28,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Bifurcation:
-    """A bifurcation diagram: branches of equilibria, and special points; the result of ``bifurcation``.
+    """A bifurcation diagram: branches of equilibria, folds and bifurcation points; the result of ``bifurcation``.
 
-    Iterating over it yields the special points. If modes are independent, it is the diagram of one mode.
+    Iterating over the diagram yields the folds and bifurcation points. If modes are independent, the diagram shows one
+    mode.
 
     Attributes
     ----------
     model : Model
-        The model; its own value of the parameter is not used.
+        The model; the model's value of the parameter is not used.
     parameter : str
         Name of the parameter.
     between : tuple of float
         Lowest and highest value of the parameter.
     branches : tuple of EquilibriumBranch
-        Each with ``value``, ``s``, ``surviving`` and ``stable``.
+        Branches of equilibria, each with ``value`` of the parameter, eigenvalue ``s``, number ``surviving`` of modes,
+        and ``stable``.
     points : tuple of SpecialPoint
-        Each with ``kind``, ``value`` and ``s``.
+        Folds and bifurcation points, each with ``kind``, ``value`` of the parameter and eigenvalue ``s``.
     remark : str
         Explanation if there are no equilibria.
     """
@@ -62,7 +64,7 @@ class Bifurcation:
         return len(self.points)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw eigenvalues against the parameter, solid where stable; return the matplotlib Axes."""
+        """Draw the eigenvalues of equilibria against the parameter, solid where stable; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_bifurcation
 
         return plot_bifurcation(self, ax)
@@ -70,7 +72,7 @@ class Bifurcation:
     def __str__(self) -> str:
         rows = [f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"]
         for branch in self.branches:
-            # At its ends, where others meet it, a branch is marginal.
+            # At its ends, where other branches meet it, a branch is marginal.
             stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable
             verdict = "stable" if stable.all() else "stable in part" if stable.any() else "not stable"
             modes = f"{branch.surviving} surviving at {_span(branch.s)}" if branch.surviving else "all collapsed"
@@ -92,40 +94,40 @@ def bifurcation(
     learning_rate: float | None = None,
     points: int = 41,
 ) -> Bifurcation:
-    """Follow the equilibria s (r(s) - rho) = 0 along a parameter, with their stability and the points where it changes.
+    """Follow the equilibria s (r(s) - rho) = 0 along a parameter; find their stability, folds and bifurcation points.
 
     Parameters
     ----------
     model : Model
-        A single model with white inputs; its own value of the parameter is not used.
+        A single model with white inputs; the model's value of the parameter is not used.
     parameter : str
         "learning_rate" (of the descent map), or one of ``model.parameter_names``: "weight_decay", "sigma1", "alpha",
         "epsilon", ...
     between : array_like
         Range of the parameter: (low, high), or three or more ascending values.
     s0 : array_like of shape (M,), optional
-        Eigenvalues of a start; required for losses that conserve a quantity (cosine), whose value at the start selects
-        the equilibria, and refused for others.
+        Initial eigenvalues; required for losses that conserve a quantity (cosine losses), because its initial value
+        selects the equilibria, and refused for other losses.
     learning_rate : float, optional
-        eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on it.
+        Learning rate eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on eta.
     points : int
         Number of values in a range (low, high); has no effect on branches that are followed by arc length (see Notes).
 
     Returns
     -------
     Bifurcation
-        Branches and special points.
+        Branches of equilibria, folds and bifurcation points.
 
     Raises
     ------
     ArgumentError
-        For bad arguments, and models that ``equilibria`` refuses.
+        For bad arguments, and for models whose equilibria cannot be computed (see ``equilibria``).
 
     Notes
     -----
-    r is the rate of a mode, lambda its predictor eigenvalue, rho the weight decay. Branches of independent surviving
-    modes are followed by pseudo-arclength from the roots of r = rho. Their folds are located to rounding by Newton's
-    method on r = rho, dr/dlambda = 0. Changes of stability are located by root-finding, to 1e-12.
+    r is the rate of a mode, s its eigenvalue, lambda its predictor eigenvalue, and rho the weight decay. Branches of
+    independent surviving modes are followed by arc length from the roots of r = rho. The folds are located to rounding
+    by Newton's method on r = rho, dr/dlambda = 0. Changes of stability are located by root-finding, to 1e-12.
 
     Examples
     --------
@@ -135,7 +137,7 @@ def bifurcation(
     ('fold', 0.25, 0.5)
     """
     fixed_points.check_analysed(model)
-    allowed = [name for name in model.parameter_names if name != "init"]  # equilibria do not depend on the start
+    allowed = [name for name in model.parameter_names if name != "init"]  # equilibria do not depend on initial values
     errors.choice("parameter", parameter, ["learning_rate", *allowed])
     values = _values(model, parameter, between, points)
     start, eta = _check_start(model, s0), None
@@ -155,7 +157,7 @@ def bifurcation(
 
 
 def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> tuple[Branches, str]:
-    """Return the branches with their special points, and a remark if there are no branches."""
+    """Return the branches of equilibria with folds and bifurcation points, and a remark if there are no branches."""
     if parameter == "learning_rate":
         return branches_in_learning_rate(model, values, s0)
     if s0 is None and model.structure.predictor == "normalized":
@@ -185,7 +187,7 @@ def _check_start(model: Model, s0: npt.ArrayLike | None) -> Array | None:
     if s0 is None:
         errors.reject(
             "s0",
-            "be given for a loss that conserves a quantity, because the quantity at the start selects the equilibria",
+            "be given for a loss that conserves a quantity, because its initial value selects the equilibria",
             s0,
         )
     return fixed_points.check_one_start(model, s0)

@@ -17,19 +17,20 @@ from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.continuation import Plane, SolutionCurve
 
-STARTS = 9  # number of parameter values at which branches are searched
+STARTS = 9  # number of parameter values at which points of branches are searched
 ROUNDING = 1e-12  # distance from the predictor eigenvalue of a collapsed mode below which a mode is collapsed
-SAME_POINT = 1e-9  # distance in (value, s) below which special points of two branches are the same
+SAME_POINT = 1e-9  # distance in (parameter value, s) below which points of two branches are the same point
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class EquilibriumBranch:
-    """Equilibria with a given number of surviving modes, as a function of the parameter.
+    """A branch of equilibria with the same number of surviving modes, as a function of a parameter.
 
-    value (K,): the parameter, ascending. s (K,): eigenvalue of the surviving modes, 0 if there are none. stable (K,):
-    stability in the flow, or in the descent map if the parameter is the learning rate. equilibria: one for each value.
+    value (K,): values of the parameter, ascending. s (K,): eigenvalue of the surviving modes, 0 if there are none.
+    stable (K,): stability in the flow, or in the descent map if the parameter is the learning rate. equilibria: one
+    equilibrium for each value.
     """
 
     value: Array
@@ -40,7 +41,7 @@ class EquilibriumBranch:
 
     @classmethod
     def of(cls, value: Array, surviving: int, at_value: list[Equilibrium]) -> "EquilibriumBranch":
-        """Return the branch of these equilibria, with their stability in the flow."""
+        """Return the branch of the equilibria ``at_value``, one for each value, with their stability in the flow."""
         s = np.array([equilibrium.s[0] for equilibrium in at_value])
         stable = np.array([equilibrium.verdict == "stable" for equilibrium in at_value])
         return cls(value, s, surviving, stable, tuple(at_value))
@@ -48,11 +49,11 @@ class EquilibriumBranch:
 
 @dataclass(frozen=True)
 class SpecialPoint:
-    """A point where branches meet or change stability: ``kind``, ``value`` of the parameter, and eigenvalue ``s``.
+    """A fold or bifurcation point: its ``kind``, ``value`` of the parameter, and eigenvalue ``s``.
 
-    kind in the flow: "fold" (two branches meet and vanish), "transcritical" (a surviving mode and the collapsed mode
+    Kinds in the flow: "fold" (two branches meet and vanish), "transcritical" (a surviving mode and the collapsed mode
     meet and exchange stability), "exchange" (a real growth rate changes sign), "hopf" (the real part of a complex pair
-    of growth rates changes sign). kind in the descent map, by the multiplier whose absolute value reaches 1: "flip"
+    of growth rates changes sign). Kinds in the descent map, by the multiplier whose absolute value reaches 1: "flip"
     (-1, an oscillation of period two), "exchange" (1), "neimark-sacker" (a complex pair).
     """
 
@@ -61,11 +62,11 @@ class SpecialPoint:
     s: float
 
 
-Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]
+Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]  # each branch with its folds and bifurcation points
 
 
 def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
-    """Return the points in the order of the parameter; a point where two branches meet is listed once."""
+    """Return folds and bifurcation points in the order of the parameter; a point of two branches is listed once."""
     result: list[SpecialPoint] = []
     for point in sorted(points, key=lambda point: (point.value, point.s)):
         if not any(
@@ -77,9 +78,9 @@ def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
 
 @dataclass(frozen=True)
 class IndependentModes:
-    """The equilibria of an independent mode, in the plane of the parameter and the predictor eigenvalue lambda.
+    """The equilibria of an independent mode, in the plane of a parameter and the predictor eigenvalue lambda.
 
-    low, high: range of the parameter. eta: learning rate, for models whose flow depends on it.
+    low, high: range of the parameter. eta: learning rate of models whose flow depends on it, else None.
     """
 
     model: Model
@@ -89,7 +90,10 @@ class IndependentModes:
     eta: float | None
 
     def branches(self, values: Array) -> Branches:
-        """Return the branches of the surviving mode and the branch of the collapsed mode, with their special points."""
+        """Return the branches of the surviving and the collapsed mode, with their folds and bifurcation points.
+
+        values: values of the parameter on the branch of the collapsed mode.
+        """
         plane = Plane(self.residual, self.low, self.high, self.floor)
         curves: list[SolutionCurve] = []
         for value in np.linspace(self.low, self.high, STARTS):
@@ -101,7 +105,10 @@ class IndependentModes:
         return [*(self.surviving(plane, curve) for curve in curves), (collapsed, of_collapsed)]
 
     def surviving(self, plane: Plane, curve: SolutionCurve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
-        """Return the branch along a curve, with its special points."""
+        """Return the branch of equilibria of a surviving mode, with its folds and bifurcation points.
+
+        curve: a curve on which the rate of the mode equals the weight decay.
+        """
         values, lams = curve.points.T
         branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
         ends = zip(curve.points[[0, -1]], curve.folds, strict=True)
@@ -117,37 +124,47 @@ class IndependentModes:
         return self.model.replace(**{self.parameter: value})
 
     def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
-        """Return the equilibrium at a predictor eigenvalue, collapsed if lam is not above the floor."""
+        """Return the equilibrium at a value of the parameter and a predictor eigenvalue lam.
+
+        The mode has collapsed if lam is not above the predictor eigenvalue of a collapsed mode.
+        """
         return fixed_points.single_mode(self.at(value), lam if self.survives(value, lam) else None, self.eta)
 
     def s(self, value: float, lam: float) -> float:
-        """Return the eigenvalue of the correlation at a predictor eigenvalue."""
+        """Return the eigenvalue s of the correlation at a value of the parameter and a predictor eigenvalue lam."""
         return fixed_points.eigenvalue_of(self.at(value), lam) if self.survives(value, lam) else 0.0
 
     def survives(self, value: float, lam: float) -> bool:
-        """Return True if the predictor eigenvalue exceeds the predictor eigenvalue of a collapsed mode."""
+        """Return True if lam exceeds the predictor eigenvalue of a collapsed mode at a value of the parameter."""
         return lam > self.floor(value) + ROUNDING
 
     def residual(self, value: complex, lam: complex) -> complex:
-        """Return r(lambda) - rho, which is complex for complex arguments."""
+        """Return r(lambda) - rho of a mode, with rate r and weight decay rho; complex for complex arguments."""
         p, one = self.model.with_parameter(self.parameter, np.array([value])), np.ones(1)
         rate = fixed_points.single_mode_rate(self.model)(one, np.array([lam]), one, *p.of_expectations)
         return (rate - p.rho)[0]
 
     def floor(self, value: float) -> float:
-        """Return the predictor eigenvalue of a collapsed mode."""
+        """Return the predictor eigenvalue of a collapsed mode, s = 0, at a value of the parameter."""
         p = self.model.with_parameter(self.parameter, np.array([value]))
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
 
 def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
-    """Return True if the point lies on the curve, to the accuracy of interpolation; other branches are further away."""
+    """Return True if the point (value, lam) lies on a curve of equilibria, to the accuracy of linear interpolation.
+
+    value: parameter. lam: predictor eigenvalue. The distance to other curves is larger than this accuracy.
+    """
     values, lams = curve.points.T
     return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam
 
 
 def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
-    """Return one branch for each number of surviving modes, with its special points."""
+    """Return one branch of equal modes for each number of surviving modes, with its bifurcation points.
+
+    s0: initial eigenvalues (M,), whose conserved quantity selects the equilibria. eta: learning rate of models whose
+    flow depends on it, else None.
+    """
 
     def at(value: float, surviving: int) -> Equilibrium:
         return fixed_points.equal_modes(model.replace(**{parameter: value}), s0, surviving, eta)
@@ -160,7 +177,7 @@ def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Arr
 
 
 def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> tuple[Branches, str]:
-    """Return the branches of the descent map along the learning rate eta, and the remark of ``equilibria``.
+    """Return the branches of fixed points of the descent map along the learning rate eta, and a remark on them.
 
     The fixed points do not depend on eta, but their stability does.
     """
@@ -190,9 +207,10 @@ def _loss_of_stability(equilibrium: Equilibrium, eta: float) -> str:
 def stability_changes(
     branch: EquilibriumBranch, at: Callable[[float], Equilibrium], kind: str = ""
 ) -> list[SpecialPoint]:
-    """Return the points inside a branch where its largest growth rate changes sign.
+    """Return the bifurcation points inside a branch, where the largest growth rate of perturbations changes sign.
 
-    at: returns the equilibrium at a value. kind: kind of all points; by default "hopf" or "exchange".
+    at: function that returns the equilibrium at a value of the parameter. kind: kind of all points; by default "hopf"
+    or "exchange".
     """
     margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
     points = []
@@ -206,7 +224,10 @@ def stability_changes(
 
 
 def _crossings(values: Array, margin: Array, function: Callable[[float], float]) -> list[float]:
-    """Return the zeros of a function between values (K,) at which it changes sign; margin (K,): the function there."""
+    """Return the zeros of a function between values (K,) of its argument, where it changes sign.
+
+    margin (K,): the function at the values.
+    """
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
     return [
         float(scipy.optimize.brentq(lambda x: _finite(function(x)), values[i], values[j], xtol=1e-14, rtol=1e-14))

@@ -1,4 +1,4 @@
-"""``collapse``: prediction from the fixed points of which modes survive, which vanish, and why."""
+"""``collapse``: prediction, from the fixed points of a model, of which modes survive, which vanish, and why."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,27 +15,27 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-AT_FIXED_POINT = 1e-12  # relative distance from a fixed point at which a mode is taken to start there
+AT_FIXED_POINT = 1e-12  # relative distance from a fixed point below which a mode is taken to start at the fixed point
 
 OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """The predicted end of each mode in the flow, and the reason; the result of ``collapse``.
+    """The predicted final eigenvalue of each mode in the flow, and the reason; the result of ``collapse``.
 
     Attributes
     ----------
     model : Model
         The model.
     s0 : ndarray of shape (M,)
-        Eigenvalues of the start.
+        Initial eigenvalues.
     final : ndarray of shape (M,)
-        Eigenvalues at the end: 0 where a mode vanishes, inf where it diverges.
+        Final eigenvalues: 0 for a mode that vanishes, inf for a mode that diverges.
     reasons : tuple of str
-        Reason for the end of each mode.
+        Reason for the final eigenvalue of each mode.
     equilibria : Equilibria
-        The fixed points that determine the end.
+        The fixed points that determine the final eigenvalues.
     """
 
     model: Model
@@ -46,12 +46,16 @@ class Collapse:
 
     @property
     def survives(self) -> npt.NDArray[np.bool_]:
-        """Modes that converge above zero, (M,)."""
+        """Mask (M,) of the modes that converge to an eigenvalue above zero."""
         return np.isfinite(self.final) & (self.final > 0)
 
     @property
     def outcome(self) -> str:
-        """Outcome: "isotropic", "anisotropic" (survivors differ), "partial collapse", "collapse" or "divergence"."""
+        """Class of the final eigenvalues.
+
+        "isotropic" (all modes survive, with equal eigenvalues), "anisotropic" (all survive, with different
+        eigenvalues), "partial collapse", "collapse" or "divergence".
+        """
         return outcome_of(self.final, 1e-9)
 
     def __str__(self) -> str:
@@ -62,14 +66,17 @@ class Collapse:
         return "\n".join(rows)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the start and the end of each mode; return the matplotlib Axes."""
+        """Draw the initial and the final eigenvalue of each mode; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_collapse
 
         return plot_collapse(self, ax)
 
 
 def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
-    """Classify final eigenvalues (M,); survivors within a relative tolerance are equal."""
+    """Return the class of final eigenvalues (M,), such as "isotropic" or "partial collapse".
+
+    tolerance: relative difference up to which surviving modes count as equal.
+    """
     if np.isinf(final).any():
         return "divergence"
     if not final.any():
@@ -80,14 +87,14 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
 
 
 def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
-    """Predict the end of each mode from the fixed points s_m (r_m - rho) = 0 and the sign of r_m - rho between them.
+    """Predict the final eigenvalue of each mode, from fixed points s_m (r_m - rho) = 0 and the signs of r_m - rho.
 
     Parameters
     ----------
     model : Model
-        A single model with white inputs whose fixed points determine the end of the flow (see Raises).
+        A single model with white inputs whose fixed points determine the limit of the flow (see Raises).
     s0 : array_like of shape (M,)
-        Eigenvalues of one start.
+        Initial eigenvalues.
 
     Returns
     -------
@@ -97,17 +104,19 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     Raises
     ------
     ArgumentError
-        For bad arguments, and for models whose fixed points do not determine the end: learned predictors, targets with
-        separate weights, tracked or normalized predictors, correlated inputs, and cosine losses with another
-        stop-gradient or no predictor. Use ``solve(..., until="steady")`` for such models.
+        For bad arguments, and for models whose fixed points do not determine the limit of the flow: learned predictors,
+        targets with separate weights, tracked or normalized predictors, correlated inputs, and cosine losses whose
+        stop-gradient is not on the target or which have no predictor. Use ``solve(..., until="steady")`` for such
+        models.
 
     Notes
     -----
-    r_m is the rate of a mode, rho the weight decay. Under Euclidean losses each mode follows the sign of r - rho at its
-    start. It converges to the next fixed point; or it vanishes, because it starts below the boundary of the basin, or
-    because the weight decay is beyond the fold, whose ghost only delays it; or it diverges (stop-gradient on the online
-    branch). Cosine losses with the stop-gradient on the target, isotropic or not, make all surviving modes equal;
-    weight decay shrinks them all to zero, as nothing in the loss sets their size.
+    r_m is the rate of a mode, rho the weight decay. Under Euclidean losses each mode grows or shrinks by the sign of
+    r_m - rho at its initial eigenvalue, in one of three ways. It converges to the next fixed point. It vanishes,
+    because it starts below the boundary of the basin of attraction, or because the weight decay is beyond the fold,
+    whose ghost only delays the collapse. Or it diverges (stop-gradient on the online branch). Cosine losses with the
+    stop-gradient on the target, isotropic or not, make all surviving modes equal; weight decay shrinks all modes to
+    zero, because nothing in the loss sets their size.
 
     Examples
     --------
@@ -119,7 +128,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """
     errors.instance("model", model, Model, "be a Model")
     if not _is_decided(model):
-        requirement = "have fixed points that determine the end of the flow; for other models use solve(until='steady')"
+        requirement = "have fixed points that determine the flow's limit; for other models use solve(until='steady')"
         errors.reject("model", requirement, model)
     fixed_points = equilibria(model, s0)
     s0 = model.check_eigenvalues(s0)
@@ -130,7 +139,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
 
 
 def _is_decided(model: Model) -> bool:
-    """Return True if the fixed points determine the end of the flow from every start."""
+    """Return True if the fixed points determine the limit of the flow from all initial eigenvalues."""
     predictor, cosine = model.structure.predictor, model.generated.divides_by_norms
     if predictor not in ("closed form", "none") or model.needs_learning_rate or model.inputs is not None:
         return False
@@ -139,19 +148,19 @@ def _is_decided(model: Model) -> bool:
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equilibria) -> Collapse:
-    """Return the prediction for a loss under which surviving modes become equal."""
+    """Return the predicted final eigenvalues for a loss under which surviving modes become equal."""
     positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
-        reason = "weight decay shrinks it, and nothing in the loss sets a size"
+        reason = "weight decay shrinks it, and nothing in the loss sets its size"
     elif positive.any():
         final = next(equilibrium.s[0] for equilibrium in fixed_points if equilibrium.surviving == positive.sum())
-        reason = "surviving modes become equal, at the size that the invariant sets"
+        reason = "surviving modes become equal, at an eigenvalue set by the conserved quantity"
     reasons = tuple(reason if is_positive else "zero from the start" for is_positive in positive)
     return Collapse(model, s0, np.where(positive, final, 0.0), reasons, fixed_points)
 
 
 def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[float, str]:
-    """Return the final eigenvalue of an independent mode, and the reason."""
+    """Return the final eigenvalue of an independent mode with the initial eigenvalue s, and the reason."""
     if s == 0:
         return 0.0, "zero from the start"
     stationary = np.unique(np.concatenate([np.zeros(1), *(equilibrium.s for equilibrium in fixed_points)]))[1:]
@@ -173,7 +182,7 @@ def _of_single_mode(model: Model, s: float, fixed_points: Equilibria) -> tuple[f
 
 
 def _no_fixed_point(model: Model, s: float, fixed_points: Equilibria) -> str:
-    """Return the reason why a mode vanishes for which there is no fixed point."""
+    """Return the reason why a mode with the initial eigenvalue s vanishes, if there is no fixed point above zero."""
     if fixed_points.fold is None:
         return "shrinks at any size"
     p, fold = model.parameters, model.generated.fold

@@ -45,7 +45,7 @@ class Design:
     model : Model
         The model with the gain, to be solved, iterated, trained and checked.
     between : tuple of float
-        Smallest and largest eigenvalue at which modes start.
+        Smallest and largest initial eigenvalue of modes.
     largest_learning_rate : float
         Learning rate below which the fixed point is stable under gradient descent.
     fastest : float
@@ -53,8 +53,8 @@ class Design:
     smallest_gain : float
         Smallest gain for s in ``between``; where the gain is negative, modes climb the loss.
     noise : float
-        Stationary variance of s due to finite batches, divided by that under the standard loss at the same small
-        learning rate; nan if either loss has no stable fixed point.
+        Stationary variance of s due to finite batches, divided by the variance under the standard loss at the same
+        small learning rate; nan if either loss has no stable fixed point.
     remarks : tuple of str
         Warnings about the design.
     """
@@ -70,27 +70,27 @@ class Design:
 
     @property
     def gain(self) -> Gain:
-        """The gain h(lambda)."""
+        """The designed gain h(lambda)."""
         return self.model.gain
 
     @property
     def loss(self) -> Loss:
-        """The loss with the gain written out, as one expression."""
+        """The Euclidean loss with the designed gain written out, as one expression."""
         gain = re.sub(r"\blambda\b", "W_P", self.gain.text)
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
     def rate(self, s: npt.ArrayLike) -> Array:
-        """Return the rates r of modes without weight decay; r and the eigenvalues s have one shape."""
+        """Return the rates r of modes under the designed loss, without weight decay, at eigenvalues s of any shape."""
         return _rate(self.model, s)
 
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
-        """Return the rates r under the standard, the isotropic and the designed loss, each in the shape of s."""
+        """Return the rates r at eigenvalues s under three losses: "standard", "isotropic" and "designed"."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
         return {name: _rate(model, s) for name, model in models.items()}
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the rate beside the rates of the standard and the isotropic loss; return the matplotlib Axes."""
+        """Draw the rates of a mode under the designed, standard and isotropic loss; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_design
 
         return plot_design(self, ax)
@@ -120,10 +120,10 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
     target : DesignTarget
         ``RateFunction``, ``ArrivalTimes``, ``SimultaneousArrival``, ``ThresholdRecruitment``, or ``FastestUniform``.
     model : Model, optional
-        The Euclidean model that is given the gain, with the exponent of its predictor, noise and weight decay;
+        The Euclidean model to which the gain is added, with the exponent of its predictor, noise and weight decay;
         default: ``Model("euclidean")``.
     between : array_like
-        Range (low, high) of the eigenvalues s at which modes start; of more than two values, the first and the last.
+        Range (low, high) of the initial eigenvalues s; of more than two values, the first and the last are used.
 
     Returns
     -------
@@ -133,14 +133,14 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
     Raises
     ------
     ArgumentError
-        For bad arguments, and for targets that are impossible, with the constraint that forbids them.
+        For bad arguments, and for targets that no gain can meet; the message states the reason.
 
     Notes
     -----
-    Here s is the eigenvalue of a mode, lambda = s^alpha that of the predictor, n1 = 1 + sigma1^2 the variance of view 1
-    per direction, and rho the weight decay. Modes are independent only under the Euclidean loss: under cosine losses
-    they share one scalar rate and conserve a sum, so that the rate of a mode cannot be chosen alone. Formulas are
-    derived in ``derivations/theory/designs.py``.
+    Here s is the eigenvalue of a mode, lambda = s^alpha its predictor eigenvalue, n1 = 1 + sigma1^2 the variance of
+    view 1 in each direction, and rho the weight decay. Modes are independent only under the Euclidean loss; cosine
+    losses couple the modes and conserve a sum over them, so that the rate of one mode cannot be chosen alone. Formulas
+    are derived in ``derivations/theory/designs.py``.
 
     References
     ----------
@@ -174,7 +174,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
 
 
 def _fixed_point(model: Model) -> float:
-    """Return the predictor eigenvalue of the fixed point, which is the same under any gain."""
+    """Return the predictor eigenvalue at the fixed point of a mode, which is the same under any gain."""
     from derivations.theory import designs, moments
 
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
@@ -192,7 +192,7 @@ def _with_cost(
     between: tuple[float, float],
     remarks: tuple[str, ...],
 ) -> Design:
-    """Return the design for a model with its gain: add the largest learning rate, the noise and the remarks."""
+    """Return the design for a model with the designed gain, with its largest learning rate, noise and remarks."""
     lam = np.geomspace(conditions.low, conditions.high, POINTS)
     gains, rates = model.gain(lam), _rate(model, eigenvalues.predictor_inverse(lam, conditions.alpha))
     stable = _stable(model)
@@ -219,10 +219,13 @@ def _stable(model: Model) -> Equilibrium | None:
 
 
 def _relative_noise(model: Model) -> float:
-    """Return the stationary variance of s divided by that under the standard loss; nan if no fixed point is stable."""
+    """Return the stationary variance of s divided by the variance under the standard loss.
+
+    The result is nan if either loss has no stable fixed point.
+    """
     from derivations.theory import designs
 
-    if model.weight_decay:  # then the two losses have different fixed points
+    if model.weight_decay:  # the designed and the standard loss have different fixed points
         return _noise(model) / _noise(replace(model, gain=None))
     stable = _stable(model)
     if stable is None:
@@ -232,7 +235,7 @@ def _relative_noise(model: Model) -> float:
 
 
 def _noise(model: Model) -> float:
-    """Return the stationary variance of s x batch size/learning rate; nan if no fixed point is stable."""
+    """Return the stationary variance of s multiplied by batch size/learning rate; nan if no fixed point is stable."""
     from derivations.theory import designs
 
     stable, p = _stable(model), model.parameters
@@ -245,7 +248,7 @@ def _noise(model: Model) -> float:
 
 
 def _used_parameters(gain: DesignedGain) -> dict[str, float]:
-    """Return the parameters that occur in the text of the gain."""
+    """Return the parameters of a gain that occur in its text."""
     from derivations.losses.grammar import names
 
     used = names(gain.text)
@@ -259,9 +262,13 @@ def _check_model(model: Model, target: DesignTarget) -> None:
         errors.reject("model", requirement, model)
     plain = model.structure.predictor == "closed form" and not model.parameters.epsilon.any()
     if not plain or model.structure.tracked or not isinstance(model.target, Shared) or model.inputs is not None:
-        errors.reject("model", "have a predictor ClosedForm(alpha), a shared target and white inputs", model)
+        requirement = (
+            "have a predictor ClosedForm(alpha), a shared target and white inputs, for which gains are derived"
+        )
+        errors.reject("model", requirement, model)
     if model.batch_shape or model.isotropic or model.stop_gradient != "target":
-        errors.reject("model", "be a single model, with the stop-gradient on the target, and not isotropic", model)
+        requirement = "be a single model, with the stop-gradient on the target, and not isotropic"
+        errors.reject("model", f"{requirement}, because the gain sets stop-gradient and rates", model)
     if model.weight_decay and not target.needs_weight_decay:
         name = type(target).__name__
         errors.reject("model", f"have no weight decay for {name}, because weight decay moves the fixed point", model)

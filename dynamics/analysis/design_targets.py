@@ -18,17 +18,17 @@ from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.expressions import Gain
 
-POINTS = 400  # number of eigenvalues at which a target is evaluated
-ZERO = 1e-9  # a rate this small relative to the largest counts as zero
-STEEPNESS = 12  # power of lambda with which a rate falls from fast to slow
+POINTS = 400  # number of eigenvalues at which a desired rate or time is evaluated
+ZERO = 1e-9  # a rate below this fraction of the largest rate counts as zero
+STEEPNESS = 12  # inverse power of lambda with which a rate falls from fast to slow
 LARGEST_DENOMINATOR = 12  # largest denominator, and largest value, of 1/(2 alpha) for which a pole of the gain cancels
 
 
 class Conditions(NamedTuple):
-    """Conditions of a design.
+    """Properties of the model and of the initial eigenvalues on which a designed gain depends.
 
-    alpha: exponent of the predictor. rest, low, high: predictor eigenvalues lambda at the fixed point, at the smallest
-    and at the largest start.
+    alpha: exponent of the predictor. rest: predictor eigenvalue lambda at the fixed point. low, high: predictor
+    eigenvalues at the smallest and at the largest initial eigenvalue.
     """
 
     alpha: float
@@ -47,13 +47,13 @@ class DesignedGain(NamedTuple):
 
 
 class DesignTarget(ABC):
-    """Base class of the desired dynamics of modes."""
+    """Base class of design targets, which describe the desired dynamics of modes."""
 
     needs_weight_decay: ClassVar[bool] = False
 
     @abstractmethod
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain that yields the target; raise ArgumentError with the constraint that rules it out."""
+        """Return the gain that yields the desired dynamics; raise ArgumentError with the reason if no gain does."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class RateFunction(DesignTarget):
     Parameters
     ----------
     text : str
-        r as text in ``lambda``, the predictor eigenvalue of a mode, and ``rest``, its fixed point 1/(1 + sigma1^2)
-        under any gain. r must be zero at ``rest``.
+        The rate r as text in ``lambda``, the predictor eigenvalue of a mode, and ``rest``, the fixed point
+        1/(1 + sigma1^2) of lambda under any gain. r must be zero at ``rest``.
 
     Examples
     --------
@@ -76,14 +76,14 @@ class RateFunction(DesignTarget):
     text: str
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return h = r/q; raise ArgumentError unless r is zero at the fixed point."""
+        """Return the gain h = r/q, q = 1 - lambda/rest; raise ArgumentError unless r is zero at lambda = rest."""
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
         rate, rest = _read(self.text), np.array([conditions.rest])
         largest = np.abs(_values(rate, np.geomspace(conditions.low, conditions.high, POINTS), conditions)).max()
         if not largest > 0:
-            errors.reject("target", "be a finite rate that is not zero throughout", self.text)
+            errors.reject("target", "be a rate that is finite, and nonzero for some initial eigenvalues", self.text)
         if not abs(_values(rate, rest, conditions)[0]) <= ZERO * largest:
             reason = "the gradient is zero there under any gain"
             errors.reject(
@@ -92,7 +92,7 @@ class RateFunction(DesignTarget):
         gain = designs.gain_of_rate(rate)
         if not np.isfinite(_values(gain, rest, conditions)[0]):
             requirement = (
-                "have the factor 1 - lambda/rest, with `rest` by name; otherwise the gain is undefined at that lambda"
+                "have the factor 1 - lambda/rest, with `rest` by name; otherwise the gain is undefined at lambda = rest"
             )
             errors.reject("target", requirement, self.text)
         return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
@@ -100,14 +100,14 @@ class RateFunction(DesignTarget):
 
 @dataclass(frozen=True)
 class ArrivalTimes(DesignTarget):
-    """Desired times T(lambda) that a mode takes from the predictor eigenvalue lambda to a share of its fixed point.
+    """Desired times T(lambda) of arrival near the fixed point, for a mode with initial predictor eigenvalue lambda.
 
     Parameters
     ----------
     text : str
         T as text in ``lambda``, up to an added constant. T must decrease with lambda.
     level : float
-        Share of the predictor's eigenvalue at the fixed point at which a mode has arrived.
+        A mode has arrived when its predictor eigenvalue is this fraction of its value at the fixed point.
 
     Examples
     --------
@@ -121,7 +121,10 @@ class ArrivalTimes(DesignTarget):
     level: float = 0.9
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain of r = -1/(2 alpha lambda dT/dlambda); raise ArgumentError unless T decreases with lambda."""
+        """Return the gain that yields the arrival times T(lambda), by the rate r = -1/(2 alpha lambda dT/dlambda).
+
+        alpha is the exponent of the predictor. Raises ArgumentError unless T decreases with lambda.
+        """
         import sympy as sp
 
         from derivations.printers import loss_grammar
@@ -136,7 +139,7 @@ class ArrivalTimes(DesignTarget):
             )
         slope = _values(time.diff(designs.lam), np.geomspace(conditions.low, goal, POINTS), conditions)
         if not (np.isfinite(slope) & (slope < 0)).all():
-            reason = "all modes follow one curve, on which a small mode passes the start of a larger one"
+            reason = "a small mode passes the initial lambda of a larger mode before it arrives"
             errors.reject("target", f"be times that decrease with lambda, because {reason}", self.text)
         rate = designs.rate_of_arrival(time).subs(notation.alpha, Fraction(conditions.alpha))
         gain = loss_grammar.formula(designs.until_goal(rate))
@@ -145,16 +148,16 @@ class ArrivalTimes(DesignTarget):
 
 @dataclass(frozen=True)
 class SimultaneousArrival(DesignTarget):
-    """Arrival of all modes at a share of their fixed point at nearly the same time.
+    """Arrival of all modes near their fixed point at nearly the same time.
 
     Parameters
     ----------
     time : float
         Time at which the smallest mode arrives.
     level : float
-        Share of the predictor's eigenvalue at the fixed point at which a mode has arrived.
+        A mode has arrived when its predictor eigenvalue is this fraction of its value at the fixed point.
     spread : float
-        Time between the first and the last arrival, as a share of ``time``.
+        Time between the first and the last arrival, as a fraction of ``time``.
 
     Examples
     --------
@@ -169,12 +172,15 @@ class SimultaneousArrival(DesignTarget):
     spread: float = 0.05
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return a gain with a fast rate up to the largest start, where small modes catch up, and a slow one above."""
+        """Return a gain under which modes grow fast up to the largest initial eigenvalue, and slowly above it.
+
+        Small modes then catch up with the largest mode before all of them arrive.
+        """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
         errors.positive_number("time", self.time)
-        _check_share("spread", self.spread, "because a small mode takes some time to reach the start of a larger mode")
+        _check_share("spread", self.spread, "because a small mode needs time to reach the initial size of a larger one")
         goal = _goal(self.level, conditions)
         gathering, remaining = designs.gathering(STEEPNESS), (1 - self.spread) * self.time
         parameters = conditions._asdict() | {"goal": goal, "t": self.spread * self.time}
@@ -192,23 +198,23 @@ class SimultaneousArrival(DesignTarget):
             errors.reject("spread", requirement, self.spread)
         parameters["slow"] = scipy.optimize.brentq(lambda x: time(x) - remaining, least, fast, xtol=1e-300, rtol=1e-14)
         remark = (
-            f"equal times are impossible, because modes take {self.spread:g} of the time to reach the largest start"
+            f"equal times are impossible: small modes need {self.spread:g} of the time to reach the largest initial s"
         )
         return DesignedGain(loss_grammar.formula(designs.until_goal(gathering.rate)), parameters, (remark,))
 
 
 @dataclass(frozen=True)
 class ThresholdRecruitment(DesignTarget):
-    """Growth of modes that start above a threshold; modes that start below it vanish by weight decay.
+    """Growth of modes whose initial eigenvalue s exceeds a threshold; weight decay makes all other modes vanish.
 
     Parameters
     ----------
     threshold : float
-        Threshold of the eigenvalue s.
+        Threshold of the initial eigenvalue s.
     speed : float
-        Gain h of large modes.
+        Gain h of modes far above the threshold.
     sharpness : int
-        Power of lambda with which the gain falls below the threshold.
+        Power of lambda with which the gain vanishes for modes below the threshold.
 
     Examples
     --------
@@ -226,7 +232,10 @@ class ThresholdRecruitment(DesignTarget):
     needs_weight_decay: ClassVar[bool] = True
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return h = speed/(1 + (c/lambda)^sharpness), with c such that h q is the weight decay at the threshold."""
+        """Return the gain h = speed/(1 + (c/lambda)^sharpness); at the threshold, c makes r equal to the weight decay.
+
+        r = h q is the rate, with q = 1 - lambda/rest.
+        """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
@@ -244,13 +253,14 @@ class ThresholdRecruitment(DesignTarget):
         gain = designs.recruitment_gain(self.sharpness)
         if not designs.value(designs.parts_modes(gain), parameters) > 0:
             requirement = "have a threshold further below the fixed point, or a larger sharpness"
-            errors.reject("target", f"{requirement}; otherwise modes converge to the threshold", self)
+            reason = "otherwise modes converge to the threshold, in place of growing above it and vanishing below it"
+            errors.reject("target", f"{requirement}; {reason}", self)
         return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
 @dataclass(frozen=True)
 class FastestUniform(DesignTarget):
-    """Convergence of all modes at one rate, dw/dt = c (w* - w), the largest that is stable up to a learning rate.
+    """Convergence of all singular values w at one rate c, dw/dt = c (w* - w), the largest stable at a learning rate.
 
     Parameters
     ----------
@@ -260,8 +270,8 @@ class FastestUniform(DesignTarget):
     Notes
     -----
     Here w is the singular value of a mode, and w* its fixed point. If the descent map is stable up to eta, modes
-    approach the fixed point at most as e^(-2 t/eta). Under this gain every mode does so from the start. A gain that
-    moves modes faster far from the fixed point may still bring them closer to it, by a constant factor.
+    approach the fixed point at most as e^(-2 t/eta). Under this gain every mode does so at all times. A gain that moves
+    modes faster far from the fixed point may bring modes closer to it at a given time, by a constant factor.
 
     Examples
     --------
@@ -273,7 +283,10 @@ class FastestUniform(DesignTarget):
     learning_rate: float
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return h = speed (w*/w - 1)/q, where speed = 2/eta follows from the derived limit of stability."""
+        """Return the gain h = speed (w*/w - 1)/q, with q = 1 - lambda/rest and singular value w of a mode.
+
+        speed = 2/eta follows from the derived limit of stability of the descent map with learning rate eta.
+        """
         import sympy as sp
 
         from derivations.printers import loss_grammar
@@ -295,11 +308,12 @@ class FastestUniform(DesignTarget):
 
 
 def _goal(level: float, conditions: Conditions) -> float:
-    """Return the predictor eigenvalue at which a mode has arrived."""
-    _check_share("level", level, "a share of the predictor's eigenvalue at the fixed point")
+    """Return the predictor eigenvalue at which a mode has arrived, ``level`` times its value at the fixed point."""
+    _check_share("level", level, "a fraction of the predictor's eigenvalue at the fixed point")
     goal, start = level * conditions.rest, conditions.high / conditions.rest
     if not conditions.high < goal:
-        errors.reject("level", f"be above the start of the largest mode, which is {start:g} of the fixed point", level)
+        requirement = f"be above the largest initial predictor eigenvalue, which is {start:g} of the fixed point"
+        errors.reject("level", requirement, level)
     return goal
 
 
@@ -311,7 +325,7 @@ def _check_share(name: str, value: Any, reason: str) -> None:
 
 
 def _read(text: str) -> Any:
-    """Return a target's text as a SymPy expression."""
+    """Return the text of a desired rate or time as a SymPy expression; raises ArgumentError."""
     from derivations.errors import ExpressionError
     from derivations.theory import designs
 

@@ -1,4 +1,4 @@
-"""An ensemble of descent maps, iterated until the outcome of each member is decided."""
+"""An ensemble of descent maps, iterated until each member has converged, collapsed, diverged, or oscillates."""
 
 import math
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
 
-BLOCK = 64  # steps between two tests of which members have ended
-CONVERGED = 1e-3  # relative distance to its limit below which a mode has converged
-ROUNDING = 1e-13  # relative range of a mode, in a block of steps, below which it is stationary
-COLLAPSED = 1e-3  # a mode vanishes if it shrinks below this share of the largest eigenvalue at the start
-TURNS = 3.0  # a member oscillates if the path of a mode is more than this many times its range,
-PERSISTS = 0.9  # and its range more than this share of that in the block before,
-BLOCKS = 8  # in this many blocks in succession
+BLOCK = 64  # number of steps of a block, after which the outcomes of members are tested
+CONVERGED = 1e-3  # relative distance of an eigenvalue to its limit below which it has converged
+ROUNDING = 1e-13  # relative range of an eigenvalue, in a block of steps, below which it is stationary
+COLLAPSED = 1e-3  # a mode vanishes if it shrinks below this fraction of the largest initial eigenvalue
+TURNS = 3.0  # a member oscillates if the path of an eigenvalue is longer than this factor times its range,
+PERSISTS = 0.9  # if the range is more than this fraction of the range in the previous block,
+BLOCKS = 8  # and if both hold in this number of successive blocks
 ENDS = (*OUTCOMES, "oscillation", "undecided")
 
 Array = npt.NDArray[np.float64]
@@ -28,7 +28,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class BlockMotion(NamedTuple):
-    """Motion of modes in a block of steps: last value, range, length of the path, and net change, each (B, M)."""
+    """Motion of eigenvalues in a block of steps: last value, range, length of the path, and net change, each (B, M)."""
 
     last: Array
     range: Array
@@ -37,7 +37,7 @@ class BlockMotion(NamedTuple):
 
     @classmethod
     def of(cls, s: Array) -> "BlockMotion":
-        """Return the motion along eigenvalues (steps, B, M)."""
+        """Return the motion of the eigenvalues s (steps, B, M) of B members in a block of steps."""
         return cls(s[-1], np.ptp(s, axis=0), np.abs(np.diff(s, axis=0)).sum(axis=0), s[-1] - s[0])
 
     def of_members(self, chosen: Mask) -> "BlockMotion":
@@ -46,23 +46,25 @@ class BlockMotion(NamedTuple):
 
 
 class EnsembleDescent:
-    """An ensemble of B descent maps, iterated until all have ended, with the outcome, final s and steps of each.
+    """An ensemble of B descent maps, iterated until the outcome of each member is decided.
 
-    field: vector field of the whole ensemble. state, parameters, eta (B, 1): of the members. s0 (M,): their start.
+    field: vector field of the whole ensemble. state: initial state of each member. parameters, eta: parameters and
+    learning rate of each member, (B, 1). s0: initial eigenvalues of all members, (M,). The results are the ``outcome``,
+    the final eigenvalues ``s`` and the number of ``steps`` of each member.
     """
 
     def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):
         self.field, self.state, self.parameters, self.eta = field, state, parameters, eta
         self.smallest = COLLAPSED * s0.max()
-        self.running = np.arange(len(eta))  # members that have not ended
+        self.running = np.arange(len(eta))  # members whose outcome is not decided
         self.outcome = np.full(len(eta), "undecided", dtype=object)
         self.s = np.tile(s0, (len(eta), 1))
         self.steps = np.zeros(len(eta), int)
-        self.oscillating = np.zeros(len(eta), int)  # number of blocks in succession
+        self.oscillating = np.zeros(len(eta), int)  # number of successive blocks in which a member oscillates
         self.previous: BlockMotion | None = None
 
     def follow(self, steps: int, progress: bool | None) -> str:
-        """Iterate for up to ``steps`` steps, or until all members have ended; return the status."""
+        """Iterate for up to ``steps`` steps, or until the outcome of all members is decided; return the status."""
         with progress_bar(len(self.running), "phase diagram", progress) as bar:
             try:
                 for _ in range(math.ceil(steps / BLOCK)):
@@ -76,7 +78,7 @@ class EnsembleDescent:
         return "complete"
 
     def _iterate_block(self) -> None:
-        """Iterate a block of steps, and remove the members that have ended."""
+        """Iterate a block of steps, and remove the members whose outcome is decided."""
         field = vector_field_of(self.field.model, self.field.closure, self.field.rtol, self.parameters)
         path, diverged = [self.state.encoder**2], np.zeros(len(self.running), bool)
         for _ in range(BLOCK):
@@ -93,7 +95,7 @@ class EnsembleDescent:
         self.parameters = self.parameters.map(lambda rows: rows[going_on])
 
     def _ended(self, motion: BlockMotion, diverged: Mask) -> Mask:
-        """Record the outcome of the members that have ended, and return which these are (B,)."""
+        """Record the outcome of members for which a block of steps decides it; return a mask of these members."""
         previous = motion if self.previous is None else self.previous
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.where(motion.range > 0, motion.range / previous.range, 0.0)

@@ -1,4 +1,4 @@
-"""``equilibria``: the fixed points of flow and descent map, and their stability."""
+"""``equilibria``: the fixed points of the eigenvalues in flow and descent map, and their stability."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ __all__ = ["Equilibria", "Equilibrium", "equilibria"]
 
 @dataclass(frozen=True)
 class Equilibria:
-    """The fixed points of a model, those with the most surviving modes first; the result of ``equilibria``.
+    """The fixed points of a model, in descending order of the number of surviving modes; the result of ``equilibria``.
 
-    It can be iterated over, indexed, plotted, and has a length.
+    The object is a sequence of fixed points: it can be iterated over and indexed, and has a length.
 
     Attributes
     ----------
     model : Model
         The model.
     fixed_points : tuple of Equilibrium
-        Fixed points; those that differ only in the order of the modes are listed once.
+        Fixed points; fixed points that differ only in the order of the modes are listed once.
     boundary : float or None
-        Eigenvalue below which an independent mode collapses; None if there is no such boundary.
+        Initial eigenvalue below which an independent mode collapses; None if there is no such boundary.
     fold : float or None
-        Weight decay at which the fixed points of surviving modes meet and vanish; None if they do not.
+        Weight decay at which the fixed points of surviving modes meet and vanish; None if there is no fold.
     remark : str
-        Explanation if there are no fixed points, or a family of them.
+        Explanation if there are no fixed points, or a continuous family of fixed points.
     """
 
     model: Model
@@ -58,11 +58,11 @@ class Equilibria:
 
     @property
     def stable(self) -> list[Equilibrium]:
-        """The fixed points that are stable in the flow."""
+        """List of the fixed points that are stable in the flow."""
         return [equilibrium for equilibrium in self if equilibrium.verdict == "stable"]
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the eigenvalues of each equilibrium in a row of its own; return the matplotlib Axes."""
+        """Draw the eigenvalues of each fixed point, one row for each fixed point; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_equilibria
 
         return plot_equilibria(self, ax)
@@ -70,28 +70,28 @@ class Equilibria:
     def __str__(self) -> str:
         rows = [f"Equilibria of {self.model}", *(f"  {equilibrium}" for equilibrium in self)]
         rows += [f"  modes that start below {self.boundary:.6g} collapse"] if self.boundary is not None else []
-        rows += [f"  none survives weight decay above {self.fold:.6g}, a fold"] if self.fold is not None else []
+        rows += [f"  no mode survives weight decay above {self.fold:.6g}, a fold"] if self.fold is not None else []
         return "\n".join([*rows, f"  {self.remark}"] if self.remark else rows)
 
 
 def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None) -> Equilibria:
-    """Solve s_m (r_m - rho) = 0: every fixed point, with its stability in the flow and in the descent map.
+    """Return all fixed points s_m (r_m - rho) = 0 of a model, with their stability in the flow and the descent map.
 
     Parameters
     ----------
     model : Model
         A single model with white inputs.
     s0 : array_like of shape (M,)
-        Eigenvalues of a start. They set the number of modes and, if the flow conserves a quantity, its value, which
-        selects one of a family of equilibria.
+        Initial eigenvalues, which set the number of modes. If the flow conserves a quantity, s0 also sets its value,
+        which selects the equilibria among a continuous family.
     learning_rate : float, optional
-        eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on it.
+        Learning rate eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on eta.
 
     Returns
     -------
     Equilibria
-        The equilibria, those with the most surviving modes first. One stands for all that differ only in the order of
-        the modes.
+        The fixed points, in descending order of the number of surviving modes. Fixed points that differ only in the
+        order of the modes are listed once.
 
     Raises
     ------
@@ -102,9 +102,9 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     Notes
     -----
     r_m is the rate of a mode, rho the weight decay. Modes are independent under Euclidean losses, and the roots of
-    r = rho have formulas. Surviving modes are equal under cosine losses. With a Euclidean loss, weight decay and a
-    learned predictor, s = lambda^2/a_P at the equilibria, where a_P is the predictor's learning rate relative to the
-    encoder's.
+    r_m = rho have formulas. Surviving modes are equal under cosine losses. With a Euclidean loss, weight decay and a
+    learned predictor, s_m = lambda_m^2/a_P at the fixed points, where lambda_m is the predictor's eigenvalue and a_P
+    its learning rate relative to the encoder's.
 
     References
     ----------
@@ -119,7 +119,7 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
       1 at 0.0527864: unstable
       1 collapsed: stable, up to learning rate 40
       modes that start below 0.0527864 collapse
-      none survives weight decay above 0.25, a fold
+      no mode survives weight decay above 0.25, a fold
     """
     fixed_points.check_analysed(model)
     start, eta = fixed_points.check_one_start(model, s0), model.check_learning_rate(learning_rate)
@@ -129,7 +129,10 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
 
 
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
-    """Return the equilibria of independent modes, each of which has collapsed or is at a root of r = rho."""
+    """Return the fixed points of independent modes: each mode has collapsed, or is at a root of r = rho.
+
+    r is the rate of a mode, rho the weight decay. eta: learning rate of models whose flow depends on it, else None.
+    """
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
         return Equilibria(model, (), remark=fixed_points.NORMALIZED_HAS_NONE)
@@ -152,10 +155,13 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], eta: float | None) -> Equilibria:
-    """Return one equilibrium for each number of surviving modes, which are equal."""
+    """Return one fixed point for each number of surviving modes, all of which have the same eigenvalue.
+
+    eta: learning rate of models whose flow depends on it, else None.
+    """
     if remark := fixed_points.why_no_equal_modes(model, s0):
         return Equilibria(model, (), remark=remark)
     members = tuple(fixed_points.equal_modes(model, s0, surviving, eta) for surviving in range(len(s0), 0, -1))
     return Equilibria(
-        model, members, remark=f"a family: other values of {invariants(model)[0].formula} have other equilibria"
+        model, members, remark=f"other initial values of {invariants(model)[0].formula} have other equilibria"
     )

@@ -1,4 +1,4 @@
-"""One fixed point of flow and descent map, with its stability."""
+"""A fixed point of the eigenvalues in flow and descent map, with its stability."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,13 +23,13 @@ class Equilibrium:
     s, predictor : ndarray of shape (M,)
         Eigenvalues of the correlation and of the predictor, the largest first; ``s`` is 0 for collapsed modes.
     growth : complex ndarray
-        Growth rates of perturbations of the surviving modes in the flow, ascending: eigenvalues of the Jacobian.
-        The zero eigenvalue along a family of equilibria, which differ in the value of an invariant, is left out.
+        Growth rates of perturbations of the surviving modes in the flow, ascending: eigenvalues of the Jacobian. The
+        zero eigenvalue in the direction of fixed points with another value of a conserved quantity is left out.
     collapsed_growth : float or None
         Growth rate r - rho of a collapsed mode in the limit of a singular value of zero, which may be infinite; None if
         all modes survive.
     recovers : bool
-        True if collapsed modes grow back, exponentially or more slowly.
+        True if collapsed modes grow back after a small perturbation, exponentially or more slowly.
     largest_learning_rate : float
         Learning rate at which the descent map loses stability; zero if the fixed point is not stable in the flow, or if
         no learning rate is stable, because a collapsed mode has the growth rate -inf.
@@ -54,7 +54,10 @@ class Equilibrium:
     def of(
         cls, model: Model, groups: list[SurvivingModes], modes: int, collapsed_growth: float, recovers: bool
     ) -> "Equilibrium":
-        """Return the fixed point with these groups of surviving modes; the rest of ``modes`` modes have collapsed."""
+        """Return the fixed point of ``modes`` modes with the given groups of equal surviving modes.
+
+        All other modes have collapsed.
+        """
         collapsed = modes - sum(group.count for group in groups)
         s, lam = (
             np.array([value for group in groups for value in [getattr(group, name)] * group.count] + [0.0] * collapsed)
@@ -86,10 +89,10 @@ class Equilibrium:
 
     @property
     def verdict(self) -> str:
-        """Stability in the flow under small perturbations that keep the invariants: "stable", "unstable", "marginal".
+        """Stability in the flow: "stable", "unstable" or "marginal".
 
-        "marginal" if the Jacobian has a zero eigenvalue that belongs to no invariant, as at a fold, which attracts from
-        one side only.
+        Only perturbations that keep the values of conserved quantities count. "marginal" means that the Jacobian has
+        another zero eigenvalue, as at a fold, which attracts from one side only.
         """
         if self.recovers or (self.growth.real > MARGINAL).any():
             return "unstable"
@@ -97,15 +100,15 @@ class Equilibrium:
 
     @property
     def largest_growth(self) -> float:
-        """Largest growth rate of a perturbation in the flow, of surviving or of collapsed modes."""
+        """Largest growth rate, in the flow, of a perturbation of surviving or collapsed modes."""
         rates = [*self.growth.real, *([] if self.collapsed_growth is None else [self.collapsed_growth])]
         return max(rates, default=-np.inf)
 
     def multipliers(self, learning_rate: float) -> Complex:
-        """Return the complex factors by which a step of the descent map multiplies perturbations.
+        """Return the complex factors by which a step of the descent map multiplies perturbations of the fixed point.
 
-        There is one for each perturbation of surviving and of collapsed modes; the fixed point is stable if all have
-        absolute values below 1.
+        There is one factor for each perturbation of surviving and of collapsed modes. The fixed point is stable in the
+        descent map if all factors have absolute values below 1.
         """
         return self._multipliers(errors.positive_number("learning_rate", learning_rate))
 

@@ -1,4 +1,4 @@
-"""``invariants``: quantities that the flow conserves, or that decay exponentially; each follows from every sample."""
+"""``invariants``: quantities that the flow conserves, or that decay exponentially under weight decay."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Invariant:
-    """A quantity V with V(t) = V(0) e^(-decay t) in the flow; the descent map breaks it at order eta^2.
+    """A quantity V with V(t) = V(0) e^(-decay t) in the flow; a step of the descent map changes V at order eta^2.
 
-    Calling it with a trajectory of the model returns V at the times of the trajectory.
+    Here eta is the learning rate. Calling the object with a trajectory of the model returns V along the trajectory.
 
     Attributes
     ----------
     formula : str
-        V as text, in the names of the generated code.
+        V as text, in the names of the generated code: s, lam (predictor eigenvalues), alpha, epsilon, rate_ratio.
     decay : ndarray of shape (...)
-        Decay rate, zero where V is conserved.
+        Decay rate of V, zero without weight decay.
     """
 
     formula: str
@@ -44,7 +44,7 @@ class Invariant:
 
 
 def invariants(model: Model) -> tuple[Invariant, ...]:
-    """Return the quantities that the flow conserves; with weight decay these quantities decay exponentially.
+    """Return the quantities that the flow of a model conserves; with weight decay the quantities decay exponentially.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     Returns
     -------
     tuple of Invariant
-        The invariants; empty if none is known.
+        The conserved quantities; empty if none is known for the model.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     Notes
     -----
     Cosine losses conserve sum_m s_m, or |W|^2 with correlated inputs. Isotropic cosine losses with a closed-form
-    predictor conserve sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned predictor, whose learning rate is
-    a_P times the encoder's, s_m - lambda_m^2/a_P of each mode is conserved. Each follows from an identity that holds
-    for every sample (``derivations/theory/invariants.py``).
+    predictor, lambda_m = (s_m + epsilon)^alpha, conserve sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned
+    predictor, whose learning rate is a_P times the encoder's, s_m - lambda_m^2/a_P of each mode is conserved. Each
+    conservation law follows from an identity that holds for every sample (``derivations/theory/invariants.py``).
 
     Examples
     --------

@@ -26,21 +26,24 @@ Axis = tuple[str, npt.ArrayLike]  # the name of a parameter, and its range
 
 @dataclass(frozen=True)
 class PhaseDiagram:
-    """The outcome of the descent map from one start as a function of two parameters; the result of ``phase_diagram``.
+    """The outcome of the descent map as a function of two parameters, at fixed initial eigenvalues.
+
+    It is the result of ``phase_diagram``.
 
     Attributes
     ----------
     model : Model
-        The model; its own values of the parameters are not used.
+        The model; the model's values of the two parameters are not used.
     s0 : ndarray of shape (M,)
-        Eigenvalues of the start.
+        Initial eigenvalues.
     x, y : tuple of str and ndarray
-        Names of the parameters, with their values (X,) and (Y,).
+        Name and values of the first parameter, (X,), and of the second parameter, (Y,).
     outcome : ndarray of str, shape (Y, X)
-        "isotropic" (all modes survive, equal), "anisotropic", "partial collapse", "collapse", "divergence",
-        "oscillation" or "undecided" (none of these after all steps).
+        "isotropic" (all modes survive, with equal eigenvalues), "anisotropic" (all survive, with different
+        eigenvalues), "partial collapse", "collapse", "divergence", "oscillation" or "undecided" (none of these after
+        the largest number of steps).
     s : ndarray of shape (Y, X, M)
-        Eigenvalues at the end: 0 for modes that vanish, inf for modes that diverge.
+        Final eigenvalues: 0 for modes that vanish, inf for modes that diverge.
     steps : ndarray of int, shape (Y, X)
         Number of steps after which the outcome was decided.
     status : str
@@ -57,7 +60,7 @@ class PhaseDiagram:
     status: str = "complete"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the plane of the parameters, coloured by outcome; return the matplotlib Axes."""
+        """Draw the plane of the two parameters, coloured by outcome; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_phases
 
         return plot_phases(self, ax)
@@ -92,14 +95,14 @@ def phase_diagram(
     Parameters
     ----------
     model : Model
-        A single model with white inputs; its own values of the two parameters are not used.
+        A single model with white inputs; the model's values of the two parameters are not used.
     s0 : array_like of shape (M,)
-        Eigenvalues of the start.
+        Initial eigenvalues.
     x, y : tuple of str and array_like
-        Parameter, a name of ``model.parameter_names`` or "learning_rate", and its range: (low, high), or three or
+        Name of a parameter, from ``model.parameter_names`` or "learning_rate", and its range: (low, high), or three or
         more ascending values.
     learning_rate : float, optional
-        eta > 0; required unless it is one of the two parameters.
+        Learning rate eta > 0; required unless it is one of the two parameters.
     points : int
         Number of values in a range (low, high).
     steps : int
@@ -114,7 +117,8 @@ def phase_diagram(
     Returns
     -------
     PhaseDiagram
-        Outcome, final eigenvalues and number of steps of each point. An interruption leaves the rest "undecided".
+        Outcome, final eigenvalues and number of steps of each point. After an interruption, the outcome of all points
+        that were not decided is "undecided".
 
     Raises
     ------
@@ -123,10 +127,10 @@ def phase_diagram(
 
     Notes
     -----
-    All points are iterated as one ensemble, from which points with a decided outcome are removed. A mode has converged
-    if its relative distance to the limit, extrapolated from its slowing down, is below 1e-3. It has vanished if it
-    keeps shrinking below 1e-3 of the largest eigenvalue at the start. A point oscillates if the amplitude does not
-    decay.
+    r_m is the rate of mode m, rho the weight decay. All points are iterated as one ensemble, from which points with a
+    decided outcome are removed. A mode has converged if the relative distance of its eigenvalue to the limit, which is
+    extrapolated from the slowing down, is below 1e-3. A mode has vanished if it keeps shrinking below 1e-3 of the
+    largest initial eigenvalue. A point oscillates if the amplitude of an oscillation does not decay.
 
     Examples
     --------
@@ -139,7 +143,8 @@ def phase_diagram(
     """
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None or model.batch_shape:
-        errors.reject("model", "have white inputs and scalar parameters", model)
+        requirement = "have white inputs and scalar parameters, because x and y vary the parameters of one model"
+        errors.reject("model", requirement, model)
     points = errors.count("points", points, 2)
     x_axis, y_axis = _check_axis(model, "x", x, points), _check_axis(model, "y", y, points)
     ensemble, eta = _ensemble(model, x_axis, y_axis, learning_rate)
@@ -160,7 +165,7 @@ def phase_diagram(
 
 def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, Array]:
     if not isinstance(axis, (tuple, list)) or len(axis) != 2:
-        errors.reject(name, "be a pair (name, range) of the name of a parameter and its range", axis)
+        errors.reject(name, "be a pair (name, range): the name of a parameter, and its range", axis)
     parameter, given_range = axis
     values = check_range(name, given_range, points)
     return errors.choice(name, parameter, ("learning_rate", *model.parameter_names)), values
@@ -169,9 +174,9 @@ def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, A
 def _ensemble(
     model: Model, x: tuple[str, Array], y: tuple[str, Array], learning_rate: float | None
 ) -> tuple[Model, Array]:
-    """Return the model at all points of the plane (Y, X), and the learning rates (..., 1)."""
+    """Return the model with parameters for all points (Y, X) of the plane, and the learning rates (..., 1)."""
     if x[0] == y[0]:
-        errors.reject("y", "name a parameter other than the parameter of x", y[0])
+        errors.reject("y", "name another parameter than `x`, because the diagram is a plane of two parameters", y[0])
     values = {x[0]: x[1], y[0]: y[1][:, None]}
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:

@@ -1,4 +1,4 @@
-"""Pictures of analyses: equilibria, collapse, bifurcations, phase diagrams and designs."""
+"""Pictures of equilibria, predicted collapse, bifurcation diagrams, phase diagrams and designs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,13 @@ from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
 if TYPE_CHECKING:
     from dynamics.analysis.design import Design
 
-VERDICTS: dict[str, dict[str, Any]] = {  # marker of each verdict
+VERDICTS: dict[str, dict[str, Any]] = {  # marker of a fixed point, by its stability
     "stable": {"marker": "o", "markerfacecolor": "black"},
     "marginal": {"marker": "o", "markerfacecolor": "0.7"},
     "unstable": {"marker": "o", "markerfacecolor": "white"},
 }
 BELOW_BOUNDARY = "boundary of collapse"
-POINTS: dict[str, dict[str, Any]] = {  # marker of each kind; shapes differ, so that they are distinct in grey
+POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of bifurcation point, of different shapes
     "fold": {"marker": "s"},
     "transcritical": {"marker": "X"},
     "exchange": {"marker": "D"},
@@ -37,7 +37,7 @@ PHASES = {  # colours of Okabe and Ito; hatches would be illegible at column wid
     "oscillation": "#CC79A7",
     "undecided": "#FFFFFF",
 }
-PARAMETERS = {  # axis labels
+PARAMETERS = {  # axis label of each parameter
     "weight_decay": r"weight decay $\rho$",
     "learning_rate": r"learning rate $\eta$",
     "sigma1": r"noise $\sigma_1$ of the online view",
@@ -56,7 +56,7 @@ def label_of(parameter: str) -> str:
 def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
     """Draw r - rho of a mode against its eigenvalue, under the designed, the standard and the isotropic loss.
 
-    The range of starts is shaded.
+    r is the rate of the mode, rho the weight decay. The range of initial eigenvalues is shaded.
     """
     ax = ax or new_axes()
     s = np.geomspace(design.between[0] / 2, 2.0, 200)
@@ -77,9 +77,10 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
 
 
 def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
-    """Draw a row per equilibrium with a marker at each of its eigenvalues: black if stable, white if unstable.
+    """Draw one row for each fixed point, with a marker at each of its eigenvalues.
 
-    The number above a marker is the number of modes with this eigenvalue.
+    Markers are black for stable, grey for marginal and white for unstable fixed points. The number above a marker is
+    the number of modes with this eigenvalue.
     """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
     ax = ax or new_axes(height)
@@ -103,13 +104,17 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
-    """Draw an arrow from the start of each mode to its end: a disc if it survives, a cross if it vanishes."""
+    """Draw an arrow from the initial to the final eigenvalue of each mode.
+
+    The arrow ends in a disc for a mode that survives, a cross for a mode that vanishes, and a triangle for a mode that
+    diverges.
+    """
     ax = ax or new_axes()
     finite = np.isfinite(collapse.final)
     top = 1.15 * max(collapse.s0.max(), collapse.final[finite].max(initial=0.0)) or 1.0
     ends = np.where(finite, collapse.final, top)
     for mode, (start, end) in enumerate(zip(collapse.s0, ends, strict=True), 1):
-        if abs(end - start) > 0.05 * top:  # a shorter arrow would be all head
+        if abs(end - start) > 0.05 * top:  # a shorter arrow would have no shaft
             arrow = {"arrowstyle": "->", "color": "0.5", "shrinkA": 3, "shrinkB": 3}
             ax.annotate("", (mode, end), (mode, start), arrowprops=arrow)
     modes = 1 + np.arange(len(ends))
@@ -130,15 +135,18 @@ def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
-    """Draw eigenvalues against the parameter: solid where stable, dashed elsewhere; a marker per special point."""
+    """Draw the eigenvalues of equilibria against the parameter: solid lines where stable, dashed lines elsewhere.
+
+    Markers are folds and bifurcation points.
+    """
     ax = ax or new_axes()
     for branch in bifurcation.branches:
         stable = branch.stable.copy()
-        if len(stable) > 2:  # at its ends, where others meet it, a branch is marginal
+        if len(stable) > 2:  # at its ends, where other branches meet it, a branch is marginal
             stable[0], stable[-1] = stable[1], stable[-2]
         for label, line in STRETCHES.items():
             chosen = stable == (label == "stable")
-            chosen |= np.r_[False, chosen[:-1]]  # extend it to the first point of the next part, to leave no gap
+            chosen |= np.r_[False, chosen[:-1]]  # extend a line to the first point of the next line, to leave no gap
             ax.plot(branch.value, np.where(chosen, branch.s, np.nan), linestyle=line, color="black", linewidth=1.2)
     handles: list[Any] = [Line2D([], [], color="black", linestyle=line, label=kind) for kind, line in STRETCHES.items()]
     for kind, marker in POINTS.items():
@@ -153,7 +161,7 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
-    """Draw the plane of two parameters, coloured by outcome."""
+    """Draw the plane of the two parameters of a phase diagram, coloured by outcome."""
     ax = ax or new_axes(3.4)
     codes = np.vectorize(list(PHASES).index)(diagram.outcome)
     (x, x_values), (y, y_values) = diagram.x, diagram.y

@@ -17,24 +17,25 @@ from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 
-MARGINAL = 1e-7  # growth rates below this count as zero: closure and differences are no more accurate
-STEP = 0.01  # of central differences, relative to the eigenvalue; their error is of sixth order
-STEP_AT_KINK = 1e-5  # ... for a normalized predictor, which has a kink where its largest eigenvalues are equal
+MARGINAL = 1e-7  # growth rates below this value count as zero: quadrature and differences are not more accurate
+STEP = 0.01  # step of central differences, relative to the eigenvalue; their error is of sixth order
+STEP_AT_KINK = 1e-5  # step for a normalized predictor, which has a kink where its largest eigenvalues are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
 
 Complex = npt.NDArray[np.complex128]
-Evolve = Callable[..., State]  # velocity or step
-Stencil = list[tuple[float, State, Rates]]  # weights, and where they apply
-Blocks = Callable[[Evolve, float | None], list[npt.NDArray[np.float64]]]
+Evolve = Callable[..., State]  # ``velocity`` of the flow, or ``step`` of the descent map
+Stencil = list[tuple[float, State, Rates]]  # weights of a central difference, with the states and their rates
+Blocks = Callable[[Evolve, float | None], list[npt.NDArray[np.float64]]]  # see ``_jacobian_blocks``
 
 
 @dataclass(frozen=True)
 class SurvivingModes:
-    """Equal modes at a fixed point, and the linearised evolution of their perturbations.
+    """Surviving modes with equal eigenvalues at a fixed point, and the linearised evolution of their perturbations.
 
-    s, lam: eigenvalues of the modes and of a learned predictor (unused for other predictors). count: number of modes.
-    growth: growth rates of perturbations in the flow. multipliers: factors by which a step of the descent map
-    multiplies perturbations, as a function of the learning rate.
+    s: eigenvalue of the modes. lam: eigenvalue of a learned predictor (unused for other predictors). count: number of
+    modes. growth: growth rates of perturbations in the flow. multipliers: function of the learning rate that returns
+    the factors by which a step of the descent map multiplies perturbations. largest_learning_rate: learning rate at
+    which the descent map loses stability.
     """
 
     s: float
@@ -48,9 +49,10 @@ class SurvivingModes:
     def at(
         cls, model: Model, s: float, count: int, eta: float | None, neutral: int = 0, lam: float = 1.0
     ) -> "SurvivingModes":
-        """Linearise a model at ``count`` equal modes.
+        """Return the linearised model at ``count`` surviving modes with the same eigenvalue s.
 
-        neutral: number of perturbations along a family of equilibria, whose eigenvalues are left out.
+        eta: learning rate of models whose flow depends on it, else None. neutral: number of perturbations along a
+        continuous family of fixed points, whose eigenvalues are left out. lam: eigenvalue of a learned predictor.
         """
         blocks = _jacobian_blocks(model, s, count, lam)
         growth = _spectrum(blocks(velocity, eta), count, neutral, 0.0)
@@ -62,9 +64,10 @@ class SurvivingModes:
 
 
 def _spectrum(blocks: list[npt.NDArray[np.float64]], count: int, neutral: int, fixed: float) -> Complex:
-    """Return the eigenvalues of a Jacobian: for a common perturbation of the modes, and for each difference of modes.
+    """Return the eigenvalues of a Jacobian at ``count`` equal modes from its two blocks.
 
-    The ``neutral`` common eigenvalues nearest to ``fixed`` are left out.
+    The first block describes perturbations that are the same for all modes, the second the count - 1 differences
+    between modes. Of the eigenvalues of the first block, the ``neutral`` eigenvalues nearest to ``fixed`` are left out.
     """
     common, *differences = (np.linalg.eigvals(block) for block in blocks)
     common = common[np.argsort(np.abs(common - fixed))][neutral:]
@@ -72,10 +75,11 @@ def _spectrum(blocks: list[npt.NDArray[np.float64]], count: int, neutral: int, f
 
 
 def _jacobian_blocks(model: Model, s: float, count: int, lam: float) -> Blocks:
-    """Return a function of (``velocity`` or ``step``, eta) that computes the blocks of its Jacobian at equal modes.
+    """Return a function of (``velocity`` or ``step``, eta) that returns the blocks of its Jacobian at equal modes.
 
-    A block is (parts, parts), with the dynamical variables of a mode (encoder, target, ...) as parts. Equal modes are
-    exchangeable, so one block for a common perturbation and one for a difference suffice.
+    A block (V, V) relates the V dynamical variables of a mode (encoder, target, ...). Equal modes are exchangeable, so
+    that two blocks suffice: one for a perturbation that is the same for all modes, and one for a difference between two
+    modes. s: eigenvalue of the modes. lam: eigenvalue of a learned predictor.
     """
     structure, parameters = model.structure, model.parameters
     fixed_point, field = initial(structure, np.full(count, s), lam), EigenmodeField(model, rtol=1e-12)
@@ -103,9 +107,10 @@ def _parts(state: State) -> list[str]:
 def _stencil(
     fixed_point: State, name: str, pattern: npt.NDArray[np.float64], size: float, field: EigenmodeField
 ) -> Stencil:
-    """Return the weights, states and rates of a central difference.
+    """Return the weights, states and rates of a central difference at a fixed point.
 
-    Part ``name`` of the state is perturbed by ``pattern`` (M,).
+    The dynamical variable ``name`` is perturbed in the direction ``pattern`` (M,), by multiples of ``size`` relative to
+    its value.
     """
     part, stencil = getattr(fixed_point, name), []
     for multiple, coefficient in DIFFERENCE:
@@ -116,9 +121,9 @@ def _stencil(
 
 
 def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[[float], Complex]) -> float:
-    """Return the smallest eta at which the absolute value of a multiplier reaches 1.
+    """Return the smallest learning rate eta at which the absolute value of a multiplier reaches 1.
 
-    It solves |1 + eta g| = 1 for a growth rate g, or is searched for models with an EMA target or tracking.
+    eta solves |1 + eta g| = 1 for a growth rate g; for models with an EMA target or tracking, eta is found by a search.
     """
     if not model.needs_learning_rate:
         return min((-2 * g.real / abs(g) ** 2 for g in growth if abs(g) > MARGINAL), default=np.inf)

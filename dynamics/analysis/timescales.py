@@ -1,4 +1,4 @@
-"""Time scales of modes: the time at which each reaches an eigenvalue, and its linearised rate."""
+"""Time scales of modes: the time at which a mode reaches a given eigenvalue, and the rate of a small change."""
 
 import numpy as np
 import numpy.typing as npt
@@ -32,18 +32,18 @@ def convergence_time(
     within: float = 1e6,
     rtol: float = 1e-8,
 ) -> Array:
-    """Return the time in the flow at which each mode first has the eigenvalue ``level``, s_m(t) = level.
+    """Return the time at which the eigenvalue of each mode first reaches ``level`` in the flow, s_m(t) = level.
 
     Parameters
     ----------
     model : Model
         A model with white inputs; its parameters may be arrays.
     s0 : array_like of shape (..., M)
-        Eigenvalues at the start.
+        Initial eigenvalues.
     level : array_like
-        Eigenvalue above zero; broadcasts with s0.
+        Eigenvalue to be reached, above zero; broadcasts with s0.
     learning_rate : float, optional
-        eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on it.
+        Learning rate eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on eta.
     within : float
         Time up to which the flow is followed.
     rtol : float
@@ -52,8 +52,8 @@ def convergence_time(
     Returns
     -------
     ndarray of shape (..., M)
-        Times; inf for modes that never reach the level (the flow converges elsewhere, or diverges), nan if this is not
-        decided within the time ``within``.
+        Times; inf for modes that never reach the level (the flow converges elsewhere, or diverges), nan for modes that
+        have not reached the level at the time ``within`` but may reach it later.
 
     Raises
     ------
@@ -62,9 +62,10 @@ def convergence_time(
 
     Notes
     -----
-    The time is a formula if the flow has an exact solution. For the Euclidean loss without weight decay it is
-    T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))], with n1 = 1 + sigma1^2 and u = n1 s^alpha, which
-    is u0 at the start and u1 at the level. Otherwise the flow is integrated up to the crossings.
+    If the flow has an exact solution, the time is computed by a formula. For the Euclidean loss without weight decay it
+    is T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))], with n1 = 1 + sigma1^2 and u = n1 s^alpha, where
+    u0 is the initial u and u1 is u at the level. Otherwise the flow is integrated until all modes have reached the
+    level.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def convergence_time(
 
 
 def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
-    """Return kappa_m = d(ds_m/dt)/ds_m with the other modes held fixed, the growth rate of a small change of s_m.
+    """Return the growth rate kappa_m = d(ds_m/dt)/ds_m of a small change of s_m, with all other modes held fixed.
 
     Parameters
     ----------
@@ -100,17 +101,18 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     Returns
     -------
     ndarray of shape (..., M)
-        Rates; negative if a small change decays.
+        Growth rates kappa_m; negative if a small change decays.
 
     Raises
     ------
     ArgumentError
-        For bad arguments, and for other models.
+        For bad arguments, and for models with a learned predictor, ``EMA`` target or ``tracking``.
 
     Notes
     -----
-    It shows how eigenvalues change the effective learning rates of modes: for small s_m it is 2 (1 + alpha) lambda_m
-    under the Euclidean loss, but 2 under the isotropic Euclidean loss.
+    kappa_m shows how eigenvalues change the effective learning rates of modes: for small s_m it is
+    2 (1 + alpha) lambda_m under the Euclidean loss, with the predictor eigenvalue lambda_m = s_m^alpha, but 2 under the
+    isotropic Euclidean loss.
 
     Examples
     --------
@@ -169,7 +171,10 @@ def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
 def _by_flow(
     field: VectorField, start: State, levels: Array, learning_rate: float | None, within: float, rtol: float
 ) -> Array:
-    """Return the times (M,) at which one trajectory crosses the levels (M,), located in each step of the integrator."""
+    """Return the times (M,) at which the modes of one trajectory cross the eigenvalues ``levels`` (M,).
+
+    start: initial state. Crossings are located within the steps of the integrator.
+    """
     coordinate, steady_state = coordinate_of(start, field.parameters, ATOL), SteadyState(start, field, learning_rate)
 
     def excess(y: Array) -> Array:

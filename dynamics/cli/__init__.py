@@ -1,4 +1,4 @@
-"""The command line: one command for each public function.
+"""The command line, whose commands call the public functions of the package.
 
 May import everything.
 """

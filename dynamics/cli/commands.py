@@ -1,6 +1,6 @@
-"""The commands: the functions of ``dynamics``, one subcommand each.
+"""The subcommands of ``ssl-dynamics``, each of which calls a function of ``dynamics``.
 
-Imports wait until a command runs, so that ``--help`` is quick.
+Libraries are imported when a command runs, so that ``--help`` is quick.
 """
 
 import sys
@@ -27,11 +27,11 @@ from dynamics.cli.output import PICTURES, deliver, report, writable
 from dynamics.cli.parsing import model_of, refuse_given, start_of, weights_of
 from dynamics.errors import ArgumentError, MissingExtraError, SweepError, require_extra
 
-DOCUMENTS = ("markdown", "latex", "html")  # of derivations
+DOCUMENTS = ("markdown", "latex", "html")  # formats of a document with all steps of a derivation
 
 
 class Commands(click.Group):
-    """The group of commands, which prints errors about arguments as one line, without a traceback."""
+    """The group of subcommands, which prints errors about arguments as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -79,7 +79,7 @@ def main() -> None:
 @apply(method("FLOW_METHODS"), RTOL)
 @click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance of the eigenvalues.")
 def solve(s0: list[float] | None, out: str | None, end_time: float, points: int, **others: Any) -> None:
-    """Gradient flow of eigenvalues s: ds/dt = 2 s (r(s) - rho), by a formula if there is one, else by an integrator.
+    """Gradient flow of eigenvalues s: ds/dt = 2 s (r(s) - rho), by an exact solution or an integrator.
 
     r(s) are the rates of the modes, and rho is the weight decay.
     """
@@ -107,9 +107,14 @@ def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: 
 
 @main.command()
 @apply(model_options(), WEIGHTS, STEPS, OUT)
-@click.option("--batch-size", type=int, default=10_000, show_default=True, help="New samples per step.")
+@click.option("--batch-size", type=int, default=10_000, show_default=True, help="Number of new samples in each step.")
 @click.option(
-    "--seed", type=int, multiple=True, default=(0,), show_default=True, help="Seed of the views; may be repeated."
+    "--seed",
+    type=int,
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Seed of the views; several seeds: several networks.",
 )
 @click.option("--units", default="linear", show_default=True, help="linear or relu.")
 @click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
@@ -155,7 +160,7 @@ def check(context: click.Context, /, s0: list[float] | None, seed: int, out: str
     "--out", type=FILE, callback=writable(*PICTURES), help="Write a picture of the deviations (.png, .pdf, .svg)."
 )
 def compare(theory: str, network: str, out: str | None) -> None:
-    """Compare a trained NETWORK with THEORY (.npz files), per mode, in units of the sampling error."""
+    """Compare the eigenvalues of a trained NETWORK with THEORY (.npz files), in units of the sampling error."""
     import dynamics as dyn
 
     report(dyn.compare(dyn.load(theory), dyn.load(network)), out)
@@ -195,14 +200,15 @@ def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
     type=click.Choice(["text", "equations", *DOCUMENTS]),
     default="text",
     show_default=True,
-    help="text and equations (LaTeX) give the results; the other formats a document with all steps, each checked.",
+    help="text, equations (LaTeX): the results; markdown, latex, html: a document with all steps, each checked.",
 )
 @click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write the text into a file.")
 def derive(closure: str | None, form: str, out: str | None, correlated: bool, **others: Any) -> None:
     """Print the derivation from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any.
 
     \b
-    Documents require a closed-form predictor or none, a shared target and white inputs. They show both closures:
+    Documents require a closed-form predictor or none, a shared target and white inputs. They show both the exact
+    Gaussian closure and the mean field:
       ssl-dynamics derive --loss cosine --isotropic --format html --out cosine.html
     """
     from dynamics.vector_field.base import choose_closure

@@ -1,4 +1,4 @@
-"""Options of the commands; the options of a model follow from the descriptions in ``dynamics.model.options``."""
+"""Command-line options; the options of a model are made from the descriptions in ``dynamics.model.options``."""
 
 import functools
 import importlib
@@ -18,12 +18,12 @@ FILE = click.Path(dir_okay=False)
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newest click alone
-    """A list of numbers, such as 0.02,0.2,2."""
+    """Type of a command-line option whose value is a list of numbers, such as 0.02,0.2,2."""
 
     name = "numbers"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        """Return the numbers in a text."""
+        """Return the numbers in the text of an option; raises a usage error if the text is no list of numbers."""
         if not isinstance(value, str):
             return value
         try:
@@ -34,21 +34,25 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newe
 
 
 class MethodOption(click.Option):
-    """``--method``, whose help lists the methods in ``dynamics.solvers.methods``; only the help imports this module."""
+    """The option ``--method``, whose help lists the methods of a solver.
+
+    Only the help imports ``dynamics.solvers.methods``, so that commands start quickly. methods: name of the tuple of
+    methods in this module.
+    """
 
     def __init__(self, *declarations: Any, methods: str, **settings: Any) -> None:
         super().__init__(*declarations, **settings)
         self.methods = methods
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the two columns of the help."""
+        """Return the two columns of the help: the flag, and the names of the methods."""
         methods = getattr(importlib.import_module("dynamics.solvers.methods"), self.methods)
         self.help = f"{', '.join(['auto', *(method.name for method in methods)])}."
         return super().get_help_record(ctx)
 
 
 def apply(*groups: Decorator | list[Decorator]) -> Decorator:
-    """Return one decorator that applies options and lists of options."""
+    """Return one decorator of a command that adds all options in ``groups``: options, and lists of options."""
     flat = [decorator for group in groups for decorator in (group if isinstance(group, list) else [group])]
     return lambda command: functools.reduce(lambda wrapped, decorator: decorator(wrapped), reversed(flat), command)
 
@@ -57,9 +61,9 @@ def apply(*groups: Decorator | list[Decorator]) -> Decorator:
 
 
 def model_options(symbolic: bool = False) -> list[Decorator]:
-    """Return the options that describe a model.
+    """Return the command-line options that describe a model.
 
-    symbolic: leave out the options for values of parameters.
+    symbolic: leave out the options that give values of parameters, which a symbolic derivation does not use.
     """
     decorators: list[Decorator] = []
     for name, description in options(Model).items():
@@ -94,7 +98,7 @@ def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
 
 
 def _decorator(description: Option, **settings: Any) -> Decorator:
-    """Return the click option of a description; without a default its value is None if it is not given."""
+    """Return the click option for the description of a model's option. settings: further arguments of click.option."""
     of_type: dict[type, dict[str, Any]] = {
         bool: {"is_flag": True},
         float: {"type": float},
@@ -110,9 +114,10 @@ def _decorator(description: Option, **settings: Any) -> Decorator:
     return click.option(str(description.flag), help=description.help, **settings)
 
 
-# --- of starts and solvers ------------------------------------------------------------------------------------------
+# --- of initial values and solvers ----------------------------------------------------------------------------------
 
-RANDOM = {"modes": "modes", "inputs": "inputs", "std": "init_std", "seed": "init_seed"}  # argument: option
+# Arguments of ``random_weights``, with the names of their command-line options.
+RANDOM = {"modes": "modes", "inputs": "inputs", "std": "init_std", "seed": "init_seed"}
 
 
 def _random(argument: str, kind: Any, help_text: str) -> Decorator:
@@ -152,5 +157,5 @@ OUT = click.option(
 
 
 def method(methods: str) -> Decorator:
-    """Return the option ``--method``; methods: name of their tuple in ``dynamics.solvers.methods``."""
+    """Return the option ``--method``. methods: name of the tuple of methods in ``dynamics.solvers.methods``."""
     return click.option("--method", cls=MethodOption, methods=methods, default="auto", show_default=True)

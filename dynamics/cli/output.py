@@ -1,4 +1,4 @@
-"""Output of the commands: on the screen, and into files whose path is checked before any work."""
+"""Output of the commands: to the screen, and to files whose path is checked before any computation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ PICTURES = (".png", ".pdf", ".svg")
 
 
 def writable(*suffixes: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Return a check of ``--out``: a known suffix, in an existing folder."""
+    """Return a check of ``--out``, which raises a usage error for an unknown suffix or a missing folder."""
 
     def check(context: click.Context, parameter: click.Parameter, out: str | None) -> str | None:
         if out is not None and Path(out).suffix.lower() not in suffixes:
@@ -23,7 +23,7 @@ def writable(*suffixes: str) -> Callable[[click.Context, click.Parameter, str | 
 
 
 def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
-    """Print a text, or write it into a file. whole_lines: the text ends with a newline."""
+    """Write a text to the file ``out``, or print it if ``out`` is None. whole_lines: the text ends with a newline."""
     if out is None:
         click.echo(text, nl=not whole_lines)
     else:
@@ -32,7 +32,7 @@ def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
 
 
 def report(result: Any, out: str | None) -> None:
-    """Print a result on one screen, and write it into a file if one is given."""
+    """Print a result, and write it to the file ``out``, as data or as a picture, unless ``out`` is None."""
     click.echo(str(result))
     if out is None:
         return

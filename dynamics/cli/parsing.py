@@ -1,4 +1,4 @@
-"""Models and starts from the values of command-line options."""
+"""Models and their initial eigenvalues or weights from the values of command-line options."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from dynamics.model.model import Model
 from dynamics.model.options import ComponentOption, ExpressionOption, defaults, options
 from dynamics.model.starts import eigenvalues_of, random_weights
 
-Values = dict[str, Any]  # of options, by the names that click gives them
+Values = dict[str, Any]  # values of command-line options, by the names that click gives them
 
 
 def model_of(values: Values) -> Model:
-    """Return the model that the options describe; options that a command does not have are at their defaults."""
+    """Return the model that command-line options describe; an option that is not given has its default."""
     chosen = _expressions(values)
     for name, description in options(Model).items():
         if isinstance(description, ComponentOption):
@@ -24,13 +24,17 @@ def model_of(values: Values) -> Model:
 
 
 def _value(values: Values, flag: str | None) -> Any:
-    """Return the value of an option; None if it is not given."""
+    """Return the value of a command-line option; None if the option is not given."""
     value = None if flag is None else values.get(flag.removeprefix("--").replace("-", "_"))
     return None if value is False else value
 
 
 def _component(description: ComponentOption, default: type, values: Values) -> Any:
-    """Return the component that the options choose; raise a usage error for options of another component."""
+    """Return the predictor or target that command-line options choose.
+
+    Raise a usage error if an option of another predictor or target is given. default: class chosen if no option is
+    given.
+    """
     flagged = [kind for kind in description.classes if _value(values, kind.flag) is not None]
     chosen: Any = flagged[0] if flagged else default
     for kind in description.classes:
@@ -46,7 +50,10 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
 
 
 def _expressions(values: Values) -> dict[str, Any]:
-    """Return loss and gain if they are expressions; the first of the two gets the parameters."""
+    """Return the loss and the gain, by name, that are given as expressions.
+
+    The values of ``--parameter`` go to the loss if it is an expression, else to the gain.
+    """
     parameters = dict(map(_parameter, values.get("parameter", ())))
     expressions: dict[str, Any] = {}
     for name, description in options(Model).items():
@@ -68,7 +75,10 @@ def _parameter(text: str) -> tuple[str, float]:
 
 
 def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
-    """Return s0; if None, the eigenvalues of the random weights, or for correlated inputs the random weights."""
+    """Return the initial values of a run: the eigenvalues s0, or random values if s0 is None.
+
+    Random values are the eigenvalues of random weights, or for correlated inputs the random weights themselves.
+    """
     if s0 is not None:
         refuse_given("--s0", *RANDOM.values(), "input_variances")
         return s0
@@ -77,7 +87,7 @@ def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
 
 
 def weights_of(model: Model, values: Values) -> Any:
-    """Return random weights of the encoder."""
+    """Return random initial weights of the encoder, as the command-line options describe them."""
     arguments = {argument: values[option] for argument, option in RANDOM.items()}
     if model.inputs is not None:
         refuse_given("--input-variances", RANDOM["inputs"])
@@ -86,7 +96,7 @@ def weights_of(model: Model, values: Values) -> Any:
 
 
 def refuse_given(flag: str, *names: str) -> None:
-    """Raise a usage error if one of the options ``names`` was given, which do not apply with ``flag``."""
+    """Raise a usage error if an option in ``names`` is given, because these options do not apply with ``flag``."""
     context = click.get_current_context()
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))

@@ -1,4 +1,4 @@
-"""A loss and its predictor as a module of PyTorch or JAX that does not depend on this package.
+"""Export of a loss and its predictor as a PyTorch or JAX module that does not depend on this package.
 
 May import ``derivations`` and ``errors``.
 """

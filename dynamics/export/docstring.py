@@ -1,4 +1,4 @@
-"""The docstring of an exported module: its contents, and a step of training as an example."""
+"""The docstring of an exported module: its loss and predictor, and a training step as an example."""
 
 import textwrap
 
@@ -13,7 +13,7 @@ PAPER = (
 
 
 def docstring(export: Export) -> str:
-    """Return the docstring: the loss, the predictor, a step of training, and the model it was written for."""
+    """Return the docstring of an exported module: loss, predictor, a training step, and the exported model."""
     step = _step_torch(export) if export.library is TORCH else _step_jax(export)
     paragraphs = [
         f"{_title(export)}, for a training loop in {export.library.name}.",
@@ -63,22 +63,22 @@ def _about_predictor(export: Export) -> str:
         layer = f"The predictor is a linear layer W_P without bias, trained with the encoder{relative}"
         deeper = "; `loss` also takes the output p of a deeper predictor, as in BYOL and SimSiam"
         return f"{layer}{'' if export.takes_W_P else deeper}."
-    correlation = "the exponential average by `tracked`" if export.model.structure.tracked else "C = E[z z^T]"
+    average = ", averaged over steps by `tracked`" if export.model.structure.tracked else ""
     return (
-        f"The predictor is not trained. It is the closed form {export.closed_formula} of the correlation of the "
-        f"representations, {correlation}, and gets no gradient."
+        f"The predictor is not trained. {export.closed_formula} is computed from the correlation of the "
+        f"representations, C = E[z z^T]{average}, and gets no gradient."
     )
 
 
 def _notes(export: Export) -> list[str]:
-    """Return the limits of the module, and the parts of the model that it does not contain."""
+    """Return sentences on the limits of an exported module, and on what it leaves out: weight decay and noise."""
     notes, model, values = [], export.model, export.values
     if model.symmetrised:
         notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
     if export.lines.divides:
-        notes.append("L divides by norms, without an added constant: it is not a number where a norm is zero.")
+        notes.append("L divides by norms, without an added constant, and is not a number where a norm is zero.")
     if export.predicts and export.library is TORCH:
-        notes.append("PyTorch decomposes no matrices of half precision: call `loss` outside of autocast.")
+        notes.append("PyTorch cannot decompose matrices in half precision: call `loss` outside of autocast.")
     sigmas = values["sigma1"], values["sigma2"]
     beside = [f"weight decay {values['weight_decay']:g} (the optimiser)"] if values["weight_decay"] else []
     beside += [f"noise of sigma {sigmas[0]:g} and {sigmas[1]:g} on the views"] if any(sigmas) else []
@@ -124,9 +124,10 @@ def _step_jax(export: Export) -> list[str]:
 
 
 def _value(export: Export, prediction: str, W_P: str) -> str:
-    """Return the call of ``loss``.
+    """Return the code that calls the exported ``loss``, in a training step.
 
-    prediction: code that applies a learned predictor to {}, the name of a representation. W_P: code of its matrix.
+    prediction: code that applies a learned predictor to {}, which stands for the name of a representation. W_P: code of
+    the matrix of a learned predictor.
     """
     target = "t" if export.model.structure.separate_target else "z"
     kind = export.model.structure.predictor

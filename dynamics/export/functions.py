@@ -1,6 +1,7 @@
 """The functions of an exported module: the closed-form predictor, and the loss.
 
-``derivations.printers.training_loop`` prints their mathematics; here they get arguments, defaults and docstrings.
+``derivations.printers.training_loop`` prints the mathematics of these functions; this module adds arguments, defaults
+and docstrings.
 """
 
 import textwrap
@@ -16,7 +17,7 @@ CLOSED_FORM = ("alpha", "epsilon")  # parameters of the predictor
 
 
 class Exportable(Protocol):
-    """The parts of a model that exported code depends on; ``dynamics.model.model.Model`` has them."""
+    """Properties of a model that exported code depends on; ``dynamics.model.model.Model`` has them all."""
 
     @property
     def loss(self) -> Any:
@@ -24,19 +25,19 @@ class Exportable(Protocol):
 
     @property
     def gain(self) -> Any:
-        """A ``Gain``, or None."""
+        """Gain of the loss, a ``Gain``; None for a loss without gain."""
 
     @property
     def symmetrised(self) -> bool:
-        """True if the loss is the mean over both directions."""
+        """True if the loss is the mean of the loss and the loss with the views swapped."""
 
     @property
     def structure(self) -> Any:
-        """Components of the model."""
+        """Components of the model, a ``dynamics.model.parameters.Structure``."""
 
     @property
     def derivation(self) -> Any:
-        """The loss, as ``derivations`` represents it."""
+        """Symbolic form of the loss, of which ``derivations`` derives code."""
 
     @property
     def parameter_values(self) -> dict[str, Any]:
@@ -45,12 +46,12 @@ class Exportable(Protocol):
 
 @dataclass(frozen=True)
 class Library:
-    """A library that modules are written for."""
+    """A library, JAX or PyTorch, for which modules are written."""
 
     name: str
     dialect: Dialect
-    imports: dict[str, str]  # import statements, by the name that each defines
-    arrays: str  # the word for arrays
+    imports: dict[str, str]  # import statements, by the name that each statement defines
+    arrays: str  # the library's word for arrays: "arrays" or "tensors"
 
 
 JAX_NAMES = {"jnp": "import jax.numpy as jnp", "stop_gradient": "from jax.lax import stop_gradient"}
@@ -61,55 +62,55 @@ LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """A model and the library that its loss is written for, with properties that functions and docstring share."""
+    """A model and the library for which its loss is written, with the properties that determine the written code."""
 
     model: Exportable
     library: Library
 
     @cached_property
     def one_way(self) -> Any:
-        """The loss of one direction, as ``derivations`` represents it."""
+        """Symbolic form of the loss that predicts view 2 from view 1, without symmetrisation."""
         return replace(self.model, symmetrised=False).derivation  # type: ignore[type-var]  # a dataclass
 
     @cached_property
     def lines(self) -> training_loop.Lines:
-        """Code of the loss."""
+        """Lines of code that compute the loss."""
         product = "applied({values}, U, {vector})" if self.closed else "{vector} @ W_P.T"
         return training_loop.loss_lines(self.one_way, self.library.dialect, product)
 
     @property
     def closed(self) -> bool:
-        """True if the predictor is a closed form."""
+        """True if the predictor is set from the correlation matrix by a closed formula, rather than learned."""
         return self.model.structure.predictor in ("closed form", "normalized")
 
     @property
     def predicts(self) -> bool:
-        """True if the module builds the predictor, because it is a closed form and the loss depends on it."""
+        """True if the module builds the predictor from a correlation: it has a closed form, and the loss uses it."""
         return self.closed and ("p" in self.lines.uses or bool(self.lines.products))
 
     @property
     def tracked(self) -> bool:
-        """True if the module builds the predictor from an average of the correlation."""
+        """True if the module builds the predictor from an exponential average of the correlation."""
         return self.predicts and self.model.structure.tracked
 
     @property
     def takes_W_P(self) -> bool:
-        """True if the loss depends on the matrix of a learned predictor."""
+        """True if the loss needs the matrix W_P of a learned predictor, and not only the prediction p = W_P z."""
         return bool(self.lines.products) and not self.closed
 
     @property
     def closed_formula(self) -> str:
-        """Formula of the closed form of W_P."""
+        """Formula of the closed-form predictor W_P, as text."""
         normalized = self.model.structure.predictor == "normalized"
         return "W_P = (C / max s + epsilon)^alpha" if normalized else "W_P = (C + epsilon)^alpha"
 
     def defaults(self, *names: str) -> str:
-        """Return keyword arguments, as code, whose defaults are the model's values."""
+        """Return code of keyword arguments for parameters, with the model's values as defaults, e.g. "alpha=1.0"."""
         return ", ".join(f"{name}={float(self.values[name])!r}" for name in names)
 
     @property
     def values(self) -> dict[str, Any]:
-        """Values of the model's parameters."""
+        """Values of the model's parameters, by name."""
         return self.model.parameter_values
 
 
@@ -117,7 +118,7 @@ class Export:
 
 
 def closed_form(export: Export) -> list[str]:
-    """Return the functions that build the predictor; an empty list if the loss does not depend on it."""
+    """Return the code of the functions that build a closed-form predictor; [] if the module does not need it."""
     if not export.predicts:
         return []
     parts = [_batch_correlation(export), _spectrum(export), _predictor(export)]
@@ -171,7 +172,10 @@ def applied(values, U, z):
 def _tracked(export: Export) -> str:
     return f'''
 def tracked(correlation, z, decay={export.values["tracking"]!r}):
-    """The next average, decay C + (1 - decay) z^T z / batch. Start from `batch_correlation` of a batch."""
+    """The averaged correlation after a step, decay C + (1 - decay) z^T z / batch.
+
+    Start from `batch_correlation` of a first batch.
+    """
     current = batch_correlation(z)
     return {training_loop.average_formula(export.library.dialect)}
 '''
@@ -181,7 +185,7 @@ def tracked(correlation, z, decay={export.values["tracking"]!r}):
 
 
 def loss(export: Export) -> str:
-    """Return the function ``loss``."""
+    """Return the code of the exported function ``loss``."""
     keywords = (*(CLOSED_FORM if export.predicts else ()), *export.one_way.parameters)
     arguments = [*_arguments(export), *(["*", export.defaults(*keywords)] if keywords else [])]
     lines = [*_tensors(export), *_predictions(export), *export.lines.lines]
@@ -203,13 +207,16 @@ def _arguments(export: Export) -> list[str]:
 
 
 def _tensors(export: Export) -> list[str]:
-    """Return conversions of parameters to tensors, which PyTorch needs inside of functions; gradients flow through."""
+    """Return lines that convert parameters to tensors, as PyTorch's exp, log and so on require; [] for JAX.
+
+    Gradients with respect to the parameters flow through the conversion.
+    """
     inside = sorted(export.lines.inside_functions) if export.library is TORCH else []
     return [f"{name} = torch.as_tensor({name}, dtype=z.dtype, device=z.device)" for name in inside]
 
 
 def _predictions(export: Export) -> list[str]:
-    """Return the lines that compute p, and the other products with W_P."""
+    """Return the lines that compute the prediction p = W_P z and other products of W_P with representations."""
     products = export.lines.products
     if not export.predicts:
         return list(products)
@@ -221,14 +228,14 @@ def _predictions(export: Export) -> list[str]:
 
 
 def _explained(export: Export) -> str:
-    """Return the descriptions of the arguments, one paragraph each."""
+    """Return the descriptions of the arguments of the exported ``loss``, one paragraph for each argument."""
     gradient = (
         "no gradient flows into it"
         if export.one_way.has_free_target
         else "the gradient flows into it, too: do not detach it"
     )
     rows = {
-        "p": "prediction W_P z of `target` (batch, M)" + ("; None: by the closed form" if export.predicts else ""),
+        "p": "prediction W_P z of `target` (batch, M)" + ("; None: computed from `z`" if export.predicts else ""),
         "z": "representation of one view, by the encoder (batch, M)",
         "target": f"representation of the other view, by the target branch (batch, M); {gradient}",
         "correlation=None": "C (M, M), from which W_P is built; None: the correlation of the batch",
@@ -246,5 +253,5 @@ def _explained(export: Export) -> str:
 
 
 def filled(text: str, indent: str = "") -> str:
-    """Return prose wrapped to lines; all lines but the first are indented twice as far."""
+    """Return prose wrapped to WIDTH characters; the first line is indented once, all further lines twice."""
     return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent * 2, break_long_words=False)

@@ -1,6 +1,6 @@
 """Export of a model's loss: the text of a module for a training loop in JAX or PyTorch, independent of this package.
 
-Neither library is imported.
+Neither JAX nor PyTorch is imported to write the text.
 """
 
 import numpy as np
@@ -17,9 +17,9 @@ RESERVED = frozenset(
 
 
 def source(model: Exportable, library: str) -> str:
-    """Return the text of a module with the model's loss, for "jax" or "torch"; raises ArgumentError.
+    """Return the text of a module with the model's loss, for the library "jax" or "torch"; raises ArgumentError.
 
-    It defines ``loss`` and, for a closed-form predictor, ``predictor`` and the functions that these call.
+    The module defines ``loss`` and, for a closed-form predictor, ``predictor``, with the functions that they call.
     """
     errors.choice("library", library, LIBRARIES)
     _check(model)
@@ -31,7 +31,7 @@ def source(model: Exportable, library: str) -> str:
 
 
 def _check(model: Exportable) -> None:
-    """Raise ArgumentError for parameters that a module cannot have."""
+    """Raise ArgumentError for parameters that are arrays, or whose names the exported module uses itself."""
     for name, value in model.parameter_values.items():
         if np.ndim(value) and name != "init":  # a training loop chooses the initial values of its predictor
             errors.reject(name, "be a single number, because an exported module cannot contain an array", value)

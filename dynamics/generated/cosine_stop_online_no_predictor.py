@@ -16,7 +16,7 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
     xp = z1.__array_namespace__()
     norm_t2_squared = over_modes(t2**2)
     norm_z1_squared = over_modes(stop_gradient(z1)**2)
@@ -25,12 +25,12 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
     return 0 * z1
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     z1_dot_z2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -39,19 +39,19 @@ def force_on_view2(z1, z2, lam, ratio):
 
 
 def mean_squares(s, lam, ratio, sigma1, sigma2):
-    """Return the mean square of each norm, per mode: the scale of its integration variable."""
+    """Return the mean square of each norm per mode, the scale of the norm's integration variable."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * s, n2 * s
 
 
 def rates_mean_field(s, lam, ratio, sigma1, sigma2):
-    """Return the rate r_m with every norm and sum replaced by its mean."""
+    """Return the rate r_m of a mode in mean field: every norm and sum is replaced by its mean."""
     return 0
 
 
 def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return an integrand of the rate r_m; the integral is over x, y in (0, oo)."""
+    """Return an integrand of the rate r_m of a mode; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -65,12 +65,12 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors(W_P, z1, t2):
-    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||, whose squared singular values are the scales of the integral."""
     return z1, t2
 
 
 def drive_on_view2_integrand(x, y, W_P, z1, t2):
-    """Return an integrand of E[h l^T] (M, d) for independent normals l (d,), over x, y in (0, oo)."""
+    """Return an integrand over x, y in (0, oo) of E[h l^T] (M, d); h: force on view 2, l (d,): independent normals."""
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, z1, y, t2)
     return (
@@ -82,13 +82,13 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
 
 
 def conserved(s, alpha, epsilon):
-    """Return the conserved sum Sum_j[s[j]], (..., 1)."""
+    """Return the conserved sum over modes Sum_j[s[j]], in shape (..., 1)."""
     xp = s.__array_namespace__()
     return xp.sum(s, axis=-1, keepdims=True)
 
 
 def conserved_decay(alpha, rho):
-    """Return the decay rate of the conserved sum under weight decay, for epsilon = 0."""
+    """Return the rate at which the conserved sum decays under weight decay rho, for epsilon = 0."""
     return 2 * rho
 
 

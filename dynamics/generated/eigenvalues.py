@@ -5,58 +5,58 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 
 
 def predictor(s, alpha, epsilon):
-    """Return lambda = (s + epsilon)^alpha, the eigenvalues of the closed-form predictor."""
+    """Return the closed-form predictor's eigenvalues (s + epsilon)^alpha; s: eigenvalues of the correlation."""
     return (epsilon + s)**alpha
 
 
 def normalized_predictor(s, alpha, epsilon):
-    """Return lambda = (s/max s + epsilon)^alpha, the eigenvalues of the normalised closed-form predictor."""
+    """Return the normalised predictor's eigenvalues (s/max s + epsilon)^alpha; s: eigenvalues of the correlation."""
     xp = s.__array_namespace__()
     return (epsilon + s / xp.max(s, axis=-1, keepdims=True))**alpha
 
 
 def predictor_inverse(lam, alpha):
-    """Return s = lambda^(1/alpha), for epsilon = 0."""
+    """Return the correlation eigenvalues s = lambda^(1/alpha) of a predictor with epsilon = 0."""
     return lam**(1 / alpha)
 
 
 def velocity(s, r, rho):
-    """Return ds/dt = 2 s (r - rho)."""
+    """Return ds/dt = 2 s (r - rho) of correlation eigenvalues s, with rates r and weight decay rho."""
     return 2 * (-rho + r) * s
 
 
 def encoder_velocity(w, r, rho):
-    """Return dw/dt = w (r - rho)."""
+    """Return dw/dt = w (r - rho) of the encoder's singular values w, with rates r and weight decay rho."""
     return w * (-rho + r)
 
 
 def descent_velocity(weights, force, rate_ratio, rho):
-    """Return d lambda/dt = a_P f - rho lambda of a learned predictor; dW/dt of a matrix with a_P = 1."""
+    """Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate over the encoder's."""
     return force * rate_ratio - rho * weights
 
 
 def descent_step(weights, force, rate_ratio, rho, eta):
-    """Return lambda + eta (a_P f - rho lambda), the weights after a step."""
+    """Return W + eta (a_P f - rho W), weights after a step of force f; a_P: learning rate over the encoder's."""
     return eta * (force * rate_ratio - rho * weights) + weights
 
 
 def average_velocity(average, x, decay, eta):
-    """Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x with the decay tau per step."""
+    """Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step of size eta."""
     return (-decay + 1) * (-average + x) / eta
 
 
 def average_step(average, x, decay):
-    """Return tau a + (1 - tau) x."""
+    """Return tau a + (1 - tau) x, an exponential average a of x after a step with decay tau."""
     return average * decay + x * (-decay + 1)
 
 
 def imbalance(s, lam, rate_ratio):
-    """Return s - lambda^2/a_P of encoder and learned predictor, conserved if they are balanced and rho = 0."""
+    """Return s - lambda^2/a_P, conserved if encoder and learned predictor are balanced and weight decay is zero."""
     return s - lam**2 / rate_ratio
 
 
 def imbalance_decay(rho):
-    """Return the decay rate of the imbalance under weight decay."""
+    """Return the decay rate of the imbalance s - lambda^2/a_P under weight decay rho."""
     return 2 * rho
 
 

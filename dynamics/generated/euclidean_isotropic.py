@@ -8,49 +8,49 @@ from dynamics.numerics.special import exprel
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
     p1 = predict(z1)
     norm_p1_minus_t2_squared = over_modes((-stop_gradient(-p1 + t2 + z1) + z1)**2)
     return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
     return -lam * z1 + ratio * z2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
     return 0 * z1
 
 
 def rates(s, lam, ratio, sigma1, sigma2):
-    """Return the rate r_m, exact (Gaussian moments)."""
+    """Return the rate r_m of a mode, exact by Gaussian moments."""
     n1 = sigma1**2 + 1
     return -n1 * lam + ratio
 
 
 def drive_on_view1(W_P, z1, t2):
-    """Return E[g l^T] (M, d) for independent normals l (d,), exact (Gaussian moments)."""
+    """Return E[g l^T] (M, d), exact by Gaussian moments; g: force on view 1, l (d,): independent normals."""
     return -(W_P @ z1) + t2
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at time t, from the logistic solution."""
+    """Return the predictor eigenvalues at time t for the initial eigenvalues lam0 (logistic solution)."""
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
     return 1 / (2 * alpha * n1 * t * exprel(2 * alpha * t * (rho - 1)) + xp.exp(2 * alpha * t * (rho - 1)) / lam0)
 
 
 def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
-    """Return the time from lam0 to lam1."""
+    """Return the time that a predictor eigenvalue takes from lam0 to lam1."""
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
     return xp.log(lam1 * (-lam0 * n1 - rho + 1) / (lam0 * (-lam1 * n1 - rho + 1))) / (2 * alpha * (-rho + 1))
 
 
 def fixed_points(sigma1, sigma2, rho):
-    """Return the predictor eigenvalues with r = rho, larger first; not a number or not positive if there is none."""
+    """Return the predictor eigenvalues at fixed points (r = rho), larger first; nan or <= 0: no fixed point."""
     n1 = sigma1**2 + 1
     return -(rho - 1) / n1
 

@@ -7,39 +7,39 @@ from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, Matri
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
     norm_z1_minus_t2_squared = over_modes((stop_gradient(z1) - t2)**2)
     return norm_z1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
     return 0 * z1
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
     return z1 - z2
 
 
 def rates(s, lam, ratio, sigma1, sigma2):
-    """Return the rate r_m, exact (Gaussian moments)."""
+    """Return the rate r_m of a mode, exact by Gaussian moments."""
     return -sigma2**2 + 0 * s
 
 
 def drive_on_view2(W_P, z1, t2):
-    """Return E[h l^T] (M, d) for independent normals l (d,), exact (Gaussian moments)."""
+    """Return E[h l^T] (M, d), exact by Gaussian moments; h: force on view 2, l (d,): independent normals."""
     return -t2 + z1
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at time t, from the exponential solution."""
+    """Return the predictor eigenvalues at time t for the initial eigenvalues lam0 (exponential solution)."""
     xp = lam0.__array_namespace__()
     return lam0 * xp.exp(-2 * alpha * t * (rho + sigma2**2))
 
 
 def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
-    """Return the time from lam0 to lam1."""
+    """Return the time that a predictor eigenvalue takes from lam0 to lam1."""
     xp = lam0.__array_namespace__()
     return xp.log(lam1 / lam0) / (2 * alpha * (-rho - sigma2**2))
 

@@ -8,7 +8,7 @@ from dynamics.numerics.special import lambert_growth
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return L of each sample; predict applies W_P, or a function of it, and over_modes sums over modes."""
+    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
     norm_p2_minus_t1_squared = over_modes((-stop_gradient(t1) + p2)**2)
@@ -17,53 +17,53 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
     return (-lam * z1 + ratio * z2) * lam / 2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 on each sample, in the eigenbasis; ratio: v/w (target, encoder)."""
+    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
     return (-lam * z2 + ratio * z1) * lam / 2
 
 
 def force_on_predictor(z1, z2, lam, ratio):
-    """Return the force -dL/dlam of each sample on the predictor."""
+    """Return the force -dL/dlam of each sample on the eigenvalues lam of a learned predictor."""
     return -lam * z1**2 / 2 - lam * z2**2 / 2 + ratio * z1 * z2
 
 
 def rates(s, lam, ratio, sigma1, sigma2):
-    """Return the rate r_m, exact (Gaussian moments)."""
+    """Return the rate r_m of a mode, exact by Gaussian moments."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return (-n1 * lam / 2 - n2 * lam / 2 + ratio) * lam
 
 
 def predictor_force(s, lam, ratio, sigma1, sigma2):
-    """Return the force f_m on the predictor, exact (Gaussian moments)."""
+    """Return the force f_m on the predictor's eigenvalue, exact by Gaussian moments."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return (-n1 * lam / 2 - n2 * lam / 2 + ratio) * s
 
 
 def drive_on_view1(W_P, z1, z2, t1, t2):
-    """Return E[g l^T] (M, d) for independent normals l (d,), exact (Gaussian moments)."""
+    """Return E[g l^T] (M, d), exact by Gaussian moments; g: force on view 1, l (d,): independent normals."""
     return -(1 / 2) * (W_P @ W_P @ z1) + (1 / 2) * (W_P @ t2)
 
 
 def drive_on_view2(W_P, z1, z2, t1, t2):
-    """Return E[h l^T] (M, d) for independent normals l (d,), exact (Gaussian moments)."""
+    """Return E[h l^T] (M, d), exact by Gaussian moments; h: force on view 2, l (d,): independent normals."""
     return -(1 / 2) * (W_P @ W_P @ z2) + (1 / 2) * (W_P @ t1)
 
 
 def exact(lam0, t, alpha, sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at time t, from the Lambert W solution."""
+    """Return the predictor eigenvalues at time t for the initial eigenvalues lam0 (Lambert W solution)."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return lambert_growth(lam0, 2 / (n1 + n2), 4 * alpha * t / (n1 + n2))
 
 
 def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
-    """Return the time from lam0 to lam1."""
+    """Return the time that a predictor eigenvalue takes from lam0 to lam1."""
     xp = lam0.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -75,7 +75,7 @@ def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
 
 
 def fixed_points(sigma1, sigma2, rho):
-    """Return the predictor eigenvalues with r = rho, larger first; not a number or not positive if there is none."""
+    """Return the predictor eigenvalues at fixed points (r = rho), larger first; nan or <= 0: no fixed point."""
     xp = sigma1.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -86,7 +86,7 @@ def fixed_points(sigma1, sigma2, rho):
 
 
 def fold(sigma1, sigma2):
-    """Return (rho, lambda) at the fold, where the two fixed points meet."""
+    """Return weight decay and predictor eigenvalue at the fold, where the two fixed points meet."""
     return 1 / (2 * (sigma1**2 + sigma2**2 + 2)), 1 / (sigma1**2 + sigma2**2 + 2)
 
 

@@ -1,4 +1,4 @@
-"""Models: loss and gain, predictor and target, inputs, and their parameters.
+"""Models: loss and gain, predictor and target branch, input covariance, and parameters.
 
 May import ``derivations``, ``export``, ``generated`` and what is below them.
 """

@@ -13,12 +13,12 @@ from dynamics.generated import catalogue
 from dynamics.model.components import EMA, ClosedForm, Learned, NoPredictor
 from dynamics.model.expressions import Loss
 
-Model: TypeAlias = Any  # of ``dynamics.model.model``, which imports this module
+Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
 
 
 @dataclass(frozen=True)
 class CombinationRule:
-    """A requirement on one argument of a model that depends on its other options.
+    """A requirement on one argument of ``Model`` that depends on the other arguments.
 
     requirement: end of the message "Argument `...` must ...", in which ``{model}`` stands for the model. violated:
     function of the model that returns True, or the reason as text, if the model does not meet the requirement.
@@ -30,7 +30,7 @@ class CombinationRule:
 
 
 def check_combination(model: Model) -> None:
-    """Raise ArgumentError for the first rule that the model violates."""
+    """Raise ArgumentError for the first rule on combinations of options that the model violates."""
     for rule in RULES:
         violated = rule.violated(model)
         if violated:
@@ -72,7 +72,7 @@ def _stops_elsewhere(model: Model) -> bool:
 
 
 def _meaningless_at_one(model: Model) -> bool | str:
-    """Return the reason if the loss does not exist at W_P = 1, as 1/(1 - W_P) does not, otherwise False."""
+    """Return the reason, as text, if the loss is undefined at W_P = 1, such as 1/(1 - W_P); otherwise False."""
     if not (_custom(model) and _without_predictor(model)):
         return False
     from derivations.errors import ExpressionError
@@ -125,7 +125,7 @@ RULES = (
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() unless the gradient reaches W_P and all powers of W_P are natural",
+        "be ClosedForm(...) or NoPredictor() unless the gradient reaches W_P and its powers are positive integers",
         lambda model: _custom(model) and _learned(model) and not model.derivation.trains_predictor,
     ),
     CombinationRule(
@@ -161,7 +161,7 @@ RULES = (
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() for correlated inputs, because they make a learned predictor asymmetric",
+        "be ClosedForm(...) or NoPredictor() for correlated inputs, which make a learned predictor asymmetric",
         lambda model: _learned(model) and model.inputs is not None,
     ),
     CombinationRule(

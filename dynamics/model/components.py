@@ -10,10 +10,10 @@ from dynamics.model.options import check_options, option
 
 @dataclass(frozen=True)
 class Component:
-    """Base of the components: dataclasses with options.
+    """Base class of predictors and target branches, which are dataclasses with options.
 
-    title: name of the component in messages. flag: command-line option that chooses the component. flag_sets: option of
-    the component that takes the value of the flag, if the flag has a value. help: help text of the flag.
+    title: name of the component in messages. flag: command-line option that chooses the component. flag_sets: name of
+    the component's option that gets the value of the flag, if the flag has a value. help: help text of the flag.
     """
 
     title: ClassVar[str]
@@ -38,8 +38,8 @@ class ClosedForm(Component):
     normalize : bool, default False
         Divide C by its largest eigenvalue first, lambda = (s / max s + epsilon)^alpha, as deep implementations do.
     tracking : array_like, default 0
-        Decay per step, in [0, 1), of the exponential average of C that replaces C in the predictor:
-        C~ <- tracking C~ + (1 - tracking) C. It starts from the first C.
+        Decay per step, in [0, 1), of the exponential average C~ that replaces C in the predictor:
+        C~ <- tracking C~ + (1 - tracking) C. The initial C~ is the initial C.
 
     Raises
     ------
@@ -48,8 +48,8 @@ class ClosedForm(Component):
 
     Notes
     -----
-    alpha, epsilon and tracking may be arrays, which broadcast with an ensemble. With ``normalize`` and several equal
-    largest eigenvalues, networks deviate from the descent map by the size of their fluctuations, because the largest
+    alpha, epsilon and tracking may be arrays, which broadcast with an ensemble. With ``normalize``, networks deviate
+    from the descent map by the size of their fluctuations if several eigenvalues are equally large, because the largest
     of several fluctuating eigenvalues exceeds their mean.
 
     References
@@ -96,7 +96,7 @@ class ClosedForm(Component):
 
     @property
     def form(self) -> str:
-        """Form of the predictor, as ``Structure`` names it."""
+        """Name of the predictor's form in ``Structure``: "normalized" or "closed form"."""
         return "normalized" if self.normalize else "closed form"
 
 
@@ -107,10 +107,11 @@ class Learned(Component):
     Parameters
     ----------
     rate : array_like, default 1
-        Learning rate relative to the encoder's, positive. It may be an array that broadcasts with an ensemble.
+        Learning rate of the predictor divided by the learning rate of the encoder, positive. An array broadcasts with
+        an ensemble.
     init : array_like, default 1
-        Eigenvalues at the start, in the eigenvectors of C: a number, or one per mode, (..., M), in the order of the
-        modes of ``s0`` (in a network: ascending).
+        Initial eigenvalues of W_P, whose initial eigenvectors are those of C: a number, or one number per mode,
+        (..., M), in the order of the modes of ``s0`` (in a network: ascending).
 
     Raises
     ------
@@ -154,7 +155,7 @@ class Learned(Component):
 
 @dataclass(frozen=True)
 class NoPredictor(Component):
-    """No predictor, W_P = 1: the loss compares the representations themselves, and lambda = 1.
+    """No predictor: W_P = 1, so that the loss compares the representations of the two views themselves.
 
     Examples
     --------
@@ -171,7 +172,7 @@ class NoPredictor(Component):
 
 @dataclass(frozen=True)
 class Shared(Component):
-    """Target branch that is the encoder itself.
+    """Target branch that shares all weights with the encoder.
 
     Examples
     --------
@@ -185,13 +186,13 @@ class Shared(Component):
 
 @dataclass(frozen=True)
 class EMA(Component):
-    """Target branch that is an exponential average of the encoder, V <- decay V + (1 - decay) W after each step.
+    """Target branch with weights V that average the encoder's weights W, V <- decay V + (1 - decay) W after each step.
 
     Parameters
     ----------
     decay : array_like
-        Decay per step, between 0 and 1; with 1 the target keeps the initial weights of the encoder. It may be an array
-        that broadcasts with an ensemble.
+        Decay per step, between 0 and 1; with decay 1 the target keeps the initial weights of the encoder. An array
+        broadcasts with an ensemble.
 
     Raises
     ------

@@ -29,7 +29,7 @@ TAKEN = frozenset(
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Expression:
-    """An expression in the loss grammar with values of its parameters, which are numbers or arrays."""
+    """An expression in the loss grammar, with values of its parameters: numbers or arrays."""
 
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Expression:
 
     @classmethod
     def parse(cls, text: Any, /, **parameters: npt.ArrayLike) -> Self:
-        """Return the expression, with values for its parameters.
+        """Return a loss or a gain from its text, with values for its parameters.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class Expression:
             Text in the loss grammar (``docs/losses.md``), or a SymPy expression whose symbols and undefined functions
             have the names of the grammar.
         **parameters : array_like
-            Values of all names that the grammar does not define.
+            Values of the expression's parameters: of all names in the text that the grammar does not define.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Expression:
         return cls(str(text) if hasattr(text, "free_symbols") else text, parameters)
 
     def replace(self, /, **parameters: npt.ArrayLike) -> Self:
-        """Return the expression with other values of its parameters.
+        """Return the same expression with new values of some of its parameters.
 
         Examples
         --------
@@ -118,7 +118,7 @@ class Expression:
 
 
 def _is_generated(name: str) -> bool:
-    """Return True for names that generated code may give to its own variables."""
+    """Return True if generated code may give the name to a variable of its own, so that no parameter may have it."""
     return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
 
 
@@ -132,9 +132,9 @@ class Loss(Expression):
     Notes
     -----
     z1 is the representation of view 1 by the encoder, z2 the representation of view 2 by the target branch, and
-    p = W_P z1; ``sg`` marks stop-gradients. The same is derived from the expression as for losses of the catalogue:
-    per-sample gradients, rates, flow, descent map and network. Rates are exact if the gradient is a polynomial divided
-    by powers of norms, with at most two norms in a term; otherwise they are computed by Monte Carlo. The grammar is in
+    p = W_P z1; ``sg`` marks stop-gradients. Per-sample gradients, rates, flow, descent map and network are derived from
+    the expression as for "euclidean" and "cosine". Rates are exact if the gradient is a polynomial divided by powers of
+    norms, with at most two norms in a term; otherwise they are computed by Monte Carlo. The grammar is in
     ``docs/losses.md``.
 
     Examples
@@ -155,7 +155,10 @@ class Loss(Expression):
             errors.reject(argument, "have a gradient that reaches the encoder", self)
 
     def derivation(self, predictor: bool = True, symmetrised: bool = False) -> "UserDefinedLoss":
-        """Return the loss as ``derivations.losses`` represents it."""
+        """Return the symbolic form of the loss, of which ``derivations`` derives gradients and rates.
+
+        predictor: False sets W_P = 1. symmetrised: take the mean with the loss in which the views are swapped.
+        """
         from derivations.losses.user_defined import UserDefinedLoss
 
         return UserDefinedLoss(self.text, tuple(self.parameters), predictor, symmetrised)
@@ -166,8 +169,9 @@ class Gain(Expression):
 
     Notes
     -----
-    Standard losses have the gain lambda, isotropic ones the gain 1. A gain is a function of ``lambda``, the eigenvalue
-    of W_P: sums, products, powers, sqrt, exp, log, tanh, and parameters by name.
+    ``lambda`` is the eigenvalue of the predictor W_P in the mode. Standard losses have the gain lambda, isotropic
+    losses the gain 1. An expression of a gain may contain sums, products, powers, sqrt, exp, log, tanh, and parameters
+    by name.
 
     Examples
     --------
@@ -195,6 +199,6 @@ class Gain(Expression):
         return executed(source, "gain").gain
 
     def __call__(self, lam: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return h at eigenvalues lam (..., M); parameters that are arrays broadcast with the leading dimensions."""
+        """Return the gain h at predictor eigenvalues lam (..., M); array parameters broadcast with (...)."""
         lam = np.asarray(lam, float)
         return self._function(lam, *(np.asarray(value)[..., None] for value in self.parameters.values())) + 0 * lam

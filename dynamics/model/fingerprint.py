@@ -1,4 +1,4 @@
-"""Fingerprints: plain data that identify a computation, so that only the same computation continues a store."""
+"""Fingerprints: plain data that identify a computation, so that a store is continued only by the same computation."""
 
 import hashlib
 import json
@@ -17,7 +17,10 @@ WRITTEN_OUT = 32  # largest number of entries of an array that is stored in full
 
 
 def plain(name: str, value: Any) -> Any:
-    """Return numbers, text, arrays, mappings or a model as plain data; raises ArgumentError for other values."""
+    """Return a number, text, array, mapping or model as plain data for JSON; raises ArgumentError for other values.
+
+    An array with more than WRITTEN_OUT entries is replaced by its shape, type and SHA-256 digest.
+    """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, Model):
@@ -39,23 +42,26 @@ def plain(name: str, value: Any) -> Any:
 
 
 def of_code(derived: DerivedLoss, *modules: ModuleType) -> dict[str, str]:
-    """Return the SHA-256 digests of the code of a loss and of modules, by name."""
+    """Return the SHA-256 digests of the code derived for a loss and of the source files of modules, by name."""
     code = {derived.name: hashlib.sha256(derived.code.encode()).hexdigest()}
     return code | {module.__name__.rpartition(".")[2]: digest(Path(str(module.__file__))) for module in modules}
 
 
 def digest(*paths: Path) -> str:
-    """Return the SHA-256 digest of the contents of files."""
+    """Return one SHA-256 digest of the concatenated contents of files."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def as_read(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Return a fingerprint as it is read back from a JSON file."""
+    """Return a fingerprint in the form in which a JSON file returns it, for example with lists in place of tuples."""
     return json.loads(json.dumps(fingerprint))
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """Return the differences, as text, between the fingerprints of a file (there) and of this call (here)."""
+    """Return the differences, as text, between the fingerprint in a file (there) and that of this computation (here).
+
+    name: keys under which both fingerprints stand, as a prefix of the text.
+    """
     if isinstance(there, dict) and isinstance(here, dict):
         return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]
     return [] if there == here else [f"{name.strip()} ({_short(there)} there, {_short(here)} here)"]

@@ -1,4 +1,4 @@
-"""The model: loss, predictor, target branch, views and weight decay; all levels of description take it."""
+"""The model (loss, predictor, target branch, views and weight decay), the argument of solvers and training alike."""
 
 import importlib
 from dataclasses import dataclass
@@ -40,14 +40,16 @@ STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 class Model:
     r"""A linear Siamese network W with its loss: the eigenvalues s of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
 
-    r_m is the rate of mode m, which is derived from the loss, and rho the weight decay.
+    C is the correlation of the representations. r_m is the rate of mode m, which is derived from the loss, and rho the
+    weight decay.
 
     Parameters
     ----------
     loss : str or Loss
         "euclidean" ``|W_P z1 - z2|^2 / 2``, "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``, or a user-defined ``Loss``.
     isotropic : bool, default False
-        The isotropic version (IsoLoss), in which all modes learn at the same rate. It has its own stop-gradients.
+        Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate. Its stop-gradients
+        are part of its definition.
     stop_gradient : {"target", "none", "online"}, default "target"
         Branch through which no gradient flows.
     predictor : ClosedForm, Learned or NoPredictor, default ClosedForm()
@@ -59,19 +61,19 @@ class Model:
     symmetrised : bool, default False
         Use the mean of the loss and the loss with the views' roles swapped.
     target : Shared or EMA, default Shared()
-        The target branch: the encoder itself, or an exponential average of it.
+        The target branch: the encoder itself, or an exponential average of the encoder.
     inputs : (N, N) array_like, optional
         Covariance Sigma_x of the inputs, symmetric and positive semidefinite; white inputs by default. Under correlated
         inputs the singular vectors of W rotate, so that flow and descent map start from weights (..., M, N) in place of
         eigenvalues, and C = W Sigma_x W^T. The noise on the views is white.
     gain : str or Gain, optional
-        h(lambda), which multiplies the gradient of a mode in place of lambda, such as "lambda^0.5". The gain lambda
-        gives the loss itself, the gain 1 its isotropic version. A loss with a gain has its own stop-gradients.
+        Function h(lambda), which multiplies the gradient of a mode in place of lambda, such as "lambda^0.5". The gain
+        lambda gives the loss itself, the gain 1 its isotropic version. The gain determines the stop-gradients.
 
     Raises
     ------
     ArgumentError
-        For unknown names, values out of range, and options that do not apply together.
+        For unknown names, values out of range, and combinations of options that are not possible.
 
     Notes
     -----
@@ -158,12 +160,12 @@ class Model:
     # --- as plain data and text -------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the model as plain data, which JSON and TOML can hold; ``from_dict`` reads it."""
+        """Return the model as plain data for JSON or TOML, from which ``Model.from_dict`` restores the model."""
         return to_plain(self)
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> "Model":
-        """Return the model that plain data describe.
+        """Return the model that a dictionary of plain data describes.
 
         Parameters
         ----------
@@ -188,13 +190,14 @@ class Model:
         return shown(self)
 
     def to_jax(self) -> str:
-        """Return the text of a JAX module with this loss and its predictor, for a training loop.
+        """Return the text of a JAX module with the loss and the predictor of the model, for a training loop.
 
         Returns
         -------
         str
-            Python code that depends on JAX alone. ``loss(p, z, target, ...)`` is the mean of L over a batch of
-            representations (batch, M); for a closed-form predictor ``predictor(correlation)`` is W_P.
+            Python code that depends on JAX alone. Its function ``loss(p, z, target, ...)`` returns the mean of the loss
+            over a batch of representations (batch, M); for a closed-form predictor, ``predictor(correlation)`` returns
+            W_P.
 
         Raises
         ------
@@ -216,7 +219,7 @@ class Model:
         return source(self, "jax")
 
     def to_torch(self) -> str:
-        """Return the text of the module that ``to_jax`` describes, for PyTorch.
+        """Return the text of a PyTorch module with the loss and the predictor of the model; see ``to_jax``.
 
         Examples
         --------
@@ -238,7 +241,7 @@ class Model:
 
     @property
     def derivation(self) -> "Setting | UserDefinedLoss":
-        """The loss as ``derivations.losses`` represents it, from which everything is derived."""
+        """Symbolic form of the loss, of which ``derivations`` derives gradients and rates."""
         from derivations.losses.catalogue import Setting
 
         if isinstance(self.loss, Loss):
@@ -248,7 +251,7 @@ class Model:
 
     @property
     def generated(self) -> DerivedLoss:
-        """Array code derived for this loss."""
+        """Functions derived for the loss of this model, in array code."""
         if isinstance(self.loss, Loss) or self.gain is not None:
             from dynamics.model.runtime_codegen import derived_loss
 
@@ -257,7 +260,7 @@ class Model:
 
     @property
     def loss_name(self) -> str:
-        """The loss in a few words, for messages."""
+        """Name or expression of the loss, with its gain if there is one, for messages."""
         name = self.loss.text if isinstance(self.loss, Loss) else self.loss
         return name if self.gain is None else f"{name} (gain {self.gain.text})"
 
@@ -265,7 +268,7 @@ class Model:
 
     @cached_property
     def structure(self) -> Structure:
-        """Components of this model on which the form of its dynamics depends."""
+        """Components that determine which dynamical variables the model has: form of the predictor, and target."""
         tracked = bool(np.any(self.parameter_values.get("tracking", 0.0)))
         return Structure(self.predictor.form, tracked, isinstance(self.target, EMA))
 
@@ -280,7 +283,7 @@ class Model:
         return parameters_of(self)
 
     def replace(self, /, **parameters: npt.ArrayLike) -> "Model":
-        """Return the model with other parameters.
+        """Return the model with new values of some of its parameters.
 
         Parameters
         ----------
@@ -306,11 +309,14 @@ class Model:
 
     @property
     def parameters(self) -> Parameters:
-        """Parameters by their symbols, with a trailing axis for the modes; parameters it lacks are neutral."""
+        """Parameters by their symbols, with a trailing axis for the modes; a parameter the model lacks is neutral."""
         return self._parameters({})
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
-        """Return ``parameters`` with a new value of the parameter ``name``; it is not validated and may be complex."""
+        """Return ``parameters`` with a new value of the parameter ``name``; the value is not validated.
+
+        The value may be complex, for derivatives by a complex step.
+        """
         return self._parameters({name: value})
 
     def _parameters(self, replaced: dict[str, npt.NDArray[Any]]) -> Parameters:
@@ -328,7 +334,7 @@ class Model:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """Shape that the parameters broadcast to: () for a single model."""
+        """Common shape to which the parameters broadcast: the shape of an ensemble, () for a single model."""
         shapes = {name: np.shape(value) for name, value in self.parameter_values.items()}
         shapes |= {"init": self.init.shape[:-1]}
         try:
@@ -341,7 +347,7 @@ class Model:
 
     @property
     def pole_at_collapse(self) -> npt.NDArray[np.bool_]:
-        """Booleans, one for each ensemble member: True if the gradient is infinite at a collapsed mode, s = 0."""
+        """Booleans, one for each ensemble member: True if the loss has an infinite gradient at an eigenvalue s = 0."""
         parameters = self.parameters
         if self.generated.poles is None:
             return np.zeros(self.batch_shape, bool)
@@ -353,15 +359,16 @@ class Model:
 
     @property
     def needs_learning_rate(self) -> bool:
-        """True if the model has an average with a decay per step: an EMA target, or a tracked correlation.
+        """True if the flow of the model needs a learning rate, because an exponential average has a decay per step.
 
-        A flow then needs the learning rate, which turns the decay per step into a rate in time.
+        The averages are an EMA target and a tracked correlation; the learning rate turns the decay per step into a rate
+        in time.
         """
         return self.structure.separate_target or self.structure.tracked
 
     @property
     def input_root(self) -> npt.NDArray[np.float64] | None:
-        """Sigma_x^(1/2) (N, N); None for white inputs."""
+        """Root Sigma_x^(1/2) (N, N) of the covariance of the inputs; None for white inputs."""
         if self.inputs is None:
             return None
         variances, directions = np.linalg.eigh(self.inputs)

@@ -15,15 +15,16 @@ from dynamics import errors
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """Description of an option.
+    """Description of an option of a model or of a component.
 
     check: function of (name, value) that returns the value to store, or raises ArgumentError. choices: allowed names,
         in place of a check.
     help: one sentence, for the command line.
-    symbol: name in ``Parameters`` of a number that may be an array; a pair of names for a pair of numbers.
+    symbol: name in ``Parameters`` of an option that is a parameter (a number or an array); a pair of names for a pair
+        of parameters.
     flag, metavar, value_type: form on the command line, where a bool is a switch, a list is text such as "1,0.3", and a
         tuple is a pair of numbers. An option without a flag is not on the command line.
-    convert: function from the value on the command line to that of the option.
+    convert: function that turns the value on the command line into the value of the option.
     example: a value for an option without default.
     """
 
@@ -38,63 +39,66 @@ class Option:
     example: Any = None
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return the value to store; raises ArgumentError."""
+        """Return the value of the option in the form in which it is stored; raises ArgumentError if it is invalid."""
         if self.choices:
             return errors.choice(name, value, self.choices)
         return value if self.check is None else frozen(self.check(name, value))
 
     def symbols(self, name: str) -> dict[str, str]:
-        """Symbols of the parameters in this option, by their names."""
+        """Return the symbols of the parameters in this option, by the names of the parameters.
+
+        name: name of the option.
+        """
         if isinstance(self.symbol, tuple):
             return {symbol: symbol for symbol in self.symbol}
         return {} if self.symbol is None else {name: self.symbol}
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Parameters in the value of this option, by their names."""
+        """Return the parameters in a value of this option, by their names. name: name of the option."""
         return dict(zip(self.symbols(name), value if isinstance(self.symbol, tuple) else [value], strict=False))
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the value with one parameter replaced."""
+        """Return the value of this option with the named parameter replaced by a new number."""
         if not isinstance(self.symbol, tuple):
             return number
         return tuple((self.parameters(name, value) | {parameter: number}).values())
 
     def to_plain(self, value: Any) -> Any:
-        """Return the value as plain data."""
+        """Return a value of this option as plain data: numbers, text, and lists."""
         return [self.to_plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the value that plain data describe."""
+        """Return the value of this option that plain data describe."""
         return plain
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentOption(Option):
-    """An option whose value is a component: an object of one of several classes, which have options themselves."""
+    """An option whose value is a predictor or a target branch: an object of one of several classes with options."""
 
     classes: tuple[Any, ...]
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return a component of one of the classes; raises ArgumentError."""
+        """Return the component if its class is allowed; else raise ArgumentError."""
         *most, last = map(signature, self.classes)
         if not isinstance(value, self.classes):
             errors.reject(name, f"be {', '.join(most)} or {last}", value)
         return value
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Parameters of the component."""
+        """Return the parameters of the component, by their names."""
         return parameters_of(value)
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the component with one parameter replaced."""
+        """Return the component with the named parameter replaced by a new number."""
         return with_parameter(value, parameter, number)
 
     def to_plain(self, value: Any) -> dict[str, Any]:
-        """Return the component as a table: its kind, and its options."""
+        """Return the component as a dictionary of its kind and its options."""
         return {"kind": type(value).__name__} | to_plain(value)
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the component that a table describes."""
+        """Return the component that a dictionary of its kind and its options describes."""
         kinds = {kind.__name__: kind for kind in self.classes}
         errors.instance(name, plain, dict, f'be a table, such as {{ kind = "{next(iter(kinds))}" }}')
         kind = kinds[errors.choice(f"kind of {name}", plain.get("kind"), kinds)]
@@ -104,13 +108,16 @@ class ComponentOption(Option):
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionOption(Option):
-    """An option whose value is an expression with parameters, or one of the names in ``choices``."""
+    """An option whose value is a loss or a gain: an expression with parameters, or one of the names in ``choices``."""
 
     kind: Any  # a class of expressions
     value_type: type = str
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return an expression, or one of ``choices`` (None if there are no choices); raises ArgumentError."""
+        """Return the expression, or the name of a choice; if there are no choices, return None for None.
+
+        Raises ArgumentError for other values.
+        """
         if self.choices:
             return value if isinstance(value, self.kind) else super().checked(name, value)
         expression = self.kind(value) if isinstance(value, str) else value
@@ -120,22 +127,22 @@ class ExpressionOption(Option):
         return expression
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Parameters of the expression."""
+        """Return the parameters of the expression, by their names."""
         return dict(value.parameters) if isinstance(value, self.kind) else {}
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the expression with one parameter replaced."""
+        """Return the expression with the named parameter replaced by a new number."""
         return value.replace(**{parameter: number})
 
     def to_plain(self, value: Any) -> Any:
-        """Return the name, or a table of the expression and its parameters."""
+        """Return the name of a choice, or a dictionary of the expression and its parameters."""
         if not isinstance(value, self.kind):
             return value
         parameters = {name: np.asarray(number).tolist() for name, number in value.parameters.items()}
         return {"expression": value.text} | parameters
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the expression that a table or a text describes."""
+        """Return the expression that a dictionary or a text describes, or the name of a choice."""
         table = f"an expression in a table, such as {{ expression = '{self.kind.example}' }}"
         if not isinstance(plain, dict):
             if self.choices:
@@ -161,29 +168,35 @@ def _options(kind: type) -> dict[str, Option]:
 
 
 def options(part: Any) -> dict[str, Option]:
-    """Descriptions of the options of a model or a component, or of its class, by name."""
+    """Return the descriptions, by name, of the options of a model or component, or of its class."""
     return _options(part if isinstance(part, type) else type(part))
 
 
 def defaults(kind: type) -> dict[str, Any]:
-    """Defaults of the options of a class; MISSING for required options."""
+    """Return the defaults of the options of a class, by name; MISSING for required options."""
     return {f.name: f.default for f in fields(kind)}
 
 
 def signature(kind: type) -> str:
-    """Return a call of the class as text: with its required options, or with dots if it has only optional options."""
+    """Return a call of the class as text, with its required options, such as "EMA(decay)" or "ClosedForm(...)".
+
+    Dots stand for optional options if there are no required options.
+    """
     required = [name for name, default in defaults(kind).items() if default is MISSING]
     return f"{kind.__name__}({', '.join(required) or '...' * bool(options(kind))})"
 
 
 def check_options(part: Any) -> None:
-    """Validate all options, and store the values that their checks return; raises ArgumentError."""
+    """Validate all options of a model or a component, and store the checked values; raises ArgumentError."""
     for name, description in options(part).items():
         object.__setattr__(part, name, description.checked(name, getattr(part, name)))
 
 
 def frozen(value: Any) -> Any:
-    """Return an array without axes as a number, and other arrays read-only; applies to each entry of a tuple."""
+    """Return the value so that it cannot change: an array without axes as a number, another array as read-only.
+
+    Entries of a tuple are treated alike; other values are returned as they are.
+    """
     if isinstance(value, tuple):
         return tuple(map(frozen, value))
     if not isinstance(value, np.ndarray):
@@ -196,14 +209,20 @@ def frozen(value: Any) -> Any:
 
 
 def symbols_of(part: Any) -> dict[str, str]:
-    """Symbols, by name, of the parameters that belong to a model or a component itself, not to its parts."""
+    """Return the symbols, by parameter name, of the parameters of a model or component itself.
+
+    Parameters of a model's components and expressions are left out.
+    """
     return {
         key: symbol for name, description in options(part).items() for key, symbol in description.symbols(name).items()
     }
 
 
 def parameters_of(part: Any) -> dict[str, Any]:
-    """Parameters, by name, of a model or a component itself, then of its components, then of its expressions."""
+    """Return the parameters, by name, of a model or a component.
+
+    Its own parameters come first, then the parameters of its components, then those of its expressions.
+    """
     kinds = (Option, ComponentOption, ExpressionOption)
     ordered = sorted(options(part).items(), key=lambda item: kinds.index(type(item[1])))
     members = (description.parameters(name, getattr(part, name)) for name, description in ordered)
@@ -211,7 +230,7 @@ def parameters_of(part: Any) -> dict[str, Any]:
 
 
 def with_parameter(part: Any, parameter: str, number: Any) -> Any:
-    """Return a model or a component with one of its parameters replaced."""
+    """Return a model or a component with the named parameter replaced by a new number."""
     for name, description in options(part).items():
         value = getattr(part, name)
         if parameter in description.parameters(name, value):
@@ -223,13 +242,16 @@ def with_parameter(part: Any, parameter: str, number: Any) -> Any:
 
 
 def to_plain(part: Any) -> dict[str, Any]:
-    """Return the options of a model or a component as plain data, without options that are None."""
+    """Return the options of a model or a component as a dictionary of plain data, without options that are None."""
     values = {name: getattr(part, name) for name in options(part)}
     return {name: options(part)[name].to_plain(value) for name, value in values.items() if value is not None}
 
 
 def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
-    """Return the model or component that a table describes; raises ArgumentError, which names the table ``where``."""
+    """Return the model or component that a dictionary describes; raises ArgumentError.
+
+    where: name of the dictionary in messages.
+    """
     check_keys(where, table, options(kind))
     check_present(where, table, [name for name, default in defaults(kind).items() if default is MISSING])
     values = {name: options(kind)[name].from_plain(name, value) for name, value in table.items() if value is not None}
@@ -237,20 +259,23 @@ def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
 
 
 def check_keys(where: str, table: dict[str, Any], allowed: Iterable[str]) -> None:
-    """Raise ArgumentError for a key of the table that is not allowed."""
+    """Raise ArgumentError for a key of a dictionary that is not allowed. where: name of the dictionary in messages."""
     for key in table:
         errors.choice(f"key of {where}", key, allowed)
 
 
 def check_present(where: str, table: dict[str, Any], required: Iterable[str]) -> None:
-    """Raise ArgumentError for a required key that the table lacks."""
+    """Raise ArgumentError for a required key that a dictionary lacks. where: name of the dictionary in messages."""
     for key in required:
         if key not in table:
             errors.reject(key, f"be given in {where}", None)
 
 
 def shown(value: Any) -> str:
-    """Return a value as one line: arrays by their shape, models and components without options at their defaults."""
+    """Return a value as one line of text, with arrays by their shape.
+
+    Models and components are shown without the options that have their default values.
+    """
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"
     if not is_dataclass(value) or isinstance(value, type) or not all(f.metadata for f in fields(value)):

@@ -1,4 +1,4 @@
-"""Array code for losses outside the catalogue, derived at the first use of a loss and cached.
+"""Array code for user-defined losses and gains, derived when a loss is first used, and cached.
 
 Only code that ``derivations`` wrote from a parsed expression is executed, never the text of a user.
 """
@@ -15,7 +15,7 @@ from dynamics.derived_loss import DerivedLoss
 
 @lru_cache(maxsize=256)
 def derived_loss(derivation: Any) -> DerivedLoss:
-    """Return the generated functions of a loss, in the form that losses of the catalogue have."""
+    """Return the functions derived for a symbolic loss, as ``dynamics.generated`` has them for the catalogue losses."""
     from derivations.codegen.module import module
     from derivations.errors import UntranslatableError
 
@@ -27,7 +27,7 @@ def derived_loss(derivation: Any) -> DerivedLoss:
 
 
 def executed(source: str, name: str) -> ModuleType:
-    """Execute the source of a module and return the module; tracebacks show its lines."""
+    """Execute the source of a generated module and return the module; tracebacks show the lines of the source."""
     module = ModuleType(f"dynamics.model.runtime_codegen.{name}")
     path = f"<derived {name} {hash(source):x}>"
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)

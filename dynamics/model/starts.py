@@ -1,6 +1,6 @@
-"""Checks of the start of a model (eigenvalues, or weights for correlated inputs) and of the learning rate.
+"""Checks of initial eigenvalues, of initial weights (for correlated inputs), and of the learning rate of a model.
 
-The functions that take a model first are methods of ``Model``.
+The functions whose first argument is a model are methods of ``Model``.
 """
 
 from typing import Any, TypeAlias
@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from dynamics import errors
 
-Model: TypeAlias = Any  # of ``dynamics.model.model``, which imports this module
+Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
 
 Array = npt.NDArray[np.float64]
 
 
 def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: int = 0) -> Array:
-    """Return weights (modes, inputs) of an encoder, Gaussian with standard deviation std; raises ArgumentError."""
+    """Return random weights (modes, inputs) of an encoder, Gaussian of standard deviation std; raises ArgumentError."""
     modes, inputs, seed = errors.count("modes", modes), errors.count("inputs", inputs), errors.count("seed", seed, 0)
     if modes > inputs:
         errors.reject("modes", f"be at most the number of inputs, {inputs}", modes)
@@ -24,15 +24,19 @@ def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: i
 
 
 def eigenvalues_of(W0: Array) -> Array:
-    """Return the eigenvalues (M,) of C = W0 W0^T of white inputs, ascending."""
+    """Return the eigenvalues (M,), ascending, of the correlation C = W0 W0^T of the representations of white inputs."""
     return np.asarray(np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, np.float64)
 
 
 def check_learning_rate(model: Model, learning_rate: float | None) -> float | None:
-    """Return the learning rate eta > 0 of a flow that needs it, None for other flows; raises ArgumentError."""
+    """Return the learning rate of a flow; None for models whose flow does not depend on it. Raises ArgumentError.
+
+    Only the flow of a model with a decay per step (EMA target, tracked correlation) depends on the learning rate.
+    """
     if learning_rate is None:
         if model.needs_learning_rate:
-            errors.reject("learning_rate", f"be given for {model}, because its average has a decay per step", None)
+            requirement = f"be given for {model}, whose flow depends on it through a decay per step"
+            errors.reject("learning_rate", requirement, None)
         return None
     if not model.needs_learning_rate:
         requirement = "be left out, because the flow depends on it only in models with a decay per step"
@@ -41,12 +45,12 @@ def check_learning_rate(model: Model, learning_rate: float | None) -> float | No
 
 
 def check_start(model: Model, s0: npt.ArrayLike) -> Array:
-    """Return the validated start: eigenvalues (..., M), or weights (..., M, N) for correlated inputs."""
+    """Return validated initial eigenvalues (..., M), or initial weights (..., M, N) for correlated inputs."""
     return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
 
 
 def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool = True) -> Array:
-    """Return weights W0 (..., M, N), broadcast with the model's parameters; raises ArgumentError."""
+    """Return initial weights W0 (..., M, N), broadcast with the model's parameters; raises ArgumentError."""
     N = "N" if model.inputs is None else len(model.inputs)
     requirement = f"be weights of shape ({'..., ' * ensemble}M, {N}) with 1 <= M <= {N}"
     weights = errors.real_array(name, W0, f"{requirement}, finite")
@@ -62,7 +66,7 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
 
 
 def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
-    """Return eigenvalues s0 (..., M), broadcast with the model's parameters; raises ArgumentError."""
+    """Return initial eigenvalues s0 (..., M), broadcast with the model's parameters; raises ArgumentError."""
     requirement = "be eigenvalues of shape (..., M), finite and non-negative"
     s = errors.non_negative("s0", s0, requirement)
     if s.ndim == 0 or s.shape[-1] == 0:

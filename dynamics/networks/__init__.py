@@ -1,5 +1,5 @@
 """Training of networks by automatic differentiation of the loss, which checks the theory.
 
-``train`` trains a linear network (``linear``) or a deep one (``deep/``); both use the same ``loop``.
+``train`` trains a linear network (``linear``) or a deep network (``deep/``); both use the same ``loop``.
 May import results, solvers, vector_field, model, generated, numerics and errors.
 """

@@ -1,4 +1,4 @@
-"""Two noisy views of Gaussian inputs, drawn on the device; normal numbers by the Box-Muller method."""
+"""Random views of Gaussian inputs, drawn on JAX's device; normal numbers are drawn by the Box-Muller method."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 COSINE = (0.999999992, -4.93480139, 4.05869826, -1.33517447, 0.235063399, -0.0253911401, 0.00160537379)
 SINE = (6.28318530, -10.3354252, 5.10032217, -1.19849147, 0.164178132, -0.0145643733, 0.000795459617)
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
 
 def gaussian_views(
@@ -21,9 +21,10 @@ def gaussian_views(
     shape: tuple[int, ...],
     dtype: str,
 ) -> list[Array]:
-    """Return two views x + sigma_i xi_i of inputs x ~ N(0, Sigma_x), each of shape (N, B).
+    """Return two views x + sigma_i xi_i of B random inputs x ~ N(0, Sigma_x) with white noise xi_i, each (N, B).
 
-    root: Sigma_x^(1/2), None for white inputs. noisy: which views have noise; no noise is drawn for the others.
+    sigmas: standard deviations sigma_1 and sigma_2 of the noise. noisy: for each view, False if its sigma is zero, so
+    that no noise is drawn. root: Sigma_x^(1/2), None for white inputs.
     """
     white, *noise = normals(key, 1 + sum(noisy), shape, dtype)
     x = white if root is None else root @ white
@@ -31,9 +32,9 @@ def gaussian_views(
 
 
 def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[Array]:
-    """Draw ``count`` arrays of independent standard normals by the Box-Muller method, from which they come in pairs.
+    """Draw ``count`` arrays of independent standard normals by the Box-Muller method.
 
-    It is far cheaper than jax.random.normal.
+    The method yields normals in pairs, and is far cheaper than jax.random.normal.
     """
     drawn: list[Array] = []
     for pair in range((count + 1) // 2):
@@ -44,10 +45,10 @@ def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[
 
 
 def _uniform_and_turn(key: Array, shape: tuple[int, ...], dtype: str) -> tuple[Array, Array]:
-    """Draw uniform numbers in (0, 1), for the radius, and in (-1/2, 1/2), for the angle in turns.
+    """Draw the uniform numbers of the Box-Muller method: in (0, 1) for the radius, in (-1/2, 1/2) for the angle/2 pi.
 
-    In float32 both come from one word of 32 bits: 22 for the radius and 10 for the angle. With 1024 equally spaced
-    angles, all moments of the normals up to the thousandth are the same as with uniform angles.
+    In float32 both numbers come from one word of 32 bits: 22 bits for the radius and 10 for the angle. With 1024
+    equally spaced angles, all moments of the normals up to the thousandth are the same as with uniform angles.
     """
     if dtype != "float32":
         uniform, turn = jax.random.uniform(key, (2, *shape), dtype)
@@ -60,7 +61,7 @@ def _uniform_and_turn(key: Array, shape: tuple[int, ...], dtype: str) -> tuple[A
 
 
 def on_circle(turn: Array) -> tuple[Array, Array]:
-    """Return cos(2 pi turn) and sin(2 pi turn), |turn| <= 1/2; in float32 by polynomials, which vectorise."""
+    """Return cos(2 pi turn) and sin(2 pi turn) for |turn| <= 1/2; in float32 by polynomials, which are fast."""
     if turn.dtype != jnp.float32:
         return jnp.cos(2 * np.pi * turn), jnp.sin(2 * np.pi * turn)
     square = (2 * turn) ** 2
@@ -68,7 +69,7 @@ def on_circle(turn: Array) -> tuple[Array, Array]:
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
-    """Evaluate a polynomial by Horner's scheme, lowest coefficient first."""
+    """Return a polynomial at x by Horner's scheme. coefficients: the lowest power first."""
     total = jnp.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         total = total * x + jnp.asarray(coefficient, x.dtype)

@@ -1,6 +1,6 @@
 """A Siamese network of one layer, z = W x, trained on Gaussian inputs, without derived gradients or rates.
 
-W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T the number of records.
+W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T the number of recorded steps.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
 from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax.nn.relu}
 
 
@@ -31,11 +31,11 @@ UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax
 
 
 class LinearSpec(NamedTuple):
-    """The static arguments of a step; each combination of them is compiled."""
+    """The static arguments of a training step of linear networks; each combination of them is compiled anew."""
 
-    generated: Any  # module of the loss
+    generated: Any  # functions derived for the loss, of which training uses only the loss
     structure: Structure
-    noisy: tuple[bool, bool]  # which views have noise
+    noisy: tuple[bool, bool]  # for view 1 and view 2, True if the view has noise
     batch_size: int
     units: str
     dtype: str
@@ -44,7 +44,10 @@ class LinearSpec(NamedTuple):
 def step(
     spec: LinearSpec, learning_rate: Array, parameters: Parameters, root: Array | None, weights: State, key: Array
 ) -> State:
-    """Return the weights (M, N) after one step on fresh views. root: Sigma_x^(1/2), None for white inputs."""
+    """Return the weights (M, N) after one training step on newly drawn views.
+
+    root: Sigma_x^(1/2) for inputs of covariance Sigma_x, None for white inputs.
+    """
     shape = weights.encoder.shape[1], spec.batch_size
     views = gaussian_views(key, (parameters.sigma1, parameters.sigma2), spec.noisy, root, shape, spec.dtype)
     gradients = jax.grad(_mean_loss, (0, 1))(weights.encoder, weights.predictor, spec, parameters, root, weights, views)
@@ -61,7 +64,11 @@ def _mean_loss(
     fixed: State,
     views: list[Array],
 ) -> Array:
-    """Return the loss of a batch of views (N, B). fixed: weights of target and predictor, without gradient."""
+    """Return the mean loss of a batch of views (N, B).
+
+    W, W_P: weights of the encoder and of a learned predictor, which the gradient reaches. fixed: weights that it does
+    not reach, from which the target and a closed-form predictor are computed.
+    """
     z1, z2 = _represent(spec, W, views)
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
     matrix = predictor(spec.structure, parameters, fixed, root) if W_P is None else W_P
@@ -76,17 +83,20 @@ def _mean_loss(
 
 
 def _represent(spec: LinearSpec, W: Array, views: list[Array]) -> list[Array]:
-    """Return the representations (M, B) of both views."""
+    """Return the representations (M, B) of both views (N, B) by weights W."""
     return [UNITS[spec.units](W @ x) for x in views]
 
 
 def over_modes(a: Array) -> Array:
-    """Sum an array (M, B) over modes by a matrix product: XLA's sum over the first axis accesses memory in strides."""
+    """Return the sum (1, B) of an array (M, B) over modes, by a matrix product, which is faster than XLA's sum here."""
     return jnp.ones((1, len(a)), a.dtype) @ a
 
 
 def _silent(spec: LinearSpec, *representations: Array) -> Array:
-    """Mark samples (1, B) whose loss is undefined: it divides by norms, and all ReLU units of a view are off."""
+    """Return a mask (1, B) of samples whose loss is undefined.
+
+    The loss is undefined if it divides by norms and all ReLU units are zero in a representation of the sample.
+    """
     if spec.units != "relu" or not spec.generated.divides_by_norms:
         return jnp.zeros((1, 1), bool)
     return ~jnp.stack([z.any(0, keepdims=True) for z in representations]).all(0)
@@ -94,9 +104,9 @@ def _silent(spec: LinearSpec, *representations: Array) -> Array:
 
 @lru_cache(maxsize=32)
 def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
-    """Compile the training over many stops, which returns the weights at each.
+    """Return the compiled function that trains networks over many steps, and returns the weights at several of them.
 
-    A change of learning rate or parameters does not recompile.
+    A change of learning rate or parameters does not require a new compilation.
     """
 
     def advance(
@@ -121,20 +131,21 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
     return jax.jit(jax.vmap(advance, in_axes=(None, None, None, 0, 0, None, None)))
 
 
-# --- the network, as the loop trains it -----------------------------------------------------------------------------
+# --- the network in the form that the training loop requires --------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class LinearNetwork:
-    """Networks W x of one layer, for the training loop: a state is a State (S, ...), records are a State (S, T, ...).
+    """S networks z = W x of one layer, in the form that the training loop requires (``loop.TrainedNetwork``).
 
-    Records are only copies of the weights, so that a call to the device has many stops, which are a few steps apart.
+    The state is a State of arrays (S, ...), and records are a State of arrays (S, T, ...). Records are only copies of
+    the weights, so that a single call to the device can record many steps.
     """
 
     model: Model
     run: TrainingRun
     units: str
-    initial: State  # the same for all networks
+    initial: State  # initial weights, the same for all networks
     probes: npt.NDArray[np.float64] | None
 
     stride = 4
@@ -142,12 +153,12 @@ class LinearNetwork:
 
     @property
     def data(self) -> str:
-        """The kind of samples and units, for the ``method`` of the trajectory."""
+        """Words on samples and units for the ``method`` of the trajectory, such as "samples a step, linear units"."""
         return f"samples a step, {self.units} units"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The setting of the units."""
+        """Setting of the activation, which the trajectory keeps."""
         return {"units": self.units}
 
     @cached_property
@@ -160,29 +171,32 @@ class LinearNetwork:
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
-        """Return the initial weights of all networks, twice: as state, and as history."""
+        """Return the initial weights of all networks twice: as state (S, ...), and as history (S, 1, ...)."""
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)
 
     def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Train through the stops; the history has the weights at each stop."""
+        """Train from the first to the last of the step numbers ``stops`` (K + 1,).
+
+        Return the final weights, and as history the weights at the last K of the step numbers.
+        """
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Return the weights at the chosen stops."""
+        """Return the state unchanged, and as records the weights at the chosen indices of a history."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:
-        """Return True if no network has finite weights."""
+        """Return True if the weights of all networks have overflowed."""
         return not _finite(jax.tree.map(lambda a: np.asarray(a)[:, None], state)).any()
 
     def conclude(self, records: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
-        """Return the records up to the last finite one, and the status."""
+        """Return the records up to the last step at which a network has finite weights, and the status."""
         return _without_diverged(records, steps, status)
 
     def quantities(self, records: State, steps: npt.NDArray[np.integer]) -> dict[str, Any]:
-        """Return observables, weights and embeddings of the probes."""
+        """Return the arguments of ``Trajectory``: times, observables, weights, and representations of the probes."""
         embeddings = None
         if self.probes is not None:
             embeddings = np.asarray(UNITS[self.units](np.swapaxes(records.encoder @ self.probes.T, -1, -2)))
@@ -195,7 +209,10 @@ class LinearNetwork:
 
 
 def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
-    """Return the records up to the last at which any network is finite, and the status with the diverged networks."""
+    """Return the records up to the last step at which a network has finite weights, and the status.
+
+    A sentence on networks that diverged is added to the status.
+    """
     finite = _finite(weights)
     if finite.all():
         return weights, status
@@ -208,12 +225,12 @@ def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: st
 
 
 def _finite(weights: State) -> npt.NDArray[np.bool_]:
-    """Return True where all weights of a network are finite, (S, T)."""
+    """Return a mask (S, T), True for networks and steps at which all weights are finite."""
     return np.all([np.isfinite(a).all(axis=(2, 3)) for a in jax.tree.leaves(weights)], axis=0)
 
 
 def _at_steps(weights: State, chosen: npt.NDArray[np.integer] | slice) -> State:
-    """Return the weights (S, T, ...) at some of the recorded steps."""
+    """Return the weights (S, T, ...) at the ``chosen`` indices of the recorded steps."""
     return jax.tree.map(lambda a: a[:, chosen], weights)
 
 
@@ -228,11 +245,11 @@ def linear_network(
     W_P0: npt.ArrayLike | None,
     probes: npt.ArrayLike | None,
 ) -> LinearNetwork:
-    """Check the arguments of ``train`` for linear networks alone, and return the networks; raise ArgumentError."""
+    """Return the linear networks that ``train`` trains; raises ArgumentError for arguments that are not valid."""
     weights = _initial_weights(model, W0, W_P0)
     probe_inputs = _probes(probes, weights.encoder.shape[1])
     errors.choice("units", units, UNITS)
-    remedy = "Record fewer steps (record), or train fewer seeds."
+    remedy = "Record fewer steps (`record`), or train fewer seeds."
     numbers = sum(part.size for part in weights if part is not None)
     check_fits(len(run.seeds), len(run.recorded), numbers, remedy, np.dtype(run.dtype).itemsize)
     return LinearNetwork(model, run, units, weights, probe_inputs)
@@ -247,7 +264,7 @@ def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None
 
 
 def _learned(model: Model, W0: npt.NDArray[np.float64], W_P0: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
-    """Return the initial weights of a learned predictor (M, M)."""
+    """Return the initial weights (M, M) of a learned predictor: W_P0, or by default a function of W0 W0^T."""
     modes = len(W0)
     if W_P0 is None:
         model.check_eigenvalues(np.ones(modes))

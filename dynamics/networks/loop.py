@@ -1,7 +1,7 @@
-"""The training loop of all networks, with records, progress, interruption and checkpoints.
+"""The training loop of linear and deep networks, with records, progress, interruption and checkpoints.
 
-S networks are trained side by side on a device. Each call to the device runs a compiled program over many steps, which
-returns the state at some of them, the stops. Records, of which there are T, are taken at stops.
+S networks are trained side by side on a device. Each call to the device runs a compiled program over many steps, and
+returns the state at several of them, whose numbers are called ``stops``. The T recorded steps are among the stops.
 """
 
 from collections.abc import Iterator
@@ -17,31 +17,31 @@ from dynamics.networks.run import TrainingRun
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.trajectory import Trajectory
 
-Variables = Any  # a pytree of arrays (S, ...) on the device
+Variables = Any  # the state of training: a pytree of arrays (S, ...) on the device
 Records = Any  # a pytree of NumPy arrays (S, T, ...)
 Steps = npt.NDArray[np.integer]
 
 
 class TrainedNetwork(Protocol):
-    """Interface of S networks that the loop trains side by side, one for each key of random numbers.
+    """Interface of S networks that the training loop trains side by side, one for each key of random numbers.
 
-    A call to the device covers at most ``stops_per_call`` stops, which are at most ``stride`` steps apart. Between
-    calls the progress bar is updated and Ctrl-C takes effect.
+    A call to the device returns the state at no more than ``stops_per_call`` steps, which are at most ``stride`` steps
+    apart. Between calls the progress bar is updated and Ctrl-C takes effect.
     """
 
     @property
     def model(self) -> Model:
-        """The model, which has the loss, predictor and target."""
+        """The model: loss, predictor, target branch and parameters."""
         ...
 
     @property
     def stride(self) -> int:
-        """The largest number of steps from one stop to the next."""
+        """The largest number of steps between two steps at which a call to the device returns the state."""
         ...
 
     @property
     def stops_per_call(self) -> int:
-        """The largest number of stops in a call to the device."""
+        """The largest number of steps at which one call to the device returns the state."""
         ...
 
     @property
@@ -51,59 +51,62 @@ class TrainedNetwork(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings of the trajectory, in addition to the settings of the run."""
+        """Settings of the network that the trajectory keeps, in addition to the settings of the run."""
         ...
 
     def start(self, keys: Any) -> tuple[Variables, Any]:
-        """Return the state before the first step, and its history, from which ``record`` takes the first record."""
+        """Return the state before the first step, and a history from which ``record`` takes the record of step 0."""
         ...
 
     def advance(self, state: Variables, keys: Any, stops: Steps) -> tuple[Variables, Any]:
-        """Train from the first of the stops (K + 1,) to the last; return the state, and the history at the later K."""
+        """Train from the first to the last of the step numbers ``stops`` (K + 1,).
+
+        Return the final state, and a history, from which ``record`` takes records at the last K of the step numbers.
+        """
         ...
 
     def record(self, state: Variables, history: Any, chosen: Steps) -> tuple[Variables, Records]:
-        """Return the state from which training continues, and the records of the chosen stops of a history."""
+        """Return the state from which training continues, and the records at the chosen indices of a history."""
         ...
 
     def has_ended(self, state: Variables, records: list[Records]) -> bool:
-        """Return True if no network is left to train."""
+        """Return True if all networks have diverged or collapsed, so that training can end."""
         ...
 
     def conclude(self, records: Records, steps: Steps, status: str) -> tuple[Records, str]:
-        """Return the records to keep, and the status, extended by the networks that diverged or collapsed."""
+        """Return the records to keep, and the status with a sentence on networks that diverged or collapsed."""
         ...
 
     def quantities(self, records: Records, steps: Steps) -> dict[str, Any]:
-        """Return the arguments of Trajectory that follow from the records."""
+        """Return the arguments of ``Trajectory``, by name, that follow from the records at the given steps."""
         ...
 
 
 class Saved(NamedTuple):
-    """Contents of a checkpoint: all records, and the leaves of the state after the last record."""
+    """Contents of a checkpoint: all records, and the arrays of the state after the last record."""
 
     records: Records
     leaves: list[npt.NDArray[Any]]
 
 
 class CheckpointFile(Protocol):
-    """A file in which a run is saved at each record, and from which it continues.
+    """A file in which a training run is saved at each recorded step, and from which the run can continue.
 
-    It requires networks with one stop per call: the call ends at the record, so that the saved state is that of the
-    record.
+    Each call to the device must end at a recorded step (``stops_per_call`` = 1), so that the saved state belongs to the
+    saved record.
     """
 
     def read(self) -> Saved | None:
-        """Return the saved run; None if there is no file."""
+        """Return the saved run; None if the file does not exist."""
         ...
 
     def write(self, saved: Saved) -> None:
-        """Save a run, in place of an earlier one."""
+        """Save a run, in place of the previous contents of the file."""
         ...
 
 
 def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None = None) -> Trajectory:
-    """Train networks side by side, and return their trajectory."""
+    """Train networks side by side, and return their trajectory. checkpoint: file to save to and to continue from."""
     with run.on_device() as device:
         records, status = _train(network, run, checkpoint)
         steps = run.recorded[: _length(records)]
@@ -122,7 +125,7 @@ def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: Checkpo
 
 
 def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None) -> tuple[Records, str]:
-    """Return the records and the status. An interrupted run returns the records so far."""
+    """Train the networks, and return their records and the status; an interrupted run returns the records so far."""
     keys, status = run.keys(), "complete"
     state, records = _start(network, keys, checkpoint)
     done = int(run.recorded[sum(map(_length, records)) - 1])
@@ -145,9 +148,10 @@ def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile
 
 
 def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) -> Iterator[Steps]:
-    """Yield the stops (K + 1,) of each call to the device, of which the first is the step where it starts.
+    """Yield step numbers (K + 1,) for each call to the device: its first step, then K steps whose state it returns.
 
-    All calls have the same number of stops, so that they share one compiled program; the last call repeats its end.
+    recorded: recorded steps of the run, all of which are among the step numbers. first: step at which training begins.
+    K is the same for all calls, so that they use one compiled program; the last call is filled up with its last step.
     """
     stops = np.union1d(recorded, np.arange(0, recorded[-1], stride))
     stops = stops[stops >= first]
@@ -158,7 +162,7 @@ def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) 
 
 
 def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None) -> tuple[Variables, list[Records]]:
-    """Return the state and the records at the start, or the state and the records in a checkpoint."""
+    """Return the state and the records with which training begins: those of step 0, or those in a checkpoint."""
     saved = None if checkpoint is None else checkpoint.read()
     if saved is not None:
         structure = jax.tree.structure(jax.eval_shape(network.start, keys)[0])
@@ -174,7 +178,7 @@ def _save(checkpoint: CheckpointFile | None, records: list[Records], state: Vari
 
 
 def joined(records: list[Records]) -> Records:
-    """Join records (S, T_i, ...) along their steps."""
+    """Return the records (S, T, ...) of consecutive groups of recorded steps, each (S, T_i, ...), in one array."""
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
 
 

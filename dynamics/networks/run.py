@@ -14,13 +14,13 @@ DEVICES = ("cpu", "gpu", "tpu")
 
 
 class TrainingRun(NamedTuple):
-    """The settings of a training run that linear and deep networks share."""
+    """Settings of a training run of linear or deep networks."""
 
     steps: int
     learning_rate: float
     batch_size: int
-    seeds: npt.NDArray[np.integer]  # (S,)
-    side_by_side: bool  # True: the result has an axis for seeds
+    seeds: npt.NDArray[np.integer]  # seed of each network, (S,)
+    side_by_side: bool  # True if the result has an axis for the seeds
     recorded: npt.NDArray[np.int64]  # recorded steps (T,)
     dtype: str
     device: str | None
@@ -28,7 +28,7 @@ class TrainingRun(NamedTuple):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that are kept in the trajectory."""
+        """Settings that the resulting trajectory keeps."""
         return {
             "learning_rate": self.learning_rate,
             "steps": self.steps,
@@ -39,24 +39,25 @@ class TrainingRun(NamedTuple):
 
     @contextmanager
     def on_device(self) -> Iterator[str]:
-        """Let JAX compute on the run's device with its dtype and full precision; yield the name of the device."""
+        """Set JAX's device and precision for the duration of the run; yield the name of the device."""
         import jax
 
         with ExitStack() as context:
             context.enter_context(jax.enable_x64(self.dtype == "float64"))
             context.enter_context(jax.default_device(_device(self.device)))
-            context.enter_context(jax.default_matmul_precision("highest"))  # by default lower for float32 on a GPU
+            # By default, matrix products of float32 have a lower precision on a GPU.
+            context.enter_context(jax.default_matmul_precision("highest"))
             yield next(iter(jax.numpy.zeros(()).devices())).device_kind
 
     def keys(self) -> Any:
-        """Return one key of JAX's random numbers for each seed, (S,)."""
+        """Return the keys (S,) of JAX's random numbers, one for each seed."""
         import jax
 
         return jax.vmap(jax.random.key)(jax.numpy.asarray(self.seeds, jax.numpy.uint32))
 
 
 def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
-    """Return seeds as an array (S,); raise ArgumentError for values that are no seeds."""
+    """Return one or more seeds as an array (S,); raises ArgumentError for values that cannot be seeds."""
     requirement = "be a whole number >= 0 and below 2^32, or a sequence of such numbers"
     seeds = np.asarray(seed)
     if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
@@ -65,7 +66,10 @@ def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
 
 
 def _device(name: str | None) -> Any:
-    """Return the first device of a kind, None for JAX's default; raise ArgumentError if there is no such device."""
+    """Return JAX's first device of the kind "cpu", "gpu" or "tpu"; None, for JAX's default device, if name is None.
+
+    Raises ArgumentError if there is no such device.
+    """
     if name is None:
         return None
     import jax
@@ -76,5 +80,5 @@ def _device(name: str | None) -> Any:
     except RuntimeError:
         present = sorted({device.platform for device in jax.devices()})
         raise errors.ArgumentError(
-            f"Argument `device` must name a present device, but is {name!r}; found: {present}."
+            f"Argument `device` must name a device of this machine, but is {name!r}; found: {present}."
         ) from None

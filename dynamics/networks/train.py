@@ -1,4 +1,4 @@
-"""``train``: train a linear or a deep network, after its arguments are checked."""
+"""``train``: validate the arguments, and train a linear or a deep network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from dynamics.results.trajectory import Trajectory
 if TYPE_CHECKING:
     from dynamics.networks.deep.network import Network
 
-BATCH_SIZE, IMAGES = 10_000, 256  # default batch sizes: samples of a linear network, images of a deep one
+BATCH_SIZE, IMAGES = 10_000, 256  # default batch sizes: samples of a linear network, images of a deep network
 
 
 def train(
@@ -37,64 +37,66 @@ def train(
     checkpoint: str | Path | None = None,
     progress: bool | None = None,
 ) -> Trajectory:
-    r"""Train a network by gradient descent: W <- W - eta (dL/dW + rho W), on fresh views in every step.
+    r"""Train a network by gradient descent, W <- W - eta (dL/dW + rho W), on newly drawn views in every step.
 
-    The gradient of the loss L comes from automatic differentiation with ``stop_gradient``, without any derived rate;
-    eta is the learning rate, rho the weight decay. A closed-form predictor is built from the eigendecomposition of the
-    correlation C at every step and never differentiated; a learned one is trained like W.
+    W are the weights, eta is the learning rate, and rho the weight decay. The gradient of the loss L is computed by
+    automatic differentiation with ``stop_gradient``, without any derived rate. A closed-form predictor is built from
+    the eigendecomposition of the correlation C at every step and is not differentiated; a learned predictor is trained
+    like W.
 
     Parameters
     ----------
     model : Model
         Loss, predictor, target, noise and weight decay; its parameters are plain numbers.
     W0 : array_like of shape (M, N), or Network
-        Initial weights of a linear network on Gaussian inputs, M <= N, also of its separate target. Or a Network, the
-        description of a deep network and its images.
+        Initial weights of a linear network on Gaussian inputs, M <= N, from which a separate target branch starts as
+        well; or a Network, which describes a deep network and its images.
     steps : int
         Number of steps, at least 0.
     learning_rate : float
         The learning rate eta > 0.
     batch_size : int, optional
-        Samples per step; default 10 000 for a linear network, 256 images for a deep one.
+        Samples per step; default 10 000 for a linear network, 256 images for a deep network.
     seed : int or sequence of int
-        Seed of all random numbers. A sequence trains one network for each seed, side by side; the seeds are then the
-        first axis of the result.
+        Seed of all random numbers. For a sequence, one network is trained for each seed, and the first axis of the
+        result numbers the seeds.
     record : int or sequence of int
-        Interval of recorded steps, or the steps to record; step 0 and the last step are always recorded.
+        Number of steps between two records, or the recorded steps; step 0 and the last step are always recorded.
     units : {"linear", "relu"}
-        Activation after W. Linear networks only.
+        Activation after W, of a linear network only.
     dtype : {"float32", "float64"}
         Precision of the computation.
     W_P0 : array_like of shape (M, M), optional
-        Initial weights of a learned predictor. Default: the eigenvectors of W0 W0^T with the eigenvalues ``init`` of
-        the model, in ascending order of the modes. Linear networks only.
+        Initial weights of a learned predictor of a linear network. By default they have the eigenvectors of W0 W0^T, in
+        ascending order of its eigenvalues, with the eigenvalues ``init`` of the model.
     probes : array_like of shape (P, N), optional
-        Inputs whose representations are kept, as ``embeddings`` (..., T, P, M). Linear networks only.
+        Inputs of a linear network whose representations are kept, as ``embeddings`` (..., T, P, M).
     device : {"cpu", "gpu", "tpu"}, optional
         Device to compute on; by default JAX chooses.
     checkpoint : str or Path, optional
-        File that is written at each record. The same call continues from it, also after the process was killed. Deep
-        networks only.
+        File in which the run of a deep network is saved at each recorded step. The same call continues the run from the
+        file, also after the process was killed.
     progress : bool, optional
         Show a progress bar; None: on a terminal, if the training takes long.
 
     Returns
     -------
     Trajectory
-        Eigenvalues ``s`` (..., T, M) of the correlation C in ascending order, those of the target's correlation, and
-        the predictor's u_m . W_P u_m along the eigenvectors u_m of C. Linear networks have C = W Sigma_x W^T, with the
-        covariance Sigma_x of the inputs, and also record all weights; deep ones have C = E[z z^T], and also record the
-        ``measures``.
+        Eigenvalues ``s`` (..., T, M) of the correlation C in ascending order, eigenvalues of the target's correlation,
+        and u_m . W_P u_m of the predictor W_P along the eigenvectors u_m of C. For linear networks C = W Sigma_x W^T,
+        with the covariance Sigma_x of the inputs, and the result contains all weights. For deep networks C = E[z z^T],
+        and the result contains the ``measures``.
 
     Raises
     ------
     ArgumentError
-        Before any work, for an argument that is not valid or belongs to the other kind of network.
+        Before training begins, for an argument that is not valid, or that applies only to the other kind of network
+        (linear or deep).
 
     Notes
     -----
-    After Ctrl-C the records so far are returned. Linear networks whose weights overflow, and deep networks that diverge
-    or collapse, are reported in the ``status``; training ends when all networks have.
+    After Ctrl-C the steps recorded so far are returned. The ``status`` reports linear networks whose weights overflow,
+    and deep networks that diverge or collapse; training ends early if this happens to all networks.
 
     References
     ----------
@@ -134,7 +136,7 @@ def _checked_run(
     device: str | None,
     progress: bool | None,
 ) -> TrainingRun:
-    """Check and return the settings that both kinds of network share; raise ArgumentError."""
+    """Return the validated settings that linear and deep networks have in common; raises ArgumentError."""
     steps = errors.count("steps", steps, 0)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
@@ -176,7 +178,7 @@ def _train_deep(model: Model, description: "Network", run: TrainingRun, checkpoi
 
 
 def _refuse(network: str, **options: Any) -> None:
-    """Raise ArgumentError for options that belong to the other kind of network."""
+    """Raise ArgumentError for options that are given but do not apply to a kind of network. network: its name."""
     for name, value in options.items():
         if value is not None:
             errors.reject(name, f"be left out for {network}", value)

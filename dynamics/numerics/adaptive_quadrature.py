@@ -1,6 +1,6 @@
 """Adaptive quadrature, with NumPy, of the Gaussian closure's integrals that ``quadrature`` defines.
 
-The estimated error determines the steps and the ends of the axes.
+The estimated error determines the steps and the lengths of the integration axes.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,19 +26,20 @@ from dynamics.numerics.quadrature import (
     zero_where_collapsed,
 )
 
-CHUNK = 40_000  # elements of an integrand that are evaluated at once, few enough for the cache
+CHUNK = 40_000  # number of integrand values that are computed at once, small enough for the cache
 MAX_NODES = 600  # largest number of intervals of an axis
 MAX_STEP = 0.35  # largest step of tau, the variable of an axis (see ``axes``)
-SHARE = 0.15  # part of the tolerance that a single step or end of an axis may use up
+SHARE = 0.15  # fraction of the tolerance that the error of a single step size or axis end may reach
 TAIL_SHARE = 1e-5  # relative weight of the node at which a tau axis ends, in units of the tolerance
 SAME = 0.1  # relative change of the mean squares below which the axes keep their ends
 
 
 @dataclass
 class Adaptive:
-    """Sum of integrals r_m(s), one for each mode m, to a relative tolerance.
+    """Sums r_m(s) of integrals over (x, y), one sum for each mode m, computed to a relative tolerance.
 
-    The estimated error determines the steps and the ends of both axes.
+    s are the eigenvalues of the correlation. The estimated error determines the steps and the lengths of the x axis and
+    of the y axis.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ class Adaptive:
 
     Notes
     -----
-    Steps and ends are kept from one call to the next, so that r is a smooth function of time along a trajectory.
+    Steps and lengths of the axes are kept from one call to the next, so that r is a smooth function of time along a
+    trajectory.
 
     Examples
     --------
@@ -90,7 +92,7 @@ class Adaptive:
     def __post_init__(self) -> None:
         self._step = [MAX_STEP, MAX_STEP]  # step of tau on the x and the y axis
         self._reach = [1.0, 1.0]  # length of each axis, as a fraction of its ``extent``
-        self._causes = [0.0] * 4  # largest errors by cause since ``relax``, in units of rtol
+        self._causes = [0.0] * 4  # largest errors since ``relax``, in units of rtol: x step, y step, x end, y end
         self._intervals: dict[tuple[Integral, int], int] = {}  # number of intervals of each axis
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
         self._extents: dict[Integral, tuple[Any, ...]] = {}  # mean squares; extents and exponent for them
@@ -135,10 +137,10 @@ class Adaptive:
         self.worst = max(self.worst, float(np.max(relative, where=counts[:, 0], initial=0.0)))
 
     def relax(self) -> None:
-        """Use longer steps and shorter axes where all errors since the last call were far below the tolerance.
+        """Lengthen the steps and shorten the axes whose errors since the last ``relax`` were far below the tolerance.
 
-        Callers do this between the steps of an integrator, not within a step. Errors depend exponentially on step and
-        length; the factors are small enough to keep the errors below the tolerance.
+        To be called between the steps of an integrator, not within a step. Errors depend exponentially on the step and
+        on the length of an axis; both change by factors small enough to keep the errors below the tolerance.
         """
         for axis in (0, 1):
             if self._causes[axis] < 1e-2:
@@ -166,9 +168,9 @@ class Adaptive:
         return total(parts)
 
     def _extents_of(self, integral: Integral, parameters: Sequence[Array]) -> tuple[Any, ...]:
-        """Return (scale, length) of each axis, and the rounding exponent.
+        """Return (scale, length) of each integration axis, and the result of ``rounding_exponent``.
 
-        The previous results are kept while the mean squares of the norms have changed by less than SAME.
+        The previous results are returned while the mean squares of the norms have changed by less than SAME.
         """
         d = mean_squares(integral, parameters)
         if not np.isfinite(d).all():
@@ -180,15 +182,16 @@ class Adaptive:
         return tuple(results)
 
     def _axis(self, integral: Integral, number: int, extent: tuple[Array, Array]) -> Axis:
-        """Return the axis of one norm with its present length and step."""
+        """Return the integration axis of a norm, with the present length and step. number: 0 for x, 1 for y."""
         scale, length, power = extent[0], self._reach[number] * extent[1], integral.powers[number]
         n = self._intervals_of((integral, number), self._step[number], left_extent(power) + length)
         return trapezoidal_axis(scale, length, n, power)
 
     def _intervals_of(self, axis: tuple[Integral, int], step: float, length: Array) -> int:
-        """Return a number of intervals that makes steps at most ``step`` long.
+        """Return a number of intervals that divides an axis of the given length into steps of at most ``step``.
 
-        The previous number is kept while it is large enough and not much too large, so that r is smooth in s.
+        The previous number is returned while it is large enough and not much too large, so that the integrals are
+        smooth functions of the eigenvalues.
         """
         needed = max(float(length.max()) / step, 16)
         if not needed <= self._intervals.get(axis, 0) <= 1.3 * needed:
@@ -201,7 +204,7 @@ def _overflow(s: Array) -> FloatingPointError:
 
 
 def _sums_in_chunks(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:
-    """Return ``sums``, computed in pieces of the batch and of the x axis that fit the cache."""
+    """Return the result of ``sums``, computed for pieces of the batch and of the x axis that fit into the cache."""
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
     row = y.nodes.shape[-1] * entries
     many, wide = max(1, CHUNK // (row * x.nodes.shape[-1])), max(1, CHUNK // row)

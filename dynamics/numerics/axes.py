@@ -2,13 +2,13 @@ r"""Axes of the Gaussian closure's integrals: the trapezoidal rule for the integ
 
 ``quadrature`` defines the integrals. The integrand f(x, y) is even and smooth in x and y. Its singularities in x lie on
 the imaginary axis, at the distances 1/sqrt(2 d_k), where d_k is the contribution of mode k to the norm's mean square.
-With x = X sinh(tau), X = 1/sqrt(2 sum_k d_k), every singularity moves to |Im tau| >= pi/2 whatever the spread of the
-d_k, so the trapezoidal rule in tau converges geometrically at a speed that does not depend on the spectrum. Only the
-length of the tau axis grows, as the logarithm of the spread.
+With x = X sinh(tau), X = 1/sqrt(2 sum_k d_k), every singularity moves to |Im tau| >= pi/2, however different the d_k
+are. The trapezoidal rule in tau therefore converges geometrically, at a speed that does not depend on the spectrum.
+Only the length of the tau axis grows, as the logarithm of the ratio of the largest to the smallest d_k.
 
 If the norm occurs with an inverse power q that is not an odd number, the factor x^(q-1) makes f neither even nor smooth
-at zero. The substitution is then x = X exp(tau). Far to the left, f dx ~ exp(q tau) is a geometric series, and the
-weight of the first node includes the sum of the series to the left of it.
+at zero. The substitution is then x = X exp(tau). At large negative tau, f dx ~ exp(q tau), so that the terms of the
+rule form a geometric series; the weight of the first node includes the sum of all terms to the left of this node.
 """
 
 from dataclasses import dataclass
@@ -20,38 +20,42 @@ Array = Any  # an array of NumPy, or of JAX (also a traced one)
 
 FARTHEST = 300.0  # largest end of a tau axis, where sinh(tau)^2 is 1e260
 NEWTON_STEPS = 8  # steps of Newton's method from FARTHEST to the end of the axis
-NEAR = 1e-16  # relative deviation of f dx from a geometric series at the first node
+NEAR = 1e-16  # relative deviation of f dx from a geometric series at the first node of an exp(tau) axis
 FASTEST_RISE = 2.5  # bound on ``rise`` in ``extent``: a single mode reduces the weight of a node only as exp(-3 tau)
 NEGLIGIBLE = 1e-13  # fraction of the largest eigenvalue below which a mode lengthens the axes less (``mode_weights``)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Trapezoidal rule on one norm's axis: nodes, and weights at the step and at twice the step, each (..., n + 1)."""
+    """Trapezoidal rule for the integration variable of one norm: n + 1 nodes, and their weights.
 
-    nodes: Array
+    fine: weights at the step of the rule. coarse: weights at twice the step, for the error estimate.
+    """
+
+    nodes: Array  # (..., n + 1), as fine and coarse
     fine: Array
     coarse: Array
     step: Array  # the step of tau, (..., 1)
 
     def __getitem__(self, part: slice) -> "Axis":
-        """Return a part of the nodes."""
+        """Return the rule for some of the nodes."""
         return Axis(self.nodes[..., part], self.fine[..., part], self.coarse[..., part], self.step)
 
     def rows(self, part: slice) -> "Axis":
-        """Return the rule for some rows of a batch, where arrays have the shape (B, n + 1)."""
+        """Return the rule for some rows of a batch, whose arrays have the shape (B, n + 1)."""
         return Axis(self.nodes[part], self.fine[part], self.coarse[part], self.step[part])
 
 
 def extent(d: Array, mode_weight: Array, power: float, tail: float) -> tuple[Array, Array]:
     """Return the scale X and the length T, each (...,), of the tau axis of a norm of mean square sum_k d_k.
 
-    d, mode_weight: (..., M); see ``mode_weights``. power: inverse power of the norm. T is the tau at which the weight
-    of a node at y = 0, times the width of the integrand in y, has fallen to ``tail`` for the mode with the slowest
-    fall; ``mode_weight`` reduces the effect of nearly collapsed modes. (From the second power on, every two factors of
-    x come with a tilted variance ~ 1/x^2, which cancels them.) The logarithm of the weight is concave in tau and starts
-    at 0, so that Newton's method, started at FARTHEST to the right, converges to its only crossing with log(tail). The
-    number of Newton steps is fixed, because a varying number would make T jump, which is noise to an integrator.
+    d: contribution of each mode to the mean square of the norm, (..., M). mode_weight: result of ``mode_weights``,
+    which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. T is the tau at which the
+    weight of a node at y = 0, times the width of the integrand in y, has fallen to ``tail`` for the mode with the
+    slowest fall. (From the second power on, every two factors of x come with a variance of the tilted Gaussian, which
+    is ~ 1/x^2 and cancels them.) The logarithm of the weight is concave in tau and 0 at tau = 0, so that Newton's
+    method, started at tau = FARTHEST, converges to the only tau at which it equals log(tail). The number of Newton
+    steps is fixed, because a varying number would make T jump, which is noise to an integrator.
     """
     xp = d.__array_namespace__()
     total = xp.sum(d, axis=-1, keepdims=True)
@@ -69,14 +73,18 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> tuple[Arr
 
 
 def left_extent(power: float) -> float:
-    """Return the length of the tau axis to the left of zero: 0 for an odd power, else up to the geometric series."""
+    """Return the length of the tau axis at negative tau, for an inverse power of the norm.
+
+    An odd power has x = X sinh(tau) and no negative tau. For other powers x = X exp(tau), and the axis extends to where
+    the terms of the rule form a geometric series.
+    """
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 
 
 def trapezoidal_axis(scale: Array, length: Array, n: int, power: float = 1) -> Axis:
-    """Return the rule with n intervals (n even) on tau up to ``length``, for x = scale sinh(tau) or scale exp(tau).
+    """Return the trapezoidal rule with n (even) intervals of tau up to ``length``, for x = scale sinh(tau) or exp(tau).
 
-    scale, length: (...,). power: inverse power of the norm; an odd power uses sinh.
+    scale, length: (...,). power: inverse power of the norm; x = scale sinh(tau) if it is odd, else scale exp(tau).
     """
     xp = scale.__array_namespace__()
     start, grid, even = left_extent(power), np.arange(n + 1) / n, np.arange(n + 1) % 2 == 0
@@ -93,21 +101,22 @@ def trapezoidal_axis(scale: Array, length: Array, n: int, power: float = 1) -> A
 
 
 def point_axis(like: Axis) -> Axis:
-    """Return an axis of one node, in place of the y axis of an integral with a single norm."""
+    """Return an axis with the single node y = 0 and weight 1, for an integral with one norm, which has no y."""
     one = like.nodes[..., :1] ** 0
     return Axis(0 * one, one, one, np.inf * one)
 
 
 def significant_modes(s: Array) -> Array:
-    """Return a mask (..., M), True for modes whose eigenvalue is not negligible beside the largest."""
+    """Return a mask (..., M), True for modes whose eigenvalue exceeds NEGLIGIBLE times the largest eigenvalue."""
     return s > NEGLIGIBLE * s.__array_namespace__().max(s, axis=-1, keepdims=True)
 
 
 def mode_weights(s: Array) -> Array:
-    """Return the weight (..., M) with which each mode lengthens an axis: 1 if significant, 0 if collapsed.
+    """Return the weight (..., M) of each mode in the length of an integration axis: 1 if significant, 0 if collapsed.
 
-    ``extent`` raises the mode's share of the mean square to this power. Between the two limits the weight falls
-    continuously with log s, so that the length of an axis does not jump while a mode vanishes.
+    s: eigenvalues (..., M). ``extent`` raises each mode's share of the norm's mean square to the power of its weight.
+    From NEGLIGIBLE to NEGLIGIBLE^2 times the largest eigenvalue the weight falls continuously with log s, so that the
+    length of an axis does not jump while a mode vanishes.
     """
     xp = s.__array_namespace__()
     share = xp.maximum(s / xp.max(s, axis=-1, keepdims=True), NEGLIGIBLE**2)

@@ -1,9 +1,10 @@
 r"""Numerical continuation of curves F(p, x) = 0 in a plane, past their folds.
 
-A curve is an orbit of the Hamiltonian vector field of F, (dp, dx) ~ (-F_x, F_p), with the partial derivatives F_p and
-F_x. Parametrised by its length, the orbit passes folds, at which x is no function of p. SciPy integrates the orbit, and
-Newton's method projects its points back onto the curve. Derivatives are computed by a complex step, which is exact to
-rounding, so F must accept complex numbers.
+p is a parameter and x the variable that solves the equation. A curve is an orbit of the Hamiltonian vector field of F,
+(dp, dx) ~ (-F_x, F_p), with the partial derivatives F_p and F_x. Parametrised by its length, the orbit continues past
+folds, near which x is not a function of p. SciPy integrates the orbit, and Newton's method projects its points back
+onto the curve. Derivatives are computed by a complex step, which is exact to rounding, so F must accept complex
+numbers.
 """
 
 from collections.abc import Callable
@@ -17,16 +18,16 @@ import scipy.optimize
 FloatArray = npt.NDArray[np.float64]
 
 TINY = 1e-30  # the complex step, whose error is of second order
-LENGTH, LONGEST_STEP = 50.0, 0.02  # of an orbit each way, in units of the extents of p and x
+LENGTH, LONGEST_STEP = 50.0, 0.02  # length and step of an orbit in each direction, in units of the ranges of p and x
 SAME = 1e-12  # distance below which two points are the same
-ON_FOLD = 1e-9  # F_x relative to the gradient, below which an isolated point is a fold
+ON_FOLD = 1e-9  # F_x relative to the length of the gradient of F, below which an isolated point is a fold
 
 
 class SolutionCurve(NamedTuple):
-    """A piece of a curve on which x is a function of p: points (K, 2) of (p, x), ascending in p."""
+    """A piece of a curve F(p, x) = 0 on which x is a function of p: K points (p, x), ascending in p."""
 
-    points: FloatArray
-    folds: tuple[bool, bool] = (False, False)  # True for the first, and for the last point, if it is a fold
+    points: FloatArray  # (K, 2)
+    folds: tuple[bool, bool] = (False, False)  # True if the first point is a fold, and if the last point is a fold
 
 
 class Plane(NamedTuple):
@@ -38,23 +39,23 @@ class Plane(NamedTuple):
     floor: Callable[[float], float]
 
     def gradient(self, p: float, x: float) -> FloatArray:
-        """Return (F_p, F_x)."""
+        """Return the partial derivatives (dF/dp, dF/dx)."""
         return np.array([self.residual(p + TINY * 1j, x).imag, self.residual(p, x + TINY * 1j).imag]) / TINY
 
     def on_curve(self, p: float, x: float) -> float:
-        """Return x of the curve at p, by Newton's method from a nearby x."""
+        """Return the root x of F(p, x) at the given p, by Newton's method from a nearby x."""
         return float(scipy.optimize.newton(lambda x: self.residual(p, x).real, x, lambda x: self.gradient(p, x)[1]))
 
     def fold(self, near: FloatArray) -> FloatArray:
-        """Return the fold (p, x), where F = F_x = 0, near a point."""
+        """Return the fold (p, x) near a point: the solution of F = dF/dx = 0."""
         return scipy.optimize.root(
             lambda point: [self.residual(*point).real, self.gradient(*point)[1]], near, options={"xtol": 1e-15}
         ).x
 
     def follow(self, start: FloatArray) -> list[SolutionCurve]:
-        """Return the curve through a point (p, x), cut into pieces at its folds.
+        """Return the curve F = 0 through the point ``start`` = (p, x), cut into pieces at its folds.
 
-        The curve ends where it leaves the range of p or meets the floor.
+        The curve ends where it leaves the range of p or meets the line x = floor(p).
         """
         forward, backward = (self._one_way(start, direction) for direction in (1, -1))
         points = np.concatenate([backward[:0:-1], forward])
@@ -70,7 +71,7 @@ class Plane(NamedTuple):
         return [_ascending(piece, i > 0, i < len(cuts)) for i, piece in enumerate(pieces)]
 
     def _one_way(self, start: FloatArray, direction: int) -> FloatArray:
-        """Return the points (K, 2) of the curve in one direction from the start, which is the first point."""
+        """Return the points (K, 2) of the curve in one direction from ``start``, which is the first point."""
         extent = np.array([self.high - self.low, max(abs(start[1]), 1e-3)])
         if np.abs(self.gradient(*start) * extent).max() < SAME:
             return start[None]  # an isolated point: two roots meet here, and on either side there is no root
@@ -90,7 +91,7 @@ class Plane(NamedTuple):
         return np.array([start, *(self._projected(y * extent) for y in orbit.y.T[1:])])
 
     def _projected(self, point: FloatArray) -> FloatArray:
-        """Return the nearest point of the curve; p is set to an end of its range if within rounding of it."""
+        """Return the point of the curve nearest to a point; p within rounding of an end of its range is set to it."""
         for _ in range(2):
             slope = self.gradient(*point)
             point = point - self.residual(*point).real * slope / (slope @ slope)
@@ -99,7 +100,7 @@ class Plane(NamedTuple):
 
 
 def _ending(event: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an event that ends the integration when its value falls through zero."""
+    """Mark an event function of SciPy's integrators to end the integration when its value falls through zero."""
     event.terminal, event.direction = True, -1  # type: ignore[attr-defined]
     return event
 

@@ -1,4 +1,4 @@
-"""Refuse a result that would not fit into memory before the work starts."""
+"""Check, before any computation, that a result will fit into memory."""
 
 from dynamics.errors import ArgumentError
 

@@ -6,11 +6,11 @@ from dynamics import errors
 
 
 def progress_bar(total: float, title: str, show: bool | None, *, unit: str | None = None, done: float = 0) -> tqdm:
-    """Return a tqdm bar.
+    """Return a tqdm progress bar.
 
-    show: True always, False never, None where standard error is a terminal and the work takes more than a second.
-    unit: name of the things counted; if given, the bar shows their number and rate. done: part of the total that was
-    complete before the start.
+    show: True always shows the bar, False never; None shows it if standard error is a terminal and the work takes more
+    than a second. unit: name of what is counted, such as "points"; if given, the bar shows number and rate. done: part
+    of the total that was complete before the bar starts.
     """
     check_progress(show)
     disable = None if show is None else not show

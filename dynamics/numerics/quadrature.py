@@ -5,9 +5,10 @@ power of a norm is written as an integral, 1/|p|^q ~ int_0^oo x^(q-1) exp(-x^2 |
 over a Gaussian that is tilted (multiplied) by exp(-x^2 |p|^2 - y^2 |z2|^2), with x for the first norm |p| and y for
 the second norm |z2|; it is a formula f_m(x, y) of the eigenvalues.
 
-The rule is the product of the rules on both axes (``axes``), at a cost of O(M) per node for M modes; an integral over a
-single norm has one axis. The error estimate compares the rule with itself at twice the step (convergence is geometric,
-so that half the step squares the relative error) and adds the contribution of the last nodes (truncation) and rounding.
+The quadrature rule is the product of the trapezoidal rules in x and in y (``axes``), at a cost of O(M) per node for M
+modes; an expectation with a single norm has no y. The error estimate compares the rule with itself at twice the step
+(convergence is geometric, so that half the step squares the relative error) and adds the contribution of the last nodes
+(truncation) and rounding.
 """
 
 import operator
@@ -20,20 +21,20 @@ import numpy as np
 from dynamics.derived_loss import Integral
 from dynamics.numerics.axes import NEGLIGIBLE, Array, Axis, extent, mode_weights, point_axis, trapezoidal_axis
 
-CANCELLED = 1e-3  # rates below this fraction of the sum of their terms' sizes have an absolute tolerance
+CANCELLED = 1e-3  # a rate below this fraction of the sum of its terms' absolute values has an absolute tolerance
 ROUNDING = 200  # rounding error of an integral, beside that of Z, in units of the precision and the mass of its terms
 TAIL = 1e-14  # relative weight of the node at which an axis of a fixed rule ends
 
 
 class Sums(NamedTuple):
-    """Sums of an integrand over the nodes, each (..., M)."""
+    """Weighted sums of an integrand over the nodes of a quadrature rule, for its value and its error, each (..., M)."""
 
-    fine: Array
-    coarse_x: Array  # at twice the step in x
-    coarse_y: Array  # at twice the step in y
+    fine: Array  # the value of the rule
+    coarse_x: Array  # the value of the rule at twice the step in x
+    coarse_y: Array  # the value of the rule at twice the step in y
     mass: Array  # sum of the absolute values of the terms
     last_y: Array  # contribution of the last nodes in y, for the truncation error
-    last_x: Array  # ... and in x
+    last_x: Array  # contribution of the last nodes in x, for the truncation error
 
 
 class Estimate(NamedTuple):
@@ -63,7 +64,7 @@ def fixed_rule(
     n: tuple[int, int],
     extents: Iterable[Sequence[tuple[Array, Array]]],
 ) -> Estimate:
-    """Return the sum of integrals by the rule with n = (n_x, n_y) intervals, all nodes at once.
+    """Return the sum of integrals by a quadrature rule with n = (n_x, n_y) intervals in x and y, all nodes at once.
 
     parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
     (..., K) with any K. extents: result of ``extents_of``. Works in any array namespace, and can be traced by JAX.
@@ -80,15 +81,18 @@ def fixed_rule(
 
 
 def extents_of(integrals: Sequence[Integral], parameters: Sequence[Array]) -> list[list[tuple[Array, Array]]]:
-    """Return (scale, length) of the axes of each integral, in any array namespace; can be traced by JAX."""
+    """Return (scale, length) of each integration axis of each integral, in any array namespace, traced by JAX or not.
+
+    parameters: arguments of the integrand, as for ``fixed_rule``.
+    """
     parameters, _ = replace_collapsed(parameters)
     return [axis_extents(integral, mean_squares(integral, parameters), parameters[0], TAIL) for integral in integrals]
 
 
 def axis_extents(integral: Integral, d: Array, s: Array, tail: float) -> list[tuple[Array, Array]]:
-    """Return (scale, length) of each axis of an integral.
+    """Return (scale, length) of each integration axis of an integral.
 
-    d: mean squares of its norms, (axes, ..., M). s: eigenvalues (..., M). tail: relative weight of the last node.
+    d: result of ``mean_squares``, (axes, ..., M). s: eigenvalues (..., M). tail: relative weight of the last node.
     """
     mode_weight = mode_weights(s)
     return [extent(of_norm, mode_weight, power, tail) for of_norm, power in zip(d, integral.powers, strict=True)]
@@ -105,7 +109,7 @@ def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
 
 
 def sums(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:
-    """Return all sums that the value and its error need, from one evaluation of the integrand (..., x, y, M)."""
+    """Return the sums from which the value of an integral and its error follow, by one evaluation of the integrand."""
     xp = x.nodes.__array_namespace__()
     per_node = [a[..., None, None, :] for a in parameters]
     nodes = x.nodes[..., :, None, None], y.nodes[..., None, :, None]
@@ -133,9 +137,9 @@ def _product(a: Array, b: Array) -> Array:
 
 
 def estimate(sums: Sums, x: Axis, y: Axis, exponent: Array) -> Estimate:
-    """Return the rule's value and its errors: due to the step and the end of each axis, and to rounding.
+    """Return the value of an integral, and its errors due to the step and the end of each axis and to rounding.
 
-    exponent: result of ``rounding_exponent``.
+    sums: result of the function ``sums`` for the axes x and y. exponent: result of ``rounding_exponent``.
     """
     xp = sums.fine.__array_namespace__()
 
@@ -151,11 +155,11 @@ def estimate(sums: Sums, x: Axis, y: Axis, exponent: Array) -> Estimate:
 
 
 def rounding_exponent(d: Array) -> Array:
-    """Return an upper bound of sum_k log(1 + 2 d_k/d_m)/2, summed over both axes, (..., M).
+    """Return an upper bound of -log Z_m = sum_k log(1 + 2 d_k/d_m)/2, summed over the norms, (..., M).
 
-    It is -log Z, with the normalisation Z of the tilted Gaussian at x^2 = 1/d_m, where mode m has most of its weight. Z
-    is computed as an exponential, so the rounding of its exponent becomes a relative error. d: mean squares of the
-    norms, (axes, ..., M).
+    d: contribution d_k of each mode to the mean square of each norm, (norms, ..., M). Z_m is the normalisation of the
+    tilted Gaussian at x^2 = 1/d_m, near which the integrand of mode m is largest. Z_m is computed as an exponential, so
+    that a rounding error of the exponent becomes a relative error of the integrand.
     """
     xp = d.__array_namespace__()
     order, modes = xp.argsort(d, axis=-1), d.shape[-1]
@@ -172,9 +176,10 @@ def total(parts: list[Estimate]) -> Estimate:
 
 
 def rate_weights(s: Array) -> tuple[Array, ...]:
-    """Return the weights that turn errors of r_m into errors of s_m r_m and of r_m, each (..., M).
+    """Return two weights (..., M), by which the errors of the rates r_m are multiplied before they are compared.
 
-    The second weight is 1, and falls to 0 for nearly collapsed modes.
+    The first weight is s_m, for the error of s_m r_m. The second, for the error of r_m itself, is 1 and falls to 0 for
+    nearly collapsed modes. s: eigenvalues (..., M).
     """
     xp = s.__array_namespace__()
     return s, s / (s + NEGLIGIBLE * xp.max(s, axis=-1, keepdims=True))
@@ -187,7 +192,7 @@ def relative_errors(
     weights: Callable[[Array], tuple[Array, ...]] = rate_weights,
     floor: Array | None = None,
 ) -> Array:
-    """Return the largest weighted error of each kind, relative to the largest weighted entry of the value.
+    """Return the largest weighted error of each kind, relative to the largest weighted entry of the integrals' value.
 
     If terms cancel, so that the value is smaller than ``floor``, errors are relative to the latter. errors: one array
     (..., M) for each kind of error. weights: function of s, as ``rate_weights``. floor: (..., M); by default CANCELLED
@@ -205,7 +210,10 @@ def relative_errors(
 
 
 def replace_collapsed(parameters: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
-    """Return parameters (s, lam, ...) with s = lam = 1 where all modes have collapsed, and a mask of other spectra."""
+    """Replace s and lam by 1 in spectra whose modes have all collapsed; return the parameters and a mask.
+
+    The mask (..., 1) is True for spectra with a nonzero eigenvalue. parameters: s, lam, and further arguments.
+    """
     s, lam, *rest = parameters
     xp = s.__array_namespace__()
     alive = xp.max(s, axis=-1, keepdims=True) > 0
@@ -213,6 +221,9 @@ def replace_collapsed(parameters: Sequence[Array]) -> tuple[tuple[Array, ...], A
 
 
 def zero_where_collapsed(estimate: Estimate, alive: Array) -> Estimate:
-    """Return the estimate with zeros where all modes have collapsed, because the flow is stationary there."""
+    """Set the estimate to zero in spectra whose modes have all collapsed, where the flow is stationary.
+
+    alive: mask (..., 1), True for spectra with a nonzero eigenvalue.
+    """
     xp = estimate.value.__array_namespace__()
     return Estimate(*(xp.where(alive, column, 0.0) for column in estimate))

@@ -1,4 +1,4 @@
-"""Check of a range, which is given by two numbers (low, high), or by three or more ascending values."""
+"""Check of a range of a parameter: two numbers (low, high), or three or more ascending values."""
 
 import numpy as np
 import numpy.typing as npt

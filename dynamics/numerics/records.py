@@ -1,4 +1,4 @@
-"""The steps that a run records."""
+"""The steps of a run that are recorded in its result."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,15 @@ from dynamics import errors
 
 
 def record_count(record: int | Sequence[int], steps: int) -> int:
-    """Return an upper bound on the number of recorded steps; raises ArgumentError."""
+    """Return an upper bound on the number of steps that a run records; raises ArgumentError.
+
+    record: the number of steps between two records, or the recorded steps themselves.
+    """
     return steps // errors.count("record", record) + 2 if np.ndim(record) == 0 else len(np.asarray(record)) + 2
 
 
 def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int64]:
-    """Return the steps to record, which include step 0 and the last step.
+    """Return the steps that a run records, which include step 0 and the last step.
 
     record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
     """

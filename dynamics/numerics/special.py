@@ -19,9 +19,9 @@ def exprel(x: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def lambert_growth(lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return lambda = q/(1 + y), y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, with q = level.
+    """Return lambda(tau) that solves d lambda/dtau = lambda^2 (q - lambda)/q^2 from lambda(0) = lam0 > 0; q = level.
 
-    lambda(tau) starts at lam0 > 0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2; W is the Lambert function. y is
+    lambda = q/(1 + y), where y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, and W is the Lambert function. y is computed as
     the root of y + log|y| = c with c = y0 + log|y0| - tau, so that y0 = 1e6 does not overflow. y0 - tau, and 1 + y near
     the branch point y = -1, use the extended precision of the arguments, where the platform has it. Arguments
     broadcast.
@@ -64,7 +64,8 @@ def _guess_above(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _guess_below(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the root -1 < y < 0 of y + log|y| = c, with an error of up to 0.3 %.
 
-    It is a series at the branch point, whose last coefficients are fitted, or a series at y = 0.
+    The root is computed by a series at the branch point y = -1, whose last coefficients are fitted, or for c < -3 by a
+    series at y = 0.
     """
     x = np.exp(np.minimum(c, -1.0))
     p = np.sqrt(2 * (1 - np.e * x))
@@ -84,9 +85,9 @@ def _fritsch(y: npt.NDArray[Any], c: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _at_branch(gap: npt.NDArray[Any], tau: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return 1 + y near the branch point, where y + log|y| hardly determines it, from gap = 1 + y0.
+    """Return 1 + y for the root y of y + log|y| = y0 + log|y0| - tau near the branch point y = -1.
 
-    Halley's method solves for y - y0.
+    Near y = -1 the value of y + log|y| hardly changes with y, so that Halley's method solves for y - y0. gap: 1 + y0.
     """
     y0 = gap - 1
     added = 2 * tau / (gap + np.sqrt(gap**2 + 2 * tau))  # root of the expansion to second order
@@ -100,10 +101,10 @@ def _at_branch(gap: npt.NDArray[Any], tau: npt.NDArray[Any]) -> npt.NDArray[Any]
 def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
     """Return X K^T, Y K^T (..., M, d), K (..., d, d) with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and |det K|.
 
-    K^T K is the covariance of standard normals l (d,) that are tilted (multiplied) by exp(-x^2 |X l|^2 - y^2 |Y l|^2),
-    and |det K| the normalisation. X, Y: (..., M, d), M <= d. x, y, |det K|: (..., 1, 1). The computation uses the
-    singular vectors of Y, and then those of X K^T, so that the 1 is not lost beside terms 1e20 times as large, and
-    terms that cancel in products with K do so exactly.
+    K^T K is the covariance of standard normals l (d,) whose density is tilted (multiplied) by
+    exp(-x^2 |X l|^2 - y^2 |Y l|^2), and |det K| is the normalisation of the tilted density. X, Y: (..., M, d), M <= d.
+    x, y, |det K|: (..., 1, 1). The computation uses the singular vectors of Y, and then those of X K^T, so that the 1
+    is not lost beside terms 1e20 times as large, and terms that cancel in products with K do so exactly.
     """
     xp = X.__array_namespace__()
     Y, directions, decay_y = _directions(y, Y)
@@ -117,8 +118,8 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
 def _directions(y: Array, Y: Array) -> tuple[Array, Array, Array]:
     """Return Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) (..., d, 1).
 
-    s are the singular values of Y, the smallest first: the columns of X K^T then descend in size, which decompositions
-    of graded matrices need for their accuracy.
+    s are the singular values of Y in ascending order, so that the columns of X K^T in ``tilt`` descend in size, as
+    accurate decompositions of graded matrices require.
     """
     xp = Y.__array_namespace__()
     U, s, directions = xp.linalg.svd(Y)

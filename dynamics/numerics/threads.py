@@ -1,4 +1,4 @@
-"""Computation on all cores: the number of cores, and results of threads in order."""
+"""Computation in threads: the number of processor cores, and results in the order of the arguments."""
 
 import os
 from collections import deque
@@ -18,10 +18,10 @@ def cores() -> int:
 
 
 def in_order(parts: Sequence[Part], compute: Callable[[Part], Result], threads: int) -> Iterator[tuple[Part, Result]]:
-    """Yield (part, compute(part)) for each part, in order, computing several at once.
+    """Yield (part, compute(part)) for each part, in order, with several parts computed at once.
 
-    parts: arguments of ``compute``. threads: how many are computed at once. When the caller stops, or
-    a part fails, parts that have not begun are cancelled.
+    parts: arguments of ``compute``. threads: number of parts computed at once. If the caller closes the iterator, or a
+    part fails, the parts that have not begun are cancelled.
     """
     with ThreadPoolExecutor(threads) as pool:
         calls = deque((part, pool.submit(compute, part)) for part in parts)

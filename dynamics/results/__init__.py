@@ -1,4 +1,4 @@
-"""The trajectory, which is the result at all levels of description: to be printed, saved, loaded and drawn.
+"""The trajectory: the common result of flow, descent map and network, which can be printed, saved, loaded and drawn.
 
 Imports ``model`` and ``vector_field``.
 """

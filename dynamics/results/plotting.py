@@ -1,7 +1,7 @@
 """Pictures of trajectories, and the axes, legends and colours of all pictures.
 
-Only modules named ``plotting`` import matplotlib. Results import these functions when they are drawn; a result that is
-an argument is therefore typed ``Any``.
+Only modules named ``plotting`` import matplotlib. The ``plot`` methods of results import these modules when they are
+called; to avoid a circular import, arguments that are results have the type ``Any``.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from dynamics import errors
 
 TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
-EIGENVALUES = {  # labels of the quantities that have a logarithmic axis
+EIGENVALUES = {  # axis labels of the eigenvalues, which are drawn on a logarithmic axis
     "s": "eigenvalue $s_m$",
     "target": "eigenvalue of the target",
     "tracked": "tracked eigenvalue",
@@ -25,25 +25,26 @@ EIGENVALUES = {  # labels of the quantities that have a logarithmic axis
 
 
 def new_axes(height: float = 3.0) -> Axes:
-    """Return the axes of a new figure, one column wide; height in inches."""
+    """Return the axes of a new figure, 4 inches wide; height in inches."""
     return plt.figure(figsize=(4.0, height), layout="constrained").add_subplot()
 
 
 def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
-    """Put a legend above the axes."""
+    """Draw a legend above the axes."""
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
     ax.legend(frameon=False, fontsize="small", **place, **options)
 
 
 def mode_colors(count: int) -> npt.NDArray[np.float64]:
-    """Return a colour for each mode, (count, 4): from dark to light, distinct in grey and to the colour-blind."""
+    """Return RGBA colours (count, 4), one for each mode, from dark to light, also distinct in grey."""
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
 def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
-    """Draw a quantity against the step, or against time for a flow and if the axes show time.
+    """Draw a quantity of a trajectory, such as the eigenvalues "s", against the step, and return the axes.
 
-    Each mode has a line, or points if they are eigenvalues of a network. Eigenvalues have a logarithmic axis.
+    The horizontal axis is time for a flow, and if ``ax`` already shows time. Each mode has one line; eigenvalues of a
+    network are points. Eigenvalues have a logarithmic axis.
     """
     ax = ax or new_axes()
     shown = ax.get_xlabel()

@@ -1,4 +1,4 @@
-"""The trajectory, the result at every level of description: eigenvalues over time, with the settings of the run."""
+"""The trajectory, the common result of flow, descent map and network: eigenvalues over time, and settings."""
 
 import json
 import math
@@ -34,9 +34,9 @@ ARRAYS = (
     "predictor_weights",
     "embeddings",
 )
-MEASURE = "measures."  # prefix of the names of measures in a file
-QUANTITIES = ("s", "target", "predictor")  # ... that every trajectory has
-STEADY = "steady"  # first word of the status of a flow that was followed to its steady state
+MEASURE = "measures."  # prefix of the names of the entries of ``measures`` in a file
+QUANTITIES = ("s", "target", "predictor")  # eigenvalues that every trajectory has
+STEADY = "steady"  # first word of the status of a flow that has reached its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
@@ -49,7 +49,7 @@ class Trajectory:
     model : Model
         The model.
     kind : {"flow", "descent", "network"}
-        Level of description.
+        Gradient flow, descent map, or trained network.
     t : ndarray of shape (T,)
         Times, in units of learning rate times steps.
     s : ndarray of shape (..., T, M)
@@ -63,23 +63,24 @@ class Trajectory:
     step : ndarray of shape (T,) or None
         Recorded steps; None for a flow.
     status : str
-        One sentence on how the run ended.
+        How the run ended: "complete", or one sentence.
     error : float
         Estimated relative error of the rates.
     blow_up_time : ndarray of shape (...)
-        Time at which eigenvalues diverge; inf if they do not.
+        Time at which eigenvalues diverge; inf if no eigenvalue diverges.
     deviation : ndarray of shape (T, M) or None
-        Predicted standard deviation of s in networks trained with finite batches; only of ``iterate`` with a
-        ``batch_size``.
+        Predicted standard deviation of s in networks trained with finite batches; None unless the trajectory is the
+        result of ``iterate`` with a ``batch_size``.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
-        (..., T, M, M); of linear networks, and of theory with correlated inputs.
+        (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.
     embeddings : ndarray of shape (..., T, P, M) or None
         Representations of the P ``probes`` of ``train``.
     settings : dict
-        Arguments of the run.
+        Arguments of ``solve``, ``iterate`` or ``train``, such as tolerances or the learning rate.
     measures : dict
-        Further quantities of deep networks at each record, by name (``dynamics/networks/deep/metrics.py``).
+        Metrics of deep networks at each recorded step, by name, such as the training loss
+        (``dynamics/networks/deep/metrics.py``).
 
     Examples
     --------
@@ -125,10 +126,11 @@ class Trajectory:
 
     @property
     def modes(self) -> Array:
-        """Variances u_m . C u_m (..., T, M) along the eigenvectors u_m of C at the start, in ascending order.
+        """Variances u_m . C(t) u_m (..., T, M) along the eigenvectors u_m of the initial correlation C(0).
 
-        In networks they fluctuate symmetrically about theory, whereas sorted eigenvalues that are nearly equal repel.
-        For eigenmodes, whose eigenvectors do not rotate, they are s itself, in the order of the start.
+        The modes are in ascending order of the initial eigenvalues. In networks the variances fluctuate symmetrically
+        about theory, whereas nearly equal eigenvalues, once sorted, repel each other. If the eigenvectors do not
+        rotate, as in the theory of white inputs, the variances are the eigenvalues s.
         """
         if self.weights is None:
             order = np.argsort(self.s[..., :1, :], axis=-1)
@@ -139,20 +141,20 @@ class Trajectory:
 
     @property
     def complete(self) -> bool:
-        """True if the run reached the last requested time or step, or its steady state."""
+        """True if the trajectory reached the last requested time or step, or its steady state."""
         return self.status == "complete" or self.status.startswith(STEADY)
 
     def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
-        """Draw a quantity against the step, or against time for a flow and if ``ax`` shows time.
+        """Draw eigenvalues or another quantity against the step; for a flow, or if ``ax`` shows time, against time.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            Axes to draw in; default: those of a new figure.
+            Axes to draw in; by default the axes of a new figure.
         quantity : str
-            "s", "target" or "predictor", or one of the ``measures`` of a deep network.
+            "s", "target" or "predictor" (eigenvalues), or a name in ``measures`` of a deep network.
         **style
-            Passed to ``Axes.plot``.
+            Arguments for ``Axes.plot`` of matplotlib.
 
         Returns
         -------
@@ -169,7 +171,7 @@ class Trajectory:
         return plot_trajectory(self, ax, quantity, **style)
 
     def save(self, path: str | Path) -> Path:
-        """Write an .npz file that ``load`` reads back, and return its path; a missing suffix is added."""
+        """Write the trajectory to a file that ``load`` reads, and return its path; .npz is added if it is missing."""
         path = Path(path)
         path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
         arrays = {name: getattr(self, name) for name in ARRAYS}
@@ -185,7 +187,7 @@ class Trajectory:
         return path
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write t, step and eigenvalues as text, one row per ensemble member and time; return the path."""
+        """Write times, steps and eigenvalues to a text file, one row per ensemble member and time; return its path."""
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
         names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
@@ -193,7 +195,10 @@ class Trajectory:
         return Path(path)
 
     def members(self, quantity: str = "s") -> Array:
-        """Return a quantity of all B members of an ensemble: (B, T, M), or (B, T, 1) if it is one number per time."""
+        """Return a quantity, such as the eigenvalues "s", of all B ensemble members in one array (B, T, M).
+
+        A quantity that is one number per time has the shape (B, T, 1).
+        """
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
 
@@ -221,7 +226,7 @@ class Trajectory:
 
 
 def _span(s: Array) -> str:
-    """Return the smallest and largest of the computed values as text."""
+    """Return the smallest and the largest eigenvalue as text; eigenvalues that are not a number are left out."""
     computed = s[~np.isnan(s)]
     return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
 
@@ -260,17 +265,17 @@ def load(path: str | Path) -> Trajectory:
     if not path.exists():
         raise FileNotFoundError(f"No such file: {path}")
     if not zipfile.is_zipfile(path):
-        _refuse(path, "is truncated or no npz file")
+        _refuse(path, "is truncated or not an npz file")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             contents = {name: file[name] for name in file.files}
-    except Exception as error:  # a damaged archive may raise any of many errors
+    except Exception as error:  # a damaged archive may raise errors of many classes
         pickled = "allow_pickle" in str(error)
         _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
     try:
         return _trajectory_of(contents)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _refuse(path, f"holds something else ({error})", error)
+        _refuse(path, f"does not hold a trajectory ({error})", error)
 
 
 def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
@@ -279,17 +284,17 @@ def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn
 
 
 def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
-    """Return the trajectory in the arrays of a file; raises if the arrays do not form a trajectory."""
+    """Return the trajectory that the arrays of a file hold; raises KeyError or ValueError if they hold none."""
     description = json.loads(str(contents.pop("about")))
     if description.pop("format") != FORMAT:
-        raise ValueError("an unknown format")
+        raise ValueError("unknown format")
     names = [name for name in contents if name.startswith(MEASURE)]
     measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
     trajectory = Trajectory(
         model=Model.from_dict(description.pop("model")), **description, **contents, measures=measures
     )
     if trajectory.kind not in KINDS:
-        raise ValueError(f"an unknown kind {trajectory.kind!r}")
+        raise ValueError(f"unknown kind {trajectory.kind!r}")
     if trajectory.s.ndim < 2 or trajectory.s.shape[-2] != len(trajectory.t):
-        raise ValueError("shapes that do not fit together")
+        raise ValueError("the numbers of times and of eigenvalues differ")
     return trajectory

@@ -36,24 +36,25 @@ def iterate(
     ----------
     model : Model
     s0 : array_like, shape (..., M) or (..., M, N)
-        Eigenvalues of the representation correlation, non-negative; initial weights for a model with ``inputs``.
-        Leading dimensions are an ensemble and broadcast with the model's parameters.
+        Initial eigenvalues of the representation correlation, non-negative; initial weights for a model with
+        ``inputs``. Leading dimensions are an ensemble and broadcast with the model's parameters.
     steps : int
     learning_rate : float
         eta > 0.
     batch_size : int, optional
-        Batch size of a network whose fluctuations around the map are predicted. ``deviation`` (T, M) of the result is
-        then the standard deviation over batches of u_m . C u_m, with the eigenvectors u_m of C, in the linear noise
-        approximation. For a single trajectory only.
+        Batch size of a network whose fluctuations around the descent map are predicted. The result then has a
+        ``deviation`` (T, M): the standard deviation, over networks trained on different batches, of u_m . C u_m in the
+        linear noise approximation, with the initial eigenvectors u_m of the correlation C. For a single trajectory
+        only.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         As for ``solve``.
     rtol : float
-        Relative accuracy of the eigenvalues; the closure's quadrature is held to a tenth of it.
+        Relative accuracy of the eigenvalues; the tolerance of the closure's quadrature is a tenth of rtol.
     record : int or sequence of int
         Number of steps between two records, or the recorded steps; step 0 and the last step are always recorded.
     method : {"auto", "numpy", "jax"}
-        "jax" compiles blocks of steps, which takes a second at first; for models without ``inputs`` and without
-        ``batch_size``. "auto" chooses "jax" if "numpy" would take long.
+        "numpy" computes one step after another. "jax" compiles blocks of steps, which takes a second at first; it does
+        not apply with ``inputs``, ``batch_size`` or the closure "monte_carlo". "auto" chooses "jax" for long runs.
     progress : bool, optional
         Show a progress bar; None shows it on a terminal if the run takes more than a second.
 
@@ -61,8 +62,8 @@ def iterate(
     -------
     Trajectory
         Of kind "descent", with ``step`` (T,) and t = learning_rate * step. A run ends when its eigenvalues overflow, as
-        ``status`` states; members of an ensemble are inf from that step on. A run that is interrupted returns the steps
-        recorded before.
+        ``status`` states; eigenvalues of an ensemble member are inf from the step on at which they overflow. A run that
+        is interrupted returns the steps recorded before.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def iterate(
     Warns
     -----
     AccuracyWarning
-        The closure misses its tolerance.
+        The quadrature of the closure misses its tolerance.
 
     References
     ----------
@@ -115,7 +116,7 @@ def iterate(
 
 
 def _status(descent: Descent) -> str:
-    """Return how the run ended, divergence first."""
+    """Return a sentence on how the run ended, which states a divergence first."""
     if not np.isfinite(descent.diverged).any():
         return descent.status
     first = f"eigenvalues diverge at step {descent.diverged.min():.0f}"

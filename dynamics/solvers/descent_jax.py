@@ -1,4 +1,4 @@
-"""The descent map in JAX: one compiled call makes a block of steps for all members of a group."""
+"""The descent map in JAX: each compiled call advances a group of ensemble members by a block of steps."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -21,25 +21,31 @@ from dynamics.vector_field.eigenmode_state import as_rows, compiled_exponent, ob
 from dynamics.vector_field.eigenmodes import TracedField
 from dynamics.vector_field.state import Observables, State, each
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
-HOLD = 8  # steps after which the ends of the axes of the closure's integrals are updated
-RECORDS_PER_CALL = 50  # recorded steps of a call, after which the progress bar moves and Ctrl-C is noticed
-STEPS_PER_CALL = 2_000  # largest number of steps of a call with several recorded steps
+HOLD = 8  # number of steps after which the lengths of the axes of the closure's integrals are updated
+RECORDS_PER_CALL = 50  # recorded steps of a compiled call, after which the progress bar moves and Ctrl-C is noticed
+STEPS_PER_CALL = 2_000  # largest number of steps of a compiled call with several recorded steps
 
 
 class Place(NamedTuple):
-    """States of members (B, M), and the step at which each member diverged (B,), inf if it did not."""
+    """Progress of an ensemble of B members: its states (B, M), and which members have diverged.
+
+    diverged: step at which each member diverged, (B,); inf for a member that did not diverge.
+    """
 
     state: State
     diverged: Any
 
 
-Carry = tuple[Place, list[Any], Array]  # the ends of the axes, and the error, too
+Carry = tuple[Place, list[Any], Array]  # progress, axes of the closure's integrals, and error of the rates
 
 
 class Passed(NamedTuple):
-    """Result of a call: the last state, the R recorded states (B, R, M), and the relative error of the rates (B,)."""
+    """Result of a compiled call for B ensemble members: the last state, and R recorded states (B, R, M).
+
+    error: relative error of the rates, (B,).
+    """
 
     last: Place
     states: State
@@ -47,7 +53,10 @@ class Passed(NamedTuple):
 
 
 def jax_descent(problem: DescentProblem) -> Descent:
-    """Iterate the map for groups of members; a run that is interrupted or stopped returns the steps recorded before."""
+    """Iterate the descent map in compiled calls, for groups of ensemble members.
+
+    A run that is interrupted, or whose integrals overflow, returns the steps recorded before.
+    """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
     many = len(members.encoder)
@@ -81,9 +90,9 @@ def jax_descent(problem: DescentProblem) -> Descent:
 
 
 def _observables(problem: DescentProblem, states: State) -> Observables:
-    """Return the observables of recorded states (..., T, M), with s0 itself at the start."""
+    """Return the observables of recorded states (..., T, M), with the exact initial eigenvalues s0 at step 0."""
     along_steps = problem.field.parameters.map(lambda a: a[..., None, :])
-    with np.errstate(over="ignore", invalid="ignore"):  # of members that diverge
+    with np.errstate(over="ignore", invalid="ignore"):  # warnings for members that diverge
         observed = observables(problem.model.structure, along_steps, states)
     for values in (observed.s, observed.target):
         values[..., 0, :] = problem.s0  # exactly, not as the square of a root
@@ -91,7 +100,11 @@ def _observables(problem: DescentProblem, states: State) -> Observables:
 
 
 def _calls(chosen: list[int]) -> Iterator[list[int]]:
-    """Yield the recorded steps of each call: at most RECORDS_PER_CALL, and fewer if they span many steps."""
+    """Yield the steps that each compiled call records.
+
+    A call records at most RECORDS_PER_CALL of the steps ``chosen``, and fewer if it would need more than STEPS_PER_CALL
+    steps.
+    """
     first = start = 0
     for i, record in enumerate(chosen):
         if i > first and (i - first == RECORDS_PER_CALL or record - start > STEPS_PER_CALL):
@@ -112,7 +125,10 @@ def _pass_part(
     chosen: list[int],
     part: slice,
 ) -> Passed:
-    """Iterate some members through the steps of a call, again with more nodes if the closure misses its tolerance."""
+    """Advance the ensemble members in ``part`` by the steps of one compiled call, up to the last step of ``chosen``.
+
+    If the closure's quadrature misses its tolerance, the call is repeated with more nodes.
+    """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
     with jax.enable_x64(True):
@@ -136,7 +152,10 @@ def _compiled(
     alpha: float | None,
     devices: tuple[jax.Device, ...],
 ) -> Callable[..., Passed]:
-    """Return the compiled function (place, parameters, learning rate, steps) -> Passed for a loss and its nodes."""
+    """Return the compiled function (place, parameters, learning rate, steps) -> Passed for a loss.
+
+    nodes: numbers of quadrature nodes in x and y. alpha: exponent of the predictor; None for a parameter.
+    """
     run = partial(_pass, structure, TracedField(generated, structure, closure, nodes), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
     specs = (rows, rows, PartitionSpec(), PartitionSpec())
@@ -152,7 +171,10 @@ def _pass(
     learning_rate: Array,
     bounds: Array,
 ) -> Passed:
-    """Iterate the G members (G, M) of a group; ``bounds`` are the first step and the recorded steps of the call."""
+    """Iterate the descent map of a group of G members, with states (G, M), in one compiled call.
+
+    bounds: the first step of the call, and the steps that it records.
+    """
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 
     def finite_part(place: Place) -> State:

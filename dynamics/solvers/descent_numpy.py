@@ -16,7 +16,10 @@ from dynamics.vector_field.state import State, each
 
 
 def numpy_descent(problem: DescentProblem) -> Descent:
-    """Iterate the map; a run that is interrupted or stopped returns the steps recorded before."""
+    """Iterate the descent map in NumPy, with the fluctuations of finite batches if requested.
+
+    A run that is interrupted, or whose integrals overflow, returns the steps recorded before.
+    """
     field, state, status = problem.field, problem.start, "complete"
     noise = _fluctuations(problem)
     recorded, observed, deviations = [0], [field.observables(state)], [noise.deviation(state)] if noise else []
@@ -35,7 +38,7 @@ def numpy_descent(problem: DescentProblem) -> Descent:
                     break
                 if number in to_record:
                     recorded.append(number)
-                    with np.errstate(over="ignore"):  # of members that are about to diverge
+                    with np.errstate(over="ignore"):  # warnings for members that are about to diverge
                         observed.append(field.observables(state))
                     deviations += [noise.deviation(state)] if noise else []
                 bar.update()
@@ -54,9 +57,10 @@ def _fluctuations(problem: DescentProblem) -> Fluctuations | None:
 
 
 def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:
-    """Return the next state, and a mask of shape (...) of members that overflow; all their parts are inf.
+    """Return the state after one step of gradient descent, and a mask (...) of ensemble members that overflow.
 
-    learning_rate: a number, or an array (..., 1) with a number for each member.
+    All variables of a member that overflows are inf. learning_rate: a number, or an array (..., 1) with a number for
+    each member.
     """
     ensemble = len(field.batch(state))
 

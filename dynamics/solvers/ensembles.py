@@ -1,4 +1,4 @@
-"""Ensembles in JAX: groups of members are computed together, on all devices, and on a CPU on all cores.
+"""Division of ensembles in JAX into groups of members, which are computed on all devices, or on all cores of a CPU.
 
 The grouping does not depend on the numbers of devices and cores, so that results are the same to the last bit.
 """
@@ -18,18 +18,19 @@ from dynamics.vector_field.state import State, each
 Tree = TypeVar("Tree")  # of arrays
 Result = TypeVar("Result")
 
-MARGIN = 1.1  # number of nodes, relative to the need at the start, as the spectrum may spread
-SAMPLE = 32  # members whose start determines the number of nodes; a group that needs more nodes takes more
-GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a core
-WIDE_GROUP = 32_768  # ... or which keeps an accelerator busy
-ELEMENTS = {"cpu": 250_000}  # largest number of elements of an integrand of a group, for the same reasons
-WIDE_ELEMENTS = 50_000_000  # ... on an accelerator
+MARGIN = 1.1  # number of quadrature nodes divided by the number for the initial spectrum, which may spread
+SAMPLE = 32  # members whose initial states determine the number of nodes; a group that needs more nodes adds them
+GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a CPU core
+WIDE_GROUP = 32_768  # number of members of a group that keeps an accelerator busy
+ELEMENTS = {"cpu": 250_000}  # largest number of integrand values of a group that stay in the cache of a CPU core
+WIDE_ELEMENTS = 50_000_000  # largest number of integrand values of a group on an accelerator
 
 
 class Division(NamedTuple):
-    """Division of an ensemble into groups.
+    """Division of an ensemble into groups of members that are computed together.
 
-    size: members of a group. devices: each computes one group at a time. nodes: of the closure's integrals, (x, y).
+    size: number of members of a group. devices: JAX devices, of which each computes one group at a time. nodes: numbers
+    of quadrature nodes in x and y of the closure's integrals; None without integrals.
     """
 
     size: int
@@ -37,18 +38,24 @@ class Division(NamedTuple):
     nodes: tuple[int, int] | None
 
     def parts(self, many: int) -> list[slice]:
-        """Return the members of each call, which computes one group on every device."""
+        """Return, for each compiled call, the slice of members that it computes: one group on every device.
+
+        many: number of members of the ensemble.
+        """
         size = self.size * len(self.devices)
         return [slice(first, min(first + size, many)) for first in range(0, many, size)]
 
     def padded(self, arrays: Tree, part: slice) -> Tree:
-        """Return the rows of a part; the last row is repeated to fill all groups, so that all parts have one shape."""
+        """Return the rows of arrays that belong to the members in ``part``.
+
+        The last row is repeated until the rows fill a group on every device, so that all compiled calls have one shape.
+        """
         rows = np.minimum(np.arange(part.start, part.start + self.size * len(self.devices)), part.stop - 1)
         return jax.tree.map(lambda a: a[rows], arrays)
 
 
 def divide(field: VectorField, members: State, parameters: Parameters) -> Division:
-    """Return the division of members (B, M) with parameters (B, 1)."""
+    """Return the division of an ensemble into groups. members: initial states (B, M). parameters: (B, 1)."""
     many, modes = members.encoder.shape
     shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
     sample = vector_field_of(field.model, field.closure, field.rtol, parameters.map(lambda row: row[shown]))
@@ -62,7 +69,7 @@ def divide(field: VectorField, members: State, parameters: Parameters) -> Divisi
 
 
 def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Return even numbers of nodes, at least ``factor`` times the given ones."""
+    """Return even numbers of quadrature nodes in x and y, at least ``factor`` times ``nodes``."""
     n_x, n_y = (2 * int(np.ceil(factor * n / 2)) for n in nodes)
     return n_x, n_y
 
@@ -70,7 +77,10 @@ def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
 def in_turn(
     parts: list[slice], devices: tuple[jax.Device, ...], compute: Callable[[slice], Result]
 ) -> Iterator[tuple[slice, Result]]:
-    """Yield (part, compute(part)) of each part, in order; a CPU computes as many at once as it has cores."""
+    """Yield (part, compute(part)) for each part of an ensemble, in order; several parts are computed at once.
+
+    parts: result of ``Division.parts``. A CPU uses all its cores.
+    """
     yield parts[0], compute(parts[0])  # alone, because it compiles
     if len(parts) > 1:
         # On an accelerator, one part is computed while another is copied.

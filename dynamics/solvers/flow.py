@@ -1,4 +1,4 @@
-"""``solve``, the flow of the eigenvalues by exact solution or integrator, and ``prepare``, for repeated solutions."""
+"""``solve``: the gradient flow of the eigenvalues; ``prepare``: a solver for repeated use with one model."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,31 +43,33 @@ def solve(
     times : array_like, shape (T,)
         Non-negative and ascending.
     learning_rate : float, optional
-        Required for models with a decay per step (``EMA``, or a tracked correlation), refused for others.
+        Learning rate eta, required for models with a decay per step (``EMA`` target, or a tracked correlation); the
+        flow of other models does not depend on eta, which is refused.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         "gaussian" is exact for Gaussian inputs, and the default if the loss has exact expectations; "mean_field"
         replaces norms and sums by their means, for losses that divide by norms; "monte_carlo" takes means over samples,
         for any loss.
     method : {"auto", "exact", "heyoka", "jax", "scipy"}
-        "exact": the formula, if there is one. "scipy": DOP853, and LSODA for stiff problems. "jax": Diffrax's Dopri8.
-        "heyoka": Taylor series, if the rates are formulas and the package is installed; the fastest once compiled.
-        "auto" chooses the exact solution if there is one, "jax" for large ensembles, else "scipy".
+        "exact": the formula of the exact solution, if there is one. "scipy": DOP853, and LSODA for stiff problems.
+        "jax": Diffrax's Dopri8. "heyoka": Taylor series, if the rates are formulas and the package is installed; the
+        fastest once compiled. "auto" chooses "exact" if it applies, "jax" for large ensembles, else "scipy".
     rtol, atol : float
-        The error of s is kept near ``rtol * s + atol``; the closure's quadrature is held to a tenth of rtol. Not used
-        by "exact". The growth of a small mode amplifies errors, by up to 1/lambda(0), with the predictor eigenvalue
-        lambda(0) at the start.
+        The error of s is kept near ``rtol * s + atol``; the tolerance of the closure's quadrature is a tenth of rtol.
+        Not used by "exact". The growth of a small mode amplifies errors, by up to 1/lambda(0), with the initial
+        eigenvalue lambda(0) of the predictor.
     until : {"steady"}, optional
-        End when the flow has converged to a steady state (``dynamics/solvers/steady_state.py``); this time is then the
-        last time of the result. If the flow does not converge, ``status`` states this, and whether the flow slows down.
-        Converged members of an ensemble stay constant. Needs "scipy" and a model without ``inputs``.
+        End when the flow has converged to a steady state (``dynamics/solvers/steady_state.py``), at a time that is then
+        the last time of the result. If the flow does not converge, ``status`` states this, and whether the flow slows
+        down. Ensemble members that have converged stay constant. Requires the method "scipy" and a model without
+        ``inputs``.
     progress : bool, optional
         Show a progress bar; None shows it on a terminal if the solution takes more than a second.
 
     Returns
     -------
     Trajectory
-        Of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and ``blow_up_time`` state its
-        time.
+        Of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and ``blow_up_time`` state the
+        time of the divergence.
 
     Raises
     ------
@@ -77,11 +79,12 @@ def solve(
     Warns
     -----
     AccuracyWarning
-        The closure misses its tolerance.
+        The quadrature of the closure misses its tolerance.
 
     Notes
     -----
-    With the default closure the flow is exact for Gaussian inputs and networks of any size, not only in a mean field.
+    With the closure "gaussian" the flow is exact for Gaussian inputs and networks of any size, not only in the limit of
+    many modes.
 
     References
     ----------
@@ -110,16 +113,16 @@ def solve(
 
 @dataclass(frozen=True, eq=False)
 class PreparedSolver:
-    """A solver for one model, times and options, which have been validated, by a compiled method.
+    """A solver for one model and fixed times and options, which are validated once; the result of ``prepare``.
 
-    ``prepare`` makes it. Called with a start, it returns the ``Trajectory`` that ``solve`` returns.
+    Called with initial eigenvalues s0, the solver returns the same ``Trajectory`` as ``solve``.
     """
 
     problem: FlowProblem
     method: Method[FlowProblem, Flow]
 
     def __call__(self, s0: npt.ArrayLike) -> Trajectory:
-        """Return the trajectory from s0 (..., M), the only argument that is validated again; raises ArgumentError."""
+        """Return the trajectory from initial eigenvalues s0 (..., M); raises ArgumentError if s0 is invalid."""
         problem = self.problem.starting_from(s0)
         modes = self.problem.s0.shape[-1]
         if problem.s0.shape[-1] != modes:
@@ -131,15 +134,16 @@ class PreparedSolver:
 
 
 def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "auto", **options: Any) -> PreparedSolver:
-    """Return a solver that validates, chooses a method and compiles once, for many starts.
+    """Return a solver that validates, chooses a method and compiles once, for many sets of initial eigenvalues.
 
     Parameters
     ----------
     model : Model
-        Without correlated ``inputs``.
+        A model without correlated ``inputs``.
     modes : int
-        Number of eigenvalues of a start.
+        Number M of eigenvalues.
     times : array_like, shape (T,)
+        Times of the trajectories, non-negative and ascending.
     method : str
         As for ``solve``.
     **options
@@ -148,8 +152,8 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     Returns
     -------
     PreparedSolver
-        A function of s0 (..., M). A compiled method compiles again for an ensemble, and for a spectrum whose closure
-        needs more nodes.
+        A function of the initial eigenvalues s0 (..., M). A compiled method compiles again for an ensemble, and for
+        eigenvalues at which the closure's quadrature needs more nodes.
 
     Raises
     ------
@@ -166,7 +170,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None:
         errors.reject(
-            "model", "have white inputs, because with correlated inputs a start is a matrix of weights", model
+            "model", "have white inputs, because a prepared solver takes initial eigenvalues, not weights", model
         )
     problem = FlowProblem.of(model, np.ones(errors.count("modes", modes)), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
@@ -176,7 +180,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
 
 
 def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajectory:
-    """Return the trajectory of a problem by a method."""
+    """Return the trajectory that a method computes for a problem."""
     flow = method.integrate(problem)
     problem.field.warn_if_inaccurate()
     if problem.by_eigenmodes:
@@ -197,7 +201,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
 
 
 def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> None:
-    """Set the values at t = 0 to s0, exact to the last bit, and the values of collapsed modes to zero."""
+    """Set eigenvalues at t = 0 to s0, exactly, and eigenvalues of modes with s0 = 0 to zero at all times."""
     start, first = s0[..., None, :], int(np.searchsorted(times[: observed.s.shape[-2]], 0.0, side="right"))
     for values in (observed.s,) if observed.target is observed.s else (observed.s, observed.target):
         early = values[..., :first, :]
@@ -207,7 +211,10 @@ def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.ND
 
 
 def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.float64]) -> Trajectory:
-    """End a single trajectory at its steady state; for an ensemble, state in the status that all members reach one."""
+    """Cut a single trajectory at its steady state; for an ensemble, state in the status that all members reach one.
+
+    steady_time: time at which each member has converged; inf for a member that has not.
+    """
     if not np.isfinite(steady_time).all():
         return trajectory
     status = f"{STEADY} at t = {steady_time.max():.6g}"
@@ -219,7 +226,7 @@ def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.flo
 
 
 def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
-    """End a single trajectory before it diverges; for an ensemble, state in the status when the first member does."""
+    """Cut a single trajectory before it diverges; for an ensemble, state when the first member diverges."""
     if not np.isfinite(trajectory.blow_up_time).any():
         return trajectory
     first = float(np.min(trajectory.blow_up_time))

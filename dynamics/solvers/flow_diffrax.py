@@ -1,8 +1,8 @@
-"""The flow in JAX (Diffrax, Dopri8), for ensembles: groups whose members take their steps together.
+"""The flow in JAX (Diffrax, Dopri8), for ensembles: all members of a group are integrated with the same steps.
 
-The members of a group are one system of equations, with the steps of the member that needs the shortest. Members need
-no masks and do not wait for each other, and there is one list of output times. A group in which a member diverges, or
-which needs too many steps, is integrated again, each member with its own steps.
+The members of a group form one system of equations, whose steps are those of the member that needs the shortest steps.
+Members then need no masks, do not wait for each other, and share one list of output times. A group in which a member
+diverges, or which needs too many steps, is integrated again, each member with its own steps.
 """
 
 from collections.abc import Callable
@@ -37,16 +37,16 @@ from dynamics.vector_field.eigenmode_state import (
 from dynamics.vector_field.eigenmodes import TracedField
 from dynamics.vector_field.state import Observables, State, each
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
-MAX_STEPS = 200_000  # of a member that is integrated alone
-MAX_STEPS_TOGETHER = 10_000  # of a group: if it needs more, its members are too different
+MAX_STEPS = 200_000  # largest number of steps of a member that is integrated alone
+MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group; a group that needs more has too different members
 
 
 class Options(NamedTuple):
-    """Options that may change without a new compilation, except for the number of times."""
+    """Options of an integration that may change without a new compilation, except for the number of times."""
 
-    times: Any
+    times: Any  # times of the result (T,)
     learning_rate: Any
     rtol: Any
     atol: Any
@@ -54,12 +54,12 @@ class Options(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """Solutions of members, each with a leading axis (B,)."""
+    """Solutions of B ensemble members; each array has a leading axis (B,)."""
 
-    observables: Observables  # the independent observables (B, T, M)
-    end: Any  # the time reached
+    observables: Observables  # (B, T, M), None for observables that the eigenvalues s determine
+    end: Any  # time that was reached
     finished: Any  # True if the last time was reached
-    diverged: Any
+    diverged: Any  # True if the member diverged
     error: Any  # relative error of the rates
 
 
@@ -67,7 +67,10 @@ Solver = Callable[[State, Parameters, Options], Solved]
 
 
 def jax_flow(problem: FlowProblem) -> Flow:
-    """Integrate one group after another; members that an interruption leaves out are not a number."""
+    """Integrate the flow of an ensemble, one group of members after another.
+
+    After an interruption, the observables of members that were not integrated are not a number.
+    """
     structure, modes, times, field = problem.model.structure, problem.s0.shape[-1], problem.times, problem.field
     members, parameters = as_rows(problem.start, problem.model.parameters)
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
@@ -103,7 +106,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Return arrays for the results of all members."""
+    """Return empty arrays for the solutions of all members."""
     whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
@@ -121,7 +124,10 @@ def _solve_part(
     options: Options,
     part: slice,
 ) -> Solved:
-    """Solve for some members, again with more nodes if the closure misses its tolerance."""
+    """Integrate the flow of the ensemble members in ``part``.
+
+    If the closure's quadrature misses its tolerance, the integration is repeated with more nodes.
+    """
     start, own = division.padded((members, parameters), part)
     nodes, alpha = division.nodes, compiled_exponent(own)
     with jax.enable_x64(True):
@@ -158,7 +164,8 @@ def _compiled(
 ) -> Solver:
     """Return the compiled solver (members, parameters, options) -> Solved for one loss.
 
-    alone: each member has its own steps; otherwise each device integrates one group with common steps.
+    nodes: numbers of quadrature nodes in x and y. alpha: exponent of the predictor; None for a parameter. alone: each
+    member has its own steps; otherwise each device integrates one group with common steps.
     """
     group = partial(_group, structure, TracedField(generated, structure, closure, nodes), alpha, alone)
 
@@ -183,7 +190,7 @@ def _group(
     parameters: Parameters,
     options: Options,
 ) -> Solved:
-    """Integrate members (G, M) from the start to the last time with common steps."""
+    """Integrate the flow of G members with common steps, from their initial states (G, M) to the last time."""
 
     def own(parameters: Parameters) -> Parameters:
         return parameters if alpha is None else parameters._replace(alpha=alpha)
@@ -236,7 +243,10 @@ def _group(
 
 
 def _solved(solution: Any, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
-    """Return the solution of a group, with a row for each member of what its members have in common."""
+    """Return the solution of a group; results that its members have in common are repeated for each member.
+
+    solution: result of Diffrax. members: shape (G,) of the group.
+    """
     results = (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
     finished, diverged = (solution.result == result for result in results)
     solved = Solved(observed, solution.ts[1][0], finished, diverged, error)
@@ -244,5 +254,5 @@ def _solved(solution: Any, observed: Observables, error: Array, members: tuple[i
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the largest, over G members, of the root mean square error of a member's E variables. errors: (E, G)."""
+    """Return the error of the member with the largest root mean square error. errors: (E variables, G members)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

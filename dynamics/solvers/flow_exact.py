@@ -1,4 +1,4 @@
-"""The flow by its exact solution."""
+"""The flow of models that have an exact solution, by its formula."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +15,15 @@ from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.state import Observables
 
-BLOCK = 131_072  # values computed at once: few enough for a cache, and enough to outweigh the overhead of Python
+BLOCK = 131_072  # number of values computed at once: they fit a cache, and outweigh the overhead of Python
 FEW_BLOCKS = 4  # number of blocks below which threads do not pay
 
 
 def exact_flow(problem: FlowProblem) -> Flow:
-    """Evaluate the formula of the generated module, block after block of members and times.
+    """Evaluate the formula of the exact solution, one block of ensemble members and times after another.
 
-    If terms of the formula cancel, its arguments, which are smaller than the result (..., T, M), are in extended
-    precision, if the platform has it.
+    If terms of the formula nearly cancel, its arguments are in extended precision, where the platform has it; the
+    arguments take less memory than the result (..., T, M).
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
     assert solution is not None  # otherwise the method does not apply
@@ -52,7 +52,10 @@ def exact_flow(problem: FlowProblem) -> Flow:
 
 
 def _blow_up(solution: ExactSolution, lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time at which the first mode of each member diverges (B,); inf if none does."""
+    """Return the time at which the first mode of each member diverges, (B,); inf if no mode diverges.
+
+    lam0: initial eigenvalues of the predictor (B, M). numbers: further arguments of the formula.
+    """
     if solution.blow_up_time is None:
         return np.full(len(lam0), np.inf)
     times = solution.blow_up_time(lam0, *numbers).astype(float)
@@ -60,7 +63,7 @@ def _blow_up(solution: ExactSolution, lam0: npt.NDArray[Any], *numbers: Any) -> 
 
 
 def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice]]:
-    """Yield slices of members and of times, with about BLOCK values each."""
+    """Yield a slice of members and a slice of times for each block of about BLOCK values. shape: (B, T, M)."""
     many, times, modes = shape
     rows, columns = max(1, BLOCK // (times * modes)), max(1, BLOCK // modes)
     for first in range(0, many, rows):
@@ -77,9 +80,10 @@ def _fill(
     s: npt.NDArray[np.float64],
     block: tuple[slice, slice],
 ) -> None:
-    """Fill a block of lambda, and of s if it is a separate array.
+    """Compute the predictor eigenvalues ``lam`` (B, T, M), and the eigenvalues ``s``, of a block of members and times.
 
-    arguments: lam0 (B, M), then parameters that are numbers or arrays (B, 1).
+    s may be the array ``lam`` itself, if both are equal. arguments: initial eigenvalues lam0 (B, M) of the predictor,
+    then parameters that are numbers or arrays (B, 1). blow_up: time at which each member diverges.
     """
     members, span = block
     lam0, alpha, *others = (a[members, None] if np.ndim(a) else a for a in arguments)

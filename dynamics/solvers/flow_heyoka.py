@@ -1,8 +1,9 @@
 """The flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
-The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles them. The
-singular values w of the encoder are integrated as log w, whose absolute error is a relative error of s; the other
-variables are integrated as they are. SciPy's solvers integrate members that do not reach the end again, and state why.
+The generated rates are evaluated once, on symbols in place of numbers, and heyoka differentiates and compiles the
+result. The singular values w of the encoder are integrated as log w, whose absolute error is a relative error of s; the
+other variables are integrated as they are. Ensemble members that do not reach the last time are integrated again by
+SciPy's solvers, which state the reason.
 """
 
 import math
@@ -38,16 +39,19 @@ from dynamics.vector_field.eigenmodes import formulas_of
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
-Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # of an integrator
+Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # identifies an integrator (``_integrator``)
 
-LANES = 8  # members that one integrator computes at once
-FINEST = 1e-15  # smallest tolerance of the series
-COMPACT = 64  # modes from which the code calls functions: slower, but compiled in bounded time
-MAX_STEPS = 20_000
+LANES = 8  # number of ensemble members that one integrator computes at once
+FINEST = 1e-15  # smallest tolerance of the Taylor series
+COMPACT = 64  # number of modes from which the compiled code calls functions: slower, but compiled in bounded time
+MAX_STEPS = 20_000  # largest number of steps of an integration
 
 
 def heyoka_flow(problem: FlowProblem) -> Flow:
-    """Integrate members in lanes, on all cores; members that an interruption leaves out are not a number."""
+    """Integrate the flow of an ensemble, LANES members at once on each core.
+
+    After an interruption, the observables of members that were not integrated are not a number.
+    """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
     many = len(members.encoder)
@@ -69,7 +73,10 @@ def heyoka_flow(problem: FlowProblem) -> Flow:
 
 
 def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArray[np.bool_]) -> FlowProblem:
-    """Return the problem of the members that did not reach the end, each with its own parameters."""
+    """Return the problem reduced to the members that did not reach the last time, each with its own parameters.
+
+    left: mask of these members.
+    """
     s0 = problem.s0.reshape(len(left), -1)[left]
     member_parameters = parameters.map(lambda row: row[left])
     field = vector_field_of(problem.model, problem.closure, problem.field.rtol, member_parameters)
@@ -79,9 +86,10 @@ def _members_left(problem: FlowProblem, parameters: Parameters, left: npt.NDArra
 def _integrate(
     problem: FlowProblem, members: State, parameters: Parameters, observed: Observables, left: npt.NDArray[np.bool_]
 ) -> int:
-    """Fill the independent observables (B, T, M), and return how many members are done.
+    """Integrate B members, write their observables (B, T, M), and return the number of members that were integrated.
 
-    left: becomes True for members that did not reach the end.
+    observed: arrays to write to, None for observables that the eigenvalues s determine. left: set to True for members
+    that did not reach the last time.
     """
     field, times = problem.field, problem.times
     many, modes = members.encoder.shape
@@ -99,7 +107,7 @@ def _integrate(
         own = _own_integrator(key, tolerance, threading.get_ident())
         own.set_time(0.0)
         own.state[:] = _forward(each(lambda a: a[rows], members)).T
-        own.pars[:] = values[rows].T[: len(own.pars)]  # heyoka keeps parameters up to the last that is used
+        own.pars[:] = values[rows].T[: len(own.pars)]  # heyoka drops parameters after the last one that is used
         _, passed = own.propagate_grid(np.repeat(grid[:, None], lanes, axis=1), max_steps=MAX_STEPS)
         states = _backward(members, np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
         left[part] = ~np.isfinite(states.encoder).all(axis=(1, 2))
@@ -126,22 +134,22 @@ def _integrate(
 
 
 def _forward(members: State) -> npt.NDArray[np.float64]:
-    """Return y (B, E): log w, and the other parts of the state."""
+    """Return the integrated variables (B, E) of states: log w, and the dynamical variables beside the encoder."""
     w, *others = members
     return np.hstack([np.log(np.maximum(w, SMALLEST)), *(part for part in others if part is not None)])
 
 
 def _backward(like: State, y: npt.NDArray[np.float64]) -> State:
-    """Return the states (B, T, M) at y (B, T, E)."""
+    """Return the states (B, T, M) at integrated variables y (B, T, E). like: states with the same variables."""
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
     return each(lambda part: next(parts), like)._replace(encoder=np.exp(y[..., : like.encoder.shape[-1]]))
 
 
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
-    """Return the tolerance of the series: rtol times the smallest lambda(0).
+    """Return the tolerance of the Taylor series: rtol times the smallest initial eigenvalue lambda(0) of the predictor.
 
-    Small modes amplify errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that few integrators
-    are compiled.
+    The growth of small modes amplifies errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that
+    few integrators are compiled.
     """
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
@@ -153,16 +161,16 @@ def _tolerance(structure: Structure, members: State, parameters: Parameters, rto
 
 @lru_cache(maxsize=64)
 def _own_integrator(key: Key, tolerance: float, thread: int) -> Any:
-    """Return a copy of the integrator for one thread."""
+    """Return a copy of the compiled integrator, for use by one thread."""
     return copy(_integrator(key, tolerance))
 
 
 @lru_cache(maxsize=16)
 def _integrator(key: Key, tolerance: float) -> Any:
-    """Return the integrator compiled for a key and a tolerance.
+    """Return heyoka's integrator, compiled for a key and a tolerance.
 
-    key: loss, structure, closure, exponent alpha (None: a parameter), and the numbers of parameters of the loss, of
-    modes and of lanes.
+    key: loss, structure, closure, exponent alpha of the predictor (None for a parameter), and the numbers of parameters
+    of the loss, of modes and of members computed at once.
     """
     hy = _heyoka()
     generated, structure, closure, alpha, own, modes, lanes = key
@@ -195,14 +203,14 @@ def _integrator(key: Key, tolerance: float) -> Any:
 
 
 class _Symbols(np.ndarray):
-    """An array (M,) of heyoka's expressions, on which generated code operates as on numbers."""
+    """An array (M,) of heyoka's symbolic expressions, on which generated code operates as on numbers."""
 
     def __array_namespace__(self, **_: Any) -> Any:
         return _Namespace
 
 
 class _Namespace:
-    """The array functions that generated rates call, on symbols."""
+    """The array functions that generated rates call, for arrays of heyoka's symbolic expressions."""
 
     @staticmethod
     def sum(a: _Symbols, axis: int, keepdims: bool) -> _Symbols:
@@ -232,7 +240,7 @@ class _Namespace:
 
 
 def _of_entries(name: str, a: Any) -> Any:
-    """Apply a function to symbols, or to a number."""
+    """Apply a function, given by its name in NumPy and heyoka, to each symbol of an array, or to a number."""
     if np.ndim(a) == 0:
         return float(getattr(np, name)(a))
     return _symbols([getattr(_heyoka(), name)(entry) for entry in a])

@@ -1,4 +1,4 @@
-"""The flow by SciPy's solvers, step by step, to show its progress, to interrupt it, and to detect a divergence."""
+"""The flow by SciPy's solvers, step by step, to show progress, to allow interruption, and to detect a divergence."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -18,15 +18,18 @@ from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
-STEPS_PER_RULE = 8  # steps between changes of the quadrature's nodes, which are noise to the error control
+STEPS_PER_RULE = 8  # number of steps between changes of quadrature nodes, which are noise to the error control
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
 VANISHING = "a mode vanishes, where the gradient has a pole"
-DIVERGING = 1e3  # a solver that fails at this many times the largest initial eigenvalue has met a divergence
+DIVERGING = 1e3  # eigenvalue, relative to the largest initial eigenvalue, above which a failure means divergence
 
 
 def scipy_flow(problem: FlowProblem) -> Flow:
-    """Integrate one member after another; members that an interruption leaves out are not a number."""
+    """Integrate the flow of an ensemble, one member after another.
+
+    After an interruption, the observables of members that were not integrated are not a number.
+    """
     batch, many = problem.members, int(np.prod(problem.members))
     flows: list[Flow] = []
     with progress_bar(many * problem.times[-1], "solve", problem.progress) as bar:
@@ -47,7 +50,7 @@ def scipy_flow(problem: FlowProblem) -> Flow:
 
 
 def members(field: VectorField, start: State) -> Iterator[tuple[tuple[int, ...], VectorField, State]]:
-    """Yield (index, vector field, state at the start) of each member of an ensemble."""
+    """Yield (index, vector field, initial state) of each member of an ensemble. start: states of all members."""
     batch = field.batch(start)
     rows = field.parameters.map(lambda a: np.broadcast_to(a, (*batch, 1)))
     for i in np.ndindex(batch):
@@ -57,14 +60,15 @@ def members(field: VectorField, start: State) -> Iterator[tuple[tuple[int, ...],
 
 
 def _put(observables: Observables, where: slice | tuple[int, slice], values: Observables) -> None:
-    """Write values into the arrays of observables."""
+    """Write values of the observables into arrays, at the index ``where``."""
     each(lambda array, value: array.__setitem__(where, value), observables, values)
 
 
 def _status(flows: list[Flow], many: int) -> str:
-    """Return the status of an ensemble: the first member that did not reach the end, and the number of such members.
+    """Return the status of an ensemble: the first member that did not reach the last time, and how many did not.
 
-    A member that diverges counts as complete.
+    If the flow was to end at a steady state, members that did not converge are counted as well. A member that diverges
+    counts as complete. many: number of members.
     """
     short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
     moving = [number for number, flow in enumerate(flows, 1) if flow.status.startswith(NOT_STEADY)]
@@ -79,7 +83,7 @@ def _status(flows: list[Flow], many: int) -> str:
 
 
 def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any) -> Flow:
-    """Integrate one trajectory to the last time, or to its steady state."""
+    """Integrate the flow of one ensemble member to the last time, or to its steady state. bar: progress bar."""
     times, learning_rate, atol = problem.times, problem.learning_rate, problem.atol
     detector = SteadyState(start, field, learning_rate) if problem.until == "steady" else None
     coordinate = coordinate_of(start, field.parameters, atol)
@@ -130,7 +134,10 @@ def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any
 def steps(
     slope: Callable[..., Any], y: Any, end: float, tolerances: dict[str, Any]
 ) -> Iterator[tuple[Any, str | None]]:
-    """Yield (solver, message) after each step to ``end``: PATIENCE steps of DOP853, then LSODA for stiff problems."""
+    """Yield (solver, message) after each step of an integration of dy/dt = slope(t, y) from t = 0 to ``end``.
+
+    The first PATIENCE steps are by DOP853, all further steps by LSODA, for stiff problems. message: why a step failed.
+    """
     solver: Any = None
     for taken in count():
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be too long

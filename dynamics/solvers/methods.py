@@ -1,4 +1,4 @@
-"""Methods that solve a problem. Each states why it does not apply; "auto" chooses the first that applies and suits.
+"""Methods of ``solve`` and ``iterate``: which problems each method can solve, and the choice by method="auto".
 
 A method imports its library when it is used.
 """
@@ -15,39 +15,45 @@ from dynamics.solvers.problem import DescentProblem, FlowProblem, Problem
 from dynamics.solvers.solutions import Descent, Flow
 from dynamics.vector_field.eigenmodes import formulas_of
 
-ENSEMBLE_FOR_JAX = 64  # trajectories from which compiling for the whole ensemble pays
-LONG = 2.0  # seconds of NumPy from which compiling the descent map pays
-STEP, ELEMENT, NODES = 5e-5, 4e-8, 1_000  # seconds per step, and per eigenvalue and node; nodes of an integral
+ENSEMBLE_FOR_JAX = 64  # number of ensemble members from which compiling the flow pays
+LONG = 2.0  # estimated seconds of a run in NumPy from which compiling the descent map pays
+STEP, ELEMENT, NODES = 5e-5, 4e-8, 1_000  # seconds per step, seconds per eigenvalue and node, nodes of an integral
 
 P = TypeVar("P", bound=Problem)
 R = TypeVar("R")
 
 
 class Method(ABC, Generic[P, R]):
-    """A method for problems of one kind."""
+    """A method that solves the problems of ``solve``, or those of ``iterate``."""
 
     name: ClassVar[str]
-    needs_start_up: ClassVar[bool] = False  # the method compiles, so that its first call takes longer
+    needs_start_up: ClassVar[bool] = False  # True if the first call takes longer, because the method compiles
 
     def refusal(self, problem: P) -> str | None:
-        """Return why the method does not apply, as the end of "must be 'auto' ... <reason>"; None if it applies."""
+        """Return why the method cannot solve a problem; None if it can.
+
+        The text is the end of a message, "Argument `method` must be 'auto' or ... <text>".
+        """
         return None
 
     def suits(self, problem: P) -> bool:
-        """Return True if "auto" may choose the method for a problem to which it applies."""
+        """Return True if method="auto" may choose the method, for a problem that the method can solve."""
         return True
 
     @abstractmethod
     def integrate(self, problem: P) -> R:
-        """Return the solution of a problem that the method does not refuse."""
+        """Return the solution of a problem that the method can solve."""
 
     def label(self, problem: P) -> str:
-        """Return the name of the method for the result."""
+        """Return the description of the method that the resulting trajectory shows."""
         return self.name
 
 
 def choose(methods: Sequence[Method[P, R]], name: str, problem: P) -> Method[P, R]:
-    """Return the method of that name, or for "auto" the first that applies and suits; raises ArgumentError."""
+    """Return the method with a name; raises ArgumentError if the method cannot solve the problem.
+
+    For "auto", return the first method that can solve the problem and suits it.
+    """
     errors.choice("method", name, ("auto", *(method.name for method in methods)))
     if name == "auto":
         return next(method for method in methods if method.refusal(problem) is None and method.suits(problem))
@@ -67,12 +73,12 @@ def _refuse(methods: Sequence[Method[P, R]], problem: P, name: str, reason: str)
 
 
 class Exact(Method[FlowProblem, Flow]):
-    """The formula of the exact solution, where the loss has one."""
+    """Method "exact" of ``solve``: the formula of the exact solution, for models that have one."""
 
     name = "exact"
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Require an exact solution, the Gaussian closure, and no end condition."""
+        """Return why the method cannot solve a problem: no exact solution, another closure, or an end condition."""
         if problem.until is not None:
             return f"with until='{problem.until}'"
         if problem.closure != "gaussian" or not has_exact_solution(problem.model):
@@ -80,25 +86,25 @@ class Exact(Method[FlowProblem, Flow]):
         return None
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Evaluate the formula."""
+        """Return the flow, by evaluating the formula of the exact solution."""
         from dynamics.solvers.flow_exact import exact_flow
 
         return exact_flow(problem)
 
     def label(self, problem: FlowProblem) -> str:
-        """Name the formula."""
+        """Return "exact solution" with the name of its formula, such as "Lambert W"."""
         solution = problem.model.generated.exact
         return f"exact solution ({solution.name})" if solution is not None else self.name
 
 
 class Heyoka(Method[FlowProblem, Flow]):
-    """Taylor series of high order, where the rates are formulas and the package heyoka is installed."""
+    """Method "heyoka" of ``solve``: Taylor series of high order, for rates that are formulas."""
 
     name = "heyoka"
     needs_start_up = True
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Require rates that are formulas without kinks, and the package heyoka."""
+        """Return why the method cannot solve a problem: rates are no smooth formulas, or heyoka is not installed."""
         if (reason := _needs_compiled_eigenmodes(problem)) is not None:
             return reason
         model = problem.model
@@ -121,40 +127,40 @@ class Heyoka(Method[FlowProblem, Flow]):
         return False
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Integrate several members at once."""
+        """Return the flow, integrated by heyoka for several ensemble members at once."""
         from dynamics.solvers.flow_heyoka import heyoka_flow
 
         return heyoka_flow(problem)
 
 
 class Diffrax(Method[FlowProblem, Flow]):
-    """Diffrax's Dopri8 in JAX, compiled for the whole ensemble."""
+    """Method "jax" of ``solve``: Diffrax's Dopri8, compiled for the whole ensemble."""
 
     name = "jax"
     needs_start_up = True
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Require eigenmodes and a closure that can be compiled."""
+        """Return why the method cannot solve a problem: correlated inputs, a sampled closure, or an end condition."""
         return _needs_compiled_eigenmodes(problem)
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return True for large ensembles."""
+        """Return True for ensembles large enough that compiling pays."""
         return bool(np.prod(problem.members) >= ENSEMBLE_FOR_JAX)
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Integrate the ensemble in groups."""
+        """Return the flow, integrated by Diffrax for groups of ensemble members."""
         from dynamics.solvers.flow_diffrax import jax_flow
 
         return jax_flow(problem)
 
 
 class SciPy(Method[FlowProblem, Flow]):
-    """SciPy's DOP853, and LSODA where the problem is stiff; for every problem."""
+    """Method "scipy" of ``solve``: SciPy's DOP853, and LSODA for stiff problems; applies to every problem."""
 
     name = "scipy"
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Integrate one member after another."""
+        """Return the flow, integrated by SciPy for one ensemble member after another."""
         from dynamics.solvers.flow_scipy import scipy_flow
 
         return scipy_flow(problem)
@@ -164,7 +170,7 @@ FLOW_METHODS: tuple[Method[FlowProblem, Flow], ...] = (Exact(), Heyoka(), Diffra
 
 
 def has_exact_solution(model: Model) -> bool:
-    """Return True if the flow of the model has a formula that holds for its weight decay."""
+    """Return True if the flow of the model has an exact solution that holds for the model's weight decay."""
     structure, solution = model.structure, model.generated.exact
     if solution is None or structure.predictor not in ("none", "closed form"):
         return False
@@ -174,7 +180,7 @@ def has_exact_solution(model: Model) -> bool:
 
 
 def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
-    """Return why compiled methods do not apply to a flow, or None."""
+    """Return why compiled methods cannot integrate the flow of a problem, as the end of a message; None if they can."""
     if problem.until is not None:
         return f"with until='{problem.until}'"
     if not problem.by_eigenmodes:
@@ -186,37 +192,37 @@ def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
 
 
 class CompiledDescent(Method[DescentProblem, Descent]):
-    """Blocks of steps compiled by JAX."""
+    """Method "jax" of ``iterate``: blocks of steps of the descent map, compiled by JAX."""
 
     name = "jax"
     needs_start_up = True
 
     def refusal(self, problem: DescentProblem) -> str | None:
-        """Require eigenmodes, a closure that can be compiled, and no fluctuations."""
+        """Return why the method cannot solve a problem: correlated inputs, a sampled closure, or a batch size."""
         if problem.by_eigenmodes and problem.batch_size is None and problem.closure != "monte_carlo":
             return None
         return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
 
     def suits(self, problem: DescentProblem) -> bool:
-        """Return True for runs that would take longer than LONG with NumPy."""
+        """Return True for runs that would take longer than LONG seconds in NumPy."""
         numbers = int(np.prod(problem.members)) * problem.s0.shape[-1]
         nodes = NODES if problem.field.quadratures else 1
         return problem.steps * (STEP + numbers * nodes * ELEMENT) > LONG
 
     def integrate(self, problem: DescentProblem) -> Descent:
-        """Iterate the compiled map."""
+        """Return the run of the descent map, computed by compiled blocks of steps."""
         from dynamics.solvers.descent_jax import jax_descent
 
         return jax_descent(problem)
 
 
 class NumPyDescent(Method[DescentProblem, Descent]):
-    """One step after another in NumPy; for every problem."""
+    """Method "numpy" of ``iterate``: one step of the descent map after another; applies to every problem."""
 
     name = "numpy"
 
     def integrate(self, problem: DescentProblem) -> Descent:
-        """Iterate the map, and propagate the covariance of fluctuations if a batch size is given."""
+        """Return the run of the descent map, with the covariance of fluctuations if a batch size is given."""
         from dynamics.solvers.descent_numpy import numpy_descent
 
         return numpy_descent(problem)

@@ -1,4 +1,4 @@
-"""Problems: a model, its start and the options of a solution, validated once for every method."""
+"""Problems of ``solve`` and ``iterate``: a model, initial eigenvalues or weights, and options, validated once."""
 
 import math
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, in units 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A model and its start.
+    """A model with initial eigenvalues or weights, and the options that flow and descent map have in common.
 
-    model: the model, whose parameters broadcast with the start. s0: eigenvalues (..., M), or weights (..., M, N) of a
-    model with correlated inputs. closure: name, never None. rtol: relative accuracy of the eigenvalues. members: shape
-    of the ensemble. progress: show a progress bar; True, False or None.
+    s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
+    closure, never None. rtol: relative accuracy of the eigenvalues. members: shape (...) of the ensemble. progress:
+    show a progress bar; True, False or None.
     """
 
     model: Model
@@ -41,27 +41,30 @@ class Problem:
 
     @cached_property
     def field(self) -> VectorField:
-        """The vector field, which keeps the nodes and the error of its closure between calls."""
+        """The vector field of the model, which keeps quadrature nodes and errors from one evaluation to the next."""
         return vector_field_of(self.model, self.closure, CLOSURE_SHARE * self.rtol)
 
     @property
     def start(self) -> State:
-        """The state at the start."""
+        """Initial state of the dynamical variables, which follows from the initial eigenvalues or weights s0."""
         return self.field.start(self.s0)
 
     @property
     def by_eigenmodes(self) -> bool:
-        """True if eigenvectors do not change, so that the state consists of eigenvalues."""
+        """True if the inputs are white: eigenvectors do not change, and the state consists of eigenmodes."""
         return self.model.inputs is None
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
-        """Return the same problem with another start; only the start is validated, and the vector field is shared."""
+        """Return the problem with other initial eigenvalues or weights, which alone are validated.
+
+        Both problems use the same vector field.
+        """
         start = self.model.check_start(s0)
         axes = 1 if self.by_eigenmodes else 2
         return self.with_field(self.field, start, start.shape[:-axes])
 
     def with_field(self, field: VectorField, s0: npt.NDArray[np.float64], members: tuple[int, ...]) -> Self:
-        """Return the problem of other, validated members, moved by a given vector field."""
+        """Return the problem with another vector field, and with validated s0 of an ensemble of shape ``members``."""
         problem = replace(self, s0=s0, members=members)
         problem.__dict__["field"] = field  # in place of the cached property
         return problem
@@ -69,10 +72,10 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class FlowProblem(Problem):
-    """A problem of ``solve``.
+    """The arguments of ``solve``, validated.
 
-    times: (T,). learning_rate: None unless the model has a decay per step. atol: absolute accuracy of the eigenvalues.
-    until: "steady" or None.
+    times: times of the result, (T,). learning_rate: None unless the model has a decay per step. atol: absolute accuracy
+    of the eigenvalues. until: "steady" to end at a steady state, or None.
     """
 
     times: npt.NDArray[np.float64]
@@ -94,7 +97,7 @@ class FlowProblem(Problem):
         until: str | None = None,
         progress: bool | None = None,
     ) -> Self:
-        """Validate the arguments of ``solve``; raises ArgumentError."""
+        """Return the problem of the arguments of ``solve``; raises ArgumentError if an argument is invalid."""
         start, axes = _start(model, s0)
         problem = cls(
             model=model,
@@ -109,21 +112,22 @@ class FlowProblem(Problem):
             progress=_progress(progress),
         )
         problem.start  # noqa: B018  # refuses closures that the loss does not have, and infinite expectations
-        check_memory(model, start, len(problem.times), "Ask for fewer times, or sweep to disk.")
+        check_memory(model, start, len(problem.times), "Request fewer times, or use `sweep`, which writes to disk.")
         return problem
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings that a result keeps."""
+        """Arguments, by name, that the resulting trajectory keeps in its ``settings``."""
         names = ("closure", "rtol", "atol", "learning_rate", "until")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
 class DescentProblem(Problem):
-    """A problem of ``iterate``.
+    """The arguments of ``iterate``, validated.
 
-    record: the argument. recorded: the recorded steps (T,). batch_size: for predicted fluctuations, or None.
+    record: number of steps between two records, or the requested steps. recorded: all recorded steps (T,), with step 0
+    and the last step. batch_size: batch size of the network whose fluctuations are predicted, or None.
     """
 
     steps: int
@@ -146,13 +150,13 @@ class DescentProblem(Problem):
         record: int | Sequence[int] = 1,
         progress: bool | None = None,
     ) -> Self:
-        """Validate the arguments of ``iterate``; raises ArgumentError."""
+        """Return the problem of the arguments of ``iterate``; raises ArgumentError if an argument is invalid."""
         start, axes = _start(model, s0)
         steps, count = errors.count("steps", steps, 0), record_count(record, steps)
         learning_rate = errors.positive_number("learning_rate", learning_rate)
         rtol, closure = errors.positive_number("rtol", rtol), choose_closure(model, closure)
         progress = _progress(progress)
-        check_memory(model, start, count, "Record fewer steps (record), or sweep to disk.")
+        check_memory(model, start, count, "Record fewer steps (`record`), or use `sweep`, which writes to disk.")
         problem = cls(
             model=model,
             s0=start,
@@ -171,7 +175,7 @@ class DescentProblem(Problem):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings that a result keeps."""
+        """Arguments, by name, that the resulting trajectory keeps in its ``settings``."""
         names = ("learning_rate", "steps", "batch_size", "record", "closure", "rtol")
         return {name: getattr(self, name) for name in names}
 
@@ -180,7 +184,7 @@ class DescentProblem(Problem):
 
 
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
-    """Return the validated start, and the number of its trailing axes that do not belong to the ensemble."""
+    """Return validated initial eigenvalues or weights, and the number of their axes that are not ensemble axes."""
     errors.instance("model", model, Model, "be a Model")
     return model.check_start(s0), 1 if model.inputs is None else 2
 
@@ -204,7 +208,8 @@ def _check_until(model: Model, until: str | None) -> str | None:
         return None
     errors.choice("until", until, ("steady",))
     if model.inputs is not None:
-        errors.reject("until", "be left out for a model with `inputs`", until)
+        requirement = "be left out for a model with `inputs`, because steady states are detected for eigenmodes only"
+        errors.reject("until", requirement, until)
     return until
 
 
@@ -212,7 +217,7 @@ def _check_batch_size(model: Model, s0: npt.NDArray[np.float64], batch_size: int
     if batch_size is None:
         return None
     if model.inputs is not None:
-        requirement = "be left out for a model with `inputs`, because its fluctuations are not derived"
+        requirement = "be left out for a model with `inputs`, because fluctuations are derived for white inputs only"
         errors.reject("batch_size", requirement, batch_size)
     if s0.ndim > 1:
         requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
@@ -221,12 +226,16 @@ def _check_batch_size(model: Model, s0: npt.NDArray[np.float64], batch_size: int
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:
-    """Return the number of arrays of a trajectory: s, and target and predictor if they differ from s."""
+    """Return the number of arrays (T, M) of a trajectory: s, and target and predictor if they differ from s."""
     return 2 + structure.separate_target - predictor_is_s(structure, parameters)
 
 
 def check_memory(model: Model, s0: npt.NDArray[np.float64], times: int, remedy: str) -> None:
-    """Raise ArgumentError unless the trajectory from eigenvalues (..., M) or weights (..., M, N) fits into memory."""
+    """Raise ArgumentError unless the trajectory from s0 fits into memory.
+
+    s0: initial eigenvalues (..., M), or weights (..., M, N). times: number of times or recorded steps. remedy: advice
+    at the end of the message.
+    """
     if model.inputs is None:
         arrays, shape = stored_arrays(model.structure, model.parameters), s0.shape
     else:

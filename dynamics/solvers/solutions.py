@@ -1,4 +1,4 @@
-"""Numerical solutions that methods return, before they become trajectories."""
+"""Numerical solutions as methods return them, from which ``solve`` and ``iterate`` make trajectories."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -11,11 +11,12 @@ from dynamics.vector_field.state import Observables
 
 @dataclass(frozen=True)
 class Flow:
-    """Observables (..., T, ...) along the flow, inf after a divergence.
+    """Solution of a flow problem: observables (..., T, M) along the flow, inf after a divergence.
 
-    blow_up_time: time at which each member diverges (...), inf if it does not. status: how the integration ended.
-    reached: number of times that were reached, None for all. steady_time: time at which each member converged (...),
-    inf if it did not or was not tested; its observables are constant afterwards.
+    blow_up_time: time at which each ensemble member diverges, (...); inf for a member that does not diverge. status:
+    how the integration ended. reached: number of times that were reached, None for all. steady_time: time at which each
+    member converged, (...), after which its observables are constant; inf for a member that did not converge, and if
+    convergence was not tested.
     """
 
     observables: Observables
@@ -26,10 +27,10 @@ class Flow:
 
 
 class Descent(NamedTuple):
-    """A run of the descent map.
+    """Solution of a descent problem: observables (..., T, M) at the recorded steps (T,) of the descent map.
 
-    recorded: recorded steps (T,). observables: at these steps. deviation: predicted standard deviation (T, M) or None.
-    diverged: step at which each member diverged (...), inf if it did not. status: how the run ended.
+    deviation: predicted standard deviation (T, M) of the eigenvalues in networks, or None. diverged: step at which each
+    ensemble member diverged, (...); inf for a member that did not diverge. status: how the run ended.
     """
 
     recorded: npt.NDArray[np.int64]

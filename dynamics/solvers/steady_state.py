@@ -1,9 +1,9 @@
 r"""Detection of the steady state of a flow, as distinct from a slow flow.
 
-y are all dynamical variables, and x = d log|y|/dt. A flow that converges exponentially, x ~ e^(-kappa t), is at the
-relative distance |x|/kappa from its steady state, and kappa = -x . (dx/dt)/|x|^2. Near a ghost, the place where two
-fixed points have met and vanished, x is as small, but does not decay: kappa is zero or negative, and there is no steady
-state.
+Let y be the dynamical variables and x = d log|y|/dt their relative velocity. A flow that converges exponentially,
+x ~ e^(-kappa t), is at the relative distance |x|/kappa from its steady state, with the decay rate
+kappa = -x . (dx/dt)/|x|^2. Near a ghost, the place where two fixed points have met and vanished, x is as small, but
+does not decay: kappa is zero or negative, and there is no steady state.
 """
 
 from typing import Any
@@ -14,16 +14,17 @@ import numpy.typing as npt
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.state import State, each
 
-SMALL = 1e-6  # relative distance from the steady state at which a flow has converged
+SMALL = 1e-6  # relative distance from the steady state below which a flow has converged
 COLLAPSED = 1e-6  # fraction of the largest initial value below which a shrinking variable has converged to zero
-PROBE = SMALL  # relative size of the step in which the change of x is measured: it must not step over a fixed point
-ROUNDING = 1e-13  # rounding error of speeds, relative to the largest speed so far
+PROBE = SMALL  # relative size of the step over which dx/dt is measured, so small that it crosses no fixed point
+ROUNDING = 1e-13  # rounding error of |x|, relative to the largest |x| so far
 
 
 class SteadyState:
-    """A detector of convergence, which takes one state of a trajectory after another.
+    """A detector of convergence to a steady state, which takes one state of a trajectory after another.
 
-    to_go: relative distance of the last state from the steady state. speed: its largest |d log y/dt|.
+    to_go: estimated relative distance of the last state from the steady state. speed: largest |d log y/dt| of the
+    dynamical variables y in the last state.
     """
 
     def __init__(self, start: State, field: VectorField, learning_rate: float | None):
@@ -31,13 +32,13 @@ class SteadyState:
         self.floors = each(lambda part: COLLAPSED * np.abs(part).max(), start)
         self.noise = max(ROUNDING, field.rtol if field.quadratures else 0.0)
         self.speed, self.to_go = 0.0, float("inf")
-        # if the flow starts at a fixed point, speeds are compared with those beside the fixed point
+        # For a flow from a fixed point, speeds are compared with the speeds next to the fixed point.
         beside = each(lambda part: part * (1 + PROBE * np.linspace(-1, 1, len(part))), start)
         x, x_beside = (self._log_velocity(state)[0] for state in (start, beside))
         self.fastest = np.abs(x_beside - x).max() / PROBE
 
     def reached(self, state: State) -> bool:
-        """Return True if the flow has converged at this state."""
+        """Return True if the flow has converged to its steady state at ``state``."""
         x, moving = self._log_velocity(state)
         self.speed = float(np.abs(x).max(initial=0.0))
         duration = PROBE / self.speed if self.speed else 0.0
@@ -55,7 +56,10 @@ class SteadyState:
         return f"{speed}, and not slowing down"
 
     def _log_velocity(self, state: State) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-        """Return d log|y|/dt of all parts, concatenated, and a mask of variables that have not collapsed."""
+        """Return d log|y|/dt of all dynamical variables y, concatenated, and a mask of entries that have not collapsed.
+
+        d log|y|/dt is set to zero for entries that have collapsed.
+        """
         velocity = self.field.velocity(state, self.learning_rate)
         x, moving = [], []
         for part, slope, floor in zip(state, velocity, self.floors, strict=True):
@@ -67,7 +71,7 @@ class SteadyState:
 
 
 def _split(x: npt.NDArray[np.float64], state: State) -> list[Any]:
-    """Return the pieces of x that belong to the parts of the state."""
+    """Split the concatenated array x into one array for each entry of the state; None for entries that are None."""
     parts = [part for part in state if part is not None]
     pieces = iter(np.split(x, np.cumsum([len(part) for part in parts])[:-1]))
     return [None if part is None else next(pieces) for part in state]

@@ -1,4 +1,4 @@
-"""Sweeps: runs over a grid of parameters and seeds, on one or many machines, stored in blocks.
+"""Sweeps: runs over a grid of parameters and seeds, on one or many machines, with results in a store on disk.
 
 May import ``analysis``, ``networks`` and what is below them.
 """

@@ -1,4 +1,4 @@
-"""The computation of one block of a sweep, in any process: ``solve``, ``iterate``, ``train`` or a user's function."""
+"""The computation of one block of grid points, in any process, by ``solve``, ``iterate``, ``train`` or a function."""
 
 import signal
 import threading
@@ -21,13 +21,13 @@ from dynamics.solvers.flow import solve
 from dynamics.sweeps.grid import Values
 
 CALLS: dict[str, Callable[..., Trajectory]] = {"solve": solve, "iterate": iterate, "train": train}
-STATUS = ("not_computed", "complete", "diverged", "stopped")  # status of a point; its index is stored
+STATUS = ("not_computed", "complete", "diverged", "stopped")  # status of a grid point, of which the index is stored
 COMPLETE, DIVERGED, STOPPED = 1, 2, 3
-_ONE_AT_A_TIME = threading.Lock()  # the filter of warnings is global to the process
+_ONE_AT_A_TIME = threading.Lock()  # threads compute one after another: the warnings filter is global to the process
 
 
 class NamedArray(NamedTuple):
-    """Values, with the names of the axes that follow the axes of the grid."""
+    """An array over grid points. dims: names of the axes of ``values`` that follow the axes of the grid."""
 
     dims: tuple[str, ...]
     values: npt.NDArray[Any]
@@ -39,14 +39,17 @@ Evaluator = Callable[
 
 
 class Outcome(NamedTuple):
-    """The arrays of a block, by name, and the text of its first AccuracyWarning (empty if there was none)."""
+    """The result of a block: its arrays, by name, and the text of its first AccuracyWarning, empty if there is none."""
 
     arrays: dict[str, NamedArray]
     warning: str
 
 
 def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute the block with these values along its axes. Threads of one process compute one after another."""
+    """Compute one block of grid points. values: the values along each axis of the block, by name.
+
+    Threads of one process compute one after another.
+    """
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", errors.AccuracyWarning)
         with _noticing_interrupts() as interrupts:
@@ -85,10 +88,11 @@ def _noticing_interrupts() -> Iterator[list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class ModelEvaluator:
-    """Evaluator that calls ``solve``, ``iterate`` or ``train`` at the points of a block, in as few calls as possible.
+    """Computation of a block by ``solve``, ``iterate`` or ``train`` of a model, in as few calls as possible.
 
-    function: its name. arguments: its arguments, except those that are axes. batched: axes whose points share a call.
-    times: number of times, or recorded steps, of a complete run. names: names of the arrays that are returned.
+    function: name of the called function. arguments: its arguments, except those that are axes of the grid. batched:
+    axes whose points are computed in the same call. times: number of times, or recorded steps, of a complete run.
+    names: names of the arrays that are returned.
     """
 
     model: Model
@@ -99,7 +103,7 @@ class ModelEvaluator:
     names: tuple[str, ...]
 
     def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
-        """Return the arrays, and the status."""
+        """Return the arrays of a block and the status of its points. values: values along each axis, by name."""
         shape = tuple(map(len, values.values()))
         batched = {name: values[name] for name in values if name in self.batched}
         single = {name: values[name] for name in values if name not in self.batched}
@@ -113,7 +117,10 @@ class ModelEvaluator:
         return arrays
 
     def _call(self, point: dict[str, Any], batched: dict[str, Values]) -> ItemsView[str, NamedArray]:
-        """Make one call, at a point of the axes that need separate calls, and for all points of the batched axes."""
+        """Return the arrays from one call of the function, for all points of the batched axes.
+
+        point: values along the other axes, at which separate calls are made.
+        """
         values = point | open_axes(batched)
         model = self.model.replace(**{name: values.pop(name) for name in self.model.parameter_names if name in values})
         if "seed" in batched:
@@ -121,7 +128,10 @@ class ModelEvaluator:
         return self._arrays_of(CALLS[self.function](model, **self.arguments, **values, progress=False)).items()
 
     def _arrays_of(self, run: Trajectory) -> dict[str, NamedArray]:
-        """Return the arrays and the status. Entries after the end of a run are inf if it diverged, NaN otherwise."""
+        """Return the arrays of a trajectory, and its status.
+
+        Entries after the end of a run are inf if the run diverged, NaN otherwise.
+        """
         diverged = np.isfinite(run.blow_up_time) | (run.kind == "network")
 
         def completed(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -140,9 +150,10 @@ class ModelEvaluator:
 
 
 def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
-    """Reshape the values of each axis to (1, ..., n, ..., 1), so that they broadcast to the block.
+    """Reshape the n values along each axis to (1, ..., n, ..., 1), so that all axes broadcast to the block.
 
-    Axes of a value itself follow those of the block. The eigenvalues ``init`` of a predictor get an axis for the modes.
+    If the values are arrays, their axes follow the axes of the block. The eigenvalues ``init`` of a predictor get a
+    trailing axis for the modes.
     """
     opened = {}
     for i, (name, values) in enumerate(axes.items()):
@@ -152,7 +163,7 @@ def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
 
 
 def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """Return the status of each of the runs s (..., T, M), of shape (...)."""
+    """Return the status (...) of runs with eigenvalues s (..., T, M), as indices of STATUS."""
     unfinished = np.where(np.isnan(s).any(axis=(-2, -1)), STOPPED, COMPLETE)
     return np.where(np.isinf(s).any(axis=(-2, -1)), DIVERGED, unfinished).astype(np.int8)
 
@@ -162,16 +173,16 @@ def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
 
 @dataclass(frozen=True, eq=False)
 class FunctionEvaluator:
-    """Evaluator that calls a user's function at one point of a block after another, with plain numbers.
+    """Computation of a block by a user's function, which is called with plain numbers at one point after another.
 
-    arguments: its other arguments.
+    arguments: arguments of the function that are not axes of the grid.
     """
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
 
     def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
-        """Return the stacked results, and the status."""
+        """Return the stacked results of a block, and the status of its points. values: values along each axis."""
         shape, results = tuple(map(len, values.values())), []
         for position in np.ndindex(shape):
             point = {name: values[name][i].item() for name, i in zip(values, position, strict=True)}
@@ -192,27 +203,28 @@ def _stacked(shape: tuple[int, ...], name: str, results: list[dict[str, NamedArr
 
 
 def _check_alike(first: dict[str, NamedArray], later: dict[str, NamedArray]) -> None:
-    """Raise ValueError unless two results have the same names and shapes."""
+    """Raise ValueError unless the results of a function at two points have arrays of the same names and shapes."""
     expected, shapes = ({name: a.values.shape for name, a in arrays.items()} for arrays in (first, later))
     if shapes != expected:
         raise ValueError(f"the function must return arrays of the same shapes at all points: {expected}, but {shapes}")
 
 
 def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None:
-    """Raise ValueError if names of results, of their axes and of the axes of the grid collide."""
+    """Raise ValueError if the names of results, of axes of results, and of axes of the grid are not all different."""
     lengths: dict[str, int] = {}
     for name, (dims, values) in arrays.items():
         if name in ("status", *axes) or set(dims) & {*axes, *arrays} or len(set(dims)) < len(dims):
-            raise ValueError(
-                f"the name of a result and those of its axes must not be in use, but are {name!r} and {dims}"
-            )
+            raise ValueError(f"a result and its axes must have names that are not in use, but have {name!r} and {dims}")
         for dim, length in zip(dims, values.shape, strict=True):
             if lengths.setdefault(dim, length) != length:
-                raise ValueError(f"axis {dim!r} must have one length, but has {lengths[dim]} and {length}")
+                raise ValueError(f"axis {dim!r} must have one length everywhere, but has {lengths[dim]} and {length}")
 
 
 def named_arrays(result: Any) -> dict[str, NamedArray]:
-    """Return the result of a function as named arrays; a number has the shape (). Raises TypeError."""
+    """Return the result of a user's function as named arrays; raises TypeError for a result of another kind.
+
+    A result is a dict of numbers and arrays, or a trajectory.
+    """
     if isinstance(result, Trajectory):
         batch = tuple(f"s_{i}" for i in range(result.s.ndim - 2))
         of_times = {"t": (("time",), result.t), "s": ((*batch, "time", "mode"), result.s)}
@@ -224,7 +236,10 @@ def named_arrays(result: Any) -> dict[str, NamedArray]:
 
 
 def _named_array(name: Any, value: Any) -> NamedArray:
-    """Return a number, an array, or a pair (names of its axes, array) as a named array; integers become floats."""
+    """Return a number, an array, or a pair (names of axes, array) as a named array of floats or complex numbers.
+
+    name: name of the result, from which the default names of its axes are formed.
+    """
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
     array = np.asarray(value[1] if named else value)
     dims = value[0] if named else [f"{name}_{i}" for i in range(array.ndim)]

@@ -1,4 +1,4 @@
-"""Computation of the blocks of a sweep on an executor: few at a time, returned in the order of completion."""
+"""Computation of the blocks of a sweep by an executor (threads, processes, or a cluster), few blocks at a time."""
 
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
@@ -8,12 +8,12 @@ from dynamics import errors
 from dynamics.sweeps.block import Outcome, compute
 from dynamics.sweeps.plan import SweepPlan
 
-PER_WORKER = 2  # blocks submitted for each worker: one that it computes, and one that waits
-MANY = 64  # ... to an executor whose number of workers is unknown, or grows with the number of waiting blocks
+PER_WORKER = 2  # number of blocks submitted for each worker: one that is computed, and one that waits
+MANY = 64  # number of blocks submitted if the number of workers is unknown, or grows with the number of waiting blocks
 
 
 class LocalExecutor(Executor):
-    """Executor that computes in this process, when a function is submitted."""
+    """Executor that calls each function in this process, at once when it is submitted."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """Call the function, and return a future that is done."""
@@ -26,9 +26,10 @@ class LocalExecutor(Executor):
 
 
 def check_executor(executor: Any) -> Executor:
-    """Return the executor to use; raises ArgumentError.
+    """Return the executor that computes blocks; raises ArgumentError if the argument is of another kind.
 
-    It is the argument itself, the executor of a Dask Client, or for None one that computes in this process.
+    An executor is returned as it is, for a Dask Client its executor, and for None an executor that computes in this
+    process.
     """
     if executor is None:
         return LocalExecutor()
@@ -39,10 +40,10 @@ def check_executor(executor: Any) -> Executor:
 
 
 def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Generator[tuple[int, Outcome], None, None]:
-    """Yield the number and outcome of each block, in the order of completion, with few blocks submitted at a time.
+    """Yield the number and outcome of each block in ``numbers``, in the order of completion.
 
-    After a block has failed, no other is submitted, and those that wait are cancelled. SweepError is raised after the
-    blocks that could not be cancelled are yielded.
+    Few blocks are submitted to the executor at a time. After a block has failed, no further blocks are submitted, and
+    waiting blocks are cancelled. SweepError is raised after the blocks that could not be cancelled are yielded.
     """
     remaining, failure = iter(numbers), None
     pending: dict[Future[Outcome], int] = {}
@@ -52,7 +53,7 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
             while failure is None and len(pending) < limit and (number := next(remaining, None)) is not None:
                 try:
                     pending[executor.submit(compute, plan.evaluate, plan.grid.values(number))] = number
-                except Exception as error:  # an executor that is broken or shut down
+                except Exception as error:  # the executor is broken or shut down
                     failure = block_failure(plan, number, error)
             if not pending:
                 break
@@ -75,12 +76,15 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
 def _error_of(future: Future[Outcome]) -> BaseException | None:
     try:
         return future.exception()
-    except CancelledError as error:  # cancelled elsewhere, such as by a cluster that was shut down
+    except CancelledError as error:  # cancelled from outside, for example by a cluster that was shut down
         return error
 
 
 def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.SweepError:
-    """Return the error that names the points of a failed block, and the reason."""
+    """Return the SweepError for a failed block, which names its grid points and the reason.
+
+    number: number of the block. error: the exception that was raised in the block.
+    """
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", []))
     block = f"Block {number + 1} of {len(plan.grid)}, {plan.grid.describe(number)}"
     failure = errors.SweepError(f"{block}, failed: {type(error).__name__}: {error}{notes}")
@@ -89,11 +93,11 @@ def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.
 
 
 def _limit(executor: Executor) -> int:
-    """Return how many blocks may be submitted at a time: enough to leave no worker idle, as results take memory."""
+    """Return how many blocks may be submitted at a time: enough to keep all workers busy, but few enough for memory."""
     if isinstance(executor, LocalExecutor):
         return 1
     client: Any = getattr(executor, "_client", None)
-    if client:  # of a Dask cluster, whose number of workers may change
+    if client:  # the executor of a Dask cluster, whose number of workers may change
         return max(MANY, PER_WORKER * sum(client.nthreads().values()))
     workers = getattr(executor, "_max_workers", None)
     return MANY if workers is None else PER_WORKER * workers

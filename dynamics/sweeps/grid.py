@@ -1,4 +1,4 @@
-"""The grid of a sweep: the product of its axes, cut into blocks of neighbouring points."""
+"""The grid of a sweep: the product of axes, divided into blocks of neighbouring points."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ REQUIREMENT = "be a list of different, finite numbers"
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The product of axes, cut into blocks.
+    """The grid of a sweep: the product of axes, divided into blocks that are computed and stored as a whole.
 
-    axes: the values (n,) along each axis, by name; (n, ...) if a value is an array, such as a start.
+    axes: the values (n,) along each axis, by name; (n, ...) if the values are arrays, such as initial eigenvalues.
     block: number of points of a block along each axis; the last block along an axis may be smaller. Blocks are numbered
     in the order of the axes, the last axis fastest.
     """
@@ -28,7 +28,7 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Number of points along each axis."""
+        """Number of grid points along each axis."""
         return tuple(map(len, self.axes.values()))
 
     @property
@@ -40,24 +40,24 @@ class Grid:
         return math.prod(self.blocks)
 
     def slices(self, number: int) -> tuple[slice, ...]:
-        """Return the points of a block as slices of the axes."""
+        """Return the points of a block as a slice of each axis. number: number of the block."""
         corner = np.unravel_index(number, self.blocks)
         firsts = (int(i) * size for i, size in zip(corner, self.block, strict=True))
         sides = zip(firsts, self.block, self.shape, strict=True)
         return tuple(slice(first, min(first + size, n)) for first, size, n in sides)
 
     def values(self, number: int) -> dict[str, Values]:
-        """Return the values along each axis of a block."""
+        """Return the values along each axis of a block, by name. number: number of the block."""
         return {name: values[part] for (name, values), part in zip(self.axes.items(), self.slices(number), strict=True)}
 
     def points(self, number: int | None = None) -> int:
-        """Count the points of a block, or of the whole grid."""
+        """Return the number of points of a block, or of the whole grid if ``number`` is None."""
         if number is None:
             return math.prod(self.shape)
         return math.prod(part.stop - part.start for part in self.slices(number))
 
     def describe(self, number: int) -> str:
-        """Return the points of a block in words."""
+        """Return a block in words: the range of values along each axis, such as "alpha = 0.5 to 1.0"."""
         return ", ".join(
             _span(name, values if values.ndim == 1 else np.arange(part.start, part.stop))
             for (name, values), part in zip(self.values(number).items(), self.slices(number), strict=True)
@@ -70,19 +70,22 @@ def _span(name: str, values: Values) -> str:
 
 
 def check_axes(grid: Any) -> dict[str, Any]:
-    """Check and return the values (n,) of each axis; starts, on an axis "s0", are not checked. Raises ArgumentError."""
+    """Return the validated values (n,) along each axis of a grid; raises ArgumentError.
+
+    Initial eigenvalues or weights on an axis "s0" are returned without validation.
+    """
     if not isinstance(grid, Mapping) or not grid:
         errors.reject("grid", "map the name of each axis to its values", grid)
     for name in grid:
         if not isinstance(name, str) or not name.isidentifier():
-            errors.reject("grid", "have names of arguments for its axes", name)
+            errors.reject("grid", "have axes named after parameters or arguments", name)
     return {name: values if name == "s0" else check_axis(name, values) for name, values in grid.items()}
 
 
 def check_axis(name: str, values: Any) -> Values:
-    """Return the values of an axis as an array (n,): different, finite numbers, integers as int64.
+    """Return the values along an axis of a grid as an array (n,), of int64 if all are integers.
 
-    Raises ArgumentError that names the axis.
+    Raises ArgumentError, which names the axis, unless the values are different, finite numbers.
     """
     try:
         array = np.asarray(values)
@@ -96,10 +99,10 @@ def check_axis(name: str, values: Any) -> Values:
 
 
 def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tuple[int, ...]:
-    """Return the number of points of a block along each axis: ``chunk`` points in all, or a few less.
+    """Return the number of points of a block along each axis, for blocks of at most ``chunk`` points in all.
 
-    A block extends along the axes ``first`` before the others, and along later axes before earlier ones. The sizes of
-    blocks differ as little as possible.
+    shape: number of grid points along each axis. A block is extended along the axes with indices in ``first`` before
+    all other axes, and along later axes before earlier axes. The sizes of blocks differ as little as possible.
     """
     block, left = [1] * len(shape), chunk
     others = [i for i in range(len(shape)) if i not in first]

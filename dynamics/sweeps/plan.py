@@ -1,4 +1,4 @@
-"""The plan of a sweep, validated before any work: its points, its arrays, and its identity."""
+"""The plan of a sweep, validated before any computation: grid, computation of a block, arrays, and identity."""
 
 import hashlib
 import inspect
@@ -22,7 +22,7 @@ from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEval
 from dynamics.sweeps.grid import Grid, Values, block_shape, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
 
-# Names of axes and arrays of a sweep, which parameters on its axes cannot have.
+# Names of axes and arrays in the results of a sweep, which a parameter on an axis of the grid cannot have.
 RESERVED = (
     "s0",
     "seed",
@@ -44,8 +44,9 @@ FORMAT = "ssl-dynamics sweep 1"
 class SweepPlan:
     """A validated sweep.
 
-    evaluate: computes a block. layout: layout of the results; None if only the first results determine it. identity:
-    plain data that must agree with those in a store for it to be continued. title: a description in words.
+    evaluate: function that computes a block. layout: arrays of the results; None if only the results of the first block
+    determine them. identity: plain data that identify the sweep, so that only the same sweep continues a store. title:
+    a description in words.
     """
 
     evaluate: Evaluator
@@ -59,10 +60,11 @@ class SweepPlan:
 
 
 class Calculation(NamedTuple):
-    """A function that a sweep of a model calls, by name, and the title of its results.
+    """A function that a sweep of a model calls: ``solve``, ``iterate`` or ``train``.
 
-    start: name of the argument for the start. axes: arguments that can be axes, in addition to parameters of the model.
-    excluded: arguments that do not apply to a sweep.
+    function: its name. title: the kind of its results, in words. start: name of its argument for initial eigenvalues or
+    weights. axes: its arguments that can be axes of the grid, in addition to parameters of the model. excluded: its
+    arguments that cannot be used in a sweep.
     """
 
     function: str
@@ -81,7 +83,10 @@ CALCULATIONS = (SOLVE, ITERATE, TRAIN)
 def plan_of_model(
     model: Model, grid: Mapping[str, Any], chunk: int, keep: Sequence[str] | None, given: dict[str, Any]
 ) -> SweepPlan:
-    """Plan the calculation to which the given arguments belong, over the grid; raises ArgumentError."""
+    """Return the plan of a sweep of a model by ``solve``, ``iterate`` or ``train``; raises ArgumentError.
+
+    given: arguments of the function, which also determine which of the functions is called.
+    """
     calculation, axes = _calculation_of(given), check_axes(grid)
     arguments = _arguments(calculation, model, axes, given)
     ensemble = _validate(calculation, model, axes, arguments)
@@ -109,7 +114,7 @@ def plan_of_model(
 
 
 def _calculation_of(given: dict[str, Any]) -> Calculation:
-    """Return the calculation to which the given arguments belong; raises ArgumentError."""
+    """Return the calculation, ``solve``, ``iterate`` or ``train``, to which arguments belong; raises ArgumentError."""
     for argument, calculation in (("times", SOLVE), ("W0", TRAIN), ("steps", ITERATE)):
         if argument in given:
             return calculation
@@ -119,7 +124,10 @@ def _calculation_of(given: dict[str, Any]) -> Calculation:
 
 
 def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return all arguments of the calculation that are not axes, with their defaults."""
+    """Return all arguments of the calculation that are not axes of the grid, with defaults if they are not given.
+
+    Raises ArgumentError.
+    """
     signature = inspect.signature(CALLS[calculation.function]).parameters
     excluded = ("model", "progress", *calculation.excluded)
     parameters = {name: parameter for name, parameter in signature.items() if name not in excluded}
@@ -130,7 +138,7 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
         if name in model.parameter_names and (name in signature or name in RESERVED):
             errors.reject("grid", "have no axis with the name of an argument or array of the sweep", name)
         if name in given:
-            errors.reject(name, "be left out where it is an axis of the grid", given[name])
+            errors.reject(name, "be left out, because it is an axis of the grid", given[name])
     for name, parameter in parameters.items():
         if name not in axes and name not in given and parameter.default is parameter.empty:
             errors.reject(name, f"be given, or be an axis of the grid, for dyn.{calculation.function}", None)
@@ -138,10 +146,10 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
 
 
 def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> Model:
-    """Validate the model, axes and arguments, and return the model at all points; raises ArgumentError.
+    """Validate model, axes and arguments; return the model with parameters for all grid points. Raises ArgumentError.
 
-    In ``axes`` and ``arguments``, starts and times become arrays, and closure and method become the names of those that
-    all blocks use.
+    In ``axes`` and ``arguments``, initial values and times are replaced by arrays, and closure and method by the names
+    of the closure and the method that all blocks use.
     """
     parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
     ensemble = model.replace(**open_axes(parameters))
@@ -152,14 +160,15 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
     start_axes = 1 if model.inputs is None else 2
     if "s0" in axes:
-        axes["s0"] = _starts(first, axes["s0"], start_axes + 1, "a list of starts")
+        axes["s0"] = _starts(first, axes["s0"], start_axes + 1, "a list of sets of initial values, one for each run")
     elif calculation.start == "s0":
-        arguments["s0"] = _starts(first, arguments["s0"], start_axes, "one start")
+        description = "initial values of one run; several runs require an axis `s0` of the grid"
+        arguments["s0"] = _starts(first, arguments["s0"], start_axes, description)
     if calculation is SOLVE:
         arguments["times"] = check_times(arguments["times"])
         if ensemble.structure.tracked and not np.all(axes.get("tracking", 1)):
             requirement = (
-                "be zero at all points or at none, because with tracking the flow has one more variable, the average"
+                "be zero at all points or at none, because only the flow with tracking has the average as a variable"
             )
             errors.reject("tracking", requirement, axes["tracking"])
     else:
@@ -174,12 +183,15 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
 def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
     starts = model.check_start(s0)
     if starts.ndim != axes:
-        errors.reject("s0", f"be {description}; give more starts as an axis of the grid", starts)
+        errors.reject("s0", f"be {description}", starts)
     return starts
 
 
 def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Validate arguments by training for 0 steps at the first point, on any device: workers may have another one."""
+    """Validate the arguments of ``train`` by training for 0 steps at the first point; raises ArgumentError.
+
+    Any device of this machine is used, because the requested device may exist only on the workers.
+    """
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
         errors.choice("device", arguments["device"], DEVICES)
@@ -190,7 +202,11 @@ def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, A
 def _validate_problem(
     calculation: Calculation, first: Model, ensemble: Model, axes: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    """Validate the problem of the first point; choose its closure, and a method for the ensemble of all points."""
+    """Validate the arguments of ``solve`` or ``iterate`` at the first point; raises ArgumentError.
+
+    In ``arguments``, the closure is replaced by that of the first point, and the method by the name of a method for the
+    ensemble of all points.
+    """
     options = arguments | _first_point(first, axes)
     method, shape = options.pop("method"), tuple(map(len, axes.values()))
     if calculation is SOLVE:
@@ -204,18 +220,21 @@ def _validate_problem(
 
 
 def _first_model(model: Model, axes: dict[str, Any]) -> Model:
-    """Return the model at the first point."""
+    """Return the model at the first point of the grid."""
     return model.replace(**{name: values[0].item() for name, values in axes.items() if name in model.parameter_names})
 
 
 def _first_point(model: Model, axes: dict[str, Any]) -> dict[str, Any]:
-    """Return the first value of each axis that is not a parameter of the model."""
+    """Return the first value, by name, of each axis of the grid that is not a parameter of the model."""
     names = [name for name in axes if name not in model.parameter_names]
     return {name: axes[name][0] if name == "s0" else axes[name][0].item() for name in names}
 
 
 def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict[str, Any]) -> dict[str, NamedArray]:
-    """Return the coordinates other than the axes; the first is along the axis of time, or steps, of the results."""
+    """Return the coordinates of the results, by name, in addition to the axes of the grid.
+
+    The first coordinate is that along the axis of times or steps.
+    """
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:
         return {"time": NamedArray(("time",), arguments["times"])} | start
@@ -228,7 +247,7 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
 
 
 def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the arrays to store: by default the arrays that are not functions of s."""
+    """Return the names of the arrays to store; for keep=None the arrays that do not follow from the eigenvalues s."""
     structure = ensemble.structure
     independent = {
         "s": True,
@@ -238,7 +257,7 @@ def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] 
     if keep is None:
         return tuple(name for name, is_independent in independent.items() if is_independent)
     if not isinstance(keep, (list, tuple)) or not keep:
-        errors.reject("keep", "list names of arrays", keep)
+        errors.reject("keep", "be a list of names of arrays, such as ['s', 'target']", keep)
     return tuple(dict.fromkeys(errors.choice("keep", name, independent) for name in keep))
 
 
@@ -248,10 +267,13 @@ def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] 
 def plan_of_function(
     function: Callable[..., Any], grid: Mapping[str, Any], chunk: int, arguments: dict[str, Any]
 ) -> SweepPlan:
-    """Plan calls of a user's function over the grid; raises ArgumentError."""
+    """Return the plan of a sweep that calls a user's function at each grid point; raises ArgumentError.
+
+    arguments: arguments of the function that are not axes of the grid.
+    """
     axes = {name: check_axis(name, values) for name, values in check_axes(grid).items()}
     for name in axes.keys() & arguments.keys():
-        errors.reject(name, "be left out where it is an axis of the grid", arguments[name])
+        errors.reject(name, "be left out, because it is an axis of the grid", arguments[name])
     name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
         inspect.signature(function).bind(**axes, **arguments)
@@ -270,10 +292,10 @@ def plan_of_function(
 
 
 def _source_digest(function: Callable[..., Any]) -> str | None:
-    """Return the digest of the function's source; None where it cannot be found."""
+    """Return the SHA-256 digest of a function's source code; None if the source cannot be found."""
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
-    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # also of a file whose lines are others by now
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # also if the file has changed since its import
         return None
 
 

@@ -1,8 +1,8 @@
 """The Zarr store of one sweep: created once, written block by block, readable at any time.
 
 A block is one chunk of every array, so that no two blocks write the same file, and Zarr writes each file atomically.
-The status of a block is written after its other arrays: after a sweep was killed, at whatever moment, exactly the
-blocks without a status are computed again.
+The status of a block is written after its other arrays. If a sweep is killed at any moment, exactly the blocks without
+a status are computed again.
 """
 
 import fcntl
@@ -39,19 +39,19 @@ ABOUT = {
 
 
 class Variable(NamedTuple):
-    """An array at each point of the grid: names and lengths of its axes, and the type of its numbers."""
+    """Description of an array at each grid point: names (dims) and lengths (shape) of its axes, and type of numbers."""
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     def bytes(self, points: int) -> int:
-        """Return the size in bytes of the arrays at ``points`` points, before compression."""
+        """Return the size in bytes of the array at ``points`` grid points, before compression."""
         return points * math.prod(self.shape) * self.dtype.itemsize
 
 
 class Layout(NamedTuple):
-    """The arrays of a sweep, except the status, and the coordinates other than the axes of its grid."""
+    """The arrays of a sweep except the status (variables), and the coordinates except the axes of its grid."""
 
     variables: dict[str, Variable]
     coordinates: dict[str, NamedArray]
@@ -64,7 +64,10 @@ STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
 
 
 def store_exists(path: Path, identity: dict[str, Any]) -> bool:
-    """Return True if the path is the store of this sweep, False if nothing is there; otherwise raise ArgumentError."""
+    """Return True if a path is the store of this sweep, False if the path does not exist; else raise ArgumentError.
+
+    identity: plain data that identify the sweep.
+    """
     if not path.parent.is_dir():
         errors.reject("store", "lie in an existing folder", str(path))
     if not path.exists():
@@ -82,11 +85,14 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
     return True
 
 
-# --- creating it ----------------------------------------------------------------------------------------------------
+# --- creating a store -----------------------------------------------------------------------------------------------
 
 
 def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
-    """Raise ArgumentError unless the disk has room for the arrays of these blocks without compression."""
+    """Raise ArgumentError unless the disk has room for the arrays of the given blocks, without compression.
+
+    blocks: numbers of the blocks.
+    """
     full = math.prod(grid.block)
     largest = max(variable.bytes(full) for variable in variables.values())
     if largest > LARGEST:
@@ -106,7 +112,10 @@ def _on_disk(size: int) -> int:
 
 
 def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
-    """Create a store without results; it appears at its path completely or not at all."""
+    """Create a store without results at a path. If the process is killed, no incomplete store remains at the path.
+
+    identity: plain data that identify the sweep. title: the sweep in words.
+    """
     unfinished = path.with_name(f".{path.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     about = {"title": title, "sweep": json.dumps(identity), "coordinates": " ".join(layout.coordinates)}
@@ -121,7 +130,7 @@ def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], tit
 
 
 def _axes(grid: Grid) -> dict[str, NamedArray]:
-    """Return the values along each axis, or their indices if the values are arrays (starts)."""
+    """Return the values along each axis of a grid, or their indices if the values are arrays (initial values)."""
     numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
     return {name: NamedArray((name,), values) for name, values in numbers.items()}
 
@@ -145,7 +154,7 @@ def _create_array(
 
 
 def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variable]:
-    """Return the variables of the results of a block, except the status."""
+    """Return the descriptions of the arrays of a block, except the status, by name."""
     axes = len(grid.axes)
     return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
 
@@ -154,10 +163,10 @@ def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variabl
 
 
 class Store:
-    """An existing store, into which blocks are written."""
+    """An existing store of a sweep, to which blocks are written."""
 
     def __init__(self, path: Path, grid: Grid) -> None:
-        for unfinished in path.rglob("*.partial"):  # files that Zarr was writing when the process was killed
+        for unfinished in path.rglob("*.partial"):  # files that Zarr was writing when an earlier process was killed
             unfinished.unlink()
         self.grid, axes = grid, len(grid.axes)
         group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
@@ -175,12 +184,12 @@ class Store:
         return np.flatnonzero(self.status[...][corners] == 0)
 
     def write(self, number: int, arrays: dict[str, NamedArray]) -> None:
-        """Write a block; raises ValueError unless its arrays have the names, axes and types of those in the store."""
+        """Write the arrays of a block; raises ValueError unless they have the names, axes and types of the store."""
         variables = variables_of(self.grid, arrays)
         for name in variables | self.variables:
             first, new = self.variables.get(name), variables.get(name)
             if not new or not first or new[:2] != first[:2] or not np.can_cast(new.dtype, first.dtype):
-                raise ValueError(f"{name!r} must be as in the first block, {first}, but is {new}")
+                raise ValueError(f"{name!r} must have axes and type as in the first block, {first}, but has {new}")
         slices = self.grid.slices(number)
         for name, array in self.arrays.items():
             array[slices] = arrays[name].values
@@ -188,7 +197,7 @@ class Store:
 
 
 def open_dataset(path: Path) -> xr.Dataset:
-    """Open the results, which are read when they are accessed, and are NaN where nothing has been computed."""
+    """Return the results in a store, which are read when they are accessed; NaN where nothing has been computed."""
     dataset = xr.open_zarr(path, chunks=None, consolidated=False)
     variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
     dims = dataset[variables[0]].dims
@@ -199,9 +208,9 @@ def open_dataset(path: Path) -> xr.Dataset:
     )
 
 
-# --- locking it -----------------------------------------------------------------------------------------------------
+# --- locking a store ------------------------------------------------------------------------------------------------
 
-_locked: set[int] = set()  # file descriptors of stores in use
+_locked: set[int] = set()  # file descriptors of locked stores
 
 
 def _release() -> None:
@@ -215,7 +224,7 @@ os.register_at_fork(after_in_child=_release)  # so that a child does not keep th
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lock the store against other sweeps; raises ArgumentError if it is in use. The lock ends with the process."""
+    """Lock a store against other sweeps until the context or the process ends; raises ArgumentError if it is in use."""
     descriptor = os.open(path, os.O_RDONLY)
     _locked.add(descriptor)
     try:

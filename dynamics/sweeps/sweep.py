@@ -1,4 +1,4 @@
-"""``sweep``: runs over a grid of parameters and seeds, in blocks on any executor, stored so that it can be resumed."""
+"""``sweep``: runs over a grid of parameters and seeds, stored in blocks so that an interrupted sweep can continue."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -43,48 +43,52 @@ def sweep(
     Parameters
     ----------
     what : Model or callable
-        A model, which is solved, iterated or trained according to ``arguments``; or a function, called point by point
-        as ``function(**point, **arguments)`` with plain numbers. The function returns a dict of numbers and arrays, of
-        the same shapes at all points, or a trajectory. An array may be given as a pair (names of its axes, array).
+        A model, for which ``solve``, ``iterate`` or ``train`` is called, as ``arguments`` determine; or a function,
+        which is called at each point as ``function(**point, **arguments)`` with plain numbers. The function returns a
+        dict of numbers and arrays, of the same shapes at all points, or a trajectory. In the dict, an array may be
+        given as a pair (names of its axes, array).
     grid : mapping of str to array_like
         The values (n,) along each axis, by name. An axis of a model is one of its parameters
-        (``model.parameter_names``), "learning_rate", "seed" for networks, or "s0", with starts (K, M). An axis of a
-        function is one of its arguments. Values along an axis replace those of the model.
+        (``model.parameter_names``), "learning_rate", "seed" for networks, or "s0", with K sets of initial eigenvalues
+        (K, M). An axis of a function is one of its arguments. Values along an axis replace the values of the model.
     store : str or Path
-        Folder of the store: a new path, or the store of this very sweep, which is then continued.
+        Folder of the store: a new path, or the store of an interrupted sweep with the same arguments, which is then
+        continued.
     chunk : int, optional
         Largest number of points of a block, which is computed and stored as a whole.
     executor : concurrent.futures.Executor or Dask Client, optional
         Executor that computes the blocks; default: this process.
     keep : sequence of str, optional
-        Names of the arrays to store, out of "s", "target", "predictor" and "blow_up_time"; default: those that are not
-        functions of s.
+        Names of the arrays to store, out of "s", "target", "predictor" and "blow_up_time"; by default "s" and all
+        arrays that do not follow from s.
     progress : bool, optional
         Show a progress bar; None: on a terminal, if the sweep takes long.
     **arguments
         For a model: the arguments of ``solve`` (``s0``, ``times``), ``iterate`` (``s0``, ``steps``, ``learning_rate``)
-        or ``train`` (``W0``, ``steps``, ``learning_rate``), with their options. For a function: its other arguments.
+        or ``train`` (``W0``, ``steps``, ``learning_rate``), and their options. For a function: its arguments that are
+        not axes of the grid.
 
     Returns
     -------
     xarray.Dataset
-        The contents of the store, read when they are accessed: ``s`` (axes..., time or step, mode) and the other
-        arrays, NaN where nothing has been computed, and ``status`` (axes...): 0 not computed, 1 complete, 2 diverged
-        (inf after the divergence), 3 stopped early (NaN after the stop). An interrupted sweep returns the blocks that
-        are done; ``attrs["progress"]`` states their number.
+        The contents of the store, which are read when they are accessed: ``s`` (axes..., time or step, mode) and all
+        other stored arrays, NaN where nothing has been computed, and ``status`` (axes...): 0 not computed, 1 complete,
+        2 diverged (inf after the divergence), 3 stopped early (NaN after the stop). An interrupted sweep returns the
+        blocks that are done; ``attrs["progress"]`` states their number.
 
     Raises
     ------
     ArgumentError
-        Before any work, if an argument is invalid, if the store belongs to another sweep or to other generated code, or
-        if the results would not fit on the disk.
+        Before any computation, if an argument is invalid, if the store belongs to another sweep or to other generated
+        code, or if the results would not fit on the disk.
     SweepError
-        If a block failed, after the other blocks that were being computed are stored; the message names its points.
+        If a block failed, after all other blocks that were being computed are stored; the message names the points of
+        the failed block.
 
     Warns
     -----
     AccuracyWarning
-        Once, if any block missed its tolerance.
+        Once, if the quadrature of any block missed its tolerance.
 
     Examples
     --------
@@ -130,7 +134,10 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
 
 
 def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> dict[int, str]:
-    """Create the store. If only results determine its layout, compute the first block, and return its warning."""
+    """Create the store of a sweep, and return warnings of blocks, by number.
+
+    If only results determine the arrays of the store, as for a function, the first block is computed and written.
+    """
     layout, first = plan.layout, None
     if layout is None:
         ((_, first),) = outcomes(plan, [0], executor)
@@ -151,7 +158,10 @@ def _fill(
     progress: bool | None,
     warned: dict[int, str],
 ) -> str:
-    """Compute and write the missing blocks, add their warnings to ``warned``, and return how the sweep ended."""
+    """Compute the missing blocks, write them to the store ``target``, and return how the sweep ended.
+
+    warned: texts of warnings by number of the block, to which those of the computed blocks are added.
+    """
     grid, remaining = plan.grid, len(missing)
     done = grid.points() - sum(map(grid.points, missing))
     with (

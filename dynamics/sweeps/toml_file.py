@@ -1,4 +1,4 @@
-"""Sweeps described by TOML files, with the tables [model], [run], [grid] and the keys store, chunk and keep.
+"""Sweeps that TOML files describe, with the tables [model], [run], [grid] and the keys store, chunk and keep.
 
 Nothing in a file is executed.
 """
@@ -31,9 +31,11 @@ SPACINGS: dict[str, Any] = {"linear": np.linspace, "log": np.geomspace}
 
 
 def run(path: str | Path, workers: int | None = None, scheduler: str | None = None) -> xr.Dataset:
-    """Run the sweep that a file describes, in this process, in worker processes, or on the cluster of a Dask scheduler.
+    """Run the sweep that a TOML file describes, and return its results.
 
-    A relative path ``store`` refers to the current folder. Raises FileNotFoundError, ArgumentError, SweepError.
+    workers: number of worker processes; None: this process alone. scheduler: address of a Dask scheduler, whose cluster
+    then computes. A relative path ``store`` in the file refers to the current folder. Raises FileNotFoundError,
+    ArgumentError, SweepError.
     """
     arguments = read(path)
     with _executor(workers, scheduler) as executor:
@@ -41,7 +43,10 @@ def run(path: str | Path, workers: int | None = None, scheduler: str | None = No
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Read the arguments of ``sweep`` from a file; raises FileNotFoundError, or ArgumentError that names the key."""
+    """Return the arguments of ``sweep`` that a TOML file contains.
+
+    Raises FileNotFoundError, and ArgumentError, which names the key, for invalid contents.
+    """
     try:
         contents = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -58,7 +63,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def _run(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments in the table [run], where a start may be given as random weights."""
+    """Return the arguments in the table [run]; initial values that are a table are drawn by ``random_weights``."""
     functions = (CALLS[calculation.function] for calculation in CALCULATIONS)
     names = {name for function in functions for name in inspect.signature(function).parameters}
     check_keys("[run]", table, sorted(names - {"model", "progress"}))
@@ -76,7 +81,10 @@ def _weights(name: str, table: dict[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def _numbers(name: str, plain: Any) -> Any:
-    """Return the values of a range {from, to, points, spacing}, as integers if all are whole; a list is unchanged."""
+    """Return the values of a range, given as a table {from, to, points, spacing}; return a list unchanged.
+
+    The values are integers if both ends are integers and all values are whole numbers.
+    """
     if not isinstance(plain, dict):
         return plain
     check_keys(name, plain, ("from", "to", "points", "spacing"))

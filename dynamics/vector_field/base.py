@@ -1,4 +1,4 @@
-"""The interface of vector fields, and the closures: how the expectations of a loss are computed."""
+"""The base class of vector fields, and the choice of closure: the way expectations of a loss are computed."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -22,9 +22,10 @@ SMALLEST_RTOL = 1e-12  # smallest relative tolerance that a quadrature can meet 
 
 
 def choose_closure(model: Model, closure: str | None) -> str:
-    """Return the requested closure, or for None the exact one if the loss has it, else "monte_carlo".
+    """Return the name of the closure by which the expectations of the loss are computed; raises ArgumentError.
 
-    Raises ArgumentError.
+    For closure=None it is "gaussian", which is exact, if the expectations of the loss can be derived, else
+    "monte_carlo".
     """
     reason = model.generated.no_closure
     if closure is None:
@@ -33,30 +34,30 @@ def choose_closure(model: Model, closure: str | None) -> str:
     if reason is not None and closure != "monte_carlo":
         errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
     if closure == "monte_carlo" and model.inputs is not None:
-        errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
+        errors.reject("closure", "be 'gaussian' for a model with `inputs`, the only closure for weights", closure)
     return closure
 
 
 class VectorField(ABC):
-    """The vector field of a model under a closure: forces, velocity of the flow, and step of the descent map.
+    """The vector field of a model: forces on its dynamical variables, velocity of the flow, step of the descent map.
 
-    Forces are the negative gradients of the expected loss in a state.
+    Forces are the negative gradients of the expected loss in a state; the closure is the way expectations are computed.
 
     Parameters
     ----------
     model : Model
     expectations : mapping
-        Expectations of the loss from which the forces are computed, by name.
+        Expectations that ``derivations`` derived for the loss and that the forces need, by name.
     closure : {"gaussian", "mean_field", "monte_carlo"}
         "gaussian" is exact for Gaussian inputs; "mean_field" replaces norms and sums by their means, for losses that
         divide by norms; "monte_carlo" takes means over samples.
     rtol : float
         Relative tolerance of the Gaussian closure's quadrature.
     parameters : Parameters, optional
-        Parameters of some members of an ensemble, in place of the model's.
+        Parameters that replace those of the model, for a field of some members of an ensemble.
     """
 
-    axes: int  # trailing axes of the encoder's array: 1 for eigenmodes, 2 for weights as matrices
+    axes: int  # number of trailing axes of the encoder's array: 1 for eigenmodes, 2 for weights as matrices
 
     def __init__(
         self,
@@ -89,38 +90,38 @@ class VectorField(ABC):
 
     @abstractmethod
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the state for a validated start of ``solve`` or ``iterate``.
+        """Return the initial state at validated eigenvalues (..., M), or weights (..., M, N) for correlated inputs.
 
         Raises ArgumentError if an expectation of the loss is infinite there.
         """
 
     @abstractmethod
     def forces(self, state: State) -> Forces:
-        """Return the forces on encoder and learned predictor."""
+        """Return the forces on the encoder and on a learned predictor in a state."""
 
     @abstractmethod
     def correlation(self, encoder: Any) -> Any:
-        """Return the correlation of an encoder, which may be tracked."""
+        """Return the correlation of the representations of an encoder: eigenvalues (..., M) or a matrix (..., M, M)."""
 
     @abstractmethod
     def observables(self, state: State) -> Observables:
-        """Return the observables of a state."""
+        """Return the observables of a state: eigenvalues of correlation, target and predictor."""
 
     def velocity(self, state: State, learning_rate: Any) -> State:
-        """Return d state/dt of the flow."""
+        """Return the time derivative d state/dt of a state in the gradient flow."""
         return update.velocity(state, self.forces(state), self.broadcast, learning_rate, self.correlation)
 
     def step(self, state: State, learning_rate: Any) -> State:
-        """Return the state after a step of gradient descent."""
+        """Return the state after one step of gradient descent on the expected loss."""
         return update.step(state, self.forces(state), self.broadcast, learning_rate, self.correlation)
 
     @property
     def broadcast(self) -> Parameters:
-        """The parameters, with as many trailing axes as the parts of a state."""
+        """Parameters with as many trailing axes as the dynamical variables: (..., 1) or (..., 1, 1)."""
         return self.parameters if self.axes == 1 else self.parameters.map(lambda a: a[..., None])
 
     def batch(self, state: State) -> tuple[int, ...]:
-        """Return the shape of the ensemble."""
+        """Return the shape of the ensemble whose members the state contains; () for a single trajectory."""
         return state.encoder.shape[: state.encoder.ndim - self.axes]
 
     def _quadrature(self, expectation: Any) -> Adaptive:
@@ -142,13 +143,13 @@ class VectorField(ABC):
                 )
 
     def relax(self) -> None:
-        """Let the quadratures drop nodes that their tolerance does not need; to be called between steps."""
+        """Drop quadrature nodes that the tolerance does not need; to be called between the steps of an integrator."""
         for quadrature in self.quadratures.values():
             quadrature.relax()
 
     @property
     def error(self) -> float:
-        """Largest relative error of the closure: estimated for integrals, a standard error for samples, else 0.
+        """Largest relative error of the forces so far: estimated for quadrature, a standard error for samples, or 0.
 
         1 means that rates are zero within their error.
         """
@@ -158,12 +159,12 @@ class VectorField(ABC):
 
     @property
     def nodes(self) -> tuple[int, int] | None:
-        """Largest numbers of nodes of the last evaluation on the two axes; None if no expectation is an integral."""
+        """Largest numbers of quadrature nodes in x and in y in the last evaluation; None without quadrature."""
         nodes = [quadrature.nodes for quadrature in self.quadratures.values()]
         return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Include an error in ``error`` that was computed elsewhere under the same closure."""
+        """Raise ``error`` to at least a relative error that another evaluation of the same forces has found."""
         for quadrature in self.quadratures.values():
             quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:
@@ -197,6 +198,6 @@ class VectorField(ABC):
 
 
 def rows_of(arrays: Iterable[npt.NDArray[Any]], batch: tuple[int, ...]) -> list[npt.NDArray[Any]]:
-    """Broadcast the leading dimensions of arrays (..., E) to the batch, and flatten each array to (B, E)."""
+    """Broadcast the leading dimensions of each array (..., E) to the shape ``batch``, and flatten it to (B, E)."""
     whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
     return [a.reshape(-1, a.shape[-1]) for a in whole]

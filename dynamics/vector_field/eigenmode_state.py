@@ -1,7 +1,7 @@
-"""States of eigenmodes: initial state, spectrum, observables, and the velocity and step of a state.
+"""States of eigenmodes: initial state, eigenvalues, observables, velocity of the flow, and step of gradient descent.
 
-Functions take the structure and parameters of a model and arrays (..., M), and work with NumPy and JAX arrays alike.
-Formulas come from ``dynamics.generated.eigenvalues``.
+Functions take the structure and parameters of a model and arrays (..., M) of M modes, and work with NumPy and JAX
+arrays alike. Formulas come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State, each
 
-EXPONENTS = (0.5, 1.0, 2.0)  # exponents alpha for which compiled code has a root, no power, or a square
-SMALLEST = 1e-100  # smallest singular value w for which v/w is computed; a smaller w is replaced by it
+EXPONENTS = (0.5, 1.0, 2.0)  # exponents alpha that compiled code writes as a root, without a power, and as a square
+SMALLEST = 1e-100  # singular value of the encoder that replaces any smaller singular value w in the ratio v/w
 
 
 class Spectrum(NamedTuple):
-    """Arguments of the rates.
+    """Eigenvalues on which the rates of the modes depend.
 
-    s, lam: eigenvalues of correlation and predictor (..., M). ratio: v/w, singular values of the target branch relative
-    to the encoder's, (..., M), or ones (..., 1) for a shared target.
+    s, lam: eigenvalues of correlation and predictor, (..., M). ratio: v/w, singular values v of the target branch
+    divided by singular values w of the encoder, (..., M), or ones (..., 1) for a target that is the encoder itself.
     """
 
     s: Any
@@ -38,7 +38,11 @@ class Rates(NamedTuple):
 
 
 def initial(structure: Structure, s0: Any, init: Any = 1.0) -> State:
-    """Return the state at eigenvalues s0 (..., M); target and tracked correlation start at the encoder's values."""
+    """Return the initial state at eigenvalues s0 (..., M) of the correlation.
+
+    A separate target has the singular values of the encoder, and a tracked correlation the eigenvalues s0. init:
+    eigenvalues of a learned predictor.
+    """
     w = s0.__array_namespace__().sqrt(s0)
     return State(
         w,
@@ -49,7 +53,7 @@ def initial(structure: Structure, s0: Any, init: Any = 1.0) -> State:
 
 
 def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
-    """Flatten an ensemble (..., M) to members (B, M), each with parameters (B, 1)."""
+    """Flatten the leading axes of an ensemble: states (..., M) to (B, M), and parameters to (B, 1), for B members."""
     shape = start.encoder.shape
     members = each(lambda part: np.broadcast_to(part, shape).reshape(-1, shape[-1]), start)
     return members, parameters.map(lambda a: np.broadcast_to(a, (*shape[:-1], 1)).reshape(-1, 1))
@@ -59,7 +63,7 @@ def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
 
 
 def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spectrum:
-    """Return the eigenvalues of correlation and predictor, and the target relative to the encoder."""
+    """Return the eigenvalues of correlation and predictor, and the ratio of target and encoder, in a state."""
     xp = state.encoder.__array_namespace__()
     if not structure.separate_target:
         s = state.encoder**2
@@ -69,7 +73,7 @@ def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spec
 
 
 def predictor(structure: Structure, parameters: Parameters, state: State, s: Any) -> Any:
-    """Eigenvalues lambda (..., M) of the predictor in a state with eigenvalues s."""
+    """Return the eigenvalues lambda (..., M) of the predictor in a state whose correlation has the eigenvalues s."""
     if structure.predictor == "none":
         return s.__array_namespace__().ones_like(s)
     if structure.predictor == "learned":
@@ -78,7 +82,7 @@ def predictor(structure: Structure, parameters: Parameters, state: State, s: Any
 
 
 def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
-    """Eigenvalues lambda = f(s) of a closed-form predictor."""
+    """Return the eigenvalues lambda (..., M) of a closed-form predictor of a correlation with the eigenvalues s."""
     form: Callable[..., Any] = (
         eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
     )
@@ -86,21 +90,28 @@ def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
 
 
 def observables(structure: Structure, parameters: Parameters, state: State) -> Observables:
-    """Return the observables of a state."""
+    """Return the eigenvalues of correlation, target's correlation and predictor in a state."""
     s = state.encoder**2
     target = state.target**2 if structure.separate_target else s
     return Observables(s, target, predictor(structure, parameters, state, s))
 
 
 def independent(structure: Structure, observed: Observables) -> Observables:
-    """Return s and the observables that s does not determine, and None for the others."""
+    """Return the observables with None in place of those that the eigenvalues s determine.
+
+    s determines the target's eigenvalues unless the target has separate weights, and the predictor's eigenvalues
+    unless the predictor is learned or built from a tracked correlation.
+    """
     follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
     target = observed.target if structure.separate_target else None
     return Observables(observed.s, target, None if follows else observed.predictor)
 
 
 def completed(structure: Structure, parameters: Parameters, observed: Observables) -> Observables:
-    """Return all observables (B, T, M) from the independent ones and parameters (B, 1); equal arrays are shared."""
+    """Return all observables (B, T, M) of B members from the result of ``independent`` and parameters (B, 1).
+
+    If target or predictor has the eigenvalues s, the result holds the same array twice.
+    """
     s, target, lam, *_ = observed
     if lam is None:
         rows = parameters.map(lambda a: common(a[:, None]))
@@ -109,18 +120,18 @@ def completed(structure: Structure, parameters: Parameters, observed: Observable
 
 
 def predictor_is_s(structure: Structure, parameters: Parameters) -> bool:
-    """Return True if lambda = s in all members."""
+    """Return True if the predictor of every ensemble member has the eigenvalues lambda = s of the correlation."""
     direct = structure.predictor == "closed form" and not structure.tracked
     return bool(direct and np.all(parameters.alpha == 1) and not np.any(parameters.epsilon))
 
 
 def common(values: Any) -> Any:
-    """Return the number that all values equal, whose powers are quick to compute; the values if they differ."""
+    """Return a single number if all values equal it, because its powers are quick to compute; else the values."""
     return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
 
 
 def compiled_exponent(parameters: Parameters) -> float | None:
-    """Return the exponent of the predictor if all members share one of EXPONENTS, else None."""
+    """Return the exponent alpha of the predictor if it is the same, and in EXPONENTS, for all members; else None."""
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
 
@@ -129,20 +140,20 @@ def compiled_exponent(parameters: Parameters) -> float | None:
 
 
 def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return d state/dt of the flow."""
+    """Return the time derivative d state/dt of a state in the gradient flow, from the rates of its modes."""
     return update.velocity(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
 
 
 def step(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return the state after a step of gradient descent."""
+    """Return the state after one step of gradient descent on the expected loss, from the rates of its modes."""
     return update.step(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
 
 
 def forces(state: State, rates: Rates) -> Forces:
-    """Forces on singular values, w_m r_m, and on the eigenvalues of a learned predictor."""
+    """Return the forces w_m r_m on the encoder's singular values, and forces on a learned predictor's eigenvalues."""
     return Forces(state.encoder * rates.rates, rates.on_predictor)
 
 
 def eigenvalues_of(w: Any) -> Any:
-    """Eigenvalues s = w^2 of the correlation."""
+    """Return the eigenvalues s = w^2 of the correlation for singular values w of the encoder."""
     return w**2

@@ -1,4 +1,4 @@
-"""The vector field of eigenmodes: rates r_m and the force on a learned predictor, with NumPy or inside JAX."""
+"""The vector field of eigenmodes: rates r_m and the force on a learned predictor, in NumPy or traced by JAX."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,9 +18,9 @@ from dynamics.vector_field.state import Forces, Observables, State, each
 
 
 class EigenmodeField(VectorField):
-    """The vector field of models with white inputs, whose eigenvectors do not change.
+    """The vector field of a model with white inputs, whose eigenvectors do not change.
 
-    ``VectorField`` describes the parameters.
+    The constructor has the parameters of ``VectorField``.
     """
 
     axes = 1
@@ -39,7 +39,7 @@ class EigenmodeField(VectorField):
         return state
 
     def __call__(self, state: State) -> Rates:
-        """Return the rates in a state, (..., M)."""
+        """Return the rates r_m (..., M) of the modes in a state, and the force on a learned predictor."""
         arguments = spectrum(self.structure, self.parameters, state)
         if self.samples is not None:
             return Rates(*self.samples(state.encoder, arguments.lam, arguments.ratio, self.parameters))
@@ -62,26 +62,26 @@ class EigenmodeField(VectorField):
         return self.quadratures[name](*rows, added=added, known=known).value.reshape(shape) + moments
 
     def forces(self, state: State) -> Forces:
-        """Return the forces on singular values and on a learned predictor's eigenvalues."""
+        """Return the forces on the encoder's singular values and on a learned predictor's eigenvalues."""
         return eigenmode_state.forces(state, self(state))
 
     def correlation(self, encoder: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Eigenvalues of the correlation."""
+        """Return the eigenvalues (..., M) of the correlation for singular values of the encoder."""
         return eigenmode_state.eigenvalues_of(encoder)
 
     def observables(self, state: State) -> Observables:
-        """Return the observables of a state."""
+        """Return the eigenvalues of correlation, target's correlation and predictor in a state."""
         return eigenmode_state.observables(self.structure, self.parameters, state)
 
     def of_eigenvalues(self, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return r_m at eigenvalues s (..., M) of a model whose only dynamical variable is the encoder."""
+        """Return the rates r_m at eigenvalues s (..., M), for a model whose only dynamical variable is the encoder."""
         return self(State(np.sqrt(s))).rates
 
 
 def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
-    """Set the rates of a single surviving mode to zero, for a loss that conserves a sum over modes.
+    """Set the rate of a mode to zero if all other modes have collapsed, for a loss that conserves a sum over modes.
 
-    The conserved sum keeps the mode constant; integrals would leave rounding errors.
+    The conserved sum then keeps the eigenvalue of this mode constant; integrals would leave rounding errors.
     """
     last = _last_mode(s)
     return each(lambda values: s.__array_namespace__().where(last, 0.0, values), rates)
@@ -94,19 +94,25 @@ def _last_mode(s: Any) -> Any:
 
 
 def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:
-    """Return the expectations that a model of this structure needs, by name; none if the loss has no exact closure."""
+    """Return the expectations, by name, that the vector field of a model with this structure needs.
+
+    The result is empty if the expectations of the loss could not be derived.
+    """
     names = ("rates", "predictor_force") if structure.predictor == "learned" else ("rates",)
     needed = {"rates": derived.rates, "predictor_force": derived.predictor_force}
     return {name: expectation for name in names if (expectation := needed[name]) is not None}
 
 
 def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> list[Function | None]:
-    """Return the formulas under a closure of the expectations that a model needs; None for an integral."""
+    """Return the formulas, under a closure, of the expectations that a model with this structure needs.
+
+    None stands for an expectation that is an integral.
+    """
     return [expectation.under(closure) for expectation in expectations_of(derived, structure).values()]
 
 
 class TracedField:
-    """The vector field of eigenmodes in a form that JAX can trace, with fixed numbers of nodes on the two axes."""
+    """The vector field of eigenmodes, traceable by JAX, with fixed numbers of quadrature nodes in x and in y."""
 
     def __init__(self, derived: DerivedLoss, structure: Structure, closure: str, nodes: tuple[int, int] | None):
         self.structure, self.closure, self.nodes = structure, closure, nodes or (0, 0)
@@ -115,14 +121,14 @@ class TracedField:
         self.conserves = derived.conserved is not None
 
     def ends(self, state: State, parameters: Parameters) -> list[Any]:
-        """Return scale and length of the axes of the integrals, which may be used for nearby states as well."""
+        """Return scale and length of the integration axes in a state; both may be used in nearby states as well."""
         arguments = self._arguments(state, parameters)
         return [extents_of(integrals, arguments) for integrals in self.integrals]
 
     def __call__(self, state: State, parameters: Parameters, ends: list[Any] | None = None) -> tuple[Rates, Any]:
-        """Return the rates (..., M), and their estimated relative error.
+        """Return the rates (..., M) in a state, and their estimated relative error.
 
-        ends: result of ``ends``; None computes it.
+        ends: result of ``ends`` for this state or a nearby state; None: computed for this state.
         """
         arguments = self._arguments(state, parameters)
         ends = self.ends(state, parameters) if ends is None else ends

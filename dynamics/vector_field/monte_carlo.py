@@ -13,11 +13,11 @@ FloatArray = npt.NDArray[np.float64]
 
 REPLICATES = 8  # independent sets of points; the spread of their means gives the standard error
 POINTS = 11  # 2^11 points in each set
-SMALLEST_CHANCE = 1e-12  # least distance of uniform numbers from 0 and 1, for finite normals
+SMALLEST_CHANCE = 1e-12  # smallest distance of uniform numbers from 0 and 1, so that the normal numbers are finite
 
 
 def sampled_forces(
-    generated: Any,  # with a force on the predictor where it is learned
+    generated: Any,  # a DerivedLoss, with a force on the predictor if the predictor is learned
     w: FloatArray,
     lam: FloatArray,
     ratio: FloatArray,
@@ -26,10 +26,12 @@ def sampled_forces(
     zeta2: FloatArray,
     learned: bool,
 ) -> list[FloatArray]:
-    """Return the forces of each sample (samples, M): on singular values and, if ``learned``, on the predictor.
+    """Return the forces of each sample (samples, M) on singular values and, if ``learned``, on predictor eigenvalues.
 
-    The force on singular value w_m is g_m zeta1_m + h_m zeta2_m, with -dL/dz of the two views, g and h. zeta1, zeta2:
-    views along the input directions of the modes (samples, M), z = w zeta.
+    The force on the singular value w_m is g_m zeta1_m + h_m zeta2_m, where g = -dL/dz1 and h = -dL/dz2 for the
+    representations z1 and z2 of the views. zeta1, zeta2: components of the views along the input directions of the
+    modes, (samples, M), so that z = w zeta. lam: eigenvalues of the predictor. ratio: singular values of the target
+    branch divided by w.
     """
     arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
@@ -37,9 +39,9 @@ def sampled_forces(
 
 
 class Samples:
-    """Means over scrambled Sobol points, which are the same for every state, so that rates are smooth functions of it.
+    """Means over scrambled Sobol points, the same points for every state, so that rates are smooth functions of it.
 
-    worst: largest standard error so far, relative to the mean absolute value of the samples of a state.
+    worst: largest standard error so far, relative to the mean absolute value of the samples in a state.
     """
 
     def __init__(self, generated: DerivedLoss, learned: bool):
@@ -47,7 +49,11 @@ class Samples:
         self.normals: FloatArray | None = None
 
     def __call__(self, w: FloatArray, lam: FloatArray, ratio: FloatArray, parameters: Parameters) -> list[FloatArray]:
-        """Return r_m and, for a learned predictor, the force on it, each (..., M)."""
+        """Return the rates r_m and, if the predictor is learned, the force on its eigenvalues, each (..., M).
+
+        w: singular values of the encoder. lam: eigenvalues of the predictor. ratio: singular values of the target
+        branch divided by w.
+        """
         batch = w.shape[:-1]
         found = [np.empty(w.shape) for _ in range(1 + self.learned)]
         for i in np.ndindex(batch):
@@ -78,11 +84,11 @@ class Samples:
         return [x + sigma * xi for sigma, xi in zip((parameters.sigma1, parameters.sigma2), noise, strict=True)]
 
 
-@lru_cache(maxsize=4)  # shared by the members of an ensemble
+@lru_cache(maxsize=4)  # all members of an ensemble use the same numbers
 def normals(modes: int, first: int = 0) -> FloatArray:
-    """Return standard normal numbers for the inputs and the noise of both views, (3, samples, M).
+    """Return standard normal numbers for the inputs and for the noise on views 1 and 2, (3, samples, M).
 
-    first: seed of the first set of points; each further set has the next seed.
+    first: seed of the first of REPLICATES sets of points; each further set has the next seed.
     """
     from scipy.special import ndtri  # slow to import
     from scipy.stats import qmc

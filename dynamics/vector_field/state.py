@@ -1,6 +1,6 @@
 """The dynamical variables of a model, the forces on them, and the observables of a state.
 
-The same tuples hold eigenmodes, each part (..., M), and weights as matrices, (..., M, N) and (..., M, M).
+The same tuples hold eigenmodes, with arrays (..., M), and weights as matrices, with arrays (..., M, N) and (..., M, M).
 """
 
 from collections.abc import Callable
@@ -10,33 +10,39 @@ Parts = TypeVar("Parts", bound=tuple[Any, ...])
 
 
 class State(NamedTuple):
-    """The dynamical variables; None where the model has no such variable."""
+    """Values of the dynamical variables of a model; None for a variable that the model does not have."""
 
-    encoder: Any  # singular values w, with their sign in the first singular vectors; or the matrix W
+    encoder: Any  # singular values w, negative where a step of gradient descent changed their sign; or the matrix W
     target: Any = None  # singular values, or the matrix, of a separate target branch
     predictor: Any = None  # eigenvalues lambda of a learned predictor; or the matrix W_P
     tracked: Any = None  # eigenvalues of the tracked correlation; or the matrix
 
 
 class Forces(NamedTuple):
-    """Negative gradients of the expected loss with respect to encoder and learned predictor, in the shapes of both."""
+    """Negative gradients of the expected loss with respect to the encoder and to a learned predictor.
+
+    Each force has the shape of its dynamical variable.
+    """
 
     encoder: Any
-    predictor: Any = None
+    predictor: Any = None  # None for a predictor that is not learned
 
 
 class Observables(NamedTuple):
-    """Eigenvalues (..., M) of the correlation, of the target's correlation and of the predictor; weight matrices."""
+    """Observables of a state: eigenvalues (..., M), and the weights if they are matrices."""
 
-    s: Any
-    target: Any
-    predictor: Any
-    weights: Any = None  # (..., M, N); None for eigenmodes
-    target_weights: Any = None  # the same of the target branch
+    s: Any  # eigenvalues of the correlation
+    target: Any  # eigenvalues of the correlation of the target branch's representations
+    predictor: Any  # eigenvalues of the predictor
+    weights: Any = None  # weights of the encoder (..., M, N); None for eigenmodes
+    target_weights: Any = None  # weights of a separate target branch (..., M, N)
 
 
 def each(function: Callable[..., Any], *tuples: Parts) -> Parts:
-    """Apply a function to corresponding parts of tuples, where they are not None; returns a tuple of the same class."""
+    """Apply a function to corresponding entries of tuples of one class, and return a tuple of this class.
+
+    Entries that are None in the first tuple stay None.
+    """
     parts = zip(*tuples, strict=True)
     kind: Callable[..., Parts] = type(tuples[0])
     return kind(*(None if some[0] is None else function(*some) for some in parts))

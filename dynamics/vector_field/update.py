@@ -1,7 +1,7 @@
 """The update rule: gradient descent for trained variables, exponential averages for target and tracked correlation.
 
 The rule applies to eigenmodes, to weights as matrices, and to the weights of a trained network. Parameters broadcast
-with the parts of the state. Formulas come from ``dynamics.generated.eigenvalues``.
+with the dynamical variables. Formulas come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,10 @@ from dynamics.vector_field.state import Forces, State
 def step(
     state: State, forces: Forces, parameters: Parameters, learning_rate: Any, correlation: Callable[[Any], Any]
 ) -> State:
-    """Return the state after one step of encoder and learned predictor, and then of the averages of the new encoder.
+    """Return the state after one step of gradient descent.
 
-    correlation: function that returns the correlation of an encoder, which the tracked correlation averages.
+    Encoder and learned predictor follow the forces; then the target and the tracked correlation average the new
+    encoder. correlation: function that returns the correlation of an encoder.
     """
     p = parameters
     encoder = eigenvalues.descent_step(state.encoder, forces.encoder, 1.0, p.rho, learning_rate)
@@ -34,7 +35,10 @@ def step(
 def velocity(
     state: State, forces: Forces, parameters: Parameters, learning_rate: Any, correlation: Callable[[Any], Any]
 ) -> State:
-    """Return d state/dt of the flow; the learning rate turns a decay per step into a rate in time."""
+    """Return d state/dt of the gradient flow; the learning rate turns a decay per step into a rate in time.
+
+    correlation: function that returns the correlation of an encoder, which the tracked correlation averages.
+    """
     p = parameters
     encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)
     target, predictor, tracked = state.target, state.predictor, state.tracked

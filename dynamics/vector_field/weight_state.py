@@ -1,4 +1,4 @@
-"""States of weights as matrices: correlation, predictor, eigenbasis and observables.
+"""States of weights as matrices W (..., M, N): correlation, predictor, eigenbasis and observables.
 
 The argument ``root`` is Sigma_x^(1/2) (N, N), for inputs of covariance Sigma_x; None for white inputs.
 """
@@ -15,18 +15,21 @@ from dynamics.vector_field.state import Observables, State
 
 
 def on_white(W: Any, root: Any) -> Any:
-    """Weights W Sigma_x^(1/2) that act on white inputs."""
+    """Return W Sigma_x^(1/2), the weights that map white inputs to the representations. root: Sigma_x^(1/2)."""
     return W if root is None else W @ root
 
 
 def correlation(W: Any, root: Any) -> Any:
-    """Correlation C = W Sigma_x W^T (..., M, M)."""
+    """Return the correlation C = W Sigma_x W^T (..., M, M) of the representations. root: Sigma_x^(1/2)."""
     W = on_white(W, root)
     return W @ W.mT
 
 
 def initial(structure: Structure, W0: Any, root: Any) -> State:
-    """Return the state at weights W0; target and tracked correlation start at the encoder's values."""
+    """Return the initial state at encoder weights W0 (..., M, N).
+
+    A separate target has the weights W0, and a tracked correlation is the correlation of W0. root: Sigma_x^(1/2).
+    """
     return State(
         W0,
         target=W0 if structure.separate_target else None,
@@ -37,7 +40,10 @@ def initial(structure: Structure, W0: Any, root: Any) -> State:
 def predictor(
     structure: Structure, parameters: Parameters, state: State, root: Any, function: Function = lambda lam: lam
 ) -> Any:
-    """Return the closed-form predictor W_P (..., M, M), with ``function`` of its eigenvalues; None for others."""
+    """Return the closed-form predictor W_P (..., M, M) in a state; None for models without closed-form predictor.
+
+    function: applied to the eigenvalues of W_P, for a matrix function of W_P. root: Sigma_x^(1/2).
+    """
     if structure.predictor in ("none", "learned"):
         return None
     C = correlation(state.encoder, root) if state.tracked is None else state.tracked
@@ -55,9 +61,10 @@ def closed_form(structure: Structure, parameters: Parameters, C: Any, function: 
 def eigenbasis(
     structure: Structure, parameters: Parameters, state: State, root: Any
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return eigenvectors (..., M, M) of the predictor, eigenvalues s of its correlation, and its eigenvalues lambda.
+    """Return the eigenvectors (..., M, M) of the predictor in a state, and the eigenvalues s and lambda (..., M).
 
-    s and lambda are (..., M), in descending order of s.
+    s are the eigenvalues of the correlation from which the predictor is built, in descending order; lambda are the
+    eigenvalues of the predictor. root: Sigma_x^(1/2).
     """
     if state.tracked is None:
         U, w, _ = np.linalg.svd(on_white(state.encoder, root), full_matrices=False)
@@ -70,7 +77,11 @@ def eigenbasis(
 
 
 def observables(structure: Structure, parameters: Parameters, state: State, root: Any) -> Observables:
-    """Return eigenvalues in ascending order, and u_m . W_P u_m with eigenvectors u_m of C; inf if weights overflow."""
+    """Return the observables of a state; inf for ensemble members whose weights overflow.
+
+    The eigenvalues of the correlations are in ascending order; the eigenvalues of the predictor W_P are represented by
+    u_m . W_P u_m, with the eigenvectors u_m of the correlation C. root: Sigma_x^(1/2).
+    """
     finite = np.isfinite(state.encoder).all(axis=(-2, -1), keepdims=True)
 
     def svd(weights: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -92,7 +103,7 @@ def _along_modes(
     U: npt.NDArray[np.float64],
     finite: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float64]:
-    """Return u_m . W_P u_m (..., M), with the eigenvectors u_m of C as columns of U."""
+    """Return u_m . W_P u_m (..., M) of the predictor W_P, with the eigenvectors u_m of C as columns of U."""
     if structure.predictor == "none":
         return np.ones_like(s)
     if state.predictor is None and state.tracked is None:

@@ -25,10 +25,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class ViewMaps(NamedTuple):
-    """Representations as linear maps of independent standard normals l (d,).
+    """Representations of the views as linear maps of independent standard normals l (d,).
 
-    vectors: map (..., M, d) of each representation that the loss contains. inputs: E[l x^T] of the view x = x1 (key 1)
-    and x = x2 (key 2).
+    vectors: matrix (..., M, d) of the map, for each representation that the loss contains. inputs: covariance E[l x^T]
+    of l with the view x = x1 (key 1) and with the view x = x2 (key 2).
     """
 
     vectors: list[npt.NDArray[np.float64]]
@@ -36,9 +36,9 @@ class ViewMaps(NamedTuple):
 
 
 class WeightField(VectorField):
-    """The vector field of models with correlated inputs, whose eigenvectors rotate.
+    """The vector field of a model with correlated inputs, whose eigenvectors rotate.
 
-    ``VectorField`` describes the parameters.
+    The constructor has the parameters of ``VectorField``.
     """
 
     axes = 2
@@ -47,7 +47,7 @@ class WeightField(VectorField):
         self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
     ):
         if closure == "mean_field":
-            errors.reject("closure", "be 'gaussian' for a model with `inputs`", closure)
+            errors.reject("closure", "be 'gaussian' for a model with `inputs`, the only closure for weights", closure)
         self.root = model.input_root
         drives = {1: model.generated.drive_on_view1, 2: model.generated.drive_on_view2}
         expectations = {f"drive_on_view{view}": drive for view, drive in drives.items() if drive is not None}
@@ -65,19 +65,21 @@ class WeightField(VectorField):
         return weight_state.initial(self.structure, initial, self.root)
 
     def correlation(self, encoder: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Correlation C = W Sigma_x W^T (..., M, M)."""
+        """Return the correlation C = W Sigma_x W^T (..., M, M) of an encoder with weights W."""
         return weight_state.correlation(encoder, self.root)
 
     def observables(self, state: State) -> Observables:
-        """Return the observables of a state."""
+        """Return the eigenvalues of correlation, target's correlation and predictor in a state, and the weights."""
         return weight_state.observables(self.structure, self.parameters, state, self.root)
 
     def forces(self, state: State) -> Forces:
-        """Return E[g x1^T] + E[h x2^T] (..., M, N), computed in the predictor's eigenbasis, where W_P is diagonal.
+        """Return the force E[g x1^T] + E[h x2^T] (..., M, N) on the weights of the encoder.
 
-        The force is zero if all weights are zero, and if a single mode survives under a loss that divides by norms,
-        because such a loss depends only on the sign of p . z2 then. Raises FloatingPointError if the predictor has a
-        single mode, but the representations have more, a case that is not implemented.
+        g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2. The
+        expectations are computed in the predictor's eigenbasis, where W_P is diagonal. The force is zero if all weights
+        are zero. It is also zero if the loss divides by norms and all modes but one have collapsed, because the loss
+        then depends only on the sign of p . z2. Raises FloatingPointError if the predictor has a single nonzero
+        eigenvalue, but the representations have several, a case that is not implemented.
         """
         moved = self._is_moved(state.encoder)
         if not moved.any():
@@ -85,7 +87,7 @@ class WeightField(VectorField):
         state = self._with_substitutes(state, moved)
         U, s, lam = weight_state.eigenbasis(self.structure, self.parameters, state, self.root)
         if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= NEGLIGIBLE * lam[..., 0]).any():
-            raise FloatingPointError("the predictor has a single mode left, but the representations have more")
+            raise FloatingPointError("the predictor has a single mode left, but the representations have several")
         turned = State(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         maps, W_P = self._view_maps(turned), lam[..., None] * np.eye(lam.shape[-1])
         drives = (self._evaluate(f"drive_on_view{view}", s, W_P, maps.vectors) @ maps.inputs[view] for view in VIEWS)
@@ -102,14 +104,17 @@ class WeightField(VectorField):
         return (surviving > 1)[..., None, None]
 
     def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
-        """Return a root of Sigma_x + sigma^2, whose range the two views span together."""
+        """Return a root of Sigma_x + sigma^2, whose range contains both views; None for white inputs."""
         if self.root is None:
             return None
         variances, directions = np.linalg.eigh(self.model.inputs)
         return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
 
     def _with_substitutes(self, state: State, moved: npt.NDArray[np.bool_]) -> State:
-        """Replace weights without a force by weights whose expectations can be integrated."""
+        """Replace weights on which no force acts by weights whose expectations can be integrated.
+
+        moved: mask of the ensemble members on which a force acts.
+        """
         if moved.all():
             return state
         modes, N = state.encoder.shape[-2:]
@@ -118,7 +123,11 @@ class WeightField(VectorField):
         return each(lambda part, substitute: np.where(moved, part, substitute), state, substitutes)
 
     def _evaluate(self, name: str, s: FloatArray, W_P: FloatArray, vectors: list[FloatArray]) -> FloatArray:
-        """E[g l^T] or E[h l^T] (..., M, d); zero where no gradient reaches the view."""
+        """Return E[g l^T] or E[h l^T] (..., M, d); zero for a view that no gradient reaches.
+
+        g and h are the negative gradients with respect to the representations of views 1 and 2, and l the independent
+        normals of ``ViewMaps``. vectors: maps of the representations.
+        """
         if name not in self.expectations:
             return np.zeros_like(vectors[0])
         if (formula := self.expectations[name].formula) is not None:
@@ -128,18 +137,18 @@ class WeightField(VectorField):
         return self.quadratures[name](*rows_of((s, *flat), batch)).value.reshape(vectors[0].shape)
 
     def _view_maps(self, state: State) -> ViewMaps:
-        """Return the maps of the representations that the loss contains.
+        """Return the representations that the loss contains as linear maps of independent normals l.
 
-        The input and the noise of both views have 3N independent normal components. The representations depend on
-        combinations of these normals, at most as many as the representations have components in total; l is an
-        orthonormal basis of the combinations.
+        The input and the noise on both views have 3N independent normal components. The representations depend on
+        linear combinations of them, at most as many as the representations have components in total; l is an
+        orthonormal basis of these combinations.
         """
         p, N = self.parameters, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root
         batch = np.broadcast_shapes(self.batch(state), p.sigma1.shape[:-1], p.sigma2.shape[:-1])
         zero = np.zeros((*batch, N, N))
         noise = {view: sigma[..., None] * np.eye(N) for view, sigma in zip(VIEWS, (p.sigma1, p.sigma2), strict=True)}
-        x = {}  # of each view: its map (..., N, 3N) of the normals
+        x = {}  # for each view, its map (..., N, 3N) from the 3N normals
         for view in VIEWS:
             of_noise = [noise[view] + zero if view == branch else zero for branch in VIEWS]
             x[view] = np.concatenate([root + zero, *of_noise], axis=-1)

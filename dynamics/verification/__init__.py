@@ -1,4 +1,4 @@
-"""Verification: a network against its theory (``compare``), and every level of a model against the next (``check``).
+"""Comparison of a network with its theory (``compare``), and of each level of description with the next (``check``).
 
 Imports ``networks``, ``solvers``, ``results`` and what is below them.
 """

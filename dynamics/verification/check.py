@@ -1,4 +1,4 @@
-"""``check``: comparison of each level of description of a model with the next."""
+"""``check``: comparison of each level of description (loss, rates, flow, descent map, network) with the next."""
 
 import textwrap
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Check:
     model : Model
         The model that was checked.
     levels : tuple of LevelCheck
-        One check per level, with ``name``, ``deviation``, ``limit`` and ``passed``.
+        One check per level of description, with ``name``, ``deviation``, ``limit`` and ``passed``.
     comparison : Comparison or None
-        Comparison of network and descent map; None if the training diverged.
+        Comparison of the network with the descent map; None if the training diverged.
     """
 
     model: Model
@@ -39,11 +39,14 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """True if all levels agree."""
+        """True if all levels of description agree."""
         return all(level.passed for level in self.levels)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the eigenvalues of network and descent map, with the sampling error; return the matplotlib Axes."""
+        """Draw the eigenvalues of network and descent map against the step; return the matplotlib Axes.
+
+        Error bars are two standard errors of the network's sampling.
+        """
         from dynamics.verification.plotting import plot_check
 
         return plot_check(self, ax)
@@ -77,13 +80,13 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     Returns
     -------
     Check
-        One check per level, which can be printed and plotted.
+        One check per level of description, which can be printed and plotted.
 
     Raises
     ------
     ArgumentError
-        For models with correlated inputs, for ensembles, and for losses whose gradient has no finite variance at this
-        number of modes, so that means over a batch do not converge.
+        For models with correlated inputs, for ensembles, and for losses whose gradient has no finite variance at the
+        given number of modes, so that means over a batch do not converge.
 
     Notes
     -----
@@ -91,9 +94,9 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
 
     1. basis: the loss is the same when representations and W_P are rotated together.
     2. gradient: the derived forces on each sample agree with automatic differentiation.
-    3. rates: the rates of the closure agree with means of this gradient over samples, within the sampling error.
+    3. rates: the rates of the modes agree with means of the gradient over samples, within the sampling error.
     4. exact: the exact solution, if there is one, agrees with the integrated flow.
-    5. descent map: its distance to the flow is proportional to the learning rate.
+    5. descent map: the distance of the descent map to the flow is proportional to the learning rate.
     6. network: a network trained on samples follows the descent map, within its sampling error.
 
     Examples
@@ -107,10 +110,10 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     """
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None or model.batch_shape:
-        errors.reject("model", "have white inputs and scalar parameters", model)
+        errors.reject("model", "have white inputs and scalar parameters, because one call checks one model", model)
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
-        errors.reject("s0", "be eigenvalues above zero of one start, of shape (M,)", start)
+        errors.reject("s0", "be a single set of eigenvalues above zero, of shape (M,)", start)
     subject = Subject(model, start, errors.count("seed", seed, 0))
     of_loss = (loss_checks.check_basis, loss_checks.check_gradient, loss_checks.check_rates)
     levels = [run(subject) for run in (*of_loss, dynamics_checks.check_exact_solution)]

@@ -12,15 +12,15 @@ from dynamics.solvers.methods import has_exact_solution
 from dynamics.verification.compare import Comparison, compare
 from dynamics.verification.subject import CHANCE, Array, LevelCheck, Subject, relative_deviation
 
-SPARE_INPUTS = 2  # inputs of the network in excess of its modes
-STEPS, MOVES = 60, 0.02  # number of steps of the network; relative change of its fastest mode in a step
+SPARE_INPUTS = 2  # number of inputs of the network minus its number of modes
+STEPS, MOVES = 60, 0.02  # number of steps; relative change of the fastest mode's singular value in a step
 FRACTIONS = (2, 4, 8)  # divisors of the learning rate, for descent maps closer to the flow
-SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes; the next one if fluctuations are too large to be linear
-TRIALS = 8  # number of learning rates that are tried, each half the previous one
+SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes, tried in turn while fluctuations are too large
+TRIALS = 8  # number of learning rates that are tried, each half the previous learning rate
 
 
 def check_exact_solution(subject: Subject) -> LevelCheck:
-    """Compare the exact solution, if there is one, with the integrated flow."""
+    """Compare the exact solution of a model, if there is one, with the integrated flow."""
     if subject.closure != "gaussian" or not has_exact_solution(subject.model):
         return LevelCheck("exact", "none for this model")
     times = np.linspace(0, 1 / subject.largest_rate(), 5)
@@ -31,9 +31,10 @@ def check_exact_solution(subject: Subject) -> LevelCheck:
 
 
 def descent_map(subject: Subject) -> Trajectory:
-    """Return the descent map with a learning rate at which the fastest mode initially changes by MOVES in a step.
+    """Return the descent map at a learning rate for which the fastest mode initially changes by about MOVES in a step.
 
-    The learning rate is smaller if a rate more than doubles later, as for modes that collapse in finite time.
+    The learning rate is halved while a mode changes by much more than this in a later step, for example because it
+    collapses in finite time.
     """
     eta = MOVES / subject.largest_rate()
     for _ in range(TRIALS):
@@ -41,14 +42,14 @@ def descent_map(subject: Subject) -> Trajectory:
         if descent.complete and _slow(descent.s) and (not subject.learned or _slow(descent.predictor)):
             return descent
         eta /= 2
-    subject.reject(f"rates so bounded at the start that a learning rate of {eta:.1g} is small enough")
+    subject.reject(f"rates that do not grow so fast that even a learning rate of {eta:.1g} is too large")
 
 
 def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
     """Compare the descent map with the flow: their distance must be proportional to the learning rate eta.
 
-    It is measured at eta and eta/2. If it does not halve, smaller learning rates follow, because a distance that is not
-    yet linear in eta is distinct from a wrong map.
+    The distance is measured at eta and eta/2. If it does not halve, smaller learning rates are tried, to distinguish a
+    learning rate that is too large from a wrong map.
     """
     if subject.model.needs_learning_rate:
         return LevelCheck("descent map", "none: the flow itself depends on the learning rate")
@@ -78,8 +79,8 @@ def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -
 def check_network(subject: Subject, descent: Trajectory, progress: bool | None) -> tuple[LevelCheck, Comparison | None]:
     """Compare a network trained on samples with the descent map, in standard errors.
 
-    Standard errors assume small fluctuations. If a deviation is too large, larger batches follow: they reduce effects
-    of second order in the fluctuations, but make the test of a wrong theory stricter.
+    Standard errors assume small fluctuations. If a deviation is too large, the network is trained again with larger
+    batches, which reduce effects of second order in the fluctuations, but make the test of a wrong theory stricter.
     """
     inputs = len(subject.s0) + SPARE_INPUTS
     directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
@@ -101,9 +102,10 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
 
 
 def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparison) -> float:
-    """Return the largest deviation divided by its standard error.
+    """Return the largest deviation between network and descent map, divided by its standard error.
 
-    The error combines those of sampling, of a sampled closure, and of the network's single precision.
+    The standard error combines three errors: of the network's finite batches, of rates that are means over samples
+    (closure "monte_carlo"), and of the network's single precision.
     """
     theory, t = comparison.theory_modes, comparison.t[:, None]
     drift = 2 * descent.error * subject.largest_rate() * t * theory if subject.closure == "monte_carlo" else 0.0
@@ -116,5 +118,8 @@ def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparis
 
 
 def _slow(values: Array) -> bool:
-    """Return True if no value (T, M) changes in a step by more than 4 MOVES, twice what the fastest mode should."""
+    """Return True if no value (T, M) changes in a step by a relative amount above 4 MOVES.
+
+    An eigenvalue, the square of a singular value that changes by MOVES, changes by 2 MOVES.
+    """
     return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())

@@ -1,15 +1,15 @@
-"""Checks of a loss: independence of the basis, the derived gradient of each sample, and the rates, its means."""
+"""Checks of a loss: independence of the basis, derived gradient of each sample, and rates, which are its means."""
 
 import numpy as np
 
 from dynamics.verification.subject import CHANCE, ROUNDING, Array, LevelCheck, Subject, relative_deviation
 
-SAMPLES = 200_000  # number of samples in the mean that is compared with the closure
-EFFECTIVE_SAMPLES = 400  # least effective number of samples of a variance: known to 5 %, its standard error to 2.5 %
+SAMPLES = 200_000  # number of samples in the means that are compared with the derived rates
+EFFECTIVE_SAMPLES = 400  # least effective number of samples of a variance, for an error of 5 % of the variance
 
 
 def check_basis(subject: Subject) -> LevelCheck:
-    """Compare the loss in a random basis with that in the eigenbasis."""
+    """Compare the loss in a random basis of the representations with the loss in the eigenbasis of W_P."""
     z1, z2, lam = subject.independent_representations()
     U = np.linalg.qr(subject.rng.standard_normal((len(subject.s0),) * 2))[0]
     rotated = subject.loss(z1 @ U.T, z2 @ U.T, lam, U)
@@ -19,7 +19,7 @@ def check_basis(subject: Subject) -> LevelCheck:
 
 
 def check_gradient(subject: Subject) -> LevelCheck:
-    """Compare the derived forces on each sample with automatic differentiation."""
+    """Compare the derived gradient of the loss of each sample with automatic differentiation."""
     z1, z2, lam = subject.independent_representations()
     generated, arguments = subject.generated, (z1, z2, lam, 1.0, *subject.loss_parameters)
     derived = [generated.force_on_view1(*arguments), generated.force_on_view2(*arguments)]
@@ -31,7 +31,7 @@ def check_gradient(subject: Subject) -> LevelCheck:
 
 
 def check_rates(subject: Subject) -> LevelCheck:
-    """Compare the rates of the closure with means of the gradient over samples, in standard errors."""
+    """Compare the rates of the modes with means of the gradient over samples, in standard errors."""
     z1, z2 = subject.representations(SAMPLES)
     force1, force2, *_ = subject.gradient(z1, z2, subject.lam)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -42,7 +42,7 @@ def check_rates(subject: Subject) -> LevelCheck:
     effective = _effective_samples(squares)
     if effective < EFFECTIVE_SAMPLES:
         subject.reject(
-            f"a gradient with a variance that {SAMPLES:,} samples estimate, of which only {effective:.0f} contribute"
+            f"a gradient whose variance {SAMPLES:,} samples can estimate, of which only {effective:.0f} contribute"
         )
     standard_error = np.sqrt(squares.mean(axis=0) / SAMPLES)
     rates = subject.field(subject.state).rates
@@ -57,7 +57,10 @@ def check_rates(subject: Subject) -> LevelCheck:
 
 
 def _effective_samples(squares: Array) -> float:
-    """Return the effective number of samples of a mean of squares (samples, M): samples/kurtosis, in the worst mode."""
+    """Return the effective number of samples of the mean of ``squares`` (samples, M), for the mode with the fewest.
+
+    It is the number of samples divided by the kurtosis.
+    """
     tiny, largest = np.finfo(float).tiny, squares.max(axis=0)
     share = squares / np.maximum(largest, tiny)
     number = share.sum(axis=0) ** 2 / np.maximum((share**2).sum(axis=0), tiny)

@@ -1,4 +1,4 @@
-"""Pictures of comparisons and checks."""
+"""Pictures of the results of ``compare`` and ``check``."""
 
 from typing import Any
 
@@ -9,7 +9,10 @@ from dynamics.results.plotting import EIGENVALUES, STEP, mode_colors, new_axes
 
 
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
-    """Draw the relative deviation of each eigenvalue against the step, and a band of two standard errors."""
+    """Draw the relative deviation of network from theory against the step, one line for each mode.
+
+    The grey band is two standard errors of the mode with the largest relative standard error.
+    """
     ax = ax or new_axes()
     for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
         ax.plot(comparison.step, column, color=color, linewidth=1)
@@ -24,7 +27,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_check(check: Any, ax: Axes | None = None) -> Axes:
-    """Draw eigenvalues of the network as points with 2 standard errors, and of the descent map as lines."""
+    """Draw eigenvalues of the network (points, with bars of two standard errors) and of the descent map (lines)."""
     ax = ax or new_axes()
     comparison = check.comparison
     if comparison is not None:

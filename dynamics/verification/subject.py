@@ -1,6 +1,7 @@
-"""The subject of a check, a model at given eigenvalues: samples of its representations, their loss and its gradient.
+"""A model at given eigenvalues, as ``check`` uses it: samples of its representations, with their losses and gradients.
 
-z1, z2 are the representations of the two views, lam the eigenvalues of the predictor W_P, B samples of M modes.
+z1, z2 (B, M) are the representations of the two views for B samples in M modes, lam the eigenvalues of the predictor
+W_P.
 """
 
 import textwrap
@@ -20,21 +21,21 @@ Array = npt.NDArray[np.float64]
 
 COLUMNS = 100  # width of printed lines
 ROUNDING = 1e-9  # relative rounding error of derivatives: condition numbers of random representations times eps
-CHANCE = 4.5  # standard errors that a deviation of a handful of modes exceeds by chance once in 30 000 runs
-SLOWEST = 1e-2  # smallest rate for which a learning rate is chosen, relative to the terms of which it is the difference
+CHANCE = 4.5  # number of standard errors that the deviation of a few modes exceeds by chance once in 30 000 runs
+SLOWEST = 1e-2  # smallest rate for which a learning rate is chosen, relative to the terms that cancel in the rate
 LEAST = 0.1  # smallest rate for which a learning rate is chosen
 
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """The check of one level of description against another.
+    """The result of comparing one level of description of a model with another.
 
     Parameters
     ----------
     name, against : str
         Name of the check, and a description of what is compared.
     deviation, limit : float, optional
-        Measured deviation, and the largest one allowed; None if the check does not apply to the model.
+        Measured deviation, and the largest allowed deviation; None if the check does not apply to the model.
     note : str
         Unit of the deviation, or the reason for a failure.
     """
@@ -47,7 +48,7 @@ class LevelCheck:
 
     @property
     def passed(self) -> bool:
-        """True if the deviation is within its limit, or if the check does not apply."""
+        """True if the deviation is within its limit, or if the check does not apply to the model."""
         return self.deviation is None or bool(self.deviation <= (self.limit or 0.0))
 
     def __str__(self) -> str:
@@ -58,7 +59,7 @@ class LevelCheck:
 
 
 class Subject:
-    """A model at eigenvalues s0 (M,), with one generator of random numbers for all checks."""
+    """A model at eigenvalues s0 (M,) of the correlation, with the random samples on which its loss is checked."""
 
     def __init__(self, model: Model, s0: Array, seed: int):
         self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
@@ -82,7 +83,10 @@ class Subject:
         return z1, z2, self.lam * self.rng.uniform(0.5, 1.5, len(self.s0))
 
     def loss(self, z1: Any, z2: Any, lam: Any, basis: Any = None) -> Array:
-        """Return the loss of samples (B, M), with W_P = U diag(lam) U^T for a basis U; None: the eigenbasis."""
+        """Return the loss of each of B samples with representations z1, z2 (B, M).
+
+        The predictor is W_P = U diag(lam) U^T with U = basis; for None, U is the identity.
+        """
         import jax
         import jax.numpy as jnp
 
@@ -91,11 +95,11 @@ class Subject:
             return np.asarray(self._generated_loss(z1, z2, lambda z, f=_identity: (U * f(lam)) @ U.T @ z)[0])
 
     def gradient(self, z1: Any, z2: Any, lam: Any) -> list[Array]:
-        """Return -dL/dz (B, M) for both views, and -dL/dlam for a learned predictor, by automatic differentiation."""
+        """Return -dL/dz1, -dL/dz2 (B, M) and, for a learned predictor, -dL/dlam, by automatic differentiation."""
         import jax
 
         def total(z1: Any, z2: Any, lam: Any) -> Any:
-            # lam (B, M) has a row for each sample, to get the derivative of each.
+            # lam (B, M) has one row for each sample, so that the gradient contains the derivative of each sample.
             return self._generated_loss(z1, z2, lambda z, f=_identity: f(lam.T) * z).sum()
 
         with jax.enable_x64(True):
@@ -113,22 +117,25 @@ class Subject:
 
     @cached_property
     def rate_scale(self) -> Array:
-        """Size of the terms of a rate, mean |L|/s (M,): the scale of rounding errors if the terms nearly cancel."""
+        """Size mean |L|/s (M,) of the terms of each rate, the scale of rounding errors if the terms nearly cancel."""
         z1, z2 = self.representations(1000)
         return np.abs(self.loss(z1, z2, self.lam)).mean() / self.s0
 
     def largest_rate(self) -> float:
-        """Return the largest |rate - weight decay| at s0; if its terms nearly cancel, a fraction of these."""
+        """Return the largest |rate - weight decay| at s0; if its terms nearly cancel, a fraction of the terms' size."""
         rate = np.abs(self.field(self.state).rates - self.model.weight_decay).max()
         return float(max(rate, SLOWEST * self.rate_scale.min(), LEAST))
 
     def reject(self, requirement: str) -> NoReturn:
-        """Raise ArgumentError for the model."""
+        """Raise ArgumentError: ``Argument `model` must have <requirement>, in a check with ... modes``."""
         errors.reject("model", f"have {requirement}, in a check with {len(self.s0)} modes", self.model)
 
 
 def relative_deviation(value: Array, expected: Array, least: float = 0.0) -> float:
-    """Return the largest difference relative to the largest expected value or ``least``; inf if it is not finite."""
+    """Return the largest |value - expected|, divided by the largest |expected|, or by ``least`` if that is larger.
+
+    The result is inf if a difference is not finite.
+    """
     difference, scale = np.abs(value - expected).max(), max(np.abs(expected).max(), least)
     return float(difference / scale) if np.isfinite(difference) and scale > 0 else float("inf" if difference else 0.0)
 

@@ -198,7 +198,10 @@ COSINE = dyn.Model("cosine")
         (lambda: dyn.bifurcation(COSINE, "alpha", (0, 1)), "`alpha` must be a positive number"),
         (lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1)), "`s0` must be given for a loss that conserves"),
         (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), S0), "`s0` must be left out if modes are independent"),
-        (lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1), [S0]), "`s0` must be the eigenvalues of one start"),
+        (
+            lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1), [S0]),
+            "`s0` must be the initial eigenvalues of a single trajectory",
+        ),
         (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), points=1), "`points` must be a whole number >= 2"),
         (
             lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), learning_rate=0.1),

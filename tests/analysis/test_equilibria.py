@@ -235,7 +235,7 @@ def test_print_lists_equilibria_and_the_boundary():
     assert lines[1] == "  2 at 0.864361: stable, up to learning rate 1.30828"
     assert lines[-2:] == [
         "  modes that start below 0.0530699 collapse",
-        "  none survives weight decay above 0.229358, a fold",
+        "  no mode survives weight decay above 0.229358, a fold",
     ]
     returning = str(dyn.equilibria(cosine(), [0.1, 0.2])[1])
     assert returning == "1 at 0.3, 1 collapsed but recovering: unstable"
@@ -245,7 +245,7 @@ def test_print_lists_equilibria_and_the_boundary():
     ("call", "message"),
     [
         (lambda: dyn.equilibria("cosine", S0), "`model` must be a Model"),
-        (lambda: dyn.equilibria(cosine(), S0[None]), "`s0` must be the eigenvalues of one start"),
+        (lambda: dyn.equilibria(cosine(), S0[None]), "`s0` must be the initial eigenvalues of a single trajectory"),
         (lambda: dyn.equilibria(cosine(), [-1.0]), "`s0` must be eigenvalues"),
         (
             lambda: dyn.equilibria(cosine(predictor=dyn.Learned()), S0),

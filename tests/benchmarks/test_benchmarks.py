@@ -49,7 +49,7 @@ def test_implementations_take_turns_and_the_first_call_counts_apart(monkeypatch)
 def test_implementations_that_disagree_are_not_compared():
     assert row.agree("ours", 1e-9, 1e-8) == 1e-9
     for error in (1e-7, np.nan):
-        with pytest.raises(row.DisagreementError, match="ours is off by"):
+        with pytest.raises(row.DisagreementError, match="ours has an error of"):
             row.agree("ours", error, 1e-8)
 
 

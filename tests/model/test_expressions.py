@@ -110,12 +110,12 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
         (dyn.Loss, "2", {}, "`loss` must have a gradient that reaches the encoder"),
         (dyn.Loss, 3, {}, "`loss` must be an expression, such as .*, but is 3"),
         (dyn.Gain, None, {}, "`gain` must be an expression, such as 'lambda.0.5', but is None"),
-        (dyn.Loss, "|p - W_p * z2|", {}, MUST.format("loss", 6, "`W_p` is no name here; .* Did you mean `W_P`")),
-        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "it ends where")),
-        (dyn.Loss, "", {}, MUST.format("loss", 1, "it ends where a value must come")),
+        (dyn.Loss, "|p - W_p * z2|", {}, MUST.format("loss", 6, "`W_p` is an unknown name; .* Did you mean `W_P`")),
+        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "the expression ends where")),
+        (dyn.Loss, "", {}, MUST.format("loss", 1, "the expression ends where a value must come")),
         (dyn.Loss, "p", {}, MUST.format("loss", 1, "a loss is a number, but this is a vector")),
-        (dyn.Gain, "z1", {}, MUST.format("gain", 1, "`z1` is no name here")),
-        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "it ends where a value must come")),
+        (dyn.Gain, "z1", {}, MUST.format("gain", 1, "`z1` is an unknown name")),
+        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "the expression ends where a value must come")),
     ],
 )
 def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message):
@@ -141,7 +141,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ),
         (
             {"loss": dyn.Loss.parse("|W_P^0.5 * z1 - sg(z2)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* reaches W_P and all powers of W_P are natural",
+            "`predictor` must be .* reaches W_P and its powers are positive integers",
         ),
         (
             {"loss": dyn.Loss.parse("|p - z2|^2"), "target": dyn.EMA(0.9)},
@@ -157,7 +157,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ),
         (
             {"loss": dyn.Loss.parse("(p . sg(z2)) * (p . (W_P^-1 * z1))"), "predictor": dyn.Learned()},
-            "`predictor` must be .* reaches W_P and all powers of W_P are natural",
+            "`predictor` must be .* reaches W_P and its powers are positive integers",
         ),
         ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None for this loss, because the force contains"),
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),

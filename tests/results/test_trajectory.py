@@ -217,7 +217,7 @@ def bare(path, trap):
 def test_pickles_are_refused_and_never_executed(write, tmp_path):
     marker = tmp_path / "executed"
     write(tmp_path / "run.npz", Trap(marker))
-    with pytest.raises(dyn.ArgumentError, match=r"pickled objects, which are never loaded|no npz file"):
+    with pytest.raises(dyn.ArgumentError, match=r"pickled objects, which are never loaded|not an npz file"):
         dyn.load(tmp_path / "run.npz")
     assert not marker.exists()
     pickle.loads(pickle.dumps(Trap(marker)))  # the trap works

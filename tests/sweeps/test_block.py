@@ -76,10 +76,13 @@ def test_a_function_may_return_a_trajectory(tmp_path):
         (3.0, "must return a dict of numbers and arrays by name, or a trajectory, but returned 3.0"),
         ({"a": "text"}, "must return numbers and arrays by name, but 'a' is 'text'"),
         ({"a": (("b", "c"), np.zeros(3))}, "'a' must have a name for each axis, but has ('b', 'c') and the shape (3,)"),
-        ({"x": 1.0}, "the name of a result and those of its axes must not be in use, but are 'x' and ()"),
-        ({"status": 1.0}, "must not be in use, but are 'status'"),
-        ({"a": ("x", np.zeros(3))}, "must not be in use, but are 'a' and ('x',)"),
-        ({"a": ("b", np.zeros(3)), "c": ("b", np.zeros(2))}, "axis 'b' must have one length, but has 3 and 2"),
+        ({"x": 1.0}, "a result and its axes must have names that are not in use, but have 'x' and ()"),
+        ({"status": 1.0}, "names that are not in use, but have 'status'"),
+        ({"a": ("x", np.zeros(3))}, "names that are not in use, but have 'a' and ('x',)"),
+        (
+            {"a": ("b", np.zeros(3)), "c": ("b", np.zeros(2))},
+            "axis 'b' must have one length everywhere, but has 3 and 2",
+        ),
     ],
     ids=str,
 )
@@ -93,7 +96,8 @@ def test_results_of_other_shapes_are_refused(tmp_path):
     with pytest.raises(dyn.SweepError, match=r"same shapes at all points: .*, at x = 2$"):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr")
     with pytest.raises(
-        dyn.SweepError, match="Block 2 of 2, x = 2, failed: ValueError: 'a' must be as in the first block"
+        dyn.SweepError,
+        match="Block 2 of 2, x = 2, failed: ValueError: 'a' must have axes and type as in the first block",
     ):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr", chunk=1)
     assert xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status.values.tolist() == [1, 0]

@@ -40,7 +40,10 @@ REFUSED = {
     # the grid
     "no axes": (sweep(grid={}), "Argument `grid` must map the name of each axis to its values, but is {}."),
     "list of axes": (sweep(grid=[("sigma1", [1])]), "Argument `grid` must map the name of each axis to its values"),
-    "axis without name": (sweep(grid={1: [1]}), "Argument `grid` must have names of arguments for its axes, but is 1."),
+    "axis without name": (
+        sweep(grid={1: [1]}),
+        "Argument `grid` must have axes named after parameters or arguments, but is 1.",
+    ),
     "unknown axis": (sweep(grid={"wieght_decay": [0.1]}), "'wieght_decay'. Did you mean 'weight_decay'?"),
     "parameter of another model": (
         sweep(grid={"rate": [0.1]}),
@@ -66,7 +69,7 @@ REFUSED = {
     "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay'"),
     "starts of a network": (run({"s0": [S0]}, **NETWORK), "Argument `grid` must be one of"),
     "seed negative": (run({"seed": [1, -1]}, **NETWORK), "Argument `seed` must be a whole number >= 0"),
-    "seed twice": (run({"seed": [1]}, seed=1, **NETWORK), "Argument `seed` must be left out where it is an axis"),
+    "seed twice": (run({"seed": [1]}, seed=1, **NETWORK), "Argument `seed` must be left out, because it is an axis"),
     "learning rate zero": (
         run({"learning_rate": [0.1, 0.0]}, s0=S0, steps=1),
         "Argument `learning_rate` must be a positive number, or an array of them, but is [0.1, 0. ].",
@@ -78,9 +81,9 @@ REFUSED = {
     "starts negative": (run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1), "Argument `s0` must be eigenvalues"),
     "one start for an axis": (
         run({"s0": S0}, steps=1, learning_rate=0.1),
-        "Argument `s0` must be a list of starts; give more starts as an axis of the grid, but is [0.1, 0.5, 1. ].",
+        "Argument `s0` must be a list of sets of initial values, one for each run, but is [0.1, 0.5, 1. ].",
     ),
-    "several starts": (sweep(s0=[S0, S0]), "Argument `s0` must be one start; give more starts as an axis of the grid"),
+    "several starts": (sweep(s0=[S0, S0]), "Argument `s0` must be initial values of one run; several runs require"),
     # the run
     "nothing to run": (run(), "A sweep of a model must have `s0` and `times` (solve), "),
     "no start": (
@@ -107,13 +110,16 @@ REFUSED = {
     "device": (run({"seed": [1]}, device="gqu", **NETWORK), "but is 'gqu'. Did you mean 'gpu'?"),
     "more modes than inputs": (run({"seed": [1]}, **NETWORK | {"W0": W0.T}), "Argument `W0` must be weights of shape"),
     "keep": (sweep(keep=["s", "weights"]), "Argument `keep` must be one of 's', 'target', 'predictor', 'blow_up_time'"),
-    "keep nothing": (sweep(keep=[]), "Argument `keep` must list names of arrays, but is []."),
+    "keep nothing": (sweep(keep=[]), "Argument `keep` must be a list of names of arrays, such as"),
     "keep a blow-up of networks": (run({"seed": [1]}, keep=["blow_up_time"], **NETWORK), "Argument `keep` must be one"),
     # a function
     "keep of a function": (sweep(table, {"x": [1], "y": [1]}, keep=["s"]), "Argument `keep` must be left out for a"),
     "argument of a function": (sweep(table, {"x": [1], "z": [1]}), "Argument `grid` must have axes that table takes: "),
     "axis missing": (sweep(table, {"x": [1]}), "Argument `grid` must have axes that table takes: missing a required "),
-    "axis twice": (sweep(table, {"x": [1], "y": [1]}, x=1), "Argument `x` must be left out where it is an axis of the"),
+    "axis twice": (
+        sweep(table, {"x": [1], "y": [1]}, x=1),
+        "Argument `x` must be left out, because it is an axis of the",
+    ),
     "axis of rows": (sweep(table, {"x": [[1], [2]], "y": [1]}), f"Argument `x` must {NUMBERS}, but is [[1], [2]]."),
     "argument that is no data": (
         sweep(table, {"x": [1], "y": [1]}, scale=object),

@@ -246,7 +246,7 @@ WRONG = {
     ),
     "loss whose number has no value": (
         custom_loss(f'expression = "{EXPRESSION} * beta"'),
-        "but at position 22 of '|p - sg(z2)|^2 / 2 * beta': `beta` is no name here",
+        "but at position 22 of '|p - sg(z2)|^2 / 2 * beta': `beta` is an unknown name",
     ),
     "loss that does not use a number": (
         custom_loss(f'expression = "{EXPRESSION}", beta = 2'),
@@ -274,7 +274,7 @@ WRONG = {
     ),
     "gain that is a loss": (
         changed("noise = [0.1, 0.2]", 'gain = { expression = "|z1|^2" }'),
-        "Argument `gain` must be an expression, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is no",
+        "Argument `gain` must be an expression, such as 'lambda^0.5', but at position 2 of '|z1|^2': `z1` is an",
     ),
     "gain with a user-defined loss": (
         custom_loss(f'expression = "{EXPRESSION}" }}, gain = {{ expression = "lambda" '),

@@ -1,1 +1,1 @@
-"""Deep networks on images: data sets, description of a network, training, and measurements."""
+"""Deep networks on images: data sets, description of a network, training, metrics, and comparison with theory."""

@@ -1,4 +1,4 @@
-"""Random views of images: shifted, rotated, zoomed, changed in contrast, mirrored."""
+"""Random views of images by augmentation: shift, rotation, zoom, contrast, and reflection."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from dynamics import errors
 
-# Of each parameter: in words, and as a condition on a finite non-negative number.
+# The requirement on each parameter, in words, and as a condition on a finite non-negative number.
 REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "shift": ("be a non-negative number of pixels", lambda pixels: True),
     "rotation": ("be a number of degrees from 0 to 180", lambda degrees: degrees <= 180),
@@ -22,20 +22,20 @@ REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random augmentation x -> x' + u (x' - mean x') of images x, where x' is x zoomed, rotated and shifted.
+    """Random augmentation x -> x' + u (x' - mean x') of images x, where x' is x zoomed, rotated, shifted and mirrored.
 
     Parameters
     ----------
     shift : float
-        Largest shift along each axis, either way, in pixels; default 1.
+        Largest shift along each axis, in either direction, in pixels; default 1.
     rotation : float
-        Largest rotation about the centre, either way, in degrees, at most 180; default 15.
+        Largest rotation about the centre, in either direction, in degrees, at most 180; default 15.
     scale : float
-        Images are zoomed by exp(a) with |a| up to log(1 + scale), below 1; default 0.15.
+        Images are zoomed by a factor exp(a) with |a| up to log(1 + scale), where scale is below 1; default 0.15.
     contrast : float
-        Largest |u| of the change of contrast u, below 1; default 0.3. The mean is over all pixels of an image.
+        Largest |u| of the change of contrast u, below 1; default 0.3. The mean of x' is over all pixels of an image.
     flip : bool
-        Swap left and right in half of the views; default False, as digits must not be mirrored.
+        Swap left and right in half of the views; default False, because digits must not be mirrored.
 
     Raises
     ------
@@ -73,9 +73,10 @@ class Augmentation:
         object.__setattr__(self, "flip", bool(self.flip))
 
     def __call__(self, key: jax.Array, images: jax.Array) -> jax.Array:
-        """Return a view of each image, (B, H, W, C) like the images and of their dtype; the same for the same key.
+        """Return a random view of each image, with the shape (B, H, W, C) and dtype of the images.
 
-        Can be used inside jit and vmap. Raises ArgumentError if images have another shape or no floating dtype.
+        The same key of JAX's random numbers gives the same views. Can be used inside jit and vmap. Raises ArgumentError
+        if images have another number of axes or no floating dtype.
         """
         if jnp.ndim(images) != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
             requirement = "be images of shape (B, height, width, channels) of a floating dtype"
@@ -96,12 +97,12 @@ class Augmentation:
 def _moved(
     image: jax.Array, down: jax.Array, right: jax.Array, angle: jax.Array, zoom: jax.Array, mirror: jax.Array
 ) -> jax.Array:
-    """Return an image (H, W, C) mirrored (-1) or not (1), zoomed, rotated clockwise, and shifted by pixels."""
+    """Return an image (H, W, C) that is mirrored (mirror = -1), zoomed, rotated clockwise, and shifted by pixels."""
     height, width, _ = image.shape
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
     row = jnp.arange(height, dtype=image.dtype)[:, None] - middle_row - down
     column = jnp.arange(width, dtype=image.dtype) - middle_column - right
-    # The position in the image that each pixel of the view comes from: operations are inverted, in reverse order.
+    # Positions in the image from which the pixels of the view are taken: inverse operations in reverse order.
     cosine, sine = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
     places = [
         cosine * row - sine * column + middle_row,

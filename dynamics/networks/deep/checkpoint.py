@@ -1,4 +1,4 @@
-"""A file in which a run is saved, so that it can continue to the same result after its process was killed."""
+"""A file in which a training run is saved, so that the run can continue to the same result after it was killed."""
 
 import json
 import os
@@ -17,7 +17,7 @@ REQUIREMENT = "name a new file in an existing folder, or the checkpoint of this 
 
 
 def check_path(checkpoint: str | Path | None) -> Path | None:
-    """Return the path of a checkpoint; raise ArgumentError if no file can be written there."""
+    """Return the path of a checkpoint, None for None; raises ArgumentError if no file can be written at the path."""
     if checkpoint is None:
         return None
     if not isinstance(checkpoint, (str, Path)) or not Path(checkpoint).parent.is_dir() or Path(checkpoint).is_dir():
@@ -26,13 +26,13 @@ def check_path(checkpoint: str | Path | None) -> Path | None:
 
 
 class Checkpoint(NamedTuple):
-    """A file, and the identity of the run that may be saved in it. Nothing is pickled or unpickled."""
+    """A checkpoint file, and plain data (identity) that identify the run that it saves. Nothing is pickled."""
 
     path: Path
     identity: dict[str, Any]
 
     def write(self, saved: Saved) -> None:
-        """Write the run completely or not at all: a new file is written beside the old one, and then replaces it."""
+        """Save the run, completely or not at all: a new file is written, and then replaces the old file."""
         fresh = self.path.with_name(f".{self.path.name}.new")
         entries = {f"record.{name}": array for name, array in saved.records._asdict().items()}
         entries |= {f"state.{number}": leaf for number, leaf in enumerate(saved.leaves)}
@@ -43,7 +43,7 @@ class Checkpoint(NamedTuple):
         fresh.replace(self.path)
 
     def read(self) -> Saved | None:
-        """Return the saved run, None if there is no file; raise ArgumentError if the file is not of this very run."""
+        """Return the saved run; None if the file does not exist. Raises ArgumentError if it is of another run."""
         if not self.path.exists():
             return None
         if not zipfile.is_zipfile(self.path):
@@ -53,7 +53,7 @@ class Checkpoint(NamedTuple):
                 saved_identity = json.loads(str(file["identity"]))
                 records = Record(*(file[f"record.{name}"] for name in Record._fields))
                 leaves = [file[f"state.{number}"] for number in range(sum(name.startswith("state.") for name in file))]
-        except Exception as error:  # a damaged archive may raise any of many errors
+        except Exception as error:  # a damaged archive may raise errors of many classes
             self._reject("is damaged or no checkpoint", error)
         if changes := differences(saved_identity, as_read(self.identity)):
             self._reject(f"differs in {'; '.join(changes)}")

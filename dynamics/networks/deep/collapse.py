@@ -1,4 +1,4 @@
-"""Verdicts on deep networks: diverged, or z collapsed to zero, to a point or to a line."""
+"""Detection of deep networks that diverged, or whose representations z collapsed to zero, to a point or to a line."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,16 @@ import numpy.typing as npt
 
 from dynamics.networks.deep.metrics import Record
 
-VANISHED = 1e-8  # mean square of z relative to the start, up to which z has collapsed to zero
+VANISHED = 1e-8  # mean square of z, relative to its initial value, up to which z has collapsed to zero
 POINT = 0.01  # ``channel_std`` below which z has collapsed to a point
-LINE = 0.9999  # share of the variance along one axis above which z has collapsed to a line
+LINE = 0.9999  # fraction of the variance along one axis above which z has collapsed to a line
 
 
 def verdict(record: Record, first: Record) -> str | None:
-    """Return the verdict on a network at a record; None while it is intact. first: its record at the start."""
+    """Return how a network has failed, such as "diverged" or "collapsed to a point"; None if it has not failed.
+
+    record: measurements of the network at a step. first: measurements of the same network at step 0.
+    """
     if not np.isfinite(record.s).all():
         return "diverged"
     if record.s.sum() <= VANISHED * first.s.sum():
@@ -25,7 +28,10 @@ def verdict(record: Record, first: Record) -> str | None:
 
 
 def summary(verdicts: Sequence[Sequence[str | None]], steps: Sequence[int] | npt.NDArray[np.integer]) -> str:
-    """Return a sentence on S networks from their verdicts (T, S) at T records; empty if all are intact."""
+    """Return a sentence on the networks that diverged or collapsed, and at which step; empty if there are none.
+
+    verdicts: results of ``verdict`` for each of T recorded steps and S networks.
+    """
     first_steps: dict[str, list[int]] = {}
     for history in zip(*verdicts, strict=True):
         first = next((index for index, verdict in enumerate(history) if verdict), None)

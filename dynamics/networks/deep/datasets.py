@@ -16,7 +16,7 @@ CIFAR_RECORD = 1 + 3 * 32 * 32  # bytes: a label, then the pixels
 
 
 def digits(test: int = 360, seed: int = 0) -> Images:
-    """Return handwritten digits: 1797 images (8, 8, 1) in 10 classes, split at random.
+    """Return 1797 images (8, 8, 1) of handwritten digits in 10 classes, split at random for training and testing.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def digits(test: int = 360, seed: int = 0) -> Images:
 
 
 def cifar10(folder: str | Path) -> Images:
-    """Return CIFAR-10, images (32, 32, 3) in 10 classes, from a folder with its binary version.
+    """Return the images (32, 32, 3) of CIFAR-10, in 10 classes, from a folder with the binary version of the data.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def cifar10(folder: str | Path) -> Images:
 
     Notes
     -----
-    A file is any number of records of 3073 bytes: a label below 10, then 1024 bytes of red, of green and of blue, by
-    rows. Nothing is downloaded.
+    A file consists of records of 3073 bytes: a label below 10, then 1024 bytes each of red, green and blue, by rows.
+    Nothing is downloaded.
 
     References
     ----------
@@ -112,16 +112,16 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     side : int
         Height and width in pixels; default 8.
     exponent : float
-        Exponent of the power law, at least 0; default 1. 0 gives white noise.
+        Exponent of the power law, at least 0; default 1. Exponent 0 gives white noise.
     train, test : int
-        Numbers of images; default 2000 and 500.
+        Numbers of images for training and for testing; default 2000 and 500.
     seed : int
         Seed of the images; default 0.
 
     Returns
     -------
     Images
-        Images without labels; ``covariance`` is that of the distribution. The mean variance of a pixel is 1.
+        Images without labels; ``covariance`` is the covariance of the distribution, whose mean variance per pixel is 1.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
 
 
 def _cosines(side: int) -> npt.NDArray[np.float64]:
-    """Return the orthonormal DCT-II (side, side): row i has i half periods."""
+    """Return the matrix (side, side) of the orthonormal discrete cosine transform; row i has i half periods."""
     pixels, frequencies = np.arange(side) + 0.5, np.arange(side)
     rows = np.sqrt(2 / side) * np.cos(np.pi / side * np.outer(frequencies, pixels))
     rows[0] = 1 / np.sqrt(side)
@@ -161,7 +161,7 @@ def _cosines(side: int) -> npt.NDArray[np.float64]:
 
 
 def _spectrum(side: int, exponent: float) -> npt.NDArray[np.float64]:
-    """Return variances (side^2,) of the cosines, in the order of the rows of their Kronecker product."""
+    """Return the variances (side^2,) of 2-D cosines in Gaussian images, in the order of ``np.kron`` of 1-D cosines."""
     squares = np.arange(side) ** 2
     rank = np.empty(side**2)
     rank[np.argsort(np.add.outer(squares, squares), axis=None, kind="stable")] = np.arange(1, side**2 + 1)
@@ -178,7 +178,7 @@ def _reject_folder(folder: Path, problem: str) -> NoReturn:
 
 
 def _cifar_records(path: Path) -> npt.NDArray[np.uint8]:
-    """Read the records of a file, as bytes (n, 3073)."""
+    """Return the records of a CIFAR-10 file as bytes (n, 3073); raises ArgumentError if the format is wrong."""
     content = np.fromfile(path, np.uint8)
     if not content.size or content.size % CIFAR_RECORD:
         _reject_folder(
@@ -193,14 +193,17 @@ def _cifar_records(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _cifar_images(records: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return pixels (n, 32, 32, 3) and labels (n,)."""
+    """Return the pixels (n, 32, 32, 3) and labels (n,) in records of CIFAR-10."""
     return np.moveaxis(records[:, 1:].reshape(-1, *CIFAR_SHAPE), 1, -1), records[:, 0]
 
 
 def _standardised(
     train: npt.NDArray[Any], train_labels: npt.NDArray[Any], test: npt.NDArray[Any], test_labels: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Give each channel mean 0 and variance 1 over the training part; return the arguments of Images."""
+    """Scale images so that each channel has mean 0 and variance 1 over the training images.
+
+    Return the scaled images with their labels, in the order of the arguments of ``Images``.
+    """
     train, test = train.astype(np.float32), test.astype(np.float32)
     pixels = (0, 1, 2)
     mean = train.mean(pixels, dtype=float)

@@ -18,7 +18,7 @@ class Images:
     name : str
         Name of the data set.
     train, test : array_like of shape (n, height, width, channels)
-        Images; kept as float32, of one shape.
+        Images of one shape; they are stored as float32.
     train_labels, test_labels : array_like of int of shape (n,), or None
         Labels >= 0, one for each image; None for both if there are no labels.
     covariance : array_like of shape (N, N), optional
@@ -79,7 +79,7 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of an image."""
+        """Shape (height, width, channels) of an image."""
         _, height, width, channels = self.train.shape
         return height, width, channels
 
@@ -93,7 +93,7 @@ class Images:
 
 
 def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Return a float32 copy (n, H, W, C) of finite real numbers; raise ArgumentError."""
+    """Return a float32 copy of images (n, H, W, C); raises ArgumentError unless all pixels are finite real numbers."""
     requirement = "be images of shape (n, height, width, channels), real numbers"
     array = _array(name, value, requirement)
     if array.dtype.kind not in "iuf" or array.ndim != 4 or not array.size:
@@ -112,7 +112,7 @@ def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
 
 
 def _labels(name: str, value: npt.ArrayLike, number: int) -> npt.NDArray[np.int64]:
-    """Return a copy (number,) of whole numbers >= 0; raise ArgumentError."""
+    """Return a copy of the labels of ``number`` images; raises ArgumentError unless they are whole numbers >= 0."""
     requirement = f"be whole numbers >= 0, one for each of {number} images"
     array = _array(name, value, requirement)
     if array.shape != (number,):

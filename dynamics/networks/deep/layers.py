@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from dynamics.networks.deep.network import MLP, ConvNet
 
-BATCH = "batch"  # name of the axis that batch norm averages over
+BATCH = "batch"  # name of the axis over which batch norm averages
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
 
 class SiameseBranch(eqx.Module):
@@ -25,32 +25,35 @@ class SiameseBranch(eqx.Module):
 
 
 class Shape(NamedTuple):
-    """The sizes of all layers. image: (height, width, channels)."""
+    """The sizes of all layers of a deep network."""
 
-    image: tuple[int, int, int]
+    image: tuple[int, int, int]  # height, width, channels
     encoder: MLP | ConvNet
-    projector: tuple[int, ...]
-    predictor: tuple[int, ...] | None  # None if it is not learned
+    projector: tuple[int, ...]  # widths of the layers
+    predictor: tuple[int, ...] | None  # widths of the hidden layers; None if the predictor is not learned
     batch_norm: bool
     dtype: str
 
 
 class Layers(NamedTuple):
-    """Weights of the online branch and of a learned predictor (otherwise None)."""
+    """Weights of the online branch and of a learned predictor (None if the predictor is not learned)."""
 
     branch: Any
     predictor: Any
 
 
 class Architecture(NamedTuple):
-    """The functions that apply weights to images and representations."""
+    """The functions that apply weights of a given shape to images and representations."""
 
-    static: Layers  # the parts of the modules other than weights
+    static: Layers  # everything in the Equinox modules but the weights
     statistics: eqx.nn.State  # initial statistics of batch norm
-    treedef: Any
+    treedef: Any  # structure of the weights
 
     def represent(self, weights: Any, images: Array) -> tuple[Array, Array, eqx.nn.State]:
-        """Return (h, z, statistics) of images (B, H, W, C); batch norm uses the statistics of this batch."""
+        """Return h, z and the statistics of batch norm for images (B, H, W, C), by the statistics of these images.
+
+        h is the output of the encoder, z the output of the projector.
+        """
         branch = eqx.combine(weights, self.static.branch)
         x = jnp.moveaxis(images, -1, 1)
         h, statistics = _on_batch(branch.encoder, x, self.statistics)
@@ -58,16 +61,19 @@ class Architecture(NamedTuple):
         return h, z, statistics
 
     def encode(self, weights: Any, images: Array, statistics: eqx.nn.State) -> Array:
-        """Return h of images; batch norm uses the given statistics of another batch."""
+        """Return the output h of the encoder for images (B, H, W, C).
+
+        statistics: statistics of another batch of images, which batch norm uses.
+        """
         encoder = eqx.nn.inference_mode(eqx.combine(weights, self.static.branch)).encoder
         return _on_batch(encoder, jnp.moveaxis(images, -1, 1), statistics)[0]
 
     def predict(self, weights: Any, z: Array) -> Array:
-        """Return the predictions of a learned predictor for representations (B, M)."""
+        """Return the predictions (B, M) of a learned predictor for representations z (B, M)."""
         return _on_batch(eqx.combine(weights, self.static.predictor), z, self.statistics)[0]
 
     def start(self, shape: Shape, key: Array) -> Layers:
-        """Draw initial weights."""
+        """Return random initial weights of all layers."""
         modules, _ = eqx.nn.make_with_state(_modules)(shape, key)
         return jax.tree.unflatten(self.treedef, jax.tree.leaves(eqx.filter(modules, eqx.is_inexact_array)))
 
@@ -78,7 +84,7 @@ def _on_batch(module: Any, x: Array, state: eqx.nn.State) -> tuple[Array, eqx.nn
 
 @lru_cache(maxsize=32)
 def architecture(shape: Shape) -> Architecture:
-    """Return the functions that apply weights of this shape."""
+    """Return the functions that apply the weights of a deep network whose layers have the given sizes."""
     modules, statistics = eqx.filter_eval_shape(eqx.nn.make_with_state(_modules), shape, jax.random.key(0))
     with jax.ensure_compile_time_eval():  # the result is cached, and must not be a traced array
         statistics = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), statistics)  # overwritten by the first batch
@@ -101,7 +107,7 @@ def _modules(shape: Shape, key: Array) -> Layers:
 
 
 def _encoder(shape: Shape, key: Array) -> tuple[eqx.nn.Sequential, int]:
-    """Return the encoder, and the width of its output h."""
+    """Return the encoder with random initial weights, and the width of its output h."""
     height, width, channels = shape.image
     if isinstance(shape.encoder, MLP):
         inputs, bare = height * width * channels, not shape.projector
@@ -118,9 +124,10 @@ def _encoder(shape: Shape, key: Array) -> tuple[eqx.nn.Sequential, int]:
 def _dense(
     width: int, widths: tuple[int, ...], batch_norm: bool, key: Array, ends_bare: bool
 ) -> tuple[eqx.nn.Sequential, int]:
-    """Return linear layers with (batch norm and) ReLU, and the width of the last.
+    """Return linear layers with ReLU, and batch norm if requested, and the width of the last layer.
 
-    ends_bare: the last layer has neither batch norm, ReLU nor bias.
+    width: width of the input. widths: widths of the layers. ends_bare: the last layer has neither batch norm, ReLU nor
+    bias.
     """
     layers: list[Any] = []
     keys: Any = jax.random.split(key, len(widths)) if widths else []
@@ -134,5 +141,8 @@ def _dense(
 
 
 def _norm(width: int, batch_norm: bool) -> list[eqx.nn.BatchNorm]:
-    """Return batch norm without running averages: it keeps the statistics of the last batch."""
+    """Return a layer of batch norm in a list, or an empty list without batch norm.
+
+    The layer has no running averages; it keeps the statistics of the last batch.
+    """
     return [eqx.nn.BatchNorm(width, BATCH, momentum=0.0, mode="batch")] if batch_norm else []

@@ -1,4 +1,4 @@
-"""Comparison of a deep network with the linear theory: the flow with one fitted time scale, and arrival times."""
+"""Comparison of a deep network with the linear theory: a flow whose time scale is fitted, and arrival times."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,12 +15,15 @@ from dynamics.solvers.flow import solve
 from dynamics.vector_field.eigenmode_state import observables
 from dynamics.vector_field.state import State
 
-TIMES = 400  # number of times at which the flow is computed, to be interpolated between them
-PACES = (1e-2, 1e4)  # range in which the pace is fitted
+TIMES = 400  # number of times at which the flow is computed, and between which it is interpolated
+PACES = (1e-2, 1e4)  # range in which the pace, time of the flow divided by time of the network, is fitted
 
 
 class Prediction(NamedTuple):
-    """The flow of the linear theory at a network's steps, and the pace, time of the flow/time of the network."""
+    """The flow of the linear theory at the steps of a deep network.
+
+    pace: time of the flow divided by time of the network.
+    """
 
     flow: Trajectory
     pace: float
@@ -32,27 +35,27 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
     Parameters
     ----------
     network : Trajectory
-        A deep network, with s of shape (T, M), or S seeds of it (S, T, M), over which log s is averaged.
+        Trajectory of a deep network, with s of shape (T, M), or of S networks, (S, T, M), over which log s is averaged.
     pace : float, optional
-        Time of the flow divided by time t of the network. By default it is fitted, by least squares of s.
+        Time of the flow divided by time t of the network. By default the pace is fitted, by least squares of s.
 
     Returns
     -------
     Prediction
-        The flow at the network's steps, and the pace.
+        The flow at the steps of the network, and the pace.
 
     Raises
     ------
     ArgumentError
-        If ``network`` is no trajectory, has eigenvalues that are zero or not finite, or has a learned predictor,
+        If ``network`` is not a trajectory, has eigenvalues that are zero or not finite, or has a learned predictor,
         whose initial eigenvalues are not known.
 
     Notes
     -----
-    r_m is the rate of a mode, rho the weight decay, t the time of the network. All layers change z, and with momentum,
-    so that theory cannot predict the pace; it can predict how losses compare at the same pace. The flow is that of a
-    shared target, white inputs and no noise. Cosine losses leave the size of z undetermined: for the "cosine" loss, the
-    eigenvalues of the flow are scaled to the network's sum of s at each step.
+    r_m is the rate of a mode, rho the weight decay, t the time of the network. Because all layers change z, and with
+    momentum, the theory cannot predict the pace, but it can predict how losses compare at the same pace. The flow
+    assumes that the target is the encoder itself, white inputs and no noise. Cosine losses leave the size of z
+    undetermined: for the "cosine" loss, the eigenvalues of the flow are scaled to the network's sum of s at each step.
 
     References
     ----------
@@ -87,17 +90,20 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
 
 
 def _mean_eigenvalues(network: Trajectory) -> npt.NDArray[np.float64]:
-    """Return the geometric mean over seeds of the eigenvalues, (T, M); raise ArgumentError."""
+    """Return the geometric mean (T, M) of the eigenvalues over seeds; raises ArgumentError if an eigenvalue is zero."""
     errors.instance("network", network, Trajectory, "be a Trajectory of a network")
     with np.errstate(divide="ignore"):
         log_s = np.log(network.s).reshape(-1, *network.s.shape[-2:]).mean(axis=0)
     if not np.isfinite(log_s).all():
-        errors.reject("network", "have finite, positive eigenvalues throughout", network)
+        errors.reject("network", "have finite, positive eigenvalues at all recorded steps", network)
     return np.exp(log_s)
 
 
 def _reduced_model(network: Trajectory) -> Model:
-    """Return the model with a shared target, no tracking and no noise; raise ArgumentError."""
+    """Return the model of the linear theory: the network's model without separate target, tracking and noise.
+
+    Raises ArgumentError if the predictor is learned.
+    """
     model = replace(network.model, target=Shared(), noise=(0.0, 0.0), symmetrised=False)
     if model.structure.predictor == "learned":
         requirement = (
@@ -110,9 +116,10 @@ def _reduced_model(network: Trajectory) -> Model:
 def arrival(
     s: npt.NDArray[np.float64], along: npt.NDArray[np.floating[Any]], level: npt.ArrayLike
 ) -> npt.NDArray[np.float64]:
-    """Return the step or time at which each eigenvalue of s (..., T, M) first reaches a level (..., M); inf if never.
+    """Return the step or time (..., M) at which each eigenvalue of s (..., T, M) first reaches ``level`` (..., M).
 
-    along (T,): steps or times, between which s is interpolated linearly.
+    The result is inf for eigenvalues that never reach the level. along: steps or times (T,), between which s is
+    interpolated linearly.
     """
     highest = np.maximum.accumulate(s, axis=-2)
     reached = highest >= level

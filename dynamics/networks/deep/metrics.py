@@ -1,4 +1,4 @@
-"""Measurements of a deep network at a record: spectra, alignment, ranks, and accuracies of its representation.
+"""Metrics of a deep network at a recorded step: spectra, alignment, effective ranks, and accuracies of readouts.
 
 For n images, h (n, H) is the output of the encoder and z (n, M) is the output of the projector; C = E[z z^T].
 """
@@ -16,31 +16,37 @@ from dynamics.vector_field.eigenmode_state import closed_form
 from dynamics.vector_field.weight_state import closed_form as closed_form_matrix
 
 NEIGHBOURS = 20  # number of nearest neighbours, by cosine similarity, that vote on a label
-RIDGE = 1.0  # penalty of the linear readout, on standardised features
-MEASURED = 5_000  # largest number of training images, and of test images, that are measured
-SMALLEST = 1e-12  # a share below this counts as zero
-LARGEST = 1e38  # of any number, about that of single precision: the eighth power fits into double precision
-SPECTRA = ("s", "target", "predictor", "tracked", "modes")  # set to inf in the record of a network that has diverged
+RIDGE = 1.0  # penalty of the linear readout, which is fitted to standardised features
+MEASURED = 5_000  # largest number of training images, and of test images, on which metrics are computed
+SMALLEST = 1e-12  # normalised singular values below this value count as zero
+LARGEST = 1e38  # largest number, about that of single precision, whose eighth power fits into double precision
+SPECTRA = ("s", "target", "predictor", "tracked", "modes")  # metrics that are inf for a network that has diverged
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 Vector = npt.NDArray[np.float64]  # (M,)
 
 
 class Representations(NamedTuple):
-    """Representations of n images without augmentation and noise; batch norm uses the training images' statistics."""
+    """Representations of n images without augmentation and noise, and what else the metrics need.
+
+    Batch norm uses the statistics of the training images.
+    """
 
     h: Any  # output of the encoder for training images (n, H)
-    h_test: Any  # the same for test images
+    h_test: Any  # output of the encoder for test images (n, H)
     z: Any  # output of the projector for training images (n, M)
-    target: Any  # z of a separate target branch; None without one
-    W_P: Any  # (M, M): learned predictor, or its best linear approximation; None if it is not learned
-    tracked: Any  # tracked correlation (M, M); None if it is not tracked
-    loss: Any  # sum, or mean, of the losses since the last record
-    directions: Any  # eigenvectors (M, M) of the correlation at the start
+    target: Any  # output z of a separate target branch; None without a separate target
+    W_P: Any  # learned predictor (M, M), or its best linear approximation; None if the predictor is not learned
+    tracked: Any  # tracked correlation (M, M); None if the model tracks none
+    loss: Any  # sum, or mean, of the losses since the last recorded step
+    directions: Any  # eigenvectors (M, M) of the correlation at step 0
 
 
 def represent(spec: DeepSpec, state: TrainingState, train: Array, test: Array) -> Representations:
-    """Return the representations of images (n, H, W, C), on the device; ``loss`` is the sum since the last record."""
+    """Return the representations of training and test images (n, H, W, C), computed on the device.
+
+    Their ``loss`` is the sum of the losses since the last recorded step.
+    """
     network = spec.architecture
     h, z, statistics = network.represent(state.layers.branch, train)
     h_test = network.encode(state.layers.branch, test, statistics)
@@ -50,7 +56,10 @@ def represent(spec: DeepSpec, state: TrainingState, train: Array, test: Array) -
 
 
 def _matrix(spec: DeepSpec, state: TrainingState, z: Array) -> Array | None:
-    """Return W_P of a learned predictor; if it is not linear, the least-squares map from z to its predictions."""
+    """Return the matrix W_P of a learned predictor; None if the predictor is not learned.
+
+    For a predictor with hidden layers, W_P is the least-squares linear map from z to the predictions.
+    """
     if spec.structure.predictor != "learned":
         return None
     if not spec.shape.predictor:
@@ -63,36 +72,37 @@ def _matrix(spec: DeepSpec, state: TrainingState, z: Array) -> Array | None:
 
 
 class Record(NamedTuple):
-    """Measurements of one network at one step.
+    """Metrics of one deep network at one recorded step.
 
-    The first six are (M,), in ascending order of s, or of s at the start for ``modes``; the others are numbers.
+    The first six fields have the shape (M,), in ascending order of s, or for ``modes`` of s at step 0; all other fields
+    are numbers. u_m are the eigenvectors of the correlation C = E[z z^T].
     """
 
-    s: Any  # eigenvalues of C = E[z z^T]
+    s: Any  # eigenvalues of C
     target: Any  # eigenvalues of the target branch's correlation
-    predictor: Any  # u_m . W_P u_m, with the eigenvectors u_m of C
-    tracked: Any  # eigenvalues of the tracked correlation; s if there is none
-    modes: Any  # u_m . C u_m along the eigenvectors of C at the start
-    alignment: Any  # |u_m . W_P u_m|/|W_P u_m|
-    loss: Any  # mean since the last record; nan at the first record
-    participation_ratio: Any  # (sum s)^2/sum s^2
-    rankme: Any  # exp of the entropy of the singular values of z (Garrido et al. 2023)
+    predictor: Any  # u_m . W_P u_m of the predictor W_P
+    tracked: Any  # eigenvalues of the tracked correlation; s if the model tracks none
+    modes: Any  # variances u . C u along the eigenvectors u of C at step 0
+    alignment: Any  # |u_m . W_P u_m|/|W_P u_m|, which is 1 if u_m is also an eigenvector of W_P
+    loss: Any  # mean of the training loss since the last recorded step; nan at step 0
+    participation_ratio: Any  # (sum s)^2/sum s^2, an effective number of modes
+    rankme: Any  # exp of the entropy of the normalised singular values of z (Garrido et al. 2023)
     channel_std: Any  # sqrt(M) x mean over channels of std(z/|z|): 1 if z is spread evenly, 0 at a point (SimSiam)
-    line: Any  # share of the variance of z along its first principal axis: 1 on a line
+    line: Any  # fraction of the variance of z along its first principal axis: 1 on a line
     linear_accuracy: Any  # test accuracy of a ridge classifier on h; nan without labels
     knn_accuracy: Any  # test accuracy of nearest neighbours in h; nan without labels
 
 
 def blank(modes: int) -> Record:
-    """Return the record of a network that has diverged."""
+    """Return the metrics of a network that has diverged: inf for spectra, nan for all other metrics."""
     values = dict.fromkeys(Record._fields, np.nan) | dict.fromkeys(SPECTRA, np.full(modes, np.inf))
     return Record(**values | {"alignment": np.full(modes, np.nan)})
 
 
 def measure(spec: DeepSpec, p: Parameters, seen: Representations, images: Images) -> Record:
-    """Return the record of one network at one step.
+    """Return the metrics of one network at one step, from its representations.
 
-    It is blank if a number is not finite or larger than LARGEST, with which decompositions would fail.
+    The result is that of ``blank`` if a number is not finite or exceeds LARGEST, so that decompositions would fail.
     """
     modes = seen.z.shape[1]
     if not all((np.abs(a) <= LARGEST).all() for a in seen if a is not None):  # False for nan as well
@@ -127,7 +137,10 @@ def _predictor(
     tracked: npt.NDArray[np.float64] | None,
     W_P: npt.NDArray[np.float64] | None,
 ) -> tuple[Vector, Vector]:
-    """Return u_m . W_P u_m, and the alignment |u_m . W_P u_m|/|W_P u_m|, of the predictor in use."""
+    """Return u_m . W_P u_m and the alignment |u_m . W_P u_m|/|W_P u_m| of the predictor W_P.
+
+    s, U: eigenvalues and eigenvectors u_m of the correlation. W_P: matrix of a learned predictor, else None.
+    """
     if spec.structure.predictor == "none":
         return np.ones_like(s), np.ones_like(s)
     if W_P is None and spec.structure.predictor == "normalized" and not np.any(s if tracked is None else tracked):
@@ -141,7 +154,7 @@ def _predictor(
 
 
 def _eigenvalues(C: npt.NDArray[np.float64]) -> Vector:
-    """Return the eigenvalues in ascending order, with negative ones (rounding) set to 0."""
+    """Return the eigenvalues of a correlation in ascending order; negative values, due to rounding, are set to 0."""
     return np.maximum(np.linalg.eigvalsh(C), 0.0)
 
 
@@ -160,9 +173,9 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _accuracies(h: npt.NDArray[np.float64], h_test: npt.NDArray[np.float64], images: Images) -> tuple[float, float]:
-    """Return the accuracies of a linear readout and of nearest neighbours for test images.
+    """Return the accuracies, on test images, of a linear readout of h and of nearest neighbours in h.
 
-    The readout is fitted anew at each record, to convergence, so that it does not lag behind training.
+    The readout is fitted anew at each recorded step, to convergence, so that it does not lag behind training.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier

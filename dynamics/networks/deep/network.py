@@ -18,7 +18,7 @@ class MLP:
     Parameters
     ----------
     widths : tuple of int
-        Widths of the layers; the last is that of the representation h. Default (128, 128).
+        Widths of the layers; the last width is that of the representation h. Default (128, 128).
 
     Raises
     ------
@@ -27,8 +27,8 @@ class MLP:
 
     Notes
     -----
-    norm is batch norm, if the network has it. With an empty projector, the last layer has neither batch norm nor ReLU:
-    ``Network(images, encoder=MLP((10,)), projector=())`` is linear.
+    norm is batch norm, or the identity if the network has no batch norm. With an empty projector, the last layer has
+    neither batch norm nor ReLU: ``Network(images, encoder=MLP((10,)), projector=())`` is linear.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class ConvNet:
     Parameters
     ----------
     channels : tuple of int
-        Channels of the layers; the last is the width of the representation h. Default (16, 32).
+        Numbers of channels of the layers; the last number is the width of the representation h. Default (16, 32).
 
     Raises
     ------
@@ -59,8 +59,8 @@ class ConvNet:
 
     Notes
     -----
-    norm is batch norm, if the network has it; pool is the maximum over 2 x 2 pixels. The representation is the mean
-    over the remaining pixels.
+    norm is batch norm, or the identity if the network has no batch norm; pool is the maximum over 2 x 2 pixels. The
+    representation is the mean over the remaining pixels.
 
     Examples
     --------
@@ -77,7 +77,7 @@ class ConvNet:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A deep Siamese network on images, z = projector(encoder(x)), to be given to ``train``.
+    """Description of a deep Siamese network on images, z = projector(encoder(x)), to be given to ``train``.
 
     Parameters
     ----------
@@ -89,13 +89,14 @@ class Network:
         Widths of the layers of the projector, the last of which is M, the number of modes; default (64, 32). Without
         layers, z is h.
     predictor : tuple of int
-        Widths of the hidden layers of a learned predictor, which starts at random; without hidden layers (default), it
-        is a matrix.
+        Widths of the hidden layers of a learned predictor, whose initial weights are random; without hidden layers
+        (default), the predictor is a matrix.
     views : Augmentation or None
         Random augmentation, drawn independently for both views; None for no augmentation. The model's ``noise`` is
         added afterwards.
     batch_norm : bool
-        Batch norm after each layer except the last of projector and predictor. Without it, these layers have biases.
+        Use batch norm after each layer except the last of projector and predictor. Without batch norm, these layers
+        have biases.
     momentum : float
         Momentum of gradient descent, in [0, 1); default 0.9.
     schedule : {"constant", "cosine"}
@@ -106,12 +107,12 @@ class Network:
     Raises
     ------
     ArgumentError
-        If a part is not valid, or a ConvNet has more layers than images can be halved.
+        If an argument is not valid, or if a ConvNet has more layers than the images can be halved.
 
     Notes
     -----
-    The Model sets loss, target, kind of predictor, noise and weight decay. Weight decay acts on matrices and filters,
-    not on biases and batch norm.
+    The Model given to ``train`` sets the loss, the target, the kind of predictor, the noise and the weight decay.
+    Weight decay acts on matrices and filters, not on biases and batch norm.
 
     References
     ----------
@@ -160,7 +161,7 @@ class Network:
 
     @property
     def modes(self) -> int:
-        """Number of modes M, the width of z."""
+        """Number of modes M, the width of the representation z."""
         widths = self.encoder.widths if isinstance(self.encoder, MLP) else self.encoder.channels
         return (self.projector or widths)[-1]
 
@@ -174,7 +175,7 @@ def _momentum(value: float) -> float:
 
 
 def _keep_widths(part: MLP | ConvNet | Network, name: str, least: int = 0) -> None:
-    """Replace a part's widths by a checked tuple of whole numbers."""
+    """Validate the widths of layers, an attribute ``name``, and store them as a tuple of whole numbers."""
     value, several = getattr(part, name), "one or more " if least else ""
     requirement = f"be {several}whole numbers >= 1"
     if not isinstance(value, (tuple, list)) or len(value) < least:
@@ -187,7 +188,7 @@ def _keep_widths(part: MLP | ConvNet | Network, name: str, least: int = 0) -> No
 
 
 def describe(network: Network) -> dict[str, Any]:
-    """Return a network as plain data, with digests in place of its images."""
+    """Return the description of a network as plain data for JSON, with digests in place of its images."""
     images = network.images
     arrays = {name: plain(name, getattr(images, name)) for name in ("train", "train_labels", "test", "test_labels")}
     parts = {f.name: getattr(network, f.name) for f in fields(network) if f.name != "images"}
@@ -197,5 +198,5 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 def _as_lists(parts: dict[str, Any]) -> dict[str, Any]:
-    """Replace tuples by lists, as which a file returns them."""
+    """Replace tuples by lists, because JSON returns tuples as lists."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}

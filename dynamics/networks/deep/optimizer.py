@@ -1,4 +1,4 @@
-"""Gradient descent with momentum, and the schedules of its learning rate and of the target's decay."""
+"""Gradient descent with momentum, and schedules of the learning rate and of the decay of an EMA target."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ import optax
 
 from dynamics.networks.deep.layers import Layers
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
 
 def gradient_descent(
     learning_rate: Array, weight_decay: Array, momentum: float, schedule: str, steps: int
 ) -> optax.GradientTransformation:
-    """Return gradient descent v <- momentum v + g + weight_decay w; w <- w - eta_k v, for a gradient g.
+    """Return the optimizer v <- momentum v + g + weight_decay w; w <- w - eta_k v, for weights w with gradient g.
 
-    eta_k is the learning rate at step k, which follows the schedule over ``steps`` steps.
+    eta_k is the learning rate at step k, which is constant or follows the schedule "cosine" over ``steps`` steps.
     """
     if schedule == "cosine":
         factor = optax.cosine_decay_schedule(1.0, steps)
@@ -29,19 +29,19 @@ def gradient_descent(
 
 
 def _decayed(layers: Layers) -> Layers:
-    """Mark the weights that decay: matrices and filters, but not batch norm and biases (of convolutions: 3 axes)."""
+    """Return True for weights that decay: matrices (2 axes) and filters (4 axes), not batch norm and biases."""
     return jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 
 def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
-    """Return the decay of an EMA target at a step: constant, or rising to 1 at the last step, as a cosine."""
+    """Return the decay of an EMA target at a step: constant, or with the schedule "cosine" rising to 1 at the end."""
     if schedule == "constant":
         return decay
     return 1 - (1 - decay) * (jnp.cos(jnp.pi * step / steps) + 1) / 2
 
 
 def training_times(learning_rate: float, schedule: str, steps: int) -> npt.NDArray[np.float64]:
-    """Return the sum of the learning rates up to each step, (steps + 1,)."""
+    """Return the time of each step, (steps + 1,): the sum of the learning rates of all earlier steps."""
     factor = np.ones(steps)
     if schedule == "cosine":
         factor = (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2

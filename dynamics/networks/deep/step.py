@@ -1,4 +1,4 @@
-"""One step of training a deep Siamese network, with the loss and the closed-form predictor of linear networks."""
+"""One training step of a deep Siamese network, with the same loss and closed-form predictor as for linear networks."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,34 +17,34 @@ from dynamics.networks.deep.optimizer import gradient_descent, target_decay
 from dynamics.networks.linear import over_modes
 from dynamics.vector_field.weight_state import closed_form
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
 
 class Hyperparameters(NamedTuple):
-    """The arguments of a step that may change without recompiling."""
+    """The arguments of a training step that may change without a new compilation."""
 
     learning_rate: Any
     parameters: Parameters
 
 
 class DeepSpec(NamedTuple):
-    """The static arguments of a step; each combination of them is compiled."""
+    """The static arguments of a training step of deep networks; each combination of them is compiled anew."""
 
-    generated: Any  # module of the loss
+    generated: Any  # functions derived for the loss, of which training uses only the loss
     structure: Structure
     symmetrised: bool
     shape: Shape
     views: Augmentation | None
-    noisy: bool  # noise is added to the views
+    noisy: bool  # True if noise is added to the views
     momentum: float
     schedule: str
     target_schedule: str
     batch_size: int
-    steps: int  # of the whole run, at whose end schedules end; 0 without schedules
+    steps: int  # number of steps of the whole run, over which schedules extend; 0 without schedules
 
     @property
     def architecture(self) -> Architecture:
-        """The functions that apply weights to images and representations."""
+        """The functions that apply the network's weights to images and representations."""
         return architecture(self.shape)
 
     def optimizer(self, hyper: Hyperparameters) -> optax.GradientTransformation:
@@ -53,18 +53,18 @@ class DeepSpec(NamedTuple):
 
 
 class TrainingState(NamedTuple):
-    """The variables of training; a variable that the model lacks is None."""
+    """The state of training of a deep network; variables that the model does not have are None."""
 
     layers: Layers  # trained weights
     target: Any  # weights of a separate target branch
-    tracked: Any  # correlation (M, M)
-    optimizer: Any
-    loss: Any  # sum of the losses since the last record
-    directions: Any  # eigenvectors (M, M) of the correlation at the start, constant
+    tracked: Any  # tracked correlation (M, M)
+    optimizer: Any  # state of the optimizer
+    loss: Any  # sum of the losses since the last recorded step
+    directions: Any  # eigenvectors (M, M) of the correlation at step 0, constant
 
 
 def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> DeepSpec:
-    """Return the static arguments for a model and its network."""
+    """Return the static arguments of a training step for a model and the description of a network."""
     hidden = network.predictor if model.structure.predictor == "learned" else None
     return DeepSpec(
         model.generated,
@@ -82,7 +82,10 @@ def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype
 
 
 def start(spec: DeepSpec, hyper: Hyperparameters, images: Array, key: Array) -> TrainingState:
-    """Return the state before the first step. A tracked correlation starts at the value for images (n, H, W, C)."""
+    """Return the state before the first training step, with random weights.
+
+    A separate target has the same weights, and a tracked correlation is that of the images (n, H, W, C).
+    """
     layers = spec.architecture.start(spec.shape, key)
     z = spec.architecture.represent(layers.branch, images)[1]
     return TrainingState(
@@ -98,7 +101,10 @@ def start(spec: DeepSpec, hyper: Hyperparameters, images: Array, key: Array) -> 
 def step(
     spec: DeepSpec, hyper: Hyperparameters, images: Array, state: TrainingState, number: Array, key: Array
 ) -> TrainingState:
-    """Return the state after one step on a batch of images, drawn with replacement, each in two views."""
+    """Return the state after one training step on a batch of images, drawn with replacement, each in two views.
+
+    images: all training images (n, H, W, C). number: index of the step. key: key of JAX's random numbers.
+    """
     p = hyper.parameters
     clean, views = _views(spec, p, images, key)
 
@@ -108,7 +114,7 @@ def step(
     def mean_loss(layers: Layers) -> tuple[Array, Array | None]:
         z1, z2 = represent(layers.branch, views)
         t1, t2 = represent(state.target, views) if spec.structure.separate_target else (z1, z2)
-        noiseless = represent(layers.branch, clean) if spec.noisy else (z1, z2)  # the correlation is that without noise
+        noiseless = represent(layers.branch, clean) if spec.noisy else (z1, z2)  # C does not contain the noise
         C = correlation(jax.lax.stop_gradient(jnp.concatenate(noiseless)))
         tracked = eigenvalues.average_step(state.tracked, C, p.tracking) if spec.structure.tracked else None
         predict = predictor(spec, p, layers, C if tracked is None else tracked)
@@ -133,7 +139,10 @@ def _losses(
     t1: Array,
     t2: Array,
 ) -> Array:
-    """Return the loss of each sample (1, B); 0 if it is undefined because it divides by the norm of a zero vector."""
+    """Return the loss of each sample, (1, B); 0 for samples whose loss divides by the norm of a zero vector.
+
+    z1, z2, t1, t2: representations (M, B) of views 1 and 2 by the online and by the target branch.
+    """
     stop_gradient = jax.lax.stop_gradient
     if not spec.generated.divides_by_norms:
         return spec.generated.loss(z1, z2, t1, t2, predict, over_modes, stop_gradient, *loss_parameters)
@@ -143,7 +152,7 @@ def _losses(
     def safe(a: Array) -> Array:
         return jnp.where(active, a, 1)
 
-    if spec.structure.predictor == "none":  # then losses do not call ``predict``
+    if spec.structure.predictor == "none":  # losses without predictor do not call ``predict``
         z1, z2 = safe(z1), safe(z2)
 
     def safe_predict(z: Array, *function: Callable[[Array], Array]) -> Array:
@@ -154,13 +163,16 @@ def _losses(
 
 
 def predictor(spec: DeepSpec, p: Parameters, layers: Layers, C: Array) -> Callable[..., Array]:
-    """Return the predictor, a function of representations (M, B). C: correlation (M, M), for a closed form."""
+    """Return the predictor as a function of representations (M, B).
+
+    C: correlation (M, M), from which a closed-form predictor is built.
+    """
     kind = spec.structure.predictor
     if kind == "none":
         return lambda z: z
     if kind == "learned":
         return lambda z: spec.architecture.predict(layers.predictor, z.T).T
-    finite = jnp.isfinite(C).all()  # LAPACK must not get other numbers
+    finite = jnp.isfinite(C).all()  # LAPACK may fail for other matrices
     finite_C = jnp.where(finite, C, jnp.eye(len(C)))
 
     def matrix(*function: Callable[[Array], Array]) -> Array:
@@ -171,12 +183,15 @@ def predictor(spec: DeepSpec, p: Parameters, layers: Layers, C: Array) -> Callab
 
 
 def correlation(z: Array) -> Array:
-    """Return E[z z^T] (M, M) of representations (B, M)."""
+    """Return the correlation E[z z^T] (M, M) of B representations z (B, M)."""
     return z.T @ z / len(z)
 
 
 def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
-    """Return two views (B, H, W, C) of a random batch, first without noise, then with noise."""
+    """Return two augmented views (B, H, W, C) of a random batch of images, without and with noise.
+
+    The first list has both views without noise, the second list the same views with noise.
+    """
     batch_key, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]
     drawn = [x, x] if spec.views is None else [spec.views(key, x) for key in keys[:2]]

@@ -1,4 +1,4 @@
-"""Deep networks for the training loop: steps are computed on the device, measurements on the host."""
+"""Deep networks in the form that the training loop requires: training on JAX's device, metrics on the host."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -31,9 +31,11 @@ FORMAT = "ssl-dynamics checkpoint 1"
 
 @dataclass(frozen=True, eq=False)
 class DeepNetwork:
-    """S deep networks on images, for the training loop: state TrainingState (S, ...), records Record (S, T, ...).
+    """S deep networks on images, in the form that the training loop requires (``loop.TrainedNetwork``).
 
-    Records are measured on the host, so that a call to the device has one stop. The history is the step at this stop.
+    The state is a TrainingState of arrays (S, ...), and records are a Record of arrays (S, T, ...). Metrics are
+    computed on the host, so that each call to the device returns the state at one step, its last. The history is the
+    number of this step.
     """
 
     model: Model
@@ -48,22 +50,22 @@ class DeepNetwork:
 
     @property
     def data(self) -> str:
-        """The samples of a batch and the data set, for the ``method`` of the trajectory."""
+        """Words on the data set for the ``method`` of the trajectory, such as "images (digits) a step"."""
         return f"images ({self.network.images.name}) a step"
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The network as plain data."""
+        """Description of the network as plain data, which the trajectory keeps."""
         return {"network": describe(self.network)}
 
     @cached_property
     def spec(self) -> DeepSpec:
-        """The static arguments of a step."""
+        """The static arguments of a training step, with which it is compiled."""
         return deep_spec(self.model, self.network, self.run.batch_size, self.run.steps, self.run.dtype)
 
     @cached_property
     def hyperparameters(self) -> Hyperparameters:
-        """The learning rate and the parameters of the model."""
+        """Learning rate and parameters of the model, the arguments of a step that need no new compilation."""
         return Hyperparameters(self.run.learning_rate, self.model.parameters.map(lambda a: float(a[0])))
 
     @cached_property
@@ -74,34 +76,37 @@ class DeepNetwork:
 
     @cached_property
     def measured_images(self) -> tuple[jax.Array, jax.Array]:
-        """The training images and the test images that are measured, on the device."""
+        """Training and test images on which metrics are computed, on the device: at most MEASURED of each."""
         with jax.ensure_compile_time_eval():
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state before the first step, and step 0."""
+        """Return the state before the first step, and the step number 0 as history."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
     def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
-        """Train from the first to the second of two stops; return the state, and the second as history."""
+        """Train from the first to the second of two step numbers; return the state, and the second as history."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
         return advance(self.hyperparameters, self.images, state, keys, first, last), last
 
     def record(self, state: TrainingState, history: int, chosen: Steps) -> tuple[TrainingState, Record]:
-        """Return the state with its sum of losses set to zero, and the record of the state."""
+        """Return the metrics of a state as a record, and the state with its sum of losses set to zero.
+
+        history: step number of the state.
+        """
         _, _, read_out = _compiled(self.spec)
         representations = jax.tree.map(np.asarray, read_out(state, *self.measured_images))
         return state._replace(loss=jnp.zeros_like(state.loss)), self._measured(representations, history)
 
     def _measured(self, representations: Representations, step: int) -> Record:
-        """Return the record (S, 1, ...) at a step; its loss is the mean over the steps since the last record."""
+        """Return the metrics (S, 1, ...) at a step; their loss is the mean over the steps since the last record."""
         if step:
             last = self.run.recorded[np.searchsorted(self.run.recorded, step) - 1]
             representations = representations._replace(loss=representations.loss / int(step - last))
         members = (jax.tree.map(lambda a, i=i: a[i], representations) for i in range(len(self.run.seeds)))
-        with threadpool_limits(1):  # small matrices: more threads would wait for each other and for those of JAX
+        with threadpool_limits(1):  # with small matrices, more threads would wait for each other and for JAX
             p, images = self.hyperparameters.parameters, self.network.images
             rows = [measure(self.spec, p, member, images) for member in members]
         record = Record(*(np.array(column)[:, None] for column in zip(*rows, strict=True)))
@@ -112,7 +117,7 @@ class DeepNetwork:
         return all(_verdicts(records[-1], -1, records[0]))
 
     def conclude(self, records: Record, steps: Steps, status: str) -> tuple[Record, str]:
-        """Return all records, and the status with the verdicts on the networks."""
+        """Return all records, and the status with a sentence on networks that diverged or collapsed."""
         verdicts = [_verdicts(records, time, records) for time in range(len(steps))]
         outcome = summary(verdicts, steps)
         if not outcome:
@@ -122,13 +127,16 @@ class DeepNetwork:
         return records, outcome if status == "complete" else f"{outcome}; {status}"
 
     def quantities(self, records: Record, steps: Steps) -> dict[str, Any]:
-        """Return the time of each record, the quantities that every trajectory has, and the other measures."""
+        """Return the arguments of ``Trajectory``: times, ``s``, ``target``, ``predictor``, and ``measures``.
+
+        The ``measures`` are all other metrics of the records, by name.
+        """
         times = training_times(self.run.learning_rate, self.network.schedule, self.run.steps)
         measures = records._asdict()
         return {"t": times[steps]} | {name: measures.pop(name) for name in QUANTITIES} | {"measures": measures}
 
     def checkpoint(self, path: Path | None) -> Checkpoint | None:
-        """Return the checkpoint at a path."""
+        """Return the checkpoint file at a path, with the data that identify this run; None for None."""
         if path is None:
             return None
         sources = [*sorted(Path(deep.__path__[0]).glob("*.py")), Path(str(loop.__file__)), Path(str(linear.__file__))]
@@ -146,23 +154,23 @@ class DeepNetwork:
 
 
 def check_model(model: Model, network: Network) -> None:
-    """Raise ArgumentError if model and network do not go together."""
+    """Raise ArgumentError for options of a model and of a network that cannot be combined."""
     learned = model.structure.predictor == "learned"
     if model.inputs is not None:
-        errors.reject("model", "have no `inputs` for a Network, because its inputs are its images", model)
+        errors.reject("model", "have no `inputs` for a Network, whose inputs are its images", model)
     if learned and (model.init != 1).any():
-        errors.reject("model", "leave `init` at 1 for a Network, because its predictor starts at random", model)
+        errors.reject("model", "leave `init` at 1 for a Network, whose predictor has random initial weights", model)
     if network.predictor and not learned:
         errors.reject("predictor", f"be left out for {model}, because its predictor is not learned", network.predictor)
     if network.target_schedule != "constant" and not model.structure.separate_target:
         errors.reject(
-            "target_schedule", f"be left out for {model}, because its target is shared", network.target_schedule
+            "target_schedule", f"be left out for {model}, because only an EMA target decays", network.target_schedule
         )
 
 
 @lru_cache(maxsize=16)
 def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
-    """Compile start, advance and represent for networks side by side."""
+    """Return the functions that start, advance and represent networks side by side, compiled by JAX."""
 
     def start_one(hyper: Any, images: Any, key: Any) -> Any:
         return start(spec, hyper, images, jax.random.fold_in(key, 0))
@@ -184,11 +192,14 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
 
 
 def _verdicts(records: Record, time: int, first: Record) -> list[str | None]:
-    """Return the verdict on each network at an index of time. first: records whose first entry is the start."""
+    """Return how each network has failed at an index of the recorded steps; None for networks that have not.
+
+    first: records whose first entry is that of step 0.
+    """
     pairs = zip(_members(records, time), _members(first, 0), strict=True)
     return [verdict(record, start) for record, start in pairs]
 
 
 def _members(records: Record, time: int) -> list[Record]:
-    """Return the record of each network at an index of time."""
+    """Return the record of each network at an index of the recorded steps."""
     return [Record(*(a[i, time] for a in records)) for i in range(len(records.s))]

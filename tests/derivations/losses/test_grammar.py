@@ -228,11 +228,11 @@ def test_a_predictor_is_learned_where_the_gradient_reaches_a_polynomial_in_it(se
 
 RANGE = r"no real number between -1e\+60 and 1e\+60"
 ERRORS = [  # sentence, position counted from 1, words
-    ("", 1, "it ends where a value must come"),
-    (" \n ", 4, "it ends where a value must come"),
-    ("a +", 4, "it ends where a value must come"),
-    ("(a", 3, r"it ends where an operation or `\)` must come"),
-    ("|z1", 4, r"it ends where an operation or `\|` must come"),
+    ("", 1, "the expression ends where a value must come"),
+    (" \n ", 4, "the expression ends where a value must come"),
+    ("a +", 4, "the expression ends where a value must come"),
+    ("(a", 3, r"the expression ends where an operation or `\)` must come"),
+    ("|z1", 4, r"the expression ends where an operation or `\|` must come"),
     ("||z1|", 5, r"an operation must come, but there is `\|`"),
     ("a b", 3, "an operation or the end must come, but there is `b`"),
     ("a)", 2, r"an operation or the end must come, but there is `\)`"),
@@ -254,8 +254,8 @@ ERRORS = [  # sentence, position counted from 1, words
     ("b + 2^(a * 1e20)", 5, "this has an exponent beyond 100"),
     ("1 + " + "tanh(" * 6 + "a" + ")" * 6, 5, "this has more than 5 functions and powers inside one another"),
     ("1 + |z1|^12 * |z1|", 5, "this is of degree 13, but may be of 12 at most"),
-    ("2 * c", 5, "`c` is no name here; there are z1, z2, p, W_P, a, b$"),
-    ("\n  2 * W_p", 8, "`W_p` is no name here.*Did you mean `W_P`"),
+    ("2 * c", 5, "`c` is an unknown name; known names are z1, z2, p, W_P, a, b$"),
+    ("\n  2 * W_p", 8, "`W_p` is an unknown name.*Did you mean `W_P`"),
     ("  1 + exp", 7, r"the function `exp` must be followed by `\(`"),
     ("1 + 1e21", 5, "this number has more than 20 digits, or an exponent beyond 20"),
     ("1 + 123456789012345678901", 5, "this number has more than 20 digits"),
@@ -285,7 +285,7 @@ ERRORS = [  # sentence, position counted from 1, words
     ("a^0.0001", 3, "an exponent must be a fraction"),
     ("a^sqrt(2)", 3, "an exponent must be a fraction"),
     ("1 + a(2)", 5, r"`a` is no function: write its product with `\*`"),
-    ("1 + expo(2)", 5, "`expo` is no function here; there are sg, dot.*Did you mean `exp`"),
+    ("1 + expo(2)", 5, "`expo` is an unknown function; known functions are sg, dot.*Did you mean `exp`"),
     ("1 + dot(z1)", 5, "the function `dot` has two arguments"),
     ("1 + min(1)", 5, "the function `min` has two arguments"),
     ("min(W_P, |z1|)", 10, "`min` is for constants and operators, but this differs from sample to sample"),
@@ -325,7 +325,9 @@ def test_a_loss_is_a_number(sentence, kind):
 
 
 def test_a_gain_has_no_vectors():
-    with pytest.raises(ExpressionError, match=r"at position 5 .*`z1` is no name here; there are lambda, lam, λ"):
+    with pytest.raises(
+        ExpressionError, match=r"at position 5 .*`z1` is an unknown name; known names are lambda, lam, λ"
+    ):
         Setting("euclidean", gain="2 * z1").expression(times)
 
 

@@ -101,10 +101,16 @@ REFUSED = {
         dot(P, SG(T2)) * (1 + 1 / SG(norm(P) * norm(T2))),
         "some terms have norms in their denominator and others have none",
     ),
-    "no vector": (dot(sp.sin(Z1), SG(T2)), r"cos\(z1\[m\]\), which has no matrix form"),
+    "no vector": (
+        dot(sp.sin(Z1), SG(T2)),
+        r"cos\(z1\[m\]\), which is no representation or positive integer power of W_P",
+    ),
     "product of components": (dot(Z1, SG(Z1 * T2)), r"no power of W_P times one vector"),
-    "quartic norm": (dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(T2, T2**3))), r"t2\[k\]\*\*4 has no matrix form"),
-    "cubic form": (dot(Z1, SG(T2)) * SG(dot(Z1, Z1 * T2)), "is no bilinear form|has no matrix form"),
+    "quartic norm": (
+        dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(T2, T2**3))),
+        r"t2\[k\]\*\*4 summed over modes is no bilinear form",
+    ),
+    "cubic form": (dot(Z1, SG(T2)) * SG(dot(Z1, Z1 * T2)), "summed over modes is no bilinear form"),
     "root of an overlap": (
         dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(Z1, T2))),
         r"t2\[k\]\*z1\[k\] summed over modes, which is no norm|z1\[k\]\*t2\[k\] summed over modes, which is no norm",

@@ -217,16 +217,16 @@ def test_plot_of_an_unknown_quantity_is_refused(two):
     [
         (
             {"model": replace(MODEL, inputs=np.eye(16))},
-            "`model` must have no `inputs` for a Network, because its inputs are",
+            "`model` must have no `inputs` for a Network, whose inputs are",
         ),
         (
             {"model": dyn.Model("cosine", predictor=dyn.Learned(init=0.5))},
-            "`model` must leave `init` at 1 for a Network, because its predictor starts at random, but is ",
+            "`model` must leave `init` at 1 for a Network, whose predictor has random initial weights, but is ",
         ),
         ({"W0": network(predictor=(4,))}, "`predictor` must be left out for Model(loss='cosine'"),
         (
             {"W0": network(target_schedule="cosine"), "model": EUCLIDEAN},
-            "`target_schedule` must be left out for Model(loss='euclidean', predictor=NoPredictor()), because its",
+            "`target_schedule` must be left out for Model(loss='euclidean', predictor=NoPredictor()), because only an",
         ),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
