@@ -12,6 +12,7 @@ from dynamics.analysis import fixed_points
 from dynamics.analysis.collapsed_mode import collapsed_growth
 from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
+from dynamics.analysis.range_check import within_range
 from dynamics.analysis.stability import SurvivingModes
 from dynamics.model.model import Model
 
@@ -123,9 +124,10 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     """
     fixed_points.check_analysed(model)
     start, eta = fixed_points.check_one_start(model, s0), model.check_learning_rate(learning_rate)
-    if model.generated.independent_modes:
-        return _of_independent_modes(model, len(start), eta)
-    return _of_equal_modes(model, start, eta)
+    with within_range("s0", start):
+        if model.generated.independent_modes:
+            return _of_independent_modes(model, len(start), eta)
+        return _of_equal_modes(model, start, eta)
 
 
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:

@@ -106,7 +106,8 @@ class Adaptive:
         """
         parameters, alive = replace_collapsed((s, lam, *others))
         while True:
-            result = self._evaluate(parameters)
+            with np.errstate(all="ignore"):
+                result = self._evaluate(parameters)
             kinds = [result.error, *result[1:5]]
             attainable = 2 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
             ratios = relative_errors(parameters[0], result, kinds, self.error_weights, attainable)
@@ -177,7 +178,10 @@ class Adaptive:
             raise _overflow(parameters[0])
         last, *results = self._extents.get(integral, (np.empty(0),))
         if last.shape != d.shape or (np.abs(d - last) > SAME * last).any():
-            results = [axis_extents(integral, d, parameters[0], TAIL_SHARE * self.rtol), rounding_exponent(d)]
+            extents = axis_extents(integral, d, parameters[0], TAIL_SHARE * self.rtol)
+            if not np.isfinite(extents).all():  # as a norm is zero, or too small for its square
+                raise _overflow(parameters[0])
+            results = [extents, rounding_exponent(d)]
             self._extents[integral] = d, *results
         return tuple(results)
 
@@ -200,7 +204,8 @@ class Adaptive:
 
 
 def _overflow(s: Array) -> FloatingPointError:
-    return FloatingPointError(f"the closure's integrals overflow at eigenvalues {s[s > 0].min():.3g} ... {s.max():.3g}")
+    smallest = s[s > 0].min(initial=np.inf)
+    return FloatingPointError(f"the closure's integrals overflow at eigenvalues {smallest:.3g} ... {s.max():.3g}")
 
 
 def _sums_in_chunks(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:

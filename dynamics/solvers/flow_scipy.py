@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.integrate
 
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.coordinates import coordinate_of, noise_of
+from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.solvers.steady_state import SteadyState
@@ -86,7 +86,7 @@ def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any
     """Integrate the flow of one ensemble member to the last time, or to its steady state. bar: progress bar."""
     times, learning_rate, atol = problem.times, problem.learning_rate, problem.atol
     detector = SteadyState(start, field, learning_rate) if problem.until == "steady" else None
-    coordinate = coordinate_of(start, field.parameters, atol)
+    coordinate = finite_coordinate_of(start, field.parameters, atol)
 
     def slope(_: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return coordinate.slope(y, lambda state: field.velocity(state, learning_rate))

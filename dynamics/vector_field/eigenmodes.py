@@ -39,7 +39,14 @@ class EigenmodeField(VectorField):
         return state
 
     def __call__(self, state: State) -> Rates:
-        """Return the rates r_m (..., M) of the modes in a state, and the force on a learned predictor."""
+        """Return the rates r_m (..., M) of the modes in a state, and the force on a learned predictor.
+
+        Formulas that overflow return numbers that are not finite; integrals raise FloatingPointError.
+        """
+        with np.errstate(all="ignore"):
+            return self._rates(state)
+
+    def _rates(self, state: State) -> Rates:
         arguments = spectrum(self.structure, self.parameters, state)
         if self.samples is not None:
             return Rates(*self.samples(state.encoder, arguments.lam, arguments.ratio, self.parameters))
