@@ -159,7 +159,7 @@ CASES = {
         "0.1",
     ),
     "fluctuations of an ensemble": (
-        iterate(s0=np.ones((2, 2)), batch_size=10),
+        iterate(s0=np.ones((2, 2)), batch_size=10, input_dimension=3),
         "batch_size",
         "be left out for an ensemble",
         "10",

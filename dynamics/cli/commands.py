@@ -94,14 +94,17 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 
 @main.command()
 @apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE, OUT)
-@click.option("--batch-size", type=int, help="Predict the fluctuations of networks with this batch size.")
+@click.option("--batch-size", type=int, help="Predict mean and standard deviation of networks with this batch size.")
+@click.option("--input-dimension", type=int, help="Number of inputs of the networks; default: that of random weights.")
 @apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:
     """Descent map: gradient descent on the population loss, exact at any learning rate."""
     import dynamics as dyn
 
-    model = model_of(others)
-    settings = {name: others[name] for name in ("closure", "record", "batch_size", "method", "rtol")}
+    model, of_batch = model_of(others), ("batch_size", "input_dimension")
+    if others["batch_size"] is not None and others["input_dimension"] is None and s0 is None:
+        others["input_dimension"] = weights_of(model, others).shape[-1]
+    settings = {name: others[name] for name in ("closure", "record", "method", "rtol", *of_batch)}
     report(dyn.iterate(model, start_of(s0, model, others), steps, learning_rate, **settings), out)
 
 

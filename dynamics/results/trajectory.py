@@ -28,7 +28,9 @@ ARRAYS = (
     "predictor",
     "step",
     "blow_up_time",
+    "population",
     "deviation",
+    "reliable",
     "weights",
     "target_weights",
     "predictor_weights",
@@ -68,9 +70,15 @@ class Trajectory:
         Estimated relative error of the rates.
     blow_up_time : ndarray of shape (...)
         Time at which eigenvalues diverge; inf if no eigenvalue diverges.
+    population : ndarray of shape (T, M) or None
+        Eigenvalues of the descent map, for ``iterate`` with a ``batch_size``, whose ``s`` is the predicted mean of
+        networks.
     deviation : ndarray of shape (T, M) or None
-        Predicted standard deviation of s in networks trained with finite batches; None unless the trajectory is the
-        result of ``iterate`` with a ``batch_size``.
+        Predicted standard deviation of s over networks; only of ``iterate`` with a ``batch_size``.
+    reliable : ndarray of bool, shape (T,) or None
+        True up to the step until which the predicted mean and standard deviation hold: the standard deviation is
+        at most half of the mean, the curvature of the map changes the mean by at most one standard deviation, and
+        single samples cause at most a fifth of the variance.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
         (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.
@@ -101,7 +109,9 @@ class Trajectory:
     status: str = "complete"
     error: float = 0.0
     blow_up_time: Array = field(default_factory=lambda: np.array(np.inf))
+    population: Array | None = None
     deviation: Array | None = None
+    reliable: npt.NDArray[np.bool_] | None = None
     weights: Array | None = None
     target_weights: Array | None = None
     predictor_weights: Array | None = None

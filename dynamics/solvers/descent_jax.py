@@ -86,7 +86,7 @@ def jax_descent(problem: DescentProblem) -> Descent:
     shape = (*problem.members, finite.sum(), modes)
     states = each(lambda *parts: np.concatenate(parts, axis=1)[:, finite].reshape(shape), *histories)
     observed = _observables(problem, states)
-    return Descent(np.array(recorded)[finite], observed, None, place.diverged.reshape(problem.members), status)
+    return Descent(np.array(recorded)[finite], observed, place.diverged.reshape(problem.members), status)
 
 
 def _observables(problem: DescentProblem, states: State) -> Observables:
