@@ -103,6 +103,29 @@ class PowerSum:
     decay: Function
 
 
+class Singularity(NamedTuple):
+    """A set of views on which the gradient of one sample is infinite: it grows as distance^order.
+
+    quantity: "rates", the force on a singular value; "weights", the force on a representation, which times an
+    independent input is the gradient with respect to the weights; or "predictor", the force on a predictor's
+    eigenvalue. at: equation of the set. noiseless: True if the set is that of views without noise. conditions: linear
+    conditions per mode that define the set, whose codimension is conditions times the number of modes; 0 for a
+    hypersurface. order_alone: the order with a single mode, None if the gradient is finite then.
+    """
+
+    quantity: str
+    at: str
+    noiseless: bool
+    conditions: int
+    order: float
+    order_alone: float | None
+
+    def excludes(self, moment: float, modes: int) -> bool:
+        """Return True if E|F|^moment of the gradient F is infinite: codimension + moment x order <= 0."""
+        order = self.order_alone if modes == 1 else self.order
+        return order is not None and max(self.conditions * modes, 1) + moment * order <= 0
+
+
 @dataclass(frozen=True, eq=False)
 class DerivedLoss:
     """The functions and properties that were derived for one loss; fields that do not apply to it are None or empty.
@@ -139,6 +162,8 @@ class DerivedLoss:
         Fixed points of an independent mode, and the fold at which two of them meet.
     poles : callable
         Functions of lambda in the gradient that are infinite where the gradient has a pole.
+    singularities : tuple of Singularity
+        Sets of views on which the gradient of one sample is infinite.
     source : str
         Code of a module that was written at run time.
     """
@@ -163,7 +188,23 @@ class DerivedLoss:
     fixed_points: Function | None = None
     fold: Function | None = None
     poles: Function | None = None
+    singularities: tuple[Singularity, ...] = ()
     source: str | None = None
+
+    def infinite_moment(
+        self, moment: float, modes: int, *, quantity: str = "rates", noiseless: bool = False
+    ) -> Singularity | None:
+        """Return a singularity that makes E|F|^moment infinite, of the gradient F of one sample; None if it is finite.
+
+        moment: 1 for the mean, 2 for the variance. modes: number of modes above zero. quantity: as in ``Singularity``.
+        noiseless: True if neither view has noise.
+        """
+        sets = (s for s in self.singularities if (s.quantity, s.noiseless) == (quantity, noiseless))
+        return next((singularity for singularity in sets if singularity.excludes(moment, modes)), None)
+
+    def moment_exists(self, moment: float, modes: int, *, quantity: str = "rates", noiseless: bool = False) -> bool:
+        """Return True if E|F|^moment of the gradient F of one sample is finite; arguments as ``infinite_moment``."""
+        return self.infinite_moment(moment, modes, quantity=quantity, noiseless=noiseless) is None
 
     @property
     def divides_by_norms(self) -> bool:

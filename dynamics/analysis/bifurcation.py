@@ -19,6 +19,7 @@ from dynamics.analysis.branches import (
     branches_of_equal_modes,
     distinct,
 )
+from dynamics.analysis.range_check import within_range
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
@@ -151,7 +152,8 @@ def bifurcation(
         eta = model.check_learning_rate(learning_rate)
     elif learning_rate is not None:
         errors.reject("learning_rate", "be left out if `parameter` is 'learning_rate'", learning_rate)
-    branches, remark = _branches(model, parameter, values, start, eta)
+    with within_range("model" if start is None else "s0", model if start is None else start):
+        branches, remark = _branches(model, parameter, values, start, eta)
     return Bifurcation(
         model,
         parameter,

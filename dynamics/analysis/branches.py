@@ -231,7 +231,12 @@ def _crossings(values: Array, margin: Array, function: Callable[[float], float])
     """
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
     return [
-        float(scipy.optimize.brentq(function, values[i], values[j], xtol=1e-14, rtol=1e-14))
+        float(scipy.optimize.brentq(lambda x: _finite(function(x)), values[i], values[j], xtol=1e-14, rtol=1e-14))
         for i, j in pairwise(clear)
         if margin[i] * margin[j] < 0
     ]
+
+
+def _finite(growth: float) -> float:
+    """Replace the infinite growth rate of a collapsed mode by a large one of the same sign."""
+    return float(np.clip(growth, -np.finfo(float).max, np.finfo(float).max))

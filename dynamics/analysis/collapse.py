@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
+from dynamics.analysis.range_check import within_range
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
@@ -138,7 +139,8 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     s0 = model.check_eigenvalues(s0)
     if model.generated.divides_by_norms:
         return _of_equal_modes(model, s0, fixed_points)
-    final, reasons = zip(*(_of_single_mode(model, float(s), fixed_points) for s in s0), strict=True)
+    with within_range("s0", s0):
+        final, reasons = zip(*(_of_single_mode(model, float(s), fixed_points) for s in s0), strict=True)
     return Collapse(model, s0, np.array(final), reasons, fixed_points)
 
 

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.analysis import fixed_points
+from dynamics.analysis.collapsed_mode import collapsed_growth
 from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
-from dynamics.analysis.stability import SurvivingModes, collapsed_growth
+from dynamics.analysis.range_check import within_range
+from dynamics.analysis.stability import SurvivingModes
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
@@ -130,9 +132,10 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     """
     fixed_points.check_analysed(model)
     start, eta = fixed_points.check_one_start(model, s0), model.check_learning_rate(learning_rate)
-    if model.generated.independent_modes:
-        return _of_independent_modes(model, len(start), eta)
-    return _of_equal_modes(model, start, eta)
+    with within_range("s0", start):
+        if model.generated.independent_modes:
+            return _of_independent_modes(model, len(start), eta)
+        return _of_equal_modes(model, start, eta)
 
 
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
@@ -155,7 +158,8 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
         Equilibrium.of(model, [mode for mode in chosen if mode], modes, growth, recovers)
         for chosen in combinations_with_replacement([*surviving, None], modes)
     )
-    remark = "" if generated.fixed_points is not None or growth else "any spectrum is stationary: the rate is zero"
+    stationary = fixed_points.is_stationary_at_any_size(model)
+    remark = "any spectrum is stationary: the rate is zero" if stationary else ""
     unstable = [mode.s for mode in surviving if (mode.growth.real > 0).any()]
     nothing_else_moves = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(unstable, default=None) if nothing_else_moves and not recovers else None

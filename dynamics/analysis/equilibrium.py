@@ -27,11 +27,13 @@ class Equilibrium(Value):
         Growth rates of perturbations of the surviving modes in the flow, ascending: eigenvalues of the Jacobian. The
         zero eigenvalue in the direction of fixed points with another value of a conserved quantity is left out.
     collapsed_growth : float or None
-        Growth rate r - rho of the singular value of a collapsed mode; None if all modes survive.
+        Growth rate r - rho of a collapsed mode in the limit of a singular value of zero, which may be infinite; None if
+        all modes survive.
     recovers : bool
         True if collapsed modes grow back after a small perturbation, exponentially or more slowly.
     largest_learning_rate : float
-        Learning rate at which the descent map loses stability; zero if the fixed point is not stable in the flow.
+        Learning rate at which the descent map loses stability; zero if the fixed point is not stable in the flow, or if
+        no learning rate is stable, because a collapsed mode has the growth rate -inf.
 
     Examples
     --------
@@ -114,5 +116,11 @@ class Equilibrium(Value):
         groups = [f"{count} at {s:.6g}" for s, count in zip(values, counts, strict=True)]
         if collapsed := len(self.s) - self.surviving:
             groups.append(f"{collapsed} collapsed{' but recovering' if self.recovers else ''}")
-        limit = f", up to learning rate {self.largest_learning_rate:.6g}" if self.verdict == "stable" else ""
-        return f"{', '.join(groups)}: {self.verdict}{limit}"
+        return f"{', '.join(groups)}: {self.verdict}{self._limit if self.verdict == 'stable' else ''}"
+
+    @property
+    def _limit(self) -> str:
+        """The largest learning rate as the end of the printed line."""
+        if self.largest_learning_rate == 0:
+            return " in the flow, at no learning rate"
+        return f", up to learning rate {self.largest_learning_rate:.6g}"

@@ -1,4 +1,4 @@
-"""Linear stability of equilibria: Jacobians of flow and descent map at equal modes, and growth of collapsed modes.
+"""Linear stability of equilibria: Jacobians of flow and descent map at equal modes.
 
 A mode m with the eigenvalue s_m = w_m^2 has the rate r_m in the flow dw_m/dt = w_m (r_m - rho), with weight decay rho.
 """
@@ -20,7 +20,6 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 
 MARGINAL = 1e-7  # growth rates below this value count as zero: quadrature and differences are not more accurate
-NEAR_ZERO = 1e-4  # small eigenvalue, relative to the largest, at which the growth of a collapsed mode is tested
 STEP = 0.01  # step of central differences, relative to the eigenvalue; their error is of sixth order
 STEP_AT_KINK = 1e-5  # step for a normalized predictor, which has a kink where its largest eigenvalues are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
@@ -163,23 +162,3 @@ def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[
         if excess(high) >= 0:
             return 0.0 if excess(low) >= 0 else float(np.exp(scipy.optimize.brentq(excess, low, high, rtol=1e-12)))
     return np.inf
-
-
-def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
-    """Return the growth rate r - rho of a collapsed mode, and True if the mode grows back after a perturbation.
-
-    r is the rate of the mode, rho the weight decay. surviving: eigenvalues of the other modes. If the growth rate at
-    s = 0 is zero or undefined, its sign at a small s decides whether the mode grows back.
-    """
-    field, rho = EigenmodeField(model, rtol=1e-10), float(model.weight_decay)
-
-    def growth(s: float) -> float:
-        state = initial(model.structure, np.array([*surviving, s]), 0.0)  # a learned predictor has collapsed as well
-        with np.errstate(divide="ignore"):  # terms of the gradient may have a pole at zero
-            return float(field(state).rates[-1]) - rho
-
-    near = growth(NEAR_ZERO * max(surviving, default=1.0))
-    if model.pole_at_collapse:
-        return float(np.copysign(np.inf, near)), near > 0
-    exact = near if len(surviving) == 1 else growth(0.0)  # growth(0) is undefined beside a single mode of a cosine loss
-    return exact, bool(exact > 0 if abs(exact) > MARGINAL else near > 0)

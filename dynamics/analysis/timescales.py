@@ -4,13 +4,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.analysis.range_check import check_finite, within_range
 from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
 from dynamics.numerics.memory import check_size
-from dynamics.solvers.coordinates import coordinate_of, noise_of
+from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
 from dynamics.solvers.flow_scipy import members, steps
 from dynamics.solvers.methods import has_exact_solution
 from dynamics.solvers.problem import CLOSURE_SHARE
@@ -86,7 +87,7 @@ def convergence_time(
     times = np.empty(s0.shape)
     for index, member_field, start in members(field, field.start(s0)):
         times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)
-        field.note_error(member_field.error)
+        field.note_errors_of(member_field)
     field.warn_if_inaccurate()
     return times
 
@@ -134,16 +135,26 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
         errors.reject("s", "be eigenvalues of shape (..., M), finite and above zero", s)
     if model.batch_shape:
         errors.reject("model", "have scalar parameters", model)
-    field, shape = EigenmodeField(model, rtol=1e-10), s.shape
-    check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * shape[-1], "Give fewer modes or members.")
+    check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Give fewer modes or members.")
+    field = EigenmodeField(model, rtol=1e-10)
+    field.start(s)  # refuses infinite expectations
+    with within_range("s", s):
+        slopes = _slopes(field, s)
+    check_finite("s", s, slopes)
+    field.warn_if_inaccurate()
+    return slopes
+
+
+def _slopes(field: EigenmodeField, s: Array) -> Array:
+    """Return d(ds_m/dt)/ds_m (..., M) with the other modes held fixed, by differences."""
+    shape = s.shape
     s = s.reshape(-1, 1, shape[-1])
     each_mode, slopes = np.eye(shape[-1]), np.zeros(s[:, 0].shape)
     for multiple, coefficient in DIFFERENCE:
         for sign in (1, -1):
             moved = s * (1 + sign * multiple * STEP * each_mode)
-            velocity = eigenvalues.velocity(moved, field.of_eigenvalues(moved), model.parameters.rho)
+            velocity = eigenvalues.velocity(moved, field.of_eigenvalues(moved), field.parameters.rho)
             slopes += sign * coefficient * velocity.diagonal(axis1=-2, axis2=-1) / (STEP * s[:, 0])
-    field.warn_if_inaccurate()
     return slopes.reshape(shape)
 
 
@@ -180,7 +191,8 @@ def _by_flow(
 
     start: initial state. Crossings are located within the steps of the integrator.
     """
-    coordinate, steady_state = coordinate_of(start, field.parameters, ATOL), SteadyState(start, field, learning_rate)
+    coordinate = finite_coordinate_of(start, field.parameters, ATOL)
+    steady_state = SteadyState(start, field, learning_rate)
 
     def excess(y: Array) -> Array:
         return field.observables(coordinate.backward(y)).s - levels

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.integrate
 
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.coordinates import coordinate_of, noise_of
+from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.scaling import Scaling
 from dynamics.solvers.solutions import Flow
@@ -40,7 +40,7 @@ def scipy_flow(problem: FlowProblem) -> Flow:
     with progress_bar(many * problem.times[-1], "solve", problem.progress) as bar:
         for _, field, start in members(problem.field, problem.start):
             flows.append(_Member(problem, field, start).integrate(bar))
-            problem.field.note_error(field.error)
+            problem.field.note_errors_of(field)
             if flows[-1].status.startswith(INTERRUPTED):
                 break
     if not batch:
@@ -97,7 +97,7 @@ class _Member:
     def __init__(self, problem: FlowProblem, field: VectorField, start: State):
         self.problem, self.field, self.times = problem, field, problem.times
         self.scaling = Scaling.of(field)
-        self.coordinate = coordinate_of(start, field.parameters, problem.atol)
+        self.coordinate = finite_coordinate_of(start, field.parameters, problem.atol)
         self.y0 = self.last = self.coordinate.forward(start)
         self.start, self.t, self.evaluations = start, 0.0, 0
         self.most = MAX_EVALUATIONS + EVALUATIONS_PER_VARIABLE * self.y0.size
@@ -132,7 +132,7 @@ class _Member:
         except FloatingPointError as error:
             return self._stopped(f"stopped at t = {self.t:.6g}: {error}")
         finally:
-            self.field.note_error(self.scaling.field.error)
+            self.field.note_errors_of(self.scaling.field)
         return self._ended(f"{NOT_STEADY} at t = {self.t:.6g}, {self.detector}" if self.detector else "complete")
 
     def slope(self, _: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

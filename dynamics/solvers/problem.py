@@ -113,7 +113,7 @@ class FlowProblem(Problem):
             members=start.shape[:-axes],
             progress=_progress(progress),
         )
-        problem.field  # noqa: B018  # refuses a closure that the loss does not have
+        problem.start  # noqa: B018  # refuses closures that the loss does not have, and infinite expectations
         check_memory(model, start, len(problem.times), "Request fewer times, or use `sweep`, which writes to disk.")
         return problem
 
@@ -174,7 +174,7 @@ class DescentProblem(Problem):
             members=start.shape[:-axes],
             progress=progress,
         )
-        problem.field  # noqa: B018  # refuses a closure that the loss does not have
+        problem.start  # noqa: B018  # refuses closures that the loss does not have, and infinite expectations
         return problem
 
     @property
