@@ -8,6 +8,8 @@ import importlib.util
 import operator
 import os
 import reprlib
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -64,6 +66,14 @@ class AccuracyWarning(UserWarning):
     ...     warnings.simplefilter("error", dyn.AccuracyWarning)
     ...     flow = dyn.solve(dyn.Model("cosine"), [0.1, 0.5], [0.0, 1.0])
     """
+
+
+def warn_caller(message: str) -> None:
+    """Give an AccuracyWarning at the line of the user's code that called this package."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("dynamics", "numpy"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, AccuracyWarning, stacklevel=level)
 
 
 class SweepError(RuntimeError):

@@ -1,6 +1,5 @@
 """``sweep``: runs over a grid of parameters and seeds, stored in blocks so that an interrupted sweep can continue."""
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -122,7 +121,7 @@ def sweep(
         status = _fill(target, plan, missing.tolist(), executor, progress, warned)
     if warned:
         others = f" The tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
-        warnings.warn(f"{warned[min(warned)]}{others}", errors.AccuracyWarning, stacklevel=2)
+        errors.warn_caller(f"{warned[min(warned)]}{others}")
     if damaged and status == "complete":
         status = f"complete; {damaged} damaged blocks were computed again"
     return open_dataset(path).assign_attrs(progress=status)

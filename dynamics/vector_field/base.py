@@ -1,6 +1,5 @@
 """The base class of vector fields, and the choice of closure: the way expectations of a loss are computed."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -189,11 +188,9 @@ class VectorField(ABC):
         missed = any(quadrature.missed > self.rtol for quadrature in self.quadratures.values())
         if missed or (self.quadratures and self.rtol / CANCELLED < self.error < 1):
             most = max(quadrature.max_nodes for quadrature in self.quadratures.values())
-            warnings.warn(
+            errors.warn_caller(
                 f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "
                 f"not the requested {self.rtol:.1e} (with at most {most} nodes per axis).",
-                errors.AccuracyWarning,
-                stacklevel=3,
             )
 
 

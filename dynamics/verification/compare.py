@@ -188,9 +188,10 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     step = np.asarray(network.step)[of_network]
     modes = network.modes.reshape(-1, *network.s.shape[-2:])[:, of_network]
     predicted = theory if theory.deviation is not None else _predicted(network, step)
-    theory_modes = theory.modes[of_theory]
+    theory_modes, eigenvalues = theory.modes[of_theory], theory.s[of_theory]
     if predicted is not None and predicted is not theory:
         theory_modes = theory_modes + _at(step, predicted, predicted.s - np.asarray(predicted.population))
+        eigenvalues = theory_modes
     if len(modes) >= SEEDS_NEEDED:
         estimate, source = partial(_over_seeds, modes), f"from {len(modes)} seeds"
     else:
@@ -198,7 +199,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     return Comparison(
         step=step,
         t=network.t[of_network],
-        theory=np.sort(theory_modes, axis=-1),
+        theory=np.sort(eigenvalues, axis=-1),
         network=_mean_over_seeds(network.s)[of_network],
         theory_modes=theory_modes,
         network_modes=modes.mean(axis=0),

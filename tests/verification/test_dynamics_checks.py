@@ -14,7 +14,7 @@ from tests.verification.levels import EUCLIDEAN, check, failed, scaled, with_fun
 
 def test_an_exact_solution_that_is_not_the_flow_is_found(monkeypatch):
     model = dyn.Model("euclidean", noise=(0.3, 0.2))
-    with_functions(monkeypatch, model, exact=lambda exact: replace(exact, predictor=scaled(exact.predictor)))
+    with_functions(monkeypatch, model, exact=lambda exact: replace(exact, growth=scaled(exact.growth)))
     assert failed(check(model)) == ["exact"]
 
 
