@@ -79,7 +79,7 @@ class FiniteBatch:
         self.jumps = np.zeros(self.covariance.diagonal.shape)  # part of the covariance that is due to single samples
         noiseless = not (field.parameters.sigma1.any() or field.parameters.sigma2.any())
         exists = field.model.generated.moment_exists(
-            2, np.count_nonzero(initial.encoder), quantity="weights", noiseless=noiseless
+            2, int(np.count_nonzero(initial.encoder)), quantity="weights", noiseless=noiseless
         )
         self.reliable = bool(exists)  # without a variance of the gradient there is no first order
         self.step: Step | None = None
