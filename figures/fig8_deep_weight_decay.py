@@ -1,7 +1,7 @@
-"""Weight decay in deep networks: it removes the modes that the loss does not sustain.
+"""Weight decay in deep networks: its effect on large and on small modes.
 
-Halvagal et al. (2023), Figure 8: weight decay 4e-4, 1e-5 and 1e-6, here on handwritten digits; and the fold that theory
-predicts at large weight decay.
+Halvagal et al. (2023), Figure 8: weight decay 4e-4, 1e-5 and 1e-6, here on handwritten digits; and the numbers
+of modes that survive larger weight decay, up to the fold in theory.
 """
 
 from typing import Any, NamedTuple
