@@ -17,6 +17,7 @@ from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, SEED, STEPS
 STEPS_NO_PREDICTOR = {False: 1500, True: 100_000}
 BATCH = {False: 2_000, True: 50_000}
 POINTS = 30
+UNCHANGED = 0.1  # relative change of an eigenvalue below which theory predicts neither growth nor decrease
 LINEAR = {"linestyle": "-", "linewidth": 0.7, "color": style.GREY, "zorder": 1}
 
 
@@ -86,17 +87,26 @@ def _slowdowns(panel: Panel) -> str:
     return f"{np.median(ratios):.2g} ({ratios.min():.2g} to {ratios.max():.2g}, {len(ratios)} modes)"
 
 
+def growth(run: dyn.Trajectory) -> np.ndarray:
+    """Return by which factors the smallest and the largest eigenvalue change (2,)."""
+    return run.s[-1, [0, -1]] / run.s[0, [0, -1]]
+
+
 def _growth(panel: Panel, name: str) -> str:
-    """Format by which factors the smallest and the largest eigenvalue change, in network and linear theory."""
-    network, linear = (run.s[-1, [0, -1]] / run.s[0, [0, -1]] for run in panel)
-    return f"{name}: {network[0]:.2g} and {network[1]:.2g} (linear {linear[0]:.2g} and {linear[1]:.2g})"
+    """Format the factors of a network and of the linear theory; "opposite" if they lie on different sides of 1."""
+    network, linear = map(growth, panel)
+    cells = [
+        f"{n:.2g} (linear {e:.2g}{', opposite' * bool((n - 1) * (e - 1) < 0 and abs(e - 1) > UNCHANGED)})"
+        for n, e in zip(network, linear, strict=True)
+    ]
+    return f"{name}: {' and '.join(cells)}"
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     """Return the caption: contents, final eigenvalues, and differences from the linear theory."""
     ends = "; ".join(f"{style.title(*key)}: {_ends(panel)}" for key, panel in data.items())
     slower = "; ".join(f"{style.title(*key)}: {_slowdowns(panel)}" for key, panel in data.items())
-    growth = "; ".join(_growth(panel, style.title(*key)) for key, panel in data.items())
+    changes = "; ".join(_growth(panel, style.title(*key)) for key, panel in data.items())
     shortened = "" if full else f" This figure is shortened: the paper trains with {count(BATCH[True])} samples a step."
     return f"""
 Eigenvalues of `W W^T` against step, for networks with ReLU units, z = relu(W x), where W is the weight matrix (M =
@@ -108,7 +118,8 @@ lines: the descent map of the linear network, z = W x, from the same initial wei
 The paper's claim is that the linear theory carries over. Three comparisons with the linear theory, from one network for
 each loss. First, mean of the final eigenvalues in the plotted range (above {LIMITS[0]:g}), +- their standard deviation
 divided by the mean, and the number of eigenvalues below this range: {ends}. Second, final value divided by initial
-value, of the smallest and of the largest eigenvalue; the claim requires factors on the same side of 1 as those of the
-linear theory, in parentheses. {growth}. Third, time in which an eigenvalue doubles, divided by this time in the linear
+value, of the smallest and of the largest eigenvalue. The claim requires factors on the same side of 1 as those of the
+linear theory, in parentheses; others are marked as opposite, unless theory changes the eigenvalue by less than
+{percent(UNCHANGED)}. {changes}. Third, time in which an eigenvalue doubles, divided by this time in the linear
 theory: median over the modes that double in both, and range. A ratio of 1 is expected if the theory carries over, and
 a ratio of 2 if half of the units are inactive for an input, which halves the gradient. {slower}.{shortened}"""

@@ -80,7 +80,7 @@ def draw(data: Data) -> Figure:
     ax.plot(UP_TO_FOLD, data.theory, color=style.GREY, label="linear theory")
     ax.plot(UP_TO_FOLD, data.networks, linestyle="none", marker="o", markersize=2.5, color=style.BLUE)
     ax.plot([], [], linestyle="none", marker="o", markersize=2.5, color=style.BLUE, label="networks")
-    ax.set(title="Euclidean, surviving modes", xlabel=r"weight decay $\rho$", ylim=(0, None))
+    ax.set(title="Surviving modes", xlabel=r"weight decay $\rho$", ylim=(0, None))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1))
     return figure
 
@@ -142,10 +142,14 @@ def _table(data: Data) -> str:
         if not np.isfinite(run.s[:, -1]).all():
             rows.append([name, run.status, "", "", "", ""])
             continue
-        cells = [final_level(run.s, LARGE_MODES).text(".2g")]
+        cells = [final_level(run.s, LARGE_MODES).text()]
         for modes in (LARGE_MODES, SMALL_MODES):
             ratio = effect(run.s, reference, modes)
-            cells += ["", ""] if decay == DECAYS[-1] else [ratio.text(".2g"), words[ratio.side(1)]]
+            cells += (
+                ["", ""]
+                if decay == DECAYS[-1]
+                else [ratio.text(".3f" if ratio.low > 0.1 else ".1g"), words[ratio.side(1)]]
+            )
         rows.append([name, *cells])
     return table(rows)
 
