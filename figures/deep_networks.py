@@ -16,6 +16,7 @@ from dynamics.networks.deep.metrics import RIDGE, represent
 from dynamics.networks.deep.training import DeepNetwork
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.records import record_steps
+from figures.statistics import Estimate, ratio_of
 
 RUNS = Path("build/runs")  # relative to the folder in which `python -m figures` is run
 SEEDS = range(5)
@@ -26,6 +27,7 @@ RECORDED = {  # steps; dense early in training, where accuracies are compared
 }
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
 BATCH = 128
+RANKS = {"2 to 6": slice(1, 6), "2 to 10": slice(1, 10)}  # by descending eigenvalue; 10 is the number of classes
 TEST_IMAGES = 360  # held-out digits, the same for all networks
 DECAY = 0.98  # decay per step of the exponential average that is the target
 
@@ -127,6 +129,11 @@ def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
     if not saved:
         raise FileNotFoundError(f"{path} is missing: no networks have been trained")
     return jax.tree.unflatten(jax.tree.structure(start), map(jnp.asarray, saved.leaves))
+
+
+def final_level(s: np.ndarray, ranks: slice) -> Estimate:
+    """Return the geometric mean over ranks of the final eigenvalues s (S, T, M), and over seeds."""
+    return ratio_of(np.exp(np.log(np.sort(s[:, -1])[:, ::-1][:, ranks]).mean(axis=-1)))
 
 
 def steps_of(run: dyn.Trajectory) -> np.ndarray:

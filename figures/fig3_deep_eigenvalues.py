@@ -37,7 +37,6 @@ COLOURS = {"DirectPred": style.BLUE, "IsoLoss": style.RED, "MLP predictor": styl
 THEORY = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": style.GREY, "zorder": 1}
 EARLY = 100  # steps early in training, in which accuracies are compared
 HALF = 0.5  # fraction of the plateau that a mode reaches
-RANKS = {"2 to 6": slice(1, 6), "2 to 10": slice(1, 10)}  # by descending eigenvalue; 10 is the number of classes
 SPREADS = {-1: "closer together", 1: "further apart", 0: "neither"}  # by the side of 1 on which a ratio lies
 
 Key = tuple[str, str]
@@ -119,17 +118,12 @@ def flattening(s: np.ndarray, ranks: slice) -> Estimate:
     return ratio_of(spread(s[:, -1], ranks) / spread(s[:, 0], ranks))
 
 
-def final_level(s: np.ndarray, ranks: slice) -> Estimate:
-    """Return the geometric mean over ranks of the final eigenvalues s (S, T, M), and over seeds."""
-    return ratio_of(np.exp(np.log(np.sort(s[:, -1])[:, ::-1][:, ranks]).mean(axis=-1)))
-
-
 def _plateaus(data: dict[Key, Panel]) -> str:
     """Format the table of final levels and spreads, with the values in theory."""
     rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
     for (loss, method), panel in data.items():
-        for name, ranks in RANKS.items():
-            measured = [function(panel.networks.s, ranks) for function in (final_level, flattening)]
+        for name, ranks in deep.RANKS.items():
+            measured = [function(panel.networks.s, ranks) for function in (deep.final_level, flattening)]
             theory = ["", ""]
             if panel.theory is not None:
                 s = panel.theory.s

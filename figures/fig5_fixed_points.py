@@ -79,7 +79,7 @@ def caption(data: dict[str, list[Pair]], full: bool) -> str:
         loss: listing(f"({', '.join(f'{s:.3f}' for s in end)})" for end in levels) for loss, levels in ends.items()
     }
     spread = np.ptp(ends["euclidean"], axis=0).max()
-    differences = listing(f"{_anisotropy(t.s[0]):.2g} to {_anisotropy(t.s[-1]):.2g}" for _, t in data["cosine"])
+    differences = listing(f"{_anisotropy(t.s[0]):.3f} to {_anisotropy(t.s[-1]):.3f}" for _, t in data["cosine"])
     change = max(abs(theory.s[-1].sum() / theory.s[0].sum() - 1) for _, theory in data["cosine"])
     worst = max(dyn.compare(theory, network).max_relative() for pairs in data.values() for network, theory in pairs)
     return f"""

@@ -14,13 +14,12 @@ from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import table
-from figures.fig3_deep_eigenvalues import RANKS, final_level
 from figures.statistics import Estimate, mean_of, plus_minus, ratio_of
 
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
 STEPS = {False: 300, True: 20_000}
 SEEDS = range(4)
-LARGE_MODES, SMALL_MODES = RANKS["2 to 6"], slice(16, None)  # by descending eigenvalue
+LARGE_MODES, SMALL_MODES = deep.RANKS["2 to 6"], slice(16, None)  # by descending eigenvalue
 UP_TO_FOLD = (1e-6, 0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays, from the smallest to above the fold at 1/4
 THRESHOLD = 0.01  # eigenvalue above which a mode survives
 LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # DirectPred, in theory
@@ -142,7 +141,7 @@ def _table(data: Data) -> str:
         if not np.isfinite(run.s[:, -1]).all():
             rows.append([name, run.status, "", "", "", ""])
             continue
-        cells = [final_level(run.s, LARGE_MODES).text()]
+        cells = [deep.final_level(run.s, LARGE_MODES).text()]
         for modes in (LARGE_MODES, SMALL_MODES):
             ratio = effect(run.s, reference, modes)
             cells += (

@@ -5,7 +5,7 @@ import pytest
 
 from figures import byol_without_ema as byol
 from figures import deep_networks as deep
-from figures.fig3_deep_eigenvalues import RANKS, final_level, flattening, speed_ups
+from figures.fig3_deep_eigenvalues import flattening, speed_ups
 from figures.fig4_deep_alignment import random_alignment
 from figures.fig7_deep_ema import change_without_average
 from figures.fig8_deep_weight_decay import LARGE_MODES, SMALL_MODES, effect
@@ -26,13 +26,13 @@ def spectra(end, seeds=5, jitter=0.05):
 def test_a_plateau_is_found_where_modes_approach_each_other_only(power, side):
     """All modes grow threefold in the second case: they stay as far apart as before, whatever the largest are."""
     s = spectra(3 * MODES**power)
-    assert [flattening(s, ranks).side(1) for ranks in RANKS.values()] == [side, side]
+    assert [flattening(s, ranks).side(1) for ranks in deep.RANKS.values()] == [side, side]
 
 
 def test_a_plateau_of_the_largest_modes_alone_does_not_extend_to_ten():
     end = np.where(np.arange(32) >= 26, 1.0, 1e-3 * MODES)
-    assert [flattening(spectra(end), ranks).side(1) for ranks in RANKS.values()] == [-1, 1]
-    assert final_level(spectra(end), RANKS["2 to 6"]).side(1) == 0
+    assert [flattening(spectra(end), ranks).side(1) for ranks in deep.RANKS.values()] == [-1, 1]
+    assert deep.final_level(spectra(end), deep.RANKS["2 to 6"]).side(1) == 0
 
 
 def test_speed_ups_count_modes_that_only_one_run_brings_to_the_level():
