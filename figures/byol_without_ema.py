@@ -18,7 +18,6 @@ from figures.statistics import Estimate, mean_of, ratio_of
 RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, relative to the encoder's
 DECAYS = (1e-4, 2e-2)  # weight decays
 STEPS = {False: 150, True: 4_000}
-SEEDS = {False: range(4), True: range(5)}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
 START = 0.1  # initial predictor eigenvalues in theory, about as large as those of the networks' random matrices
 COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
@@ -80,7 +79,7 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
         STEPS[full],
         deep.LEARNING_RATE[loss],
         batch_size=deep.BATCH,
-        seed=SEEDS[full],
+        seed=deep.SEEDS,
         record=STEPS[full],
     )
 
@@ -168,14 +167,14 @@ def _factors(data: dict[Key, Curve]) -> str:
             pairs = np.log(theory[networks] / theory[reference])
             cells = [f"{np.exp(np.nanmean(pairs)):.2f}" if not np.isnan(pairs).all() else "all vanish"]
             estimates = [factor(ratios[networks], ratios[reference]) for ratios in measured]
-            rows.append([f"{name}, {loss}", *cells, *(f"{e.text()}, {WORDS[e.side(1)]}" for e in estimates)])
+            rows.append([f"{name}, {loss}", *cells, *(f"{e.text('.3f')}, {WORDS[e.side(1)]}" for e in estimates)])
     return table(rows)
 
 
 def _batch_norm(data: dict[Key, Curve]) -> str:
     """Format the factor by which batch norm changes the participation ratio."""
     estimates = {loss: factor(*(ratios_of(data, column, loss) for column in COLUMNS[1:])) for loss in style.LOSSES}
-    return listing(f"{e.text()} ({loss}; {WORDS[e.side(1)]})" for loss, e in estimates.items())
+    return listing(f"{e.text('.3f')} ({loss}; {WORDS[e.side(1)]})" for loss, e in estimates.items())
 
 
 def failures(data: dict[Key, Curve], column: str, target: str) -> np.ndarray:
@@ -225,7 +224,7 @@ noise. Its descent map starts from the initial eigenvalues of the networks and f
 and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the theory is the mean-field
 approximation. Middle and right: networks with an MLP as predictor on images of handwritten digits, with batch norm
 (middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars of the networks: mean and standard
-error over {len(SEEDS[full])} seeds, without networks that diverge. Red: the target is the encoder itself (SimSiam);
+error over {len(deep.SEEDS)} seeds, without networks that diverge. Red: the target is the encoder itself (SimSiam);
 blue: the target is an exponential average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines:
 weight decay {DECAYS[1]:g}. Grey line: a ratio of 1, one mode.
 

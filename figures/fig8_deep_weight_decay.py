@@ -18,7 +18,7 @@ from figures.statistics import Estimate, mean_of, plus_minus, ratio_of
 
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
 STEPS = {False: 300, True: 20_000}
-SEEDS = range(4)
+
 LARGE_MODES, SMALL_MODES = deep.RANKS["2 to 6"], slice(16, None)  # by descending eigenvalue
 UP_TO_FOLD = (1e-6, 0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays, from the smallest to above the fold at 1/4
 THRESHOLD = 0.01  # eigenvalue above which a mode survives
@@ -52,7 +52,7 @@ def compute(full: bool) -> Data:
 
 
 def _run(loss: str, decay: float, full: bool) -> dyn.Trajectory:
-    return deep.run("DirectPred", loss, "shared target", full, steps=STEPS[full], seeds=SEEDS, weight_decay=decay)
+    return deep.run("DirectPred", loss, "shared target", full, steps=STEPS[full], seeds=deep.SEEDS, weight_decay=decay)
 
 
 def draw(data: Data) -> Figure:
@@ -89,8 +89,8 @@ def caption(data: Data, full: bool) -> str:
     point, spread = (plus_minus(values) for values in data.channel_std)
     return f"""
 MLPs with DirectPred on images of handwritten digits, trained with weight decay rho. First four columns: eigenvalues
-`s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over {len(SEEDS)}
-seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three values of rho are
+`s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over
+{len(deep.SEEDS)} seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three values of rho are
 the values of the paper. The value {DECAYS[0]:g} is added, because the smaller values need more steps than are made here
 to show an effect.
 
