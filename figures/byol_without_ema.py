@@ -57,8 +57,8 @@ def compute(full: bool) -> dict[Key, Curve]:
         for target in deep.TARGETS:
             for decay in DECAYS:
                 runs = {bn: [_run(loss, target, decay, rate, bn, full) for rate in RATES] for bn in (True, False)}
-                start = np.exp(np.log(runs[True][0].s[:, 0]).mean(axis=0))
-                curves[COLUMNS[0], loss, target, decay] = _theory(loss, target, decay, start)
+                starts = runs[True][0].s[:, 0]
+                curves[COLUMNS[0], loss, target, decay] = _theory(loss, target, decay, starts)
                 for column, networks in zip(COLUMNS[1:], runs.values(), strict=True):
                     curves[column, loss, target, decay] = _of_networks(networks)
     return curves
@@ -84,17 +84,21 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
     )
 
 
-def _theory(loss: str, target: str, decay: float, start: np.ndarray) -> Curve:
-    """Return the curve of the descent map from the mean initial spectrum of the networks.
+def _theory(loss: str, target: str, decay: float, starts: np.ndarray) -> Curve:
+    """Return the curve of the descent map from the initial spectra (S, M) of the networks.
 
-    The cosine loss is solved in mean field, which is fast even as s -> 0.
+    The cosine loss is solved in mean field, which is fast even as s -> 0. Some ratios depend on rounding (changes of
+    1e-12 of the start change them by ten percent), so that one start would not be enough.
     """
-    model = _model(loss, target, decay, rate=np.array(RATES), init=START)
+    pairs = len(starts), len(RATES)
+    model = _model(loss, target, decay, rate=np.tile(RATES, len(starts)), init=START)
     closure = "mean_field" if loss == "cosine" else None
-    ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
-    ends = np.where(ends.sum(axis=-1, keepdims=True) > VANISHED * start.sum(), ends, np.nan)
-    ratios = ends.sum(axis=-1) ** 2 / (ends**2).sum(axis=-1)
-    return Curve(ratios[None], np.full((1, len(RATES)), np.nan))
+    s0 = np.repeat(starts, len(RATES), axis=0)
+    ends = dyn.iterate(model, s0, THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
+    left = ends.sum(axis=-1) > VANISHED * s0.sum(axis=-1)
+    ratios = np.full(len(ends), np.nan)
+    ratios[left] = ends[left].sum(axis=-1) ** 2 / (ends[left] ** 2).sum(axis=-1)
+    return Curve(ratios.reshape(pairs), np.full(pairs, np.nan))
 
 
 def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
@@ -163,11 +167,9 @@ def _factors(data: dict[Key, Curve]) -> str:
     rows = [["", *COLUMNS]]
     for name, (networks, reference) in FACTORS.items():
         for loss in style.LOSSES:
-            theory, *measured = (ratios_of(data, column, loss) for column in COLUMNS)
-            pairs = np.log(theory[networks] / theory[reference])
-            cells = [f"{np.exp(np.nanmean(pairs)):.2f}" if not np.isnan(pairs).all() else "all vanish"]
-            estimates = [factor(ratios[networks], ratios[reference]) for ratios in measured]
-            rows.append([f"{name}, {loss}", *cells, *(f"{e.text('.3f')}, {WORDS[e.side(1)]}" for e in estimates)])
+            columns = (ratios_of(data, column, loss) for column in COLUMNS)
+            estimates = [factor(ratios[networks], ratios[reference]) for ratios in columns]
+            rows.append([f"{name}, {loss}", *(f"{e.text('.3f')}, {WORDS[e.side(1)]}" for e in estimates)])
     return table(rows)
 
 
@@ -220,13 +222,13 @@ def caption(data: dict[Key, Curve], full: bool) -> str:
 Effective number of modes that remain after training with a learned predictor, against the learning rate of the
 predictor divided by the learning rate of the encoder. The effective number is the participation ratio (sum s)^2 / sum
 s^2 of the eigenvalues s of the correlation. Top: Euclidean loss; bottom: cosine loss. Left: the linear theory without
-noise. Its descent map starts from the initial eigenvalues of the networks and from predictor eigenvalues of {START:g},
+noise. Its descent map starts from the initial eigenvalues of each network and from predictor eigenvalues of {START:g},
 and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the theory is the mean-field
 approximation. Middle and right: networks with an MLP as predictor on images of handwritten digits, with batch norm
-(middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars of the networks: mean and standard
-error over {len(deep.SEEDS)} seeds, without networks that diverge. Red: the target is the encoder itself (SimSiam);
-blue: the target is an exponential average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines:
-weight decay {DECAYS[1]:g}. Grey line: a ratio of 1, one mode.
+(middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars: mean and standard error over
+{len(deep.SEEDS)} seeds, without networks that diverge. Red: the target is the encoder itself (SimSiam); blue: the
+target is an exponential average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight
+decay {DECAYS[1]:g}. Grey line: a ratio of 1, one mode.
 
 BYOL without the exponential average is reported to collapse in cases where SimSiam does not collapse. Networks that
 collapse to one mode (a ratio below {COLLAPSED:g}) or diverge, over all losses, learning rates, weight decays and seeds:
