@@ -8,6 +8,7 @@ import click
 
 from benchmarks.page import as_text, page
 from benchmarks.row import Row
+from dynamics.numerics.files import write_text
 
 ROWS = ("trajectory", "ensemble", "exact_solutions", "simulation", "training", "closure", "size", "start")
 
@@ -31,7 +32,7 @@ def main(names: tuple[str, ...], out: Path | None) -> None:
         rows += measured
         click.echo(f"({name}: {time.perf_counter() - start:.0f} s)\n")
     if out:
-        out.write_text(page(rows), encoding="utf-8")
+        write_text(out, page(rows))
         click.echo(f"written: {out}")
 
 

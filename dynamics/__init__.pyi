@@ -41,8 +41,8 @@ from .networks.deep.network import MLP as MLP
 from .networks.deep.network import ConvNet as ConvNet
 from .networks.deep.network import Network as Network
 from .networks.train import train as train
+from .results.storage import load as load
 from .results.trajectory import Trajectory as Trajectory
-from .results.trajectory import load as load
 from .solvers.descent import iterate as iterate
 from .solvers.flow import PreparedSolver as PreparedSolver
 from .solvers.flow import prepare as prepare

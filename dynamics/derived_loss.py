@@ -71,21 +71,21 @@ class MatrixExpectation:
 class ExactSolution:
     """The exact solution of the flow of one mode, in the eigenvalue lambda of the predictor.
 
-    predictor: function that returns lambda(t). time_to_reach: function that returns the time between two values of
-    lambda. any_weight_decay: True if the solution also holds with weight decay. blow_up_time: function that returns the
-    time at which lambda diverges; None if lambda never diverges.
+    growth: log(s(t)/s(0)), from lambda(0) and its logarithm, which is finite where lambda = s^alpha is not.
+    time_to_reach: time between two values of log lambda. any_weight_decay: True if it holds with weight decay.
+    diverges: True if lambda may diverge at a finite time.
     """
 
     name: str
-    predictor: Function
+    growth: Function
     time_to_reach: Function
     any_weight_decay: bool
-    blow_up_time: Function | None = None
+    diverges: bool = False
 
     @property
     def cancels(self) -> bool:
         """True if terms of the solution nearly cancel, so that it must be evaluated in extended precision."""
-        return self.name == "Lambert W" or self.blow_up_time is not None
+        return self.name == "Lambert W" or self.diverges
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,29 @@ class PowerSum:
     exponent: int
     value: Function
     decay: Function
+
+
+class Singularity(NamedTuple):
+    """A set of views on which the gradient of one sample is infinite: it grows as distance^order.
+
+    quantity: "rates", the force on a singular value; "weights", the force on a representation, which times an
+    independent input is the gradient with respect to the weights; or "predictor", the force on a predictor's
+    eigenvalue. at: equation of the set. noiseless: True if the set is that of views without noise. conditions: linear
+    conditions per mode that define the set, whose codimension is conditions times the number of modes; 0 for a
+    hypersurface. order_alone: the order with a single mode, None if the gradient is finite then.
+    """
+
+    quantity: str
+    at: str
+    noiseless: bool
+    conditions: int
+    order: float
+    order_alone: float | None
+
+    def excludes(self, moment: float, modes: int) -> bool:
+        """Return True if E|F|^moment of the gradient F is infinite: codimension + moment x order <= 0."""
+        order = self.order_alone if modes == 1 else self.order
+        return order is not None and max(self.conditions * modes, 1) + moment * order <= 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +156,14 @@ class DerivedLoss:
     balanced : bool
         True if s - lambda^2/a_P of encoder and learned predictor is conserved, with a_P the predictor's learning rate
         relative to the encoder's.
+    degrees : tuple of float
+        Degrees of the rates in s, at fixed lambda, and in lambda, where they are homogeneous.
     fixed_points, fold : callable
         Fixed points of an independent mode, and the fold at which two of them meet.
     poles : callable
         Functions of lambda in the gradient that are infinite where the gradient has a pole.
+    singularities : tuple of Singularity
+        Sets of views on which the gradient of one sample is infinite.
     source : str
         Code of a module that was written at run time.
     """
@@ -157,10 +184,27 @@ class DerivedLoss:
     exact: ExactSolution | None = None
     conserved: PowerSum | None = None
     balanced: bool = False
+    degrees: tuple[float, float] | None = None
     fixed_points: Function | None = None
     fold: Function | None = None
     poles: Function | None = None
+    singularities: tuple[Singularity, ...] = ()
     source: str | None = None
+
+    def infinite_moment(
+        self, moment: float, modes: int, *, quantity: str = "rates", noiseless: bool = False
+    ) -> Singularity | None:
+        """Return a singularity that makes E|F|^moment infinite, of the gradient F of one sample; None if it is finite.
+
+        moment: 1 for the mean, 2 for the variance. modes: number of modes above zero. quantity: as in ``Singularity``.
+        noiseless: True if neither view has noise.
+        """
+        sets = (s for s in self.singularities if (s.quantity, s.noiseless) == (quantity, noiseless))
+        return next((singularity for singularity in sets if singularity.excludes(moment, modes)), None)
+
+    def moment_exists(self, moment: float, modes: int, *, quantity: str = "rates", noiseless: bool = False) -> bool:
+        """Return True if E|F|^moment of the gradient F of one sample is finite; arguments as ``infinite_moment``."""
+        return self.infinite_moment(moment, modes, quantity=quantity, noiseless=noiseless) is None
 
     @property
     def divides_by_norms(self) -> bool:

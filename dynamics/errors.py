@@ -5,13 +5,24 @@ A check returns the validated value, or raises an ArgumentError that names the a
 
 import difflib
 import importlib.util
+import operator
+import os
+import reprlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+
+LONGEST_VALUE, LONGEST_MESSAGE = 300, 1000  # largest number of characters of a value, and of a whole message
+
+LONGEST_RANGE = 10**7  # largest number of entries of a range, which NumPy converts one by one
+
+
+# --- errors and warnings --------------------------------------------------------------------------------------------
 
 
 class ArgumentError(ValueError):
@@ -31,6 +42,9 @@ class ArgumentError(ValueError):
     ...     print(error)
     Argument `alpha` must be a positive number, or an array of them, but is 0.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message, LONGEST_MESSAGE))
 
 
 class AccuracyWarning(UserWarning):
@@ -53,7 +67,9 @@ class AccuracyWarning(UserWarning):
 
 
 class SweepError(RuntimeError):
-    """Error raised when a block of a sweep, a group of grid points that are computed together, has failed.
+    """Error raised when a block of a sweep has failed, or when the store of the sweep is damaged or cannot be written.
+
+    A block is a group of grid points that are computed together.
 
     Notes
     -----
@@ -74,6 +90,9 @@ class SweepError(RuntimeError):
     Block 2 of 2, x = 0, failed: ZeroDivisionError: integer division or modulo by zero, at x = 0
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message, LONGEST_MESSAGE))
+
 
 class MissingExtraError(ImportError):
     """Error raised when an optional library is not installed.
@@ -84,10 +103,55 @@ class MissingExtraError(ImportError):
     """
 
 
+# --- messages -------------------------------------------------------------------------------------------------------
+
+
 def reject(name: str, requirement: str, value: Any) -> NoReturn:
     """Raise ArgumentError: ``Argument `name` must <requirement>, but is <value>.``"""
-    shown = np.array2string(value, threshold=8, separator=", ") if isinstance(value, np.ndarray) else repr(value)
-    raise ArgumentError(f"Argument `{name}` must {requirement}, but is {' '.join(map(str.strip, shown.splitlines()))}.")
+    raise ArgumentError(f"Argument `{name}` must {requirement}, but is {excerpt(value)}.")
+
+
+def excerpt(value: Any) -> str:
+    """Return a value as text on one line, of at most LONGEST_VALUE characters; never raises."""
+    return shortened(" ".join(map(str.strip, _EXCERPT.repr(value).splitlines())), LONGEST_VALUE)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text without its middle if it is longer than ``longest`` characters."""
+    if len(text) <= longest:
+        return text
+    half = (longest - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+class _Excerpt(reprlib.Repr):
+    """``repr`` of the first entries and levels of a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxtuple, self.maxlist, self.maxdict, self.maxset = 4, 8, 8, 8, 8
+        self.maxstring = self.maxlong = self.maxother = LONGEST_VALUE
+
+    def repr_int(self, number: int, level: int) -> str:
+        """Digits of an integer; of one with thousands of digits, which Python does not print, their number."""
+        return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
+
+    def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
+        """First and last entries of an array."""
+        if array.dtype.kind in "OSUV":
+            return f"<array of shape {array.shape} and type {array.dtype}>" if array.size > 8 else repr(array.tolist())
+        return np.array2string(array, threshold=8, separator=", ")
+
+    def repr_MaskedArray(self, array: Any, level: int) -> str:
+        """First and last entries of an array, with -- for masked entries."""
+        with np.printoptions(threshold=8):
+            return f"masked {array}"
+
+
+_EXCERPT = _Excerpt()
+
+
+# --- names, arrays, numbers -----------------------------------------------------------------------------------------
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
@@ -97,22 +161,57 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
-        near = difflib.get_close_matches(value.lower(), allowed, n=1) if isinstance(value, str) else []
+        short = isinstance(value, str) and len(value) <= LONGEST_VALUE
+        near = difflib.get_close_matches(value.lower(), allowed, n=1) if short else []
         hint = f" Did you mean '{near[0]}'?" if near else ""
         listing = ", ".join(f"'{a}'" for a in allowed) + (f", or {otherwise}" if otherwise else "")
-        raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {value!r}.{hint}")
+        raise ArgumentError(f"Argument `{name}` must be one of {listing}, but is {excerpt(value)}.{hint}")
     return value
+
+
+def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
+    """Return a value as an array of any type; refuse masked entries, ragged lists, and what NumPy cannot convert.
+
+    All arrays that a user passes go through this function. Integers that NumPy keeps as objects become floats.
+    """
+    if isinstance(value, range) and len(value) > LONGEST_RANGE:
+        reject(name, f"{requirement}, at most {LONGEST_RANGE:,} of them", value)
+    try:
+        masked, array = _is_masked(value), np.asarray(value)
+        if array.dtype == object and array.size and all(type(entry) in (int, float) for entry in array.flat):
+            array = array.astype(np.float64)
+    except Exception as error:  # of a conversion that another library defines, or of lists that are ragged or too deep
+        raise ArgumentError(f"Argument `{name}` must {requirement}, but is {excerpt(value)}.") from error
+    if masked:
+        reject(name, f"{requirement}, without masked entries", value)
+    return array
+
+
+def _is_masked(value: Any) -> bool:
+    """Return True for a masked array with masked entries, also in lists."""
+    if isinstance(value, (list, tuple)):
+        return any(_is_masked(entry) for entry in value)
+    return bool(np.ma.is_masked(value)) if isinstance(value, np.ma.MaskedArray) else False
 
 
 def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
     """Return a value as a float64 array; raise ArgumentError unless all entries are finite real numbers."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        reject(name, requirement, value)
-    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+    array = as_array(name, value, requirement)
+    if array.dtype.kind not in "iuf":
         reject(name, requirement, value if array.ndim == 0 else array)
-    return np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it
+    with np.errstate(all="ignore"):  # extended precision may overflow
+        numbers = np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it
+    if not np.isfinite(numbers).all():
+        reject(name, requirement, value if array.ndim == 0 else array)
+    return numbers
+
+
+def whole_array(name: str, value: Any, requirement: str) -> npt.NDArray[np.integer]:
+    """Return a value as an array of integers; raise ArgumentError for other values."""
+    array = as_array(name, value, requirement)
+    if array.dtype.kind not in "iu":
+        reject(name, requirement, value if array.ndim == 0 else array)
+    return np.array(array)
 
 
 def non_negative(
@@ -151,10 +250,10 @@ def covariance(name: str, value: Any) -> FloatArray:
     array = real_array(name, value, requirement)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.any():
         reject(name, requirement, array)
-    rounding = len(array) * np.finfo(float).eps * np.abs(array).max()
-    if np.abs(array - array.T).max() > rounding or np.linalg.eigvalsh(array).min() < -rounding:
+    scaled, rounding = array / np.abs(array).max(), len(array) * np.finfo(float).eps
+    if np.abs(scaled - scaled.T).max() > rounding or np.linalg.eigvalsh(scaled).min() < -rounding:
         reject(name, requirement, array)
-    return (array + array.T) / 2
+    return array / 2 + array.T / 2
 
 
 def flag(name: str, value: Any) -> None:
@@ -170,25 +269,41 @@ def instance(name: str, value: Any, kind: type, requirement: str) -> None:
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number as an int; raise ArgumentError unless it is at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        reject(name, f"be a whole number >= {least}", value)
-    return int(value)
+    """Return a whole number, at least ``least``."""
+    requirement = f"be a whole number >= {least}"
+    if isinstance(value, (bool, np.bool_, np.timedelta64)):
+        reject(name, requirement, value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        reject(name, requirement, value)
+    if not least <= number < 2**63:
+        reject(name, requirement if number < least else f"{requirement} and below 2^63", value)
+    return number
+
+
+def path(name: str, value: Any, requirement: str = "be a path") -> Path:
+    """Return a path, which no file needs to exist at."""
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        reject(name, requirement, value)
+    return Path(text)
 
 
 def positive_number(name: str, value: Any) -> float:
     """Return a positive number as a float; raise ArgumentError for arrays and other values."""
     requirement = "be a positive number"
-    return _single(name, positive(name, value, requirement), requirement)
+    return single(name, positive(name, value, requirement), requirement)
 
 
 def real_number(name: str, value: Any) -> float:
     """Return a finite number as a float; raise ArgumentError for arrays and other values."""
     requirement = "be a finite number"
-    return _single(name, real_array(name, value, requirement), requirement)
+    return single(name, real_array(name, value, requirement), requirement)
 
 
-def _single(name: str, array: FloatArray, requirement: str) -> float:
+def single(name: str, array: FloatArray, requirement: str) -> float:
+    """Return the number in an array without axes; all scalars that a user passes go through this function."""
     if array.ndim:
         reject(name, requirement, array)
     return float(array)

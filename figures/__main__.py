@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from dynamics.numerics.files import write_text
 from figures import captions, gallery, names, style
 
 
@@ -35,7 +36,7 @@ def main(name: str | None, out: Path, full: bool) -> None:
     figure = importlib.import_module(f"figures.{name}")
     data = figure.compute(full)
     style.save(figure.draw, data, out / name)
-    (out / f"{name}.md").write_text(captions.reflow(figure.caption(data, full)), encoding="utf-8")
+    write_text(out / f"{name}.md", captions.reflow(figure.caption(data, full)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import importlib
 import re
 from pathlib import Path
 
+from dynamics.numerics.files import write_text
 from figures import names
 from figures.captions import is_table, paragraphs
 
@@ -69,7 +70,7 @@ def write(folder: Path) -> None:
         SECTION.format(name=name, title=text, caption=_caption(folder / f"{name}.md")) for name, text in titles.items()
     ]
     page = PAGE.format(contents="\n".join(contents), sections="\n".join(sections))
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    write_text(folder / "index.html", page)
 
 
 def _caption(path: Path) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 import dynamics as dyn
+from dynamics.numerics.files import replacing
 
 COLUMN, PAGE = 3.4, 7.0  # widths of one and of two columns of text, in inches
 
@@ -92,5 +93,6 @@ def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
     """Draw ``data`` in the common style and write .png and .pdf files, whose bytes are the same each time."""
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
-        figure.savefig(stem.with_suffix(".png"), metadata={"Software": None})
-        figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
+        for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):
+            with replacing(stem.with_suffix(suffix)) as fresh:
+                figure.savefig(fresh, metadata={metadata: None})

@@ -1,9 +1,13 @@
 """Bad input: refused before any work, with the name of the argument, what it must be, and what it was."""
 
+import pickle
+from decimal import Decimal
+
 import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics import errors
 from dynamics.generated import catalogue
 from dynamics.networks import linear as network
 from dynamics.numerics.adaptive_quadrature import Adaptive
@@ -16,6 +20,16 @@ POSITIVE = "be a positive number"
 WHOLE = "be a whole number"
 NOISE = "be two non-negative numbers"
 NON_NEGATIVE = "be a non-negative number"
+MASKED = np.ma.masked_array([0.1, 99.0], mask=[False, True])
+GAIN = dyn.Gain.parse("lambda^0.5")
+
+
+def nested(depth):
+    """A number in lists in lists."""
+    inner = 0.1
+    for _ in range(depth):
+        inner = [inner]
+    return inner
 
 
 def model(**given):
@@ -159,7 +173,7 @@ CASES = {
         "0.1",
     ),
     "fluctuations of an ensemble": (
-        iterate(s0=np.ones((2, 2)), batch_size=10),
+        iterate(s0=np.ones((2, 2)), batch_size=10, input_dimension=3),
         "batch_size",
         "be left out for an ensemble",
         "10",
@@ -263,7 +277,12 @@ CASES = {
         "'lucky'",
     ),
     "record zero": (train(record=0), "record", f"{WHOLE} >= 1", "0"),
-    "record beyond": (train(record=[2, 9]), "record", "be a whole number, or steps between 0 and 5", "[2, 9]"),
+    "record beyond": (
+        train(record=[2, 9]),
+        "record",
+        "be a whole number >= 1, or a sequence of steps between 0 and 5",
+        "[2, 9]",
+    ),
     "record text": (train(record="all"), "record", WHOLE, "'all'"),
     "probes of other inputs": (
         train(probes=np.ones((4, 2))),
@@ -284,6 +303,61 @@ CASES = {
         "Model(",
     ),
     "progress text": (train(progress="yes"), "progress", "be True, False or None", "'yes'"),
+    "progress an array": (solve(progress=np.ones(2)), "progress", "be True, False or None", "[1., 1.]"),
+    # arrays that are not what they seem, and numbers that double precision does not hold
+    "s0 masked": (solve(s0=MASKED), "s0", f"{EIGENVALUES}, without masked entries", "masked [0.1 --]"),
+    "s0 masked in a list": (solve(s0=[[0.1, 0.2], MASKED]), "s0", f"{EIGENVALUES}, without masked entries", "--"),
+    "s0 of extended precision": (solve(s0=[np.longdouble("1e400"), 1]), "s0", EIGENVALUES, "1.e+400"),
+    "s0 a huge integer": (solve(s0=10**5000), "s0", EIGENVALUES, "an integer of 16610 bits"),
+    "s0 a decimal": (solve(s0=[Decimal("0.1")]), "s0", EIGENVALUES, "[Decimal('0.1')]"),
+    "s0 deep": (solve(s0=nested(2000)), "s0", EIGENVALUES, "[[[[[...]]]]]"),
+    "times a duration": (solve(times=[np.timedelta64(3, "s")]), "times", TIMES, "[3]"),
+    "times masked": (solve(times=MASKED), "times", f"{TIMES}, without masked entries", "--"),
+    "weight decay masked": (
+        model(weight_decay=MASKED),
+        "weight_decay",
+        f"{NON_NEGATIVE}, or an array of them, without masked entries",
+        "--",
+    ),
+    "noise an array without axes": (model(noise=np.array(0.1)), "noise", NOISE, "0.1"),
+    "noise masked": (model(noise=MASKED), "noise", NOISE, "masked"),
+    "inputs masked": (
+        model(inputs=np.ma.masked_less(np.eye(2), 0.5)),
+        "inputs",
+        "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero, without masked",
+        "--",
+    ),
+    "steps a duration": (iterate(steps=np.timedelta64(3, "s")), "steps", f"{WHOLE} >= 0", "np.timedelta64(3,'s')"),
+    "steps huge": (iterate(steps=10**5000), "steps", f"{WHOLE} >= 0 and below 2^63", "an integer of 16610 bits"),
+    "learning rate of extended precision": (
+        lambda: dyn.design(dyn.FastestUniform(np.longdouble("1e400"))),
+        "learning_rate",
+        POSITIVE,
+        "1e+400",
+    ),
+    "seeds ragged": (train(seed=[[1], [1, 2]]), "seed", f"{WHOLE} >= 0 and below 2^32", "[[1], [1, 2]]"),
+    "seeds masked": (train(seed=np.ma.masked_equal([1, 2], 2)), "seed", WHOLE, "masked [1 --]"),
+    "record ragged": (train(record=[[1], [1, 2]]), "record", WHOLE, "[[1], [1, 2]]"),
+    "side a duration": (lambda: dyn.gaussian_images(np.timedelta64(3, "s")), "side", WHOLE, "np.timedelta64(3,'s')"),
+    # expressions and their parameters
+    "parameters numbered": (
+        lambda: dyn.Loss("|p - sg(z2)|^2", {1: 2}),
+        "loss",
+        "have text as the names of its parameters",
+        "1",
+    ),
+    "parameters None": (
+        lambda: dyn.Loss("|p - sg(z2)|^2", None),
+        "parameters",
+        "map the name of each parameter to its value",
+        "None",
+    ),
+    "gain of text": (lambda: GAIN("x"), "lam", "be finite eigenvalues of the predictor", "'x'"),
+    "gain undefined": (lambda: GAIN([-0.1]), "lam", "be eigenvalues at which the gain lambda^0.5 is defined", "[-0.1]"),
+    "no table": (lambda: dyn.Model.from_dict([1]), "description", "be a table that describes the model", "[1]"),
+    # paths
+    "path a number": (lambda: dyn.load(3), "path", "be a path", "3"),
+    "path with a zero byte": (lambda: dyn.load("a\0b"), "path", "be a path", "'a\\x00b'"),
     # what is no model at all
     **{
         f"model text, {call.__name__}": (call(model="cosine"), "model", "be a Model", "'cosine'")
@@ -317,7 +391,9 @@ def test_message_names_argument_requirement_and_value(case):
 def test_message_of_negative_noise_word_for_word():
     with pytest.raises(dyn.ArgumentError) as raised:
         dyn.Model("cosine", noise=(-0.1, 0.2))
-    assert str(raised.value) == "Argument `noise` must be two non-negative numbers, but is (-0.1, 0.2)."
+    assert str(raised.value) == (
+        "Argument `noise` must be two non-negative numbers, or two arrays of them, for an ensemble, but is (-0.1, 0.2)."
+    )
 
 
 UNKNOWN_NAMES = {
@@ -386,3 +462,64 @@ def test_a_model_copies_its_parameters():
     assert kept.predictor.alpha.tolist() == [1, 2] and kept.noise == (0.0, 0.5)
     with pytest.raises(ValueError, match="read-only"):
         kept.predictor.alpha[0] = -1
+
+
+def test_masked_arrays_without_masked_entries_are_data():
+    assert dyn.solve(EUCLIDEAN, np.ma.masked_array([0.1, 0.5]), [0.0]).s.tolist() == [[0.1, 0.5]]
+
+
+def test_integers_beyond_64_bits_are_numbers():
+    assert dyn.Model("cosine", weight_decay=10**20).weight_decay == 1e20
+
+
+def test_arrays_of_noise_are_an_ensemble():
+    sigmas = [0.1, 0.2, 0.3]
+    members = dyn.solve(dyn.Model("euclidean", noise=(sigmas, 0.5)), [0.2], [0.0, 1.0])
+    alone = [dyn.solve(dyn.Model("euclidean", noise=(sigma, 0.5)), [0.2], [0.0, 1.0]).s for sigma in sigmas]
+    assert members.s.shape == (3, 2, 1) and np.allclose(members.s, alone, rtol=1e-12)
+
+
+LONG = "x" * 100_000
+ECHOES = {
+    "text": solve(times=LONG),
+    "name": solve(method=LONG),
+    "list": solve(s0=[LONG] * 1000),
+    "table": model(noise={LONG: LONG}),
+    "parameter": lambda: dyn.Loss("|p - sg(z2)|^2", {LONG: 2}),
+    "path": lambda: dyn.sweep(EUCLIDEAN, {"weight_decay": [0.1]}, store=LONG, s0=[0.1], times=[0.0]),
+    "axis": lambda: dyn.sweep(EUCLIDEAN, {LONG: [0.1]}, store="new", s0=[0.1], times=[0.0]),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_messages_shorten_what_was_given(name):
+    with pytest.raises(dyn.ArgumentError) as raised:
+        ECHOES[name]()
+    assert len(str(raised.value)) <= errors.LONGEST_MESSAGE and "..." in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [dyn.ArgumentError, dyn.SweepError])
+def test_errors_pickle_with_their_message(kind):
+    assert str(pickle.loads(pickle.dumps(kind("reason")))) == "reason"
+
+
+def test_a_name_that_is_too_long_for_a_file_is_no_file():
+    with pytest.raises(FileNotFoundError, match="No such file"):
+        dyn.load(LONG)
+
+
+ANY = {
+    "object": object(),
+    "integer": 10**5000,
+    "nested": nested(5000),
+    "table": {1: "a", "b": nested(3)},
+    "masked": np.ma.masked,
+    "bytes": b"a",
+    "lines": "a\nb",
+}
+
+
+@pytest.mark.parametrize("kind", ANY)
+def test_any_value_has_an_excerpt_on_one_line(kind):
+    text = errors.excerpt(ANY[kind])
+    assert "\n" not in text and 0 < len(text) <= errors.LONGEST_VALUE

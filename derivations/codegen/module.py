@@ -7,16 +7,18 @@ import sympy as sp
 
 from derivations import errors
 from derivations.codegen.expectation_code import expectation_functions
-from derivations.codegen.layout import broken
+from derivations.codegen.layout import INDENT, WIDTH
 from derivations.codegen.loss_code import force_functions, loss_function, operator_functions, pole_functions
 from derivations.codegen.manifest import Manifest
 from derivations.codegen.matrix_code import matrix_functions
 from derivations.codegen.signature import Signature
+from derivations.codegen.singularity_code import write_singularities
 from derivations.codegen.solution_code import equilibrium_functions, exact_functions, invariant_functions
 from derivations.errors import UntranslatableError
 from derivations.losses.loss import SymbolicLoss
 from derivations.printers.array_code import SPECIAL
 from derivations.theory import rates
+from derivations.theory.homogeneity import degrees_of_rates
 
 
 def module(loss: SymbolicLoss, whole: bool = True) -> str:
@@ -34,6 +36,8 @@ def module(loss: SymbolicLoss, whole: bool = True) -> str:
 def _module(loss: SymbolicLoss, whole: bool) -> str:
     expression, signature, learned = loss.in_eigenbasis(), Signature.of(loss), loss.trains_predictor
     manifest = Manifest(loss.name)
+    if (degrees := degrees_of_rates(expression, learned)) is not None:
+        manifest["degrees"] = f"({degrees.s}, {degrees.lam})"
     parts = [
         *operator_functions(signature),
         *pole_functions(loss, signature, manifest),
@@ -44,6 +48,7 @@ def _module(loss: SymbolicLoss, whole: bool) -> str:
         ),
         *_unless(whole, manifest, "no_matrices", lambda: matrix_functions(expression, manifest)),
     ]
+    write_singularities(expression, learned, manifest)
     rate = None if "integrals=" in manifest.get("rates", "") else _own_rate(loss)
     parts += [
         *exact_functions(rate, signature, manifest, whole),
@@ -53,9 +58,17 @@ def _module(loss: SymbolicLoss, whole: bool) -> str:
     ]
     code = "\n\n".join(parts)
     special = sorted(name for name in SPECIAL.values() if f"{name}(" in code)
-    imports = [f"from dynamics.derived_loss import {', '.join(manifest.classes)}"]
-    imports += [f"from dynamics.numerics.special import {', '.join(special)}"] if special else []
-    return "\n".join([header(loss.title), *map(broken, imports), "\n", code])
+    imports = [_import("dynamics.derived_loss", manifest.classes)]
+    imports += [_import("dynamics.numerics.special", special)] if special else []
+    return "\n".join([header(loss.title), *imports, "\n", code])
+
+
+def _import(module: str, names: list[str]) -> str:
+    """Return an import statement, with one name per line if it is too long for one line."""
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join([f"from {module} import (", *(f"{INDENT}{name}," for name in names), ")"])
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:

@@ -40,32 +40,35 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
         solution = None
     if solution is None:
         return []
-    arguments = ["lam0", "t", "alpha", *signature.parameters, "rho"]
-    doc = f"Return the predictor eigenvalues at time t for the initial eigenvalues lam0 ({solution.name} solution)."
-    entry = {
-        "name": json.dumps(solution.name),
-        "predictor": "exact",
-        "time_to_reach": "time_to_reach",
-        "any_weight_decay": str(solution.any_weight_decay),
-    }
-    sources = [
-        function("exact", arguments, doc, [_stable(solution.predictor)], STATISTICS),
+    arguments = ["alpha", *signature.parameters, "rho"]
+    doc = f"Return log(s(t)/s(0)), from the {solution.name} solution; lam0: lambda(0) and its logarithm."
+    manifest["exact"] = call(
+        "ExactSolution",
+        name=json.dumps(solution.name),
+        growth="growth",
+        time_to_reach="time_to_reach",
+        any_weight_decay=str(solution.any_weight_decay),
+        **({} if solution.blow_up is None else {"diverges": "True"}),
+    )
+    names: dict[sp.Basic, str] = {sp.log(lam): f"log_{lam}" for lam in (solutions.lam0, solutions.lam1)}
+    return [
+        function(
+            "growth",
+            ["lam0", "log_lam0", "t", *arguments],
+            doc,
+            [_stable(solution.growth / n.alpha)],
+            STATISTICS,
+            names,
+        ),
         function(
             "time_to_reach",
-            ["lam1" if a == "t" else a for a in arguments],
-            "Return the time that a predictor eigenvalue takes from lam0 to lam1.",
-            [_stable(solution.time)],
+            ["log_lam0", "log_lam1", *arguments],
+            "Return the time from lam0 to lam1; negative or not a number if the flow does not lead there.",
+            [_stable(solution.duration)],
             STATISTICS,
+            names,
         ),
     ]
-    if solution.blow_up is not None:
-        doc = "Return the time at which the solution that starts at lam0 diverges; not a number if it never diverges."
-        sources.append(
-            function("blow_up_time", [a for a in arguments if a != "t"], doc, [solution.blow_up], STATISTICS)
-        )
-        entry["blow_up_time"] = "blow_up_time"
-    manifest["exact"] = call("ExactSolution", **entry)
-    return sources
 
 
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
@@ -132,6 +135,7 @@ def _stable(expression: sp.Expr) -> sp.Expr:
         lambda e: e.is_Pow and (e.exp == sp.Rational(1, 2) or (e.exp == -1 and e.base.subs(noiseless) == 0)),
         lambda e: sp.Pow(simplest(e.base), e.exp),
     )
-    for kind in (sp.exp, solutions.Exprel):
-        expression = expression.replace(kind, lambda argument, kind=kind: kind(simplest(argument)))
+    expression = expression.replace(sp.exp, lambda argument: sp.exp(simplest(argument)))
+    for kind in (solutions.LinearGrowth, solutions.LinearTime):
+        expression = expression.replace(kind, lambda *arguments, kind=kind: kind(*map(simplest, arguments)))
     return expression

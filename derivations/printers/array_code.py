@@ -17,12 +17,14 @@ from derivations.errors import UntranslatableError
 from derivations.losses.reader import tanh
 from derivations.symbols import notation as n
 from derivations.theory.matrices import MatrixTilt
-from derivations.theory.solutions import Exprel, LambertGrowth
+from derivations.theory.solutions import LambertLogGrowth, LambertTime, LinearGrowth, LinearTime
 
 FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # names in every library
 SPECIAL = {  # from dynamics.numerics.special
-    Exprel: "exprel",
-    LambertGrowth: "lambert_growth",
+    LambertLogGrowth: "lambert_growth",
+    LambertTime: "lambert_time",
+    LinearGrowth: "linear_growth",
+    LinearTime: "linear_time",
     MatrixTilt: "tilt",
 }
 

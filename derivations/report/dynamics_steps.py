@@ -44,7 +44,7 @@ def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
     of_lambda, level = equilibria.independent_rate(rate), r"\lambda"
     assert of_lambda is not None
     velocity = solutions.predictor_velocity(of_lambda.subs(equilibria.lam, solutions.lam))
-    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
+    explicit = solution.predictor
     shown = [velocity if solution.any_weight_decay else velocity.subs(n.rho, 0), explicit, solution.time]
     if not setting.predictor:  # then the eigenvalue is s
         s, s_0 = sp.symbols("s s(0)")

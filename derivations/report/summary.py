@@ -148,7 +148,7 @@ def _exact(setting: SymbolicLoss, rate: sp.Expr | tuple[expectations.TiltedInteg
     if solution is None:
         return []
     limit = "" if solution.any_weight_decay else ", rho = 0"
-    explicit = solution.predictor.replace(solutions.Exprel, lambda x: (sp.exp(x) - 1) / x)
+    explicit = solution.predictor
     if not setting.predictor:
         explicit = explicit.subs({n.alpha: 1, solutions.lam0: sp.Symbol("s0", positive=True)})
     name = "lam(t)" if setting.predictor else "s(t)"

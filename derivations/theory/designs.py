@@ -21,6 +21,7 @@ from derivations.theory import equilibria, moments, rates, solutions
 lam = sp.Symbol(EIGENVALUE[0], positive=True)
 rest = sp.Symbol("rest", positive=True)  # 1/n1, where the rate is zero under any gain
 speed, threshold, leak = sp.symbols("speed threshold leak", positive=True)  # leak: weight decay
+steepness = sp.Symbol("steepness", positive=True)  # power of lambda with which a rate changes from fast to slow
 fast, slow = sp.symbols("fast slow", positive=True)  # rates
 low, high, goal = sp.symbols("low high goal", positive=True)  # smallest initial, largest initial, and final lambda
 h = sp.Symbol("h", positive=True)  # the gain at one eigenvalue
@@ -74,24 +75,32 @@ def until_goal(rate: sp.Expr) -> sp.Expr:
 
 
 class Gathering(NamedTuple):
-    """A rate that brings modes together: fast up to lambda = ``high``, then falling, and slow in the end."""
+    """A rate that brings modes together: ``fast`` up to lambda = ``high``, then changing, and ``slow`` in the end."""
 
     rate: sp.Expr
     fast: sp.Expr  # the fast rate for which a mode takes the time t from low to high
-    least_slow: sp.Expr  # the falling rate at the goal; a mode never reaches a slow rate below this
+    extreme: sp.Expr  # the changing rate at the goal; a mode never reaches a slow rate beyond this
     time: sp.Expr  # the time from high to the goal, in terms of ``slow``
 
 
 @cache
-def gathering(steepness: sp.Expr | int) -> Gathering:
-    """Return the rate that is fast up to ``high`` and then falls as lambda^-steepness until it is slow."""
-    fading = fast * (high / lam) ** steepness
-    (turn,) = sp.solve(fading - slow, lam)
+def gathering(steepness: sp.Expr | int, rises: bool = False) -> Gathering:
+    """Return the rate that is ``fast`` up to ``high`` and then falls as lambda^-steepness until it is ``slow``.
+
+    rises: the rate rises as lambda^steepness instead, to a "slow" rate above the fast one.
+    """
+    power = sp.Symbol("power", real=True, nonzero=True)
+    x = sp.Symbol("x", real=True)  # log(lambda/high), in which the changing rate is fast e^(-power x)
+    turn = sp.log(fast / slow) / power
+    slowness = sp.expand((lam / velocity(fast)) * sp.exp(power * x))  # dt/dx
+    time = sp.integrate(slowness, (x, 0, turn)) + duration(slow, high * sp.exp(turn), goal)
+    changing = fast * (high / lam) ** (-steepness if rises else steepness)
+    time = sp.expand_log(time.subs(power, -steepness if rises else steepness), force=True)
     return Gathering(
-        rate=sp.Max(slow, sp.Min(fast, fading)),
+        rate=sp.Min(slow, sp.Max(fast, changing)) if rises else sp.Max(slow, sp.Min(fast, changing)),
         fast=sp.solve(duration(fast, low, high) - n.t, fast)[0],
-        least_slow=fading.subs(lam, goal),
-        time=duration(fading, high, turn) + duration(slow, turn, goal),
+        extreme=changing.subs(lam, goal),
+        time=time,
     )
 
 

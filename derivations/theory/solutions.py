@@ -28,15 +28,6 @@ from derivations.theory import rates
 lam, lam0, lam1 = sp.symbols("lam lam0 lam1", positive=True)
 
 
-class Exprel(sp.Function):
-    """The function (e^x - 1)/x of x, with the value 1 at x = 0."""
-
-    nargs = 1
-
-    def _eval_rewrite_as_exp(self, argument: sp.Expr, **hints: object) -> sp.Expr:
-        return (sp.exp(argument) - 1) / argument
-
-
 class LambertGrowth(sp.Function):
     """The function q/(1 + W(y0 e^(y0 - tau))) of (lam0, q, tau), with y0 = q/lam0 - 1 and Lambert's function W.
 
@@ -56,24 +47,65 @@ class LambertGrowth(sp.Function):
         return self**2 * (level - self) / level**2
 
 
+class LinearGrowth(sp.Function):
+    """The logarithm of x(tau)/x(0) of (log x(0), c, b, tau), where dx/dtau = b x + c."""
+
+    nargs = 4
+
+    def _eval_rewrite_as_exp(self, start: sp.Expr, c: sp.Expr, b: sp.Expr, tau: sp.Expr, **_: object) -> sp.Expr:
+        return sp.log(sp.exp(b * tau) + c * sp.exp(-start) * (sp.exp(b * tau) - 1) / b)
+
+
+class LinearTime(sp.Function):
+    """The time of (log x(0), log x, c, b) in which dx/dtau = b x + c leads from x(0) to x."""
+
+    nargs = 4
+
+    def _eval_rewrite_as_exp(self, start: sp.Expr, end: sp.Expr, c: sp.Expr, b: sp.Expr, **_: object) -> sp.Expr:
+        return sp.log((b * sp.exp(end) + c) / (b * sp.exp(start) + c)) / b
+
+
+class LambertLogGrowth(sp.Function):
+    """The logarithm of LambertGrowth(lam0, q, tau)/lam0, of (lam0, log lam0, q, tau)."""
+
+    nargs = 4
+
+    def _eval_rewrite_as_exp(self, start: sp.Expr, log: sp.Expr, q: sp.Expr, tau: sp.Expr, **_: object) -> sp.Expr:
+        return sp.log(LambertGrowth(start, q, tau) / start)
+
+
+class LambertTime(sp.Function):
+    """The time of (log lam0, log lam1, q) from lam0 to lam1, where d lambda/dtau = lambda^2 (q - lambda)/q^2."""
+
+    nargs = 3
+
+    def _eval_rewrite_as_exp(self, start: sp.Expr, end: sp.Expr, q: sp.Expr, **_: object) -> sp.Expr:
+        y0, y1 = (q * sp.exp(-log) - 1 for log in (start, end))
+        return sp.log(y0 / y1) + y0 - y1
+
+
 @dataclass(frozen=True)
 class Solution:
     """An exact solution of the flow of a predictor eigenvalue: ``predictor`` is lambda(t) with lambda(0) = lam0.
 
-    time: the time that lambda takes from lam0 to lam1. any_weight_decay: False if the solution is valid only without
-    weight decay.
+    growth and duration: log(lambda(t)/lam0) and the time, in functions that neither overflow nor cancel. growth and
+    duration depend on lam0 and lam1 through their logarithms, which are finite where lambda = s^alpha is not.
+    any_weight_decay: False if the solution is valid only without weight decay. blow_up: the time at which the solution
+    diverges, None if it cannot.
     """
 
     name: str
     predictor: sp.Expr
     time: sp.Expr
+    growth: sp.Expr
+    duration: sp.Expr
     any_weight_decay: bool = True
-    blow_up: sp.Expr | None = None  # the time at which the solution diverges; None if it cannot
+    blow_up: sp.Expr | None = None
 
     def subs(self, values: dict[sp.Expr, sp.Expr]) -> "Solution":
         """Return the solution with symbols replaced by values."""
-        blow_up = None if self.blow_up is None else self.blow_up.subs(values)
-        return replace(self, predictor=self.predictor.subs(values), time=self.time.subs(values), blow_up=blow_up)
+        expressions = {name: e.subs(values) for name, e in vars(self).items() if isinstance(e, sp.Expr)}
+        return replace(self, **expressions)
 
 
 def predictor_velocity(rate: sp.Expr) -> sp.Expr:
@@ -120,35 +152,60 @@ def _with_a_pole(rate: sp.Expr) -> Solution | None:
     if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # otherwise lambda would pass through zero
         return None
     tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
-    time = sp.log((b * lam1 + pole) / (b * lam0 + pole)) / (2 * n.alpha * b)
-    return Solution("linear", lam0 * sp.exp(b * tau) + pole * tau * Exprel(b * tau), time)
+    return Solution(
+        "linear",
+        predictor=lam0 * sp.exp(b * tau) + pole * (sp.exp(b * tau) - 1) / b,
+        time=sp.log((b * lam1 + pole) / (b * lam0 + pole)) / (2 * n.alpha * b),
+        growth=LinearGrowth(sp.log(lam0), pole, b, tau),
+        duration=LinearTime(sp.log(lam0), sp.log(lam1), pole, b) / (2 * n.alpha),
+    )
 
 
 def _of_polynomial(rate: sp.Expr) -> Solution | None:
     if not rate.is_polynomial(lam) or sp.degree(rate, lam) > 2:
         return None
     c0, c1, c2 = (sp.factor(rate.coeff(lam, power)) for power in range(3))
-    tau = 2 * n.alpha * n.t
-    b = c0 - n.rho
     if c1 == c2 == 0:
-        solution = Solution("exponential", lam0 * sp.exp(b * tau), sp.log(lam1 / lam0) / (2 * n.alpha * b))
-    elif c2 == 0:
-        decays, grows = b.is_negative, c1.is_positive is not False
-        # written in e^(b tau) or e^(-b tau), whichever stays finite
-        formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * tau * Exprel(-b * tau))
-        if decays:
-            formula = lam0 * sp.exp(b * tau) / (1 - c1 * lam0 * tau * Exprel(b * tau))
-        time = sp.log(lam1 * (b + c1 * lam0) / (lam0 * (b + c1 * lam1))) / (2 * n.alpha * b)
-        blow_up = sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if grows else None
-        solution = Solution("logistic", formula, time, blow_up=blow_up)
-    elif c0 == 0 and c1.is_positive and c2.is_negative:
-        q = -c1 / c2
-        formula = LambertGrowth(lam0, q, q * c1 * tau)
-        time = sp.log(lam1 * (q - lam0) / (lam0 * (q - lam1))) + q / lam0 - q / lam1
-        solution = Solution("Lambert W", formula, time / (2 * n.alpha * q * c1), any_weight_decay=False)
-    else:
-        return None
-    return solution
+        return _exponential(c0)
+    if c2 == 0:
+        return _logistic(c0, c1)
+    return _lambert(c1, c2) if c0 == 0 and c1.is_positive and c2.is_negative else None
+
+
+def _exponential(c0: sp.Expr) -> Solution:
+    tau, b = 2 * n.alpha * n.t, c0 - n.rho
+    time = sp.log(lam1 / lam0) / (2 * n.alpha * b)
+    duration = (sp.log(lam1) - sp.log(lam0)) / (2 * n.alpha * b)
+    return Solution("exponential", lam0 * sp.exp(b * tau), time, growth=b * tau, duration=duration)
+
+
+def _logistic(c0: sp.Expr, c1: sp.Expr) -> Solution:
+    """Return the solution of a rate c0 + c1 lambda, with which 1/lambda obeys a linear equation."""
+    tau, b = 2 * n.alpha * n.t, c0 - n.rho
+    formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * (1 - sp.exp(-b * tau)) / b)
+    if b.is_negative:  # written in e^(b tau) or e^(-b tau), whichever stays finite
+        formula = lam0 * sp.exp(b * tau) / (1 - c1 * lam0 * (sp.exp(b * tau) - 1) / b)
+    return Solution(
+        "logistic",
+        predictor=formula,
+        time=sp.log(lam1 * (b + c1 * lam0) / (lam0 * (b + c1 * lam1))) / (2 * n.alpha * b),
+        growth=-LinearGrowth(-sp.log(lam0), -c1, -b, tau),
+        duration=LinearTime(-sp.log(lam0), -sp.log(lam1), -c1, -b) / (2 * n.alpha),
+        blow_up=sp.log(1 + b / (c1 * lam0)) / (2 * n.alpha * b) if c1.is_positive is not False else None,
+    )
+
+
+def _lambert(c1: sp.Expr, c2: sp.Expr) -> Solution:
+    tau, q = 2 * n.alpha * n.t, -c1 / c2
+    time = sp.log(lam1 * (q - lam0) / (lam0 * (q - lam1))) + q / lam0 - q / lam1
+    return Solution(
+        "Lambert W",
+        predictor=LambertGrowth(lam0, q, q * c1 * tau),
+        time=time / (2 * n.alpha * q * c1),
+        growth=LambertLogGrowth(lam0, sp.log(lam0), q, q * c1 * tau),
+        duration=LambertTime(sp.log(lam0), sp.log(lam1), q) / (2 * n.alpha * q * c1),
+        any_weight_decay=False,
+    )
 
 
 def prove(solution: Solution, rate: sp.Expr) -> None:
@@ -156,9 +213,9 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
 
     The times are the time from lam0 to lam1 and the time of blow-up.
     """
-    explicit = solution.predictor.rewrite(sp.exp)
+    explicit = solution.predictor
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
-    if sp.simplify(explicit.diff(n.t) - velocity.rewrite(sp.exp).subs(lam, explicit)) != 0:
+    if sp.simplify(explicit.diff(n.t) - velocity.subs(lam, explicit)) != 0:
         raise ProofError(f"the {solution.name} solution does not satisfy its differential equation")
     if sp.simplify(_at_start(solution.predictor) - lam0) != 0:
         raise ProofError(f"the {solution.name} solution does not start at lam0")
@@ -167,11 +224,22 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
         raise ProofError(f"the time from lam0 to lam1 is not that of the {solution.name} solution")
     if solution.blow_up is not None and sp.simplify((1 / explicit).subs(n.t, solution.blow_up)) != 0:
         raise ProofError(f"1/lambda of the {solution.name} solution is not zero at its blow-up time")
+    _prove_code(solution)
+
+
+def _prove_code(solution: Solution) -> None:
+    """Raise ProofError unless growth and duration, which become code, equal the formulas lambda(t) and time."""
+    grown = sp.exp(solution.growth.rewrite(sp.exp)) * lam0
+    if sp.simplify(sp.expand(grown - solution.predictor)) != 0:
+        raise ProofError(f"the growth is not that of the {solution.name} solution")
+    duration = solution.duration.rewrite(sp.exp)
+    if sp.simplify((duration - solution.time).diff(lam1)) != 0 or sp.simplify(duration.subs(lam1, lam0)) != 0:
+        raise ProofError(f"the duration is not that of the {solution.name} solution")
 
 
 def _at_start(expression: sp.Expr) -> sp.Expr:
-    """Return the value of a solution at t = 0, where (e^x - 1)/x = 1 and W(y0 e^(y0)) = y0 for y0 = q/lam0 - 1 > -1."""
-    at_zero = expression.subs(n.t, 0).replace(Exprel, lambda x: sp.Integer(1))
+    """Return the value at t = 0, with W(y0 e^(y0)) = y0 (principal branch, y0 = q/lam0 - 1 > -1)."""
+    at_zero = expression.subs(n.t, 0)
     return at_zero.replace(LambertGrowth, lambda start, level, tau: level / (1 + (level / start - 1)))
 
 

@@ -19,15 +19,20 @@ from dynamics.analysis.branches import (
     branches_of_equal_modes,
     distinct,
 )
+from dynamics.analysis.range_check import within_range
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+EQUILIBRIUM = 2_000  # numbers that take as much memory as an equilibrium with its Jacobian, about
 
-@dataclass(frozen=True)
-class Bifurcation:
+
+@dataclass(frozen=True, eq=False)
+class Bifurcation(Value):
     """A bifurcation diagram: branches of equilibria, folds and bifurcation points; the result of ``bifurcation``.
 
     Iterating over the diagram yields the folds and bifurcation points. If modes are independent, the diagram shows one
@@ -63,6 +68,7 @@ class Bifurcation:
     def __len__(self) -> int:
         return len(self.points)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of equilibria against the parameter, solid where stable; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_bifurcation
@@ -85,6 +91,7 @@ def _span(values: Array) -> str:
     return f"{values[0]:.6g}" if np.ptp(values) == 0 else f"{values[0]:.6g} to {values[-1]:.6g}"
 
 
+@isolated
 def bifurcation(
     model: Model,
     parameter: str,
@@ -145,7 +152,8 @@ def bifurcation(
         eta = model.check_learning_rate(learning_rate)
     elif learning_rate is not None:
         errors.reject("learning_rate", "be left out if `parameter` is 'learning_rate'", learning_rate)
-    branches, remark = _branches(model, parameter, values, start, eta)
+    with within_range("model" if start is None else "s0", model if start is None else start):
+        branches, remark = _branches(model, parameter, values, start, eta)
     return Bifurcation(
         model,
         parameter,
@@ -170,7 +178,7 @@ def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta
 
 
 def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -> Array:
-    values = check_range("between", between, errors.count("points", points, 2))
+    values = check_range("between", between, errors.count("points", points, 2), EQUILIBRIUM)
     if parameter == "learning_rate":
         errors.positive("between", values, "be a range of learning rates above zero")
     else:

@@ -16,6 +16,7 @@ from dynamics.analysis.stability import MARGINAL
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.continuation import Plane, SolutionCurve
+from dynamics.numerics.values import Value
 
 STARTS = 9  # number of parameter values at which points of branches are searched
 ROUNDING = 1e-12  # distance from the predictor eigenvalue of a collapsed mode below which a mode is collapsed
@@ -24,8 +25,8 @@ SAME_POINT = 1e-9  # distance in (parameter value, s) below which points of two 
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class EquilibriumBranch:
+@dataclass(frozen=True, eq=False)
+class EquilibriumBranch(Value):
     """A branch of equilibria with the same number of surviving modes, as a function of a parameter.
 
     value (K,): values of the parameter, ascending. s (K,): eigenvalue of the surviving modes, 0 if there are none.
@@ -230,7 +231,12 @@ def _crossings(values: Array, margin: Array, function: Callable[[float], float])
     """
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
     return [
-        float(scipy.optimize.brentq(function, values[i], values[j], xtol=1e-14, rtol=1e-14))
+        float(scipy.optimize.brentq(lambda x: _finite(function(x)), values[i], values[j], xtol=1e-14, rtol=1e-14))
         for i, j in pairwise(clear)
         if margin[i] * margin[j] < 0
     ]
+
+
+def _finite(growth: float) -> float:
+    """Replace the infinite growth rate of a collapsed mode by a large one of the same sign."""
+    return float(np.clip(growth, -np.finfo(float).max, np.finfo(float).max))

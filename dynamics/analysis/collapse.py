@@ -8,8 +8,11 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.analysis.equilibria import Equilibria, equilibria
+from dynamics.analysis.range_check import within_range
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -20,8 +23,8 @@ AT_FIXED_POINT = 1e-12  # relative distance from a fixed point below which a mod
 OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
 
 
-@dataclass(frozen=True)
-class Collapse:
+@dataclass(frozen=True, eq=False)
+class Collapse(Value):
     """The predicted final eigenvalue of each mode in the flow, and the reason; the result of ``collapse``.
 
     Attributes
@@ -65,6 +68,7 @@ class Collapse:
             rows.append(f"  {s:.6g} {end}: {reason}")
         return "\n".join(rows)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the initial and the final eigenvalue of each mode; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_collapse
@@ -86,6 +90,7 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
     return "isotropic" if np.ptp(final) <= tolerance * final.max() else "anisotropic"
 
 
+@isolated
 def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """Predict the final eigenvalue of each mode, from fixed points s_m (r_m - rho) = 0 and the signs of r_m - rho.
 
@@ -134,7 +139,8 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     s0 = model.check_eigenvalues(s0)
     if model.generated.divides_by_norms:
         return _of_equal_modes(model, s0, fixed_points)
-    final, reasons = zip(*(_of_single_mode(model, float(s), fixed_points) for s in s0), strict=True)
+    with within_range("s0", s0):
+        final, reasons = zip(*(_of_single_mode(model, float(s), fixed_points) for s in s0), strict=True)
     return Collapse(model, s0, np.array(final), reasons, fixed_points)
 
 

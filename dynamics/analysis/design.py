@@ -24,7 +24,9 @@ from dynamics.generated import eigenvalues
 from dynamics.model.components import Shared
 from dynamics.model.expressions import Gain, Loss
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ Array = npt.NDArray[np.float64]
 TARGETS = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment, FastestUniform)
 
 
-@dataclass(frozen=True, repr=False)
-class Design:
+@dataclass(frozen=True, repr=False, eq=False)
+class Design(Value):
     """The gain for a design target, and its cost; the result of ``design``.
 
     Attributes
@@ -79,16 +81,20 @@ class Design:
         gain = re.sub(r"\blambda\b", "W_P", self.gain.text)
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
+    @isolated
     def rate(self, s: npt.ArrayLike) -> Array:
         """Return the rates r of modes under the designed loss, without weight decay, at eigenvalues s of any shape."""
-        return _rate(self.model, s)
+        return _rate(self.model, _eigenvalues(s))
 
+    @isolated
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
         """Return the rates r at eigenvalues s under three losses: "standard", "isotropic" and "designed"."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
+        s = _eigenvalues(s)
         return {name: _rate(model, s) for name, model in models.items()}
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the rates of a mode under the designed, standard and isotropic loss; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_design
@@ -112,6 +118,7 @@ class Design:
         return "\n".join(rows)
 
 
+@isolated
 def design(target: DesignTarget, model: Model | None = None, *, between: npt.ArrayLike = (0.01, 0.5)) -> Design:
     """Return the gain h(lambda) that gives modes desired dynamics, ds/dt = 2 s (h(lambda) (1 - n1 lambda) - rho).
 
@@ -180,8 +187,11 @@ def _fixed_point(model: Model) -> float:
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
 
 
-def _rate(model: Model, s: npt.ArrayLike) -> Array:
-    s = np.asarray(s, float)
+def _eigenvalues(s: npt.ArrayLike) -> Array:
+    return errors.positive("s", s, "be eigenvalues above zero")
+
+
+def _rate(model: Model, s: Array) -> Array:
     return EigenmodeField(model).of_eigenvalues(s.reshape(-1, 1)).reshape(s.shape)
 
 

@@ -17,10 +17,11 @@ import scipy.optimize
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.expressions import Gain
+from dynamics.numerics.values import Value
 
 POINTS = 400  # number of eigenvalues at which a desired rate or time is evaluated
 ZERO = 1e-9  # a rate below this fraction of the largest rate counts as zero
-STEEPNESS = 12  # inverse power of lambda with which a rate falls from fast to slow
+STEEPNESS = (12, 24, 48, 96, 192, 384)  # powers of lambda with which a rate changes, tried in turn
 LARGEST_DENOMINATOR = 12  # largest denominator, and largest value, of 1/(2 alpha) for which a pole of the gain cancels
 
 
@@ -46,7 +47,7 @@ class DesignedGain(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-class DesignTarget(ABC):
+class DesignTarget(Value, ABC):
     """Base class of design targets, which describe the desired dynamics of modes."""
 
     needs_weight_decay: ClassVar[bool] = False
@@ -56,7 +57,7 @@ class DesignTarget(ABC):
         """Return the gain that yields the desired dynamics; raise ArgumentError with the reason if no gain does."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RateFunction(DesignTarget):
     """A desired rate r(lambda) of modes, ds/dt = 2 s r.
 
@@ -98,7 +99,7 @@ class RateFunction(DesignTarget):
         return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ArrivalTimes(DesignTarget):
     """Desired times T(lambda) of arrival near the fixed point, for a mode with initial predictor eigenvalue lambda.
 
@@ -146,7 +147,7 @@ class ArrivalTimes(DesignTarget):
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SimultaneousArrival(DesignTarget):
     """Arrival of all modes near their fixed point at nearly the same time.
 
@@ -182,28 +183,43 @@ class SimultaneousArrival(DesignTarget):
         errors.positive_number("time", self.time)
         _check_share("spread", self.spread, "because a small mode needs time to reach the initial size of a larger one")
         goal = _goal(self.level, conditions)
-        gathering, remaining = designs.gathering(STEEPNESS), (1 - self.spread) * self.time
         parameters = conditions._asdict() | {"goal": goal, "t": self.spread * self.time}
+        gathering = designs.gathering(designs.steepness)
         fast = parameters["fast"] = designs.value(gathering.fast, parameters)
-
-        def time(slow: float) -> float:
-            return designs.value(gathering.time, parameters | {"slow": slow})
-
-        least = designs.value(gathering.least_slow, parameters)
-        if time(least) < remaining:
-            requirement = "be larger; otherwise the fast modes cannot slow down before they arrive"
-            errors.reject("spread", requirement, self.spread)
-        if time(fast) > remaining:
-            requirement = "be smaller, because even one constant rate makes all modes arrive closer together"
-            errors.reject("spread", requirement, self.spread)
-        parameters["slow"] = scipy.optimize.brentq(lambda x: time(x) - remaining, least, fast, xtol=1e-300, rtol=1e-14)
+        parameters |= {"steepness": STEEPNESS[0], "slow": fast}
+        rises = designs.value(gathering.time, parameters) > (1 - self.spread) * self.time  # one constant rate: too slow
+        parameters |= self._changing_rate(parameters, rises)
+        first = parameters["steepness"] == STEEPNESS[0]
+        rate = designs.gathering(STEEPNESS[0] if first else designs.steepness, rises).rate
         remark = (
             f"equal times are impossible: small modes need {self.spread:g} of the time to reach the largest initial s"
         )
-        return DesignedGain(loss_grammar.formula(designs.until_goal(gathering.rate)), parameters, (remark,))
+        return DesignedGain(loss_grammar.formula(designs.until_goal(rate)), parameters, (remark,))
+
+    def _changing_rate(self, parameters: dict[str, float], rises: bool) -> dict[str, float]:
+        """Return the least steepness, and the slow rate, with which modes arrive at the two times."""
+        from derivations.theory import designs
+
+        gathering, remaining = designs.gathering(designs.steepness, rises), (1 - self.spread) * self.time
+        for steepness in STEEPNESS:
+            values = parameters | {"steepness": float(steepness)}
+            fast, extreme = values["fast"], designs.value(gathering.extreme, values)
+
+            def excess(slow: float, values: dict[str, float] = values) -> float:
+                return designs.value(gathering.time, values | {"slow": slow}) - remaining
+
+            if np.isfinite(extreme) and extreme > 0 and (excess(extreme) <= 0 if rises else excess(extreme) >= 0):
+                slow = scipy.optimize.brentq(excess, *sorted((extreme, fast)), xtol=1e-300, rtol=1e-14)
+                return {"steepness": float(steepness), "slow": slow}
+        change, word = ("accelerate", "smaller") if rises else ("slow down", "larger")
+        requirement = (
+            f"be {word} for the rates of this target, which change at most with the power {STEEPNESS[-1]} of lambda: "
+            f"the fast modes cannot {change} enough before they arrive (other rates are not tried)"
+        )
+        errors.reject("spread", requirement, self.spread)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ThresholdRecruitment(DesignTarget):
     """Growth of modes whose initial eigenvalue s exceeds a threshold; weight decay makes all other modes vanish.
 
@@ -258,7 +274,7 @@ class ThresholdRecruitment(DesignTarget):
         return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FastestUniform(DesignTarget):
     """Convergence of all singular values w at one rate c, dw/dt = c (w* - w), the largest stable at a learning rate.
 
@@ -342,5 +358,4 @@ def _values(expression: Any, lam: npt.NDArray[np.float64], conditions: Condition
     from derivations.theory import designs
 
     parameters = {"rest": conditions.rest} if expression.has(designs.rest) else {}
-    with np.errstate(all="ignore"):
-        return Gain.parse(loss_grammar.formula(expression), **parameters)(lam)
+    return Gain.parse(loss_grammar.formula(expression), **parameters).values(lam)

@@ -1,5 +1,6 @@
 """``equilibria``: the fixed points of the eigenvalues in flow and descent map, and their stability."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -9,19 +10,26 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.analysis import fixed_points
+from dynamics.analysis.collapsed_mode import collapsed_growth
 from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
-from dynamics.analysis.stability import SurvivingModes, collapsed_growth
+from dynamics.analysis.range_check import within_range
+from dynamics.analysis.stability import SurvivingModes
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["Equilibria", "Equilibrium", "equilibria"]
 
+EQUILIBRIUM = 300  # numbers that take as much memory as an equilibrium without its eigenvalues, about
 
-@dataclass(frozen=True)
-class Equilibria:
+
+@dataclass(frozen=True, eq=False)
+class Equilibria(Value):
     """The fixed points of a model, in descending order of the number of surviving modes; the result of ``equilibria``.
 
     The object is a sequence of fixed points: it can be iterated over and indexed, and has a length.
@@ -60,6 +68,7 @@ class Equilibria:
         """List of the fixed points that are stable in the flow."""
         return [equilibrium for equilibrium in self if equilibrium.verdict == "stable"]
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of each fixed point, one row for each fixed point; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_equilibria
@@ -73,6 +82,7 @@ class Equilibria:
         return "\n".join([*rows, f"  {self.remark}"] if self.remark else rows)
 
 
+@isolated
 def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None) -> Equilibria:
     """Return all fixed points s_m (r_m - rho) = 0 of a model, with their stability in the flow and the descent map.
 
@@ -122,9 +132,10 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     """
     fixed_points.check_analysed(model)
     start, eta = fixed_points.check_one_start(model, s0), model.check_learning_rate(learning_rate)
-    if model.generated.independent_modes:
-        return _of_independent_modes(model, len(start), eta)
-    return _of_equal_modes(model, start, eta)
+    with within_range("s0", start):
+        if model.generated.independent_modes:
+            return _of_independent_modes(model, len(start), eta)
+        return _of_equal_modes(model, start, eta)
 
 
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
@@ -140,11 +151,15 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
     roots = [(fixed_points.eigenvalue_of(model, lam), lam) for lam in fixed_points.single_mode_roots(model)]
     surviving = [SurvivingModes.at(model, s, 1, eta, lam=lam) for s, lam in roots if s > 0]
     growth, recovers = collapsed_growth(model, [])
+    number = math.comb(modes + len(surviving), modes)
+    remedy = "Modes are independent: ask for the equilibria of a few."
+    check_size(f"The {number:,} equilibria of {modes:,} modes", number * (2 * modes + EQUILIBRIUM), remedy)
     combinations = tuple(
         Equilibrium.of(model, [mode for mode in chosen if mode], modes, growth, recovers)
         for chosen in combinations_with_replacement([*surviving, None], modes)
     )
-    remark = "" if generated.fixed_points is not None or growth else "any spectrum is stationary: the rate is zero"
+    stationary = fixed_points.is_stationary_at_any_size(model)
+    remark = "any spectrum is stationary: the rate is zero" if stationary else ""
     unstable = [mode.s for mode in surviving if (mode.growth.real > 0).any()]
     nothing_else_moves = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(unstable, default=None) if nothing_else_moves and not recovers else None

@@ -1,6 +1,5 @@
 """A fixed point of the eigenvalues in flow and descent map, with its stability."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,11 +8,13 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.analysis.stability import MARGINAL, Complex, SurvivingModes
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmode_state import initial, observables
 
 
-@dataclass(frozen=True)
-class Equilibrium:
+@dataclass(frozen=True, eq=False)
+class Equilibrium(Value):
     """A fixed point s_m (r_m - rho) = 0 of a model, with rates r_m and weight decay rho.
 
     Flow and descent map have the same fixed points.
@@ -26,11 +27,13 @@ class Equilibrium:
         Growth rates of perturbations of the surviving modes in the flow, ascending: eigenvalues of the Jacobian. The
         zero eigenvalue in the direction of fixed points with another value of a conserved quantity is left out.
     collapsed_growth : float or None
-        Growth rate r - rho of the singular value of a collapsed mode; None if all modes survive.
+        Growth rate r - rho of a collapsed mode in the limit of a singular value of zero, which may be infinite; None if
+        all modes survive.
     recovers : bool
         True if collapsed modes grow back after a small perturbation, exponentially or more slowly.
     largest_learning_rate : float
-        Learning rate at which the descent map loses stability; zero if the fixed point is not stable in the flow.
+        Learning rate at which the descent map loses stability; zero if the fixed point is not stable in the flow, or if
+        no learning rate is stable, because a collapsed mode has the growth rate -inf.
 
     Examples
     --------
@@ -46,7 +49,7 @@ class Equilibrium:
     collapsed_growth: float | None
     recovers: bool
     largest_learning_rate: float
-    _multipliers: Callable[[float], Complex] = field(repr=False)
+    _groups: tuple[SurvivingModes, ...] = field(repr=False)
 
     @classmethod
     def of(
@@ -61,11 +64,6 @@ class Equilibrium:
             np.array([value for group in groups for value in [getattr(group, name)] * group.count] + [0.0] * collapsed)
             for name in ("s", "lam")
         )
-
-        def multipliers(learning_rate: float) -> Complex:
-            of_collapsed = np.full(collapsed, 1 + learning_rate * collapsed_growth)
-            return np.sort_complex(np.concatenate([*(g.multipliers(learning_rate) for g in groups), of_collapsed]))
-
         limits = [group.largest_learning_rate for group in groups]
         if collapsed and collapsed_growth < 0:
             limits.append(2 / -collapsed_growth)
@@ -76,7 +74,7 @@ class Equilibrium:
             collapsed_growth=collapsed_growth if collapsed else None,
             recovers=collapsed > 0 and recovers,
             largest_learning_rate=float(min(limits, default=np.inf)),
-            _multipliers=multipliers,
+            _groups=tuple(groups),
         )
         return equilibrium if equilibrium.verdict == "stable" else replace(equilibrium, largest_learning_rate=0.0)
 
@@ -102,18 +100,27 @@ class Equilibrium:
         rates = [*self.growth.real, *([] if self.collapsed_growth is None else [self.collapsed_growth])]
         return max(rates, default=-np.inf)
 
+    @isolated
     def multipliers(self, learning_rate: float) -> Complex:
         """Return the complex factors by which a step of the descent map multiplies perturbations of the fixed point.
 
         There is one factor for each perturbation of surviving and of collapsed modes. The fixed point is stable in the
         descent map if all factors have absolute values below 1.
         """
-        return self._multipliers(errors.positive_number("learning_rate", learning_rate))
+        eta = errors.positive_number("learning_rate", learning_rate)
+        collapsed = 1 + eta * np.full(len(self.s) - self.surviving, self.collapsed_growth or 0.0)
+        return np.sort_complex(np.concatenate([*(group.multipliers(eta) for group in self._groups), collapsed]))
 
     def __str__(self) -> str:
         values, counts = np.unique(self.s[self.s > 0], return_counts=True)
         groups = [f"{count} at {s:.6g}" for s, count in zip(values, counts, strict=True)]
         if collapsed := len(self.s) - self.surviving:
             groups.append(f"{collapsed} collapsed{' but recovering' if self.recovers else ''}")
-        limit = f", up to learning rate {self.largest_learning_rate:.6g}" if self.verdict == "stable" else ""
-        return f"{', '.join(groups)}: {self.verdict}{limit}"
+        return f"{', '.join(groups)}: {self.verdict}{self._limit if self.verdict == 'stable' else ''}"
+
+    @property
+    def _limit(self) -> str:
+        """The largest learning rate as the end of the printed line."""
+        if self.largest_learning_rate == 0:
+            return " in the flow, at no learning rate"
+        return f", up to learning rate {self.largest_learning_rate:.6g}"

@@ -8,12 +8,15 @@ import numpy.typing as npt
 import scipy.optimize
 
 from dynamics import errors
+from dynamics.analysis.collapsed_mode import collapsed_growth
 from dynamics.analysis.equilibrium import Equilibrium
 from dynamics.analysis.invariants import invariants
-from dynamics.analysis.stability import SurvivingModes, collapsed_growth
+from dynamics.analysis.range_check import check_finite
+from dynamics.analysis.stability import SurvivingModes
 from dynamics.derived_loss import Function
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 SEARCHED, GRID = (1e-8, 1e4), 4_000  # range and number of lambda at which roots without a formula are searched
 NORMALIZED_HAS_NONE = "none: with a normalized predictor, rates do not depend on the size of s"
@@ -68,6 +71,14 @@ def single_mode_roots(model: Model) -> list[float]:
     roots = roots if isinstance(roots, tuple) else (roots,)
     # Complex roots are nan; the double root at a fold is listed once.
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))
+
+
+def is_stationary_at_any_size(model: Model) -> bool:
+    """Return True if the rate of an independent mode is rho at every lambda."""
+    lam, p = np.geomspace(*SEARCHED, 9)[:, None], model.parameters
+    with np.errstate(all="ignore"):
+        rates = single_mode_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations)
+    return bool(np.all(rates == p.rho))
 
 
 def single_mode_rate(model: Model) -> Function:
@@ -137,7 +148,9 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
     def excess(s: float) -> float:
         return float((conserved(s * pattern, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])
 
+    check_finite("s0", s0, excess(0.0), excess(s0.sum()))
     s = scipy.optimize.brentq(excess, 0.0, s0.sum(), xtol=1e-300, rtol=1e-15)
+    EigenmodeField(model).start(np.full(surviving, s))  # refuses infinite expectations
     collapsed = collapsed_growth(model, [s] * surviving) if surviving < len(s0) else (0.0, False)
     modes = SurvivingModes.at(model, s, surviving, eta, neutral=len(invariants(model)))
     return Equilibrium.of(model, [modes], len(s0), *collapsed)

@@ -9,13 +9,15 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 from dynamics.results.trajectory import Trajectory
 
 Array = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Invariant:
+@dataclass(frozen=True, eq=False)
+class Invariant(Value):
     """A quantity V with V(t) = V(0) e^(-decay t) in the flow; a step of the descent map changes V at order eta^2.
 
     Here eta is the learning rate. Calling the object with a trajectory of the model returns V along the trajectory.
@@ -30,12 +32,13 @@ class Invariant:
 
     formula: str
     decay: Array
-    value: Callable[[Trajectory], Array] = field(repr=False)
+    model: Model = field(repr=False)
+    value: Callable[[Model, Trajectory], Array] = field(repr=False)
 
     def __call__(self, trajectory: Trajectory) -> Array:
         """Return V along a trajectory of the model: (..., T, 1), or (..., T, M) with one V for each mode."""
         errors.instance("trajectory", trajectory, Trajectory, "be a trajectory of the model")
-        return self.value(trajectory)
+        return self.value(self.model, trajectory)
 
     def __str__(self) -> str:
         rates = np.unique(self.decay)
@@ -43,6 +46,7 @@ class Invariant:
         return f"{self.formula}: {decay}"
 
 
+@isolated
 def invariants(model: Model) -> tuple[Invariant, ...]:
     """Return the quantities that the flow of a model conserves; with weight decay the quantities decay exponentially.
 
@@ -88,26 +92,30 @@ def _power_sum(model: Model) -> Invariant | None:
         return None
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
     if conserved.exponent == 0 and model.inputs is not None:
-        return Invariant("|W|^2", decay, _size_of_weights)
+        return Invariant("|W|^2", decay, model, _size_of_weights)
     # lambda must be a power of s, or of s + epsilon without weight decay, which acts on s alone.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
     if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
         return None
-    alpha, epsilon = p.alpha[..., None, :], p.epsilon[..., None, :]
-    return Invariant(conserved.formula, decay, lambda trajectory: conserved.value(trajectory.s, alpha, epsilon))
+    return Invariant(conserved.formula, decay, model, _value_of_power_sum)
 
 
-def _size_of_weights(trajectory: Trajectory) -> Array:
+def _value_of_power_sum(model: Model, trajectory: Trajectory) -> Array:
+    conserved, p = model.generated.conserved, model.parameters
+    assert conserved is not None  # as ``_power_sum`` requires
+    return conserved.value(trajectory.s, p.alpha[..., None, :], p.epsilon[..., None, :])
+
+
+def _size_of_weights(model: Model, trajectory: Trajectory) -> Array:
     return (np.asarray(trajectory.weights, float) ** 2).sum(axis=(-2, -1))[..., None]
 
 
 def _imbalance(model: Model) -> Invariant | None:
     if model.structure.predictor != "learned" or not model.generated.balanced:
         return None
-    p = model.parameters
-    ratio = p.rate_ratio[..., None, :]
+    decay = eigenvalues.imbalance_decay(model.parameters.rho)[..., 0]
+    return Invariant(eigenvalues.IMBALANCE, decay, model, _value_of_imbalance)
 
-    def imbalance(trajectory: Trajectory) -> Array:
-        return eigenvalues.imbalance(trajectory.s, trajectory.predictor, ratio)
 
-    return Invariant(eigenvalues.IMBALANCE, eigenvalues.imbalance_decay(p.rho)[..., 0], imbalance)
+def _value_of_imbalance(model: Model, trajectory: Trajectory) -> Array:
+    return eigenvalues.imbalance(trajectory.s, trajectory.predictor, model.parameters.rate_ratio[..., None, :])

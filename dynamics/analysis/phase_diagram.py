@@ -7,11 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
-from dynamics.analysis.ensemble_descent import ENDS, EnsembleDescent
+from dynamics.analysis.ensemble_descent import BLOCK, ENDS, EnsembleDescent
 from dynamics.analysis.fixed_points import check_one_start
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.ranges import check_range
+from dynamics.numerics.values import Value
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.vector_field.base import choose_closure
 from dynamics.vector_field.eigenmode_state import as_rows
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
+ARRAYS = 16  # arrays of one number for each point and mode, beside the states of a block of steps
 Axis = tuple[str, npt.ArrayLike]  # the name of a parameter, and its range
 
 
-@dataclass(frozen=True)
-class PhaseDiagram:
+@dataclass(frozen=True, eq=False)
+class PhaseDiagram(Value):
     """The outcome of the descent map as a function of two parameters, at fixed initial eigenvalues.
 
     It is the result of ``phase_diagram``.
@@ -59,6 +63,7 @@ class PhaseDiagram:
     steps: npt.NDArray[np.int64]
     status: str = "complete"
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the plane of the two parameters, coloured by outcome; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_phases
@@ -77,6 +82,7 @@ class PhaseDiagram:
         return "\n".join([*rows, f"  status {self.status}"])
 
 
+@isolated
 def phase_diagram(
     model: Model,
     s0: npt.ArrayLike,
@@ -147,13 +153,14 @@ def phase_diagram(
         errors.reject("model", requirement, model)
     points = errors.count("points", points, 2)
     x_axis, y_axis = _check_axis(model, "x", x, points), _check_axis(model, "y", y, points)
+    start, shape = check_one_start(model, s0), (len(y_axis[1]), len(x_axis[1]))
+    size = shape[0] * shape[1] * (len(start) * (BLOCK + ARRAYS) + ARRAYS)
+    check_size(f"A phase diagram of {shape[1]:,} x {shape[0]:,} points", size, "Ask for fewer points.")
     ensemble, eta = _ensemble(model, x_axis, y_axis, learning_rate)
-    start = check_one_start(model, s0)
     if not start.any():
         errors.reject("s0", "have an eigenvalue above zero", start)
     check_progress(progress)
-    steps, rtol = errors.count("steps", steps), errors.positive_number("rtol", rtol)
-    shape = len(y_axis[1]), len(x_axis[1])
+    steps, rtol = check_steps(steps, 1), errors.positive_number("rtol", rtol)
     field = vector_field_of(ensemble, choose_closure(model, closure), CLOSURE_SHARE * rtol)
 
     state, parameters = as_rows(field.start(np.broadcast_to(start, (*shape, len(start)))), field.parameters)

@@ -1,10 +1,11 @@
-"""Linear stability of equilibria: Jacobians of flow and descent map at equal modes, and growth of collapsed modes.
+"""Linear stability of equilibria: Jacobians of flow and descent map at equal modes.
 
 A mode m with the eigenvalue s_m = w_m^2 has the rate r_m in the flow dw_m/dt = w_m (r_m - rho), with weight decay rho.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -13,12 +14,12 @@ import numpy.typing as npt
 import scipy.optimize
 
 from dynamics.model.model import Model
+from dynamics.numerics.values import Value
 from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 
 MARGINAL = 1e-7  # growth rates below this value count as zero: quadrature and differences are not more accurate
-NEAR_ZERO = 1e-4  # small eigenvalue, relative to the largest, at which the growth of a collapsed mode is tested
 STEP = 0.01  # step of central differences, relative to the eigenvalue; their error is of sixth order
 STEP_AT_KINK = 1e-5  # step for a normalized predictor, which has a kink where its largest eigenvalues are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
@@ -26,24 +27,20 @@ DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j 
 Complex = npt.NDArray[np.complex128]
 Evolve = Callable[..., State]  # ``velocity`` of the flow, or ``step`` of the descent map
 Stencil = list[tuple[float, State, Rates]]  # weights of a central difference, with the states and their rates
-Blocks = Callable[[Evolve, float | None], list[npt.NDArray[np.float64]]]  # see ``_jacobian_blocks``
 
 
-@dataclass(frozen=True)
-class SurvivingModes:
+@dataclass(frozen=True, eq=False)
+class SurvivingModes(Value):
     """Surviving modes with equal eigenvalues at a fixed point, and the linearised evolution of their perturbations.
 
-    s: eigenvalue of the modes. lam: eigenvalue of a learned predictor (unused for other predictors). count: number of
-    modes. growth: growth rates of perturbations in the flow. multipliers: function of the learning rate that returns
-    the factors by which a step of the descent map multiplies perturbations. largest_learning_rate: learning rate at
-    which the descent map loses stability.
+    jacobian: Jacobian of flow and descent map at the modes. neutral: number of perturbations along a continuous family
+    of fixed points, whose eigenvalues are left out. growth: growth rates of perturbations in the flow.
+    largest_learning_rate: learning rate at which the descent map loses stability.
     """
 
-    s: float
-    lam: float
-    count: int
+    jacobian: "Jacobian"
+    neutral: int
     growth: Complex
-    multipliers: Callable[[float], Complex]
     largest_learning_rate: float
 
     @classmethod
@@ -55,50 +52,79 @@ class SurvivingModes:
         eta: learning rate of models whose flow depends on it, else None. neutral: number of perturbations along a
         continuous family of fixed points, whose eigenvalues are left out. lam: eigenvalue of a learned predictor.
         """
-        blocks = _jacobian_blocks(model, s, count, lam)
-        growth = _spectrum(blocks(velocity, eta), count, neutral, 0.0)
+        jacobian = Jacobian(model, s, count, lam)
+        growth = jacobian.spectrum(velocity, eta, neutral, 0.0)
+        modes = cls(jacobian, neutral, growth, np.nan)
+        return replace(modes, largest_learning_rate=_largest_learning_rate(model, growth, modes.multipliers))
 
-        def multipliers(learning_rate: float) -> Complex:
-            return _spectrum(blocks(step, learning_rate), count, neutral, 1.0)
+    @property
+    def s(self) -> float:
+        """Eigenvalue of the modes."""
+        return self.jacobian.s
 
-        return cls(s, lam, count, growth, multipliers, _largest_learning_rate(model, growth, multipliers))
+    @property
+    def lam(self) -> float:
+        """Eigenvalue of a learned predictor; not used for other predictors."""
+        return self.jacobian.lam
+
+    @property
+    def count(self) -> int:
+        """Number of modes."""
+        return self.jacobian.count
+
+    def multipliers(self, learning_rate: float) -> Complex:
+        """Return the factors by which a step of the descent map multiplies perturbations."""
+        return self.jacobian.spectrum(step, learning_rate, self.neutral, 1.0)
 
 
-def _spectrum(blocks: list[npt.NDArray[np.float64]], count: int, neutral: int, fixed: float) -> Complex:
-    """Return the eigenvalues of a Jacobian at ``count`` equal modes from its two blocks.
-
-    The first block describes perturbations that are the same for all modes, the second the count - 1 differences
-    between modes. Of the eigenvalues of the first block, the ``neutral`` eigenvalues nearest to ``fixed`` are left out.
-    """
-    common, *differences = (np.linalg.eigvals(block) for block in blocks)
-    common = common[np.argsort(np.abs(common - fixed))][neutral:]
-    return np.sort_complex(np.concatenate([common, *differences * (count - 1)]))
-
-
-def _jacobian_blocks(model: Model, s: float, count: int, lam: float) -> Blocks:
-    """Return a function of (``velocity`` or ``step``, eta) that returns the blocks of its Jacobian at equal modes.
+@dataclass(frozen=True, eq=False)
+class Jacobian(Value):
+    """The Jacobians of flow and descent map of a model at ``count`` equal modes.
 
     A block (V, V) relates the V dynamical variables of a mode (encoder, target, ...). Equal modes are exchangeable, so
     that two blocks suffice: one for a perturbation that is the same for all modes, and one for a difference between two
     modes. s: eigenvalue of the modes. lam: eigenvalue of a learned predictor.
     """
-    structure, parameters = model.structure, model.parameters
-    fixed_point, field = initial(structure, np.full(count, s), lam), EigenmodeField(model, rtol=1e-12)
-    patterns = [np.ones(count), np.eye(1, count)[0] - np.eye(1, count, 1)[0]][:count]
-    size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
-    stencils = [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
-    def first_mode(evolve: Evolve, eta: float | None, state: State, rates: Rates) -> npt.NDArray[np.float64]:
-        result = evolve(parameters, state, rates, eta)
-        return np.array([getattr(result, part)[0] for part in _parts(fixed_point)])
+    model: Model
+    s: float
+    count: int
+    lam: float
 
-    def derivative(evolve: Evolve, eta: float | None, stencil: Stencil) -> Any:
-        return sum(weight * first_mode(evolve, eta, state, rates) for weight, state, rates in stencil)
+    @cached_property
+    def _stencils(self) -> list[list[Stencil]]:
+        """Stencils of the variables of a mode, for both blocks; the rates in them are computed once."""
+        structure, count = self.model.structure, self.count
+        fixed_point, field = (
+            initial(structure, np.full(count, self.s), self.lam),
+            EigenmodeField(self.model, rtol=1e-12),
+        )
+        patterns = [np.ones(count), np.eye(1, count)[0] - np.eye(1, count, 1)[0]][:count]
+        size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
+        return [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
-    def blocks(evolve: Evolve, eta: float | None) -> list[npt.NDArray[np.float64]]:
-        return [np.stack([derivative(evolve, eta, stencil) for stencil in block], axis=-1) for block in stencils]
+    def spectrum(self, evolve: Evolve, eta: float | None, neutral: int, fixed: float) -> Complex:
+        """Return the eigenvalues of the Jacobian of ``velocity`` or ``step``.
 
-    return blocks
+        The first block describes perturbations that are the same for all modes, the second the count - 1 differences
+        between modes. Of the eigenvalues of the first block, the ``neutral`` eigenvalues nearest to ``fixed`` are left
+        out.
+        """
+        common, *differences = (np.linalg.eigvals(block) for block in self._blocks(evolve, eta))
+        common = common[np.argsort(np.abs(common - fixed))][neutral:]
+        return np.sort_complex(np.concatenate([common, *differences * (self.count - 1)]))
+
+    def _blocks(self, evolve: Evolve, eta: float | None) -> list[npt.NDArray[np.float64]]:
+        parameters = self.model.parameters
+
+        def first_mode(state: State, rates: Rates) -> npt.NDArray[np.float64]:
+            result = evolve(parameters, state, rates, eta)
+            return np.array([getattr(result, part)[0] for part in _parts(state)])
+
+        def derivative(stencil: Stencil) -> Any:
+            return sum(weight * first_mode(state, rates) for weight, state, rates in stencil)
+
+        return [np.stack([derivative(stencil) for stencil in block], axis=-1) for block in self._stencils]
 
 
 def _parts(state: State) -> list[str]:
@@ -136,23 +162,3 @@ def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[
         if excess(high) >= 0:
             return 0.0 if excess(low) >= 0 else float(np.exp(scipy.optimize.brentq(excess, low, high, rtol=1e-12)))
     return np.inf
-
-
-def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
-    """Return the growth rate r - rho of a collapsed mode, and True if the mode grows back after a perturbation.
-
-    r is the rate of the mode, rho the weight decay. surviving: eigenvalues of the other modes. If the growth rate at
-    s = 0 is zero or undefined, its sign at a small s decides whether the mode grows back.
-    """
-    field, rho = EigenmodeField(model, rtol=1e-10), float(model.weight_decay)
-
-    def growth(s: float) -> float:
-        state = initial(model.structure, np.array([*surviving, s]), 0.0)  # a learned predictor has collapsed as well
-        with np.errstate(divide="ignore"):  # terms of the gradient may have a pole at zero
-            return float(field(state).rates[-1]) - rho
-
-    near = growth(NEAR_ZERO * max(surviving, default=1.0))
-    if model.pole_at_collapse:
-        return float(np.copysign(np.inf, near)), near > 0
-    exact = near if len(surviving) == 1 else growth(0.0)  # growth(0) is undefined beside a single mode of a cosine loss
-    return exact, bool(exact > 0 if abs(exact) > MARGINAL else near > 0)

@@ -2,13 +2,16 @@
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
 
 from dynamics import errors
+from dynamics.analysis.range_check import check_finite, within_range
 from dynamics.analysis.stability import DIFFERENCE, STEP
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
-from dynamics.solvers.coordinates import coordinate_of, noise_of
+from dynamics.numerics.context import isolated
+from dynamics.numerics.crossings import first_crossings
+from dynamics.numerics.memory import check_size
+from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
 from dynamics.solvers.flow_scipy import members, steps
 from dynamics.solvers.methods import has_exact_solution
 from dynamics.solvers.problem import CLOSURE_SHARE
@@ -23,6 +26,7 @@ Array = npt.NDArray[np.float64]
 ATOL = 1e-14  # absolute tolerance of s, as in ``solve``
 
 
+@isolated
 def convergence_time(
     model: Model,
     s0: npt.ArrayLike,
@@ -83,11 +87,12 @@ def convergence_time(
     times = np.empty(s0.shape)
     for index, member_field, start in members(field, field.start(s0)):
         times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)
-        field.note_error(member_field.error)
+        field.note_errors_of(member_field)
     field.warn_if_inaccurate()
     return times
 
 
+@isolated
 def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     """Return the growth rate kappa_m = d(ds_m/dt)/ds_m of a small change of s_m, with all other modes held fixed.
 
@@ -130,15 +135,26 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
         errors.reject("s", "be eigenvalues of shape (..., M), finite and above zero", s)
     if model.batch_shape:
         errors.reject("model", "have scalar parameters", model)
-    field, shape = EigenmodeField(model, rtol=1e-10), s.shape
+    check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Give fewer modes or members.")
+    field = EigenmodeField(model, rtol=1e-10)
+    field.start(s)  # refuses infinite expectations
+    with within_range("s", s):
+        slopes = _slopes(field, s)
+    check_finite("s", s, slopes)
+    field.warn_if_inaccurate()
+    return slopes
+
+
+def _slopes(field: EigenmodeField, s: Array) -> Array:
+    """Return d(ds_m/dt)/ds_m (..., M) with the other modes held fixed, by differences."""
+    shape = s.shape
     s = s.reshape(-1, 1, shape[-1])
     each_mode, slopes = np.eye(shape[-1]), np.zeros(s[:, 0].shape)
     for multiple, coefficient in DIFFERENCE:
         for sign in (1, -1):
             moved = s * (1 + sign * multiple * STEP * each_mode)
-            velocity = eigenvalues.velocity(moved, field.of_eigenvalues(moved), model.parameters.rho)
+            velocity = eigenvalues.velocity(moved, field.of_eigenvalues(moved), field.parameters.rho)
             slopes += sign * coefficient * velocity.diagonal(axis1=-2, axis2=-1) / (STEP * s[:, 0])
-    field.warn_if_inaccurate()
     return slopes.reshape(shape)
 
 
@@ -160,10 +176,11 @@ def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
 def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
     p, solution = model.parameters, model.generated.exact
     assert solution is not None
+    alpha, *others = (a.astype(np.longdouble) for a in (p.alpha, *p.of_expectations, p.rho))
     with np.errstate(all="ignore"):
-        lam0, lam1 = (eigenvalues.predictor(s, p.alpha, 0) for s in (s0, levels))
-        time = solution.time_to_reach(lam0, lam1, p.alpha, *p.of_expectations, p.rho)
-        never = ~(time > 0) | ~np.isfinite(time)
+        log_lam0, log_lam1 = (alpha * np.log(s.astype(np.longdouble)) for s in (s0, levels))
+        time = np.asarray(solution.time_to_reach(log_lam0, log_lam1, alpha, *others), float)
+        never = ~(time > 0) | ~np.isfinite(time) | (s0 == 0)
     return np.where(s0 == levels, 0.0, np.where(never, np.inf, time))
 
 
@@ -174,7 +191,8 @@ def _by_flow(
 
     start: initial state. Crossings are located within the steps of the integrator.
     """
-    coordinate, steady_state = coordinate_of(start, field.parameters, ATOL), SteadyState(start, field, learning_rate)
+    coordinate = finite_coordinate_of(start, field.parameters, ATOL)
+    steady_state = SteadyState(start, field, learning_rate)
 
     def excess(y: Array) -> Array:
         return field.observables(coordinate.backward(y)).s - levels
@@ -183,15 +201,13 @@ def _by_flow(
         return coordinate.slope(y, lambda state: field.velocity(state, learning_rate))
 
     y_start = coordinate.forward(start)
-    before = field.observables(start).s - levels
-    times = np.where(before == 0, 0.0, np.inf)
+    times = np.where(field.observables(start).s == levels, 0.0, np.inf)
     for solver, _ in steps(slope, y_start, within, coordinate.tolerances(rtol, noise_of(field))):
         if solver.status == "failed" or not coordinate.room(solver.y, y_start) > 0:
             return times
-        after, dense = excess(solver.y), solver.dense_output()
-        for m in np.flatnonzero(np.isinf(times) & (before * after <= 0)):
-            times[m] = scipy.optimize.brentq(lambda t, m=m, f=dense: excess(f(t))[m], solver.t_old, solver.t)
-        before = after
+        dense = solver.dense_output()
+        path, pending = (lambda t, f=dense: excess(f(t).T)), np.isinf(times)
+        times[pending] = first_crossings(path, solver.t_old, solver.t)[pending]
         if np.isfinite(times).all() or steady_state.reached(coordinate.backward(solver.y)):
             return times
     return np.where(np.isinf(times), np.nan, times)

@@ -3,7 +3,9 @@
 Libraries are imported when a command runs, so that ``--help`` is quick.
 """
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,27 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (ArgumentError, SweepError, MissingExtraError, FileNotFoundError) as error:
+        except (ArgumentError, SweepError, MissingExtraError) as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            raise click.ClickException(_cannot_write(error)) from error
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command; also the help may not be writable."""
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            click.echo(f"Error: {_cannot_write(error)}", err=True)
+            sys.exit(1)
+
+
+def _cannot_write(error: OSError) -> str:
+    """Return what to report of an error of the system; if standard output cannot be written, leave it."""
+    if error.errno is None or error.filename is not None:
+        return str(error)
+    with suppress(OSError, ValueError):  # so that Python does not write what is left there when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"The output cannot be written: {error.strerror}."
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -83,25 +104,27 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 
     r(s) are the rates of the modes, and rho is the weight decay.
     """
-    import numpy as np
-
     import dynamics as dyn
+    from dynamics.numerics.ranges import evenly_spaced
 
-    model, times = model_of(others), np.linspace(0.0, end_time, points) if points > 1 else [end_time]
+    model, times = model_of(others), evenly_spaced(0.0, end_time, points) if points > 1 else [end_time]
     settings = {name: others[name] for name in ("closure", "learning_rate", "until", "method", "rtol", "atol")}
     report(dyn.solve(model, start_of(s0, model, others), times, **settings), out)
 
 
 @main.command()
 @apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE, OUT)
-@click.option("--batch-size", type=int, help="Predict the fluctuations of networks with this batch size.")
+@click.option("--batch-size", type=int, help="Predict mean and standard deviation of networks with this batch size.")
+@click.option("--input-dimension", type=int, help="Number of inputs of the networks; default: that of random weights.")
 @apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:
     """Descent map: gradient descent on the population loss, exact at any learning rate."""
     import dynamics as dyn
 
-    model = model_of(others)
-    settings = {name: others[name] for name in ("closure", "record", "batch_size", "method", "rtol")}
+    model, of_batch = model_of(others), ("batch_size", "input_dimension")
+    if others["batch_size"] is not None and others["input_dimension"] is None and s0 is None:
+        others["input_dimension"] = weights_of(model, others).shape[-1]
+    settings = {name: others[name] for name in ("closure", "record", "method", "rtol", *of_batch)}
     report(dyn.iterate(model, start_of(s0, model, others), steps, learning_rate, **settings), out)
 
 
@@ -169,7 +192,7 @@ def compare(theory: str, network: str, out: str | None) -> None:
 @main.command()
 @click.argument("file", type=FILE)
 @click.option(
-    "--workers", type=click.IntRange(1), help="Worker processes on this machine; by default this process alone."
+    "--workers", type=click.IntRange(1, 1024), help="Worker processes on this machine; by default this process alone."
 )
 @click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
 def sweep(file: str, workers: int | None, scheduler: str | None) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from dynamics.numerics.files import replacing, write_text
+
 PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -27,7 +29,7 @@ def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
     if out is None:
         click.echo(text, nl=not whole_lines)
     else:
-        Path(out).write_text(text, encoding="utf-8")
+        write_text(out, text)
         click.echo(f"written: {out}")
 
 
@@ -38,7 +40,8 @@ def report(result: Any, out: str | None) -> None:
         return
     suffix = Path(out).suffix.lower()
     if suffix in PICTURES:
-        result.plot().figure.savefig(out, dpi=200)
+        with replacing(out) as fresh:
+            result.plot().figure.savefig(fresh, dpi=200)
     else:
         out = {".npz": result.save, ".csv": result.to_csv}[suffix](out)
     click.echo(f"written: {out}")

@@ -158,14 +158,14 @@ def predictor(correlation, {export.defaults(*CLOSED_FORM)}):
     It is U diag(lambda) U^T, the same for any eigenvectors of equal eigenvalues.
     """
     lam, U = spectrum(correlation, alpha, epsilon)
-    return (U * lam) @ U.T
+    return (U * lam[None, :]) @ U.T
 '''
 
 
 APPLIED = '''
 def applied(values, U, z):
     """U diag(values) U^T z for each row z (batch, M): a function of W_P with the eigenvalues `values`."""
-    return ((z @ U) * values) @ U.T
+    return ((z @ U) * values[None, :]) @ U.T
 '''
 
 

@@ -3,7 +3,15 @@
 Written by ``python -m derivations.codegen``: change ``derivations/``, then run ``make derive``.
 """
 
-from dynamics.derived_loss import DerivedLoss, Expectation, Integral, MatrixExpectation, MatrixIntegral, PowerSum
+from dynamics.derived_loss import (
+    DerivedLoss,
+    Expectation,
+    Integral,
+    MatrixExpectation,
+    MatrixIntegral,
+    PowerSum,
+    Singularity,
+)
 from dynamics.numerics.special import tilt
 
 
@@ -92,12 +100,18 @@ def conserved_decay(alpha, rho):
 
 DERIVED = DerivedLoss(
     name="cosine_stop_target_no_predictor",
+    degrees=(-1, 0),
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
     rates=Expectation(mean_field=rates_mean_field, integrals=(Integral(mean_squares, rates_integrand),)),
     vectors=("z1", "t2"),
     drive_on_view1=MatrixExpectation(integrals=(MatrixIntegral(norm_vectors, drive_on_view1_integrand),)),
+    singularities=(
+        Singularity(quantity="weights", at="z1 = 0", noiseless=False, conditions=1, order=-1, order_alone=None),
+        Singularity(quantity="weights", at="z1 = z2 = 0", noiseless=False, conditions=2, order=-1, order_alone=None),
+        Singularity(quantity="weights", at="z = 0", noiseless=True, conditions=1, order=-1, order_alone=None),
+    ),
     conserved=PowerSum(formula="Sum_j[s[j]]", exponent=0, value=conserved, decay=conserved_decay),
     independent_modes=False,
 )

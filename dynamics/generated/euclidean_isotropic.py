@@ -4,7 +4,7 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 """
 
 from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
-from dynamics.numerics.special import exprel
+from dynamics.numerics.special import linear_growth, linear_time
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
@@ -35,18 +35,14 @@ def drive_on_view1(W_P, z1, t2):
     return -(W_P @ z1) + t2
 
 
-def exact(lam0, t, alpha, sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at time t for the initial eigenvalues lam0 (logistic solution)."""
-    xp = lam0.__array_namespace__()
-    n1 = sigma1**2 + 1
-    return 1 / (2 * alpha * n1 * t * exprel(2 * alpha * t * (rho - 1)) + xp.exp(2 * alpha * t * (rho - 1)) / lam0)
+def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
+    """Return log(s(t)/s(0)), from the logistic solution; lam0: lambda(0) and its logarithm."""
+    return -linear_growth(-log_lam0, sigma1**2 + 1, rho - 1, 2 * alpha * t) / alpha
 
 
-def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
-    """Return the time that a predictor eigenvalue takes from lam0 to lam1."""
-    xp = lam0.__array_namespace__()
-    n1 = sigma1**2 + 1
-    return xp.log(lam1 * (-lam0 * n1 - rho + 1) / (lam0 * (-lam1 * n1 - rho + 1))) / (2 * alpha * (-rho + 1))
+def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
+    """Return the time from lam0 to lam1; negative or not a number if the flow does not lead there."""
+    return linear_time(-log_lam0, -log_lam1, sigma1**2 + 1, rho - 1) / (2 * alpha)
 
 
 def fixed_points(sigma1, sigma2, rho):
@@ -63,7 +59,7 @@ DERIVED = DerivedLoss(
     rates=Expectation(formula=rates),
     vectors=("z1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
-    exact=ExactSolution(name="logistic", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True),
+    exact=ExactSolution(name="logistic", growth=growth, time_to_reach=time_to_reach, any_weight_decay=True),
     independent_modes=True,
     fixed_points=fixed_points,
 )

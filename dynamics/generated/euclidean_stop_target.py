@@ -4,7 +4,7 @@ Written by ``python -m derivations.codegen``: change ``derivations/``, then run 
 """
 
 from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, MatrixExpectation
-from dynamics.numerics.special import lambert_growth
+from dynamics.numerics.special import lambert_growth, lambert_time
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
@@ -46,19 +46,16 @@ def drive_on_view1(W_P, z1, t2):
     return W_P @ t2 - (W_P @ W_P @ z1)
 
 
-def exact(lam0, t, alpha, sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at time t for the initial eigenvalues lam0 (Lambert W solution)."""
+def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
+    """Return log(s(t)/s(0)), from the Lambert W solution; lam0: lambda(0) and its logarithm."""
     n1 = sigma1**2 + 1
-    return lambert_growth(lam0, 1 / n1, 2 * alpha * t / n1)
+    return lambert_growth(lam0, log_lam0, 1 / n1, 2 * alpha * t / n1) / alpha
 
 
-def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
-    """Return the time that a predictor eigenvalue takes from lam0 to lam1."""
-    xp = lam0.__array_namespace__()
+def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
+    """Return the time from lam0 to lam1; negative or not a number if the flow does not lead there."""
     n1 = sigma1**2 + 1
-    return n1 * (
-        xp.log(lam1 * (-lam0 + 1 / n1) / (lam0 * (-lam1 + 1 / n1))) - 1 / (lam1 * n1) + 1 / (lam0 * n1)
-    ) / (2 * alpha)
+    return n1 * lambert_time(log_lam0, log_lam1, 1 / n1) / (2 * alpha)
 
 
 def fixed_points(sigma1, sigma2, rho):
@@ -86,7 +83,7 @@ DERIVED = DerivedLoss(
     predictor_force=Expectation(formula=predictor_force),
     vectors=("z1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
-    exact=ExactSolution(name="Lambert W", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=False),
+    exact=ExactSolution(name="Lambert W", growth=growth, time_to_reach=time_to_reach, any_weight_decay=False),
     balanced=True,
     independent_modes=True,
     fixed_points=fixed_points,

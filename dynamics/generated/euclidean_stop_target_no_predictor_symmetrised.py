@@ -40,20 +40,21 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
     return -(1 / 2) * z2 + (1 / 2) * t1
 
 
-def exact(lam0, t, alpha, sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at time t for the initial eigenvalues lam0 (exponential solution)."""
-    xp = lam0.__array_namespace__()
-    return lam0 * xp.exp(-alpha * t * (2 * rho + sigma1**2 + sigma2**2))
+def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
+    """Return log(s(t)/s(0)), from the exponential solution; lam0: lambda(0) and its logarithm."""
+    n1 = sigma1**2 + 1
+    n2 = sigma2**2 + 1
+    return 2 * t * (-rho - (n1 + n2 - 2) / 2)
 
 
-def time_to_reach(lam0, lam1, alpha, sigma1, sigma2, rho):
-    """Return the time that a predictor eigenvalue takes from lam0 to lam1."""
-    xp = lam0.__array_namespace__()
-    return -xp.log(lam1 / lam0) / (alpha * (2 * rho + sigma1**2 + sigma2**2))
+def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
+    """Return the time from lam0 to lam1; negative or not a number if the flow does not lead there."""
+    return -(-log_lam0 + log_lam1) / (alpha * (2 * rho + sigma1**2 + sigma2**2))
 
 
 DERIVED = DerivedLoss(
     name="euclidean_stop_target_no_predictor_symmetrised",
+    degrees=(0, 0),
     loss=loss,
     force_on_view1=force_on_view1,
     force_on_view2=force_on_view2,
@@ -61,6 +62,6 @@ DERIVED = DerivedLoss(
     vectors=("z1", "z2", "t1", "t2"),
     drive_on_view1=MatrixExpectation(formula=drive_on_view1),
     drive_on_view2=MatrixExpectation(formula=drive_on_view2),
-    exact=ExactSolution(name="exponential", predictor=exact, time_to_reach=time_to_reach, any_weight_decay=True),
+    exact=ExactSolution(name="exponential", growth=growth, time_to_reach=time_to_reach, any_weight_decay=True),
     independent_modes=True,
 )

@@ -38,8 +38,9 @@ def covariance(name: str, value: Any) -> Array | None:
 
 def two_sigmas(name: str, value: Any) -> tuple[Array, Array]:
     """Return the standard deviations of the noise on view 1 and on view 2, each a number or an array."""
-    requirement = "be two non-negative numbers"
-    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
+    requirement = "be two non-negative numbers, or two arrays of them, for an ensemble"
+    several = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    if not several or len(value) != 2:
         errors.reject(name, requirement, value)
     try:
         sigma1, sigma2 = (errors.non_negative(name, sigma, requirement) for sigma in value)

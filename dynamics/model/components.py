@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from dynamics import errors
 from dynamics.model import checks
 from dynamics.model.options import check_options, option
+from dynamics.numerics.values import Value
 
 
-@dataclass(frozen=True)
-class Component:
+@dataclass(frozen=True, eq=False)
+class Component(Value):
     """Base class of predictors and target branches, which are dataclasses with options.
 
     title: name of the component in messages. flag: command-line option that chooses the component. flag_sets: name of
@@ -25,7 +26,7 @@ class Component:
         check_options(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClosedForm(Component):
     r"""Predictor W_P = (C + epsilon)^alpha of the correlation C, with eigenvalues lambda = (s + epsilon)^alpha.
 
@@ -100,7 +101,7 @@ class ClosedForm(Component):
         return "normalized" if self.normalize else "closed form"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Learned(Component):
     r"""Trained linear predictor, dW_P/dt = -rate dL/dW_P - rho W_P, with the encoder's weight decay rho.
 
@@ -153,7 +154,7 @@ class Learned(Component):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoPredictor(Component):
     """No predictor: W_P = 1, so that the loss compares the representations of the two views themselves.
 
@@ -170,7 +171,7 @@ class NoPredictor(Component):
     help = "No predictor: the loss compares the representations themselves."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shared(Component):
     """Target branch that shares all weights with the encoder.
 
@@ -184,7 +185,7 @@ class Shared(Component):
     title = "a shared target"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EMA(Component):
     """Target branch with weights V that average the encoder's weights W, V <- decay V + (1 - decay) W after each step.
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.options import frozen
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from derivations.losses.user_defined import UserDefinedLoss
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 TAKEN = frozenset(
     set(keyword.kwlist)
     | {"D", "Delta", "K", "M", "S11", "S12", "S22", "W_P", "X", "Y", "Z", "alpha", "average", "decay", "dot"}
-    | {"epsilon", "eta", "exp", "expression", "exprel", "force", "h", "init", "lam", "lam0", "lam1", "lambert_growth"}
+    | {"epsilon", "eta", "exp", "expression", "force", "growth", "h", "init", "lam", "lam0", "lam1", "lambert_growth"}
+    | {"lambert_time", "linear_growth", "linear_time", "log_lam0", "log_lam1"}
     | {"learning_rate", "log", "loss", "max", "min", "n1", "n2", "norm", "over_modes", "p", "predict", "r", "rate"}
     | {"rate_ratio", "ratio", "rho", "s", "sg", "sigma1", "sigma2", "sqrt", "stop_gradient", "t", "t1", "t2"}
     | {"tanh", "tau", "tilt", "tracking", "v", "w", "weight_decay", "weights", "x", "xp", "y", "z1", "z2"}
@@ -28,7 +30,7 @@ TAKEN = frozenset(
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Expression:
+class Expression(Value):
     """An expression in the loss grammar, with values of its parameters: numbers or arrays."""
 
     text: str
@@ -40,7 +42,10 @@ class Expression:
         argument = type(self).__name__.lower()
         requirement = f"be an expression, such as {self.example!r}"
         errors.instance(argument, self.text, str, requirement)
+        errors.instance("parameters", self.parameters, Mapping, "map the name of each parameter to its value")
         for name in self.parameters:
+            if not isinstance(name, str):
+                errors.reject(argument, "have text as the names of its parameters", name)
             if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
                 errors.reject(argument, "have parameters with ASCII names that the grammar does not use itself", name)
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
@@ -100,16 +105,6 @@ class Expression:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.text, dict(self.parameters))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Expression) or type(self) is not type(other):
-            return False
-        if (self.text, list(self.parameters)) != (other.text, list(other.parameters)):
-            return False
-        return all(np.array_equal(value, other.parameters[name]) for name, value in self.parameters.items())
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.text, tuple(self.parameters)))
 
     def __repr__(self) -> str:
         values = (f"<array {np.shape(v)}>" if np.ndim(v) else repr(v) for v in self.parameters.values())
@@ -199,6 +194,18 @@ class Gain(Expression):
         return executed(source, "gain").gain
 
     def __call__(self, lam: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return the gain h at predictor eigenvalues lam (..., M); array parameters broadcast with (...)."""
-        lam = np.asarray(lam, float)
-        return self._function(lam, *(np.asarray(value)[..., None] for value in self.parameters.values())) + 0 * lam
+        """Return h at eigenvalues lam (..., M); parameters that are arrays broadcast with the leading dimensions.
+
+        h is inf at a pole. Raises ArgumentError for eigenvalues at which h is not defined, such as the root of a
+        negative one.
+        """
+        gain = self.values(errors.real_array("lam", lam, "be finite eigenvalues of the predictor"))
+        if np.isnan(gain).any():
+            errors.reject("lam", f"be eigenvalues at which the gain {self.text} is defined", lam)
+        return gain
+
+    def values(self, lam: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return h at eigenvalues that are not validated; nan where h is not defined."""
+        parameters = (np.asarray(value)[..., None] for value in self.parameters.values())
+        with np.errstate(all="ignore"):
+            return self._function(lam, *parameters) + 0 * lam

@@ -27,14 +27,10 @@ def plain(name: str, value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, Mapping):
         return {str(key): plain(name, part) for key, part in value.items()}
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
+    requirement = "consist of numbers, text or a Model, because a sweep is identified by its arguments"
+    array = errors.as_array(name, value, requirement)
     if array.dtype.kind not in "biufcU":
-        errors.reject(
-            name, "consist of numbers, text or a Model, because a sweep is identified by its arguments", value
-        )
+        errors.reject(name, requirement, value)
     if array.size <= WRITTEN_OUT and array.dtype.kind != "c":
         return array.tolist()
     sha256 = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -28,6 +28,8 @@ from dynamics.model.options import (
     with_parameter,
 )
 from dynamics.model.parameters import Parameters, Structure
+from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 
 if TYPE_CHECKING:
     from derivations.losses.catalogue import Setting
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
 STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 
 
-@dataclass(frozen=True, repr=False)
-class Model:
+@dataclass(frozen=True, repr=False, eq=False)
+class Model(Value):
     r"""A linear Siamese network W with its loss: the eigenvalues s of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
 
     C is the correlation of the representations. r_m is the rate of mode m, which is derived from the loss, and rho the
@@ -55,7 +57,8 @@ class Model:
     predictor : ClosedForm, Learned or NoPredictor, default ClosedForm()
         The predictor W_P, with eigenvalues lambda.
     noise : (array_like, array_like), default (0, 0)
-        Standard deviations sigma1 and sigma2 of the noise on the online and on the target view.
+        Standard deviations sigma1 and sigma2 of the noise on the online and on the target view, two numbers. Arrays
+        are an ensemble, like those of any parameter: ``noise=([0.1, 0.2, 0.3], 0.5)`` are three models.
     weight_decay : array_like, default 0
         rho in dW/dt = -dL/dW - rho W, non-negative.
     symmetrised : bool, default False
@@ -153,6 +156,7 @@ class Model:
         help="h(lambda), which multiplies a mode's gradient in place of lambda, such as lambda^0.5.",
     )
 
+    @isolated
     def __post_init__(self) -> None:
         check_options(self)
         check_combination(self)
@@ -282,6 +286,7 @@ class Model:
         """Values of the parameters of this model, by name: numbers or arrays."""
         return parameters_of(self)
 
+    @isolated
     def replace(self, /, **parameters: npt.ArrayLike) -> "Model":
         """Return the model with new values of some of its parameters.
 

@@ -150,7 +150,7 @@ class ExpressionOption(Option):
             errors.instance(name, plain, str, f"be text, such as '{self.kind.example}', or {table}")
             return plain
         if "expression" not in plain and "numbers" in plain:  # the form in files of version 0.1
-            return self.kind(plain["text"], plain["numbers"])
+            return self.kind(plain.get("text"), plain["numbers"])
         if "expression" not in plain:
             renamed = " (the key `sentence` of version 0.1)" if "sentence" in plain else ""
             errors.reject(name, f"have a key `expression`{renamed}", plain)
@@ -252,6 +252,7 @@ def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
 
     where: name of the dictionary in messages.
     """
+    errors.instance("description", table, dict, f"be a table that describes {where}")
     check_keys(where, table, options(kind))
     check_present(where, table, [name for name, default in defaults(kind).items() if default is MISSING])
     values = {name: options(kind)[name].from_plain(name, value) for name, value in table.items() if value is not None}

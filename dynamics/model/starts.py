@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.memory import check_size
 
 Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports this module
 
@@ -20,6 +21,7 @@ def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: i
     modes, inputs, seed = errors.count("modes", modes), errors.count("inputs", inputs), errors.count("seed", seed, 0)
     if modes > inputs:
         errors.reject("modes", f"be at most the number of inputs, {inputs}", modes)
+    check_size(f"Weights ({modes:,}, {inputs:,})", 2 * modes * inputs, "Ask for fewer modes or inputs.")
     return errors.positive_number("std", std) * np.random.default_rng(seed).standard_normal((modes, inputs))
 
 

@@ -18,12 +18,13 @@ from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.networks.gaussian_views import gaussian_views
 from dynamics.networks.run import TrainingRun
-from dynamics.numerics.memory import check_fits
+from dynamics.numerics.memory import check_fits, check_size
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
 from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
 
-Array = Any  # an array of JAX, traced or not
+Array = Any  # of JAX, traced or not
+BATCH_ARRAYS = 7  # arrays (N, B) in memory while a step is computed, as measured
 UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax.nn.relu}
 
 
@@ -251,7 +252,11 @@ def linear_network(
     errors.choice("units", units, UNITS)
     remedy = "Record fewer steps (`record`), or train fewer seeds."
     numbers = sum(part.size for part in weights if part is not None)
-    check_fits(len(run.seeds), len(run.recorded), numbers, remedy, np.dtype(run.dtype).itemsize)
+    itemsize, inputs = np.dtype(run.dtype).itemsize, weights.encoder.shape[1]
+    check_fits(len(run.seeds), len(run.recorded), numbers, remedy, itemsize)
+    batch = f"A batch of {run.batch_size:,} samples of {inputs} inputs for {len(run.seeds)} seeds"
+    in_batch = len(run.seeds) * run.batch_size * inputs * BATCH_ARRAYS
+    check_size(batch, in_batch, "Use a smaller batch_size, or fewer seeds.", itemsize)
     return LinearNetwork(model, run, units, weights, probe_inputs)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.context import jax_settings
 
 DTYPES = ("float32", "float64")
 DEVICES = ("cpu", "gpu", "tpu")
@@ -43,10 +44,8 @@ class TrainingRun(NamedTuple):
         import jax
 
         with ExitStack() as context:
-            context.enter_context(jax.enable_x64(self.dtype == "float64"))
+            context.enter_context(jax_settings(x64=self.dtype == "float64"))
             context.enter_context(jax.default_device(_device(self.device)))
-            # By default, matrix products of float32 have a lower precision on a GPU.
-            context.enter_context(jax.default_matmul_precision("highest"))
             yield next(iter(jax.numpy.zeros(()).devices())).device_kind
 
     def keys(self) -> Any:
@@ -59,8 +58,8 @@ class TrainingRun(NamedTuple):
 def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
     """Return one or more seeds as an array (S,); raises ArgumentError for values that cannot be seeds."""
     requirement = "be a whole number >= 0 and below 2^32, or a sequence of such numbers"
-    seeds = np.asarray(seed)
-    if seeds.dtype.kind not in "iu" or seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
+    seeds = errors.whole_array("seed", seed, requirement)
+    if seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
         errors.reject("seed", requirement, seed)
     return np.atleast_1d(seeds)
 

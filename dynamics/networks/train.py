@@ -10,6 +10,8 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.networks.run import DTYPES, TrainingRun, check_seeds
+from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_steps
 from dynamics.results.trajectory import Trajectory
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 BATCH_SIZE, IMAGES = 10_000, 256  # default batch sizes: samples of a linear network, images of a deep network
 
 
+@isolated
 def train(
     model: Model,
     W0: "npt.ArrayLike | Network",
@@ -137,7 +140,7 @@ def _checked_run(
     progress: bool | None,
 ) -> TrainingRun:
     """Return the validated settings that linear and deep networks have in common; raises ArgumentError."""
-    steps = errors.count("steps", steps, 0)
+    steps = check_steps(steps)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
     return TrainingRun(

@@ -57,7 +57,11 @@ class Adaptive:
     Attributes
     ----------
     worst : float
-        Largest estimated relative error so far; it exceeds ``rtol`` if ``max_nodes`` intervals were too few.
+        Largest estimated error so far, relative to the largest r_m so far in the same row of the batch, weighted as the
+        tolerance. It includes rounding, which dominates where terms cancel; 1 if all r_m are zero within their error.
+    missed : float
+        Largest error so far in the sense of the tolerance, which leaves rounding errors out where terms cancel; it
+        exceeds ``rtol`` if ``max_nodes`` intervals were too few.
     nodes : tuple of int
         Largest numbers of intervals of the x axis and of the y axis in the last evaluation.
 
@@ -82,6 +86,7 @@ class Adaptive:
     error_weights: Callable[[Array], tuple[Any, ...]] = rate_weights
     max_nodes: int = MAX_NODES
     worst: float = field(default=0.0, init=False)
+    missed: float = field(default=0.0, init=False)
     nodes: tuple[int, int] = field(default=(0, 0), init=False)
 
     def __post_init__(self) -> None:
@@ -89,19 +94,24 @@ class Adaptive:
         self._reach = [1.0, 1.0]  # length of each axis, as a fraction of its ``extent``
         self._causes = [0.0] * 4  # largest errors since ``relax``, in units of rtol: x step, y step, x end, y end
         self._intervals: dict[tuple[Integral, int], int] = {}  # number of intervals of each axis
+        self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
         self._extents: dict[Integral, tuple[Any, ...]] = {}  # mean squares; extents and exponent for them
 
-    def __call__(self, s: Array, lam: Array, *others: Array) -> Estimate:
-        """Return the value r_m of the sum of integrals for each mode, with its estimated errors.
+    def __call__(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Array = False) -> Estimate:
+        """Return the estimate of the integrals.
 
-        s, lam: eigenvalues (B, M) of correlation and predictor, for a batch of B spectra. others: the further arguments
-        of the integrand, each (B, K) with any K. Raises FloatingPointError if the integrand overflows.
+        s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. added: part
+        of r_m that is no integral, (B, M); errors are relative to the sum. known: mask (B, 1) of rows whose r_m is
+        known, so that their error does not count. Raises FloatingPointError if the integrand overflows.
         """
         parameters, alive = replace_collapsed((s, lam, *others))
         while True:
-            result = self._evaluate(parameters)
+            with np.errstate(all="ignore"):
+                result = self._evaluate(parameters)
             kinds = [result.error, *result[1:5]]
-            relative, *causes = map(float, relative_errors(parameters[0], result, kinds, self.error_weights))
+            attainable = 2 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
+            ratios = relative_errors(parameters[0], result, kinds, self.error_weights, attainable)
+            relative, *causes = map(float, ratios)
             if not np.isfinite(relative):
                 raise _overflow(s)
             causes = [cause / self.rtol for cause in causes]
@@ -109,8 +119,23 @@ class Adaptive:
                 break
             self._refine(causes)
         self._causes = [max(pair) for pair in zip(self._causes, causes, strict=True)]
-        self.worst = max(self.worst, relative)
+        self.missed = max(self.missed, relative)
+        self._note(parameters[0], result, added, alive & ~np.asarray(known))
         return zero_where_collapsed(result, alive)
+
+    def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
+        """Note the error relative to the largest r_m so far, in the rows that count."""
+        value, error = (
+            np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
+            for column in (np.abs(result.value + added), result.error)
+        )
+        if self._largest.shape == value.shape:
+            value = np.maximum(value, self._largest)
+        elif self._largest.size:  # other members of the ensemble
+            value = np.maximum(value, self._largest.min(axis=-1, keepdims=True))
+        self._largest = value
+        relative = np.where(error < value, error / np.where(value > 0, value, 1.0), error > 0)
+        self.worst = max(self.worst, float(np.max(relative, where=counts[:, 0], initial=0.0)))
 
     def relax(self) -> None:
         """Lengthen the steps and shorten the axes whose errors since the last ``relax`` were far below the tolerance.
@@ -153,7 +178,10 @@ class Adaptive:
             raise _overflow(parameters[0])
         last, *results = self._extents.get(integral, (np.empty(0),))
         if last.shape != d.shape or (np.abs(d - last) > SAME * last).any():
-            results = [axis_extents(integral, d, parameters[0], TAIL_SHARE * self.rtol), rounding_exponent(d)]
+            extents = axis_extents(integral, d, parameters[0], TAIL_SHARE * self.rtol)
+            if not np.isfinite(extents).all():  # as a norm is zero, or too small for its square
+                raise _overflow(parameters[0])
+            results = [extents, rounding_exponent(d)]
             self._extents[integral] = d, *results
         return tuple(results)
 
@@ -176,7 +204,8 @@ class Adaptive:
 
 
 def _overflow(s: Array) -> FloatingPointError:
-    return FloatingPointError(f"the closure's integrals overflow at eigenvalues {s[s > 0].min():.3g} ... {s.max():.3g}")
+    smallest = s[s > 0].min(initial=np.inf)
+    return FloatingPointError(f"the closure's integrals overflow at eigenvalues {smallest:.3g} ... {s.max():.3g}")
 
 
 def _sums_in_chunks(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:

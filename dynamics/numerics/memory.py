@@ -1,6 +1,8 @@
-"""Check, before any computation, that a result will fit into memory."""
+"""Refuse, before the work starts, what would not fit into memory, or not end."""
 
-from dynamics.errors import ArgumentError
+from dynamics.errors import ArgumentError, count
+
+MOST_STEPS = 10**9  # steps of a run, hours even for a single mode
 
 
 def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int = 8) -> None:
@@ -9,15 +11,34 @@ def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int
     members: number of trajectories. values: numbers that each trajectory stores at each time. remedy: advice at the end
     of the message. itemsize: bytes of a number.
     """
-    needed, free = members * times * values * itemsize, available()
+    from tqdm import tqdm
+
+    each = tqdm.format_sizeof(times * values * itemsize, "B")
+    of_each = f"{each} for each of {members} trajectories with {times} times"
+    check_size("The result", members * times * values, remedy, itemsize, of_each)
+
+
+def check_size(what: str, numbers: int, remedy: str, itemsize: int = 8, of_each: str = "") -> None:
+    """Raise ArgumentError unless so many numbers fit into the free memory.
+
+    what: what they are, as the first words of the message. of_each: a part of it and the size of the part.
+    """
+    needed, free = numbers * itemsize, available()
     if needed > free:
         from tqdm import tqdm
 
-        whole, each, left = (tqdm.format_sizeof(count, "B") for count in (needed, needed // members, free))
-        raise ArgumentError(
-            f"The result would take {whole}, {each} for each of {members} trajectories with {times} times, "
-            f"and {left} of memory are free. {remedy}"
-        )
+        whole, left = (tqdm.format_sizeof(size, "B") for size in (needed, free))
+        parts = f", {of_each}" if of_each else ""
+        raise ArgumentError(f"{what} would take {whole}{parts}, and {left} of memory are free. {remedy}")
+
+
+def check_steps(steps: int, least: int = 0) -> int:
+    """Return a number of steps below MOST_STEPS; raises ArgumentError."""
+    checked = count("steps", steps, least)
+    if checked >= MOST_STEPS:
+        message = f"Argument `steps` must be a whole number below {MOST_STEPS:,}, but is {checked:,}."
+        raise ArgumentError(f"{message} At 10 microseconds a step, that many take {checked / 3.6e8:.2g} hours.")
+    return checked
 
 
 def available() -> int:

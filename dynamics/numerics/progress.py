@@ -1,5 +1,6 @@
 """Progress bars on standard error; by default only on a terminal and for work of more than a second."""
 
+import numpy as np
 from tqdm import tqdm
 
 from dynamics import errors
@@ -31,5 +32,5 @@ def progress_bar(total: float, title: str, show: bool | None, *, unit: str | Non
 
 def check_progress(show: bool | None) -> None:
     """Raise ArgumentError unless ``show`` is True, False or None."""
-    if show not in (True, False, None):
+    if show is not None and not isinstance(show, (bool, np.bool_)):
         errors.reject("progress", "be True, False or None", show)

@@ -22,6 +22,7 @@ from dynamics.derived_loss import Integral
 from dynamics.numerics.axes import NEGLIGIBLE, Array, Axis, extent, mode_weights, point_axis, trapezoidal_axis
 
 CANCELLED = 1e-3  # a rate below this fraction of the sum of its terms' absolute values has an absolute tolerance
+ROUNDING = 200  # rounding error of an integral, beside that of Z, in units of the precision and the mass of its terms
 TAIL = 1e-14  # relative weight of the node at which an axis of a fixed rule ends
 
 
@@ -149,7 +150,7 @@ def estimate(sums: Sums, x: Axis, y: Axis, exponent: Array) -> Estimate:
     steps = of_step(sums.coarse_x), of_step(sums.coarse_y)
     if exponent.shape[-1] != sums.fine.shape[-1]:  # the sums are the entries of a matrix, not one per mode
         exponent = xp.max(exponent, axis=-1, keepdims=True)
-    rounding = (8 + exponent) * np.finfo(np.float64).eps * sums.mass
+    rounding = (ROUNDING + exponent) * np.finfo(np.float64).eps * sums.mass
     return Estimate(sums.fine, *steps, sums.last_x / x.step, sums.last_y / y.step, sums.mass, rounding)
 
 
@@ -185,18 +186,23 @@ def rate_weights(s: Array) -> tuple[Array, ...]:
 
 
 def relative_errors(
-    s: Array, estimate: Estimate, errors: Sequence[Array], weights: Callable[[Array], tuple[Array, ...]] = rate_weights
+    s: Array,
+    estimate: Estimate,
+    errors: Sequence[Array],
+    weights: Callable[[Array], tuple[Array, ...]] = rate_weights,
+    floor: Array | None = None,
 ) -> Array:
     """Return the largest weighted error of each kind, relative to the largest weighted entry of the integrals' value.
 
-    If terms of the integrand cancel, so that the value is below CANCELLED times the sum of their absolute values, the
-    errors are relative to CANCELLED times this sum. errors: one array (..., M) for each kind of error. weights:
-    function of the eigenvalues s (..., M) that returns a tuple of weights, such as ``rate_weights``.
+    If terms cancel, so that the value is smaller than ``floor``, errors are relative to the latter. errors: one array
+    (..., M) for each kind of error. weights: function of s, as ``rate_weights``. floor: (..., M); by default CANCELLED
+    times the mass of the terms.
     """
     xp = s.__array_namespace__()
-    columns = xp.stack([xp.abs(estimate.value), estimate.mass, *errors])
+    floor = CANCELLED * estimate.mass if floor is None else floor
+    columns = xp.stack([xp.abs(estimate.value), floor, *errors])
     largest = xp.max(xp.stack([weight * columns for weight in weights(s)]), axis=-1)  # (weights, columns, ...)
-    ratios = largest[:, 2:] / xp.maximum(largest[:, 0], CANCELLED * largest[:, 1])[:, None]
+    ratios = largest[:, 2:] / xp.maximum(largest[:, 0], largest[:, 1])[:, None]
     return xp.max(xp.reshape(ratios, (*ratios.shape[:2], -1)), axis=(0, 2))
 
 

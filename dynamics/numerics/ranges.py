@@ -1,19 +1,40 @@
 """Check of a range of a parameter: two numbers (low, high), or three or more ascending values."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.memory import check_size
 
+NUMBERS = 8  # numbers stored for each point: the range, copies, and a result
+SPACINGS: dict[str, Any] = {"linear": np.linspace, "log": np.geomspace}
 REQUIREMENT = "be a range: two ascending numbers (low, high), or three or more ascending values"
 
 
-def check_range(name: str, value: npt.ArrayLike, points: int = 50) -> npt.NDArray[np.float64]:
+def check_range(name: str, value: npt.ArrayLike, points: int = 50, numbers: int = NUMBERS) -> npt.NDArray[np.float64]:
     """Return the ascending values (K,) of a range; (low, high) stands for ``points`` evenly spaced values.
 
-    Raises an ArgumentError that names the argument.
+    numbers: how many are stored for each point. Raises an ArgumentError that names the argument, or states the size of
+    a range that does not fit into memory.
     """
     values = errors.real_array(name, value, REQUIREMENT)
     if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
         errors.reject(name, REQUIREMENT, value)
-    return np.linspace(values[0], values[1], points) if len(values) == 2 else values
+    if len(values) == 2:
+        return evenly_spaced(values[0], values[1], points, numbers=numbers)
+    _check_points(len(values), numbers)
+    return values
+
+
+def evenly_spaced(
+    first: float, last: float, points: int, spacing: str = "linear", numbers: int = NUMBERS
+) -> npt.NDArray[np.float64]:
+    """Return so many values, also at even ratios ("log"); numbers: how many are stored for each point."""
+    _check_points(points, numbers)
+    return SPACINGS[spacing](first, last, points)
+
+
+def _check_points(points: int, numbers: int) -> None:
+    check_size(f"A range of {points:,} points", numbers * points, "Ask for fewer points.")

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.memory import check_size
 
 
 def record_count(record: int | Sequence[int], steps: int) -> int:
@@ -13,7 +14,8 @@ def record_count(record: int | Sequence[int], steps: int) -> int:
 
     record: the number of steps between two records, or the recorded steps themselves.
     """
-    return steps // errors.count("record", record) + 2 if np.ndim(record) == 0 else len(np.asarray(record)) + 2
+    chosen = _check(record, steps)
+    return steps // chosen + 2 if isinstance(chosen, int) else len(chosen) + 2
 
 
 def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int64]:
@@ -21,10 +23,21 @@ def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int6
 
     record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
     """
-    if np.ndim(record) == 0:
-        chosen = np.arange(0, steps + 1, errors.count("record", record))
-    else:
-        chosen = np.asarray(record)
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
-            errors.reject("record", f"be a whole number, or steps between 0 and {steps}", chosen)
+    chosen, count = _check(record, steps), record_count(record, steps)
+    check_size(f"The list of {count:,} recorded steps", 3 * count, "Record fewer steps (record).")
+    if isinstance(chosen, int):
+        chosen = np.arange(0, steps + 1, chosen)
     return np.unique(np.concatenate([[0], chosen, [steps]]))
+
+
+def _check(record: int | Sequence[int], steps: int) -> int | npt.NDArray[np.int64]:
+    """Return the interval, or the recorded steps."""
+    requirement = f"be a whole number >= 1, or a sequence of steps between 0 and {steps}"
+    chosen = errors.as_array("record", record, requirement)
+    if chosen.ndim == 0:
+        return errors.count("record", record)
+    if not chosen.size:
+        return chosen.astype(np.int64)
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
+        errors.reject("record", requirement, chosen)
+    return chosen.astype(np.int64)

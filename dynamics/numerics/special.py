@@ -8,29 +8,85 @@ import numpy.typing as npt
 from dynamics.numerics.axes import Array
 
 UNDERFLOW = -745.0  # logarithm below which a number rounds to zero
+LARGE, SMALL = 1e100, 1e-100  # ratio of level and start beyond which squares of the ratio are negligible, or overflow
+LATEST = 1e307  # time that float64 holds, after which no start is left whose ratio it holds
+NEAR = 0.1  # |w| below which the series of log(1 - w) is used
 CLOSE_TO_BRANCH = -1.02  # value of y + log|y| near the branch point y = -1, where it is -1
 
 
-def exprel(x: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return (e^x - 1)/x, with the value 1 at x = 0, in the precision of x. x: any shape."""
-    x = np.asarray(x)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.where(x == 0, 1, np.expm1(x) / x)
+def times_exp(a: npt.NDArray[np.float64], x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return a e^x, to the rounding of float64 if x is in extended precision; e^x alone may overflow."""
+    rounded = x.astype(float)
+    root = np.exp(rounded / 2)
+    with np.errstate(invalid="ignore"):
+        rest = np.where(np.isfinite(rounded), x - rounded, 0).astype(float)
+    return a * root * root * (1 + rest)
 
 
-def lambert_growth(lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return lambda(tau) that solves d lambda/dtau = lambda^2 (q - lambda)/q^2 from lambda(0) = lam0 > 0; q = level.
+def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return log(x(tau)/x(0)) for dx/dtau = b x + c, x(0) > 0; not a number once x has passed through zero.
+
+    x(tau)/x(0) = e^(b tau) + c/x(0) (e^(b tau) - 1)/b; the larger of the two terms is factored out. Arguments
+    broadcast.
+    """
+    b, tau = np.asarray(b), np.asarray(tau)
+    with np.errstate(all="ignore"):
+        exponent, sign = b * tau, np.sign(c)
+        size = np.abs(exponent)
+        weight = np.where(size > 1, -np.expm1(-size) / np.abs(b), tau * _exprel(-size))
+        first, second = np.minimum(exponent, 0), np.log(np.abs(c) * weight) - log_x0
+        gap = -np.abs(first - second)
+        same = np.maximum(first, second) + np.log1p(np.exp(gap))
+        # terms of opposite sign
+        opposite = np.where(second < first, first + np.log1p(-np.exp(second - first)), np.nan)
+        return np.where(tau == 0, 0, np.maximum(exponent, 0) + np.where(sign < 0, opposite, same))
+
+
+def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return the time log((b x1 + c)/(b x0 + c))/b in which dx/dtau = b x + c leads from x0 to x1.
+
+    It is negative, infinite or not a number if the flow does not lead there. Numbers are in units of the largest of x0,
+    x1 and 1, so that nothing overflows. Arguments broadcast.
+    """
+    log_x0, log_x1, c, b = (np.asarray(a) for a in (log_x0, log_x1, c, b))
+    with np.errstate(all="ignore"):
+        larger = np.maximum(log_x0, log_x1)
+        unit = np.maximum(larger, 0)
+        change = np.sign(log_x1 - log_x0) * -np.expm1(-np.abs(log_x1 - log_x0)) * np.exp(larger - unit)
+        start = b * np.exp(log_x0 - unit) + c * np.exp(-unit)
+        elapsed = change / start  # the time for small b
+        x = b * elapsed
+        near = np.where(x == 0, elapsed, elapsed * np.log1p(x) / x)
+        far = (_log_speed(log_x1, c, b) - _log_speed(log_x0, c, b)) / b
+        return np.where(np.abs(x) < 1, near, np.where(x > 0, far, np.nan))
+
+
+def _log_speed(log_x: npt.NDArray[Any], c: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return log|b x + c|."""
+    unit = np.maximum(log_x, 0)
+    return unit + np.log(np.abs(b * np.exp(log_x - unit) + c * np.exp(-unit)))
+
+
+def _exprel(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return (e^x - 1)/x, with the value 1 at x = 0."""
+    return np.where(x == 0, 1, np.expm1(x) / x)
+
+
+def lambert_growth(
+    lam0: npt.ArrayLike, log_lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
+) -> npt.NDArray[Any]:
+    """Return log(lambda(tau)/lam0) for d lambda/dtau = lambda^2 (q - lambda)/q^2, lambda(0) = lam0 > 0; q = level.
 
     lambda = q/(1 + y), where y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, and W is the Lambert function. y is computed as
     the root of y + log|y| = c with c = y0 + log|y0| - tau, so that y0 = 1e6 does not overflow. y0 - tau, and 1 + y near
-    the branch point y = -1, use the extended precision of the arguments, where the platform has it. Arguments
-    broadcast.
+    the branch point y = -1, use the extended precision of the arguments, where the platform has it. If lam0 has
+    underflowed, lambda does not move; if it has overflowed, its logarithm is used. Arguments broadcast.
     """
     level, tau = np.asarray(level, np.longdouble), np.asarray(tau, np.longdouble)
     with np.errstate(all="ignore"):
         ratio = level / lam0
         y0 = ratio - 1
-        c = _difference(y0, tau, np.log(np.abs(y0)).astype(float))
+        c = _difference(y0, np.minimum(tau, LATEST), np.log(np.abs(y0)).astype(float))
         y, negative = _guess_above(c), np.broadcast_to(y0 < 0, c.shape)
         if negative.any():
             np.copyto(y, _guess_below(c), where=negative)
@@ -40,7 +96,47 @@ def lambert_growth(lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
         close = negative & (c > CLOSE_TO_BRANCH)
         if close.any():
             y[close] = _at_branch(*(np.broadcast_to(a, c.shape)[close] for a in (ratio, tau)))
-        return level.astype(float) / y
+        growth = np.log((ratio / y).astype(float))
+        far = ~((ratio > SMALL) & (ratio < LARGE))
+        if far.any():
+            np.copyto(growth, _far_growth(ratio, log_lam0, level, tau, y), where=far)
+        return np.where(tau == 0, 0.0, growth)
+
+
+def _far_growth(
+    ratio: npt.NDArray[Any],
+    log_lam0: npt.ArrayLike,
+    level: npt.NDArray[Any],
+    tau: npt.NDArray[Any],
+    y_plus_1: npt.NDArray[np.float64],
+) -> npt.NDArray[Any]:
+    """Return the logarithm of lambda/lam0 where lam0 is so far from its level that ``ratio`` = level/lam0 may overflow.
+
+    Below the level, log|y| is negligible beside y where y has overflowed, so that y = y0 - tau. Above it, ratio is
+    negligible, except in the logarithm.
+    """
+    below = np.where(tau < ratio, -np.log1p(-tau / ratio), np.log(ratio))
+    below = np.where(np.isinf(ratio), 0.0, np.fmin(below, np.log(ratio / y_plus_1)))
+    return np.where(ratio > 1, below, np.log(level) - log_lam0 - np.log(y_plus_1))
+
+
+def lambert_time(log_lam0: npt.ArrayLike, log_lam1: npt.ArrayLike, level: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return the time in which d lambda/dtau = lambda^2 (q - lambda)/q^2 leads from lam0 to lam1, with q = level.
+
+    It is y0 - y1 + log(y0/y1), y = q/lambda - 1; negative, infinite or not a number if the flow does not lead there.
+    With u = q/lambda and w = (u1 - u0)/(1 - u0) it is w u0 - w - log(1 - w), in which nothing cancels.
+    """
+    log_lam0, log_lam1 = np.asarray(log_lam0), np.asarray(log_lam1)
+    with np.errstate(all="ignore"):
+        u0, u1 = (level * np.exp(-log) for log in (log_lam0, log_lam1))
+        change = np.sign(log_lam0 - log_lam1) * np.maximum(u0, u1) * -np.expm1(-np.abs(log_lam0 - log_lam1))
+        w = change / (1 - u0)
+        return w * u0 + np.where(np.abs(w) < NEAR, _log_remainder(w), -w - np.log1p(-w))
+
+
+def _log_remainder(w: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the series of -w - log(1 - w), w^2/2 + w^3/3 + ..., for |w| < NEAR."""
+    return np.sum([w**power / power for power in range(2, 20)], axis=0)
 
 
 def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any], shift: npt.NDArray[Any]) -> npt.NDArray[Any]:

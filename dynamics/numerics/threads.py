@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from dynamics.numerics.context import isolated
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -24,7 +26,7 @@ def in_order(parts: Sequence[Part], compute: Callable[[Part], Result], threads: 
     part fails, the parts that have not begun are cancelled.
     """
     with ThreadPoolExecutor(threads) as pool:
-        calls = deque((part, pool.submit(compute, part)) for part in parts)
+        calls = deque((part, pool.submit(isolated(compute), part)) for part in parts)
         try:
             while calls:
                 part, call = calls.popleft()

@@ -1,18 +1,19 @@
 """The trajectory, the common result of flow, descent map and network: eigenvalues over time, and settings."""
 
-import json
 import math
 import textwrap
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.files import replacing
+from dynamics.numerics.values import Value
 from dynamics.vector_field.weight_state import on_white
 
 if TYPE_CHECKING:
@@ -20,28 +21,13 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-FORMAT = "ssl-dynamics trajectory 1"
-ARRAYS = (
-    "t",
-    "s",
-    "target",
-    "predictor",
-    "step",
-    "blow_up_time",
-    "deviation",
-    "weights",
-    "target_weights",
-    "predictor_weights",
-    "embeddings",
-)
-MEASURE = "measures."  # prefix of the names of the entries of ``measures`` in a file
 QUANTITIES = ("s", "target", "predictor")  # eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Trajectory:
+class Trajectory(Value):
     """Eigenvalues s(t) of the representation correlation; the result of ``solve``, ``iterate`` and ``train``.
 
     Attributes
@@ -68,9 +54,15 @@ class Trajectory:
         Estimated relative error of the rates.
     blow_up_time : ndarray of shape (...)
         Time at which eigenvalues diverge; inf if no eigenvalue diverges.
+    population : ndarray of shape (T, M) or None
+        Eigenvalues of the descent map, for ``iterate`` with a ``batch_size``, whose ``s`` is the predicted mean of
+        networks.
     deviation : ndarray of shape (T, M) or None
-        Predicted standard deviation of s in networks trained with finite batches; None unless the trajectory is the
-        result of ``iterate`` with a ``batch_size``.
+        Predicted standard deviation of s over networks; only of ``iterate`` with a ``batch_size``.
+    reliable : ndarray of bool, shape (T,) or None
+        True up to the step until which the predicted mean and standard deviation hold: the standard deviation is
+        at most half of the mean, the curvature of the map changes the mean by at most one standard deviation, and
+        single samples cause at most a fifth of the variance.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
         (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.
@@ -101,7 +93,9 @@ class Trajectory:
     status: str = "complete"
     error: float = 0.0
     blow_up_time: Array = field(default_factory=lambda: np.array(np.inf))
+    population: Array | None = None
     deviation: Array | None = None
+    reliable: npt.NDArray[np.bool_] | None = None
     weights: Array | None = None
     target_weights: Array | None = None
     predictor_weights: Array | None = None
@@ -109,7 +103,24 @@ class Trajectory:
     settings: dict[str, Any] = field(default_factory=dict)
     measures: dict[str, Array] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """State in the status of a complete run where its eigenvalues are not finite, unless they diverged."""
+        if self.complete and (reason := self._not_finite()):
+            object.__setattr__(self, "status", reason)
+
+    def _not_finite(self) -> str | None:
+        """Return where the first eigenvalue is not a finite number although its member has not diverged, or None."""
+        for name in QUANTITIES:
+            values = getattr(self, name)
+            wrong = ~np.isfinite(values).all(axis=-1) & (self.t < np.asarray(self.blow_up_time)[..., None])
+            if wrong.any():
+                first = self.t[wrong.reshape(-1, len(self.t)).any(axis=0)].min()
+                where = f" in {wrong.any(axis=-1).sum()} of {wrong[..., 0].size} members" if wrong.ndim > 1 else ""
+                return f"not finite: {name} leaves the range of numbers, first at t = {first:.6g}{where}"
+        return None
+
     @property
+    @isolated
     def alignment(self) -> Array:
         """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of networks with a learned predictor.
 
@@ -125,6 +136,7 @@ class Trajectory:
         return np.abs((U * image).sum(axis=-2)) / np.linalg.norm(image, axis=-2)
 
     @property
+    @isolated
     def modes(self) -> Array:
         """Variances u_m . C(t) u_m (..., T, M) along the eigenvectors u_m of the initial correlation C(0).
 
@@ -144,6 +156,7 @@ class Trajectory:
         """True if the trajectory reached the last requested time or step, or its steady state."""
         return self.status == "complete" or self.status.startswith(STEADY)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
         """Draw eigenvalues or another quantity against the step; for a flow, or if ``ax`` shows time, against time.
 
@@ -170,29 +183,23 @@ class Trajectory:
         errors.choice("quantity", quantity, (*QUANTITIES, *self.measures))
         return plot_trajectory(self, ax, quantity, **style)
 
+    @isolated
     def save(self, path: str | Path) -> Path:
         """Write the trajectory to a file that ``load`` reads, and return its path; .npz is added if it is missing."""
-        path = Path(path)
-        path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
-        arrays = {name: getattr(self, name) for name in ARRAYS}
-        description = {
-            "format": FORMAT,
-            "model": self.model.to_dict(),
-            **{name: getattr(self, name) for name in ("kind", "method", "status", "error", "settings")},
-        }
-        present = {name: array for name, array in arrays.items() if array is not None}
-        present |= {MEASURE + name: array for name, array in self.measures.items()}
-        with path.open("wb") as file:
-            np.savez_compressed(file, about=np.array(json.dumps(description)), **present)
-        return path
+        from dynamics.results.storage import save
 
+        return save(self, path)
+
+    @isolated
     def to_csv(self, path: str | Path) -> Path:
         """Write times, steps and eigenvalues to a text file, one row per ensemble member and time; return its path."""
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
+        path = errors.path("path", path)
         names = ["member", "t", "step", *(f"s{m + 1}" for m in range(self.s.shape[-1]))]
-        np.savetxt(path, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
-        return Path(path)
+        with replacing(path) as fresh:
+            np.savetxt(fresh, np.concatenate(rows), delimiter=",", header=",".join(names), comments="", fmt="%.17g")
+        return path
 
     def members(self, quantity: str = "s") -> Array:
         """Return a quantity, such as the eigenvalues "s", of all B ensemble members in one array (B, T, M).
@@ -205,6 +212,7 @@ class Trajectory:
     def __repr__(self) -> str:
         return f"<Trajectory: {KINDS[self.kind]}, {self.model}, s {self.s.shape}>"
 
+    @isolated
     def __str__(self) -> str:
         last = self.s[..., -1, :] if self.s.shape[-2] else self.s.reshape(-1)
         ensemble = self.s.shape[:-2]
@@ -226,75 +234,9 @@ class Trajectory:
 
 
 def _span(s: Array) -> str:
-    """Return the smallest and the largest eigenvalue as text; eigenvalues that are not a number are left out."""
+    """Return the smallest and largest value as text, and the number of values that were not computed."""
     computed = s[~np.isnan(s)]
-    return f"{computed.min():.4g} ... {computed.max():.4g}" if computed.size else "not computed"
-
-
-def load(path: str | Path) -> Trajectory:
-    """Read a trajectory that ``Trajectory.save`` wrote; nothing in the file is executed.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    Trajectory
-        The trajectory, with its model.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ArgumentError
-        If the file is truncated, foreign, or contains pickled objects.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import dynamics as dyn
-    >>> flow = dyn.solve(dyn.Model("euclidean"), [0.1, 0.5], [0.0, 1.0])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     loaded = dyn.load(flow.save(f"{folder}/flow.npz"))
-    >>> bool((loaded.s == flow.s).all())
-    True
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"No such file: {path}")
-    if not zipfile.is_zipfile(path):
-        _refuse(path, "is truncated or not an npz file")
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            contents = {name: file[name] for name in file.files}
-    except Exception as error:  # a damaged archive may raise errors of many classes
-        pickled = "allow_pickle" in str(error)
-        _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
-    try:
-        return _trajectory_of(contents)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _refuse(path, f"does not hold a trajectory ({error})", error)
-
-
-def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
-    message = f"Argument `path` must name a complete file written by Trajectory.save, but {path} {reason}."
-    raise errors.ArgumentError(message) from cause
-
-
-def _trajectory_of(contents: dict[str, Any]) -> Trajectory:
-    """Return the trajectory that the arrays of a file hold; raises KeyError or ValueError if they hold none."""
-    description = json.loads(str(contents.pop("about")))
-    if description.pop("format") != FORMAT:
-        raise ValueError("unknown format")
-    names = [name for name in contents if name.startswith(MEASURE)]
-    measures = {name.removeprefix(MEASURE): contents.pop(name) for name in names}
-    trajectory = Trajectory(
-        model=Model.from_dict(description.pop("model")), **description, **contents, measures=measures
-    )
-    if trajectory.kind not in KINDS:
-        raise ValueError(f"unknown kind {trajectory.kind!r}")
-    if trajectory.s.ndim < 2 or trajectory.s.shape[-2] != len(trajectory.t):
-        raise ValueError("the numbers of times and of eigenvalues differ")
-    return trajectory
+    if not computed.size:
+        return "not computed"
+    missing = s.size - computed.size
+    return f"{computed.min():.4g} ... {computed.max():.4g}" + (f", and {missing} not computed" if missing else "")

@@ -1,4 +1,4 @@
-"""From a model and initial eigenvalues to a trajectory: exact solution, integrated flow, descent map, linear noise.
+"""From a model and initial eigenvalues to a trajectory: exact solution, flow, descent map, finite batches.
 
 May import ``results``, ``vector_field`` and what is below them.
 """

@@ -139,6 +139,17 @@ def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciproc
     return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
 
 
+def finite_coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
+    """Return the result of ``coordinate_of`` if it is finite in this state, else the variables themselves.
+
+    The reciprocal coordinate contains s^alpha, which overflows at large alpha even if the predictor is normalized.
+    """
+    coordinate = coordinate_of(state, parameters, atol)
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(coordinate.forward(state)).all()
+    return coordinate if finite else Plain.of(state, atol)
+
+
 def noise_of(rates: VectorField) -> float:
     """Return the relative noise of the rates due to quadrature, which an integrator's error control must tolerate."""
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.methods import DESCENT_METHODS, choose
 from dynamics.solvers.problem import DescentProblem
@@ -13,6 +14,7 @@ from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import SAMPLED
 
 
+@isolated
 def iterate(
     model: Model,
     s0: npt.ArrayLike,
@@ -20,6 +22,7 @@ def iterate(
     learning_rate: float,
     *,
     batch_size: int | None = None,
+    input_dimension: int | None = None,
     closure: str | None = None,
     rtol: float = 1e-8,
     record: int | Sequence[int] = 1,
@@ -42,10 +45,12 @@ def iterate(
     learning_rate : float
         eta > 0.
     batch_size : int, optional
-        Batch size of a network whose fluctuations around the descent map are predicted. The result then has a
-        ``deviation`` (T, M): the standard deviation, over networks trained on different batches, of u_m . C u_m in the
-        linear noise approximation, with the initial eigenvectors u_m of the correlation C. For a single trajectory
-        only.
+        Batch size B of networks. ``s`` is then the predicted mean over networks, of u_m . C u_m along the eigenvectors
+        u_m of C, and ``deviation`` the standard deviation around it, both to first order in 1/B. ``population`` is the
+        descent map, and ``reliable`` states until which step the prediction holds. For a single trajectory only.
+    input_dimension : int, optional
+        Number of inputs N of the networks; required with ``batch_size``, because the gradient has noise along every
+        input.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         As for ``solve``.
     rtol : float
@@ -92,6 +97,7 @@ def iterate(
         steps,
         learning_rate,
         batch_size=batch_size,
+        input_dimension=input_dimension,
         closure=closure,
         rtol=rtol,
         record=record,
@@ -110,7 +116,7 @@ def iterate(
         status=_status(descent),
         error=problem.field.error,
         blow_up_time=problem.learning_rate * descent.diverged,
-        deviation=descent.deviation,
+        **({} if descent.finite_batch is None else descent.finite_batch._asdict()),
         settings=problem.settings,
     )
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.adaptive_quadrature import MAX_NODES
+from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
 from dynamics.solvers.problem import DescentProblem
@@ -86,7 +87,7 @@ def jax_descent(problem: DescentProblem) -> Descent:
     shape = (*problem.members, finite.sum(), modes)
     states = each(lambda *parts: np.concatenate(parts, axis=1)[:, finite].reshape(shape), *histories)
     observed = _observables(problem, states)
-    return Descent(np.array(recorded)[finite], observed, None, place.diverged.reshape(problem.members), status)
+    return Descent(np.array(recorded)[finite], observed, place.diverged.reshape(problem.members), status)
 
 
 def _observables(problem: DescentProblem, states: State) -> Observables:
@@ -131,7 +132,7 @@ def _pass_part(
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
-    with jax.enable_x64(True):
+    with jax_settings(x64=True):
         while True:
             model, alpha = field.model, compiled_exponent(own)
             run = _compiled(model.generated, model.structure, field.closure, nodes[part.start], alpha, division.devices)

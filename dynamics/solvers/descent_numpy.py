@@ -1,4 +1,4 @@
-"""The descent map in NumPy, one step after another, with the fluctuations of finite batches if requested."""
+"""The descent map in NumPy, one step after another."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.linear_noise import Fluctuations
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State, each
 
 
@@ -21,16 +19,13 @@ def numpy_descent(problem: DescentProblem) -> Descent:
     A run that is interrupted, or whose integrals overflow, returns the steps recorded before.
     """
     field, state, status = problem.field, problem.start, "complete"
-    noise = _fluctuations(problem)
-    recorded, observed, deviations = [0], [field.observables(state)], [noise.deviation(state)] if noise else []
+    recorded, observed = [0], [field.observables(state)]
     if problem.by_eigenmodes:
         observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)  # exactly, not as the square of a root
     diverged, to_record = np.full(problem.members, np.inf), set(problem.recorded.tolist())
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
             for number in range(1, problem.steps + 1):
-                if noise:
-                    noise.advance(state)
                 state, overflowed = one_step(state, field, problem.learning_rate)
                 field.relax()
                 diverged = np.where(overflowed & np.isinf(diverged), number, diverged)
@@ -40,20 +35,13 @@ def numpy_descent(problem: DescentProblem) -> Descent:
                     recorded.append(number)
                     with np.errstate(over="ignore"):  # warnings for members that are about to diverge
                         observed.append(field.observables(state))
-                    deviations += [noise.deviation(state)] if noise else []
                 bar.update()
         except KeyboardInterrupt:
             status = f"interrupted at step {number}"
         except FloatingPointError as error:
             status = f"stopped before step {number}: {error}"
     along_steps = each(lambda *values: np.stack(values, axis=diverged.ndim), *observed)
-    return Descent(np.array(recorded), along_steps, np.stack(deviations) if noise else None, diverged, status)
-
-
-def _fluctuations(problem: DescentProblem) -> Fluctuations | None:
-    if problem.batch_size is None or not isinstance(problem.field, EigenmodeField):
-        return None
-    return Fluctuations(problem.field, problem.learning_rate, problem.batch_size)
+    return Descent(np.array(recorded), along_steps, diverged, status)
 
 
 def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:

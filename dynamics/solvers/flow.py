@@ -8,6 +8,9 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size
+from dynamics.numerics.values import Value
 from dynamics.results.trajectory import STEADY, Trajectory
 from dynamics.solvers.methods import FLOW_METHODS, Method, choose
 from dynamics.solvers.problem import FlowProblem
@@ -16,6 +19,7 @@ from dynamics.vector_field.base import SAMPLED
 from dynamics.vector_field.state import Observables
 
 
+@isolated
 def solve(
     model: Model,
     s0: npt.ArrayLike,
@@ -69,7 +73,8 @@ def solve(
     -------
     Trajectory
         Of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and ``blow_up_time`` state the
-        time of the divergence.
+        time of the divergence. A solution by "scipy" that needs more than 20 000 evaluations of the rates, and 1000
+        for each variable, ends there; ``status`` states this, and where values are not finite.
 
     Raises
     ------
@@ -112,7 +117,7 @@ def solve(
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedSolver:
+class PreparedSolver(Value):
     """A solver for one model and fixed times and options, which are validated once; the result of ``prepare``.
 
     Called with initial eigenvalues s0, the solver returns the same ``Trajectory`` as ``solve``.
@@ -121,6 +126,7 @@ class PreparedSolver:
     problem: FlowProblem
     method: Method[FlowProblem, Flow]
 
+    @isolated
     def __call__(self, s0: npt.ArrayLike) -> Trajectory:
         """Return the trajectory from initial eigenvalues s0 (..., M); raises ArgumentError if s0 is invalid."""
         problem = self.problem.starting_from(s0)
@@ -133,6 +139,7 @@ class PreparedSolver:
         return f"<PreparedSolver: {self.method.name}, {self.problem.s0.shape[-1]} modes, {self.problem.model}>"
 
 
+@isolated
 def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "auto", **options: Any) -> PreparedSolver:
     """Return a solver that validates, chooses a method and compiles once, for many sets of initial eigenvalues.
 
@@ -172,7 +179,9 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
         errors.reject(
             "model", "have white inputs, because a prepared solver takes initial eigenvalues, not weights", model
         )
-    problem = FlowProblem.of(model, np.ones(errors.count("modes", modes)), times, **options)
+    modes = errors.count("modes", modes)
+    check_size(f"A start of {modes:,} modes", 4 * modes, "Ask for fewer modes.")
+    problem = FlowProblem.of(model, np.ones(modes), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
     if solver.method.needs_start_up:
         solver(np.linspace(0.5, 1.0, modes))  # compiles

@@ -20,6 +20,7 @@ from jax.sharding import Mesh, PartitionSpec
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.adaptive_quadrature import MAX_NODES
+from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise_of
 from dynamics.solvers.ensembles import Division, divide, in_turn, more
@@ -130,7 +131,7 @@ def _solve_part(
     """
     start, own = division.padded((members, parameters), part)
     nodes, alpha = division.nodes, compiled_exponent(own)
-    with jax.enable_x64(True):
+    with jax_settings(x64=True):
         while True:
             run = partial(_compiled, field.model.generated, field.structure, field.closure, nodes, alpha)
             run = partial(run, division.devices)

@@ -10,56 +10,65 @@ import numpy.typing as npt
 
 from dynamics.derived_loss import ExactSolution
 from dynamics.generated import eigenvalues
+from dynamics.numerics.special import times_exp
 from dynamics.numerics.threads import cores
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.state import Observables
 
 BLOCK = 131_072  # number of values computed at once: they fit a cache, and outweigh the overhead of Python
+LARGEST_EXPONENT = 650.0  # of e, in float64, with a margin
+NORMAL = 1e-300  # least lambda(0), and inverse of the largest, that float64 holds accurately
 FEW_BLOCKS = 4  # number of blocks below which threads do not pay
 
 
 def exact_flow(problem: FlowProblem) -> Flow:
     """Evaluate the formula of the exact solution, one block of ensemble members and times after another.
 
-    If terms of the formula nearly cancel, its arguments are in extended precision, where the platform has it; the
-    arguments take less memory than the result (..., T, M).
+    The formula returns log(s(t)/s(0)), which is finite where lambda = s^alpha underflows or overflows. If its terms
+    cancel, its arguments, which are smaller than the result (..., T, M), are in extended precision, if the platform has
+    it.
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
     assert solution is not None  # otherwise the method does not apply
     batch, modes, p = problem.members, s0.shape[-1], model.parameters
-    number = np.longdouble if solution.cancels else np.float64
+    number = np.longdouble if solution.cancels or _long(p.alpha, problem.times) else np.float64
     numbers = (p.alpha, *p.of_expectations, p.rho)
     members = [np.broadcast_to(a, (*batch, 1)).reshape(-1, 1).astype(number) for a in numbers]
     alpha, *others = (number(a[0, 0]) if len(a) and (a == a[0]).all() else a for a in members)
-    start = s0.reshape(-1, modes).astype(number)
+    start = s0.reshape(-1, modes)
     with np.errstate(all="ignore"):
-        lam0 = eigenvalues.predictor(start, alpha, 0)
-        blow_up = _blow_up(solution, lam0, alpha, *others)
-    shape = (len(start), len(problem.times), modes)
-    lam = np.empty(shape)
-    s = lam if np.all(alpha == 1) else np.empty(shape)
-    work = partial(_fill, solution, (lam0, alpha, *others), problem.times.astype(number), blow_up, lam, s)
-    blocks = list(_blocks(shape))
+        lam0 = eigenvalues.predictor(start.astype(number), alpha, 0)
+        log_lam0 = alpha * np.log(start.astype(number))
+        blow_up = _blow_up(solution, log_lam0, alpha, *others)
+    s = np.empty((len(start), len(problem.times), modes))
+    closed_form = model.structure.predictor == "closed form"
+    lam = np.empty(s.shape) if closed_form and not np.all(alpha == 1) else None
+    arguments = (lam0, log_lam0, alpha, *others)
+    work = partial(_fill, solution, start, arguments, problem.times.astype(number), blow_up, s, lam)
+    blocks = list(_blocks(s.shape))
     if len(blocks) < FEW_BLOCKS:
         list(map(work, blocks))
     else:
         with ThreadPoolExecutor(cores()) as pool:
             list(pool.map(work, blocks))
-    s, lam = (a.reshape(*batch, *shape[1:]) for a in (s, lam))
-    predictor = lam if model.structure.predictor != "none" else np.ones_like(s)
-    return Flow(Observables(s, s, predictor), blow_up.reshape(batch))
+    if lam is None:
+        lam = s if closed_form else np.ones_like(s)
+    s, lam = (a.reshape(*batch, *s.shape[1:]) for a in (s, lam))
+    return Flow(Observables(s, s, lam), blow_up.reshape(batch))
 
 
-def _blow_up(solution: ExactSolution, lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time at which the first mode of each member diverges, (B,); inf if no mode diverges.
+def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> bool:
+    """Return True if alpha t may overflow in float64."""
+    return bool(np.log(np.max(alpha, initial=1.0)) + np.log(np.max(times, initial=1.0)) > LARGEST_EXPONENT)
 
-    lam0: initial eigenvalues of the predictor (B, M). numbers: further arguments of the formula.
-    """
-    if solution.blow_up_time is None:
-        return np.full(len(lam0), np.inf)
-    times = solution.blow_up_time(lam0, *numbers).astype(float)
-    return np.where(times > 0, times, np.inf).min(axis=-1)
+
+def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
+    """Return the time at which the first mode of each member diverges (B,); inf if none does."""
+    if not solution.diverges:
+        return np.full(len(log_lam0), np.inf)
+    times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers), float)
+    return np.where(times >= 0, np.maximum(times, np.finfo(float).tiny), np.inf).min(axis=-1)
 
 
 def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice]]:
@@ -73,27 +82,32 @@ def _blocks(shape: tuple[int, int, int]) -> Iterator[tuple[slice, slice]]:
 
 def _fill(
     solution: ExactSolution,
+    start: npt.NDArray[np.float64],
     arguments: tuple[Any, ...],
     times: npt.NDArray[Any],
     blow_up: npt.NDArray[np.float64],
-    lam: npt.NDArray[np.float64],
     s: npt.NDArray[np.float64],
+    lam: npt.NDArray[np.float64] | None,
     block: tuple[slice, slice],
 ) -> None:
-    """Compute the predictor eigenvalues ``lam`` (B, T, M), and the eigenvalues ``s``, of a block of members and times.
+    """Fill a block of s, and of lambda if it is a separate array.
 
-    s may be the array ``lam`` itself, if both are equal. arguments: initial eigenvalues lam0 (B, M) of the predictor,
-    then parameters that are numbers or arrays (B, 1). blow_up: time at which each member diverges.
+    start: s(0) (B, M). arguments: lambda(0) and its logarithm (B, M), then parameters, numbers or arrays (B, 1).
     """
     members, span = block
-    lam0, alpha, *others = (a[members, None] if np.ndim(a) else a for a in arguments)
+    start = start[members, None]
+    lam0, log_lam0, alpha, *numbers = (a[members, None] if np.ndim(a) else a for a in arguments)
     t = times[span, None]
+    diverged = t >= blow_up[members, None, None]
+
+    def completed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        values = values if start.all() else np.where(start == 0, 0.0, values)
+        return np.where(diverged, np.inf, values) if diverged.any() else values
+
     with np.errstate(all="ignore"):
-        found = solution.predictor(lam0, t, alpha, *others).astype(float, copy=False)
-        if not lam0.all():
-            found = np.where(lam0 == 0, 0.0, found)
-        if np.isfinite(blow_up[members]).any():
-            found = np.where(t >= blow_up[members, None, None], np.inf, found)
-        lam[block] = found
-        if s is not lam:
-            s[block] = eigenvalues.predictor_inverse(found, np.asarray(alpha, float))
+        growth = solution.growth(lam0, log_lam0, t, alpha, *numbers)
+        s[block] = completed(times_exp(start, growth))
+        if lam is not None:
+            normal, first = (lam0 > NORMAL) & (lam0 < 1 / NORMAL), lam0.astype(float)
+            from_start, from_one = np.where(normal, first, 1.0), np.where(normal, 0.0, log_lam0)
+            lam[block] = completed(times_exp(from_start, from_one + alpha * growth))

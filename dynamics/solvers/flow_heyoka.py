@@ -1,9 +1,10 @@
 """The flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
-The generated rates are evaluated once, on symbols in place of numbers, and heyoka differentiates and compiles the
-result. The singular values w of the encoder are integrated as log w, whose absolute error is a relative error of s; the
-other variables are integrated as they are. Ensemble members that do not reach the last time are integrated again by
-SciPy's solvers, which state the reason.
+The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles them. The
+singular values w of the encoder are integrated as u = arsinh(w/floor), du/dt = tanh(u) (r - rho). Above the floor u is
+log w, whose absolute error is a relative error of s. A vanishing mode ends at u = 0; its logarithm would grow without
+bound, and heyoka's tolerance, which is relative to the largest variable, with it. The other variables are integrated as
+they are. SciPy's solvers integrate members that do not reach the end again, and state why.
 """
 
 import math
@@ -45,6 +46,7 @@ LANES = 8  # number of ensemble members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the Taylor series
 COMPACT = 64  # number of modes from which the compiled code calls functions: slower, but compiled in bounded time
 MAX_STEPS = 20_000  # largest number of steps of an integration
+VANISHED = 1e-30  # least w, relative to the floor: powers of s, and v/w, have no series at w = 0
 
 
 def heyoka_flow(problem: FlowProblem) -> Flow:
@@ -94,22 +96,24 @@ def _integrate(
     field, times = problem.field, problem.times
     many, modes = members.encoder.shape
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
-    values = np.hstack([*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate)])
+    floors = _floors(members, problem.atol)
+    values = np.hstack([*parameters[:-1], *parameters.of_loss, np.full((many, 1), learning_rate), floors])
     grid, back = np.unique(np.concatenate([[0.0], times]), return_inverse=True)
     lanes = 1 if many == 1 else LANES
     model, alpha, of_loss = problem.model, compiled_exponent(parameters), len(parameters.of_loss)
     key = (model.generated, model.structure, problem.closure, alpha, of_loss, modes, lanes)
-    tolerance = _tolerance(model.structure, members, parameters, problem.rtol)
+    y0 = _forward(members, floors)
+    tolerance = _tolerance(model.structure, members, parameters, problem.rtol / np.abs(y0).max(initial=1.0))
     _integrator(key, tolerance)  # compiled before threads use it
 
     def run(part: slice) -> None:
         rows = np.minimum(np.arange(part.start, part.start + lanes), part.stop - 1)
         own = _own_integrator(key, tolerance, threading.get_ident())
         own.set_time(0.0)
-        own.state[:] = _forward(each(lambda a: a[rows], members)).T
+        own.state[:] = y0[rows].T
         own.pars[:] = values[rows].T[: len(own.pars)]  # heyoka drops parameters after the last one that is used
         _, passed = own.propagate_grid(np.repeat(grid[:, None], lanes, axis=1), max_steps=MAX_STEPS)
-        states = _backward(members, np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
+        states = _backward(members, floors[part], np.moveaxis(passed, -1, 0)[: part.stop - part.start, back[1:]])
         left[part] = ~np.isfinite(states.encoder).all(axis=(1, 2))
         along_times = parameters.map(lambda a: a[part, None])
         pieces = independent(field.structure, observables(field.structure, along_times, states))
@@ -133,16 +137,24 @@ def _integrate(
 # --- integrated variables -------------------------------------------------------------------------------------------
 
 
-def _forward(members: State) -> npt.NDArray[np.float64]:
-    """Return the integrated variables (B, E) of states: log w, and the dynamical variables beside the encoder."""
+def _floors(members: State, atol: float) -> npt.NDArray[np.float64]:
+    """Return the floor of w of each member (B, 1): below it s is negligible, and so is each w at the start."""
+    w = members.encoder
+    least = np.min(w, axis=1, keepdims=True, where=w > 0, initial=np.sqrt(atol))
+    return np.maximum(least, SMALLEST)
+
+
+def _forward(members: State, floors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return y (B, E): arsinh(w/floor), and the other parts of the state."""
     w, *others = members
-    return np.hstack([np.log(np.maximum(w, SMALLEST)), *(part for part in others if part is not None)])
+    return np.hstack([np.arcsinh(w / floors), *(part for part in others if part is not None)])
 
 
-def _backward(like: State, y: npt.NDArray[np.float64]) -> State:
-    """Return the states (B, T, M) at integrated variables y (B, T, E). like: states with the same variables."""
+def _backward(like: State, floors: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> State:
+    """Return the states (B, T, M) at y (B, T, E)."""
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
-    return each(lambda part: next(parts), like)._replace(encoder=np.exp(y[..., : like.encoder.shape[-1]]))
+    w = floors[:, None] * np.sinh(y[..., : like.encoder.shape[-1]])
+    return each(lambda part: next(parts), like)._replace(encoder=w)
 
 
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
@@ -175,7 +187,7 @@ def _integrator(key: Key, tolerance: float) -> Any:
     hy = _heyoka()
     generated, structure, closure, alpha, own, modes, lanes = key
     shared = len(Parameters._fields) - 1
-    *numbers, learning_rate = (_symbols([hy.par[i]]) for i in range(shared + own + 1))
+    *numbers, learning_rate, floor = (_symbols([hy.par[i]]) for i in range(shared + own + 2))
     named = dict(zip(Parameters._fields[:shared], numbers[:shared], strict=True))
     p = Parameters(**named, of_loss=tuple(numbers[shared:]))
     p = p if alpha is None else p._replace(alpha=alpha)
@@ -184,19 +196,20 @@ def _integrator(key: Key, tolerance: float) -> Any:
         *(_symbols([hy.make_vars(f"{name}{m}") for m in range(modes)]) if is_there else None
           for name, is_there in present._asdict().items())
     )  # fmt: skip
-    state = variables._replace(encoder=_Namespace.exp(variables.encoder))
-    s = _Namespace.exp(2 * variables.encoder)
+    u = variables.encoder
+    state = variables._replace(encoder=floor * (_Namespace.sinh(u) + VANISHED))
+    s = state.encoder**2
     ratio = state.target / state.encoder if structure.separate_target else _Namespace.ones_like(s[:1])
     spectrum = Spectrum(s, predictor(structure, p, state, s), ratio)
     formulas = formulas_of(generated, structure, closure)
     rates = Rates(*(formula(*spectrum, *p.of_expectations) for formula in formulas if formula is not None))
     slope = velocity(p, state, rates, learning_rate)
-    slope = slope._replace(encoder=eigenvalues.encoder_velocity(1, rates.rates, p.rho))  # d log w/dt
+    slope = slope._replace(encoder=_Namespace.tanh(u) * eigenvalues.encoder_velocity(1, rates.rates, p.rho))
     system = [
         pair
         for names, own in zip(variables, slope, strict=True)
         if own is not None
-        for pair in zip(names, own, strict=True)
+        for pair in zip(names, np.broadcast_to(own, names.shape), strict=True)
     ]
     start = np.zeros((len(system), lanes))
     return hy.taylor_adaptive_batch(system, start, tol=tolerance, compact_mode=modes >= COMPACT)
@@ -221,6 +234,10 @@ class _Namespace:
     @staticmethod
     def exp(a: Any) -> Any:
         return _of_entries("exp", a)
+
+    @staticmethod
+    def sinh(a: Any) -> Any:
+        return _of_entries("sinh", a)
 
     @staticmethod
     def sqrt(a: Any) -> Any:

@@ -9,15 +9,20 @@ import numpy.typing as npt
 import scipy.integrate
 
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.coordinates import coordinate_of, noise_of
+from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
 from dynamics.solvers.problem import FlowProblem
+from dynamics.solvers.scaling import Scaling
 from dynamics.solvers.solutions import Flow
-from dynamics.solvers.steady_state import SteadyState
+from dynamics.solvers.steady_state import EqualModes, SteadyState
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
 PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
+SOONEST, FAR = 100, 800  # ... or this many steps, if FAR more steps of the present size do not reach the end
+MAX_EVALUATIONS = 20_000  # of the rates of one trajectory, after which it is given up
+EVALUATIONS_PER_VARIABLE = 1_000  # ... and as many again for each variable
+STALLED = 1e-9  # relative size of steps at which a trajectory with a collapsed mode does not get past a pole
 STEPS_PER_RULE = 8  # number of steps between changes of quadrature nodes, which are noise to the error control
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
@@ -34,8 +39,8 @@ def scipy_flow(problem: FlowProblem) -> Flow:
     flows: list[Flow] = []
     with progress_bar(many * problem.times[-1], "solve", problem.progress) as bar:
         for _, field, start in members(problem.field, problem.start):
-            flows.append(_one_member(problem, field, start, bar))
-            problem.field.note_error(field.error)
+            flows.append(_Member(problem, field, start).integrate(bar))
+            problem.field.note_errors_of(field)
             if flows[-1].status.startswith(INTERRUPTED):
                 break
     if not batch:
@@ -82,53 +87,114 @@ def _status(flows: list[Flow], many: int) -> str:
     return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} members, is not a number"
 
 
-def _one_member(problem: FlowProblem, field: VectorField, start: State, bar: Any) -> Flow:
-    """Integrate the flow of one ensemble member to the last time, or to its steady state. bar: progress bar."""
-    times, learning_rate, atol = problem.times, problem.learning_rate, problem.atol
-    detector = SteadyState(start, field, learning_rate) if problem.until == "steady" else None
-    coordinate = coordinate_of(start, field.parameters, atol)
+class _Member:
+    """The integration of one trajectory to the last time, or to its steady state.
 
-    def slope(_: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return coordinate.slope(y, lambda state: field.velocity(state, learning_rate))
+    The shape of the trajectory is integrated, in the time tau (``scaling``). observed: observables at ``times``, of
+    which ``done`` are recorded.
+    """
 
-    first = field.observables(start)
-    observed = each(lambda a: np.full((len(times), *a.shape), np.inf), first)
-    done, t, never, taken = int(np.searchsorted(times, 0.0, side="right")), 0.0, np.array(np.inf), 0
-    _put(observed, slice(done), first)
-    y0, largest = coordinate.forward(start), first.s.max()
-    last, pole = y0, field.model.pole_at_collapse.any()
+    def __init__(self, problem: FlowProblem, field: VectorField, start: State):
+        self.problem, self.field, self.times = problem, field, problem.times
+        self.scaling = Scaling.of(field)
+        self.coordinate = finite_coordinate_of(start, field.parameters, problem.atol)
+        self.y0 = self.last = self.coordinate.forward(start)
+        self.start, self.t, self.evaluations = start, 0.0, 0
+        self.most = MAX_EVALUATIONS + EVALUATIONS_PER_VARIABLE * self.y0.size
+        steady = problem.until == "steady"
+        self.detector = SteadyState(start, field, problem.learning_rate) if steady else None
+        self.equal_modes = EqualModes(self.scaling.field, problem.rtol)
+        first = field.observables(start)
+        self.observed = each(lambda a: np.full((len(self.times), *a.shape), np.inf), first)
+        self.largest, self.pole = first.s.max(), field.model.pole_at_collapse.any()
+        self.done = int(np.searchsorted(self.times, 0.0, side="right"))
+        _put(self.observed, slice(self.done), first)
 
-    def upto(number: int) -> Observables:
-        return each(lambda a: a[:number], observed)
+    def integrate(self, bar: Any) -> Flow:
+        """Integrate step by step; an interruption or a failure keeps what has been recorded."""
+        tolerances = self.coordinate.tolerances(self.problem.rtol, noise_of(self.field))
+        taus = self.scaling.tau(self.times)
+        if self.detector and self.detector.reached(self.start):
+            return self._steady(self.start)
+        try:
+            for taken, (solver, message) in enumerate(steps(self.slope, self.y0, taus[-1], tolerances), 1):
+                before, self.t = self.t, float(self.scaling.time(solver.t))
+                flow = self._failure(solver, message) or self._progress(solver, taus)
+                bar.update(self.t - before)
+                if flow is None and taken % STEPS_PER_RULE == 0:
+                    self.scaling.field.relax()
+                    flow = self._constant(solver)
+                if flow is not None:
+                    bar.update(self.times[-1] - self.t)
+                    return flow
+        except KeyboardInterrupt:
+            return self._stopped(f"{INTERRUPTED} at t = {self.t:.6g}")
+        except FloatingPointError as error:
+            return self._stopped(f"stopped at t = {self.t:.6g}: {error}")
+        finally:
+            self.field.note_errors_of(self.scaling.field)
+        return self._ended(f"{NOT_STEADY} at t = {self.t:.6g}, {self.detector}" if self.detector else "complete")
 
-    try:
-        for solver, message in steps(slope, y0, times[-1], coordinate.tolerances(problem.rtol, noise_of(field))):
-            t, diverged = solver.t, not coordinate.room(solver.y, y0) > 0
-            if solver.status == "failed" or diverged:
-                s = field.observables(coordinate.backward(last)).s
-                if pole and s.min() < atol and s.max() < DIVERGING * largest:
-                    return Flow(upto(done), never, f"stopped at t = {t:.6g}: {VANISHING}", reached=done)
-                if diverged or field.observables(coordinate.backward(solver.y)).s.max() > DIVERGING * largest:
-                    return Flow(upto(len(times)), np.array(t), f"eigenvalues diverge at t = {t:.10g}")
-                return Flow(upto(done), never, f"stopped at t = {t:.6g}: {message}", reached=done)
-            passed = int(np.searchsorted(times, t, side="right"))
-            if passed > done:
-                states = coordinate.backward(solver.dense_output()(times[done:passed]).T)
-                _put(observed, slice(done, passed), field.observables(states))
-                done = passed
-            bar.update(t - solver.t_old)
-            if detector and detector.reached(state := coordinate.backward(solver.y)):
-                _put(observed, slice(done, None), field.observables(state))
-                bar.update(times[-1] - t)
-                return Flow(upto(len(times)), never, steady_time=np.array(t))
-            last = solver.y
-            if (taken := taken + 1) % STEPS_PER_RULE == 0:
-                field.relax()
-    except KeyboardInterrupt:
-        return Flow(upto(done), never, f"{INTERRUPTED} at t = {t:.6g}", reached=done)
-    except FloatingPointError as error:
-        return Flow(upto(done), never, f"stopped at t = {t:.6g}: {error}", reached=done)
-    return Flow(upto(len(times)), never, f"{NOT_STEADY} at t = {t:.6g}, {detector}" if detector else "complete")
+    def slope(self, _: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return dy/dtau."""
+        self.evaluations += 1
+        return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, self.problem.learning_rate))
+
+    def _progress(self, solver: Any, taus: npt.NDArray[np.float64]) -> Flow | None:
+        """Record the times that a step has passed; return the flow if it ends here."""
+        passed = int(np.searchsorted(taus, solver.t, side="right"))
+        if passed > self.done:
+            self._record(solver.dense_output()(taus[self.done : passed]).T, passed)
+        if self.detector and self.detector.reached(state := self._state(solver.y, self.t)):
+            return self._steady(state)
+        self.last = solver.y
+        if self.evaluations > self.most:
+            return self._stopped(f"stopped at t = {self.t:.6g}: more than {self.most} evaluations of the rates needed")
+        stalled = self.pole and solver.t - solver.t_old < STALLED * solver.t
+        if stalled and self._eigenvalues(solver.y).min() < self.problem.atol:
+            return self._stopped(f"stopped at t = {self.t:.6g}: {VANISHING}")
+        return None
+
+    def _failure(self, solver: Any, message: str | None) -> Flow | None:
+        """Return the flow if the solver has failed, or the trajectory diverges."""
+        diverged = not self.coordinate.room(solver.y, self.y0) > 0
+        if solver.status != "failed" and not diverged:
+            return None
+        s = self._eigenvalues(self.last)
+        if self.pole and s.min() < self.problem.atol and s.max() < DIVERGING * self.largest:
+            return self._stopped(f"stopped at t = {self.t:.6g}: {VANISHING}")
+        if diverged or self._eigenvalues(solver.y).max() > DIVERGING * self.largest:
+            return Flow(self.observed, np.array(self.t), f"eigenvalues diverge at t = {self.t:.10g}")
+        return self._stopped(f"stopped at t = {self.t:.6g}: {message}")
+
+    def _constant(self, solver: Any) -> Flow | None:
+        """Return the flow if its shape does not change any more."""
+        if self.detector or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
+            return None
+        self._record(np.broadcast_to(solver.y, (len(self.times) - self.done, solver.y.size)), len(self.times))
+        return self._ended("complete")
+
+    def _record(self, y: npt.NDArray[np.float64], stop: int) -> None:
+        states = self._state(y, self.times[self.done : stop])
+        _put(self.observed, slice(self.done, stop), self.field.observables(states))
+        self.done = stop
+
+    def _state(self, y: npt.NDArray[np.float64], t: Any) -> State:
+        return self.scaling.state(self.coordinate.backward(y), t)
+
+    def _eigenvalues(self, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return self.field.observables(self.coordinate.backward(y)).s
+
+    def _steady(self, state: State) -> Flow:
+        _put(self.observed, slice(self.done, None), self.field.observables(state))
+        return Flow(self.observed, np.array(np.inf), steady_time=np.array(self.t))
+
+    def _stopped(self, status: str) -> Flow:
+        reached = each(lambda a: a[: self.done], self.observed)
+        return Flow(reached, np.array(np.inf), status, reached=self.done)
+
+    def _ended(self, status: str) -> Flow:
+        return Flow(self.observed, np.array(np.inf), status)
 
 
 def steps(
@@ -136,16 +202,26 @@ def steps(
 ) -> Iterator[tuple[Any, str | None]]:
     """Yield (solver, message) after each step of an integration of dy/dt = slope(t, y) from t = 0 to ``end``.
 
-    The first PATIENCE steps are by DOP853, all further steps by LSODA, for stiff problems. message: why a step failed.
+    The first steps are by DOP853, further steps by LSODA if the problem is stiff. message: why a step failed.
     """
     solver: Any = None
+    explicit = True
     for taken in count():
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be too long
             if taken == 0:
                 solver = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances)
-            if taken == PATIENCE:
+            if explicit and (taken >= PATIENCE or (taken >= SOONEST and _is_far(solver, end))):
+                explicit = False
                 solver = scipy.integrate.LSODA(slope, solver.t, solver.y, end, **tolerances)
             if solver.status != "running" or end == 0:
                 return
-            message = solver.step()
+            try:
+                message = solver.step()
+            except UserWarning as warning:  # of LSODA, when it gives up and the caller turns warnings into errors
+                solver.status, message = "failed", str(warning)
         yield solver, message
+
+
+def _is_far(solver: Any, end: float) -> bool:
+    """Return True if the last steps are so short that they would not reach the end."""
+    return bool(end - solver.t > FAR * solver.step_size)

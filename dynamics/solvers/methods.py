@@ -5,6 +5,7 @@ A method imports its library when it is used.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Generic, NoReturn, TypeVar
 
 import numpy as np
@@ -23,6 +24,7 @@ P = TypeVar("P", bound=Problem)
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
 class Method(ABC, Generic[P, R]):
     """A method that solves the problems of ``solve``, or those of ``iterate``."""
 
@@ -199,7 +201,7 @@ class CompiledDescent(Method[DescentProblem, Descent]):
 
     def refusal(self, problem: DescentProblem) -> str | None:
         """Return why the method cannot solve a problem: correlated inputs, a sampled closure, or a batch size."""
-        if problem.by_eigenmodes and problem.batch_size is None and problem.closure != "monte_carlo":
+        if problem.by_eigenmodes and problem.batch is None and problem.closure != "monte_carlo":
             return None
         return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
 
@@ -222,10 +224,11 @@ class NumPyDescent(Method[DescentProblem, Descent]):
     name = "numpy"
 
     def integrate(self, problem: DescentProblem) -> Descent:
-        """Return the run of the descent map, with the covariance of fluctuations if a batch size is given."""
+        """Return the run of the descent map, or with a batch size the mean and standard deviation of networks."""
+        from dynamics.solvers.descent_finite_batch import finite_batch_descent
         from dynamics.solvers.descent_numpy import numpy_descent
 
-        return numpy_descent(problem)
+        return numpy_descent(problem) if problem.batch is None else finite_batch_descent(problem)
 
 
 DESCENT_METHODS: tuple[Method[DescentProblem, Descent], ...] = (CompiledDescent(), NumPyDescent())

@@ -12,19 +12,21 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.memory import check_fits
+from dynamics.numerics.memory import check_fits, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_count, record_steps
+from dynamics.numerics.values import Value
 from dynamics.vector_field.base import VectorField, choose_closure
 from dynamics.vector_field.eigenmode_state import predictor_is_s
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
+MOST_FLUCTUATING = 100  # number of modes up to which fluctuations are predicted
 CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, in units of rtol
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(Value):
     """A model with initial eigenvalues or weights, and the options that flow and descent map have in common.
 
     s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
@@ -111,7 +113,7 @@ class FlowProblem(Problem):
             members=start.shape[:-axes],
             progress=_progress(progress),
         )
-        problem.field  # noqa: B018  # refuses a closure that the loss does not have
+        problem.start  # noqa: B018  # refuses closures that the loss does not have, and infinite expectations
         check_memory(model, start, len(problem.times), "Request fewer times, or use `sweep`, which writes to disk.")
         return problem
 
@@ -127,14 +129,14 @@ class DescentProblem(Problem):
     """The arguments of ``iterate``, validated.
 
     record: number of steps between two records, or the requested steps. recorded: all recorded steps (T,), with step 0
-    and the last step. batch_size: batch size of the network whose fluctuations are predicted, or None.
+    and the last step. batch: batch size and number of inputs of the networks that are predicted, or None.
     """
 
     steps: int
     learning_rate: float
     record: int | list[int]
     recorded: npt.NDArray[np.int64]
-    batch_size: int | None
+    batch: tuple[int, int] | None
 
     @classmethod
     def of(
@@ -145,6 +147,7 @@ class DescentProblem(Problem):
         learning_rate: float,
         *,
         batch_size: int | None = None,
+        input_dimension: int | None = None,
         closure: str | None = None,
         rtol: float = 1e-8,
         record: int | Sequence[int] = 1,
@@ -152,7 +155,8 @@ class DescentProblem(Problem):
     ) -> Self:
         """Return the problem of the arguments of ``iterate``; raises ArgumentError if an argument is invalid."""
         start, axes = _start(model, s0)
-        steps, count = errors.count("steps", steps, 0), record_count(record, steps)
+        steps = check_steps(steps)
+        count = record_count(record, steps)
         learning_rate = errors.positive_number("learning_rate", learning_rate)
         rtol, closure = errors.positive_number("rtol", rtol), choose_closure(model, closure)
         progress = _progress(progress)
@@ -166,18 +170,20 @@ class DescentProblem(Problem):
             rtol=rtol,
             record=np.asarray(record).tolist(),
             recorded=record_steps(record, steps),
-            batch_size=_check_batch_size(model, start, batch_size),
+            batch=_check_batch(model, start, batch_size, input_dimension),
             members=start.shape[:-axes],
             progress=progress,
         )
-        problem.field  # noqa: B018  # refuses a closure that the loss does not have
+        problem.start  # noqa: B018  # refuses closures that the loss does not have, and infinite expectations
         return problem
 
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments, by name, that the resulting trajectory keeps in its ``settings``."""
-        names = ("learning_rate", "steps", "batch_size", "record", "closure", "rtol")
-        return {name: getattr(self, name) for name in names}
+        names = ("learning_rate", "steps", "record", "closure", "rtol")
+        batch_size, input_dimension = self.batch or (None, None)
+        of_batch = {"batch_size": batch_size, "input_dimension": input_dimension}
+        return {name: getattr(self, name) for name in names} | of_batch
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------
@@ -213,8 +219,13 @@ def _check_until(model: Model, until: str | None) -> str | None:
     return until
 
 
-def _check_batch_size(model: Model, s0: npt.NDArray[np.float64], batch_size: int | None) -> int | None:
+def _check_batch(
+    model: Model, s0: npt.NDArray[np.float64], batch_size: int | None, input_dimension: int | None
+) -> tuple[int, int] | None:
+    """Return batch size and number of inputs, or None without a batch size."""
     if batch_size is None:
+        if input_dimension is not None:
+            errors.reject("input_dimension", "be left out without `batch_size`", input_dimension)
         return None
     if model.inputs is not None:
         requirement = "be left out for a model with `inputs`, because fluctuations are derived for white inputs only"
@@ -222,7 +233,17 @@ def _check_batch_size(model: Model, s0: npt.NDArray[np.float64], batch_size: int
     if s0.ndim > 1:
         requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
         errors.reject("batch_size", requirement, batch_size)
-    return errors.count("batch_size", batch_size)
+    if s0.size > MOST_FLUCTUATING:
+        requirement = f"be left out for more than {MOST_FLUCTUATING} modes, because it takes the square of their number"
+        errors.reject("batch_size", requirement, batch_size)
+    batch_size = errors.count("batch_size", batch_size)
+    if input_dimension is None:
+        requirement = (
+            "be given with `batch_size`, as the number N of inputs of the network, because the gradient has noise "
+            "along every input"
+        )
+        errors.reject("input_dimension", requirement, input_dimension)
+    return batch_size, errors.count("input_dimension", input_dimension, s0.size)
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:

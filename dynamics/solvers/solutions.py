@@ -26,15 +26,28 @@ class Flow:
     steady_time: npt.NDArray[np.float64] = field(default_factory=lambda: np.array(np.inf))
 
 
-class Descent(NamedTuple):
-    """Solution of a descent problem: observables (..., T, M) at the recorded steps (T,) of the descent map.
+class FiniteBatchDescent(NamedTuple):
+    """Predictions for networks trained with finite batches, at the recorded steps.
 
-    deviation: predicted standard deviation (T, M) of the eigenvalues in networks, or None. diverged: step at which each
-    ensemble member diverged, (...); inf for a member that did not diverge. status: how the run ended.
+    population: eigenvalues (T, M) of the population map. deviation: standard deviation (T, M) of the eigenvalues over
+    networks. reliable: True up to the step until which fluctuations are small enough for the prediction, (T,).
+    """
+
+    population: npt.NDArray[np.float64]
+    deviation: npt.NDArray[np.float64]
+    reliable: npt.NDArray[np.bool_]
+
+
+class Descent(NamedTuple):
+    """Solution of a descent problem: observables (..., T, M) at the recorded steps (T,).
+
+    The observables are those of the descent map or, with a batch size, of the mean over networks. diverged: step at
+    which each ensemble member diverged, (...); inf for a member that did not diverge. status: how the run ended.
+    finite_batch: further predictions for networks, with a batch size.
     """
 
     recorded: npt.NDArray[np.int64]
     observables: Observables
-    deviation: npt.NDArray[np.float64] | None
     diverged: npt.NDArray[np.float64]
     status: str
+    finite_batch: FiniteBatchDescent | None = None

@@ -70,6 +70,28 @@ class SteadyState:
         return np.concatenate(x), np.concatenate(moving)
 
 
+class EqualModes:
+    """A detector of equal modes, in a flow that conserves a sum over modes and has no weight decay.
+
+    The modes stay equal by symmetry, and constant by conservation. If they come closer to each other until they are
+    equal to within ``rtol``, the flow has converged.
+    """
+
+    def __init__(self, field: VectorField, rtol: float):
+        conserved = field.model.generated.conserved is not None and not field.parameters.rho.any()
+        alone = field.axes == 1 and field.structure.predictor != "learned" and not field.structure.separate_target
+        self.applies = conserved and alone and not field.structure.tracked
+        self.rtol, self.spread = rtol, np.inf
+
+    def reached(self, state: State) -> bool:
+        """Return True if the modes are equal at this state, and closer to each other than at the last one."""
+        if not self.applies:
+            return False
+        surviving = np.abs(state.encoder[state.encoder != 0])
+        before, self.spread = self.spread, float(np.ptp(surviving) / surviving.max()) if surviving.size else np.inf
+        return self.spread < min(self.rtol, before)
+
+
 def _split(x: npt.NDArray[np.float64], state: State) -> list[Any]:
     """Split the concatenated array x into one array for each entry of the state; None for entries that are None."""
     parts = [part for part in state if part is not None]

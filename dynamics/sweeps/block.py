@@ -241,7 +241,7 @@ def _named_array(name: Any, value: Any) -> NamedArray:
     name: name of the result, from which the default names of its axes are formed.
     """
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
-    array = np.asarray(value[1] if named else value)
+    array = errors.as_array(str(name), value[1] if named else value, "be a number or an array")
     dims = value[0] if named else [f"{name}_{i}" for i in range(array.ndim)]
     dims = (dims,) if isinstance(dims, str) else tuple(dims)
     if array.dtype.kind not in "biufc" or not isinstance(name, str):

@@ -1,11 +1,16 @@
 """Computation of the blocks of a sweep by an executor (threads, processes, or a cluster), few blocks at a time."""
 
+import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from functools import cache
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any
 
 from dynamics import errors
-from dynamics.sweeps.block import Outcome, compute
+from dynamics.sweeps.block import Evaluator, Outcome, compute
+from dynamics.sweeps.grid import Values
 from dynamics.sweeps.plan import SweepPlan
 
 PER_WORKER = 2  # number of blocks submitted for each worker: one that is computed, and one that waits
@@ -46,14 +51,15 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
     waiting blocks are cancelled. SweepError is raised after the blocks that could not be cancelled are yielded.
     """
     remaining, failure = iter(numbers), None
+    call = compute if isinstance(executor, LocalExecutor) else compute_in_worker
     pending: dict[Future[Outcome], int] = {}
     try:
         while True:
             limit = _limit(executor)
             while failure is None and len(pending) < limit and (number := next(remaining, None)) is not None:
                 try:
-                    pending[executor.submit(compute, plan.evaluate, plan.grid.values(number))] = number
-                except Exception as error:  # the executor is broken or shut down
+                    pending[executor.submit(call, plan.evaluate, plan.grid.values(number))] = number
+                except Exception as error:  # an executor that is broken or shut down
                     failure = block_failure(plan, number, error)
             if not pending:
                 break
@@ -71,6 +77,25 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
             future.cancel()
     if failure:
         raise failure
+
+
+def compute_in_worker(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
+    """Compute a block in another process, which ends with this process."""
+    end_with_parent()
+    return compute(evaluate, values)
+
+
+@cache
+def end_with_parent() -> None:
+    """Let a process that ``multiprocessing`` has started end when its parent does, also when the parent is killed."""
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_exit_after, args=(parent,), daemon=True).start()
+
+
+def _exit_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _error_of(future: Future[Outcome]) -> BaseException | None:

@@ -1,6 +1,7 @@
 """The grid of a sweep: the product of axes, divided into blocks of neighbouring points."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,10 +40,13 @@ class Grid:
     def __len__(self) -> int:
         return math.prod(self.blocks)
 
+    def corner(self, number: int) -> tuple[int, ...]:
+        """Return the number of a block along each axis."""
+        return tuple(map(int, np.unravel_index(number, self.blocks)))
+
     def slices(self, number: int) -> tuple[slice, ...]:
         """Return the points of a block as a slice of each axis. number: number of the block."""
-        corner = np.unravel_index(number, self.blocks)
-        firsts = (int(i) * size for i, size in zip(corner, self.block, strict=True))
+        firsts = (i * size for i, size in zip(self.corner(number), self.block, strict=True))
         sides = zip(firsts, self.block, self.shape, strict=True)
         return tuple(slice(first, min(first + size, n)) for first, size, n in sides)
 
@@ -55,6 +59,15 @@ class Grid:
         if number is None:
             return math.prod(self.shape)
         return math.prod(part.stop - part.start for part in self.slices(number))
+
+    def block_sizes(self) -> Counter[int]:
+        """Count the blocks by their number of points, without a list of all blocks."""
+        sizes = Counter({1: 1})
+        for n, size in zip(self.shape, self.block, strict=True):
+            along = Counter({size: n // size}) + Counter({n % size: 1} if n % size else {})
+            products = ((a * b, sizes[a] * along[b]) for a in sizes for b in along)
+            sizes = sum((Counter({points: count}) for points, count in products), Counter())
+        return sizes
 
     def describe(self, number: int) -> str:
         """Return a block in words: the range of values along each axis, such as "alpha = 0.5 to 1.0"."""
@@ -87,15 +100,12 @@ def check_axis(name: str, values: Any) -> Values:
 
     Raises ArgumentError, which names the axis, unless the values are different, finite numbers.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        errors.reject(name, REQUIREMENT, values)
+    array = errors.as_array(name, values, REQUIREMENT)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         errors.reject(name, REQUIREMENT, array if array.ndim == 1 else values)
     if len(np.unique(array)) < len(array):
         errors.reject(name, REQUIREMENT, array)
-    return np.array(array, np.float64 if array.dtype.kind == "f" else np.int64)
+    return np.array(array, np.int64) if array.dtype.kind in "iu" else errors.real_array(name, array, REQUIREMENT)
 
 
 def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from dynamics.generated import eigenvalues
 from dynamics.model.fingerprint import digest, of_code, plain
 from dynamics.model.model import Model
 from dynamics.networks.run import DEVICES, check_seeds
+from dynamics.numerics.memory import check_steps
 from dynamics.numerics.records import record_steps
 from dynamics.solvers.methods import DESCENT_METHODS, FLOW_METHODS, choose
 from dynamics.solvers.problem import DescentProblem, FlowProblem, check_times
@@ -37,7 +38,7 @@ RESERVED = (
     "blow_up_time",
     "status",
 )
-FORMAT = "ssl-dynamics sweep 1"
+FORMAT = "ssl-dynamics sweep 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +173,7 @@ def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], argu
             )
             errors.reject("tracking", requirement, axes["tracking"])
     else:
-        arguments["steps"] = errors.count("steps", arguments["steps"], 0)
+        arguments["steps"] = check_steps(arguments["steps"])
     if calculation is TRAIN:
         _validate_network(first, axes, arguments)
     else:

@@ -1,17 +1,21 @@
 """The Zarr store of one sweep: created once, written block by block, readable at any time.
 
 A block is one chunk of every array, so that no two blocks write the same file, and Zarr writes each file atomically.
-The status of a block is written after its other arrays. If a sweep is killed at any moment, exactly the blocks without
-a status are computed again.
+The status of a block is written after its other arrays, and its seal (``integrity``) last: after a sweep was killed, at
+whatever moment, or after files were damaged, exactly the blocks without a valid seal are computed again.
 """
 
+import errno
 import fcntl
+import glob
 import json
 import math
 import os
 import shutil
+import time
+import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +24,26 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dynamics import errors
 from dynamics.model.fingerprint import as_read, differences
 from dynamics.sweeps.block import STATUS, NamedArray
 from dynamics.sweeps.grid import Grid
+from dynamics.sweeps.integrity import (
+    DIGESTS,
+    METADATA,
+    check_attributes,
+    check_files,
+    damaged,
+    digests_of,
+    seal,
+    with_digest,
+)
 
-METADATA = "zarr.json"
+SEAL = "seal"  # array of the seals of the blocks
+CODECS = (ZstdCodec(level=0), Crc32cCodec())
+ABANDONED = 86_400  # seconds after which an unfinished store is that of a sweep that was killed
 LARGEST = 2**31 - 1  # largest number of bytes of a chunk that can be compressed
 SECTOR = 4096  # a file occupies a multiple of this many bytes
 ABOUT = {
@@ -68,16 +85,23 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
 
     identity: plain data that identify the sweep.
     """
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         errors.reject("store", "lie in an existing folder", str(path))
-    if not path.exists():
+    try:
+        path.lstat()
+    except FileNotFoundError:
         return False
+    except OSError as error:  # such as a name that is too long
+        raise errors.ArgumentError(f"Argument `store` must name a path that can exist, but: {error}.") from error
     requirement = "name a new path, or the store of this very sweep"
     try:
-        stored = json.loads(json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]["sweep"])
+        attributes = json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]
+        stored = json.loads(attributes["sweep"])
         same_format = stored["format"] == identity["format"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {path} is no store of a sweep.") from None
+    if same_format:
+        check_attributes(path, attributes)
     others = differences(stored, as_read(identity)) if same_format else [f"the format {stored['format']!r}"]
     if others:
         difference = f"{path} differs in {'; '.join(others)}"
@@ -88,18 +112,18 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
 # --- creating a store -----------------------------------------------------------------------------------------------
 
 
-def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], blocks: Iterable[int]) -> None:
+def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], sizes: Counter[int]) -> None:
     """Raise ArgumentError unless the disk has room for the arrays of the given blocks, without compression.
 
     blocks: numbers of the blocks.
     """
     full = math.prod(grid.block)
-    largest = max(variable.bytes(full) for variable in variables.values())
+    largest = max((variable.bytes(full) for variable in variables.values()), default=0)
     if largest > LARGEST:
         errors.reject("chunk", f"be so small that an array of a block has at most {LARGEST} bytes, not {largest}", full)
-    sizes = Counter(grid.points(number) for number in blocks)
     arrays = [*variables.values(), STATUS_VARIABLE]
     needed = sum(count * _on_disk(array.bytes(points)) for array in arrays for points, count in sizes.items())
+    needed += sizes.total() * SECTOR  # of the seals
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         requirement = f"lie on a disk with room for the sweep, which takes {needed} bytes before compression"
@@ -112,21 +136,59 @@ def _on_disk(size: int) -> int:
 
 
 def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
-    """Create a store without results at a path. If the process is killed, no incomplete store remains at the path.
+    """Create a store without results, which appears at its path as a whole, unless another sweep has been faster.
 
-    identity: plain data that identify the sweep. title: the sweep in words.
+    Raises SweepError if it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.new")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    about = {"title": title, "sweep": json.dumps(identity), "coordinates": " ".join(layout.coordinates)}
-    group = zarr.create_group(unfinished, attributes=about)
+    _remove_abandoned(path)
+    unfinished = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.new")
+    try:
+        _write_empty(unfinished, grid, layout, {"title": title, "sweep": json.dumps(identity)})
+        with suppress(FileExistsError):
+            _rename(unfinished, path)
+    except OSError as error:
+        raise errors.SweepError(f"The store {path} cannot be created: {error.strerror}.") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _rename(unfinished: Path, path: Path) -> None:
+    """Rename a folder; raise FileExistsError if something is at its path."""
+    try:
+        unfinished.rename(path)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise FileExistsError(str(path)) from error
+        raise
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a sweep left that was killed, long ago, while it created this store."""
+    for unfinished in path.parent.glob(f".{glob.escape(path.name[:100])}.*.new"):
+        if time.time() - unfinished.stat().st_mtime > ABANDONED:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_empty(path: Path, grid: Grid, layout: Layout, about: dict[str, Any]) -> None:
+    about |= {"coordinates": " ".join(layout.coordinates), "variables": " ".join(layout.variables)}
+    group = zarr.create_group(path)
     for name, (dims, values) in (_axes(grid) | layout.coordinates).items():
-        group.create_array(name, data=values, chunks=values.shape, dimension_names=dims, attributes=_about(name))
+        array = group.create_array(name, data=values, chunks=values.shape, dimension_names=dims, compressors=CODECS)
+        array.attrs.put(_about(name))
     for name, variable in layout.variables.items():
         _create_array(group, name, variable, grid, _about(name), np.nan)
     flags = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
     _create_array(group, "status", STATUS_VARIABLE, grid, flags, 0)
-    unfinished.rename(path)
+    group.create_array(
+        SEAL,
+        shape=grid.blocks,
+        chunks=(1,) * len(grid.blocks),
+        dtype=np.uint64,
+        fill_value=0,
+        dimension_names=[f"block_{name}" for name in grid.axes],
+        compressors=CODECS,
+    )
+    group.attrs.put(with_digest(about | {DIGESTS: digests_of(path)}))
 
 
 def _axes(grid: Grid) -> dict[str, NamedArray]:
@@ -148,6 +210,7 @@ def _create_array(
         chunks=(*grid.block, *(max(n, 1) for n in variable.shape)),
         dtype=variable.dtype,
         fill_value=missing,
+        compressors=CODECS,
         dimension_names=(*grid.axes, *variable.dims),
         attributes=about,
     )
@@ -168,20 +231,53 @@ class Store:
     def __init__(self, path: Path, grid: Grid) -> None:
         for unfinished in path.rglob("*.partial"):  # files that Zarr was writing when an earlier process was killed
             unfinished.unlink()
-        self.grid, axes = grid, len(grid.axes)
-        group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
-        beside = (*grid.axes, *group.attrs["coordinates"].split())
-        self.arrays: dict[str, Any] = {name: array for name, array in group.arrays() if name not in beside}
-        self.status = self.arrays.pop("status")
+        self.path, self.grid, axes = path, grid, len(grid.axes)
+        try:
+            group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
+            about = dict(group.attrs)
+            check_files(path, about)
+            self.arrays: dict[str, Any] = {name: group[name] for name in about["variables"].split()}
+            self.status, self.seals = group["status"], group[SEAL]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            damaged(path, f"{type(error).__name__}: {error}", error)
         self.variables = {
             name: Variable(array.metadata.dimension_names[axes:], array.shape[axes:], array.dtype)
             for name, array in self.arrays.items()
         }
 
-    def missing(self) -> npt.NDArray[np.intp]:
-        """Return the numbers of the blocks that have not been computed, ascending."""
-        corners = tuple(slice(None, None, size) for size in self.grid.block)
-        return np.flatnonzero(self.status[...][corners] == 0)
+    def missing(self) -> tuple[npt.NDArray[np.intp], int]:
+        """Return the numbers of the blocks to compute, ascending, and how many of them are sealed but damaged."""
+        seals = self._seals()
+        valid = [seals[number] != 0 and seals[number] == self._seal(number) for number in range(len(self.grid))]
+        missing = np.flatnonzero(~np.array(valid, bool))
+        return missing, sum(os.path.lexists(self._files(number)[0]) for number in missing.tolist())
+
+    def _seals(self) -> npt.NDArray[np.uint64]:
+        """Return the seals of all blocks in the order of their numbers; 0 for a block without seal."""
+        try:
+            return self.seals[...].ravel()
+        except Exception:  # a damaged chunk may raise any of many errors: the others are read one by one
+            return np.array([self._seal_or_zero(number) for number in range(len(self.grid))], np.uint64)
+
+    def _seal_or_zero(self, number: int) -> int:
+        try:
+            return int(self.seals[self.grid.corner(number)])
+        except Exception:
+            return 0
+
+    def _seal(self, number: int) -> int:
+        return seal(self.path, number, self._chunks(number))
+
+    def _chunks(self, number: int) -> list[str]:
+        """Return the names of the files of a block, except its seal."""
+        corner = [str(i) for i in self.grid.corner(number)]
+        axes = {name: len(variable.shape) for name, variable in self.variables.items()} | {"status": 0}
+        return ["/".join([name, "c", *corner, *["0"] * more]) for name, more in sorted(axes.items())]
+
+    def _files(self, number: int) -> list[Path]:
+        """Return the paths of the files of a block, the seal first."""
+        of_seal = "/".join([SEAL, "c", *map(str, self.grid.corner(number))])
+        return [self.path / name for name in (of_seal, *self._chunks(number))]
 
     def write(self, number: int, arrays: dict[str, NamedArray]) -> None:
         """Write the arrays of a block; raises ValueError unless they have the names, axes and types of the store."""
@@ -190,21 +286,26 @@ class Store:
             first, new = self.variables.get(name), variables.get(name)
             if not new or not first or new[:2] != first[:2] or not np.can_cast(new.dtype, first.dtype):
                 raise ValueError(f"{name!r} must have axes and type as in the first block, {first}, but has {new}")
+        for file in self._files(number):  # of a block that is damaged, or was not sealed
+            shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
         slices = self.grid.slices(number)
         for name, array in self.arrays.items():
             array[slices] = arrays[name].values
         self.status[slices] = arrays["status"].values
+        self.seals[self.grid.corner(number)] = self._seal(number)
 
 
 def open_dataset(path: Path) -> xr.Dataset:
     """Return the results in a store, which are read when they are accessed; NaN where nothing has been computed."""
-    dataset = xr.open_zarr(path, chunks=None, consolidated=False)
+    dataset = xr.open_zarr(path, chunks=None, consolidated=False, drop_variables=[SEAL])
     variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
     dims = dataset[variables[0]].dims
     beside = sorted(dataset.coords, key=lambda name: (dims.index(name) if name in dims else len(dims), name))
     arrays = dataset.variables  # without attached coordinates, to keep this order
     return xr.Dataset(
-        {name: arrays[name] for name in variables}, {name: arrays[name] for name in beside}, dataset.attrs
+        {name: arrays[name] for name in variables},
+        {name: arrays[name] for name in beside},
+        {name: dataset.attrs[name] for name in ("title", "sweep")},
     )
 
 

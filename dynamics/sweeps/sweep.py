@@ -1,6 +1,7 @@
 """``sweep``: runs over a grid of parameters and seeds, stored in blocks so that an interrupted sweep can continue."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -12,7 +13,9 @@ import xarray as xr
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
 from dynamics.numerics.progress import check_progress, progress_bar
+from dynamics.sweeps.block import Outcome
 from dynamics.sweeps.executor import block_failure, check_executor, outcomes
 from dynamics.sweeps.plan import SweepPlan, plan_of_function, plan_of_model
 from dynamics.sweeps.store import (
@@ -27,6 +30,7 @@ from dynamics.sweeps.store import (
 )
 
 
+@isolated
 def sweep(
     what: Model | Callable[..., Any],
     grid: Mapping[str, npt.ArrayLike],
@@ -74,7 +78,8 @@ def sweep(
         The contents of the store, which are read when they are accessed: ``s`` (axes..., time or step, mode) and all
         other stored arrays, NaN where nothing has been computed, and ``status`` (axes...): 0 not computed, 1 complete,
         2 diverged (inf after the divergence), 3 stopped early (NaN after the stop). An interrupted sweep returns the
-        blocks that are done; ``attrs["progress"]`` states their number.
+        blocks that are done; ``attrs["progress"]`` states their number. Blocks whose files are missing or damaged are
+        computed again.
 
     Raises
     ------
@@ -82,8 +87,9 @@ def sweep(
         Before any computation, if an argument is invalid, if the store belongs to another sweep or to other generated
         code, or if the results would not fit on the disk.
     SweepError
-        If a block failed, after all other blocks that were being computed are stored; the message names the points of
-        the failed block.
+        If a block failed, or could not be written because the disk is full, after all other blocks that were being
+        computed are stored; the message names the points of the failed block. If a file of the store is damaged that
+        belongs to no block; the message names the file.
 
     Warns
     -----
@@ -103,24 +109,23 @@ def sweep(
     Frozen({'weight_decay': 2, 'time': 3, 'mode': 2})
     """
     check_progress(progress)
-    path, chunk, executor = _check_path(store), errors.count("chunk", chunk), check_executor(executor)
+    path, chunk, executor = errors.path("store", store), errors.count("chunk", chunk), check_executor(executor)
     plan = _plan(what, grid, chunk, keep, arguments)
-    warned = {} if store_exists(path, plan.identity) else _create_store(path, plan, executor)
+    first = None if store_exists(path, plan.identity) else _create_store(path, plan, executor)
     with locked(path):
-        target = Store(path, plan.grid)
-        missing = target.missing()
-        check_disk_space(path, plan.grid, target.variables, missing)
+        store_exists(path, plan.identity)  # raises an error if another sweep has created the store meanwhile
+        target, warned = Store(path, plan.grid), dict[int, str]()
+        if first is not None:
+            _write(target, plan, 0, first, warned)
+        missing, damaged = target.missing()
+        check_disk_space(path, plan.grid, target.variables, Counter(map(plan.grid.points, missing)))
         status = _fill(target, plan, missing.tolist(), executor, progress, warned)
     if warned:
         others = f" The tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
         warnings.warn(f"{warned[min(warned)]}{others}", errors.AccuracyWarning, stacklevel=2)
+    if damaged and status == "complete":
+        status = f"complete; {damaged} damaged blocks were computed again"
     return open_dataset(path).assign_attrs(progress=status)
-
-
-def _check_path(store: Any) -> Path:
-    if not isinstance(store, (str, Path)) or not str(store):
-        errors.reject("store", "be a path", store)
-    return Path(store)
 
 
 def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]) -> SweepPlan:
@@ -133,21 +138,19 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
     return plan_of_function(what, grid, chunk, arguments)
 
 
-def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> dict[int, str]:
-    """Create the store of a sweep, and return warnings of blocks, by number.
+def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> Outcome | None:
+    """Create the store of a sweep.
 
-    If only results determine the arrays of the store, as for a function, the first block is computed and written.
+    If only results determine the arrays of the store, as for a function, the first block is computed and returned.
     """
     layout, first = plan.layout, None
     if layout is None:
+        check_disk_space(path, plan.grid, {}, plan.grid.block_sizes())  # at least the status of all points
         ((_, first),) = outcomes(plan, [0], executor)
         layout = Layout(variables_of(plan.grid, first.arrays), {})
-    check_disk_space(path, plan.grid, layout.variables, range(len(plan.grid)))
+    check_disk_space(path, plan.grid, layout.variables, plan.grid.block_sizes())
     create(path, plan.grid, layout, plan.identity, plan.title)
-    if first is None:
-        return {}
-    Store(path, plan.grid).write(0, first.arrays)
-    return {0: first.warning} if first.warning else {}
+    return first
 
 
 def _fill(
@@ -170,15 +173,20 @@ def _fill(
     ):
         try:
             for number, outcome in results:
-                try:
-                    target.write(number, outcome.arrays)
-                except ValueError as error:
-                    raise block_failure(plan, number, error) from error
+                _write(target, plan, number, outcome, warned)
                 remaining -= 1
-                if outcome.warning:
-                    warned[number] = outcome.warning
                 bar.update(grid.points(number))
         except KeyboardInterrupt:
             blocks = f"{len(grid) - remaining} of {len(grid)} blocks"
             return f"interrupted after {blocks}; the same call resumes the sweep"
     return "complete"
+
+
+def _write(target: Store, plan: SweepPlan, number: int, outcome: Outcome, warned: dict[int, str]) -> None:
+    """Write a block, and add its warning to ``warned``; raises SweepError, for example if the disk is full."""
+    try:
+        target.write(number, outcome.arrays)
+    except (ValueError, OSError) as error:
+        raise block_failure(plan, number, error) from error
+    if outcome.warning:
+        warned[number] = outcome.warning

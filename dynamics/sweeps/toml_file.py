@@ -21,13 +21,14 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.options import check_keys, check_present
 from dynamics.model.starts import eigenvalues_of, random_weights
+from dynamics.numerics.ranges import SPACINGS, evenly_spaced
 from dynamics.sweeps.block import CALLS
+from dynamics.sweeps.executor import end_with_parent
 from dynamics.sweeps.plan import CALCULATIONS
 from dynamics.sweeps.sweep import sweep
 
 TABLES = ("model", "run", "grid")
 OPTIONS = ("store", "chunk", "keep")
-SPACINGS: dict[str, Any] = {"linear": np.linspace, "log": np.geomspace}
 
 
 def run(path: str | Path, workers: int | None = None, scheduler: str | None = None) -> xr.Dataset:
@@ -47,11 +48,12 @@ def read(path: str | Path) -> dict[str, Any]:
 
     Raises FileNotFoundError, and ArgumentError, which names the key, for invalid contents.
     """
+    path = errors.path("file", path)
     try:
-        contents = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        contents = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise FileNotFoundError(f"No such file: {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # also integers of thousands of digits, and deep tables
         raise errors.ArgumentError(f"Argument `file` must name a TOML file, but {path} is none: {error}.") from None
     check_keys("the file", contents, (*TABLES, *OPTIONS))
     check_present(str(path), contents, (*TABLES, "store"))
@@ -93,7 +95,7 @@ def _numbers(name: str, plain: Any) -> Any:
     spacing = errors.choice("spacing", plain.get("spacing", "linear"), SPACINGS)
     for key in ("from", "to"):
         errors.positive_number(key, plain[key]) if spacing == "log" else errors.real_number(key, plain[key])
-    values = SPACINGS[spacing](first, last, points)
+    values = evenly_spaced(first, last, points, spacing)
     whole = all(isinstance(end, int) for end in (first, last)) and (values == np.round(values)).all()
     return values.astype(int) if whole else values
 
@@ -114,11 +116,13 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         with client:
             yield client
     elif workers is not None:
-        with ProcessPoolExecutor(workers, get_context("spawn"), _leave_ctrl_c_to_the_parent) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _begin_worker) as pool:
             yield pool
     else:
         yield None
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent does."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,6 +12,7 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
 from dynamics.numerics.adaptive_quadrature import Adaptive
+from dynamics.numerics.quadrature import CANCELLED
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State
 
@@ -89,7 +90,10 @@ class VectorField(ABC):
 
     @abstractmethod
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the initial state at validated eigenvalues (..., M), or weights (..., M, N) for correlated inputs."""
+        """Return the initial state at validated eigenvalues (..., M), or weights (..., M, N) for correlated inputs.
+
+        Raises ArgumentError if an expectation of the loss is infinite there.
+        """
 
     @abstractmethod
     def forces(self, state: State) -> Forces:
@@ -123,6 +127,21 @@ class VectorField(ABC):
     def _quadrature(self, expectation: Any) -> Adaptive:
         return Adaptive(expectation.integrals, self.rtol)
 
+    def _check_means(self, quantity: str, modes: npt.NDArray[np.int64]) -> None:
+        """Raise ArgumentError if the mean of a gradient is infinite; modes: number of modes above zero, (...)."""
+        if self.closure == "mean_field" or not self.model.generated.singularities:
+            return
+        silent = (self.parameters.sigma1 == 0) & (self.parameters.sigma2 == 0)
+        pairs = np.broadcast_arrays(modes, silent[..., 0])
+        for number, noiseless in sorted(set(zip(*(array.ravel().tolist() for array in pairs), strict=True))):
+            found = self.model.generated.infinite_moment(1, number, quantity=quantity, noiseless=noiseless)
+            if number and found is not None:
+                modes_above_zero = f"{number} mode{'s' * (number > 1)} above zero"
+                raise errors.ArgumentError(
+                    f"Argument `loss` must have a gradient with a finite expectation, but with {modes_above_zero} that "
+                    f"of {self.model.loss_name} is infinite: it diverges at {found.at}."
+                )
+
     def relax(self) -> None:
         """Drop quadrature nodes that the tolerance does not need; to be called between the steps of an integrator."""
         for quadrature in self.quadratures.values():
@@ -130,7 +149,10 @@ class VectorField(ABC):
 
     @property
     def error(self) -> float:
-        """Largest relative error of the forces so far: estimated for quadrature, a standard error for samples, or 0."""
+        """Largest relative error of the forces so far: estimated for quadrature, a standard error for samples, or 0.
+
+        1 means that rates are zero within their error.
+        """
         if self.samples is not None:
             return self.samples.worst
         return max((quadrature.worst for quadrature in self.quadratures.values()), default=0.0)
@@ -144,13 +166,28 @@ class VectorField(ABC):
     def note_error(self, error: float) -> None:
         """Raise ``error`` to at least a relative error that another evaluation of the same forces has found."""
         for quadrature in self.quadratures.values():
-            quadrature.worst = max(quadrature.worst, error)
+            quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:
             self.samples.worst = max(self.samples.worst, error)
 
+    def note_errors_of(self, field: "VectorField") -> None:
+        """Include the errors of the vector field of some members of the ensemble."""
+        for name, quadrature in self.quadratures.items():
+            other = field.quadratures[name]
+            quadrature.worst, quadrature.missed = (
+                max(quadrature.worst, other.worst),
+                max(quadrature.missed, other.missed),
+            )
+        if self.samples is not None and field.samples is not None:
+            self.samples.worst = max(self.samples.worst, field.samples.worst)
+
     def warn_if_inaccurate(self) -> None:
-        """Issue an AccuracyWarning if the error of the quadrature exceeds its tolerance."""
-        if self.quadratures and self.error > self.rtol:
+        """Warn (AccuracyWarning) if a quadrature missed its tolerance, or if rates are inaccurate by cancellation.
+
+        No warning is given for rates that are zero within their error, as at a fixed point.
+        """
+        missed = any(quadrature.missed > self.rtol for quadrature in self.quadratures.values())
+        if missed or (self.quadratures and self.rtol / CANCELLED < self.error < 1):
             most = max(quadrature.max_nodes for quadrature in self.quadratures.values())
             warnings.warn(
                 f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "

@@ -69,7 +69,9 @@ def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spec
         s = state.encoder**2
         return Spectrum(s, predictor(structure, parameters, state, s), xp.ones_like(s[..., :1]))
     w = xp.where(xp.abs(state.encoder) > SMALLEST, state.encoder, SMALLEST)
-    return Spectrum(w**2, predictor(structure, parameters, state, w**2), state.target / w)
+    s = xp.where((state.encoder == 0) & (state.target == 0), 0.0, w**2)
+    ratio = xp.where(s == 0, 1.0, state.target / w)
+    return Spectrum(s, predictor(structure, parameters, state, s), ratio)
 
 
 def predictor(structure: Structure, parameters: Parameters, state: State, s: Any) -> Any:
@@ -86,7 +88,8 @@ def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
     form: Callable[..., Any] = (
         eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
     )
-    return form(s, parameters.alpha, parameters.epsilon)
+    with np.errstate(over="ignore"):  # callers find eigenvalues that are not finite
+        return form(s, parameters.alpha, parameters.epsilon)
 
 
 def observables(structure: Structure, parameters: Parameters, state: State) -> Observables:

@@ -31,27 +31,42 @@ class EigenmodeField(VectorField):
         super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the initial state at eigenvalues (..., M) of the correlation."""
-        return eigenmode_state.initial(self.structure, initial, self.model.init)
+        """Return the state at eigenvalues (..., M); raise ArgumentError if expectations are infinite there."""
+        state = eigenmode_state.initial(self.structure, initial, self.model.init)
+        modes = (initial > 0) if state.predictor is None else (initial > 0) & (state.predictor != 0)
+        for quantity in ("rates",) if state.predictor is None else ("rates", "predictor"):
+            self._check_means(quantity, modes.sum(axis=-1))
+        return state
 
     def __call__(self, state: State) -> Rates:
-        """Return the rates r_m (..., M) of the modes in a state, and the force on a learned predictor."""
+        """Return the rates r_m (..., M) of the modes in a state, and the force on a learned predictor.
+
+        Formulas that overflow return numbers that are not finite; integrals raise FloatingPointError.
+        """
+        with np.errstate(all="ignore"):
+            return self._rates(state)
+
+    def _rates(self, state: State) -> Rates:
         arguments = spectrum(self.structure, self.parameters, state)
         if self.samples is not None:
             return Rates(*self.samples(state.encoder, arguments.lam, arguments.ratio, self.parameters))
         every = (*arguments, *self.parameters.of_expectations)
-        rates = Rates(*(self._evaluate(name, every) for name in self.expectations))
+        rates = Rates(*(self.expectation(name, every) for name in self.expectations))
         if not self.quadratures or self.model.generated.conserved is None:
             return rates
         return _zero_for_the_last_mode(rates, arguments.s)
 
-    def _evaluate(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
+    def expectation(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
+        """Return an expectation (..., M) by its name, for a spectrum and parameters, each (..., M) or (..., 1)."""
         expectation = self.expectations[name]
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
         shape = arguments[0].shape
-        integral = self.quadratures[name](*rows_of(arguments, shape[:-1])).value.reshape(shape)
-        return integral if expectation.moments is None else integral + expectation.moments(*arguments)
+        moments = np.zeros(shape) if expectation.moments is None else expectation.moments(*arguments) + np.zeros(shape)
+        rows, (added,) = rows_of(arguments, shape[:-1]), rows_of([moments], shape[:-1])
+        conserved = self.model.generated.conserved is not None
+        known = _last_mode(rows[0]).any(axis=-1, keepdims=True) & conserved
+        return self.quadratures[name](*rows, added=added, known=known).value.reshape(shape) + moments
 
     def forces(self, state: State) -> Forces:
         """Return the forces on the encoder's singular values and on a learned predictor's eigenvalues."""
@@ -75,10 +90,14 @@ def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
 
     The conserved sum then keeps the eigenvalue of this mode constant; integrals would leave rounding errors.
     """
-    xp = s.__array_namespace__()
+    last = _last_mode(s)
+    return each(lambda values: s.__array_namespace__().where(last, 0.0, values), rates)
+
+
+def _last_mode(s: Any) -> Any:
+    """Return a mask (..., M), True for a single surviving mode."""
     surviving = significant_modes(s)
-    last = surviving & (xp.sum(surviving, axis=-1, keepdims=True) == 1)
-    return each(lambda values: xp.where(last, 0.0, values), rates)
+    return surviving & (s.__array_namespace__().sum(surviving, axis=-1, keepdims=True) == 1)
 
 
 def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:

@@ -58,7 +58,10 @@ class WeightField(VectorField):
         return Adaptive(rows, self.rtol, error_weights=lambda s: (1.0,))
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the initial state at weights (..., M, N) of the encoder."""
+        """Return the state at weights (..., M, N) of the encoder; raise ArgumentError if expectations are infinite."""
+        p = self.parameters
+        seen = weight_state.on_white(initial, self._root_of_views(p.sigma1 + p.sigma2))
+        self._check_means("weights", np.linalg.matrix_rank(seen))
         return weight_state.initial(self.structure, initial, self.root)
 
     def correlation(self, encoder: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size
+from dynamics.numerics.values import Value
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.compare import Comparison
 from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
@@ -16,11 +19,12 @@ from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+ARRAYS = 8  # arrays of samples (B, M) in memory: two views, their representations and gradients
 MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; not 1, where functions such as W_P - W_P^2 vanish
 
 
-@dataclass(frozen=True, repr=False)
-class Check:
+@dataclass(frozen=True, repr=False, eq=False)
+class Check(Value):
     """The checks of all levels of description of a model; the result of ``check``.
 
     Attributes
@@ -42,6 +46,7 @@ class Check:
         """True if all levels of description agree."""
         return all(level.passed for level in self.levels)
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of network and descent map against the step; return the matplotlib Axes.
 
@@ -62,6 +67,7 @@ class Check:
         return "\n".join([first, *map(str, self.levels)])
 
 
+@isolated
 def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progress: bool | None = None) -> Check:
     """Compare each level of description of a model with the next.
 
@@ -114,6 +120,8 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
         errors.reject("s0", "be a single set of eigenvalues above zero, of shape (M,)", start)
+    size = loss_checks.SAMPLES * len(start) * ARRAYS
+    check_size(f"Samples of {len(start):,} modes", size, "Check fewer modes.")
     subject = Subject(model, start, errors.count("seed", seed, 0))
     of_loss = (loss_checks.check_basis, loss_checks.check_gradient, loss_checks.check_rates)
     levels = [run(subject) for run in (*of_loss, dynamics_checks.check_exact_solution)]

@@ -1,7 +1,7 @@
 """``compare``: the deviation of a network from theory, in units of the sampling error."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.context import isolated
+from dynamics.numerics.values import Value
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
+from dynamics.solvers.problem import MOST_FLUCTUATING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +28,7 @@ SEEDS_NEEDED = 3  # number of seeds below which their standard deviation is of n
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Comparison:
+class Comparison(Value):
     """Deviation of a network from its theory, mode by mode, at common steps; the result of ``compare``.
 
     Attributes
@@ -33,16 +36,20 @@ class Comparison:
     step, t : ndarray of shape (T,)
         Steps that theory and network share, and their times.
     theory, network : ndarray of shape (T, M)
-        Eigenvalues in ascending order, the network's averaged over seeds.
+        Eigenvalues in ascending order, the network's averaged over seeds. Theory includes the change of the mean that
+        is due to the network's batch size and number of inputs.
     theory_modes, network_modes : ndarray of shape (T, M)
-        Variances of the modes: for the network u_m . C u_m, where u_m are the eigenvectors of the correlation C at the
-        start. They fluctuate symmetrically about theory, whereas sorted eigenvalues that are nearly equal repel.
+        Variances of the modes: for the network u_m . C u_m, where u_m are the eigenvectors of the initial correlation
+        C. They are not sorted, because sorted eigenvalues that are nearly equal repel.
     estimate : callable
         Function that computes ``sampling_error`` when it is first used.
     source : str
         Description of how the sampling error is estimated.
     rounding : float
         Relative error of the network's arithmetic.
+    reliable : ndarray of bool, shape (T,), or None
+        True up to the step until which the prediction for the network's batch size holds (``Trajectory.reliable``);
+        None where there is none, as for correlated inputs: theory is then the descent map itself.
     alignment : ndarray of shape (T, M) or None
         Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), mean over seeds.
     """
@@ -53,28 +60,33 @@ class Comparison:
     network: Array
     theory_modes: Array
     network_modes: Array
-    estimate: Callable[[], Array]
+    estimate: Callable[[], Array] = field(compare=False)
     source: str
     rounding: float = 0.0
+    reliable: npt.NDArray[np.bool_] | None = None
     alignment: Array | None = None
 
     @cached_property
+    @isolated
     def sampling_error(self) -> Array:
         """Standard error of ``network_modes``, (T, M)."""
         return self.estimate()
 
     @property
+    @isolated
     def deviation(self) -> Array:
         """Deviation of eigenvalues, network - theory, (T, M)."""
         return self.network - self.theory
 
     @property
+    @isolated
     def relative(self) -> Array:
         """Relative deviation of eigenvalues, network/theory - 1, (T, M)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.deviation / self.theory
 
     @property
+    @isolated
     def z(self) -> Array:
         """Deviation of modes in units of the sampling error, (T, M); 0 if it is within rounding, and at step 0."""
         difference = self.network_modes - self.theory_modes
@@ -82,15 +94,19 @@ class Comparison:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(rounding, 0.0, difference / self.sampling_error)
 
+    @isolated
     def max_relative(self, above: float = 0.0) -> float:
         """Return the largest |network/theory - 1| of eigenvalues that are above ``above`` in theory."""
+        above = errors.real_number("above", above)
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
+    @isolated
     def within(self, deviations: float = 2.0) -> float:
         """Return the fraction of entries after the start with a deviation of at most ``deviations`` sampling errors."""
-        later = self.z[self.step > 0]
+        deviations, later = errors.real_number("deviations", deviations), self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
+    @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the relative deviation of each mode with its sampling error; return the matplotlib Axes."""
         from dynamics.verification.plotting import plot_comparison
@@ -108,6 +124,12 @@ class Comparison:
             f"  largest relative deviation {self.max_relative():.2e} (mode {mode + 1}, step {self.step[step]})",
             f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
         ]
+        if self.reliable is None:
+            rows.append("  batch size                 its effect on the mean is not predicted for this network")
+        elif not self.reliable.all():
+            rows.append(
+                f"  batch size                 prediction unreliable from step {self.step[~self.reliable][0]} on"
+            )
         if self.alignment is not None:
             least, last = self.alignment[0].min(), self.alignment[-1].min()
             rows.append(f"  least aligned eigenvector  {least:.4f} at the start, {last:.4f} at the end")
@@ -120,6 +142,7 @@ class Comparison:
         return "\n".join(rows)
 
 
+@isolated
 def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     """Compare a trained network with its theory, per mode and step, in units of the sampling error.
 
@@ -142,9 +165,12 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
 
     Notes
     -----
+    A finite batch changes the mean of the eigenvalues; the change grows with the number of inputs. It is predicted to
+    first order in one over the batch size (``iterate`` with ``batch_size`` and ``input_dimension``) and added to the
+    theory, also to a flow. It is not predicted for correlated inputs and for ReLU units.
+
     The sampling error is the standard error over seeds if the network was trained with at least three. Otherwise it is
-    the linear noise approximation: the descent map propagates the covariance of one step's gradient under Gaussian
-    inputs. ``source`` states which of the two is used.
+    predicted together with the mean. ``source`` states which of the two is used.
 
     Examples
     --------
@@ -161,20 +187,25 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     of_theory, of_network = _common(theory, network)
     step = np.asarray(network.step)[of_network]
     modes = network.modes.reshape(-1, *network.s.shape[-2:])[:, of_network]
+    predicted = theory if theory.deviation is not None else _predicted(network, step)
+    theory_modes = theory.modes[of_theory]
+    if predicted is not None and predicted is not theory:
+        theory_modes = theory_modes + _at(step, predicted, predicted.s - np.asarray(predicted.population))
     if len(modes) >= SEEDS_NEEDED:
         estimate, source = partial(_over_seeds, modes), f"from {len(modes)} seeds"
     else:
-        estimate, source = partial(_from_theory, theory, network, step), "from theory (linear noise approximation)"
+        estimate, source = partial(_from_theory, predicted, network, step), "from theory (first order in 1/batch size)"
     return Comparison(
         step=step,
         t=network.t[of_network],
-        theory=np.sort(theory.s[of_theory], axis=-1),
+        theory=np.sort(theory_modes, axis=-1),
         network=_mean_over_seeds(network.s)[of_network],
-        theory_modes=theory.modes[of_theory],
+        theory_modes=theory_modes,
         network_modes=modes.mean(axis=0),
         estimate=estimate,
         source=source,
         rounding=ROUNDING[network.settings["dtype"]],
+        reliable=None if predicted is None else _reliable(step, predicted),
         alignment=None if network.predictor_weights is None else _mean_over_seeds(network.alignment)[of_network],
     )
 
@@ -189,20 +220,48 @@ def _over_seeds(modes: Array) -> Array:
     return modes.std(axis=0, ddof=1) / np.sqrt(len(modes))
 
 
-def _from_theory(theory: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
-    """Return the predicted standard error (T, M) of the mean over networks, at the common steps (T,)."""
-    noisy = theory if theory.deviation is not None else _fluctuating(network)
-    if np.asarray(noisy.step)[-1] < step[-1]:
-        errors.reject("network", "be of a model whose fluctuations can be predicted up to the last step", noisy.status)
-    at = np.searchsorted(np.asarray(noisy.step), step)
-    return np.asarray(noisy.deviation)[at][:, np.argsort(noisy.s[0])] / np.sqrt(len(network.members()))
+def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory | None:
+    """Return the descent map at the network's batch size and number of inputs; None where it is not derived."""
+    if network.model.inputs is not None or network.settings["units"] != "linear" or network.weights is None:
+        return None
+    first = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
+    if len(first) > MOST_FLUCTUATING:
+        return None
+    return iterate(
+        network.model,
+        first,
+        int(step[-1]),
+        network.settings["learning_rate"],
+        batch_size=network.settings["batch_size"],
+        input_dimension=network.weights.shape[-1],
+        rtol=1e-6,
+        record=step.tolist(),
+        progress=False,
+    )
 
 
-def _fluctuating(network: Trajectory) -> Trajectory:
-    """Return the descent map for a network, with the predicted standard deviation of the network about it."""
-    start = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
-    batch_size, eta = network.settings["batch_size"], network.settings["learning_rate"]
-    return iterate(network.model, start, int(np.asarray(network.step)[-1]), eta, batch_size=batch_size, rtol=1e-6)
+def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Array:
+    """Return values (T, M) of a prediction at some steps, ascending by mode; after its end, the last values."""
+    order = np.argsort(predicted.s[0], kind="stable")
+    rows = np.minimum(np.searchsorted(np.asarray(predicted.step), step), len(values) - 1)
+    return values[rows][:, order]
+
+
+def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray[np.bool_]:
+    """Return True for the steps at which a prediction holds."""
+    steps = np.asarray(predicted.step)
+    rows = np.minimum(np.searchsorted(steps, step), len(steps) - 1)
+    return np.asarray(predicted.reliable)[rows] & (step <= steps[-1])
+
+
+def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
+    """Return the predicted standard error (T, M) of the mean over networks."""
+    if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
+        requirement = (
+            f"have at least {SEEDS_NEEDED} seeds, because its fluctuations cannot be predicted up to the last step"
+        )
+        errors.reject("network", requirement, predicted and predicted.status)
+    return _at(step, predicted, np.asarray(predicted.deviation)) / np.sqrt(len(network.members()))
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:
@@ -214,7 +273,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("theory", "reach at least its first time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
-    if theory.model.to_dict() != network.model.to_dict():
+    if theory.model != network.model:
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
@@ -234,6 +293,9 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     batches = theory.settings.get("batch_size"), network.settings["batch_size"]
     if batches[0] not in (None, batches[1]):
         errors.reject("network", f"be trained with the batch size {batches[0]} of the theory", batches[1])
+    inputs = theory.settings.get("input_dimension")
+    if inputs is not None and network.weights is not None and network.weights.shape[-1] != inputs:
+        errors.reject("network", f"have {inputs} inputs, like the theory", network.weights.shape[-1])
     if theory.kind == "descent" and rates[0] != rates[1]:
         errors.reject("network", f"be trained with the learning rate {rates[0]} of the theory", rates[1])
 

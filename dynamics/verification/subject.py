@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.model.model import Model
+from dynamics.numerics.context import jax_settings
 from dynamics.vector_field.eigenmode_state import spectrum
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -87,10 +88,9 @@ class Subject:
 
         The predictor is W_P = U diag(lam) U^T with U = basis; for None, U is the identity.
         """
-        import jax
         import jax.numpy as jnp
 
-        with jax.enable_x64(True):
+        with jax_settings(x64=True):
             U = jnp.eye(len(self.s0)) if basis is None else basis
             return np.asarray(self._generated_loss(z1, z2, lambda z, f=_identity: (U * f(lam)) @ U.T @ z)[0])
 
@@ -102,7 +102,7 @@ class Subject:
             # lam (B, M) has one row for each sample, so that the gradient contains the derivative of each sample.
             return self._generated_loss(z1, z2, lambda z, f=_identity: f(lam.T) * z).sum()
 
-        with jax.enable_x64(True):
+        with jax_settings(x64=True):
             lam = np.broadcast_to(lam, z1.shape)
             slopes = jax.grad(total, (0, 1, 2) if self.learned else (0, 1))(z1, z2, lam)
             return [-np.asarray(slope) for slope in slopes]

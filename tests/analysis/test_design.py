@@ -13,9 +13,11 @@ matplotlib.use("Agg")
 
 
 def deviation_squared(model, eta=0.005, steps=4000):
-    """Stationary variance of s: the descent map's linear noise, past its transient (e^-20 of it is left)."""
+    """Stationary variance of s: networks, past its transient (e^-20 of it is left)."""
     rest = dyn.equilibria(model, [1.0])[0].s
-    return float(dyn.iterate(model, rest, steps, eta, batch_size=10_000, record=steps).deviation[-1, 0] ** 2)
+    return float(
+        dyn.iterate(model, rest, steps, eta, batch_size=10_000, input_dimension=1, record=steps).deviation[-1, 0] ** 2
+    )
 
 
 # --- cost, printed and drawn ----------------------------------------------------------------------------------------
@@ -32,7 +34,7 @@ DESIGNS = {
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_noise_is_the_ratio_of_stationary_variances(name):
-    """Ratio of the variances of the descent map's linear noise: each by 20 000 samples, 2 %; and eta/2 of the edge."""
+    """Ratio of the variances of networks: each by 20 000 samples, 2 %; and eta/2 of the edge."""
     design = DESIGNS[name]()
     ratio = deviation_squared(design.model) / deviation_squared(euclidean_of(design))
     assert design.noise == pytest.approx(ratio, rel=0.04)

@@ -56,6 +56,20 @@ def test_modes_arrive_within_the_designed_spread(alpha, noise):
     assert plain[0] / plain[-1] > 3  # the standard loss spreads them
 
 
+@pytest.mark.parametrize(
+    ("spread", "between", "steepness"),
+    [(0.1, (0.02, 0.5), 48), (0.05, (0.02, 0.7), 384), (0.6, (0.02, 0.5), 24), (0.95, (0.02, 0.5), 12)],
+)
+def test_steeper_or_rising_rates_meet_other_spreads(spread, between, steepness):
+    """Up to lambda = high the rate is constant; above it falls, or rises where a constant rate takes too long."""
+    model, goal = euclidean(0.5, (0.2, 0.2)), (0.9 / 1.04) ** 2
+    result = dyn.design(dyn.SimultaneousArrival(4.0, 0.9, spread), model, between=between)
+    assert result.gain.parameters.get("steepness", 12) == steepness
+    assert (result.gain.parameters["slow"] > result.gain.parameters["fast"]) == (spread == 0.95)
+    times = dyn.convergence_time(result.model, between, goal)
+    np.testing.assert_allclose(times, [4.0, 4.0 * (1 - spread)], rtol=1e-6)  # the flow's tolerance is 1e-8 a step
+
+
 @pytest.mark.parametrize("alpha", [0.5, 1.0])
 @pytest.mark.parametrize("threshold", [0.02, 0.1])
 def test_modes_above_the_threshold_grow_and_others_vanish(alpha, threshold):
@@ -163,14 +177,14 @@ CASES = {
     "spread text": (refused(dyn.SimultaneousArrival(1.0, spread="a")), "spread", SHARE),
     "spread an array": (refused(dyn.SimultaneousArrival(1.0, spread=[0.1, 0.2])), "spread", SHARE),
     "spread too small": (
-        refused(dyn.SimultaneousArrival(1.0), between=(0.01, 0.6)),
+        refused(dyn.SimultaneousArrival(1.0, spread=1e-3), between=(0.01, 0.719)),
         "spread",
-        "be larger; otherwise the fast modes cannot slow down",
+        "be larger for the rates of this target, which change at most with the power 384 of lambda",
     ),
     "spread too large": (
-        refused(dyn.SimultaneousArrival(1.0, spread=0.9)),
+        refused(dyn.SimultaneousArrival(1.0, spread=0.9999)),
         "spread",
-        "be smaller, because even one constant rate makes all modes arrive closer together",
+        "be smaller for the rates of this target, which change at most with the power 384 of lambda",
     ),
     "time text": (refused(dyn.SimultaneousArrival("1")), "time", POSITIVE),
     "time negative": (refused(dyn.SimultaneousArrival(-1.0)), "time", POSITIVE),

@@ -83,6 +83,19 @@ def test_an_ensemble_has_the_times_of_its_members():
             np.testing.assert_allclose(both[i], one, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("predictor", "weight_decay", "s0", "level", "expected"),
+    [(dyn.Learned(1, 0.9), 0.1, 0.5, 0.498485, 0.2369), (dyn.Learned(3, 0.16147), 0.2, 0.86269, 0.85981, 0.0495)],
+)
+def test_a_level_that_is_passed_twice_within_a_step(predictor, weight_decay, s0, level, expected):
+    """The eigenvalue falls, passes the level, and soon passes it again; the times are those of a fine grid."""
+    model = dyn.Model("euclidean", predictor=predictor, weight_decay=weight_decay)
+    (time,) = dyn.convergence_time(model, [s0], level)
+    assert time == pytest.approx(expected, abs=1e-4)
+    fine = dyn.solve(model, [s0], np.linspace(0, 2 * time, 100_001), rtol=1e-10).s[:, 0]
+    assert np.flatnonzero(fine <= level)[0] * 2 * time / 100_000 == pytest.approx(time, abs=1e-4 * time)
+
+
 def test_times_beyond_within_are_nan():
     model = dyn.Model("cosine", noise=NOISE)
     known, at_once, unknown = dyn.convergence_time(model, [0.35, 0.3, 0.01], 0.3, within=5.0)

@@ -1,5 +1,6 @@
 """The command line: every command, what it writes, and one clear line where something is wrong."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from derivations.report.documents import FORMATS, document
 from dynamics.cli import commands as cli
 from dynamics.networks import train as training
 from dynamics.solvers import descent, flow
+from tests.full_disk import full_disk
 from tests.marks import parametrize
 
 matplotlib.use("Agg")
@@ -448,3 +450,33 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
     done = call(*command, "--out", out)
     assert isinstance(done.exception, SystemExit), done.exception
     assert message in done.stderr
+
+
+# --- output that cannot be written ----------------------------------------------------------------------------------
+
+
+def with_output(stream, *arguments):
+    """Run a command whose standard output is a stream; return its exit status and what it reports."""
+    run = [sys.executable, "-m", "dynamics", *arguments]
+    done = subprocess.run(run, cwd=ROOT, stdout=stream, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    return done.returncode, done.stderr
+
+
+@parametrize("command", [["--help"], SOLVE, ["derive"]], [["--help"], SOLVE], ids=lambda command: command[0])
+def test_a_full_device_is_reported_in_one_line(command):
+    with Path("/dev/full").open("w") as full:
+        assert with_output(full, *command) == (1, "Error: The output cannot be written: No space left on device.\n")
+
+
+def test_a_closed_pipe_is_reported_in_one_line():
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert with_output(writer, *SOLVE) == (1, "Error: The output cannot be written: Broken pipe.\n")
+    os.close(writer)
+
+
+def test_a_file_that_cannot_be_written_is_reported_in_one_line(tmp_path):
+    with full_disk(100):
+        done = call(*SOLVE, "--out", tmp_path / "run.npz")
+    assert done.exit_code == 1 and done.output.splitlines()[-1].startswith("Error: ")
+    assert "File too large" in done.output and not list(tmp_path.iterdir())

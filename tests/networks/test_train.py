@@ -61,7 +61,10 @@ def test_a_linear_network_has_no_checkpoint(no_work):
         ({"batch_size": 0}, "`batch_size` must be a whole number >= 1, but is 0."),
         ({"seed": -1}, "`seed` must be a whole number >= 0"),
         ({"seed": []}, "`seed` must be a whole number >= 0"),
-        ({"record": [13]}, "`record` must be a whole number, or steps between 0 and 12, but is [13]."),
+        (
+            {"record": [13]},
+            "`record` must be a whole number >= 1, or a sequence of steps between 0 and 12, but is [13].",
+        ),
         ({"dtype": "float16"}, "`dtype` must be one of 'float32', 'float64', but is 'float16'."),
         ({"device": "cuda"}, "`device` must be one of 'cpu', 'gpu', 'tpu', but is 'cuda'."),
         ({"progress": "yes"}, "`progress` must be True, False or None, but is 'yes'."),

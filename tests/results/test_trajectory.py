@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import psutil
 import pytest
 
 import dynamics as dyn
-from dynamics.results.trajectory import ARRAYS
+from dynamics.results.storage import ENTRIES as ARRAYS
+from tests.full_disk import full_disk
 from tests.results.makers import ALPHAS, made
 
 PLAIN = ("kind", "method", "status", "error", "settings")
@@ -40,6 +42,37 @@ def test_print_states_times_eigenvalues_and_settings():
         "0.1 ... 0.5",
     ):
         assert part in text
+
+
+# --- numbers that are not finite --------------------------------------------------------------------------------------
+
+
+def with_value(name, value, where):
+    trajectory = made("ensemble" if len(where) > 2 else "flow")
+    values = getattr(trajectory, name).copy()
+    values[where] = value
+    return replace(trajectory, **{name: values})
+
+
+@pytest.mark.parametrize("name", ["s", "target", "predictor"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_status_states_where_values_are_not_finite(name, value):
+    assert made("flow").complete
+    broken = with_value(name, value, (1, 0))
+    assert broken.status == f"not finite: {name} leaves the range of numbers, first at t = 1"
+    assert not broken.complete
+    member = with_value(name, value, (2, 1, 1, 0))
+    assert member.status.endswith("first at t = 1 in 1 of 6 members")
+
+
+def test_members_that_diverge_may_be_infinite_afterwards():
+    flow = dyn.solve(dyn.Model("euclidean", stop_gradient="online"), [[0.5], [2.0]], [0, 0.1, 9])
+    assert np.isinf(flow.s[1, 2]).all() and flow.status.startswith("eigenvalues diverge at")
+    assert replace(flow, status="complete").complete
+
+
+def test_print_states_values_that_were_not_computed():
+    assert "0.1 ... 0.9, and 1 not computed" in str(with_value("s", np.nan, (0, 0, 0, 1)))
 
 
 # --- the predictor --------------------------------------------------------------------------------------------------
@@ -124,6 +157,14 @@ def truncated(path):
     path.write_bytes(whole[: len(whole) // 2])
 
 
+def nested(levels):
+    """A table in tables."""
+    table = {}
+    for _ in range(levels):
+        table = {"in": table}
+    return table
+
+
 def single_array(path):
     with path.open("wb") as file:
         np.save(file, np.ones(3))
@@ -147,6 +188,58 @@ FOREIGN = {
     "no times": lambda path: rewritten(path, without=["t"]),
     "shapes that do not fit": lambda path: rewritten(path, t=np.ones(7)),
 }
+
+# case: (change of a file that holds a descent map of 3 times and 2 modes, what the message states)
+ENTRIES_AT_FAULT = {
+    "complex s": ({"s": np.ones((3, 2), complex)}, "an entry `s` of type complex128"),
+    "s as text": ({"s": np.full((3, 2), "a")}, "an entry `s` of type <U1"),
+    "s of no modes": ({"s": np.ones((3, 0))}, "an entry `s` of shape (3, 0), which must be (..., T, M)"),
+    "s without times": ({"s": np.ones(2)}, "an entry `s` of shape (2,), which must be (..., T, M)"),
+    "t with two axes": ({"t": np.ones((3, 1))}, "an entry `t` of shape (3, 1), which must be (T,)"),
+    "t descending": ({"t": np.array([0.0, 0.4, 0.2])}, "an entry `t` that is not ascending"),
+    "t negative": ({"t": np.array([-1.0, 0.2, 0.4])}, "an entry `t` that is not ascending, finite and non-negative"),
+    "t nan": ({"t": np.array([0.0, np.nan, 0.4])}, "an entry `t` that is not ascending, finite and non-negative"),
+    "step fractional": ({"step": np.array([0.0, 2.0, 4.0])}, "an entry `step` of type float64"),
+    "step descending": ({"step": np.array([4, 2, 0])}, "an entry `step` that is not ascending"),
+    "target of other modes": ({"target": np.ones((3, 3))}, "an entry `target` of shape (3, 3)"),
+    "predictor of one time": ({"predictor": np.ones((1, 2))}, "an entry `predictor` of shape (1, 2)"),
+    "blow-up times": ({"blow_up_time": np.ones(3)}, "an entry `blow_up_time` of shape (3,)"),
+    "deviation": ({"deviation": np.ones(2)}, "an entry `deviation` of shape (2,)"),
+    "weights": ({"weights": np.ones((3, 4, 5))}, "an entry `weights` of shape (3, 4, 5)"),
+    "predictor weights": ({"predictor_weights": np.ones((3, 2, 3))}, "an entry `predictor_weights` of shape (3, 2, 3)"),
+    "embeddings": ({"embeddings": np.ones((3, 2, 5))}, "an entry `embeddings` of shape (3, 2, 5)"),
+    "a measure": ({"measures.rank": np.ones((2, 3))}, "an entry `measures.rank` of shape (2, 3)"),
+    "a measure of text": ({"measures.rank": np.full(3, "a")}, "an entry `measures.rank` of type <U1"),
+    "an array of another name": ({"weather": np.ones(3)}, "an unknown entry `weather`"),
+    "JSON of many levels": ({"about": np.array("[" * 10**5)}, "too many levels in the description"),
+    "settings of many levels": ({"settings": nested(100)}, "an entry `settings` of more than 20 levels"),
+    "settings a list": ({"settings": [1]}, "an entry `settings` that is [1]"),
+    "settings without learning rate": ({"settings": {}}, "an entry `settings` whose `learning_rate` is None"),
+    "status a number": ({"status": 3}, "an entry `status` that is 3"),
+    "error text": ({"error": "small"}, "an entry `error` that is 'small'"),
+    "kind a list": ({"kind": ["flow"]}, "kind"),
+    "model of many levels": ({"model": {"loss": "cosine", "weight_decay": nested(300)}}, "weight_decay"),
+}
+
+
+@pytest.mark.parametrize("case", ENTRIES_AT_FAULT)
+def test_an_entry_that_would_fail_later_is_refused_by_name(case, tmp_path):
+    changes, message = ENTRIES_AT_FAULT[case]
+    arrays = {name: value for name, value in changes.items() if isinstance(value, np.ndarray)}
+    rewritten(tmp_path / "run.npz", {name: changes[name] for name in changes.keys() - arrays.keys()}, **arrays)
+    with pytest.raises(dyn.ArgumentError) as raised:
+        dyn.load(tmp_path / "run.npz")
+    assert f"{tmp_path / 'run.npz'} does not hold a trajectory" in str(raised.value) and message in str(raised.value)
+
+
+@pytest.mark.parametrize("write", ["save", "to_csv"])
+def test_a_full_disk_leaves_the_old_file(write, tmp_path):
+    path = tmp_path / "run.npz"
+    getattr(made("exact flow"), write)(path)
+    before = path.read_bytes()
+    with full_disk(100), pytest.raises(OSError, match="File too large"):
+        getattr(made("ensemble"), write)(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def open_files():

@@ -105,7 +105,7 @@ def test_it_is_chosen_where_numpy_would_take_long(monkeypatch):
 @pytest.mark.parametrize("case", ["inputs", "batch_size"])
 def test_what_it_cannot_do_is_refused(case):
     model = dyn.Model("cosine", inputs=np.eye(3)) if case == "inputs" else COSINE
-    start, options = (np.eye(2, 3), {}) if case == "inputs" else (S0, {"batch_size": 100})
+    start, options = (np.eye(2, 3), {}) if case == "inputs" else (S0, {"batch_size": 100, "input_dimension": 4})
     with pytest.raises(dyn.ArgumentError, match="Argument `method` must be 'auto' or 'numpy' for a model with"):
         dyn.iterate(model, start, 5, 0.1, method="jax", **options)
     with pytest.raises(dyn.ArgumentError, match="Argument `method` must be one of 'auto', 'jax', 'numpy'"):

@@ -4,10 +4,13 @@ import builtins
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import dynamics as dyn
+from derivations.losses.catalogue import catalogue
 from dynamics.solvers import flow_heyoka as heyoka_flow
-from tests.reference import systems
+from tests.marks import parametrize
+from tests.reference import model_of, systems
 
 pytest.importorskip("heyoka", reason="heyoka comes for Linux on x86-64 only")
 
@@ -51,6 +54,49 @@ def test_it_agrees_with_scipy(name):
     for part in ("s", "target", "predictor"):
         # rtol each, times what the start at 0.05 amplifies
         np.testing.assert_allclose(getattr(found, part), getattr(expected, part), rtol=2 * RTOL / 0.05)
+
+
+CATALOGUE = [setting.name for setting in catalogue()]
+VANISHING = [[0.05, 0.4, 1.5], [1e-5, 1e-3, 2.5], [0.0, 3e-9, 0.3]]
+
+
+@parametrize("name", CATALOGUE, quick=CATALOGUE[:14:3])
+def test_every_loss_agrees_with_scipy_where_modes_vanish_or_diverge(name):
+    """To 100 rtol: a fast mode amplifies errors."""
+    setting = next(setting for setting in catalogue() if setting.name == name)
+    euclidean = setting.loss == "euclidean"
+    model = model_of(setting, 1.0, (0.1, 0.3), 0.02 if euclidean else 0.0)
+    times, options = ([0.0, 0.5, 3.0, 30.0, 1e3], {}) if euclidean else ([0.0, 0.5, 3.0], {"closure": "mean_field"})
+    found, expected = (
+        dyn.solve(model, VANISHING, times, method=method, rtol=RTOL, **options) for method in ("heyoka", "scipy")
+    )
+    np.testing.assert_array_equal(np.isfinite(found.blow_up_time), np.isfinite(expected.blow_up_time))
+    np.testing.assert_allclose(found.s, expected.s, rtol=100 * RTOL, atol=1e-12)
+
+
+def test_a_vanishing_mode_leaves_the_others_accurate():
+    """ds/dt = -2 s (1 - s)^2: F(s) - F(s0) = -2 t, with F = log(s/(s - 1)) - 1/(s - 1), here for s slightly above 1."""
+
+    def potential(x):  # x = s - 1
+        return np.log1p(x) - np.log(x) - 1 / x
+
+    times = [0.0, 1e3, 1e4, 1e6]
+    expected = [
+        1 + brentq(lambda x, t=t: potential(x) - potential(1.0) + 2 * t, 1e-12, 1.0, xtol=1e-18, rtol=1e-14)
+        for t in times[1:]
+    ]
+    flow = dyn.solve(dyn.Model("euclidean", stop_gradient="none"), [2.0, 0.5], times, method="heyoka")
+    np.testing.assert_allclose(flow.s[1:, 0], expected, rtol=3e-8)  # rtol is 1e-8
+    assert flow.s[-1, 1] < 1e-14
+
+
+def test_rates_that_are_the_same_for_all_modes():
+    """Without a predictor r = -sigma1^2."""
+    model = dyn.Model("euclidean", predictor=dyn.NoPredictor(), noise=(0.1, 0.1))
+    flow = dyn.solve(model, [0.2, 0.5], [0.0, 1.0], method="heyoka")
+    np.testing.assert_allclose(flow.s[-1], np.array([0.2, 0.5]) * np.exp(-0.02), rtol=1e-8)
+    own = dyn.Model(dyn.Loss("|z1 - sg(z2)|^2 / 2"), predictor=dyn.NoPredictor(), noise=(0.1, 0.1))
+    np.testing.assert_allclose(dyn.solve(own, [0.2, 0.5], [0.0, 1.0], method="heyoka").s, flow.s, rtol=1e-8)
 
 
 def test_an_ensemble_equals_its_members_one_by_one():

@@ -61,5 +61,5 @@ def test_a_long_descent_is_compiled_and_a_short_one_is_not():
     short = DescentProblem.of(dyn.Model("cosine"), S0, 10, 0.1)
     assert choose(DESCENT_METHODS, "auto", short).name == "numpy"
     assert choose(DESCENT_METHODS, "auto", replace(short, steps=1_000_000)).name == "jax"
-    fluctuating = DescentProblem.of(dyn.Model("cosine"), S0, 10, 0.1, batch_size=100)
+    fluctuating = DescentProblem.of(dyn.Model("cosine"), S0, 10, 0.1, batch_size=100, input_dimension=4)
     assert choose(DESCENT_METHODS, "auto", replace(fluctuating, steps=1_000_000)).name == "numpy"

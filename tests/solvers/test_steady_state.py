@@ -70,6 +70,16 @@ def test_where_it_starts_at_rest_it_stays():
         np.testing.assert_allclose(found.s, np.broadcast_to(s0, found.s.shape), rtol=1e-9)
 
 
+@pytest.mark.parametrize("times", [[0.0], [0.0, 0.0], [0.0, 5.0], [5.0]])
+def test_convergence_is_tested_at_the_start(times):
+    """At s = 1 the flow is steady; at s = 1/2 the singular value moves at the relative speed 1/4."""
+    found = steady(dyn.Model("euclidean"), [1.0], times)
+    assert found.status == "steady at t = 0" and found.t.tolist() == [0.0] and found.s.tolist() == [[1.0]]
+    if times[-1] == 0:
+        moving = steady(dyn.Model("euclidean"), [0.5], times)
+        assert moving.status.startswith("not steady at t = 0, moving at a relative speed of 0.25,")
+
+
 def test_members_of_an_ensemble_stay_where_they_rest():
     model, starts = dyn.Model("cosine", noise=NOISE), np.array([S0, 2 * S0])
     both = steady(model, starts)

@@ -90,3 +90,9 @@ class Slow(Executor):
                 future.set_result(function(*arguments))
             except ZeroDivisionError as error:
                 future.set_exception(error)
+
+
+def slow_square(x):
+    """Take a fraction of a second."""
+    time.sleep(0.1)
+    return {"square": x**2}

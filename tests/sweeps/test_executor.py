@@ -3,17 +3,24 @@
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 
 import dynamics as dyn
 from dynamics.sweeps import executor, store
 from dynamics.sweeps.plan import plan_of_function
+from tests.marks import parametrize
 from tests.sweeps.models import COSINE, DESCENT, EUCLIDEAN, FLOW, GRID, W0, Slow, failing, files, pressing, table
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -140,3 +147,60 @@ def test_eight_devices_write_the_same_bytes_as_one(tmp_path):
         done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
         assert done.stdout.split() == [str(devices)]
     assert files(tmp_path / "8.zarr") == files(tmp_path / "1.zarr")
+
+
+# --- a parent that is killed ------------------------------------------------------------------------------------------
+
+POOL = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import dynamics as dyn
+run = dict(s0=[0.1, 0.5], steps=100_000_000, learning_rate=1e-9, record=10_000_000, method="numpy")
+with ProcessPoolExecutor(2, get_context(sys.argv[1])) as pool:
+    dyn.sweep(dyn.Model("cosine"), {"weight_decay": [0.0, 0.1]}, store=sys.argv[2], chunk=1, executor=pool, **run)
+"""
+FILE = """
+store = "{store}"
+chunk = 1
+model = {{ loss = "cosine" }}
+run = {{ s0 = [0.1, 0.5], steps = 100_000_000, learning_rate = 1e-9, record = 10_000_000, method = "numpy" }}
+grid = {{ weight_decay = [0.0, 0.1] }}
+"""
+
+
+def started(kind, folder):
+    """A sweep with two workers, which computes for long."""
+    if kind == "command":
+        (folder / "a.toml").write_text(FILE.format(store=folder / "a.zarr"))
+        run = [sys.executable, "-m", "dynamics", "sweep", str(folder / "a.toml"), "--workers", "2"]
+    else:
+        run = [sys.executable, "-W", "ignore", "-c", POOL, kind, str(folder / "a.zarr")]
+    return subprocess.Popen(run, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def workers_of(process):
+    """The processes that compute, once there are two that have imported what they need."""
+    children = [
+        child for child in psutil.Process(process.pid).children() if "resource_tracker" not in " ".join(child.cmdline())
+    ]
+    return children if len(children) == 2 and all(child.num_threads() > 1 for child in children) else []
+
+
+@parametrize("kind", ["fork", "spawn", "command"], ["fork"])
+def test_workers_end_when_their_parent_is_killed(kind, tmp_path):
+    parent, workers = started(kind, tmp_path), []
+    try:
+        end = time.monotonic() + 60
+        while not (workers := workers_of(parent)) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert len(workers) == 2
+        parent.kill()
+        parent.wait(10)
+        _, alive = psutil.wait_procs(workers, 20)
+        assert not alive
+    finally:
+        for process in [parent, *workers]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        parent.wait()

@@ -106,7 +106,10 @@ REFUSED = {
         "Argument `method` must be one of 'auto', 'exact', 'heyoka', 'jax', 'scipy'",
     ),
     "no formula": (run(method="exact", **FLOW), "which has no exact solution, but is 'exact'."),
-    "record": (run({"seed": [1]}, record=[9], **NETWORK), "Argument `record` must be a whole number, or steps between"),
+    "record": (
+        run({"seed": [1]}, record=[9], **NETWORK),
+        "Argument `record` must be a whole number >= 1, or a sequence of steps between",
+    ),
     "device": (run({"seed": [1]}, device="gqu", **NETWORK), "but is 'gqu'. Did you mean 'gpu'?"),
     "more modes than inputs": (run({"seed": [1]}, **NETWORK | {"W0": W0.T}), "Argument `W0` must be weights of shape"),
     "keep": (sweep(keep=["s", "weights"]), "Argument `keep` must be one of 's', 'target', 'predictor', 'blow_up_time'"),
@@ -223,8 +226,8 @@ def test_store_of_another_version_of_a_function_is_refused(tmp_path):
 
 def test_stores_of_other_formats_are_refused(tmp_path, monkeypatch):
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
-    monkeypatch.setattr(plan, "FORMAT", "ssl-dynamics sweep 2")
-    with pytest.raises(dyn.ArgumentError, match="differs in the format 'ssl-dynamics sweep 1'"):
+    monkeypatch.setattr(plan, "FORMAT", "ssl-dynamics sweep 3")
+    with pytest.raises(dyn.ArgumentError, match="differs in the format 'ssl-dynamics sweep 2'"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
 
 

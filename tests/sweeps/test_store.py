@@ -1,10 +1,13 @@
 """The store of a sweep: written as a whole or not at all, on disks with room, by one sweep at a time."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -12,7 +15,10 @@ import xarray as xr
 
 import dynamics as dyn
 from dynamics.sweeps import block, plan, store
-from tests.sweeps.models import DESCENT, EUCLIDEAN, GRID, S0, files
+from tests.full_disk import full_disk
+from tests.sweeps.models import DESCENT, EUCLIDEAN, GRID, S0, files, table
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_result_is_a_dataset_with_named_axes(tmp_path):
@@ -45,7 +51,7 @@ def test_status_is_written_last(tmp_path, monkeypatch):
         self.arrays["s"] = Full()
 
     monkeypatch.setattr(store.Store, "__init__", opened)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(dyn.SweepError, match=r"Block 1 of 5, .*, failed: OSError: No space left"):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", chunk=3, **DESCENT)
     monkeypatch.undo()
     assert not (xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status != 0).any()
@@ -65,11 +71,12 @@ def test_only_blocks_without_status_are_computed_again(tmp_path, monkeypatch):
 
 def test_a_half_created_store_is_replaced(tmp_path):
     """A store is there as a whole or not at all."""
-    begun = tmp_path / ".a.zarr.new" / "s" / "c"
-    begun.mkdir(parents=True)
-    (begun / "left over").write_bytes(b"")
+    for name, age in (("killed", 10**6), ("running", 10)):
+        begun = tmp_path / f".a.zarr.{name}.new"
+        (begun / "s" / "c").mkdir(parents=True)
+        os.utime(begun, (time.time() - age,) * 2)
     dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"] and not list(tmp_path.rglob("left over"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".a.zarr.running.new", "a.zarr"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "zarr"])
@@ -92,8 +99,8 @@ def test_a_path_that_is_no_store_of_a_sweep_is_never_overwritten(kind, tmp_path)
 
 
 def test_a_sweep_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
-    """Each array of a block is a file, of whole sectors: s 5 x 3 points x 7 steps x 3 modes, blow-up time, status."""
-    needed = 4096 * (1 + 1 + 1)
+    """Arrays of a block are files of whole sectors: s (5 x 3 points, 7 steps, 3 modes), blow-up time, status, seal."""
+    needed = 4096 * (1 + 1 + 1 + 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, needed - 1))
     requirement = f"lie on a disk with room for the sweep, which takes {needed} bytes before compression"
     message = f"Argument `store` must {requirement}, but"
@@ -109,7 +116,7 @@ def test_only_missing_blocks_need_room_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, 0))
     assert dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT).identical(complete)
     (path / "status" / "c" / "2" / "0").unlink()
-    needed = 3 * 4096  # of one block: s, blow-up time and status
+    needed = 4 * 4096  # of one block: s, blow-up time, status and seal
     with pytest.raises(dyn.ArgumentError, match=rf"room for the sweep, which takes {needed} bytes .* has 0 bytes left"):
         dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT)
 
@@ -159,3 +166,140 @@ def test_forked_workers_that_survive_do_not_lock_the_store(tmp_path):
     """A pool of processes that were forked outlives a client that is killed."""
     run = [sys.executable, "-W", "ignore", "-c", FORKED, str(tmp_path)]  # Pythons from 3.12 on warn of forks
     assert subprocess.run(run, capture_output=True, text=True, check=False, timeout=30).stdout == "free\n"
+
+
+# --- two sweeps at once -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["model", "function"])
+def test_a_store_that_another_sweep_creates_meanwhile_is_used(kind, tmp_path, monkeypatch):
+    """Both sweeps have seen that there is no store; the one that is slower finds a store that is complete."""
+    path, write_empty = tmp_path / "a.zarr", store._write_empty
+
+    def sweep():
+        if kind == "model":
+            return dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT)
+        return dyn.sweep(table, {"x": range(4), "y": [0.5, 1.0]}, store=path, chunk=2)
+
+    def faster(*arguments):
+        monkeypatch.undo()
+        first.append((sweep().load(), files(path)))
+        write_empty(*arguments)
+
+    first = []
+    monkeypatch.setattr(store, "_write_empty", faster)
+    second = sweep()
+    assert second.identical(first[0][0]) and files(path) == first[0][1]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_store_that_another_sweep_creates_meanwhile_is_refused_if_it_differs(tmp_path, monkeypatch):
+    path, write_empty = tmp_path / "a.zarr", store._write_empty
+
+    def faster(*arguments):
+        monkeypatch.undo()
+        dyn.sweep(EUCLIDEAN, {"weight_decay": [0.1, 0.2]}, store=path, **DESCENT)
+        write_empty(*arguments)
+
+    monkeypatch.setattr(store, "_write_empty", faster)
+    with pytest.raises(dyn.ArgumentError, match=rf"`store` must name a new path, .*, but {path} differs in"):
+        dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+AT_ONCE = """
+import sys, time
+import dynamics as dyn
+from tests.sweeps.models import slow_square
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    print("complete", dyn.sweep(slow_square, {"x": range(6)}, store=sys.argv[1], chunk=1).square.values.sum())
+except dyn.ArgumentError as error:
+    print(error)
+"""
+
+
+def test_of_sweeps_that_start_at_once_on_a_new_store_one_writes_it(tmp_path):
+    run, streams = (
+        [sys.executable, "-c", AT_ONCE, str(tmp_path / "a.zarr")],
+        {"stdin": PIPE, "stdout": PIPE, "text": True},
+    )
+    started = [subprocess.Popen(run, stderr=subprocess.STDOUT, cwd=ROOT, **streams) for _ in range(3)]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * 3
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    ends = sorted(process.communicate(timeout=60)[0] for process in started)
+    in_use = f"Argument `store` must not be in use, but a sweep that is running writes into {tmp_path / 'a.zarr'}.\n"
+    assert ends == [in_use, in_use, "complete 55.0\n"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_ends_a_sweep_with_its_error(tmp_path):
+    """The disk is full once the store is created; afterwards the same call continues."""
+    path, options = tmp_path / "a.zarr", {"s0": S0, "times": np.linspace(0, 1, 300)}
+    with full_disk(4000), pytest.raises(dyn.SweepError, match=r"Block 1 of 15, .* failed: OSError: .*File too large"):
+        dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=1, **options)
+    assert dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=1, **options).attrs["progress"] == "complete"
+
+
+def test_a_store_that_cannot_be_created_is_reported(tmp_path):
+    with full_disk(200), pytest.raises(dyn.SweepError, match=r"The store .*a\.zarr cannot be created: File too large"):
+        dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
+    assert not list(tmp_path.iterdir())
+
+
+# --- damage: more in tests/fuzz/test_store_damage.py ------------------------------------------------------------------
+
+
+def test_a_chunk_with_a_flipped_bit_is_detected_by_any_reader(tmp_path):
+    path = tmp_path / "a.zarr"
+    dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT)
+    chunk = path / "s" / "c" / "0" / "0" / "0" / "0"
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(content)
+    with pytest.raises(ValueError, match="checksum do not match"):
+        xr.open_zarr(path, chunks=None, consolidated=False).s.load()
+
+
+def test_damaged_blocks_are_computed_again(tmp_path):
+    path = tmp_path / "a.zarr"
+    expected = dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT).load()
+    whole = files(path)
+    (path / "s" / "c" / "2" / "0" / "0" / "0").unlink()
+    first, last = (path / "blow_up_time" / "c" / number / "0" for number in "04")
+    first.write_bytes(b"")
+    shutil.copy(path / "seal" / "c" / "1" / "0", path / "seal" / "c" / "3" / "0")
+    last.unlink()
+    last.mkdir()
+    again = dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT)
+    assert again.attrs["progress"] == "complete; 4 damaged blocks were computed again"
+    assert again.drop_attrs().identical(expected.drop_attrs()) and files(path) == whole
+
+
+@pytest.mark.parametrize("name", ["s/zarr.json", "weight_decay/c/0", "step/zarr.json", "seal/zarr.json"])
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_damage_that_no_block_repairs_is_named(name, how, tmp_path):
+    path = tmp_path / "a.zarr"
+    dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)
+    (path / name).unlink()
+    if how == "changed":
+        (path / name).write_bytes(b"{}")
+    reason = "has changed" if how == "changed" else r"cannot be read \(No such file or directory\)"
+    with pytest.raises(dyn.SweepError, match=rf"The store {path} is damaged: {name} {reason}\. Sweep into a new store"):
+        dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)
+
+
+def test_changed_attributes_are_named(tmp_path):
+    path = tmp_path / "a.zarr"
+    dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["attributes"]["variables"] = "blow_up_time"
+    (path / "zarr.json").write_text(json.dumps(metadata))
+    with pytest.raises(dyn.SweepError, match=rf"The store {path} is damaged: zarr\.json has changed"):
+        dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)

@@ -355,7 +355,7 @@ def test_missing_file():
 
 
 def test_workers_and_schedulers_that_do_not_exist_are_refused():
-    assert_one_line(call(PLAIN, "--workers", "0"), "Invalid value for '--workers': 0 is not in the range x>=1.")
+    assert_one_line(call(PLAIN, "--workers", "0"), "Invalid value for '--workers': 0 is not in the range 1<=x<=1024.")
     both = call(PLAIN, "--workers", "2", "--scheduler", "tcp://127.0.0.1:1")
     assert_one_line(both, "--scheduler does not apply with --workers.")
     no_address = call(PLAIN, "--scheduler", "nonsense://1")

@@ -263,7 +263,9 @@ COMBINED = [
 def test_network_follows_descent_map(loss, isotropic, predictor, target):
     W0 = np.random.default_rng(1).normal(0, 0.35, (4, 6))
     start = model(loss, isotropic=isotropic, predictor=PREDICTORS[predictor], target=TARGETS[target])
-    gd = dyn.iterate(start, np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, 20, 0.1, batch_size=20_000)
+    gd = dyn.iterate(
+        start, np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, 20, 0.1, batch_size=20_000, input_dimension=W0.shape[1]
+    )
     net = dyn.train(start, W0, 20, 0.1, batch_size=20_000, record=4)
     report = dyn.compare(gd, net)
     assert report.within(4.5) == 1  # 20 entries, strongly correlated in time

@@ -104,7 +104,9 @@ def test_fluctuations_are_those_predicted(name, batch_size, record_property):
     """Standard deviations over 2 000 seeds are good to 1.6 %, the predicted ones to 1 %; every mode, past 10 steps."""
     W0 = np.random.default_rng(3).normal(0, 0.3, (4, 6))  # far from where a step overshoots
     steps, together, modes = 60, 500 * 256 // batch_size, []
-    gd = dyn.iterate(FLUCTUATING[name], eigenvalues(W0), steps, ETA, batch_size=batch_size, record=10)
+    gd = dyn.iterate(
+        FLUCTUATING[name], eigenvalues(W0), steps, ETA, batch_size=batch_size, input_dimension=6, record=10
+    )
     for first in range(0, SEEDS, together):
         seeds = range(first, min(first + together, SEEDS))
         modes.append(dyn.train(FLUCTUATING[name], W0, steps, ETA, batch_size=batch_size, seed=seeds, record=10).modes)

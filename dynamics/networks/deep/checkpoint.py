@@ -12,6 +12,7 @@ from dynamics import errors
 from dynamics.model.fingerprint import as_read, differences
 from dynamics.networks.deep.metrics import Record
 from dynamics.networks.loop import Saved
+from dynamics.numerics.files import replacing
 
 REQUIREMENT = "name a new file in an existing folder, or the checkpoint of this very run"
 
@@ -20,9 +21,10 @@ def check_path(checkpoint: str | Path | None) -> Path | None:
     """Return the path of a checkpoint, None for None; raises ArgumentError if no file can be written at the path."""
     if checkpoint is None:
         return None
-    if not isinstance(checkpoint, (str, Path)) or not Path(checkpoint).parent.is_dir() or Path(checkpoint).is_dir():
+    path = errors.path("checkpoint", checkpoint, REQUIREMENT)
+    if not os.path.isdir(path.parent) or os.path.isdir(path):
         errors.reject("checkpoint", REQUIREMENT, checkpoint)
-    return Path(checkpoint)
+    return path
 
 
 class Checkpoint(NamedTuple):
@@ -33,14 +35,10 @@ class Checkpoint(NamedTuple):
 
     def write(self, saved: Saved) -> None:
         """Save the run, completely or not at all: a new file is written, and then replaces the old file."""
-        fresh = self.path.with_name(f".{self.path.name}.new")
         entries = {f"record.{name}": array for name, array in saved.records._asdict().items()}
         entries |= {f"state.{number}": leaf for number, leaf in enumerate(saved.leaves)}
-        with fresh.open("wb") as file:
+        with replacing(self.path) as fresh, fresh.open("wb") as file:
             np.savez(file, identity=np.array(json.dumps(self.identity)), **entries)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
 
     def read(self) -> Saved | None:
         """Return the saved run; None if the file does not exist. Raises ArgumentError if it is of another run."""

@@ -1,5 +1,6 @@
 """Data sets of images: handwritten digits, CIFAR-10 from a local folder, Gaussian images of a known spectrum."""
 
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,6 +9,8 @@ import numpy.typing as npt
 
 from dynamics import errors
 from dynamics.networks.deep.images import Images
+from dynamics.numerics.context import isolated
+from dynamics.numerics.memory import check_size
 
 CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CIFAR_TEST = ("test_batch.bin",)
@@ -15,6 +18,7 @@ CIFAR_SHAPE = (3, 32, 32)  # colours red, green, blue; rows; columns
 CIFAR_RECORD = 1 + 3 * 32 * 32  # bytes: a label, then the pixels
 
 
+@isolated
 def digits(test: int = 360, seed: int = 0) -> Images:
     """Return 1797 images (8, 8, 1) of handwritten digits in 10 classes, split at random for training and testing.
 
@@ -57,6 +61,7 @@ def digits(test: int = 360, seed: int = 0) -> Images:
     return Images("digits", *_standardised(pixels[test:], labels[test:], pixels[:test], labels[:test]))
 
 
+@isolated
 def cifar10(folder: str | Path) -> Images:
     """Return the images (32, 32, 3) of CIFAR-10, in 10 classes, from a folder with the binary version of the data.
 
@@ -89,9 +94,10 @@ def cifar10(folder: str | Path) -> Images:
     >>> import dynamics as dyn
     >>> images = dyn.cifar10("cifar-10-batches-bin")  # doctest: +SKIP
     """
-    if not isinstance(folder, (str, Path)) or not Path(folder).is_dir():
-        errors.reject("folder", "be a folder with the binary version of CIFAR-10", folder)
-    folder = Path(folder)
+    requirement = "be a folder with the binary version of CIFAR-10"
+    folder = errors.path("folder", folder, requirement)
+    if not os.path.isdir(folder):
+        errors.reject("folder", requirement, str(folder))
     missing = [name for name in (*CIFAR_TRAIN, *CIFAR_TEST) if not (folder / name).is_file()]
     if missing:
         _reject_folder(folder, f"lacks {', '.join(missing)}")
@@ -104,6 +110,7 @@ def cifar10(folder: str | Path) -> Images:
     return Images("cifar10", *_standardised(*parts))
 
 
+@isolated
 def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, test: int = 500, seed: int = 0) -> Images:
     """Return Gaussian images (side, side, 1) of mean 0 and covariance eigenvalues ~ k^-exponent, k = 1 ... side^2.
 
@@ -143,6 +150,11 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     exponent, seed = errors.real_number("exponent", exponent), errors.count("seed", seed, 0)
     if exponent < 0:
         errors.reject("exponent", "be a non-negative number", exponent)
+    pixels = side**2
+    size = 3 * pixels**2 + 3 * (train + test) * pixels
+    check_size(
+        f"{train + test:,} images of {pixels:,} pixels, and their covariance,", size, "Ask for fewer, or smaller."
+    )
     variances, basis = _spectrum(side, exponent), np.kron(_cosines(side), _cosines(side))
     normals = np.random.default_rng(seed).standard_normal((train + test, side**2))
     images = ((normals * np.sqrt(variances)) @ basis).reshape(-1, side, side, 1)

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.numerics.values import Value
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Images:
+@dataclass(frozen=True, repr=False, eq=False)
+class Images(Value):
     """Images for training and testing, with or without labels.
 
     Parameters
@@ -95,7 +96,7 @@ class Images:
 def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Return a float32 copy of images (n, H, W, C); raises ArgumentError unless all pixels are finite real numbers."""
     requirement = "be images of shape (n, height, width, channels), real numbers"
-    array = _array(name, value, requirement)
+    array = errors.as_array(name, value, requirement)
     if array.dtype.kind not in "iuf" or array.ndim != 4 or not array.size:
         raise errors.ArgumentError(
             f"Argument `{name}` must {requirement}, but is of {array.dtype} and shape {array.shape}."
@@ -114,16 +115,9 @@ def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
 def _labels(name: str, value: npt.ArrayLike, number: int) -> npt.NDArray[np.int64]:
     """Return a copy of the labels of ``number`` images; raises ArgumentError unless they are whole numbers >= 0."""
     requirement = f"be whole numbers >= 0, one for each of {number} images"
-    array = _array(name, value, requirement)
+    array = errors.as_array(name, value, requirement)
     if array.shape != (number,):
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {array.shape}.")
     if array.dtype.kind not in "iu" or (array < 0).any():
         errors.reject(name, requirement, array)
     return array.astype(np.int64)
-
-
-def _array(name: str, value: npt.ArrayLike, requirement: str) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(value)
-    except ValueError:  # lists of different lengths
-        errors.reject(name, requirement, value)

@@ -1,5 +1,7 @@
 """The description of a deep network: images, views, encoder, projector, predictor, and options of training."""
 
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -7,7 +9,10 @@ from dynamics import errors
 from dynamics.model.fingerprint import plain
 from dynamics.networks.deep.augmentation import Augmentation
 from dynamics.networks.deep.images import Images
+from dynamics.numerics.memory import check_size
+from dynamics.numerics.values import Value
 
+WEIGHTS = 3  # arrays of the size of the weights: weights, gradient and momentum
 SCHEDULES = ("constant", "cosine")
 
 
@@ -76,7 +81,7 @@ class ConvNet:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(Value):
     """Description of a deep Siamese network on images, z = projector(encoder(x)), to be given to ``train``.
 
     Parameters
@@ -164,6 +169,28 @@ class Network:
         """Number of modes M, the width of the representation z."""
         widths = self.encoder.widths if isinstance(self.encoder, MLP) else self.encoder.channels
         return (self.projector or widths)[-1]
+
+    def layers(self) -> Iterator[tuple[int, int]]:
+        """Yield the number of weights and of outputs of each layer of encoder, projector and predictor."""
+        height, width, channels = self.images.shape
+        if isinstance(self.encoder, ConvNet):
+            for out in self.encoder.channels:
+                yield 9 * channels * out, height * width * out
+                height, width, channels = height // 2, width // 2, out
+            inputs, widths = channels, self.projector
+        else:
+            inputs, widths = height * width * channels, (*self.encoder.widths, *self.projector)
+        for out in (*widths, *self.predictor, self.modes):
+            yield inputs * out, out
+            inputs = out
+
+    def check_memory(self, networks: int, batch_size: int, itemsize: int) -> None:
+        """Raise ArgumentError unless so many networks, with the outputs of their layers, fit into memory."""
+        weights, outputs = map(sum, zip(*self.layers(), strict=True))
+        inputs = math.prod(self.images.shape)
+        remedy = "Use narrower layers, a smaller batch_size, or fewer seeds."
+        what = f"{networks} networks of {weights:,} weights with batches of {batch_size:,} images"
+        check_size(what, networks * (WEIGHTS * weights + 2 * batch_size * (inputs + outputs)), remedy, itemsize)
 
 
 def _momentum(value: float) -> float:

@@ -23,6 +23,7 @@ from dynamics.networks.deep.optimizer import training_times
 from dynamics.networks.deep.step import DeepSpec, Hyperparameters, TrainingState, deep_spec, start, step
 from dynamics.networks.loop import Steps
 from dynamics.networks.run import TrainingRun
+from dynamics.numerics.memory import check_fits
 from dynamics.results.trajectory import QUANTITIES
 from dynamics.vector_field import eigenmode_state, weight_state
 
@@ -47,6 +48,10 @@ class DeepNetwork:
 
     def __post_init__(self) -> None:
         check_model(self.model, self.network)
+        run, itemsize = self.run, np.dtype(self.run.dtype).itemsize
+        self.network.check_memory(len(run.seeds), run.batch_size, itemsize)
+        values = len(QUANTITIES) * self.network.modes + len(Record._fields)
+        check_fits(len(run.seeds), len(run.recorded), values, "Record fewer steps (record), or train fewer seeds.")
 
     @property
     def data(self) -> str:

@@ -199,7 +199,7 @@ def arguments(code, asarray, stop_gradient):
 def functions(module):
     """Functions for both kinds of arrays; exact solutions are evaluated in NumPy's extended precision only."""
     own = {name: f for name, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__}
-    return {name: f for name, f in own.items() if name not in ("exact", "blow_up_time")}
+    return {name: f for name, f in own.items() if name not in ("growth", "time_to_reach")}
 
 
 def as_tuple(results):

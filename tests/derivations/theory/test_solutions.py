@@ -89,6 +89,14 @@ def test_proof_refuses_a_wrong_time(setting):
             solutions.prove(replace(solution, time=wrong), in_lambda(setting))
 
 
+@parametrize("setting", PROVABLE, quick=PROVABLE[::3], ids=lambda s: s.name)
+@pytest.mark.parametrize("code", ["growth", "duration"])
+def test_proof_refuses_code_of_another_solution(setting, code):
+    solution = solutions.solve(rate_of(setting))
+    with pytest.raises(ProofError, match=f"the {code} is not that"):
+        solutions.prove(replace(solution, **{code: 2 * getattr(solution, code)}), in_lambda(setting))
+
+
 def test_proof_refuses_weight_decay_where_the_formula_has_none():
     setting = Setting("euclidean")
     solution = solutions.solve(rate_of(setting))

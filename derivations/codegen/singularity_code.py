@@ -1,0 +1,37 @@
+"""Code of the sets on which the gradients of a loss are infinite, as rows of the manifest."""
+
+import json
+
+import sympy as sp
+
+from derivations.codegen.manifest import Manifest, call, tuple_of
+from derivations.errors import UnsupportedLossError
+from derivations.theory import existence
+
+
+def write_singularities(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> None:
+    """Write the singularities of the gradients to the manifest; none if the order of a gradient is not derived."""
+    rows = []
+    for noiseless in (False, True):
+        try:
+            quantities = existence.singularities(loss, noiseless)
+        except UnsupportedLossError:
+            continue
+        for quantity, singularities in quantities.items():
+            if quantity != "predictor" or trains_predictor:
+                rows += [_row(quantity, noiseless, singularity) for singularity in singularities]
+    if rows:
+        manifest["singularities"] = tuple_of(rows)
+
+
+def _row(quantity: str, noiseless: bool, singularity: existence.Singularity) -> str:
+    alone = None if singularity.order_alone == sp.oo else float(singularity.order_alone)
+    return call(
+        "Singularity",
+        quantity=json.dumps(quantity),
+        at=json.dumps(singularity.at),
+        noiseless=str(noiseless),
+        conditions=str(singularity.conditions),
+        order=f"{float(singularity.order):g}",
+        order_alone=f"{alone:g}" if alone is not None else "None",
+    )

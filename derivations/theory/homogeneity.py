@@ -1,0 +1,66 @@
+r"""Homogeneity of the rates: how they change with the scale of the representations and of the predictor.
+
+If the forces on the representations are homogeneous, of degree a in the representations and b in lambda, the rates are
+homogeneous of degree (a - 1)/2 in s, at fixed lambda, and b in lambda. If lambda is a power of the scale of s, as that
+of a closed form and of a learned predictor may be, r(g x) = g^(-d) r(x) with a number d. With weight decay rho,
+s = e^(-2 rho t) x then separates into scale and shape: dx/dtau = 2 x r(x) without weight decay, in the time tau with
+dtau = e^(2 rho d t) dt.
+"""
+
+from typing import NamedTuple
+
+import sympy as sp
+
+from derivations.losses import gradients
+from derivations.symbols import notation as n
+from derivations.symbols.modes import Largest
+from derivations.symbols.stop_gradient import StopGradient
+
+
+class Degrees(NamedTuple):
+    """Degrees of the rates in s, at fixed lambda, and in lambda."""
+
+    s: sp.Rational
+    lam: sp.Rational
+
+
+def degrees_of_rates(loss: sp.Expr, trains_predictor: bool) -> Degrees | None:
+    """Return the degrees of the rates; None if forces are not homogeneous, or a learned predictor changes otherwise."""
+    of_views = {_degrees(force) for view in gradients.VIEWS if (force := gradients.force(loss, view)) != 0}
+    if len(of_views) != 1 or (common := of_views.pop()) is None:
+        return None
+    a, b = common
+    if trains_predictor and _degrees(gradients.force_on_predictor(loss)) != (a + 1, b - 1):
+        return None
+    return Degrees((a - 1) / 2, b)
+
+
+def _degrees(force: sp.Expr) -> tuple[sp.Rational, sp.Rational] | None:
+    """Return the degrees of a force in the representations and in lambda."""
+    views = {base: sp.Integer(1) for pair in gradients.VIEWS.values() for base in pair}
+    unscaled = dict.fromkeys([*views, n.lam, n.ratio], sp.Integer(0))
+    a, b = (degree(force, unscaled | scaled) for scaled in (views, {n.lam: sp.Integer(1)}))
+    return None if a is None or b is None else (a, b)
+
+
+def degree(expression: sp.Expr, weights: dict[sp.IndexedBase, sp.Rational]) -> sp.Rational | None:
+    """Return the degree of homogeneity of an expression in vectors of given weights; None if it is not seen.
+
+    Parameters have the degree zero, and so has a function of an argument with the degree zero.
+    """
+    if isinstance(expression, sp.Indexed):
+        return weights.get(expression.base)
+    if expression.is_number or isinstance(expression, sp.Symbol):
+        return sp.Integer(0)
+    if isinstance(expression, sp.Sum):
+        return degree(expression.function, weights)
+    degrees = [degree(argument, weights) for argument in expression.args]
+    if None in degrees:
+        return None
+    if expression.is_Mul:
+        return sp.Add(*degrees)
+    if expression.is_Pow and expression.exp.is_number:
+        return degrees[0] * expression.exp
+    if expression.is_Add or isinstance(expression, (sp.Max, sp.Min, sp.Abs, StopGradient, Largest)):
+        return degrees[0] if len(set(degrees)) == 1 else None
+    return sp.Integer(0) if not any(degrees) else None

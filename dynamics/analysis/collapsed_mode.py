@@ -1,0 +1,106 @@
+"""Growth of a collapsed mode: the limit of its rate r as its singular value w goes to zero beside surviving modes.
+
+The limit may be infinite, as that of -(2/pi)/(w1 w) beside one mode w1 under the cosine loss without stop-gradient. So
+the powers of w in the rate are derived, by running the generated code on orders of magnitude (``numerics.orders``).
+Where they leave the sign open, the rate at a tiny w decides.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.analysis.stability import MARGINAL
+from dynamics.derived_loss import Expectation
+from dynamics.model.model import Model
+from dynamics.numerics.adaptive_quadrature import Adaptive
+from dynamics.numerics.orders import Scaling, SignedOrder, scalings
+from dynamics.vector_field.eigenmode_state import closed_form, initial, predictor
+from dynamics.vector_field.eigenmodes import EigenmodeField
+
+TINY = (1e-10, 1e-20)  # eigenvalues of a collapsed mode, relative to the largest surviving one, for rates near zero
+TINY_PREDICTOR = (1e-100, 1e-200)  # predictor eigenvalues of a collapsed independent mode, for rates near zero
+SMALL = np.logspace(-6, -2, 5)  # predictor eigenvalues, or their relative changes, near a collapsed independent mode
+GROWS = 1.5  # least factor between two tiny values by which a rate that diverges grows; a logarithm grows by 2
+
+Array = npt.NDArray[np.float64]
+
+
+def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
+    """Return the growth rate r - rho of a collapsed mode beside ``surviving`` eigenvalues, and True if it grows back.
+
+    The growth rate is the limit at w = 0, which may be infinite. If it is zero, its sign near zero decides.
+    """
+    rho = float(model.weight_decay)
+    if model.generated.independent_modes:
+        limit, near = _of_independent_mode(model)
+        uncertainty = 0.0
+    else:
+        limit, near = _beside(model, surviving)
+        uncertainty = MARGINAL if limit else 0.0
+    growth = limit - rho
+    return growth, bool(growth > 0 if abs(growth) > uncertainty else near - rho > 0)
+
+
+def _limit(far: float, near: float) -> float:
+    """Return the limit of rates that diverge or converge, from the rates at two tiny values."""
+    if not np.isfinite(near) or abs(near) > GROWS * abs(far):
+        return float(np.copysign(np.inf, near))
+    return 0.0 if abs(near) < abs(far) / GROWS else near
+
+
+def _of_independent_mode(model: Model) -> tuple[float, float]:
+    """Return the limit of r(lambda) at the predictor eigenvalue of a collapsed mode, and a rate near the limit."""
+    rates = model.generated.rates
+    assert rates is not None and rates.formula is not None
+    at_zero, parameters = float(_predictor(model, np.zeros(1))[0]), model.parameters.of_expectations
+    lam = np.array([[at_zero, *TINY_PREDICTOR, *(at_zero * (1 + SMALL) if at_zero else SMALL)]]).T
+    with np.errstate(all="ignore"):  # part of the gradient may have a pole at zero
+        values = np.broadcast_to(rates.formula(np.ones_like(lam), lam, np.ones_like(lam), *parameters), lam.shape)
+    exact, far, near, *beside = values[:, 0].tolist()
+    if model.pole_at_collapse:
+        return _limit(far, near), near
+    return exact, next((rate for rate in beside if rate != exact), exact)  # the first that does not underflow
+
+
+def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
+    """Return the limit of the rate of a collapsed mode beside surviving modes, and its rate near the limit."""
+    far, near = (_rate(model, [*surviving, share * max(surviving)]) for share in TINY)
+    try:
+        positive, negative = _scalings(model, len(surviving))
+    except NotImplementedError:
+        return _limit(far, near), near
+    leading, sign = min(positive, negative), np.sign(near)
+    if positive != negative:
+        sign = 1.0 if positive < negative else -1.0
+    elif leading.diverges and not abs(near) > GROWS * abs(far):  # the leading terms cancel
+        return near, near
+    if leading.diverges:
+        return float(sign * np.inf), float(sign)
+    return 0.0 if leading.vanishes else _rate(model, [*surviving, 0.0]), sign * abs(near)
+
+
+def _scalings(model: Model, surviving: int) -> tuple[Scaling, Scaling]:
+    """Return the scalings with w of the positive and negative terms in the rate of a collapsed mode, s = w^2."""
+    rates, p = model.generated.rates, model.parameters
+    assert rates is not None
+    s, one = SignedOrder.power([0.0] * surviving + [2.0]), SignedOrder.of(np.ones(1))
+    lam = one if model.structure.predictor == "none" else closed_form(model.structure, p, s)
+    return scalings(rates, (s, lam, one, *map(SignedOrder.of, p.of_expectations)), surviving)
+
+
+def _rate(model: Model, eigenvalues: list[float]) -> float:
+    """Return the rate of the last mode; a separate target branch moves with the encoder."""
+    s = np.array(eigenvalues)
+    arguments = (s, _predictor(model, s), np.ones(1), *model.parameters.of_expectations)
+    return float(_LastModeField(model, rtol=1e-8).expectation("rates", arguments)[-1])
+
+
+def _predictor(model: Model, s: Array) -> Array:
+    """Return the eigenvalues of the predictor, zero for a learned predictor, which collapses with its mode."""
+    return np.asarray(predictor(model.structure, model.parameters, initial(model.structure, s, 0.0), s), float)
+
+
+class _LastModeField(EigenmodeField):
+    """The vector field with a tolerance that holds for the rate of the last mode relative to itself."""
+
+    def _quadrature(self, expectation: Expectation) -> Adaptive:
+        return Adaptive(expectation.integrals, self.rtol, error_weights=lambda s: (np.eye(s.shape[-1])[-1],))

@@ -1,0 +1,55 @@
+"""The first zero of smooth functions on an interval, also if they touch or cross zero twice between two samples."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import scipy.optimize
+
+Array = npt.NDArray[np.float64]
+
+SAMPLES = 17  # samples of an interval, on which functions have few extrema
+
+
+def first_crossings(functions: Callable[[npt.ArrayLike], Array], start: float, end: float) -> Array:
+    """Return the first zero in [start, end] of each of M functions; inf for functions without a zero.
+
+    functions: returns the values (..., M) at times (...). An extremum towards zero between samples is located, so that
+    two zeros between samples are found.
+    """
+    times = np.linspace(start, end, SAMPLES)
+    values = functions(times)
+
+    def alone(m: int) -> Callable[[float], float]:
+        return lambda t: float(functions(t)[m])
+
+    return np.array([_first(alone(m), times, values[:, m]) for m in range(values.shape[1])])
+
+
+def _first(function: Callable[[float], float], times: Array, values: Array) -> float:
+    if values[0] == 0:
+        return float(times[0])
+    sign = np.sign(values[0])
+    crossed = np.flatnonzero(sign * values <= 0)
+    last = int(crossed[0]) if crossed.size else len(times) - 1
+    for low, high in _dips(times[: last + 1], sign * values[: last + 1]):
+        found = scipy.optimize.minimize_scalar(
+            lambda t: sign * function(t), bounds=(low, high), method="bounded", options={"xatol": 1e-9 * (high - low)}
+        )
+        if found.fun <= 0:
+            return _zero(function, low, float(found.x))
+    return _zero(function, times[last - 1], times[last]) if crossed.size else np.inf
+
+
+def _dips(times: Array, heights: Array) -> list[tuple[float, float]]:
+    """Return the intervals, of two or three samples, in which a parabola through three samples has its minimum."""
+    if len(times) < 3:
+        return []
+    step = times[1] - times[0]
+    slope, curvature = (heights[2:] - heights[:-2]) / 2, heights[2:] - 2 * heights[1:-1] + heights[:-2]
+    dips = np.flatnonzero((curvature > 0) & (np.abs(slope) <= curvature) & (heights[2:] > 0))
+    return [(times[i], times[i] + 2 * step) for i in dips]
+
+
+def _zero(function: Callable[[float], float], low: float, high: float) -> float:
+    return float(scipy.optimize.brentq(function, low, high))

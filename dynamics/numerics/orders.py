@@ -1,0 +1,239 @@
+"""Orders of magnitude: the powers with which quantities scale as a small number w goes to zero.
+
+A ``SignedOrder`` takes the place of an array, and generated code runs on it. It holds the exponents of the positive and
+of the negative terms of quantities: their sums scale as w^e, with the smallest exponent e of a term.
+
+The scaling of an integral follows. In the logarithms of its variables, x = w^(-a) and y = w^(-b), the exponent E(a, b)
+of the terms of the integrand is piecewise linear: a minimum of linear functions (sums of terms), less such minima
+(Delta, which only divides). Every factor lies between its largest term and a constant times that term, so the integral
+of the terms of one sign scales as w^(min E) log(1/w)^j, where j is the dimension of the set on which E is smallest. As
+minima of linear functions are concave, E is smallest at a point where lines meet on which two terms of a Delta are
+equal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.derived_loss import Expectation, Integral
+
+FloatArray = npt.NDArray[np.float64]
+
+EQUAL = 1e-9  # difference of exponents below which they are equal
+
+
+@dataclass(frozen=True, eq=False)
+class SignedOrder:
+    """Quantities whose positive and negative terms scale as w^e; e, each (..., M), is inf if there are no such terms.
+
+    It runs through generated code like an array.
+    """
+
+    positive: FloatArray
+    negative: FloatArray
+
+    __array_priority__ = 1000  # operations of NumPy numbers with this class are left to it
+
+    @classmethod
+    def power(cls, exponents: npt.ArrayLike) -> "SignedOrder":
+        """Return the order of w^e."""
+        e = np.asarray(exponents, float)
+        return cls(e, np.full(e.shape, np.inf))
+
+    @classmethod
+    def of(cls, number: Any) -> "SignedOrder":
+        """Return the order of numbers that do not depend on w; a SignedOrder is returned as it is."""
+        if isinstance(number, SignedOrder):
+            return number
+        number = np.asarray(number, float)
+        return cls(np.where(number > 0, 0.0, np.inf), np.where(number < 0, 0.0, np.inf))
+
+    def __array_namespace__(self) -> "type[Orders]":
+        return Orders
+
+    def __add__(self, other: Any) -> "SignedOrder":
+        other = SignedOrder.of(other)
+        return SignedOrder(np.minimum(self.positive, other.positive), np.minimum(self.negative, other.negative))
+
+    def __neg__(self) -> "SignedOrder":
+        return SignedOrder(self.negative, self.positive)
+
+    def __sub__(self, other: Any) -> "SignedOrder":
+        return self + -SignedOrder.of(other)
+
+    def __rsub__(self, other: Any) -> "SignedOrder":
+        return SignedOrder.of(other) - self
+
+    def __mul__(self, other: Any) -> "SignedOrder":
+        other = SignedOrder.of(other)
+        return SignedOrder(
+            np.minimum(self.positive + other.positive, self.negative + other.negative),
+            np.minimum(self.positive + other.negative, self.negative + other.positive),
+        )
+
+    def __truediv__(self, other: Any) -> "SignedOrder":
+        return self * SignedOrder.of(other) ** -1
+
+    def __rtruediv__(self, other: Any) -> "SignedOrder":
+        return SignedOrder.of(other) / self
+
+    def __pow__(self, power: Any) -> "SignedOrder":
+        if np.isinf(self.negative).all():
+            return SignedOrder.power(self.positive * power)
+        if power not in (2, 3, 4):
+            raise NotImplementedError(f"the power {power} of a quantity with negative terms has no order of magnitude")
+        return self * self ** (power - 1) if power > 2 else self * self
+
+    def __getitem__(self, key: Any) -> "SignedOrder":
+        return SignedOrder(self.positive[key], self.negative[key])
+
+    __radd__, __rmul__ = __add__, __mul__
+
+
+@dataclass(frozen=True, eq=False)
+class LogOrder:
+    """Logarithms of quantities ~ w^e, with the exponents e (..., M)."""
+
+    exponents: FloatArray
+
+    def __truediv__(self, number: float) -> "LogOrder":
+        return LogOrder(self.exponents / number)
+
+    def __neg__(self) -> "LogOrder":
+        return LogOrder(-self.exponents)
+
+
+class Orders:
+    """The array namespace of ``SignedOrder``: the functions that occur in integrands."""
+
+    pi = np.pi
+
+    @staticmethod
+    def sum(order: Any, axis: int = -1, keepdims: bool = True) -> Any:
+        """Return the order of a sum over modes, or the sum of logarithms."""
+        if isinstance(order, LogOrder):
+            return LogOrder(np.sum(order.exponents, axis=axis, keepdims=keepdims))
+        return SignedOrder(*(np.min(e, axis=axis, keepdims=keepdims) for e in (order.positive, order.negative)))
+
+    max = sum  # the largest of positive quantities has the order of their sum
+
+    @staticmethod
+    def sqrt(order: SignedOrder) -> SignedOrder:
+        """Return the order of a root."""
+        return order**0.5
+
+    @staticmethod
+    def log(order: SignedOrder) -> LogOrder:
+        """Return the logarithm, which ``exp`` turns back."""
+        return LogOrder(order.positive)
+
+    @staticmethod
+    def exp(argument: Any) -> SignedOrder:
+        """Return the order of an exponential: of a logarithm, or of a quantity that is bounded above."""
+        if isinstance(argument, LogOrder):
+            return SignedOrder.power(argument.exponents)
+        if (argument.positive < 0).any():
+            raise NotImplementedError("an exponential that diverges has no power as its order of magnitude")
+        return SignedOrder.power(np.where(argument.negative < 0, np.inf, 0.0))
+
+
+class Scaling(NamedTuple):
+    """The scaling w^exponent log(1/w)^logarithms of a quantity, by which scalings compare: the larger quantity is less.
+
+    exponent is inf if the quantity is zero. logarithms is the power of log(1/w) with a minus sign.
+    """
+
+    exponent: float
+    logarithms: int
+
+    @property
+    def diverges(self) -> bool:
+        """True if the quantity is infinite at w = 0."""
+        return self < (0, 0)
+
+    @property
+    def vanishes(self) -> bool:
+        """True if the quantity is zero at w = 0."""
+        return self.exponent > 0
+
+
+NOTHING = Scaling(np.inf, 0)
+
+
+def scalings(expectation: Expectation, arguments: Sequence[SignedOrder], mode: int) -> tuple[Scaling, Scaling]:
+    """Return the scalings of the positive and of the negative terms of an expectation of one mode.
+
+    arguments: orders of the arguments of the expectation, each (M,) or (1,). Raises NotImplementedError for a function
+    without an order of magnitude.
+    """
+    shape, parts = arguments[0].positive.shape, []
+    for formula in (expectation.formula, expectation.moments):
+        if formula is not None:
+            order = SignedOrder.of(formula(*arguments))
+            signs = (np.broadcast_to(e, shape)[mode] for e in (order.positive, order.negative))
+            parts.append([Scaling(_rounded(e), 0) for e in signs])
+    parts += [_of_integral(integral, arguments, mode) for integral in expectation.integrals]
+    positive, negative = (min(column) for column in zip(*parts, strict=True))
+    return positive, negative
+
+
+def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int) -> list[Scaling]:
+    """Return the scalings of the integrals of the positive and of the negative terms."""
+    modes = len(arguments[0].positive)
+    d = integral.mean_squares(*arguments)
+    squares = [np.broadcast_to(of_norm.positive, modes) for of_norm in (d if isinstance(d, tuple) else (d,))]
+
+    def exponents(points: FloatArray, sign: int) -> FloatArray:
+        """Return E at points (K, 2) for the terms of a sign; dx dy = x y d(log x) d(log y)."""
+        x, y = (SignedOrder.power(-points[:, i : i + 1]) for i in (0, 1))
+        order = integral.integrand(x, y, *arguments) * (x * y if len(squares) == 2 else x)
+        return np.broadcast_to((order.negative, order.positive)[sign > 0], (len(points), modes))[:, mode]
+
+    points = _meeting_points(squares)
+    return [_smallest(points, lambda at, sign=sign: exponents(at, sign)) for sign in (1, -1)]
+
+
+def _smallest(points: FloatArray, exponents: Any) -> Scaling:
+    """Return the scaling of an integral from the points at which its exponent may be smallest."""
+    values = exponents(points)
+    lowest = values.min()
+    if np.isinf(lowest):
+        return NOTHING
+    corners = points[values < lowest + EQUAL]
+    return Scaling(_rounded(lowest), -max(d for d in (0, 1, 2) if _has_piece(corners, d, exponents, lowest)))
+
+
+def _has_piece(corners: FloatArray, dimension: int, exponents: Any, lowest: float) -> bool:
+    """Return True if the set on which E is smallest has a piece of this dimension: a point, an edge or a triangle.
+
+    The set is a union of convex polygons with these corners, so that a piece contains the middles of its corners.
+    """
+    for simplex in combinations(corners, dimension + 1):
+        if np.linalg.matrix_rank(np.subtract(simplex, simplex[0]), tol=EQUAL) == dimension:
+            middles = [np.mean(face, axis=0) for n in (2, 3) for face in combinations(simplex, n)]
+            if not middles or (exponents(np.array(middles)) < lowest + EQUAL).all():
+                return True
+    return False
+
+
+def _rounded(exponent: float) -> float:
+    return float(np.round(exponent, 12)) + 0.0
+
+
+def _meeting_points(squares: Sequence[FloatArray]) -> FloatArray:
+    """Return the points (K, 2) at which two of the lines x^2 d_k = 1, y^2 e_k = 1 and x^2 d_k = y^2 e_k meet.
+
+    squares: exponents of d and e, the mean squares of the norms, per mode. x^2 d_k = 1 is the line a = d_k/2.
+    """
+    a, *others = (np.unique(d[np.isfinite(d)]) / 2 for d in squares)
+    if not others:
+        return np.stack([a, 0 * a], axis=-1)
+    both = np.isfinite(squares[0]) & np.isfinite(squares[1])
+    shifts = np.unique(squares[0][both] - squares[1][both]) / 2
+    lines = [(1, 0, value) for value in a] + [(0, 1, value) for value in others[0]] + [(1, -1, c) for c in shifts]
+    pairs = [(p, q) for p, q in combinations(lines, 2) if p[:2] != q[:2]]
+    return np.unique([np.linalg.solve([p[:2], q[:2]], [p[2], q[2]]) for p, q in pairs], axis=0)

@@ -1,0 +1,220 @@
+r"""Networks at a finite batch size: the mean of their moments, and the covariance of the fluctuations around it.
+
+A step of stochastic gradient descent changes the moments of a network (``network_moments``) by the descent map f and by
+the noise of a batch of B samples. To first order in 1/B, mean and covariance of the moments obey
+
+    mean <- f(mean) + 1/2 f'' : Sigma + D,    Sigma <- f' Sigma f'^T + Q
+
+Q is the covariance of the noise. D = eta^2/B (E[v v^T] - F F^T), for the gradient v of a sample with the mean F and the
+learning rate eta, is what noise adds to C = W W^T. It grows with the number of inputs N, because the gradient has
+noise along every input. f(mean) is the step of eigenmodes, with the expectations of their closure; derivatives and
+noise are means over samples (``sampled_step``).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.solvers.network_moments import Blocks, Moments, entries, matrices, of_state, scales
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import State, each
+
+FloatArray = npt.NDArray[np.float64]
+
+DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each
+CHUNKS, CHUNK = 16, 4096  # the samples of the noise of a step, and how many are computed at once
+REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
+GROWTH = 0.2  # relative change of the covariance after which they are
+DIFFERENCE = 1e-4  # relative size of a central difference
+SMALLEST, LARGEST = 1e-4, 0.5  # relative size of a drawn fluctuation; its largest size is divided by the modes
+
+# Limits within which first order in 1/B suffices, as the tests of all losses show.
+SIZE = 0.5  # standard deviation of an eigenvalue, relative to its mean
+CURVATURE = 1.0  # change of the mean due to curvature, relative to the standard deviation
+JUMPS = 0.2  # share of the variance that is due to single samples
+
+
+class Step(NamedTuple):
+    """Derivatives of the map at a mean, and the noise of a step.
+
+    at, spread: mean moments, and sum of relative variances, for which they were computed. jacobian: derivative of the
+    map for both blocks of fluctuations. curved, added: diagonals (M,) that the curvature of the map, and noise, add to
+    the mean moments. noise: covariance that a step adds. jumps: part of its diagonal block due to single samples.
+    """
+
+    at: FloatArray
+    spread: float
+    jacobian: Blocks
+    curved: Moments
+    added: Moments
+    noise: Blocks
+    jumps: FloatArray
+
+
+class FiniteBatch:
+    """Mean and covariance of the moments of networks, propagated step by step.
+
+    Parameters
+    ----------
+    field : EigenmodeField
+        Vector field of the model.
+    initial : State
+        Eigenmodes before the first step, each part (M,).
+    learning_rate : float
+    batch_size, inputs : int
+        B and N.
+    """
+
+    def __init__(self, field: EigenmodeField, initial: State, learning_rate: float, batch_size: int, inputs: int):
+        self.field, self.learning_rate, self.batch_size, self.inputs = field, learning_rate, batch_size, inputs
+        self.rng = np.random.default_rng(0)
+        self.mean = of_state(initial)
+        self.modes = len(initial.encoder)
+        sizes = scales(self.mean)
+        self.covariance = Blocks(*(np.zeros((*size.shape, size.shape[-1])) for size in sizes))
+        self.curved = np.zeros(sizes.diagonal.shape)  # part of the mean that is due to curvature
+        self.jumps = np.zeros(self.covariance.diagonal.shape)  # part of the covariance that is due to single samples
+        self.reliable = True
+        self.step: Step | None = None
+
+    def advance(self) -> None:
+        """Propagate mean and covariance by one step; raises FloatingPointError if the expansion breaks down."""
+        if self.step is None or self._is_outdated(self.step):
+            self.step = self._sampled()
+        step, J = self.step, self.step.jacobian.diagonal
+        growth = self._spread() / step.spread
+        curved = each(lambda values: growth * values, step.curved)
+        after = of_state(self.field.step(self.eigenmodes, self.learning_rate))
+        self.mean = each(lambda *terms: sum(terms), after, curved, step.added)
+        self.curved = J @ self.curved + entries(curved)
+        self.jumps = J @ self.jumps @ J.T + step.jumps
+        self.covariance = Blocks(
+            *(J @ S @ J.mT + Q for J, S, Q in zip(step.jacobian, self.covariance, step.noise, strict=True))
+        )
+        if not (np.isfinite(self._flat()).all() and (self.mean.correlation >= 0).all()):
+            raise FloatingPointError("the fluctuations at this batch size are as large as the eigenvalues")
+        self.reliable = self.reliable and self._is_of_first_order()
+
+    @property
+    def eigenmodes(self) -> State:
+        """The eigenmodes with the mean moments, each part (M,)."""
+        return _eigenmodes(self.mean)
+
+    @property
+    def deviation(self) -> FloatArray:
+        """Standard deviation of u_m . C u_m over networks, (M,)."""
+        return np.sqrt(np.diagonal(self.covariance.diagonal)[: self.modes])
+
+    def _is_of_first_order(self) -> bool:
+        """Return True if fluctuations are small, nearly normal, and their effect on the mean is small against them."""
+        s, deviation = self.mean.correlation, self.deviation
+        jumps = np.diagonal(self.jumps)[: self.modes]
+        small = deviation <= SIZE * s
+        normal = jumps <= JUMPS * deviation**2
+        straight = np.abs(self.curved[: self.modes]) <= CURVATURE * deviation
+        return bool((small & normal & straight).all())
+
+    # --- derivatives and noise of a step
+
+    def _is_outdated(self, step: Step) -> bool:
+        moved = np.abs(self._flat() - step.at) > REFRESH * np.abs(step.at)
+        return bool(moved.any()) or abs(self._spread() / step.spread - 1) > GROWTH
+
+    def _flat(self) -> FloatArray:
+        return np.concatenate([part for part in self.mean if part is not None])
+
+    def _relative(self) -> list[FloatArray]:
+        """Return the covariances relative to the natural sizes of the moments, plus that of the smallest draws."""
+        return [
+            S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
+            for S, size in zip(self.covariance, scales(self.mean), strict=True)
+        ]
+
+    def _spread(self) -> float:
+        return sum(float(np.trace(S, axis1=-2, axis2=-1).sum()) for S in self._relative())
+
+    def _sampled(self) -> Step:
+        """Compute derivatives and noise at the present mean."""
+        import jax
+
+        from dynamics.solvers.sampled_step import Batch, sampled_step
+
+        units, roots = self._draws()
+        drawn = Blocks(*((root @ unit[..., None])[..., 0] for root, unit in zip(roots, units, strict=True)))
+        largest = max(np.abs(a / b).max(initial=0.0) for a, b in zip(drawn, scales(self.mean), strict=True))
+        share = min(1.0, LARGEST / self.modes / float(largest))
+        columns = self.modes if self.mean.cross is None else 2 * self.modes
+        views = self._views(DRAWS, SAMPLES, columns), self._views(CHUNKS, CHUNK, columns)
+        parameters = self.field.parameters.map(lambda a: float(a[0]))
+        batch = Batch(float(self.batch_size), float(self.inputs))
+        with jax.enable_x64(True):
+            program = sampled_step(self.field.model.generated, self.field.structure)
+            sampled = program(
+                parameters,
+                self.learning_rate,
+                batch,
+                self.mean,
+                matrices(self.mean, drawn),
+                share,
+                *views,
+                self.deviation,
+            )
+            sampled = jax.tree.map(np.asarray, sampled)
+        of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
+        if self.field.structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
+            of_map = of_map._replace(diagonal=self._of_eigenmodes())
+        jacobian = Blocks(*map(np.add, of_map, of_noise))
+        return Step(self._flat(), self._spread(), jacobian, *sampled[2:])
+
+    def _of_eigenmodes(self) -> FloatArray:
+        """Return the derivative of the map of eigenmodes by central differences, (E, E)."""
+        values, size = entries(self.mean), scales(self.mean).diagonal
+        vanished = np.tile(self.mean.correlation == 0, len(size) // self.modes)  # modes without fluctuations
+        step = DIFFERENCE * np.diag(np.where(vanished, 0.0, size))
+        after = [
+            entries(of_state(self.field.step(_eigenmodes(self._split(values + sign * step)), self.learning_rate)))
+            for sign in (1, -1)
+        ]
+        return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
+
+    def _split(self, values: FloatArray) -> Moments:
+        """Return entries (..., E) of the diagonal block as diagonals of the moments."""
+        parts = iter(np.split(values, values.shape[-1] // self.modes, axis=-1))
+        present = [None if a is None else next(parts) for a in self.mean._replace(target=None)]
+        return Moments(*present)
+
+    def _draws(self) -> tuple[Blocks, Blocks]:
+        """Return normals (K, ...) with second moments of exactly 1, and roots of the covariances of both blocks."""
+        units, roots = [], []
+        for covariance, size in zip(self._relative(), scales(self.mean), strict=True):
+            values, vectors = np.linalg.eigh(covariance)
+            roots.append(size[..., None] * vectors * np.sqrt(np.maximum(values, SMALLEST**2))[..., None, :])
+            normals = self.rng.standard_normal((DRAWS, *size.shape))
+            second = np.einsum("k...a,k...b->...ab", normals, normals) / DRAWS
+            units.append((np.linalg.inv(np.linalg.cholesky(second)) @ normals[..., None])[..., 0])
+        return Blocks(*units), Blocks(*roots)
+
+    def _views(self, *shape: int) -> list[FloatArray]:
+        """Draw both views; new ones at each refresh, so that sampling errors average out along a trajectory."""
+        p, x = self.field.parameters, self.rng.standard_normal(shape)
+        return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
+
+
+def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
+    """Return the derivatives of values (K, ...) at states whose deviations are roots times units."""
+    products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
+    return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))
+
+
+def _eigenmodes(moments: Moments) -> State:
+    """Return the eigenmodes with these moments; of T, only the part that follows from C and X."""
+    w = np.sqrt(moments.correlation)
+    v = None if moments.cross is None else np.divide(moments.cross, w, out=np.zeros_like(w), where=w > 0)
+    return State(w, v, moments.predictor, moments.tracked)
+
+
+def observables(batch: FiniteBatch) -> Any:
+    """Return the observables of the mean moments; of a closed-form predictor, those of the mean correlation."""
+    seen = batch.field.observables(batch.eigenmodes)
+    return seen._replace(s=batch.mean.correlation, target=seen.s if batch.mean.target is None else batch.mean.target)

@@ -1,0 +1,334 @@
+"""One step of networks near a mean state, over samples: the moments after it, and their spread over batches.
+
+The states are K draws of the moments (``network_moments``) around their mean. Weights (M, D) stand for each of them,
+with D = M for a shared target and D = 2M for a separate one. The gradient of each sample is the automatic derivative of
+the loss, as in a network; S samples are drawn for each state.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from dynamics.derived_loss import DerivedLoss
+from dynamics.model.parameters import Parameters, Structure
+from dynamics.solvers.network_moments import Blocks, Moments, blocks
+from dynamics.vector_field import update
+from dynamics.vector_field.state import Forces, State
+from dynamics.vector_field.weight_state import closed_form
+
+Array = Any  # of JAX, traced or not
+
+
+class Batch(NamedTuple):
+    """Batch size B and number of inputs N."""
+
+    size: Array
+    inputs: Array
+
+
+class Sampled(NamedTuple):
+    """Estimates from samples of one step around mean moments.
+
+    odd: half the difference between the moments after a step from mean + draw and from mean - draw, (K, ...).
+    odd_noise: the same of what the noise of a batch adds to the moments. curved: what the draws change in the mean of
+    both sums, diagonals (M,). added: what the noise of a batch, and a target that lags behind, add to the mean moments.
+    noise: covariance over batches of the moments after a step. jumps: part of its diagonal block due to samples that
+    alone move an eigenvalue by more than its standard deviation.
+    """
+
+    odd: Blocks
+    odd_noise: Blocks
+    curved: Moments
+    added: Moments
+    noise: Blocks
+    jumps: Array
+
+
+class Gradients(NamedTuple):
+    """Negative gradients of the loss of each sample: of z1, z2 (S, M) and of a learned predictor (S, M, M)."""
+
+    view1: Array
+    view2: Array
+    predictor: Array | None
+
+
+@lru_cache(maxsize=32)
+def sampled_step(generated: DerivedLoss, structure: Structure) -> Callable[..., Sampled]:
+    """Return the compiled function of a loss: (parameters, eta, batch, mean, draws, views) -> Sampled."""
+    return jax.jit(partial(_sampled_step, generated, structure))
+
+
+def _sampled_step(
+    generated: DerivedLoss,
+    structure: Structure,
+    parameters: Parameters,
+    eta: Array,
+    batch: Batch,
+    mean: Moments,
+    draws: Moments,
+    share: Array,
+    views: tuple[Array, Array],
+    more_views: tuple[Array, Array],
+    deviation: Array,
+) -> Sampled:
+    """Return the estimates.
+
+    mean: diagonals (M,). draws: (K, M, M), of which a share is used. views: (K, S, D), for the map around the mean.
+    more_views: (chunks, samples, D), for the noise. deviation: of the eigenvalues before the step, (M,).
+    """
+    gradients = partial(_gradients, generated, structure, parameters)
+    step = partial(_moments_after, parameters, eta)
+    modes = _modes(mean, views[0].shape[-1])
+    draws = jax.tree.map(lambda a: share * a, draws)
+    plus, minus = (_weights(mean, each) for each in (draws, jax.tree.map(jnp.negative, draws)))
+    lagging = modes
+    if mean.target is not None:
+        lag = _lag(mean, plus, minus, share)
+        lagging, plus, minus = (_with_lag(state, lag) for state in (lagging, plus, minus))
+
+    def after(state: State, *views: Array) -> tuple[Moments, Moments]:
+        slopes = gradients(state, *views)
+        square = _square(parameters, eta, batch, slopes, views).mean(axis=0)
+        return step(state, slopes, views), _of_square(parameters, state, square)
+
+    ahead, behind = (jax.vmap(after)(state, *views) for state in (plus, minus))
+    still, exact = (jax.vmap(partial(after, state))(*views) for state in (lagging, modes))
+
+    def diagonal(moments: tuple[Moments, Moments]) -> Moments:
+        return jax.tree.map(lambda *parts: jnp.diagonal(sum(parts).mean(axis=0)), *moments)
+
+    odd, odd_noise = jax.tree.map(lambda a, b: (a - b) / (2 * share), ahead, behind)
+    curved = diagonal(jax.tree.map(lambda a, b, c: (a + b - 2 * c) / (2 * share**2), ahead, behind, still))
+    of_lag = diagonal(jax.tree.map(jnp.subtract, still, exact))
+    added, noise, jumps = _of_batch(parameters, eta, batch, modes, gradients, more_views, deviation)
+    return Sampled(blocks(odd), blocks(odd_noise), curved, jax.tree.map(jnp.add, added, of_lag), noise, jumps)
+
+
+# --- states as weights ----------------------------------------------------------------------------------------------
+
+
+def _weights(mean: Moments, draws: Moments) -> State:
+    """Return weights (K, M, M) whose moments are mean + draws; T follows from C and X."""
+    w = jnp.sqrt(mean.correlation)
+    inverse = _inverse(w)
+    root = jnp.linalg.cholesky(jnp.eye(len(w)) + inverse[:, None] * draws.correlation * inverse)
+    target = None
+    if mean.cross is not None:
+        cross = (jnp.diag(mean.cross) + draws.cross) * inverse
+        target = jax.scipy.linalg.solve_triangular(root, cross.mT, lower=True).mT
+    pairs = ((mean.predictor, draws.predictor), (mean.tracked, draws.tracked))
+    return State(w[:, None] * root, target, *(None if a is None else jnp.diag(a) + draw for a, draw in pairs))
+
+
+def _lag(mean: Moments, plus: State, minus: State, share: Array) -> Array:
+    """Return the size (M,) of the target's weights for inputs that the encoder has turned away from.
+
+    Its square is what the mean of T has in excess of the part that follows from C and X.
+    """
+    along = (mean.cross * _inverse(jnp.sqrt(mean.correlation))) ** 2
+    drawn = [jnp.diagonal(V @ V.mT, axis1=-2, axis2=-1).mean(axis=0) for V in (plus.target, minus.target)]
+    seen = along + (sum(drawn) / 2 - along) / share**2
+    return jnp.sqrt(jnp.maximum(mean.target - seen, 0.0))
+
+
+def _with_lag(state: State, lag: Array) -> State:
+    """Return the weights with M more columns, (..., M, 2M), in which only the target's are not zero."""
+    modes = len(lag)
+    W, V = (part[..., :modes] for part in (state.encoder, state.target))
+    wide = (
+        jnp.concatenate([part, jnp.broadcast_to(more, part.shape)], -1) for part, more in ((W, 0.0), (V, jnp.diag(lag)))
+    )
+    return State(next(wide), next(wide), state.predictor, state.tracked)
+
+
+def _modes(mean: Moments, columns: int) -> State:
+    """Return the weights (M, D) of eigenmodes with the mean moments."""
+    w, eye = jnp.sqrt(mean.correlation), jnp.eye(len(mean.correlation), columns)
+    target = None if mean.cross is None else (mean.cross * _inverse(w))[:, None] * eye
+    return State(
+        w[:, None] * eye, target, *(None if a is None else jnp.diag(a) for a in (mean.predictor, mean.tracked))
+    )
+
+
+def _inverse(w: Array) -> Array:
+    """Return 1/w, and 0 for zeros."""
+    return jnp.where(w > 0, 1 / jnp.where(w > 0, w, 1.0), 0.0)
+
+
+# --- gradients and moments of a state -------------------------------------------------------------------------------
+
+
+def _gradients(
+    generated: DerivedLoss, structure: Structure, parameters: Parameters, state: State, x1: Array, x2: Array
+) -> Gradients:
+    """Return the gradients of each sample for views (S, D)."""
+
+    def loss(z1: Array, z2: Array, W_P: Array | None, t1: Array | None, t2: Array | None) -> Array:
+        def predict(z: Array, function: Callable[[Array], Array] | None = None) -> Array:
+            if W_P is not None:
+                return W_P @ z
+            C = state.encoder @ state.encoder.mT if state.tracked is None else state.tracked
+            return closed_form(structure, parameters, C, function or (lambda lam: lam)) @ z
+
+        columns = [z[:, None] for z in (z1, z2, z1 if t1 is None else t1, z2 if t2 is None else t2)]
+        value = generated.loss(
+            *columns, predict, partial(jnp.sum, axis=0, keepdims=True), jax.lax.stop_gradient, *parameters.of_loss
+        )
+        return value[0, 0]
+
+    learned = structure.predictor == "learned"
+    slopes = jax.vmap(jax.grad(loss, (0, 1, 2) if learned else (0, 1)), (0, 0, None, 0, 0))
+    t1, t2 = (None, None) if state.target is None else (x1 @ state.target.mT, x2 @ state.target.mT)
+    found = slopes(x1 @ state.encoder.mT, x2 @ state.encoder.mT, state.predictor if learned else None, t1, t2)
+    return Gradients(*(-slope for slope in found), *(() if learned else (None,)))
+
+
+def _moments_after(
+    parameters: Parameters, eta: Array, state: State, slopes: Gradients, views: Sequence[Array]
+) -> Moments:
+    """Return the moments after a step along the mean gradient of samples.
+
+    Each product has factors from different halves of the samples, so that it has no bias.
+    """
+    middle = len(views[0]) // 2
+    halves = [
+        jax.tree.map(lambda a, half=half: a[half], (slopes, views)) for half in (slice(middle), slice(middle, None))
+    ]
+    first, second = (_step(parameters, eta, state, _forces(*half)) for half in halves)
+
+    def product(left: str, right: str) -> Array:
+        a, b = (getattr(one, left) @ getattr(other, right).mT for one, other in ((first, second), (second, first)))
+        return (a + b) / 2
+
+    correlation, separate = product("encoder", "encoder"), state.target is not None
+    return Moments(
+        correlation,
+        product("target", "encoder") if separate else None,
+        product("target", "target") if separate else None,
+        None if state.predictor is None else (first.predictor + second.predictor) / 2,
+        None
+        if state.tracked is None
+        else parameters.tracking * state.tracked + (1 - parameters.tracking) * correlation,
+    )
+
+
+def _forces(slopes: Gradients, views: Sequence[Array]) -> Forces:
+    """Return the mean forces on the encoder (M, D) and on a learned predictor (M, M)."""
+    pairs = zip((slopes.view1, slopes.view2), views, strict=True)
+    on_encoder = sum(g.mT @ x for g, x in pairs) / len(slopes.view1)
+    return Forces(on_encoder, None if slopes.predictor is None else slopes.predictor.mean(axis=0))
+
+
+def _step(parameters: Parameters, eta: Array, state: State, forces: Forces) -> State:
+    return update.step(state, forces, parameters, eta, lambda W: W @ W.mT)
+
+
+# --- noise of a batch -----------------------------------------------------------------------------------------------
+
+
+def _of_batch(
+    parameters: Parameters,
+    eta: Array,
+    batch: Batch,
+    modes: State,
+    gradients: Callable[..., Gradients],
+    views: tuple[Array, Array],
+    deviation: Array,
+) -> tuple[Moments, Blocks, Array]:
+    """Return what a batch adds to the mean moments, their covariance over batches, and its part due to jumps.
+
+    With the gradients v_i (M, N) of B samples, C after a step has the terms eta/B v_i W^T, its transpose, and
+    eta^2/B^2 v_i v_j^T. The terms of a single sample are correlated; those of two samples are independent of them.
+    """
+    M = len(deviation)
+
+    slopes = jax.lax.map(lambda views: gradients(modes, *views), views)
+
+    def over_chunks(function: Callable[..., Any]) -> Any:
+        return jax.tree.map(lambda a: a.mean(axis=0), jax.lax.map(lambda chunk: function(*chunk), (slopes, views)))
+
+    forces = over_chunks(_forces)
+    after = _step(parameters, eta, modes, forces)
+    changes = partial(_changes, parameters, eta, batch, modes, after)
+
+    def moments(slopes: Gradients, views: Sequence[Array]) -> tuple[Blocks, Blocks, Array]:
+        of_samples, square = changes(slopes, views)
+        values = blocks(of_samples)
+        return jax.tree.map(lambda a: a.mean(axis=0), values), Blocks(*map(_products, values)), square.mean(axis=0)
+
+    mean, products, square = over_chunks(moments)
+    covariance = jax.tree.map(lambda product, a: (product - _outer(a, a)) / batch.size, products, mean)
+    size = jnp.sqrt(deviation**2 + jnp.diagonal(covariance.diagonal)[:M])
+
+    def jumping(slopes: Gradients, views: Sequence[Array]) -> Array:
+        diagonal = blocks(changes(slopes, views)[0]).diagonal
+        jumps = (jnp.abs(diagonal[:, :M]) > batch.size * size).any(axis=-1, keepdims=True)
+        return _products(jnp.where(jumps, diagonal, 0.0)) / batch.size
+
+    mean_square = jnp.diagonal(square)
+    two_samples = blocks(_of_square(parameters, modes, jnp.sqrt(_outer(mean_square, mean_square) / batch.inputs)))
+    same_mode = jnp.tile(jnp.eye(M), (two_samples.diagonal.size // M,) * 2)
+    noise = Blocks(
+        covariance.diagonal + 2 * same_mode * _outer(two_samples.diagonal, two_samples.diagonal),
+        covariance.pairs + _outer(two_samples.pairs, two_samples.pairs),
+    )
+    square_of_mean = eta**2 / batch.size * forces.encoder @ forces.encoder.mT
+    added = jax.tree.map(jnp.diagonal, _of_square(parameters, modes, square - square_of_mean))
+    return added, noise, over_chunks(jumping)
+
+
+def _changes(
+    parameters: Parameters,
+    eta: Array,
+    batch: Batch,
+    modes: State,
+    after: State,
+    slopes: Gradients,
+    views: Sequence[Array],
+) -> tuple[Moments, Array]:
+    """Return the terms of each sample in the moments (samples, M, M), and eta^2/B v v^T."""
+    (g, h, of_predictor), (x1, x2) = slopes, views
+    v = g[..., None] * x1[:, None] + h[..., None] * x2[:, None]  # (samples, M, D)
+    square = _square(parameters, eta, batch, slopes, views)
+    on_encoder = eta * (v @ after.encoder.mT)
+    linear = Moments(
+        on_encoder + on_encoder.mT,
+        None if modes.target is None else (1 - parameters.decay) * on_encoder + eta * (after.target @ v.mT),
+        predictor=None if of_predictor is None else eta * parameters.rate_ratio * of_predictor,
+        tracked=None if modes.tracked is None else (1 - parameters.tracking) * (on_encoder + on_encoder.mT),
+    )
+    return jax.tree.map(jnp.add, linear, _of_square(parameters, modes, square)._replace(target=None)), square
+
+
+def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
+    """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M); those outside the weights as their mean."""
+    (g, h, _), (x1, x2) = slopes, views
+    v = g[..., None] * x1[:, None] + h[..., None] * x2[:, None]  # (samples, M, D)
+    n1, n2, crossed = 1 + parameters.sigma1**2, 1 + parameters.sigma2**2, _outer(g, h)
+    of_input = n1 * _outer(g, g) + crossed + crossed.mT + n2 * _outer(h, h)
+    return eta**2 / batch.size * (v @ v.mT + (batch.inputs - x1.shape[-1]) * of_input)
+
+
+def _of_square(parameters: Parameters, state: State, square: Array) -> Moments:
+    """Return the terms of all moments that follow from a term (..., M, M) of C that the target and averages take up."""
+    share = 1 - parameters.decay
+    return Moments(
+        square,
+        None if state.target is None else share * square,
+        None if state.target is None else share**2 * square,
+        None if state.predictor is None else jnp.zeros_like(square),
+        None if state.tracked is None else (1 - parameters.tracking) * square,
+    )
+
+
+def _outer(a: Array, b: Array) -> Array:
+    """Return the outer products (..., M, M) of vectors (..., M)."""
+    return a[..., :, None] * b[..., None, :]
+
+
+def _products(values: Array) -> Array:
+    """Return the mean over samples of the products (..., E, E) of values (samples, ..., E)."""
+    return jnp.einsum("i...a,i...b->...ab", values, values) / len(values)

@@ -1,0 +1,69 @@
+r"""Weight decay as a change of scale, for losses whose rates are homogeneous, as those of cosine losses.
+
+With weight decay rho the flow ds/dt = 2 s (r(s) - rho) shrinks all modes together. If r(g x) = g^(-d) r(x), then
+s = e^(-2 rho t) x separates into scale and shape: dx/dtau = 2 x r(x), without weight decay, in the time
+tau = (e^(2 rho d t) - 1)/(2 rho d). A learned predictor shrinks as e^(-rho t). In t, the shape relaxes faster and
+faster as the scale shrinks, and the flow is stiff; in tau it relaxes once.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dynamics.vector_field.base import VectorField
+from dynamics.vector_field.factory import vector_field_of
+from dynamics.vector_field.state import State
+
+LATEST = 1e300  # largest tau
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The change of variables from a flow with weight decay to that of its shape.
+
+    field: the vector field of the shape. decay: rho; zero for a flow that is integrated as it is. degree: d.
+    """
+
+    field: VectorField
+    decay: float = 0.0
+    degree: float = 0.0
+
+    @classmethod
+    def of(cls, field: VectorField) -> "Scaling":
+        """Return the change of variables for the vector field of one member."""
+        degree, parameters = _degree(field), field.parameters
+        decay = float(parameters.rho.max())
+        if not degree or not decay:
+            return cls(field)
+        free = parameters._replace(rho=np.zeros_like(parameters.rho))
+        return cls(vector_field_of(field.model, field.closure, field.rtol, free), decay, degree)
+
+    def tau(self, times: Any) -> Any:
+        """Return tau at times t."""
+        rate = 2 * self.decay * self.degree
+        return np.minimum(np.expm1(rate * times) / rate, LATEST) if rate else times
+
+    def time(self, tau: Any) -> Any:
+        """Return t at tau."""
+        rate = 2 * self.decay * self.degree
+        return np.log1p(rate * tau) / rate if rate else tau
+
+    def state(self, shape: State, times: Any) -> State:
+        """Return the state of the flow at times t (...), from its shape (..., M)."""
+        if not self.decay:
+            return shape
+        scale = np.exp(-self.decay * np.asarray(times))[..., None]
+        predictor = None if shape.predictor is None else scale * shape.predictor
+        return shape._replace(encoder=scale * shape.encoder, predictor=predictor)
+
+
+def _degree(field: VectorField) -> float:
+    """Return d in r(g x) = g^(-d) r(x); zero if the rates are not homogeneous."""
+    structure, degrees = field.structure, field.model.generated.degrees
+    if degrees is None or field.axes != 1 or structure.separate_target or structure.tracked:
+        return 0.0
+    in_s, in_lam = degrees
+    if structure.predictor == "closed form":
+        return 0.0 if field.parameters.epsilon.any() else -(in_s + float(field.parameters.alpha.max()) * in_lam)
+    return -(in_s + in_lam / 2) if structure.predictor == "learned" else -float(in_s)

@@ -1,0 +1,67 @@
+"""Integrity of a store: digests of the files that never change, and a seal on the files of each block.
+
+A chunk also ends with a checksum of its own (the codec crc32c of Zarr), which every reader verifies. A seal detects in
+addition that chunks are missing, or are those of another block.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dynamics import errors
+
+METADATA = "zarr.json"
+DIGESTS, DIGEST = "sha256 of files", "sha256"  # attributes: of the files that never change, and of all attributes
+
+
+def digests_of(store: Path) -> dict[str, str]:
+    """Return the digest of each file of a store without results, except the attributes of the store itself."""
+    files = sorted(path.relative_to(store) for path in store.rglob("*") if path.is_file())
+    return {str(file): _digest((store / file).read_bytes()) for file in files if file != Path(METADATA)}
+
+
+def with_digest(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a store with their digest."""
+    return attributes | {DIGEST: _digest(json.dumps(attributes, sort_keys=True).encode())}
+
+
+def check_attributes(store: Path, attributes: dict[str, Any]) -> None:
+    """Raise SweepError if the attributes of a store are not as they were written."""
+    written = {name: value for name, value in attributes.items() if name != DIGEST}
+    if with_digest(written) != attributes:
+        damaged(store, f"{METADATA} has changed")
+
+
+def check_files(store: Path, attributes: dict[str, Any]) -> None:
+    """Raise SweepError if a file that never changes is missing or has changed."""
+    for name, digest in attributes[DIGESTS].items():
+        try:
+            content = (store / name).read_bytes()
+        except OSError as error:
+            damaged(store, f"{name} cannot be read ({error.strerror})", error)
+        if _digest(content) != digest:
+            damaged(store, f"{name} has changed")
+
+
+def damaged(store: Path, reason: str, cause: Exception | None = None) -> NoReturn:
+    """Raise SweepError for a damage that cannot be repaired by computing blocks again."""
+    message = f"The store {store} is damaged: {reason}. Sweep into a new store, or restore this one from a copy."
+    raise errors.SweepError(message) from cause
+
+
+def seal(store: Path, number: int, files: Iterable[str]) -> int:
+    """Return the seal of a block: one plus the CRC-32 of its number and of the names and contents of its files."""
+    checksum = zlib.crc32(str(number).encode())
+    for name in files:
+        file = store / name
+        content = file.read_bytes() if file.is_file() else b""  # Zarr writes no chunk that has only missing values
+        checksum = zlib.crc32(f"{name} {len(content)}".encode(), checksum)
+        checksum = zlib.crc32(content, checksum)
+    return 1 + checksum
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

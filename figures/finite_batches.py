@@ -1,0 +1,125 @@
+"""Finite batches: mean and spread of networks with few and many inputs, predicted and measured."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+import dynamics as dyn
+from figures import style
+from figures.captions import noise, table
+
+S0 = np.array([0.1, 0.3, 0.8, 1.6])
+INPUTS = (4, 64, 784)
+LEARNING_RATE, STEPS, BATCH, SEEDS = 0.1, 60, 256, {False: 64, True: 512}
+RECORDS = [5, 10, 15, 20, 30, 40, 50, 60]
+NOISE, EMA = (0.1, 0.3), 0.9  # standard deviations on the two views; decay of the averaged target
+MODES = {"smallest": (0, style.BLUE), "largest": (3, style.ORANGE)}
+MODELS = {
+    "Euclidean, EMA, learned": dyn.Model(
+        "euclidean", noise=NOISE, predictor=dyn.Learned(1.0, 0.5), target=dyn.EMA(EMA)
+    ),
+    "cosine": dyn.Model("cosine", noise=NOISE, predictor=dyn.ClosedForm(0.5)),
+}
+POPULATION = {"linestyle": (0, (3, 2)), "linewidth": 0.8, "color": style.GREY}
+
+
+class Panel(NamedTuple):
+    """Prediction for networks, and their variances along the modes (seeds, T, M)."""
+
+    predicted: dyn.Trajectory
+    networks: np.ndarray
+
+
+def compute(full: bool) -> dict[tuple[str, int], Panel]:
+    """Return a panel for each model and number of inputs."""
+    data = {}
+    for name, model in MODELS.items():
+        for inputs in INPUTS:
+            directions = np.linalg.qr(np.random.default_rng(0).standard_normal((inputs, len(S0))))[0].T
+            predicted = dyn.iterate(
+                model, S0, STEPS, LEARNING_RATE, batch_size=BATCH, input_dimension=inputs, record=RECORDS
+            )
+            W0, modes = np.sqrt(S0)[:, None] * directions, []
+            for first in range(0, SEEDS[full], 16):
+                seeds = range(first, first + 16)
+                trained = dyn.train(
+                    model, W0, STEPS, LEARNING_RATE, batch_size=BATCH, seed=seeds, record=RECORDS, progress=False
+                )
+                modes.append(trained.modes)
+            data[name, inputs] = Panel(predicted, np.concatenate(modes))
+    return data
+
+
+def draw(data: dict[tuple[str, int], Panel]) -> Figure:
+    """Draw the change of the mean and the spread of two modes; models in rows, numbers of inputs in columns."""
+    figure = Figure(figsize=(style.PAGE, 3.8))
+    axes = figure.subplots(len(MODELS), len(INPUTS), sharex=True)
+    for ax, ((name, inputs), panel) in zip(axes.flat, data.items(), strict=True):
+        ax.axhline(0, **POPULATION)
+        for mode, color in MODES.values():
+            population = np.asarray(panel.predicted.population)[:, mode]
+            mean, band = (
+                100 * values[:, mode] / population
+                for values in (panel.predicted.s, 2 * np.asarray(panel.predicted.deviation))
+            )
+            ax.plot(panel.predicted.step, mean - 100, color=color, linewidth=1)
+            ax.fill_between(panel.predicted.step, mean - band - 100, mean + band - 100, color=color, alpha=0.2, lw=0)
+            measured = 100 * panel.networks[..., mode] / population - 100
+            bars = {"yerr": 2 * measured.std(axis=0, ddof=1), "linestyle": "none", "marker": "o", "markersize": 2.5}
+            ax.errorbar(panel.predicted.step, measured.mean(axis=0), color=color, elinewidth=0.7, **bars)
+        ax.set_title(f"{name}, N = {inputs}")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("deviation / %")
+    for ax in axes[-1]:
+        ax.set_xlabel("step")
+    colors = {f"{name}_mode": {"color": color, "linewidth": 1} for name, (_, color) in MODES.items()}
+    marks = {"networks": {"linestyle": "none", "marker": "o", "markersize": 2.5}, "population_map": POPULATION}
+    style.legend(figure, **colors, **marks)
+    return figure
+
+
+def statistics(panel: Panel) -> tuple[float, float, float]:
+    """Return the largest t of the mean of networks, from the prediction and the population map, and a ratio.
+
+    The ratio is the root of the mean square, over modes and records, of the measured deviation over the predicted one.
+    """
+    networks = panel.networks[:, 1:]
+    deviation = networks.std(axis=0, ddof=1)
+    error = deviation / np.sqrt(len(networks))
+    maps = panel.predicted.s, np.asarray(panel.predicted.population)
+    corrected, population = (float(np.abs((networks.mean(axis=0) - s[1:]) / error).max()) for s in maps)
+    ratio = deviation / np.asarray(panel.predicted.deviation)[1:]
+    return corrected, population, float(np.sqrt((ratio**2).mean()))
+
+
+def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
+    """Return the caption: contents, and a table of deviations from the prediction and from the population map."""
+    seeds = SEEDS[full]
+    values = len(S0) * len(RECORDS)
+    bound = student.ppf(1 - 0.025 / values, seeds - 1)
+    rows = [["model", "N", "largest t, predicted mean", "largest t, population map", "ratio", "reliable until step"]]
+    for (name, inputs), panel in data.items():
+        corrected, population, ratio = statistics(panel)
+        reliable = np.asarray(panel.predicted.step)[np.asarray(panel.predicted.reliable)].max()
+        rows.append([name, str(inputs), f"{corrected:.1f}", f"{population:.1f}", f"{ratio:.2f}", str(reliable)])
+    return f"""
+Mean and spread of linear networks that are trained with batches of {BATCH} samples (M = {len(S0)} modes,
+{noise(NOISE)}, learning rate {LEARNING_RATE}, {seeds} networks with the same initial weights). Columns: number of
+inputs N. Top: Euclidean loss with a learned predictor and a target that is an exponential average of the encoder with
+decay {EMA:g} per step. Bottom: cosine loss with the predictor W_P = C^(1/2). Vertical axes: variance of the
+representation along an initial eigenvector, relative to the population map (dashed) in percent. Points and bars: mean
+of the networks, and two standard deviations on either side. Lines and bands: the same as predicted to first order in
+one over the batch size.
+
+Largest t: largest distance of the networks' mean from the predicted mean, or from the population map, in standard
+errors, over {len(S0)} modes and {len(RECORDS)} steps. If a map is right, it stays below {bound:.1f} with a
+probability of at least 95 % (Bonferroni's bound for Student's t). Ratio: measured standard deviation divided by the
+predicted one, root mean square over modes and steps; the error of one measured standard deviation is {
+        100
+        / np.sqrt(
+            2 * seeds
+        ):.0f} %. Reliable until: the last drawn step at which the criterion for small fluctuations holds.
+
+{table(rows)}"""
