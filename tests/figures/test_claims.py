@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 
+import dynamics as dyn
 from figures import byol_without_ema as byol
 from figures import deep_networks as deep
+from figures.edge_of_stability import multiplier
 from figures.fig3_deep_eigenvalues import flattening, speed_ups
 from figures.fig4_deep_alignment import random_alignment
+from figures.fig6_relu import Panel, _growth, slowdowns
 from figures.fig7_deep_ema import change_without_average
 from figures.fig8_deep_weight_decay import LARGE_MODES, SMALL_MODES, effect
+from figures.learning_rate_multipliers import slope
 from figures.statistics import crossed_mean
 
 MODES = np.geomspace(1e-3, 2.0, 32)
@@ -105,3 +109,38 @@ def test_networks_that_diverge_are_counted_apart_from_those_that_collapse():
     ratios = byol.ratios_of(data, byol.COLUMNS[1], "cosine")
     networks, reference = byol.FACTORS["EMA target instead of shared target"]
     assert np.isfinite(byol.factor(ratios[networks], ratios[reference])).tolist()[:3] == [True] * 3
+
+
+def exponentials(rates):
+    """Return a trajectory of eigenvalues that grow or decrease at constant rates."""
+    times = np.linspace(0, 4, 401)
+    s = 0.1 * np.exp(np.outer(times, rates))
+    values = {"t": times, "step": np.arange(401), "s": s, "target": s, "predictor": s}
+    return dyn.Trajectory(model=dyn.Model("euclidean"), kind="network", method="made", **values)
+
+
+def test_a_network_that_is_three_times_slower_doubles_three_times_later():
+    """The mode that decreases, and the one that is too slow to double in the network, are not counted."""
+    linear, network = exponentials(np.array([-1.0, 0.3, 1.0, 2.0])), exponentials(np.array([-1.0, 0.3, 1.0, 2.0]) / 3)
+    assert slowdowns(network, linear) == pytest.approx([3, 3], rel=1e-3)
+
+
+def test_modes_that_change_against_the_theory_are_marked():
+    against = _growth(Panel(exponentials([1.0, -1.0]), exponentials([1.0, 1.0])), "loss")
+    assert against.count("opposite") == 1 and against.endswith("opposite)")
+    assert "opposite" not in _growth(Panel(exponentials([0.5, -1.0]), exponentials([1.0, 0.0])), "loss")
+
+
+@pytest.mark.parametrize("expected", [-0.6, 0.0, 0.5])
+def test_the_multiplier_of_deviations_is_measured_within_its_sampling_error(expected):
+    """The regression coefficient has the standard error sqrt((1 - multiplier^2)/n) for n pairs."""
+    rng = np.random.default_rng(3)
+    deviations = np.zeros((4, 2_000, 2))
+    for step in range(1, 2_000):
+        deviations[:, step] = expected * deviations[:, step - 1] + rng.standard_normal((4, 2))
+    assert multiplier(1 + deviations) == pytest.approx(expected, abs=4 * np.sqrt((1 - expected**2) / 16_000))
+
+
+def test_a_slope_is_that_of_the_power_law():
+    starts = np.geomspace(1e-3, 1, 5)
+    assert slope(starts, 3 / starts) == pytest.approx(-1) and abs(slope(starts, np.full(5, 2.0))) < 1e-12

@@ -64,6 +64,13 @@ def test_the_interval_of_a_median_contains_1_if_nothing_differs_and_excludes_it_
     assert median_of(3 * ratios).side(1.0) == 1 and median_of(ratios / 3).side(1.0) == -1
 
 
+def test_the_interval_of_a_median_includes_the_variance_over_seeds_and_that_over_modes():
+    differences = np.exp(np.linspace(-1, 1, 5))
+    for values in (np.repeat(differences[:, None], 8, axis=1), np.repeat(differences[None], 8, axis=0)):
+        median = median_of(values)
+        assert median.low < 0.7 and median.high > 1 / 0.7 and median.value == 1.0
+
+
 def test_the_error_of_an_accuracy_is_binomial_and_that_of_a_difference_at_most_the_failures():
     assert image_error(np.array([0.97, 0.99]), 360) == pytest.approx(0.0074, abs=1e-4)
     failing = np.zeros((2, 5, 400))  # two groups of networks that never fail on the same images
