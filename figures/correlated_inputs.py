@@ -96,9 +96,9 @@ Deviation: largest relative deviation |network/theory - 1| of an eigenvalue from
 for white inputs. Share: fraction of the variance of z that
 comes from the {loud.sum()} inputs whose variance exceeds the variance of the noise, at the start and at the end. Angle:
 the two leading modes span one subspace of the input space at the start and another at the end; the angle is the largest
-principal angle between these two subspaces. {"; ".join(lines)}. Modes rotate towards the inputs whose variance exceeds
-the variance of the noise; in these inputs the two views mostly agree. With white inputs no mode rotates, and the
-eigenvalues describe the dynamics completely."""
+principal angle between these two subspaces. {"; ".join(lines)}. In theory modes rotate towards the inputs whose
+variance exceeds the variance of the noise, in which the two views mostly agree: the share increases. With white inputs
+no mode rotates (the share is constant, and the angle is 0), and the eigenvalues describe the dynamics completely."""
 
 
 def _turned(result: dyn.Trajectory) -> float:

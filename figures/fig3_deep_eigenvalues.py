@@ -222,6 +222,7 @@ def caption(data: dict[Key, Panel], full: bool) -> str:
         f"{loss}: " + listing(f"{NAMES.get(m, m)} {plus_minus(_early(data[loss, m].networks), 1)}" for m in METHODS)
         for loss in style.LOSSES
     )
+    largest = plus_minus(data["euclidean", "DirectPred"].networks.s[:, 0, -1])
     speed = "; ".join(_speed_up(data, loss) for loss in style.LOSSES)
     digits = max(100 * image_error(_early(panel.networks) / 100, deep.TEST_IMAGES) for panel in data.values())
     return f"""
@@ -237,7 +238,7 @@ error over seeds. Numbers in parentheses below are 95 % intervals over seeds (St
 twenty such intervals, one is expected to miss the true value.
 
 Plateau: in theory all eigenvalues approach one level, which is 1 under the Euclidean loss. The table has two fixed
-ranges of modes, counted from the largest eigenvalue. The largest mode is left out, because it starts above 1. Final
+ranges of modes, counted from the largest eigenvalue. The largest mode, which starts at {largest}, is left out. Final
 eigenvalue: geometric mean over these modes. Ratio of spreads: standard deviation of log s over these modes at the end,
 divided by that at the start. The ratio is 0 on a plateau, and 1 (the null hypothesis) if training moves the modes
 neither together nor apart. Modes end closer together, or further apart, if the interval lies below, or above, 1.
@@ -250,8 +251,8 @@ zero for modes that only DirectPred does, and 1 under the null hypothesis. Media
 a 95 % bootstrap interval over modes and seeds; in theory: median over the pairs whose mode the flow brings to this
 level under both losses. {speed}.
 
-In theory all modes grow. In the networks {_shrunk(data)} of 32 modes of IsoLoss end below their initial value (mean +-
-standard error over seeds), so that the theory fails for these modes. Order: in theory a larger mode always reaches half
+In theory all modes grow. The number of modes of IsoLoss, of 32, that end below their initial value is 0 in theory, and
+{_shrunk(data)} in the networks (mean +- standard error over seeds). Order: in theory a larger mode always reaches half
 of the plateau before a smaller mode. Kendall's tau between initial eigenvalue and order of arrival, for modes along the
 initial eigenvectors, is 1 in theory, and 0 if the two are independent. {_orders(data)}.
 

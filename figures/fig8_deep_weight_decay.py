@@ -91,8 +91,7 @@ def caption(data: Data, full: bool) -> str:
 MLPs with DirectPred on images of handwritten digits, trained with weight decay rho. First four columns: eigenvalues
 `s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over
 {len(deep.SEEDS)} seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three
-values of rho are the values of the paper. The value {DECAYS[0]:g} is added, because the smaller values need more steps
-than are made here to show an effect.
+values of rho are the values of the paper. The value {DECAYS[0]:g} is added, whose effect is larger in these few steps.
 
 The paper's claim is that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that the
 large eigenvalues persist. The table has two fixed ranges of modes, counted from the largest eigenvalue: large modes (2
