@@ -20,7 +20,7 @@ def finite_batch_descent(problem: DescentProblem) -> Descent:
     networks = FiniteBatch(problem.field, problem.start, problem.learning_rate, *problem.batch)
     status, last = population.status, population.recorded[-1]
     observed = [observables(networks)._replace(s=problem.s0, target=problem.s0)]  # exactly
-    deviations, reliable, to_record = [networks.deviation], [True], set(population.recorded.tolist())
+    deviations, reliable, to_record = [networks.deviation], [networks.reliable], set(population.recorded.tolist())
     with progress_bar(last, "fluctuations", problem.progress) as bar:
         try:
             for number in range(1, last + 1):

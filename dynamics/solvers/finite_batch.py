@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dynamics.numerics.context import jax_settings
 from dynamics.solvers.network_moments import Blocks, Moments, entries, matrices, of_state, scales
+from dynamics.solvers.network_states import neighbours
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State, each
 
@@ -75,7 +77,11 @@ class FiniteBatch:
         self.covariance = Blocks(*(np.zeros((*size.shape, size.shape[-1])) for size in sizes))
         self.curved = np.zeros(sizes.diagonal.shape)  # part of the mean that is due to curvature
         self.jumps = np.zeros(self.covariance.diagonal.shape)  # part of the covariance that is due to single samples
-        self.reliable = True
+        noiseless = not (field.parameters.sigma1.any() or field.parameters.sigma2.any())
+        exists = field.model.generated.moment_exists(
+            2, np.count_nonzero(initial.encoder), quantity="weights", noiseless=noiseless
+        )
+        self.reliable = bool(exists)  # without a variance of the gradient there is no first order
         self.step: Step | None = None
 
     def advance(self) -> None:
@@ -140,27 +146,20 @@ class FiniteBatch:
 
         from dynamics.solvers.sampled_step import Batch, sampled_step
 
+        structure, generated = self.field.structure, self.field.model.generated
         units, roots = self._draws()
         drawn = Blocks(*((root @ unit[..., None])[..., 0] for root, unit in zip(roots, units, strict=True)))
         largest = max(np.abs(a / b).max(initial=0.0) for a, b in zip(drawn, scales(self.mean), strict=True))
         share = min(1.0, LARGEST / self.modes / float(largest))
+        states = neighbours(structure, self.field.parameters, self.mean, matrices(self.mean, drawn), share)
         columns = self.modes if self.mean.cross is None else 2 * self.modes
         views = self._views(DRAWS, SAMPLES, columns), self._views(CHUNKS, CHUNK, columns)
         parameters = self.field.parameters.map(lambda a: float(a[0]))
         batch = Batch(float(self.batch_size), float(self.inputs))
-        with jax.enable_x64(True):
-            program = sampled_step(self.field.model.generated, self.field.structure)
-            sampled = program(
-                parameters,
-                self.learning_rate,
-                batch,
-                self.mean,
-                matrices(self.mean, drawn),
-                share,
-                *views,
-                self.deviation,
-            )
-            sampled = jax.tree.map(np.asarray, sampled)
+        with jax_settings(x64=True):
+            program = sampled_step(generated, structure.predictor == "learned")
+            estimates = program(parameters, self.learning_rate, batch, states, share, *views, self.deviation)
+            sampled = jax.tree.map(np.asarray, estimates)
         of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
         if self.field.structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
             of_map = of_map._replace(diagonal=self._of_eigenmodes())

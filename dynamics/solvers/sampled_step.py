@@ -1,8 +1,9 @@
 """One step of networks near a mean state, over samples: the moments after it, and their spread over batches.
 
-The states are K draws of the moments (``network_moments``) around their mean. Weights (M, D) stand for each of them,
-with D = M for a shared target and D = 2M for a separate one. The gradient of each sample is the automatic derivative of
-the loss, as in a network; S samples are drawn for each state.
+The states (``network_states``) have K draws of the moments around their mean; their weights are (M, D), with D = M for
+a shared target and D = 2M for a separate one. The gradient of each sample is the automatic derivative of the loss, as
+in a network; S samples are drawn for each state. The program has no linear algebra beyond products: decompositions that
+XLA runs side by side on a CPU with few cores wait for each other without end.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from dynamics.derived_loss import DerivedLoss
-from dynamics.model.parameters import Parameters, Structure
+from dynamics.model.parameters import Parameters
 from dynamics.solvers.network_moments import Blocks, Moments, blocks
+from dynamics.solvers.network_states import Neighbours, NetworkState
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
-from dynamics.vector_field.weight_state import closed_form
 
 Array = Any  # of JAX, traced or not
 
@@ -56,19 +57,18 @@ class Gradients(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def sampled_step(generated: DerivedLoss, structure: Structure) -> Callable[..., Sampled]:
-    """Return the compiled function of a loss: (parameters, eta, batch, mean, draws, views) -> Sampled."""
-    return jax.jit(partial(_sampled_step, generated, structure))
+def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled]:
+    """Return the compiled function of a loss: (parameters, eta, batch, states, share, views, ...) -> Sampled."""
+    return jax.jit(partial(_sampled_step, generated, learned))
 
 
 def _sampled_step(
     generated: DerivedLoss,
-    structure: Structure,
+    learned: bool,
     parameters: Parameters,
     eta: Array,
     batch: Batch,
-    mean: Moments,
-    draws: Moments,
+    states: Neighbours,
     share: Array,
     views: tuple[Array, Array],
     more_views: tuple[Array, Array],
@@ -76,26 +76,19 @@ def _sampled_step(
 ) -> Sampled:
     """Return the estimates.
 
-    mean: diagonals (M,). draws: (K, M, M), of which a share is used. views: (K, S, D), for the map around the mean.
+    states: network states around the mean, with a share of each draw. views: (K, S, D), for the map around the mean.
     more_views: (chunks, samples, D), for the noise. deviation: of the eigenvalues before the step, (M,).
     """
-    gradients = partial(_gradients, generated, structure, parameters)
-    step = partial(_moments_after, parameters, eta)
-    modes = _modes(mean, views[0].shape[-1])
-    draws = jax.tree.map(lambda a: share * a, draws)
-    plus, minus = (_weights(mean, each) for each in (draws, jax.tree.map(jnp.negative, draws)))
-    lagging = modes
-    if mean.target is not None:
-        lag = _lag(mean, plus, minus, share)
-        lagging, plus, minus = (_with_lag(state, lag) for state in (lagging, plus, minus))
+    gradients = partial(_gradients, generated, learned, parameters)
 
-    def after(state: State, *views: Array) -> tuple[Moments, Moments]:
+    def after(state: NetworkState, *views: Array) -> tuple[Moments, Moments]:
         slopes = gradients(state, *views)
         square = _square(parameters, eta, batch, slopes, views).mean(axis=0)
-        return step(state, slopes, views), _of_square(parameters, state, square)
+        moved = _moments_after(parameters, eta, state.weights, slopes, views)
+        return moved, _of_square(parameters, state.weights, square)
 
-    ahead, behind = (jax.vmap(after)(state, *views) for state in (plus, minus))
-    still, exact = (jax.vmap(partial(after, state))(*views) for state in (lagging, modes))
+    ahead, behind = (jax.vmap(after)(state, *views) for state in (states.plus, states.minus))
+    still, exact = (jax.vmap(partial(after, state))(*views) for state in (states.lagging, states.modes))
 
     def diagonal(moments: tuple[Moments, Moments]) -> Moments:
         return jax.tree.map(lambda *parts: jnp.diagonal(sum(parts).mean(axis=0)), *moments)
@@ -103,87 +96,35 @@ def _sampled_step(
     odd, odd_noise = jax.tree.map(lambda a, b: (a - b) / (2 * share), ahead, behind)
     curved = diagonal(jax.tree.map(lambda a, b, c: (a + b - 2 * c) / (2 * share**2), ahead, behind, still))
     of_lag = diagonal(jax.tree.map(jnp.subtract, still, exact))
-    added, noise, jumps = _of_batch(parameters, eta, batch, modes, gradients, more_views, deviation)
+    added, noise, jumps = _of_batch(parameters, eta, batch, states.modes, gradients, more_views, deviation)
     return Sampled(blocks(odd), blocks(odd_noise), curved, jax.tree.map(jnp.add, added, of_lag), noise, jumps)
-
-
-# --- states as weights ----------------------------------------------------------------------------------------------
-
-
-def _weights(mean: Moments, draws: Moments) -> State:
-    """Return weights (K, M, M) whose moments are mean + draws; T follows from C and X."""
-    w = jnp.sqrt(mean.correlation)
-    inverse = _inverse(w)
-    root = jnp.linalg.cholesky(jnp.eye(len(w)) + inverse[:, None] * draws.correlation * inverse)
-    target = None
-    if mean.cross is not None:
-        cross = (jnp.diag(mean.cross) + draws.cross) * inverse
-        target = jax.scipy.linalg.solve_triangular(root, cross.mT, lower=True).mT
-    pairs = ((mean.predictor, draws.predictor), (mean.tracked, draws.tracked))
-    return State(w[:, None] * root, target, *(None if a is None else jnp.diag(a) + draw for a, draw in pairs))
-
-
-def _lag(mean: Moments, plus: State, minus: State, share: Array) -> Array:
-    """Return the size (M,) of the target's weights for inputs that the encoder has turned away from.
-
-    Its square is what the mean of T has in excess of the part that follows from C and X.
-    """
-    along = (mean.cross * _inverse(jnp.sqrt(mean.correlation))) ** 2
-    drawn = [jnp.diagonal(V @ V.mT, axis1=-2, axis2=-1).mean(axis=0) for V in (plus.target, minus.target)]
-    seen = along + (sum(drawn) / 2 - along) / share**2
-    return jnp.sqrt(jnp.maximum(mean.target - seen, 0.0))
-
-
-def _with_lag(state: State, lag: Array) -> State:
-    """Return the weights with M more columns, (..., M, 2M), in which only the target's are not zero."""
-    modes = len(lag)
-    W, V = (part[..., :modes] for part in (state.encoder, state.target))
-    wide = (
-        jnp.concatenate([part, jnp.broadcast_to(more, part.shape)], -1) for part, more in ((W, 0.0), (V, jnp.diag(lag)))
-    )
-    return State(next(wide), next(wide), state.predictor, state.tracked)
-
-
-def _modes(mean: Moments, columns: int) -> State:
-    """Return the weights (M, D) of eigenmodes with the mean moments."""
-    w, eye = jnp.sqrt(mean.correlation), jnp.eye(len(mean.correlation), columns)
-    target = None if mean.cross is None else (mean.cross * _inverse(w))[:, None] * eye
-    return State(
-        w[:, None] * eye, target, *(None if a is None else jnp.diag(a) for a in (mean.predictor, mean.tracked))
-    )
-
-
-def _inverse(w: Array) -> Array:
-    """Return 1/w, and 0 for zeros."""
-    return jnp.where(w > 0, 1 / jnp.where(w > 0, w, 1.0), 0.0)
 
 
 # --- gradients and moments of a state -------------------------------------------------------------------------------
 
 
 def _gradients(
-    generated: DerivedLoss, structure: Structure, parameters: Parameters, state: State, x1: Array, x2: Array
+    generated: DerivedLoss, learned: bool, parameters: Parameters, state: NetworkState, x1: Array, x2: Array
 ) -> Gradients:
     """Return the gradients of each sample for views (S, D)."""
+    weights: State = state.weights
+    vectors: Any = state.vectors
+    eigenvalues: Any = state.eigenvalues
 
     def loss(z1: Array, z2: Array, W_P: Array | None, t1: Array | None, t2: Array | None) -> Array:
-        def predict(z: Array, function: Callable[[Array], Array] | None = None) -> Array:
+        def predict(z: Array, function: Callable[[Array], Array] = lambda lam: lam) -> Array:
             if W_P is not None:
                 return W_P @ z
-            C = state.encoder @ state.encoder.mT if state.tracked is None else state.tracked
-            return closed_form(structure, parameters, C, function or (lambda lam: lam)) @ z
+            return vectors @ (function(eigenvalues)[:, None] * (vectors.mT @ z))
 
         columns = [z[:, None] for z in (z1, z2, z1 if t1 is None else t1, z2 if t2 is None else t2)]
-        value = generated.loss(
-            *columns, predict, partial(jnp.sum, axis=0, keepdims=True), jax.lax.stop_gradient, *parameters.of_loss
-        )
-        return value[0, 0]
+        over_modes = partial(jnp.sum, axis=0, keepdims=True)
+        return generated.loss(*columns, predict, over_modes, jax.lax.stop_gradient, *parameters.of_loss)[0, 0]
 
-    learned = structure.predictor == "learned"
     slopes = jax.vmap(jax.grad(loss, (0, 1, 2) if learned else (0, 1)), (0, 0, None, 0, 0))
-    t1, t2 = (None, None) if state.target is None else (x1 @ state.target.mT, x2 @ state.target.mT)
-    found = slopes(x1 @ state.encoder.mT, x2 @ state.encoder.mT, state.predictor if learned else None, t1, t2)
-    return Gradients(*(-slope for slope in found), *(() if learned else (None,)))
+    t1, t2 = (None, None) if weights.target is None else (x1 @ weights.target.mT, x2 @ weights.target.mT)
+    of_loss = slopes(x1 @ weights.encoder.mT, x2 @ weights.encoder.mT, weights.predictor if learned else None, t1, t2)
+    return Gradients(*(-slope for slope in of_loss), *(() if learned else (None,)))
 
 
 def _moments_after(
@@ -233,7 +174,7 @@ def _of_batch(
     parameters: Parameters,
     eta: Array,
     batch: Batch,
-    modes: State,
+    state: NetworkState,
     gradients: Callable[..., Gradients],
     views: tuple[Array, Array],
     deviation: Array,
@@ -243,9 +184,9 @@ def _of_batch(
     With the gradients v_i (M, N) of B samples, C after a step has the terms eta/B v_i W^T, its transpose, and
     eta^2/B^2 v_i v_j^T. The terms of a single sample are correlated; those of two samples are independent of them.
     """
-    M = len(deviation)
+    M, modes = len(deviation), state.weights
 
-    slopes = jax.lax.map(lambda views: gradients(modes, *views), views)
+    slopes = jax.lax.map(lambda views: gradients(state, *views), views)
 
     def over_chunks(function: Callable[..., Any]) -> Any:
         return jax.tree.map(lambda a: a.mean(axis=0), jax.lax.map(lambda chunk: function(*chunk), (slopes, views)))
@@ -290,14 +231,15 @@ def _changes(
     views: Sequence[Array],
 ) -> tuple[Moments, Array]:
     """Return the terms of each sample in the moments (samples, M, M), and eta^2/B v v^T."""
-    (g, h, of_predictor), (x1, x2) = slopes, views
-    v = g[..., None] * x1[:, None] + h[..., None] * x2[:, None]  # (samples, M, D)
     square = _square(parameters, eta, batch, slopes, views)
-    on_encoder = eta * (v @ after.encoder.mT)
+    on_encoder = eta * _along(after.encoder, slopes, views)
+    cross = None
+    if modes.target is not None:
+        cross = (1 - parameters.decay) * on_encoder + eta * _along(after.target, slopes, views).mT
     linear = Moments(
         on_encoder + on_encoder.mT,
-        None if modes.target is None else (1 - parameters.decay) * on_encoder + eta * (after.target @ v.mT),
-        predictor=None if of_predictor is None else eta * parameters.rate_ratio * of_predictor,
+        cross,
+        predictor=None if slopes.predictor is None else eta * parameters.rate_ratio * slopes.predictor,
         tracked=None if modes.tracked is None else (1 - parameters.tracking) * (on_encoder + on_encoder.mT),
     )
     return jax.tree.map(jnp.add, linear, _of_square(parameters, modes, square)._replace(target=None)), square
@@ -306,10 +248,16 @@ def _changes(
 def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
     """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M); those outside the weights as their mean."""
     (g, h, _), (x1, x2) = slopes, views
-    v = g[..., None] * x1[:, None] + h[..., None] * x2[:, None]  # (samples, M, D)
-    n1, n2, crossed = 1 + parameters.sigma1**2, 1 + parameters.sigma2**2, _outer(g, h)
-    of_input = n1 * _outer(g, g) + crossed + crossed.mT + n2 * _outer(h, h)
-    return eta**2 / batch.size * (v @ v.mT + (batch.inputs - x1.shape[-1]) * of_input)
+    outside, crossed = batch.inputs - x1.shape[-1], _outer(g, h)
+    first, both, second = ((a * b).sum(axis=-1)[..., None, None] for a, b in ((x1, x1), (x1, x2), (x2, x2)))
+    of_views = (first + outside * (1 + parameters.sigma1**2)) * _outer(g, g) + (both + outside) * (crossed + crossed.mT)
+    return eta**2 / batch.size * (of_views + (second + outside * (1 + parameters.sigma2**2)) * _outer(h, h))
+
+
+def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
+    """Return v W^T of each sample (samples, M, M), for the gradient v = g x1^T + h x2^T and weights (M, D)."""
+    x1, x2 = views
+    return _outer(slopes.view1, x1 @ W.mT) + _outer(slopes.view2, x2 @ W.mT)
 
 
 def _of_square(parameters: Parameters, state: State, square: Array) -> Moments:
@@ -331,4 +279,7 @@ def _outer(a: Array, b: Array) -> Array:
 
 def _products(values: Array) -> Array:
     """Return the mean over samples of the products (..., E, E) of values (samples, ..., E)."""
-    return jnp.einsum("i...a,i...b->...ab", values, values) / len(values)
+    if values.ndim == 2:
+        return values.mT @ values / len(values)
+    columns = [values[..., e] for e in range(values.shape[-1])]  # few; products of small matrices would be slow
+    return jnp.stack([jnp.stack([(a * b).mean(axis=0) for b in columns], axis=-1) for a in columns], axis=-2)
