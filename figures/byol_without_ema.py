@@ -237,8 +237,9 @@ collapse to one mode (a ratio below {COLLAPSED:g}) or diverge, over all losses, 
 
 Number of networks of a seed that collapse or diverge, minus this number with the average or with batch norm ({networks}
 networks of each seed for a target), with a 95 % interval over seeds (Student's t); the null hypothesis is no
-difference. {_differences(data)}. The channels of z/|z| of collapsed networks vary between images: their standard
-deviations, on a scale on which evenly spread representations have 1, are at most {spread:.2g}. A value of 0 means that
+difference. {_differences(data)}. The channels of z/|z| of
+collapsed networks have standard deviations over images of at most {spread:.2g}, on a scale on which evenly spread
+representations have 1. A value of 0 means that
 the remaining mode is the mean of z, which an uncentred correlation counts as a mode.
 
 The next table has the factor by which a setting changes the ratio: the geometric mean over all pairs of networks that
