@@ -1,5 +1,6 @@
 """Format rows of the benchmark table as text for the terminal, and as the page docs/benchmarks.md."""
 
+import datetime
 import importlib.metadata
 import os
 import platform
@@ -16,7 +17,8 @@ alike. The column "warm" is the median over repeated calls; the first call, whic
 relative to a reference of higher precision, and an implementation with too large an error is not compared. Other
 libraries run with the best settings found (`benchmarks/peers.py`).
 
-Compare ratios rather than seconds, which were measured on {machine}, with {versions}.
+Compare ratios rather than seconds, which were measured on {machine}, with {versions}. All numbers are of {date}, and of
+the code and the figures of that day.
 
 | task | goal | result | |
 |---|---|---|---|
@@ -40,7 +42,7 @@ def as_text(row: Row) -> str:
 def page(rows: list[Row]) -> str:
     """Return the text of docs/benchmarks.md from all rows."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
-    text = HEAD.format(machine=machine(), versions=versions)
+    text = HEAD.format(machine=machine(), versions=versions, date=datetime.date.today().isoformat())
     text += "".join(f"| {row.title} | {row.goal} | {row.verdict} | {_mark(row)} |\n" for row in rows)
     return text + "".join(_section(row) for row in rows) + GPU
 

@@ -80,8 +80,7 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
         growth <= 2 and fits,
         limit="All modes share the overhead of a call, so that the time per mode first decreases with M. From about "
         "10 000 modes on, the 14 stages of a step do not fit into the cache, and the measured time is that of moving "
-        "about 200 bytes for each mode and stage at this machine's 7 to 10 GB/s. With even more modes the time per "
-        "mode does not grow.",
+        "about 200 bytes for each mode and stage at this machine's 7 to 10 GB/s.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Learned predictors without an averaged target: what prevents their collapse.
+"""Learned predictors with and without an averaged target: collapse, and numbers of modes.
 
-The effect of the predictor's learning rate, weight decay and batch norm (Grill et al. 2020, Chen and He 2021, Tian et
-al. 2021) in deep networks and in the linear theory of a learned predictor.
+The effects of the average, the predictor's learning rate, weight decay and batch norm (Grill et al. 2020, Chen and He
+2021, Tian et al. 2021) in deep networks and in the linear theory of a learned predictor.
 """
 
 from typing import Any, NamedTuple
@@ -12,27 +12,39 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from figures import deep_networks as deep
 from figures import style
-from figures.captions import listing
+from figures.captions import listing, table
+from figures.statistics import Estimate, mean_of, ratio_of
 
 RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, relative to the encoder's
 DECAYS = (1e-4, 2e-2)  # weight decays
 STEPS = {False: 150, True: 4_000}
-SEEDS = {False: range(2), True: range(5)}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
 START = 0.1  # initial predictor eigenvalues in theory, about as large as those of the networks' random matrices
 COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
 LINES = {1e-4: "-", 2e-2: (0, (3, 2))}
 COLUMNS = ("linear theory", "with batch norm", "without batch norm")
 COLLAPSED = 1.1  # participation ratio below which only one mode is left
+VANISHED = 1e-6  # share of the initial sum of eigenvalues below which a representation in theory has no spectrum left
 
 
 class Curve(NamedTuple):
-    """Participation ratio at each learning rate of the predictor, with mean and standard error over seeds."""
+    """Participation ratios (S, R) of S seeds at R learning rates of the predictor.
 
-    mean: np.ndarray
-    error: np.ndarray
-    collapsed: int = 0  # number of networks that collapsed or diverged
-    spread: float = 0.0  # largest ``channel_std`` of a collapsed network: 0 if z/|z| is constant, 1 if evenly spread
+    They are nan for networks that diverge, and in theory for representations that vanish.
+    """
+
+    ratios: np.ndarray
+    spread: np.ndarray  # ``channel_std`` (S, R): 0 if z/|z| is the same for all images, 1 if evenly spread
+
+    @property
+    def collapsed(self) -> np.ndarray:
+        """True for networks that keep one mode (S, R); networks that diverge do not count."""
+        return self.ratios < COLLAPSED
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """True for networks that diverge (S, R)."""
+        return np.isnan(self.ratios)
 
 
 Key = tuple[str, str, str, float]  # column, loss, target, weight decay
@@ -45,8 +57,8 @@ def compute(full: bool) -> dict[Key, Curve]:
         for target in deep.TARGETS:
             for decay in DECAYS:
                 runs = {bn: [_run(loss, target, decay, rate, bn, full) for rate in RATES] for bn in (True, False)}
-                start = np.exp(np.log(runs[True][0].s[:, 0]).mean(axis=0))
-                curves[COLUMNS[0], loss, target, decay] = _theory(loss, target, decay, start)
+                starts = runs[True][0].s[:, 0]
+                curves[COLUMNS[0], loss, target, decay] = _theory(loss, target, decay, starts)
                 for column, networks in zip(COLUMNS[1:], runs.values(), strict=True):
                     curves[column, loss, target, decay] = _of_networks(networks)
     return curves
@@ -67,30 +79,33 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
         STEPS[full],
         deep.LEARNING_RATE[loss],
         batch_size=deep.BATCH,
-        seed=SEEDS[full],
+        seed=deep.SEEDS,
         record=STEPS[full],
     )
 
 
-def _theory(loss: str, target: str, decay: float, start: np.ndarray) -> Curve:
-    """Return the curve of the descent map from the mean initial spectrum of the networks.
+def _theory(loss: str, target: str, decay: float, starts: np.ndarray) -> Curve:
+    """Return the curve of the descent map from the initial spectra (S, M) of the networks.
 
-    The cosine loss is solved in mean field, which is fast even as s -> 0.
+    The cosine loss is solved in mean field, which is fast even as s -> 0. Some ratios depend on rounding (changes of
+    1e-12 of the start change them by ten percent), so that one start would not be enough.
     """
-    model = _model(loss, target, decay, rate=np.array(RATES), init=START)
+    pairs = len(starts), len(RATES)
+    model = _model(loss, target, decay, rate=np.tile(RATES, len(starts)), init=START)
     closure = "mean_field" if loss == "cosine" else None
-    ends = dyn.iterate(model, np.tile(start, (len(RATES), 1)), THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
-    ratio = ends.sum(axis=-1) ** 2 / np.maximum((ends**2).sum(axis=-1), np.finfo(float).tiny)
-    return Curve(ratio, np.zeros(len(RATES)))
+    s0 = np.repeat(starts, len(RATES), axis=0)
+    ends = dyn.iterate(model, s0, THEORY_STEPS, THEORY_RATE, closure=closure).s[:, -1]
+    left = ends.sum(axis=-1) > VANISHED * s0.sum(axis=-1)
+    ratios = np.full(len(ends), np.nan)
+    ratios[left] = ends[left].sum(axis=-1) ** 2 / (ends[left] ** 2).sum(axis=-1)
+    return Curve(ratios.reshape(pairs), np.full(pairs, np.nan))
 
 
 def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
-    ratios = np.stack([run.measures["participation_ratio"][:, -1] for run in runs], axis=1)
-    ratios = np.where(np.isfinite(ratios), ratios, 1.0)  # networks that diverged count as collapsed
-    collapsed = ratios < COLLAPSED
-    spreads = np.stack([run.measures["channel_std"][:, -1] for run in runs], axis=1)
-    spread = float(np.nanmax(spreads, where=collapsed, initial=0.0))
-    return Curve(*deep.mean_and_error(ratios), int(collapsed.sum()), spread)
+    ratios, spread = (
+        np.stack([run.measures[name][:, -1] for run in runs], axis=1) for name in ("participation_ratio", "channel_std")
+    )
+    return Curve(np.where(np.isfinite(ratios), ratios, np.nan), spread)
 
 
 def draw(data: dict[Key, Curve]) -> Figure:
@@ -101,10 +116,8 @@ def draw(data: dict[Key, Curve]) -> Figure:
         for ax, column in zip(row, COLUMNS, strict=True):
             for target, colour in COLOURS.items():
                 for decay, line in LINES.items():
-                    curve = data[column, loss, target, decay]
-                    ax.errorbar(
-                        RATES, curve.mean, curve.error, color=colour, linestyle=line, marker="o", markersize=2.5
-                    )
+                    mean, error = _mean_and_error(data[column, loss, target, decay].ratios)
+                    ax.errorbar(RATES, mean, error, color=colour, linestyle=line, marker="o", markersize=2.5)
             ax.set(title=f"{loss.capitalize()}, {column}", xscale="log")
             ax.axhline(1, color=style.GREY, linewidth=0.5)
         row[0].set_ylabel("participation ratio")
@@ -117,62 +130,124 @@ def draw(data: dict[Key, Curve]) -> Figure:
     return figure
 
 
-def _range(data: dict[Key, Curve], column: str) -> str:
-    """Format the smallest and the largest mean participation ratio among the curves of a column."""
-    means = np.concatenate([curve.mean for key, curve in data.items() if key[0] == column])
-    return f"{means.min():.1f} to {means.max():.1f}"
+def _mean_and_error(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard error over the seeds (first axis) that do not diverge."""
+    counted = (~np.isnan(ratios)).sum(axis=0)
+    mean = np.nansum(ratios, axis=0) / np.where(counted, counted, np.nan)
+    squares = np.nansum((ratios - mean) ** 2, axis=0)
+    return mean, np.sqrt(squares / np.maximum(counted - 1, 1) / np.maximum(counted, 1))
 
 
-def _difference(data: dict[Key, Curve], column: str) -> float:
-    """Return the largest difference in mean participation ratio between the shared target and the EMA target."""
-    pairs = (
-        data[column, loss, "EMA target", decay].mean - data[column, loss, "shared target", decay].mean
-        for loss in style.LOSSES
-        for decay in DECAYS
-    )
-    return max(float(np.abs(pair).max()) for pair in pairs)
+def ratios_of(data: dict[Key, Curve], column: str, loss: str) -> np.ndarray:
+    """Return all participation ratios of a column and a loss: seeds, targets, weight decays, learning rates."""
+    curves = [[data[column, loss, target, decay].ratios for decay in DECAYS] for target in deep.TARGETS]
+    return np.moveaxis(np.array(curves), 2, 0)
 
 
-def _gain(data: dict[Key, Curve], column: str) -> str:
-    """Format the participation ratio for the fastest predictor divided by the ratio for the slowest predictor.
+def factor(ratios: np.ndarray, reference: np.ndarray) -> Estimate:
+    """Return by which factor the participation ratio exceeds that of reference networks, with an interval over seeds.
 
-    The target is shared, and the weight decay is the smallest.
+    It is the geometric mean over all pairs of networks (S, ...) of which neither has diverged.
     """
-    curves = {loss: data[column, loss, "shared target", DECAYS[0]].mean for loss in style.LOSSES}
-    return listing(f"{mean[-1] / mean[0]:.1f} ({loss})" for loss, mean in curves.items())
+    logs = np.log(ratios / reference).reshape(len(ratios), -1)
+    pairs = ~np.isnan(logs)
+    return ratio_of(np.exp(np.nansum(logs, axis=1) / pairs.sum(axis=1)))
+
+
+FACTORS: dict[str, tuple[tuple, tuple]] = {  # indices of the networks and of the reference networks in ``ratios_of``
+    "EMA target instead of shared target": (np.index_exp[:, 1], np.index_exp[:, 0]),
+    f"weight decay {DECAYS[1]:g} instead of {DECAYS[0]:g}": (np.index_exp[:, :, 1], np.index_exp[:, :, 0]),
+    f"learning rate {RATES[-1]:g} instead of {RATES[0]:g}": (np.index_exp[..., -1], np.index_exp[..., 0]),
+}
+WORDS = {-1: "fewer modes", 1: "more modes", 0: "no effect distinguishable"}
+
+
+def _factors(data: dict[Key, Curve]) -> str:
+    """Format the table of factors by which each setting changes the participation ratio."""
+    rows = [["", *COLUMNS]]
+    for name, (networks, reference) in FACTORS.items():
+        for loss in style.LOSSES:
+            columns = (ratios_of(data, column, loss) for column in COLUMNS)
+            estimates = [factor(ratios[networks], ratios[reference]) for ratios in columns]
+            rows.append([f"{name}, {loss}", *(f"{e.text('.3f')}, {WORDS[e.side(1)]}" for e in estimates)])
+    return table(rows)
+
+
+def _batch_norm(data: dict[Key, Curve]) -> str:
+    """Format the factor by which batch norm changes the participation ratio."""
+    estimates = {loss: factor(*(ratios_of(data, column, loss) for column in COLUMNS[1:])) for loss in style.LOSSES}
+    return listing(f"{e.text('.3f')} ({loss}; {WORDS[e.side(1)]})" for loss, e in estimates.items())
+
+
+def failures(data: dict[Key, Curve], column: str, target: str) -> np.ndarray:
+    """Return for each seed how many networks of a column and a target collapse or diverge (S,)."""
+    curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]
+    return np.sum([(curve.collapsed | curve.diverged).sum(axis=1) for curve in curves], axis=0)
+
+
+def _counts(data: dict[Key, Curve]) -> str:
+    """Format the table of networks that collapse and that diverge, by batch norm and target."""
+    rows = [["", "networks", "collapse", "diverge", "mean participation ratio of the others"]]
+    for column in COLUMNS[1:]:
+        for target in deep.TARGETS:
+            curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]
+            ratios = np.concatenate([curve.ratios.ravel() for curve in curves])
+            kept = ratios[ratios >= COLLAPSED]
+            counts = [
+                len(ratios),
+                *(sum(int(getattr(c, what).sum()) for c in curves) for what in ("collapsed", "diverged")),
+            ]
+            rows.append([f"{column}, {target}", *map(str, counts), f"{kept.mean():.1f}" if len(kept) else ""])
+    return table(rows)
+
+
+def _differences(data: dict[Key, Curve]) -> str:
+    """Format how many more networks of a seed collapse or diverge without the average, and without batch norm."""
+    number = {(column, target): failures(data, column, target) for column in COLUMNS[1:] for target in deep.TARGETS}
+    shared, average = deep.TARGETS
+    changes = {
+        f"without the average, {column}": number[column, shared] - number[column, average] for column in COLUMNS[1:]
+    }
+    changes["without batch norm"] = sum(number[COLUMNS[2], t] - number[COLUMNS[1], t] for t in deep.TARGETS)
+    words = {-1: "fewer", 1: "more", 0: "no difference distinguishable"}
+    estimates = {name: mean_of(values.astype(float)) for name, values in changes.items()}
+    return "; ".join(f"{name}: {e.text('.1f')}, {words[e.side(0)]}" for name, e in estimates.items())
 
 
 def caption(data: dict[Key, Curve], full: bool) -> str:
-    """Return the caption: contents, and which of the three factors prevents collapse."""
-    networks = len(RATES) * len(DECAYS) * len(style.LOSSES) * len(deep.TARGETS) * len(SEEDS[full])
-    spread = max(curve.spread for curve in data.values())
-    collapsed = {c: sum(curve.collapsed for key, curve in data.items() if key[0] == c) for c in COLUMNS[1:]}
+    """Return the caption: contents, and the effect of each factor on collapse, with its error."""
+    networks = len(RATES) * len(DECAYS) * len(style.LOSSES)
+    spread = max(float(np.max(c.spread, where=c.collapsed, initial=0.0)) for c in data.values())
     return f"""
 Effective number of modes that remain after training with a learned predictor, against the learning rate of the
 predictor divided by the learning rate of the encoder. The effective number is the participation ratio (sum s)^2 / sum
 s^2 of the eigenvalues s of the correlation. Top: Euclidean loss; bottom: cosine loss. Left: the linear theory without
-noise. Its descent map starts from the initial eigenvalues of the networks and from predictor eigenvalues of {START:g},
+noise. Its descent map starts from the initial eigenvalues of each network and from predictor eigenvalues of {START:g},
 and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the theory is the mean-field
 approximation. Middle and right: networks with an MLP as predictor on images of handwritten digits, with batch norm
-(middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars of the networks: mean and standard
-error over {len(SEEDS[full])} seeds. Red: the target is the encoder itself (SimSiam); blue: the target is an exponential
-average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey
-line: a ratio of 1, one mode.
+(middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars: mean and standard error over
+{len(deep.SEEDS)} seeds, without networks that diverge. Red: the target is the encoder itself (SimSiam); blue: the
+target is an exponential average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight
+decay {DECAYS[1]:g}. Grey line: a ratio of 1, one mode.
 
-BYOL without the exponential average is reported to collapse in cases where SimSiam does not collapse. In the linear
-theory the average does not decide about collapse: the ratios with and without the average differ by at most
-{_difference(data, COLUMNS[0]):.2g}. In these networks the average does not decide about collapse either. Of the
-networks with batch norm, {collapsed[COLUMNS[1]]} of {networks} collapse to one mode (a ratio below {COLLAPSED:g}). Of
-the networks without batch norm, {collapsed[COLUMNS[2]]} of {networks} collapse. Both counts include networks with
-either target. The means of the ratio over seeds are {_range(data, COLUMNS[1])} with batch norm and
-{_range(data, COLUMNS[2])} without batch norm. The remaining mode of a collapsed network is the mean of z, which an
-uncentred correlation counts as a mode. The channels of z/|z| vary little between images in these networks: their
-standard deviations, on a scale on which evenly spread representations have 1, are at most {spread:.2g}.
+BYOL without the exponential average is reported to collapse in cases where SimSiam does not collapse. Networks that
+collapse to one mode (a ratio below {COLLAPSED:g}) or diverge, over all losses, learning rates, weight decays and seeds:
 
-A faster predictor keeps more modes with batch norm. The ratio for the fastest predictor divided by the ratio for the
-slowest predictor is {_gain(data, COLUMNS[1])}, when the target is the encoder and the weight decay is the smaller one.
-The theory does not explain this factor: its factors are {_gain(data, COLUMNS[0])}. Without weight decay the theory of
-the Euclidean loss conserves s - p^2/a_P, where p is the predictor eigenvalue and a_P is the relative learning rate of
-the predictor. A fast predictor therefore preserves the initial spectrum, and a slow predictor equalises it. Of the
-three factors (learning rate of the predictor, weight decay and batch norm), batch norm has the largest effect, and the
-learning rate of the predictor the second largest."""
+{_counts(data)}
+
+Number of networks of a seed that collapse or diverge, minus this number with the average or with batch norm ({networks}
+networks of each seed for a target), with a 95 % interval over seeds (Student's t); the null hypothesis is no
+difference. {_differences(data)}. The channels of z/|z| of
+collapsed networks have standard deviations over images of at most {spread:.2g}, on a scale on which evenly spread
+representations have 1. A value of 0 means that
+the remaining mode is the mean of z, which an uncentred correlation counts as a mode.
+
+The next table has the factor by which a setting changes the ratio: the geometric mean over all pairs of networks that
+differ in this setting alone, if neither diverges. In parentheses: 95 % intervals over seeds; the null hypothesis is a
+factor of 1. In theory, pairs of which a representation vanishes (the sum of s below {VANISHED:g} of its initial value)
+do not count.
+
+{_factors(data)}
+
+Batch norm changes the ratio by factors of {_batch_norm(data)}. Factors depend on the ranges over which settings are
+varied, so that they do not rank the settings in general, and {STEPS[full]} steps are a short training."""

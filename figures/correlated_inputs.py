@@ -73,13 +73,13 @@ def caption(data: dict[str, Runs], full: bool) -> str:
     """Return the caption: contents, deviation of network from theory, share of inputs, and angle of rotation."""
     loud = NOISE[0] ** 2 < VARIANCES
     lines = []
-    for loss, (theory, _, network) in data.items():
+    for loss, (theory, as_if_white, network) in data.items():
         at = np.isin(np.asarray(theory.step), np.asarray(network.step))
-        worst = np.abs(network.s / theory.s[at] - 1).max()
+        worst, white = (np.abs(network.s / run.s[at] - 1).max() for run in (theory, as_if_white))
         shares = _by_input(theory)[:, loud].sum(axis=-1) / theory.s.sum(axis=-1)
         lines.append(
-            f"{loss}: deviation {percent(float(worst))}, share {percent(shares[0])} to {percent(shares[-1])}, "
-            f"angle {_turned(theory):.0f} degrees"
+            f"{loss}: deviation {percent(float(worst))}, from the theory for white inputs {percent(float(white))}, "
+            f"share {percent(shares[0])} to {percent(shares[-1])}, angle {_turned(theory):.0f} degrees"
         )
     variances = listing(f"{variance:.2g}" for variance in VARIANCES)
     return f"""
@@ -88,16 +88,17 @@ Linear networks (M = {MODES} modes) on {len(VARIANCES)} independent inputs with 
 rate {LEARNING_RATE}, {count(BATCH[full])} samples a step. Top: Euclidean loss; bottom: cosine loss; horizontal axes:
 step. Left: eigenvalues of C = W Sigma_x W^T, with encoder W and input covariance Sigma_x; dark to light: smallest to
 largest. Points: network. Lines: the exact descent map of W. Dashes: the eigenmode theory for white inputs from the same
-initial eigenvalues; it predicts neither the speed nor the final values. Right: E|W_:j x_j|^2, the contribution of input
+initial eigenvalues. Right: E|W_:j x_j|^2, the contribution of input
 j to the variance of the representation z. Each input has one colour, and a label gives its variance. Points: network;
 lines: descent map.
 
-Deviation: largest relative deviation |network/theory - 1| of an eigenvalue. Share: fraction of the variance of z that
+Deviation: largest relative deviation |network/theory - 1| of an eigenvalue from the descent map, and from the theory
+for white inputs. Share: fraction of the variance of z that
 comes from the {loud.sum()} inputs whose variance exceeds the variance of the noise, at the start and at the end. Angle:
 the two leading modes span one subspace of the input space at the start and another at the end; the angle is the largest
-principal angle between these two subspaces. {"; ".join(lines)}. Modes rotate towards the inputs whose variance exceeds
-the variance of the noise; in these inputs the two views mostly agree. With white inputs no mode rotates, and the
-eigenvalues describe the dynamics completely."""
+principal angle between these two subspaces. {"; ".join(lines)}. In theory modes rotate towards the inputs whose
+variance exceeds the variance of the noise, in which the two views mostly agree: the share increases. With white inputs
+no mode rotates (the share is constant, and the angle is 0), and the eigenvalues describe the dynamics completely."""
 
 
 def _turned(result: dyn.Trajectory) -> float:

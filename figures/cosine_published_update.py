@@ -107,7 +107,7 @@ The published update differs from the gradient in two places. It multiplies the 
 view `x1`, but the gradient multiplies the terms of the target branch by `x2`. It divides the last term by `|p|^3|z2|`,
 but the gradient divides this term by `|p||z2|^3`. Under the published update the sum of the eigenvalues goes from
 {start:.3g} to {end.sum():.3g} in {count(STEPS)} steps. The largest eigenvalue is {end.max():.3g} at the end. Under the
-gradient the sum is nearly conserved ({data.network.s[-1].sum():.3g} at the end). Modes collapse one after another under
-the gradient: {surviving} of {MODES} eigenvalues are above {SMALLEST:g} at the end. Largest relative deviation
+gradient the sum is {data.network.s[-1].sum():.3g} at the end; the flow of the gradient conserves it. Under the gradient
+{surviving} of {MODES} eigenvalues are above {SMALLEST:g} at the end. Largest relative deviation
 |network/theory - 1| from the descent map under the gradient, among eigenvalues above {SMALLEST:g}:
 {percent(comparison.max_relative(above=SMALLEST))}."""

@@ -4,9 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import dynamics as dyn
+from dynamics.networks.deep.metrics import RIDGE, represent
+from dynamics.networks.deep.training import DeepNetwork
+from dynamics.networks.run import TrainingRun
+from dynamics.numerics.records import record_steps
+from figures.statistics import Estimate, ratio_of
 
 RUNS = Path("build/runs")  # relative to the folder in which `python -m figures` is run
 SEEDS = range(5)
@@ -17,6 +27,8 @@ RECORDED = {  # steps; dense early in training, where accuracies are compared
 }
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
 BATCH = 128
+RANKS = {"2 to 6": slice(1, 6), "2 to 10": slice(1, 10)}  # by descending eigenvalue; 10 is the number of classes
+TEST_IMAGES = 360  # held-out digits, the same for all networks
 DECAY = 0.98  # decay per step of the exponential average that is the target
 
 PREDICTORS: dict[str, dyn.ClosedForm | dyn.Learned] = {
@@ -55,7 +67,7 @@ def run(
     """Train the networks of a method, or read them from disk if another figure has trained the same networks."""
     return cached_training(
         full,
-        "-".join((method, loss, target, *(f"{name} {value}" for name, value in options.items()))),
+        _name(method, loss, target, **options),
         model(method, loss, target, **options),
         network(method),
         STEPS[full] if steps is None else steps,
@@ -66,14 +78,20 @@ def run(
     )
 
 
-def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> dyn.Trajectory:
-    """Call ``dyn.train`` with a checkpoint; replace a checkpoint that was written for other arguments.
+def _name(method: str, loss: str, target: str, **options: Any) -> str:
+    return "-".join((method, loss, target, *(f"{name} {value}" for name, value in options.items())))
 
-    Full-length and shortened runs have separate folders.
-    """
+
+def _path(full: bool, name: str) -> Path:
+    """Return the file of a run; full-length and shortened runs have separate folders."""
     folder = RUNS / ("full" if full else "small")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name.replace(' ', '_').replace(',', '')}.npz"
+    return folder / f"{name.replace(' ', '_').replace(',', '')}.npz"
+
+
+def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> dyn.Trajectory:
+    """Call ``dyn.train`` with a checkpoint; replace a checkpoint that was written for other arguments."""
+    path = _path(full, name)
     try:
         return dyn.train(*arguments, checkpoint=path, **keywords)
     except dyn.ArgumentError as error:
@@ -83,11 +101,41 @@ def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> 
         return dyn.train(*arguments, checkpoint=path, **keywords)
 
 
+def recognised(method: str, loss: str, target: str, full: bool, trained: bool = True) -> np.ndarray:
+    """Return for each network and held-out digit if the readout recognises the digit, shape (S, TEST_IMAGES).
+
+    The networks are those that ``run`` has trained, at their last step or, if not ``trained``, before their first step.
+    """
+    recorded = record_steps(RECORDED[full], STEPS[full])
+    settings = TrainingRun(
+        STEPS[full], LEARNING_RATE[loss], BATCH, np.array(SEEDS), True, recorded, "float32", None, False
+    )
+    networks = DeepNetwork(model(method, loss, target), network(method), settings)
+    with settings.on_device():
+        state = networks.start(settings.keys())[0]
+        if trained:
+            state = _finished(networks, state, _path(full, _name(method, loss, target)))
+        features = jax.vmap(lambda one: represent(networks.spec, one, *networks.measured_images))(state)
+    images = networks.network.images
+    readouts = (make_pipeline(StandardScaler(), RidgeClassifier(RIDGE)) for _ in SEEDS)
+    pairs = zip(readouts, np.asarray(features.h, float), np.asarray(features.h_test, float), strict=True)
+    return np.array([each.fit(h, images.train_labels).predict(test) == images.test_labels for each, h, test in pairs])
+
+
+def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
+    """Return the last state that is saved at a path, in the form of the state at the start."""
+    checkpoint = networks.checkpoint(path)
+    saved = checkpoint and checkpoint.read()
+    if not saved:
+        raise FileNotFoundError(f"{path} is missing: no networks have been trained")
+    return jax.tree.unflatten(jax.tree.structure(start), map(jnp.asarray, saved.leaves))
+
+
+def final_level(s: np.ndarray, ranks: slice) -> Estimate:
+    """Return the geometric mean over ranks of the final eigenvalues s (S, T, M), and over seeds."""
+    return ratio_of(np.exp(np.log(np.sort(s[:, -1])[:, ::-1][:, ranks]).mean(axis=-1)))
+
+
 def steps_of(run: dyn.Trajectory) -> np.ndarray:
     """Return the recorded steps (T,) of a run."""
     return np.asarray(run.step)
-
-
-def mean_and_error(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean over seeds (first axis), and the standard error of the mean."""
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))

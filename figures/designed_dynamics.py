@@ -92,7 +92,8 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     steady = 1 / (1 + NOISE[0] ** 2)
     arrivals = dyn.convergence_time(data["all at once"].design.model, STARTS, LEVEL * steady)
     ordinary = dyn.convergence_time(dyn.Model("euclidean", noise=NOISE), STARTS, LEVEL * steady)
-    final = data["above a threshold"].network.s[-1]
+    final, growing = data["above a threshold"].network.s[-1], STARTS > THRESHOLD
+    grown, vanished = np.sum(final[growing] > 0.5), np.sum(final[~growing] < 0.5 * STARTS[~growing])
     costs = listing(f"{panel.design.largest_learning_rate:.3g} ({name})" for name, panel in data.items())
     noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
     return f"""
@@ -109,8 +110,10 @@ All at once: the eigenvalues reach {percent(LEVEL)} of their steady state betwee
 {arrivals.max():.3g}, where t is learning rate times step. Under the standard loss they arrive between t =
 {ordinary.min():.3g} and t = {ordinary.max():.3g}. Exactly equal times are impossible, because all modes obey the same
 equation and the smallest mode therefore arrives last. Above a threshold: modes that start above s = {THRESHOLD:g}
-should grow, and the other modes should vanish, at weight decay {DECAY:g}. In the network {np.sum(final > 0.5)} of
-{len(final)} modes grow, and the others vanish. Fastest uniform: all singular values converge at the same rate. This
+should grow, and the other modes should vanish, at weight decay {DECAY:g}. Of the {growing.sum()} modes of
+the network that should grow, {grown} end above 0.5; of the
+{np.sum(~growing)} that should vanish, {vanished}
+end below half of their initial value. Fastest uniform: all singular values converge at the same rate. This
 rate is the highest rate for which gradient descent is stable up to a learning rate of {LIMIT:g}.
 
 Costs of each design. Largest stable learning rate: {costs}. Variance of the eigenvalues about the steady state, which

@@ -105,13 +105,14 @@ def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> s
     shares = "; ".join(
         f"{loss}, {target}: {percent(float(np.isfinite(a).mean()))}" for (loss, target), (a, _) in data.items()
     )
-    medians = "; ".join(
-        f"{loss}, {target}: {np.median(a[np.isfinite(a)]):.0f}" for (loss, target), (a, _) in data.items()
-    )
-    largest = "; ".join(
-        f"{loss}, {target}: {grid(len(a))[0][np.isfinite(a).any(axis=0)].max():.2g}"
-        for (loss, target), (a, _) in data.items()
-    )
+    largest = "; ".join(f"{loss}, {target}: {_largest(a):.2g}" for (loss, target), (a, _) in data.items())
+    steps = {key: a for key, (a, _) in data.items()}
+    shared, average = TARGETS
+    slower = listing(f"{_ratio(steps[loss, average], steps[loss, shared]):.2g} ({loss})" for loss in LOSSES)
+    faster = _ratio(steps["standard", shared], steps["isotropic", shared])
+    ranges = {loss: _largest(steps[loss, average]) / _largest(steps[loss, shared]) for loss in LOSSES}
+    narrower = listing(f"{ratio:.2g} ({loss})" for loss, ratio in ranges.items())
+    rates = grid(len(steps["standard", shared]))[0]
     worst = max(report.max_relative() for _, report in data.values())
     return f"""
 Number of steps of gradient descent (exact descent map) until all four modes are within {percent(CLOSE)} of the fixed
@@ -122,11 +123,24 @@ isotropic version; both with alpha = 1. Left: the target branch is the encoder (
 is an exponential average of the encoder, with decay {DECAY:g} a step (EMA target). White dotted line: learning rate 1,
 where the isotropic loss with a shared target loses stability.
 
-Each cell is one pair of learning rate and noise. Share of the cells that converge: {shares}. Median number of steps of
-the cells that converge: {medians}. Largest learning rate at which any cell converges: {largest}. In the linear network
-an averaged target does not widen the range of learning rates at which modes converge. The time scale of the average
-limits the speed of convergence. The isotropic loss learns small eigenvalues fast without an averaged target.
+Each cell is one pair of learning rate and noise. Share of the cells that converge: {shares}. Largest learning rate at
+which any cell converges: {largest}. With the averaged target this learning rate changes by factors of {narrower};
+neighbouring cells differ by a factor of {rates[1] / rates[0]:.2g}. Number of steps with the averaged target, divided by
+that with the shared target, median over the cells that converge with both: {slower}. Number of steps of the standard
+loss, divided by that of the isotropic loss, with the shared target, median over the cells that converge under both:
+{faster:.2g}. A factor of 1 means no effect.
 
 Largest relative deviation |network/theory - 1| from the descent map of an eigenvalue of linear networks
 ({count(int(CHECKS["batch"]))} samples a step, learning rate {CHECKS["learning_rate"]:g}, sigma = {CHECKS["noise"]:g},
 100 steps): {percent(worst)}."""
+
+
+def _largest(steps: np.ndarray) -> float:
+    """Return the largest learning rate at which any cell of a grid converges."""
+    return float(grid(len(steps))[0][np.isfinite(steps).any(axis=0)].max())
+
+
+def _ratio(steps: np.ndarray, reference: np.ndarray) -> float:
+    """Return the median ratio of numbers of steps, over the cells that converge in both grids."""
+    both = np.isfinite(steps) & np.isfinite(reference)
+    return float(np.median(steps[both] / reference[both]))

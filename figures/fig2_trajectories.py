@@ -87,8 +87,7 @@ red dots: embeddings at the end. Blue lines: the paths that the theory predicts.
 proportional to the singular value of its mode under the descent map.
 
 The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when only one dimension is left. After
-that, samples with an embedding near zero have unbounded gradients under the cosine loss, and networks deviate from the
-theory in jumps.
+that, samples with an embedding near zero have unbounded gradients under the cosine loss.
 
 Root mean square distance between the embeddings of network and theory over the recorded steps, divided by the root mean
 square of the initial embeddings. {distances}."""

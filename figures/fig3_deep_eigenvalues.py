@@ -15,7 +15,17 @@ from dynamics.networks.deep.linear_theory import arrival, linear_theory
 from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
-from figures.captions import count, listing, percent
+from figures.captions import count, listing, table
+from figures.statistics import (
+    Estimate,
+    difference_error,
+    image_error,
+    mean_and_error,
+    mean_of,
+    median_of,
+    plus_minus,
+    ratio_of,
+)
 
 METHODS = {  # method: target
     "DirectPred": "shared target",
@@ -27,6 +37,7 @@ COLOURS = {"DirectPred": style.BLUE, "IsoLoss": style.RED, "MLP predictor": styl
 THEORY = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": style.GREY, "zorder": 1}
 EARLY = 100  # steps early in training, in which accuracies are compared
 HALF = 0.5  # fraction of the plateau that a mode reaches
+SPREADS = {-1: "closer together", 1: "further apart", 0: "neither"}  # by the side of 1 on which a ratio lies
 
 Key = tuple[str, str]
 
@@ -36,22 +47,17 @@ class Panel(NamedTuple):
 
     networks: dyn.Trajectory
     theory: dyn.Trajectory | None
-    pace: float  # time of the flow per time of the network, fitted to DirectPred
-    fitted_pace: float  # time of the flow per time of the network, fitted to the networks of this panel
 
 
 def compute(full: bool) -> dict[Key, Panel]:
     """Return all panels; the one free parameter of the theory, the time scale, is fitted to DirectPred alone."""
     panels: dict[Key, Panel] = {}
     for loss in style.LOSSES:
-        for method, target in METHODS.items():
-            networks = deep.run(method, loss, target, full)
-            if method == "MLP predictor":
-                panels[loss, method] = Panel(networks, None, np.nan, np.nan)
-                continue
-            theory = linear_theory(networks)
-            pace = theory.pace if method == "DirectPred" else panels[loss, "DirectPred"].pace
-            panels[loss, method] = Panel(networks, linear_theory(networks, pace).flow, pace, theory.pace)
+        networks = {method: deep.run(method, loss, target, full) for method, target in METHODS.items()}
+        pace = linear_theory(networks["DirectPred"]).pace
+        for method, run in networks.items():
+            theory = None if method == "MLP predictor" else linear_theory(run, pace).flow
+            panels[loss, method] = Panel(run, theory)
     return panels
 
 
@@ -89,24 +95,46 @@ def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
     for method in METHODS:
         run = data[loss, method].networks
         early = deep.steps_of(run) <= EARLY
-        mean, error = deep.mean_and_error(run.measures["linear_accuracy"][:, early])
+        mean, error = mean_and_error(run.measures["linear_accuracy"][:, early])
         name = NAMES.get(method, method)
         ax.errorbar(
             deep.steps_of(run)[early], 100 * mean, 100 * error, color=COLOURS[method], label=name, linewidth=0.9
         )
-    ax.set(title="Early accuracy of readout, %")
+    ax.set(title="Readout, accuracy in %")
     ax.legend(loc="lower right")
     ax.locator_params(axis="x", nbins=3)
 
 
-def _plateau(panel: Panel) -> str:
-    """Format mean and relative spread of the final eigenvalues that exceed half of the largest eigenvalue."""
-    s = typical(panel.networks)[-1]
-    large = s[s > HALF * s.max()]
-    return f"{large.mean():.2f} +- {percent(large.std() / large.mean())} ({len(large)} modes)"
+def spread(s: np.ndarray, ranks: slice) -> np.ndarray:
+    """Return the standard deviation of log s over ranks, from the largest eigenvalue down, for s (..., M)."""
+    return np.log(np.sort(s, axis=-1)[..., ::-1][..., ranks]).std(axis=-1)
 
 
-def _level(data: dict[Key, Panel], loss: str) -> float:
+def flattening(s: np.ndarray, ranks: slice) -> Estimate:
+    """Return the final spread of eigenvalues s (S, T, M) over ranks, divided by the initial spread.
+
+    The ratio is 1 if training moves the eigenvalues neither together nor apart, and 0 if they end on a plateau.
+    """
+    return ratio_of(spread(s[:, -1], ranks) / spread(s[:, 0], ranks))
+
+
+def _plateaus(data: dict[Key, Panel]) -> str:
+    """Format the table of final levels and spreads, with the values in theory."""
+    rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
+    for (loss, method), panel in data.items():
+        for name, ranks in deep.RANKS.items():
+            measured = [function(panel.networks.s, ranks) for function in (deep.final_level, flattening)]
+            theory = ["", ""]
+            if panel.theory is not None:
+                s = panel.theory.s
+                level = np.exp(np.log(np.sort(s[-1])[::-1][ranks]).mean())
+                theory = [f"{level:.2f}", f"{spread(s[-1], ranks) / spread(s[0], ranks):.2f}"]
+            cells = [measured[0].text(), theory[0], measured[1].text(), theory[1], SPREADS[measured[1].side(1)]]
+            rows.append([f"{loss}, {NAMES.get(method, method)}", name, *cells])
+    return table(rows)
+
+
+def _half(data: dict[Key, Panel], loss: str) -> float:
     """Return half of the plateau of eigenvalues.
 
     It is 1/2 under the Euclidean loss, and half of the largest final eigenvalue of DirectPred under the cosine loss.
@@ -114,23 +142,33 @@ def _level(data: dict[Key, Panel], loss: str) -> float:
     return HALF if loss == "euclidean" else HALF * typical(data[loss, "DirectPred"].networks)[-1, -1]
 
 
-def _speed_up(data: dict[Key, Panel], loss: str, what: str) -> tuple[float, int]:
-    """Return the median speed-up of modes by IsoLoss relative to DirectPred, and the number of modes in the median.
+def speed_ups(standard: np.ndarray, isotropic: np.ndarray, steps: np.ndarray, level: float) -> np.ndarray:
+    """Return the step at which a mode reaches a level in the first runs, divided by that in the second (..., M).
 
-    The speed-up is the ratio of the times at which a mode reaches half of the plateau. ``what`` is "networks" or
-    "theory".
+    The eigenvalues have the shape (..., T, M). The ratio is inf, or 0, if only the second, or the first, run reaches
+    the level; it is nan if neither does, or if the mode starts above the level.
     """
-    when = []
-    for method in ("DirectPred", "IsoLoss"):
-        panel = data[loss, method]
-        s = typical(panel.networks) if what == "networks" or panel.theory is None else panel.theory.s
-        when.append(arrival(s, deep.steps_of(panel.networks), _level(data, loss)))
-    both = np.isfinite(when).all(axis=0) & (np.array(when) > 0).all(axis=0)
-    return (float(np.median(when[0][both] / when[1][both])) if both.any() else np.nan), int(both.sum())
+    first, second = arrival(standard, steps, level), arrival(isotropic, steps, level)
+    counted = (first > 0) & (second > 0) & (np.isfinite(first) | np.isfinite(second))
+    return np.divide(first, second, out=np.full_like(first, np.nan), where=counted)
 
 
-def _order(panel: Panel, level: float) -> tuple[float, float]:
-    """Return Kendall's tau between initial size and order of arrival at ``level``: mean and standard error over seeds.
+def _speed_up(data: dict[Key, Panel], loss: str) -> str:
+    """Format the median speed-up of modes by IsoLoss relative to DirectPred, its interval, and the value in theory."""
+    standard, isotropic = (data[loss, method] for method in ("DirectPred", "IsoLoss"))
+    steps, level = deep.steps_of(standard.networks), _half(data, loss)
+    ratios = speed_ups(standard.networks.s, isotropic.networks.s, steps, level)
+    median, counted = median_of(ratios), int((~np.isnan(ratios)).sum())
+    assert standard.theory is not None and isotropic.theory is not None
+    predicted = speed_ups(standard.theory.s, isotropic.theory.s, steps, level)
+    both = np.isfinite(predicted) & ~np.isnan(ratios)
+    theory = median_of(np.where(both, predicted, np.nan)).value
+    result = {1: "faster", -1: "slower", 0: "not distinguishable"}[median.side(1)]
+    return f"{loss}: {median.text()}, {counted} pairs, in theory {theory:.2f}, IsoLoss is {result}"
+
+
+def _order(panel: Panel, level: float) -> np.ndarray:
+    """Return Kendall's tau between initial size and order of arrival at ``level``, for each seed (S,).
 
     A tau of 1 means that larger modes always arrive earlier. Modes are variances along the initial eigenvectors; only
     modes that start below ``level`` and reach it are counted.
@@ -140,27 +178,53 @@ def _order(panel: Panel, level: float) -> tuple[float, float]:
         when = arrival(modes, deep.steps_of(panel.networks), level)
         arrived = np.isfinite(when) & (when > 0)
         taus.append(kendalltau(modes[0, arrived], -when[arrived]).statistic)
-    mean, error = deep.mean_and_error(np.array(taus))
-    return float(mean), float(error)
+    return np.array(taus)
+
+
+def _orders(data: dict[Key, Panel]) -> str:
+    parts = []
+    for loss in style.LOSSES:
+        for method in ("DirectPred", "IsoLoss"):
+            tau = mean_of(_order(data[loss, method], _half(data, loss)))
+            known = {1: "above 0", -1: "below 0", 0: "not distinguishable from 0"}[tau.side(0)]
+            perfect = "below 1" if tau.side(1) < 0 else "not distinguishable from 1"
+            parts.append(f"{loss}, {method}: {tau.text()}, {known} and {perfect}")
+    return "; ".join(parts)
+
+
+def _shrunk(data: dict[Key, Panel]) -> str:
+    """Format the number of modes of IsoLoss that end below their initial eigenvalue: mean and error over seeds."""
+    runs = {loss: data[loss, "IsoLoss"].networks.s for loss in style.LOSSES}
+    return listing(f"{plus_minus((s[:, -1] < s[:, 0]).sum(axis=-1), 1)} ({loss})" for loss, s in runs.items())
+
+
+def _early(run: dyn.Trajectory) -> np.ndarray:
+    """Return the accuracy of the readout in percent, averaged over the early steps, for each seed (S,)."""
+    early = (deep.steps_of(run) > 0) & (deep.steps_of(run) <= EARLY)
+    return 100 * run.measures["linear_accuracy"][:, early].mean(axis=1)
+
+
+def _lead(data: dict[Key, Panel]) -> str:
+    """Format the lead of IsoLoss over DirectPred in early accuracy."""
+    parts = []
+    for loss in style.LOSSES:
+        isotropic, standard = (_early(data[loss, method].networks) for method in ("IsoLoss", "DirectPred"))
+        lead = mean_of(isotropic - standard)
+        digits = 100 * difference_error(isotropic / 100, standard / 100, deep.TEST_IMAGES)
+        known = {1: "ahead", -1: "behind", 0: "neither ahead nor behind"}[lead.side(0)]
+        parts.append(f"{loss}: {lead.text('.1f')}, {known} on these digits, error of other digits at most {digits:.1f}")
+    return "; ".join(parts)
 
 
 def caption(data: dict[Key, Panel], full: bool) -> str:
-    """Return the caption: contents, and the measured number for each claim of the theory."""
-    plateaus = {loss: [f"{NAMES.get(m, m)} {_plateau(data[loss, m])}" for m in METHODS] for loss in style.LOSSES}
-    speed = {loss: {what: _speed_up(data, loss, what) for what in ("networks", "theory")} for loss in style.LOSSES}
-    paces = listing(
-        f"{data[loss, 'IsoLoss'].fitted_pace / data[loss, 'IsoLoss'].pace:.2f} ({loss})" for loss in style.LOSSES
-    )
+    """Return the caption: contents, and for each claim of the theory a statistic, its interval and its null."""
     accuracies = "; ".join(
-        f"{loss}: " + listing(_early(data[loss, m].networks, NAMES.get(m, m)) for m in METHODS) for loss in style.LOSSES
+        f"{loss}: " + listing(f"{NAMES.get(m, m)} {plus_minus(_early(data[loss, m].networks), 1)}" for m in METHODS)
+        for loss in style.LOSSES
     )
-    measured = listing(f"{speed[a]['networks'][0]:.2g} ({a}, {speed[a]['networks'][1]} modes)" for a in speed)
-    predicted = listing(f"{speed[a]['theory'][0]:.2g} ({a})" for a in speed)
-    orders = {loss: [_order(data[loss, m], _level(data, loss)) for m in ("DirectPred", "IsoLoss")] for loss in speed}
-    order = "; ".join(
-        f"{loss}: " + listing(f"{tau:.2f} +- {error:.2f}" for tau, error in orders[loss]) for loss in orders
-    )
-    shrunk = listing(f"{_small(data[loss, 'IsoLoss'])} ({loss})" for loss in style.LOSSES)
+    largest = plus_minus(data["euclidean", "DirectPred"].networks.s[:, 0, -1])
+    speed = "; ".join(_speed_up(data, loss) for loss in style.LOSSES)
+    digits = max(100 * image_error(_early(panel.networks) / 100, deep.TEST_IMAGES) for panel in data.values())
     return f"""
 Eigenvalues `s_m` of the correlation of the representation z (M = 32) against step. The networks are MLPs with a
 projector. They learn from two views of images of handwritten digits, {count(deep.BATCH)} images a step. Lines:
@@ -169,33 +233,30 @@ cosine loss. First three columns: DirectPred and IsoLoss, whose target is the en
 an exponential average of the encoder. Grey dashes: the flow of the linear theory from the same initial eigenvalues, for
 every third mode. The one free parameter of the theory is the time of the flow per time of the network. It is fitted to
 DirectPred and used for IsoLoss too. The predictor of BYOL is an MLP, for which there is no theory here. Right: accuracy
-of a linear readout on 360 held-out digits during the first {EARLY} steps, in percent; mean and standard error over
-seeds.
+of a linear readout on {deep.TEST_IMAGES} held-out digits during the first {EARLY} steps, in percent; mean and standard
+error over seeds. Numbers in parentheses below are 95 % intervals over seeds (Student's t), unless stated otherwise; of
+twenty such intervals, one is expected to miss the true value.
 
-Plateau: the mean of the final eigenvalues that exceed half of the largest eigenvalue, +- their standard deviation
-divided by the mean, with the number of these modes in parentheses. Under the Euclidean loss the theory predicts a
-plateau of one; the networks have {listing(plateaus["euclidean"])}. The prediction holds for DirectPred and IsoLoss,
-whose predictor is a formula of the spectrum. It does not hold for BYOL, whose predictor may have any size. Under
-the cosine loss the theory predicts equal eigenvalues; the networks have {listing(plateaus["cosine"])}.
+Plateau: in theory all eigenvalues approach one level, which is 1 under the Euclidean loss. The table has two fixed
+ranges of modes, counted from the largest eigenvalue. The largest mode, which starts at {largest}, is left out. Final
+eigenvalue: geometric mean over these modes. Ratio of spreads: standard deviation of log s over these modes at the end,
+divided by that at the start. The ratio is 0 on a plateau, and 1 (the null hypothesis) if training moves the modes
+neither together nor apart. Modes end closer together, or further apart, if the interval lies below, or above, 1.
 
-Speed-up by IsoLoss: modes reach half of the plateau sooner than under DirectPred. The median factor is {measured}. The
-theory predicts {predicted}. The free parameter fitted to IsoLoss itself, divided by the free parameter fitted to
-DirectPred, is {paces}. The theory fails in one respect: it predicts that all modes grow, but in the networks only some
-modes grow within these steps. With IsoLoss, {shrunk} of 32 modes end below their initial value. Order: in theory a
-larger mode always reaches half of the plateau before a smaller mode. Kendall's tau between initial eigenvalue and order
-of arrival measures this order in the networks, and is 1 if the larger mode always arrives first. For modes along the
-initial eigenvectors, tau of DirectPred and IsoLoss is, mean +- standard error over seeds: {order}.
+{_plateaus(data)}
 
-The paper finds IsoLoss ahead of DirectPred early in training. The accuracy of the readout in these networks, averaged
-over the first {EARLY} steps, in percent, +- standard error over seeds, is: {accuracies}."""
+Speed-up by IsoLoss: the step at which a mode reaches half of the plateau under DirectPred, divided by this step under
+IsoLoss, for modes of the same rank and seed. The ratio is infinite for modes that only IsoLoss brings to this level,
+zero for modes that only DirectPred does, and 1 under the null hypothesis. Median over all pairs of mode and seed, with
+a 95 % bootstrap interval over modes and seeds; in theory: median over the pairs whose mode the flow brings to this
+level under both losses. {speed}.
 
+In theory all modes grow. The number of modes of IsoLoss, of 32, that end below their initial value is 0 in theory, and
+{_shrunk(data)} in the networks (mean +- standard error over seeds). Order: in theory a larger mode always reaches half
+of the plateau before a smaller mode. Kendall's tau between initial eigenvalue and order of arrival, for modes along the
+initial eigenvectors, is 1 in theory, and 0 if the two are independent. {_orders(data)}.
 
-def _early(run: dyn.Trajectory, name: str) -> str:
-    early = (deep.steps_of(run) > 0) & (deep.steps_of(run) <= EARLY)
-    mean, error = deep.mean_and_error(run.measures["linear_accuracy"][:, early].mean(axis=1))
-    return f"{name} {100 * mean:.1f} +- {100 * error:.1f}"
-
-
-def _small(panel: Panel) -> int:
-    s = typical(panel.networks)
-    return int((s[-1] < s[0]).sum())
+The paper finds IsoLoss ahead of DirectPred early in training. Accuracy of the readout, averaged over the first {EARLY}
+steps, in percent, mean +- standard error over seeds. {accuracies}. All networks are tested on the same
+{deep.TEST_IMAGES} digits, so that each mean has a further binomial error of up to {digits:.1f}, which seeds do not
+show. Lead of IsoLoss over DirectPred, in percentage points, with its interval over seeds. {_lead(data)}."""

@@ -78,6 +78,9 @@ def caption(data: dict[str, list[Pair]], full: bool) -> str:
     shown = {
         loss: listing(f"({', '.join(f'{s:.3f}' for s in end)})" for end in levels) for loss, levels in ends.items()
     }
+    spread = np.ptp(ends["euclidean"], axis=0).max()
+    differences = listing(f"{_anisotropy(t.s[0]):.3f} to {_anisotropy(t.s[-1]):.3f}" for _, t in data["cosine"])
+    change = max(abs(theory.s[-1].sum() / theory.s[0].sum() - 1) for _, theory in data["cosine"])
     worst = max(dyn.compare(theory, network).max_relative() for pairs in data.values() for network, theory in pairs)
     return f"""
 Eigenvalues of the representation correlation of linear networks under the Euclidean loss (top) and the cosine loss
@@ -88,7 +91,13 @@ is twice start 1. Start 3 (green) is twice another draw of normal entries of sta
 runs, with the smaller eigenvalue on the horizontal and the larger on the vertical axis. Stars: end of the descent map.
 Dotted line: equal eigenvalues.
 
-After {STEPS} steps the eigenvalues (smaller, larger) under the Euclidean loss are {shown["euclidean"]}. They are the
-same from all initial weights. Under the cosine loss the eigenvalues are {shown["cosine"]}. The two eigenvalues approach
-each other under the cosine loss, at a level that the initial weights determine, because the flow conserves their sum.
+After {STEPS} steps of the descent map the eigenvalues (smaller, larger) under the Euclidean loss are
+{shown["euclidean"]}. From different initial weights they differ by at most {spread:.1g}. Under the cosine loss the
+eigenvalues are {shown["cosine"]}. Their difference, divided by their sum, goes from {differences}. The flow conserves
+the sum, which therefore depends on the initial weights; the descent map changes it by at most {percent(change)}.
 Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map: {percent(worst)}."""
+
+
+def _anisotropy(s: np.ndarray) -> float:
+    """Return the difference of two eigenvalues, divided by their sum."""
+    return float(np.ptp(s) / s.sum())

@@ -1,7 +1,7 @@
-"""Weight decay in deep networks: it removes the modes that the loss does not sustain.
+"""Weight decay in deep networks: its effect on large and on small modes.
 
-Halvagal et al. (2023), Figure 8: weight decay 4e-4, 1e-5 and 1e-6, here on handwritten digits; and the fold that theory
-predicts at large weight decay.
+Halvagal et al. (2023), Figure 8: weight decay 4e-4, 1e-5 and 1e-6, here on handwritten digits; and the numbers
+of modes that survive larger weight decay, up to the fold in theory.
 """
 
 from typing import Any, NamedTuple
@@ -13,13 +13,14 @@ import dynamics as dyn
 from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
-from figures.captions import listing, percent
+from figures.captions import table
+from figures.statistics import Estimate, mean_of, plus_minus, ratio_of
 
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
-STEPS = {False: 400, True: 20_000}
-SEEDS = range(2)
-HALF = 0.5  # fraction of the largest eigenvalue
-LARGE = (0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays up to above the fold, which is at 1/4
+STEPS = {False: 300, True: 20_000}
+
+LARGE_MODES, SMALL_MODES = deep.RANKS["2 to 6"], slice(16, None)  # by descending eigenvalue
+UP_TO_FOLD = (1e-6, 0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays, from the smallest to above the fold at 1/4
 THRESHOLD = 0.01  # eigenvalue above which a mode survives
 LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # DirectPred, in theory
 
@@ -27,28 +28,31 @@ Key = tuple[str, float]
 
 
 class Data(NamedTuple):
-    """Networks by loss and weight decay; and numbers of surviving modes at the D weight decays LARGE.
+    """Networks by loss and weight decay; and numbers of surviving modes at the D weight decays UP_TO_FOLD.
 
-    The numbers are given for the networks of S seeds (D, S), and for theory (D).
+    The numbers are given for the networks of S seeds (D, S), and for theory (D); and for the networks at the largest
+    and at the smallest weight decay, the spread of z/|z| over images (2, S), which is 0 at a point.
     """
 
     runs: dict[Key, dyn.Trajectory]
     networks: np.ndarray
-    theory: list[int]
+    theory: np.ndarray
+    channel_std: np.ndarray
 
 
 def compute(full: bool) -> Data:
     """Return networks trained with DirectPred under each loss and weight decay, and numbers of surviving modes."""
     runs = {(loss, decay): _run(loss, decay, full) for loss in style.LOSSES for decay in DECAYS}
-    around = [_run("euclidean", decay, full) for decay in LARGE]
+    around = [_run("euclidean", decay, full) for decay in UP_TO_FOLD]
     start = np.exp(np.log(around[0].s[:, 0]).mean(axis=0))
-    theory = [dyn.collapse(LINEAR.replace(weight_decay=decay), start) for decay in LARGE]
+    theory = [dyn.collapse(LINEAR.replace(weight_decay=decay), start) for decay in UP_TO_FOLD]
     surviving = np.array([(run.s[:, -1] > THRESHOLD).sum(axis=-1) for run in around])
-    return Data(runs, surviving, [int(prediction.survives.sum()) for prediction in theory])
+    spreads = np.array([around[i].measures["channel_std"][:, -1] for i in (-1, 0)])
+    return Data(runs, surviving, np.array([prediction.survives.sum() for prediction in theory]), spreads)
 
 
 def _run(loss: str, decay: float, full: bool) -> dyn.Trajectory:
-    return deep.run("DirectPred", loss, "shared target", full, steps=STEPS[full], seeds=SEEDS, weight_decay=decay)
+    return deep.run("DirectPred", loss, "shared target", full, steps=STEPS[full], seeds=deep.SEEDS, weight_decay=decay)
 
 
 def draw(data: Data) -> Figure:
@@ -72,45 +76,44 @@ def draw(data: Data) -> Figure:
     for ax, loss in zip(axes[:, 0], style.LOSSES, strict=True):
         ax.set_ylabel(f"{loss.capitalize()}, eigenvalue $s_m$")
     ax = right.subplots()
-    ax.plot(LARGE, data.theory, color=style.GREY, label="linear theory")
-    ax.plot(LARGE, data.networks, linestyle="none", marker="o", markersize=2.5, color=style.BLUE)
+    ax.plot(UP_TO_FOLD, data.theory, color=style.GREY, label="linear theory")
+    ax.plot(UP_TO_FOLD, data.networks, linestyle="none", marker="o", markersize=2.5, color=style.BLUE)
     ax.plot([], [], linestyle="none", marker="o", markersize=2.5, color=style.BLUE, label="networks")
-    ax.set(title="Euclidean, surviving modes", xlabel=r"weight decay $\rho$", ylim=(0, None))
+    ax.set(title="Surviving modes", xlabel=r"weight decay $\rho$", ylim=(0, None))
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.1))
     return figure
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption: contents, final eigenvalues, and the eigenvalues that theory predicts."""
-    ends = {loss: listing(_end(data.runs[loss, decay], decay) for decay in DECAYS) for loss in style.LOSSES}
-    floors = {loss: listing(f"{_floor(data.runs[loss, d]):.0e} ({d:g})" for d in DECAYS) for loss in style.LOSSES}
-    surviving = listing(
-        f"{mean:.3g} (rho = {decay:g}, theory {theory})"
-        for decay, mean, theory in zip(LARGE, data.networks.mean(axis=1), data.theory, strict=True)
-    )
+    """Return the caption: contents, the effect of weight decay on large and small modes, and on their number."""
+    point, spread = (plus_minus(values) for values in data.channel_std)
     return f"""
 MLPs with DirectPred on images of handwritten digits, trained with weight decay rho. First four columns: eigenvalues
-`s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over {len(SEEDS)}
-seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three values of rho are
-the values of the paper. The value {DECAYS[0]:g} is added, because the smaller values need more steps than are made here
-to show an effect.
+`s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over
+{len(deep.SEEDS)} seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three
+values of rho are the values of the paper. The value {DECAYS[0]:g} is added, whose effect is larger in these few steps.
 
 The paper's claim is that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that the
-large eigenvalues persist. In the following lists rho stands in parentheses. Median of the smaller half of the final
-eigenvalues. Euclidean: {floors["euclidean"]}; cosine: {floors["cosine"]}. Mean of the final eigenvalues that exceed
-half of the largest eigenvalue, +- their standard deviation divided by the mean. Euclidean: {ends["euclidean"]}; cosine:
-{ends["cosine"]}.
+large eigenvalues persist. The table has two fixed ranges of modes, counted from the largest eigenvalue: large modes (2
+to 6) and small modes (17 to 32). Eigenvalue: geometric mean of the large modes at the end. Ratio: geometric mean of the
+modes at the end, divided by that of the network of the same seed at rho = {DECAYS[-1]:g}, which is practically no
+weight decay. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t). Under the
+Euclidean loss the linear theory predicts that surviving modes have eigenvalue {_level(DECAYS[0]):.2f} at rho =
+{DECAYS[0]:g} and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}.
 
-The linear theory of the Euclidean loss predicts that surviving modes have eigenvalue {_level(DECAYS[0]):.2f} at rho =
-{DECAYS[0]:g} and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}. It also predicts a fold at rho = 1/4, beyond which
-all modes collapse.
+{_table(data)}
 
 Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euclidean loss, against rho. Each point is
-one network. Line: the linear theory from the initial eigenvalues of the networks. Mean number of modes over the
-networks: {surviving}. The networks have no sharp fold. Their modes vanish one after another, at far smaller rho than in
-theory. The exception is the largest mode, which is the mean of z. The theory assumes white inputs and no noise. With
-noise a mode vanishes at rho = 1/(4 n1), where n1 > 1 is the variance of a view divided by the variance of its input.
-Modes along which the views differ most therefore vanish first."""
+one network. Line: the steady state of the linear theory from the initial eigenvalues of the networks, where modes are
+lost as their basin boundary rises, and all modes are lost beyond a fold at rho = 1/4. At rho = {UP_TO_FOLD[0]:g}
+networks keep {plus_minus(data.networks[0], 1)} modes (mean +- standard error over seeds), and the theory keeps
+{data.theory[0]}. Share of these modes that larger rho removes, in percent, with its interval over seeds; the null
+hypothesis is the share in theory. {_losses(data)}. The theory assumes white inputs and no noise, and the networks are
+measured after {next(iter(data.runs.values())).settings["steps"]} steps, when some modes may still be shrinking.
+
+At rho = {UP_TO_FOLD[-1]:g} the channels of z/|z| have standard deviations of {point} on average over channels (mean +-
+standard error over seeds), on a scale on which evenly spread representations have 1 and a representation that is the
+same for all images has 0. At rho = {UP_TO_FOLD[0]:g} the value is {spread}."""
 
 
 def _level(decay: float) -> float:
@@ -118,14 +121,43 @@ def _level(decay: float) -> float:
     return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).final[0])
 
 
-def _end(run: dyn.Trajectory, decay: float) -> str:
-    s = run.s[:, -1]
-    large = s[s > HALF * s.max(axis=-1, keepdims=True)]
-    if not np.isfinite(large).all():
-        return run.status
-    return f"{large.mean():.2f} +- {percent(large.std() / large.mean())} ({decay:g})"
+def effect(s: np.ndarray, reference: np.ndarray, modes: slice) -> Estimate:
+    """Return the geometric mean over modes of the final eigenvalues s (S, T, M), divided by that of reference runs.
+
+    Both have the same seeds. modes: ranks from the largest eigenvalue down.
+    """
+    ends = (np.sort(values[:, -1])[:, ::-1][:, modes] for values in (s, reference))
+    logs = [np.log(np.maximum(end, np.finfo(float).tiny)).mean(axis=-1) for end in ends]
+    return ratio_of(np.exp(logs[0] - logs[1]))
 
 
-def _floor(run: dyn.Trajectory) -> float:
-    s = run.s[:, -1]
-    return float(np.median(s[:, : s.shape[1] // 2]))
+def _table(data: Data) -> str:
+    """Format the effect of weight decay on large and small modes as a table."""
+    rows = [["", "eigenvalue, large", "ratio, large", "large modes", "ratio, small", "small modes"]]
+    words = {-1: "shrink", 1: "grow", 0: "no effect distinguishable"}
+    for (loss, decay), run in data.runs.items():
+        name, reference = f"{loss}, rho = {decay:g}", data.runs[loss, DECAYS[-1]].s
+        if not np.isfinite(run.s[:, -1]).all():
+            rows.append([name, run.status, "", "", "", ""])
+            continue
+        cells = [deep.final_level(run.s, LARGE_MODES).text()]
+        for modes in (LARGE_MODES, SMALL_MODES):
+            ratio = effect(run.s, reference, modes)
+            cells += (
+                ["", ""]
+                if decay == DECAYS[-1]
+                else [ratio.text(".3f" if ratio.low > 0.1 else ".1g"), words[ratio.side(1)]]
+            )
+        rows.append([name, *cells])
+    return table(rows)
+
+
+def _losses(data: Data) -> str:
+    """Format the shares of modes that networks lose, in percent, compared with the shares in theory."""
+    parts = []
+    lost, predicted = (100 - 100 * left[1:] / left[0] for left in (data.networks, data.theory))
+    for decay, seeds, theory in zip(UP_TO_FOLD[1:], lost, predicted, strict=True):
+        share = mean_of(seeds)
+        words = {-1: "less than", 1: "more than", 0: "not distinguishable from"}
+        parts.append(f"rho = {decay:g}: {share.text('.0f')}, {words[share.side(theory)]} {theory:.0f} in theory")
+    return "; ".join(parts)

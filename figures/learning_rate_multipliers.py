@@ -34,11 +34,12 @@ FORMULA: dict[str, Any] = {"linewidth": 1.0}
 
 
 class Times(NamedTuple):
-    """Convergence times from STARTS (formula, flow) and from NETWORK_STARTS (network)."""
+    """Convergence times from STARTS (formula, flow) and from NETWORK_STARTS (network, descent map)."""
 
     formula: np.ndarray
     flow: np.ndarray
     network: np.ndarray
+    descent: np.ndarray
 
 
 def compute(full: bool) -> dict[str, Times]:
@@ -53,7 +54,8 @@ def _times(model: dyn.Model, batch: int) -> Times:
     steps = int(1.2 * _formula(model, NETWORK_STARTS).max() / LEARNING_RATE)
     W0 = np.diag(np.sqrt(NETWORK_STARTS))
     network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, record=max(1, steps // 1000))
-    return Times(expected, _crossings(flow), _crossings(network))
+    descent = dyn.iterate(model, NETWORK_STARTS, steps, LEARNING_RATE)
+    return Times(expected, *map(_crossings, (flow, network, descent)))
 
 
 def _formula(model: dyn.Model, starts: np.ndarray) -> np.ndarray:
@@ -95,16 +97,25 @@ def caption(data: dict[str, Times], full: bool) -> str:
     flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
     network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
+    descent = max(np.abs(times.network / times.descent - 1).max() for times in data.values())
+    slopes = listing(f"{slope(STARTS[:3], times.flow[:3]):.3f} ({name})" for name, times in data.items())
     return f"""
 Convergence time (vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean loss (blue) and its
 isotropic version (red). The convergence time, in units of learning rate times step, is the time that `u = n1 lambda`
 takes from `u0` to {TARGET}; in the long run u converges to 1. Here lambda is the predictor eigenvalue of the mode, `n1
 = 1 + sigma1^2`, sigma1 is the standard deviation of the noise on the online view, and the exponent of the predictor is
 `alpha` = 1. The views have {noise(style.NOISE)}. From `u0` = {STARTS[0]:g} the time is {slowest}. Under the Euclidean
-loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the learning rate: the
-time scales as `1/u0`. The isotropic loss has no such factor: the time scales as `log(1/u0)`.
+loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the learning rate, and
+in theory the time scales as `1/u0`, a slope of -1 on these axes for small `u0`. The isotropic loss has no such factor,
+and in theory the time scales as `log(1/u0)`, whose slope goes to 0. The slopes of the integrated flow between the three
+smallest `u0` are {slopes}.
 
 Lines: formula. Circles: the flow, integrated numerically. Its largest relative difference from the formula is
 {percent(flow)}. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning rate
 {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step). Its largest relative difference from the formula is
-{percent(network)}. Part of this difference arises because the learning rate is finite."""
+{percent(network)}, and from the descent map, which has the same finite learning rate, {percent(descent)}."""
+
+
+def slope(starts: np.ndarray, times: np.ndarray) -> float:
+    """Return the slope of log(time) against log(initial eigenvalue), by least squares."""
+    return float(np.polyfit(np.log(starts), np.log(times), 1)[0])

@@ -3,6 +3,7 @@
 On logarithmic axes the flow points along the diagonal where both modes learn at the same relative speed.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,6 +110,7 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     """Return the caption: contents, ratio of relative speeds, drift of invariants, and deviation of the networks."""
     worst = max(dyn.compare(theory, network).max_relative() for p in data.values() for network, theory in p.checked)
     drift = max(_drift(panel) for name, panel in data.items() if name.startswith("Cosine"))
+    before, unequal = _differences(panel for name, panel in data.items() if name.startswith("Cosine"))
     ratio = {name: _largest_ratio(panel) for name, panel in data.items() if name.startswith("Euclidean")}
     return f"""
 Flow of two eigenvalues `s1` (horizontal) and `s2` (vertical) of the representation correlation, on logarithmic axes
@@ -123,7 +125,8 @@ Under the Euclidean loss the predictor eigenvalue of a mode is a factor of its r
 are below one half, the relative speeds of the two modes differ by a factor of up to {ratio["Euclidean"]:.3g}. Under the
 isotropic Euclidean loss this factor is at most {ratio["Euclidean, isotropic"]:.2g}, so that the flow starts along the
 diagonal. Under the cosine losses large modes shrink while small modes grow. The flow follows the conserved curve
-(largest relative drift {drift:.1g}) until both eigenvalues are equal, at a size that the initial eigenvalues determine.
+(largest relative drift {drift:.1g}) towards equal eigenvalues, at a size that the initial eigenvalues determine. At the
+end the difference of the two, divided by their sum, is at most {unequal:.1g}; at the start it is at least {before:.2g}.
 
 Largest relative deviation |network/theory - 1| of an eigenvalue of a network from the descent map: {percent(worst)}."""
 
@@ -132,6 +135,14 @@ def _drift(panel: Panel) -> float:
     (invariant,) = dyn.invariants(panel.flow.model)
     values = invariant(panel.flow)[..., 0]
     return float(np.abs(values / values[:, :1] - 1).max())
+
+
+def _differences(panels: Iterable[Panel]) -> tuple[float, float]:
+    """Return the smallest initial and the largest final difference of two eigenvalues, divided by their sum."""
+    relative = np.array(
+        [np.ptp(panel.flow.s[:, [0, -1]], axis=-1) / panel.flow.s[:, [0, -1]].sum(-1) for panel in panels]
+    )
+    return float(relative[..., 0].min()), float(relative[..., 1].max())
 
 
 def _largest_ratio(panel: Panel) -> float:

@@ -84,14 +84,16 @@ def _draw_theory(ax: Axes, diagram: PhaseDiagram) -> None:
 
 def caption(data: dict[tuple[str, str], PhaseDiagram], full: bool) -> str:
     """Return the caption: contents, and how often the fixed points predict the outcome at a small learning rate."""
-    agree, total = 0, 0
-    for (_, against), diagram in data.items():
-        if against == "noise":
-            predicted = _predicted(diagram)
-            agree, total = agree + sum(predicted), total + len(predicted)
-    shares = listing(
-        f"{percent(float(np.mean(data[name, 'learning rate'].outcome == 'oscillation')))} ({name})" for name in LOSSES
+    pairs = [pair for (_, against), diagram in data.items() if against == "noise" for pair in _outcomes(diagram)]
+    outcomes = [outcome for _, outcome in pairs]
+    agree, total = sum(predicted == outcome for predicted, outcome in pairs), len(pairs)
+    common = max(outcomes, key=outcomes.count)
+    partial = listing(f"{_share(data, name, 'partial collapse')} ({name})" for name in LOSSES)
+    ends = "; ".join(
+        f"{name}: {_share(data, name, 'collapse', True)} collapse, {_share(data, name, 'divergence', True)} divergence"
+        for name in LOSSES
     )
+    shares = listing(f"{_share(data, name, 'oscillation')} ({name})" for name in LOSSES)
     meanings = listing(f"{end} ({MEANINGS[end]})" for end in _present(data))
     return f"""
 Outcome of gradient descent on the population loss (exact descent map) for four modes with initial eigenvalues
@@ -103,22 +105,28 @@ equilibrium of the surviving modes is stable. Dashed lines at the bottom: the la
 survive. On the left, the equilibrium of the surviving modes disappears there in a fold at rho = 1/(4 n1), where n1 = 1
 + sigma1^2. On the right, this equilibrium reaches zero there, at rho = 1.
 
-Left: the basin boundary is the eigenvalue below which a mode vanishes. As weight decay grows, the basin boundary rises,
-and small modes vanish one after another. Beyond the fold all modes vanish. Right: either all modes survive or no mode
-survives. Share of the points of the top panels that end in an oscillation: {shares}. At still larger learning rates the
-amplitude of the oscillation grows. It grows until the oscillation crosses the basin boundary, after which modes
-collapse (left), or it grows without bound.
+In theory a mode on the left vanishes if it starts below the basin boundary, which rises with weight decay up to the
+fold, so that small modes vanish first; on the right no mode has a basin boundary, so that all modes survive or none.
+Share of the points of the top panels at which some modes vanish and others survive: {partial}. Share that end in an
+oscillation: {shares}. Outcomes at the largest learning rate of the top panels, for any weight decay: {ends}.
 
 The outcome that follows from the fixed points alone (`dyn.collapse`) was compared with the descent map at
-{count(total)} points of the bottom panels. The two outcomes agree at {count(agree)} of these points."""
+{count(total)} points of the bottom panels. The two outcomes agree at {count(agree)} of these points. The most common
+outcome ({common}), predicted everywhere, would agree at {count(outcomes.count(common))} of them."""
 
 
-def _predicted(diagram: PhaseDiagram) -> list[bool]:
-    """Return for a grid of points in a diagram whether ``dyn.collapse`` predicts the outcome of the descent map."""
+def _share(data: dict[tuple[str, str], PhaseDiagram], name: str, outcome: str, fastest: bool = False) -> str:
+    """Format the share of an outcome among the points of a top panel; fastest: at its largest learning rate only."""
+    outcomes = data[name, "learning rate"].outcome
+    return percent(float(np.mean((outcomes[-1] if fastest else outcomes) == outcome)))
+
+
+def _outcomes(diagram: PhaseDiagram) -> list[tuple[str, str]]:
+    """Return for a grid of points in a diagram the outcome by ``dyn.collapse`` and that of the descent map."""
     (x, along_x), (y, along_y) = diagram.x, diagram.y
     step = len(along_x) // CHECKED
     return [
-        dyn.collapse(diagram.model.replace(**{x: along_x[i], y: along_y[j]}), S0).outcome == diagram.outcome[j, i]
+        (dyn.collapse(diagram.model.replace(**{x: along_x[i], y: along_y[j]}), S0).outcome, str(diagram.outcome[j, i]))
         for j in range(0, len(along_y), step)
         for i in range(0, len(along_x), step)
     ]

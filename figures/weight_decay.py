@@ -86,10 +86,10 @@ Equilibrium eigenvalues s of one mode (vertical) against weight decay rho (horiz
 and its isotropic version (right). The views have {noise(NOISE)}, and the exponent of the predictor is alpha =
 {ALPHA:g}. Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations.
 Left: a mode that starts below the unstable equilibrium vanishes. The stable and the unstable equilibrium meet in a
-{fold.kind} at rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1), where n1 = 1 +
-sigma1^2 is the variance of the online view. At any larger weight decay the mode collapses. Right: under the isotropic
-loss the mode survives from any initial value up to rho = {meeting.value:.6g}. There the equilibrium reaches zero
-({meeting.kind} bifurcation).
+{fold.kind} at rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1) =
+{1 / (4 * (1 + NOISE[0] ** 2)):.6g}, where n1 = 1 + sigma1^2 is the variance of the online view. At any larger weight
+decay the mode collapses. Right: under the isotropic loss the mode survives from any initial value up to rho =
+{meeting.value:.6g}. There the equilibrium reaches zero ({meeting.kind} bifurcation).
 
 Symbols: final eigenvalues of linear networks with two modes after {count(STEPS)} steps at learning rate
 {LEARNING_RATE:g}, with {count(BATCH[full])} samples a step. Crosses: the mode that starts at {STARTS[0]:g}. Circles:

@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,13 @@ def test_the_page_has_the_prose_of_its_writer():
     written = set().union(*map(strings, (ROOT / "benchmarks").glob("*.py")))
     assert len(limitations) > 5 and set(limitations) <= written
     assert text.startswith(page.HEAD.split("{machine}")[0]) and text.endswith(page.GPU)
+
+
+def test_the_page_states_when_it_was_measured_and_how_many_figures_there_were():
+    """Numbers that are not measured again must not read as those of today."""
+    text = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    assert re.search(r"All numbers are of \d{4}-\d\d-\d\d, and of\nthe code", text)
+    assert re.search(r"; \d+ figures [\d.]+ min ", text) and re.search(r"\| make figures, \d+ figures, again \|", text)
 
 
 @pytest.mark.full

@@ -8,7 +8,9 @@ import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dynamics as dyn
 from dynamics.numerics.axes import extent, left_extent, mode_weights, point_axis, significant_modes, trapezoidal_axis
+from dynamics.vector_field.eigenmodes import EigenmodeField
 
 ORDERS = st.lists(st.floats(0, 140), max_size=4)  # of magnitude, by which modes are smaller than the largest
 
@@ -66,3 +68,14 @@ def test_parts_of_an_axis_make_up_the_whole():
     np.testing.assert_array_equal(rule.rows(slice(1, 2)).fine, rule.fine[1:])
     point = point_axis(rule)
     assert point.nodes.tolist() == [[0], [0]] and point.fine.tolist() == point.coarse.tolist() == [[1], [1]]
+
+
+def test_nodes_grow_no_faster_than_the_logarithm_of_the_spread_of_the_spectrum():
+    """Three decades of spread add the same number of nodes along each axis, also after the first nine decades."""
+    nodes = []
+    for decades in range(0, 15, 3):
+        field = EigenmodeField(dyn.Model("cosine", noise=(0.0, 0.1)), rtol=1e-9)
+        field.of_eigenvalues(np.array([10.0**-decades, 1.0]))
+        nodes.append(field.nodes)
+    added = np.diff(nodes, axis=0)
+    assert (added[-1] <= 1.1 * added[:-1].max(axis=0)).all() and added[:, 0].min() > 0
