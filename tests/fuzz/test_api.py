@@ -1,0 +1,34 @@
+"""2000 calls of public functions with random arguments: a stated result or a documented error, within the time."""
+
+import inspect
+
+import pytest
+
+import dynamics as dyn
+from tests.fuzz.generators import OTHERS, WEIGHTS, call_of
+from tests.fuzz.outcome import fault_of
+
+CHUNK, CALLS = 50, 2000
+ELSEWHERE = {"design", "sweep"}  # designs take a target; sweeps are damaged in test_store_damage
+
+
+def faults(calls):
+    """Faults of calls, by seed."""
+    return {seed: f"{call}: {fault}" for seed, call in calls if (fault := fault_of(call))}
+
+
+def test_every_public_function_is_drawn():
+    public = {name for name in dyn.__all__ if inspect.isfunction(getattr(dyn, name))}
+    assert public - ELSEWHERE <= {call_of(seed).name for seed in range(CALLS)} <= set(WEIGHTS) | set(OTHERS)
+
+
+def test_a_few_random_calls_are_answered():
+    assert not faults(
+        (seed, call) for seed in range(30) if (call := call_of(seed)).name in ("solve", "iterate", "replace")
+    )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(0, CALLS, CHUNK))
+def test_random_calls_are_answered(first):
+    assert not faults((seed, call_of(seed)) for seed in range(first, first + CHUNK))
