@@ -195,9 +195,9 @@ def _is_masked(value: Any) -> bool:
 
 
 def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless all entries are finite real numbers."""
+    """Return a value as a float64 array; raise ArgumentError unless it has entries, all finite real numbers."""
     array = as_array(name, value, requirement)
-    if array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf" or not array.size:
         reject(name, requirement, value if array.ndim == 0 else array)
     with np.errstate(all="ignore"):  # extended precision may overflow
         numbers = np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it

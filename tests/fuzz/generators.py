@@ -76,9 +76,10 @@ class Call:
             arguments = {"model": model_of(self.model), **arguments}
         if self.name == "compare":
             model, s0 = arguments["model"], arguments["s0"]
-            weights = np.sqrt(np.diag(np.asarray(s0, float)))
             theory = dyn.iterate(model, s0, arguments["steps"], arguments["learning_rate"])
-            network = dyn.train(model, weights, arguments["steps"], arguments["learning_rate"], batch_size=20)
+            network = dyn.train(
+                model, np.diag(np.sqrt(theory.s[0])), arguments["steps"], arguments["learning_rate"], batch_size=20
+            )
             return dyn.compare(theory, network)
         if self.name == "prepare":
             s0 = arguments.pop("s0")
@@ -87,6 +88,8 @@ class Call:
             return arguments["model"].to_jax(), arguments["model"].to_torch()
         if self.name == "replace":
             return arguments.pop("model").replace(**arguments)
+        if self.name in TARGETS:
+            return dyn.design(getattr(dyn, self.name)(**arguments), between=(0.05, 0.4))
         return getattr(dyn, self.name)(**arguments)
 
 
@@ -249,7 +252,7 @@ class Draws:
         return {name: value for name, value in options.items() if self.chance(1 / 6)}
 
 
-# --- functions without a model
+# --- functions without a model, and design targets, each with the default model of ``design``
 
 TARGETS = {
     "FastestUniform": {"learning_rate": 0.1},

@@ -14,7 +14,8 @@ from dynamics.model.model import Model
 LIMIT = 30.0  # seconds of processor time for one call
 REFUSALS = (dyn.ArgumentError, dyn.SweepError, MissingExtraError, FileNotFoundError)
 INFINITE = {  # fields and functions whose documented values include inf: no bound, a divergence, never
-    "largest_learning_rate", "growth", "collapsed_growth", "_groups", "blow_up_time", "final", "rate", "convergence_time",
+    "largest_learning_rate", "growth", "collapsed_growth", "_groups", "blow_up_time", "final", "rate",
+    "convergence_time",
 }  # fmt: skip
 UNDEFINED = {"noise", "convergence_time"}  # documented nan: no stable fixed point, later than `within`
 

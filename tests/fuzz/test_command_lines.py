@@ -11,8 +11,8 @@ from dynamics.cli import commands
 from tests.fuzz.outcome import LIMIT, OverTime, place_of, processor_time
 
 CHUNK, LINES = 10, 100
-VALUES = ("", "nan", "inf", "-inf", "-1", "0", "1e308", "5e-324", "1e999", "9" * 5000, "0.5", "weather", "1,,2", "é", "\t",
-          "--", "1e-3 x", "10000000000000", "|p|", "sg(" * 50, "/", "a.npz", "missing/a.npz", "0x10")  # fmt: skip
+VALUES = ("", "nan", "inf", "-inf", "-1", "0", "1e308", "5e-324", "1e999", "9" * 5000, "0.5", "weather", "1,,2", "é",
+          "\t", "--", "1e-3 x", "10000000000000", "|p|", "sg(" * 50, "/", "a.npz", "missing/a.npz", "0x10")  # fmt: skip
 OPTIONS = ("--loss", "--s0", "--end-time", "--points", "--until", "--learning-rate", "--method", "--rtol", "--atol",
            "--alpha", "--epsilon", "--tracking", "--ema", "--learned", "--init", "--weight-decay", "--gain",
            "--parameter", "--stop-gradient", "--closure", "--steps", "--record", "--modes", "--inputs", "--init-std",
