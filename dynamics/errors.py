@@ -137,7 +137,9 @@ class _Excerpt(reprlib.Repr):
         return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
 
     def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
-        """First and last entries of an array."""
+        """First and last entries of an array; of one without entries, its shape."""
+        if not array.size and array.ndim > 1:
+            return f"<array of shape {array.shape}>"
         if array.dtype.kind in "OSUV":
             return f"<array of shape {array.shape} and type {array.dtype}>" if array.size > 8 else repr(array.tolist())
         return np.array2string(array, threshold=8, separator=", ")

@@ -18,7 +18,7 @@ from dynamics.solvers.flow_scipy import STEPS_PER_RULE, members, steps
 from dynamics.solvers.methods import has_exact_solution
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.solvers.scaling import Scaling
-from dynamics.solvers.steady_state import SteadyState
+from dynamics.solvers.steady_state import EqualModes, SteadyState
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.factory import vector_field_of
@@ -198,6 +198,7 @@ def _by_flow(
     """
     coordinate = finite_coordinate_of(start, field.parameters, ATOL)
     steady_state, scaling = SteadyState(start, field, learning_rate), Scaling.of(field)
+    equal_modes = EqualModes(scaling.field, rtol)
 
     def state_at(tau: Any, y: Array) -> State:
         return scaling.state(coordinate.backward(y), scaling.time(tau))
@@ -217,4 +218,13 @@ def _by_flow(
             return times
         if taken % STEPS_PER_RULE == 0:
             scaling.field.relax()
+            if equal_modes.reached(shape := coordinate.backward(solver.y)):
+                return np.fmin(times, _by_scale(field.observables(shape).s, levels, scaling, solver.t))
     return np.where(np.isinf(times), np.nan, times)
+
+
+def _by_scale(s: Array, levels: Array, scaling: Scaling, tau: float) -> Array:
+    """Return the times (M,), after tau, at which modes s e^(-2 rho t) of a constant shape s (M,) cross the levels."""
+    with np.errstate(all="ignore"):
+        times = np.log(s / levels) / (2 * scaling.decay)
+    return np.where(times >= scaling.time(tau), times, np.inf)

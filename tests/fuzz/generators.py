@@ -78,7 +78,11 @@ class Call:
             model, s0 = arguments["model"], arguments["s0"]
             theory = dyn.iterate(model, s0, arguments["steps"], arguments["learning_rate"])
             network = dyn.train(
-                model, np.diag(np.sqrt(theory.s[0])), arguments["steps"], arguments["learning_rate"], batch_size=20
+                model,
+                np.diag(np.sqrt(theory.members()[0, 0])),
+                arguments["steps"],
+                arguments["learning_rate"],
+                batch_size=20,
             )
             return dyn.compare(theory, network)
         if self.name == "prepare":
