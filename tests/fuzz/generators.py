@@ -297,7 +297,7 @@ WEIGHTS = {
 
 
 def call_of(seed: int) -> Call:
-    """A call of a public function; most have an unsuitable value or combination, and about one in five gives a result."""
+    """A call of a public function; most have an unsuitable value, and about one in five gives a result."""
     draws = Draws(seed)
     if draws.chance(0.15):
         name = draws.draw.choice(list(OTHERS))
