@@ -147,7 +147,9 @@ class _Excerpt(reprlib.Repr):
         return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
 
     def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
-        """First and last entries of an array."""
+        """First and last entries of an array; of one without entries, its shape."""
+        if not array.size and array.ndim > 1:
+            return f"<array of shape {array.shape}>"
         if array.dtype.kind in "OSUV":
             return f"<array of shape {array.shape} and type {array.dtype}>" if array.size > 8 else repr(array.tolist())
         return np.array2string(array, threshold=8, separator=", ")
@@ -205,9 +207,9 @@ def _is_masked(value: Any) -> bool:
 
 
 def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless all entries are finite real numbers."""
+    """Return a value as a float64 array; raise ArgumentError unless it has entries, all finite real numbers."""
     array = as_array(name, value, requirement)
-    if array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "iuf" or not array.size:
         reject(name, requirement, value if array.ndim == 0 else array)
     with np.errstate(all="ignore"):  # extended precision may overflow
         numbers = np.array(array, dtype=np.float64)  # a copy: later changes of the caller's array do not reach it

@@ -1,5 +1,7 @@
 """Time scales of modes: the time at which a mode reaches a given eigenvalue, and the rate of a small change."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,10 +14,11 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
 from dynamics.numerics.memory import check_size
 from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
-from dynamics.solvers.flow_scipy import members, steps
+from dynamics.solvers.flow_scipy import STEPS_PER_RULE, members, steps
 from dynamics.solvers.methods import has_exact_solution
 from dynamics.solvers.problem import CLOSURE_SHARE
-from dynamics.solvers.steady_state import SteadyState
+from dynamics.solvers.scaling import Scaling
+from dynamics.solvers.steady_state import EqualModes, SteadyState
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.factory import vector_field_of
@@ -62,7 +65,7 @@ def convergence_time(
     Raises
     ------
     ArgumentError
-        For bad arguments, and models with correlated inputs.
+        For bad arguments, models with correlated inputs, and eigenvalues at which rates overflow.
 
     Notes
     -----
@@ -86,7 +89,8 @@ def convergence_time(
     field = vector_field_of(model, "gaussian", CLOSURE_SHARE * rtol)
     times = np.empty(s0.shape)
     for index, member_field, start in members(field, field.start(s0)):
-        times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)
+        with within_range("s0", s0[index]):
+            times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)
         field.note_errors_of(member_field)
     field.warn_if_inaccurate()
     return times
@@ -189,25 +193,38 @@ def _by_flow(
 ) -> Array:
     """Return the times (M,) at which the modes of one trajectory cross the eigenvalues ``levels`` (M,).
 
-    start: initial state. Crossings are located within the steps of the integrator.
+    start: initial state. The shape of the trajectory is integrated, in the time tau (``scaling``); crossings are
+    located within the steps of the integrator.
     """
     coordinate = finite_coordinate_of(start, field.parameters, ATOL)
-    steady_state = SteadyState(start, field, learning_rate)
+    steady_state, scaling = SteadyState(start, field, learning_rate), Scaling.of(field)
+    equal_modes = EqualModes(scaling.field, rtol)
 
-    def excess(y: Array) -> Array:
-        return field.observables(coordinate.backward(y)).s - levels
+    def state_at(tau: Any, y: Array) -> State:
+        return scaling.state(coordinate.backward(y), scaling.time(tau))
 
     def slope(_: float, y: Array) -> Array:
-        return coordinate.slope(y, lambda state: field.velocity(state, learning_rate))
+        return coordinate.slope(y, lambda state: scaling.field.velocity(state, learning_rate))
 
     y_start = coordinate.forward(start)
-    times = np.where(field.observables(start).s == levels, 0.0, np.inf)
-    for solver, _ in steps(slope, y_start, within, coordinate.tolerances(rtol, noise_of(field))):
+    times, last = np.where(field.observables(start).s == levels, 0.0, np.inf), scaling.tau(within)
+    for taken, (solver, _) in enumerate(steps(slope, y_start, last, coordinate.tolerances(rtol, noise_of(field))), 1):
         if solver.status == "failed" or not coordinate.room(solver.y, y_start) > 0:
             return times
         dense = solver.dense_output()
-        path, pending = (lambda t, f=dense: excess(f(t).T)), np.isinf(times)
-        times[pending] = first_crossings(path, solver.t_old, solver.t)[pending]
-        if np.isfinite(times).all() or steady_state.reached(coordinate.backward(solver.y)):
+        path, pending = (lambda tau, f=dense: field.observables(state_at(tau, f(tau).T)).s - levels), np.isinf(times)
+        times[pending] = scaling.time(first_crossings(path, solver.t_old, solver.t)[pending])
+        if np.isfinite(times).all() or steady_state.reached(state_at(solver.t, solver.y)):
             return times
+        if taken % STEPS_PER_RULE == 0:
+            scaling.field.relax()
+            if equal_modes.reached(shape := coordinate.backward(solver.y)):
+                return np.fmin(times, _by_scale(field.observables(shape).s, levels, scaling, solver.t))
     return np.where(np.isinf(times), np.nan, times)
+
+
+def _by_scale(s: Array, levels: Array, scaling: Scaling, tau: float) -> Array:
+    """Return the times (M,), after tau, at which modes s e^(-2 rho t) of a constant shape s (M,) cross the levels."""
+    with np.errstate(all="ignore"):
+        times = np.log(s / levels) / (2 * scaling.decay)
+    return np.where(times >= scaling.time(tau), times, np.inf)

@@ -36,7 +36,7 @@ def _check(record: int | Sequence[int], steps: int) -> int | npt.NDArray[np.int6
     chosen = errors.as_array("record", record, requirement)
     if chosen.ndim == 0:
         return errors.count("record", record)
-    if not chosen.size:
+    if chosen.shape == (0,):
         return chosen.astype(np.int64)
     if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or (chosen < 0).any() or (chosen > steps).any():
         errors.reject("record", requirement, chosen)

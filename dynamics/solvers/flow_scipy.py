@@ -202,7 +202,9 @@ def steps(
 ) -> Iterator[tuple[Any, str | None]]:
     """Yield (solver, message) after each step of an integration of dy/dt = slope(t, y) from t = 0 to ``end``.
 
-    The first steps are by DOP853, further steps by LSODA if the problem is stiff. message: why a step failed.
+    The first steps are by DOP853, further steps by LSODA if the problem is stiff. message: why a step failed. Raises
+    FloatingPointError if the first step has no length, because the slope is not finite or overflows beside ``y``; the
+    solver would shorten it forever.
     """
     solver: Any = None
     explicit = True
@@ -210,6 +212,8 @@ def steps(
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be too long
             if taken == 0:
                 solver = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances)
+                if not np.isfinite(solver.h_abs):
+                    raise FloatingPointError("the rates leave the range of double precision")
             if explicit and (taken >= PATIENCE or (taken >= SOONEST and _is_far(solver, end))):
                 explicit = False
                 solver = scipy.integrate.LSODA(slope, solver.t, solver.y, end, **tolerances)

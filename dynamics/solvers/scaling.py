@@ -15,7 +15,7 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
-LATEST = 1e300  # largest tau
+LATEST = 1e300  # largest tau, and largest multiple of 1/rate that tau reaches
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Scaling:
         """Return the change of variables for the vector field of one member."""
         degree, parameters = _degree(field), field.parameters
         decay = float(parameters.rho.max())
-        if not degree or not decay:
+        if not degree or not decay or not np.isfinite(2 * decay * degree):
             return cls(field)
         free = parameters._replace(rho=np.zeros_like(parameters.rho))
         return cls(vector_field_of(field.model, field.closure, field.rtol, free), decay, degree)
@@ -42,7 +42,7 @@ class Scaling:
     def tau(self, times: Any) -> Any:
         """Return tau at times t."""
         rate = 2 * self.decay * self.degree
-        return np.minimum(np.expm1(rate * times) / rate, LATEST) if rate else times
+        return np.minimum(np.minimum(np.expm1(rate * times), LATEST) / rate, LATEST) if rate else times
 
     def time(self, tau: Any) -> Any:
         """Return t at tau."""

@@ -58,6 +58,7 @@ def test_the_ghost_of_the_fold_delays_a_mode():
         (dyn.Model("euclidean", noise=NOISE, predictor=dyn.Learned(2.0, 0.5)), None),
         (dyn.Model("euclidean", noise=NOISE, target=dyn.EMA(0.9)), 0.1),
         (dyn.Model("euclidean", noise=NOISE, weight_decay=0.05), None),
+        (dyn.Model("cosine", noise=NOISE, weight_decay=0.05), None),
     ],
     ids=str,
 )
@@ -136,6 +137,7 @@ def test_effective_rates_along_a_trajectory_end_at_those_of_the_equilibrium():
         (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, [0.1, 0.2]), "`level` must be a number above zero"),
         (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, 0.5, within=-1), "`within` must be"),
         (lambda: dyn.convergence_time(dyn.Model("cosine", target=dyn.EMA(0.9)), S0, 0.5), "`learning_rate` must be"),
+        (lambda: dyn.convergence_time(dyn.Model("cosine"), [1e-200, 1e200], 1.0), "`s0` must be at a scale"),
         (lambda: dyn.effective_rates(dyn.Model("cosine"), S0), "`s` must be eigenvalues"),
         (lambda: dyn.effective_rates(dyn.Model("cosine"), 0.5), "`s` must be eigenvalues"),
         (lambda: dyn.effective_rates(dyn.Model("cosine", noise=([0.1, 0.2], 0)), S0[1:]), "scalar parameters"),

@@ -62,3 +62,18 @@ def test_too_many_evaluations_end_with_a_status(monkeypatch):
     flow = dyn.solve(dyn.Model("cosine"), [0.1, 0.5], np.linspace(0, 5, 100))
     assert flow.status.endswith("more than 30 evaluations of the rates needed")
     assert 1 <= len(flow.t) < 100 and np.isfinite(flow.s).all()
+
+
+@pytest.mark.parametrize("weight_decay", [1e300, 1e308])
+def test_a_weight_decay_whose_products_overflow_ends_with_a_status(weight_decay):
+    flow = dyn.solve(dyn.Model("cosine", weight_decay=weight_decay), [0.1, 0.5], [0.0, 1.0], closure="mean_field")
+    assert flow.status.startswith("stopped at t = 0") or not flow.s[-1].any()
+
+
+@pytest.mark.parametrize("s0", [[1e308, 1.0], [1e200, 7.0]])
+def test_a_first_step_without_length_ends_with_a_status(s0):
+    """The rates overflow at the start, so that the solver would shorten its first step forever."""
+    model = dyn.Model("euclidean", predictor=dyn.ClosedForm(1.0, 0.1), weight_decay=1.0)
+    flow = dyn.solve(model, s0, [0.0, 1.0])
+    assert flow.status == "stopped at t = 0: the rates leave the range of double precision"
+    np.testing.assert_array_equal(flow.s, [s0])
