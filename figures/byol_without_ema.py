@@ -13,7 +13,7 @@ import dynamics as dyn
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import listing, table
-from figures.statistics import Estimate, mean_of, ratio_of
+from figures.statistics import Interval, mean_of, ratio_of
 
 RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, relative to the encoder's
 DECAYS = (1e-4, 2e-2)  # weight decays
@@ -144,7 +144,7 @@ def ratios_of(data: dict[Key, Curve], column: str, loss: str) -> np.ndarray:
     return np.moveaxis(np.array(curves), 2, 0)
 
 
-def factor(ratios: np.ndarray, reference: np.ndarray) -> Estimate:
+def factor(ratios: np.ndarray, reference: np.ndarray) -> Interval:
     """Return by which factor the participation ratio exceeds that of reference networks, with an interval over seeds.
 
     It is the geometric mean over all pairs of networks (S, ...) of which neither has diverged.

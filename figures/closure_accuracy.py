@@ -68,7 +68,7 @@ def _errors(s: np.ndarray, rng: np.random.Generator) -> tuple[float, float, floa
 
 
 def _monte_carlo(s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Estimate the drift r_m s_m of the eigenvalues by a mean of per-sample gradients."""
+    """Interval the drift r_m s_m of the eigenvalues by a mean of per-sample gradients."""
     total = np.zeros_like(s)
     for _ in range(SAMPLES // CHUNK):
         z = np.sqrt(s) * rng.standard_normal((CHUNK, len(s)))

@@ -16,7 +16,7 @@ from dynamics.networks.deep.metrics import RIDGE, represent
 from dynamics.networks.deep.training import DeepNetwork
 from dynamics.networks.run import TrainingRun
 from dynamics.numerics.records import record_steps
-from figures.statistics import Estimate, ratio_of
+from figures.statistics import Interval, ratio_of
 
 RUNS = Path("build/runs")  # relative to the folder in which `python -m figures` is run
 SEEDS = range(5)
@@ -131,7 +131,7 @@ def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
     return jax.tree.unflatten(jax.tree.structure(start), map(jnp.asarray, saved.leaves))
 
 
-def final_level(s: np.ndarray, ranks: slice) -> Estimate:
+def final_level(s: np.ndarray, ranks: slice) -> Interval:
     """Return the geometric mean over ranks of the final eigenvalues s (S, T, M), and over seeds."""
     return ratio_of(np.exp(np.log(np.sort(s[:, -1])[:, ::-1][:, ranks]).mean(axis=-1)))
 

@@ -17,7 +17,7 @@ from figures import deep_networks as deep
 from figures import style
 from figures.captions import count, listing, table
 from figures.statistics import (
-    Estimate,
+    Interval,
     difference_error,
     image_error,
     mean_and_error,
@@ -110,7 +110,7 @@ def spread(s: np.ndarray, ranks: slice) -> np.ndarray:
     return np.log(np.sort(s, axis=-1)[..., ::-1][..., ranks]).std(axis=-1)
 
 
-def flattening(s: np.ndarray, ranks: slice) -> Estimate:
+def flattening(s: np.ndarray, ranks: slice) -> Interval:
     """Return the final spread of eigenvalues s (S, T, M) over ranks, divided by the initial spread.
 
     The ratio is 1 if training moves the eigenvalues neither together nor apart, and 0 if they end on a plateau.

@@ -14,7 +14,7 @@ from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
 from figures.captions import table
-from figures.statistics import Estimate, mean_of, plus_minus, ratio_of
+from figures.statistics import Interval, mean_of, plus_minus, ratio_of
 
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
 STEPS = {False: 300, True: 20_000}
@@ -121,7 +121,7 @@ def _level(decay: float) -> float:
     return float(dyn.collapse(LINEAR.replace(weight_decay=decay), [1.0]).final[0])
 
 
-def effect(s: np.ndarray, reference: np.ndarray, modes: slice) -> Estimate:
+def effect(s: np.ndarray, reference: np.ndarray, modes: slice) -> Interval:
     """Return the geometric mean over modes of the final eigenvalues s (S, T, M), divided by that of reference runs.
 
     Both have the same seeds. modes: ranks from the largest eigenvalue down.

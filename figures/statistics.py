@@ -12,7 +12,7 @@ RESAMPLED = 2_000  # number of bootstrap samples
 Array = npt.NDArray[np.float64]
 
 
-class Estimate(NamedTuple):
+class Interval(NamedTuple):
     """An estimate, the ends of its 95 % confidence interval, and its standard error where it is a mean."""
 
     value: float
@@ -40,14 +40,14 @@ def plus_minus(values: Array, digits: int = 2) -> str:
     return f"{mean:.{digits}f} +- {error:.{digits}f}"
 
 
-def mean_of(values: Array) -> Estimate:
+def mean_of(values: Array) -> Interval:
     """Return the mean of independent values (S,), with the interval of Student's t distribution."""
     mean, error = (float(number) for number in mean_and_error(values))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
-    return Estimate(mean, mean - half, mean + half, error)
+    return Interval(mean, mean - half, mean + half, error)
 
 
-def crossed_mean(values: Array) -> Estimate:
+def crossed_mean(values: Array) -> Interval:
     """Return the mean of values (S, I) of S networks on the same I images, with an interval for both samples.
 
     The variance of the mean is the variance over networks divided by S, plus that over images divided by I, with
@@ -58,15 +58,15 @@ def crossed_mean(values: Array) -> Estimate:
     weights = sum(part**2 / (size - 1) for part, size in zip(parts, values.shape, strict=True))
     mean, error = float(values.mean()), variance**0.5
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, variance**2 / weights)) * error if variance else 0.0
-    return Estimate(mean, mean - half, mean + half, error)
+    return Interval(mean, mean - half, mean + half, error)
 
 
-def ratio_of(ratios: Array) -> Estimate:
+def ratio_of(ratios: Array) -> Interval:
     """Return the geometric mean of independent positive ratios (S,), with the interval of the mean of their logs."""
-    return Estimate(*(float(np.exp(number)) for number in mean_of(np.log(ratios))[:3]))
+    return Interval(*(float(np.exp(number)) for number in mean_of(np.log(ratios))[:3]))
 
 
-def median_of(values: Array, seed: int = 0) -> Estimate:
+def median_of(values: Array, seed: int = 0) -> Interval:
     """Return the median of values (S, M), inf included, with a bootstrap interval over both seeds and modes.
 
     Entries that are nan do not count. Whole seeds and whole modes are drawn with replacement, because the values of one
@@ -78,7 +78,7 @@ def median_of(values: Array, seed: int = 0) -> Estimate:
     medians = [_median(sample) for sample in values[rows, columns]]
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile([m for m in medians if not np.isnan(m)], (tail, 1 - tail), method="nearest")
-    return Estimate(_median(values), float(low), float(high))
+    return Interval(_median(values), float(low), float(high))
 
 
 def _median(values: Array) -> float:

@@ -24,7 +24,7 @@ def write_singularities(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
         manifest["singularities"] = tuple_of(rows)
 
 
-def _row(quantity: str, noiseless: bool, singularity: existence.Singularity) -> str:
+def _row(quantity: str, noiseless: bool, singularity: existence.SingularSet) -> str:
     alone = None if singularity.order_alone == sp.oo else float(singularity.order_alone)
     return call(
         "Singularity",

@@ -33,7 +33,7 @@ near, far = sp.symbols("near far", positive=True)  # distance from the set, in u
 Substitution = Callable[[sp.Expr], sp.Expr]  # of the views of one mode by their scaled form
 
 
-class Singularity(NamedTuple):
+class SingularSet(NamedTuple):
     """A set on which a gradient is infinite: F ~ eps^order at the distance eps.
 
     at: equation of the set. conditions: linear conditions per mode that define it; 0 for a hypersurface. order_alone:
@@ -47,7 +47,7 @@ class Singularity(NamedTuple):
 
 
 @cache
-def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[Singularity]]:
+def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[SingularSet]]:
     """Return the sets on which gradients of a loss are infinite, by quantity; sets of order >= 0 are left out.
 
     Quantities: "rates", the force on a singular value; "weights", the gradient with respect to the weights, which is
@@ -62,20 +62,20 @@ def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[Singularity]
     return {name: _of_quantity(members, noiseless) for name, members in quantities.items()}
 
 
-def _of_quantity(members: list[sp.Expr], noiseless: bool) -> list[Singularity]:
+def _of_quantity(members: list[sp.Expr], noiseless: bool) -> list[SingularSet]:
     members = [_without_noise(member) if noiseless else member for member in members]
     if any(member.has(sp.zoo, sp.nan) for member in members):
-        return [Singularity("all views", 0, ESSENTIAL, ESSENTIAL)]  # divided by a difference of equal views
+        return [SingularSet("all views", 0, ESSENTIAL, ESSENTIAL)]  # divided by a difference of equal views
     bases = set().union(*(_divisors(member) for member in members))
     found = []
     for at, conditions, scaled in _sets(bases, noiseless):
         orders = [min(_order(member, scaled, alone) for member in members) for alone in (False, True)]
         if min(orders) < 0:
-            found.append(Singularity(at, conditions, *orders))
+            found.append(SingularSet(at, conditions, *orders))
     hypersurface = [_lowest_power(member, base) for base in bases if _may_vanish(base) for member in members]
     if min(hypersurface, default=0) < 0:
         found.append(
-            Singularity("a hypersurface on which it is divided by zero", 0, min(hypersurface), min(hypersurface))
+            SingularSet("a hypersurface on which it is divided by zero", 0, min(hypersurface), min(hypersurface))
         )
     return found
 

@@ -12,7 +12,7 @@ from dynamics.analysis.stability import MARGINAL
 from dynamics.derived_loss import Expectation
 from dynamics.model.model import Model
 from dynamics.numerics.adaptive_quadrature import Adaptive
-from dynamics.numerics.orders import Scaling, SignedOrder, scalings
+from dynamics.numerics.orders import PowerLaw, SignedOrder, scalings
 from dynamics.vector_field.eigenmode_state import closed_form, initial, predictor
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -78,7 +78,7 @@ def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
     return 0.0 if leading.vanishes else _rate(model, [*surviving, 0.0]), sign * abs(near)
 
 
-def _scalings(model: Model, surviving: int) -> tuple[Scaling, Scaling]:
+def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
     """Return the scalings with w of the positive and negative terms in the rate of a collapsed mode, s = w^2."""
     rates, p = model.generated.rates, model.parameters
     assert rates is not None

@@ -141,7 +141,7 @@ class Orders:
         return SignedOrder.power(np.where(argument.negative < 0, np.inf, 0.0))
 
 
-class Scaling(NamedTuple):
+class PowerLaw(NamedTuple):
     """The scaling w^exponent log(1/w)^logarithms of a quantity, by which scalings compare: the larger quantity is less.
 
     exponent is inf if the quantity is zero. logarithms is the power of log(1/w) with a minus sign.
@@ -161,10 +161,10 @@ class Scaling(NamedTuple):
         return self.exponent > 0
 
 
-NOTHING = Scaling(np.inf, 0)
+NOTHING = PowerLaw(np.inf, 0)
 
 
-def scalings(expectation: Expectation, arguments: Sequence[SignedOrder], mode: int) -> tuple[Scaling, Scaling]:
+def scalings(expectation: Expectation, arguments: Sequence[SignedOrder], mode: int) -> tuple[PowerLaw, PowerLaw]:
     """Return the scalings of the positive and of the negative terms of an expectation of one mode.
 
     arguments: orders of the arguments of the expectation, each (M,) or (1,). Raises NotImplementedError for a function
@@ -175,13 +175,13 @@ def scalings(expectation: Expectation, arguments: Sequence[SignedOrder], mode: i
         if formula is not None:
             order = SignedOrder.of(formula(*arguments))
             signs = (np.broadcast_to(e, shape)[mode] for e in (order.positive, order.negative))
-            parts.append([Scaling(_rounded(e), 0) for e in signs])
+            parts.append([PowerLaw(_rounded(e), 0) for e in signs])
     parts += [_of_integral(integral, arguments, mode) for integral in expectation.integrals]
     positive, negative = (min(column) for column in zip(*parts, strict=True))
     return positive, negative
 
 
-def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int) -> list[Scaling]:
+def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int) -> list[PowerLaw]:
     """Return the scalings of the integrals of the positive and of the negative terms."""
     modes = len(arguments[0].positive)
     d = integral.mean_squares(*arguments)
@@ -197,14 +197,14 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
     return [_smallest(points, lambda at, sign=sign: exponents(at, sign)) for sign in (1, -1)]
 
 
-def _smallest(points: FloatArray, exponents: Any) -> Scaling:
+def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
     """Return the scaling of an integral from the points at which its exponent may be smallest."""
     values = exponents(points)
     lowest = values.min()
     if np.isinf(lowest):
         return NOTHING
     corners = points[values < lowest + EQUAL]
-    return Scaling(_rounded(lowest), -max(d for d in (0, 1, 2) if _has_piece(corners, d, exponents, lowest)))
+    return PowerLaw(_rounded(lowest), -max(d for d in (0, 1, 2) if _has_piece(corners, d, exponents, lowest)))
 
 
 def _has_piece(corners: FloatArray, dimension: int, exponents: Any, lowest: float) -> bool:

@@ -44,7 +44,8 @@ def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s"
     """Draw a quantity of a trajectory, such as the eigenvalues "s", against the step, and return the axes.
 
     The horizontal axis is time for a flow, and if ``ax`` already shows time. Each mode has one line; eigenvalues of a
-    network are points. Eigenvalues have a logarithmic axis.
+    network are points. Eigenvalues have a logarithmic axis. Bands show two predicted standard deviations on either
+    side, if there are any; steps at which the prediction is unreliable are hatched.
     """
     ax = ax or new_axes()
     shown = ax.get_xlabel()
@@ -58,8 +59,23 @@ def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s"
         for column, color in zip(values.T, mode_colors(values.shape[-1]), strict=True):
             drawable = np.isfinite(column) & ((column > 0) | (not logarithmic))
             ax.plot(along, np.where(drawable, column, np.nan), **({"color": color} | defaults | style))
+    if quantity == "s" and trajectory.deviation is not None:
+        for s, deviation, color in zip(
+            trajectory.s.T, trajectory.deviation.T, mode_colors(len(trajectory.s.T)), strict=True
+        ):
+            low = np.maximum(s - 2 * deviation, 1e-3 * s)  # on a logarithmic axis
+            ax.fill_between(along, low, s + 2 * deviation, color=color, alpha=0.2, linewidth=0)
+        mark_unreliable(ax, along, trajectory.reliable)
     if logarithmic:
         ax.set_yscale("log")
     ax.set_xlabel(TIME if along is trajectory.t else STEP)
     ax.set_ylabel(EIGENVALUES.get(quantity, quantity.replace("_", " ")))
     return ax
+
+
+def mark_unreliable(ax: Axes, along: npt.NDArray[Any], reliable: npt.NDArray[np.bool_] | None) -> None:
+    """Hatch the part of the horizontal axis from the first value at which a prediction is unreliable."""
+    if reliable is None or reliable.all():
+        return
+    style: dict[str, Any] = {"facecolor": "none", "edgecolor": "0.82", "hatch": "/", "linewidth": 0.5, "zorder": 0}
+    ax.axvspan(along[np.argmin(reliable)], along[-1], label="prediction unreliable", **style)

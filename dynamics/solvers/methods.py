@@ -225,8 +225,8 @@ class NumPyDescent(Method[DescentProblem, Descent]):
 
     def integrate(self, problem: DescentProblem) -> Descent:
         """Return the run of the descent map, or with a batch size the mean and standard deviation of networks."""
-        from dynamics.solvers.descent_finite_batch import finite_batch_descent
         from dynamics.solvers.descent_numpy import numpy_descent
+        from dynamics.solvers.finite_batch.descent import finite_batch_descent
 
         return numpy_descent(problem) if problem.batch is None else finite_batch_descent(problem)
 

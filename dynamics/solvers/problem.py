@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.memory import check_fits, check_steps
+from dynamics.numerics.memory import check_fits, check_size, check_steps
 from dynamics.numerics.progress import check_progress
 from dynamics.numerics.records import record_count, record_steps
 from dynamics.numerics.values import Value
@@ -21,7 +21,11 @@ from dynamics.vector_field.eigenmode_state import predictor_is_s
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
-MOST_FLUCTUATING = 100  # number of modes up to which fluctuations are predicted
+MOST_FLUCTUATING = 64  # number of modes up to which fluctuations are predicted
+SAMPLED_NUMBERS = {
+    False: 30_000,
+    True: 160_000,
+}  # held at once, per pair of modes, as measured; True: learned predictor
 CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, in units of rtol
 
 
@@ -243,7 +247,10 @@ def _check_batch(
             "along every input"
         )
         errors.reject("input_dimension", requirement, input_dimension)
-    return batch_size, errors.count("input_dimension", input_dimension, s0.size)
+    input_dimension = errors.count("input_dimension", input_dimension, s0.size)
+    at_once = SAMPLED_NUMBERS[model.structure.predictor == "learned"] * s0.size**2
+    check_size("The samples for the prediction at this batch size", at_once, "Give fewer modes.")
+    return batch_size, input_dimension
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:

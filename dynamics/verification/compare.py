@@ -258,10 +258,11 @@ def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
     """Return the predicted standard error (T, M) of the mean over networks."""
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
+        reason = f"more than {MOST_FLUCTUATING} modes" if predicted is None else predicted.status
         requirement = (
-            f"have at least {SEEDS_NEEDED} seeds, because its fluctuations cannot be predicted up to the last step"
+            f"have at least {SEEDS_NEEDED} seeds, because its fluctuations are not predicted up to the last step"
         )
-        errors.reject("network", requirement, predicted and predicted.status)
+        errors.reject("network", requirement, reason)
     return _at(step, predicted, np.asarray(predicted.deviation)) / np.sqrt(len(network.members()))
 
 
@@ -274,6 +275,8 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("theory", "reach at least its first time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
+    if network.weights is None:
+        errors.reject("network", "be a network of one layer, because deep networks have no exact theory", network)
     if theory.model != network.model:
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dynamics.results.plotting import EIGENVALUES, STEP, mode_colors, new_axes
+from dynamics.results.plotting import EIGENVALUES, STEP, mark_unreliable, mode_colors, new_axes
 
 
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
     """Draw the relative deviation of network from theory against the step, one line for each mode.
 
-    The grey band is two standard errors of the mode with the largest relative standard error.
+    The grey band is two standard errors of the mode with the largest relative standard error. Steps at which the
+    prediction for the batch size is unreliable are hatched.
     """
     ax = ax or new_axes()
     for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
@@ -20,6 +21,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
     scale = np.where(surviving, comparison.theory_modes, 1)
     band = 2 * np.where(surviving, comparison.sampling_error / scale, 0).max(axis=-1)
     ax.fill_between(comparison.step, -band, band, color="0.85", zorder=0, label="2 standard errors (largest)")
+    mark_unreliable(ax, comparison.step, comparison.reliable)
     ax.legend(frameon=False, fontsize="small")
     ax.set_xlabel(STEP)
     ax.set_ylabel(r"$s_\mathrm{network}/s_\mathrm{theory} - 1$")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dynamics.derived_loss import Expectation, Integral
-from dynamics.numerics.orders import Orders, Scaling, SignedOrder, scalings
+from dynamics.numerics.orders import Orders, PowerLaw, SignedOrder, scalings
 
 ONE = SignedOrder.of(np.ones(1))
 
@@ -27,7 +27,7 @@ def test_an_exponential_that_diverges_is_refused():
 
 @pytest.mark.parametrize(
     ("power", "scaling"),
-    [(1, Scaling(0.0, -1)), (2, Scaling(-1.0, 0)), (0.5, Scaling(0.0, 0))],
+    [(1, PowerLaw(0.0, -1)), (2, PowerLaw(-1.0, 0)), (0.5, PowerLaw(0.0, 0))],
     ids=["logarithm", "power", "finite"],
 )
 def test_the_scaling_of_an_integral_over_one_norm(power, scaling):
@@ -39,14 +39,14 @@ def test_the_scaling_of_an_integral_over_one_norm(power, scaling):
         return x ** (power - 1) * xp.exp(-xp.sum(xp.log(1 + s * x**2), axis=-1, keepdims=True) / 2) + 0 * s
 
     integral = Integral(lambda s: s, integrand, (power,))
-    assert scalings(Expectation(integrals=(integral,)), (w,), 1) == (scaling, Scaling(np.inf, 0))
+    assert scalings(Expectation(integrals=(integral,)), (w,), 1) == (scaling, PowerLaw(np.inf, 0))
 
 
 def test_scalings_sort_by_size():
-    assert sorted([Scaling(0.0, 0), Scaling(-1.0, 0), Scaling(0.0, -2), Scaling(1.0, -1)]) == [
-        Scaling(-1.0, 0),
-        Scaling(0.0, -2),
-        Scaling(0.0, 0),
-        Scaling(1.0, -1),
+    assert sorted([PowerLaw(0.0, 0), PowerLaw(-1.0, 0), PowerLaw(0.0, -2), PowerLaw(1.0, -1)]) == [
+        PowerLaw(-1.0, 0),
+        PowerLaw(0.0, -2),
+        PowerLaw(0.0, 0),
+        PowerLaw(1.0, -1),
     ]
-    assert Scaling(0.0, -1).diverges and not Scaling(0.0, 0).diverges and Scaling(0.5, -1).vanishes
+    assert PowerLaw(0.0, -1).diverges and not PowerLaw(0.0, 0).diverges and PowerLaw(0.5, -1).vanishes

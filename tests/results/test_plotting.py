@@ -1,5 +1,7 @@
 """Pictures of trajectories: a line per mode against step or time, on axes that can be shared."""
 
+from dataclasses import replace
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -69,3 +71,13 @@ def test_a_legend_stands_above_the_axes():
     ax.figure.canvas.draw()
     assert ax.get_legend().get_window_extent().y0 >= ax.get_window_extent().y1 - 1  # a pixel
     plt.close("all")
+
+
+@pytest.mark.parametrize(("reliable", "hatched"), [([True, True, True], 0), ([True, False, False], 1)])
+def test_a_prediction_has_bands_and_marks_where_it_is_unreliable(reliable, hatched):
+    predicted = dyn.iterate(dyn.Model("euclidean"), [0.2, 0.5], 2, 0.1)
+    deviation = np.full(predicted.s.shape, 0.01)
+    ax = replace(predicted, deviation=deviation, reliable=np.array(reliable)).plot()
+    assert len(ax.collections) == 2 and len(ax.patches) == hatched
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].max() == pytest.approx(predicted.s[:, 0].max() + 0.02)

@@ -308,6 +308,22 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
 
     monkeypatch.setattr(compare, "iterate", cut_short)
     with pytest.raises(
-        dyn.ArgumentError, match="`network` must have at least 3 seeds, because its fluctuations cannot"
+        dyn.ArgumentError, match="`network` must have at least 3 seeds, because its fluctuations are not predicted"
     ):
         _ = compared.__wrapped__(1).sampling_error
+
+
+def test_more_modes_than_are_predicted_need_seeds():
+    model, s0 = dyn.Model("euclidean"), np.linspace(0.1, 1, compare.MOST_FLUCTUATING + 1)
+    net = dyn.train(model, np.diag(np.sqrt(s0)), 1, 0.1, batch_size=10)
+    comparison = dyn.compare(dyn.iterate(model, s0, 1, 0.1), net)
+    assert comparison.reliable is None
+    with pytest.raises(dyn.ArgumentError, match="`network` must have at least 3 seeds, .* but is 'more than 64 modes'"):
+        _ = comparison.sampling_error
+
+
+def test_a_deep_network_has_no_exact_theory():
+    theory = dyn.iterate(dyn.Model("euclidean"), [0.2, 0.5], 2, 0.1)
+    deep = replace(theory, kind="network", settings={"batch_size": 10, "learning_rate": 0.1})
+    with pytest.raises(dyn.ArgumentError, match="`network` must be a network of one layer, because deep networks"):
+        dyn.compare(theory, deep)

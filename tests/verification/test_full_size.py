@@ -119,3 +119,48 @@ def test_fluctuations_are_those_predicted(name, batch_size, record_property):
     assert ratio.min() > 0.9 and ratio.max() < 1.1
     # 0.9545 of a normal. Standard error 0.005 (2 000 seeds, correlated in time); a ratio 3 % off moves it by 0.007.
     assert abs(within - 0.9545) < 0.02
+
+
+CLOSED = dyn.ClosedForm
+SETTINGS = {
+    ("euclidean", False): PREDICTORS,
+    ("cosine", False): PREDICTORS,
+    ("cosine", True): {
+        "DirectCopy": CLOSED(),
+        "alpha 1/2": CLOSED(0.5),
+        "normalised": CLOSED(0.5, 0.1, normalize=True),
+        "tracked": CLOSED(tracking=0.8),
+    },
+}
+FINITE_BATCHES = [
+    pytest.param(
+        loss, isotropic, name, inputs, batch_size, id=f"{loss} {name} {inputs} {batch_size}{' iso' * isotropic}"
+    )
+    for (loss, isotropic), predictors in SETTINGS.items()
+    for name, inputs, batch_size in product(predictors, (4, 64, 784), (64, 256, 4096))
+]
+
+
+@pytest.mark.parametrize(("loss", "isotropic", "name", "inputs", "batch_size"), FINITE_BATCHES)
+def test_networks_have_the_predicted_mean_and_deviation_or_are_flagged(
+    loss, isotropic, name, inputs, batch_size, record_property
+):
+    """The settings of docs/finite_batches.md: 64 networks, steps 10, 20 and 40.
+
+    Means: Bonferroni's bound of Student's t for 12 values in each of 108 settings, at 5 %, is 4.4. Deviations: the root
+    mean square of 12 ratios has an error of 3 to 5 %, as those of one mode are correlated.
+    """
+    s0, steps, record = np.array([0.1, 0.3, 0.8, 1.6]), 40, [10, 20, 40]
+    model = dyn.Model(loss, isotropic=isotropic, noise=(0.1, 0.3), predictor=SETTINGS[loss, isotropic][name])
+    W0 = np.sqrt(s0)[:, None] * np.linalg.qr(np.random.default_rng(0).standard_normal((inputs, 4)))[0].T
+    predicted = dyn.iterate(model, s0, steps, ETA, batch_size=batch_size, input_dimension=inputs, record=record)
+    together = 8 if inputs * batch_size > 1e6 else 64
+    modes = np.concatenate([
+        dyn.train(model, W0, steps, ETA, batch_size=batch_size, seed=range(i, i + together), record=record).modes
+        for i in range(0, 64, together)
+    ])[:, 1 : len(predicted.s)]  # fmt: skip
+    deviation = modes.std(axis=0, ddof=1)
+    t = float(np.abs((modes.mean(axis=0) - predicted.s[1:]) / (deviation / 8)).max())
+    ratio = float(np.sqrt(((deviation / predicted.deviation[1:]) ** 2).mean()))
+    record_property("t, ratio, reliable", [t, ratio, bool(predicted.reliable[-1])])
+    assert not predicted.reliable[-1] or (t < 4.4 and 0.9 < ratio < 1.1)

@@ -40,3 +40,13 @@ def test_a_check_without_a_comparison_shows_its_verdict():
     axes = failing.plot()
     assert axes.get_title() == "some levels disagree" and not axes.lines
     plt.close(axes.figure)
+
+
+def test_steps_with_an_unreliable_prediction_are_hatched():
+    model, s0 = dyn.Model("euclidean"), [0.2, 0.5]
+    network = dyn.train(model, np.diag(np.sqrt(s0)), 5, 0.1, batch_size=50, progress=False)
+    comparison = dyn.compare(dyn.iterate(model, s0, 5, 0.1), network)
+    assert not comparison.plot().patches
+    unreliable = replace(comparison, reliable=np.arange(6) < 3)
+    (hatched,) = unreliable.plot().patches
+    assert (hatched.get_x(), hatched.get_x() + hatched.get_width()) == (3, 5)

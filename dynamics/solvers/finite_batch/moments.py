@@ -48,6 +48,13 @@ def of_state(state: State) -> Moments:
     return Moments(w * w, None if v is None else v * w, None if v is None else v * v, predictor, tracked)
 
 
+def eigenmodes(moments: Moments) -> State:
+    """Return the eigenmodes with these moments (..., M): the inverse of ``of_state`` if T follows from C and X."""
+    w = np.sqrt(moments.correlation)
+    v = None if moments.cross is None else np.divide(moments.cross, w, out=np.zeros_like(w), where=w > 0)
+    return State(w, v, moments.predictor, moments.tracked)
+
+
 def fluctuating(moments: Moments) -> list[tuple[Any, bool]]:
     """Return the moments whose fluctuations are followed, and whether each is a symmetric matrix."""
     symmetric = ((moments.correlation, True), (moments.cross, False), (moments.predictor, False))
@@ -71,26 +78,26 @@ def entries(diagonals: Moments) -> FloatArray:
     return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)], axis=-1)
 
 
-def matrices(like: Moments, entries: Blocks) -> Moments:
-    """Return the matrices (..., M, M) with these entries; ``like`` has the moments that the model has."""
-    modes = like.correlation.shape[-1]
-    diagonals = iter(np.split(entries.diagonal, entries.diagonal.shape[-1] // modes, axis=-1))
-    pairs = iter(np.moveaxis(entries.pairs, -1, 0))
+def diagonals(like: Moments, values: FloatArray) -> Moments:
+    """Return entries (..., E) of the diagonal block as diagonals (..., M); ``like`` has the moments of the model."""
+    parts = iter(np.split(values, values.shape[-1] // like.correlation.shape[-1], axis=-1))
+    return Moments(*(None if part is None else next(parts) for part in like._replace(target=None)))
+
+
+def matrices(like: Moments, values: Blocks) -> Moments:
+    """Return the matrices (..., M, M) with these entries; ``like`` has the moments of the model."""
+    modes, pairs = like.correlation.shape[-1], iter(np.moveaxis(values.pairs, -1, 0))
     upper, lower = np.triu_indices(modes, 1)
 
-    def matrix(symmetric: bool) -> FloatArray:
-        diagonal = next(diagonals)
+    def matrix(diagonal: FloatArray, symmetric: bool) -> FloatArray:
         filled = diagonal[..., None] * np.eye(modes)
         filled[..., upper, lower] = above = next(pairs)
         filled[..., lower, upper] = above if symmetric else next(pairs)
         return filled
 
-    return Moments(
-        matrix(True),
-        cross=None if like.cross is None else matrix(False),
-        predictor=None if like.predictor is None else matrix(False),
-        tracked=None if like.tracked is None else matrix(True),
-    )
+    of_each = diagonals(like, values.diagonal)
+    filled = iter([matrix(diagonal, symmetric) for diagonal, symmetric in fluctuating(of_each)])
+    return Moments(*(None if part is None else next(filled) for part in of_each))
 
 
 def scales(mean: Moments) -> Blocks:

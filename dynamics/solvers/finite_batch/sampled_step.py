@@ -1,6 +1,6 @@
 """One step of networks near a mean state, over samples: the moments after it, and their spread over batches.
 
-The states (``network_states``) have K draws of the moments around their mean; their weights are (M, D), with D = M for
+The states (``states``) have K draws of the moments around their mean; their weights are (M, D), with D = M for
 a shared target and D = 2M for a separate one. The gradient of each sample is the automatic derivative of the loss, as
 in a network; S samples are drawn for each state. The program has no linear algebra beyond products: decompositions that
 XLA runs side by side on a CPU with few cores wait for each other without end.
@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 
 from dynamics.derived_loss import DerivedLoss
+from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters
-from dynamics.solvers.network_moments import Blocks, Moments, blocks
-from dynamics.solvers.network_states import Neighbours, NetworkState
+from dynamics.solvers.finite_batch.moments import Blocks, Moments, blocks
+from dynamics.solvers.finite_batch.states import Neighbours, NetworkState
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
 
@@ -83,9 +84,9 @@ def _sampled_step(
 
     def after(state: NetworkState, *views: Array) -> tuple[Moments, Moments]:
         slopes = gradients(state, *views)
-        square = _square(parameters, eta, batch, slopes, views).mean(axis=0)
+        square = _mean_square(parameters, eta, batch, slopes, views)
         moved = _moments_after(parameters, eta, state.weights, slopes, views)
-        return moved, _of_square(parameters, state.weights, square)
+        return moved, _taken_up(parameters, state.weights, square)
 
     ahead, behind = (jax.vmap(after)(state, *views) for state in (states.plus, states.minus))
     still, exact = (jax.vmap(partial(after, state))(*views) for state in (states.lagging, states.modes))
@@ -109,13 +110,13 @@ def _gradients(
     """Return the gradients of each sample for views (S, D)."""
     weights: State = state.weights
     vectors: Any = state.vectors
-    eigenvalues: Any = state.eigenvalues
+    lam: Any = state.lam
 
     def loss(z1: Array, z2: Array, W_P: Array | None, t1: Array | None, t2: Array | None) -> Array:
-        def predict(z: Array, function: Callable[[Array], Array] = lambda lam: lam) -> Array:
+        def predict(z: Array, function: Callable[[Array], Array] = lambda values: values) -> Array:
             if W_P is not None:
                 return W_P @ z
-            return vectors @ (function(eigenvalues)[:, None] * (vectors.mT @ z))
+            return vectors @ (function(lam)[:, None] * (vectors.mT @ z))
 
         columns = [z[:, None] for z in (z1, z2, z1 if t1 is None else t1, z2 if t2 is None else t2)]
         over_modes = partial(jnp.sum, axis=0, keepdims=True)
@@ -150,9 +151,7 @@ def _moments_after(
         product("target", "encoder") if separate else None,
         product("target", "target") if separate else None,
         None if state.predictor is None else (first.predictor + second.predictor) / 2,
-        None
-        if state.tracked is None
-        else parameters.tracking * state.tracked + (1 - parameters.tracking) * correlation,
+        None if state.tracked is None else eigenvalues.average_step(state.tracked, correlation, parameters.tracking),
     )
 
 
@@ -185,7 +184,6 @@ def _of_batch(
     eta^2/B^2 v_i v_j^T. The terms of a single sample are correlated; those of two samples are independent of them.
     """
     M, modes = len(deviation), state.weights
-
     slopes = jax.lax.map(lambda views: gradients(state, *views), views)
 
     def over_chunks(function: Callable[..., Any]) -> Any:
@@ -210,14 +208,14 @@ def _of_batch(
         return _products(jnp.where(jumps, diagonal, 0.0)) / batch.size
 
     mean_square = jnp.diagonal(square)
-    two_samples = blocks(_of_square(parameters, modes, jnp.sqrt(_outer(mean_square, mean_square) / batch.inputs)))
+    two_samples = blocks(_taken_up(parameters, modes, jnp.sqrt(_outer(mean_square, mean_square) / batch.inputs)))
     same_mode = jnp.tile(jnp.eye(M), (two_samples.diagonal.size // M,) * 2)
     noise = Blocks(
         covariance.diagonal + 2 * same_mode * _outer(two_samples.diagonal, two_samples.diagonal),
         covariance.pairs + _outer(two_samples.pairs, two_samples.pairs),
     )
     square_of_mean = eta**2 / batch.size * forces.encoder @ forces.encoder.mT
-    added = jax.tree.map(jnp.diagonal, _of_square(parameters, modes, square - square_of_mean))
+    added = jax.tree.map(jnp.diagonal, _taken_up(parameters, modes, square - square_of_mean))
     return added, noise, over_chunks(jumping)
 
 
@@ -233,25 +231,38 @@ def _changes(
     """Return the terms of each sample in the moments (samples, M, M), and eta^2/B v v^T."""
     square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * _along(after.encoder, slopes, views)
-    cross = None
+    cross = of_predictor = None
     if modes.target is not None:
-        cross = (1 - parameters.decay) * on_encoder + eta * _along(after.target, slopes, views).mT
-    linear = Moments(
-        on_encoder + on_encoder.mT,
-        cross,
-        predictor=None if slopes.predictor is None else eta * parameters.rate_ratio * slopes.predictor,
-        tracked=None if modes.tracked is None else (1 - parameters.tracking) * (on_encoder + on_encoder.mT),
-    )
-    return jax.tree.map(jnp.add, linear, _of_square(parameters, modes, square)._replace(target=None)), square
+        of_target = eigenvalues.average_step(0.0, on_encoder + square, parameters.decay)
+        cross = of_target + eta * _along(after.target, slopes, views).mT
+    if slopes.predictor is not None:
+        of_predictor = eigenvalues.descent_step(0.0, slopes.predictor, parameters.rate_ratio, 0.0, eta)
+    moments = _taken_up(parameters, modes, on_encoder + on_encoder.mT + square)
+    return moments._replace(cross=cross, target=None, predictor=of_predictor), square
 
 
 def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
-    """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M); those outside the weights as their mean."""
-    (g, h, _), (x1, x2) = slopes, views
-    outside, crossed = batch.inputs - x1.shape[-1], _outer(g, h)
-    first, both, second = ((a * b).sum(axis=-1)[..., None, None] for a, b in ((x1, x1), (x1, x2), (x2, x2)))
-    of_views = (first + outside * (1 + parameters.sigma1**2)) * _outer(g, g) + (both + outside) * (crossed + crossed.mT)
-    return eta**2 / batch.size * (of_views + (second + outside * (1 + parameters.sigma2**2)) * _outer(h, h))
+    """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M), for v = g x1^T + h x2^T."""
+    (g, h, _), (first, both, second) = slopes, _lengths(parameters, eta, batch, views)
+    crossed = _outer(both * g, h)
+    return _outer(first * g, g) + crossed + crossed.mT + _outer(second * h, h)
+
+
+def _mean_square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
+    """Return the mean over samples of ``_square``, (M, M)."""
+    (g, h, _), (first, both, second) = slopes, _lengths(parameters, eta, batch, views)
+    crossed = (both * g).mT @ h
+    return ((first * g).mT @ g + crossed + crossed.mT + (second * h).mT @ h) / len(g)
+
+
+def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2 over all inputs, (samples, 1); their mean outside the weights."""
+    x1, x2 = views
+    outside, scale = batch.inputs - x1.shape[-1], eta**2 / batch.size
+    n1, n2 = 1 + parameters.sigma1**2, 1 + parameters.sigma2**2
+    pairs = ((x1, x1, n1), (x1, x2, 1.0), (x2, x2, n2))
+    first, both, second = (scale * ((a * b).sum(-1, keepdims=True) + outside * mean) for a, b, mean in pairs)
+    return first, both, second
 
 
 def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
@@ -260,15 +271,19 @@ def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
     return _outer(slopes.view1, x1 @ W.mT) + _outer(slopes.view2, x2 @ W.mT)
 
 
-def _of_square(parameters: Parameters, state: State, square: Array) -> Moments:
-    """Return the terms of all moments that follow from a term (..., M, M) of C that the target and averages take up."""
-    share = 1 - parameters.decay
+def _taken_up(parameters: Parameters, state: State, square: Array) -> Moments:
+    """Return the terms of all moments that follow from a term (..., M, M) of C, as target and averages take it up."""
+
+    def average(values: Array, decay: Array) -> Array:
+        return eigenvalues.average_step(0.0, values, decay)
+
+    cross = None if state.target is None else average(square, parameters.decay)
     return Moments(
         square,
-        None if state.target is None else share * square,
-        None if state.target is None else share**2 * square,
+        cross,
+        None if cross is None else average(cross, parameters.decay),
         None if state.predictor is None else jnp.zeros_like(square),
-        None if state.tracked is None else (1 - parameters.tracking) * square,
+        None if state.tracked is None else average(square, parameters.tracking),
     )
 
 

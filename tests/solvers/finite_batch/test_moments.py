@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynamics.solvers.network_moments import Blocks, Moments, blocks, entries, matrices, of_state, scales
+from dynamics.solvers.finite_batch.moments import Blocks, Moments, blocks, entries, matrices, of_state, scales
 from dynamics.vector_field.state import State
 
 KINDS = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.solvers.finite_batch import FiniteBatch
+from dynamics.solvers.finite_batch.expansion import FiniteBatch
 from dynamics.solvers.problem import DescentProblem
 from tests.marks import parametrize
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.descent_numpy import numpy_descent
-from dynamics.solvers.finite_batch import FiniteBatch, observables
+from dynamics.solvers.finite_batch.expansion import FiniteBatch
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent, FiniteBatchDescent
 from dynamics.vector_field.eigenmodes import EigenmodeField
@@ -19,14 +19,14 @@ def finite_batch_descent(problem: DescentProblem) -> Descent:
     assert problem.batch is not None and isinstance(problem.field, EigenmodeField)
     networks = FiniteBatch(problem.field, problem.start, problem.learning_rate, *problem.batch)
     status, last = population.status, population.recorded[-1]
-    observed = [observables(networks)._replace(s=problem.s0, target=problem.s0)]  # exactly
+    observed = [networks.observables._replace(s=problem.s0, target=problem.s0)]  # exactly
     deviations, reliable, to_record = [networks.deviation], [networks.reliable], set(population.recorded.tolist())
     with progress_bar(last, "fluctuations", problem.progress) as bar:
         try:
             for number in range(1, last + 1):
                 networks.advance()
                 if number in to_record:
-                    observed.append(observables(networks))
+                    observed.append(networks.observables)
                     deviations.append(networks.deviation)
                     reliable.append(networks.reliable)
                 bar.update()

@@ -1,6 +1,6 @@
 r"""Networks at a finite batch size: the mean of their moments, and the covariance of the fluctuations around it.
 
-A step of stochastic gradient descent changes the moments of a network (``network_moments``) by the descent map f and by
+A step of stochastic gradient descent changes the moments of a network (``moments``) by the descent map f and by
 the noise of a batch of B samples. To first order in 1/B, mean and covariance of the moments obey
 
     mean <- f(mean) + 1/2 f'' : Sigma + D,    Sigma <- f' Sigma f'^T + Q
@@ -11,33 +11,43 @@ noise along every input. f(mean) is the step of eigenmodes, with the expectation
 noise are means over samples (``sampled_step``).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dynamics.numerics.context import jax_settings
-from dynamics.solvers.network_moments import Blocks, Moments, entries, matrices, of_state, scales
-from dynamics.solvers.network_states import neighbours
+from dynamics.solvers.finite_batch.moments import (
+    Blocks,
+    Moments,
+    diagonals,
+    eigenmodes,
+    entries,
+    matrices,
+    of_state,
+    scales,
+)
+from dynamics.solvers.finite_batch.states import neighbours
 from dynamics.vector_field.eigenmodes import EigenmodeField
-from dynamics.vector_field.state import State, each
+from dynamics.vector_field.state import Observables, State, each
 
 FloatArray = npt.NDArray[np.float64]
 
 DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each
-CHUNKS, CHUNK = 16, 4096  # the samples of the noise of a step, and how many are computed at once
+NOISE_SAMPLES = 65_536  # samples of the gradient for the noise of a step
+AT_ONCE = 4096, 2**20  # of them that are computed at once: at most so many, and so many numbers divided by M^2
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
 GROWTH = 0.2  # relative change of the covariance after which they are
 DIFFERENCE = 1e-4  # relative size of a central difference
 SMALLEST, LARGEST = 1e-4, 0.5  # relative size of a drawn fluctuation; its largest size is divided by the modes
 
-# Limits within which first order in 1/B suffices, as the tests of all losses show.
+# Limits within which first order in 1/B suffices, chosen with the settings of docs/finite_batches.md.
 SIZE = 0.5  # standard deviation of an eigenvalue, relative to its mean
 CURVATURE = 1.0  # change of the mean due to curvature, relative to the standard deviation
 JUMPS = 0.2  # share of the variance that is due to single samples
 
 
-class Step(NamedTuple):
+class Linearisation(NamedTuple):
     """Derivatives of the map at a mean, and the noise of a step.
 
     at, spread: mean moments, and sum of relative variances, for which they were computed. jacobian: derivative of the
@@ -82,30 +92,31 @@ class FiniteBatch:
             2, int(np.count_nonzero(initial.encoder)), quantity="weights", noiseless=noiseless
         )
         self.reliable = bool(exists)  # without a variance of the gradient there is no first order
-        self.step: Step | None = None
+        self.linearisation: Linearisation | None = None
 
     def advance(self) -> None:
         """Propagate mean and covariance by one step; raises FloatingPointError if the expansion breaks down."""
-        if self.step is None or self._is_outdated(self.step):
-            self.step = self._sampled()
-        step, J = self.step, self.step.jacobian.diagonal
-        growth = self._spread() / step.spread
-        curved = each(lambda values: growth * values, step.curved)
-        after = of_state(self.field.step(self.eigenmodes, self.learning_rate))
-        self.mean = each(lambda *terms: sum(terms), after, curved, step.added)
+        if self.linearisation is None or self._is_outdated(self.linearisation):
+            self.linearisation = self._sampled()
+        near = self.linearisation
+        growth, J = self._spread() / near.spread, near.jacobian.diagonal
+        curved = each(lambda values: growth * values, near.curved)
+        after = of_state(self.field.step(eigenmodes(self.mean), self.learning_rate))
+        self.mean = each(lambda *terms: sum(terms), after, curved, near.added)
         self.curved = J @ self.curved + entries(curved)
-        self.jumps = J @ self.jumps @ J.T + step.jumps
+        self.jumps = J @ self.jumps @ J.T + near.jumps
         self.covariance = Blocks(
-            *(J @ S @ J.mT + Q for J, S, Q in zip(step.jacobian, self.covariance, step.noise, strict=True))
+            *(J @ S @ J.mT + Q for J, S, Q in zip(near.jacobian, self.covariance, near.noise, strict=True))
         )
         if not (np.isfinite(self._flat()).all() and (self.mean.correlation >= 0).all()):
             raise FloatingPointError("the fluctuations at this batch size are as large as the eigenvalues")
         self.reliable = self.reliable and self._is_of_first_order()
 
     @property
-    def eigenmodes(self) -> State:
-        """The eigenmodes with the mean moments, each part (M,)."""
-        return _eigenmodes(self.mean)
+    def observables(self) -> Observables:
+        """The observables of the mean moments; of a closed-form predictor, those of the mean correlation."""
+        seen = self.field.observables(eigenmodes(self.mean))
+        return seen._replace(s=self.mean.correlation, target=seen.s if self.mean.target is None else self.mean.target)
 
     @property
     def deviation(self) -> FloatArray:
@@ -123,9 +134,9 @@ class FiniteBatch:
 
     # --- derivatives and noise of a step
 
-    def _is_outdated(self, step: Step) -> bool:
-        moved = np.abs(self._flat() - step.at) > REFRESH * np.abs(step.at)
-        return bool(moved.any()) or abs(self._spread() / step.spread - 1) > GROWTH
+    def _is_outdated(self, near: Linearisation) -> bool:
+        moved = np.abs(self._flat() - near.at) > REFRESH * np.abs(near.at)
+        return bool(moved.any()) or abs(self._spread() / near.spread - 1) > GROWTH
 
     def _flat(self) -> FloatArray:
         return np.concatenate([part for part in self.mean if part is not None])
@@ -140,11 +151,11 @@ class FiniteBatch:
     def _spread(self) -> float:
         return sum(float(np.trace(S, axis1=-2, axis2=-1).sum()) for S in self._relative())
 
-    def _sampled(self) -> Step:
+    def _sampled(self) -> Linearisation:
         """Compute derivatives and noise at the present mean."""
         import jax
 
-        from dynamics.solvers.sampled_step import Batch, sampled_step
+        from dynamics.solvers.finite_batch.sampled_step import Batch, sampled_step
 
         structure, generated = self.field.structure, self.field.model.generated
         units, roots = self._draws()
@@ -152,8 +163,9 @@ class FiniteBatch:
         largest = max(np.abs(a / b).max(initial=0.0) for a, b in zip(drawn, scales(self.mean), strict=True))
         share = min(1.0, LARGEST / self.modes / float(largest))
         states = neighbours(structure, self.field.parameters, self.mean, matrices(self.mean, drawn), share)
+        chunk = _power_of_two(min(AT_ONCE[0], AT_ONCE[1] // self.modes**2))
         columns = self.modes if self.mean.cross is None else 2 * self.modes
-        views = self._views(DRAWS, SAMPLES, columns), self._views(CHUNKS, CHUNK, columns)
+        views = self._views(DRAWS, SAMPLES, columns), self._views(NOISE_SAMPLES // chunk, chunk, columns)
         parameters = self.field.parameters.map(lambda a: float(a[0]))
         batch = Batch(float(self.batch_size), float(self.inputs))
         with jax_settings(x64=True):
@@ -161,10 +173,10 @@ class FiniteBatch:
             estimates = program(parameters, self.learning_rate, batch, states, share, *views, self.deviation)
             sampled = jax.tree.map(np.asarray, estimates)
         of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
-        if self.field.structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
+        if structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
             of_map = of_map._replace(diagonal=self._of_eigenmodes())
         jacobian = Blocks(*map(np.add, of_map, of_noise))
-        return Step(self._flat(), self._spread(), jacobian, *sampled[2:])
+        return Linearisation(self._flat(), self._spread(), jacobian, *sampled[2:])
 
     def _of_eigenmodes(self) -> FloatArray:
         """Return the derivative of the map of eigenmodes by central differences, (E, E)."""
@@ -172,16 +184,12 @@ class FiniteBatch:
         vanished = np.tile(self.mean.correlation == 0, len(size) // self.modes)  # modes without fluctuations
         step = DIFFERENCE * np.diag(np.where(vanished, 0.0, size))
         after = [
-            entries(of_state(self.field.step(_eigenmodes(self._split(values + sign * step)), self.learning_rate)))
+            entries(
+                of_state(self.field.step(eigenmodes(diagonals(self.mean, values + sign * step)), self.learning_rate))
+            )
             for sign in (1, -1)
         ]
         return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
-
-    def _split(self, values: FloatArray) -> Moments:
-        """Return entries (..., E) of the diagonal block as diagonals of the moments."""
-        parts = iter(np.split(values, values.shape[-1] // self.modes, axis=-1))
-        present = [None if a is None else next(parts) for a in self.mean._replace(target=None)]
-        return Moments(*present)
 
     def _draws(self) -> tuple[Blocks, Blocks]:
         """Return normals (K, ...) with second moments of exactly 1, and roots of the covariances of both blocks."""
@@ -206,14 +214,6 @@ def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
     return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))
 
 
-def _eigenmodes(moments: Moments) -> State:
-    """Return the eigenmodes with these moments; of T, only the part that follows from C and X."""
-    w = np.sqrt(moments.correlation)
-    v = None if moments.cross is None else np.divide(moments.cross, w, out=np.zeros_like(w), where=w > 0)
-    return State(w, v, moments.predictor, moments.tracked)
-
-
-def observables(batch: FiniteBatch) -> Any:
-    """Return the observables of the mean moments; of a closed-form predictor, those of the mean correlation."""
-    seen = batch.field.observables(batch.eigenmodes)
-    return seen._replace(s=batch.mean.correlation, target=seen.s if batch.mean.target is None else batch.mean.target)
+def _power_of_two(number: int) -> int:
+    """Return the largest power of two that is not above a number."""
+    return 1 << (number.bit_length() - 1)

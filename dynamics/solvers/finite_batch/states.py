@@ -1,6 +1,6 @@
 """Weights of networks with given moments, and the eigenvectors of their predictor.
 
-A network with the moments C, X and T (``network_moments``) has, up to a rotation of its inputs, the weights W = R and
+A network with the moments C, X and T (``moments``) has, up to a rotation of its inputs, the weights W = R and
 V = X R^-T of shape (M, M), with C = R R^T. If T is larger than V V^T, the target has further weights, for inputs that
 the encoder has turned away from.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.solvers.network_moments import Moments
+from dynamics.solvers.finite_batch.moments import Moments
 from dynamics.vector_field.eigenmode_state import closed_form
 from dynamics.vector_field.state import State
 
@@ -19,11 +19,11 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class NetworkState(NamedTuple):
-    """Weights (..., M, D), and eigenvectors (..., M, M) and eigenvalues (..., M) of a closed-form predictor."""
+    """Weights (..., M, D), and eigenvectors (..., M, M) and eigenvalues lambda (..., M) of a closed-form predictor."""
 
     weights: State
     vectors: FloatArray | None = None
-    eigenvalues: FloatArray | None = None
+    lam: FloatArray | None = None
 
 
 class Neighbours(NamedTuple):
