@@ -318,7 +318,9 @@ def test_more_modes_than_are_predicted_need_seeds():
     net = dyn.train(model, np.diag(np.sqrt(s0)), 1, 0.1, batch_size=10)
     comparison = dyn.compare(dyn.iterate(model, s0, 1, 0.1), net)
     assert comparison.reliable is None
-    with pytest.raises(dyn.ArgumentError, match="`network` must have at least 3 seeds, .* but is 'more than 64 modes'"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"`network` must have at least 3 seeds, .* but is 'more than 64 modes'"
+    ):
         _ = comparison.sampling_error
 
 
