@@ -62,7 +62,8 @@ class Trajectory(Value):
     reliable : ndarray of bool, shape (T,) or None
         True up to the step until which the predicted mean and standard deviation hold: the standard deviation is
         at most half of the mean, the curvature of the map changes the mean by at most one standard deviation, and
-        single samples cause at most a fifth of the variance.
+        single samples cause at most a fifth of the variance. An averaged target lags behind by at most 2 % of its
+        variance.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
         (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.

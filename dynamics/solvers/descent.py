@@ -80,9 +80,19 @@ def iterate(
     AccuracyWarning
         The quadrature of the closure misses its tolerance.
 
+    Notes
+    -----
+    With ``batch_size``, mean and covariance Sigma of all entries of C over networks obey, to first order in 1/B,
+
+        mean <- f(mean) + 1/2 f'' : Sigma + eta^2/B (E[v v^T] - F F^T),    Sigma <- J Sigma J^T + Q
+
+    f is the descent map, v (M, N) the gradient of a sample and F its mean, J the derivative of the first line and Q the
+    covariance of C after a step on a batch (docs/finite_batches.md). Derivatives and noise are means over samples.
+
     References
     ----------
-    Halvagal, Laborieux, Zenke (2023), section 4: the toy network trained by gradient descent.
+    Halvagal, Laborieux, Zenke (2023), section 4: the toy network trained by gradient descent. Van Kampen, Stochastic
+    Processes in Physics and Chemistry, chapter X: mean and covariance to first order in the size of the fluctuations.
 
     Examples
     --------

@@ -44,6 +44,7 @@ SMALLEST, LARGEST = 1e-4, 0.5  # relative size of a drawn fluctuation; its large
 # Limits within which first order in 1/B suffices, chosen with the settings of docs/finite_batches.md.
 SIZE = 0.5  # standard deviation of an eigenvalue, relative to its mean
 CURVATURE = 1.0  # change of the mean due to curvature, relative to the standard deviation
+LAG = 0.02  # share of the target's variance for inputs that the encoder has turned away from
 JUMPS = 0.2  # share of the variance that is due to single samples
 
 
@@ -123,6 +124,14 @@ class FiniteBatch:
         """Standard deviation of u_m . C u_m over networks, (M,)."""
         return np.sqrt(np.diagonal(self.covariance.diagonal)[: self.modes])
 
+    @property
+    def lag(self) -> FloatArray:
+        """Share of T that does not follow from C and X, (M,): its fluctuations, which are left out, grow with it."""
+        C, X, T = self.mean[:3]
+        if X is None:
+            return np.zeros(self.modes)
+        return 1 - np.divide(X**2, C * T, out=np.ones_like(C), where=C * T > 0)
+
     def _is_of_first_order(self) -> bool:
         """Return True if fluctuations are small, nearly normal, and their effect on the mean is small against them."""
         s, deviation = self.mean.correlation, self.deviation
@@ -130,7 +139,7 @@ class FiniteBatch:
         small = deviation <= SIZE * s
         normal = jumps <= JUMPS * deviation**2
         straight = np.abs(self.curved[: self.modes]) <= CURVATURE * deviation
-        return bool((small & normal & straight).all())
+        return bool((small & normal & straight & (self.lag <= LAG)).all())
 
     # --- derivatives and noise of a step
 

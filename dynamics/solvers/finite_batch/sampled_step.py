@@ -91,14 +91,21 @@ def _sampled_step(
     ahead, behind = (jax.vmap(after)(state, *views) for state in (states.plus, states.minus))
     still, exact = (jax.vmap(partial(after, state))(*views) for state in (states.lagging, states.modes))
 
-    def diagonal(moments: tuple[Moments, Moments]) -> Moments:
-        return jax.tree.map(lambda *parts: jnp.diagonal(sum(parts).mean(axis=0)), *moments)
+    def diagonal(moments: Moments) -> Moments:
+        return jax.tree.map(lambda a: jnp.diagonal(a.mean(axis=0)), moments)
 
     odd, odd_noise = jax.tree.map(lambda a, b: (a - b) / (2 * share), ahead, behind)
-    curved = diagonal(jax.tree.map(lambda a, b, c: (a + b - 2 * c) / (2 * share**2), ahead, behind, still))
-    of_lag = diagonal(jax.tree.map(jnp.subtract, still, exact))
-    added, noise, jumps = _of_batch(parameters, eta, batch, states.modes, gradients, more_views, deviation)
-    return Sampled(blocks(odd), blocks(odd_noise), curved, jax.tree.map(jnp.add, added, of_lag), noise, jumps)
+    curved = jax.tree.map(lambda a, b, c: (a + b - 2 * c) / (2 * share**2), ahead, behind, still)
+    of_lag = diagonal(jax.tree.map(jnp.subtract, still[0], exact[0]))
+    added, noise, jumps = _of_batch(parameters, eta, batch, states.lagging, gradients, more_views, deviation)
+    return Sampled(
+        blocks(odd),
+        blocks(odd_noise),
+        diagonal(jax.tree.map(jnp.add, *curved)),
+        jax.tree.map(jnp.add, added, of_lag),
+        noise,
+        jumps,
+    )
 
 
 # --- gradients and moments of a state -------------------------------------------------------------------------------
