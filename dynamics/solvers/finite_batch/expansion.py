@@ -109,7 +109,8 @@ class FiniteBatch:
         self.covariance = Blocks(
             *(J @ S @ J.mT + Q for J, S, Q in zip(near.jacobian, self.covariance, near.noise, strict=True))
         )
-        if not (np.isfinite(self._flat()).all() and (self.mean.correlation >= 0).all()):
+        values = (self._flat(), *self.covariance)
+        if not (all(np.isfinite(a).all() for a in values) and (self.mean.correlation >= 0).all()):
             raise FloatingPointError("the fluctuations at this batch size are as large as the eigenvalues")
         self.reliable = self.reliable and self._is_of_first_order()
 
