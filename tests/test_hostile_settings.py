@@ -45,7 +45,7 @@ CALLS = {
     "equilibria": lambda: dyn.equilibria(EUCLIDEAN, S0),
     "invariants": lambda: dyn.invariants(COSINE),
     "phase_diagram": lambda: dyn.phase_diagram(
-        EUCLIDEAN, S0, ("weight_decay", (0.0, 0.4)), ("alpha", (0.5, 1.0)), points=2
+        EUCLIDEAN, S0, ("weight_decay", (0.0, 0.4)), ("alpha", (0.5, 1.0)), learning_rate=0.1, points=2
     ),
     "convergence_time": lambda: dyn.convergence_time(COSINE, S0, 0.2),
     "effective_rates": lambda: dyn.effective_rates(COSINE, S0),

@@ -92,7 +92,7 @@ def convergence_time(
         with within_range("s0", s0[index]):
             times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)
         field.note_errors_of(member_field)
-    field.warn_if_inaccurate()
+    field.warn_if_inaccurate(rtol)
     return times
 
 
@@ -216,6 +216,7 @@ def _by_flow(
         times[pending] = scaling.time(first_crossings(path, solver.t_old, solver.t)[pending])
         if np.isfinite(times).all() or steady_state.reached(state_at(solver.t, solver.y)):
             return times
+        scaling.field.accumulate(solver.step_size)
         if taken % STEPS_PER_RULE == 0:
             scaling.field.relax()
             if equal_modes.reached(shape := coordinate.backward(solver.y)):

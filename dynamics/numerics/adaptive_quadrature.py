@@ -62,6 +62,8 @@ class Adaptive:
     missed : float
         Largest error so far in the sense of the tolerance, which leaves rounding errors out where terms cancel; it
         exceeds ``rtol`` if ``max_nodes`` intervals were too few.
+    latest : tuple of float
+        Largest estimated absolute error and largest |r_m| of the last evaluation, under the last of the weights.
     nodes : tuple of int
         Largest numbers of intervals of the x axis and of the y axis in the last evaluation.
 
@@ -87,6 +89,7 @@ class Adaptive:
     max_nodes: int = MAX_NODES
     worst: float = field(default=0.0, init=False)
     missed: float = field(default=0.0, init=False)
+    latest: tuple[float, float] = field(default=(0.0, 0.0), init=False)
     nodes: tuple[int, int] = field(default=(0, 0), init=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +132,7 @@ class Adaptive:
             np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
             for column in (np.abs(result.value + added), result.error)
         )
+        self.latest = tuple(float(np.max(part[-1], where=counts[:, 0], initial=0.0)) for part in (error, value))
         if self._largest.shape == value.shape:
             value = np.maximum(value, self._largest)
         elif self._largest.size:  # other members of the ensemble

@@ -27,6 +27,7 @@ def numpy_descent(problem: DescentProblem) -> Descent:
         try:
             for number in range(1, problem.steps + 1):
                 state, overflowed = one_step(state, field, problem.learning_rate)
+                field.accumulate(problem.learning_rate)
                 field.relax()
                 diverged = np.where(overflowed & np.isinf(diverged), number, diverged)
                 if overflowed.all():

@@ -191,7 +191,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
 def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajectory:
     """Return the trajectory that a method computes for a problem."""
     flow = method.integrate(problem)
-    problem.field.warn_if_inaccurate()
+    problem.field.warn_if_inaccurate(problem.rtol)
     if problem.by_eigenmodes:
         _put_start(flow.observables, problem.s0, problem.times)
     sampled = f", {SAMPLED}" if problem.closure == "monte_carlo" else ""

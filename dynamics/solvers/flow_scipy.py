@@ -120,6 +120,7 @@ class _Member:
             for taken, (solver, message) in enumerate(steps(self.slope, self.y0, taus[-1], tolerances), 1):
                 before, self.t = self.t, float(self.scaling.time(solver.t))
                 flow = self._failure(solver, message) or self._progress(solver, taus)
+                self.scaling.field.accumulate(solver.step_size or 0.0)
                 bar.update(self.t - before)
                 if flow is None and taken % STEPS_PER_RULE == 0:
                     self.scaling.field.relax()

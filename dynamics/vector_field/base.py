@@ -80,6 +80,7 @@ class VectorField(ABC):
 
             self.samples = Samples(model.generated, model.structure.predictor == "learned")
             expectations = {}
+        self.drift = self.path = 0.0  # errors of rates, and rates, integrated over a trajectory (``accumulate``)
         self.expectations = expectations
         self.quadratures = {
             name: self._quadrature(expectation)
@@ -146,6 +147,16 @@ class VectorField(ABC):
         for quadrature in self.quadratures.values():
             quadrature.relax()
 
+    def accumulate(self, duration: float) -> None:
+        """Integrate the rates of the last evaluation, and their errors, over the duration of a step.
+
+        Rates that are zero within their error, as at a fixed point, are left out: there, errors do not add up.
+        """
+        for quadrature in self.quadratures.values():
+            error, rate = quadrature.latest
+            if error < rate:
+                self.drift, self.path = self.drift + duration * error, self.path + duration * rate
+
     @property
     def error(self) -> float:
         """Largest relative error of the forces so far: estimated for quadrature, a standard error for samples, or 0.
@@ -171,6 +182,8 @@ class VectorField(ABC):
 
     def note_errors_of(self, field: "VectorField") -> None:
         """Include the errors of the vector field of some members of the ensemble."""
+        if field.drift * max(self.path, 1.0) > self.drift * max(field.path, 1.0):
+            self.drift, self.path = field.drift, field.path
         for name, quadrature in self.quadratures.items():
             other = field.quadratures[name]
             quadrature.worst, quadrature.missed = (
@@ -180,17 +193,27 @@ class VectorField(ABC):
         if self.samples is not None and field.samples is not None:
             self.samples.worst = max(self.samples.worst, field.samples.worst)
 
-    def warn_if_inaccurate(self) -> None:
-        """Warn (AccuracyWarning) if a quadrature missed its tolerance, or if rates are inaccurate by cancellation.
+    def warn_if_inaccurate(self, rtol: float = 0.0) -> None:
+        """Warn (AccuracyWarning) if the errors of a quadrature exceed its tolerance.
 
-        No warning is given for rates that are zero within their error, as at a fixed point.
+        Along a trajectory that was integrated with ``accumulate``, they are integrated, relative to the change of the
+        logarithms of the eigenvalues (at least 1), and compared with ``rtol``, the tolerance of the trajectory.
+        Otherwise a quadrature must have missed its tolerance, or rates be inaccurate by cancellation; rates that are
+        zero within their error, as at a fixed point, are not counted.
         """
-        missed = any(quadrature.missed > self.rtol for quadrature in self.quadratures.values())
-        if missed or (self.quadratures and self.rtol / CANCELLED < self.error < 1):
+        if not self.quadratures:
+            return
+        if self.path:
+            error, requested = self.drift / max(self.path, 1.0), max(rtol, self.rtol)
+        else:
+            requested = self.rtol
+            missed = max(quadrature.missed for quadrature in self.quadratures.values())
+            error = max(missed, self.error if self.rtol / CANCELLED < self.error < 1 else 0.0)
+        if error > requested:
             most = max(quadrature.max_nodes for quadrature in self.quadratures.values())
             errors.warn_caller(
-                f"The Gaussian closure's quadrature reached a relative error of {self.error:.1e}, "
-                f"not the requested {self.rtol:.1e} (with at most {most} nodes per axis).",
+                f"The Gaussian closure's quadrature reached a relative error of {error:.1e}, "
+                f"not the requested {requested:.1e} (with at most {most} nodes per axis).",
             )
 
 

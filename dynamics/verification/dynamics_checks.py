@@ -16,6 +16,7 @@ SPARE_INPUTS = 2  # number of inputs of the network minus its number of modes
 STEPS, MOVES = 60, 0.02  # number of steps; relative change of the fastest mode's singular value in a step
 FRACTIONS = (2, 4, 8)  # divisors of the learning rate, for descent maps closer to the flow
 SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes; the next one if the predicted fluctuations are unreliable
+FALLS = 0.25  # of a deviation from the first of these batch sizes to the last; with 1/sqrt(B) it is 0.125
 TRIALS = 8  # number of learning rates that are tried, each half the previous one
 
 
@@ -80,12 +81,13 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
     """Compare a network trained on samples with the descent map at its batch size, in standard errors.
 
     Larger batches follow only if the prediction of the fluctuations is unreliable, as for gradients with heavy tails.
+    If it is for all of them, the deviation from the descent map must fall as the batch grows.
     """
     inputs = len(subject.s0) + SPARE_INPUTS
     directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
     W0 = np.sqrt(np.sort(subject.s0))[:, None] * directions
     options: dict[str, Any] = {"seed": subject.seed, "progress": progress, "record": STEPS // 6}
-    eta, unreliable = descent.settings["learning_rate"], ""
+    eta, deviations = descent.settings["learning_rate"], []
     for samples in SAMPLES_A_STEP:
         network = train(subject.model, W0, STEPS, eta, batch_size=samples, **options)
         if not network.complete:
@@ -94,11 +96,21 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
         reliable = comparison.reliable is not None and bool(comparison.reliable.all())
         if reliable:
             break
-        unreliable += f"; fluctuations unreliable with {samples:,}"
+        deviations.append(_from_the_map(descent, network))
+    else:
+        note = f"of {deviations[0]:.1%} with {SAMPLES_A_STEP[0]:,} samples; predicted fluctuations are unreliable"
+        against = f"deviation from the descent map with {samples:,} samples a step"
+        return LevelCheck("network", against, deviations[-1] / deviations[0], FALLS, note), comparison
     z = _standard_errors(subject, descent, comparison)
+    unreliable = "; fluctuations unreliable with fewer" if deviations else ""
     note = f"standard errors; largest deviation {comparison.max_relative():.1%}{unreliable}"
     against = f"{STEPS} steps on {samples:,} samples each, descent map"
     return LevelCheck("network", against, z, CHANCE, note), comparison
+
+
+def _from_the_map(descent: Trajectory, network: Trajectory) -> float:
+    """Return the largest relative deviation of a network's modes from the descent map."""
+    return float(np.abs(network.modes / descent.modes[np.asarray(network.step)] - 1).max())
 
 
 def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparison) -> float:

@@ -1,6 +1,7 @@
 """Models and eigenvalues at the ends of double precision: results are finite, or an argument is refused."""
 
 import random
+import re
 
 import numpy as np
 import pytest
@@ -104,6 +105,6 @@ def test_nothing_else_is_raised(seed):
         if name == "effective_rates":
             assert np.isfinite(result).all()
         elif name == "iterate":
-            assert not np.isnan(result.s).any() and (result.status == "complete" or "step" in result.status)
+            assert not np.isnan(result.s).any() and (result.status == "complete" or re.match("not finite: |.*step", result.status))
         elif name != "bifurcation":
             assert str(result)

@@ -40,6 +40,9 @@ REFRESH = 0.04  # relative change of the mean after which derivatives and noise 
 GROWTH = 0.2  # relative change of the covariance after which they are
 DIFFERENCE = 1e-4  # relative size of a central difference
 SMALLEST, LARGEST = 1e-4, 0.5  # relative size of a drawn fluctuation; its largest size is divided by the modes
+VISIBLE = 0.1  # relative size up to which draws are enlarged: the map's curvature is hidden by noise in smaller ones
+
+ROUNDING = 1e-12  # relative change of the mean that is due to rounding
 
 # Limits within which first order in 1/B suffices, chosen with the settings of docs/finite_batches.md.
 SIZE = 0.5  # standard deviation of an eigenvalue, relative to its mean
@@ -139,7 +142,7 @@ class FiniteBatch:
         jumps = np.diagonal(self.jumps)[: self.modes]
         small = deviation <= SIZE * s
         normal = jumps <= JUMPS * deviation**2
-        straight = np.abs(self.curved[: self.modes]) <= CURVATURE * deviation
+        straight = np.abs(self.curved[: self.modes]) <= CURVATURE * deviation + ROUNDING * s
         return bool((small & normal & straight & (self.lag <= LAG)).all())
 
     # --- derivatives and noise of a step
@@ -170,8 +173,9 @@ class FiniteBatch:
         structure, generated = self.field.structure, self.field.model.generated
         units, roots = self._draws()
         drawn = Blocks(*((root @ unit[..., None])[..., 0] for root, unit in zip(roots, units, strict=True)))
-        largest = max(np.abs(a / b).max(initial=0.0) for a, b in zip(drawn, scales(self.mean), strict=True))
-        share = min(1.0, LARGEST / self.modes / float(largest))
+        sizes = [np.abs(a / b) for a, b in zip(drawn, scales(self.mean), strict=True)]
+        least, most = (limit / max(size.max(initial=0.0) for size in sizes) for limit in (VISIBLE, LARGEST / self.modes))
+        share = float(min(max(1.0, least), most))
         states = neighbours(structure, self.field.parameters, self.mean, matrices(self.mean, drawn), share)
         chunk = _power_of_two(min(AT_ONCE[0], AT_ONCE[1] // self.modes**2))
         columns = self.modes if self.mean.cross is None else 2 * self.modes
