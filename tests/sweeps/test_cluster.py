@@ -14,6 +14,7 @@ from distributed import Client
 
 import dynamics as dyn
 from dynamics.cli import commands as cli
+from dynamics.sweeps.store import SEAL
 from tests.sweeps.models import COSINE, files
 
 LONG = 900  # seconds after which a process that should end never will
@@ -82,10 +83,10 @@ def wait_until(condition, running):
 def kill_and_restart(folder, points, steps, chunk, record_property):
     """A worker is killed once a quarter is there, the client once half is; another client ends what it began."""
     disturbed, alone = folder / "disturbed.zarr", folder / "alone.zarr"
-    status, blocks = disturbed / "status", points // chunk
+    seals, blocks = disturbed / SEAL, points // chunk  # the seal of a block is written last
 
     def done():
-        return {path: path.stat().st_mtime_ns for path in status.glob("c/*/*")}
+        return {path: path.stat().st_mtime_ns for path in seals.glob("c/*/*")}
 
     def client(address, store, log):
         return process(

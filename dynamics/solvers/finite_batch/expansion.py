@@ -173,9 +173,8 @@ class FiniteBatch:
         structure, generated = self.field.structure, self.field.model.generated
         units, roots = self._draws()
         drawn = Blocks(*((root @ unit[..., None])[..., 0] for root, unit in zip(roots, units, strict=True)))
-        sizes = [np.abs(a / b) for a, b in zip(drawn, scales(self.mean), strict=True)]
-        least, most = (limit / max(size.max(initial=0.0) for size in sizes) for limit in (VISIBLE, LARGEST / self.modes))
-        share = float(min(max(1.0, least), most))
+        largest = max(np.abs(a / b).max(initial=0.0) for a, b in zip(drawn, scales(self.mean), strict=True))
+        share = float(min(max(1.0, VISIBLE / largest), LARGEST / self.modes / largest))
         states = neighbours(structure, self.field.parameters, self.mean, matrices(self.mean, drawn), share)
         chunk = _power_of_two(min(AT_ONCE[0], AT_ONCE[1] // self.modes**2))
         columns = self.modes if self.mean.cross is None else 2 * self.modes
