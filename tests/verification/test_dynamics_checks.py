@@ -67,7 +67,7 @@ def test_the_learning_rate_suits_rates_that_grow():
 
 @pytest.mark.long
 def test_nonlinear_fluctuations_are_distinguished_from_a_wrong_theory(monkeypatch):
-    """A mode vanishes ever faster, as W_P^-1 grows: the larger the batch, the less the map is off, unless it is wrong."""
+    """A mode vanishes ever faster, as W_P^-1 grows: the map is off by less with larger batches, unless it is wrong."""
     report = checked(432)
     text = " ".join(str(report).split())
     assert report.passed and "with 1,280,000 samples" in text and "predicted fluctuations are unreliable" in text
