@@ -13,7 +13,7 @@ from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
 from derivations.codegen.signature import PLAIN, Signature
 from derivations.codegen.solution_code import simplest
 from derivations.symbols import notation as n
-from derivations.symbols.modes import expanded, total
+from derivations.symbols.modes import expanded
 from derivations.theory import expectations, rates, tilting
 
 QUANTITIES = {
@@ -21,7 +21,7 @@ QUANTITIES = {
     "predictor_force": ("the force f_m on the predictor's eigenvalue", rates.predictor_force),
 }
 UNUSED = sp.Symbol("_")
-NORMALISATION = (n.Z, sp.exp(-total(sp.log(n.Delta[n.k])) / 2))
+NORMALISATION = (n.Z, 1 / sp.sqrt(sp.Product(n.Delta[n.k], (n.k, 1, n.M))))
 
 
 class Integrand(NamedTuple):

@@ -84,6 +84,9 @@ class ArrayPrinter(StrPrinter):
             raise UntranslatableError(f"the sum {expr} has several mode indices, for which there is no array code")
         return self.dialect.over_modes.format(self._print(expr.function))
 
+    def _print_Product(self, expr: sp.Basic) -> str:
+        return f"{self.xp}.prod({self._print(expr.function)}, axis=-1, keepdims=True)"
+
     def _print_Mul(self, expr: sp.Basic) -> str:
         """Print a product with small arrays first, because Python multiplies from the left."""
         coefficient, rest = expr.as_coeff_Mul()
@@ -179,7 +182,7 @@ class ArrayPrinter(StrPrinter):
     def emptyPrinter(self, expr: sp.Basic) -> str:
         raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
 
-    _print_Derivative = _print_Integral = _print_Product = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
+    _print_Derivative = _print_Integral = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
     _print_LambertW = emptyPrinter
 
     def _print_gamma(self, expr: sp.Basic) -> str:

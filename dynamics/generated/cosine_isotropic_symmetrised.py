@@ -98,7 +98,7 @@ def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     )
     S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     sum_lam_ratio_s_S12 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
     return 2 * Z * (-2 * lam * x**2 * (2 * lam * ratio * s * S12 + sum_lam_ratio_s_S12) * S11 + ratio * S12) / xp.pi
 
@@ -114,7 +114,7 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     )
     S12 = 1 / Delta
     S22 = (2 * D * ratio**2 * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     sum_lam_ratio_s_S12 = xp.sum(lam * ratio * s * S12, axis=-1, keepdims=True)
     return 2 * Z * (-2 * lam * y**2 * (2 * lam * ratio * s * S12 + sum_lam_ratio_s_S12) * S22 + ratio * S12) / xp.pi
 

@@ -127,7 +127,7 @@ def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
     Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
     S12 = 1 / Delta
     S22 = (2 * D * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     return n1, D, Delta, S12, S22, Z
 
 
@@ -161,7 +161,7 @@ def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
     Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
     S11 = (2 * D * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     return n2, D, Delta, S11, S12, Z
 
 

@@ -59,7 +59,7 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     Delta = 4 * D * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * s * y**2 + 1
     S12 = 1 / Delta
     S22 = (2 * D * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     sum_s_S12 = xp.sum(s * S12, axis=-1, keepdims=True)
     return 4 * Z * (-2 * y**2 * (2 * s * S12 + sum_s_S12) * S22 + S12) / xp.pi
 

@@ -70,7 +70,7 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     S11 = (2 * D * s * y**2 + n1) / Delta
     S12 = 1 / Delta
     S22 = (2 * D * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     sum_s_S12 = xp.sum(s * S12, axis=-1, keepdims=True)
     return 4 * Z * (-x**2 * (2 * s * S12 + sum_s_S12) * S11 - y**2 * (2 * s * S12 + sum_s_S12) * S22 + S12) / xp.pi
 

@@ -96,7 +96,7 @@ def _tilted(x, y, s, lam, ratio, sigma1, sigma2):
     )
     S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     return S11, S12, Z
 
 

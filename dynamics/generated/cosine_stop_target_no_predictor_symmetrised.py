@@ -82,7 +82,7 @@ def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     Delta = 4 * D * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
     S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     sum_ratio_s_S12 = xp.sum(ratio * s * S12, axis=-1, keepdims=True)
     return 2 * Z * (-2 * x**2 * (2 * ratio * s * S12 + sum_ratio_s_S12) * S11 + ratio * S12) / xp.pi
 
@@ -96,7 +96,7 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     Delta = 4 * D * ratio**2 * s**2 * x**2 * y**2 + 2 * n1 * ratio**2 * s * x**2 + 2 * n2 * s * y**2 + 1
     S12 = 1 / Delta
     S22 = (2 * D * ratio**2 * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     sum_ratio_s_S12 = xp.sum(ratio * s * S12, axis=-1, keepdims=True)
     return 2 * Z * (-2 * y**2 * (2 * ratio * s * S12 + sum_ratio_s_S12) * S22 + ratio * S12) / xp.pi
 

@@ -121,7 +121,7 @@ def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
     )
     S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     return S11, S12, Z
 
 
@@ -154,7 +154,7 @@ def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
     )
     S12 = 1 / Delta
     S22 = (2 * D * ratio**2 * s * x**2 + n2) / Delta
-    Z = xp.exp(-xp.sum(xp.log(Delta), axis=-1, keepdims=True) / 2)
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
     return S12, S22, Z
 
 
