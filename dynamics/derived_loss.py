@@ -16,13 +16,14 @@ class Integral(NamedTuple):
     returns each mode's contribution to the mean square of each norm, which sets the scales of x and y. integrand:
     function of x, y and the spectrum. powers: lowest inverse power of each norm; the powers of all terms differ from it
     by even numbers. size: function that returns the sum of the absolute values of the integrand's terms; None if the
-    absolute value of the integrand serves as this sum.
+    absolute value of the integrand serves as this sum. softened: True if a constant is added to the square of a norm.
     """
 
     mean_squares: Function
     integrand: Function
     powers: tuple[float, ...] = (1, 1)
     size: Function | None = None
+    softened: bool = False
 
 
 class MatrixIntegral(NamedTuple):

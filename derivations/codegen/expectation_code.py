@@ -104,7 +104,8 @@ def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Int
     """Return the code of one ``Integral`` of the manifest, from the names of its functions."""
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
-    return f"Integral({', '.join([scale, integrand, *powers, *size])})"
+    softened = ["softened=True"] if any(norm.softening != 0 for norm in integral.tilt.norms) else []
+    return f"Integral({', '.join([scale, integrand, *powers, *size, *softened])})"
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:

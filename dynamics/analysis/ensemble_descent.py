@@ -83,7 +83,6 @@ class EnsembleDescent:
         path, diverged = [self.state.encoder**2], np.zeros(len(self.running), bool)
         for _ in range(BLOCK):
             self.state, diverged = one_step(self.state, field, self.eta)
-            field.relax()
             path.append(self.state.encoder**2)
         with np.errstate(invalid="ignore"):
             motion = BlockMotion.of(np.array(path))

@@ -14,7 +14,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
 from dynamics.numerics.memory import check_size
 from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
-from dynamics.solvers.flow_scipy import STEPS_PER_RULE, members, steps
+from dynamics.solvers.flow_scipy import STEPS_PER_CHECK, members, steps
 from dynamics.solvers.methods import has_exact_solution
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.solvers.scaling import Scaling
@@ -217,10 +217,8 @@ def _by_flow(
         if np.isfinite(times).all() or steady_state.reached(state_at(solver.t, solver.y)):
             return times
         scaling.field.accumulate(solver.step_size)
-        if taken % STEPS_PER_RULE == 0:
-            scaling.field.relax()
-            if equal_modes.reached(shape := coordinate.backward(solver.y)):
-                return np.fmin(times, _by_scale(field.observables(shape).s, levels, scaling, solver.t))
+        if taken % STEPS_PER_CHECK == 0 and equal_modes.reached(shape := coordinate.backward(solver.y)):
+            return np.fmin(times, _by_scale(field.observables(shape).s, levels, scaling, solver.t))
     return np.where(np.isinf(times), np.nan, times)
 
 

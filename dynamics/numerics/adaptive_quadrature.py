@@ -3,35 +3,40 @@
 The estimated error determines the steps and the lengths of the integration axes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dynamics.derived_loss import Integral
-from dynamics.numerics.axes import Array, Axis, left_extent, point_axis, trapezoidal_axis
+from dynamics.numerics.axes import POINT, Array, extent, left_extent, mode_weights, trapezoidal_axis
 from dynamics.numerics.quadrature import (
     Estimate,
+    Rule,
     Sums,
-    axis_extents,
     estimate,
     mean_squares,
+    product_rule,
     rate_weights,
     relative_errors,
     replace_collapsed,
-    rounding_exponent,
-    sums,
+    sums_of,
     total,
+    values_at_nodes,
+    weighted_values,
     zero_where_collapsed,
 )
 
 CHUNK = 40_000  # number of integrand values that are computed at once, small enough for the cache
 MAX_NODES = 600  # largest number of intervals of an axis
-MAX_STEP = 0.35  # largest step of tau, the variable of an axis (see ``axes``)
-SHARE = 0.15  # fraction of the tolerance that the error of a single step size or axis end may reach
-TAIL_SHARE = 1e-5  # relative weight of the node at which a tau axis ends, in units of the tolerance
-SAME = 0.1  # relative change of the mean squares below which the axes keep their ends
+MAX_STEP = 0.5  # largest step of tau, the variable of an axis (see ``axes``)
+SHARE = 0.3  # fraction of the tolerance that the error of a single step size or axis end may reach
+TAIL_SHARE = 1e-3  # relative weight of the node at which a tau axis ends, in units of the tolerance
+DROPPED, OUTER = 0.01, 0.1  # fractions of the tolerance: contribution of nodes that are left out, and of the outermost
+SAMPLED = 256  # number of rows of a batch that determine which nodes are left out
+KEPT = 9.0  # relative change of the mean squares up to which a rule that misses no tolerance is kept
+TRUSTED = 0.2  # relative change of the mean squares up to which a rule's error is not computed anew
 
 
 @dataclass
@@ -64,6 +69,8 @@ class Adaptive:
         exceeds ``rtol`` if ``max_nodes`` intervals were too few.
     latest : tuple of float
         Largest estimated absolute error and largest |r_m| of the last evaluation, under the last of the weights.
+    rules : list of Rule
+        Quadrature rule of each integral, without the nodes that the spectra so far did not need.
     nodes : tuple of int
         Largest numbers of intervals of the x axis and of the y axis in the last evaluation.
 
@@ -95,36 +102,69 @@ class Adaptive:
     def __post_init__(self) -> None:
         self._step = [MAX_STEP, MAX_STEP]  # step of tau on the x and the y axis
         self._reach = [1.0, 1.0]  # length of each axis, as a fraction of its ``extent``
-        self._causes = [0.0] * 4  # largest errors since ``relax``, in units of rtol: x step, y step, x end, y end
-        self._intervals: dict[tuple[Integral, int], int] = {}  # number of intervals of each axis
+        self.rules: list[Rule] = []
+        self._squares: list[Array] = []  # mean squares for which the rules were chosen
+        self._checked: list[Array] = []  # mean squares for which the error was computed last
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
-        self._extents: dict[Integral, tuple[Any, ...]] = {}  # mean squares; extents and exponent for them
 
-    def __call__(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Array = False) -> Estimate:
+    def value(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool) -> Array:
+        """Return the integrals (B, M), and compute their error only if the spectrum has changed since the last time.
+
+        The arguments are those of a call.
+        """
+        if self._checked and s.max(axis=-1).all():
+            parameters = (s, lam, *others)
+            with np.errstate(all="ignore"):
+                squares = self._mean_squares(parameters)
+                if _near(squares, self._checked, TRUSTED):
+                    pairs = zip(self.integrals, self.rules, squares, strict=True)
+                    return np.sum([_value_in_chunks(*each, parameters) for each in pairs], axis=0)
+        return self(s, lam, *others, added=added, known=known).value
+
+    def __call__(
+        self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool
+    ) -> Estimate:
         """Return the estimate of the integrals.
 
         s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. added: part
-        of r_m that is no integral, (B, M); errors are relative to the sum. known: mask (B, 1) of rows whose r_m is
-        known, so that their error does not count. Raises FloatingPointError if the integrand overflows.
+        of r_m that is no integral, (B, M); errors are relative to the sum. known: function that returns a mask (B, 1)
+        of rows whose r_m is known, so that their error does not count. Raises FloatingPointError if the integrand
+        overflows.
         """
         parameters, alive = replace_collapsed((s, lam, *others))
-        while True:
-            with np.errstate(all="ignore"):
-                result = self._evaluate(parameters)
-            kinds = [result.error, *result[1:5]]
-            attainable = 2 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
-            ratios = relative_errors(parameters[0], result, kinds, self.error_weights, attainable)
-            relative, *causes = map(float, ratios)
-            if not np.isfinite(relative):
-                raise _overflow(s)
-            causes = [cause / self.rtol for cause in causes]
-            if relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < SHARE:
-                break
-            self._refine(causes)
-        self._causes = [max(pair) for pair in zip(self._causes, causes, strict=True)]
-        self.missed = max(self.missed, relative)
-        self._note(parameters[0], result, added, alive & ~np.asarray(known))
+        with np.errstate(all="ignore"):
+            squares = self._mean_squares(parameters)
+            result, relative = None, np.inf
+            if self.rules and _near(squares, self._squares, KEPT):
+                result = self._evaluate(squares, parameters)
+                relative = self._relative(parameters[0], result)[0]
+            if result is None or (relative > self.rtol and max(self.nodes) < self.max_nodes):
+                result, relative = self._choose_rules(squares, parameters)
+        self._checked, self.missed = squares, max(self.missed, relative)
+        self._note(parameters[0], result, added, alive & ~np.asarray(known()))
         return zero_where_collapsed(result, alive)
+
+    def _mean_squares(self, parameters: Sequence[Array]) -> list[Array]:
+        squares = [mean_squares(integral, parameters) for integral in self.integrals]
+        if not all(np.isfinite(d).all() for d in squares):
+            raise _overflow(parameters[0])
+        return squares
+
+    def _evaluate(self, squares: list[Array], parameters: Sequence[Array]) -> Estimate:
+        rows = zip(self.integrals, self.rules, squares, strict=True)
+        return total([estimate(_sums_in_chunks(*each, parameters), each[0].softened) for each in rows])
+
+    def _relative(self, s: Array, result: Estimate) -> list[float]:
+        """Return the error in the sense of the tolerance, and its parts by cause.
+
+        Raises FloatingPointError if it is not a number.
+        """
+        attainable = 2 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
+        kinds = [result.error, *result[1:5]]
+        relative = [float(a) for a in relative_errors(s, result, kinds, self.error_weights, attainable)]
+        if not np.isfinite(relative[0]):
+            raise _overflow(s)
+        return relative
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
         """Note the error relative to the largest r_m so far, in the rows that count."""
@@ -132,7 +172,8 @@ class Adaptive:
             np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
             for column in (np.abs(result.value + added), result.error)
         )
-        self.latest = tuple(float(np.max(part[-1], where=counts[:, 0], initial=0.0)) for part in (error, value))
+        worst, largest = (float(np.max(part[-1], where=counts[:, 0], initial=0.0)) for part in (error, value))
+        self.latest = worst, largest
         if self._largest.shape == value.shape:
             value = np.maximum(value, self._largest)
         elif self._largest.size:  # other members of the ensemble
@@ -141,70 +182,80 @@ class Adaptive:
         relative = np.where(error < value, error / np.where(value > 0, value, 1.0), error > 0)
         self.worst = max(self.worst, float(np.max(relative, where=counts[:, 0], initial=0.0)))
 
-    def relax(self) -> None:
-        """Lengthen the steps and shorten the axes whose errors since the last ``relax`` were far below the tolerance.
+    # --- choice of the rules
 
-        To be called between the steps of an integrator, not within a step. Errors depend exponentially on the step and
-        on the length of an axis; both change by factors small enough to keep the errors below the tolerance.
+    def _choose_rules(self, squares: list[Array], parameters: Sequence[Array]) -> tuple[Estimate, float]:
+        """Choose rules that meet the tolerance; return their result and its error in the sense of the tolerance.
+
+        The first steps that are tried are those of the previous rules, or longer ones if these were too accurate.
         """
-        for axis in (0, 1):
-            if self._causes[axis] < 1e-2:
-                self._step[axis] = min(1.1 * self._step[axis], MAX_STEP)
-            if self._causes[2 + axis] < 1e-3:
-                self._reach[axis] *= 0.9 if self._causes[2 + axis] < 1e-8 else 0.97
-        self._causes = [0.0] * 4
+        while True:
+            pairs = zip(self.integrals, squares, strict=True)
+            self.rules = [self._product_rule(integral, d, parameters[0]) for integral, d in pairs]
+            result = self._evaluate(squares, parameters)
+            relative, *causes = self._relative(parameters[0], result)
+            allowed = SHARE * self.rtol
+            enough = relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < allowed
+            for axis in (0, 1):
+                if not enough and causes[2 + axis] > allowed:
+                    self._reach[axis] *= 1.15
+                # The error is an exponential of the inverse step.
+                factor = np.log(max(causes[axis], 1e-16)) / np.log(allowed / 3) if causes[axis] < 0.1 else 0.0
+                if enough or causes[axis] > allowed:
+                    self._step[axis] = min(self._step[axis] * float(np.clip(factor, 0.7, 1.3)), MAX_STEP)
+            if enough:
+                break
+        self._squares = squares
+        rows = zip(self.integrals, self.rules, squares, strict=True)
+        self.rules = [self._without_idle_nodes(*each, parameters, result) for each in rows]
+        return result, relative
 
-    def _refine(self, causes: list[float]) -> None:
-        for axis in (0, 1):
-            if causes[axis] > SHARE:
-                self._step[axis] /= 1.4
-            if causes[2 + axis] > SHARE:
-                self._reach[axis] *= 1.15
+    def _product_rule(self, integral: Integral, d: Array, s: Array) -> Rule:
+        """Return the product rule of an integral with the present steps and lengths of the axes."""
+        weights, axes = mode_weights(s), []
+        for number, power in enumerate(integral.powers):
+            length = self._reach[number] * float(extent(d[number], weights, power, TAIL_SHARE * self.rtol).max())
+            if not np.isfinite(length):  # as a norm is zero, or too small for its square
+                raise _overflow(s)
+            n = 2 * int(np.ceil(max((left_extent(power) + length) / self._step[number], 8) / 2))
+            axes.append(trapezoidal_axis(length, min(n, self.max_nodes), power))
+        counts = [len(axis.nodes) - 1 for axis in axes]
+        self.nodes = counts[0], counts[1] if len(counts) > 1 else 1
+        return product_rule(axes[0], axes[1] if len(axes) > 1 else POINT)
 
-    def _evaluate(self, parameters: Sequence[Array]) -> Estimate:
-        parts, self.nodes = [], (0, 0)
-        for integral in self.integrals:
-            extents, exponent = self._extents_of(integral, parameters)
-            x, *second = (self._axis(integral, number, extent) for number, extent in enumerate(extents))
-            y = second[0] if second else point_axis(x)
-            parts.append(estimate(_sums_in_chunks(integral, x, y, parameters), x, y, exponent))
-            n_x, n_y = (max(axis.nodes.shape[-1] - 1, 1) for axis in (x, y))
-            self.nodes = max(self.nodes[0], n_x), max(self.nodes[1], n_y)
-        return total(parts)
+    def _without_idle_nodes(
+        self, integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array], result: Estimate
+    ) -> Rule:
+        """Return a rule without the nodes whose contributions, taken together, are below the fraction DROPPED of rtol.
 
-    def _extents_of(self, integral: Integral, parameters: Sequence[Array]) -> tuple[Any, ...]:
-        """Return (scale, length) of each integration axis, and the result of ``rounding_exponent``.
-
-        The previous results are returned while the mean squares of the norms have changed by less than SAME.
+        The edges of the new rule are the nodes that follow, up to the fraction OUTER.
         """
-        d = mean_squares(integral, parameters)
-        if not np.isfinite(d).all():
-            raise _overflow(parameters[0])
-        last, *results = self._extents.get(integral, (np.empty(0),))
-        if last.shape != d.shape or (np.abs(d - last) > SAME * last).any():
-            extents = axis_extents(integral, d, parameters[0], TAIL_SHARE * self.rtol)
-            if not np.isfinite(extents).all():  # as a norm is zero, or too small for its square
-                raise _overflow(parameters[0])
-            results = [extents, rounding_exponent(d)]
-            self._extents[integral] = d, *results
-        return tuple(results)
+        many = len(result.value)
+        rows = slice(None, None, -(-many // SAMPLED))
+        s, value, floor = (a[rows] for a in (parameters[0], np.abs(result.value), 2 * result.rounding / self.rtol))
+        weights = self.error_weights(s)
+        scales = [(weight * np.maximum(value, floor)).max(axis=-1, keepdims=True) for weight in weights]
+        pairs = zip(weights, scales, strict=True)
+        relative = np.stack([weight / np.where(scale > 0, scale, 1.0) + 0 * value for weight, scale in pairs])
+        sampled = [np.broadcast_to(a, (many, a.shape[-1]))[rows] for a in parameters]
+        shares = np.zeros(len(rule.x))
+        for nodes in _pieces(len(rule.x), value.size):
+            f, _, unit = values_at_nodes(integral, rule.part(nodes), d[:, rows], sampled)
+            sizes = np.abs(unit[..., None] * rule.weights[0, nodes, None] * f)  # (B, K, M)
+            shares[nodes] = (relative[:, :, None] * sizes).max(axis=(0, 1, 3))
+        order = np.argsort(shares)
+        below = np.empty(len(shares))
+        below[order] = np.cumsum(shares[order])
+        outer = np.where(below <= OUTER * self.rtol, rule.weights[0], 0.0)
+        return rule._replace(edges=np.stack([outer, 0 * outer])).part(below > DROPPED * self.rtol)
 
-    def _axis(self, integral: Integral, number: int, extent: tuple[Array, Array]) -> Axis:
-        """Return the integration axis of a norm, with the present length and step. number: 0 for x, 1 for y."""
-        scale, length, power = extent[0], self._reach[number] * extent[1], integral.powers[number]
-        n = self._intervals_of((integral, number), self._step[number], left_extent(power) + length)
-        return trapezoidal_axis(scale, length, n, power)
 
-    def _intervals_of(self, axis: tuple[Integral, int], step: float, length: Array) -> int:
-        """Return a number of intervals that divides an axis of the given length into steps of at most ``step``.
-
-        The previous number is returned while it is large enough and not much too large, so that the integrals are
-        smooth functions of the eigenvalues.
-        """
-        needed = max(float(length.max()) / step, 16)
-        if not needed <= self._intervals.get(axis, 0) <= 1.3 * needed:
-            self._intervals[axis] = min(2 * int(np.ceil(1.05 * needed / 2)), self.max_nodes)
-        return self._intervals[axis]
+def _near(squares: list[Array], previous: list[Array], tolerance: float) -> bool:
+    """Return True if no mean square has changed by more than a relative tolerance."""
+    return all(
+        d.shape == last.shape and bool((np.abs(d - last) <= tolerance * last).all())
+        for d, last in zip(squares, previous, strict=True)
+    )
 
 
 def _overflow(s: Array) -> FloatingPointError:
@@ -212,19 +263,30 @@ def _overflow(s: Array) -> FloatingPointError:
     return FloatingPointError(f"the closure's integrals overflow at eigenvalues {smallest:.3g} ... {s.max():.3g}")
 
 
-def _sums_in_chunks(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:
-    """Return the result of ``sums``, computed for pieces of the batch and of the x axis that fit into the cache."""
+def _pieces(count: int, size: int) -> Iterator[slice]:
+    """Yield slices that divide ``count`` parts of ``size`` numbers into pieces that fit into the cache."""
+    many = max(1, CHUNK // max(size, 1))
+    yield from (slice(start, start + many) for start in range(0, count, many))
+
+
+def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Sums:
+    """Return the weighted sums of an integral, computed for pieces of the batch and of the nodes."""
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
-    row = y.nodes.shape[-1] * entries
-    many, wide = max(1, CHUNK // (row * x.nodes.shape[-1])), max(1, CHUNK // row)
-    if many >= batch:
-        return sums(integral, x, y, parameters)
     parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
     pieces = []
-    for start in range(0, batch, many):
-        part = slice(start, start + many)
-        rows, y_part = [a[part] for a in parameters], y.rows(part)
-        strips = [sums(integral, x.rows(part)[i : i + wide], y_part, rows) for i in range(0, x.nodes.shape[-1], wide)]
-        over_strips = Sums(*(np.sum(column, axis=0) for column in zip(*strips, strict=True)))
-        pieces.append(over_strips._replace(last_x=strips[-1].last_x))
+    for rows in _pieces(batch, len(rule.x) * entries):
+        part, d_part = [a[rows] for a in parameters], d[:, rows]
+        strips = [
+            sums_of(rule.part(nodes), *values_at_nodes(integral, rule.part(nodes), d_part, part))
+            for nodes in _pieces(len(rule.x), len(part[0]) * entries)
+        ]
+        pieces.append(Sums(*(np.sum(column, axis=0) for column in zip(*strips, strict=True))))
     return Sums(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+
+
+def _value_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
+    """Return the value of an integral, computed for pieces that fit into the cache."""
+    batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
+    if batch * entries * len(rule.x) <= CHUNK:
+        return weighted_values(integral, rule, d, parameters)
+    return _sums_in_chunks(integral, rule, d, parameters).fine

@@ -11,11 +11,12 @@ at zero. The substitution is then x = X exp(tau). At large negative tau, f dx ~ 
 rule form a geometric series; the weight of the first node includes the sum of all terms to the left of this node.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+FloatArray = npt.NDArray[np.float64]
 Array = Any  # an array of NumPy, or of JAX (also a traced one)
 
 FARTHEST = 300.0  # largest end of a tau axis, where sinh(tau)^2 is 1e260
@@ -25,51 +26,39 @@ FASTEST_RISE = 2.5  # bound on ``rise`` in ``extent``: a single mode reduces the
 NEGLIGIBLE = 1e-13  # fraction of the largest eigenvalue below which a mode lengthens the axes less (``mode_weights``)
 
 
-@dataclass(frozen=True)
-class Axis:
-    """Trapezoidal rule for the integration variable of one norm: n + 1 nodes, and their weights.
+class Axis(NamedTuple):
+    """Trapezoidal rule for the integration variable of one norm, in units of its scale, with n + 1 nodes.
 
     fine: weights at the step of the rule. coarse: weights at twice the step, for the error estimate.
     """
 
-    nodes: Array  # (..., n + 1), as fine and coarse
-    fine: Array
-    coarse: Array
-    step: Array  # the step of tau, (..., 1)
-
-    def __getitem__(self, part: slice) -> "Axis":
-        """Return the rule for some of the nodes."""
-        return Axis(self.nodes[..., part], self.fine[..., part], self.coarse[..., part], self.step)
-
-    def rows(self, part: slice) -> "Axis":
-        """Return the rule for some rows of a batch, whose arrays have the shape (B, n + 1)."""
-        return Axis(self.nodes[part], self.fine[part], self.coarse[part], self.step[part])
+    nodes: FloatArray
+    fine: FloatArray
+    coarse: FloatArray
+    step: float
 
 
-def extent(d: Array, mode_weight: Array, power: float, tail: float) -> tuple[Array, Array]:
-    """Return the scale X and the length T, each (...,), of the tau axis of a norm of mean square sum_k d_k.
+def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
+    """Return the length T (...,) of the tau axis of a norm of mean square sum_k d_k.
 
     d: contribution of each mode to the mean square of the norm, (..., M). mode_weight: result of ``mode_weights``,
     which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. T is the tau at which the
     weight of a node at y = 0, times the width of the integrand in y, has fallen to ``tail`` for the mode with the
     slowest fall. (From the second power on, every two factors of x come with a variance of the tilted Gaussian, which
     is ~ 1/x^2 and cancels them.) The logarithm of the weight is concave in tau and 0 at tau = 0, so that Newton's
-    method, started at tau = FARTHEST, converges to the only tau at which it equals log(tail). The number of Newton
-    steps is fixed, because a varying number would make T jump, which is noise to an integrator.
+    method, started at tau = FARTHEST, converges to the only tau at which it equals log(tail).
     """
-    xp = d.__array_namespace__()
-    total = xp.sum(d, axis=-1, keepdims=True)
-    share = d / total
-    slowest = xp.min(share**mode_weight, axis=-1, keepdims=True)
-    tau, rise = FARTHEST + 0 * total, min(1 + (power % 2 or 2), FASTEST_RISE)
+    share = d / np.sum(d, axis=-1, keepdims=True)
+    slowest = np.min(share**mode_weight, axis=-1, keepdims=True)
+    tau, rise = FARTHEST + 0 * slowest, min(1 + (power % 2 or 2), FASTEST_RISE)
     for _ in range(NEWTON_STEPS):
-        square, double = xp.sinh(tau) ** 2, xp.sinh(2 * tau)
-        growth = xp.sum(xp.log1p(share * square), axis=-1, keepdims=True) / 2
-        steepness = xp.sum(share * double / (1 + share * square), axis=-1, keepdims=True) / 2
-        decay = rise * tau - growth - xp.log1p(slowest * square)
+        square, double = np.sinh(tau) ** 2, np.sinh(2 * tau)
+        growth = np.sum(np.log1p(share * square), axis=-1, keepdims=True) / 2
+        steepness = np.sum(share * double / (1 + share * square), axis=-1, keepdims=True) / 2
+        decay = rise * tau - growth - np.log1p(slowest * square)
         slope = rise - steepness - slowest * double / (1 + slowest * square)
         tau = tau - (decay - np.log(tail)) / slope
-    return 1 / xp.sqrt(2 * total[..., 0]), tau[..., 0]
+    return tau[..., 0]
 
 
 def left_extent(power: float) -> float:
@@ -81,29 +70,24 @@ def left_extent(power: float) -> float:
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 
 
-def trapezoidal_axis(scale: Array, length: Array, n: int, power: float = 1) -> Axis:
-    """Return the trapezoidal rule with n (even) intervals of tau up to ``length``, for x = scale sinh(tau) or exp(tau).
+def trapezoidal_axis(length: float, n: int, power: float = 1) -> Axis:
+    """Return the trapezoidal rule with n (even) intervals of tau up to ``length``, for x = sinh(tau) or exp(tau).
 
-    scale, length: (...,). power: inverse power of the norm; x = scale sinh(tau) if it is odd, else scale exp(tau).
+    power: inverse power of the norm; x = sinh(tau) if it is odd, else exp(tau).
     """
-    xp = scale.__array_namespace__()
-    start, grid, even = left_extent(power), np.arange(n + 1) / n, np.arange(n + 1) % 2 == 0
-    tau, step = (start + length)[..., None] * grid - start, (start + length)[..., None] / n
-    last = np.where(grid == 1, 0.5, 1.0)
+    start, even = left_extent(power), np.arange(n + 1) % 2 == 0
+    step = (start + length) / n
+    tau, last = step * np.arange(n + 1) - start, np.where(np.arange(n + 1) == n, 0.5, 1.0)
     if power % 2 == 1:
-        x, slope = xp.sinh(tau), xp.cosh(tau)
-        fine = coarse = np.where(grid == 0, 0.5, last)
+        x, slope = np.sinh(tau), np.cosh(tau)
+        fine = coarse = np.where(tau == 0, 0.5, last)
     else:
-        x = slope = xp.exp(tau)
-        fine, coarse = (xp.where(grid == 0, -1 / xp.expm1(-power * h), last) for h in (step, 2 * step))
-    width = scale[..., None] * step * slope
-    return Axis(scale[..., None] * x, width * fine, width * (2 * coarse * even), step)
+        x = slope = np.exp(tau)
+        fine, coarse = (np.where(np.arange(n + 1) == 0, -1 / np.expm1(-power * h), last) for h in (step, 2 * step))
+    return Axis(x, step * slope * fine, step * slope * (2 * coarse * even), step)
 
 
-def point_axis(like: Axis) -> Axis:
-    """Return an axis with the single node y = 0 and weight 1, for an integral with one norm, which has no y."""
-    one = like.nodes[..., :1] ** 0
-    return Axis(0 * one, one, one, np.inf * one)
+POINT = Axis(np.zeros(1), np.ones(1), np.ones(1), np.inf)  # for an integral with one norm, which has no y
 
 
 def significant_modes(s: Array) -> Array:

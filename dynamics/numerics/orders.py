@@ -94,19 +94,6 @@ class SignedOrder:
     __radd__, __rmul__ = __add__, __mul__
 
 
-@dataclass(frozen=True, eq=False)
-class LogOrder:
-    """Logarithms of quantities ~ w^e, with the exponents e (..., M)."""
-
-    exponents: FloatArray
-
-    def __truediv__(self, number: float) -> "LogOrder":
-        return LogOrder(self.exponents / number)
-
-    def __neg__(self) -> "LogOrder":
-        return LogOrder(-self.exponents)
-
-
 class Orders:
     """The array namespace of ``SignedOrder``: the functions that occur in integrands."""
 
@@ -114,9 +101,7 @@ class Orders:
 
     @staticmethod
     def sum(order: Any, axis: int = -1, keepdims: bool = True) -> Any:
-        """Return the order of a sum over modes, or the sum of logarithms."""
-        if isinstance(order, LogOrder):
-            return LogOrder(np.sum(order.exponents, axis=axis, keepdims=keepdims))
+        """Return the order of a sum over modes."""
         return SignedOrder(*(np.min(e, axis=axis, keepdims=keepdims) for e in (order.positive, order.negative)))
 
     max = sum  # the largest of positive quantities has the order of their sum
@@ -127,15 +112,13 @@ class Orders:
         return order**0.5
 
     @staticmethod
-    def log(order: SignedOrder) -> LogOrder:
-        """Return the logarithm, which ``exp`` turns back."""
-        return LogOrder(order.positive)
+    def prod(order: SignedOrder, axis: int = -1, keepdims: bool = True) -> SignedOrder:
+        """Return the order of a product over modes of positive quantities."""
+        return SignedOrder.power(np.sum(order.positive, axis=axis, keepdims=keepdims))
 
     @staticmethod
-    def exp(argument: Any) -> SignedOrder:
-        """Return the order of an exponential: of a logarithm, or of a quantity that is bounded above."""
-        if isinstance(argument, LogOrder):
-            return SignedOrder.power(argument.exponents)
+    def exp(argument: SignedOrder) -> SignedOrder:
+        """Return the order of the exponential of a quantity that is bounded above."""
         if (argument.positive < 0).any():
             raise NotImplementedError("an exponential that diverges has no power as its order of magnitude")
         return SignedOrder.power(np.where(argument.negative < 0, np.inf, 0.0))

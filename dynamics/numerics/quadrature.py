@@ -5,25 +5,42 @@ power of a norm is written as an integral, 1/|p|^q ~ int_0^oo x^(q-1) exp(-x^2 |
 over a Gaussian that is tilted (multiplied) by exp(-x^2 |p|^2 - y^2 |z2|^2), with x for the first norm |p| and y for
 the second norm |z2|; it is a formula f_m(x, y) of the eigenvalues.
 
-The quadrature rule is the product of the trapezoidal rules in x and in y (``axes``), at a cost of O(M) per node for M
-modes; an expectation with a single norm has no y. The error estimate compares the rule with itself at twice the step
-(convergence is geometric, so that half the step squares the relative error) and adds the contribution of the last nodes
-(truncation) and rounding.
+The quadrature rule is the product of the trapezoidal rules in x and in y (``axes``), less the nodes that contribute
+nothing, at a cost of O(M) per node for M modes; an expectation with a single norm has no y. The error estimate compares
+the rule with itself at twice the step (convergence is geometric, so that half the step squares the relative error) and
+adds the contribution of the outermost nodes (truncation) and rounding.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
 from dynamics.derived_loss import Integral
-from dynamics.numerics.axes import NEGLIGIBLE, Array, Axis, extent, mode_weights, point_axis, trapezoidal_axis
+from dynamics.numerics.axes import NEGLIGIBLE, Array, Axis
 
 CANCELLED = 1e-3  # a rate below this fraction of the sum of its terms' absolute values has an absolute tolerance
-ROUNDING = 200  # rounding error of an integral, beside that of Z, in units of the precision and the mass of its terms
-TAIL = 1e-14  # relative weight of the node at which an axis of a fixed rule ends
+SAFETY = 16  # factor of the error that is estimated from twice the step
+ROUNDING = 200  # rounding error of an integral, beside one for each mode, in units of the precision and of its mass
+
+
+class Rule(NamedTuple):
+    """A quadrature rule for x and y in units of their scales X and Y: K nodes and their weights.
+
+    x, y: nodes (K,). weights: at the steps of the rule, at twice the step in x, and at twice the step in y, (3, K).
+    edges: weights of the outermost nodes in x and in y, beyond which nodes are left out, (2, K).
+    """
+
+    x: Array
+    y: Array
+    weights: Array
+    edges: Array
+
+    def part(self, nodes: slice | Array) -> "Rule":
+        """Return the rule for some of the nodes."""
+        return Rule(self.x[nodes], self.y[nodes], self.weights[:, nodes], self.edges[:, nodes])
 
 
 class Sums(NamedTuple):
@@ -33,8 +50,8 @@ class Sums(NamedTuple):
     coarse_x: Array  # the value of the rule at twice the step in x
     coarse_y: Array  # the value of the rule at twice the step in y
     mass: Array  # sum of the absolute values of the terms
-    last_y: Array  # contribution of the last nodes in y, for the truncation error
-    last_x: Array  # contribution of the last nodes in x, for the truncation error
+    edge_x: Array  # contribution of the outermost nodes in x, for the truncation error
+    edge_y: Array  # contribution of the outermost nodes in y, for the truncation error
 
 
 class Estimate(NamedTuple):
@@ -58,44 +75,13 @@ class Estimate(NamedTuple):
         return self.step_x + self.step_y + self.end_x + self.end_y + self.rounding
 
 
-def fixed_rule(
-    integrals: Sequence[Integral],
-    parameters: Sequence[Array],
-    n: tuple[int, int],
-    extents: Iterable[Sequence[tuple[Array, Array]]],
-) -> Estimate:
-    """Return the sum of integrals by a quadrature rule with n = (n_x, n_y) intervals in x and y, all nodes at once.
-
-    parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
-    (..., K) with any K. extents: result of ``extents_of``. Works in any array namespace, and can be traced by JAX.
-    """
-    parameters, alive = replace_collapsed(parameters)
-    parts = []
-    for integral, of_axes in zip(integrals, extents, strict=True):
-        axes = zip(of_axes, n, integral.powers, strict=False)
-        x, *second = (trapezoidal_axis(scale, length, nodes, power) for (scale, length), nodes, power in axes)
-        y = second[0] if second else point_axis(x)
-        exponent = rounding_exponent(mean_squares(integral, parameters))
-        parts.append(estimate(sums(integral, x, y, parameters), x, y, exponent))
-    return zero_where_collapsed(total(parts), alive)
-
-
-def extents_of(integrals: Sequence[Integral], parameters: Sequence[Array]) -> list[list[tuple[Array, Array]]]:
-    """Return (scale, length) of each integration axis of each integral, in any array namespace, traced by JAX or not.
-
-    parameters: arguments of the integrand, as for ``fixed_rule``.
-    """
-    parameters, _ = replace_collapsed(parameters)
-    return [axis_extents(integral, mean_squares(integral, parameters), parameters[0], TAIL) for integral in integrals]
-
-
-def axis_extents(integral: Integral, d: Array, s: Array, tail: float) -> list[tuple[Array, Array]]:
-    """Return (scale, length) of each integration axis of an integral.
-
-    d: result of ``mean_squares``, (axes, ..., M). s: eigenvalues (..., M). tail: relative weight of the last node.
-    """
-    mode_weight = mode_weights(s)
-    return [extent(of_norm, mode_weight, power, tail) for of_norm, power in zip(d, integral.powers, strict=True)]
+def product_rule(x: Axis, y: Axis) -> Rule:
+    """Return the product of the trapezoidal rules in x and in y."""
+    weights = np.stack([np.outer(*pair).ravel() for pair in ((x.fine, y.fine), (x.coarse, y.fine), (x.fine, y.coarse))])
+    last_x, last_y = (np.arange(len(axis.nodes)) == len(axis.nodes) - 1 for axis in (x, y))
+    edges = [np.outer(x.fine * last_x / x.step, y.fine), np.outer(x.fine, y.fine * last_y / y.step)]
+    nodes_x, nodes_y = np.meshgrid(x.nodes, y.nodes, indexing="ij")
+    return Rule(nodes_x.ravel(), nodes_y.ravel(), weights, np.stack([edge.ravel() for edge in edges]))
 
 
 def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
@@ -105,69 +91,92 @@ def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
     return parameters[0].__array_namespace__().stack([of_norm + 0 * parameters[0] for of_norm in d])
 
 
+def values_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[Rule]) -> Array:
+    """Return the sum of integrals, (..., M), by one quadrature rule for each.
+
+    parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
+    (..., K) with any K. Works in any array namespace, and can be traced by JAX.
+    """
+    parameters, alive = replace_collapsed(parameters)
+    pairs = zip(integrals, rules, strict=True)
+    values = [weighted_values(one, rule, mean_squares(one, parameters), parameters) for one, rule in pairs]
+    return alive.__array_namespace__().where(alive, reduce(operator.add, values), 0.0)
+
+
+def estimate_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[Rule]) -> Estimate:
+    """Return the sum of integrals with its estimated errors; arguments as for ``values_by_rules``."""
+    parameters, alive = replace_collapsed(parameters)
+    parts = []
+    for integral, rule in zip(integrals, rules, strict=True):
+        values = values_at_nodes(integral, rule, mean_squares(integral, parameters), parameters)
+        parts.append(estimate(sums_of(rule, *values), integral.softened))
+    return zero_where_collapsed(total(parts), alive)
+
+
 # --- the sums and their error ---------------------------------------------------------------------------------------
 
 
-def sums(integral: Integral, x: Axis, y: Axis, parameters: Sequence[Array]) -> Sums:
-    """Return the sums from which the value of an integral and its error follow, by one evaluation of the integrand."""
-    xp = x.nodes.__array_namespace__()
-    per_node = [a[..., None, None, :] for a in parameters]
-    nodes = x.nodes[..., :, None, None], y.nodes[..., None, :, None]
-    f = integral.integrand(*nodes, *per_node)
-    size = f if integral.size is None else integral.size(*nodes, *per_node)
-    rows = xp.stack([_product(*w) for w in ((x.fine, y.fine), (x.coarse, y.fine), (x.fine, y.coarse))], axis=-2)
-    last_y = x.fine[..., None, :] @ xp.abs(y.fine[..., -1:, None] * f[..., -1, :])
-    last_x = y.fine[..., None, :] @ f[..., -1, :, :]
-    flat, flat_size = (xp.reshape(a, (*a.shape[:-3], -1, a.shape[-1])) for a in (f, size))
-    by_rule, mass = rows @ flat, rows[..., :1, :] @ xp.abs(flat_size)
-    return Sums(
-        fine=by_rule[..., 0, :],
-        coarse_x=by_rule[..., 1, :],
-        coarse_y=by_rule[..., 2, :],
-        mass=mass[..., 0, :],
-        last_y=last_y[..., 0, :],
-        last_x=xp.abs(x.fine[..., -1:] * last_x[..., 0, :]),
-    )
+def values_at_nodes(
+    integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]
+) -> tuple[Array, Array, Array]:
+    """Return the integrand at the nodes and the sum of the absolute values of its terms, (..., K, M), and the unit XY.
 
-
-def _product(a: Array, b: Array) -> Array:
-    """Return the weights of the product rule, flattened to (..., n_x n_y), from the weights a and b of both axes."""
-    xp = a.__array_namespace__()
-    return xp.reshape(a[..., :, None] * b[..., None, :], (*a.shape[:-1], -1))
-
-
-def estimate(sums: Sums, x: Axis, y: Axis, exponent: Array) -> Estimate:
-    """Return the value of an integral, and its errors due to the step and the end of each axis and to rounding.
-
-    sums: result of the function ``sums`` for the axes x and y. exponent: result of ``rounding_exponent``.
-    """
-    xp = sums.fine.__array_namespace__()
-
-    def of_step(coarse: Array) -> Array:
-        relative = xp.abs(sums.fine - coarse) / xp.where(sums.mass > 0, sums.mass, 1.0)
-        return 2 * sums.mass * xp.minimum(relative, relative**1.5)
-
-    steps = of_step(sums.coarse_x), of_step(sums.coarse_y)
-    if exponent.shape[-1] != sums.fine.shape[-1]:  # the sums are the entries of a matrix, not one per mode
-        exponent = xp.max(exponent, axis=-1, keepdims=True)
-    rounding = (ROUNDING + exponent) * np.finfo(np.float64).eps * sums.mass
-    return Estimate(sums.fine, *steps, sums.last_x / x.step, sums.last_y / y.step, sums.mass, rounding)
-
-
-def rounding_exponent(d: Array) -> Array:
-    """Return an upper bound of -log Z_m = sum_k log(1 + 2 d_k/d_m)/2, summed over the norms, (..., M).
-
-    d: contribution d_k of each mode to the mean square of each norm, (norms, ..., M). Z_m is the normalisation of the
-    tilted Gaussian at x^2 = 1/d_m, near which the integrand of mode m is largest. Z_m is computed as an exponential, so
-    that a rounding error of the exponent becomes a relative error of the integrand.
+    d: result of ``mean_squares``, (axes, ..., M), which sets the scales X and Y.
     """
     xp = d.__array_namespace__()
-    order, modes = xp.argsort(d, axis=-1), d.shape[-1]
-    ascending = xp.maximum(xp.take_along_axis(d, order, axis=-1), np.finfo(np.float64).tiny)
-    logs, rank = xp.log(ascending), np.arange(modes)
-    larger = xp.sum(logs, axis=-1, keepdims=True) - xp.cumsum(logs, axis=-1) + (modes - 1 - rank) * (np.log(3) - logs)
-    smaller = xp.minimum(2 * xp.cumsum(ascending, axis=-1) / ascending, np.log(3) * (1 + rank))
-    return xp.sum(xp.take_along_axis(larger + smaller, xp.argsort(order, axis=-1), axis=-1), axis=0) / 2
+    scales = (2 * xp.sum(d, axis=-1)) ** -0.5
+    unit = (scales[0] if len(scales) == 1 else scales[0] * scales[1])[..., None]
+    # Repeated for each mode, with the nodes next to each other in memory, where NumPy is fastest.
+    each_mode = np.ones((parameters[0].shape[-1], 1))
+    x, *second = (
+        (scale[..., None, None] * (each_mode * nodes)).mT for scale, nodes in zip(scales, rule[:2], strict=False)
+    )
+    y, per_node = second[0] if second else 0 * x, [a[..., None, :] for a in parameters]
+    f = integral.integrand(x, y, *per_node)
+    return f, f if integral.size is None else integral.size(x, y, *per_node), unit
+
+
+def weighted_values(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
+    """Return the value of an integral, (..., M), without an error. d: result of ``mean_squares``."""
+    f, _, unit = values_at_nodes(integral, rule, d, parameters)
+    return unit * (rule.weights[:1] @ f)[..., 0, :]
+
+
+def sums_of(rule: Rule, f: Array, size: Array, unit: Array) -> Sums:
+    """Return the sums from the result of ``values_at_nodes``."""
+    xp = f.__array_namespace__()
+    by_rule = unit[..., None, :] * (rule.weights @ f)
+    positive = xp.concat([xp.asarray(rule.weights[:1]), xp.asarray(rule.edges)])
+    by_edge = unit[..., None, :] * (positive @ xp.abs(size))
+    return Sums(*(by_rule[..., i, :] for i in range(3)), *(by_edge[..., i, :] for i in range(3)))
+
+
+def estimate(sums: Sums, softened: bool) -> Estimate:
+    """Return the value of an integral, and its errors due to the step and the end of each axis and to rounding.
+
+    Half the step squares the relative error. For softened norms the estimate is the power 3/2 of the error at twice the
+    step: their factor exp(-c x^2) is small only for |Im tau| < pi/4, so that it adds a part whose error falls half as
+    fast, and which may show only at the smaller step.
+    """
+    xp = sums.fine.__array_namespace__()
+    power = 1.5 if softened else 2
+
+    def of_step(coarse: Array) -> Array:
+        difference = xp.abs(sums.fine - coarse)
+        own, overall = (
+            a / xp.where(mass > 0, mass, 1.0)
+            for a, mass in (
+                (difference, sums.mass),
+                (xp.sum(difference, axis=-1, keepdims=True), xp.sum(sums.mass, axis=-1, keepdims=True)),
+            )
+        )
+        relative = xp.maximum(own, overall)  # that of a single mode may vanish by chance
+        return sums.mass * xp.minimum(relative, SAFETY * relative**power)
+
+    rounding = (ROUNDING + sums.fine.shape[-1]) * np.finfo(np.float64).eps * sums.mass
+    return Estimate(
+        sums.fine, of_step(sums.coarse_x), of_step(sums.coarse_y), sums.edge_x, sums.edge_y, sums.mass, rounding
+    )
 
 
 def total(parts: list[Estimate]) -> Estimate:

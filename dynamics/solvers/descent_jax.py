@@ -11,20 +11,19 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.adaptive_quadrature import MAX_NODES
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.ensembles import Division, divide, in_turn, more
+from dynamics.solvers.ensembles import STATES, STRICTEST, Division, divide, in_turn, rules_for
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import as_rows, compiled_exponent, observables, step
-from dynamics.vector_field.eigenmodes import TracedField
+from dynamics.vector_field.eigenmodes import Rules, TracedField
 from dynamics.vector_field.state import Observables, State, each
 
 Array = Any  # an array of JAX, traced or not
 
-HOLD = 8  # number of steps after which the lengths of the axes of the closure's integrals are updated
+HOLD = 8  # number of steps after which the error of the rates is computed
 RECORDS_PER_CALL = 50  # recorded steps of a compiled call, after which the progress bar moves and Ctrl-C is noticed
 STEPS_PER_CALL = 2_000  # largest number of steps of a compiled call with several recorded steps
 
@@ -39,7 +38,7 @@ class Place(NamedTuple):
     diverged: Any
 
 
-Carry = tuple[Place, list[Any], Array]  # progress, axes of the closure's integrals, and error of the rates
+Carry = tuple[Place, Array]  # progress, and error of the rates
 
 
 class Passed(NamedTuple):
@@ -63,13 +62,13 @@ def jax_descent(problem: DescentProblem) -> Descent:
     many = len(members.encoder)
     place, recorded, status = Place(members, np.full(many, np.inf)), [0], "complete"
     histories = [each(lambda part: part[:, None], members)]
-    division = divide(field, members, parameters)
-    nodes = dict.fromkeys((part.start for part in division.parts(many)), division.nodes)
+    division = divide(field, members, parameters, problem.learning_rate * problem.steps)
+    rules = dict.fromkeys((part.start for part in division.parts(many)), division.rules)
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
             for chosen in _calls(problem.recorded[1:].tolist()):
                 compute = partial(
-                    _pass_part, field, division, nodes, place, parameters, problem.learning_rate, recorded[-1], chosen
+                    _pass_part, field, division, rules, place, parameters, problem.learning_rate, recorded[-1], chosen
                 )
                 passed = [found for _, found in in_turn(division.parts(many), division.devices, compute)]
                 place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts), *passed)
@@ -118,7 +117,7 @@ def _calls(chosen: list[int]) -> Iterator[list[int]]:
 def _pass_part(
     field: VectorField,
     division: Division,
-    nodes: dict[int, Any],
+    rules: dict[int, Rules],
     place: Place,
     parameters: Parameters,
     learning_rate: float,
@@ -128,20 +127,34 @@ def _pass_part(
 ) -> Passed:
     """Advance the ensemble members in ``part`` by the steps of one compiled call, up to the last step of ``chosen``.
 
-    If the closure's quadrature misses its tolerance, the call is repeated with more nodes.
+    If the closure's quadrature misses its tolerance, the call is repeated with rules for the states that it recorded.
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
-    with jax_settings(x64=True):
-        while True:
-            model, alpha = field.model, compiled_exponent(own)
-            run = _compiled(model.generated, model.structure, field.closure, nodes[part.start], alpha, division.devices)
-            found = jax.tree.map(np.asarray, run(here, own, learning_rate, bounds))
-            if nodes[part.start] is None or not found.error.max() > field.rtol or max(nodes[part.start]) >= MAX_NODES:
-                break
-            nodes[part.start] = more(nodes[part.start], 1.4)
+    model, stricter = field.model, 1.0
+    run = _compiled(model.generated, model.structure, field.closure, compiled_exponent(own), division.devices)
+    while True:
+        with jax_settings(x64=True):
+            found = jax.tree.map(np.asarray, run(here, own, learning_rate, bounds, rules[part.start]))
+        if not rules[part.start] or not found.error.max() > field.rtol or stricter < STRICTEST:
+            break
+        rules[part.start] = rules_for(field, *_some_states(here.state, found.states, own), stricter)
+        stricter *= 0.1
     found = found._replace(states=each(lambda a: a[:, : len(chosen)], found.states))
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
+
+
+def _some_states(first: State, later: State, parameters: Parameters) -> tuple[State, Parameters]:
+    """Return some of the finite states (B, M) of a call, from its first (G, M) and later states (G, R, M).
+
+    The parameters (G, 1) are returned for each of them.
+    """
+    joined = each(lambda a, b: np.concatenate([np.asarray(a)[:, None], b], axis=1), first, later)
+    finite = np.all([np.isfinite(part).all(axis=-1) for part in joined if part is not None], axis=0)
+    member, record = np.nonzero(finite)
+    some = np.unique(np.linspace(0, len(member) - 1, STATES).astype(int))
+    chosen = member[some], record[some]
+    return each(lambda part: part[chosen], joined), parameters.map(lambda row: np.asarray(row)[chosen[0]])
 
 
 @lru_cache(maxsize=32)
@@ -149,17 +162,16 @@ def _compiled(
     generated: DerivedLoss,
     structure: Structure,
     closure: str,
-    nodes: tuple[int, int] | None,
     alpha: float | None,
     devices: tuple[jax.Device, ...],
 ) -> Callable[..., Passed]:
-    """Return the compiled function (place, parameters, learning rate, steps) -> Passed for a loss.
+    """Return the compiled function (place, parameters, learning rate, steps, rules) -> Passed for a loss.
 
-    nodes: numbers of quadrature nodes in x and y. alpha: exponent of the predictor; None for a parameter.
+    alpha: exponent of the predictor; None for a parameter.
     """
-    run = partial(_pass, structure, TracedField(generated, structure, closure, nodes), alpha)
+    run = partial(_pass, structure, TracedField(generated, structure, closure), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
-    specs = (rows, rows, PartitionSpec(), PartitionSpec())
+    specs = (rows, rows, PartitionSpec(), PartitionSpec(), PartitionSpec())
     return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False))
 
 
@@ -171,6 +183,7 @@ def _pass(
     parameters: Parameters,
     learning_rate: Array,
     bounds: Array,
+    rules: Rules,
 ) -> Passed:
     """Iterate the descent map of a group of G members, with states (G, M), in one compiled call.
 
@@ -182,25 +195,21 @@ def _pass(
         return each(lambda part: jnp.where(jnp.isfinite(place.diverged)[:, None], 1.0, part), place.state)
 
     def one(number: Array, carry: Carry) -> Carry:
-        place, ends, error = carry
+        place, error = carry
         safe, diverged = finite_part(place), place.diverged
-
-        def renewed(_: None) -> tuple[list[Any], Array]:
-            return forces.ends(safe, p), jnp.maximum(error, forces(safe, p, ends)[1])
-
-        ends, error = jax.lax.cond(number % HOLD == 0, renewed, lambda _: (ends, error), None)
-        after = step(p, safe, forces(safe, p, ends)[0], learning_rate)
+        checked = jax.lax.cond(number % HOLD == 0, lambda: forces.error(safe, p, rules) + 0.0, lambda: 0.0)
+        error = jnp.maximum(error, checked)
+        after = step(p, safe, forces(safe, p, rules), learning_rate)
         finite = jnp.array([jnp.isfinite(part**2).all(axis=-1) for part in after if part is not None]).all(axis=0)
         diverged = jnp.where(~finite & jnp.isinf(diverged), number + 1, diverged)
         after = each(lambda part: jnp.where(jnp.isfinite(diverged)[:, None], jnp.inf, part), after)
-        return Place(after, diverged), ends, error
+        return Place(after, diverged), error
 
     def to_next_record(carry: Carry, span: tuple[Array, Array]) -> tuple[Carry, State]:
         carry = jax.lax.fori_loop(span[0], span[1], one, carry)
         return carry, carry[0].state
 
-    begin = (place, forces.ends(place.state, p), 0.0)
-    (last, ends, error), states = jax.lax.scan(to_next_record, begin, (bounds[:-1], bounds[1:]))
-    largest = jnp.maximum(error, forces(finite_part(last), p, ends)[1])
+    (last, error), states = jax.lax.scan(to_next_record, (place, 0.0), (bounds[:-1], bounds[1:]))
+    largest = jnp.maximum(error, forces.error(finite_part(last), p, rules))
     states = each(lambda part: jnp.moveaxis(part, 0, 1), states)
     return Passed(last, states, jnp.full(len(place.diverged), largest))

@@ -28,7 +28,6 @@ def numpy_descent(problem: DescentProblem) -> Descent:
             for number in range(1, problem.steps + 1):
                 state, overflowed = one_step(state, field, problem.learning_rate)
                 field.accumulate(problem.learning_rate)
-                field.relax()
                 diverged = np.where(overflowed & np.isinf(diverged), number, diverged)
                 if overflowed.all():
                     break

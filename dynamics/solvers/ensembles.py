@@ -8,18 +8,25 @@ from typing import NamedTuple, TypeVar
 
 import jax
 import numpy as np
+import numpy.typing as npt
 
 from dynamics.model.parameters import Parameters
+from dynamics.numerics.quadrature import Rule
 from dynamics.numerics.threads import cores, in_order
+from dynamics.solvers.flow_scipy import rough_path
 from dynamics.vector_field.base import VectorField
+from dynamics.vector_field.eigenmodes import Rules
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
 
 Tree = TypeVar("Tree")  # of arrays
 Result = TypeVar("Result")
 
-MARGIN = 1.1  # number of quadrature nodes divided by the number for the initial spectrum, which may spread
-SAMPLE = 32  # members whose initial states determine the number of nodes; a group that needs more nodes adds them
+SAMPLE = 8  # members whose trajectories determine the quadrature rules
+STATES = 64  # number of states of these trajectories
+ROUGH = 1e-3  # relative accuracy of these trajectories
+STRICTEST = 1e-3  # least factor of the tolerance with which quadrature rules are chosen again
+BUCKET = 64  # numbers of nodes are multiples of this number, so that few of them need a compiled program of their own
 GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a CPU core
 WIDE_GROUP = 32_768  # number of members of a group that keeps an accelerator busy
 ELEMENTS = {"cpu": 250_000}  # largest number of integrand values of a group that stay in the cache of a CPU core
@@ -29,13 +36,13 @@ WIDE_ELEMENTS = 50_000_000  # largest number of integrand values of a group on a
 class Division(NamedTuple):
     """Division of an ensemble into groups of members that are computed together.
 
-    size: number of members of a group. devices: JAX devices, of which each computes one group at a time. nodes: numbers
-    of quadrature nodes in x and y of the closure's integrals; None without integrals.
+    size: number of members of a group. devices: JAX devices, of which each computes one group at a time. rules:
+    quadrature rules of the closure's integrals.
     """
 
     size: int
     devices: tuple[jax.Device, ...]
-    nodes: tuple[int, int] | None
+    rules: Rules
 
     def parts(self, many: int) -> list[slice]:
         """Return, for each compiled call, the slice of members that it computes: one group on every device.
@@ -54,24 +61,56 @@ class Division(NamedTuple):
         return jax.tree.map(lambda a: a[rows], arrays)
 
 
-def divide(field: VectorField, members: State, parameters: Parameters) -> Division:
-    """Return the division of an ensemble into groups. members: initial states (B, M). parameters: (B, 1)."""
+def divide(field: VectorField, members: State, parameters: Parameters, duration: float) -> Division:
+    """Return the division of an ensemble into groups. members: initial states (B, M). parameters: (B, 1).
+
+    duration: time for which the members will move.
+    """
     many, modes = members.encoder.shape
     shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
-    sample = vector_field_of(field.model, field.closure, field.rtol, parameters.map(lambda row: row[shown]))
-    sample.forces(each(lambda part: part[shown], members))
-    nodes = sample.nodes and more(sample.nodes, MARGIN)
+    rules: Rules = []
+    if field.quadratures:
+        rules = rules_for(field, *rough_paths(field, members, parameters, shown, duration))
     chosen = getattr(jax.config, "jax_default_device", None)  # set by jax.default_device
     devices = [chosen] if chosen else jax.devices()
-    kind, elements = devices[0].platform, modes * int(np.prod(nodes or 1))
-    size = max(1, min(many, GROUP.get(kind, WIDE_GROUP), ELEMENTS.get(kind, WIDE_ELEMENTS) // elements))
-    return Division(size, tuple(devices[: max(1, many // size)]), nodes)
+    nodes = max((len(rule.x) for of_one in rules for rule in of_one), default=1)
+    kind = devices[0].platform
+    size = max(1, min(many, GROUP.get(kind, WIDE_GROUP), ELEMENTS.get(kind, WIDE_ELEMENTS) // (modes * nodes)))
+    return Division(size, tuple(devices[: max(1, many // size)]), rules)
 
 
-def more(nodes: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Return even numbers of quadrature nodes in x and y, at least ``factor`` times ``nodes``."""
-    n_x, n_y = (2 * int(np.ceil(factor * n / 2)) for n in nodes)
-    return n_x, n_y
+def rules_for(field: VectorField, states: State, parameters: Parameters, stricter: float = 1.0) -> Rules:
+    """Return quadrature rules that hold for all states (B, M). parameters: (B, 1). stricter: factor of the tolerance.
+
+    The last node of a rule is repeated, without a weight, until their number is a multiple of BUCKET.
+    """
+    sample = vector_field_of(field.model, field.closure, stricter * field.rtol, parameters)
+    sample.forces(states)
+    return [[_padded(rule) for rule in quadrature.rules] for quadrature in sample.quadratures.values()]
+
+
+def _padded(rule: Rule) -> Rule:
+    more = -len(rule.x) % BUCKET
+    nodes = (np.pad(a, (0, more), mode="edge") for a in (rule.x, rule.y))
+    return Rule(*nodes, *(np.pad(a, ((0, 0), (0, more))) for a in (rule.weights, rule.edges)))
+
+
+def rough_paths(
+    field: VectorField, members: State, parameters: Parameters, chosen: npt.NDArray[np.intp], duration: float
+) -> tuple[State, Parameters]:
+    """Return states (B, M) along rough trajectories of the chosen members, and their parameters (B, 1)."""
+    states: list[State] = []
+    rows: list[npt.NDArray[np.intp]] = []
+    for number in chosen:
+        start, own = each(lambda part, i=number: part[i], members), parameters.map(lambda row, i=number: row[i])
+        rough = vector_field_of(field.model, field.closure, ROUGH, own)
+        path = rough_path(rough, start, duration)
+        many = len(path.encoder)
+        kept = np.unique(np.linspace(0, many - 1, max(2, STATES // len(chosen))).astype(int))
+        states.append(each(lambda part, kept=kept: part[kept], path))
+        rows.append(np.full(len(kept), number))
+    joined = each(lambda *parts: np.concatenate(parts), *states)
+    return joined, parameters.map(lambda row: row[np.concatenate(rows)])
 
 
 def in_turn(

@@ -19,11 +19,10 @@ from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
-from dynamics.numerics.adaptive_quadrature import MAX_NODES
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise_of
-from dynamics.solvers.ensembles import Division, divide, in_turn, more
+from dynamics.solvers.ensembles import STRICTEST, Division, divide, in_turn, rough_paths, rules_for
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.base import VectorField
@@ -35,7 +34,7 @@ from dynamics.vector_field.eigenmode_state import (
     observables,
     velocity,
 )
-from dynamics.vector_field.eigenmodes import TracedField
+from dynamics.vector_field.eigenmodes import Rules, TracedField
 from dynamics.vector_field.state import Observables, State, each
 
 Array = Any  # an array of JAX, traced or not
@@ -64,7 +63,7 @@ class Solved(NamedTuple):
     error: Any  # relative error of the rates
 
 
-Solver = Callable[[State, Parameters, Options], Solved]
+Solver = Callable[[State, Parameters, Options, Rules], Solved]
 
 
 def jax_flow(problem: FlowProblem) -> Flow:
@@ -77,7 +76,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
     options = Options(times, learning_rate, problem.rtol, problem.atol, noise_of(field))
     many, done = len(members.encoder), 0
-    division = divide(field, members, parameters)
+    division = divide(field, members, parameters, float(times[-1]))
     compute = partial(_solve_part, field, division, members, parameters, options)
     solved = _room_for(structure, many, len(times), modes)
     with progress_bar(many, "solve", problem.progress) as bar:
@@ -127,21 +126,22 @@ def _solve_part(
 ) -> Solved:
     """Integrate the flow of the ensemble members in ``part``.
 
-    If the closure's quadrature misses its tolerance, the integration is repeated with more nodes.
+    If the closure's quadrature misses its tolerance, the integration is repeated with rules for all members.
     """
     start, own = division.padded((members, parameters), part)
-    nodes, alpha = division.nodes, compiled_exponent(own)
-    with jax_settings(x64=True):
-        while True:
-            run = partial(_compiled, field.model.generated, field.structure, field.closure, nodes, alpha)
-            run = partial(run, division.devices)
-            found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, options))
+    rules, alpha = division.rules, compiled_exponent(own)
+    run = partial(_compiled, field.model.generated, field.structure, field.closure, alpha, division.devices)
+    stricter = 1.0
+    while True:
+        with jax_settings(x64=True):
+            found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, options, rules))
             if division.size > 1 and not found.finished.all():
-                alone = run(True)(start, own, options)
+                alone = run(True)(start, own, options, rules)
                 found = jax.tree.map(partial(_choose, found.finished), found, alone)
-            if nodes is None or not found.error.max() > field.rtol or max(nodes) >= MAX_NODES:
-                break
-            nodes = more(nodes, 1.4)
+        if not rules or not found.error.max() > field.rtol or stricter < STRICTEST:
+            break
+        paths = rough_paths(field, members, parameters, np.arange(part.start, part.stop), float(options.times[-1]))
+        rules, stricter = rules_for(field, *paths, stricter), stricter * 0.1
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
 
 
@@ -158,27 +158,28 @@ def _compiled(
     generated: DerivedLoss,
     structure: Structure,
     closure: str,
-    nodes: tuple[int, int] | None,
     alpha: float | None,
     devices: tuple[jax.Device, ...],
     alone: bool,
 ) -> Solver:
-    """Return the compiled solver (members, parameters, options) -> Solved for one loss.
+    """Return the compiled solver (members, parameters, options, rules) -> Solved for one loss.
 
-    nodes: numbers of quadrature nodes in x and y. alpha: exponent of the predictor; None for a parameter. alone: each
+    alpha: exponent of the predictor; None for a parameter. alone: each
     member has its own steps; otherwise each device integrates one group with common steps.
     """
-    group = partial(_group, structure, TracedField(generated, structure, closure, nodes), alpha, alone)
+    group = partial(_group, structure, TracedField(generated, structure, closure), alpha, alone)
 
-    def each_alone(members: State, parameters: Parameters, options: Options) -> Solved:
+    def each_alone(members: State, parameters: Parameters, options: Options, rules: Rules) -> Solved:
         members, parameters = jax.tree.map(lambda a: a[:, None], (members, parameters))
-        found = jax.vmap(group, in_axes=(0, 0, None))(members, parameters, options)
+        found = jax.vmap(group, in_axes=(0, 0, None, None))(members, parameters, options, rules)
         return jax.tree.map(lambda a: a[:, 0], found)
 
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
     run = each_alone if alone else group
     return jax.jit(
-        jax.shard_map(run, mesh=mesh, in_specs=(rows, rows, PartitionSpec()), out_specs=rows, check_vma=False)
+        jax.shard_map(
+            run, mesh=mesh, in_specs=(rows, rows, PartitionSpec(), PartitionSpec()), out_specs=rows, check_vma=False
+        )
     )
 
 
@@ -190,6 +191,7 @@ def _group(
     start: State,
     parameters: Parameters,
     options: Options,
+    rules: Rules,
 ) -> Solved:
     """Integrate the flow of G members with common steps, from their initial states (G, M) to the last time."""
 
@@ -204,7 +206,7 @@ def _group(
     def slope(_: Array, y: Array, args: None) -> Array:
         def of_one(y: Array, parameters: Parameters) -> Array:
             def velocity_of(state: State) -> State:
-                moved_by = forces(state, own(parameters))[0]
+                moved_by = forces(state, own(parameters), rules)
                 return velocity(own(parameters), state, moved_by, options.learning_rate)
 
             return coordinate(own(parameters)).slope(y, velocity_of)
@@ -239,7 +241,9 @@ def _group(
     along_times = own(jax.tree.map(lambda row: row[:, None], parameters))
     observed = independent(structure, observables(structure, along_times, states))
     observed = each(lambda a: jnp.where(reached, a, jnp.inf), observed)
-    error = jax.lax.map(lambda state: forces(state, own(parameters))[1], each(lambda a: jnp.swapaxes(a, 0, 1), states))
+    error = jax.lax.map(
+        lambda state: forces.error(state, own(parameters), rules), each(lambda a: jnp.swapaxes(a, 0, 1), states)
+    )
     return _solved(solution, observed, jnp.max(error), start.encoder.shape[:1])
 
 

@@ -1,7 +1,8 @@
-"""The flow by SciPy's solvers, step by step, to show progress, to allow interruption, and to detect a divergence."""
+"""The flow by SciPy's LSODA, step by step, to show progress, to allow interruption, and to detect a divergence."""
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,10 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
-PATIENCE = 400  # steps of the explicit method before the problem is taken to be stiff
-SOONEST, FAR = 100, 800  # ... or this many steps, if FAR more steps of the present size do not reach the end
 MAX_EVALUATIONS = 20_000  # of the rates of one trajectory, after which it is given up
 EVALUATIONS_PER_VARIABLE = 1_000  # ... and as many again for each variable
 STALLED = 1e-9  # relative size of steps at which a trajectory with a collapsed mode does not get past a pole
-STEPS_PER_RULE = 8  # number of steps between changes of quadrature nodes, which are noise to the error control
+STEPS_PER_CHECK = 8  # number of steps between tests for equal modes
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
 VANISHING = "a mode vanishes, where the gradient has a pole"
@@ -122,8 +121,7 @@ class _Member:
                 flow = self._failure(solver, message) or self._progress(solver, taus)
                 self.scaling.field.accumulate(solver.step_size or 0.0)
                 bar.update(self.t - before)
-                if flow is None and taken % STEPS_PER_RULE == 0:
-                    self.scaling.field.relax()
+                if flow is None and taken % STEPS_PER_CHECK == 0:
                     flow = self._constant(solver)
                 if flow is not None:
                     bar.update(self.times[-1] - self.t)
@@ -203,30 +201,34 @@ def steps(
 ) -> Iterator[tuple[Any, str | None]]:
     """Yield (solver, message) after each step of an integration of dy/dt = slope(t, y) from t = 0 to ``end``.
 
-    The first steps are by DOP853, further steps by LSODA if the problem is stiff. message: why a step failed. Raises
-    FloatingPointError if the first step has no length, because the slope is not finite or overflows beside ``y``; the
-    solver would shorten it forever.
+    LSODA takes the steps: each needs one or two evaluations of the slope, which costs more than all else, and stiff
+    parts of a trajectory are found by themselves. message: why a step failed. Raises FloatingPointError if the slope is
+    not finite at the start.
     """
-    solver: Any = None
-    explicit = True
-    for taken in count():
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be too long
-            if taken == 0:
-                solver = scipy.integrate.DOP853(slope, 0.0, y, end, **tolerances)
-                if not np.isfinite(solver.h_abs):
-                    raise FloatingPointError("the rates leave the range of double precision")
-            if explicit and (taken >= PATIENCE or (taken >= SOONEST and _is_far(solver, end))):
-                explicit = False
-                solver = scipy.integrate.LSODA(slope, solver.t, solver.y, end, **tolerances)
-            if solver.status != "running" or end == 0:
-                return
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be too long
+        if not np.isfinite(slope(0.0, y)).all():
+            raise FloatingPointError("the rates leave the range of double precision")
+        solver = scipy.integrate.LSODA(slope, 0.0, y, end, **tolerances)
+        while solver.status == "running" and end > 0:
             try:
                 message = solver.step()
             except UserWarning as warning:  # of LSODA, when it gives up and the caller turns warnings into errors
                 solver.status, message = "failed", str(warning)
-        yield solver, message
+            yield solver, message
 
 
-def _is_far(solver: Any, end: float) -> bool:
-    """Return True if the last steps are so short that they would not reach the end."""
-    return bool(end - solver.t > FAR * solver.step_size)
+def rough_path(field: VectorField, start: State, duration: float, steps_at_most: int = 300) -> State:
+    """Return the states (T, M) of a member after each step of a rough integration, which ends early if it fails."""
+    coordinate = finite_coordinate_of(start, field.parameters, 1e-14)
+    y = coordinate.forward(start)
+    tolerances, path = coordinate.tolerances(10 * field.rtol, noise_of(field)), [y]
+
+    def slope(_: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return coordinate.slope(y, lambda state: field.velocity(state, None))
+
+    with suppress(FloatingPointError):
+        for solver, _ in islice(steps(slope, y, duration, tolerances), steps_at_most):
+            if solver.status == "failed" or not coordinate.room(solver.y, y) > 0:
+                break
+            path.append(solver.y)
+    return coordinate.backward(np.array(path))

@@ -142,11 +142,6 @@ class VectorField(ABC):
                     f"of {self.model.loss_name} is infinite: it diverges at {found.at}."
                 )
 
-    def relax(self) -> None:
-        """Drop quadrature nodes that the tolerance does not need; to be called between the steps of an integrator."""
-        for quadrature in self.quadratures.values():
-            quadrature.relax()
-
     def accumulate(self, duration: float) -> None:
         """Integrate the rates of the last evaluation, and their errors, over the duration of a step.
 

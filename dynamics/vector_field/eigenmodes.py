@@ -1,6 +1,6 @@
 """The vector field of eigenmodes: rates r_m and the force on a learned predictor, in NumPy or traced by JAX."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from dynamics.derived_loss import DerivedLoss, Expectation, Function
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.axes import significant_modes
-from dynamics.numerics.quadrature import Estimate, extents_of, fixed_rule, relative_errors
+from dynamics.numerics.quadrature import Rule, estimate_by_rules, relative_errors, values_by_rules
 from dynamics.vector_field import eigenmode_state
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import Rates, spectrum
 from dynamics.vector_field.state import Forces, Observables, State, each
+
+Rules = Sequence[Sequence[Rule]]  # quadrature rules, a list for each expectation that is an integral
 
 
 class EigenmodeField(VectorField):
@@ -65,8 +67,11 @@ class EigenmodeField(VectorField):
         moments = np.zeros(shape) if expectation.moments is None else expectation.moments(*arguments) + np.zeros(shape)
         rows, (added,) = rows_of(arguments, shape[:-1]), rows_of([moments], shape[:-1])
         conserved = self.model.generated.conserved is not None
-        known = _last_mode(rows[0]).any(axis=-1, keepdims=True) & conserved
-        return self.quadratures[name](*rows, added=added, known=known).value.reshape(shape) + moments
+
+        def known() -> npt.NDArray[np.bool_]:
+            return _last_mode(rows[0]).any(axis=-1, keepdims=True) & conserved
+
+        return self.quadratures[name].value(*rows, added=added, known=known).reshape(shape) + moments
 
     def forces(self, state: State) -> Forces:
         """Return the forces on the encoder's singular values and on a learned predictor's eigenvalues."""
@@ -119,39 +124,36 @@ def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> lis
 
 
 class TracedField:
-    """The vector field of eigenmodes, traceable by JAX, with fixed numbers of quadrature nodes in x and in y."""
+    """The vector field of eigenmodes, traceable by JAX, with given quadrature rules.
 
-    def __init__(self, derived: DerivedLoss, structure: Structure, closure: str, nodes: tuple[int, int] | None):
-        self.structure, self.closure, self.nodes = structure, closure, nodes or (0, 0)
+    Rules are a list for each expectation that is an integral, in the order of the vector field's ``quadratures``.
+    """
+
+    def __init__(self, derived: DerivedLoss, structure: Structure, closure: str):
+        self.structure, self.closure = structure, closure
         self.expectations = list(expectations_of(derived, structure).values())
-        self.integrals = [] if nodes is None else [e.integrals for e in self.expectations if not e.under(closure)]
+        self.integrals = [e.integrals for e in self.expectations if not e.under(closure)]
         self.conserves = derived.conserved is not None
 
-    def ends(self, state: State, parameters: Parameters) -> list[Any]:
-        """Return scale and length of the integration axes in a state; both may be used in nearby states as well."""
+    def __call__(self, state: State, parameters: Parameters, rules: Rules) -> Rates:
+        """Return the rates (..., M) in a state."""
         arguments = self._arguments(state, parameters)
-        return [extents_of(integrals, arguments) for integrals in self.integrals]
+        pairs = zip(self.integrals, rules, strict=True)
+        integrals = iter([values_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs])
+        rates = Rates(*(self._value(expectation, integrals, arguments) for expectation in self.expectations))
+        return _zero_for_the_last_mode(rates, arguments[0]) if self.integrals and self.conserves else rates
 
-    def __call__(self, state: State, parameters: Parameters, ends: list[Any] | None = None) -> tuple[Rates, Any]:
-        """Return the rates (..., M) in a state, and their estimated relative error.
-
-        ends: result of ``ends`` for this state or a nearby state; None: computed for this state.
-        """
+    def error(self, state: State, parameters: Parameters, rules: Rules) -> Any:
+        """Return the largest estimated relative error of the rates in states (..., M)."""
         arguments = self._arguments(state, parameters)
-        ends = self.ends(state, parameters) if ends is None else ends
-        estimates = [
-            fixed_rule(integrals, arguments, self.nodes, axes)
-            for integrals, axes in zip(self.integrals, ends, strict=True)
-        ]
-        error = sum(relative_errors(arguments[0], one, [one.error])[0] for one in estimates)
-        values = iter(estimates)
-        rates = Rates(*(self._value(expectation, values, arguments) for expectation in self.expectations))
-        return (_zero_for_the_last_mode(rates, arguments[0]) if estimates and self.conserves else rates), error
+        pairs = zip(self.integrals, rules, strict=True)
+        estimates = [estimate_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs]
+        return sum(relative_errors(arguments[0], one, [one.error])[0] for one in estimates)
 
-    def _value(self, expectation: Expectation, estimates: Iterator[Estimate], arguments: tuple[Any, ...]) -> Any:
+    def _value(self, expectation: Expectation, integrals: Iterator[Any], arguments: tuple[Any, ...]) -> Any:
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
-        integral = next(estimates).value
+        integral = next(integrals)
         return integral if expectation.moments is None else integral + expectation.moments(*arguments)
 
     def _arguments(self, state: State, parameters: Parameters) -> tuple[Any, ...]:

@@ -134,7 +134,7 @@ class WeightField(VectorField):
             return formula(W_P, *vectors)
         batch = vectors[0].shape[:-2]
         flat = (a.reshape(*a.shape[:-2], -1) for a in (W_P, *vectors))
-        return self.quadratures[name](*rows_of((s, *flat), batch)).value.reshape(vectors[0].shape)
+        return self.quadratures[name].value(*rows_of((s, *flat), batch)).reshape(vectors[0].shape)
 
     def _view_maps(self, state: State) -> ViewMaps:
         """Return the representations that the loss contains as linear maps of independent normals l.
@@ -169,7 +169,7 @@ def _on_flat_arrays(integral: MatrixIntegral) -> Integral:
         return tuple(np.linalg.svd(X, compute_uv=False) ** 2 for X in vectors)
 
     def integrand(x: FloatArray, y: FloatArray, s: FloatArray, *flat: FloatArray) -> FloatArray:
-        values = integral.integrand(x[..., None], y[..., None], *_matrices(s, flat))
+        values = integral.integrand(x[..., :1, None], y[..., :1, None], *_matrices(s, flat))
         return values.reshape(*values.shape[:-2], -1)
 
     return Integral(scales, integrand)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dynamics as dyn
-from dynamics.numerics.axes import extent, left_extent, mode_weights, point_axis, significant_modes, trapezoidal_axis
+from dynamics.numerics.axes import POINT, extent, left_extent, mode_weights, significant_modes, trapezoidal_axis
+from dynamics.numerics.quadrature import product_rule
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
 ORDERS = st.lists(st.floats(0, 140), max_size=4)  # of magnitude, by which modes are smaller than the largest
@@ -26,8 +27,7 @@ def test_an_axis_ends_where_the_weight_of_its_slowest_mode_does(orders, power, d
         weight = min(1 + (power % 2 or 2), 2.5) * tau - np.log1p(share * square).sum() / 2
         return weight - np.log1p(share.min() * square) + digits * math.log(10)
 
-    scale, end = extent(7 * share, np.ones_like(share), power, 10.0**-digits)
-    assert scale == pytest.approx(1 / math.sqrt(14), rel=1e-15)
+    end = extent(7 * share, np.ones_like(share), power, 10.0**-digits)
     # Newton's last step is below 1e-8; bisection's own tolerance is 2e-12.
     assert end == pytest.approx(scipy.optimize.brentq(left, 1, 354), abs=1e-7)
 
@@ -36,8 +36,8 @@ def test_an_axis_ends_where_the_weight_of_its_slowest_mode_does(orders, power, d
 def test_an_axis_does_not_jump_while_a_mode_vanishes(power):
     """In steps of 1 % of an order of magnitude; of a norm whose mean square goes like this power of s."""
     s = 10.0 ** -np.arange(0, 30, 0.01)[:, None] * [0.0, 1.0] + [1.0, 0.0]
-    ends = extent(s**power, mode_weights(s), 1, 1e-14)[1]
-    alone = extent(np.ones(1), np.ones(1), 1, 1e-14)[1]
+    ends = extent(s**power, mode_weights(s), 1, 1e-14)
+    alone = extent(np.ones(1), np.ones(1), 1, 1e-14)
     assert ends.max() > alone + 4 * power and ends[-1] < alone + 1e-9  # Newton's
     assert np.abs(np.diff(ends)).max() < 0.02 * power * math.log(10)  # twice as far as sinh(tau)^2 goes by itself
 
@@ -52,22 +52,25 @@ def test_mode_weights_fall_from_one_to_zero():
 @pytest.mark.parametrize("power", [1, 2, 0.5])
 def test_rules_at_both_steps_integrate_a_gaussian_moment(power):
     """int x^(q-1) exp(-x^2/2) dx from 0 to oo is 2^(q/2-1) Gamma(q/2)."""
-    rule = trapezoidal_axis(np.array(1.0), np.array(4.0), 160, power)
+    rule = trapezoidal_axis(4.0, 160, power)
     f = rule.nodes ** (power - 1) * np.exp(-(rule.nodes**2) / 2)
     expected = 2 ** (power / 2 - 1) * math.gamma(power / 2)
     # Both converge geometrically: at twice the step the relative error is about the root of rounding, or less.
     assert (rule.fine * f).sum() == pytest.approx(expected, rel=1e-13)
     assert (rule.coarse * f).sum() == pytest.approx(expected, rel=1e-8)
-    assert float(rule.step[0]) == pytest.approx((4 + left_extent(power)) / 160, rel=1e-15)
+    assert rule.step == pytest.approx((4 + left_extent(power)) / 160, rel=1e-15)
 
 
-def test_parts_of_an_axis_make_up_the_whole():
-    rule = trapezoidal_axis(np.array([1.0, 2.0]), np.array([3.0, 5.0]), 16)
-    pieces = [rule[:5], rule[5:]]
-    np.testing.assert_array_equal(np.concatenate([piece.nodes for piece in pieces], axis=-1), rule.nodes)
-    np.testing.assert_array_equal(rule.rows(slice(1, 2)).fine, rule.fine[1:])
-    point = point_axis(rule)
-    assert point.nodes.tolist() == [[0], [0]] and point.fine.tolist() == point.coarse.tolist() == [[1], [1]]
+def test_a_product_rule_integrates_a_product():
+    """int x exp(-x^2/2) dx int y^2 exp(-y^2/2) dy from 0 to oo is sqrt(pi/2), also at twice the step."""
+    rule = product_rule(trapezoidal_axis(4.0, 160, 2), trapezoidal_axis(4.0, 160, 3))
+    values = rule.weights @ (rule.x * rule.y**2 * np.exp(-(rule.x**2 + rule.y**2) / 2))
+    np.testing.assert_allclose(values, math.sqrt(math.pi / 2), rtol=1e-8)
+    pieces = [rule.part(nodes) for nodes in (slice(0, 50), slice(50, None))]
+    np.testing.assert_array_equal(np.concatenate([piece.weights for piece in pieces], axis=1), rule.weights)
+    one_norm = product_rule(trapezoidal_axis(4.0, 16), POINT)
+    assert (one_norm.y == 0).all() and (one_norm.weights[0] == one_norm.weights[2]).all()
+    assert not one_norm.edges[1].any()
 
 
 def test_nodes_grow_no_faster_than_the_logarithm_of_the_spread_of_the_spectrum():
