@@ -151,8 +151,9 @@ class Adaptive:
         return squares
 
     def _evaluate(self, squares: list[Array], parameters: Sequence[Array]) -> Estimate:
+        weights = self.error_weights(parameters[0])[-1]
         rows = zip(self.integrals, self.rules, squares, strict=True)
-        return total([estimate(_sums_in_chunks(*each, parameters), each[0].softened) for each in rows])
+        return total([estimate(_sums_in_chunks(*each, parameters), weights, each[0].softened) for each in rows])
 
     def _relative(self, s: Array, result: Estimate) -> list[float]:
         """Return the error in the sense of the tolerance, and its parts by cause.

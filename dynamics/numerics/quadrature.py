@@ -109,7 +109,7 @@ def estimate_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array]
     parts = []
     for integral, rule in zip(integrals, rules, strict=True):
         values = values_at_nodes(integral, rule, mean_squares(integral, parameters), parameters)
-        parts.append(estimate(sums_of(rule, *values), integral.softened))
+        parts.append(estimate(sums_of(rule, *values), rate_weights(parameters[0])[-1], integral.softened))
     return zero_where_collapsed(total(parts), alive)
 
 
@@ -151,10 +151,11 @@ def sums_of(rule: Rule, f: Array, size: Array, unit: Array) -> Sums:
     return Sums(*(by_rule[..., i, :] for i in range(3)), *(by_edge[..., i, :] for i in range(3)))
 
 
-def estimate(sums: Sums, softened: bool) -> Estimate:
+def estimate(sums: Sums, weights: Array, softened: bool) -> Estimate:
     """Return the value of an integral, and its errors due to the step and the end of each axis and to rounding.
 
-    Half the step squares the relative error. For softened norms the estimate is the power 3/2 of the error at twice the
+    weights: weights of the entries (..., M) in their mean, which guards against an error that vanishes by chance. Half
+    the step squares the relative error. For softened norms the estimate is the power 3/2 of the error at twice the
     step: their factor exp(-c x^2) is small only for |Im tau| < pi/4, so that it adds a part whose error falls half as
     fast, and which may show only at the smaller step.
     """
@@ -163,14 +164,10 @@ def estimate(sums: Sums, softened: bool) -> Estimate:
 
     def of_step(coarse: Array) -> Array:
         difference = xp.abs(sums.fine - coarse)
-        own, overall = (
-            a / xp.where(mass > 0, mass, 1.0)
-            for a, mass in (
-                (difference, sums.mass),
-                (xp.sum(difference, axis=-1, keepdims=True), xp.sum(sums.mass, axis=-1, keepdims=True)),
-            )
-        )
-        relative = xp.maximum(own, overall)  # that of a single mode may vanish by chance
+        mean, mean_mass = (xp.sum(weights * a, axis=-1, keepdims=True) for a in (difference, sums.mass))
+        pairs = (difference, sums.mass), (mean, mean_mass)
+        own, overall = (a / xp.where(mass > 0, mass, 1.0) for a, mass in pairs)
+        relative = xp.maximum(own, overall)
         return sums.mass * xp.minimum(relative, SAFETY * relative**power)
 
     rounding = (ROUNDING + sums.fine.shape[-1]) * np.finfo(np.float64).eps * sums.mass

@@ -74,11 +74,11 @@ def test_a_product_rule_integrates_a_product():
 
 
 def test_nodes_grow_no_faster_than_the_logarithm_of_the_spread_of_the_spectrum():
-    """Three decades of spread add the same number of nodes along each axis, also after the first nine decades."""
+    """Three decades of spread add the same number of nodes (an even one) along each axis, also after nine decades."""
     nodes = []
     for decades in range(0, 15, 3):
         field = EigenmodeField(dyn.Model("cosine", noise=(0.0, 0.1)), rtol=1e-9)
         field.of_eigenvalues(np.array([10.0**-decades, 1.0]))
         nodes.append(field.nodes)
     added = np.diff(nodes, axis=0)
-    assert (added[-1] <= 1.1 * added[:-1].max(axis=0)).all() and added[:, 0].min() > 0
+    assert (added[-1] <= 1.1 * added[:-1].max(axis=0) + 2).all() and added[:, 0].min() > 0

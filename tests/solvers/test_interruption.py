@@ -46,7 +46,7 @@ def test_descent_map(press_ctrl_c):
 
 def test_flow(press_ctrl_c):
     whole = dyn.solve(COSINE, S0, TIMES)
-    press_ctrl_c(scipy_flow, at_update=3)
+    press_ctrl_c(scipy_flow, at_update=15)
     part = dyn.solve(COSINE, S0, TIMES)
     assert part.status.startswith("interrupted at t = ")
     assert_first_part(part, whole)

@@ -82,7 +82,7 @@ def test_of_a_softened_cosine_loss(s):
 def test_of_rates_that_are_zero_is_one_and_warns_of_small_rates_only():
     """Equal modes of a cosine loss have rates of zero; a single mode too, which is known from the conserved sum."""
     equal = EigenmodeField(dyn.Model("cosine"), rtol=1e-10)
-    assert np.abs(equal.of_eigenvalues(np.ones(3))).max() < 1e-15 and equal.error == 1
+    assert np.abs(equal.of_eigenvalues(np.ones(3))).max() < 1e-14 and equal.error == 1
     equal.warn_if_inaccurate()  # warnings are errors in tests
     single = EigenmodeField(dyn.Model("cosine"), rtol=1e-10)
     assert single.of_eigenvalues(np.ones(1)) == single.error == 0
@@ -92,7 +92,7 @@ def test_of_rates_that_are_zero_is_one_and_warns_of_small_rates_only():
 
 def test_is_relative_to_the_largest_rates_of_a_trajectory():
     flow = dyn.solve(dyn.Model("cosine"), [0.1, 0.5, 1.0], [0.0, 100.0], method="scipy")
-    assert np.ptp(flow.s[-1]) < 1e-10 and 0 < flow.error < 1e-9
+    assert np.ptp(flow.s[-1]) < 1e-8 and 0 < flow.error < 1e-9
 
 
 def test_includes_cancellation_between_integrals_and_moments():
@@ -103,4 +103,4 @@ def test_includes_cancellation_between_integrals_and_moments():
     rates_of_both = [field.of_eigenvalues(s) for field in (plain, near)]
     np.testing.assert_allclose(rates_of_both[1], rates_of_both[0] - largest, atol=1e-12)
     absolute = [field.error * np.abs(r).max() for field, r in zip((plain, near), rates_of_both, strict=True)]
-    assert absolute[1] == pytest.approx(absolute[0], rel=0.5)
+    assert absolute[0] / 10 < absolute[1] < 10 * absolute[0]  # of one order, although the rates differ by more
