@@ -126,7 +126,7 @@ def iterate(
         status=_status(descent),
         error=problem.field.error,
         blow_up_time=problem.learning_rate * descent.diverged,
-        **({} if descent.finite_batch is None else descent.finite_batch._asdict()),
+        **({} if descent.finite_batch is None else descent.finite_batch.fields),
         settings=problem.settings,
     )
 

@@ -1,7 +1,7 @@
 """Numerical solutions as methods return them, from which ``solve`` and ``iterate`` make trajectories."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,30 @@ class Flow:
     steady_time: npt.NDArray[np.float64] = field(default_factory=lambda: np.array(np.inf))
 
 
+class Fluctuations(NamedTuple):
+    """Fluctuations over networks, at a step or, with a leading axis T, along the recorded steps.
+
+    deviation: standard deviation (M,) of the eigenvalues. reliable: True up to the step until which fluctuations are
+    small enough for the prediction.
+    """
+
+    deviation: Any
+    reliable: Any
+
+
 class FiniteBatchDescent(NamedTuple):
     """Predictions for networks trained with finite batches, at the recorded steps.
 
-    population: eigenvalues (T, M) of the population map. deviation: standard deviation (T, M) of the eigenvalues over
-    networks. reliable: True up to the step until which fluctuations are small enough for the prediction, (T,).
+    population: eigenvalues (T, M) of the population map. fluctuations: those around the mean over networks.
     """
 
     population: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
-    reliable: npt.NDArray[np.bool_]
+    fluctuations: Fluctuations
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The predictions by the names that they have in a trajectory."""
+        return {"population": self.population, **self.fluctuations._asdict()}
 
 
 class Descent(NamedTuple):
