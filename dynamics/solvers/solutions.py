@@ -30,11 +30,15 @@ class Fluctuations(NamedTuple):
     """Fluctuations over networks, at a step or, with a leading axis T, along the recorded steps.
 
     deviation: standard deviation (M,) of the eigenvalues. reliable: True up to the step until which fluctuations are
-    small enough for the prediction.
+    small enough for the prediction. mode_mean, mode_deviation, mode_reliable: mean, standard deviation and reliability
+    of the variances along the initial eigenvectors, for weights as matrices; None for eigenmodes.
     """
 
     deviation: Any
     reliable: Any
+    mode_mean: Any = None
+    mode_deviation: Any = None
+    mode_reliable: Any = None
 
 
 class FiniteBatchDescent(NamedTuple):

@@ -7,19 +7,22 @@ import numpy as np
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.descent_numpy import numpy_descent
 from dynamics.solvers.finite_batch.eigenmode_expansion import EigenmodeExpansion
+from dynamics.solvers.finite_batch.expansion import Expansion
+from dynamics.solvers.finite_batch.weight_expansion import WeightExpansion
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent, FiniteBatchDescent
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import each
+from dynamics.vector_field.weights import WeightField
 
 
 def finite_batch_descent(problem: DescentProblem) -> Descent:
     """Iterate the descent map, and then mean and covariance of networks; return the steps that both reach."""
     population = numpy_descent(replace(problem, batch=None))
-    assert problem.batch is not None and isinstance(problem.field, EigenmodeField)
-    networks = EigenmodeExpansion(problem.field, problem.start, problem.learning_rate, *problem.batch)
+    networks = _expansion(problem)
     status, last = population.status, population.recorded[-1]
-    observed = [networks.observables._replace(s=problem.s0, target=problem.s0)]  # exactly
+    first = population.observables.s[0]
+    observed = [networks.observables._replace(s=first, target=first)]  # exactly
     fluctuations, to_record = [networks.fluctuations], set(population.recorded.tolist())
     with progress_bar(last, "fluctuations", problem.progress) as bar:
         try:
@@ -39,3 +42,13 @@ def finite_batch_descent(problem: DescentProblem) -> Descent:
     return population._replace(
         recorded=population.recorded[:count], observables=along_steps, finite_batch=finite, status=status
     )
+
+
+def _expansion(problem: DescentProblem) -> Expansion:
+    """Return the expansion around the start, of moments for eigenmodes and of weights for correlated inputs."""
+    assert problem.batch is not None
+    field, batch_size, inputs = problem.field, *problem.batch
+    if isinstance(field, EigenmodeField):
+        return EigenmodeExpansion(field, problem.start, problem.learning_rate, batch_size, inputs)
+    assert isinstance(field, WeightField)
+    return WeightExpansion(field, problem.start, problem.learning_rate, batch_size)
