@@ -22,7 +22,7 @@ from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
 MOST_FLUCTUATING = 64  # number of modes up to which fluctuations are predicted
-MOST_WEIGHTS = 256  # number of weights up to which they are for correlated inputs
+MOST_WEIGHTS = 128  # number of weights up to which they are for correlated inputs
 SAMPLED_NUMBERS = {
     False: 30_000,
     True: 160_000,

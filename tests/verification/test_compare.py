@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics.solvers.problem import MOST_FLUCTUATING
 from dynamics.verification import compare
 from dynamics.verification.compare import Comparison
 from tests.marks import parametrize
@@ -314,7 +315,7 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
 
 
 def test_more_modes_than_are_predicted_need_seeds():
-    model, s0 = dyn.Model("euclidean"), np.linspace(0.1, 1, compare.MOST_FLUCTUATING + 1)
+    model, s0 = dyn.Model("euclidean"), np.linspace(0.1, 1, MOST_FLUCTUATING + 1)
     net = dyn.train(model, np.diag(np.sqrt(s0)), 1, 0.1, batch_size=10)
     comparison = dyn.compare(dyn.iterate(model, s0, 1, 0.1), net)
     assert comparison.reliable is None

@@ -86,19 +86,21 @@ class Expansion(ABC):
 
     def advance(self) -> None:
         """Propagate mean and covariance by one step; raises FloatingPointError if the expansion breaks down."""
-        if self.linearisation is None or self._is_outdated(self.linearisation):
+        spread = self._spread()
+        if self.linearisation is None or self._is_outdated(self.linearisation, spread):
             self.linearisation = self._linearised()
         near = self.linearisation
-        growth, J = self._spread() / near.spread, near.jacobian[0]
+        growth, J = spread / near.spread, near.jacobian[0]
         curved = each(lambda values: growth * values, near.curved)
         self.mean = each(lambda *terms: sum(terms), self._mapped(), curved, near.added)
         self.curved = J @ self.curved + self._entries(curved)
         self.jumps = J @ self.jumps @ J.T + near.jumps
         self.covariance = each(lambda J, S, Q: J @ S @ J.mT + Q, near.jacobian, self.covariance, near.noise)
         values = (self._flat(), *(S for S in self.covariance if S is not None))
-        if not (all(np.isfinite(a).all() for a in values) and (self.eigenvalues >= 0).all()):
+        if finite := all(np.isfinite(a).all() for a in values):
+            self._judge()
+        if not (finite and (self.eigenvalues >= 0).all()):
             raise FloatingPointError("the fluctuations at this batch size are as large as the eigenvalues")
-        self._judge()
 
     @property
     @abstractmethod
@@ -167,8 +169,8 @@ class Expansion(ABC):
     def _has_moved(self, at: FloatArray) -> bool:
         """Return True if a variable has changed by more than REFRESH, relative to its size."""
 
-    def _is_outdated(self, near: Linearisation) -> bool:
-        return self._has_moved(near.at) or abs(self._spread() / near.spread - 1) > GROWTH
+    def _is_outdated(self, near: Linearisation, spread: float) -> bool:
+        return self._has_moved(near.at) or abs(spread / near.spread - 1) > GROWTH
 
     def _flat(self) -> FloatArray:
         return np.concatenate([part.ravel() for part in self.mean if part is not None])

@@ -72,18 +72,14 @@ class WeightExpansion(Expansion):
         super().__init__(field, initial, covariance, modes, learning_rate, batch_size)
         self.start = np.linalg.svd(initial.encoder @ self.root, full_matrices=False)[0][:, ::-1]
         self.modes_reliable = self.reliable
+        self.law, self.law_of_modes = self._laws()
 
     # --- eigenvalues
 
-    @property
-    def law(self) -> EigenvalueLaw:
-        """Law of the eigenvalues of C over networks."""
-        return of_eigenvalues(self.mean.encoder, self._part(0), self.root)
-
-    @property
-    def law_of_modes(self) -> EigenvalueLaw:
-        """Law of u_m . C u_m along the eigenvectors u_m of the initial correlation."""
-        return along(self.start, self.mean.encoder, self._part(0), self.root)
+    def _laws(self) -> tuple[EigenvalueLaw, EigenvalueLaw]:
+        """Return the laws of the eigenvalues of C, and of u_m . C u_m along the eigenvectors u_m of the initial C."""
+        of_weights = self.mean.encoder, self._part(0), self.root
+        return of_eigenvalues(*of_weights), along(self.start, *of_weights)
 
     @property
     def observables(self) -> Observables:
@@ -108,11 +104,9 @@ class WeightExpansion(Expansion):
     @property
     def fluctuations(self) -> Fluctuations:
         """Fluctuations of the eigenvalues, and of the modes along the initial eigenvectors."""
-        modes = self.law_of_modes
-        deviation = self._deviation(self._of_variables(modes))
-        return super().fluctuations._replace(
-            mode_mean=modes.mean, mode_deviation=deviation, mode_reliable=self.modes_reliable
-        )
+        deviation = self._deviation(self._of_variables(self.law_of_modes))
+        of_modes = {"mode_mean": self.law_of_modes.mean, "mode_deviation": deviation}
+        return super().fluctuations._replace(**of_modes, mode_reliable=self.modes_reliable)
 
     def _part(self, number: int) -> FloatArray:
         """Return the covariance (MN, MN) of the weights of the encoder (0) or of the target (1)."""
@@ -124,9 +118,9 @@ class WeightExpansion(Expansion):
         return np.pad(law.slopes, ((0, 0), (0, len(self.curved) - self.size)))
 
     def _judge(self) -> None:
-        law, modes = self.law, self.law_of_modes
-        self.reliable = self.reliable and law.separate and self._follows(law)
-        self.modes_reliable = self.modes_reliable and self._follows(modes)
+        self.law, self.law_of_modes = self._laws()
+        self.reliable = self.reliable and self.law.separate and self._follows(self.law)
+        self.modes_reliable = self.modes_reliable and self._follows(self.law_of_modes)
 
     def _follows(self, law: EigenvalueLaw) -> bool:
         """Return True if first order suffices for a law."""
@@ -153,7 +147,7 @@ class WeightExpansion(Expansion):
     def _sizes(self) -> FloatArray:
         """Return a root (D, D) of the natural sizes of the variables, which change each mode by its own size."""
         U, w, _ = np.linalg.svd(self.mean.encoder @ self.views, full_matrices=False)
-        modes = U * np.maximum(w, VANISHING * w[0])
+        modes = U * np.maximum(w, VANISHING * w[0] or 1.0)  # 1 without weights, where nothing fluctuates
         of_weights = np.kron(modes, np.linalg.inv(self.views).T)
         weights = [of_weights for part in self.mean[:2] if part is not None]
         return block_diag(*weights, *(() if self.mean.tracked is None else (np.kron(modes, modes),)))
@@ -189,11 +183,11 @@ class WeightExpansion(Expansion):
 
         structure, p = self.field.structure, self.field.parameters
         force = self.exact.forces(self.mean).encoder
-        laws = self.law, self.law_of_modes
         state = NetworkState(self.mean)
         if structure.predictor != "none":
             U, _, lam = weight_state.eigenbasis(structure, p, self.mean, self.root)
             state = NetworkState(self.mean, U, lam)
+        laws = self.law, self.law_of_modes
         deviation = np.concatenate([self._deviation(self._of_variables(law)) for law in laws])
         of_force = np.concatenate([self.learning_rate * law.slopes for law in laws])
         with jax_settings(x64=True):
