@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import block_diag
 
+from dynamics.numerics.axes import NEGLIGIBLE
 from dynamics.numerics.context import jax_settings
 from dynamics.solvers.finite_batch.eigenvalue_law import EigenvalueLaw, along, of_eigenvalues
 from dynamics.solvers.finite_batch.expansion import (
@@ -34,7 +35,6 @@ FloatArray = npt.NDArray[np.float64]
 
 DIFFERENCE = 1e-2  # size of a central difference, relative to the representations
 NO_VARIANCE = 1e-6  # variance of an input, relative to the largest, below which it is as if there were none
-VANISHING = 1e-3  # size of a mode, relative to the largest, below which differences do not become smaller
 DIRECTIONS = 32  # directions of differences that are computed at once
 
 
@@ -125,9 +125,10 @@ class WeightExpansion(Expansion):
     def _follows(self, law: EigenvalueLaw) -> bool:
         """Return True if first order suffices for a law."""
         slopes = self._of_variables(law)
-        small = (law.direct <= SIZE**2 * law.mean).all()
         curvature = slopes @ self.curved + law.direct + law.repelled
-        return bool(small) and self._is_of_first_order(law.mean, slopes, curvature)
+        alive = law.mean > NEGLIGIBLE * law.mean.max()
+        small = law.direct <= SIZE**2 * law.mean
+        return bool(small[alive].all()) and self._is_of_first_order(law.mean[alive], slopes[alive], curvature[alive])
 
     # --- derivatives and noise of a step
 
@@ -138,16 +139,19 @@ class WeightExpansion(Expansion):
         return _vectors(mean)
 
     def _relative(self) -> list[FloatArray]:
-        inverse = np.linalg.inv(self._sizes())
+        inverse = np.linalg.pinv(self._sizes())
         return [inverse @ self.covariance.variables @ inverse.T + SMALLEST**2 * np.eye(len(inverse))]
 
     def _has_moved(self, at: FloatArray) -> bool:
-        return bool((np.abs(np.linalg.solve(self._sizes(), self._flat() - at)) > REFRESH).any())
+        return bool((np.abs(np.linalg.pinv(self._sizes()) @ (self._flat() - at)) > REFRESH).any())
 
     def _sizes(self) -> FloatArray:
-        """Return a root (D, D) of the natural sizes of the variables, which change each mode by its own size."""
+        """Return the natural sizes of the variables, a root (D, R): each mode changes by a part of its own size.
+
+        Collapsed modes, which do not fluctuate, do not change. Without weights, all sizes are 1.
+        """
         U, w, _ = np.linalg.svd(self.mean.encoder @ self.views, full_matrices=False)
-        modes = U * np.maximum(w, VANISHING * w[0] or 1.0)  # 1 without weights, where nothing fluctuates
+        modes = (U * w)[:, w**2 > NEGLIGIBLE * w[0] ** 2] if w[0] else U
         of_weights = np.kron(modes, np.linalg.inv(self.views).T)
         weights = [of_weights for part in self.mean[:2] if part is not None]
         return block_diag(*weights, *(() if self.mean.tracked is None else (np.kron(modes, modes),)))
@@ -156,7 +160,7 @@ class WeightExpansion(Expansion):
         relative, sizes = self._relative()[0], self._sizes()
         values, directions = np.linalg.eigh(relative)
         odd, second = self._differences((sizes @ directions).T)
-        jacobian = odd.T @ directions.T @ np.linalg.inv(sizes)
+        jacobian = odd.T @ directions.T @ np.linalg.pinv(sizes)
         curved = _state(self.mean, 0.5 * values @ second)
         added, noise, jumps = self._noise()
         return Linearisation(
@@ -195,6 +199,8 @@ class WeightExpansion(Expansion):
             parameters = p.map(lambda a: float(a[0]))
             estimates = program(parameters, float(self.batch_size), state, self._views(), of_force, deviation)
             sampled = jax.tree.map(np.asarray, estimates)
+        if not all(np.isfinite(a).all() for a in sampled):
+            raise FloatingPointError("the gradient of a sample is not finite")
         added, noise = self._taken_up(force, sampled.covariance)
         return added, noise, self._taken_up(force, sampled.jumps)[1]
 
