@@ -21,8 +21,7 @@ def finite_batch_descent(problem: DescentProblem) -> Descent:
     population = numpy_descent(replace(problem, batch=None))
     networks = _expansion(problem)
     status, last = population.status, population.recorded[-1]
-    first = population.observables.s[0]
-    observed = [networks.observables._replace(s=first, target=first)]  # exactly
+    observed = [each(lambda along_steps: along_steps[0], population.observables)]
     fluctuations, to_record = [networks.fluctuations], set(population.recorded.tolist())
     with progress_bar(last, "fluctuations", problem.progress) as bar:
         try:

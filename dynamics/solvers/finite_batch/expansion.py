@@ -27,7 +27,7 @@ AT_ONCE = 4096, 2**20  # of them that are computed at once: at most so many, and
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
 GROWTH = 0.2  # relative change of the covariance after which they are
 SMALLEST = 1e-4  # relative size of the smallest fluctuation for which derivatives are computed
-ROUNDING = 1e-12  # relative change of the mean that is due to rounding
+ROUNDING = 1e-12  # relative change of an eigenvalue that is due to rounding
 
 # Limits within which first order in 1/B suffices, chosen with the settings of docs/finite_batches.md.
 SIZE = 0.5  # standard deviation of an eigenvalue, relative to its mean
@@ -143,7 +143,7 @@ class Expansion(ABC):
         """
         deviation = self._deviation(slopes)
         small = deviation <= SIZE * s
-        normal = variances(slopes, self.jumps) <= JUMPS * deviation**2
+        normal = variances(slopes, self.jumps) <= JUMPS * deviation**2 + (ROUNDING * s) ** 2
         straight = np.abs(curvature) <= CURVATURE * deviation + ROUNDING * s
         return bool((small & normal & straight).all())
 
