@@ -71,6 +71,14 @@ def test_noise_is_the_covariance_of_the_gradient_over_samples():
     np.testing.assert_allclose(noise / scale, expected / scale, atol=0.06)
 
 
+def test_noise_adds_its_variance_to_a_tracked_correlation():
+    """To its mean, the mean of dW Sigma_x dW^T; the average takes up a fifth."""
+    added, noise, _ = expansion(model_of(predictor=dyn.ClosedForm(tracking=0.8)))._noise()
+    of_weights = noise[:12, :12].reshape(3, 4, 3, 4)
+    np.testing.assert_allclose(added.tracked, 0.2 * np.einsum("minj,ij->mn", of_weights, INPUTS), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(added.encoder, 0, atol=1e-12)
+
+
 # --- against networks -----------------------------------------------------------------------------------------------
 
 CASES = {
@@ -171,6 +179,14 @@ def test_collapsed_modes_stay_collapsed(loss, predictor):
     np.testing.assert_allclose(predicted.s[:, 0], 0, atol=1e-25)
     np.testing.assert_allclose(predicted.deviation[:, 0], 0, atol=1e-25)
     assert (predicted.deviation[1:, 1:] > 0).all()
+    assert predicted.reliable.all() == (loss == "euclidean")  # the cosine loss of two modes has no variance
+
+
+def test_derivatives_leave_collapsed_modes_alone():
+    networks = expansion(weights=np.diag([1.0, 0.7, 1e-8]) @ W0)
+    assert networks._sizes().shape == (12, 8)
+    networks.advance()
+    assert np.isfinite(networks.covariance.variables).all()
 
 
 def test_without_weights_nothing_happens():
