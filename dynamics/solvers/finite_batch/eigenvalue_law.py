@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dynamics.numerics.axes import NEGLIGIBLE
 from dynamics.solvers.finite_batch.expansion import variances
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,10 +59,10 @@ def of_eigenvalues(W: FloatArray, covariance: FloatArray, root: FloatArray) -> E
     off_diagonal = (products + products.swapaxes(0, 1)).reshape(len(s), len(s), -1)  # derivatives of c_mk
     gap, c_square = s[:, None] - s, variances(off_diagonal, covariance)
     of_gap = variances(law.slopes[:, None] - law.slopes, covariance)
-    separate = np.abs(gap) >= SEPARATE * np.sqrt(np.maximum(np.maximum(c_square, of_gap), 0.0))
+    separate = np.abs(gap) >= SEPARATE * np.sqrt(np.maximum(c_square, of_gap))
     np.fill_diagonal(separate, True)
     # Eigenvalues of 2 x 2 matrices: c^2/gap to first order, and finite for any gap.
-    size = (np.sqrt(gap**2 + 4 * np.maximum(c_square, 0.0)) - np.abs(gap)) / 2
+    size = (np.sqrt(gap**2 + 4 * c_square) - np.abs(gap)) / 2
     order = np.sign(np.arange(len(s))[:, None] - np.arange(len(s)))
-    repelled = (order * size).sum(axis=-1)
+    repelled = np.where(s > NEGLIGIBLE * s.max(), (order * size).sum(axis=-1), 0.0)  # of collapsed modes: rounding
     return law._replace(mean=law.mean + repelled, repelled=repelled, separate=bool(separate.all()))

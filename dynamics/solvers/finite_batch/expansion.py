@@ -129,7 +129,7 @@ class Expansion(ABC):
 
     def _deviation(self, slopes: FloatArray) -> FloatArray:
         """Return the standard deviations (M,) of quantities with these derivatives (M, E)."""
-        return np.sqrt(np.maximum(variances(slopes, self.covariance[0]), 0.0))
+        return np.sqrt(variances(slopes, self.covariance[0]))
 
     def _judge(self) -> None:
         """Update ``reliable``."""
@@ -181,7 +181,7 @@ class Expansion(ABC):
 
 def variances(slopes: FloatArray, covariance: FloatArray) -> FloatArray:
     """Return the variances (...) of quantities with derivatives (..., E) at a covariance (E, E)."""
-    return np.asarray(((slopes @ covariance) * slopes).sum(axis=-1), float)
+    return np.maximum(((slopes @ covariance) * slopes).sum(axis=-1), 0.0)
 
 
 def samples_at_once(numbers: int) -> int:
