@@ -63,7 +63,12 @@ class Trajectory(Value):
         True up to the step until which the predicted mean and standard deviation hold: the standard deviation is
         at most half of the mean, the curvature of the map changes the mean by at most one standard deviation, and
         single samples cause at most a fifth of the variance. An averaged target lags behind by at most 2 % of its
-        variance.
+        variance. For correlated inputs, eigenvalues are at least four standard deviations apart.
+    mode_mean, mode_deviation : ndarray of shape (T, M) or None
+        Predicted mean and standard deviation of ``modes`` over networks, for correlated inputs, whose modes are not
+        eigenvalues; only of ``iterate`` with a ``batch_size``.
+    mode_reliable : ndarray of bool, shape (T,) or None
+        True up to the step until which they hold, whatever the distance of eigenvalues.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
         (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.
@@ -97,6 +102,9 @@ class Trajectory(Value):
     population: Array | None = None
     deviation: Array | None = None
     reliable: npt.NDArray[np.bool_] | None = None
+    mode_mean: Array | None = None
+    mode_deviation: Array | None = None
+    mode_reliable: npt.NDArray[np.bool_] | None = None
     weights: Array | None = None
     target_weights: Array | None = None
     predictor_weights: Array | None = None
@@ -143,8 +151,11 @@ class Trajectory(Value):
 
         The modes are in ascending order of the initial eigenvalues. In networks the variances fluctuate symmetrically
         about theory, whereas nearly equal eigenvalues, once sorted, repel each other. If the eigenvectors do not
-        rotate, as in the theory of white inputs, the variances are the eigenvalues s.
+        rotate, as in the theory of white inputs, the variances are the eigenvalues s. Of ``iterate`` with a
+        ``batch_size`` they are the predicted means over networks.
         """
+        if self.mode_mean is not None:
+            return self.mode_mean
         if self.weights is None:
             order = np.argsort(self.s[..., :1, :], axis=-1)
             return np.take_along_axis(self.s, order, axis=-1)

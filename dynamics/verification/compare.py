@@ -13,7 +13,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
-from dynamics.solvers.problem import MOST_FLUCTUATING
+from dynamics.solvers.problem import too_many_fluctuating
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ class Comparison(Value):
         Relative error of the network's arithmetic.
     reliable : ndarray of bool, shape (T,), or None
         True up to the step until which the prediction for the network's batch size holds (``Trajectory.reliable``);
-        None where there is none, as for correlated inputs: theory is then the descent map itself.
+        None where there is none, as for ReLU units: theory is then the descent map itself.
     alignment : ndarray of shape (T, M) or None
         Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), mean over seeds.
     """
@@ -167,7 +167,8 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     -----
     A finite batch changes the mean of the eigenvalues; the change grows with the number of inputs. It is predicted to
     first order in one over the batch size (``iterate`` with ``batch_size`` and ``input_dimension``) and added to the
-    theory, also to a flow. It is not predicted for correlated inputs and for ReLU units.
+    theory, also to a flow. It is not predicted for ReLU units, nor for more modes, or weights under correlated inputs,
+    than ``iterate`` admits.
 
     The sampling error is the standard error over seeds if the network was trained with at least three. Otherwise it is
     predicted together with the mean. ``source`` states which of the two is used.
@@ -190,8 +191,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     predicted = theory if theory.deviation is not None else _predicted(network, step)
     theory_modes, eigenvalues = theory.modes[of_theory], theory.s[of_theory]
     if predicted is not None and predicted is not theory:
-        theory_modes = theory_modes + _at(step, predicted, predicted.s - np.asarray(predicted.population))
-        eigenvalues = theory_modes
+        theory_modes, eigenvalues = _shifted(theory_modes, eigenvalues, predicted, network, step)
     if len(modes) >= SEEDS_NEEDED:
         estimate, source = partial(_over_seeds, modes), f"from {len(modes)} seeds"
     else:
@@ -222,23 +222,52 @@ def _over_seeds(modes: Array) -> Array:
 
 
 def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory | None:
-    """Return the descent map at the network's batch size and number of inputs; None where it is not derived."""
-    if network.model.inputs is not None or network.settings["units"] != "linear" or network.weights is None:
+    """Return the prediction at the network's batch size and number of inputs; None where there is none."""
+    if network.settings["units"] != "linear" or network.weights is None:
         return None
-    first = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
-    if len(first) > MOST_FLUCTUATING:
+    if too_many_fluctuating(network.model.structure, _start(network)) is not None:
         return None
+    batch_size, inputs = network.settings["batch_size"], network.weights.shape[-1]
+    return _iterated(network, step, batch_size=batch_size, input_dimension=inputs)
+
+
+def _iterated(
+    network: Trajectory,
+    step: npt.NDArray[np.int64],
+    batch_size: int | None = None,
+    input_dimension: int | None = None,
+) -> Trajectory:
+    """Return the descent map from the network's start at some steps, with a batch size or without."""
     return iterate(
         network.model,
-        first,
+        _start(network),
         int(step[-1]),
         network.settings["learning_rate"],
-        batch_size=network.settings["batch_size"],
-        input_dimension=network.weights.shape[-1],
         rtol=1e-6,
         record=step.tolist(),
         progress=False,
+        batch_size=batch_size,
+        input_dimension=input_dimension,
     )
+
+
+def _start(network: Trajectory) -> Array:
+    """Return the initial eigenvalues (M,), ascending, or the initial weights (M, N) for correlated inputs."""
+    if network.model.inputs is None:
+        return np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
+    weights = np.asarray(network.weights, float)
+    return weights.reshape(-1, *weights.shape[-3:])[0, 0]
+
+
+def _shifted(
+    modes: Array, eigenvalues: Array, predicted: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]
+) -> tuple[Array, Array]:
+    """Return modes and eigenvalues (T, M) of theory with the predicted change of their means."""
+    shift = _at(step, predicted, predicted.s - np.asarray(predicted.population))
+    if predicted.mode_mean is None:
+        return modes + shift, modes + shift
+    population = _iterated(network, np.asarray(predicted.step)).modes
+    return modes + _at(step, predicted, predicted.mode_mean - population), np.sort(eigenvalues, axis=-1) + shift
 
 
 def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Array:
@@ -249,21 +278,24 @@ def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Ar
 
 
 def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray[np.bool_]:
-    """Return True for the steps at which a prediction holds."""
+    """Return True for the steps at which the prediction for the modes holds."""
     steps = np.asarray(predicted.step)
     rows = np.minimum(np.searchsorted(steps, step), len(steps) - 1)
-    return np.asarray(predicted.reliable)[rows] & (step <= steps[-1])
+    reliable = predicted.reliable if predicted.mode_reliable is None else predicted.mode_reliable
+    return np.asarray(reliable)[rows] & (step <= steps[-1])
 
 
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
     """Return the predicted standard error (T, M) of the mean over networks."""
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
-        reason = f"more than {MOST_FLUCTUATING} modes" if predicted is None else predicted.status
+        too_many = too_many_fluctuating(network.model.structure, _start(network))
+        reason = too_many if predicted is None else predicted.status
         requirement = (
             f"have at least {SEEDS_NEEDED} seeds, because its fluctuations are not predicted up to the last step"
         )
         errors.reject("network", requirement, reason)
-    return _at(step, predicted, np.asarray(predicted.deviation)) / np.sqrt(len(network.members()))
+    deviation = predicted.deviation if predicted.mode_deviation is None else predicted.mode_deviation
+    return _at(step, predicted, np.asarray(deviation)) / np.sqrt(len(network.members()))
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:
@@ -281,11 +313,10 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
-    units, correlated = network.settings["units"], network.model.inputs is not None
-    if (units != "linear" or correlated) and len(network.members()) < SEEDS_NEEDED:
-        option = "correlated inputs" if correlated else f"{units} units"
+    units = network.settings["units"]
+    if units != "linear" and len(network.members()) < SEEDS_NEEDED:
         requirement = (
-            f"be trained with at least {SEEDS_NEEDED} seeds, because theory has no sampling error for {option}"
+            f"be trained with at least {SEEDS_NEEDED} seeds, because theory has no sampling error for {units} units"
         )
         errors.reject("network", requirement, network)
     if not np.isfinite(network.s).all():
