@@ -79,13 +79,17 @@ class ArrayPrinter(StrPrinter):
         return str(expr.base)
 
     def _print_Sum(self, expr: sp.Basic) -> str:
-        bound = set(expr.variables)
-        if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
-            raise UntranslatableError(f"the sum {expr} has several mode indices, for which there is no array code")
-        return self.dialect.over_modes.format(self._print(expr.function))
+        return self.dialect.over_modes.format(self._over_one_index(expr))
 
     def _print_Product(self, expr: sp.Basic) -> str:
-        return f"{self.xp}.prod({self._print(expr.function)}, axis=-1, keepdims=True)"
+        return f"{self.xp}.prod({self._over_one_index(expr)}, axis=-1, keepdims=True)"
+
+    def _over_one_index(self, expr: sp.Basic) -> str:
+        """Print the terms of a sum, or the factors of a product, over modes."""
+        bound, name = set(expr.variables), type(expr).__name__.lower()
+        if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
+            raise UntranslatableError(f"the {name} {expr} has several mode indices, for which there is no array code")
+        return self._print(expr.function)
 
     def _print_Mul(self, expr: sp.Basic) -> str:
         """Print a product with small arrays first, because Python multiplies from the left."""

@@ -100,7 +100,8 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
     else:
         note = f"of {deviations[0]:.1%} with {SAMPLES_A_STEP[0]:,} samples; predicted fluctuations are unreliable"
         against = f"deviation from the descent map with {samples:,} samples a step"
-        return LevelCheck("network", against, deviations[-1] / deviations[0], FALLS, note), comparison
+        left = 0.0 if deviations[-1] <= comparison.rounding else deviations[-1] / deviations[0]
+        return LevelCheck("network", against, left, FALLS, note), comparison
     z = _standard_errors(subject, descent, comparison)
     unreliable = "; fluctuations unreliable with fewer" if deviations else ""
     note = f"standard errors; largest deviation {comparison.max_relative():.1%}{unreliable}"

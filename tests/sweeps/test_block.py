@@ -26,10 +26,10 @@ def test_runs_that_diverge_are_inf_from_there_on(tmp_path):
 def test_runs_that_stop_are_nan_from_there_on(tmp_path, monkeypatch):
     from dynamics.vector_field import base as closure
 
-    def stop(self):
+    def stop(self, duration):
         raise FloatingPointError("no more nodes")
 
-    monkeypatch.setattr(closure.VectorField, "relax", stop)
+    monkeypatch.setattr(closure.VectorField, "accumulate", stop)
     dataset = dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     assert (dataset.status == 3).all()
     assert np.isnan(dataset.s[:, :, 1:]).all() and np.isfinite(dataset.s[:, :, 0]).all()

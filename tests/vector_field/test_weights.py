@@ -300,7 +300,6 @@ def test_what_is_no_covariance_is_refused(covariance, message):
             lambda: dyn.solve(model("cosine"), weights(), [1.0], closure="mean_field"),
             "`closure` must be 'gaussian' for a model with `inputs`",
         ),
-        (lambda: dyn.iterate(model(), weights(), 1, 0.1, batch_size=8), "`batch_size` must be left out .*inputs"),
         (lambda: model(predictor=dyn.Learned()), "`predictor` must be .*correlated inputs"),
         (
             lambda: dyn.solve(model(predictor=dyn.ClosedForm(normalize=True)), np.zeros((2, 5)), [1.0]),
@@ -315,14 +314,6 @@ def test_what_is_no_covariance_is_refused(covariance, message):
 def test_what_does_not_apply_is_refused(call, message):
     with pytest.raises(dyn.ArgumentError, match=message):
         call()
-
-
-def test_compare_wants_seeds():
-    gd, net = dyn.iterate(model(), weights(), 2, ETA), dyn.train(model(), weights(), 2, ETA, batch_size=100)
-    with pytest.raises(
-        dyn.ArgumentError, match="at least 3 seeds, because theory has no sampling error for correlated inputs"
-    ):
-        dyn.compare(gd, net)
 
 
 @pytest.mark.parametrize("options", [{}, {"isotropic": True}, {"stop_gradient": "none"}], ids=str)

@@ -146,7 +146,7 @@ UNTRANSLATABLE = {
     "sum over two indices": (sp.Sum(n.s[i] * n.lam[j], (i, 1, n.M)), r"lam\[j\].*several mode indices"),
     "derivative": (sp.Derivative(sp.Function("f")(n.t), n.t), "Derivative"),
     "integral": (sp.Integral(sp.exp(-(n.t**4)), (n.t, 0, 1)), "Integral"),
-    "product": (sp.Product(n.s[i], (i, 1, n.M)), "Product"),
+    "product over two indices": (sp.Product(n.s[i] * n.lam[j], (i, 1, n.M)), r"lam\[j\].*several mode indices"),
     "case distinction": (sp.Piecewise((n.alpha, n.alpha > 1), (0, True)), "Piecewise"),
     "Lambert function": (sp.LambertW(n.alpha), "LambertW"),
     "Kronecker delta": (sp.KroneckerDelta(n.m, i), "KroneckerDelta"),
