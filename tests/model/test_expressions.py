@@ -111,11 +111,11 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
         (dyn.Loss, 3, {}, "`loss` must be an expression, such as .*, but is 3"),
         (dyn.Gain, None, {}, "`gain` must be an expression, such as 'lambda.0.5', but is None"),
         (dyn.Loss, "|p - W_p * z2|", {}, MUST.format("loss", 6, "`W_p` is an unknown name; .* Did you mean `W_P`")),
-        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "the expression ends where")),
-        (dyn.Loss, "", {}, MUST.format("loss", 1, "the expression ends where a value must come")),
-        (dyn.Loss, "p", {}, MUST.format("loss", 1, "a loss is a number, but this is a vector")),
+        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "the expression ends, but")),
+        (dyn.Loss, "", {}, MUST.format("loss", 1, "the expression ends, but a value must come here")),
+        (dyn.Loss, "p", {}, MUST.format("loss", 1, "a loss must be a number, but this expression is a vector")),
         (dyn.Gain, "z1", {}, MUST.format("gain", 1, "`z1` is an unknown name")),
-        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "the expression ends where a value must come")),
+        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "the expression ends, but a value must come here")),
     ],
 )
 def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message):
