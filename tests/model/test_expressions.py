@@ -84,13 +84,13 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
 @pytest.mark.parametrize(
     ("kind", "text", "parameters", "message"),
     [
-        (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must use its parameter beta, but is "),
-        (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must use its parameter beta, but is "),
+        (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must contain the parameter beta, but is "),
+        (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must contain the parameter beta, but is "),
         (
             dyn.Loss,
             "rho * |p|^2",
             {"rho": 1.0},
-            "`loss` must have parameters with ASCII names that the grammar does not use.*, but is 'rho'",
+            "`loss` must have parameters with ASCII names that the grammar and generated code do not use, but is 'rho'",
         ),
         (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
         (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),
@@ -137,7 +137,7 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ({"loss": "euclidean", "gain": "1", "predictor": dyn.NoPredictor()}, r"`predictor` must be ClosedForm\(...\)"),
         (
             {"loss": dyn.Loss.parse("|z1 - sg(z2 + z1 - p)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* unless the gradient reaches W_P",
+            "`predictor` must be .* does not reach W_P",
         ),
         (
             {"loss": dyn.Loss.parse("|W_P^0.5 * z1 - sg(z2)|^2"), "predictor": dyn.Learned()},
@@ -145,15 +145,15 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ),
         (
             {"loss": dyn.Loss.parse("|p - z2|^2"), "target": dyn.EMA(0.9)},
-            r"`target` must be Shared\(\) unless z2 stands only inside sg\(\)",
+            r"`target` must be Shared\(\), because z2 stands outside sg\(\)",
         ),
         (
             {"loss": dyn.Loss.parse("|z1|^2 / |(1 - W_P) * z2|"), "predictor": dyn.NoPredictor()},
-            r"`loss` must be defined at W_P = 1 with NoPredictor\(\), but at position 1 of .* no real number",
+            r"`loss` must be defined at W_P = 1 if the predictor is NoPredictor\(\), but at position 1 of .* not a real number",
         ),
         (
             {"loss": dyn.Loss.parse("((1 - W_P) * z1) . sg(z2)"), "predictor": dyn.NoPredictor()},
-            r"`loss` must have a gradient other than zero at W_P = 1 with NoPredictor\(\), but is Loss.parse",
+            r"`loss` must have a nonzero gradient at W_P = 1 if the predictor is NoPredictor\(\), but is Loss.parse",
         ),
         (
             {"loss": dyn.Loss.parse("(p . sg(z2)) * (p . (W_P^-1 * z1))"), "predictor": dyn.Learned()},

@@ -102,7 +102,7 @@ FLOW = {"s0": [0.1], "times": [0.0, 1.0]}
 
 # case: (call with a folder, part of the message)
 HUGE = {
-    "batch": (train(batch_size=10**13), "A batch of 10,000,000,000,000 samples of 2 inputs .* would take 560TB"),
+    "batch": (train(batch_size=10**13), "A batch of 10,000,000,000,000 samples with 2 inputs, .* would take 560TB"),
     "steps of a network": (train(BILLION), "`steps` must be a whole number below 1,000,000,000, but is 1,000,000,000"),
     "more steps of a network": (train(TRILLION, record=BILLION), "but is 1,000,000,000,000. At .* 2.8e.03 hours"),
     "records of a network": (train(BILLION - 1), "The list of 1,000,000,001 recorded steps would take 24.0GB"),

@@ -57,9 +57,9 @@ HEAVY = "-z1 . sg(z2) / |z2|^5"
     ("model", "s0", "message"),
     [
         ("euclidean", None, "`model` must be a Model, but is 'euclidean'"),
-        (dyn.Model("euclidean", inputs=np.eye(3)), None, "`model` must have white inputs and scalar parameters"),
-        (dyn.Model("euclidean", weight_decay=[0.0, 0.1]), None, "`model` must have white inputs and scalar parameters"),
-        (dyn.Model(BELL.replace(beta=[0.1, 0.2])), None, "`model` must have white inputs and scalar parameters"),
+        (dyn.Model("euclidean", inputs=np.eye(3)), None, "`model` must have white inputs"),
+        (dyn.Model("euclidean", weight_decay=[0.0, 0.1]), None, "`model` must have plain numbers as parameters"),
+        (dyn.Model(BELL.replace(beta=[0.1, 0.2])), None, "`model` must have plain numbers as parameters"),
         (EUCLIDEAN, [-0.1, 0.2], "`s0` must"),
         (EUCLIDEAN, [0.0, 0.2], "`s0` must be a single set of eigenvalues above zero"),
         (EUCLIDEAN, [[0.1, 0.2]], "`s0` must be a single set of eigenvalues above zero"),
