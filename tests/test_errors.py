@@ -396,7 +396,8 @@ def test_message_of_negative_noise_word_for_word():
     with pytest.raises(dyn.ArgumentError) as raised:
         dyn.Model("cosine", noise=(-0.1, 0.2))
     assert str(raised.value) == (
-        "Argument `noise` must be two non-negative numbers, or, for an ensemble, two arrays of non-negative numbers, but is (-0.1, 0.2)."
+        "Argument `noise` must be two non-negative numbers, or, for an ensemble, two arrays of non-negative numbers, "
+        "but is (-0.1, 0.2)."
     )
 
 
@@ -434,7 +435,9 @@ def test_parameters_that_do_not_broadcast_are_named(call):
     clash = dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3)))
     with pytest.raises(dyn.ArgumentError) as raised:
         call(model=clash)()
-    assert str(raised.value) == ("The parameters of the model must have shapes that broadcast, but the shapes are sigma1 (2,), sigma2 (3,).")
+    assert str(raised.value) == (
+        "The parameters of the model must have shapes that broadcast, but the shapes are sigma1 (2,), sigma2 (3,)."
+    )
 
 
 @pytest.mark.parametrize("call", [solve, iterate])

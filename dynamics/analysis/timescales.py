@@ -134,9 +134,7 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     """
     _has_eigenmodes(model)
     if model.structure.predictor == "learned" or model.needs_learning_rate:
-        errors.reject(
-            "model", "have no learned or tracked predictor, and a target that is the encoder itself", model
-        )
+        errors.reject("model", "have no learned or tracked predictor, and a target that is the encoder itself", model)
     s = errors.non_negative("s", s, "be finite eigenvalues above zero, of shape (..., M)")
     if s.ndim == 0 or not s.all():
         errors.reject("s", "be finite eigenvalues above zero, of shape (..., M)", s)

@@ -112,12 +112,8 @@ RULES = (
     CombinationRule("stop_gradient", STATED, lambda model: _custom(model) and _stops_elsewhere(model)),
     CombinationRule("isotropic", IMPLIED, lambda model: _gained(model) and model.isotropic),
     CombinationRule("stop_gradient", IMPLIED, lambda model: _gained(model) and _stops_elsewhere(model)),
-    CombinationRule(
-        "loss", "be defined at W_P = 1 if the predictor is NoPredictor()", _meaningless_at_one
-    ),
-    CombinationRule(
-        "loss", "have a nonzero gradient at W_P = 1 if the predictor is NoPredictor()", _constant_at_one
-    ),
+    CombinationRule("loss", "be defined at W_P = 1 if the predictor is NoPredictor()", _meaningless_at_one),
+    CombinationRule("loss", "have a nonzero gradient at W_P = 1 if the predictor is NoPredictor()", _constant_at_one),
     CombinationRule(
         "gain",
         "be left out with a user-defined loss, because the expression of the loss can contain the gain",

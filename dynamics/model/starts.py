@@ -41,9 +41,7 @@ def check_learning_rate(model: Model, learning_rate: float | None) -> float | No
     """
     if learning_rate is None:
         if model.needs_learning_rate:
-            requirement = (
-                f"be given, because the flow of {model} depends on the learning rate through a decay per step"
-            )
+            requirement = f"be given, because the flow of {model} depends on the learning rate through a decay per step"
             errors.reject("learning_rate", requirement, None)
         return None
     if not model.needs_learning_rate:

@@ -196,11 +196,17 @@ COSINE = dyn.Model("cosine")
             "`between` must be a range of learning rates above zero",
         ),
         (lambda: dyn.bifurcation(COSINE, "alpha", (0, 1)), "`alpha` must be a positive number"),
-        (lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1)), "`s0` must be given for a loss that conserves"),
-        (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), S0), "`s0` must be left out, because the modes of this model are independent"),
+        (
+            lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1)),
+            "`s0` must be given, because this loss conserves a quantity",
+        ),
+        (
+            lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), S0),
+            "`s0` must be left out, because the modes of this model are independent",
+        ),
         (
             lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1), [S0]),
-            "`s0` must have the shape (M,)",
+            r"`s0` must have the shape \(M,\)",
         ),
         (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), points=1), "`points` must be a whole number >= 2"),
         (

@@ -91,8 +91,8 @@ def test_print_and_plot_show_the_cost_and_the_rates(name):
 def test_a_gain_that_climbs_the_loss_has_a_remark():
     design = designed(dyn.RateFunction("(lambda - rest/10) * (1 - lambda/rest)"))
     assert design.smallest_gain == pytest.approx(0.01 - REST / 10, rel=1e-9)
-    assert any("climb the loss" in remark for remark in design.remarks)
-    assert "climb the loss" in str(design)
+    assert any("increase the loss" in remark for remark in design.remarks)
+    assert "increase the loss" in str(design)
 
 
 def test_modes_that_are_pushed_away_have_no_stable_fixed_point():

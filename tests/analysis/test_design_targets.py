@@ -143,11 +143,23 @@ CASES = {
         "contain the factor 1 - lambda/rest",
     ),
     "rest as a number": (refused(dyn.RateFunction("0.8 - lambda")), "target", "contain the factor 1 - lambda/rest"),
-    "no rate at all": (refused(dyn.RateFunction("0")), "target", "be a rate that is finite for all initial eigenvalues, and nonzero"),
+    "no rate at all": (
+        refused(dyn.RateFunction("0")),
+        "target",
+        "be a rate that is finite for all initial eigenvalues, and nonzero",
+    ),
     "rate that is no number": (refused(dyn.RateFunction("log(lambda - rest)")), "target", "be a rate that is finite"),
     "rate no text": (refused(dyn.RateFunction(3)), "target", "be text in lambda, such as"),
-    "unknown name": (refused(dyn.RateFunction("1 - mu")), "target", "be an expression in lambda and rest, but has an error at position 5 of"),
-    "unfinished": (refused(dyn.RateFunction("1 +")), "target", "be an expression in lambda and rest, but has an error at position 4 of"),
+    "unknown name": (
+        refused(dyn.RateFunction("1 - mu")),
+        "target",
+        "be an expression in lambda and rest, but has an error at position 5 of",
+    ),
+    "unfinished": (
+        refused(dyn.RateFunction("1 +")),
+        "target",
+        "be an expression in lambda and rest, but has an error at position 4 of",
+    ),
     "times that rise": (refused(dyn.ArrivalTimes("lambda")), "target", "be finite times that decrease with lambda"),
     "times that are equal": (refused(dyn.ArrivalTimes("1")), "target", "be finite times that decrease with lambda"),
     "times that are no number": (
@@ -158,19 +170,23 @@ CASES = {
     "times with a kink": (refused(dyn.ArrivalTimes("-min(lambda, 0.1)")), "target", "contain no min or max"),
     "times with another": (refused(dyn.ArrivalTimes("-max(lambda, 0.1)")), "target", "contain no min or max"),
     "times no text": (refused(dyn.ArrivalTimes(None)), "target", "be text in lambda, such as"),
-    "times, bad text": (refused(dyn.ArrivalTimes("log(")), "target", "be an expression in lambda and rest, but has an error at position 5"),
+    "times, bad text": (
+        refused(dyn.ArrivalTimes("log(")),
+        "target",
+        "be an expression in lambda and rest, but has an error at position 5",
+    ),
     "level text": (refused(dyn.ArrivalTimes("-lambda", level="a")), "level", SHARE),
     "level above 1": (refused(dyn.SimultaneousArrival(1.0, level=1.5)), "level", SHARE),
     "level of 0": (refused(dyn.SimultaneousArrival(1.0, level=0)), "level", SHARE),
     "level too low": (
         refused(dyn.SimultaneousArrival(1.0, level=0.2)),
         "level",
-        "because the largest initial predictor eigenvalue is",
+        "be above 0.",
     ),
     "level of times too low": (
         refused(dyn.ArrivalTimes("-lambda", level=0.2)),
         "level",
-        "because the largest initial predictor eigenvalue is",
+        "be above 0.",
     ),
     "spread of 1": (refused(dyn.SimultaneousArrival(1.0, spread=1)), "spread", SHARE),
     "spread of 0": (refused(dyn.SimultaneousArrival(1.0, spread=0)), "spread", SHARE),
@@ -191,9 +207,13 @@ CASES = {
     "threshold without decay": (
         refused(dyn.ThresholdRecruitment(0.1)),
         "target",
-        "be used with a model with weight decay",
+        "be used with a model that has weight decay",
     ),
-    "speed below decay": (refused(dyn.ThresholdRecruitment(0.1, 0.05), decaying), "target", "have a threshold below the fixed point, and so large a speed"),
+    "speed below decay": (
+        refused(dyn.ThresholdRecruitment(0.1, 0.05), decaying),
+        "target",
+        "have a threshold below the fixed point, and so large a speed",
+    ),
     "threshold above the fixed point": (
         refused(dyn.ThresholdRecruitment(2.0), decaying),
         "target",
@@ -215,7 +235,7 @@ CASES = {
         "model",
         "have an exponent alpha for which 1/(2 alpha) is",
     ),
-    "too small an exponent": (refused(UNIFORM, lambda: euclidean(1 / 26)), "model", "have an exponent alpha with"),
+    "too small an exponent": (refused(UNIFORM, lambda: euclidean(1 / 26)), "model", "have an exponent alpha for which"),
 }
 
 

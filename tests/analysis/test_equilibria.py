@@ -245,8 +245,8 @@ def test_print_lists_equilibria_and_the_boundary():
     ("call", "message"),
     [
         (lambda: dyn.equilibria("cosine", S0), "`model` must be a Model"),
-        (lambda: dyn.equilibria(cosine(), S0[None]), "`s0` must have the shape (M,)"),
-        (lambda: dyn.equilibria(cosine(), [-1.0]), "`s0` must be eigenvalues"),
+        (lambda: dyn.equilibria(cosine(), S0[None]), r"`s0` must have the shape \(M,\)"),
+        (lambda: dyn.equilibria(cosine(), [-1.0]), "`s0` must be finite and non-negative eigenvalues"),
         (
             lambda: dyn.equilibria(cosine(predictor=dyn.Learned()), S0),
             "`model` must have a predictor that is not learned, or a loss with independent modes",

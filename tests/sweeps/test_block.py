@@ -100,7 +100,7 @@ def test_results_of_other_shapes_are_refused(tmp_path):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr")
     with pytest.raises(
         dyn.SweepError,
-        match="Block 2 of 2, x = 2, failed: ValueError: the array 'a' must have the same axes and type as in the first block",
+        match="Block 2 of 2, x = 2, failed: ValueError: the array 'a' must have the same axes and type as in the first",
     ):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr", chunk=1)
     assert xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status.values.tolist() == [1, 0]

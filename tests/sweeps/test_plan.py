@@ -88,7 +88,10 @@ REFUSED = {
         run({"learning_rate": [0.1]}, **FLOW),
         "Argument `learning_rate` must be left out, because the flow of this model does not depend on the learning",
     ),
-    "starts negative": (run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1), "Argument `s0` must be eigenvalues"),
+    "starts negative": (
+        run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1),
+        "Argument `s0` must be finite and non-negative eigenvalues",
+    ),
     "one start for an axis": (
         run({"s0": S0}, steps=1, learning_rate=0.1),
         "Argument `s0` must be a list with the initial values of each run, but is [0.1, 0.5, 1. ].",
@@ -124,7 +127,10 @@ REFUSED = {
         "Argument `record` must be a whole number >= 1, or a sequence of steps between",
     ),
     "device": (run({"seed": [1]}, device="gqu", **NETWORK), "but is 'gqu'. Did you mean 'gpu'?"),
-    "more modes than inputs": (run({"seed": [1]}, **NETWORK | {"W0": W0.T}), "Argument `W0` must be finite weights of shape"),
+    "more modes than inputs": (
+        run({"seed": [1]}, **NETWORK | {"W0": W0.T}),
+        "Argument `W0` must be finite weights of shape",
+    ),
     "keep": (sweep(keep=["s", "weights"]), "Argument `keep` must be one of 's', 'target', 'predictor', 'blow_up_time'"),
     "keep nothing": (sweep(keep=[]), "Argument `keep` must be a list of names of arrays, such as"),
     "keep a blow-up of networks": (run({"seed": [1]}, keep=["blow_up_time"], **NETWORK), "Argument `keep` must be one"),

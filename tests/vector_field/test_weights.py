@@ -289,7 +289,10 @@ def test_what_is_no_covariance_is_refused(covariance, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: dyn.solve(model(), np.ones(3), [1.0]), r"`s0` must be finite weights of shape .* but has shape \(3,\)"),
+        (
+            lambda: dyn.solve(model(), np.ones(3), [1.0]),
+            r"`s0` must be finite weights of shape .* but has shape \(3,\)",
+        ),
         (lambda: dyn.solve(model(), np.ones((6, 5)), [1.0]), r"`s0` must be finite weights of shape .* \(6, 5\)"),
         (lambda: dyn.iterate(model(), np.ones((3, 4)), 1, 0.1), r"`s0` must be finite weights of shape .* \(3, 4\)"),
         (lambda: dyn.train(model(), np.ones((3, 4)), 1, 0.1), r"`W0` must be finite weights of shape .* \(3, 4\)"),
@@ -320,7 +323,8 @@ def test_what_does_not_apply_is_refused(call, message):
 def test_compare_wants_seeds():
     gd, net = dyn.iterate(model(), weights(), 2, ETA), dyn.train(model(), weights(), 2, ETA, batch_size=100)
     with pytest.raises(
-        dyn.ArgumentError, match="at least 3 seeds, because theory has no sampling error for correlated inputs"
+        dyn.ArgumentError,
+        match="at least 3 seeds, because theory does not predict the sampling error for correlated inputs",
     ):
         dyn.compare(gd, net)
 
