@@ -250,7 +250,7 @@ WRONG = {
     ),
     "loss that does not use a number": (
         custom_loss(f'expression = "{EXPRESSION}", beta = 2'),
-        f"Argument `loss` must contain the parameter beta, for which a value is given, but is Loss.parse('{EXPRESSION}'",
+        f"Argument `loss` must contain the parameter beta, for which a value is given, but is Loss.parse('{EXPRESSION}",
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),

@@ -296,7 +296,7 @@ def test_what_is_no_covariance_is_refused(covariance, message):
         (lambda: dyn.solve(model(), np.ones((6, 5)), [1.0]), r"`s0` must be finite weights of shape .* \(6, 5\)"),
         (lambda: dyn.iterate(model(), np.ones((3, 4)), 1, 0.1), r"`s0` must be finite weights of shape .* \(3, 4\)"),
         (lambda: dyn.train(model(), np.ones((3, 4)), 1, 0.1), r"`W0` must be finite weights of shape .* \(3, 4\)"),
-        (lambda: dyn.solve(model(), np.full((3, 5), np.nan), [1.0]), "`s0` must be weights .*finite"),
+        (lambda: dyn.solve(model(), np.full((3, 5), np.nan), [1.0]), "`s0` must be finite weights"),
         (lambda: dyn.solve(model(), weights(), [1.0], method="jax"), "`method` must be 'auto' or 'scipy' for .*inputs"),
         (lambda: dyn.solve(model(), weights(), [1.0], method="exact"), "`method` must be 'auto' or 'scipy' for "),
         (

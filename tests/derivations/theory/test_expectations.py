@@ -148,7 +148,7 @@ REFUSED = {
     "three norms": (dot(P, SG(Z2)) / SG(norm(P) * norm(Z2) * norm(Z1)), "3 norms"),
     "no quadratic form": (
         dot(Z1, SG(Z2)) / SG(norm(Z1) * sp.sqrt(dot(Z2, Z2**3))),
-        r"zeta2\[k\]\*\*4.*no quadratic form",
+        r"zeta2\[k\]\*\*4.*not a quadratic form",
     ),
 }
 

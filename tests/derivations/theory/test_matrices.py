@@ -105,7 +105,7 @@ REFUSED = {
         dot(sp.sin(Z1), SG(T2)),
         r"cos\(z1\[m\]\), which is neither a representation nor a positive integer power of W_P",
     ),
-    "product of components": (dot(Z1, SG(Z1 * T2)), r"no power of W_P times one vector"),
+    "product of components": (dot(Z1, SG(Z1 * T2)), r"not a power of W_P times a single vector"),
     "quartic norm": (
         dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(T2, T2**3))),
         r"t2\[k\]\*\*4 summed over modes is not a bilinear form",

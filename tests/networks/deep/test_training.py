@@ -226,7 +226,7 @@ def test_plot_of_an_unknown_quantity_is_refused(two):
         ({"W0": network(predictor=(4,))}, "`predictor` must be left out, because the predictor of Model(loss='cosine'"),
         (
             {"W0": network(target_schedule="cosine"), "model": EUCLIDEAN},
-            "`target_schedule` must be left out, because the target of Model(loss='euclidean', predictor=NoPredictor()) is",
+            "`target_schedule` must be left out, because the target of Model(loss='euclidean', predictor=NoPredictor()",
         ),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
