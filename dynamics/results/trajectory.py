@@ -65,7 +65,14 @@ class Trajectory(Value):
         True for the steps up to which the predicted mean and standard deviation hold. Until then, the standard
         deviation is at most half of the mean, the curvature of the map changes the mean by at most one standard
         deviation, and single samples cause at most a fifth of the variance. Also, the delay of an averaged target
-        changes its variance by at most 2 %.
+        changes its variance by at most 2 %. For correlated inputs, eigenvalues are at least four standard deviations
+        apart.
+    mode_mean, mode_deviation : ndarray of shape (T, M) or None
+        Predicted mean and standard deviation of ``modes`` over networks, if the trajectory is a result of ``iterate``
+        with a ``batch_size`` for correlated inputs. In this case ``modes`` are not eigenvalues.
+    mode_reliable : ndarray of bool, shape (T,) or None
+        True for the steps up to which ``mode_mean`` and ``mode_deviation`` hold. They do not require that eigenvalues
+        are apart.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (..., T, M, N), and of a learned predictor
         (..., T, M, M). They are given for linear networks, and for flow and descent map with correlated inputs.
@@ -99,6 +106,9 @@ class Trajectory(Value):
     population: Array | None = None
     deviation: Array | None = None
     reliable: npt.NDArray[np.bool_] | None = None
+    mode_mean: Array | None = None
+    mode_deviation: Array | None = None
+    mode_reliable: npt.NDArray[np.bool_] | None = None
     weights: Array | None = None
     target_weights: Array | None = None
     predictor_weights: Array | None = None
@@ -151,8 +161,11 @@ class Trajectory(Value):
 
         The modes are in ascending order of the initial eigenvalues. In the theory of white inputs the eigenvectors do
         not rotate, and the variances are the eigenvalues s. In networks, the variances fluctuate symmetrically about
-        theory. Sorted eigenvalues do not, because fluctuations drive nearly equal eigenvalues apart.
+        theory. Sorted eigenvalues do not, because fluctuations drive nearly equal eigenvalues apart. If the trajectory
+        is a result of ``iterate`` with a ``batch_size``, the variances are the predicted means over networks.
         """
+        if self.mode_mean is not None:
+            return self.mode_mean
         if self.weights is None:
             order = np.argsort(self.s[..., :1, :], axis=-1)
             return np.take_along_axis(self.s, order, axis=-1)

@@ -48,9 +48,13 @@ def iterate(
         Batch size B of networks. ``s`` is then the predicted mean over networks, of u_m . C u_m along the eigenvectors
         u_m of C, and ``deviation`` the standard deviation around it, both to first order in 1/B. ``population`` is the
         descent map, and ``reliable`` states until which step the prediction holds. For a single trajectory only.
+
+        For a model with ``inputs``, whose eigenvectors rotate, ``s`` is the mean of the sorted eigenvalues of C, and
+        ``modes`` is that of u_m . C u_m along the eigenvectors of the initial C, with ``mode_deviation`` and
+        ``mode_reliable``. ``weights`` are means over networks. For at most 128 weights in all.
     input_dimension : int, optional
         Number of inputs N of the networks; required with ``batch_size``, because the gradient has noise along every
-        input.
+        input. A model with ``inputs`` contains it.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         As for ``solve``.
     rtol : float
@@ -87,7 +91,9 @@ def iterate(
         mean <- f(mean) + 1/2 f'' : Sigma + eta^2/B (E[v v^T] - F F^T),    Sigma <- J Sigma J^T + Q
 
     f is the descent map, v (M, N) the gradient of a sample and F its mean, J the derivative of the first line and Q the
-    covariance of C after a step on a batch (docs/finite_batches.md). Derivatives and noise are means over samples.
+    covariance of C after a step on a batch (docs/finite_batches.md). Derivatives and noise are means over samples. For
+    a model with ``inputs`` the same equations hold for the weights, without the term of v, and the eigenvalues follow
+    from mean and covariance of the weights.
 
     References
     ----------
@@ -126,7 +132,7 @@ def iterate(
         status=_status(descent),
         error=problem.field.error,
         blow_up_time=problem.learning_rate * descent.diverged,
-        **({} if descent.finite_batch is None else descent.finite_batch._asdict()),
+        **({} if descent.finite_batch is None else descent.finite_batch.fields),
         settings=problem.settings,
     )
 

@@ -22,6 +22,7 @@ from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
 MOST_FLUCTUATING = 64  # number of modes up to which fluctuations are predicted
+MOST_WEIGHTS = 128  # number of weights up to which they are for correlated inputs
 SAMPLED_NUMBERS = {
     False: 30_000,
     True: 160_000,
@@ -231,16 +232,21 @@ def _check_batch(
         if input_dimension is not None:
             errors.reject("input_dimension", "be left out without `batch_size`", input_dimension)
         return None
-    if model.inputs is not None:
-        requirement = "be left out for a model with `inputs`, because fluctuations are derived for white inputs only"
-        errors.reject("batch_size", requirement, batch_size)
-    if s0.ndim > 1:
+    if s0.ndim > (1 if model.inputs is None else 2):
         requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
         errors.reject("batch_size", requirement, batch_size)
-    if s0.size > MOST_FLUCTUATING:
-        requirement = f"be left out for more than {MOST_FLUCTUATING} modes, because it takes the square of their number"
-        errors.reject("batch_size", requirement, batch_size)
+    if (reason := too_many_fluctuating(model.structure, s0)) is not None:
+        errors.reject(
+            "batch_size", f"be left out for {reason}, because it takes the square of their number", batch_size
+        )
     batch_size = errors.count("batch_size", batch_size)
+    if model.inputs is not None:
+        N = len(model.inputs)
+        if input_dimension not in (None, N):
+            errors.reject(
+                "input_dimension", f"be left out or {N}, the number of `inputs` of the model", input_dimension
+            )
+        return batch_size, N
     if input_dimension is None:
         requirement = (
             "be given with `batch_size`, as the number N of inputs of the network, because the gradient has noise "
@@ -251,6 +257,20 @@ def _check_batch(
     at_once = SAMPLED_NUMBERS[model.structure.predictor == "learned"] * s0.size**2
     check_size("The samples for the prediction at this batch size", at_once, "Give fewer modes.")
     return batch_size, input_dimension
+
+
+def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> str | None:
+    """Return which variables are too many to predict their fluctuations, or None.
+
+    s0: initial eigenvalues (M,), or weights (M, N) of a model with correlated inputs.
+    """
+    if s0.ndim == 1:
+        return f"more than {MOST_FLUCTUATING} modes" if s0.size > MOST_FLUCTUATING else None
+    number = s0.size * (1 + structure.separate_target) + len(s0) ** 2 * structure.tracked
+    parts = ", ".join(
+        ["encoder", *["target"] * structure.separate_target, *["tracked correlation"] * structure.tracked]
+    )
+    return f"more than {MOST_WEIGHTS} weights ({parts}: {number})" if number > MOST_WEIGHTS else None
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:

@@ -1,7 +1,7 @@
 """Numerical solutions as methods return them, from which ``solve`` and ``iterate`` make trajectories."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,34 @@ class Flow:
     steady_time: npt.NDArray[np.float64] = field(default_factory=lambda: np.array(np.inf))
 
 
+class Fluctuations(NamedTuple):
+    """Fluctuations over networks, at a step or, with a leading axis T, along the recorded steps.
+
+    deviation: standard deviation (M,) of the eigenvalues. reliable: True up to the step until which fluctuations are
+    small enough for the prediction. mode_mean, mode_deviation, mode_reliable: mean, standard deviation and reliability
+    of the variances along the initial eigenvectors, for weights as matrices; None for eigenmodes.
+    """
+
+    deviation: Any
+    reliable: Any
+    mode_mean: Any = None
+    mode_deviation: Any = None
+    mode_reliable: Any = None
+
+
 class FiniteBatchDescent(NamedTuple):
     """Predictions for networks trained with finite batches, at the recorded steps.
 
-    population: eigenvalues (T, M) of the population map. deviation: standard deviation (T, M) of the eigenvalues over
-    networks. reliable: True up to the step until which fluctuations are small enough for the prediction, (T,).
+    population: eigenvalues (T, M) of the population map. fluctuations: those around the mean over networks.
     """
 
     population: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
-    reliable: npt.NDArray[np.bool_]
+    fluctuations: Fluctuations
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The predictions by the names that they have in a trajectory."""
+        return {"population": self.population, **self.fluctuations._asdict()}
 
 
 class Descent(NamedTuple):

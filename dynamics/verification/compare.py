@@ -13,7 +13,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.values import Value
 from dynamics.results.trajectory import Trajectory
 from dynamics.solvers.descent import iterate
-from dynamics.solvers.problem import MOST_FLUCTUATING
+from dynamics.solvers.problem import too_many_fluctuating
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,8 +48,8 @@ class Comparison(Value):
         Relative rounding error of the eigenvalues of the network.
     reliable : ndarray of bool, shape (T,), or None
         True for the steps up to which the prediction for the batch size of the network holds
-        (``Trajectory.reliable``). None if there is no such prediction, for example for correlated inputs; theory then
-        does not include effects of the batch size.
+        (``Trajectory.reliable``). None if there is no such prediction, for example for ReLU units; theory then does not
+        include effects of the batch size.
     alignment : ndarray of shape (T, M) or None
         Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), averaged over seeds.
     """
@@ -170,8 +170,8 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     -----
     A finite batch changes the mean of the eigenvalues, and this change grows with the number of inputs. The change is
     predicted to first order in one over the batch size (see ``iterate`` with ``batch_size`` and ``input_dimension``),
-    and is added to the theory, even if the theory is a flow. For correlated inputs and for ReLU units there is no such
-    prediction.
+    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units, and none for
+    networks with more modes, or more weights under correlated inputs, than ``iterate`` allows.
 
     If the network was trained with at least three seeds, the sampling error is the standard error over seeds. Otherwise
     the sampling error is predicted together with the mean. ``source`` states which of the two is used.
@@ -194,8 +194,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     predicted = theory if theory.deviation is not None else _predicted(network, step)
     theory_modes, eigenvalues = theory.modes[of_theory], theory.s[of_theory]
     if predicted is not None and predicted is not theory:
-        theory_modes = theory_modes + _at(step, predicted, predicted.s - np.asarray(predicted.population))
-        eigenvalues = theory_modes
+        theory_modes, eigenvalues = _shifted(theory_modes, eigenvalues, predicted, network, step)
     if len(modes) >= SEEDS_NEEDED:
         estimate, source = partial(_over_seeds, modes), f"from {len(modes)} seeds"
     else:
@@ -230,22 +229,54 @@ def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory |
 
     Returns None if there is no prediction for the network.
     """
-    if network.model.inputs is not None or network.settings["units"] != "linear" or network.weights is None:
+    if network.settings["units"] != "linear" or network.weights is None:
         return None
-    first = np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
-    if len(first) > MOST_FLUCTUATING:
+    if too_many_fluctuating(network.model.structure, _start(network)) is not None:
         return None
+    batch_size, inputs = network.settings["batch_size"], network.weights.shape[-1]
+    return _iterated(network, step, batch_size=batch_size, input_dimension=inputs)
+
+
+def _iterated(
+    network: Trajectory,
+    step: npt.NDArray[np.int64],
+    batch_size: int | None = None,
+    input_dimension: int | None = None,
+) -> Trajectory:
+    """Return the descent map from the initial state of a network, at given steps.
+
+    If batch_size is given, the result is the prediction for networks with this batch size.
+    """
     return iterate(
         network.model,
-        first,
+        _start(network),
         int(step[-1]),
         network.settings["learning_rate"],
-        batch_size=network.settings["batch_size"],
-        input_dimension=network.weights.shape[-1],
         rtol=1e-6,
         record=step.tolist(),
         progress=False,
+        batch_size=batch_size,
+        input_dimension=input_dimension,
     )
+
+
+def _start(network: Trajectory) -> Array:
+    """Return the initial eigenvalues (M,) in ascending order, or, for correlated inputs, the initial weights (M, N)."""
+    if network.model.inputs is None:
+        return np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
+    weights = np.asarray(network.weights, float)
+    return weights.reshape(-1, *weights.shape[-3:])[0, 0]
+
+
+def _shifted(
+    modes: Array, eigenvalues: Array, predicted: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]
+) -> tuple[Array, Array]:
+    """Return modes and eigenvalues (T, M) of theory, to which the predicted change of their means is added."""
+    shift = _at(step, predicted, predicted.s - np.asarray(predicted.population))
+    if predicted.mode_mean is None:
+        return modes + shift, modes + shift
+    population = _iterated(network, np.asarray(predicted.step)).modes
+    return modes + _at(step, predicted, predicted.mode_mean - population), np.sort(eigenvalues, axis=-1) + shift
 
 
 def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Array:
@@ -259,22 +290,25 @@ def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Ar
 
 
 def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray[np.bool_]:
-    """Return True for the steps at which a prediction holds."""
+    """Return True for the steps at which the prediction for the modes holds."""
     steps = np.asarray(predicted.step)
     rows = np.minimum(np.searchsorted(steps, step), len(steps) - 1)
-    return np.asarray(predicted.reliable)[rows] & (step <= steps[-1])
+    reliable = predicted.reliable if predicted.mode_reliable is None else predicted.mode_reliable
+    return np.asarray(reliable)[rows] & (step <= steps[-1])
 
 
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
     """Return the predicted standard error (T, M) of the mean over networks."""
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
-        reason = f"more than {MOST_FLUCTUATING} modes" if predicted is None else predicted.status
+        too_many = too_many_fluctuating(network.model.structure, _start(network))
+        reason = too_many if predicted is None else predicted.status
         requirement = (
             f"be trained with at least {SEEDS_NEEDED} seeds, because theory does not predict the fluctuations of this "
             f"network up to the last step ({reason})"
         )
         errors.reject("network", requirement, network)
-    return _at(step, predicted, np.asarray(predicted.deviation)) / np.sqrt(len(network.members()))
+    deviation = predicted.deviation if predicted.mode_deviation is None else predicted.mode_deviation
+    return _at(step, predicted, np.asarray(deviation)) / np.sqrt(len(network.members()))
 
 
 def _check(theory: Trajectory, network: Trajectory) -> None:
@@ -292,12 +326,11 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
         errors.reject("network", f"have the same model as the theory, which is {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
         errors.reject("network", f"have {theory.s.shape[-1]} modes, as many as the theory", network)
-    units, correlated = network.settings["units"], network.model.inputs is not None
-    if (units != "linear" or correlated) and len(network.members()) < SEEDS_NEEDED:
-        option = "correlated inputs" if correlated else f"{units} units"
+    units = network.settings["units"]
+    if units != "linear" and len(network.members()) < SEEDS_NEEDED:
         requirement = (
             f"be trained with at least {SEEDS_NEEDED} seeds, because theory does not predict the sampling error for "
-            f"{option}"
+            f"{units} units"
         )
         errors.reject("network", requirement, network)
     if not np.isfinite(network.s).all():

@@ -28,6 +28,9 @@ MAKERS = {
     "no predictor": lambda: dyn.solve(dyn.Model("euclidean", predictor=dyn.NoPredictor()), [0.1, 0.5], [0, 1]),
     "descent": lambda: dyn.iterate(dyn.Model("cosine", isotropic=True), [0.1, 0.5], 4, 0.1, record=2),
     "descent that diverges": lambda: dyn.iterate(dyn.Model("euclidean"), [1e200], 4, 0.1),
+    "finite batches": lambda: dyn.iterate(
+        dyn.Model("euclidean", noise=(0.0, 0.1), inputs=np.diag([1.0, 0.5])), np.eye(2), 2, 0.1, batch_size=100
+    ),
     "network": a_network,
     "networks": lambda: a_network([4, 2]),
     "ensemble": lambda: dyn.solve(ENSEMBLE, [0.1, 0.5, 0.9], [0, 1, 2.5]),

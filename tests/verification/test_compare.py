@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
+from dynamics.solvers.problem import MOST_FLUCTUATING, MOST_WEIGHTS
 from dynamics.verification import compare
 from dynamics.verification.compare import Comparison
 from tests.marks import parametrize
@@ -319,13 +320,55 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
 
 
 def test_more_modes_than_are_predicted_need_seeds():
-    model, s0 = dyn.Model("euclidean"), np.linspace(0.1, 1, compare.MOST_FLUCTUATING + 1)
+    model, s0 = dyn.Model("euclidean"), np.linspace(0.1, 1, MOST_FLUCTUATING + 1)
     net = dyn.train(model, np.diag(np.sqrt(s0)), 1, 0.1, batch_size=10)
     comparison = dyn.compare(dyn.iterate(model, s0, 1, 0.1), net)
     assert comparison.reliable is None
     with pytest.raises(
         dyn.ArgumentError, match=r"`network` must have at least 3 seeds, .* but is 'more than 64 modes'"
     ):
+        _ = comparison.sampling_error
+
+
+# --- correlated inputs ----------------------------------------------------------------------------------------------
+
+CORRELATED = dyn.Model("euclidean", noise=(0.0, 0.1), inputs=np.diag([1.0, 0.6, 0.3]))
+ROTATING = np.array([[0.5, 0.1, 0.2], [0.1, 0.9, -0.2]])
+
+
+@cache
+def correlated():
+    return dyn.train(CORRELATED, ROTATING, 20, 0.1, batch_size=100, record=10)
+
+
+def test_eigenvalues_that_rotate_have_a_predicted_mean_and_sampling_error():
+    gd = dyn.iterate(CORRELATED, ROTATING, 20, 0.1)
+    result, predicted = dyn.compare(gd, correlated()), dyn.iterate(CORRELATED, ROTATING, 20, 0.1, batch_size=100)
+    assert result.source == "from theory (first order in 1/batch size)" and result.reliable.all()
+    # The network's weights are of single precision, and another start gives another trajectory: 1e-3 of the deviation.
+    deviation = predicted.deviation[[10, 20]]
+    np.testing.assert_allclose((result.theory[1:] - predicted.s[[10, 20]]) / deviation, 0, atol=1e-3)
+    np.testing.assert_allclose((result.theory_modes[1:] - predicted.modes[[10, 20]]) / deviation, 0, atol=1e-3)
+    np.testing.assert_allclose(result.sampling_error[1:], predicted.mode_deviation[[10, 20]], rtol=1e-3)
+    assert np.abs(result.theory - gd.s[result.step])[1:].max() > 1e-2 * deviation.min()
+    assert np.abs(result.z).max() < 4
+
+
+def test_a_prediction_of_rotating_eigenvalues_is_compared_as_it_is():
+    predicted = dyn.iterate(CORRELATED, ROTATING, 20, 0.1, batch_size=100)
+    result = dyn.compare(predicted, correlated())
+    np.testing.assert_array_equal(result.theory, predicted.s[::10])
+    np.testing.assert_array_equal(result.theory_modes, predicted.mode_mean[::10])
+    np.testing.assert_array_equal(result.sampling_error, predicted.mode_deviation[::10])
+
+
+def test_more_weights_than_are_predicted_need_seeds():
+    model = dyn.Model("euclidean", inputs=np.eye(MOST_WEIGHTS // 2))
+    start = np.eye(3, MOST_WEIGHTS // 2)
+    net = dyn.train(model, start, 1, 0.1, batch_size=10)
+    comparison = dyn.compare(dyn.iterate(model, start, 1, 0.1), net)
+    assert comparison.reliable is None
+    with pytest.raises(dyn.ArgumentError, match=r"`network` must have at least 3 seeds, .* is .more than 128 weights"):
         _ = comparison.sampling_error
 
 

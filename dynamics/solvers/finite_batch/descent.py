@@ -6,37 +6,48 @@ import numpy as np
 
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.descent_numpy import numpy_descent
-from dynamics.solvers.finite_batch.expansion import FiniteBatch
+from dynamics.solvers.finite_batch.eigenmode_expansion import EigenmodeExpansion
+from dynamics.solvers.finite_batch.expansion import Expansion
+from dynamics.solvers.finite_batch.weight_expansion import WeightExpansion
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent, FiniteBatchDescent
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import each
+from dynamics.vector_field.weights import WeightField
 
 
 def finite_batch_descent(problem: DescentProblem) -> Descent:
     """Iterate the descent map, and then mean and covariance of networks; return the steps that both reach."""
     population = numpy_descent(replace(problem, batch=None))
-    assert problem.batch is not None and isinstance(problem.field, EigenmodeField)
-    networks = FiniteBatch(problem.field, problem.start, problem.learning_rate, *problem.batch)
+    networks = _expansion(problem)
     status, last = population.status, population.recorded[-1]
-    observed = [networks.observables._replace(s=problem.s0, target=problem.s0)]  # exactly
-    deviations, reliable, to_record = [networks.deviation], [networks.reliable], set(population.recorded.tolist())
+    observed = [each(lambda along_steps: along_steps[0], population.observables)]
+    fluctuations, to_record = [networks.fluctuations], set(population.recorded.tolist())
     with progress_bar(last, "fluctuations", problem.progress) as bar:
         try:
             for number in range(1, last + 1):
                 networks.advance()
                 if number in to_record:
                     observed.append(networks.observables)
-                    deviations.append(networks.deviation)
-                    reliable.append(networks.reliable)
+                    fluctuations.append(networks.fluctuations)
                 bar.update()
         except KeyboardInterrupt:
             status = f"interrupted at step {number}"
         except FloatingPointError as error:
             status = f"stopped before step {number}: {error}"
     count = len(observed)
-    finite = FiniteBatchDescent(population.observables.s[:count], np.stack(deviations), np.array(reliable))
-    along_steps = each(lambda *values: np.stack(values), *observed)
+    along_steps, spread = (each(lambda *values: np.stack(values), *rows) for rows in (observed, fluctuations))
+    finite = FiniteBatchDescent(population.observables.s[:count], spread)
     return population._replace(
         recorded=population.recorded[:count], observables=along_steps, finite_batch=finite, status=status
     )
+
+
+def _expansion(problem: DescentProblem) -> Expansion:
+    """Return the expansion around the start, of moments for eigenmodes and of weights for correlated inputs."""
+    assert problem.batch is not None
+    field, batch_size, inputs = problem.field, *problem.batch
+    if isinstance(field, EigenmodeField):
+        return EigenmodeExpansion(field, problem.start, problem.learning_rate, batch_size, inputs)
+    assert isinstance(field, WeightField)
+    return WeightExpansion(field, problem.start, problem.learning_rate, batch_size)

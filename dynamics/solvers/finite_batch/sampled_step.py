@@ -17,6 +17,7 @@ from dynamics.derived_loss import DerivedLoss
 from dynamics.generated import eigenvalues
 from dynamics.model.parameters import Parameters
 from dynamics.solvers.finite_batch.moments import Blocks, Moments, blocks
+from dynamics.solvers.finite_batch.sampled_gradients import Gradients, sample_gradients
 from dynamics.solvers.finite_batch.states import Neighbours, NetworkState
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
@@ -49,14 +50,6 @@ class Sampled(NamedTuple):
     jumps: Array
 
 
-class Gradients(NamedTuple):
-    """Negative gradients of the loss of each sample: of z1, z2 (S, M) and of a learned predictor (S, M, M)."""
-
-    view1: Array
-    view2: Array
-    predictor: Array | None
-
-
 @lru_cache(maxsize=32)
 def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled]:
     """Return the compiled function of a loss: (parameters, eta, batch, states, share, views, ...) -> Sampled."""
@@ -80,7 +73,7 @@ def _sampled_step(
     states: network states around the mean, with a share of each draw. views: (K, S, D), for the map around the mean.
     more_views: (chunks, samples, D), for the noise. deviation: of the eigenvalues before the step, (M,).
     """
-    gradients = partial(_gradients, generated, learned, parameters)
+    gradients = partial(sample_gradients, generated, learned, parameters)
 
     def after(state: NetworkState, *views: Array) -> tuple[Moments, Moments]:
         slopes = gradients(state, *views)
@@ -108,31 +101,7 @@ def _sampled_step(
     )
 
 
-# --- gradients and moments of a state -------------------------------------------------------------------------------
-
-
-def _gradients(
-    generated: DerivedLoss, learned: bool, parameters: Parameters, state: NetworkState, x1: Array, x2: Array
-) -> Gradients:
-    """Return the gradients of each sample for views (S, D)."""
-    weights: State = state.weights
-    vectors: Any = state.vectors
-    lam: Any = state.lam
-
-    def loss(z1: Array, z2: Array, W_P: Array | None, t1: Array | None, t2: Array | None) -> Array:
-        def predict(z: Array, function: Callable[[Array], Array] = lambda values: values) -> Array:
-            if W_P is not None:
-                return W_P @ z
-            return vectors @ (function(lam)[:, None] * (vectors.mT @ z))
-
-        columns = [z[:, None] for z in (z1, z2, z1 if t1 is None else t1, z2 if t2 is None else t2)]
-        over_modes = partial(jnp.sum, axis=0, keepdims=True)
-        return generated.loss(*columns, predict, over_modes, jax.lax.stop_gradient, *parameters.of_loss)[0, 0]
-
-    slopes = jax.vmap(jax.grad(loss, (0, 1, 2) if learned else (0, 1)), (0, 0, None, 0, 0))
-    t1, t2 = (None, None) if weights.target is None else (x1 @ weights.target.mT, x2 @ weights.target.mT)
-    of_loss = slopes(x1 @ weights.encoder.mT, x2 @ weights.encoder.mT, weights.predictor if learned else None, t1, t2)
-    return Gradients(*(-slope for slope in of_loss), *(() if learned else (None,)))
+# --- moments of a state -------------------------------------------------------------------------------
 
 
 def _moments_after(

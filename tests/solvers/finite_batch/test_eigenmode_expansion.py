@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.solvers.finite_batch.expansion import FiniteBatch
+from dynamics.solvers.finite_batch.eigenmode_expansion import EigenmodeExpansion
 from dynamics.solvers.problem import DescentProblem
 from tests.marks import parametrize
 
@@ -22,7 +22,7 @@ N1, N2 = 1 + NOISE[0] ** 2, 1 + NOISE[1] ** 2
 
 def batches(model=EUCLIDEAN, s0=S0, batch_size=64, inputs=32):
     problem = DescentProblem.of(model, s0, 1, ETA)
-    return FiniteBatch(problem.field, problem.start, ETA, batch_size, inputs)
+    return EigenmodeExpansion(problem.field, problem.start, ETA, batch_size, inputs)
 
 
 def map_of_correlation(C):
@@ -40,7 +40,7 @@ def predicted(model, s0=S0, steps=40, batch_size=64, inputs=32, **options):
 
 def test_noise_adds_the_second_moment_of_the_gradient():
     """Means over 65 536 samples of the fourth power of normals: a relative standard error of about 1 %, 5 of them."""
-    sampled = batches(batch_size=64, inputs=784)._sampled()
+    sampled = batches(batch_size=64, inputs=784)._linearised()
     C, P = np.diag(S0), np.diag(S0)
     K = P - N1 * P @ P
     gradient = P @ (N1 * P @ C @ P - P @ C - C @ P + N2 * C) @ P
@@ -54,7 +54,7 @@ def test_derivative_of_the_map_of_correlations():
 
     Batches are so large that the noise which they add does not depend on C.
     """
-    jacobian, h = batches(batch_size=10**12)._sampled().jacobian, 1e-5
+    jacobian, h = batches(batch_size=10**12)._linearised().jacobian, 1e-5
     for pair, (m, k) in zip(jacobian.pairs, [(0, 1), (0, 2), (1, 2)], strict=True):
         change = np.zeros((3, 3))
         change[m, k] = change[k, m] = h
@@ -83,7 +83,7 @@ def test_curvature_of_the_map_shifts_the_mean():
         ahead, behind = (map_of_correlation(C + sign * h * direction) for sign in (1, -1))
         shift += np.diag(ahead + behind - 2 * map_of_correlation(C)) / (2 * h**2)
     # 16 384 samples and 512 directions, whose second moments are exact: 3 % of the largest, and 3 of them.
-    np.testing.assert_allclose(networks._sampled().curved.correlation, shift, atol=0.1 * np.abs(shift).max())
+    np.testing.assert_allclose(networks._linearised().curved.correlation, shift, atol=0.1 * np.abs(shift).max())
 
 
 def test_means_are_those_of_the_expansion_for_the_euclidean_loss():
@@ -128,7 +128,7 @@ FLAT = np.array([0.4, 0.7, 1.2])  # at spectra that are not, the cosine loss has
 def law_after(model, steps, eta, batch_size, inputs):
     """The prediction after some steps, and the correlations C of as many networks as there are SEEDS."""
     problem = DescentProblem.of(model, FLAT, 1, eta)
-    predicted = FiniteBatch(problem.field, problem.start, eta, batch_size, inputs)
+    predicted = EigenmodeExpansion(problem.field, problem.start, eta, batch_size, inputs)
     for _ in range(steps):
         predicted.advance()
     W0 = np.sqrt(FLAT)[:, None] * np.linalg.qr(np.random.default_rng(0).standard_normal((inputs, 3)))[0].T
@@ -264,7 +264,7 @@ def test_a_prediction_stays_unreliable():
 
 
 def test_fluctuations_as_large_as_the_eigenvalues_end_the_run(monkeypatch):
-    advance, calls = FiniteBatch.advance, []
+    advance, calls = EigenmodeExpansion.advance, []
 
     def negative_at_the_third_step(self):
         calls.append(1)
@@ -272,7 +272,7 @@ def test_fluctuations_as_large_as_the_eigenvalues_end_the_run(monkeypatch):
             self.mean = self.mean._replace(correlation=-1e6 * self.mean.correlation)
         advance(self)
 
-    monkeypatch.setattr(FiniteBatch, "advance", negative_at_the_third_step)
+    monkeypatch.setattr(EigenmodeExpansion, "advance", negative_at_the_third_step)
     with np.errstate(invalid="ignore"):
         networks = predicted(EUCLIDEAN, steps=10)
     reason = "the fluctuations at this batch size are as large as the eigenvalues"

@@ -1,0 +1,173 @@
+"""The expansion in one over the batch size for white inputs: mean and covariance of the moments of networks.
+
+D = eta^2/B (E[v v^T] - F F^T), for the gradient v of a sample with the mean F and the learning rate eta, is what noise
+adds to C = W W^T. It grows with the number of inputs N, because the gradient has noise along every input. f(mean) is
+the step of eigenmodes, with the expectations of their closure; derivatives and noise are means over samples
+(``sampled_step``).
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from dynamics.numerics.context import jax_settings
+from dynamics.solvers.finite_batch.expansion import (
+    NOISE_SAMPLES,
+    REFRESH,
+    SMALLEST,
+    Expansion,
+    Linearisation,
+    samples_at_once,
+)
+from dynamics.solvers.finite_batch.moments import (
+    Blocks,
+    Moments,
+    diagonals,
+    eigenmodes,
+    entries,
+    matrices,
+    of_state,
+    scales,
+)
+from dynamics.solvers.finite_batch.states import neighbours
+from dynamics.vector_field.eigenmodes import EigenmodeField
+from dynamics.vector_field.state import Observables, State
+
+FloatArray = npt.NDArray[np.float64]
+
+DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each
+DIFFERENCE = 1e-4  # relative size of a central difference
+LARGEST = 0.5  # relative size of the largest drawn fluctuation, divided by the modes
+VISIBLE = 0.1  # relative size up to which draws are enlarged: the map's curvature is hidden by noise in smaller ones
+LAG = 0.02  # largest share of the target's variance for inputs that the encoder has turned away from
+
+
+class EigenmodeExpansion(Expansion):
+    """Mean and covariance of the moments of networks.
+
+    Parameters
+    ----------
+    field : EigenmodeField
+        Vector field of the model.
+    initial : State
+        Eigenmodes before the first step, each part (M,).
+    learning_rate : float
+    batch_size, inputs : int
+        B and N.
+    """
+
+    field: EigenmodeField
+
+    def __init__(self, field: EigenmodeField, initial: State, learning_rate: float, batch_size: int, inputs: int):
+        mean = of_state(initial)
+        sizes = scales(mean)
+        covariance = Blocks(*(np.zeros((*size.shape, size.shape[-1])) for size in sizes))
+        super().__init__(field, mean, covariance, int(np.count_nonzero(initial.encoder)), learning_rate, batch_size)
+        self.inputs, self.modes = inputs, len(initial.encoder)
+
+    @property
+    def observables(self) -> Observables:
+        """The observables of the mean moments; of a closed-form predictor, those of the mean correlation."""
+        seen = self.field.observables(eigenmodes(self.mean))
+        return seen._replace(s=self.mean.correlation, target=seen.s if self.mean.target is None else self.mean.target)
+
+    @property
+    def eigenvalues(self) -> FloatArray:
+        """Mean of u_m . C u_m over networks, (M,), along the eigenvectors u_m of C."""
+        return np.asarray(self.mean.correlation, float)
+
+    @property
+    def slopes(self) -> FloatArray:
+        """Derivatives of u_m . C u_m with respect to the entries of the diagonal block, (M, E)."""
+        return np.eye(self.modes, len(self.curved))
+
+    @property
+    def lag(self) -> FloatArray:
+        """Share of T that does not follow from C and X, (M,): its fluctuations, which are left out, grow with it."""
+        C, X, T = self.mean[:3]
+        if X is None:
+            return np.zeros(self.modes)
+        return 1 - np.divide(X**2, C * T, out=np.ones_like(C), where=C * T > 0)
+
+    def _judge(self) -> None:
+        super()._judge()
+        self.reliable = self.reliable and bool((self.lag <= LAG).all())
+
+    # --- derivatives and noise of a step
+
+    def _mapped(self) -> Moments:
+        return of_state(self.field.step(eigenmodes(self.mean), self.learning_rate))
+
+    def _entries(self, mean: Moments) -> FloatArray:
+        return entries(mean)
+
+    def _has_moved(self, at: FloatArray) -> bool:
+        return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
+
+    def _relative(self) -> list[FloatArray]:
+        """Return the covariances relative to the natural sizes of the moments, plus that of the smallest draws."""
+        return [
+            S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
+            for S, size in zip(self.covariance, scales(self.mean), strict=True)
+        ]
+
+    def _linearised(self) -> Linearisation:
+        """Compute derivatives and noise at the present mean."""
+        import jax
+
+        from dynamics.solvers.finite_batch.sampled_step import Batch, sampled_step
+
+        structure, generated = self.field.structure, self.field.model.generated
+        units, roots = self._draws()
+        drawn = Blocks(*((root @ unit[..., None])[..., 0] for root, unit in zip(roots, units, strict=True)))
+        largest = max(np.abs(a / b).max(initial=0.0) for a, b in zip(drawn, scales(self.mean), strict=True))
+        share = float(min(max(1.0, VISIBLE / largest), LARGEST / self.modes / largest))
+        states = neighbours(structure, self.field.parameters, self.mean, matrices(self.mean, drawn), share)
+        chunk = samples_at_once(self.modes**2)
+        columns = self.modes if self.mean.cross is None else 2 * self.modes
+        views = self._views(DRAWS, SAMPLES, columns), self._views(NOISE_SAMPLES // chunk, chunk, columns)
+        parameters = self.field.parameters.map(lambda a: float(a[0]))
+        batch = Batch(float(self.batch_size), float(self.inputs))
+        with jax_settings(x64=True):
+            program = sampled_step(generated, structure.predictor == "learned")
+            estimates = program(parameters, self.learning_rate, batch, states, share, *views, self.deviation)
+            sampled = jax.tree.map(np.asarray, estimates)
+        of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
+        if structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
+            of_map = of_map._replace(diagonal=self._of_eigenmodes())
+        jacobian = Blocks(*map(np.add, of_map, of_noise))
+        return Linearisation(self._flat(), self._spread(), jacobian, *sampled[2:])
+
+    def _of_eigenmodes(self) -> FloatArray:
+        """Return the derivative of the map of eigenmodes by central differences, (E, E)."""
+        values, size = entries(self.mean), scales(self.mean).diagonal
+        vanished = np.tile(self.mean.correlation == 0, len(size) // self.modes)  # modes without fluctuations
+        step = DIFFERENCE * np.diag(np.where(vanished, 0.0, size))
+        after = [
+            entries(
+                of_state(self.field.step(eigenmodes(diagonals(self.mean, values + sign * step)), self.learning_rate))
+            )
+            for sign in (1, -1)
+        ]
+        return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
+
+    def _draws(self) -> tuple[Blocks, Blocks]:
+        """Return normals (K, ...) with second moments of exactly 1, and roots of the covariances of both blocks."""
+        units, roots = [], []
+        for covariance, size in zip(self._relative(), scales(self.mean), strict=True):
+            values, vectors = np.linalg.eigh(covariance)
+            roots.append(size[..., None] * vectors * np.sqrt(np.maximum(values, SMALLEST**2))[..., None, :])
+            normals = self.rng.standard_normal((DRAWS, *size.shape))
+            second = np.einsum("k...a,k...b->...ab", normals, normals) / DRAWS
+            units.append((np.linalg.inv(np.linalg.cholesky(second)) @ normals[..., None])[..., 0])
+        return Blocks(*units), Blocks(*roots)
+
+    def _views(self, *shape: int) -> list[FloatArray]:
+        """Draw both views; new ones at each refresh, so that sampling errors average out along a trajectory."""
+        p, x = self.field.parameters, self.rng.standard_normal(shape)
+        return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
+
+
+def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
+    """Return the derivatives of values (K, ...) at states whose deviations are roots times units."""
+    products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
+    return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))
