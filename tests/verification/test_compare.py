@@ -325,7 +325,7 @@ def test_more_modes_than_are_predicted_need_seeds():
     comparison = dyn.compare(dyn.iterate(model, s0, 1, 0.1), net)
     assert comparison.reliable is None
     with pytest.raises(
-        dyn.ArgumentError, match=r"`network` must have at least 3 seeds, .* but is 'more than 64 modes'"
+        dyn.ArgumentError, match=r"`network` must be trained with at least 3 seeds, .* \(more than 64 modes\)"
     ):
         _ = comparison.sampling_error
 
@@ -368,7 +368,9 @@ def test_more_weights_than_are_predicted_need_seeds():
     net = dyn.train(model, start, 1, 0.1, batch_size=10)
     comparison = dyn.compare(dyn.iterate(model, start, 1, 0.1), net)
     assert comparison.reliable is None
-    with pytest.raises(dyn.ArgumentError, match=r"`network` must have at least 3 seeds, .* is .more than 128 weights"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"`network` must be trained with at least 3 seeds, .* \(more than 128 weights"
+    ):
         _ = comparison.sampling_error
 
 
