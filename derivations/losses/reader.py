@@ -22,7 +22,7 @@ from derivations.symbols.notation import lam
 from derivations.symbols.stop_gradient import StopGradient
 
 HIGHEST = 12  # largest exponent, and largest degree (number of vectors that are multiplied)
-NESTED = 5  # largest depth of functions and powers inside one another; the time that SymPy takes doubles with each
+NESTED = 5  # largest depth of functions and powers inside one another; SymPy's time grows exponentially with the depth
 DIGITS = 20  # largest number of digits of a number
 LARGEST = 1e60  # largest absolute value of a constant
 EXPONENT = 100  # largest absolute value of a constant in exp(...) or in an exponent

@@ -55,7 +55,7 @@ class Commands(click.Group):
 def _cannot_write(error: OSError) -> str:
     """Return the text to report for an error of the system.
 
-    If the standard output cannot be written, it is also closed.
+    If the standard output cannot be written, this function also redirects the standard output to the null device.
     """
     if error.errno is None or error.filename is not None:
         return str(error)

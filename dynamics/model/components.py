@@ -96,7 +96,7 @@ class ClosedForm(Component):
         check=checks.decay_below_one,
         symbol="tracking",
         flag="--tracking",
-        help="Build the predictor from an exponential average of the correlation C, with this decay per step.",
+        help="Decay per step of an exponential average of the correlation C, from which the predictor is built.",
     )
 
     @property

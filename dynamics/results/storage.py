@@ -151,7 +151,7 @@ def _reason(error: Exception) -> str:
 def _trajectory_of(contents: dict[str, npt.NDArray[Any]]) -> Trajectory:
     """Return the trajectory in the entries of a file.
 
-    Raises an error of some class if an entry differs from what ``save`` writes.
+    Raises an exception if an entry differs from what ``save`` writes; ``load`` turns it into an ArgumentError.
     """
     description = json.loads(str(contents.pop("about")))
     if description["format"] != FORMAT:

@@ -64,9 +64,9 @@ class Trajectory(Value):
     reliable : ndarray of bool, shape (T,) or None
         True for the steps up to which the predicted mean and standard deviation hold. Until then, the standard
         deviation is at most half of the mean, the curvature of the map changes the mean by at most one standard
-        deviation, and single samples cause at most a fifth of the variance. Also, the delay of an averaged target
-        changes its variance by at most 2 %. For correlated inputs, eigenvalues are at least four standard deviations
-        apart.
+        deviation, and single samples cause at most a fifth of the variance. An averaged target lags behind the encoder
+        by at most 2 % of the variance of the target. For correlated inputs, eigenvalues are at least four standard
+        deviations apart.
     mode_mean, mode_deviation : ndarray of shape (T, M) or None
         Predicted mean and standard deviation of ``modes`` over networks, if the trajectory is a result of ``iterate``
         with a ``batch_size`` for correlated inputs. In this case ``modes`` are not eigenvalues.
