@@ -1,5 +1,5 @@
 """Derive the eigenvalue dynamics of a loss with SymPy, and write the results as array code and reports.
 
-Each package imports only packages before it in this order: ``symbols``, ``losses``, ``theory``,
-``printers``, ``codegen``, ``report``. None imports ``dynamics``; all may import ``errors``.
+The packages have the order ``symbols``, ``losses``, ``theory``, ``printers``, ``codegen``, ``report``; each imports
+only packages to its left. All packages may import the module ``errors``, and none imports ``dynamics``.
 """

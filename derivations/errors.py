@@ -1,10 +1,10 @@
-"""The errors that a derivation raises."""
+"""Define the errors that a derivation raises."""
 
 
 class ExpressionError(ValueError):
-    """A text that is not a valid expression of the loss grammar; the message states the fault and its position.
+    """Error raised for a text that is not a valid expression of the loss grammar.
 
-    The first character has position 1.
+    The message states the fault and its position in the text; the first character has position 1.
     """
 
     def __init__(self, text: str, position: int, wrong: str):
@@ -13,19 +13,19 @@ class ExpressionError(ValueError):
 
 
 def _excerpt(text: str, position: int) -> str:
-    """Return the text of an expression on one line, cut to about 60 characters around the position of the fault."""
+    """Return a quoted excerpt of a text: about 60 characters around a position."""
     first = max(0, position - 30)
     shown = text[first : first + 60]
     return repr(f"{'...' * (first > 0)}{shown}{'...' * (first + 60 < len(text))}")
 
 
 class UnsupportedLossError(ValueError):
-    """A loss whose expected gradient cannot be derived; the message names the term of the gradient at fault."""
+    """Error raised for a loss whose expected gradient cannot be derived; the message names the term at fault."""
 
 
 class UntranslatableError(ValueError):
-    """A SymPy expression with a function or object that cannot be written as array code; the message names it."""
+    """Error raised for a SymPy expression that cannot be written as array code; the message names the unknown part."""
 
 
 class ProofError(AssertionError):
-    """A failed check: a solution that violates its differential equation, or a derivation step that does not follow."""
+    """Error raised for a solution that violates its differential equation, or for a wrong step of a derivation."""

@@ -1,4 +1,4 @@
-"""The figures: one module computes, draws and captions one figure. ``python -m figures`` lists all figures."""
+"""Compute, draw and caption the figures; each figure has one module. ``python -m figures`` lists all figures."""
 
 import pkgutil
 

@@ -22,7 +22,9 @@ class _Command(click.Command):
 @click.argument("name", required=False, type=click.Choice([*names(), "gallery"]), metavar="NAME")
 @click.option("--out", default="build/figures", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--full", is_flag=True, help="Compute at the paper's full size: hours for the longest figure, instead of a minute."
+    "--full",
+    is_flag=True,
+    help="Compute at the full size of the paper. The longest figure then takes hours instead of a minute.",
 )
 def main(name: str | None, out: Path, full: bool) -> None:
     """Compute and draw the figure NAME; write NAME.png, NAME.pdf and the caption NAME.md into the folder --out."""

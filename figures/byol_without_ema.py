@@ -1,7 +1,9 @@
-"""Learned predictors with and without an averaged target: collapse, and numbers of modes.
+"""Learned predictors with and without an averaged target: how many modes remain, and which networks collapse.
 
-The effects of the average, the predictor's learning rate, weight decay and batch norm (Grill et al. 2020, Chen and He
-2021, Tian et al. 2021) in deep networks and in the linear theory of a learned predictor.
+The figure shows how four settings change the number of modes that remain: an exponential average as target, the
+learning rate of the predictor, weight decay, and batch norm. It shows these effects in deep networks and in the linear
+theory of a learned predictor. Earlier studies of these settings are Grill et al. (2020), Chen and He (2021), and Tian
+et al. (2021).
 """
 
 from typing import Any, NamedTuple
@@ -15,35 +17,35 @@ from figures import style
 from figures.captions import listing, table
 from figures.statistics import Interval, mean_of, ratio_of
 
-RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, relative to the encoder's
+RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, divided by the learning rate of the encoder
 DECAYS = (1e-4, 2e-2)  # weight decays
 STEPS = {False: 150, True: 4_000}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
-START = 0.1  # initial predictor eigenvalues in theory, about as large as those of the networks' random matrices
+START = 0.1  # initial predictor eigenvalues in theory; those of random matrices in the networks are about as large
 COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
 LINES = {1e-4: "-", 2e-2: (0, (3, 2))}
 COLUMNS = ("linear theory", "with batch norm", "without batch norm")
-COLLAPSED = 1.1  # participation ratio below which only one mode is left
-VANISHED = 1e-6  # share of the initial sum of eigenvalues below which a representation in theory has no spectrum left
+COLLAPSED = 1.1  # a representation with a participation ratio below this has one mode left
+VANISHED = 1e-6  # in theory, a representation has vanished if the sum of its eigenvalues falls below this share
 
 
 class Curve(NamedTuple):
-    """Participation ratios (S, R) of S seeds at R learning rates of the predictor.
+    """Participation ratios, and spreads of the representations, of S seeds at R learning rates of the predictor.
 
-    They are nan for networks that diverge, and in theory for representations that vanish.
+    A ratio is nan for a network that diverges, and in theory for a representation that vanishes.
     """
 
-    ratios: np.ndarray
-    spread: np.ndarray  # ``channel_std`` (S, R): 0 if z/|z| is the same for all images, 1 if evenly spread
+    ratios: np.ndarray  # (S, R)
+    spread: np.ndarray  # ``channel_std`` (S, R): 0 if z/|z| is the same for all images, 1 if z/|z| is evenly spread
 
     @property
     def collapsed(self) -> np.ndarray:
-        """True for networks that keep one mode (S, R); networks that diverge do not count."""
+        """True for networks that keep only one mode, False also for networks that diverge; shape (S, R)."""
         return self.ratios < COLLAPSED
 
     @property
     def diverged(self) -> np.ndarray:
-        """True for networks that diverge (S, R)."""
+        """True for networks that diverge; shape (S, R)."""
         return np.isnan(self.ratios)
 
 
@@ -51,7 +53,7 @@ Key = tuple[str, str, str, float]  # column, loss, target, weight decay
 
 
 def compute(full: bool) -> dict[Key, Curve]:
-    """Return all curves of the figure by column, loss, target and weight decay."""
+    """Return the curves of the figure, in a dictionary with keys (column, loss, target, weight decay)."""
     curves: dict[Key, Curve] = {}
     for loss in style.LOSSES:
         for target in deep.TARGETS:
@@ -85,10 +87,11 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 
 
 def _theory(loss: str, target: str, decay: float, starts: np.ndarray) -> Curve:
-    """Return the curve of the descent map from the initial spectra (S, M) of the networks.
+    """Return the curve of the descent map that starts from the initial spectra (S, M) of the networks.
 
-    The cosine loss is solved in mean field, which is fast even as s -> 0. Some ratios depend on rounding (changes of
-    1e-12 of the start change them by ten percent), so that one start would not be enough.
+    For the cosine loss the map is computed in mean field, which is fast even as s -> 0. The map starts from the
+    spectrum of every seed, because one start would not be enough: some ratios change by ten percent if the start
+    changes by 1e-12.
     """
     pairs = len(starts), len(RATES)
     model = _model(loss, target, decay, rate=np.tile(RATES, len(starts)), init=START)
@@ -109,7 +112,10 @@ def _of_networks(runs: list[dyn.Trajectory]) -> Curve:
 
 
 def draw(data: dict[Key, Curve]) -> Figure:
-    """Draw participation ratios: losses in rows; theory, networks with and networks without batch norm in columns."""
+    """Draw participation ratios, with one loss in each row.
+
+    The columns are the theory, networks with batch norm, and networks without batch norm.
+    """
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(COLUMNS), sharex=True, sharey="col")
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -131,7 +137,7 @@ def draw(data: dict[Key, Curve]) -> Figure:
 
 
 def _mean_and_error(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard error over the seeds (first axis) that do not diverge."""
+    """Return the mean and the standard error over seeds (the first axis); networks that diverge are left out."""
     counted = (~np.isnan(ratios)).sum(axis=0)
     mean = np.nansum(ratios, axis=0) / np.where(counted, counted, np.nan)
     squares = np.nansum((ratios - mean) ** 2, axis=0)
@@ -139,22 +145,26 @@ def _mean_and_error(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ratios_of(data: dict[Key, Curve], column: str, loss: str) -> np.ndarray:
-    """Return all participation ratios of a column and a loss: seeds, targets, weight decays, learning rates."""
+    """Return all participation ratios of a column and a loss.
+
+    The axes of the result are seeds, targets, weight decays, and learning rates of the predictor.
+    """
     curves = [[data[column, loss, target, decay].ratios for decay in DECAYS] for target in deep.TARGETS]
     return np.moveaxis(np.array(curves), 2, 0)
 
 
 def factor(ratios: np.ndarray, reference: np.ndarray) -> Interval:
-    """Return by which factor the participation ratio exceeds that of reference networks, with an interval over seeds.
+    """Return the participation ratio of networks divided by that of reference networks, with an interval over seeds.
 
-    It is the geometric mean over all pairs of networks (S, ...) of which neither has diverged.
+    The quotient is averaged geometrically over all pairs of networks (S, ...); a pair is left out if one of its
+    networks has diverged.
     """
     logs = np.log(ratios / reference).reshape(len(ratios), -1)
     pairs = ~np.isnan(logs)
     return ratio_of(np.exp(np.nansum(logs, axis=1) / pairs.sum(axis=1)))
 
 
-FACTORS: dict[str, tuple[tuple, tuple]] = {  # indices of the networks and of the reference networks in ``ratios_of``
+FACTORS: dict[str, tuple[tuple, tuple]] = {  # indices, in the array of ``ratios_of``, of networks and of references
     "EMA target instead of shared target": (np.index_exp[:, 1], np.index_exp[:, 0]),
     f"weight decay {DECAYS[1]:g} instead of {DECAYS[0]:g}": (np.index_exp[:, :, 1], np.index_exp[:, :, 0]),
     f"learning rate {RATES[-1]:g} instead of {RATES[0]:g}": (np.index_exp[..., -1], np.index_exp[..., 0]),
@@ -180,13 +190,13 @@ def _batch_norm(data: dict[Key, Curve]) -> str:
 
 
 def failures(data: dict[Key, Curve], column: str, target: str) -> np.ndarray:
-    """Return for each seed how many networks of a column and a target collapse or diverge (S,)."""
+    """Return, for each seed (S,), the number of networks of a column and a target that collapse or diverge."""
     curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]
     return np.sum([(curve.collapsed | curve.diverged).sum(axis=1) for curve in curves], axis=0)
 
 
 def _counts(data: dict[Key, Curve]) -> str:
-    """Format the table of networks that collapse and that diverge, by batch norm and target."""
+    """Format the table with the numbers of networks that collapse and that diverge; rows: batch norm and target."""
     rows = [["", "networks", "collapse", "diverge", "mean participation ratio of the others"]]
     for column in COLUMNS[1:]:
         for target in deep.TARGETS:
@@ -202,7 +212,10 @@ def _counts(data: dict[Key, Curve]) -> str:
 
 
 def _differences(data: dict[Key, Curve]) -> str:
-    """Format how many more networks of a seed collapse or diverge without the average, and without batch norm."""
+    """Format the number of networks of a seed that collapse or diverge if a setting is removed, minus that with it.
+
+    The settings are the average and batch norm.
+    """
     number = {(column, target): failures(data, column, target) for column in COLUMNS[1:] for target in deep.TARGETS}
     shared, average = deep.TARGETS
     changes = {
@@ -215,39 +228,41 @@ def _differences(data: dict[Key, Curve]) -> str:
 
 
 def caption(data: dict[Key, Curve], full: bool) -> str:
-    """Return the caption: contents, and the effect of each factor on collapse, with its error."""
+    """Return the caption, which describes the panels and states the effect of each setting with its error."""
     networks = len(RATES) * len(DECAYS) * len(style.LOSSES)
     spread = max(float(np.max(c.spread, where=c.collapsed, initial=0.0)) for c in data.values())
     return f"""
 Effective number of modes that remain after training with a learned predictor, against the learning rate of the
-predictor divided by the learning rate of the encoder. The effective number is the participation ratio (sum s)^2 / sum
-s^2 of the eigenvalues s of the correlation. Top: Euclidean loss; bottom: cosine loss. Left: the linear theory without
-noise. Its descent map starts from the initial eigenvalues of each network and from predictor eigenvalues of {START:g},
-and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the theory is the mean-field
-approximation. Middle and right: networks with an MLP as predictor on images of handwritten digits, with batch norm
-(middle) and without batch norm (right), after {STEPS[full]} steps. Points and bars: mean and standard error over
-{len(deep.SEEDS)} seeds, without networks that diverge. Red: the target is the encoder itself (SimSiam); blue: the
-target is an exponential average of the encoder (BYOL). Solid lines: weight decay {DECAYS[0]:g}; dashed lines: weight
-decay {DECAYS[1]:g}. Grey line: a ratio of 1, one mode.
+predictor divided by the learning rate of the encoder. The effective number of modes is the participation ratio
+(sum s)^2 / sum s^2, where s are the eigenvalues of the correlation. Top: Euclidean loss; bottom: cosine loss. Left: the
+linear theory without noise. Its descent map starts from the initial eigenvalues of each network and from predictor
+eigenvalues of {START:g}, and makes {THEORY_STEPS} steps at learning rate {THEORY_RATE:g}. For the cosine loss the
+theory is the mean-field approximation. Middle and right: networks that learn from images of handwritten digits and have
+an MLP as predictor, after {STEPS[full]} steps; middle: with batch norm, right: without batch norm. Points and bars:
+mean and standard error over {len(deep.SEEDS)} seeds; networks that diverge are left out. Red: the target is the encoder
+itself (SimSiam); blue: the target is an exponential average of the encoder (BYOL). Solid lines: weight decay
+{DECAYS[0]:g}; dashed lines: weight decay {DECAYS[1]:g}. Grey line: a participation ratio of 1, which means one mode.
 
-BYOL without the exponential average is reported to collapse in cases where SimSiam does not collapse. Networks that
-collapse to one mode (a ratio below {COLLAPSED:g}) or diverge, over all losses, learning rates, weight decays and seeds:
+BYOL without the exponential average is reported to collapse in cases where SimSiam does not collapse. The table counts
+networks that collapse to one mode (a participation ratio below {COLLAPSED:g}) and networks that diverge, over all
+losses, learning rates, weight decays and seeds:
 
 {_counts(data)}
 
-Number of networks of a seed that collapse or diverge, minus this number with the average or with batch norm ({networks}
-networks of each seed for a target), with a 95 % interval over seeds (Student's t); the null hypothesis is no
-difference. {_differences(data)}. The channels of z/|z| of
-collapsed networks have standard deviations over images of at most {spread:.2g}, on a scale on which evenly spread
-representations have 1. A value of 0 means that
-the remaining mode is the mean of z, which an uncentred correlation counts as a mode.
+For each seed, there are {networks} networks with each target. The next numbers compare how many networks of a seed
+collapse or diverge: the number without the average minus the number with the average, and the number without batch norm
+minus the number with batch norm. In parentheses: 95 % intervals over seeds (Student's t); the null hypothesis is no
+difference. {_differences(data)}. In collapsed networks, the channels of z/|z| have a standard deviation over images of
+at most {spread:.2g}; this standard deviation is 1 if representations are evenly spread. It is 0 if the remaining mode
+is the mean of z, because the correlation is not centred and counts the mean as a mode.
 
-The next table has the factor by which a setting changes the ratio: the geometric mean over all pairs of networks that
-differ in this setting alone, if neither diverges. In parentheses: 95 % intervals over seeds; the null hypothesis is a
-factor of 1. In theory, pairs of which a representation vanishes (the sum of s below {VANISHED:g} of its initial value)
-do not count.
+The next table has the factors by which each setting changes the participation ratio. A factor is the geometric mean
+over all pairs of networks that differ in this setting alone; a pair does not count if one of its networks diverges. In
+parentheses: 95 % intervals over seeds; the null hypothesis is a factor of 1. In theory, a pair does not count if one of
+its representations vanishes (the sum of s falls below {VANISHED:g} of its initial value).
 
 {_factors(data)}
 
-Batch norm changes the ratio by factors of {_batch_norm(data)}. Factors depend on the ranges over which settings are
-varied, so that they do not rank the settings in general, and {STEPS[full]} steps are a short training."""
+Batch norm changes the participation ratio by factors of {_batch_norm(data)}. All factors depend on the ranges over
+which the settings are varied, so that they do not rank the settings in general. A training of {STEPS[full]} steps is
+short."""

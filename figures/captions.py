@@ -1,4 +1,4 @@
-"""Helpers for captions: format numbers, noise, lists, tables and paragraphs."""
+"""Format numbers, noise, lists, tables and paragraphs for captions."""
 
 import re
 import textwrap

@@ -1,7 +1,8 @@
 """Accuracy of the closures of the cosine loss against the number of modes.
 
-Error of the drift r_m s_m of eigenvalues s_m with rates r_m, by the mean-field closure and by Monte Carlo, relative to
-the exact Gaussian closure, for random spectra; and the quadrature error that the Gaussian closure estimates.
+The drift of mode m is r_m s_m, with its correlation eigenvalue s_m and its rate r_m. For random eigenvalues, the figure
+shows the relative errors of the drift in the mean-field closure and in a Monte Carlo estimate. The reference is the
+Gaussian closure, which is exact up to the error of its quadrature. The figure also shows the estimate of this error.
 """
 
 from typing import NamedTuple
@@ -18,17 +19,18 @@ from figures.captions import count, listing, percent
 MODEL = dyn.Model("cosine")
 MODES = {False: (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000), True: (2, 3, 5, 10, 20, 50, 100, 200, 500, 1000, 3000)}
 DRAWS = {False: 11, True: 101}
-SPECTRUM = (0.02, 2.0)  # range of the eigenvalues, which are drawn log-uniformly
+SPECTRUM = (0.02, 2.0)  # range in which eigenvalues are drawn log-uniformly
 SAMPLES, CHUNK = 10_000, 1_000
 RTOL = 1e-9
 
 
 class Errors(NamedTuple):
-    """Errors of the drift r_m s_m by number of modes and draw (modes, draws).
+    """Errors of the drift r_m s_m, in arrays of shape (numbers of modes, draws).
 
-    ``mean_field`` and ``monte_carlo`` are the largest error of any mode divided by the largest drift of any mode.
-    ``mean_field_rms`` is the root mean square of the errors divided by the root mean square of the drifts.
-    ``quadrature`` is the error that the Gaussian closure estimates for its quadrature.
+    r_m is the rate and s_m the eigenvalue of mode m. ``mean_field`` and ``monte_carlo`` are the largest error of any
+    mode divided by the largest drift of any mode. ``mean_field_rms`` is the root mean square of the errors divided by
+    the root mean square of the drifts. ``quadrature`` is the error that the Gaussian closure estimates for its
+    quadrature.
     """
 
     modes: tuple[int, ...]
@@ -68,7 +70,7 @@ def _errors(s: np.ndarray, rng: np.random.Generator) -> tuple[float, float, floa
 
 
 def _monte_carlo(s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Interval the drift r_m s_m of the eigenvalues by a mean of per-sample gradients."""
+    """Estimate the drift r_m s_m of each mode m by a mean over samples; r_m is the rate and s_m the eigenvalue."""
     total = np.zeros_like(s)
     for _ in range(SAMPLES // CHUNK):
         z = np.sqrt(s) * rng.standard_normal((CHUNK, len(s)))
@@ -85,7 +87,7 @@ LINES = {  # label, colour, marker, index of the axes
 
 
 def draw(data: Errors) -> Figure:
-    """Draw medians and interquartile bands; the quadrature error, orders of magnitude smaller, on separate axes."""
+    """Draw medians and interquartile bands; the quadrature error, which is much smaller, has separate axes."""
     figure = Figure(figsize=(style.COLUMN, 3.6))
     axes = figure.subplots(2, sharex=True, height_ratios=(2, 1))
     for name, (label, color, marker, where) in LINES.items():
@@ -101,7 +103,7 @@ def draw(data: Errors) -> Figure:
 
 
 def caption(data: Errors, full: bool) -> str:
-    """Return the caption: contents, and the mean-field error for three numbers of modes."""
+    """Return the caption, which describes the panels and states the mean-field error for three numbers of modes."""
     shown = [data.modes.index(modes) for modes in (10, 100, 1000)]
     medians = {name: np.median(getattr(data, name), axis=1) for name in LINES}
     middle = listing(f"{percent(medians['mean_field'][i])} at M = {data.modes[i]}" for i in shown)
@@ -119,7 +121,8 @@ drifts (orange squares, rms). Bottom: the error of the Gaussian closure as its q
 and the tolerance of the quadrature (dotted).
 
 The mean field replaces the expectation of a ratio by the ratio of expectations. The median of its largest error is
-{middle}. The first and third quartiles are {spread}, and the medians of the rms error are {rms}. The median of the
-largest error of a Monte Carlo estimate from {count(SAMPLES)} samples is {percent(medians["monte_carlo"].min())} to
-{percent(medians["monte_carlo"].max())}. The estimated error of the quadrature, with a tolerance of {RTOL:.0e}, is
-{data.quadrature.min():.0e} to {data.quadrature.max():.0e}."""
+{middle}; for these numbers of modes, the first and third quartiles of the largest error are {spread}, and the medians
+of the rms error are {rms}. A Monte Carlo estimate from {count(SAMPLES)} samples has a median of the largest error
+between {percent(medians["monte_carlo"].min())} and {percent(medians["monte_carlo"].max())}, depending on the number of
+modes. The error that the quadrature estimates for itself, at a tolerance of {RTOL:.0e}, lies between
+{data.quadrature.min():.0e} and {data.quadrature.max():.0e}."""

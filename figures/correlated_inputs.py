@@ -21,7 +21,7 @@ Runs = tuple[dyn.Trajectory, dyn.Trajectory, dyn.Trajectory]
 
 
 def compute(full: bool) -> dict[str, Runs]:
-    """Return for each loss the descent map of the weights, the eigenmode map for white inputs, and a network."""
+    """Return, for each loss, the descent map of the weights, the descent map for white inputs, and a network."""
     W0 = 2 * style.initial_weights(MODES, len(VARIANCES), SEED)
     s0 = style.eigenvalues_of(W0 * np.sqrt(VARIANCES))
     runs = {}
@@ -35,7 +35,7 @@ def compute(full: bool) -> dict[str, Runs]:
 
 
 def draw(data: dict[str, Runs]) -> Figure:
-    """Draw eigenvalues on the left, and the contribution of each input to the variance of z on the right."""
+    """Draw eigenvalues on the left, and contributions of the inputs to the variance of representations on the right."""
     figure = Figure(figsize=(style.PAGE, 4.0))
     rows = figure.subplots(len(data), 2, sharex=True)
     for (left, right), (loss, (theory, as_if_white, network)) in zip(rows, data.items(), strict=True):
@@ -65,12 +65,15 @@ def draw(data: dict[str, Runs]) -> Figure:
 
 
 def _by_input(result: dyn.Trajectory) -> np.ndarray:
-    """Return E|W_:j x_j|^2 (T, N), the variance of z from each input; the sum over inputs is the trace of C."""
+    """Return E|W_:j x_j|^2 (T, N), the contribution of each input j to the variance of the representation z = W x.
+
+    The sum over inputs is the trace of the correlation of z.
+    """
     return (np.asarray(result.weights, float) ** 2).sum(axis=-2) * VARIANCES
 
 
 def caption(data: dict[str, Runs], full: bool) -> str:
-    """Return the caption: contents, deviation of network from theory, share of inputs, and angle of rotation."""
+    """Return the caption, which describes the panels and states how networks deviate and how modes rotate."""
     loud = NOISE[0] ** 2 < VARIANCES
     lines = []
     for loss, (theory, as_if_white, network) in data.items():
@@ -84,21 +87,23 @@ def caption(data: dict[str, Runs], full: bool) -> str:
     variances = listing(f"{variance:.2g}" for variance in VARIANCES)
     return f"""
 Linear networks (M = {MODES} modes) on {len(VARIANCES)} independent inputs with variances {variances} (condition number
-{VARIANCES[0] / VARIANCES[-1]:.0f}). The views have white {noise(NOISE)}, a variance of {NOISE[0] ** 2:.2g}. Learning
-rate {LEARNING_RATE}, {count(BATCH[full])} samples a step. Top: Euclidean loss; bottom: cosine loss; horizontal axes:
-step. Left: eigenvalues of C = W Sigma_x W^T, with encoder W and input covariance Sigma_x; dark to light: smallest to
-largest. Points: network. Lines: the exact descent map of W. Dashes: the eigenmode theory for white inputs from the same
-initial eigenvalues. Right: E|W_:j x_j|^2, the contribution of input
-j to the variance of the representation z. Each input has one colour, and a label gives its variance. Points: network;
-lines: descent map.
+{VARIANCES[0] / VARIANCES[-1]:.0f}). The views have white {noise(NOISE)}, which is a variance of {NOISE[0] ** 2:.2g}.
+The networks are trained at learning rate {LEARNING_RATE} with {count(BATCH[full])} samples a step. Top: Euclidean loss;
+bottom: cosine loss; horizontal axes: step. Left: eigenvalues of the correlation C = W Sigma_x W^T, with encoder W and
+input covariance Sigma_x; dark to light: smallest to largest. Points: network. Lines: the exact descent map of W.
+Dashes: the theory for white inputs from the same initial eigenvalues. Right: E|W_:j x_j|^2, the contribution of input j
+to the variance of the representation z = W x. Each input has one colour, and a label states its variance. Points:
+network; lines: descent map.
 
-Deviation: largest relative deviation |network/theory - 1| of an eigenvalue from the descent map, and from the theory
-for white inputs. Share: fraction of the variance of z that
-comes from the {loud.sum()} inputs whose variance exceeds the variance of the noise, at the start and at the end. Angle:
-the two leading modes span one subspace of the input space at the start and another at the end; the angle is the largest
-principal angle between these two subspaces. {"; ".join(lines)}. In theory modes rotate towards the inputs whose
-variance exceeds the variance of the noise, in which the two views mostly agree: the share increases. With white inputs
-no mode rotates (the share is constant, and the angle is 0), and the eigenvalues describe the dynamics completely."""
+The numbers below are these. Deviation: the largest relative deviation |network/theory - 1| of an eigenvalue from the
+descent map, followed by that from the theory for white inputs. Share: the fraction of the variance of z that comes from
+the {loud.sum()} inputs with a variance above that of the noise, at the start and at the end. Angle: the two leading
+modes span a subspace of the input space; the angle is the largest principal angle between this subspace at the start
+and at the end. {"; ".join(lines)}.
+
+In theory modes rotate towards the inputs with a variance above that of the noise, because in these inputs the two views
+mostly agree. The share therefore increases. With white inputs no mode rotates: the share is constant, the angle is 0,
+and the eigenvalues describe the dynamics completely."""
 
 
 def _turned(result: dyn.Trajectory) -> float:

@@ -1,6 +1,7 @@
 """Cosine loss without stop-gradient: published update and exact gradient.
 
-The update that Halvagal et al. (2023) used for this setting in their Figure 2, and the gradient of the loss.
+The figure compares two updates: the one that Halvagal et al. (2023) used for this loss in their Figure 2, and the
+gradient of the loss.
 """
 
 from typing import NamedTuple
@@ -24,11 +25,11 @@ SMALLEST = 1e-2  # smaller eigenvalues are not drawn
 
 
 class Data(NamedTuple):
-    """Eigenvalues (T, M) of a network under the published update; network and descent map under the loss gradient."""
+    """The results of training with the published update and with the gradient of the loss."""
 
-    published: np.ndarray
-    network: dyn.Trajectory
-    theory: dyn.Trajectory
+    published: np.ndarray  # eigenvalues (T, M) of a network under the published update
+    network: dyn.Trajectory  # a network under the gradient of the loss
+    theory: dyn.Trajectory  # the descent map under the gradient of the loss
 
 
 def compute(full: bool) -> Data:
@@ -43,8 +44,9 @@ def compute(full: bool) -> Data:
 def published_update(W: jax.Array, x1: jax.Array, x2: jax.Array) -> jax.Array:
     """Return the batch mean of (W_P (z2 + z1)/(|p| |z2|) - (p . z2) (W_P p + z2)/(|p|^3 |z2|)) x1^T.
 
-    This is the update of the paper, not a derived gradient. The gradient of the loss has x2 in place of x1 in the terms
-    of the target branch (z1 and z2 in the sums), and the denominator |p| |z2|^3 in the last term.
+    This is the update of the paper, not a derived gradient. The gradient of the loss differs in two places. It
+    multiplies the terms of the target branch (z1 in the first sum, z2 in the second) by x2 instead of x1. Its last term
+    has the denominator |p| |z2|^3 instead of |p|^3 |z2|.
     """
     z1, z2, predictor = x1 @ W.T, x2 @ W.T, W @ W.T
     p = z1 @ predictor
@@ -90,7 +92,7 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption: contents, differences between the updates, and final eigenvalues of both."""
+    """Return the caption, which describes the panels, the difference of the updates, and the final eigenvalues."""
     start, end = data.published[0].sum(), data.published[-1]
     comparison = dyn.compare(data.theory, data.network)
     surviving = int((data.network.s[-1] > SMALLEST).sum())
@@ -106,8 +108,8 @@ descent map (lines) under the gradient of the loss.
 The published update differs from the gradient in two places. It multiplies the terms of both branches by the online
 view `x1`, but the gradient multiplies the terms of the target branch by `x2`. It divides the last term by `|p|^3|z2|`,
 but the gradient divides this term by `|p||z2|^3`. Under the published update the sum of the eigenvalues goes from
-{start:.3g} to {end.sum():.3g} in {count(STEPS)} steps. The largest eigenvalue is {end.max():.3g} at the end. Under the
-gradient the sum is {data.network.s[-1].sum():.3g} at the end; the flow of the gradient conserves it. Under the gradient
-{surviving} of {MODES} eigenvalues are above {SMALLEST:g} at the end. Largest relative deviation
-|network/theory - 1| from the descent map under the gradient, among eigenvalues above {SMALLEST:g}:
+{start:.3g} to {end.sum():.3g} in {count(STEPS)} steps, and the largest eigenvalue is {end.max():.3g} at the end. The
+flow of the gradient conserves the sum of the eigenvalues. In the network under the gradient, the sum is
+{data.network.s[-1].sum():.3g} at the end, and {surviving} of {MODES} eigenvalues are above {SMALLEST:g}. The largest
+relative deviation |network/theory - 1| of this network from the descent map, among eigenvalues above {SMALLEST:g}, is
 {percent(comparison.max_relative(above=SMALLEST))}."""

@@ -1,4 +1,4 @@
-"""Images, network, methods, and training with a cache on disk, for all figures of deep networks."""
+"""Train the deep networks of all figures, and keep the results on disk, so that figures share them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +21,13 @@ from figures.statistics import Interval, ratio_of
 RUNS = Path("build/runs")  # relative to the folder in which `python -m figures` is run
 SEEDS = range(5)
 STEPS = {False: 300, True: 4_000}
-RECORDED = {  # steps; dense early in training, where accuracies are compared
+RECORDED = {  # recorded steps; they are dense early in training, where accuracies are compared
     False: [*range(0, 120, 15), *range(120, 301, 30)],
     True: range(0, 4_001, 50),
 }
 LEARNING_RATE = {"euclidean": 0.01, "cosine": 0.05}
 BATCH = 128
-RANKS = {"2 to 6": slice(1, 6), "2 to 10": slice(1, 10)}  # by descending eigenvalue; 10 is the number of classes
+RANKS = {"2 to 6": slice(1, 6), "2 to 10": slice(1, 10)}  # ranges of modes, the largest is mode 1; there are 10 classes
 TEST_IMAGES = 360  # held-out digits, the same for all networks
 DECAY = 0.98  # decay per step of the exponential average that is the target
 
@@ -43,14 +43,14 @@ TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA 
 
 
 def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
-    """Return the model of a method (a key of PREDICTORS) with a loss and a target (a key of TARGETS)."""
+    """Return the model with a method (a key of PREDICTORS), a loss, and a target (a key of TARGETS)."""
     isotropic = method.startswith("IsoLoss")
     parts = {"predictor": PREDICTORS[method], "target": TARGETS[target], "symmetrised": True}
     return dyn.Model(loss, isotropic=isotropic, **(parts | options))
 
 
 def network(method: str) -> dyn.Network:
-    """Return an MLP on handwritten digits, with an MLP as predictor if the method requires it."""
+    """Return an MLP on handwritten digits; if the method is "MLP predictor", its predictor is an MLP, too."""
     return dyn.Network(dyn.digits(), predictor=(64,) if method == "MLP predictor" else ())
 
 
@@ -64,7 +64,7 @@ def run(
     seeds: Sequence[int] = SEEDS,
     **options: Any,
 ) -> dyn.Trajectory:
-    """Train the networks of a method, or read them from disk if another figure has trained the same networks."""
+    """Train the networks of a method; if a figure has trained the same networks before, read them from disk."""
     return cached_training(
         full,
         _name(method, loss, target, **options),
@@ -83,14 +83,14 @@ def _name(method: str, loss: str, target: str, **options: Any) -> str:
 
 
 def _path(full: bool, name: str) -> Path:
-    """Return the file of a run; full-length and shortened runs have separate folders."""
+    """Return the path of the file for a run; runs at full length and shortened runs have separate folders."""
     folder = RUNS / ("full" if full else "small")
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{name.replace(' ', '_').replace(',', '')}.npz"
 
 
 def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> dyn.Trajectory:
-    """Call ``dyn.train`` with a checkpoint; replace a checkpoint that was written for other arguments."""
+    """Call ``dyn.train`` with a checkpoint; a checkpoint that was written for other arguments is replaced."""
     path = _path(full, name)
     try:
         return dyn.train(*arguments, checkpoint=path, **keywords)
@@ -102,9 +102,10 @@ def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> 
 
 
 def recognised(method: str, loss: str, target: str, full: bool, trained: bool = True) -> np.ndarray:
-    """Return for each network and held-out digit if the readout recognises the digit, shape (S, TEST_IMAGES).
+    """Return True for each network and held-out digit if the readout recognises the digit; shape (S, TEST_IMAGES).
 
-    The networks are those that ``run`` has trained, at their last step or, if not ``trained``, before their first step.
+    The networks are those that ``run`` has trained. trained: True for the networks after their last step, False for the
+    networks before their first step.
     """
     recorded = record_steps(RECORDED[full], STEPS[full])
     settings = TrainingRun(
@@ -123,16 +124,19 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
 
 
 def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
-    """Return the last state that is saved at a path, in the form of the state at the start."""
+    """Return the last state of the networks, read from the checkpoint at a path.
+
+    start: initial state of the networks, which has the same structure.
+    """
     checkpoint = networks.checkpoint(path)
     saved = checkpoint and checkpoint.read()
     if not saved:
-        raise FileNotFoundError(f"{path} is missing: no networks have been trained")
+        raise FileNotFoundError(f"There is no checkpoint {path}: call deep_networks.run to train the networks first.")
     return jax.tree.unflatten(jax.tree.structure(start), map(jnp.asarray, saved.leaves))
 
 
 def final_level(s: np.ndarray, ranks: slice) -> Interval:
-    """Return the geometric mean over ranks of the final eigenvalues s (S, T, M), and over seeds."""
+    """Return the geometric mean, over ranks and seeds, of the final values of eigenvalues s (S, T, M)."""
     return ratio_of(np.exp(np.log(np.sort(s[:, -1])[:, ::-1][:, ranks]).mean(axis=-1)))
 
 

@@ -1,6 +1,7 @@
-"""Designed dynamics: three design targets, and networks trained with the losses that achieve them.
+"""Designed dynamics: three design targets, and networks that are trained with the losses that achieve them.
 
-Simultaneous arrival, recruitment above a threshold, and the fastest uniform convergence under a learning-rate limit.
+The targets are: all modes arrive at the same time; only modes above a threshold grow; all modes converge at the same
+rate, which is the largest for which a given learning rate is stable.
 """
 
 from typing import Any, NamedTuple
@@ -25,19 +26,19 @@ DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """A design, with the descent map and a network of the designed loss, and the descent map of the standard loss.
-
-    All runs start from the same initial eigenvalues.
-    """
+    """A design and three runs from the same initial eigenvalues."""
 
     design: dyn.Design
-    theory: dyn.Trajectory
-    network: dyn.Trajectory
-    standard: dyn.Trajectory
+    theory: dyn.Trajectory  # the descent map under the designed loss
+    network: dyn.Trajectory  # a network under the designed loss
+    standard: dyn.Trajectory  # the descent map under the standard loss
 
 
 def targets() -> dict[str, tuple[Any, float, float, float]]:
-    """Return design target, weight decay, learning rate and duration in units of t, by title of the column."""
+    """Return the settings of each column: design target, weight decay, learning rate, and duration.
+
+    The keys are the titles of the columns. The duration is in units of t, learning rate times step.
+    """
     return {
         "all at once": (dyn.SimultaneousArrival(TIME, LEVEL, SPREAD), 0.0, 0.02, 1.3 * TIME),
         "above a threshold": (dyn.ThresholdRecruitment(THRESHOLD, speed=1.0), DECAY, 0.02, 14.0),
@@ -85,7 +86,7 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption: contents, whether the design targets are met, and the cost of each design."""
+    """Return the caption, which describes the panels, if design targets are met, and the cost of each design."""
     worst = listing(
         f"{percent(dyn.compare(panel.theory, panel.network).max_relative())} ({name})" for name, panel in data.items()
     )
@@ -98,24 +99,23 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
     return f"""
 Losses that `dyn.design(target, model)` designs for desired dynamics. Each column shows one design target. Each designed
-loss is the Euclidean loss with a gain `h(lambda)`, which multiplies the gradient of a mode with predictor eigenvalue
-lambda = s. All models have {noise(NOISE)}. The initial eigenvalues are {listing(f"{s:g}" for s in STARTS)}. Top:
-relative growth rate r - rho of the singular value of a mode, against its eigenvalue s. Here r is the rate that the loss
-gives, and rho is the weight decay. Blue: designed loss; grey dashes: standard loss; shaded: range of the initial
-eigenvalues. Bottom: eigenvalues against step. Points: a linear network under the designed loss with
-{count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to largest
-eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
+loss is the Euclidean loss with a gain `h(lambda)`, by which the gradient of a mode with predictor eigenvalue lambda = s
+is multiplied. All models have {noise(NOISE)}. The initial eigenvalues are {listing(f"{s:g}" for s in STARTS)}. Top:
+relative growth rate r - rho of the singular value of a mode, against the correlation eigenvalue s of the mode. Here r
+is the rate that the loss gives, and rho is the weight decay. Blue: designed loss; grey dashes: standard loss; shaded:
+range of the initial eigenvalues. Bottom: eigenvalues against step. Points: a linear network under the designed loss
+with {count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to
+largest eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
 
 All at once: the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and t =
 {arrivals.max():.3g}, where t is learning rate times step. Under the standard loss they arrive between t =
 {ordinary.min():.3g} and t = {ordinary.max():.3g}. Exactly equal times are impossible, because all modes obey the same
-equation and the smallest mode therefore arrives last. Above a threshold: modes that start above s = {THRESHOLD:g}
-should grow, and the other modes should vanish, at weight decay {DECAY:g}. Of the {growing.sum()} modes of
-the network that should grow, {grown} end above 0.5; of the
-{np.sum(~growing)} that should vanish, {vanished}
-end below half of their initial value. Fastest uniform: all singular values converge at the same rate. This
-rate is the highest rate for which gradient descent is stable up to a learning rate of {LIMIT:g}.
+equation, and the smallest mode therefore arrives last. Above a threshold: at weight decay {DECAY:g}, modes that start
+above s = {THRESHOLD:g} should grow, and the other modes should vanish. Of the {growing.sum()} modes of the network that
+should grow, {grown} end above 0.5. Of the {np.sum(~growing)} modes that should vanish, {vanished} end below half of
+their initial value. Fastest uniform: all singular values converge at the same rate. This rate is the highest rate for
+which gradient descent is stable at all learning rates up to {LIMIT:g}.
 
-Costs of each design. Largest stable learning rate: {costs}. Variance of the eigenvalues about the steady state, which
-finite batches cause, divided by this variance under the standard loss: {noises}. Largest relative deviation
-|network/theory - 1| of an eigenvalue from the descent map: {worst}."""
+Costs of each design. Largest stable learning rate: {costs}. Finite batches make the eigenvalues fluctuate about the
+steady state; the variance of this fluctuation, divided by the variance under the standard loss: {noises}. Largest
+relative deviation |network/theory - 1| of an eigenvalue from the descent map: {worst}."""

@@ -1,6 +1,7 @@
-"""Edge of stability: the largest stable learning rate, in theory and of networks.
+"""Edge of stability: the largest learning rate at which gradient descent is stable, in theory and in networks.
 
-Isotropic losses learn small modes faster, but with noise on the online view their largest learning rate is lower.
+Small modes grow faster under an isotropic loss than under the standard loss. But with noise on the online view, the
+largest stable learning rate of the isotropic loss is lower than that of the standard loss.
 """
 
 from typing import Any, NamedTuple
@@ -27,14 +28,11 @@ LOOKS: dict[float, dict[str, Any]] = {
 
 
 class Limit(NamedTuple):
-    """Largest stable learning rates: predicted at the noise SIGMAS, and measured in networks at the noise MEASURED.
+    """Largest stable learning rates, predicted and measured in networks, against the noise on the online view."""
 
-    ``by_seed`` (K, S) are those of S single networks at K noises.
-    """
-
-    predicted: np.ndarray
-    measured: np.ndarray
-    by_seed: np.ndarray
+    predicted: np.ndarray  # predicted for each noise in SIGMAS
+    measured: np.ndarray  # measured for each noise in MEASURED, from all seeds together (K,)
+    by_seed: np.ndarray  # measured for each noise in MEASURED, from each seed alone (K, S)
 
 
 def model(loss: str, alpha: float, sigma: float) -> dyn.Model:
@@ -62,9 +60,11 @@ def _fixed_point(model: dyn.Model) -> dyn.Equilibrium:
 
 
 def _measured(model: dyn.Model, batch: int) -> tuple[float, np.ndarray]:
-    """Return the learning rate eta at which the multiplier 1 - c eta of deviations is -1, from networks at one eta.
+    """Return the largest stable learning rate, measured in networks that are trained at a smaller learning rate.
 
-    The second result are the values from the network of each seed (S,).
+    One step multiplies a deviation from the fixed point by 1 - c eta, where eta is the learning rate. The constant c is
+    measured; the limit of stability is the eta at which the multiplier is -1. The second result (S,) contains the value
+    that is measured in the network of each seed.
     """
     learning_rate = SHARE * _fixed_point(model).largest_learning_rate
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)
@@ -74,7 +74,7 @@ def _measured(model: dyn.Model, batch: int) -> tuple[float, np.ndarray]:
 
 
 def multiplier(s: np.ndarray) -> float:
-    """Return the regression coefficient of the deviations of eigenvalues on the deviations one step earlier.
+    """Return the regression coefficient of the deviations of eigenvalues on their deviations one step earlier.
 
     s: eigenvalues (S, T, M). A deviation is the difference between an eigenvalue and its mean over the steps.
     """
@@ -104,7 +104,7 @@ def draw(data: dict[tuple[str, float], Limit]) -> Figure:
 
 
 def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
-    """Return the caption: contents, and difference between the measured and the predicted learning rates."""
+    """Return the caption, which describes the plot and states how measured and predicted learning rates differ."""
     predicted = {
         key: np.array([_fixed_point(model(*key, sigma)).largest_learning_rate for sigma in MEASURED]) for key in data
     }
@@ -121,19 +121,20 @@ def caption(data: dict[tuple[str, float], Limit], full: bool) -> str:
     points = len(data) * len(MEASURED)
     return f"""
 Largest learning rate eta at which gradient descent is stable at its fixed point, against the standard deviation sigma1
-of the noise on the online view. The noise on the target view has standard deviation 0.1. Blue: Euclidean loss; red: its
-isotropic version. Both losses are shown for two exponents alpha of the predictor. Lines: theory. The multiplier of the
-descent map is the ratio of successive deviations from the fixed point. It reaches -1 at the learning rate n1/alpha
-under the Euclidean loss, where n1 = 1 + sigma1^2, and at the learning rate 1/alpha under the isotropic loss. Symbols:
-linear networks of 2 modes with alpha = 1/2 (circles) and alpha = 1 (squares), with {count(BATCH[full])} samples a step
-and {SEEDS} seeds of {count(STEPS)} steps. Finite batches make the eigenvalues of a network fluctuate about the fixed
-point. The regression of each deviation on the preceding deviation gives the multiplier of the network, here at
-{percent(SHARE)} of the predicted learning rate. One minus the multiplier is proportional to the learning rate. The
-measured multiplier therefore determines the learning rate at which the multiplier is -1.
+of the noise on the online view. The noise on the target view has standard deviation 0.1. Blue: Euclidean loss; red: the
+isotropic version of the Euclidean loss. Both losses are shown for two exponents alpha of the predictor. Lines: theory.
+One step of the descent map multiplies a deviation from the fixed point by a number, the multiplier. Under the Euclidean
+loss the multiplier reaches -1 at the learning rate n1/alpha, where n1 = 1 + sigma1^2; under the isotropic loss it
+reaches -1 at the learning rate 1/alpha. Symbols: linear networks of 2 modes with alpha = 1/2 (circles) and alpha = 1
+(squares). For each symbol, {SEEDS} networks with different seeds make {count(STEPS)} steps with {count(BATCH[full])}
+samples a step. Finite batches make the eigenvalues of a network fluctuate about the fixed point. The regression of each
+deviation on the preceding deviation measures the multiplier, here at {percent(SHARE)} of the predicted learning rate.
+One minus the multiplier is proportional to the learning rate. The measured multiplier therefore determines the learning
+rate at which the multiplier is -1.
 
 Without noise both losses lose stability at the same learning rate. With noise the standard loss is stable up to a
-larger learning rate, because the multiplier contains the product of learning rate and eigenvalue, and noise makes the
-eigenvalue smaller. Largest relative difference |network/theory - 1| between the measured and the predicted learning
-rates: {worst}. The standard error of a measured learning rate over the {SEEDS} seeds is at most {percent(error)}. The
-95 % interval of the networks over seeds (Student's t) excludes the prediction at {excluded} of {points} points; one in
-twenty is expected if theory holds."""
+larger learning rate than the isotropic loss, because the multiplier of the standard loss contains the product of
+learning rate and eigenvalue, and noise makes the eigenvalue smaller. Largest relative difference |network/theory - 1|
+between the measured and the predicted learning rates: {worst}. The standard error of a measured learning rate over the
+{SEEDS} seeds is at most {percent(error)}. The 95 % interval of the networks over seeds (Student's t) excludes the
+prediction at {excluded} of {points} symbols; if theory holds, this is expected at one symbol in twenty."""

@@ -1,4 +1,4 @@
-"""Isotropic and standard loss, with and without an averaged target: speed and stability."""
+"""Speed and stability of the isotropic and the standard loss, with and without an averaged target."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,7 +8,7 @@ from figures import style
 from figures.captions import count, listing, percent
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
-HOLD = 3  # last steps at which a converged run is close; a chaotic run may be close at one step by chance
+HOLD = 3  # number of last steps at which a converged run must be close; a chaotic run may be close once by chance
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {
     "shared target": dyn.Shared(),
@@ -32,9 +32,10 @@ def model(loss: str, target: str, sigma: float | np.ndarray) -> dyn.Model:
 
 
 def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
-    """Return by loss and target the steps to converge (noise, learning rate), and a comparison with a network.
+    """Return, for each loss and target, the numbers of steps to converge, and a comparison with a network.
 
-    The comparison is made at one noise and one learning rate, CHECKS.
+    The numbers of steps have the axes noise and learning rate. The comparison is made at the noise and the learning
+    rate in CHECKS.
     """
     return {
         (loss, target): (_steps(loss, target, CELLS[full]), _check(loss, target))
@@ -44,9 +45,9 @@ def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
 
 
 def _steps(loss: str, target: str, cells: int) -> np.ndarray:
-    """Return the number of steps until all modes stay within CLOSE of the fixed point 1/n1, with n1 = 1 + sigma^2.
+    """Return the numbers of steps after which all modes stay close to the fixed point 1/n1, with n1 = 1 + sigma^2.
 
-    The number is infinite if a run does not converge.
+    Close means within a relative distance of CLOSE. The number is infinite for a run that does not converge.
     """
     learning_rates, noises = grid(cells)
     steps = np.full((cells, cells), np.inf)
@@ -101,7 +102,7 @@ def draw(data: dict[Key, tuple[np.ndarray, dyn.Comparison]]) -> Figure:
 
 
 def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> str:
-    """Return the caption: contents, share of cells that converge, and deviation of the networks from the map."""
+    """Return the caption, which describes the panels and states which cells converge and how networks deviate."""
     shares = "; ".join(
         f"{loss}, {target}: {percent(float(np.isfinite(a).mean()))}" for (loss, target), (a, _) in data.items()
     )
@@ -118,21 +119,21 @@ def caption(data: dict[Key, tuple[np.ndarray, dyn.Comparison]], full: bool) -> s
 Number of steps of gradient descent (exact descent map) until all four modes are within {percent(CLOSE)} of the fixed
 point 1/n1 and stay there, where n1 = 1 + sigma^2. The initial eigenvalues are {listing(f"{s:g}" for s in S0)}.
 Horizontal axes: learning rate eta; vertical axes: standard deviation sigma of the noise on both views. Colour: number
-of steps on a logarithmic scale. Grey: not converged within {count(STEPS)} steps. Top: Euclidean loss; bottom: its
-isotropic version; both with alpha = 1. Left: the target branch is the encoder (shared target). Right: the target branch
-is an exponential average of the encoder, with decay {DECAY:g} a step (EMA target). White dotted line: learning rate 1,
-where the isotropic loss with a shared target loses stability.
+of steps on a logarithmic scale. Grey: not converged within {count(STEPS)} steps. Top: Euclidean loss; bottom: the
+isotropic version of the Euclidean loss; both with predictor exponent alpha = 1. Left: the target branch is the encoder
+(shared target). Right: the target branch is an exponential average of the encoder, with decay {DECAY:g} a step (EMA
+target). White dotted line: learning rate 1, at which the isotropic loss with a shared target loses stability.
 
 Each cell is one pair of learning rate and noise. Share of the cells that converge: {shares}. Largest learning rate at
-which any cell converges: {largest}. With the averaged target this learning rate changes by factors of {narrower};
-neighbouring cells differ by a factor of {rates[1] / rates[0]:.2g}. Number of steps with the averaged target, divided by
-that with the shared target, median over the cells that converge with both: {slower}. Number of steps of the standard
-loss, divided by that of the isotropic loss, with the shared target, median over the cells that converge under both:
-{faster:.2g}. A factor of 1 means no effect.
+which any cell converges: {largest}. With the averaged target instead of the shared target, this learning rate changes
+by factors of {narrower}; the learning rates of neighbouring cells differ by a factor of {rates[1] / rates[0]:.2g}.
+Number of steps with the averaged target, divided by that with the shared target: {slower} (median over the cells that
+converge with both targets). Number of steps of the standard loss, divided by that of the isotropic loss, both with the
+shared target: {faster:.2g} (median over the cells that converge under both losses). A factor of 1 means no effect.
 
-Largest relative deviation |network/theory - 1| from the descent map of an eigenvalue of linear networks
-({count(int(CHECKS["batch"]))} samples a step, learning rate {CHECKS["learning_rate"]:g}, sigma = {CHECKS["noise"]:g},
-100 steps): {percent(worst)}."""
+Linear networks are compared with the descent map at learning rate {CHECKS["learning_rate"]:g} and sigma =
+{CHECKS["noise"]:g} ({count(int(CHECKS["batch"]))} samples a step, 100 steps). The largest relative deviation
+|network/theory - 1| of an eigenvalue is {percent(worst)}."""
 
 
 def _largest(steps: np.ndarray) -> float:
@@ -141,6 +142,6 @@ def _largest(steps: np.ndarray) -> float:
 
 
 def _ratio(steps: np.ndarray, reference: np.ndarray) -> float:
-    """Return the median ratio of numbers of steps, over the cells that converge in both grids."""
+    """Return the median of steps/reference over the cells that converge in both grids."""
     both = np.isfinite(steps) & np.isfinite(reference)
     return float(np.median(steps[both] / reference[both]))

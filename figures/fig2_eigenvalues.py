@@ -1,7 +1,7 @@
-"""Eigenvalues in the eight settings of the paper's Figure 2: network against theory.
+"""Eigenvalues of networks and theory in the eight settings of Figure 2 of Halvagal et al. (2023).
 
-Halvagal et al. (2023), Figure 2: Euclidean and cosine loss, each without stop-gradient, without predictor, standard,
-and isotropic.
+The settings are four versions of the Euclidean loss and of the cosine loss: without stop-gradient, without predictor,
+standard, and isotropic.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ MODES, INPUTS, SEED = 10, 15, 0
 STEPS = 1500
 STEPS_NO_PREDICTOR = {False: 3000, True: 100_000}
 BATCH = {False: 5_000, True: 50_000}
-POINTS, LINE_POINTS = 30, 300  # numbers of steps at which a network and a descent map are drawn
+POINTS, LINE_POINTS = 30, 300  # number of steps at which a network is drawn, and at which a descent map is drawn
 LIMITS = (1e-2, 10.0)
 
 
@@ -41,7 +41,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
     steps = STEPS_NO_PREDICTOR[full] if no_predictor else STEPS
     learning_rate = 0.01 if loss == "euclidean" and not no_predictor else 0.1
     s0, interval = style.eigenvalues_of(W0), steps // LINE_POINTS
-    # dyn.compare requires that the theory has every recorded step of the network.
+    # dyn.compare requires that every recorded step of the network is also a recorded step of the theory.
     network = dyn.train(
         model, W0, steps, learning_rate, batch_size=BATCH[full], seed=SEED, record=interval * (LINE_POINTS // POINTS)
     )
@@ -69,7 +69,7 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """Return the caption: contents, and deviation of the networks from the theory."""
+    """Return the caption, which describes the panels and states how networks deviate from the theory."""
     comparisons = {key: dyn.compare(panel.theory, panel.network) for key, panel in data.items()}
     worst = "; ".join(
         f"{style.title(*key)}: {percent(c.max_relative(above=LIMITS[0]))}" for key, c in comparisons.items()
@@ -82,10 +82,10 @@ trained with {count(BATCH[full])} fresh samples a step. Lines: the descent map (
 loss). Grey dashes in the panels of the cosine losses: the descent map in the mean-field approximation, which replaces
 the expectation of a ratio by the ratio of expectations.
 
-Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above {LIMITS[0]:g}. {worst}.
-Under the Euclidean loss without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of
-the noise on the online view. Here sigma1 = 0. The rate is therefore zero, and eigenvalues change only because batches
-are finite.
+Largest relative deviation |network/theory - 1| from the descent map, among eigenvalues above {LIMITS[0]:g}, by loss:
+{worst}. Under the Euclidean loss without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard
+deviation of the noise on the online view. Here sigma1 = 0. The rate is therefore zero, and eigenvalues change only
+because batches are finite.
 
 {_shortened(full)}"""
 

@@ -1,7 +1,8 @@
-"""Embedding trajectories in the eight settings of the paper's Figure 2.
+"""Embedding trajectories of networks with two modes, in the eight settings of the paper's Figure 2.
 
-Two modes, drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network do not change
-during training, so that theory predicts each embedding: its components grow with the singular values of their modes.
+Embeddings are drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network do not
+change during training. So theory predicts each embedding: each component is proportional to the singular value of its
+mode.
 """
 
 from typing import NamedTuple
@@ -15,8 +16,8 @@ from figures.captions import count, noise, percent
 
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
 LEARNING_RATE, STEPS = 0.01, 1500
-# Training under COLLAPSING ends when one dimension is left, because samples with an embedding near zero then have
-# unbounded gradients.
+# The setting COLLAPSING is trained for fewer steps, until one dimension is left. After that, samples with an embedding
+# near zero have unbounded gradients.
 STEPS_TO_COLLAPSE = 300
 COLLAPSING = ("cosine", "no stop-gradient")
 BATCH = {False: 5_000, True: 50_000}
@@ -75,22 +76,22 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """Return the caption: contents, and distance of the networks from the theory."""
+    """Return the caption, which describes the panels and states the distance of the networks from the theory."""
     distances = "; ".join(f"{style.title(*key)}: {percent(_distance(panel))}" for key, panel in data.items())
     return f"""
 Embeddings of {PROBES} Gaussian inputs by linear networks (M = {MODES} outputs, N = {INPUTS} inputs,
 {noise(style.NOISE)}). Each panel shows one of eight losses. The networks are trained for {count(STEPS)} steps at
 learning rate {LEARNING_RATE} with {count(BATCH[full])} fresh samples a step, from the same initial weights. Top:
 Euclidean losses; bottom: cosine losses. Axes: components of the embedding along the two eigenvectors of the initial
-correlation. Open circles: initial embeddings. Small red dots: embeddings after each tenth of the network's steps. Large
-red dots: embeddings at the end. Blue lines: the paths that the theory predicts. Along a path, each component is
+correlation. Open circles: initial embeddings. Small red dots: embeddings after each tenth of the steps of the network.
+Large red dots: embeddings at the end. Blue lines: the paths that the theory predicts. Along a path, each component is
 proportional to the singular value of its mode under the descent map.
 
 The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when only one dimension is left. After
 that, samples with an embedding near zero have unbounded gradients under the cosine loss.
 
 Root mean square distance between the embeddings of network and theory over the recorded steps, divided by the root mean
-square of the initial embeddings. {distances}."""
+square of the initial embeddings, by loss: {distances}."""
 
 
 def _distance(panel: Panel) -> float:

@@ -1,6 +1,7 @@
-"""Eigenvalues of deep networks compared with the linear theory; accuracy early in training.
+"""Eigenvalues of deep networks compared with the linear theory, and accuracy early in training.
 
-Halvagal et al. (2023), Figure 3: DirectPred, IsoLoss and BYOL under Euclidean and cosine loss.
+The methods are DirectPred, IsoLoss and BYOL under the Euclidean and the cosine loss, as in Figure 3 of Halvagal et al.
+(2023).
 """
 
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from figures.statistics import (
     ratio_of,
 )
 
-METHODS = {  # method: target
+METHODS = {  # the target of each method
     "DirectPred": "shared target",
     "IsoLoss": "shared target",
     "MLP predictor": "EMA target",
@@ -35,22 +36,25 @@ METHODS = {  # method: target
 NAMES = {"MLP predictor": "BYOL"}
 COLOURS = {"DirectPred": style.BLUE, "IsoLoss": style.RED, "MLP predictor": style.GREEN}
 THEORY = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": style.GREY, "zorder": 1}
-EARLY = 100  # steps early in training, in which accuracies are compared
-HALF = 0.5  # fraction of the plateau that a mode reaches
-SPREADS = {-1: "closer together", 1: "further apart", 0: "neither"}  # by the side of 1 on which a ratio lies
+EARLY = 100  # number of first steps, over which accuracies are compared
+HALF = 0.5  # the speed of a mode is measured by the step at which it reaches this fraction of the plateau
+SPREADS = {-1: "closer together", 1: "further apart", 0: "neither"}  # words for a ratio below, above, and about 1
 
 Key = tuple[str, str]
 
 
 class Panel(NamedTuple):
-    """Networks (S, T, M), and the linear theory from the networks' initial eigenvalues (None for an MLP predictor)."""
+    """The networks of all seeds, with eigenvalues (S, T, M), and the linear theory from their initial eigenvalues.
+
+    The theory is None for an MLP predictor.
+    """
 
     networks: dyn.Trajectory
     theory: dyn.Trajectory | None
 
 
 def compute(full: bool) -> dict[Key, Panel]:
-    """Return all panels; the one free parameter of the theory, the time scale, is fitted to DirectPred alone."""
+    """Return all panels; the time scale, which is the only free parameter of the theory, is fitted to DirectPred."""
     panels: dict[Key, Panel] = {}
     for loss in style.LOSSES:
         networks = {method: deep.run(method, loss, target, full) for method, target in METHODS.items()}
@@ -67,7 +71,7 @@ def typical(networks: dyn.Trajectory) -> np.ndarray:
 
 
 def draw(data: dict[Key, Panel]) -> Figure:
-    """Draw losses in rows; eigenvalues of each method, and accuracies, in columns."""
+    """Draw one row for each loss: a panel with the eigenvalues of each method, and a panel with the accuracies."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(METHODS) + 1)
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -91,7 +95,7 @@ def draw(data: dict[Key, Panel]) -> Figure:
 
 
 def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
-    """Draw the accuracy of the linear readout, mean and standard error over seeds."""
+    """Draw the mean accuracy of the linear readout over seeds, and its standard error."""
     for method in METHODS:
         run = data[loss, method].networks
         early = deep.steps_of(run) <= EARLY
@@ -106,20 +110,24 @@ def _draw_accuracies(ax: Axes, loss: str, data: dict[Key, Panel]) -> None:
 
 
 def spread(s: np.ndarray, ranks: slice) -> np.ndarray:
-    """Return the standard deviation of log s over ranks, from the largest eigenvalue down, for s (..., M)."""
+    """Return the standard deviation of log s over a range of modes, for eigenvalues s (..., M).
+
+    ranks: the modes that are counted; the largest eigenvalue has rank 0.
+    """
     return np.log(np.sort(s, axis=-1)[..., ::-1][..., ranks]).std(axis=-1)
 
 
 def flattening(s: np.ndarray, ranks: slice) -> Interval:
-    """Return the final spread of eigenvalues s (S, T, M) over ranks, divided by the initial spread.
+    """Return the final spread of eigenvalues s (S, T, M), divided by their initial spread.
 
-    The ratio is 1 if training moves the eigenvalues neither together nor apart, and 0 if they end on a plateau.
+    ranks: the modes that are counted, as in ``spread``. The ratio is 1 if training moves the eigenvalues neither
+    together nor apart, and 0 if all eigenvalues end at the same value.
     """
     return ratio_of(spread(s[:, -1], ranks) / spread(s[:, 0], ranks))
 
 
 def _plateaus(data: dict[Key, Panel]) -> str:
-    """Format the table of final levels and spreads, with the values in theory."""
+    """Format the table of final eigenvalues and ratios of spreads, in networks and in theory."""
     rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
     for (loss, method), panel in data.items():
         for name, ranks in deep.RANKS.items():
@@ -135,18 +143,19 @@ def _plateaus(data: dict[Key, Panel]) -> str:
 
 
 def _half(data: dict[Key, Panel], loss: str) -> float:
-    """Return half of the plateau of eigenvalues.
+    """Return half of the plateau, the level that all eigenvalues approach.
 
-    It is 1/2 under the Euclidean loss, and half of the largest final eigenvalue of DirectPred under the cosine loss.
+    The plateau is 1 under the Euclidean loss. Under the cosine loss it is taken to be the largest final eigenvalue of
+    DirectPred.
     """
     return HALF if loss == "euclidean" else HALF * typical(data[loss, "DirectPred"].networks)[-1, -1]
 
 
 def speed_ups(standard: np.ndarray, isotropic: np.ndarray, steps: np.ndarray, level: float) -> np.ndarray:
-    """Return the step at which a mode reaches a level in the first runs, divided by that in the second (..., M).
+    """Return the step at which a standard run reaches a level, divided by that of an isotropic run, per mode (..., M).
 
-    The eigenvalues have the shape (..., T, M). The ratio is inf, or 0, if only the second, or the first, run reaches
-    the level; it is nan if neither does, or if the mode starts above the level.
+    standard, isotropic: eigenvalues (..., T, M). The ratio is inf if only the isotropic run reaches the level, and 0 if
+    only the standard run does. It is nan if no run reaches the level, or if the mode starts above it.
     """
     first, second = arrival(standard, steps, level), arrival(isotropic, steps, level)
     counted = (first > 0) & (second > 0) & (np.isfinite(first) | np.isfinite(second))
@@ -154,7 +163,10 @@ def speed_ups(standard: np.ndarray, isotropic: np.ndarray, steps: np.ndarray, le
 
 
 def _speed_up(data: dict[Key, Panel], loss: str) -> str:
-    """Format the median speed-up of modes by IsoLoss relative to DirectPred, its interval, and the value in theory."""
+    """Format the median factor by which modes are faster under IsoLoss than under DirectPred.
+
+    The text also has the interval of the median, and the value in theory.
+    """
     standard, isotropic = (data[loss, method] for method in ("DirectPred", "IsoLoss"))
     steps, level = deep.steps_of(standard.networks), _half(data, loss)
     ratios = speed_ups(standard.networks.s, isotropic.networks.s, steps, level)
@@ -168,10 +180,10 @@ def _speed_up(data: dict[Key, Panel], loss: str) -> str:
 
 
 def _order(panel: Panel, level: float) -> np.ndarray:
-    """Return Kendall's tau between initial size and order of arrival at ``level``, for each seed (S,).
+    """Return, for each seed (S,), Kendall's tau between the initial size of modes and their order of arrival.
 
-    A tau of 1 means that larger modes always arrive earlier. Modes are variances along the initial eigenvectors; only
-    modes that start below ``level`` and reach it are counted.
+    A tau of 1 means that a larger mode always arrives at ``level`` before a smaller mode. The size of a mode is the
+    variance along one initial eigenvector. Only modes that start below ``level`` and reach it are counted.
     """
     taus = []
     for modes in panel.networks.measures["modes"]:
@@ -193,31 +205,33 @@ def _orders(data: dict[Key, Panel]) -> str:
 
 
 def _shrunk(data: dict[Key, Panel]) -> str:
-    """Format the number of modes of IsoLoss that end below their initial eigenvalue: mean and error over seeds."""
+    """Format the number of modes that end below their initial eigenvalue under IsoLoss; mean and error over seeds."""
     runs = {loss: data[loss, "IsoLoss"].networks.s for loss in style.LOSSES}
     return listing(f"{plus_minus((s[:, -1] < s[:, 0]).sum(axis=-1), 1)} ({loss})" for loss, s in runs.items())
 
 
 def _early(run: dyn.Trajectory) -> np.ndarray:
-    """Return the accuracy of the readout in percent, averaged over the early steps, for each seed (S,)."""
+    """Return, for each seed (S,), the accuracy of the readout in percent, averaged over the first EARLY steps."""
     early = (deep.steps_of(run) > 0) & (deep.steps_of(run) <= EARLY)
     return 100 * run.measures["linear_accuracy"][:, early].mean(axis=1)
 
 
 def _lead(data: dict[Key, Panel]) -> str:
-    """Format the lead of IsoLoss over DirectPred in early accuracy."""
+    """Format the early accuracy of IsoLoss minus the early accuracy of DirectPred."""
     parts = []
     for loss in style.LOSSES:
         isotropic, standard = (_early(data[loss, method].networks) for method in ("IsoLoss", "DirectPred"))
         lead = mean_of(isotropic - standard)
         digits = 100 * difference_error(isotropic / 100, standard / 100, deep.TEST_IMAGES)
         known = {1: "ahead", -1: "behind", 0: "neither ahead nor behind"}[lead.side(0)]
-        parts.append(f"{loss}: {lead.text('.1f')}, {known} on these digits, error of other digits at most {digits:.1f}")
+        parts.append(
+            f"{loss}: {lead.text('.1f')}, {known} on these digits, standard error for other digits at most {digits:.1f}"
+        )
     return "; ".join(parts)
 
 
 def caption(data: dict[Key, Panel], full: bool) -> str:
-    """Return the caption: contents, and for each claim of the theory a statistic, its interval and its null."""
+    """Return the caption, which describes the panels; for each claim it has a statistic, its interval and its null."""
     accuracies = "; ".join(
         f"{loss}: " + listing(f"{NAMES.get(m, m)} {plus_minus(_early(data[loss, m].networks), 1)}" for m in METHODS)
         for loss in style.LOSSES
@@ -237,26 +251,28 @@ of a linear readout on {deep.TEST_IMAGES} held-out digits during the first {EARL
 error over seeds. Numbers in parentheses below are 95 % intervals over seeds (Student's t), unless stated otherwise; of
 twenty such intervals, one is expected to miss the true value.
 
-Plateau: in theory all eigenvalues approach one level, which is 1 under the Euclidean loss. The table has two fixed
-ranges of modes, counted from the largest eigenvalue. The largest mode, which starts at {largest}, is left out. Final
-eigenvalue: geometric mean over these modes. Ratio of spreads: standard deviation of log s over these modes at the end,
-divided by that at the start. The ratio is 0 on a plateau, and 1 (the null hypothesis) if training moves the modes
-neither together nor apart. Modes end closer together, or further apart, if the interval lies below, or above, 1.
+Plateau: in theory all eigenvalues approach one level, which is 1 under the Euclidean loss. The table has two ranges of
+modes, in which the largest eigenvalue is mode 1. Mode 1 is left out; it starts at {largest} under DirectPred with the
+Euclidean loss. Final eigenvalue: geometric mean over the range of modes. Ratio of spreads: standard deviation of log s
+over the range of modes at the end, divided by that at the start. The ratio is 0 if the modes end on a plateau, and 1
+(the null hypothesis) if training moves the modes neither together nor apart. The last column says "closer together" if
+the interval of the ratio lies below 1, and "further apart" if the interval lies above 1.
 
 {_plateaus(data)}
 
-Speed-up by IsoLoss: the step at which a mode reaches half of the plateau under DirectPred, divided by this step under
-IsoLoss, for modes of the same rank and seed. The ratio is infinite for modes that only IsoLoss brings to this level,
-zero for modes that only DirectPred does, and 1 under the null hypothesis. Median over all pairs of mode and seed, with
-a 95 % bootstrap interval over modes and seeds; in theory: median over the pairs whose mode the flow brings to this
-level under both losses. {speed}.
+Speed-up by IsoLoss: the step at which a mode reaches half of the plateau under DirectPred, divided by the step at which
+a mode of the same rank and seed does so under IsoLoss. The ratio is infinite for modes that reach this level only under
+IsoLoss, zero for modes that reach it only under DirectPred, and 1 under the null hypothesis. The first number is the
+median over all pairs of mode and seed, with a 95 % bootstrap interval over modes and seeds. The number in theory is the
+median over those pairs for which the mode reaches the level in the flow under both losses. {speed}.
 
-In theory all modes grow. The number of modes of IsoLoss, of 32, that end below their initial value is 0 in theory, and
-{_shrunk(data)} in the networks (mean +- standard error over seeds). Order: in theory a larger mode always reaches half
-of the plateau before a smaller mode. Kendall's tau between initial eigenvalue and order of arrival, for modes along the
-initial eigenvectors, is 1 in theory, and 0 if the two are independent. {_orders(data)}.
+Decrease: in theory all modes grow. In the networks with IsoLoss, the number of the 32 modes that end below their
+initial value is {_shrunk(data)} (mean +- standard error over seeds). Order: in theory a larger mode always reaches half
+of the plateau before a smaller mode. Kendall's tau between the initial eigenvalue and the order of arrival, for modes
+along the initial eigenvectors, is 1 in theory, and 0 if size and order are independent. {_orders(data)}.
 
-The paper finds IsoLoss ahead of DirectPred early in training. Accuracy of the readout, averaged over the first {EARLY}
-steps, in percent, mean +- standard error over seeds. {accuracies}. All networks are tested on the same
-{deep.TEST_IMAGES} digits, so that each mean has a further binomial error of up to {digits:.1f}, which seeds do not
-show. Lead of IsoLoss over DirectPred, in percentage points, with its interval over seeds. {_lead(data)}."""
+Accuracy: the paper finds IsoLoss ahead of DirectPred early in training. The accuracies of the readout, averaged over
+the first {EARLY} steps, in percent, mean +- standard error over seeds, are here: {accuracies}. All networks are tested
+on the same {deep.TEST_IMAGES} digits. Each mean therefore has an additional binomial error of up to {digits:.1f}, which
+does not show in the differences between seeds. Accuracy of IsoLoss minus that of DirectPred, in percentage points, with
+an interval over seeds: {_lead(data)}."""

@@ -1,6 +1,6 @@
-"""A learned linear predictor of a deep network aligns with the correlation.
+"""A learned linear predictor of a deep network aligns with the correlation of the representations.
 
-Halvagal et al. (2023), Figure 4, and the assumption of Tian et al. (2021), on handwritten digits.
+The figure repeats Figure 4 of Halvagal et al. (2023) on handwritten digits. Tian et al. (2021) assume this alignment.
 """
 
 import numpy as np
@@ -15,20 +15,20 @@ from figures.captions import count
 from figures.statistics import mean_of, plus_minus
 
 TARGETS = ("EMA target", "shared target")
-THRESHOLD = 0.05  # fraction of the largest eigenvalue above which modes are averaged
+THRESHOLD = 0.05  # the average is over modes whose eigenvalue exceeds this fraction of the largest eigenvalue
 
 Key = tuple[str, str]
 
 
 def compute(full: bool) -> dict[Key, dyn.Trajectory]:
-    """Return networks whose predictor is a learned matrix with random initial entries."""
+    """Return the networks; their predictor is a learned matrix with random initial entries."""
     return {
         (loss, target): deep.run("linear predictor", loss, target, full) for loss in style.LOSSES for target in TARGETS
     }
 
 
 def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
-    """Draw alignments in the top row, and final eigenvalues of predictor against correlation in the bottom row."""
+    """Draw alignments in the top row; draw final predictor values against correlation eigenvalues in the bottom row."""
     figure = Figure(figsize=(style.PAGE, 3.6))
     axes = figure.subplots(2, len(data), sharey="row")
     for (above, below), ((loss, target), run) in zip(axes.T, data.items(), strict=True):
@@ -48,16 +48,19 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
 
 
 def aligned(run: dyn.Trajectory, record: int) -> np.ndarray:
-    """Return the mean alignment of the modes above THRESHOLD at one record, for each seed (S,)."""
+    """Return, for each seed (S,), the mean alignment at one recorded step of the modes with large eigenvalues.
+
+    An eigenvalue is large if it exceeds THRESHOLD times the largest eigenvalue. record: index of the recorded step.
+    """
     s, alignment = run.s[:, record], run.alignment[:, record]
     large = s > THRESHOLD * s.max(axis=-1, keepdims=True)
     return (alignment * large).sum(axis=-1) / large.sum(axis=-1)
 
 
 def random_alignment(modes: int) -> float:
-    """Return the mean alignment |u . a|/|a| of a unit vector u with a random vector a of M independent components.
+    """Return the mean of |u . a|/|a| for a unit vector u and a vector a of M independent normal components.
 
-    It is Gamma(M/2)/(sqrt(pi) Gamma((M + 1)/2)), about sqrt(2/(pi M)).
+    The mean is Gamma(M/2)/(sqrt(pi) Gamma((M + 1)/2)), about sqrt(2/(pi M)).
     """
     return float(np.exp(gammaln(modes / 2) - gammaln((modes + 1) / 2)) / np.sqrt(np.pi))
 
@@ -71,7 +74,7 @@ def _change(run: dyn.Trajectory) -> str:
 
 
 def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
-    """Return the caption: contents, and alignment at the start and at the end, with its value for random matrices."""
+    """Return the caption, which describes the panels and states alignments at the start, at the end, and by chance."""
     large = "; ".join(
         f"{loss}, {target}: {plus_minus(aligned(run, 0))} at the start, {plus_minus(aligned(run, -1), 3)} at the end"
         for (loss, target), run in data.items()
@@ -79,15 +82,16 @@ def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
     small = "; ".join(f"{loss}, {target}: {_change(run)}" for (loss, target), run in data.items())
     modes = next(iter(data.values())).s.shape[-1]
     return f"""
-MLPs on images of handwritten digits, with a learned linear predictor whose matrix is W_P. Top: alignment |u . W_P
-u|/|W_P u| of each eigenvector u of the correlation with W_P, against step; mean over {len(deep.SEEDS)} seeds; dark to
-light: smallest to largest eigenvalue. An alignment of one means that u is an eigenvector of W_P too. Bottom: value u .
-W_P u of the predictor along each eigenvector u at step {count(next(iter(data.values())).settings["steps"])}, against
-the eigenvalue of the correlation; one point for each mode and seed. Each column has one loss and one target: the
-encoder itself (shared target), or an exponential average of the encoder (EMA target).
+MLPs on images of handwritten digits, with a learned linear predictor whose matrix is W_P. Top: alignment
+|u . W_P u|/|W_P u| between W_P and each eigenvector u of the correlation, against step; mean over {len(deep.SEEDS)}
+seeds; dark to light: smallest to largest eigenvalue. If the alignment is 1, u is also an eigenvector of W_P. Bottom:
+value u . W_P u of the predictor along each eigenvector u at step
+{count(next(iter(data.values())).settings["steps"])}, against the eigenvalue of the correlation; one point for each mode
+and seed. Each column has one loss and one target: the encoder itself (shared target), or an exponential average of the
+encoder (EMA target).
 
-The theory and the paper assume that predictor and correlation share eigenvectors, which is an alignment of 1. For a
-random matrix of {modes} x {modes} independent normal entries, the null hypothesis, the mean alignment is
+The theory and the paper assume that predictor and correlation share eigenvectors; the alignment is then 1. The null
+hypothesis is a random matrix W_P of {modes} x {modes} independent normal entries, for which the mean alignment is
 {random_alignment(modes):.2f}. Mean alignment of the modes whose eigenvalue exceeds {THRESHOLD:g} times the largest
-eigenvalue, +- standard error over seeds. {large}. Mean alignment of the smaller half of the {modes} modes, +- standard
-error over seeds, and its change during training with a 95 % interval over seeds. {small}."""
+eigenvalue, +- standard error over seeds: {large}. Mean alignment of the smaller half of the {modes} modes, +- standard
+error over seeds, and change of this mean during training with a 95 % interval over seeds: {small}."""

@@ -1,6 +1,7 @@
-"""Fixed points: independent of the initial weights (Euclidean loss), or set by a conserved sum (cosine loss).
+"""Fixed points that do not depend on the initial weights (Euclidean loss), and fixed points that do (cosine loss).
 
-Halvagal et al. (2023), Figure 5: two modes, three initialisations, Euclidean against cosine loss.
+The cosine loss conserves the sum of the eigenvalues, so that the initial weights determine this sum. The figure shows
+networks with two modes from three initial weights, as in Figure 5 of Halvagal et al. (2023).
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ Pair = tuple[dyn.Trajectory, dyn.Trajectory]
 
 
 def compute(full: bool) -> dict[str, list[Pair]]:
-    """Return (network, theory) from each initialisation, by loss."""
+    """Return, for each loss, a pair (network, theory) from each of the initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     starts = [W0, 2 * W0, 2 * style.initial_weights(MODES, INPUTS, SEED + 1)]
     return {loss: [_pair(loss, start, BATCH[full]) for start in starts] for loss in style.LOSSES}
@@ -35,7 +36,10 @@ def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
 
 
 def draw(data: dict[str, list[Pair]]) -> Figure:
-    """Draw a row for each loss: a panel for each initialisation, and all runs in the plane of the two eigenvalues."""
+    """Draw a row for each loss: a panel for each of the initial weights, and a panel with all runs.
+
+    The axes of the last panel are the two eigenvalues.
+    """
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(data), len(COLORS) + 1)
     top = max(theory.s.max() for pairs in data.values() for _, theory in pairs)
@@ -73,7 +77,7 @@ def _draw_plane(ax: Axes, loss: str, pairs: list[Pair], top: float) -> None:
 
 
 def caption(data: dict[str, list[Pair]], full: bool) -> str:
-    """Return the caption: contents, final eigenvalues, and deviation of the networks from the theory."""
+    """Return the caption, which describes the panels and states final eigenvalues and deviations from the theory."""
     ends = {loss: [theory.s[-1] for _, theory in pairs] for loss, pairs in data.items()}
     shown = {
         loss: listing(f"({', '.join(f'{s:.3f}' for s in end)})" for end in levels) for loss, levels in ends.items()
@@ -92,10 +96,11 @@ runs, with the smaller eigenvalue on the horizontal and the larger on the vertic
 Dotted line: equal eigenvalues.
 
 After {STEPS} steps of the descent map the eigenvalues (smaller, larger) under the Euclidean loss are
-{shown["euclidean"]}. From different initial weights they differ by at most {spread:.1g}. Under the cosine loss the
-eigenvalues are {shown["cosine"]}. Their difference, divided by their sum, goes from {differences}. The flow conserves
-the sum, which therefore depends on the initial weights; the descent map changes it by at most {percent(change)}.
-Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map: {percent(worst)}."""
+{shown["euclidean"]} for starts 1, 2 and 3. These final eigenvalues differ by at most {spread:.1g}. Under the cosine
+loss the final eigenvalues are {shown["cosine"]}. The difference of the two eigenvalues, divided by their sum, goes from
+{differences}. The flow conserves the sum, which therefore depends on the initial weights; the descent map changes the
+sum by at most {percent(change)}. Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map:
+{percent(worst)}."""
 
 
 def _anisotropy(s: np.ndarray) -> float:

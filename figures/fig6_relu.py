@@ -1,6 +1,7 @@
 """Networks with ReLU units in the eight settings of Figure 2, compared with the theory of linear networks.
 
-Halvagal et al. (2023), Figure 6: as Figure 2, with ReLU after W; the predictor is still built from W W^T.
+As in Figure 6 of Halvagal et al. (2023), the representation is z = relu(W x), and the predictor is still built from
+W W^T.
 """
 
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, SEED, STEPS
 STEPS_NO_PREDICTOR = {False: 1500, True: 100_000}
 BATCH = {False: 2_000, True: 50_000}
 POINTS = 30
-UNCHANGED = 0.1  # relative change of an eigenvalue below which theory predicts neither growth nor decrease
+UNCHANGED = 0.1  # if the relative change of an eigenvalue in theory is below this, it counts as no change
 LINEAR = {"linestyle": "-", "linewidth": 0.7, "color": style.GREY, "zorder": 1}
 
 
@@ -60,7 +61,7 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def _ends(panel: Panel) -> str:
-    """Format mean and relative spread of the final eigenvalues in the plotted range, and how many are below it."""
+    """Format the mean and the relative spread of final eigenvalues in the plotted range, and the number below it."""
     s = panel.network.s[-1]
     large = s[s > LIMITS[0]]
     if not len(large):
@@ -70,9 +71,9 @@ def _ends(panel: Panel) -> str:
 
 
 def slowdowns(network: dyn.Trajectory, linear: dyn.Trajectory) -> np.ndarray:
-    """Return the doubling times of eigenvalues, divided by those in the linear theory.
+    """Return the doubling times of eigenvalues in a network, divided by the doubling times in the linear theory.
 
-    Only eigenvalues that double in both are counted.
+    Only eigenvalues that double both in the network and in the theory are counted.
     """
     times = [arrival(run.s, run.t, 2 * run.s[0]) for run in (network, linear)]
     both = np.isfinite(times).all(axis=0)
@@ -80,7 +81,7 @@ def slowdowns(network: dyn.Trajectory, linear: dyn.Trajectory) -> np.ndarray:
 
 
 def _slowdowns(panel: Panel) -> str:
-    """Format median and range of the slow-down, and the number of modes that it is known for."""
+    """Format the median and the range of the ratios of ``slowdowns``, and the number of modes that are counted."""
     ratios = slowdowns(*panel)
     if not len(ratios):
         return "no mode doubles"
@@ -88,12 +89,15 @@ def _slowdowns(panel: Panel) -> str:
 
 
 def growth(run: dyn.Trajectory) -> np.ndarray:
-    """Return by which factors the smallest and the largest eigenvalue change (2,)."""
+    """Return final divided by initial value of the smallest and of the largest eigenvalue, in an array (2,)."""
     return run.s[-1, [0, -1]] / run.s[0, [0, -1]]
 
 
 def _growth(panel: Panel, name: str) -> str:
-    """Format the factors of a network and of the linear theory; "opposite" if they lie on different sides of 1."""
+    """Format the factors of ``growth`` of a network and of the linear theory.
+
+    The text says "opposite" if the factors lie on different sides of 1 and the theory predicts a change.
+    """
     network, linear = map(growth, panel)
     cells = [
         f"{n:.2g} (linear {e:.2g}{', opposite' * bool((n - 1) * (e - 1) < 0 and abs(e - 1) > UNCHANGED)})"
@@ -103,7 +107,7 @@ def _growth(panel: Panel, name: str) -> str:
 
 
 def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
-    """Return the caption: contents, final eigenvalues, and differences from the linear theory."""
+    """Return the caption, which describes the panels and compares the networks with the linear theory."""
     ends = "; ".join(f"{style.title(*key)}: {_ends(panel)}" for key, panel in data.items())
     slower = "; ".join(f"{style.title(*key)}: {_slowdowns(panel)}" for key, panel in data.items())
     changes = "; ".join(_growth(panel, style.title(*key)) for key, panel in data.items())
@@ -115,11 +119,12 @@ from the same initial weights. The predictor is built from `W W^T`, as in the pa
 cosine losses. Points: networks, {count(BATCH[full])} fresh samples a step; dark to light: smallest to largest. Grey
 lines: the descent map of the linear network, z = W x, from the same initial weights.
 
-The paper's claim is that the linear theory carries over. Three comparisons with the linear theory, from one network for
-each loss. First, mean of the final eigenvalues in the plotted range (above {LIMITS[0]:g}), +- their standard deviation
-divided by the mean, and the number of eigenvalues below this range: {ends}. Second, final value divided by initial
-value, of the smallest and of the largest eigenvalue. The claim requires factors on the same side of 1 as those of the
-linear theory, in parentheses; others are marked as opposite, unless theory changes the eigenvalue by less than
-{percent(UNCHANGED)}. {changes}. Third, time in which an eigenvalue doubles, divided by this time in the linear
-theory: median over the modes that double in both, and range. A ratio of 1 is expected if the theory carries over, and
-a ratio of 2 if half of the units are inactive for an input, which halves the gradient. {slower}.{shortened}"""
+The paper claims that the linear theory carries over to these networks. This is tested in three ways, with one network
+for each loss. First, the mean of the final eigenvalues in the plotted range (above {LIMITS[0]:g}), +- their standard
+deviation divided by the mean, and the number of eigenvalues below this range: {ends}. Second, the final value divided
+by the initial value, for the smallest and for the largest eigenvalue. The number in parentheses is this factor in the
+linear theory. If the claim holds, both factors lie on the same side of 1. Otherwise they are marked as opposite, unless
+the theory changes the eigenvalue by less than {percent(UNCHANGED)}: {changes}. Third, the time in which an eigenvalue
+doubles, divided by this time in the linear theory. The numbers are the median and the range over the modes that double
+both in the network and in the theory. A ratio of 1 is expected if the theory carries over. A ratio of 2 is expected if
+half of the units are inactive for an input, because this halves the gradient: {slower}.{shortened}"""

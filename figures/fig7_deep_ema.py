@@ -1,6 +1,6 @@
-"""Deep networks with and without an averaged target, and the accuracy of all methods.
+"""Deep networks with and without an averaged target, and the accuracies of all methods.
 
-Halvagal et al. (2023), Figure 7 and table 1, on handwritten digits.
+The figure repeats Figure 7 and Table 1 of Halvagal et al. (2023) on handwritten digits.
 """
 
 from typing import NamedTuple
@@ -26,16 +26,19 @@ CLOSED_FORMS = {"IsoLoss": METHODS[2:4], "DirectPred and DirectCopy": METHODS[:2
 
 
 class Data(NamedTuple):
-    """Networks by method, loss and target; and which held-out digits their readouts recognise at the end (S, I)."""
+    """The networks of all methods, losses and targets, and the held-out digits that are recognised.
+
+    Arrays (S, I) are True for the network of seed s and digit i if the digit is recognised.
+    """
 
     runs: dict[Key, dyn.Trajectory]
-    recognised: dict[Key, np.ndarray]
-    random: np.ndarray  # digits recognised from the encoder before its first step (S, I)
-    supervised: np.ndarray  # digits recognised by networks trained on labels (S, I)
+    recognised: dict[Key, np.ndarray]  # recognised by the readouts of the networks after training (S, I)
+    random: np.ndarray  # recognised by the readouts of the encoders before their first step (S, I)
+    supervised: np.ndarray  # recognised by networks that are trained on labels (S, I)
 
 
 def compute(full: bool) -> Data:
-    """Return the networks of all methods, and the accuracies of supervised networks of the same size."""
+    """Return the networks of all methods, and the digits that they and supervised networks of equal size recognise."""
     runs = {
         (method, loss, target): deep.run(method, loss, target, full)
         for method in METHODS
@@ -48,7 +51,7 @@ def compute(full: bool) -> Data:
 
 
 def _supervised(seed: int) -> np.ndarray:
-    """Return which digits (I,) an MLP with the encoder's layers recognises after training on labels."""
+    """Return True for each digit (I,) that an MLP as large as the encoder recognises after training on labels."""
     images = dyn.digits()
     train, test = (part.reshape(len(part), -1) for part in (images.train, images.test))
     network = MLPClassifier((128, 128), random_state=seed, early_stopping=True)
@@ -56,7 +59,7 @@ def _supervised(seed: int) -> np.ndarray:
 
 
 def draw(data: Data) -> Figure:
-    """Draw eigenvalues under IsoLoss without and with an averaged target, and accuracies; losses in rows."""
+    """Draw one row for each loss: eigenvalues under IsoLoss without and with an averaged target, and accuracies."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(2, 3)
     for row, loss in zip(axes, style.LOSSES, strict=True):
@@ -78,7 +81,7 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption: contents, the effect of the averaged target with its error, and the table of accuracies."""
+    """Return the caption, which describes the panels, the effect of the averaged target, and all accuracies."""
     steps = count(next(iter(data.runs.values())).settings["steps"])
     return f"""
 MLPs with IsoLoss on images of handwritten digits, for two targets: the encoder itself (shared target), and an
@@ -88,13 +91,14 @@ loss. Left and middle: eigenvalues `s_m` of the correlation of the representatio
 {deep.TEST_IMAGES} held-out digits against step, in percent; mean and standard error over seeds; red: shared target,
 blue: EMA target.
 
-The paper's claim is that IsoLoss does not need the average. Change of the accuracy without the average, in percentage
-points, over exponents alpha = 1/2 and 1, with a 95 % interval for other seeds and other digits; the null hypothesis is
-no change. {_changes(data)}. {_participation(data)}
+The paper claims that IsoLoss does not need the average. The next numbers are accuracies without the average minus
+accuracies with the average, in percentage points. They are means over predictors with exponents alpha = 1/2 and
+alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change. {_changes(data)}.
+{_participation(data)}
 
 Accuracy of the readout at step {steps} on {deep.TEST_IMAGES} held-out digits in percent, mean +- standard error. The
-error includes the variance over {len(deep.SEEDS)} seeds and that over the digits, which all networks share. Each row
-has one method, and each column has one loss and one target:
+error includes the variance over {len(deep.SEEDS)} seeds and the variance over the digits; all networks are tested on
+the same digits. Each row has one method, and each column has one loss and one target:
 
 {_table(data)}
 
@@ -108,9 +112,9 @@ augmentation."""
 def change_without_average(
     recognised: dict[Key, np.ndarray], methods: tuple[str, ...], losses: tuple[str, ...]
 ) -> np.ndarray:
-    """Return the change of accuracy, in percentage points, by removing the averaged target.
+    """Return the accuracy with the shared target minus that with the averaged target, in percentage points.
 
-    The change is given for each seed and digit (S, I), and is a mean over methods and losses.
+    The result has a value for each seed and digit (S, I), which is a mean over methods and losses.
     """
     pairs = [[recognised[method, loss, target] for target in deep.TARGETS] for method in methods for loss in losses]
     return 100 * np.mean([shared.astype(float) - average for shared, average in pairs], axis=0)
@@ -135,9 +139,9 @@ def _participation(data: Data) -> str:
     ratio = min(run.measures["participation_ratio"][:, -1].min() for run in runs)
     collapsed = "some networks collapse" if ratio < 1.1 else "no network collapses"
     return (
-        f"Without the average {collapsed}: the participation ratio (sum s)^2 / sum s^2, an effective number of modes "
-        f"that is 1 in a network with one mode, is at least {ratio:.1f} at the end in all "
-        f"{len(runs) * len(deep.SEEDS)} networks of IsoLoss."
+        f"Without the average {collapsed} under IsoLoss. This is measured by the participation ratio "
+        f"(sum s)^2 / sum s^2, which is 1 if only one mode is left; it is at least {ratio:.1f} at the end in all "
+        f"{len(runs) * len(deep.SEEDS)} networks."
     )
 
 

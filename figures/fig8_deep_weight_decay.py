@@ -1,7 +1,7 @@
-"""Weight decay in deep networks: its effect on large and on small modes.
+"""Effect of weight decay on large and on small modes of deep networks.
 
-Halvagal et al. (2023), Figure 8: weight decay 4e-4, 1e-5 and 1e-6, here on handwritten digits; and the numbers
-of modes that survive larger weight decay, up to the fold in theory.
+The figure repeats Figure 8 of Halvagal et al. (2023), with weight decay 4e-4, 1e-5 and 1e-6, on handwritten digits. It
+also shows how many modes survive larger weight decay, up to the fold beyond which, in theory, all modes vanish.
 """
 
 from typing import Any, NamedTuple
@@ -19,29 +19,25 @@ from figures.statistics import Interval, mean_of, plus_minus, ratio_of
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
 STEPS = {False: 300, True: 20_000}
 
-LARGE_MODES, SMALL_MODES = deep.RANKS["2 to 6"], slice(16, None)  # by descending eigenvalue
+LARGE_MODES, SMALL_MODES = deep.RANKS["2 to 6"], slice(16, None)  # ranges of modes; the largest mode comes first
 UP_TO_FOLD = (1e-6, 0.01, 0.03, 0.1, 0.2, 0.25, 0.3)  # weight decays, from the smallest to above the fold at 1/4
-THRESHOLD = 0.01  # eigenvalue above which a mode survives
-LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # DirectPred, in theory
+THRESHOLD = 0.01  # a mode survives if its final eigenvalue exceeds this value
+LINEAR = dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5))  # the model of DirectPred in theory
 
 Key = tuple[str, float]
 
 
 class Data(NamedTuple):
-    """Networks by loss and weight decay; and numbers of surviving modes at the D weight decays UP_TO_FOLD.
-
-    The numbers are given for the networks of S seeds (D, S), and for theory (D); and for the networks at the largest
-    and at the smallest weight decay, the spread of z/|z| over images (2, S), which is 0 at a point.
-    """
+    """Networks by loss and weight decay, and numbers of surviving modes at the D weight decays in UP_TO_FOLD."""
 
     runs: dict[Key, dyn.Trajectory]
-    networks: np.ndarray
-    theory: np.ndarray
-    channel_std: np.ndarray
+    networks: np.ndarray  # numbers of surviving modes in the networks of S seeds (D, S)
+    theory: np.ndarray  # numbers of surviving modes in theory (D,)
+    channel_std: np.ndarray  # spread of z/|z| over images at the largest and the smallest weight decay (2, S)
 
 
 def compute(full: bool) -> Data:
-    """Return networks trained with DirectPred under each loss and weight decay, and numbers of surviving modes."""
+    """Return networks that are trained with each loss and weight decay, and numbers of surviving modes."""
     runs = {(loss, decay): _run(loss, decay, full) for loss in style.LOSSES for decay in DECAYS}
     around = [_run("euclidean", decay, full) for decay in UP_TO_FOLD]
     start = np.exp(np.log(around[0].s[:, 0]).mean(axis=0))
@@ -56,7 +52,10 @@ def _run(loss: str, decay: float, full: bool) -> dyn.Trajectory:
 
 
 def draw(data: Data) -> Figure:
-    """Draw losses in rows and weight decays in columns; on the right, the number of surviving modes around the fold."""
+    """Draw eigenvalues, with losses in rows and weight decays in columns; draw numbers of surviving modes on the right.
+
+    The right panel has the Euclidean loss only.
+    """
     figure = Figure(figsize=(style.PAGE, 3.6))
     parts: Any = figure.subfigures(1, 2, width_ratios=(4, 1.2))
     left, right = parts
@@ -85,35 +84,37 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption: contents, the effect of weight decay on large and small modes, and on their number."""
+    """Return the caption, which describes the panels and states how weight decay changes modes and their number."""
     point, spread = (plus_minus(values) for values in data.channel_std)
     return f"""
 MLPs with DirectPred on images of handwritten digits, trained with weight decay rho. First four columns: eigenvalues
 `s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over
 {len(deep.SEEDS)} seeds; dark to light: smallest to largest. Top: Euclidean loss; bottom: cosine loss. The last three
-values of rho are the values of the paper. The value {DECAYS[0]:g} is added, whose effect is larger in these few steps.
+values of rho are the values of the paper. The value {DECAYS[0]:g} is added because the networks are trained for few
+steps, in which only a large weight decay has a large effect.
 
-The paper's claim is that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that the
-large eigenvalues persist. The table has two fixed ranges of modes, counted from the largest eigenvalue: large modes (2
-to 6) and small modes (17 to 32). Eigenvalue: geometric mean of the large modes at the end. Ratio: geometric mean of the
-modes at the end, divided by that of the network of the same seed at rho = {DECAYS[-1]:g}, which is practically no
-weight decay. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t). Under the
-Euclidean loss the linear theory predicts that surviving modes have eigenvalue {_level(DECAYS[0]):.2f} at rho =
-{DECAYS[0]:g} and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}.
+The paper claims that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that the large
+eigenvalues persist. The table has two ranges of modes, in which the largest eigenvalue is mode 1: large modes (2 to 6)
+and small modes (17 to 32). Eigenvalue: geometric mean of the large modes at the end. Ratio: geometric mean of the modes
+at the end, divided by this mean in the network of the same seed at rho = {DECAYS[-1]:g}, which is practically no weight
+decay. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t). Under the Euclidean
+loss the linear theory predicts that surviving modes have the eigenvalue {_level(DECAYS[0]):.2f} at rho =
+{DECAYS[0]:g}, and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}.
 
 {_table(data)}
 
 Right: number of modes with a final eigenvalue above {THRESHOLD:g} under the Euclidean loss, against rho. Each point is
-one network. Line: the steady state of the linear theory from the initial eigenvalues of the networks, where modes are
-lost as their basin boundary rises, and all modes are lost beyond a fold at rho = 1/4. At rho = {UP_TO_FOLD[0]:g}
-networks keep {plus_minus(data.networks[0], 1)} modes (mean +- standard error over seeds), and the theory keeps
-{data.theory[0]}. Share of these modes that larger rho removes, in percent, with its interval over seeds; the null
-hypothesis is the share in theory. {_losses(data)}. The theory assumes white inputs and no noise, and the networks are
-measured after {next(iter(data.runs.values())).settings["steps"]} steps, when some modes may still be shrinking.
+one network. Line: the steady state of the linear theory from the initial eigenvalues of the networks. In theory a mode
+vanishes if it starts below a basin boundary, which rises with rho, and all modes vanish beyond a fold at rho = 1/4. At
+rho = {UP_TO_FOLD[0]:g}, {plus_minus(data.networks[0], 1)} modes survive in the networks (mean +- standard error over
+seeds), and {data.theory[0]} in theory. The next numbers are the share of these modes that vanish at a larger rho, in
+percent, with an interval over seeds; the null hypothesis is the share in theory. {_losses(data)}. The theory assumes
+white inputs and no noise. The networks are measured after {next(iter(data.runs.values())).settings["steps"]} steps; at
+this time some modes may still be shrinking.
 
-At rho = {UP_TO_FOLD[-1]:g} the channels of z/|z| have standard deviations of {point} on average over channels (mean +-
-standard error over seeds), on a scale on which evenly spread representations have 1 and a representation that is the
-same for all images has 0. At rho = {UP_TO_FOLD[0]:g} the value is {spread}."""
+The spread of z/|z| is the standard deviation of its channels over images, averaged over channels. It is 1 if
+representations are evenly spread, and 0 if the representation is the same for all images. The spread is {point} at rho
+= {UP_TO_FOLD[-1]:g}, and {spread} at rho = {UP_TO_FOLD[0]:g} (mean +- standard error over seeds)."""
 
 
 def _level(decay: float) -> float:
@@ -124,7 +125,8 @@ def _level(decay: float) -> float:
 def effect(s: np.ndarray, reference: np.ndarray, modes: slice) -> Interval:
     """Return the geometric mean over modes of the final eigenvalues s (S, T, M), divided by that of reference runs.
 
-    Both have the same seeds. modes: ranks from the largest eigenvalue down.
+    The runs and the reference runs have the same seeds. modes: the ranks that are counted; the largest eigenvalue has
+    rank 0.
     """
     ends = (np.sort(values[:, -1])[:, ::-1][:, modes] for values in (s, reference))
     logs = [np.log(np.maximum(end, np.finfo(float).tiny)).mean(axis=-1) for end in ends]
@@ -132,7 +134,7 @@ def effect(s: np.ndarray, reference: np.ndarray, modes: slice) -> Interval:
 
 
 def _table(data: Data) -> str:
-    """Format the effect of weight decay on large and small modes as a table."""
+    """Format a table of the effect of weight decay on large and on small modes."""
     rows = [["", "eigenvalue, large", "ratio, large", "large modes", "ratio, small", "small modes"]]
     words = {-1: "shrink", 1: "grow", 0: "no effect distinguishable"}
     for (loss, decay), run in data.runs.items():
@@ -153,7 +155,7 @@ def _table(data: Data) -> str:
 
 
 def _losses(data: Data) -> str:
-    """Format the shares of modes that networks lose, in percent, compared with the shares in theory."""
+    """Format the shares of modes that vanish in networks, in percent, and compare them with the shares in theory."""
     parts = []
     lost, predicted = (100 - 100 * left[1:] / left[0] for left in (data.networks, data.theory))
     for decay, seeds, theory in zip(UP_TO_FOLD[1:], lost, predicted, strict=True):

@@ -1,4 +1,4 @@
-"""Finite batches: mean and spread of networks with few and many inputs, predicted and measured."""
+"""Finite batches: predicted and measured mean and spread of networks with few and with many inputs."""
 
 from typing import NamedTuple
 
@@ -26,10 +26,10 @@ POPULATION = {"linestyle": (0, (3, 2)), "linewidth": 0.8, "color": style.GREY}
 
 
 class Panel(NamedTuple):
-    """Prediction for networks, and their variances along the modes (seeds, T, M)."""
+    """The prediction for networks that are trained with finite batches, and measurements of such networks."""
 
     predicted: dyn.Trajectory
-    networks: np.ndarray
+    networks: np.ndarray  # variances of the representation along the initial eigenvectors (seeds, T, M)
 
 
 def compute(full: bool) -> dict[tuple[str, int], Panel]:
@@ -53,7 +53,10 @@ def compute(full: bool) -> dict[tuple[str, int], Panel]:
 
 
 def draw(data: dict[tuple[str, int], Panel]) -> Figure:
-    """Draw the change of the mean and the spread of two modes; models in rows, numbers of inputs in columns."""
+    """Draw mean and spread of two modes relative to the population map.
+
+    Models are in rows, and numbers of inputs in columns.
+    """
     figure = Figure(figsize=(style.PAGE, 3.8))
     axes = figure.subplots(len(MODELS), len(INPUTS), sharex=True)
     for ax, ((name, inputs), panel) in zip(axes.flat, data.items(), strict=True):
@@ -81,9 +84,11 @@ def draw(data: dict[tuple[str, int], Panel]) -> Figure:
 
 
 def statistics(panel: Panel) -> tuple[float, float, float]:
-    """Return the largest t of the mean of networks, from the prediction and the population map, and a ratio.
+    """Return two values of t and a ratio, which compare networks with the prediction.
 
-    The ratio is the root of the mean square, over modes and records, of the measured deviation over the predicted one.
+    A value of t is the largest distance of the mean over networks from a map, in standard errors: first from the
+    predicted mean, then from the population map. The ratio is the measured standard deviation divided by the predicted
+    one, as a root mean square over modes and recorded steps.
     """
     networks = panel.networks[:, 1:]
     deviation = networks.std(axis=0, ddof=1)
@@ -95,10 +100,11 @@ def statistics(panel: Panel) -> tuple[float, float, float]:
 
 
 def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
-    """Return the caption: contents, and a table of deviations from the prediction and from the population map."""
+    """Return the caption, which describes the panels and has a table of deviations from both maps."""
     seeds = SEEDS[full]
     values = len(S0) * len(RECORDS)
     bound = student.ppf(1 - 0.025 / values, seeds - 1)
+    error = 100 / np.sqrt(2 * seeds)  # standard error of a standard deviation, in percent
     rows = [["model", "N", "largest t, predicted mean", "largest t, population map", "ratio", "reliable until step"]]
     for (name, inputs), panel in data.items():
         corrected, population, ratio = statistics(panel)
@@ -108,18 +114,17 @@ def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
 Mean and spread of linear networks that are trained with batches of {BATCH} samples (M = {len(S0)} modes,
 {noise(NOISE)}, learning rate {LEARNING_RATE}, {seeds} networks with the same initial weights). Columns: number of
 inputs N. Top: Euclidean loss with a learned predictor and a target that is an exponential average of the encoder with
-decay {EMA:g} per step. Bottom: cosine loss with the predictor W_P = C^(1/2). Vertical axes: variance of the
-representation along an initial eigenvector, relative to the population map (dashed) in percent. Points and bars: mean
-of the networks, and two standard deviations on either side. Lines and bands: the same as predicted to first order in
-one over the batch size.
+decay {EMA:g} per step. Bottom: cosine loss with the predictor W_P = C^(1/2), where C is the correlation of the
+representations. Vertical axes: deviation of the variance along an initial eigenvector from the population map (dashed),
+in percent. The population map is gradient descent on the population loss, without effects of finite batches. Points and
+bars: mean of the networks, and two standard deviations on either side. Lines and bands: mean and two standard
+deviations as predicted to first order in one over the batch size.
 
-Largest t: largest distance of the networks' mean from the predicted mean, or from the population map, in standard
-errors, over {len(S0)} modes and {len(RECORDS)} steps. If a map is right, it stays below {bound:.1f} with a
-probability of at least 95 % (Bonferroni's bound for Student's t). Ratio: measured standard deviation divided by the
-predicted one, root mean square over modes and steps; the error of one measured standard deviation is {
-        100
-        / np.sqrt(
-            2 * seeds
-        ):.0f} %. Reliable until: the last drawn step at which the criterion for small fluctuations holds.
+The table compares the networks with the predicted mean and with the population map. Largest t: largest distance of the
+mean of the networks from the predicted mean, or from the population map, in standard errors, over {len(S0)} modes and
+{len(RECORDS)} steps. If a map is right, the largest t stays below {bound:.1f} with a probability of at least 95 %
+(Bonferroni's bound for Student's t). Ratio: measured standard deviation divided by the predicted one, root mean square
+over modes and steps. The standard error of one measured standard deviation is {error:.0f} %. Reliable until step: the
+last drawn step at which fluctuations are small enough for the prediction.
 
 {table(rows)}"""

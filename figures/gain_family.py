@@ -1,4 +1,4 @@
-"""Gain family: gradients of modes multiplied by powers of the predictor eigenvalue lambda.
+"""Gain family: losses that multiply the gradient of each mode by a power of its predictor eigenvalue.
 
 The power is 1 for the standard loss and 0 for the isotropic loss.
 """
@@ -18,11 +18,11 @@ LEARNING_RATE = {"euclidean": 0.02, "cosine": 0.05}
 STEPS, POINTS = {"euclidean": 400, "cosine": 800}, 20
 BATCH = {False: 5_000, True: 50_000}
 LIMITS = (0.03, 3.0)  # limits of the axis of eigenvalues
-CLOSE = 0.9  # fraction of the largest final eigenvalue
+CLOSE = 0.9  # a mode has arrived if it exceeds this fraction of the largest final eigenvalue
 
 
 class Panel(NamedTuple):
-    """A network and the descent map, under one loss and one power of lambda as gain."""
+    """A network and the descent map under one loss, with one power of the predictor eigenvalue lambda as gain."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -60,7 +60,7 @@ def draw(data: dict[tuple[str, float], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, float], Panel], full: bool) -> str:
-    """Return the caption: contents, speed at each power, and deviation of the networks from the theory."""
+    """Return the caption, which describes the panels and states the speed at each power and deviations from theory."""
     worst = {loss: 0.0 for loss in style.LOSSES}
     for (loss, _), panel in data.items():
         worst[loss] = max(worst[loss], dyn.compare(panel.theory, panel.network).max_relative())
@@ -75,14 +75,14 @@ rate {LEARNING_RATE["euclidean"]} (Euclidean) and {LEARNING_RATE["cosine"]} (cos
 light: smallest to largest eigenvalue. The singular value w of a mode obeys dw/dt = r w with the rate r. Under the
 Euclidean loss `r = h(lambda) (1 - n1 lambda)`, where `n1 = 1 + sigma1^2` and sigma1 is the standard deviation of the
 noise on the online view. Under the cosine loss `r = h(lambda) (A - lambda B)/s`, where `A = E[z1_m z2_m/(|p| |z2|)]`
-and `B = E[(p . z2) z1_m^2/(|p|^3 |z2|)]`. Here `z1` and `z2` are the representations of the two views, and `p` is the
-prediction.
+and `B = E[(p . z2) z1_m^2/(|p|^3 |z2|)]`. Here `z1` and `z2` are the representations of the two views, `z1_m` and
+`z2_m` are their components in mode m, and `p` is the prediction.
 
-The paper has two members of this family: the standard loss (power 1) and the isotropic loss (power 0). A smaller power
-favours small modes. Under the Euclidean loss, the number of steps until all {MODES} eigenvalues exceed {percent(CLOSE)}
-of the final value of the largest eigenvalue is {times}. At power -1 the flow of lambda under the Euclidean loss is
-linear and has an exact solution. Largest relative deviation |network/theory - 1| of an eigenvalue from the descent map:
-{errors}."""
+The paper has two members of this family: the standard loss (power 1) and the isotropic loss (power 0). The smaller the
+power, the faster small modes grow compared with large modes. Under the Euclidean loss, the number of steps until all
+{MODES} eigenvalues exceed {percent(CLOSE)} of the final value of the largest eigenvalue is {times}. At power -1 the
+flow of lambda under the Euclidean loss is linear and has an exact solution. Largest relative deviation
+|network/theory - 1| of an eigenvalue from the descent map: {errors}."""
 
 
 def _slowest(theory: dyn.Trajectory) -> str:

@@ -1,4 +1,4 @@
-"""The page of all figures with their captions: one HTML file that opens from disk and loads only the pictures."""
+"""Write a page with all figures and their captions: one HTML file, which loads only the pictures next to it."""
 
 import html
 import importlib
@@ -43,12 +43,12 @@ SECTION = """<section id="{name}">
 
 
 def title(name: str) -> str:
-    """Return the title of a figure: the first line of its module's docstring."""
+    """Return the title of a figure, which is the first line of the docstring of its module."""
     return (importlib.import_module(f"figures.{name}").__doc__ or name).strip().splitlines()[0].rstrip(".")
 
 
 def to_html(caption: str) -> str:
-    """Convert a caption from Markdown to HTML; captions have only paragraphs, inline code and tables."""
+    """Convert a caption from Markdown to HTML; captions consist of paragraphs, inline code and tables."""
     text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(caption.strip()))
     return "\n".join(_table(part) if is_table(part) else f"<p>{part}</p>" for part in paragraphs(text))
 
@@ -63,7 +63,7 @@ def _table(paragraph: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write index.html into ``folder``, from the captions in the folder."""
+    """Write index.html into a folder that contains the pictures and captions."""
     titles = {name: html.escape(title(name)) for name in names()}
     contents = [f'<li><a href="#{name}">{text}</a></li>' for name, text in titles.items()]
     sections = [

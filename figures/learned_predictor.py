@@ -1,7 +1,7 @@
-"""Phase plane of a learned predictor: basins and invariant curves.
+"""Phase plane of a learned predictor, with invariant curves and fixed points.
 
-Tian, Chen and Ganguli (2021), Figure 3: eigenvalue of the correlation against eigenvalue of the predictor, with zero,
-small and large weight decay.
+The figure shows the eigenvalue of the correlation against the eigenvalue of the predictor, with zero, small and large
+weight decay, as in Figure 3 of Tian, Chen and Ganguli (2021).
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ NOISE = (0.5, 0.0)
 END, TOP_P, TOP_S = 30.0, 1.6, 1.6
 STARTS = 6  # number of initial points of trajectories along each axis
 MODES, INPUTS, SEED, LEARNING_RATE, STEPS = 4, 6, 3, 0.1, 300
-INIT = (0.3, 0.9, 0.6, 0.15)  # initial eigenvalues of the network's predictor
+INIT = (0.3, 0.9, 0.6, 0.15)  # initial eigenvalues of the predictor of the network
 RECORD = [1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 80, 120, 200]
 BATCH = {False: 2_000, True: 50_000}
 FLOW: dict[str, Any] = {"color": style.BLUE, "linewidth": 0.8}
@@ -33,11 +33,11 @@ FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "bla
 
 
 class Panel(NamedTuple):
-    """Trajectories of the flow in the plane of predictor and correlation eigenvalue; a network; its descent map."""
+    """Trajectories in the plane of predictor eigenvalue and correlation eigenvalue, at one weight decay."""
 
-    flow: dyn.Trajectory
-    network: dyn.Trajectory
-    theory: dyn.Trajectory
+    flow: dyn.Trajectory  # the flow from many initial points
+    network: dyn.Trajectory  # a network
+    theory: dyn.Trajectory  # the descent map from the initial eigenvalues of the network
 
 
 def model(rho: float, init: npt.ArrayLike) -> dyn.Model:
@@ -89,7 +89,7 @@ def draw(data: dict[float, Panel]) -> Figure:
 
 
 def _draw_field(ax: Axes, rho: float) -> None:
-    """Draw the direction of the flow as arrows on a grid."""
+    """Draw arrows on a grid, in the direction of the flow."""
     p, s = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.08, 1.52, 10), np.linspace(0.08, 1.52, 10)))
     state = State(np.sqrt(s), predictor=p)
     velocity = EigenmodeField(model(rho, 1.0)).velocity(state, 1.0)
@@ -99,7 +99,7 @@ def _draw_field(ax: Axes, rho: float) -> None:
 
 
 def _draw_invariants(ax: Axes) -> None:
-    """Draw curves of constant s - lambda^2, the invariant for equal learning rates of predictor and encoder."""
+    """Draw curves of constant s - lambda^2; the flow conserves this quantity if both learning rates are equal."""
     p = np.linspace(0, TOP_P, 200)
     for level in np.linspace(-1.0, 1.0, 5):
         ax.plot(p, level + p**2, **INVARIANT)
@@ -109,13 +109,13 @@ def _fixed_points(rho: float) -> np.ndarray:
     """Return the distinct fixed points (lambda, s) that the flow reaches from a grid of initial points."""
     p0, s0 = (a.ravel()[:, None] for a in np.meshgrid(np.linspace(0.05, 1.5, 5), np.linspace(0.05, 1.5, 5)))
     if rho == 0:
-        return np.empty((0, 2))  # a line of fixed points: lambda = 1/n1 and any s
+        return np.empty((0, 2))  # no single points: all points with lambda = 1/n1 are fixed points
     flow = dyn.solve(model(rho, p0), s0, [3000.0], method="scipy", rtol=1e-7)
     return np.unique(np.round(np.stack([flow.predictor[:, 0, 0], flow.s[:, 0, 0]], axis=1), 4), axis=0)
 
 
 def caption(data: dict[float, Panel], full: bool) -> str:
-    """Return the caption: contents, drift of the invariant, and deviation of the networks from the theory."""
+    """Return the caption, which describes the panels, the drift of the invariant, and deviations from theory."""
     flow = data[0.0].flow
     invariant = (flow.s - flow.predictor**2)[..., 0]
     drift = float(np.abs(invariant - invariant[:, :1]).max())
@@ -131,10 +131,10 @@ arrows: direction of the flow. Red points: the {MODES} modes of one linear netwo
 points lambda = 1/n1, where n1 = 1 + sigma1^2 and sigma1 is the standard deviation of the noise on the online view.
 Orange dashes: curves of constant s - lambda^2. The settings follow Figure 3 of Tian, Chen and Ganguli (2021).
 
-Without weight decay the flow conserves s - lambda^2 (largest drift {drift:.1g}). A trajectory stays on one of the
-orange parabolas until it reaches the line lambda = 1/n1 or collapses. With weight decay, s - lambda^2 decays as e^(-2
-rho t) in time t, and the flow ends where learning and decay balance. Share of the drawn trajectories with s below 0.05
-at t = {END:g}: {shares}.
+Without weight decay the flow conserves s - lambda^2 (in the drawn trajectories this quantity changes by at most
+{drift:.1g}). A trajectory follows a parabola s - lambda^2 = constant until the mode reaches the line lambda = 1/n1 or
+collapses. With weight decay, s - lambda^2 decays as e^(-2 rho t) in time t, and the flow ends where the gradient of the
+loss and weight decay balance. Share of the drawn trajectories with s below 0.05 at t = {END:g}: {shares}.
 
 Largest relative deviation |network/theory - 1| of the networks from the descent map, among eigenvalues above 0.01:
 {percent(worst)}."""

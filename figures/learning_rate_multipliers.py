@@ -1,7 +1,7 @@
 """Eigenvalues multiply the learning rate: convergence times of the standard and the isotropic loss.
 
-A mode with small initial eigenvalue u0 converges in a time of order 1/u0 under the Euclidean loss, and of order
-log(1/u0) under its isotropic version.
+Consider a mode with a small initial eigenvalue u0. Under the Euclidean loss it converges in a time of order 1/u0. Under
+the isotropic version of this loss it converges in a time of order log(1/u0).
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import dynamics as dyn
 from figures import style
 from figures.captions import count, listing, noise, percent
 
-TARGET = 0.9  # value of u = n1 lambda, which converges to 1
+TARGET = 0.9  # a mode has converged if u = n1 lambda reaches this value; in the long run u tends to 1
 STARTS = np.geomspace(1e-3, 0.5, 12)
 NETWORK_STARTS = np.geomspace(0.02, 0.5, 6)
 LEARNING_RATE = 0.02
@@ -34,16 +34,16 @@ FORMULA: dict[str, Any] = {"linewidth": 1.0}
 
 
 class Times(NamedTuple):
-    """Convergence times from STARTS (formula, flow) and from NETWORK_STARTS (network, descent map)."""
+    """Convergence times of modes with different initial eigenvalues, by four methods."""
 
-    formula: np.ndarray
-    flow: np.ndarray
-    network: np.ndarray
-    descent: np.ndarray
+    formula: np.ndarray  # by formula, from STARTS
+    flow: np.ndarray  # by numerical integration, from STARTS
+    network: np.ndarray  # in a trained network, from NETWORK_STARTS
+    descent: np.ndarray  # in the descent map, from NETWORK_STARTS
 
 
 def compute(full: bool) -> dict[str, Times]:
-    """Return the convergence times of each loss by formula, by integration, and by training."""
+    """Return the convergence times under each loss."""
     return {name: _times(model, BATCH[full]) for name, (model, _) in LOSSES.items()}
 
 
@@ -67,7 +67,10 @@ def _level(model: dyn.Model) -> float:
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:
-    """Return the time at which u = n1 lambda of each mode first reaches TARGET, interpolated between recorded times."""
+    """Return the time at which each mode first has u = n1 lambda >= TARGET, interpolated between recorded times.
+
+    lambda is the predictor eigenvalue of the mode, and n1 the variance of view 1.
+    """
     level = _level(run.model)
     columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
     low, high = run.predictor[after - 1, columns], run.predictor[after, columns]
@@ -92,7 +95,7 @@ def draw(data: dict[str, Times]) -> Figure:
 
 
 def caption(data: dict[str, Times], full: bool) -> str:
-    """Return the caption: contents, and difference of flow and network from the formula."""
+    """Return the caption, which describes the plot and states how flow and network differ from the formula."""
     slowest = listing(f"{times.formula[0]:.3g} ({name})" for name, times in data.items())
     flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
@@ -100,20 +103,23 @@ def caption(data: dict[str, Times], full: bool) -> str:
     descent = max(np.abs(times.network / times.descent - 1).max() for times in data.values())
     slopes = listing(f"{slope(STARTS[:3], times.flow[:3]):.3f} ({name})" for name, times in data.items())
     return f"""
-Convergence time (vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean loss (blue) and its
-isotropic version (red). The convergence time, in units of learning rate times step, is the time that `u = n1 lambda`
-takes from `u0` to {TARGET}; in the long run u converges to 1. Here lambda is the predictor eigenvalue of the mode, `n1
-= 1 + sigma1^2`, sigma1 is the standard deviation of the noise on the online view, and the exponent of the predictor is
-`alpha` = 1. The views have {noise(style.NOISE)}. From `u0` = {STARTS[0]:g} the time is {slowest}. Under the Euclidean
-loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the learning rate, and
-in theory the time scales as `1/u0`, a slope of -1 on these axes for small `u0`. The isotropic loss has no such factor,
-and in theory the time scales as `log(1/u0)`, whose slope goes to 0. The slopes of the integrated flow between the three
-smallest `u0` are {slopes}.
+Convergence time (vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean loss (blue) and under the
+isotropic version of this loss (red). The eigenvalue is scaled, `u = n1 lambda`, so that it converges to 1. Here lambda
+is the predictor eigenvalue of the mode, and `n1 = 1 + sigma1^2`, where sigma1 is the standard deviation of the noise on
+the online view. The convergence time is the time that u takes from `u0` to {TARGET}, in units of learning rate times
+step. The exponent of the predictor is `alpha` = 1, and the views have {noise(style.NOISE)}. Lines: formula. Circles:
+the flow, integrated numerically. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning
+rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step).
 
-Lines: formula. Circles: the flow, integrated numerically. Its largest relative difference from the formula is
-{percent(flow)}. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning rate
-{LEARNING_RATE}, {count(BATCH[full])} fresh samples a step). Its largest relative difference from the formula is
-{percent(network)}, and from the descent map, which has the same finite learning rate, {percent(descent)}."""
+Under the Euclidean loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the
+learning rate. In theory the time therefore scales as `1/u0` for small `u0`, which is a slope of -1 on these logarithmic
+axes. The isotropic loss has no such factor. In theory the time then scales as `log(1/u0)`, and the slope goes to 0 for
+small `u0`. The slopes of the integrated flow between the three smallest `u0` are {slopes}. From `u0` = {STARTS[0]:g}
+the convergence time is {slowest}.
+
+The largest relative difference of the integrated flow from the formula is {percent(flow)}. The largest relative
+difference of the networks is {percent(network)} from the formula, and {percent(descent)} from the descent map, which
+has the same finite learning rate as the networks."""
 
 
 def slope(starts: np.ndarray, times: np.ndarray) -> float:

@@ -1,6 +1,6 @@
 """Mechanism: direction and speed of two eigenvalues under four losses.
 
-On logarithmic axes the flow points along the diagonal where both modes learn at the same relative speed.
+The axes are logarithmic. So the flow is parallel to the diagonal if both eigenvalues grow at the same relative speed.
 """
 
 from collections.abc import Iterable
@@ -33,16 +33,16 @@ FIXED_POINT: dict[str, Any] = {"linestyle": "none", "marker": "*", "color": "bla
 
 
 class Panel(NamedTuple):
-    """Relative velocities at K pairs of eigenvalues s (K, 2), the flow, and pairs of a network and its descent map."""
+    """The arrows, trajectories and networks of one loss."""
 
-    s: np.ndarray
-    velocity: np.ndarray  # d log s/dt
-    flow: dyn.Trajectory
-    checked: list[tuple[dyn.Trajectory, dyn.Trajectory]]
+    s: np.ndarray  # K pairs of eigenvalues (K, 2), where arrows start
+    velocity: np.ndarray  # relative velocities d log s/dt at these pairs (K, 2)
+    flow: dyn.Trajectory  # trajectories of the flow
+    checked: list[tuple[dyn.Trajectory, dyn.Trajectory]]  # networks, each with the descent map from the same start
 
 
 def models() -> dict[str, dyn.Model]:
-    """Return the four models by the title of their panel."""
+    """Return the four models, in a dictionary from the titles of panels to models."""
     return {
         f"{loss.capitalize()}{', isotropic' * isotropic}": dyn.Model(loss, isotropic=isotropic, noise=NOISE)
         for loss in style.LOSSES
@@ -71,7 +71,7 @@ def _checked(model: dyn.Model, s0: np.ndarray, batch: int) -> tuple[dyn.Trajecto
 
 
 def draw(data: dict[str, Panel]) -> Figure:
-    """Draw a panel for each loss; all arrows have the same length, and their colour shows the relative speed."""
+    """Draw a panel for each loss; all arrows have the same length, and the colour of an arrow shows the speed."""
     figure = Figure(figsize=(0.8 * style.PAGE, 5.6))
     axes = figure.subplots(2, 2, sharex=True, sharey=True)
     for ax, (name, panel) in zip(axes.flat, data.items(), strict=True):
@@ -95,11 +95,11 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
-    """Draw the fixed point of a Euclidean loss, or four fixed points of a cosine loss on their invariant curves."""
+    """Draw the fixed point of a Euclidean loss, or four invariant curves of a cosine loss with their fixed points."""
     if model.loss == "euclidean":
         ax.plot(*dyn.equilibria(model, np.ones(2))[0].s, **FIXED_POINT)
         return
-    power = 2 if model.isotropic else 1  # invariant: sum of s^(1 + alpha) with alpha = 1, or sum of s
+    power = 2 if model.isotropic else 1  # the sum of s^power over both modes is conserved
     for level in np.geomspace(0.1, 2.0, 4):
         s = level * np.sin(np.linspace(0, np.pi / 2, 300)[1:-1]) ** 2
         ax.plot(s ** (1 / power), (level - s) ** (1 / power), **INVARIANT)
@@ -107,7 +107,7 @@ def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption: contents, ratio of relative speeds, drift of invariants, and deviation of the networks."""
+    """Return the caption, which describes the panels and states relative speeds, drifts, and deviations from theory."""
     worst = max(dyn.compare(theory, network).max_relative() for p in data.values() for network, theory in p.checked)
     drift = max(_drift(panel) for name, panel in data.items() if name.startswith("Cosine"))
     before, unequal = _differences(panel for name, panel in data.items() if name.startswith("Cosine"))
@@ -121,12 +121,14 @@ the flow. Red points: two trained linear networks in each panel ({count(BATCH[fu
 (isotropic cosine loss), which the flow conserves. Stars: fixed points. Under the cosine losses all points with s1 = s2
 are fixed points, and stars mark only the fixed points on the dashed curves.
 
-Under the Euclidean loss the predictor eigenvalue of a mode is a factor of its relative speed. Where both eigenvalues
-are below one half, the relative speeds of the two modes differ by a factor of up to {ratio["Euclidean"]:.3g}. Under the
-isotropic Euclidean loss this factor is at most {ratio["Euclidean, isotropic"]:.2g}, so that the flow starts along the
-diagonal. Under the cosine losses large modes shrink while small modes grow. The flow follows the conserved curve
-(largest relative drift {drift:.1g}) towards equal eigenvalues, at a size that the initial eigenvalues determine. At the
-end the difference of the two, divided by their sum, is at most {unequal:.1g}; at the start it is at least {before:.2g}.
+Under the Euclidean loss the relative speed of a mode is proportional to the predictor eigenvalue of the mode. Where
+both eigenvalues are below one half, the relative speeds of the two modes differ by a factor of up to
+{ratio["Euclidean"]:.3g}. Under the isotropic Euclidean loss they differ by a factor of at most
+{ratio["Euclidean, isotropic"]:.2g}, so that the flow starts nearly parallel to the diagonal. Under the cosine losses
+large modes shrink while small modes grow. Each trajectory follows a curve on which a sum is conserved (the computed sum
+drifts by at most {drift:.1g} of its value), until both eigenvalues are equal. The initial eigenvalues determine this
+sum and thus the final eigenvalues. The difference of the two eigenvalues, divided by their sum, is at least
+{before:.2g} at the start and at most {unequal:.1g} at the end.
 
 Largest relative deviation |network/theory - 1| of an eigenvalue of a network from the descent map: {percent(worst)}."""
 
@@ -138,7 +140,7 @@ def _drift(panel: Panel) -> float:
 
 
 def _differences(panels: Iterable[Panel]) -> tuple[float, float]:
-    """Return the smallest initial and the largest final difference of two eigenvalues, divided by their sum."""
+    """Return the smallest initial and the largest final value of the difference of eigenvalues over their sum."""
     relative = np.array(
         [np.ptp(panel.flow.s[:, [0, -1]], axis=-1) / panel.flow.s[:, [0, -1]].sum(-1) for panel in panels]
     )

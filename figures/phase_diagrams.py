@@ -1,6 +1,7 @@
 """Phase diagrams: outcome of gradient descent against learning rate, weight decay and noise.
 
-Exact descent maps of four modes with fixed initial eigenvalues; dashed lines follow from the fixed points.
+The outcomes are those of the exact descent map of four modes with fixed initial eigenvalues. Dashed lines are computed
+from the fixed points.
 """
 
 from typing import Any
@@ -19,9 +20,9 @@ from figures.captions import count, listing, percent
 S0 = np.array([0.05, 0.2, 0.6, 1.2])
 CELLS = {False: 80, True: 200}
 LEARNING_RATES, ETA = (0.05, 4.0), 0.1
-LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # name: (isotropic, largest weight decay)
+LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.2)}  # values: (isotropic, largest weight decay)
 SIGMA = (0.0, 1.5)
-CHECKED = 12  # points of a panel, along each axis, at which the map is compared with the fixed points
+CHECKED = 12  # number of points along each axis of a panel at which the map is compared with the fixed points
 MEANINGS = {
     "isotropic": "all modes survive, with equal eigenvalues",
     "anisotropic": "all modes survive, with unequal eigenvalues",
@@ -35,7 +36,7 @@ LINE: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": (0, (3,
 
 
 def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
-    """Return for each loss the diagrams of weight decay against learning rate and against noise."""
+    """Return two diagrams for each loss: one with the axes weight decay and learning rate, one with decay and noise."""
     cells, diagrams = CELLS[full], {}
     for name, (isotropic, highest) in LOSSES.items():
         model = dyn.Model("euclidean", isotropic=isotropic)
@@ -48,7 +49,7 @@ def compute(full: bool) -> dict[tuple[str, str], PhaseDiagram]:
 
 
 def draw(data: dict[tuple[str, str], PhaseDiagram]) -> Figure:
-    """Draw losses in columns, against learning rate in the top row and against noise in the bottom row."""
+    """Draw losses in columns; the vertical axis is the learning rate in the top row, and noise in the bottom row."""
     figure = Figure(figsize=(style.PAGE, 4.8))
     axes = figure.subplots(2, len(LOSSES))
     for (name, against), diagram in data.items():
@@ -69,7 +70,7 @@ def _present(data: dict[tuple[str, str], PhaseDiagram]) -> list[str]:
 
 
 def _draw_theory(ax: Axes, diagram: PhaseDiagram) -> None:
-    """Draw the largest stable learning rate, or the weight decay at which the equilibrium of surviving modes ends."""
+    """Draw the dashed line: the largest stable learning rate, or the largest weight decay at which modes survive."""
     if diagram.y[0] == "learning_rate":
         rho = diagram.x[1]
         best = [dyn.equilibria(diagram.model.replace(weight_decay=value), [1.0])[0] for value in rho]
@@ -83,7 +84,7 @@ def _draw_theory(ax: Axes, diagram: PhaseDiagram) -> None:
 
 
 def caption(data: dict[tuple[str, str], PhaseDiagram], full: bool) -> str:
-    """Return the caption: contents, and how often the fixed points predict the outcome at a small learning rate."""
+    """Return the caption, which describes the panels and states how often the fixed points predict the outcome."""
     pairs = [pair for (_, against), diagram in data.items() if against == "noise" for pair in _outcomes(diagram)]
     outcomes = [outcome for _, outcome in pairs]
     agree, total = sum(predicted == outcome for predicted, outcome in pairs), len(pairs)
@@ -105,24 +106,28 @@ equilibrium of the surviving modes is stable. Dashed lines at the bottom: the la
 survive. On the left, the equilibrium of the surviving modes disappears there in a fold at rho = 1/(4 n1), where n1 = 1
 + sigma1^2. On the right, this equilibrium reaches zero there, at rho = 1.
 
-In theory a mode on the left vanishes if it starts below the basin boundary, which rises with weight decay up to the
-fold, so that small modes vanish first; on the right no mode has a basin boundary, so that all modes survive or none.
-Share of the points of the top panels at which some modes vanish and others survive: {partial}. Share that end in an
-oscillation: {shares}. Outcomes at the largest learning rate of the top panels, for any weight decay: {ends}.
+On the left, in theory, a mode vanishes if it starts below a basin boundary. This boundary rises with weight decay up to
+the fold, so that small modes vanish first. On the right there is no basin boundary, so that either all modes survive or
+none. Share of the points of the top panels at which some modes vanish and others survive: {partial}. Share of these
+points at which eigenvalues oscillate in the end: {shares}. Share of outcomes among the points of the top panels with
+the largest learning rate: {ends}.
 
 The outcome that follows from the fixed points alone (`dyn.collapse`) was compared with the descent map at
-{count(total)} points of the bottom panels. The two outcomes agree at {count(agree)} of these points. The most common
-outcome ({common}), predicted everywhere, would agree at {count(outcomes.count(common))} of them."""
+{count(total)} points of the bottom panels. The two outcomes agree at {count(agree)} of these points. A prediction of
+the most common outcome ({common}) at every point would agree at {count(outcomes.count(common))} points."""
 
 
 def _share(data: dict[tuple[str, str], PhaseDiagram], name: str, outcome: str, fastest: bool = False) -> str:
-    """Format the share of an outcome among the points of a top panel; fastest: at its largest learning rate only."""
+    """Format the share of an outcome among the points of a top panel.
+
+    fastest: count only the points with the largest learning rate.
+    """
     outcomes = data[name, "learning rate"].outcome
     return percent(float(np.mean((outcomes[-1] if fastest else outcomes) == outcome)))
 
 
 def _outcomes(diagram: PhaseDiagram) -> list[tuple[str, str]]:
-    """Return for a grid of points in a diagram the outcome by ``dyn.collapse`` and that of the descent map."""
+    """Return, for a grid of points in a diagram, pairs of outcomes: from ``dyn.collapse`` and from the descent map."""
     (x, along_x), (y, along_y) = diagram.x, diagram.y
     step = len(along_x) // CHECKED
     return [

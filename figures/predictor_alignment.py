@@ -1,6 +1,6 @@
-"""A learned predictor aligns with the correlation.
+"""A learned predictor of a linear network aligns with the correlation of the representations.
 
-Tian et al. (2021), and Figure 4 of Halvagal et al. (2023) in a linear network.
+Tian et al. (2021) assume this alignment, and Figure 4 of Halvagal et al. (2023) shows it in deep networks.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ Key = tuple[str, str]
 
 
 def compute(full: bool) -> dict[Key, dyn.Trajectory]:
-    """Return networks for each loss and target, all from the same initial weights."""
+    """Return a network for each loss and target; all networks start from the same weights."""
     random = np.random.default_rng(SEED)
     W0 = 2 * style.initial_weights(MODES, INPUTS, SEED)
     W_P0 = 0.5 * np.eye(MODES) + 0.25 * random.standard_normal((MODES, MODES))
@@ -62,7 +62,7 @@ def draw(data: dict[Key, dyn.Trajectory]) -> Figure:
 
 
 def caption(data: dict[Key, dyn.Trajectory], full: bool) -> str:
-    """Return the caption: contents, and the alignment at the start and at the end."""
+    """Return the caption, which describes the panels and states the alignment at the start and at the end."""
     ends = "; ".join(
         f"{loss}, {target}: {percent(net.alignment[0].min())} to {percent(net.alignment[-1].min())}"
         for (loss, target), net in data.items()
@@ -72,9 +72,9 @@ Linear networks whose predictor W_P is a full matrix (M = {MODES} modes, N = {IN
 rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step). The predictor is trained like the
 encoder, from a random initial matrix. Each column has one loss and one target: the encoder itself (shared target), or
 an exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment
-|u . W_P u|/|W_P u| of each eigenvector u of the correlation, against step. The alignment is 1 if u is an eigenvector of
-W_P too. Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along each
-eigenvector (dashed lines), against step.
+|u . W_P u|/|W_P u| between W_P and each eigenvector u of the correlation, against step. The alignment is 1 if u is also
+an eigenvector of W_P. Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along
+each eigenvector (dashed lines), against step.
 
-Alignment of the least aligned mode, at the start and at the end. {ends}. The eigenmode theory of a learned predictor
-assumes that predictor and correlation share eigenvectors. It is exact once the eigenvectors are aligned."""
+Alignment of the least aligned mode, at the start and at the end: {ends}. The eigenmode theory of a learned predictor
+assumes that predictor and correlation share eigenvectors. The theory is exact once the eigenvectors are aligned."""

@@ -1,4 +1,4 @@
-"""Statistics of captions: means over seeds with their errors and intervals, compared with a null hypothesis."""
+"""Compute the statistics of captions: means over seeds, their errors and intervals, comparisons with a null value."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Interval(NamedTuple):
-    """An estimate, the ends of its 95 % confidence interval, and its standard error where it is a mean."""
+    """An estimate, the ends of its 95 % confidence interval, and, for a mean, its standard error."""
 
     value: float
     low: float
@@ -21,16 +21,16 @@ class Interval(NamedTuple):
     error: float = np.nan
 
     def side(self, null: float) -> int:
-        """Return -1 if the interval lies below the null hypothesis, 1 if above, and 0 if it contains it."""
+        """Return -1 if the interval lies below the null value, 1 if it lies above, 0 if it contains the null value."""
         return int(self.low > null) - int(self.high < null)
 
     def text(self, form: str = ".2f") -> str:
-        """Format the estimate with its interval, such as 0.52 (0.45 to 0.60); form: format of each number."""
+        """Format the estimate with its interval, such as 0.52 (0.45 to 0.60); ``form`` is the format of each number."""
         return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})"
 
 
 def mean_and_error(values: Array) -> tuple[Array, Array]:
-    """Return the mean over seeds (first axis), and the standard error of the mean."""
+    """Return the mean over seeds (the first axis), and the standard error of the mean."""
     return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
 
@@ -48,10 +48,11 @@ def mean_of(values: Array) -> Interval:
 
 
 def crossed_mean(values: Array) -> Interval:
-    """Return the mean of values (S, I) of S networks on the same I images, with an interval for both samples.
+    """Return the mean of values (S, I) of S networks on the same I images, with an interval.
 
-    The variance of the mean is the variance over networks divided by S, plus that over images divided by I, with
-    degrees of freedom by Satterthwaite. The interval also holds for other networks and other images of the same kind.
+    The interval holds for other networks and other images of the same kind. The variance of the mean is the variance
+    over networks divided by S, plus the variance over images divided by I. The degrees of freedom are those of
+    Satterthwaite's approximation.
     """
     parts = [values.mean(axis=axis).var(ddof=1) / values.shape[1 - axis] for axis in (1, 0)]
     variance = float(sum(parts))
@@ -62,15 +63,18 @@ def crossed_mean(values: Array) -> Interval:
 
 
 def ratio_of(ratios: Array) -> Interval:
-    """Return the geometric mean of independent positive ratios (S,), with the interval of the mean of their logs."""
+    """Return the geometric mean of independent positive ratios (S,), with an interval.
+
+    The interval is that of the mean of the logarithms.
+    """
     return Interval(*(float(np.exp(number)) for number in mean_of(np.log(ratios))[:3]))
 
 
 def median_of(values: Array, seed: int = 0) -> Interval:
-    """Return the median of values (S, M), inf included, with a bootstrap interval over both seeds and modes.
+    """Return the median of values (S, M) of S seeds and M modes, with a bootstrap interval over seeds and modes.
 
-    Entries that are nan do not count. Whole seeds and whole modes are drawn with replacement, because the values of one
-    seed, and of one mode, are not independent.
+    Values may be infinite; values that are nan are left out. The bootstrap draws whole seeds and whole modes with
+    replacement, because values of the same seed are not independent, and neither are values of the same mode.
     """
     rng, (seeds, modes) = np.random.default_rng(seed), values.shape
     rows = rng.integers(seeds, size=(RESAMPLED, seeds, 1))
@@ -82,25 +86,29 @@ def median_of(values: Array, seed: int = 0) -> Interval:
 
 
 def _median(values: Array) -> float:
-    """Return the lower median of all values that are not nan: a value of the sample, so that inf needs no mean."""
+    """Return the lower median of all values that are not nan.
+
+    The lower median is one of the values, so that no mean with an infinite value is needed.
+    """
     counted = np.sort(values[~np.isnan(values)])
     return float(counted[(len(counted) - 1) // 2]) if len(counted) else np.nan
 
 
 def image_error(accuracies: Array, images: int) -> float:
-    """Return the binomial standard error of an accuracy, the mean of ``accuracies``, on a number of test images.
+    """Return the binomial standard error of the mean of ``accuracies``, for a number of test images.
 
-    The mean over networks that are tested on the same images has at most this error, as networks tend to fail on the
-    same images.
+    ``accuracies`` are those of networks that are tested on the same images. This error is an upper bound, which is
+    reached if all networks fail on the same images.
     """
     mean = float(accuracies.mean())
     return float(np.sqrt(mean * (1 - mean) / images))
 
 
 def difference_error(first: Array, second: Array, images: int) -> float:
-    """Return the largest standard error, from test images, of the difference of two mean accuracies.
+    """Return an upper bound of the standard error, for a number of test images, of the difference of two accuracies.
 
-    It is reached if the networks of one mean never fail on the same images as those of the other.
+    ``first`` and ``second`` are accuracies of networks, of which the means are compared. The bound is reached if the
+    first networks never fail on an image on which the second networks fail.
     """
     failures = 2 - float(first.mean()) - float(second.mean())
     return float(np.sqrt(failures / images))

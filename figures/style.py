@@ -1,4 +1,4 @@
-"""Sizes, colours and drawing functions of all figures, and the eight models of the paper's Figure 2."""
+"""Define sizes, colours and drawing functions of all figures, and the eight models of the paper's Figure 2."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +40,7 @@ NETWORK: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.2
 THEORY: dict[str, Any] = {"linestyle": "-", "linewidth": 0.9}
 MEAN_FIELD: dict[str, Any] = {"linestyle": (0, (3, 2)), "linewidth": 0.6, "color": GREY, "zorder": 1}
 
-NOISE = (0.0, 0.1)  # of the paper's toy network: standard deviations (sigma1, sigma2) on the online and the target view
+NOISE = (0.0, 0.1)  # standard deviations of the noise on the online and target views of the paper's toy network
 LOSSES = ("euclidean", "cosine")
 SETTINGS: dict[str, dict[str, Any]] = {
     "no stop-gradient": {"stop_gradient": "none"},
@@ -51,7 +51,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def paper_models() -> dict[tuple[str, str], dyn.Model]:
-    """Return the models of the eight panels of the paper's Figure 2, by loss and setting."""
+    """Return the models of the paper's Figure 2; the keys of the dictionary are pairs (loss, setting)."""
     return {
         (loss, setting): dyn.Model(loss, noise=NOISE, **options)
         for loss in LOSSES
@@ -70,27 +70,30 @@ def initial_weights(modes: int, inputs: int, seed: int) -> np.ndarray:
 
 
 def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
-    """Return the eigenvalues of W W^T, ascending, shape (..., M)."""
+    """Return the eigenvalues of W W^T in ascending order, shape (..., M)."""
     return np.linalg.svd(weights, compute_uv=False)[..., ::-1] ** 2
 
 
 def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
     """Draw eigenvalues against steps, sorted at each step and coloured by rank.
 
-    The recorded eigenvalues of a network are sorted at each step, so that only rank identifies them.
+    All trajectories are sorted, because the recorded eigenvalues of a network are: only their rank identifies them.
     """
     replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
 
 
 def legend(figure: Figure, **entries: dict) -> None:
-    """Draw one legend below all panels, from line properties by label; underscores in labels become spaces."""
+    """Draw one legend below all panels.
+
+    entries: line properties of each label; underscores in labels become spaces.
+    """
     handles = [Line2D([], [], **({"color": "black"} | look)) for look in entries.values()]
     labels = [name.replace("_", " ") for name in entries]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
 
 
 def save(draw: Callable[[Any], Figure], data: Any, stem: Path) -> None:
-    """Draw ``data`` in the common style and write .png and .pdf files, whose bytes are the same each time."""
+    """Draw ``data`` in the common style, and write a .png and a .pdf file; equal data give equal bytes."""
     with matplotlib.style.context(["default", RC]):
         figure = draw(data)
         for suffix, metadata in ((".png", "Software"), (".pdf", "CreationDate")):

@@ -1,7 +1,7 @@
-"""Weight decay: abrupt collapse at a fold under the Euclidean loss, continuous under its isotropic version.
+"""Weight decay: abrupt collapse under the Euclidean loss, continuous collapse under the isotropic version.
 
-Equilibria of one mode against weight decay, and final eigenvalues of networks with two modes: one mode starts above the
-basin boundary, one mode below.
+The figure shows the equilibria of one mode against weight decay, and the final eigenvalues of networks with two modes.
+One mode of a network starts with a large eigenvalue, and the other with a small eigenvalue.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from figures import style
 from figures.captions import count, noise, percent
 
 NOISE, ALPHA = (0.3, 0.1), 1.0
-LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # name: (isotropic, largest weight decay)
+LOSSES = {"Euclidean": (False, 0.3), "Euclidean, isotropic": (True, 1.3)}  # values: (isotropic, largest weight decay)
 STARTS = np.array([0.03, 1.2])  # initial eigenvalues of two modes, which are independent of each other
 NETWORKS, LEARNING_RATE, STEPS = 7, 0.3, 1000
 BATCH = {False: 4_000, True: 50_000}
@@ -31,12 +31,12 @@ FROM = (
 
 
 class Panel(NamedTuple):
-    """Bifurcation diagram; weight decays (K,) of K networks; final eigenvalues (K, 2) of networks and descent maps."""
+    """The bifurcation diagram of one loss, and K networks with different weight decays."""
 
     diagram: Bifurcation
-    rho: np.ndarray
-    network: np.ndarray
-    theory: np.ndarray
+    rho: np.ndarray  # weight decays of the networks (K,)
+    network: np.ndarray  # final eigenvalues of the networks (K, 2)
+    theory: np.ndarray  # final eigenvalues of the descent maps (K, 2)
 
 
 def compute(full: bool) -> dict[str, Panel]:
@@ -77,7 +77,7 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption: contents, bifurcation points, and deviation of the networks from the descent map."""
+    """Return the caption, which describes the panels, bifurcations, and deviations of networks from the descent map."""
     standard, isotropic = data.values()
     (fold,), (meeting,) = standard.diagram.points, isotropic.diagram.points
     worst = max(np.abs(panel.network - panel.theory).max() for panel in data.values())

@@ -13,8 +13,8 @@ from dynamics.networks import linear as network
 from dynamics.numerics.adaptive_quadrature import Adaptive
 
 EUCLIDEAN, COSINE = dyn.Model("euclidean"), dyn.Model("cosine")
-WEIGHTS = "be weights of shape (M, N) with 1 <= M <= N"
-EIGENVALUES = "be eigenvalues of shape (..., M), finite and non-negative"
+WEIGHTS = "be finite weights of shape (M, N) with 1 <= M <= N"
+EIGENVALUES = "be finite and non-negative eigenvalues of shape (..., M)"
 TIMES = "be ascending, non-negative times of shape (T,)"
 POSITIVE = "be a positive number"
 WHOLE = "be a whole number"
@@ -120,13 +120,13 @@ CASES = {
     "wrong side, learned": (
         model(stop_gradient="online", predictor=dyn.Learned()),
         "stop_gradient",
-        "be 'target' or 'none' for a learned predictor, because with 'online' no gradient reaches the predictor",
+        "be 'target' or 'none' for a learned predictor, because no gradient reaches the predictor with 'online'",
         "'online'",
     ),
     "no stop-gradient, own target": (
         model(stop_gradient="none", target=dyn.EMA(0.9)),
         "target",
-        "be Shared() unless the gradient stops at the target",
+        "be Shared() unless `stop_gradient` is 'target'",
         "EMA(decay=0.9)",
     ),
     "target text": (model(target="ema"), "target", "be Shared() or EMA(decay)", "'ema'"),
@@ -135,7 +135,7 @@ CASES = {
     "tracking one": (
         lambda: dyn.ClosedForm(tracking=1),
         "tracking",
-        "be a decay per step, at least 0 and below 1",
+        "be a decay per step that is at least 0 and below 1",
         "1",
     ),
     "epsilon negative": (lambda: dyn.ClosedForm(epsilon=-0.1), "epsilon", NON_NEGATIVE, "-0.1"),
@@ -151,25 +151,25 @@ CASES = {
     "init nothing, cosine": (
         solve(model=dyn.Model("cosine", predictor=dyn.Learned(init=0.0))),
         "init",
-        "have an eigenvalue other than zero for the cosine loss, because this loss divides by the norm of the",
+        "have a nonzero eigenvalue for the cosine loss, because this loss divides by the norm of the",
         "[0.]",
     ),
     "normalized by nothing": (
         solve(model=dyn.Model("euclidean", predictor=dyn.ClosedForm(normalize=True)), s0=[0.0, 0.0]),
         "s0",
-        "have an eigenvalue above zero, because the predictor is normalized",
+        "have an eigenvalue above zero, because a normalized predictor divides",
         "[0., 0.]",
     ),
     "learning rate missing": (
         solve(model=dyn.Model("cosine", target=dyn.EMA(0.9))),
         "learning_rate",
-        "be given for Model(loss='cosine', target=EMA(decay=0.9)), whose flow depends on it through a decay per step",
+        "be given, because the flow of Model(loss='cosine', target=EMA(decay=0.9)) depends on the learning rate",
         "None",
     ),
     "learning rate of nothing": (
         solve(learning_rate=0.1),
         "learning_rate",
-        "be left out, because the flow depends on it only in models with a decay per step",
+        "be left out, because the flow of this model does not depend on the learning rate",
         "0.1",
     ),
     "fluctuations of an ensemble": (
@@ -181,13 +181,13 @@ CASES = {
     "initial predictor of a closed form": (
         train(W_P0=np.eye(2)),
         "W_P0",
-        "be left out for Model(loss='cosine'), because its predictor is not learned",
+        "be left out, because the predictor of Model(loss='cosine') is not learned",
         "[[1., 0.]",
     ),
     "initial predictor of other modes": (
         train(model=dyn.Model("cosine", predictor=dyn.Learned()), W_P0=np.eye(3)),
         "W_P0",
-        "be weights of shape (2, 2)",
+        "be finite weights of shape (2, 2)",
         "(3, 3)",
     ),
     # eigenvalues
@@ -291,19 +291,19 @@ CASES = {
     "probes of other inputs": (
         train(probes=np.ones((4, 2))),
         "probes",
-        "be inputs of shape (P, N) with N = 3",
+        "be finite inputs of shape (P, N) with N = 3",
         "(4, 2)",
     ),
     "probes nan": (
         train(probes=[[0, 0, np.nan]]),
         "probes",
-        "be inputs of shape (P, N) with N = 3",
+        "be finite inputs of shape (P, N) with N = 3",
         "[[ 0.,  0., nan]]",
     ),
     "ensemble in training": (
         train(model=dyn.Model("cosine", weight_decay=[0.0, 0.1])),
         "model",
-        "have plain numbers for parameters",
+        "have plain numbers as parameters",
         "Model(",
     ),
     "progress text": (train(progress="yes"), "progress", "be True, False or None", "'yes'"),
@@ -347,7 +347,7 @@ CASES = {
     "parameters numbered": (
         lambda: dyn.Loss("|p - sg(z2)|^2", {1: 2}),
         "loss",
-        "have text as the names of its parameters",
+        "have parameters whose names are text",
         "1",
     ),
     "parameters None": (
@@ -396,7 +396,8 @@ def test_message_of_negative_noise_word_for_word():
     with pytest.raises(dyn.ArgumentError) as raised:
         dyn.Model("cosine", noise=(-0.1, 0.2))
     assert str(raised.value) == (
-        "Argument `noise` must be two non-negative numbers, or two arrays of them, for an ensemble, but is (-0.1, 0.2)."
+        "Argument `noise` must be two non-negative numbers, or, for an ensemble, two arrays of non-negative numbers, "
+        "but is (-0.1, 0.2)."
     )
 
 
@@ -434,7 +435,9 @@ def test_parameters_that_do_not_broadcast_are_named(call):
     clash = dyn.Model("cosine", noise=(np.zeros(2), np.zeros(3)))
     with pytest.raises(dyn.ArgumentError) as raised:
         call(model=clash)()
-    assert str(raised.value) == ("The model's parameters must broadcast, but have shapes sigma1 (2,), sigma2 (3,).")
+    assert str(raised.value) == (
+        "The parameters of the model must have shapes that broadcast, but the shapes are sigma1 (2,), sigma2 (3,)."
+    )
 
 
 @pytest.mark.parametrize("call", [solve, iterate])
@@ -443,8 +446,8 @@ def test_eigenvalues_that_do_not_broadcast_with_the_model_are_refused(call):
     with pytest.raises(dyn.ArgumentError) as raised:
         call(model=ensemble, s0=np.ones((3, 2)))()
     assert str(raised.value) == (
-        "Argument `s0` must have leading dimensions that broadcast with the shape (2,) of the model's parameters, "
-        "but they are (3,)."
+        "Argument `s0` must have leading dimensions that broadcast with the shape (2,) of the parameters of the model, "
+        "but its leading dimensions are (3,)."
     )
 
 

@@ -1,4 +1,4 @@
 """Write ``dynamics/generated``: one module of array code per loss (``python -m derivations.codegen``).
 
-Imports all other packages of ``derivations`` except ``report``.
+This package imports all other packages of ``derivations`` except ``report``.
 """

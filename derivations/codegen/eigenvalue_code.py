@@ -1,4 +1,4 @@
-"""Code of ``dynamics/generated/eigenvalues.py``: predictors, and the step and flow of each dynamical variable."""
+"""Write ``dynamics/generated/eigenvalues.py``: predictors, and the step and flow of each dynamical variable."""
 
 import sympy as sp
 
@@ -8,11 +8,11 @@ from derivations.printers.text import MathText
 from derivations.symbols import notation as n
 from derivations.theory import invariants, rates
 
-Row = tuple[str, list[str], str, sp.Expr]  # name, arguments and docstring of a function, and its value
+Row = tuple[str, list[str], str, sp.Expr]  # name, arguments, docstring and return value of a generated function
 
 
 def eigenvalues() -> str:
-    """Return the source of ``dynamics/generated/eigenvalues.py``, whose functions all losses use."""
+    """Return the source of ``dynamics/generated/eigenvalues.py``; all losses use its functions."""
     in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]
@@ -38,8 +38,8 @@ def _predictors() -> list[Row]:
 def _flow_and_steps() -> list[Row]:
     encoder, descent = rates.encoder_step(), rates.predictor_step()
     arguments, trained = ["weights", "force", "rate_ratio", "rho"], {n.lam[n.m]: sp.Symbol("weights", real=True)}
-    flow = "Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate over the encoder's."
-    step = "Return W + eta (a_P f - rho W), weights after a step of force f; a_P: learning rate over the encoder's."
+    flow = "Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate relative to the encoder."
+    step = "Return weights W + eta (a_P f - rho W) after a step of force f; a_P: learning rate relative to the encoder."
     of_s = "Return ds/dt = 2 s (r - rho) of correlation eigenvalues s, with rates r and weight decay rho."
     of_w = "Return dw/dt = w (r - rho) of the encoder's singular values w, with rates r and weight decay rho."
     return [
@@ -61,7 +61,7 @@ def _averages() -> list[Row]:
 
 
 def _imbalance() -> list[Row]:
-    doc = "Return s - lambda^2/a_P, conserved if encoder and learned predictor are balanced and weight decay is zero."
+    doc = "Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor relative to the encoder."
     decay = "Return the decay rate of the imbalance s - lambda^2/a_P under weight decay rho."
     return [
         ("imbalance", ["s", "lam", "rate_ratio"], doc, invariants.imbalance()),

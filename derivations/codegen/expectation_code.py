@@ -1,6 +1,7 @@
-"""Code of the rates of modes and of the force on a learned predictor: formulas, or integrands.
+"""Write the code of the rates of modes and of the force on a learned predictor.
 
-Beside an integrand stands the code of the scales of its integration variables.
+The code of a quantity is a formula, or integrands that are to be integrated numerically. With the integrands, this
+module also writes code for the scales of the integration variables.
 """
 
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ NORMALISATION = (n.Z, 1 / sp.sqrt(sp.Product(n.Delta[n.k], (n.k, 1, n.M))))
 
 
 class Integrand(NamedTuple):
-    """Name, docstring, tilted Gaussian and value of a generated function that returns an integrand."""
+    """A generated function that returns an integrand: its name, docstring, tilted Gaussian and return value."""
 
     name: str
     doc: str
@@ -36,9 +37,9 @@ class Integrand(NamedTuple):
 def expectation_functions(
     loss: sp.Expr, trains_predictor: bool, manifest: Manifest, signature: Signature = PLAIN
 ) -> list[str]:
-    """Return the source of the rates of modes and of the force on a learned predictor.
+    """Return the source of the functions for the rates of modes and for the force on a learned predictor.
 
-    The source is a formula, or integrands with the scales of their integration variables.
+    The functions return a formula, or integrands and the scales of the integration variables.
     """
     sources: list[str] = []
     integrands: list[Integrand] = []
@@ -70,9 +71,9 @@ def expectation_functions(
 def _formulas(
     quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the mean-field formula of a quantity with integrals, and the formula of its terms without norms.
+    """Return fields of the manifest, and the source, of the formulas of a quantity that also has integrals.
 
-    Both are returned as fields of the manifest, and as source.
+    There are at most two formulas: the quantity in mean field, and the exact expectation of its terms without norms.
     """
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
     doc = f"Return {symbol} in mean field: every norm and sum is replaced by its mean."
@@ -86,9 +87,9 @@ def _formulas(
 
 
 def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
-    """Return the integrand of a tilted integral and the sum of the absolute values of its terms.
+    """Return two functions for a tilted integral: its integrand, and the sum of the absolute values of the terms.
 
-    The sum is left out for two norms with odd powers.
+    The second function is left out if there are two norms and both have odd powers.
     """
     axes = "x, y" if len(integral.powers) == 2 else "x"
     doc = f"Return an integrand of {symbol}; the integral is over {axes} in (0, oo)."
@@ -101,7 +102,7 @@ def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -
 
 
 def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
-    """Return the code of one ``Integral`` of the manifest, from the names of its functions."""
+    """Return the code of one ``Integral`` of the manifest, which consists of names of generated functions."""
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     softened = ["softened=True"] if any(norm.softening != 0 for norm in integral.tilt.norms) else []
@@ -109,7 +110,7 @@ def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Int
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
-    doc = "Return the mean square of each norm per mode, the scale of the norm's integration variable."
+    doc = "Return the mean square of each norm per mode; it sets the scale of the norm's integration variable."
     return function(
         name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
     )
@@ -118,7 +119,7 @@ def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
 def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
     """Return the source of the functions that compute the integrands.
 
-    For several integrands with the same norms, one more function computes what all of them need.
+    If several integrands have the same norms, an additional function computes the values that all of them need.
     """
     arguments, sources = ["x", "y", *signature.arguments], []
     names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
@@ -141,19 +142,19 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """Return the defined symbols that every value needs, and the definitions of the other symbols."""
+    """Return the symbols that all values need, and the definitions of the other symbols."""
     needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
     common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
     return common, [(left, right) for left, right in definitions if left not in common]
 
 
 def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
-    """Return the symbols of ``common`` in the values, and in the definitions of ``rest`` that the values need."""
+    """Return those symbols of ``common`` that occur in the values, or in definitions of ``rest`` that they need."""
     others = [right for value in values for _, right in needed_definitions(rest, [value])]
     used = used_symbols(*values, *others)
     return [left for left in common if used.intersection(bound(left))]
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:
-    """Return a rate as an array in the shape of s, even if the rate is the same number for all modes."""
+    """Return a rate as an array in the shape of s; a rate that is the same for all modes gets the term 0 * s."""
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)

@@ -1,4 +1,4 @@
-"""Compare and write a folder of generated files, and the command line that does it."""
+"""Compare a folder of generated files with what it should contain, write the folder, and run both as a command."""
 
 import argparse
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def differing(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Return the names of files in a folder that are missing, superfluous or different from the expected files.
+    """Return the names of files that are missing in a folder, not expected there, or different from what is expected.
 
-    Files with a suffix that no expected file has are ignored.
+    expected: text of each file by its name. Files whose suffix is that of no expected file are ignored.
     """
     kinds = {Path(name).suffix for name in expected}
     present = [path for path in sorted(folder.glob("*")) if path.suffix in kinds]
@@ -17,7 +17,7 @@ def differing(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def write(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Bring a folder up to date; return the names of the files that changed."""
+    """Write the expected files into a folder and remove other files; return the names of the files that changed."""
     folder.mkdir(parents=True, exist_ok=True)
     changed = differing(folder, expected)
     for name in changed:
@@ -31,7 +31,7 @@ def write(folder: Path, expected: dict[str, str]) -> list[str]:
 def main(program: str, description: str, folder: Path, files: Callable[[], dict[str, str]]) -> int:
     """Run the command line of a package that writes a folder of generated files; return the exit status."""
     parser = argparse.ArgumentParser(prog=program, description=description.strip())
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if files differ")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the files are out of date")
     check, expected = parser.parse_args().check, files()
     changed = differing(folder, expected) if check else write(folder, expected)
     name = f"{folder.parent.name}/{folder.name}"

@@ -1,4 +1,4 @@
-"""Write the source of one function of arrays: definitions, named sums over modes, results."""
+"""Write the source of one function of arrays: its definitions, its sums over modes with names, and its results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from derivations.codegen.layout import INDENT, broken
 from derivations.printers.array_code import ARRAY, ArrayPrinter, Dialect, spaced
 from derivations.printers.sum_names import names_of_sums
 
-Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol or tuple of symbols, and its value: expression or code
+Definition = tuple[sp.Basic, sp.Basic | str]  # a symbol (or a tuple of symbols), and its value as expression or code
 
 
 def function(
@@ -21,10 +21,11 @@ def function(
     dialect: Dialect = ARRAY,
     lines: Iterable[str] = (),
 ) -> str:
-    """Return the source of ``def name(arguments)``: the definitions that the results need, named sums, and the results.
+    """Return the source of ``def name(arguments)``, which returns the results.
 
-    names: code for expressions that are not printed as usual. dialect: names of the library's functions; ``xp`` is the
-    namespace of the first argument. lines: code at the start of the body.
+    The body contains the definitions that the results need, then sums over modes that get a name, then the results.
+    names: code for expressions that are not printed as usual. dialect: names of the array library's functions; in the
+    code, ``xp`` is the namespace of the first argument. lines: code at the start of the body.
     """
     printer = ArrayPrinter(dict(names or {}), dialect)
     needed = needed_definitions(definitions, results)
@@ -47,7 +48,7 @@ def function(
 
 
 def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.Basic]) -> list[Definition]:
-    """Return the definitions that the results use, directly or through other definitions, in the given order."""
+    """Return, in the given order, the definitions that the results use directly or through other definitions."""
     used = used_symbols(*results)
     needed: list[Definition] = []
     for left, right in reversed(list(definitions)):
@@ -58,12 +59,12 @@ def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.B
 
 
 def bound(left: sp.Basic) -> list[sp.Basic]:
-    """Return the names that the left side of a definition binds: several names if the left side is a tuple."""
+    """Return the symbols that a definition defines: several symbols if the left side of the definition is a tuple."""
     symbols = left.args if isinstance(left, sp.Tuple) else (left,)
     return [symbol.base if isinstance(symbol, sp.Indexed) else symbol for symbol in symbols]
 
 
 def used_symbols(*expressions: sp.Basic) -> set[sp.Basic]:
-    """Return the symbols, indexed quantities and matrices in expressions, except indices."""
+    """Return the symbols, indexed quantities and matrices that occur in expressions; indices are left out."""
     atoms = set().union(*(e.atoms(sp.Symbol, sp.IndexedBase, sp.MatrixSymbol) for e in expressions))
     return {atom for atom in atoms if not (isinstance(atom, sp.Symbol) and atom.is_integer)}

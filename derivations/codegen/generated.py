@@ -1,4 +1,4 @@
-"""All files of ``dynamics/generated``: a module for each loss, an index, and a module that all losses use."""
+"""Write all files of ``dynamics/generated``: a module for each loss, an index, and a module that all losses use."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ GENERATED = Path(__file__).resolve().parents[2] / "dynamics" / "generated"
 
 
 def catalogue_index() -> str:
-    """Return the source of the index from settings to modules, which can be read without SymPy."""
+    """Return the source of the index, which maps each setting of a loss to its module; it is read without SymPy."""
     rows = "".join(
         f'    ("{s.loss}", "{s.stop_gradient}", {s.isotropic}, {s.predictor}, {s.symmetrised}): "{s.name}",\n'
         for s in catalogue()
@@ -21,7 +21,7 @@ def catalogue_index() -> str:
 
 
 def files() -> dict[str, str]:
-    """Return the source of each generated file by its name."""
+    """Return the source of each generated file, in a dictionary from file names to sources."""
     sources = {"__init__.py": header("Array code written from the derivations"), "catalogue.py": catalogue_index()}
     sources["eigenvalues.py"] = eigenvalues()
     return sources | {f"{setting.name}.py": module(setting) for setting in catalogue()}

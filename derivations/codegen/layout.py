@@ -4,12 +4,15 @@ import re
 
 WIDTH = 120
 INDENT = "    "
-SHORT = 20  # characters; shorter brackets are not broken
-OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which to break, those that bind least first
+SHORT = 20  # brackets with at most this number of characters are not broken
+OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which lines break; the weakest comes first
 
 
 def broken(statement: str, indent: str = "") -> str:
-    """Break a statement inside its brackets into lines of at most WIDTH characters, if brackets allow it."""
+    """Break a statement inside its brackets into lines of at most WIDTH characters; a line may stay longer.
+
+    A line stays longer if it has no bracket or operator at which it can be broken.
+    """
     if len(indent + statement) <= WIDTH:
         return indent + statement
     start = re.match(r"return |[\w, ]+ = |\w+=|from [\w.]+ import |[+*/@-] ", statement)
@@ -19,7 +22,10 @@ def broken(statement: str, indent: str = "") -> str:
 
 
 def _broken(indent: str, head: str, expression: str, tail: str) -> str:
-    """Break head + expression + tail at the operator that binds least, or within the longest bracket of a product."""
+    """Break head + expression + tail at the weakest operator, or within the longest bracket of a product.
+
+    The weakest operator is the one that is evaluated last.
+    """
     if any(len(_split(expression, operator)) > 1 for operator in OPERATORS[:2]):
         return _bracketed(indent, f"{head}(", expression, f"){tail}")
     first, last = _longest_bracket(expression)
@@ -34,15 +40,15 @@ def _broken(indent: str, head: str, expression: str, tail: str) -> str:
 
 
 def _bracketed(indent: str, head: str, inside: str, tail: str) -> str:
-    """Put the content of a bracket on one line if it fits, otherwise each part of it on a separate line."""
+    """Put the content of a bracket on one line if that line is not too long; otherwise give each part its own line."""
     parts = [inside] if len(indent + INDENT + inside) <= WIDTH else _parts(inside)
     return "\n".join([indent + head, *(broken(part, indent + INDENT) for part in parts), indent + tail])
 
 
 def _parts(inside: str) -> list[str]:
-    """Split the content of a bracket at its commas, or without commas at the operator that binds least.
+    """Split the content of a bracket at its commas; if it has no commas, split it at its weakest operator.
 
-    Commas stay at the end of the parts.
+    Each comma stays at the end of the part before it.
     """
     parts = _split(inside, OPERATORS[0])
     if len(parts) > 1 or inside.endswith(","):
@@ -61,7 +67,7 @@ def _split(text: str, operator: str) -> list[str]:
 
 
 def _depths(text: str) -> list[int]:
-    """Return the number of brackets around each character of a text; inside a string the number is larger by one."""
+    """Return the number of brackets around each character of a text; a string counts as one more bracket."""
     depths, depth, quoted, escaped = [], 0, False, False
     for character in text:
         if quoted:

@@ -1,4 +1,4 @@
-"""Code of a loss, of its negative gradients (forces), and of the functions of the predictor W_P in both."""
+"""Write the code of a loss, of its forces (negative gradients), and of the functions of W_P that occur in them."""
 
 from dataclasses import replace
 
@@ -13,11 +13,14 @@ from derivations.printers.array_code import ARRAY, ArrayPrinter
 from derivations.printers.predictions import Predictions
 from derivations.symbols import notation as n
 
-GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # the function that sums over modes is an argument of a loss
+GIVEN_SUM = replace(ARRAY, over_modes="over_modes({})")  # the loss takes the function that sums over modes as argument
 
 
 def operator_functions(signature: Signature) -> list[str]:
-    """Return the source of the functions of W_P in a loss; each maps lambda to the eigenvalues of a function of W_P."""
+    """Return the source of one function for each function h(W_P) of the predictor that occurs in a loss.
+
+    The generated function maps the eigenvalues lambda of W_P to the eigenvalues h(lambda).
+    """
     return [
         function(
             f"operator_{name.base}",
@@ -34,7 +37,7 @@ def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest
 
     Most losses have no such function.
     """
-    doc = "Return the functions of lambda in the loss gradient that may have poles; at a pole they are not finite."
+    doc = "Return the values of the functions of lambda in the loss gradient that may have a pole at lambda = 0."
     if not loss.poles:
         return []
     manifest["poles"] = "poles"
@@ -42,23 +45,23 @@ def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest
 
 
 def loss_function(loss: SymbolicLoss, signature: Signature) -> str:
-    """Return the source of the loss itself, for automatic differentiation with any predictor in any basis."""
+    """Return the source of the loss itself; it can be differentiated automatically, with any predictor in any basis."""
     predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
     expression = loss.expression(predictions)
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *signature.loss_parameters]
-    doc = "Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."
+    doc = "Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."
     return function("loss", arguments, doc, [expression], dialect=GIVEN_SUM, lines=predictions.lines)
 
 
 def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature, manifest: "Manifest") -> list[str]:
-    """Return the source of the forces on the representations of each sample, and on a predictor that is trained."""
+    """Return the source of the forces of each sample on the representations, and on the predictor if it is trained."""
     forces = {
         "force_on_view1": (
-            "Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z.",
+            "Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1.",
             gradients.force(loss, 1),
         ),
         "force_on_view2": (
-            "Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z.",
+            "Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2.",
             gradients.force(loss, 2),
         ),
     }

@@ -1,4 +1,4 @@
-"""The manifest of a generated module, as code: ``DERIVED = DerivedLoss(...)``."""
+"""Write the manifest of a generated module: the statement ``DERIVED = DerivedLoss(...)``, which lists its contents."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from derivations.codegen.layout import INDENT, broken
 
 
 class Manifest(dict[str, str]):
-    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a generated module sets: code of the value by name."""
+    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a generated module sets, as the code of their values."""
 
     def __init__(self, name: str):
         super().__init__(name=json.dumps(name))
@@ -40,6 +40,6 @@ def tuple_of(items: Iterable[str]) -> str:
 
 
 def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
-    """Return a name for each different key: ``name`` for a single key, ``name_1``, ``name_2``, ... for several."""
+    """Return a name for each key: ``name`` if all keys are equal, otherwise ``name_1``, ``name_2``, ..."""
     keys = list(dict.fromkeys(keys))
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

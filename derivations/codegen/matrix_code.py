@@ -1,6 +1,7 @@
-"""Code of the matrices E[g l^T] and E[h l^T], with forces g, h on the views and independent normals l.
+"""Write the code of the matrices E[g l^T] and E[h l^T], from which the velocity of the weights is computed.
 
-The code is a formula, or integrands if norms stand in a denominator.
+g and h are the forces on the representations of views 1 and 2, and l are independent normals. The code is a formula, or
+integrands if the forces are divided by norms.
 """
 
 import json
@@ -13,9 +14,10 @@ from derivations.theory import matrices
 
 
 def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
-    """Return the source of E[g l^T] and E[h l^T], which drive the weights: formulas, or integrands and scales.
+    """Return the source of the functions that compute E[g l^T] and E[h l^T].
 
-    g and h are the forces on the views, l independent normals.
+    g and h are the forces on views 1 and 2, and l are independent normals. The functions return formulas, or integrands
+    and the matrices that set the scales of the integration variables.
     """
     drives = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
     everything = [expectation for expectations in drives.values() for expectation in expectations]
@@ -26,7 +28,7 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     manifest["vectors"] = tuple_of(json.dumps(str(vector)) for vector in vectors)
     sources = []
     for norms, name in vectors_of.items():
-        doc = "Return the matrix X of each norm ||X l||, whose squared singular values are the scales of the integral."
+        doc = "Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, members in drives.items():
         letter, view = ("g", 1) if quantity.endswith("1") else ("h", 2)

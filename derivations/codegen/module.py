@@ -1,4 +1,4 @@
-"""Write everything that is derived for one loss as a module of array code."""
+"""Write a module of array code that contains all that is derived for one loss."""
 
 import json
 from collections.abc import Callable
@@ -24,8 +24,9 @@ from derivations.theory.homogeneity import degrees_of_rates
 def module(loss: SymbolicLoss, whole: bool = True) -> str:
     """Return the source of the generated module of a loss.
 
-    whole: raise an error with the name of the loss if a part cannot be derived; otherwise leave the part out, and state
-    in ``no_closure`` or ``no_matrices`` of the manifest why exact expectations of eigenmodes or matrices are missing.
+    whole: determines what happens if a part of the module cannot be derived. If True, an error with the name of the
+    loss is raised. If False, the part is left out; if this part is the exact expectations, the manifest states the
+    reason, in ``no_closure`` for eigenmodes and in ``no_matrices`` for matrices.
     """
     try:
         return _module(loss, whole)
@@ -64,7 +65,7 @@ def _module(loss: SymbolicLoss, whole: bool) -> str:
 
 
 def _import(module: str, names: list[str]) -> str:
-    """Return an import statement, with one name per line if it is too long for one line."""
+    """Return an import statement; if the statement is too long for one line, it has one name per line."""
     line = f"from {module} import {', '.join(names)}"
     if len(line) <= WIDTH:
         return line
@@ -72,7 +73,10 @@ def _import(module: str, names: list[str]) -> str:
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """Return the derived functions; if the derivation fails and ``whole`` is False, write why to the manifest."""
+    """Return the derived functions; if the derivation fails and ``whole`` is False, write the reason to the manifest.
+
+    reason: field of the manifest for the reason.
+    """
     try:
         return derive()
     except errors.UnsupportedLossError as error:
@@ -83,7 +87,10 @@ def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[],
 
 
 def _own_rate(loss: SymbolicLoss) -> sp.Expr | None:
-    """Return the rate r_m of a loss as a formula with functions of W_P written out; None if it has no formula."""
+    """Return a formula for the rate of mode m, in which each function of the predictor W_P is written in lambda.
+
+    lambda are the eigenvalues of W_P. Returns None if the exact rate is an integral, or if it cannot be derived.
+    """
     try:
         rate = rates.rates(loss.in_eigenbasis(), "gaussian")
     except errors.UnsupportedLossError:

@@ -1,4 +1,4 @@
-"""The arguments and definitions that all functions of one generated module use."""
+"""Define the arguments and definitions that all functions of one generated module share."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,10 @@ VIEWS = ["sigma1", "sigma2"]
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters of a loss and its named functions of W_P, which set the arguments of its generated functions."""
+    """The parameters of a loss, and the named functions of the predictor W_P in the loss.
+
+    They determine the arguments and definitions of all functions that are generated for the loss.
+    """
 
     loss_parameters: tuple[str, ...] = ()
     operators: tuple[tuple[sp.Expr, sp.Expr], ...] = ()

@@ -1,4 +1,4 @@
-"""Code of the sets on which the gradients of a loss are infinite, as rows of the manifest."""
+"""Write the sets on which the gradients of a loss are infinite, as rows of the manifest."""
 
 import json
 
@@ -10,7 +10,10 @@ from derivations.theory import existence
 
 
 def write_singularities(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> None:
-    """Write the singularities of the gradients to the manifest; none if the order of a gradient is not derived."""
+    """Write the singularities of the gradients to the manifest.
+
+    Singularities whose order cannot be derived are left out; this is decided separately with noise and without noise.
+    """
     rows = []
     for noiseless in (False, True):
         try:

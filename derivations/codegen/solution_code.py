@@ -1,4 +1,4 @@
-"""Code of the results that follow from the rates: exact solutions, invariants, fixed points."""
+"""Write the code of the results that follow from the rates: exact solutions, invariants and fixed points."""
 
 import json
 
@@ -16,7 +16,8 @@ from derivations.theory import equilibria, invariants, moments, solutions
 def simplest(expression: sp.Expr) -> sp.Expr:
     """Return a short form of an expression.
 
-    An expression without eigenvalues is written in sigma1 and sigma2, because terms like n1 - 1 would cancel.
+    An expression without eigenvalues is written in the standard deviations sigma1 and sigma2 of the noise. Written in
+    n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose digits for small noise.
     """
     if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(moments.VIEW_STATISTICS)))
@@ -28,9 +29,10 @@ def simplest(expression: sp.Expr) -> sp.Expr:
 
 
 def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest, whole: bool = True) -> list[str]:
-    """Return the source of the exact solution of the flow, if there is one.
+    """Return the source of the exact solution of the flow; return an empty list if no exact solution is known.
 
-    whole: raise ProofError if the solution cannot be proved; otherwise leave it out.
+    whole: determines what happens if the solution cannot be proved. If True, ProofError is raised; if False, the
+    solution is left out.
     """
     try:
         solution = None if rate is None else solutions.solve(rate)
@@ -41,7 +43,7 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
     if solution is None:
         return []
     arguments = ["alpha", *signature.parameters, "rho"]
-    doc = f"Return log(s(t)/s(0)), from the {solution.name} solution; lam0: lambda(0) and its logarithm."
+    doc = f"Return log(s(t)/s(0)) of the {solution.name} solution; lam0, log_lam0: lambda(0) and its logarithm."
     manifest["exact"] = call(
         "ExactSolution",
         name=json.dumps(solution.name),
@@ -63,7 +65,7 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
         function(
             "time_to_reach",
             ["log_lam0", "log_lam1", *arguments],
-            "Return the time from lam0 to lam1; negative or not a number if the flow does not lead there.",
+            "Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1.",
             [_stable(solution.duration)],
             STATISTICS,
             names,
@@ -72,9 +74,9 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
 
 
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
-    """Return the source of the conserved power sum, if there is one.
+    """Return the source of the conserved power sum; return an empty list if none is known.
 
-    The manifest states whether a learned predictor is balanced with the encoder.
+    Also write to the manifest whether encoder and learned predictor are balanced.
     """
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
@@ -103,14 +105,17 @@ def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifes
 
 
 def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: Manifest) -> list[str]:
-    """Return the source of the fixed points of an independent mode, and of the fold where two fixed points meet."""
+    """Return the source of the fixed points of an independent mode, and of the fold at which two fixed points meet.
+
+    The list is empty if modes are not independent, or if the fixed points have no formula.
+    """
     of_lambda = equilibria.independent_rate(rate)
     manifest["independent_modes"] = str(of_lambda is not None)
     if of_lambda is None or not equilibria.has_roots(of_lambda):
         return []
     manifest["fixed_points"] = "fixed_points"
     roots, fold = [_stable(root) for root in equilibria.roots(of_lambda)], equilibria.fold(of_lambda)
-    doc = "Return the predictor eigenvalues at fixed points (r = rho), larger first; nan or <= 0: no fixed point."
+    doc = "Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."
     sources = [function("fixed_points", [*signature.parameters, "rho"], doc, roots, STATISTICS)]
     if fold is not None:
         manifest["fold"] = "fold"
@@ -118,7 +123,7 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
             function(
                 "fold",
                 signature.parameters,
-                "Return weight decay and predictor eigenvalue at the fold, where the two fixed points meet.",
+                "Return the weight decay and the predictor eigenvalue at the fold, where the two fixed points meet.",
                 list(map(simplest, fold)),
             )
         )
@@ -126,9 +131,10 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
 
 
 def _stable(expression: sp.Expr) -> sp.Expr:
-    """Write parts of an expression in sigma1 and sigma2, because terms like n1 - 1 would cancel.
+    """Write those parts of an expression in sigma1 and sigma2 in which digits would be lost for small noise.
 
-    These parts are exponents, radicands, and divisors that are zero without noise and weight decay.
+    The parts are exponents, arguments of square roots, and divisors that are zero without noise and weight decay. In
+    terms of n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose digits.
     """
     noiseless = {n.n1: 1, n.n2: 1, n.rho: 0}
     expression = expression.replace(

@@ -1,4 +1,4 @@
-"""The loss grammar, the losses written in it (catalogue and user-defined), and their gradients per sample.
+"""Define the loss grammar, the losses that are written in it, and the gradients of these losses for one sample.
 
-Imports ``symbols``.
+Losses come from a catalogue, or are defined by the user. This package imports ``symbols``.
 """

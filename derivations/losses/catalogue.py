@@ -1,7 +1,9 @@
-"""The catalogue of named losses, each with every placement of the stop-gradient, predictor and symmetrisation.
+"""Define the catalogue of named losses.
 
-To add a loss, add its expression in z1, z2, p = W_P z1 and W_P to ``LOSSES`` (and its isotropic version, if it has one,
-to ``ISOTROPIC``), then run ``make derive``: all other quantities are derived from the expression.
+Each loss occurs with every placement of the stop-gradient, with and without predictor, and symmetrised or not. To add a
+loss, add its expression in z1, z2, p = W_P z1 and W_P to ``LOSSES``. If the loss has an isotropic version, add the
+expression of this version to ``ISOTROPIC``. Then run ``make derive``, which derives all other quantities from the
+expressions.
 """
 
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ ISOTROPIC = {
     "euclidean": "|z1 - sg(z2 + z1 - p)|^2 / 2",
     "cosine": "-z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (z1 . p) / 2",
 }
-# Versions with a gain h(W_P), which multiplies the gradient in place of the predictor; h = 1 is the isotropic version.
+# Versions with a gain h(W_P), by which the gradient is multiplied in place of W_P; h = 1 gives the isotropic version.
 GAINED = {
     "euclidean": "h * (z1 - sg(z2 + z1 - p)) . (z1 - sg(z2 + z1 - p)) / 2",
     "cosine": "-h * z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (h * z1 . p) / 2",
@@ -29,7 +31,7 @@ GAINED = {
 
 @dataclass(frozen=True)
 class Setting(SymbolicLoss):
-    """A loss of the catalogue with its stop-gradient, predictor, symmetrisation and, if given, gain."""
+    """A loss of the catalogue with the options that apply to it: stop-gradient, predictor, symmetrisation and gain."""
 
     loss: str
     stop_gradient: str = "target"
@@ -68,19 +70,22 @@ class Setting(SymbolicLoss):
 
     @property
     def stopped(self) -> tuple[str, ...]:
-        """Names of the vectors whose gradient is stopped; none if the expression contains stop-gradients."""
+        """Names of the vectors whose gradient is stopped; empty if the expression itself contains stop-gradients."""
         return () if self.isotropic or self.gain else PLACEMENTS[self.stop_gradient]
 
     @property
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor, so that it may be learned; never with `isotropic` or `gain`."""
+        """True if the gradient reaches the predictor, so that the predictor may be learned.
+
+        False for an isotropic loss and for a loss with a gain.
+        """
         return self.predictor and not self.isotropic and not self.gain and self.stop_gradient != "online"
 
 
 def catalogue() -> list[Setting]:
-    """Return the catalogue: each loss with every stop-gradient placement, predictor and symmetrisation.
+    """Return the catalogue: each loss with every stop-gradient, with and without predictor, symmetrised and not.
 
-    Isotropic losses always have a predictor, and one placement of the stop-gradients.
+    Isotropic losses always have a predictor, and their stop-gradients have one placement only.
     """
     settings = []
     for loss, symmetrised in product(LOSSES, (False, True)):

@@ -1,4 +1,4 @@
-"""Gains h(lambda), which multiply the gradient in place of the predictor."""
+"""Read gains h(lambda): functions of the predictor eigenvalues by which the gradient is multiplied in place of W_P."""
 
 import sympy as sp
 
@@ -10,8 +10,10 @@ EIGENVALUE = ("lambda", "lam", "λ")  # names of the eigenvalues of W_P in a gai
 
 
 def read_gain(text: str, parameters: tuple[str, ...] = ()) -> sp.Expr:
-    """Return the gain h(lambda) in mode ``k``, read from its text; raises ExpressionError if the text is no gain."""
+    """Return the gain h(lambda) in mode ``k``, read from a text; raises ExpressionError if the text is not a gain."""
     values: dict[str, Value] = dict.fromkeys(EIGENVALUE, Operator(n.lam[n.k]))
     values |= {name: Number(sp.Symbol(name, real=True)) for name in parameters}
-    value = reader.read(text, Vocabulary(values, lambda *_: sp.nan))  # a gain contains no vectors
+    value = reader.read(
+        text, Vocabulary(values, lambda *_: sp.nan)
+    )  # apply is never called: a gain contains no vectors
     return value.eigenvalue if isinstance(value, Operator) else reader.content(value)

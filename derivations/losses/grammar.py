@@ -1,7 +1,7 @@
-r"""The loss grammar: parse expressions such as ``|p - sg(z2)|^2 / 2``; they are never evaluated as code.
+r"""Parse expressions of the loss grammar, such as ``|p - sg(z2)|^2 / 2``; expressions are never evaluated as code.
 
-``docs/losses.md`` describes the grammar, ``grammar.lark`` is its formal definition, ``reader`` gives parsed expressions
-their meaning in SymPy.
+``docs/losses.md`` describes the grammar, and ``grammar.lark`` defines it formally. The module ``reader`` turns parsed
+expressions into SymPy objects.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,10 @@ VALUE = {"LPAR", "NAME", "NUMBER"}
 
 
 def names(text: str) -> list[str]:
-    """Return the names in an expression in order of appearance, without names of functions; raises ExpressionError."""
+    """Return the names in an expression in order of appearance; names of functions are left out.
+
+    Raises ExpressionError if the text is not a valid expression.
+    """
     tree = parse(text)
     tokens = [token for node in tree.find_data("name") for token in node.children if isinstance(token, Token)]
     return list(dict.fromkeys(str(token) for token in sorted(tokens, key=lambda token: token.start_pos or 0)))
@@ -43,22 +46,22 @@ def parser() -> Lark:
 
 
 def parse(text: str) -> Tree[Token]:
-    """Return the parse tree of an expression; raises ExpressionError."""
+    """Return the parse tree of an expression; raises ExpressionError if the text is not a valid expression."""
     if len(text) > LONGEST:
         raise ExpressionError(text, LONGEST + 1, f"an expression has at most {LONGEST} characters")
     try:
         tree = parser().parse(text)
     except UnexpectedCharacters as error:
-        wrong = f"{error.char!r} is no character of the loss grammar"
+        wrong = f"the character {error.char!r} is not part of the loss grammar"
         raise ExpressionError(text, (error.pos_in_stream or 0) + 1, wrong) from None
     except UnexpectedToken as error:
         token = error.token
         at_end, expected = token.type == "$END", _expected(error.accepts or error.expected)
         position = len(text) + 1 if at_end else (token.start_pos or 0) + 1
         wrong = (
-            f"the expression ends where {expected} must come"
+            f"the expression ends, but {expected} must come here"
             if at_end
-            else f"{expected} must come, but there is `{token}`"
+            else f"{expected} must come here, but `{token}` does"
         )
         raise ExpressionError(text, position, wrong) from None
     parts = [(tree, 1)]
@@ -66,14 +69,14 @@ def parse(text: str) -> Tree[Token]:
         part, depth = parts.pop()
         if depth > DEEPEST:
             raise ExpressionError(
-                text, part.meta.start_pos + 1, f"this is nested inside more than {DEEPEST} other parts"
+                text, part.meta.start_pos + 1, f"this part is nested inside more than {DEEPEST} other parts"
             )
         parts += [(child, depth + 1) for child in part.children if isinstance(child, Tree)]
     return tree
 
 
 def _expected(terminals: Iterable[str]) -> str:
-    """Describe in words the terminals of the grammar that may come next in a text."""
+    """Describe in words what may come next in a text, from the terminals of the grammar that may come next."""
     accepted = set(terminals)
     words = ["a value"] if accepted >= VALUE else []
     signs = sorted(IN_WORDS.get(name, name) for name in accepted & {"RPAR", "VBAR", "$END"}) if not words else []

@@ -1,8 +1,8 @@
-"""A loss: an expression of the loss grammar in z1, z2, the prediction p = W_P z1, and W_P.
+"""Define a loss as an expression of the loss grammar in z1, z2, the prediction p = W_P z1, and the predictor W_P.
 
-W_P is the predictor, z1 the representation of view 1 by the encoder, z2 the representation of view 2 by the target
-branch. A loss belongs to the ``catalogue`` or is ``user_defined``; both implement the class ``SymbolicLoss``, from
-which all results are derived.
+z1 is the representation of view 1 by the encoder, and z2 the representation of view 2 by the target branch. A loss
+belongs to the module ``catalogue``, or is ``user_defined``. Both kinds implement the class ``SymbolicLoss``; all
+results are derived from this class.
 """
 
 from abc import ABC, abstractmethod
@@ -22,10 +22,16 @@ W_P = "W_P"
 
 
 class Operators(dict[sp.Expr, sp.Indexed]):
-    """Names h1, h2, ... of functions of the predictor W_P, by their eigenvalue h(lambda); powers of W_P get no name."""
+    """A dictionary from functions h(lambda) to names h1, h2, ... of the functions h(W_P) of the predictor.
+
+    lambda is the eigenvalue of W_P. Powers of W_P get no name.
+    """
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component, in the eigenbasis, of a function of W_P (given by its eigenvalue) times a vector."""
+        """Return the component, in the eigenbasis of W_P, of h(W_P) times a vector.
+
+        eigenvalue: h(lambda). component: component of the vector.
+        """
         coefficient, function = eigenvalue.as_coeff_Mul()
         if function.has(n.lam) and not is_power(function):
             function = self.setdefault(function, sp.IndexedBase(f"h{len(self) + 1}", real=True)[n.k])
@@ -38,17 +44,17 @@ def is_power(eigenvalue: sp.Expr) -> bool:
 
 
 def is_natural(eigenvalue: sp.Expr) -> bool:
-    """Return True if an eigenvalue is 1 or lambda^n with an integer n > 0, as W_P^n exists for every matrix W_P."""
+    """Return True if an eigenvalue is 1 or lambda^n with an integer n > 0; W_P^n then exists for every matrix W_P."""
     exponent = eigenvalue.as_base_exp()[1]
     return is_power(eigenvalue) and exponent.is_Integer and exponent > 0
 
 
 class SymbolicLoss(ABC):
-    """A loss with its predictor and symmetrisation: the interface from which everything is derived."""
+    """A loss with its options ``predictor`` and ``symmetrised``; all results are derived from this interface."""
 
     predictor: bool
     symmetrised: bool
-    parameters: tuple[str, ...]  # names of parameters; their values are no part of the loss
+    parameters: tuple[str, ...]  # names of parameters; values are given later
     gain: str | None = None  # the function h(lambda), as text in the loss grammar
 
     @property
@@ -74,12 +80,13 @@ class SymbolicLoss(ABC):
     @property
     @abstractmethod
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor, so that it may be learned."""
+        """True if the gradient reaches the predictor, so that the predictor may be learned."""
 
     def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
-        """Return the loss of one sample in the representations z1, z2 (encoder) and t1, t2 (target branch).
+        """Return the loss of one sample, with representations z1, z2 by the encoder and t1, t2 by the target branch.
 
-        apply(eigenvalue, component) returns the component of a function of W_P times a vector.
+        apply: function that returns a component of h(W_P) times a vector, from the eigenvalue h(lambda) and the
+        component of the vector.
         """
         z1, z2, t1, t2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
         one_way = self._one_way(z1, t2, apply)
@@ -96,21 +103,27 @@ class SymbolicLoss(ABC):
         return _number(self.formula, reader.read(self.formula, Vocabulary(values | numbers, apply)))
 
     def in_eigenbasis(self) -> sp.Expr:
-        """Return the loss in the eigenbasis: W_P = diag(lambda), p_k = lambda_k z_k, other functions of W_P by name."""
+        """Return the loss in the eigenbasis of W_P, where W_P = diag(lambda) and p_k = lambda_k z1_k.
+
+        Functions of W_P that are no powers are written as names (see ``operators``).
+        """
         return _eigenbasis(self)[0]
 
     @property
     def operators(self) -> dict[sp.Indexed, sp.Expr]:
-        """Functions of W_P in the loss, written in lambda and parameters, by their names in ``in_eigenbasis``."""
+        """The functions of W_P to which ``in_eigenbasis`` gives names, as a dictionary from names to expressions.
+
+        The expressions contain lambda and the parameters of the loss.
+        """
         return _eigenbasis(self)[1]
 
     @property
     def has_free_target(self) -> bool:
-        """True if no gradient reaches the target branch, so that it may have separate weights."""
+        """True if no gradient reaches the target branch, so that the target branch may have separate weights."""
         return gradients.has_free_target(self.in_eigenbasis())
 
     def explicit(self, expression: sp.Expr) -> sp.Expr:
-        """Return an expression with the named functions of W_P (see ``operators``) written out in lambda."""
+        """Return an expression in which the names of functions of W_P are replaced by their expressions in lambda."""
         meanings = {name.base: meaning for name, meaning in self.operators.items()}
 
         def written(indexed: sp.Indexed) -> sp.Expr:
@@ -131,7 +144,10 @@ class SymbolicLoss(ABC):
         return sorted((function for function in functions if not is_natural(function)), key=sp.default_sort_key)
 
     def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
-        """Return (eigenvalue, component) for each product of a function of W_P and a vector in the loss."""
+        """Return a pair (eigenvalue, component) for each product h(W_P) u of a function and a vector in the loss.
+
+        The eigenvalue is h(lambda), and the component is that of u.
+        """
         pairs = set()
 
         def apply(eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
@@ -143,7 +159,7 @@ class SymbolicLoss(ABC):
 
     @property
     def applies_functions(self) -> bool:
-        """True if the loss applies a function of W_P other than W_P itself, or W_P to a vector other than z1 and z2."""
+        """True if the loss contains a product h(W_P) u other than W_P z1 and W_P z2."""
         return not self.applied() <= {(n.lam[n.k], z[n.k]) for z in (n.z1, n.z2)}
 
 
@@ -161,5 +177,5 @@ def _component(value: Value) -> sp.Expr:
 
 def _number(text: str, value: Value) -> sp.Expr:
     if not isinstance(value, Number):
-        raise errors.ExpressionError(text, 1, f"a loss is a number, but this is {value.kind}")
+        raise errors.ExpressionError(text, 1, f"a loss must be a number, but this expression is {value.kind}")
     return value.value

@@ -1,7 +1,8 @@
-"""Read the loss grammar into SymPy: each part of an expression becomes a number, a vector or an operator.
+"""Turn parsed expressions of the loss grammar into SymPy objects.
 
-Operators are functions of the predictor W_P, and have the eigenvectors of W_P. Every expression is invariant when all
-vectors are rotated together with W_P: this symmetry keeps the eigenmodes independent of the basis.
+Each part of an expression becomes a number, a vector or an operator. Operators are functions of the predictor W_P, and
+have the same eigenvectors as W_P. The value of a loss does not change if all vectors and W_P are rotated together. This
+symmetry makes the dynamics of the eigenmodes independent of the basis.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,8 +21,8 @@ from derivations.symbols.modes import dot, norm
 from derivations.symbols.notation import lam
 from derivations.symbols.stop_gradient import StopGradient
 
-HIGHEST = 12  # largest exponent, and largest degree: number of vectors multiplied
-NESTED = 5  # largest number of functions and powers inside one another; SymPy's time grows exponentially with it
+HIGHEST = 12  # largest exponent, and largest degree (number of vectors that are multiplied)
+NESTED = 5  # largest depth of functions and powers inside one another; SymPy's time grows exponentially with the depth
 DIGITS = 20  # largest number of digits of a number
 LARGEST = 1e60  # largest absolute value of a constant
 EXPONENT = 100  # largest absolute value of a constant in exp(...) or in an exponent
@@ -29,7 +30,7 @@ EXPONENT = 100  # largest absolute value of a constant in exp(...) or in an expo
 
 @dataclass(frozen=True)
 class Number:
-    """A scalar in an expression; its value may differ from sample to sample."""
+    """A scalar in an expression; the scalar may have a different value for each sample."""
 
     value: sp.Expr
     kind = "a number"
@@ -58,7 +59,8 @@ Node = Tree[Any]  # a node of a parse tree
 class tanh(sp.tanh):
     """The function tanh of a real argument.
 
-    SymPy's own tanh searches its argument for imaginary parts, in a time that grows exponentially with nesting.
+    It replaces SymPy's tanh, which searches its argument for imaginary parts. The time for this search grows
+    exponentially with the number of functions inside one another.
     """
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
@@ -74,16 +76,17 @@ class tanh(sp.tanh):
 
 
 FUNCTIONS: dict[str, Callable[[sp.Expr], sp.Expr]] = {"sqrt": sp.sqrt, "exp": sp.exp, "log": sp.log, "tanh": tanh}
-EXTREMES = {"min": sp.Min, "max": sp.Max}  # for constants and operators only, as they have kinks
+EXTREMES = {"min": sp.Min, "max": sp.Max}  # not for random numbers, because min and max are not differentiable there
 OF_TWO = ("dot", *EXTREMES)  # functions of two arguments
 CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The names that an expression may use, with their values.
+    """The names that an expression may use, and their values.
 
-    apply(eigenvalue, component) returns the component of an operator, a function of W_P, times a vector.
+    apply: function that returns a component of an operator times a vector, from the eigenvalue of the operator and the
+    component of the vector.
     """
 
     values: Mapping[str, Value]
@@ -91,33 +94,36 @@ class Vocabulary:
 
 
 def read(text: str, vocabulary: Vocabulary) -> Value:
-    """Return the value of an expression as SymPy objects; raises ExpressionError."""
+    """Return the value of an expression; raises ExpressionError if the text is not a valid expression."""
     return Reader(text, vocabulary).visit(parse(text))
 
 
 class Reader(Interpreter[Any, Value]):
-    """Evaluation of a parse tree, from the leaves to the root."""
+    """Evaluate a parse tree, from the leaves to the root."""
 
     def __init__(self, text: str, vocabulary: Vocabulary):
         self.text, self.vocabulary = text, vocabulary
 
     def refuse(self, tree: Node, wrong: str) -> NoReturn:
-        """Raise ExpressionError for a node of the parse tree, at the position in the text where the node starts."""
+        """Raise ExpressionError for a node of the parse tree; the error states the position where the node starts."""
         raise ExpressionError(self.text, tree.meta.start_pos + 1, wrong)
 
     def visit(self, tree: Node) -> Value:
-        """Return the value of a node; refuse a value that is not real and finite, or too complicated to derive from."""
+        """Return the value of a node of the parse tree.
+
+        Raises ExpressionError for a value that is not real and finite, or that is too complicated for the derivation.
+        """
         value = super().visit(tree)
         inside = content(value)
         if _nested(inside) > NESTED:
-            self.refuse(tree, f"this has more than {NESTED} functions and powers inside one another")
+            self.refuse(tree, f"this part has more than {NESTED} functions and powers inside one another")
         if inside.has(sp.zoo, sp.nan, sp.oo, -sp.oo) or not all(map(_in_range, _constants(inside))):
-            what = "is" if inside.is_number else "has a constant that is"
-            self.refuse(tree, f"this {what} no real number between -{LARGEST:g} and {LARGEST:g}")
+            what = "is" if inside.is_number else "contains a constant that is"
+            self.refuse(tree, f"this part {what} not a real number between -{LARGEST:g} and {LARGEST:g}")
         if any(_size(e) > EXPONENT for power in inside.atoms(sp.Pow) for e in _constants(power.exp)):
-            self.refuse(tree, f"this has an exponent beyond {EXPONENT}")
+            self.refuse(tree, f"this part has an exponent whose absolute value is larger than {EXPONENT}")
         if degree(inside) > HIGHEST:
-            self.refuse(tree, f"this is of degree {degree(inside)}, but may be of {HIGHEST} at most")
+            self.refuse(tree, f"this part multiplies {degree(inside)} vectors, but at most {HIGHEST} are supported")
         return value
 
     # --- names and numbers
@@ -139,7 +145,9 @@ class Reader(Interpreter[Any, Value]):
         """Return a number as a fraction, exactly as written."""
         mantissa, _, exponent = str(tree.children[0]).lower().partition("e")
         if len(mantissa) > DIGITS or len(exponent) > 3 or abs(int(exponent or 0)) > DIGITS:
-            self.refuse(tree, f"this number has more than {DIGITS} digits, or an exponent beyond {DIGITS}")
+            self.refuse(
+                tree, f"a number must have at most {DIGITS} digits and an exponent between -{DIGITS} and {DIGITS}"
+            )
         return Number(sp.Rational(f"{mantissa}e{exponent or 0}"))
 
     # --- sums and products
@@ -174,9 +182,9 @@ class Reader(Interpreter[Any, Value]):
         """Evaluate a * b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(b, Operator) and (isinstance(a, Vector) or _random(content(a))):
-            self.refuse(tree.children[1], f"an operator stands before its vector, not behind {a.kind}")
+            self.refuse(tree.children[1], f"an operator must stand before its vector, but here it follows {a.kind}")
         if isinstance(a, Vector) and isinstance(b, Vector):
-            self.refuse(tree.children[1], "two vectors are multiplied by a dot, as in z1 . z2")
+            self.refuse(tree.children[1], "two vectors must be multiplied with a dot, as in z1 . z2")
         if isinstance(a, Operator) and isinstance(b, Vector):
             return Vector(self.vocabulary.apply(a.eigenvalue, b.component))
         if isinstance(a, Operator) and isinstance(b, Number) and _random(b.value):
@@ -205,8 +213,8 @@ class Reader(Interpreter[Any, Value]):
     def _vector(self, tree: Node) -> sp.Expr:
         value = self.visit(tree)
         if not isinstance(value, Vector):
-            hint = "; put brackets around its product with a vector" if isinstance(value, Operator) else ""
-            self.refuse(tree, f"there must be a vector, but this is {value.kind}{hint}")
+            hint = "; put brackets around the product of operator and vector" if isinstance(value, Operator) else ""
+            self.refuse(tree, f"this must be a vector, but it is {value.kind}{hint}")
         return value.component
 
     def norm(self, tree: Node) -> Number:
@@ -217,11 +225,11 @@ class Reader(Interpreter[Any, Value]):
         """Evaluate a^b with a constant b."""
         a, b = (self.visit(child) for child in tree.children)
         if isinstance(a, Vector):
-            self.refuse(tree, "a vector has no powers; its square is |z1|^2 or z1 . z1")
+            self.refuse(tree, "a vector has no powers; the square of a vector z1 is |z1|^2 or z1 . z1")
         if not isinstance(b, Number) or _random(b.value):
-            self.refuse(tree.children[1], "an exponent must be a constant, without vectors and operators")
+            self.refuse(tree.children[1], "an exponent must be a constant that contains no vector and no operator")
         if b.value.is_number and not (b.value.is_Rational and abs(b.value) <= HIGHEST and b.value.q <= LONGEST):
-            self.refuse(tree.children[1], f"an exponent must be a fraction, between -{HIGHEST} and {HIGHEST}")
+            self.refuse(tree.children[1], f"an exponent must be a fraction between -{HIGHEST} and {HIGHEST}")
         return type(a)(content(a) ** b.value)
 
     # --- functions
@@ -232,7 +240,7 @@ class Reader(Interpreter[Any, Value]):
         name = str(token)
         if name not in CALLS:
             if name in self.vocabulary.values:
-                self.refuse(tree, f"`{name}` is no function: write its product with `*`")
+                self.refuse(tree, f"`{name}` is not a function: to multiply `{name}` by the bracket, write `*` between")
             self._unknown(tree, f"`{name}` is an unknown function; known functions are {', '.join(CALLS)}", name, CALLS)
         if len(arguments) != 1 + (name in OF_TWO):
             self.refuse(tree, f"the function `{name}` has {'two arguments' if name in OF_TWO else 'one argument'}")
@@ -247,10 +255,11 @@ class Reader(Interpreter[Any, Value]):
             return self._stopped(arguments[0], argument)
         if isinstance(argument, Vector):
             self.refuse(
-                arguments[0], f"`{name}` is for numbers and operators; of a vector it would depend on the basis"
+                arguments[0],
+                f"`{name}` takes a number or an operator, but this is a vector; the result would depend on the basis",
             )
         if name == "exp" and content(argument).is_number and _size(content(argument)) > EXPONENT:
-            self.refuse(arguments[0], f"exp takes numbers between -{EXPONENT} and {EXPONENT}")
+            self.refuse(arguments[0], f"a constant in exp(...) must be between -{EXPONENT} and {EXPONENT}")
         return type(argument)(FUNCTIONS[name](content(argument)))
 
     def _extreme(self, name: str, arguments: list[Node]) -> Value:
@@ -258,14 +267,14 @@ class Reader(Interpreter[Any, Value]):
         for argument, value in zip(arguments, values, strict=True):
             if isinstance(value, Vector) or _random(content(value)):
                 self.refuse(
-                    argument, f"`{name}` is for constants and operators, but this differs from sample to sample"
+                    argument, f"`{name}` takes constants and operators, but this value differs from sample to sample"
                 )
         kind = Operator if any(isinstance(value, Operator) for value in values) else Number
         return kind(EXTREMES[name](*map(content, values)))
 
     def _stopped(self, tree: Node, value: Value) -> Value:
         if isinstance(value, Operator):
-            self.refuse(tree, "`sg` is for vectors and numbers; write sg(W_P * z1) for a prediction")
+            self.refuse(tree, "`sg` takes a vector or a number, but this is an operator; write sg(W_P * z1) instead")
         return type(value)(StopGradient(content(value)) if _random(content(value)) else content(value))
 
 
@@ -291,21 +300,24 @@ def _size(constant: sp.Expr) -> sp.Expr:
 
 
 def _in_range(constant: sp.Expr) -> bool:
-    """Return True for a real constant that is not too large; a fraction has bounded numerator and denominator."""
+    """Return True if a constant is real and its absolute value is at most LARGEST.
+
+    For a fraction, numerator and denominator must also be at most LARGEST.
+    """
     if constant.is_Rational and max(abs(constant.p), constant.q) > LARGEST:
         return False
     return constant.is_real is True and bool(_size(constant) <= LARGEST)
 
 
 def _random(value: sp.Expr) -> bool:
-    """Return True if the value contains a vector, so that it differs from sample to sample."""
+    """Return True if a value contains a vector; the value then differs from sample to sample."""
     return any(indexed.base != lam for indexed in value.atoms(sp.Indexed))
 
 
 def degree(value: sp.Expr) -> int:
-    """Return the degree of an expression: the largest number of vectors multiplied, W_P not counted.
+    """Return the degree of an expression: the number of vectors that are multiplied in the term with the most vectors.
 
-    Vectors in the numerator and in the denominator of a term are counted together.
+    Vectors in the numerator and in the denominator of a term are both counted. W_P is not counted.
     """
     if isinstance(value, sp.Pow):
         return int(abs(value.exp) * degree(value.base)) if value.exp.is_Rational else degree(value.base)

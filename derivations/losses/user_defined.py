@@ -1,4 +1,4 @@
-"""User-defined losses, which are not in the catalogue."""
+"""Define losses from an expression that the user gives, instead of a name in the catalogue."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,10 +36,10 @@ class UserDefinedLoss(SymbolicLoss):
 
     @cached_property
     def trains_predictor(self) -> bool:
-        """True if the gradient reaches the predictor and W_P occurs only in positive integer powers.
+        """True if the gradient reaches the predictor W_P, and the loss contains only positive integer powers of W_P.
 
-        Such powers exist for every matrix; a learned W_P need not be symmetric. So a loss that simplifies to such
-        powers for symmetric W_P alone does not count: p . (W_P^-1 * z1) is |z1|^2 only if W_P is symmetric.
+        A learned W_P need not be symmetric, and these powers exist for every matrix. The expression counts as it is
+        written: p . (W_P^-1 * z1) contains the power -1, even though it equals |z1|^2 for every symmetric W_P.
         """
         functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
         natural = all(is_natural(function) for function in functions)

@@ -1,4 +1,5 @@
-"""SymPy expressions as text: array code and its dialects, training loops, LaTeX, plain text, the loss grammar.
+"""Print SymPy expressions as array code, training loops, LaTeX, plain text, or text in the loss grammar.
 
-Imports ``symbols``, ``losses`` and ``theory``. A new target language is one more dialect in ``array_code``.
+This package imports ``symbols``, ``losses`` and ``theory``. To support another array library, add a dialect to
+``array_code``.
 """

@@ -1,8 +1,9 @@
 """Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
 
-Modes lie on the last axis: an indexed quantity is an array (..., M), a sum over modes a sum over the last axis that
-keeps the axis. Matrices lie on the last two axes, and scalars next to them keep both axes. An expression that
-no print method handles is refused with an error that names it. A ``Dialect`` holds the function names of a library.
+Modes lie on the last axis: an indexed quantity is an array (..., M). A sum over modes is a sum over the last axis,
+which is kept with length 1. Matrices lie on the last two axes; a scalar in an expression of matrices has the shape
+(..., 1, 1). If no print method handles an expression, an error names the expression. A ``Dialect`` contains the names
+of functions in a library.
 """
 
 import re
@@ -20,7 +21,7 @@ from derivations.theory.matrices import MatrixTilt
 from derivations.theory.solutions import LambertLogGrowth, LambertTime, LinearGrowth, LinearTime
 
 FUNCTIONS = {sp.exp: "exp", sp.log: "log", tanh: "tanh", sp.Abs: "abs"}  # names in every library
-SPECIAL = {  # from dynamics.numerics.special
+SPECIAL = {  # names of functions in dynamics.numerics.special
     LambertLogGrowth: "lambert_growth",
     LambertTime: "lambert_time",
     LinearGrowth: "linear_growth",
@@ -49,19 +50,18 @@ ARRAY = Dialect(
     smaller="xp.minimum({}, {})",
     larger="xp.maximum({}, {})",
 )
-PER_AXIS = {n.x, n.y, n.Z}  # one value per node of an integral
-PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # one value per node and mode
+PER_AXIS = {n.x, n.y, n.Z}  # quantities with one value per node of an integral
+PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # quantities with one value per node of an integral and per mode
 
 
 class ArrayPrinter(StrPrinter):
-    """Printer of SymPy expressions as Python source in the dialect of a library.
+    """Print SymPy expressions as Python source in the dialect of a library.
 
     names: code that is printed in place of certain subexpressions.
     """
 
-    printmethod = (
-        "_array_code"  # the name of a method that SymPy's classes lack, so that their own printing is not used
-    )
+    # No class of SymPy has a method of this name, so that the print methods below are used for all classes.
+    printmethod = "_array_code"
 
     def __init__(self, names: dict[sp.Expr, str] | None = None, dialect: Dialect = ARRAY):
         super().__init__({"order": "lex"})
@@ -88,11 +88,17 @@ class ArrayPrinter(StrPrinter):
         """Print the terms of a sum, or the factors of a product, over modes."""
         bound, name = set(expr.variables), type(expr).__name__.lower()
         if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
-            raise UntranslatableError(f"the {name} {expr} has several mode indices, for which there is no array code")
+            raise UntranslatableError(
+                f"the {name} {expr} has several mode indices; array code is written for one index"
+            )
         return self._print(expr.function)
 
     def _print_Mul(self, expr: sp.Basic) -> str:
-        """Print a product with small arrays first, because Python multiplies from the left."""
+        """Print a product with its small arrays first.
+
+        Python multiplies from the left, so that the first products are small, too. Large arrays have values per node of
+        an integral.
+        """
         coefficient, rest = expr.as_coeff_Mul()
         factors = sorted(rest.as_ordered_factors(), key=_size)
         above = [f for f in factors if not (isinstance(f, sp.Pow) and f.exp.could_extract_minus_sign())]
@@ -146,7 +152,7 @@ class ArrayPrinter(StrPrinter):
     def _print_Function(self, expr: sp.Basic) -> str:
         name = f"{self.xp}.{FUNCTIONS[expr.func]}" if expr.func in FUNCTIONS else SPECIAL.get(expr.func)
         if name is None:
-            raise UntranslatableError(f"the function {expr.func.__name__} in {expr} has no array code")
+            raise UntranslatableError(f"there is no array code for the function {expr.func.__name__} in {expr}")
         return f"{name}({', '.join(self._print(a) for a in expr.args)})"
 
     def _print_MatrixSymbol(self, expr: sp.Basic) -> str:
@@ -162,7 +168,7 @@ class ArrayPrinter(StrPrinter):
         return f"{sign}{product}" if size == 1 else f"{sign}{self.parenthesize(size, PRECEDENCE['Mul'])}*{product}"
 
     def _print_factor(self, factor: sp.Basic) -> str:
-        """Print one factor of a product of matrices; Python's @ binds like its *."""
+        """Print one factor of a product of matrices; sums get brackets, because @ binds more strongly than +."""
         if isinstance(factor, sp.MatPow) and factor.exp.is_Integer and factor.exp > 0:
             return " @ ".join([self._print_factor(factor.base)] * int(factor.exp))
         text = self._print(factor)
@@ -184,13 +190,13 @@ class ArrayPrinter(StrPrinter):
     _print_exp = _print_log = _print_MatrixTilt = _print_Function
 
     def emptyPrinter(self, expr: sp.Basic) -> str:
-        raise UntranslatableError(f"{type(expr).__name__} in {expr} has no array code")
+        raise UntranslatableError(f"there is no array code for {type(expr).__name__} in {expr}")
 
     _print_Derivative = _print_Integral = _print_Piecewise = _print_KroneckerDelta = emptyPrinter
     _print_LambertW = emptyPrinter
 
     def _print_gamma(self, expr: sp.Basic) -> str:
-        """Print a constant, such as Gamma(q/2) for a norm to the power q."""
+        """Print a value of the gamma function as a number; such values occur for norms to a power."""
         return repr(float(expr)) if expr.is_number else self.emptyPrinter(expr)
 
 
@@ -199,14 +205,18 @@ def _constants_last(argument: sp.Expr) -> tuple[bool, bool, Any]:
 
 
 def _size(factor: sp.Expr) -> int:
-    """Return the size class of a factor: 0 for one value per mode, 1 per node of an integral, 2 per node and mode."""
+    """Return a number for the size of a factor's array, by which factors are ordered.
+
+    The number is 2 for an array with a value per node of an integral and per mode, 1 for an array with a value per
+    node, and 0 for other arrays.
+    """
     if factor.atoms(sp.IndexedBase) & PER_NODE_AND_MODE:
         return 2
     return 1 if factor.atoms(sp.Symbol) & PER_AXIS else 0
 
 
 def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
-    """Return the indexed quantities of an expression that are in none of its sums."""
+    """Return the indexed quantities that occur in an expression outside of sums."""
     if isinstance(expression, sp.Indexed):
         return {expression}
     if isinstance(expression, sp.Sum):
@@ -215,5 +225,5 @@ def _own_indexed(expression: sp.Expr) -> set[sp.Indexed]:
 
 
 def spaced(line: str) -> str:
-    """Put blanks around * and / in a line of code, none around **."""
+    """Put blanks around * and / in a line of code, but not around **."""
     return re.sub(r"(?<![*])([*/])(?![*])", r" \1 ", line)

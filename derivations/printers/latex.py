@@ -1,4 +1,4 @@
-"""Print SymPy expressions as LaTeX: in the paper's symbols, and with sums over modes as products of vectors."""
+"""Print SymPy expressions as LaTeX in the paper's symbols; sums over modes become products of vectors if possible."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from derivations.symbols import notation as n
 from derivations.symbols.stop_gradient import StopGradient
 from derivations.theory import solutions
 
-NO_VECTORS = {n.s, n.w, n.v, n.ratio, n.S11, n.S12, n.S22, n.Delta}  # spectra and variances, one number a mode
-Vector = tuple[int, sp.Expr]  # (q, a): the vector Lambda^q a; a is its component in the index of the sum
+NO_VECTORS = {n.s, n.w, n.v, n.ratio, n.S11, n.S12, n.S22, n.Delta}  # spectra and variances: indexed, but no vectors
+Vector = tuple[int, sp.Expr]  # (q, a) is the vector Lambda^q a, where a is written as its component
 
 
 def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
-    """Return the two vectors whose dot product is the given sum over modes; None if the sum is no dot product.
+    """Return the two vectors whose dot product is the given sum over modes; return None if the sum is no dot product.
 
-    Both vectors are the same if the sum is a squared norm.
+    If the sum is a squared norm, both vectors are the same.
     """
     if not isinstance(summation, sp.Sum):
         return None
@@ -42,7 +42,7 @@ def inner_product(summation: sp.Expr) -> tuple[Vector, Vector] | None:
 
 
 class MathLatex(LatexPrinter):
-    """Printer of SymPy expressions as LaTeX in the symbols of Halvagal, Laborieux and Zenke (2023)."""
+    """Print SymPy expressions as LaTeX in the symbols of Halvagal, Laborieux and Zenke (2023)."""
 
     def __init__(self) -> None:
         entries = {getattr(e.symbol, "label", e.symbol): e.latex for e in n.TABLE}
@@ -75,10 +75,10 @@ class MathLatex(LatexPrinter):
 
 
 class VectorLatex(MathLatex):
-    """Printer of LaTeX that writes sums over modes, where possible, as products z . Lambda z or ||Lambda z||^2."""
+    """Print LaTeX with sums over modes written, where possible, as products z . Lambda z or ||Lambda z||^2."""
 
     def __init__(self, index: sp.Symbol | None = None):
-        """index: the summation index of the sum that is being written as a product; this index is not printed."""
+        """Set up the printer; ``index`` is the index of the sum that is written as a product, and is not printed."""
         super().__init__()
         self.index = index
 

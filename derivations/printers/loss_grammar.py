@@ -5,7 +5,7 @@ from sympy.printing.str import StrPrinter
 
 
 class LossGrammarPrinter(StrPrinter):
-    """Printer of SymPy expressions as text in the loss grammar."""
+    """Print SymPy expressions as text in the loss grammar."""
 
     def _print_Min(self, expr: sp.Basic) -> str:
         return f"min({', '.join(self._print(a) for a in expr.args)})"

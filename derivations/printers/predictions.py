@@ -1,4 +1,4 @@
-"""Names and code for products of the predictor W_P, and of functions of W_P, with vectors."""
+"""Write code that multiplies vectors by the predictor W_P and by functions of W_P, and name the products."""
 
 import sympy as sp
 
@@ -8,9 +8,9 @@ from derivations.symbols import notation as n
 
 
 class Predictions:
-    """Names for products of the predictor W_P, or of functions of W_P, with vectors.
+    """Names for the products of vectors with the predictor W_P, or with functions of W_P.
 
-    The code in ``lines`` computes the products.
+    ``lines`` contains the code that computes the products.
     """
 
     def __init__(self, loss: SymbolicLoss, printer: ArrayPrinter):
@@ -19,7 +19,10 @@ class Predictions:
         self.lines: list[str] = []
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component, in any basis, of a function of W_P (given by its eigenvalue) times a vector."""
+        """Return the component, in any basis, of h(W_P) times a vector, and add the code of the product to ``lines``.
+
+        eigenvalue: h(lambda). component: component of the vector.
+        """
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
         if not function.has(n.lam):
@@ -39,7 +42,10 @@ class Predictions:
         return self.names[key]
 
     def _function(self, function: sp.Expr) -> list[str]:
-        """Return the code of the second argument of ``predict``, a function of lambda; an empty list for W_P itself."""
+        """Return the code of the second argument of ``predict``, which is a function of lambda.
+
+        Returns an empty list for W_P itself, for which ``predict`` has one argument.
+        """
         if function == n.lam[n.k]:
             return []
         if is_power(function):

@@ -1,4 +1,4 @@
-"""Readable names for sums over modes: ``p1_dot_z2``, ``norm_z2_squared``, ``sum_lam2_s``."""
+"""Give readable names to sums over modes, such as ``p1_dot_z2``, ``norm_z2_squared`` or ``sum_lam2_s``."""
 
 import re
 from collections import Counter
@@ -9,15 +9,15 @@ import sympy as sp
 
 from derivations.symbols.stop_gradient import StopGradient, release
 
-Spelling = Callable[[sp.Expr], str]  # the code of an indexed quantity
+Spelling = Callable[[sp.Expr], str]  # function that returns the code of an indexed quantity
 VECTOR = re.compile(r"[ptvz]\d*|target")  # names of vectors; all other names are spectra
-BRANCH = {"lam": "p", "ratio": "t"}  # spectrum: name of its product with z; lam * z1 is p1
+BRANCH = {"lam": "p", "ratio": "t"}  # names of products of a spectrum with z1 or z2: lam * z1 is p1, ratio * z2 is t2
 
 
 def names_of_sums(sums: Iterable[sp.Sum], spell: Spelling, taken: Iterable[str]) -> dict[sp.Sum, str]:
-    """Return a name for each sum over modes; ``sum_1``, ``sum_2``, ... if the summand is no product.
+    """Return a name for each sum over modes; sums whose summand is no product are named ``sum_1``, ``sum_2``, ...
 
-    Names leave stop-gradients out, unless two sums differ only in stop-gradients. taken: names already in use.
+    Names do not mention stop-gradients, unless two sums differ only in stop-gradients. taken: names already in use.
     """
     sums, used = list(sums), set(taken)
     plain = {summation: _name(release(summation.function), spell) for summation in sums}
@@ -34,7 +34,7 @@ def names_of_sums(sums: Iterable[sp.Sum], spell: Spelling, taken: Iterable[str])
 
 
 def free(name: str, taken: Collection[str]) -> str:
-    """Return the name, with a number appended if the name is in ``taken``."""
+    """Return the name; if the name is in ``taken``, append the smallest number that makes it free."""
     numbered = (f"{name}_{number}" for number in range(2, len(taken) + 3))
     return next(candidate for candidate in (name, *numbered) if candidate not in taken)
 
@@ -44,7 +44,10 @@ def _name(summand: sp.Expr, spell: Spelling) -> str | None:
 
 
 def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
-    """Return ``norm_p1_squared`` or ``p1_dot_z2`` for a product of two vectors and spectra; None for other summands."""
+    """Return a name such as ``norm_p1_squared`` or ``p1_dot_z2``.
+
+    Returns None if the summand is not a product of two vectors and spectra.
+    """
     vectors: list[str] = []
     spectra: Counter[str] = Counter()
     for factor, exponent in summand.as_powers_dict().items():
@@ -60,7 +63,7 @@ def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
     if len(vectors) != 2:
         return None
     vectors.sort()
-    for spectrum, power in spectra.items():  # lam turns the first vectors into predictions, ratio the last into targets
+    for spectrum, power in spectra.items():  # lam * z1 becomes the prediction p1, ratio * z2 the target t2
         for index in (0, 1, 2)[:power] if spectrum == "lam" else (1, 0, 2)[:power]:
             view = re.fullmatch(r"z([12])", vectors[index]) if index < 2 else None
             if view is None:
@@ -71,7 +74,10 @@ def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
 
 
 def _vector(factor: sp.Expr, spell: Spelling) -> str | None:
-    """Return the word for a vector, a sum or difference of two vectors, or a stopped vector; None for anything else."""
+    """Return the name of a vector, of a sum or difference of two vectors, or of a vector inside a stop-gradient.
+
+    Returns None for other factors.
+    """
     if isinstance(factor, StopGradient):
         inside = _vector(factor.args[0], spell)
         return inside and f"sg_{inside}"
@@ -87,7 +93,10 @@ def _vector(factor: sp.Expr, spell: Spelling) -> str | None:
 
 
 def _monomial(summand: sp.Expr, spell: Spelling) -> str | None:
-    """Return a name such as ``sum_lam2_s`` for the summand lambda^2 s; None if the summand is no product of powers."""
+    """Return a name such as ``sum_lam2_s``, for the summand lambda^2 s.
+
+    Returns None if the summand is no product of positive integer powers of indexed quantities.
+    """
     powers = summand.as_powers_dict()
     if not all(isinstance(f, sp.Indexed) and exponent.is_Integer and exponent > 0 for f, exponent in powers.items()):
         return None

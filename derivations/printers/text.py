@@ -5,7 +5,7 @@ from sympy.printing.str import StrPrinter
 
 
 class MathText(StrPrinter):
-    """Printer of SymPy expressions as one line of plain text, with symbols by their names in code."""
+    """Print SymPy expressions as one line of plain text, in which symbols have the same names as in code."""
 
     def _print_Sum(self, expr: sp.Basic) -> str:
         index = expr.variables[0]

@@ -1,7 +1,7 @@
 """Print a loss, and the closed-form predictor, as lines of code for a training loop in JAX or PyTorch.
 
-Vectors are arrays (batch, M), with modes on the last axis, in any basis. The expression of a loss determines where
-its gradients stop. The caller supplies the code for the product of a function of W_P with a vector.
+Vectors are arrays (batch, M) in any basis, with the M components on the last axis. The expression of a loss determines
+where gradients stop. The caller supplies the code for the product of a function of the predictor W_P with a vector.
 """
 
 import re
@@ -34,22 +34,22 @@ TORCH = Dialect(
     smaller="torch.clamp({}, max={})",
     larger="torch.clamp({}, min={})",
 )
-VECTORS = {n.z1: "z", n.t2: "target"}  # names of the representations in a training loop
+VECTORS = {n.z1: "z", n.t2: "target"}  # names of z1 and t2 in a training loop
 PREDICTION = sp.IndexedBase("p", real=True)
 FUNCTIONS = (sp.exp, sp.log, tanh)  # functions of one argument
 EXTREMES = (sp.Min, sp.Max)  # functions of two arguments
-SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # formatters put no blanks around ** between such operands
+SIMPLE = re.compile(r"[A-Za-z_][\w.]*|\d+(\.\d+)?")  # names and numbers; between two of them, ** gets no blanks
 ATOM = re.compile(r"[A-Za-z_]\w*|\(.*\)")
 
 
 class Root(sp.Function):
-    """The square root of a sum over modes, kept as one expression so that the code can name it."""
+    """The square root of a sum over modes, kept as one expression so that the code can give the root a name."""
 
     nargs = 1
 
 
 class PortablePrinter(ArrayPrinter):
-    """Printer of code as a person writes it: ``p - target``, constants as decimals, blanks as formatters put them."""
+    """Print code as a person would write it: negative terms last, decimal constants, blanks as in formatted code."""
 
     def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
         if (
@@ -58,7 +58,7 @@ class PortablePrinter(ArrayPrinter):
             and not expr.is_Rational
             and not expr.could_extract_minus_sign()
         ):
-            return repr(float(expr))  # PyTorch takes no roots, or exponentials, of constants
+            return repr(float(expr))  # PyTorch's functions, such as sqrt and exp, refuse constants that are no tensors
         return super()._print(expr, **kwargs)
 
     def _print_Indexed(self, expr: sp.Basic) -> str:
@@ -85,9 +85,9 @@ class PortablePrinter(ArrayPrinter):
 
 
 class Products(Predictions):
-    """Names for products of functions of the predictor W_P with vectors.
+    """Names for the products of vectors with functions of the predictor W_P.
 
-    The code in ``lines`` computes all products but the prediction p, which is an argument of the loss.
+    ``lines`` contains the code that computes all products except the prediction p, which is an argument of the loss.
     """
 
     def __init__(self, loss: SymbolicLoss, printer: ArrayPrinter, product: str):
@@ -117,18 +117,18 @@ class Products(Predictions):
 class Lines:
     """Lines of code that compute ``value``, the loss of each sample (batch, 1), from ``p``, ``z`` and ``target``."""
 
-    products: tuple[str, ...]  # the first lines: products of functions of W_P with vectors
-    lines: tuple[str, ...]
-    uses: frozenset[str]  # the names among p, z and target that occur
-    inside_functions: frozenset[str]  # parameters inside functions, which PyTorch applies to tensors only
-    divides: bool  # True if the loss divides by a sum over modes or its root, which may be zero
+    products: tuple[str, ...]  # the first lines, which compute products of functions of W_P with vectors
+    lines: tuple[str, ...]  # the other lines
+    uses: frozenset[str]  # those of the names p, z and target that occur in the lines
+    inside_functions: frozenset[str]  # parameters inside functions; PyTorch applies functions to tensors only
+    divides: bool  # True if the loss divides by a sum over modes, or by the root of one; the divisor may be zero
 
 
 def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
     """Return the lines of code that compute a loss in the dialect of a library.
 
-    product: template of the code for a function of W_P times a vector, U diag({values}) U^T {vector}, where {values} is
-    code in the eigenvalues ``lam``.
+    product: template of the code for a function of W_P times a vector, U diag({values}) U^T {vector}. Here U are the
+    eigenvectors of W_P, and {values} is replaced by code that contains the eigenvalues ``lam``.
     """
     printer = PortablePrinter(dialect=dialect)
     products = Products(loss, printer, product)
@@ -147,7 +147,10 @@ def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
 
 
 def _named_sums(expression: sp.Expr, printer: PortablePrinter, taken: set[str]) -> list[str]:
-    """Return lines of code that compute each sum over modes and each norm, inner sums first, and then the loss."""
+    """Return lines of code that compute each sum over modes and each norm, and then the loss.
+
+    A sum inside another sum is computed first.
+    """
     expression, lines = _with_roots(expression), []
     parts = sorted(_parts(expression), key=lambda e: (sp.count_ops(e), str(e)))
     sums = dict.fromkeys(part.args[0] if isinstance(part, Root) else part for part in parts)
@@ -167,7 +170,7 @@ def _with_roots(expression: sp.Expr) -> sp.Expr:
 
 
 def _parts(expression: sp.Basic) -> set[sp.Expr]:
-    """Return the sums over modes in an expression; a sum under a root is returned as the root."""
+    """Return the sums over modes in an expression; for a sum under a square root, the root is returned."""
     if isinstance(expression, (sp.Sum, Root)):
         inner = expression.args[0] if isinstance(expression, sp.Sum) else expression.args[0].args[0]
         return {expression} | _parts(inner)
@@ -181,9 +184,9 @@ def _name_of_root(name: str, taken: set[str]) -> str:
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Return the parameters in arguments of functions and in bases of fractional powers.
+    """Return the names of parameters that occur in the argument of a function or in the base of a fractional power.
 
-    Arguments and bases that contain a vector are left out.
+    Arguments and bases that contain a vector are left out, because in code they are tensors.
     """
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)
@@ -191,16 +194,20 @@ def _inside_functions(expression: sp.Expr) -> set[str]:
 
 
 def predictor_formula(normalize: bool, dialect: Dialect) -> str:
-    """Return code of the closed-form predictor's eigenvalues in ``s``, ``alpha`` and ``epsilon``.
+    """Return code that computes the eigenvalues of the closed-form predictor from ``s``, ``alpha`` and ``epsilon``.
 
-    They are (s + epsilon)^alpha, or (s/max s + epsilon)^alpha with ``normalize``; s: eigenvalues of the correlation.
+    s are the eigenvalues of the correlation. The eigenvalues of the predictor are (s + epsilon)^alpha, or
+    (s/max s + epsilon)^alpha if ``normalize`` is True.
     """
     form = rates.normalized_predictor() if normalize else rates.predictor()
     return spaced(PortablePrinter(dialect=dialect).doprint(form))
 
 
 def average_formula(dialect: Dialect) -> str:
-    """Return code of a step of the tracked correlation C: tau C + (1 - tau) times the current correlation."""
+    """Return code for a step of the tracked correlation C, an exponential average with decay tau per step.
+
+    After the step, C is tau C + (1 - tau) times the current correlation.
+    """
     names = {rates.average: "correlation", rates.x: "current"}
     return spaced(PortablePrinter(dict(names), dialect).doprint(rates.average_step()))
 

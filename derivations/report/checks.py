@@ -1,4 +1,4 @@
-"""Checks of single steps of a derivation. Each raises ``ProofError`` if the step does not follow."""
+"""Check single steps of a derivation; a check raises ``ProofError`` if the step is wrong."""
 
 import random
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ from derivations.theory.moments import VIEW_STATISTICS, VIEWS
 from derivations.theory.tilting import Tilt, norm_weight
 
 DIGITS, MODES, POINTS = 30, 3, 3
-CLOSE = mp.mpf(10) ** -20  # tolerance for 30 digits, of which a numerical derivative loses a third
+CLOSE = mp.mpf(10) ** -20  # tolerance; of the 30 digits, a numerical derivative loses 10
 
 
 def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
-    """Check a = b, with every sum over modes treated as an independent number."""
+    """Check a = b; every sum over modes is treated as an independent number."""
     if not invariants.vanishes(sp.sympify(a) - sp.sympify(b)):
         raise ProofError(f"{what}: {a} is not {b}")
 
@@ -33,7 +33,10 @@ def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
 
 
 def number(expression: sp.Expr, values: dict[Any, Any], mode: int = 1, modes: int = MODES) -> mp.mpf:
-    """Return the numerical value of an expression; for an indexed quantity ``values`` has a list, from mode 1 on."""
+    """Return the numerical value of an expression in a mode.
+
+    values: value of each symbol; for an indexed quantity, a list of its values in mode 1, 2, ...
+    """
     values = _with_parameters(expression, values)
     names = sorted(values, key=str)
     call = sp.lambdify([*names, n.M, n.m], expression, [{"StopGradient": lambda value: value}, "mpmath"])
@@ -42,7 +45,7 @@ def number(expression: sp.Expr, values: dict[Any, Any], mode: int = 1, modes: in
 
 
 def _with_parameters(expression: sp.Expr, values: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the values of symbols, with an arbitrary number added for each parameter of a loss."""
+    """Return the values of symbols; each parameter of a loss that has no value gets an arbitrary number."""
     named = {str(name) for name in values} | {str(symbol) for symbol in (n.M, n.m, n.k)}
     left = (symbol for symbol in expression.free_symbols if isinstance(symbol, sp.Symbol) and str(symbol) not in named)
     open_numbers = {s for s in left if s.is_real and not s.is_positive and not s.is_integer}
@@ -63,7 +66,10 @@ def _agree(a: mp.mpf, b: mp.mpf, what: str) -> None:
 
 
 def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bool) -> None:
-    """Check that the loss in vectors, with p = U Lambda U^T z, is the loss in the eigenbasis at U^T z, for random U."""
+    """Check that a loss of vectors z equals the loss in the eigenbasis, evaluated at U^T z, for random eigenvectors U.
+
+    The prediction in the loss of vectors is p = U Lambda U^T z, with eigenvalues Lambda of the predictor.
+    """
     rng = random.Random(1)
     with mp.workdps(DIGITS):
         for _ in range(POINTS):
@@ -93,9 +99,9 @@ def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
 
 
 def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Return the force -dL/dz_m on a view, the same derivative without stop-gradients, and the parts removed.
+    """Return the force -dL/dz_m on a view, the derivative -dL/dz_m without stop-gradients, and the difference in parts.
 
-    The last result maps each stop-gradient to the part of the derivative that it removes.
+    The third result maps each stop-gradient to the part of the derivative that this stop-gradient removes.
     """
     z, inside = (n.z1, n.z2)[view - 1], sp.IndexedBase("inside", real=True)
 
@@ -110,7 +116,7 @@ def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.
 
 
 def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
-    """Check a force -dL/dz_m by a numerical derivative, with the arguments of stop-gradients held constant."""
+    """Check a force -dL/dz_m by a numerical derivative in which the arguments of stop-gradients are held constant."""
     rng, z = random.Random(3), (n.z1, n.z2)[view - 1]
     held = sp.IndexedBase("held", real=True)
     other = sp.IndexedBase("held_other", real=True)
@@ -145,7 +151,7 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """Check E[polynomial] = value for Gaussian (zeta1, zeta2) of two modes, by Gaussian quadrature, which is exact."""
+    """Check E[polynomial] = value for Gaussian views (zeta1, zeta2) of two modes, by exact Gaussian quadrature."""
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)
@@ -183,19 +189,19 @@ def _degree(polynomial: sp.Expr) -> int:
 
 
 def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
-    """Check for each power q that the Gaussian weight of a norm integrates to (c + ||a||^2)^(-q/2)."""
+    """Check, for each power q, that the integral which replaces (c + ||a||^2)^(-q/2) has this value."""
     square, softening = sp.symbols("square softening", positive=True)
     for power in powers:
         weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)
         integral = sp.integrate(sp.powsimp(weight), (n.x, 0, sp.oo))
         if sp.simplify(integral - (softening + square) ** (-sp.sympify(power) / 2)) != 0:
-            raise ProofError(f"the integral for a norm to the power -{power} is {integral}, not that power")
+            raise ProofError(f"the integral for a norm to the power -{power} has the wrong value {integral}")
 
 
 def is_tilted(tilt: Tilt) -> None:
-    """Check S = (K^-1 + P)^-1 and Delta = det(1 + K P) of a tilted Gaussian.
+    """Check that a tilted Gaussian has the covariance S = (K^-1 + P)^-1 and the determinant Delta = det(1 + K P).
 
-    K is the covariance of the views; P follows from the quadratic forms of the norms.
+    K is the covariance of the views. P is the precision that the exponentials of the norms add.
     """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     precision = sp.zeros(2)

@@ -1,8 +1,8 @@
-r"""The derivation of a loss as a document, from the loss to the flow dw_m/dt = w_m (r_m - rho) of singular values.
+r"""Write the derivation of a loss as a document, from the loss to the flow of the eigenvalues and its solutions.
 
-Each step is checked. A check raises ``ProofError`` if it fails. Symbolic checks hold for any number of modes. Numerical
-checks take random points of a few modes in 30 digits; for expectations of polynomials they use Gaussian quadrature,
-which is exact.
+Each step is checked, and a check that fails raises ``ProofError``. Symbolic checks hold for any number of modes.
+Numerical checks compare both sides at random values for two or three modes, in 30 digits. Expectations of polynomials
+are checked by Gaussian quadrature, which is exact for them.
 """
 
 import re
@@ -26,19 +26,12 @@ from derivations.symbols import notation as n
 from derivations.theory import rates
 from derivations.theory.expectations import Mixed
 
-ABSENT = {
-    n.t1,
-    n.t2,
-    n.v,
-    n.ratio,
-    n.epsilon,
-    n.decay,
-    n.rate_ratio,
-}  # symbols of separate targets and other predictors, which no report treats
+# Symbols of targets with separate weights and of other predictors; these do not occur in reports.
+ABSENT = {n.t1, n.t2, n.v, n.ratio, n.epsilon, n.decay, n.rate_ratio}
 
 
 class Explicit(SymbolicLoss):
-    """A loss with its named functions of W_P written out in lambda."""
+    """A loss in which the named functions of W_P are replaced by their expressions in the eigenvalues lambda."""
 
     def __init__(self, loss: SymbolicLoss):
         self.loss, self.predictor, self.symmetrised = loss, loss.predictor, loss.symmetrised
@@ -52,14 +45,15 @@ class Explicit(SymbolicLoss):
     operators = property(lambda self: {})
 
     def in_eigenbasis(self) -> sp.Expr:
-        """Return the loss in the eigenbasis, with W_P = diag(lambda) and no names for functions of W_P."""
+        """Return the loss in the eigenbasis of W_P = diag(lambda); functions of W_P are written in lambda."""
         return self.loss.explicit(self.loss.in_eigenbasis())
 
 
 def report(setting: SymbolicLoss) -> list[Step]:
-    """Return all steps of the report of a loss, for a closed-form predictor or none and a target with shared weights.
+    """Return all steps of the report of a loss.
 
-    Raises ProofError if a step does not follow from the step before.
+    The predictor is in closed form or absent, and the target branch shares the weights of the encoder. Raises
+    ProofError if a step does not follow from the step before.
     """
     setting = Explicit(setting) if setting.operators else setting
     loss = shared_target(setting.in_eigenbasis())
@@ -101,7 +95,7 @@ def _mixed(rate: Mixed) -> Step:
 
 
 def _symbols(steps: list[Step]) -> Step:
-    """Return the table of symbols that occur in the equations; each row is LaTeX | meaning."""
+    """Return a step with the table of all symbols that occur in the equations; each row is LaTeX | meaning."""
     whole = " ".join(equation for step in steps for equation in step.equations)
     used = [e for e in n.TABLE if e.symbol not in ABSENT and _occurs(e.latex, whole)]
     return Step(SYMBOLS, "", tuple(f"{entry.latex}|{entry.meaning}" for entry in used))

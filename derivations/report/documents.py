@@ -1,4 +1,4 @@
-"""Derivation reports as Markdown, LaTeX and HTML; ``docs/derivations`` holds the reports for the catalogue."""
+"""Write derivation reports as Markdown, LaTeX or HTML, and the reports of the catalogue for ``docs/derivations``."""
 
 import html
 import re
@@ -28,7 +28,7 @@ def title(setting: SymbolicLoss) -> str:
 
 
 def as_markdown(setting: SymbolicLoss, steps: list[Step]) -> str:
-    """Return a report in Markdown; formulas are fenced ``math`` blocks, and $`...`$ in a line."""
+    """Return a report in Markdown; formulas are fenced ``math`` blocks, or $`...`$ inside a line."""
     parts = [NOTICE, f"# {title(setting)}", SOURCE]
     for number, step in enumerate(steps, 1):
         if step.title == SYMBOLS:
@@ -64,7 +64,7 @@ PREAMBLE = r"""\documentclass[11pt]{article}
 
 
 def as_latex(setting: SymbolicLoss, steps: list[Step]) -> str:
-    """Return a report as a LaTeX document that compiles as it is."""
+    """Return a report as a complete LaTeX document."""
     parts = [
         PREAMBLE + rf"\title{{{title(setting)}}}" + "\n\\author{}\n\\date{}\n\\begin{document}\n\\maketitle",
         SOURCE,
@@ -82,7 +82,7 @@ def as_latex(setting: SymbolicLoss, steps: list[Step]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape %, & and #, which have a meaning in LaTeX; formulas stay as they are."""
+    """Escape the characters %, & and #, which have a special meaning in LaTeX."""
     return re.sub(r"(?<!\\)([%&#])", r"\\\1", text)
 
 
@@ -109,7 +109,7 @@ td {{ padding: 0.1rem 1rem 0.1rem 0; vertical-align: top; }}
 
 
 def as_html(setting: SymbolicLoss, steps: list[Step]) -> str:
-    """Return a report as a page that opens from disk; formulas are MathML, which browsers draw themselves."""
+    """Return a report as an HTML page without external files; formulas are MathML, which browsers can draw."""
     from latex2mathml.converter import convert
 
     def text(words: str) -> str:
@@ -136,7 +136,7 @@ FORMATS: dict[str, Callable[[SymbolicLoss, list[Step]], str]] = {
 
 
 def document(setting: SymbolicLoss, form: str) -> str:
-    """Return the report of a loss in one of FORMATS."""
+    """Return the report of a loss in a format: "markdown", "latex" or "html"."""
     return FORMATS[form](setting, report(setting))
 
 
@@ -169,7 +169,7 @@ def index(reports: Mapping[Setting, list[Step]]) -> str:
 
 
 def documents() -> dict[str, str]:
-    """Return the content of each file of docs/derivations by its name."""
+    """Return the content of each file of docs/derivations, in a dictionary from file names to contents."""
     reports = {setting: report(setting) for setting in catalogue()}
     pages = {f"{setting.name}.md": as_markdown(setting, steps) for setting, steps in reports.items()}
     return {"README.md": index(reports)} | pages

@@ -1,4 +1,4 @@
-"""Steps of a report from the rate to the flow of the eigenvalues, its solutions, invariants and fixed points."""
+"""Write the steps of a report after the rate: the flow of the eigenvalues, its solution, invariant and fixed points."""
 
 from typing import TypeAlias
 
@@ -37,7 +37,7 @@ def flow_step(setting: SymbolicLoss, rate: Rate) -> Step:
 
 
 def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
-    """Return the step with the exact solution of the flow, if there is one."""
+    """Return the step with the exact solution of the flow; return no step if no exact solution is known."""
     solution = solutions.solve(rate) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
@@ -64,7 +64,7 @@ def exact_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
 
 
 def shared_forcing_steps(setting: SymbolicLoss) -> list[Step]:
-    """Return the step with the mean-field solution of the isotropic cosine loss; no step for other losses."""
+    """Return the step with the mean-field solution of the isotropic cosine loss; return no step for other losses."""
     if setting != Setting("cosine", isotropic=True):
         return []
     forcing = solutions.shared_forcing()
@@ -87,7 +87,7 @@ def shared_forcing_steps(setting: SymbolicLoss) -> list[Step]:
 
 
 def conserved_steps(setting: SymbolicLoss) -> list[Step]:
-    """Return the step with the conserved sum over the modes, if there is one."""
+    """Return the step with the conserved sum over the modes; return no step if no such sum is known."""
     loss = setting.in_eigenbasis()
     a = invariants.conserved_exponent(loss)
     if a is None:
@@ -117,7 +117,7 @@ def conserved_steps(setting: SymbolicLoss) -> list[Step]:
 
 
 def fixed_point_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
-    """Return the step with the fixed points and their stability, if they have a closed form."""
+    """Return the step with the fixed points and their stability; return no step if they have no closed form."""
     of_lambda = equilibria.independent_rate(rate)
     if of_lambda is None or not equilibria.has_roots(of_lambda):
         return []

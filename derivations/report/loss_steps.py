@@ -1,4 +1,4 @@
-"""Steps of a report from the loss to the linear network."""
+"""Write the steps of a report from the loss to the dynamics of the linear network."""
 
 import sympy as sp
 
@@ -55,9 +55,9 @@ def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
 
 
 def _in_vectors(setting: SymbolicLoss) -> str:
-    """Return the LaTeX of the loss before a basis is chosen, without hats.
+    """Return the LaTeX of the loss before a basis is chosen; vectors have no hats.
 
-    A loss that applies W_P in other places than the prediction is written in the eigenbasis.
+    If the loss contains products of W_P with vectors other than the predictions, the eigenbasis and hats are used.
     """
     if setting.applies_functions:
         return tex(shared_target(setting.in_eigenbasis()))
@@ -118,16 +118,16 @@ def gradient_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
 
 
 def _stopped(stop: sp.Expr) -> str:
-    """Return the LaTeX of a stop-gradient, as a vector if it occurs in a sum over modes."""
+    """Return the LaTeX of a stop-gradient; if its argument is a component of a vector, the vector is printed."""
     indices = {i for indexed in stop.atoms(sp.Indexed) for i in indexed.indices}
     free = indices & stop.free_symbols
     return VectorLatex(*free).doprint(stop)
 
 
 def representation_steps(setting: SymbolicLoss, loss: sp.Expr) -> list[Step]:
-    """Return the step with the representation model, if the gradient reaches the online branch alone.
+    """Return the step with the representation model of Halvagal, Laborieux and Zenke (2023).
 
-    The model is that of Halvagal, Laborieux and Zenke (2023).
+    Returns no step if the loss is symmetrised, or if the gradient reaches the target branch.
     """
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:

@@ -1,6 +1,7 @@
-"""The steps of a derivation report that evaluate the rate of a mode, which is an expectation.
+"""Write the steps of a derivation report that evaluate the rate of a mode, which is an expectation.
 
-The steps are Gaussian moments, norms written as integrals, and the mean field.
+A rate without norms follows from Gaussian moments. For a rate with norms, the norms are written as integrals, and a
+further step gives the rate in mean field.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ VIEWS_IN_LATEX = (
     r"\mathbb{E}[\zeta_{1,m}^2] = n_1, \qquad \mathbb{E}[\zeta_{1,m}\zeta_{2,m}] = 1, \qquad "
     r"\mathbb{E}[\zeta_{2,m}^2] = n_2"
 )
-LETTERS = "ABCEFGHIJ"  # names of expectations; D is a determinant
+LETTERS = "ABCEFGHIJ"  # names of expectations, without D, which denotes a determinant
 
 
 def moments_step(setting: SymbolicLoss, rate: sp.Expr) -> Step:
@@ -58,13 +59,13 @@ class NamedExpectation:
 
     @property
     def inside(self) -> sp.Expr:
-        """The argument of the expectation, with sums written in the representations."""
+        """The argument of the expectation; sums over modes are written in the representations z1 and z2."""
         sums = sp.Mul(*(total(_in_representations(s)) for s in self.term.sums))
         return self.term.local * sums / self._norms(_in_representations)
 
     @property
     def of_views(self) -> sp.Expr:
-        """The argument of the expectation, written in the views."""
+        """The argument of the expectation, written in the views zeta1 and zeta2."""
         return self.term.local * sp.Mul(*map(total, self.term.sums)) / self._norms(sp.sympify)
 
     def _norms(self, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
@@ -78,7 +79,7 @@ class NamedExpectation:
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """Key of the integral that the expectation is part of: the norms, and their powers modulo 2."""
+        """The norms in the denominator and their powers modulo 2; expectations with equal kind share an integral."""
         return tuple((norm, power % 2) for norm, power in self.term.norms)
 
     @property
@@ -97,7 +98,7 @@ def _in_representations(component: sp.Expr) -> sp.Expr:
 
 
 def named_expectations(setting: SymbolicLoss) -> list[NamedExpectation]:
-    """Return the expectations in the rate; expectations with fewer sums over modes come first."""
+    """Return the expectations that occur in the rate; expectations with fewer sums over modes come first."""
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     groups: dict[tuple[Any, ...], list[Term]] = {}
     for term in expectations.terms(drive):
@@ -129,7 +130,7 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
         (*equations, f"r_m = {tex(combined)}"),
         ("symbolically: the linear combination is the rate of the linear network",),
     )
-    groups: dict[tuple[Any, ...], list[TiltedIntegral]] = {}  # integrals by norms, for a target that shares weights
+    groups: dict[tuple[Any, ...], list[TiltedIntegral]] = {}  # integrals whose norms are the same for shared weights
     for integral in rate:
         norms = (norm.map(rates.shared_weights) for norm in integral.tilt.norms)
         kind = tuple((norm, power % 2) for norm, power in zip(norms, integral.powers, strict=True))

@@ -1,4 +1,4 @@
-"""The parts of a derivation report: steps, and formulas in LaTeX."""
+"""Define the steps of a derivation report, and print their formulas in LaTeX."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ import sympy as sp
 from derivations.printers.latex import VectorLatex
 from derivations.symbols import notation as n
 
-SYMBOLS = "Symbols"  # title of the last step, a table; each of its equations is a row LaTeX | meaning
+SYMBOLS = "Symbols"  # title of the last step, which is a table; each of its equations is a row LaTeX | meaning
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: a title, prose with formulas between dollar signs, equations in LaTeX, and the checks made."""
+    """One step: a title, prose with formulas between dollar signs, equations in LaTeX, and the checks of this step."""
 
     title: str
     text: str
@@ -26,7 +26,10 @@ def tex(expression: sp.Expr) -> str:
 
 
 def gathered(expression: sp.Expr) -> sp.Expr:
-    """Return the expression over one denominator, with the sums in the numerator merged into one sum if possible."""
+    """Return the expression as one fraction, with one sum over modes in the numerator.
+
+    If the numerator cannot be written as one sum, only common factors are taken out.
+    """
     numerator, denominator = sp.fraction(sp.together(expression))
     common, rest = sp.factor_terms(sp.expand(numerator)).as_independent(sp.Add, as_Add=False)
     index, summand = sp.Symbol("k", integer=True), sp.Integer(0)

@@ -1,4 +1,4 @@
-"""The results of a derivation as text or LaTeX: per-sample dynamics, rates, eigenvalue ODE, exact solution."""
+"""Write the results of a derivation as text or LaTeX: loss, forces, rates, flow of the eigenvalues, exact solution."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from derivations.theory import expectations, matrices, moments, rates, solutions
 
 @dataclass(frozen=True)
 class Line:
-    """An equation left = right, with its title."""
+    """An equation left = right with a title."""
 
     title: str
     left: str
@@ -27,14 +27,16 @@ def derivation(
 ) -> list[Line]:
     """Return the equations from the loss to its eigenvalue dynamics under a closure, "gaussian" or "mean_field".
 
-    separate_target: the weights of the target branch are an exponential average of the encoder's. learned: the
-    predictor is learned. Raises ValueError if the loss does not allow these options.
+    separate_target: the weights of the target branch are an exponential average of the weights of the encoder. learned:
+    the predictor is learned. Raises ValueError if the loss does not allow one of these options.
     """
     loss = setting.in_eigenbasis()
     if separate_target and not gradients.has_free_target(loss):
-        raise ValueError("the target branch cannot have separate weights, because the gradient of this loss reaches it")
+        raise ValueError(
+            "the target branch cannot have separate weights, because the gradient of this loss reaches this branch"
+        )
     if learned and not setting.trains_predictor:
-        raise ValueError("the predictor of this loss cannot be learned, because no gradient reaches it")
+        raise ValueError("the predictor of this loss cannot be learned, because no gradient reaches the predictor")
     lines = [
         Line("loss of one sample, in the eigenbasis", "L", loss),
         Line("force on the representation of view 1", "g_m", sp.factor_terms(gradients.force(loss, 1))),
@@ -56,7 +58,7 @@ def derivation(
     if not separate_target:
         lines = [Line(a.title, a.left, shared_target(a.right)) for a in lines]
         lines += [] if learned or rate == RATE else _exact(setting, rate)
-    lines = list(dict.fromkeys(lines))  # two expectations may have the same tilt, which is shown once
+    lines = list(dict.fromkeys(lines))  # if two expectations have the same tilted Gaussian, it is shown once
     used = {s for line in lines if isinstance(line.right, sp.Expr) for s in line.right.free_symbols}
     named = [(s, e) for s, e in moments.VIEW_STATISTICS.items() if s in used]
     functions = [(f"{name.base}_m", meaning.subs(n.k, n.m)) for name, meaning in setting.operators.items()]
@@ -80,9 +82,9 @@ def correlated(setting: SymbolicLoss) -> list[Line]:
 
 
 def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
-    """Return the equations for the drive of the weights by one view: a formula, or integrals.
+    """Return the equations for E[force l^T], the contribution of one view to the velocity of the weights.
 
-    The integrals are over a Gaussian that norms tilt (see ``matrices``).
+    The contribution is a formula, or integrals over a Gaussian that norms in a denominator tilt (see ``matrices``).
     """
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
     if not any(expectation.norms for expectation in members):
@@ -107,7 +109,7 @@ FORCE = sp.IndexedBase("f", real=True)[n.m]
 def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
     """Return the equations for an expectation: a formula, or a sum of integrals.
 
-    The integrals are over a Gaussian that norms tilt (see ``expectations``).
+    Each integral is over a Gaussian of the views that norms in a denominator tilt (see ``expectations``).
     """
     if isinstance(value, sp.Expr):
         return [Line(title, name, sp.factor_terms(value))]
@@ -122,7 +124,10 @@ def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.Tilt
 
 
 def _moving(setting: SymbolicLoss, rate: sp.Expr, separate_target: bool) -> list[Line]:
-    """Return the flow of the eigenvalues; with a separate target, of the singular values of encoder and target."""
+    """Return the flow of the eigenvalues of the correlation.
+
+    For a target branch with separate weights, return the flow of the singular values of encoder and target instead.
+    """
     if not separate_target:
         return [Line("flow of the eigenvalues", "ds_m/dt", rates.velocity().subs(rates.rate, rate))]
     w, v = n.w[n.m], n.v[n.m]
@@ -143,7 +148,7 @@ def _learned(force: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[L
 
 
 def _exact(setting: SymbolicLoss, rate: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
-    """Return the exact solution, if there is one, for lambda; for s if there is no predictor."""
+    """Return the exact solution for lambda, or for s if there is no predictor; return [] if no solution is known."""
     solution = solutions.solve(setting.explicit(rate)) if isinstance(rate, sp.Expr) else None
     if solution is None:
         return []
@@ -160,7 +165,10 @@ def _predictor(setting: SymbolicLoss) -> sp.Expr:
 
 
 def shared_target(right: sp.Expr | str) -> sp.Expr | str:
-    """Return the expression for a target branch that shares the encoder's weights: v/w = 1 and t = z."""
+    """Return the expression for a target branch that shares the weights of the encoder, so that v/w = 1 and t = z.
+
+    v and w are the singular values of target and encoder; t and z are the representations by target and encoder.
+    """
     if isinstance(right, str):
         return right
     encoder = {n.t1: n.z1, n.t2: n.z2}
@@ -182,7 +190,7 @@ def _integral(name: sp.Symbol, integral: expectations.TiltedIntegral) -> list[Li
 
 
 def as_text(lines: list[Line]) -> str:
-    """Return the equations as text, one in each line, under their titles."""
+    """Return the equations as text, one per line; equations with the same title stand below this title."""
     printer, rows, title = MathText(), [], None
     for line in lines:
         rows += [line.title] if line.title != title else []
@@ -192,7 +200,7 @@ def as_text(lines: list[Line]) -> str:
 
 
 def as_latex(lines: list[Line]) -> str:
-    """Return the equations as a LaTeX align* environment, with each title as a comment."""
+    """Return the equations as a LaTeX align* environment; titles become comments."""
     printer = MathLatex()
     names = {"lam_m": r"\lambda_m", "lam(t)": r"\lambda(t)", "s(t)": "s(t)", "ratio_m": "(v/w)_m"}
     names |= {"dW/dt": r"\dot W"} | {a: _latex_words(a) for a in ("E[g l^T]", "E[h l^T]", "K^T K")}

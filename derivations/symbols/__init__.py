@@ -1,4 +1,4 @@
-"""The symbols of the theory, vectors and sums over modes, and the stop-gradient.
+"""Define the symbols of the theory, vectors and sums over modes, and the stop-gradient.
 
-Imports no other package of ``derivations``.
+This package imports no other package of ``derivations``.
 """

@@ -1,7 +1,7 @@
-"""Vectors and sums over a symbolic number of modes M.
+"""Define vectors, and sums over a symbolic number M of modes.
 
-A vector is represented by the expression of its component in mode ``k``. Sums over modes stay ``sympy.Sum`` objects, so
-that derived results hold for every M and the code generated from them costs O(M).
+A vector is represented by the expression of its component in mode ``k``. Sums over modes stay ``sympy.Sum`` objects.
+Therefore derived results hold for every M, and the time that generated code takes is proportional to M.
 """
 
 from itertools import chain
@@ -14,7 +14,7 @@ _BOUND = sp.symbols("j i l h", integer=True)  # a new sum takes the first index 
 
 
 def total(component: sp.Expr) -> sp.Expr:
-    """Return the sum over all modes of a component in mode ``k``, with factors independent of k outside the sum."""
+    """Return the sum over all modes of a component in mode ``k``; factors independent of k are put before the sum."""
     taken = {index for inner in component.atoms(sp.Sum) for index in inner.variables}
     names = chain(_BOUND, sp.numbered_symbols("j", start=len(_BOUND), integer=True))
     bound = next(index for index in names if index not in taken)
@@ -33,18 +33,18 @@ def norm(a: sp.Expr) -> sp.Expr:
 
 
 class Largest(sp.Function):
-    """The largest component over all modes, max_k component_k."""
+    """The largest component of a vector, max_k component_k."""
 
     nargs = 1
 
 
 def derivative(expression: sp.Expr, vector: sp.IndexedBase) -> sp.Expr:
-    """Return the derivative of an expression with respect to vector_m, with sums over Kronecker deltas carried out."""
+    """Return the derivative of an expression with respect to vector_m; sums over Kronecker deltas are evaluated."""
     return expression.diff(vector[m]).replace(sp.Sum, _contract)
 
 
 def _contract(summand: sp.Expr, limits: sp.Tuple) -> sp.Expr:
-    """Carry out the Kronecker delta in a sum over j: sum_j (delta_{jm} f_j + g_j) = f_m + sum_j g_j."""
+    """Evaluate the Kronecker delta in a sum over j: sum_j (delta_{jm} f_j + g_j) = f_m + sum_j g_j."""
     j = limits[0]
     delta = sp.KroneckerDelta(j, m)
     if summand == 0:
@@ -59,9 +59,9 @@ def per_mode(summation: sp.Sum) -> sp.Expr:
 
 
 def expanded(expression: sp.Expr) -> sp.Expr:
-    """Expand an expression into a sum of products; negative powers of sums over modes stay factors.
+    """Expand an expression into a sum of products; negative and fractional powers of sums over modes are not expanded.
 
-    A root in a numerator is first written with a whole power, ||v|| = ||v||^2/||v||, which is expanded.
+    A root in a numerator is first replaced by ||v|| = ||v||^2/||v||; then ||v||^2 is expanded.
     """
     powers: dict[sp.Symbol, sp.Expr] = {}
 

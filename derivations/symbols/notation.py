@@ -1,8 +1,8 @@
-"""The symbols of the theory in one table: name in code, LaTeX, and meaning.
+"""List the symbols of the theory in one table, with their names in code, their LaTeX, and their meaning.
 
-The LaTeX follows Halvagal, Laborieux and Zenke (2023). All expressions are in the eigenbasis of the representation
-correlation C = U diag(s) U^T. A vector is represented by its component in mode ``k``; a quantity with one value per
-mode is indexed by the mode. The number of modes M stays a symbol.
+The LaTeX follows Halvagal, Laborieux and Zenke (2023). All expressions are in the eigenbasis of the correlation
+C = U diag(s) U^T of the representations. A vector is represented by its component in mode ``k``. A quantity that has a
+value for each mode is indexed by the mode. The number of modes M stays a symbol.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class SymbolEntry:
 
 
 M = sp.Symbol("M", integer=True, positive=True)
-k = sp.Symbol("k", integer=True)  # the free mode index of a component
-m = sp.Symbol("m", integer=True)  # the mode whose derivative or rate is taken
+k = sp.Symbol("k", integer=True)  # the mode in which components of vectors are written
+m = sp.Symbol("m", integer=True)  # the mode for which a derivative or a rate is computed
 
 z1 = sp.IndexedBase("z1", real=True)
 z2 = sp.IndexedBase("z2", real=True)

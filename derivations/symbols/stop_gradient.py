@@ -1,10 +1,10 @@
-"""The stop-gradient: equal to its argument, with derivative zero."""
+"""Define the stop-gradient, a function that equals its argument but has the derivative zero."""
 
 import sympy as sp
 
 
 class StopGradient(sp.Function):
-    r"""The stop-gradient SG(x): its value is x, its derivative d SG(x)/dx is zero."""
+    r"""The stop-gradient SG(x): its value is x, but its derivative d SG(x)/dx is zero."""
 
     nargs = 1
 
@@ -22,5 +22,5 @@ class StopGradient(sp.Function):
 
 
 def release(expression: sp.Expr) -> sp.Expr:
-    """Replace every SG(x) by x, which gives the value of the forward pass."""
+    """Replace every SG(x) by x; the result has the same value, but its derivatives are not stopped."""
     return expression.replace(StopGradient, lambda argument: argument)

@@ -1,4 +1,4 @@
-"""The derivations: expectations over Gaussian views, rates, exact solutions, invariants, equilibria, gain design.
+"""Derive expectations over Gaussian views, rates, exact solutions, invariants, equilibria and gains of losses.
 
-Imports ``symbols`` and ``losses``.
+This package imports ``symbols`` and ``losses``.
 """

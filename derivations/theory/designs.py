@@ -1,10 +1,14 @@
-r"""Gains for desired dynamics: from the rate r of a mode back to the gain h(lambda) that yields the rate.
+r"""Compute the gain h(lambda) of a loss that gives every mode a desired rate or a desired time.
 
 Under the Euclidean loss with a gain h the rate of a mode is r = h(lambda) q(lambda). Here lambda = s^alpha is the
-predictor's eigenvalue, and q = 1 - n1 lambda the derived rate of the isotropic loss, with n1 = 1 + sigma1^2. So h = r/q
-yields a desired rate r(lambda). Let T(lambda) be the desired time that a mode takes from lambda to its final value.
-As d lambda/dt = 2 alpha lambda r, this requires r = -1/(2 alpha lambda T'(lambda)). Gains are expressions of the loss
-grammar.
+eigenvalue of the predictor in this mode, and s is the eigenvalue of the correlation. The factor q = 1 - n1 lambda is
+the derived rate of the isotropic loss, with the variance n1 = 1 + sigma1^2 of view 1. So the gain h = r/q yields a
+desired rate r(lambda).
+
+A desired time can be given instead. Let T(lambda) be the time that a mode takes from lambda to its final value.
+As d lambda/dt = 2 alpha lambda r, the rate must be r = -1/(2 alpha lambda T'(lambda)).
+
+Gains are expressions of the loss grammar.
 """
 
 from functools import cache
@@ -19,7 +23,7 @@ from derivations.symbols import notation as n
 from derivations.theory import equilibria, moments, rates, solutions
 
 lam = sp.Symbol(EIGENVALUE[0], positive=True)
-rest = sp.Symbol("rest", positive=True)  # 1/n1, where the rate is zero under any gain
+rest = sp.Symbol("rest", positive=True)  # the eigenvalue lambda = 1/n1, at which the rate is zero under any gain
 speed, threshold, leak = sp.symbols("speed threshold leak", positive=True)  # leak: weight decay
 steepness = sp.Symbol("steepness", positive=True)  # power of lambda with which a rate changes from fast to slow
 fast, slow = sp.symbols("fast slow", positive=True)  # rates
@@ -29,7 +33,10 @@ h = sp.Symbol("h", positive=True)  # the gain at one eigenvalue
 
 @cache
 def per_gain() -> sp.Expr:
-    """Return q(lambda) = r/h, the rate of the Euclidean loss divided by the gain h, in terms of ``rest`` = 1/n1."""
+    """Return q(lambda) = r/h: the rate r of the Euclidean loss divided by its gain h.
+
+    q is written with the symbol ``rest`` = 1/n1, the eigenvalue lambda at which q is zero.
+    """
     return sp.factor(_rate().subs(n.n1, sp.solve(level() - rest, n.n1)[0]))
 
 
@@ -51,8 +58,9 @@ def velocity(rate: sp.Expr) -> sp.Expr:
 def gain_of_rate(rate: sp.Expr) -> sp.Expr:
     """Return the gain h = r/q that yields the rate r, with q from ``per_gain``.
 
-    If r is zero at the fixed point, where q is zero, the pole of h there cancels. With v = (lambda/rest)^(1/d), where d
-    is the common denominator of the exponents of lambda, r and q are polynomials in v, and their common factors cancel.
+    At the fixed point q is zero. If r is zero there too, the pole of h at the fixed point cancels. To cancel the pole,
+    r and q are written as polynomials in v = (lambda/rest)^(1/d), where d is the common denominator of the exponents of
+    lambda, and the common factors of both polynomials are divided out.
     """
     exponents = [power.exp for power in rate.atoms(sp.Pow) if power.base.has(lam) and power.exp.is_Rational]
     d, v = sp.ilcm(1, 1, *(exponent.q for exponent in exponents)), sp.Symbol("v", positive=True)
@@ -61,26 +69,29 @@ def gain_of_rate(rate: sp.Expr) -> sp.Expr:
 
 
 def rate_of_arrival(time: sp.Expr) -> sp.Expr:
-    """Return the rate r with which a mode at lambda reaches its final value after T(lambda): T' d lambda/dt = -1."""
+    """Return the rate r with which a mode takes the time T(lambda) from lambda to its final value.
+
+    This time falls as fast as time passes: T'(lambda) d lambda/dt = -1.
+    """
     r = sp.Symbol("r")
     return sp.solve(time.diff(lam) * velocity(r) + 1, r)[0]
 
 
 def until_goal(rate: sp.Expr) -> sp.Expr:
-    """Return the gain h = r/q of a rate r up to lambda = ``goal``, and beyond it the value at the goal.
+    """Return the gain h = r/q of a rate r for lambda up to ``goal``; for larger lambda the gain is constant.
 
-    q is that of ``per_gain``.
+    The function ``per_gain`` returns q.
     """
     return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
 
 
 class Gathering(NamedTuple):
-    """A rate that brings modes together: ``fast`` up to lambda = ``high``, then changing, and ``slow`` in the end."""
+    """A rate that brings modes together: it is ``fast`` up to lambda = ``high``, then changes until it is ``slow``."""
 
     rate: sp.Expr
     fast: sp.Expr  # the fast rate for which a mode takes the time t from low to high
-    extreme: sp.Expr  # the changing rate at the goal; a mode never reaches a slow rate beyond this
-    time: sp.Expr  # the time from high to the goal, in terms of ``slow``
+    extreme: sp.Expr  # the changing rate at lambda = goal; the slow rate must lie between it and the fast rate
+    time: sp.Expr  # the time that a mode takes from high to goal, as a function of the slow rate
 
 
 @cache
@@ -110,9 +121,9 @@ def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
 
 
 def uniform_gain(alpha: sp.Rational) -> sp.Expr:
-    """Return the gain for the rate speed (w*/w - 1), with which all singular values obey dw/dt = speed (w* - w).
+    """Return the gain for the rate r = speed (w*/w - 1), with which every singular value obeys dw/dt = speed (w* - w).
 
-    w are the singular values of the encoder, w* is their value at the fixed point.
+    w is a singular value of the encoder, and w* is its value at the fixed point.
     """
     return speed * gain_of_rate((lam / rest) ** (-1 / (2 * alpha)) - 1)
 
@@ -123,22 +134,27 @@ def gain_at_fixed_point(gain: sp.Expr) -> sp.Expr:
 
 
 def growth_at_fixed_point() -> sp.Expr:
-    """Return the growth rate of a perturbation of a correlation eigenvalue s at the fixed point, for the gain h there.
+    """Return the growth rate of a perturbation of a correlation eigenvalue s at the fixed point.
 
-    The slope of the gain does not matter, because q of ``per_gain`` is zero at the fixed point.
+    The growth rate depends on the gain h at the fixed point, but not on the slope of the gain. The reason is that the
+    factor q of the rate h q is zero at the fixed point (see ``per_gain``).
     """
     return equilibria.growth(h * per_gain().subs(lam, equilibria.lam)).subs(equilibria.lam, rest)
 
 
 def largest_learning_rate() -> sp.Expr:
-    """Return the stability limit of the learning rate eta: a step multiplies a perturbation by 1 + eta growth = -1."""
+    """Return the largest stable learning rate eta at the fixed point.
+
+    One step of gradient descent multiplies a perturbation by 1 + eta growth. At the limit this factor is -1.
+    """
     return sp.solve(1 + n.eta * growth_at_fixed_point() + 1, n.eta)[0]
 
 
 def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
-    """Return the gain h = speed/(1 + (c/lambda)^sharpness) whose rate h q at ``threshold`` equals the weight decay.
+    """Return the gain h = speed/(1 + (c/lambda)^sharpness) for which modes above a threshold grow.
 
-    This condition sets the constant c; q is that of ``per_gain``, and the weight decay is the symbol ``leak``.
+    The constant c is chosen such that the rate h q at lambda = ``threshold`` equals the weight decay ``leak``. The
+    function ``per_gain`` returns q.
     """
     c = sp.Symbol("c", positive=True)
     gain = speed / (1 + c / lam**sharpness)
@@ -152,20 +168,20 @@ def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
-    """Return the slope, at lambda = ``threshold``, of the rate h q as a function of the predictor eigenvalue lambda.
+    """Return the slope of the rate h(lambda) q(lambda) at lambda = ``threshold``.
 
-    h is the gain and q that of ``per_gain``. If the slope is positive, the threshold is an unstable fixed point that
-    separates growing modes from vanishing modes; otherwise the threshold attracts modes.
+    h is the gain, and ``per_gain`` returns q. If the slope is positive, the threshold is an unstable fixed point that
+    separates growing modes from vanishing modes. Otherwise the threshold attracts modes.
     """
     return (gain * per_gain()).diff(lam).subs(lam, threshold)
 
 
 def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
-    """Return the stationary variance of s at the fixed point times batch/eta, for small eta and a large batch.
+    """Return P batch/eta, where P is the stationary variance of a correlation eigenvalue s at the fixed point.
 
-    s is an eigenvalue of the correlation, eta the learning rate, batch the number of samples per step. growth: growth
-    rate of a perturbation, negative. The variance P is stationary where relaxation balances sampling noise,
-    2 growth P + eta Q/batch = 0, with Q the variance of ds/dt over samples, from the derived force.
+    The formula holds for a small learning rate eta and a large number ``batch`` of samples per step. growth: growth
+    rate of a perturbation of s, which is negative. P is stationary if relaxation balances sampling noise:
+    2 growth P + eta Q/batch = 0. Here Q is the variance of ds/dt over samples, computed from the derived force.
     """
     w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
@@ -177,19 +193,22 @@ def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
 
 @cache
 def relative_noise() -> sp.Expr:
-    """Return ``noise_at_fixed_point`` of the gain h divided by its value for the standard loss, h = lambda.
+    """Return ``noise_at_fixed_point`` for the gain h, divided by its value for the standard loss.
 
-    The quotient is finite also for views without noise.
+    The gain of the standard loss is lambda. The quotient is finite also for views without noise.
     """
     growth = growth_at_fixed_point()
     return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 
 
 def read_desired(text: str) -> sp.Expr:
-    """Return a desired rate or time, read from a text in lambda and ``rest`` = 1/n1; raises ExpressionError."""
+    """Read a desired rate or time from a text in which ``lambda`` and ``rest`` = 1/n1 may occur.
+
+    Raises ExpressionError if the text is no expression of the loss grammar.
+    """
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
 
 
 def value(expression: sp.Expr, values: dict[str, float]) -> float:
-    """Return the number that an expression gives; ``values`` maps the names of its symbols to numbers."""
+    """Return the value of an expression as a number; ``values`` maps the names of its symbols to numbers."""
     return float(expression.subs({symbol: values[symbol.name] for symbol in expression.free_symbols}))

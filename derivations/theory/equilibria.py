@@ -1,9 +1,11 @@
-r"""Fixed points of an independent mode: s_m (r(lambda_m) - rho) = 0, with weight decay rho and a polynomial rate r.
+r"""Derive the fixed points of a mode whose rate r(lambda) is a polynomial in its own eigenvalue lambda alone.
 
-s_m is the eigenvalue of the correlation, and lambda_m = s_m^alpha of the predictor. Besides the collapsed mode,
-lambda = 0, the roots of r(lambda) = rho are fixed points. A perturbation of s at a root grows in the flow as e^(g t),
-g = 2 alpha lambda r'(lambda); a step of the descent map with learning rate eta multiplies it by 1 + eta g. Two roots
-meet where r = rho and r' = 0, which is a fold.
+A mode has the correlation eigenvalue s and the predictor eigenvalue lambda = s^alpha. It is at a fixed point if
+s (r(lambda) - rho) = 0, with weight decay rho. So the collapsed mode, lambda = 0, is a fixed point, and every root of
+r(lambda) = rho is another.
+
+In the flow, a perturbation of s at a root grows as e^(g t), with g = 2 alpha lambda r'(lambda). A step of the descent
+map with learning rate eta multiplies the perturbation by 1 + eta g. Two roots meet in a fold, where r = rho and r' = 0.
 """
 
 import sympy as sp
@@ -15,7 +17,10 @@ lam = sp.Symbol("lam", positive=True)
 
 
 def independent_rate(rate: object) -> sp.Expr | None:
-    """Return the rate as a function r(lambda) of the mode's own lambda; None if it depends on other modes or on s."""
+    """Return the rate of a mode as a function r(lambda) of the predictor eigenvalue lambda in this mode.
+
+    Returns None if the rate depends on other modes, or on the correlation eigenvalue s.
+    """
     if not isinstance(rate, sp.Expr):
         return None
     of_lambda = sp.expand(rates.shared_weights(rate)).subs(n.lam[n.m], lam)
@@ -23,9 +28,9 @@ def independent_rate(rate: object) -> sp.Expr | None:
 
 
 def has_roots(rate: sp.Expr | None) -> bool:
-    """Return True if ``roots`` can solve r(lambda) = rho, the weight decay, in closed form.
+    """Return True if ``roots`` can solve r(lambda) = rho in closed form, where rho is the weight decay.
 
-    This is so if r is a line, or a parabola that opens downwards.
+    It can if r is linear in lambda, or a parabola that opens downwards.
     """
     if rate is None or not rate.is_polynomial(lam) or sp.degree(rate, lam) not in (1, 2):
         return False
@@ -34,9 +39,9 @@ def has_roots(rate: sp.Expr | None) -> bool:
 
 
 def roots(rate: sp.Expr) -> list[sp.Expr]:
-    """Return the lambda at which the rate r(lambda) equals the weight decay rho, the larger root first.
+    """Return the values of lambda at which the rate r(lambda) equals the weight decay rho, the larger value first.
 
-    The formulas are free of cancellation if the roots are real.
+    If the roots are real, the formulas do not suffer from cancellation.
     """
     c2, c1, c0 = (sp.factor((rate - n.rho).coeff(lam, power)) for power in (2, 1, 0))
     if c2 == 0:
@@ -58,7 +63,10 @@ def growth(rate: sp.Expr) -> sp.Expr:
 
 
 def fold(rate: sp.Expr) -> tuple[sp.Expr, sp.Expr] | None:
-    """Return the weight decay rho and lambda of the fold, where two roots of r(lambda) = rho meet; None if no fold."""
+    """Return the weight decay rho and the eigenvalue lambda at which two roots of r(lambda) = rho meet in a fold.
+
+    Returns None if the rate r has no fold.
+    """
     if sp.degree(rate, lam) < 2:
         return None
     (where,) = sp.solve(rate.diff(lam), lam)

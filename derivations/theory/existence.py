@@ -1,15 +1,17 @@
-r"""Existence of moments: where a gradient of one sample is infinite, and how fast it grows there.
+r"""Find where the gradient F of one sample is infinite, and how fast F grows there; this decides which moments exist.
 
-A gradient that is divided by norms is infinite where a norm is zero. With noise, the views zeta1, zeta2 have a density,
-and each norm |v|, v = a zeta1 + b zeta2, is zero on a set of codimension M, the number of modes; the origin
-zeta1 = zeta2 = 0 has the codimension 2M. Without noise zeta1 = zeta2 = zeta, and all norms are zero at zeta = 0 alone,
-of codimension M. If a gradient F grows as eps^o at the distance eps from a set of codimension c, then
+A gradient that is divided by norms is infinite where a norm is zero. M is the number of modes. With noise, the views
+zeta1 and zeta2 have a density. Each norm |a zeta1 + b zeta2| is then zero on a set of codimension M, and the origin
+zeta1 = zeta2 = 0 has codimension 2M. Without noise the views are equal, zeta1 = zeta2 = zeta. All norms are then zero
+only at zeta = 0, a set of codimension M. If F grows as eps^o at the distance eps from a set of codimension c, then
 
     E|F|^p ~ int eps^(c - 1) eps^(p o) d eps   is finite at the set if and only if   c + p o > 0.
 
-The order o is found by scaling the distance in F by eps: sums over modes become different symbols times powers of eps,
-so that terms of F that cancel for any number of modes do so here, too. With M = 1 sums have one term; more terms cancel
-then. Numbers other than norms that F is divided by are zero on hypersurfaces, of codimension 1 for any M.
+To find the order o, the distance from the set is multiplied by eps in F. Each sum over modes becomes a separate symbol
+times a power of eps, so that exactly those terms of F cancel that cancel for any number of modes. If there is only one
+mode, sums have one term, and more terms of F cancel; so the order for M = 1 is computed separately.
+
+F may also be divided by sums that are no norms. Such a sum is zero on a hypersurface, of codimension 1 for any M.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,19 +27,19 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import per_mode
 from derivations.theory import rates
 
-ESSENTIAL = sp.Integer(-(10**6))  # order of exp(1/|v|), which no codimension outweighs
+ESSENTIAL = sp.Integer(-(10**6))  # stands for the order of exp(1/|v|), which grows faster than any power of eps
 
 eps = sp.Symbol("eps", positive=True)
 near, far = sp.symbols("near far", positive=True)  # distance from the set, in units of eps, and position along the set
 
-Substitution = Callable[[sp.Expr], sp.Expr]  # of the views of one mode by their scaled form
+Substitution = Callable[[sp.Expr], sp.Expr]  # replaces the views of each mode by expressions in eps, near and far
 
 
 class SingularSet(NamedTuple):
-    """A set on which a gradient is infinite: F ~ eps^order at the distance eps.
+    """A set on which a gradient F is infinite: F ~ eps^order at the distance eps from the set.
 
-    at: equation of the set. conditions: linear conditions per mode that define it; 0 for a hypersurface. order_alone:
-    the order with a single mode.
+    at: equation of the set. conditions: number of linear equations per mode that define the set; 0 for a hypersurface.
+    order: order for any number of modes. order_alone: order if there is a single mode.
     """
 
     at: str
@@ -48,10 +50,11 @@ class SingularSet(NamedTuple):
 
 @cache
 def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[SingularSet]]:
-    """Return the sets on which gradients of a loss are infinite, by quantity; sets of order >= 0 are left out.
+    """Return the sets on which gradients of a loss are infinite, in a dictionary with three keys.
 
-    Quantities: "rates", the force on a singular value; "weights", the gradient with respect to the weights, which is
-    the force on a representation times an independent input; "predictor", the force on a predictor's eigenvalue.
+    "rates": sets for the force on a singular value. "weights": sets for the gradient with respect to the weights, which
+    is the force on a representation times an independent input. "predictor": sets for the force on an eigenvalue of
+    the predictor. Sets of order >= 0 are left out, because the gradient is finite on them.
     """
     forces = [gradients.force(loss, view) for view in gradients.VIEWS]
     quantities = {
@@ -65,7 +68,7 @@ def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[SingularSet]
 def _of_quantity(members: list[sp.Expr], noiseless: bool) -> list[SingularSet]:
     members = [_without_noise(member) if noiseless else member for member in members]
     if any(member.has(sp.zoo, sp.nan) for member in members):
-        return [SingularSet("all views", 0, ESSENTIAL, ESSENTIAL)]  # divided by a difference of equal views
+        return [SingularSet("all views", 0, ESSENTIAL, ESSENTIAL)]  # F is divided by a difference of two equal views
     bases = set().union(*(_divisors(member) for member in members))
     found = []
     for at, conditions, scaled in _sets(bases, noiseless):
@@ -81,7 +84,7 @@ def _of_quantity(members: list[sp.Expr], noiseless: bool) -> list[SingularSet]:
 
 
 def _without_noise(expression: sp.Expr) -> sp.Expr:
-    """Return an expression for equal views, where sums over differences of the views are zero."""
+    """Return an expression for equal views; sums over differences of the views are then zero."""
     equal = expression.replace(
         lambda e: isinstance(e, sp.Indexed) and e.base == n.zeta2, lambda e: n.zeta1[e.indices[0]]
     )
@@ -92,14 +95,17 @@ def _without_noise(expression: sp.Expr) -> sp.Expr:
 
 
 def _divisors(expression: sp.Expr) -> set[sp.Expr]:
-    """Return the random sums over modes of which a negative or fractional power, or a logarithm, occurs."""
+    """Return the random sums over modes that occur in a negative or fractional power, or in a logarithm."""
     powers = (e.base for e in expression.atoms(sp.Pow) if not (e.exp.is_Integer and e.exp > 0))
     arguments = (e.args[0] for e in expression.atoms(sp.log))
     return {base for base in (*powers, *arguments) if base.has(n.zeta1, n.zeta2) and base.has(sp.Sum)}
 
 
 def _form(base: sp.Expr) -> tuple[sp.Expr, sp.Matrix] | None:
-    """Return the constant and the matrix Q of constant + sum_k zeta_k^T Q zeta_k; None for a base of another form."""
+    """Return the constant and the matrix Q if ``base`` = constant + sum_k zeta_k^T Q zeta_k; otherwise return None.
+
+    zeta_k = (zeta1_k, zeta2_k) are the two views in mode k.
+    """
     constant, summed = base.as_independent(sp.Sum, as_Add=True)
     pair, square = (n.zeta1[n.k], n.zeta2[n.k]), sp.Integer(0)
     for term in sp.Add.make_args(sp.expand(summed)):
@@ -125,7 +131,10 @@ def _determinant(Q: sp.Matrix) -> sp.Expr:
 
 
 def _may_vanish(base: sp.Expr) -> bool:
-    """Return True for a quadratic form of both signs, such as z1 . z2, which is zero on a hypersurface."""
+    """Return True if ``base`` is a quadratic form that takes both signs, such as z1 . z2.
+
+    Such a form is zero on a hypersurface.
+    """
     form = _form(base)
     if form is None or not form[0].is_nonpositive:
         return False
@@ -134,7 +143,10 @@ def _may_vanish(base: sp.Expr) -> bool:
 
 
 def _sets(bases: set[sp.Expr], noiseless: bool) -> Iterator[tuple[str, int, Substitution]]:
-    """Return (equation, conditions per mode, scaled views) of the sets on which norms are zero."""
+    """Return, for each set on which a norm is zero, its equation, its conditions per mode, and the views near it.
+
+    The views near a set are returned as a function that replaces the views in an expression.
+    """
     norms = [form[1] for base in sorted(bases, key=sp.default_sort_key) if _is_norm(base) and (form := _form(base))]
     if not norms:
         return
@@ -150,7 +162,7 @@ def _sets(bases: set[sp.Expr], noiseless: bool) -> Iterator[tuple[str, int, Subs
 
 
 def _parallel(Q: sp.Matrix, other: sp.Matrix) -> bool:
-    """Return True if two squares of forms a zeta1 + b zeta2 are zero at the same views."""
+    """Return True if two squares of the form (a zeta1 + b zeta2)^2 are zero at the same views."""
     return sp.expand(Q[0, 0] * other[1, 1] + Q[1, 1] * other[0, 0] - 2 * Q[0, 1] * other[0, 1]) == 0
 
 
@@ -161,7 +173,7 @@ def _equation(Q: sp.Matrix) -> str:
 
 
 def _near_line(Q: sp.Matrix) -> Substitution:
-    """Return the views at the distance eps from a zeta1 + b zeta2 = 0, where Q = (a, b)^T (a, b)."""
+    """Return the views at the distance eps from the set a zeta1 + b zeta2 = 0; the argument is Q = (a, b)^T (a, b)."""
     if Q[1, 1] == 0:
         return _scaled(eps * near, far)
     ratio = sp.factor(Q[0, 1] / Q[1, 1])  # a/b
@@ -169,7 +181,7 @@ def _near_line(Q: sp.Matrix) -> Substitution:
 
 
 def _scaled(zeta1: sp.Expr, zeta2: sp.Expr) -> Substitution:
-    """Return the function that replaces the views of mode k by expressions in eps, near and far of that mode."""
+    """Return a function that replaces the views of each mode by the given expressions, which are written in mode k."""
 
     def scaled(expression: sp.Expr) -> sp.Expr:
         def view(indexed: sp.Indexed) -> sp.Expr:
@@ -185,7 +197,11 @@ def _scaled(zeta1: sp.Expr, zeta2: sp.Expr) -> Substitution:
 
 
 def _order(expression: sp.Expr, scaled: Substitution, alone: bool) -> sp.Expr:
-    """Return the order o of F ~ eps^o; oo for F = 0. alone: with a single mode, where sums have one term."""
+    """Return the order o of an expression F ~ eps^o near a set; return oo if F is zero.
+
+    scaled: function that replaces the views by those at the distance eps from the set. alone: True for a single mode,
+    where each sum over modes has one term.
+    """
     symbols: dict[sp.Expr, sp.Symbol] = {}
 
     def symbol(key: sp.Expr, positive: bool = True) -> sp.Symbol:
@@ -216,7 +232,9 @@ def _order(expression: sp.Expr, scaled: Substitution, alone: bool) -> sp.Expr:
             return symbol(function) * eps ** (power if isinstance(function, tanh) and power != sp.oo else 0)
         sign = sum(term.as_independent(eps)[0] for term in sp.Add.make_args(argument) if _lowest(term) == power)
         if not (sign.is_positive or sign.is_negative):
-            raise UnsupportedLossError(f"{function} has no order, as its argument may be positive or negative")
+            raise UnsupportedLossError(
+                f"the growth of {function} is not defined, because its argument can be positive or negative"
+            )
         if isinstance(function, tanh):
             return sp.Integer(1 if sign.is_positive else -1)
         return eps**ESSENTIAL if sign.is_positive else sp.Integer(0)
@@ -231,7 +249,7 @@ def _order(expression: sp.Expr, scaled: Substitution, alone: bool) -> sp.Expr:
 
 
 def _lowest(expanded: sp.Expr) -> sp.Expr:
-    """Return the lowest power of eps with a coefficient other than zero in a sum of products; oo for zero."""
+    """Return the lowest power of eps that has a nonzero coefficient in a sum of products; return oo if the sum is 0."""
     coefficients: dict[sp.Expr, sp.Expr] = {}
     for term in sp.Add.make_args(expanded):
         coefficient, power = term.as_independent(eps, as_Add=False)
@@ -239,10 +257,10 @@ def _lowest(expanded: sp.Expr) -> sp.Expr:
         coefficients[exponent] = coefficients.get(exponent, sp.Integer(0)) + coefficient
     present = [power for power, coefficient in coefficients.items() if sp.expand(coefficient) != 0]
     if not all(power.is_number for power in present):
-        raise UnsupportedLossError(f"{expanded} has powers that are parameters")
+        raise UnsupportedLossError(f"{expanded} contains a power whose exponent is a parameter")
     return min(present, default=sp.oo)
 
 
 def _lowest_power(expression: sp.Expr, base: sp.Expr) -> sp.Expr:
-    """Return the lowest power of a sum in an expression, at most 0."""
+    """Return the lowest exponent with which the sum ``base`` occurs in an expression; return 0 if none is negative."""
     return min((e.exp for e in expression.atoms(sp.Pow) if e.base == base and e.exp.is_number), default=sp.Integer(0))

@@ -1,20 +1,24 @@
-r"""Gaussian expectations of a gradient, exact or in mean field; the gradient may be divided by norms.
+r"""Compute the Gaussian expectation of a gradient, exactly or in mean field; the gradient may be divided by norms.
 
-The representations of the two views in mode k are z1_k = w_k zeta1_k and z2_k = v_k zeta2_k, with the singular values w
-of the encoder and v of the target encoder. The pair (zeta1, zeta2) is Gaussian, independent between modes, with
-covariance K = [[n1, 1], [1, n2]], n_i = 1 + sigma_i^2. An expression is a sum of terms
+The representations of the two views in mode k are z1_k = w_k zeta1_k and z2_k = v_k zeta2_k. Here w_k is a singular
+value of the encoder, and v_k a singular value of the target encoder. The pair (zeta1_k, zeta2_k) is Gaussian with
+covariance K = [[n1, 1], [1, n2]], n_i = 1 + sigma_i^2, and pairs of different modes are independent. A gradient is a
+sum of terms. Each term is a factor in mode m times sums over modes, divided by powers of norms:
 
-    local(zeta1_m, zeta2_m) * prod_i [sum_k f_i(zeta_k)] / prod_q ||.||^q .
+    local(zeta1_m, zeta2_m) * prod_i [sum_k f_i(zeta_k)] / prod_j ||a_j||^q_j .
 
-- *moments* (terms without norms): the joint moment of the factors is the sum over set partitions of products of joint
-  cumulants; as modes are independent, a cumulant of sums over modes is the sum over modes of one-mode cumulants.
-- *gaussian* (exact): each norm of a term, of which there are at most two, is written as
-  ||a||^(-q) = 2 Gamma(q/2)^(-1) int_0^oo x^(q-1) exp(-x^2 ||a||^2) dx. (With x^2 in the exponential, the integrand is
-  even and smooth for odd q.) The exponentials of norms with quadratic forms Q1, Q2 *tilt* the Gaussian of the views:
-  its covariance becomes S = (1 + K P)^(-1) K with P = 2x^2 Q1 + 2y^2 Q2, and its weight is Z = prod_k Delta_k^(-1/2),
-  Delta = det(1 + K P). A *tilted integral* is the integral over x and y of a moment of this tilted Gaussian.
+- *moments*: The expectation of a term without norms is a joint moment of its factors. A joint moment is a sum over set
+  partitions of products of joint cumulants. As modes are independent, a cumulant of sums over modes is the sum over
+  modes of one-mode cumulants.
+- *gaussian* (exact): A term has at most two norms. Each norm is replaced by an integral,
+  ||a||^(-q) = 2/Gamma(q/2) int_0^oo x^(q-1) exp(-x^2 ||a||^2) dx. (With x^2 in the exponential, the integrand is even
+  and smooth for odd q.) The squares of the norms are quadratic forms of the views with matrices Q1 and Q2. Their
+  exponentials *tilt* the Gaussian of the views: they add the precision P = 2x^2 Q1 + 2y^2 Q2, so that the covariance
+  becomes S = (1 + K P)^(-1) K. The tilted Gaussian has the weight Z = prod_k Delta_k^(-1/2) with Delta = det(1 + K P).
+  A *tilted integral* is the integral over x and y of a moment of the tilted Gaussian.
   A softened norm, (c + ||a||^2)^(1/2), adds the factor exp(-c x^2).
-- *mean field*: the expectation of a ratio is replaced by the ratio of expectations, factor by factor.
+- *mean field*: Every factor of a term is replaced by its expectation, so that the expectation of a ratio becomes the
+  ratio of expectations.
 """
 
 from collections.abc import Iterable
@@ -32,9 +36,9 @@ from derivations.theory.tilting import TILTED, Norm, Tilt, norm_weight, tilt
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a gradient, coefficient * local * prod(sums over modes) * prod(norm^(-power)).
+    """One term of a gradient: coefficient * local * prod(sums over modes) * prod(norm^(-power)).
 
-    ``local`` is written in mode ``m``, the summands of the sums and norms in mode ``k``.
+    The factor ``local`` is written in mode ``m``; the summands of sums and of norms are written in mode ``k``.
     """
 
     coefficient: sp.Expr
@@ -45,11 +49,11 @@ class Term:
 
 @dataclass(frozen=True)
 class TiltedIntegral:
-    """An expectation with norms in its denominator, as the integral of ``integrand`` over x and y in (0, oo).
+    """The expectation of terms with norms in their denominator: the integral of ``integrand`` over x and y in (0, oo).
 
-    With one norm the integral is over x alone. The integrand is written in the covariances S11, S12, S22 of the tilted
-    Gaussian, which ``tilt`` defines, and in its weight Z. powers: for each norm ||a|| the lowest q of the factors
-    ||a||^(-q) in the terms; the q of other terms with the same norm are larger by 2, 4, ...
+    If there is one norm, the integral is over x alone. The integrand is a function of the covariances S11, S12, S22 and
+    the weight Z of the tilted Gaussian, which ``tilt`` defines. powers: for each norm ||a||, the lowest exponent q with
+    which a term contains ||a||^(-q). The exponents of the other terms are larger by 2, 4, ...
     """
 
     tilt: Tilt
@@ -98,17 +102,17 @@ def _term(term: sp.Expr) -> Term:
         elif exponent.is_Rational and (norm := _norm(base)):
             norms.append((norm, -2 * exponent))
         else:
-            wrong = f"the gradient contains {factor}, which is no polynomial divided by powers of norms"
+            wrong = f"the gradient contains {factor}, but must be a polynomial divided by powers of norms"
             raise UnsupportedLossError(wrong)
-    # norms that contain view 1 come first: their integration variable is x
+    # Norms that contain view 1 come first, so that x is their integration variable.
     norms.sort(key=lambda pair: (not pair[0].square.has(n.zeta1), sp.default_sort_key(pair[0].whole)))
     return Term(coefficient, local, tuple(sums), tuple(norms))
 
 
 def _norm(base: sp.Expr) -> Norm | None:
-    """Return the norm whose square is ``base``; None if ``base`` is not made of sums over modes and a constant.
+    """Return the norm whose square is ``base``; return None unless ``base`` is a sum of a constant and sums over modes.
 
-    ``tilt`` checks that ``base`` is the square of a norm.
+    The function ``tilt`` checks later that ``base`` is the square of a norm.
     """
     constant, summed = base.as_independent(sp.Sum, as_Add=True)
     square = sp.Integer(0)
@@ -121,9 +125,9 @@ def _norm(base: sp.Expr) -> Norm | None:
 
 
 def mean_field(expression: sp.Expr) -> sp.Expr:
-    """Return the mean-field expectation: in each term, every factor is replaced by its mean.
+    """Return the mean-field expectation of an expression: in each term, every factor is replaced by its mean.
 
-    This is exact for expressions without norms and sums over modes.
+    The result is exact if the expression contains neither norms nor sums over modes.
     """
     result = sp.Integer(0)
     for term in terms(expression):
@@ -137,10 +141,11 @@ def mean_field(expression: sp.Expr) -> sp.Expr:
 
 
 def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
-    """Return the exact Gaussian expectation: a formula for terms without norms, integrals for terms with norms.
+    """Return the exact Gaussian expectation of an expression: a formula, integrals, or both.
 
-    The integrals are over a Gaussian that the norms tilt (see the module). Terms share an integral if they contain the
-    same norms, and if their exponents of each norm differ by even integers.
+    Terms without norms give a formula. Terms with norms give integrals over a Gaussian of the views whose covariance
+    the norms change (see the docstring of this module). Two terms share an integral if they contain the same norms, and
+    if the exponents of each norm in the two terms differ by an even integer.
     """
     groups: dict[tuple[object, ...], list[Term]] = {}
     for term in terms(expression):
@@ -154,7 +159,7 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
 
 
 def _integral(members: list[Term]) -> TiltedIntegral:
-    """Return the tilted integral (see the module) of terms that have the same norms."""
+    """Return the expectation of terms with the same norms as an integral over the Gaussian that these norms tilt."""
     powers = (tuple(power for _, power in term.norms) for term in members)
     lowest = tuple(map(min, zip(*powers, strict=True)))
     return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)

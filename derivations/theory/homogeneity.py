@@ -1,10 +1,12 @@
-r"""Homogeneity of the rates: how they change with the scale of the representations and of the predictor.
+r"""Find how the rates change with the scale of the representations and of the predictor.
 
-If the forces on the representations are homogeneous, of degree a in the representations and b in lambda, the rates are
-homogeneous of degree (a - 1)/2 in s, at fixed lambda, and b in lambda. If lambda is a power of the scale of s, as that
-of a closed form and of a learned predictor may be, r(g x) = g^(-d) r(x) with a number d. With weight decay rho,
-s = e^(-2 rho t) x then separates into scale and shape: dx/dtau = 2 x r(x) without weight decay, in the time tau with
-dtau = e^(2 rho d t) dt.
+s are the eigenvalues of the correlation, lambda those of the predictor, and r the rates of all modes. If the forces on
+the representations are homogeneous, of degree a in the representations and of degree b in lambda, then the rates are
+homogeneous too: their degree is (a - 1)/2 in s at fixed lambda, and b in lambda.
+
+Suppose that lambda also changes as a power of the scale of s. Then there is a number d with r(g s) = g^(-d) r(s) for
+every scale g > 0. In this case weight decay rho can be removed from the flow: with s = e^(-2 rho t) x and a new time
+tau, where dtau = e^(2 rho d t) dt, the flow becomes dx/dtau = 2 x r(x).
 """
 
 from typing import NamedTuple
@@ -18,14 +20,21 @@ from derivations.symbols.stop_gradient import StopGradient
 
 
 class Degrees(NamedTuple):
-    """Degrees of the rates in s, at fixed lambda, and in lambda."""
+    """Degrees of homogeneity of the rates: in s at fixed lambda, and in lambda at fixed s.
+
+    s are the eigenvalues of the correlation, and lambda those of the predictor.
+    """
 
     s: sp.Rational
     lam: sp.Rational
 
 
 def degrees_of_rates(loss: sp.Expr, trains_predictor: bool) -> Degrees | None:
-    """Return the degrees of the rates; None if forces are not homogeneous, or a learned predictor changes otherwise."""
+    """Return the degrees of homogeneity of the rates; return None if the rates are not homogeneous.
+
+    trains_predictor: the predictor is learned. Then its scale must follow the scale of the representations, which sets
+    a condition on the degrees of the force on the predictor; if the condition is not met, the result is None.
+    """
     of_views = {_degrees(force) for view in gradients.VIEWS if (force := gradients.force(loss, view)) != 0}
     if len(of_views) != 1 or (common := of_views.pop()) is None:
         return None
@@ -36,7 +45,7 @@ def degrees_of_rates(loss: sp.Expr, trains_predictor: bool) -> Degrees | None:
 
 
 def _degrees(force: sp.Expr) -> tuple[sp.Rational, sp.Rational] | None:
-    """Return the degrees of a force in the representations and in lambda."""
+    """Return the degrees of homogeneity of a force, in the representations and in the predictor eigenvalues."""
     views = {base: sp.Integer(1) for pair in gradients.VIEWS.values() for base in pair}
     unscaled = dict.fromkeys([*views, n.lam, n.ratio], sp.Integer(0))
     a, b = (degree(force, unscaled | scaled) for scaled in (views, {n.lam: sp.Integer(1)}))
@@ -44,9 +53,9 @@ def _degrees(force: sp.Expr) -> tuple[sp.Rational, sp.Rational] | None:
 
 
 def degree(expression: sp.Expr, weights: dict[sp.IndexedBase, sp.Rational]) -> sp.Rational | None:
-    """Return the degree of homogeneity of an expression in vectors of given weights; None if it is not seen.
+    """Return the degree of homogeneity of an expression; return None if these rules find no degree.
 
-    Parameters have the degree zero, and so has a function of an argument with the degree zero.
+    weights: degree of each vector. Parameters have degree zero, and so has a function whose argument has degree zero.
     """
     if isinstance(expression, sp.Indexed):
         return weights.get(expression.base)

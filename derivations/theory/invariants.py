@@ -1,16 +1,18 @@
-r"""Conserved quantities of the flow, found and proved sample by sample.
+r"""Find conserved quantities of the flow, and prove them sample by sample.
 
-The flow ds_m/dt = 2 s_m (r_m - rho) of the eigenvalues s has s_m r_m = E[c_m], where c_m = g_m z1_m + h_m z2_m for
-every sample, with the forces g and h on the representations z1 and z2, and weight decay rho. Each of two identities
-gives an invariant:
+The correlation eigenvalue s_m of mode m obeys ds_m/dt = 2 s_m (r_m - rho), with rate r_m and weight decay rho. The rate
+is an expectation over samples, s_m r_m = E[c_m] with c_m = g_m z1_m + h_m z2_m. Here g and h are the forces on the
+representations z1 and z2. Let lambda_m be the predictor eigenvalue of mode m. Each of two identities gives an
+invariant, a quantity that only weight decay changes:
 
-- If sum_m lambda_m^a c_m = 0, a function V(s) with dV/ds_m = lambda_m^a changes by weight decay alone.
-  For a closed-form predictor it is the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
+- If sum_m lambda_m^a c_m = 0 with an exponent a, a function V(s) with dV/ds_m = lambda_m^a is an invariant.
+  For a closed-form predictor V is the power sum sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
 - If c_m = -lambda_m dL/dlambda_m in each mode, encoder and learned predictor are balanced:
-  d(s_m - lambda_m^2/a_P)/dt = -2 rho (s_m - lambda_m^2/a_P), with a_P the predictor's relative learning rate.
+  d(s_m - lambda_m^2/a_P)/dt = -2 rho (s_m - lambda_m^2/a_P). Here a_P is the learning rate of the predictor divided by
+  that of the encoder.
 
-Both identities hold for each sample, and therefore for any distribution of the inputs, any target, and every closure
-that is linear, as the expectation is.
+Each identity holds for every single sample. So the invariants hold for any distribution of the inputs and any target.
+They also hold if the expectation is replaced by any other linear map.
 """
 
 import sympy as sp
@@ -20,7 +22,7 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import per_mode, total
 from derivations.theory import rates
 
-SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # exponents a of the predictor's eigenvalue that are tried
+SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # the exponents a of lambda_m^a that are tried
 
 
 def contribution(loss: sp.Expr) -> sp.Expr:
@@ -31,21 +33,26 @@ def contribution(loss: sp.Expr) -> sp.Expr:
 def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
     """Return the exponent a for which sum_m lambda_m^a (g_m z1_m + h_m z2_m) = 0 for every sample.
 
-    g and h are the forces on the representations z1 and z2. Returns None if no exponent in ``SEARCHED`` satisfies this.
+    lambda_m are the predictor eigenvalues; g and h are the forces on the representations z1 and z2. Returns None if
+    the sum is zero for no exponent in ``SEARCHED``.
     """
     c = contribution(loss)
     return next((a for a in SEARCHED if vanishes(over_modes(n.lam[n.m] ** a * c))), None)
 
 
 def power_sum(a: sp.Rational | int) -> sp.Expr:
-    """Return V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha), the power sum with dV/ds_m = lambda_m^a."""
+    """Return the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
+
+    s_m are the correlation eigenvalues. The derivative dV/ds_m is lambda_m^a, with the eigenvalues lambda_m of the
+    closed-form predictor.
+    """
     return total(_integrated(a).subs(_s, n.s[n.k]))
 
 
 def power_sum_decay(a: sp.Rational | int) -> sp.Expr:
-    """Return the decay rate -(dV/dt)/V, under weight decay alone, of the power sum V = sum_m s_m^(1 + a alpha).
+    """Return the rate -(dV/dt)/V at which weight decay alone reduces the power sum V = sum_m s_m^(1 + a alpha).
 
-    This is the case epsilon = 0 of ``power_sum``, with the predictor lambda = s^alpha.
+    V is proportional to ``power_sum`` with epsilon = 0, for which the predictor eigenvalues are lambda = s^alpha.
     """
     of_decay = {n.s[n.m]: _s, rates.rate: 0}
     slope = _integrated(a).diff(_s) * rates.velocity().subs(of_decay)
@@ -60,17 +67,19 @@ def _integrated(a: sp.Rational | int) -> sp.Expr:
 
 
 def imbalance() -> sp.Expr:
-    """Return V = s_m - lambda_m^2/a_P, the imbalance of a mode between encoder and learned predictor.
+    """Return V = s_m - lambda_m^2/a_P, the imbalance between encoder and learned predictor in mode m.
 
-    s is the eigenvalue of the correlation, lambda of the predictor, a_P the predictor's relative learning rate.
+    s_m is the eigenvalue of the correlation, and lambda_m the eigenvalue of the predictor. a_P is the learning rate of
+    the predictor divided by that of the encoder.
     """
     return n.s[n.m] - n.lam[n.m] ** 2 / n.rate_ratio
 
 
 def imbalance_decay() -> sp.Expr:
-    """Return the decay rate -(dV/dt)/V of the imbalance V if encoder and learned predictor are balanced.
+    """Return the decay rate -(dV/dt)/V of the imbalance V, for a loss under which both networks are balanced.
 
-    They are balanced if s_m r_m = lambda_m f_m, with the rate r of the encoder and the force f on the predictor.
+    Encoder and learned predictor are balanced if s_m r_m = lambda_m f_m. Here s_m and lambda_m are the eigenvalues of
+    the correlation and of the predictor, r_m is the rate of mode m, and f_m the force on lambda_m.
     """
     s, lam = n.s[n.m], n.lam[n.m]
     balanced = {rates.force: s * rates.rate / lam}
@@ -79,16 +88,16 @@ def imbalance_decay() -> sp.Expr:
 
 
 def is_balanced(loss: sp.Expr) -> bool:
-    """Return True if encoder and learned predictor are balanced.
+    """Return True if encoder and learned predictor are balanced under a loss L.
 
-    They are if g_m z1_m + h_m z2_m = -lambda_m dL/dlambda_m for every sample and mode, with the forces g and h on the
-    representations z1 and z2.
+    They are balanced if g_m z1_m + h_m z2_m = -lambda_m dL/dlambda_m for every sample and mode. Here g and h are the
+    forces on the representations z1 and z2, and lambda_m are the predictor eigenvalues.
     """
     return vanishes(contribution(loss) - n.lam[n.m] * gradients.force_on_predictor(loss))
 
 
 def over_modes(component: sp.Expr) -> sp.Expr:
-    """Return the sum over m of a component in mode ``m``; sums inside the component are constants."""
+    """Return the sum of a component over the modes m; sums over modes inside the component do not depend on m."""
     terms = []
     for term in sp.Add.make_args(sp.expand(component)):
         constant, summand = term.as_independent(n.m, as_Add=False)

@@ -1,16 +1,20 @@
-r"""Expected gradients of the weights for inputs of any covariance: matrices in place of modes.
+r"""Derive the expected gradients of the weights for inputs of any covariance, with matrices in place of modes.
 
-If the input covariance Sigma_x is not white, the singular vectors of the weights W rotate, and W obeys the equation
-dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the forces g and h on the views x1 and x2, and weight decay rho. A force
-derived in the eigenbasis of W_P is rewritten in powers of W_P,
+If the input covariance is not white, the singular vectors of the weights W rotate, and there are no independent modes.
+The weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the two views x1 and x2 of an input, the forces g and h on
+their representations, and weight decay rho. A force is first derived in the eigenbasis of the predictor W_P, with
+eigenvalues lambda_m, and then rewritten in powers of W_P:
 
-    lambda_m^a z_m  ->  W_P^a z,        sum_k lambda_k^b u_k v_k  ->  u^T W_P^b v,
+    lambda_m^a z_m  ->  W_P^a z,        sum_k lambda_k^b u_k v_k  ->  u^T W_P^b v.
 
-and every vector is written as a map of independent normals, u = L_u l with l ~ N(0, 1), so that
-E[g x1^T] = E[g l^T] E[l x1^T]. E[g l^T] is a sum over pairings (Isserlis). Norms ||X l||, ||Y l|| in the denominator
-tilt the Gaussian of l, as in ``expectations``: its covariance becomes K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and
-its weight is Z = |det K|. Then l = K^T l' with independent normals l'. So forces are written in X K^T and Y K^T, which
-``tilt`` of ``dynamics.numerics.special`` computes from singular vectors, and E[. l^T] = E[. l'^T] K.
+Every vector u is written as a linear map of the same independent normals l ~ N(0, 1), u = L_u l. Then
+E[g x1^T] = E[g l^T] E[l x1^T], and Isserlis' theorem gives E[g l^T] as a sum over pairings.
+
+Norms ||X l|| and ||Y l|| in the denominator become integrals over x and y, as in the module ``expectations``. The
+exponentials in these integrals tilt the Gaussian of l: its covariance becomes
+K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and its weight is Z = |det K|. So l = K^T l' with other independent normals
+l', and E[g l^T] = E[g l'^T] K. Forces are then written in the matrices X K^T and Y K^T. The function ``tilt`` of
+``dynamics.numerics.special`` computes these matrices from singular vectors.
 """
 
 from dataclasses import dataclass
@@ -27,25 +31,26 @@ d = sp.Symbol("d", integer=True, positive=True)  # number of independent normals
 W_P = sp.MatrixSymbol("W_P", n.M, n.M)
 K = sp.MatrixSymbol("K", d, d)
 TILTED = [sp.MatrixSymbol(name, n.M, d) for name in "XY"]  # X K^T and Y K^T
-VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # vector u: its map L_u
+VECTORS = {vector: sp.MatrixSymbol(str(vector), n.M, d) for vector in (n.z1, n.z2, n.t1, n.t2)}  # L_u of each vector u
 
-Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v): the scalar u^T W_P^b v
-Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u): the vector W_P^a u
+Form = tuple[sp.MatrixExpr, sp.Expr, sp.MatrixExpr]  # (u, b, v) stands for the scalar u^T W_P^b v
+Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u) stands for the vector W_P^a u
 
 
 class MatrixTilt(sp.Expr):
-    """The tuple (X K^T, Y K^T, K, |det K|) as a function of x, X, y, Y: norms ||X l|| and ||Y l|| tilt a normal l.
+    """The tuple (X K^T, Y K^T, K, |det K|) as a function of x, X, y, Y.
 
-    K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1) is the covariance of the tilted Gaussian, |det K| its weight.
+    The factor exp(-x^2 ||X l||^2 - y^2 ||Y l||^2) tilts the Gaussian of independent normals l. The tilted Gaussian has
+    the covariance K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1) and the weight |det K|.
     """
 
 
 @dataclass(frozen=True)
 class MatrixMean:
-    """The expectation E[force l^T] (M, d) of terms with the same norms, for independent normals l (d,).
+    """The expectation E[force l^T] (M, d) of those terms of a force that have the same norms; l (d,) are normals.
 
-    Without norms it is ``terms``; with norms it is the integral of ``terms`` over x and y in (0, oo). norms: squares of
-    the norms in the denominator, as forms.
+    norms: squares of the norms in the denominator, as forms. Without norms the expectation is ``terms``; with norms it
+    is the integral of ``terms`` over x and y in (0, oo).
     """
 
     norms: tuple[Form, ...]
@@ -57,9 +62,10 @@ class MatrixMean:
 
 
 def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
-    """Return the summands of E[g l^T] (view 1) or E[h l^T] (view 2), one for each pair of norms in a denominator.
+    """Return the summands of E[force l^T], one for each pair of norms that occurs in a denominator.
 
-    g and h are the forces on the views, l independent normals. The list is empty if no gradient reaches the view.
+    The force is that on the representation of view 1 or 2, and l are independent normals. The list is empty if no
+    gradient reaches the view.
     """
     groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
     for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
@@ -68,7 +74,7 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
         coefficient, word, forms, norms = _read(term)
         if len(norms) not in (0, 2):
             raise UnsupportedLossError(
-                f"a term has {len(norms)} norms in its denominator; with `inputs`, there must be 0 or 2"
+                f"a term has {len(norms)} norms in its denominator; if `inputs` is given, a term must have 0 or 2"
             )
         value: sp.MatrixExpr = sp.Identity(d)
         if norms:
@@ -81,36 +87,39 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
         groups.setdefault(tuple(form for form, _ in norms), []).append(value)
     if () in groups and len(groups) > 1:
         raise UnsupportedLossError(
-            "some terms have norms in their denominator and others have none; `inputs` requires norms in all or none"
+            "some terms have norms in their denominator and other terms have none; if `inputs` is given, either all "
+            "terms or no terms must have norms"
         )
     return [MatrixMean(norms, sp.MatAdd(*values).doit()) for norms, values in groups.items()]
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
-    """Return the matrix A (d, d) of a form (u, b, v): u^T W_P^b v = l^T A l for independent normals l (d,)."""
+    """Return the matrix A (d, d) with which the form u^T W_P^b v is l^T A l, for independent normals l (d,)."""
     u, b, v = form
     return sp.MatMul(u.T, _power(b), v).doit()
 
 
 def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
-    """Return the matrix X of each norm, written as ||X l|| with independent normals l."""
+    """Return, for each norm, the matrix X with which the norm is ||X l||, for independent normals l."""
     return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
 
 
 def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
-    """Return the definition of X K^T, Y K^T, K and Z for two norms ||X l|| and ||Y l|| of independent normals l.
+    """Return the definition of the symbols X K^T, Y K^T, K and Z for the norms ||X l|| and ||Y l|| in a denominator.
 
-    K^T K is the covariance and Z the weight of the Gaussian that the norms tilt.
+    The norms tilt the Gaussian of the independent normals l. K^T K is the covariance of the tilted Gaussian, and Z is
+    the weight of the tilted Gaussian.
     """
     X, Y = norm_vectors(norms)
     return [(sp.Tuple(*TILTED, K, n.Z), MatrixTilt(n.x, X, n.y, Y))]
 
 
 def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
-    """Return a word (a, u) and forms (u, b, v) after the substitution l = K^T l', which turns each map u into u K^T.
+    """Return a word (a, u) and forms (u, b, v) after the substitution l = K^T l' of the normals l.
 
-    Let X = W_P^c u be the matrix of a norm. If u occurs with a power of W_P of at least c, W_P^c u K^T becomes the
-    symbol X K^T, or Y K^T for the second norm.
+    The substitution turns each map u into u K^T. Let X = W_P^c u be the matrix of the first norm. If u is multiplied by
+    W_P to a power of at least c, the product W_P^c u K^T is replaced by the symbol X K^T; likewise Y K^T for the second
+    norm.
     """
     taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
 
@@ -132,8 +141,8 @@ def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, lis
 def _moment(forms: list[Form]) -> sp.MatrixExpr:
     """Return E[l prod_j (l^T A_j l) l^T] (d, d) for independent normals l, by Isserlis' theorem.
 
-    The first l is paired with the last l^T, or with one l of a form l^T A_j l; then the other l of this form takes the
-    place of the first l.
+    The first l is paired with the last l^T, or with one l of a form l^T A_j l. In the second case, the other l of this
+    form takes the place of the first l, and the function calls itself.
     """
     passed_on = [_mean(forms) * sp.Identity(d)]
     for j, form in enumerate(forms):
@@ -152,9 +161,10 @@ def _power(exponent: sp.Expr) -> sp.MatrixExpr:
 
 
 def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
-    """Split a term of a force into coefficient, word (a, u), bilinear forms, and norms as (form, power q).
+    """Split a term of a force into its coefficient, its vector W_P^a u, its bilinear forms, and its norms.
 
-    Norms that contain W_P come first.
+    The vector is returned as the word (a, u). A norm ||a||^(-q) is returned as the form of its square and q. Norms that
+    contain W_P come first.
     """
     coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
     for factor in sp.Mul.make_args(term):
@@ -172,10 +182,10 @@ def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp
             vectors.append(VECTORS[base.base])
         else:
             raise UnsupportedLossError(
-                f"the force contains {factor}, which is no representation or positive integer power of W_P"
+                f"the force contains {factor}, which is neither a representation nor a positive integer power of W_P"
             )
     if len(vectors) != 1:
-        raise UnsupportedLossError(f"the force contains {term}, which is no power of W_P times one vector")
+        raise UnsupportedLossError(f"the force contains {term}, which is not a power of W_P times a single vector")
     norms.sort(key=lambda norm: (norm[0][1] == 0, list(VECTORS.values()).index(norm[0][0])))
     return coefficient, (exponent, vectors[0]), forms, norms
 
@@ -184,17 +194,21 @@ def _norm(component: sp.Expr) -> Form:
     u, b, v = _form(component)
     if u != v:
         raise UnsupportedLossError(
-            f"the force is divided by a power of {component} summed over modes, which is no norm"
+            f"the force is divided by a power of {component} summed over modes, which is not the square of a norm"
         )
     if b % 2:
         raise UnsupportedLossError(
-            f"the force is divided by a norm of a root of W_P: its square is {component} summed over modes"
+            f"the force is divided by a norm that contains a root of W_P: the square of the norm is {component} "
+            "summed over modes"
         )
     return u, b, v
 
 
 def _form(component: sp.Expr) -> Form:
-    """Return the form (u, b, v), the scalar u^T W_P^b v, whose summand in mode ``k`` is lambda^b u v."""
+    """Return the form (u, b, v) of a sum over modes k; ``component`` is the summand lambda_k^b u_k v_k.
+
+    The sum is the scalar u^T W_P^b v.
+    """
     exponent, vectors = sp.Integer(0), []
     for factor in sp.Mul.make_args(component):
         base, power = factor.as_base_exp()
@@ -203,7 +217,7 @@ def _form(component: sp.Expr) -> Form:
         elif isinstance(base, sp.Indexed) and base.base in VECTORS and power in (1, 2):
             vectors += [VECTORS[base.base]] * int(power)
         else:
-            raise UnsupportedLossError(f"{component} summed over modes is no bilinear form in the representations")
+            raise UnsupportedLossError(f"{component} summed over modes is not a bilinear form of the representations")
     if len(vectors) != 2:
-        raise UnsupportedLossError(f"{component} summed over modes is no bilinear form in the representations")
+        raise UnsupportedLossError(f"{component} summed over modes is not a bilinear form of the representations")
     return vectors[0], exponent, vectors[1]

@@ -1,4 +1,4 @@
-"""Moments and cumulants of the Gaussian views: Isserlis' theorem, and sums over independent modes."""
+"""Compute moments and cumulants of the Gaussian views, of one mode and of sums over independent modes."""
 
 from functools import cache
 from math import factorial
@@ -19,7 +19,10 @@ VIEW_STATISTICS = {  # n1, n2 and D in terms of the standard deviations of the n
 
 @cache
 def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
-    """Return E[zeta1^a zeta2^b] of a centred Gaussian pair (Isserlis): pair the first factor with each other factor."""
+    """Return E[zeta1^a zeta2^b] of a centred Gaussian pair, by Isserlis' theorem.
+
+    The function pairs the first factor with each other factor, and calls itself for the factors that remain.
+    """
     if (a + b) % 2:
         return sp.Integer(0)
     if a + b == 0:
@@ -32,7 +35,10 @@ def _isserlis(a: int, b: int, covariance: sp.ImmutableMatrix) -> sp.Expr:
 
 
 def moment(polynomial: sp.Expr, covariance: sp.Matrix, index: sp.Symbol = n.k) -> sp.Expr:
-    """Return E[polynomial(zeta1, zeta2)] in mode ``index``, with the Gaussian covariance given in mode ``k``."""
+    """Return the expectation of a polynomial in the views zeta1 and zeta2 of mode ``index``.
+
+    covariance: covariance of zeta1 and zeta2, written in mode ``k``.
+    """
     matrix = sp.ImmutableMatrix(covariance.subs(n.k, index))
     monomials = sp.Poly(sp.expand(polynomial), n.zeta1[index], n.zeta2[index]).terms()
     return sum(coefficient * _isserlis(*powers, matrix) for powers, coefficient in monomials)
@@ -49,9 +55,9 @@ def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol
 
 
 def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
-    """Return E[local_m prod_i sum_k f_i(k)], with f_i in ``sums`` and Gaussian modes that are independent.
+    """Return E[local_m prod_i sum_k f_i(k)] for independent Gaussian modes; ``sums`` contains the summands f_i.
 
-    The moment is a sum over set partitions of the factors, of products of joint cumulants.
+    Every set partition of the factors contributes the product of the joint cumulants of its blocks.
     """
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one

@@ -1,11 +1,14 @@
-r"""The rates r_m of the linear network, and one step of gradient descent for every dynamical variable.
+r"""Derive the rates of the linear network, and one step of gradient descent for every dynamical variable.
 
-The weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the forces g and h on the views x1 and x2, and weight decay
-rho. Their singular vectors do not change, and the singular value of a mode obeys dw_m/dt = w_m (r_m - rho) with
-w_m r_m = E[g_m zeta1_m + h_m zeta2_m], where zeta is a view along the mode's input direction. Eigenvalues of the
-correlation are s = w^2. The target branch may have separate singular values v (an exponential average of w). The
-predictor may be learned at a_P times the encoder's learning rate; then its eigenvalues obey
-dlambda_m/dt = a_P f_m - rho lambda_m, f_m = E[-dL/dlambda_m].
+The weights obey dW/dt = E[g x1^T] + E[h x2^T] - rho W, with the two views x1 and x2 of an input, the forces g and h on
+their representations, and weight decay rho. The singular vectors of W do not change. The singular value w_m of mode m
+obeys dw_m/dt = w_m (r_m - rho), which defines the rate r_m. The rate satisfies
+w_m r_m = E[g_m zeta1_m + h_m zeta2_m], where zeta1_m and zeta2_m are the components of the views along the input
+direction of mode m. The eigenvalues of the correlation are s_m = w_m^2.
+
+The target branch may have separate singular values v_m, which are an exponential average of w_m. The predictor may be
+learned, with a_P times the learning rate of the encoder. Then its eigenvalues lambda_m obey
+dlambda_m/dt = a_P f_m - rho lambda_m with the force f_m = E[-dL/dlambda_m].
 """
 
 import sympy as sp
@@ -19,17 +22,18 @@ CLOSURES = {"gaussian": expectations.gaussian, "mean_field": expectations.mean_f
 
 
 def drive(loss: sp.Expr) -> sp.Expr:
-    """Return (g_m zeta1_m + h_m zeta2_m)/w_m of one sample, whose expectation is the rate r_m.
+    """Return (g_m zeta1_m + h_m zeta2_m)/w_m of one sample; the expectation of this quantity is the rate r_m.
 
-    g and h are the forces on the views, zeta1 and zeta2 the views along the input direction of a mode. The forces are
-    taken at the representations z = w zeta, with the singular value w = sqrt(s).
+    g and h are the forces on the representations. zeta1_m and zeta2_m are the components of the two views along the
+    input direction of mode m. The forces are evaluated at the representations z = w zeta, where w = sqrt(s) is the
+    singular value of the mode.
     """
     total = gradients.force(loss, 1) * n.zeta1[n.m] + gradients.force(loss, 2) * n.zeta2[n.m]
     return expanded(in_views(total) / sp.sqrt(n.s[n.m]))
 
 
 def in_views(expression: sp.Expr) -> sp.Expr:
-    """Replace the representations z1 by w zeta1 and z2 by w zeta2, with the singular values w = sqrt(s)."""
+    """Replace the representations z1 by w zeta1 and z2 by w zeta2; w = sqrt(s) is the singular value of the mode."""
 
     def view(indexed: sp.Indexed) -> sp.Expr:
         zeta = {n.z1: n.zeta1, n.z2: n.zeta2}.get(indexed.base)
@@ -39,59 +43,80 @@ def in_views(expression: sp.Expr) -> sp.Expr:
 
 
 def shared_weights(expression: sp.Expr) -> sp.Expr:
-    """Return the expression for a target branch that shares the encoder's weights: all ratios v/w are 1."""
+    """Return the expression for a target branch that shares the weights of the encoder.
+
+    In each mode, the ratio of the singular values of target and encoder is then 1.
+    """
     return expression.replace(lambda e: isinstance(e, sp.Indexed) and e.base == n.ratio, lambda e: sp.Integer(1))
 
 
 def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return the rate r_m of a loss given in the eigenbasis: an expression, or integrals.
+    """Return the rate r_m of mode m, as an expression or as integrals; the loss is given in the eigenbasis.
 
-    The integrals are over a Gaussian that norms tilt (see ``expectations``).
+    Each integral is over a Gaussian of the views that norms in a denominator tilt (see the module ``expectations``).
     """
     return CLOSURES[closure](drive(loss))
 
 
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return the force f_m = E[-dL/dlambda_m] on a predictor eigenvalue, of a loss given in the eigenbasis.
+    """Return the force f_m = E[-dL/dlambda_m] on a predictor eigenvalue; the loss L is given in the eigenbasis.
 
     The force is zero if no gradient reaches the predictor.
     """
     return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
 
 
-# --- one step of each dynamical variable; the flow is the derivative of the step by the learning rate -----------------
+# --- one step of each dynamical variable ----------------------------------------------------------------------------
 
 rate, force, average, x, w = sp.symbols("r force average x w", real=True)
 
 
 def encoder_step() -> sp.Expr:
-    """Return a gradient step of a singular value with rate r and weight decay rho: w <- w (1 + eta (r - rho))."""
+    """Return the gradient step w <- w (1 + eta (r - rho)) of a singular value w.
+
+    eta is the learning rate, r the rate of the mode, and rho the weight decay.
+    """
     return w * (1 + n.eta * (rate - n.rho))
 
 
 def predictor_step() -> sp.Expr:
-    """Return a gradient step of a learned predictor under the force f: lambda <- lambda + eta (a_P f - rho lambda)."""
+    """Return the gradient step lambda <- lambda + eta (a_P f - rho lambda) of an eigenvalue of a learned predictor.
+
+    f is the force on lambda, eta is the learning rate of the encoder, and a_P eta that of the predictor.
+    """
     return n.lam[n.m] + n.eta * (n.rate_ratio * force - n.rho * n.lam[n.m])
 
 
 def average_step() -> sp.Expr:
-    """Return the step a <- tau a + (1 - tau) x of an exponential average, of target weights or the correlation."""
+    """Return the step a <- tau a + (1 - tau) x of an exponential average a of x.
+
+    x is a singular value of the encoder, or an eigenvalue of the correlation.
+    """
     return n.decay * average + (1 - n.decay) * x
 
 
 def flow(step: sp.Expr) -> sp.Expr:
-    """Return the velocity whose Euler step of size eta is the given descent step."""
+    """Return the velocity for which an Euler step of size eta equals the given step of gradient descent.
+
+    The velocity is the derivative of the step with respect to eta, at eta = 0.
+    """
     return sp.factor(step.diff(n.eta).subs(n.eta, 0))
 
 
 def average_velocity() -> sp.Expr:
-    """Return the flow beta (x - a) of an exponential average a of x with decay tau = 1 - beta eta per step."""
+    """Return the flow beta (x - a) of an exponential average a of x.
+
+    One step of size eta multiplies the average by the decay tau = 1 - beta eta.
+    """
     beta = sp.Symbol("beta")
     return flow(average_step().subs(n.decay, 1 - beta * n.eta)).subs(beta, (1 - n.decay) / n.eta)
 
 
 def step() -> sp.Expr:
-    """Return s (1 + eta (r - rho))^2, the descent map of a correlation eigenvalue s at learning rate eta."""
+    """Return s (1 + eta (r - rho))^2, the descent map of a correlation eigenvalue s with learning rate eta.
+
+    r is the rate of the mode, and rho the weight decay.
+    """
     return (encoder_step() ** 2).subs(w, sp.sqrt(n.s[n.m])).factor()
 
 

@@ -1,15 +1,16 @@
-r"""Exact solutions of the eigenvalue flow, each proved by substitution into the derived ODE.
+r"""Derive exact solutions of the eigenvalue flow, and prove each by substitution into the derived ODE.
 
-With lambda = s^alpha (alpha = 1 if there is no predictor) and weight decay rho the flow of a mode is
-d lambda/dt = 2 alpha lambda (r - rho). If the rate is a polynomial r = c0 + c1 lambda + c2 lambda^2 of the mode's
-eigenvalue, three cases have a formula. With b = c0 - rho, tau = 2 alpha t and Lambert's function W:
+Let s be the correlation eigenvalue of a mode, and lambda = s^alpha its predictor eigenvalue (alpha = 1 if there is no
+predictor). With rate r and weight decay rho, the flow of the mode is d lambda/dt = 2 alpha lambda (r - rho). If the
+rate is a polynomial r = c0 + c1 lambda + c2 lambda^2, three cases have a formula. With b = c0 - rho, tau = 2 alpha t
+and Lambert's function W:
 
 - c1 = c2 = 0: exponential,  lambda = lambda0 e^(b tau)
 - c2 = 0: logistic,          1/lambda = e^(-b tau)/lambda0 - c1 (1 - e^(-b tau))/b
-                             (the same for b < 0: lambda = lambda0 e^(b tau)/(1 - c1 lambda0 (e^(b tau) - 1)/b))
+                             (for b < 0 also written lambda = lambda0 e^(b tau)/(1 - c1 lambda0 (e^(b tau) - 1)/b))
 - c0 = rho = 0: Lambert,     lambda = q/(1 + W(y0 e^(y0) e^(-q c1 tau))),  q = -c1/c2, y0 = q/lambda0 - 1
 
-A gain that favours small modes can give the rate a pole. If r = c/lambda + c0, the flow of lambda is linear:
+A gain that favours small modes can lead to a rate with a pole. If r = c/lambda + c0, the flow of lambda is linear:
 
 - linear:                    lambda = e^(b tau) lambda0 + c (e^(b tau) - 1)/b
 """
@@ -29,9 +30,10 @@ lam, lam0, lam1 = sp.symbols("lam lam0 lam1", positive=True)
 
 
 class LambertGrowth(sp.Function):
-    """The function q/(1 + W(y0 e^(y0 - tau))) of (lam0, q, tau), with y0 = q/lam0 - 1 and Lambert's function W.
+    """The function lambda = q/(1 + W(y0 e^(y0 - tau))) of (lam0, q, tau), with y0 = q/lam0 - 1.
 
-    W is the principal branch. The function equals lam0 at tau = 0 and obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    W is the principal branch of Lambert's function. The function lambda equals lam0 at tau = 0, and obeys
+    d lambda/dtau = lambda^2 (q - lambda)/q^2.
     """
 
     nargs = 3
@@ -48,7 +50,7 @@ class LambertGrowth(sp.Function):
 
 
 class LinearGrowth(sp.Function):
-    """The logarithm of x(tau)/x(0) of (log x(0), c, b, tau), where dx/dtau = b x + c."""
+    """The function log(x(tau)/x(0)) of (log x(0), c, b, tau), where x obeys dx/dtau = b x + c."""
 
     nargs = 4
 
@@ -57,7 +59,7 @@ class LinearGrowth(sp.Function):
 
 
 class LinearTime(sp.Function):
-    """The time of (log x(0), log x, c, b) in which dx/dtau = b x + c leads from x(0) to x."""
+    """The time from x(0) to x as a function of (log x(0), log x, c, b), where x obeys dx/dtau = b x + c."""
 
     nargs = 4
 
@@ -66,7 +68,7 @@ class LinearTime(sp.Function):
 
 
 class LambertLogGrowth(sp.Function):
-    """The logarithm of LambertGrowth(lam0, q, tau)/lam0, of (lam0, log lam0, q, tau)."""
+    """The function log(LambertGrowth(lam0, q, tau)/lam0) of (lam0, log lam0, q, tau)."""
 
     nargs = 4
 
@@ -75,7 +77,10 @@ class LambertLogGrowth(sp.Function):
 
 
 class LambertTime(sp.Function):
-    """The time of (log lam0, log lam1, q) from lam0 to lam1, where d lambda/dtau = lambda^2 (q - lambda)/q^2."""
+    """The time from lam0 to lam1 as a function of (log lam0, log lam1, q).
+
+    Between them, lambda obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    """
 
     nargs = 3
 
@@ -86,12 +91,13 @@ class LambertTime(sp.Function):
 
 @dataclass(frozen=True)
 class Solution:
-    """An exact solution of the flow of a predictor eigenvalue: ``predictor`` is lambda(t) with lambda(0) = lam0.
+    """An exact solution lambda(t) of the flow of a predictor eigenvalue.
 
-    growth and duration: log(lambda(t)/lam0) and the time, in functions that neither overflow nor cancel. growth and
-    duration depend on lam0 and lam1 through their logarithms, which are finite where lambda = s^alpha is not.
-    any_weight_decay: False if the solution is valid only without weight decay. blow_up: the time at which the solution
-    diverges, None if it cannot.
+    predictor: lambda(t) with lambda(0) = lam0. time: the time from lam0 to lam1. growth: log(lambda(t)/lam0). duration:
+    the same time as ``time``. Both growth and duration are written in functions that neither overflow nor cancel. They
+    contain log(lam0) and log(lam1), which are finite even if lambda = s^alpha overflows. any_weight_decay: False if the
+    solution is valid only without weight decay. blow_up: the time at which the solution diverges; None if the solution
+    cannot diverge.
     """
 
     name: str
@@ -109,7 +115,10 @@ class Solution:
 
 
 def predictor_velocity(rate: sp.Expr) -> sp.Expr:
-    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho) for lambda = s^alpha and the flow of s."""
+    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), where lambda = s^alpha.
+
+    s is the correlation eigenvalue and lambda the predictor eigenvalue of a mode with rate r; rho is the weight decay.
+    """
     s = sp.Symbol("s", positive=True)
     values = {n.s[n.m]: s, n.epsilon: 0, rates.rate: rate}
     velocity = rates.predictor().subs(values).diff(s) * rates.velocity().subs(values)
@@ -133,9 +142,9 @@ def solve(rate: sp.Expr) -> Solution | None:
 
 
 def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Replace irrational constants of a rate, such as exp(1), by symbols; return the rate and each symbol's value.
+    """Replace irrational constants of a rate, such as exp(1), by symbols; return the new rate and the symbols' values.
 
-    SymPy may not come to an end when it simplifies products of such constants.
+    Without the replacement, SymPy may take forever to simplify products of such constants.
     """
     constants, terms = {}, []
     for term in sp.Add.make_args(rate):
@@ -149,7 +158,7 @@ def _named(rate: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
 
 def _with_a_pole(rate: sp.Expr) -> Solution | None:
     pole, c0 = rate.coeff(lam, -1), rate.coeff(lam, 0)
-    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # otherwise lambda would pass through zero
+    if sp.expand(rate - pole / lam - c0) != 0 or not pole.is_positive:  # with a negative pole, lambda would reach zero
         return None
     tau, b = 2 * n.alpha * n.t, sp.factor(c0) - n.rho
     return Solution(
@@ -180,7 +189,7 @@ def _exponential(c0: sp.Expr) -> Solution:
 
 
 def _logistic(c0: sp.Expr, c1: sp.Expr) -> Solution:
-    """Return the solution of a rate c0 + c1 lambda, with which 1/lambda obeys a linear equation."""
+    """Return the solution for a rate c0 + c1 lambda; under this rate, 1/lambda obeys a linear equation."""
     tau, b = 2 * n.alpha * n.t, c0 - n.rho
     formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * (1 - sp.exp(-b * tau)) / b)
     if b.is_negative:  # written in e^(b tau) or e^(-b tau), whichever stays finite
@@ -209,9 +218,10 @@ def _lambert(c1: sp.Expr, c2: sp.Expr) -> Solution:
 
 
 def prove(solution: Solution, rate: sp.Expr) -> None:
-    """Raise ProofError unless lambda(t) satisfies the derived ODE with lambda(0) = lam0, and its times are right.
+    """Prove an exact solution lambda(t); raise ProofError if a part of the proof fails.
 
-    The times are the time from lam0 to lam1 and the time of blow-up.
+    The solution must satisfy the derived ODE and start at lam0. Its formulas for the time from lam0 to lam1 and for the
+    time of blow-up must be right.
     """
     explicit = solution.predictor
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
@@ -221,33 +231,40 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
         raise ProofError(f"the {solution.name} solution does not start at lam0")
     slope = solution.time.diff(lam1) * velocity.subs(lam, lam1)
     if sp.simplify(slope - 1) != 0 or sp.simplify(solution.time.subs(lam1, lam0)) != 0:
-        raise ProofError(f"the time from lam0 to lam1 is not that of the {solution.name} solution")
+        raise ProofError(f"the {solution.name} solution has a wrong formula for the time from lam0 to lam1")
     if solution.blow_up is not None and sp.simplify((1 / explicit).subs(n.t, solution.blow_up)) != 0:
         raise ProofError(f"1/lambda of the {solution.name} solution is not zero at its blow-up time")
     _prove_code(solution)
 
 
 def _prove_code(solution: Solution) -> None:
-    """Raise ProofError unless growth and duration, which become code, equal the formulas lambda(t) and time."""
+    """Raise ProofError unless ``growth`` and ``duration`` agree with the formulas ``predictor`` and ``time``.
+
+    Code is generated from growth and duration; the ODE proves predictor and time.
+    """
     grown = sp.exp(solution.growth.rewrite(sp.exp)) * lam0
     if sp.simplify(sp.expand(grown - solution.predictor)) != 0:
-        raise ProofError(f"the growth is not that of the {solution.name} solution")
+        raise ProofError(f"the {solution.name} solution has a wrong formula for its growth log(lambda(t)/lam0)")
     duration = solution.duration.rewrite(sp.exp)
     if sp.simplify((duration - solution.time).diff(lam1)) != 0 or sp.simplify(duration.subs(lam1, lam0)) != 0:
-        raise ProofError(f"the duration is not that of the {solution.name} solution")
+        raise ProofError(f"the {solution.name} solution has a wrong formula for its duration")
 
 
 def _at_start(expression: sp.Expr) -> sp.Expr:
-    """Return the value at t = 0, with W(y0 e^(y0)) = y0 (principal branch, y0 = q/lam0 - 1 > -1)."""
+    """Return the value of an expression at t = 0.
+
+    There W(y0 e^(y0)) = y0, as W is the principal branch of Lambert's function and y0 = q/lam0 - 1 > -1.
+    """
     at_zero = expression.subs(n.t, 0)
     return at_zero.replace(LambertGrowth, lambda start, level, tau: level / (1 + (level / start - 1)))
 
 
 class SharedForcing(NamedTuple):
-    """An exact solution for the eigenvalues s_m of all modes, in a rescaled time tau: s_m = e^A/(1/s_m(0) + B).
+    """An exact solution for the correlation eigenvalues s_m of all modes: s_m = e^A/(1/s_m(0) + B).
 
-    All modes have the same scalars A and B, and d tau = unit dt. slope_A and slope_B are the derivatives of A and B
-    with respect to tau; the sums in unit and in the slopes are over the current eigenvalues.
+    A and B are functions of a rescaled time tau, with d tau = unit dt, and are the same for all modes. slope_A and
+    slope_B are the derivatives of A and B with respect to tau. The sums over modes in unit, slope_A and slope_B contain
+    the eigenvalues at the time tau.
     """
 
     A: sp.Expr
@@ -259,7 +276,7 @@ class SharedForcing(NamedTuple):
 
 
 def shared_forcing() -> SharedForcing:
-    """Return the mean-field solution of the isotropic cosine loss, for alpha = 1 and views without noise."""
+    """Return the solution of the isotropic cosine loss in mean field, for alpha = 1 and views without noise."""
     tau, j = sp.Symbol("tau", positive=True), sp.Symbol("j", integer=True)
     A, B = sp.Function("A", real=True)(tau), sp.Function("B", real=True)(tau)
     power = {q: sp.Sum(n.s[j] ** q, (j, 1, n.M)) for q in (1, 2, 3)}
@@ -268,7 +285,7 @@ def shared_forcing() -> SharedForcing:
 
 
 def shared_forcing_residual() -> sp.Expr:
-    """Return the residual of the ODE at the solution of ``shared_forcing``; zero if the solution is correct."""
+    """Return the residual of the ODE for the solution of ``shared_forcing``; the residual is zero if it is correct."""
     forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
     rate = rates.shared_weights(rate).subs(noiseless)

@@ -1,6 +1,9 @@
-"""Norms in a denominator as integrals over a Gaussian weight, which tilts the covariance of the views.
+"""Replace norms in a denominator by integrals over Gaussian weights, and derive the covariance that results.
 
-The module ``expectations`` defines K, P, S, Delta, Z, and the integration variables x and y of the norms.
+Each norm is written as ||a||^(-q) = 2/Gamma(q/2) int_0^oo x^(q-1) exp(-x^2 ||a||^2) dx; the integration variable of a
+second norm is y. The exponentials multiply the Gaussian density of the views, which has covariance K, and add a
+precision P. The product is a Gaussian with another covariance S = (1 + K P)^(-1) K: the exponentials *tilt* the
+Gaussian. Its integral is the weight Z = prod_k Delta_k^(-1/2), with Delta = det(1 + K P) in each mode k.
 """
 
 from collections.abc import Callable
@@ -18,14 +21,14 @@ TILTED = sp.Matrix([[n.S11[n.k], n.S12[n.k]], [n.S12[n.k], n.S22[n.k]]])
 
 @dataclass(frozen=True)
 class Norm:
-    """The norm (softening + sum_k square_k)^(1/2); ``square`` is the summand in mode ``k``."""
+    """The norm (softening + sum_k square_k)^(1/2); ``square`` is the summand square_k in mode ``k``."""
 
     square: sp.Expr
     softening: sp.Expr = sp.S.Zero
 
     @property
     def whole(self) -> sp.Expr:
-        """The square of the norm, softening + sum_k square_k."""
+        """The square of the norm: softening + sum_k square_k."""
         return self.softening + total(self.square)
 
     def map(self, change: Callable[[sp.Expr], sp.Expr]) -> "Norm":
@@ -35,11 +38,12 @@ class Norm:
 
 @dataclass(frozen=True)
 class Tilt:
-    """The Gaussian of the views, tilted by the exponentials of one or two norms.
+    """The Gaussian of the views, tilted by the exponentials of one or two norms (see the docstring of this module).
 
-    definitions: Delta = det(1 + K P) and the covariances S11, S12, S22 in mode ``k``, with the covariance K of the
-    views and the precision P that the exponentials add. mean_squares: mean square of each norm per mode, the scale of
-    its integration variable; a softening is divided among the modes in proportion to their eigenvalues.
+    definitions: formulas in mode ``k`` for Delta = det(1 + K P) and for the entries S11, S12, S22 of the tilted
+    covariance; K is the covariance of the views, and P the precision that the exponentials add. mean_squares: for each
+    norm, the contribution of mode ``k`` to the mean square of the norm, which sets the scale of the integration
+    variable. The softening of a norm is divided among the modes in proportion to their correlation eigenvalues.
     """
 
     norms: tuple[Norm, ...]
@@ -48,9 +52,10 @@ class Tilt:
 
 
 def tilt(norms: tuple[Norm, ...]) -> Tilt:
-    """Return the Gaussian of the views tilted by norms: covariance S = (1 + K P)^(-1) K, weight prod_k Delta_k^(-1/2).
+    """Return the Gaussian of the views that results if the exponential exp(-x^2 ||a||^2) of each norm multiplies it.
 
-    Delta = det(1 + K P). K is the covariance of the views, P the precision that the exponentials of the norms add.
+    The exponentials add a precision P to the Gaussian, which has covariance K. The result has the covariance
+    S = (1 + K P)^(-1) K and the weight prod_k Delta_k^(-1/2), with Delta = det(1 + K P) in each mode k.
     """
     if len(norms) > 2:
         raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; at most 2 are supported")
@@ -68,23 +73,25 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
-    """Return the matrix 2Q of a norm whose square has the summand zeta^T Q zeta, with zeta = (zeta1, zeta2).
+    """Return the matrix 2Q of a norm; zeta^T Q zeta is the summand of the square, with the views zeta = (zeta1, zeta2).
 
-    Raises UnsupportedLossError if the argument is no norm.
+    Raises UnsupportedLossError if the argument is not a norm.
     """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     square = sp.Poly(norm.square, *pair)
     if not square.is_homogeneous or square.total_degree() != 2:
-        raise UnsupportedLossError(f"the square {norm.square} of a norm is no quadratic form in the representations")
+        raise UnsupportedLossError(f"the square {norm.square} of a norm is not a quadratic form of the representations")
     form = sp.hessian(norm.square, pair)
     positive = form[0, 0].is_nonnegative and form[1, 1].is_nonnegative and sp.expand(form.det()) == 0
     if not (positive and norm.softening.is_nonnegative):
-        raise UnsupportedLossError(f"the gradient is divided by a power of {norm.whole}, which is no norm")
+        raise UnsupportedLossError(
+            f"the gradient is divided by a power of {norm.whole}, which is not the square of a norm"
+        )
     return form
 
 
 def _mean_square(norm: Norm) -> sp.Expr:
-    """Return the mean square of a norm in one mode, in terms that do not cancel if the views hardly differ."""
+    """Return the mean of the summand of a squared norm in one mode, as a sum without cancellation for similar views."""
     form = quadratic_form(norm) / 2
     if form[0, 1] == 0:
         return moment(norm.square, VIEWS)
@@ -97,10 +104,10 @@ def _scale(norm: Norm) -> sp.Expr:
 
 
 def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
-    """Return det(1 + K P) = 1 + sum_i 2 x_i^2 E[v_i^2] + 4 x_1^2 x_2^2 D (a_1 b_2 - a_2 b_1)^2, of positive terms.
+    """Return det(1 + K P) = 1 + sum_i 2 x_i^2 E[v_i^2] + 4 x_1^2 x_2^2 D (a_1 b_2 - a_2 b_1)^2; all terms are positive.
 
-    K is the covariance of the views, with determinant D; P is the precision that the exponentials of the norms add.
-    The norms are those of v_i = a_i zeta1 + b_i zeta2, and x_1 = x, x_2 = y.
+    Norm i is that of the vector v_i = a_i zeta1 + b_i zeta2, and its integration variable is x_i: x_1 = x and x_2 = y.
+    K is the covariance of the views and D its determinant. P is the precision that the exponentials of the norms add.
     """
     pairs = list(zip((n.x, n.y), norms, strict=False))
     determinant = 1 + sum(2 * variable**2 * _mean_square(norm) for variable, norm in pairs)
@@ -112,13 +119,17 @@ def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
 
 
 def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Zero) -> sp.Expr:
-    """Return the weight f(x) for which the integral of f(x) exp(-x^2 ||a||^2) over (0, oo) is (c + ||a||^2)^(-q/2).
+    """Return the weight f(x) with int_0^oo f(x) exp(-x^2 ||a||^2) dx = (c + ||a||^2)^(-q/2).
 
-    variable: x, power: q, softening: c.
+    variable: x. power: q. softening: c.
     """
     return 2 * variable ** (power - 1) / sp.gamma(power / 2) * sp.exp(-softening * variable**2)
 
 
 def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
-    """Replace n1 n2 by 1 + D in a polynomial: then every term is positive, and nothing cancels for similar views."""
+    """Replace n1 n2 by 1 + D in a polynomial, so that all its terms are positive.
+
+    n1 and n2 are the variances of the views, and D is the determinant of their covariance. The difference n1 n2 - 1
+    would lose digits if the views are similar.
+    """
     return sp.expand(sp.expand(polynomial).subs(n.n1 * n.n2, 1 + n.D))

@@ -1,4 +1,4 @@
-"""Analyses of a model: equilibria, invariants, collapse, bifurcations, phase diagrams, time scales, and design.
+"""Analyse models: equilibria, invariants, collapse, bifurcations, phase diagrams, time scales, and designed gains.
 
-Imports ``results``, ``solvers`` and what is below them, but not ``networks``.
+This package may import ``results``, ``solvers`` and all packages that these may import, but not ``networks``.
 """

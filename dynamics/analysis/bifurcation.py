@@ -1,4 +1,4 @@
-"""``bifurcation``: equilibria as a function of a parameter, with folds and changes of stability."""
+"""Define the function ``bifurcation``, which follows equilibria along a parameter and finds where they change."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from dynamics.numerics.values import Value
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-EQUILIBRIUM = 2_000  # numbers that take as much memory as an equilibrium with its Jacobian, about
+EQUILIBRIUM = 2_000  # an equilibrium with its Jacobian takes about as much memory as this number of floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,18 +41,18 @@ class Bifurcation(Value):
     Attributes
     ----------
     model : Model
-        The model; the model's value of the parameter is not used.
+        The model. The value that it has for the parameter is not used.
     parameter : str
         Name of the parameter.
     between : tuple of float
         Lowest and highest value of the parameter.
     branches : tuple of EquilibriumBranch
-        Branches of equilibria, each with ``value`` of the parameter, eigenvalue ``s``, number ``surviving`` of modes,
-        and ``stable``.
+        Branches of equilibria. Each has the values of the parameter (``value``), the eigenvalues of the surviving modes
+        (``s``), the number of surviving modes (``surviving``), and the stability (``stable``).
     points : tuple of SpecialPoint
-        Folds and bifurcation points, each with ``kind``, ``value`` of the parameter and eigenvalue ``s``.
+        Folds and bifurcation points. Each has a ``kind``, the ``value`` of the parameter, and the eigenvalue ``s``.
     remark : str
-        Explanation if there are no equilibria.
+        If there are no equilibria, the reason.
     """
 
     model: Model
@@ -70,7 +70,10 @@ class Bifurcation(Value):
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the eigenvalues of equilibria against the parameter, solid where stable; return the matplotlib Axes."""
+        """Draw the eigenvalues of equilibria against the parameter; return the matplotlib Axes.
+
+        Lines are solid where equilibria are stable, and dashed elsewhere.
+        """
         from dynamics.analysis.plotting import plot_bifurcation
 
         return plot_bifurcation(self, ax)
@@ -78,7 +81,7 @@ class Bifurcation(Value):
     def __str__(self) -> str:
         rows = [f"Equilibria of {self.model}, {self.parameter} from {self.between[0]:.6g} to {self.between[1]:.6g}"]
         for branch in self.branches:
-            # At its ends, where other branches meet it, a branch is marginal.
+            # The ends of a branch are marginal, because other branches meet the branch there.
             stable = branch.stable[1:-1] if len(branch.stable) > 2 else branch.stable
             verdict = "stable" if stable.all() else "stable in part" if stable.any() else "not stable"
             modes = f"{branch.surviving} surviving at {_span(branch.s)}" if branch.surviving else "all collapsed"
@@ -106,19 +109,21 @@ def bifurcation(
     Parameters
     ----------
     model : Model
-        A single model with white inputs; the model's value of the parameter is not used.
+        A single model with white inputs. The value that it has for the parameter is not used.
     parameter : str
         "learning_rate" (of the descent map), or one of ``model.parameter_names``: "weight_decay", "sigma1", "alpha",
         "epsilon", ...
     between : array_like
         Range of the parameter: (low, high), or three or more ascending values.
     s0 : array_like of shape (M,), optional
-        Initial eigenvalues; required for losses that conserve a quantity (cosine losses), because its initial value
-        selects the equilibria, and refused for other losses.
+        Initial eigenvalues. They are required for losses that conserve a quantity (cosine losses), because the initial
+        value of this quantity selects the equilibria. For other losses, s0 must be left out.
     learning_rate : float, optional
-        Learning rate eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on eta.
+        Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
+        other models, it must be left out.
     points : int
-        Number of values in a range (low, high); has no effect on branches that are followed by arc length (see Notes).
+        Number of values of the parameter if ``between`` is (low, high). On branches that are followed by arc length
+        (see Notes), this number has no effect.
 
     Returns
     -------
@@ -128,13 +133,14 @@ def bifurcation(
     Raises
     ------
     ArgumentError
-        For bad arguments, and for models whose equilibria cannot be computed (see ``equilibria``).
+        If an argument is not valid, or if the equilibria of the model cannot be computed (see ``equilibria``).
 
     Notes
     -----
-    r is the rate of a mode, s its eigenvalue, lambda its predictor eigenvalue, and rho the weight decay. Branches of
-    independent surviving modes are followed by arc length from the roots of r = rho. The folds are located to rounding
-    by Newton's method on r = rho, dr/dlambda = 0. Changes of stability are located by root-finding, to 1e-12.
+    A mode has the correlation eigenvalue s, the predictor eigenvalue lambda and the rate r; rho is the weight decay. If
+    modes are independent, the branches of the surviving mode are followed by arc length from the roots of r = rho.
+    Folds are the solutions of r = rho and dr/dlambda = 0; Newton's method finds them up to rounding errors. Changes of
+    stability are found by root-finding, with an accuracy of 1e-12.
 
     Examples
     --------
@@ -151,7 +157,7 @@ def bifurcation(
     if parameter != "learning_rate":
         eta = model.check_learning_rate(learning_rate)
     elif learning_rate is not None:
-        errors.reject("learning_rate", "be left out if `parameter` is 'learning_rate'", learning_rate)
+        errors.reject("learning_rate", "be left out, because `parameter` is 'learning_rate'", learning_rate)
     with within_range("model" if start is None else "s0", model if start is None else start):
         branches, remark = _branches(model, parameter, values, start, eta)
     return Bifurcation(
@@ -165,7 +171,7 @@ def bifurcation(
 
 
 def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> tuple[Branches, str]:
-    """Return the branches of equilibria with folds and bifurcation points, and a remark if there are no branches."""
+    """Return the branches of equilibria with their folds and bifurcation points, and a remark if there are none."""
     if parameter == "learning_rate":
         return branches_in_learning_rate(model, values, s0)
     if s0 is None and model.structure.predictor == "normalized":
@@ -190,12 +196,13 @@ def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -
 def _check_start(model: Model, s0: npt.ArrayLike | None) -> Array | None:
     if model.generated.independent_modes:
         if s0 is not None:
-            errors.reject("s0", "be left out if modes are independent, because the diagram then shows one mode", s0)
+            errors.reject("s0", "be left out, because the modes of this model are independent and one is shown", s0)
         return None
     if s0 is None:
         errors.reject(
             "s0",
-            "be given for a loss that conserves a quantity, because its initial value selects the equilibria",
+            "be given, because this loss conserves a quantity, and the initial value of this quantity selects the "
+            "equilibria",
             s0,
         )
     return fixed_points.check_one_start(model, s0)

@@ -1,4 +1,4 @@
-"""Branches of equilibria along a parameter, and the points where they fold, meet, or change their stability."""
+"""Follow branches of equilibria along a parameter, and find the points where they fold, meet, or change stability."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ from dynamics.numerics.continuation import Plane, SolutionCurve
 from dynamics.numerics.values import Value
 
 STARTS = 9  # number of parameter values at which points of branches are searched
-ROUNDING = 1e-12  # distance from the predictor eigenvalue of a collapsed mode below which a mode is collapsed
-SAME_POINT = 1e-9  # distance in (parameter value, s) below which points of two branches are the same point
+ROUNDING = 1e-12  # a mode has collapsed if its predictor eigenvalue is within this distance of that at s = 0
+SAME_POINT = 1e-9  # two special points are the same point if their distance in (parameter value, s) is below this value
 
 Array = npt.NDArray[np.float64]
 
@@ -29,9 +29,9 @@ Array = npt.NDArray[np.float64]
 class EquilibriumBranch(Value):
     """A branch of equilibria with the same number of surviving modes, as a function of a parameter.
 
-    value (K,): values of the parameter, ascending. s (K,): eigenvalue of the surviving modes, 0 if there are none.
-    stable (K,): stability in the flow, or in the descent map if the parameter is the learning rate. equilibria: one
-    equilibrium for each value.
+    value (K,): values of the parameter in ascending order. s (K,): eigenvalue of the surviving modes; 0 if no mode
+    survives. surviving: number of surviving modes. stable (K,): True where the equilibrium is stable, in the descent
+    map if the parameter is the learning rate, and in the flow otherwise. equilibria: the equilibrium at each value.
     """
 
     value: Array
@@ -42,7 +42,7 @@ class EquilibriumBranch(Value):
 
     @classmethod
     def of(cls, value: Array, surviving: int, at_value: list[Equilibrium]) -> "EquilibriumBranch":
-        """Return the branch of the equilibria ``at_value``, one for each value, with their stability in the flow."""
+        """Return the branch with the equilibrium ``at_value[i]`` at ``value[i]``; stability is that in the flow."""
         s = np.array([equilibrium.s[0] for equilibrium in at_value])
         stable = np.array([equilibrium.verdict == "stable" for equilibrium in at_value])
         return cls(value, s, surviving, stable, tuple(at_value))
@@ -54,8 +54,9 @@ class SpecialPoint:
 
     Kinds in the flow: "fold" (two branches meet and vanish), "transcritical" (a surviving mode and the collapsed mode
     meet and exchange stability), "exchange" (a real growth rate changes sign), "hopf" (the real part of a complex pair
-    of growth rates changes sign). Kinds in the descent map, by the multiplier whose absolute value reaches 1: "flip"
-    (-1, an oscillation of period two), "exchange" (1), "neimark-sacker" (a complex pair).
+    of growth rates changes sign). In the descent map, the absolute value of a multiplier reaches 1 at the point. The
+    kind is "flip" if the multiplier is -1 (an oscillation of period two begins), "exchange" if it is 1, and
+    "neimark-sacker" if two multipliers are a complex pair.
     """
 
     kind: str
@@ -67,7 +68,10 @@ Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]  # each branch wit
 
 
 def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
-    """Return folds and bifurcation points in the order of the parameter; a point of two branches is listed once."""
+    """Return folds and bifurcation points in the order of the parameter.
+
+    A point that lies on two branches is listed once.
+    """
     result: list[SpecialPoint] = []
     for point in sorted(points, key=lambda point: (point.value, point.s)):
         if not any(
@@ -81,7 +85,7 @@ def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
 class IndependentModes:
     """The equilibria of an independent mode, in the plane of a parameter and the predictor eigenvalue lambda.
 
-    low, high: range of the parameter. eta: learning rate of models whose flow depends on it, else None.
+    low, high: range of the parameter. eta: learning rate, if the flow of the model depends on it; otherwise None.
     """
 
     model: Model
@@ -91,9 +95,10 @@ class IndependentModes:
     eta: float | None
 
     def branches(self, values: Array) -> Branches:
-        """Return the branches of the surviving and the collapsed mode, with their folds and bifurcation points.
+        """Return all branches of equilibria, with their folds and bifurcation points.
 
-        values: values of the parameter on the branch of the collapsed mode.
+        On one branch the mode has collapsed, and on the others it survives. values: values of the parameter for the
+        branch on which the mode has collapsed.
         """
         plane = Plane(self.residual, self.low, self.high, self.floor)
         curves: list[SolutionCurve] = []
@@ -106,9 +111,9 @@ class IndependentModes:
         return [*(self.surviving(plane, curve) for curve in curves), (collapsed, of_collapsed)]
 
     def surviving(self, plane: Plane, curve: SolutionCurve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
-        """Return the branch of equilibria of a surviving mode, with its folds and bifurcation points.
+        """Return a branch of equilibria on which the mode survives, with its folds and bifurcation points.
 
-        curve: a curve on which the rate of the mode equals the weight decay.
+        curve: the curve of the branch, on which the rate of the mode equals the weight decay.
         """
         values, lams = curve.points.T
         branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
@@ -125,46 +130,50 @@ class IndependentModes:
         return self.model.replace(**{self.parameter: value})
 
     def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
-        """Return the equilibrium at a value of the parameter and a predictor eigenvalue lam.
+        """Return the equilibrium at a value of the parameter, for a mode with predictor eigenvalue lam.
 
-        The mode has collapsed if lam is not above the predictor eigenvalue of a collapsed mode.
+        The mode has collapsed if lam is not larger than the predictor eigenvalue at s = 0.
         """
         return fixed_points.single_mode(self.at(value), lam if self.survives(value, lam) else None, self.eta)
 
     def s(self, value: float, lam: float) -> float:
-        """Return the eigenvalue s of the correlation at a value of the parameter and a predictor eigenvalue lam."""
+        """Return the correlation eigenvalue s of a mode with predictor eigenvalue lam, at a value of the parameter."""
         return fixed_points.eigenvalue_of(self.at(value), lam) if self.survives(value, lam) else 0.0
 
     def survives(self, value: float, lam: float) -> bool:
-        """Return True if lam exceeds the predictor eigenvalue of a collapsed mode at a value of the parameter."""
+        """Return True if lam is larger than the predictor eigenvalue at s = 0, for a value of the parameter."""
         return lam > self.floor(value) + ROUNDING
 
     def residual(self, value: complex, lam: complex) -> complex:
-        """Return r(lambda) - rho of a mode, with rate r and weight decay rho; complex for complex arguments."""
+        """Return r(lambda) - rho of a mode, with rate r and weight decay rho, at a value of the parameter.
+
+        The arguments may be complex; then the result is complex.
+        """
         p, one = self.model.with_parameter(self.parameter, np.array([value])), np.ones(1)
         rate = fixed_points.single_mode_rate(self.model)(one, np.array([lam]), one, *p.of_expectations)
         return (rate - p.rho)[0]
 
     def floor(self, value: float) -> float:
-        """Return the predictor eigenvalue of a collapsed mode, s = 0, at a value of the parameter."""
+        """Return the predictor eigenvalue of a collapsed mode (s = 0), at a value of the parameter."""
         p = self.model.with_parameter(self.parameter, np.array([value]))
         return float(eigenvalues.predictor(np.zeros(1), p.alpha, p.epsilon)[0])
 
 
 def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
-    """Return True if the point (value, lam) lies on a curve of equilibria, to the accuracy of linear interpolation.
+    """Return True if a point lies on a curve of equilibria, up to the error of linear interpolation on the curve.
 
-    value: parameter. lam: predictor eigenvalue. The distance to other curves is larger than this accuracy.
+    value: parameter at the point. lam: predictor eigenvalue at the point. The distances between curves are larger than
+    the error of interpolation.
     """
     values, lams = curve.points.T
     return bool(values[0] <= value <= values[-1]) and abs(np.interp(value, values, lams) - lam) < 1e-2 * lam
 
 
 def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
-    """Return one branch of equal modes for each number of surviving modes, with its bifurcation points.
+    """Return, for each number of surviving modes, the branch on which these modes are equal, with bifurcation points.
 
-    s0: initial eigenvalues (M,), whose conserved quantity selects the equilibria. eta: learning rate of models whose
-    flow depends on it, else None.
+    s0: initial eigenvalues (M,). The flow conserves a quantity, and its value at s0 selects the equilibria. eta:
+    learning rate, if the flow of the model depends on it; otherwise None.
     """
 
     def at(value: float, surviving: int) -> Equilibrium:
@@ -178,9 +187,9 @@ def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Arr
 
 
 def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> tuple[Branches, str]:
-    """Return the branches of fixed points of the descent map along the learning rate eta, and a remark on them.
+    """Return the branches of fixed points of the descent map along the learning rate eta, and a remark.
 
-    The fixed points do not depend on eta, but their stability does.
+    The fixed points do not depend on eta, but their stability does. The remark is that of ``equilibria``.
     """
     eta = values[0] if model.needs_learning_rate else None
     result, branches = equilibria(model, [1.0] if s0 is None else s0, learning_rate=eta), []
@@ -208,10 +217,10 @@ def _loss_of_stability(equilibrium: Equilibrium, eta: float) -> str:
 def stability_changes(
     branch: EquilibriumBranch, at: Callable[[float], Equilibrium], kind: str = ""
 ) -> list[SpecialPoint]:
-    """Return the bifurcation points inside a branch, where the largest growth rate of perturbations changes sign.
+    """Return the points of a branch at which the largest growth rate of perturbations changes sign.
 
-    at: function that returns the equilibrium at a value of the parameter. kind: kind of all points; by default "hopf"
-    or "exchange".
+    at: function that returns the equilibrium at a value of the parameter. kind: kind of all points; by default, each
+    point is of the kind "hopf" or "exchange".
     """
     margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
     points = []
@@ -225,9 +234,9 @@ def stability_changes(
 
 
 def _crossings(values: Array, margin: Array, function: Callable[[float], float]) -> list[float]:
-    """Return the zeros of a function between values (K,) of its argument, where it changes sign.
+    """Return the zeros at which a function changes sign, between given values (K,) of its argument.
 
-    margin (K,): the function at the values.
+    margin (K,): values of the function at the given arguments.
     """
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
     return [
@@ -238,5 +247,5 @@ def _crossings(values: Array, margin: Array, function: Callable[[float], float])
 
 
 def _finite(growth: float) -> float:
-    """Replace the infinite growth rate of a collapsed mode by a large one of the same sign."""
+    """Return a growth rate; an infinite growth rate is replaced by the largest float of the same sign."""
     return float(np.clip(growth, -np.finfo(float).max, np.finfo(float).max))

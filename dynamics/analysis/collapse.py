@@ -1,4 +1,4 @@
-"""``collapse``: prediction, from the fixed points of a model, of which modes survive, which vanish, and why."""
+"""Define the function ``collapse``, which predicts from fixed points which modes survive, which vanish, and why."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-AT_FIXED_POINT = 1e-12  # relative distance from a fixed point below which a mode is taken to start at the fixed point
+AT_FIXED_POINT = 1e-12  # a mode starts at a fixed point if its relative distance from the fixed point is at most this
 
 OUTCOMES = ("isotropic", "anisotropic", "partial collapse", "collapse", "divergence")
 
@@ -56,8 +56,9 @@ class Collapse(Value):
     def outcome(self) -> str:
         """Class of the final eigenvalues.
 
-        "isotropic" (all modes survive, with equal eigenvalues), "anisotropic" (all survive, with different
-        eigenvalues), "partial collapse", "collapse" or "divergence".
+        The class is "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and
+        have different eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), or
+        "divergence" (at least one mode diverges).
         """
         return outcome_of(self.final, 1e-9)
 
@@ -94,10 +95,12 @@ def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
 def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """Predict the final eigenvalue of each mode, from fixed points s_m (r_m - rho) = 0 and the signs of r_m - rho.
 
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, and rho is the weight decay.
+
     Parameters
     ----------
     model : Model
-        A single model with white inputs whose fixed points determine the limit of the flow (see Raises).
+        A single model with white inputs. Its fixed points must determine the limit of the flow (see Raises).
     s0 : array_like of shape (M,)
         Initial eigenvalues.
 
@@ -109,19 +112,22 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     Raises
     ------
     ArgumentError
-        For bad arguments, and for models whose fixed points do not determine the limit of the flow: learned predictors,
-        targets with separate weights, tracked or normalized predictors, correlated inputs, and cosine losses whose
-        stop-gradient is not on the target or which have no predictor. Use ``solve(..., until="steady")`` for such
-        models.
+        If an argument is not valid. Also if the fixed points of the model do not determine the limit of the flow. These
+        are models with a learned, tracked or normalized predictor, with separate weights in the target branch, or with
+        correlated inputs; and models with a cosine loss that has no predictor, or no stop-gradient on the target. For
+        such models, use ``solve(..., until="steady")``.
 
     Notes
     -----
-    r_m is the rate of a mode, rho the weight decay. Under Euclidean losses each mode grows or shrinks by the sign of
-    r_m - rho at its initial eigenvalue, in one of three ways. It converges to the next fixed point. It vanishes,
-    because it starts below the boundary of the basin of attraction, or because the weight decay is beyond the fold,
-    whose ghost only delays the collapse. Or it diverges (stop-gradient on the online branch). Cosine losses with the
-    stop-gradient on the target, isotropic or not, make all surviving modes equal; weight decay shrinks all modes to
-    zero, because nothing in the loss sets their size.
+    Under Euclidean losses, a mode grows if r_m > rho at its initial eigenvalue, and shrinks if r_m < rho. A growing
+    mode converges to the next larger fixed point; if there is none, it diverges, which is possible with the
+    stop-gradient on the online branch. A shrinking mode converges to the next smaller fixed point; if there is none, it
+    vanishes. It then starts below the boundary of the basin of attraction, or the weight decay is beyond the fold, the
+    weight decay at which the fixed points meet and disappear. Near the place of the fold, a ghost of these fixed points
+    delays the collapse.
+
+    Cosine losses with the stop-gradient on the target, isotropic or not, make all surviving modes equal. With weight
+    decay all modes shrink to zero, because cosine losses do not set the size of modes.
 
     Examples
     --------
@@ -133,7 +139,9 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     """
     errors.instance("model", model, Model, "be a Model")
     if not _is_decided(model):
-        requirement = "have fixed points that determine the flow's limit; for other models use solve(until='steady')"
+        requirement = (
+            "have fixed points that determine the limit of the flow (for other models use solve(..., until='steady'))"
+        )
         errors.reject("model", requirement, model)
     fixed_points = equilibria(model, s0)
     s0 = model.check_eigenvalues(s0)
@@ -157,10 +165,10 @@ def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equ
     """Return the predicted final eigenvalues for a loss under which surviving modes become equal."""
     positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
-        reason = "weight decay shrinks it, and nothing in the loss sets its size"
+        reason = "weight decay shrinks all modes, and this loss does not set the size of modes"
     elif positive.any():
         final = next(equilibrium.s[0] for equilibrium in fixed_points if equilibrium.surviving == positive.sum())
-        reason = "surviving modes become equal, at an eigenvalue set by the conserved quantity"
+        reason = "surviving modes become equal, and a conserved quantity sets their eigenvalue"
     reasons = tuple(reason if is_positive else "zero from the start" for is_positive in positive)
     return Collapse(model, s0, np.where(positive, final, 0.0), reasons, fixed_points)
 
@@ -192,7 +200,7 @@ def _no_fixed_point(model: Model, s: float, fixed_points: Equilibria) -> str:
     if fixed_points.fold is None:
         return "shrinks at any size"
     p, fold = model.parameters, model.generated.fold
-    assert fold is not None  # as ``fixed_points.fold`` is not None
+    assert fold is not None  # because ``fixed_points.fold`` is not None
     ghost = float((eigenvalues.predictor_inverse(fold(*p.of_expectations)[1], p.alpha) - p.epsilon)[0])
     reason = f"no fixed point beyond the fold at weight decay {fixed_points.fold:.6g}"
-    return reason + (f", whose ghost at {ghost:.6g} only delays it" if s > ghost > 0 else "")
+    return reason + (f"; a ghost of the fixed points at {ghost:.6g} delays the collapse" if s > ghost > 0 else "")

@@ -1,8 +1,9 @@
-"""Growth of a collapsed mode: the limit of its rate r as its singular value w goes to zero beside surviving modes.
+"""Compute the growth rate of a collapsed mode: the limit of its rate r as its singular value w goes to zero.
 
-The limit may be infinite, as that of -(2/pi)/(w1 w) beside one mode w1 under the cosine loss without stop-gradient. So
-the powers of w in the rate are derived, by running the generated code on orders of magnitude (``numerics.orders``).
-Where they leave the sign open, the rate at a tiny w decides.
+The other modes survive. The limit may be infinite. For example, under the cosine loss without stop-gradient, and with
+one surviving mode of singular value w1, the rate is about -(2/pi)/(w1 w). Therefore the powers of w in the rate are
+derived first, by running the generated code on orders of magnitude instead of numbers (``numerics.orders``). If the
+powers do not determine the sign of the limit, the rate at a tiny w determines it.
 """
 
 import numpy as np
@@ -16,18 +17,19 @@ from dynamics.numerics.orders import PowerLaw, SignedOrder, scalings
 from dynamics.vector_field.eigenmode_state import closed_form, initial, predictor
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
-TINY = (1e-10, 1e-20)  # eigenvalues of a collapsed mode, relative to the largest surviving one, for rates near zero
-TINY_PREDICTOR = (1e-100, 1e-200)  # predictor eigenvalues of a collapsed independent mode, for rates near zero
-SMALL = np.logspace(-6, -2, 5)  # predictor eigenvalues, or their relative changes, near a collapsed independent mode
-GROWS = 1.5  # least factor between two tiny values by which a rate that diverges grows; a logarithm grows by 2
+TINY = (1e-10, 1e-20)  # tiny eigenvalues at which rates are computed, relative to the largest surviving eigenvalue
+TINY_PREDICTOR = (1e-100, 1e-200)  # tiny predictor eigenvalues at which the rate of an independent mode is computed
+SMALL = np.logspace(-6, -2, 5)  # small predictor eigenvalues, or small relative changes of it, for the same purpose
+GROWS = 1.5  # a rate diverges if it grows by more than this factor between the two tiny values; a logarithm grows by 2
 
 Array = npt.NDArray[np.float64]
 
 
 def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
-    """Return the growth rate r - rho of a collapsed mode beside ``surviving`` eigenvalues, and True if it grows back.
+    """Return the growth rate r - rho of a collapsed mode, and True if the mode grows back after a small perturbation.
 
-    The growth rate is the limit at w = 0, which may be infinite. If it is zero, its sign near zero decides.
+    surviving: eigenvalues of the surviving modes. The growth rate is the limit at w = 0, which may be infinite. If it
+    is zero, the sign of r - rho near w = 0 determines whether the mode grows back.
     """
     rho = float(model.weight_decay)
     if model.generated.independent_modes:
@@ -41,14 +43,17 @@ def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]
 
 
 def _limit(far: float, near: float) -> float:
-    """Return the limit of rates that diverge or converge, from the rates at two tiny values."""
+    """Return the limit of a rate at zero, from its values at the larger (far) and the smaller (near) tiny eigenvalue.
+
+    The limit may be zero, finite or infinite.
+    """
     if not np.isfinite(near) or abs(near) > GROWS * abs(far):
         return float(np.copysign(np.inf, near))
     return 0.0 if abs(near) < abs(far) / GROWS else near
 
 
 def _of_independent_mode(model: Model) -> tuple[float, float]:
-    """Return the limit of r(lambda) at the predictor eigenvalue of a collapsed mode, and a rate near the limit."""
+    """Return the limit of the rate r(lambda) of an independent mode that collapses, and a rate near this limit."""
     rates = model.generated.rates
     assert rates is not None and rates.formula is not None
     at_zero, parameters = float(_predictor(model, np.zeros(1))[0]), model.parameters.of_expectations
@@ -58,11 +63,11 @@ def _of_independent_mode(model: Model) -> tuple[float, float]:
     exact, far, near, *beside = values[:, 0].tolist()
     if model.pole_at_collapse:
         return _limit(far, near), near
-    return exact, next((rate for rate in beside if rate != exact), exact)  # the first that does not underflow
+    return exact, next((rate for rate in beside if rate != exact), exact)  # the first rate that differs from the limit
 
 
 def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
-    """Return the limit of the rate of a collapsed mode beside surviving modes, and its rate near the limit."""
+    """Return the limit of the rate of a collapsed mode beside surviving modes, and a rate near this limit."""
     far, near = (_rate(model, [*surviving, share * max(surviving)]) for share in TINY)
     try:
         positive, negative = _scalings(model, len(surviving))
@@ -79,7 +84,10 @@ def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
 
 
 def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
-    """Return the scalings with w of the positive and negative terms in the rate of a collapsed mode, s = w^2."""
+    """Return the powers of w with which the positive terms, and the negative terms, of the rate of a mode scale.
+
+    The mode has the singular value w, and s = w^2; the other modes survive.
+    """
     rates, p = model.generated.rates, model.parameters
     assert rates is not None
     s, one = SignedOrder.power([0.0] * surviving + [2.0]), SignedOrder.of(np.ones(1))
@@ -88,19 +96,19 @@ def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
 
 
 def _rate(model: Model, eigenvalues: list[float]) -> float:
-    """Return the rate of the last mode; a separate target branch moves with the encoder."""
+    """Return the rate of the last mode; a separate target branch has the same weights as the encoder."""
     s = np.array(eigenvalues)
     arguments = (s, _predictor(model, s), np.ones(1), *model.parameters.of_expectations)
     return float(_LastModeField(model, rtol=1e-8).expectation("rates", arguments)[-1])
 
 
 def _predictor(model: Model, s: Array) -> Array:
-    """Return the eigenvalues of the predictor, zero for a learned predictor, which collapses with its mode."""
+    """Return the eigenvalues of the predictor; a learned predictor has collapsed with the mode, and is zero."""
     return np.asarray(predictor(model.structure, model.parameters, initial(model.structure, s, 0.0), s), float)
 
 
 class _LastModeField(EigenmodeField):
-    """The vector field with a tolerance that holds for the rate of the last mode relative to itself."""
+    """A vector field in which the tolerance of the quadrature is relative to the rate of the last mode."""
 
     def _quadrature(self, expectation: Expectation) -> Adaptive:
         return Adaptive(expectation.integrals, self.rtol, error_weights=lambda s: (np.eye(s.shape[-1])[-1],))

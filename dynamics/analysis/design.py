@@ -1,4 +1,4 @@
-"""``design``: the gain that gives modes the desired dynamics, and its cost."""
+"""Define the function ``design``, which computes the gain that gives modes desired dynamics, and the cost of it."""
 
 import re
 from dataclasses import dataclass, replace
@@ -38,25 +38,25 @@ TARGETS = (RateFunction, ArrivalTimes, SimultaneousArrival, ThresholdRecruitment
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Design(Value):
-    """The gain for a design target, and its cost; the result of ``design``.
+    """A gain that meets a design target, and the cost of this gain; the result of ``design``.
 
     Attributes
     ----------
     target : DesignTarget
         The desired dynamics.
     model : Model
-        The model with the gain, to be solved, iterated, trained and checked.
+        The model with the gain, which can be solved, iterated, trained and checked.
     between : tuple of float
-        Smallest and largest initial eigenvalue of modes.
+        Smallest and largest initial eigenvalue s of modes.
     largest_learning_rate : float
-        Learning rate below which the fixed point is stable under gradient descent.
+        The fixed point is stable under gradient descent with learning rates below this value.
     fastest : float
-        Largest rate |r| for s in ``between``; learning rates should be well below its inverse.
+        Largest rate |r| for s in ``between``. Learning rates should be much smaller than 1/``fastest``.
     smallest_gain : float
-        Smallest gain for s in ``between``; where the gain is negative, modes climb the loss.
+        Smallest gain for s in ``between``. If a gain is negative, the modes increase the loss.
     noise : float
-        Stationary variance of s due to finite batches, divided by the variance under the standard loss at the same
-        small learning rate; nan if either loss has no stable fixed point.
+        Stationary variance of s that finite batches cause, divided by this variance under the standard loss at the same
+        small learning rate; nan if one of the two losses has no stable fixed point.
     remarks : tuple of str
         Warnings about the design.
     """
@@ -77,18 +77,18 @@ class Design(Value):
 
     @property
     def loss(self) -> Loss:
-        """The Euclidean loss with the designed gain written out, as one expression."""
+        """The Euclidean loss with the designed gain, as one expression in which the gain is written out."""
         gain = re.sub(r"\blambda\b", "W_P", self.gain.text)
         return Loss.parse(re.sub(r"\bh\b", f"({gain})", self.model.derivation.formula), **self.gain.parameters)
 
     @isolated
     def rate(self, s: npt.ArrayLike) -> Array:
-        """Return the rates r of modes under the designed loss, without weight decay, at eigenvalues s of any shape."""
+        """Return the rates r of modes with eigenvalues s under the designed loss; weight decay is not subtracted."""
         return _rate(self.model, _eigenvalues(s))
 
     @isolated
     def rates_beside(self, s: npt.ArrayLike) -> dict[str, Array]:
-        """Return the rates r at eigenvalues s under three losses: "standard", "isotropic" and "designed"."""
+        """Return the rates r of modes with eigenvalues s under the losses "standard", "isotropic" and "designed"."""
         standard = replace(self.model, gain=None)
         models = {"standard": standard, "isotropic": replace(standard, isotropic=True), "designed": self.model}
         s = _eigenvalues(s)
@@ -122,15 +122,19 @@ class Design(Value):
 def design(target: DesignTarget, model: Model | None = None, *, between: npt.ArrayLike = (0.01, 0.5)) -> Design:
     """Return the gain h(lambda) that gives modes desired dynamics, ds/dt = 2 s (h(lambda) (1 - n1 lambda) - rho).
 
+    s is the correlation eigenvalue of a mode, lambda = s^alpha is its predictor eigenvalue, n1 = 1 + sigma1^2 is the
+    variance of view 1 in each direction, and rho is the weight decay.
+
     Parameters
     ----------
     target : DesignTarget
         ``RateFunction``, ``ArrivalTimes``, ``SimultaneousArrival``, ``ThresholdRecruitment``, or ``FastestUniform``.
     model : Model, optional
-        The Euclidean model to which the gain is added, with the exponent of its predictor, noise and weight decay;
-        default: ``Model("euclidean")``.
+        The Euclidean model to which the gain is added. It sets the exponent of the predictor, the noise and the weight
+        decay. Default: ``Model("euclidean")``.
     between : array_like
-        Range (low, high) of the initial eigenvalues s; of more than two values, the first and the last are used.
+        Range (low, high) of the initial eigenvalues s. If more than two values are given, the first and the last are
+        used.
 
     Returns
     -------
@@ -140,18 +144,17 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
     Raises
     ------
     ArgumentError
-        For bad arguments, and for targets that no gain can meet; the message states the reason.
+        If an argument is not valid, or if no gain can meet the target; the message states the reason.
 
     Notes
     -----
-    Here s is the eigenvalue of a mode, lambda = s^alpha its predictor eigenvalue, n1 = 1 + sigma1^2 the variance of
-    view 1 in each direction, and rho the weight decay. Modes are independent only under the Euclidean loss; cosine
-    losses couple the modes and conserve a sum over them, so that the rate of one mode cannot be chosen alone. Formulas
-    are derived in ``derivations/theory/designs.py``.
+    The loss must be Euclidean, because modes are independent only under this loss. Cosine losses couple the modes and
+    conserve a sum over the modes, so that the rate of one mode cannot be chosen alone. Formulas are derived in
+    ``derivations/theory/designs.py``.
 
     References
     ----------
-    Halvagal, Laborieux, Zenke, NeurIPS 2023, section 5, suggest losses that shape the dynamics of the spectrum.
+    Halvagal, Laborieux, Zenke, NeurIPS 2023, section 5: suggests losses that shape the dynamics of the spectrum.
 
     Examples
     --------
@@ -181,7 +184,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
 
 
 def _fixed_point(model: Model) -> float:
-    """Return the predictor eigenvalue at the fixed point of a mode, which is the same under any gain."""
+    """Return the predictor eigenvalue at the fixed point of a mode; it is the same under any gain."""
     from derivations.theory import designs, moments
 
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
@@ -202,14 +205,17 @@ def _with_cost(
     between: tuple[float, float],
     remarks: tuple[str, ...],
 ) -> Design:
-    """Return the design for a model with the designed gain, with its largest learning rate, noise and remarks."""
+    """Return the design with its costs: largest learning rate, largest rate, smallest gain, and noise.
+
+    model: the model with the designed gain. remarks: remarks on the gain, to which remarks on the costs are added.
+    """
     lam = np.geomspace(conditions.low, conditions.high, POINTS)
     gains, rates = model.gain(lam), _rate(model, eigenvalues.predictor_inverse(lam, conditions.alpha))
     stable = _stable(model)
     if gains.min() < 0:
-        remarks = (*remarks, f"the gain falls to {gains.min():.3g}: where it is negative, modes climb the loss")
+        remarks = (*remarks, f"the gain falls to {gains.min():.3g}; modes with a negative gain increase the loss")
     if stable is None:
-        remarks = (*remarks, "no fixed point of surviving modes is stable")
+        remarks = (*remarks, "no fixed point at which modes survive is stable")
     return Design(
         target,
         model,
@@ -223,15 +229,18 @@ def _with_cost(
 
 
 def _stable(model: Model) -> Equilibrium | None:
-    """Return the stable equilibrium of one mode with the largest eigenvalue above zero; None if there is none."""
+    """Return the stable equilibrium at which one mode survives, with the largest eigenvalue if there are several.
+
+    Returns None if there is no such equilibrium.
+    """
     stable = (point for point in equilibria(model, [1.0]) if point.surviving and point.largest_learning_rate)
     return next(stable, None)
 
 
 def _relative_noise(model: Model) -> float:
-    """Return the stationary variance of s divided by the variance under the standard loss.
+    """Return the stationary variance of s divided by the stationary variance under the standard loss.
 
-    The result is nan if either loss has no stable fixed point.
+    The result is nan if one of the two losses has no stable fixed point.
     """
     from derivations.theory import designs
 
@@ -245,7 +254,10 @@ def _relative_noise(model: Model) -> float:
 
 
 def _noise(model: Model) -> float:
-    """Return the stationary variance of s multiplied by batch size/learning rate; nan if no fixed point is stable."""
+    """Return the stationary variance of s times the batch size, divided by the learning rate.
+
+    The result is nan if no fixed point is stable.
+    """
     from derivations.theory import designs
 
     stable, p = _stable(model), model.parameters
@@ -268,17 +280,23 @@ def _used_parameters(gain: DesignedGain) -> dict[str, float]:
 def _check_model(model: Model, target: DesignTarget) -> None:
     errors.instance("model", model, Model, "be a Model")
     if model.loss != "euclidean" or model.gain is not None or model.symmetrised:
-        requirement = "have the plain Euclidean loss, because modes are not independent under other losses"
+        requirement = (
+            "have the Euclidean loss without gain and not symmetrised, because gains are derived for this loss only"
+        )
         errors.reject("model", requirement, model)
     plain = model.structure.predictor == "closed form" and not model.parameters.epsilon.any()
     if not plain or model.structure.tracked or not isinstance(model.target, Shared) or model.inputs is not None:
         requirement = (
-            "have a predictor ClosedForm(alpha), a shared target and white inputs, for which gains are derived"
+            "have a predictor ClosedForm(alpha), a shared target and white inputs, because gains are derived for these "
+            "models only"
         )
         errors.reject("model", requirement, model)
-    if model.batch_shape or model.isotropic or model.stop_gradient != "target":
-        requirement = "be a single model, with the stop-gradient on the target, and not isotropic"
-        errors.reject("model", f"{requirement}, because the gain sets stop-gradient and rates", model)
+    if model.batch_shape:
+        errors.reject("model", "have plain numbers as parameters, because a gain is designed for a single model", model)
+    if model.isotropic or model.stop_gradient != "target":
+        requirement = "have the stop-gradient on the target and not be isotropic, because a gain replaces these options"
+        errors.reject("model", requirement, model)
     if model.weight_decay and not target.needs_weight_decay:
-        name = type(target).__name__
-        errors.reject("model", f"have no weight decay for {name}, because weight decay moves the fixed point", model)
+        kind = type(target).__name__
+        requirement = f"have no weight decay for {kind}, because weight decay moves the fixed point"
+        errors.reject("model", requirement, model)

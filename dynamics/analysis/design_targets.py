@@ -1,8 +1,9 @@
-"""Design targets: desired dynamics of modes, and the gain h of the Euclidean loss that yields them.
+"""Define design targets, which describe desired dynamics of modes, and compute the gain h that yields the dynamics.
 
-A mode has the eigenvalue s, the singular value w = sqrt(s) and the predictor eigenvalue lambda = s^alpha. It obeys
-ds/dt = 2 s (r - rho) with weight decay rho and the rate r = h(lambda) q(lambda), q = 1 - n1 lambda, n1 = 1 + sigma1^2.
-Under any gain r is zero at lambda = 1/n1, called ``rest`` in texts.
+A mode has the correlation eigenvalue s, the singular value w = sqrt(s) and the predictor eigenvalue lambda = s^alpha.
+Under the Euclidean loss with a gain h, it obeys ds/dt = 2 s (r - rho), with weight decay rho. Its rate is
+r = h(lambda) q(lambda), with q = 1 - n1 lambda and the variance n1 = 1 + sigma1^2 of view 1. Under any gain, r is zero
+at lambda = 1/n1. This value has the name ``rest`` in the texts of rates and times.
 """
 
 from abc import ABC, abstractmethod
@@ -21,15 +22,15 @@ from dynamics.numerics.values import Value
 
 POINTS = 400  # number of eigenvalues at which a desired rate or time is evaluated
 ZERO = 1e-9  # a rate below this fraction of the largest rate counts as zero
-STEEPNESS = (12, 24, 48, 96, 192, 384)  # powers of lambda with which a rate changes, tried in turn
-LARGEST_DENOMINATOR = 12  # largest denominator, and largest value, of 1/(2 alpha) for which a pole of the gain cancels
+STEEPNESS = (12, 24, 48, 96, 192, 384)  # the powers of lambda with which a rate changes; they are tried in this order
+LARGEST_DENOMINATOR = 12  # 1/(2 alpha) must be a fraction with at most this value and denominator
 
 
 class Conditions(NamedTuple):
     """Properties of the model and of the initial eigenvalues on which a designed gain depends.
 
-    alpha: exponent of the predictor. rest: predictor eigenvalue lambda at the fixed point. low, high: predictor
-    eigenvalues at the smallest and at the largest initial eigenvalue.
+    alpha: exponent of the predictor. rest: predictor eigenvalue at the fixed point. low: smallest initial predictor
+    eigenvalue. high: largest initial predictor eigenvalue.
     """
 
     alpha: float
@@ -40,7 +41,7 @@ class Conditions(NamedTuple):
 
 
 class DesignedGain(NamedTuple):
-    """A gain as text in the loss grammar, with the values of its parameters, and remarks on it."""
+    """A gain as text in the loss grammar, with the values of its parameters, and with remarks for the user."""
 
     text: str
     parameters: dict[str, float]
@@ -54,18 +55,21 @@ class DesignTarget(Value, ABC):
 
     @abstractmethod
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain that yields the desired dynamics; raise ArgumentError with the reason if no gain does."""
+        """Return the gain that yields the desired dynamics.
+
+        Raises ArgumentError if no gain yields the desired dynamics; the message states the reason.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class RateFunction(DesignTarget):
-    """A desired rate r(lambda) of modes, ds/dt = 2 s r.
+    """A desired rate r(lambda) of modes with predictor eigenvalue lambda, ds/dt = 2 s r.
 
     Parameters
     ----------
     text : str
-        The rate r as text in ``lambda``, the predictor eigenvalue of a mode, and ``rest``, the fixed point
-        1/(1 + sigma1^2) of lambda under any gain. r must be zero at ``rest``.
+        The rate r as text in ``lambda`` and ``rest``. Here ``rest`` = 1/(1 + sigma1^2) is the value of lambda at the
+        fixed point, which is the same for any gain. The rate must be zero at lambda = rest.
 
     Examples
     --------
@@ -77,23 +81,27 @@ class RateFunction(DesignTarget):
     text: str
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain h = r/q, q = 1 - lambda/rest; raise ArgumentError unless r is zero at lambda = rest."""
+        """Return the gain h = r/q with q = 1 - lambda/rest; raise ArgumentError unless r is zero at lambda = rest."""
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
         rate, rest = _read(self.text), np.array([conditions.rest])
         largest = np.abs(_values(rate, np.geomspace(conditions.low, conditions.high, POINTS), conditions)).max()
         if not largest > 0:
-            errors.reject("target", "be a rate that is finite, and nonzero for some initial eigenvalues", self.text)
+            requirement = (
+                "be a rate that is finite for all initial eigenvalues, and nonzero for at least one initial eigenvalue"
+            )
+            errors.reject("target", requirement, self.text)
         if not abs(_values(rate, rest, conditions)[0]) <= ZERO * largest:
-            reason = "the gradient is zero there under any gain"
+            reason = "the gradient is zero at this lambda under any gain"
             errors.reject(
                 "target", f"be a rate that is zero at lambda = {conditions.rest:g}, because {reason}", self.text
             )
         gain = designs.gain_of_rate(rate)
         if not np.isfinite(_values(gain, rest, conditions)[0]):
             requirement = (
-                "have the factor 1 - lambda/rest, with `rest` by name; otherwise the gain is undefined at lambda = rest"
+                "contain the factor 1 - lambda/rest, written with the name `rest`, because otherwise the gain is "
+                "undefined at lambda = rest"
             )
             errors.reject("target", requirement, self.text)
         return DesignedGain(loss_grammar.formula(gain), {"rest": conditions.rest})
@@ -101,14 +109,16 @@ class RateFunction(DesignTarget):
 
 @dataclass(frozen=True, eq=False)
 class ArrivalTimes(DesignTarget):
-    """Desired times T(lambda) of arrival near the fixed point, for a mode with initial predictor eigenvalue lambda.
+    """Desired times T(lambda) at which modes arrive near the fixed point.
+
+    lambda is the initial predictor eigenvalue of the mode.
 
     Parameters
     ----------
     text : str
-        T as text in ``lambda``, up to an added constant. T must decrease with lambda.
+        T as text in ``lambda``. T must decrease with lambda; a constant that is added to T has no effect.
     level : float
-        A mode has arrived when its predictor eigenvalue is this fraction of its value at the fixed point.
+        A mode has arrived if its predictor eigenvalue is this fraction of the value at the fixed point.
 
     Examples
     --------
@@ -122,9 +132,10 @@ class ArrivalTimes(DesignTarget):
     level: float = 0.9
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain that yields the arrival times T(lambda), by the rate r = -1/(2 alpha lambda dT/dlambda).
+        """Return the gain that yields the arrival times T(lambda).
 
-        alpha is the exponent of the predictor. Raises ArgumentError unless T decreases with lambda.
+        The rate must be r = -1/(2 alpha lambda dT/dlambda), with the exponent alpha of the predictor. Raises
+        ArgumentError unless T decreases with lambda.
         """
         import sympy as sp
 
@@ -136,12 +147,12 @@ class ArrivalTimes(DesignTarget):
         time = _read(self.text)
         if time.has(sp.Min, sp.Max):
             errors.reject(
-                "target", "be smooth, without min and max, because rates jump where times have a kink", self.text
+                "target", "contain no min or max, because the rate would jump at a kink of the arrival times", self.text
             )
         slope = _values(time.diff(designs.lam), np.geomspace(conditions.low, goal, POINTS), conditions)
         if not (np.isfinite(slope) & (slope < 0)).all():
-            reason = "a small mode passes the initial lambda of a larger mode before it arrives"
-            errors.reject("target", f"be times that decrease with lambda, because {reason}", self.text)
+            reason = "a small mode reaches the initial lambda of a larger mode before it arrives, and so arrives later"
+            errors.reject("target", f"be finite times that decrease with lambda, because {reason}", self.text)
         rate = designs.rate_of_arrival(time).subs(notation.alpha, Fraction(conditions.alpha))
         gain = loss_grammar.formula(designs.until_goal(rate))
         return DesignedGain(gain, {"goal": goal, "rest": conditions.rest})
@@ -149,14 +160,14 @@ class ArrivalTimes(DesignTarget):
 
 @dataclass(frozen=True, eq=False)
 class SimultaneousArrival(DesignTarget):
-    """Arrival of all modes near their fixed point at nearly the same time.
+    """Arrival of all modes near the fixed point at nearly the same time.
 
     Parameters
     ----------
     time : float
-        Time at which the smallest mode arrives.
+        Time at which the smallest mode arrives, which is the last arrival.
     level : float
-        A mode has arrived when its predictor eigenvalue is this fraction of its value at the fixed point.
+        A mode has arrived if its predictor eigenvalue is this fraction of the value at the fixed point.
     spread : float
         Time between the first and the last arrival, as a fraction of ``time``.
 
@@ -175,29 +186,31 @@ class SimultaneousArrival(DesignTarget):
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return a gain under which modes grow fast up to the largest initial eigenvalue, and slowly above it.
 
-        Small modes then catch up with the largest mode before all of them arrive.
+        Therefore small modes become nearly as large as the largest mode before all modes arrive.
         """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
         errors.positive_number("time", self.time)
-        _check_share("spread", self.spread, "because a small mode needs time to reach the initial size of a larger one")
+        _check_share(
+            "spread", self.spread, "because a small mode needs time to reach the initial eigenvalue of a larger mode"
+        )
         goal = _goal(self.level, conditions)
         parameters = conditions._asdict() | {"goal": goal, "t": self.spread * self.time}
         gathering = designs.gathering(designs.steepness)
         fast = parameters["fast"] = designs.value(gathering.fast, parameters)
         parameters |= {"steepness": STEEPNESS[0], "slow": fast}
-        rises = designs.value(gathering.time, parameters) > (1 - self.spread) * self.time  # one constant rate: too slow
+        rises = designs.value(gathering.time, parameters) > (1 - self.spread) * self.time  # a constant rate is too slow
         parameters |= self._changing_rate(parameters, rises)
         first = parameters["steepness"] == STEEPNESS[0]
         rate = designs.gathering(STEEPNESS[0] if first else designs.steepness, rises).rate
         remark = (
-            f"equal times are impossible: small modes need {self.spread:g} of the time to reach the largest initial s"
+            f"equal times are impossible: the smallest mode takes {self.spread:g} of its time to the largest initial s"
         )
         return DesignedGain(loss_grammar.formula(designs.until_goal(rate)), parameters, (remark,))
 
     def _changing_rate(self, parameters: dict[str, float], rises: bool) -> dict[str, float]:
-        """Return the least steepness, and the slow rate, with which modes arrive at the two times."""
+        """Return the smallest steepness, and the slow rate, for which the first and the last arrival are as desired."""
         from derivations.theory import designs
 
         gathering, remaining = designs.gathering(designs.steepness, rises), (1 - self.spread) * self.time
@@ -213,24 +226,24 @@ class SimultaneousArrival(DesignTarget):
                 return {"steepness": float(steepness), "slow": slow}
         change, word = ("accelerate", "smaller") if rises else ("slow down", "larger")
         requirement = (
-            f"be {word} for the rates of this target, which change at most with the power {STEEPNESS[-1]} of lambda: "
-            f"the fast modes cannot {change} enough before they arrive (other rates are not tried)"
+            f"be {word}, because the fast modes cannot {change} enough before they arrive (rates of this target change "
+            f"at most with the power {STEEPNESS[-1]} of lambda)"
         )
         errors.reject("spread", requirement, self.spread)
 
 
 @dataclass(frozen=True, eq=False)
 class ThresholdRecruitment(DesignTarget):
-    """Growth of modes whose initial eigenvalue s exceeds a threshold; weight decay makes all other modes vanish.
+    """Growth of modes that start above a threshold; weight decay makes all other modes vanish.
 
     Parameters
     ----------
     threshold : float
-        Threshold of the initial eigenvalue s.
+        Threshold of the initial correlation eigenvalue s.
     speed : float
         Gain h of modes far above the threshold.
     sharpness : int
-        Power of lambda with which the gain vanishes for modes below the threshold.
+        Far below the threshold, the gain h falls as lambda to this power, where lambda is the predictor eigenvalue.
 
     Examples
     --------
@@ -248,9 +261,10 @@ class ThresholdRecruitment(DesignTarget):
     needs_weight_decay: ClassVar[bool] = True
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain h = speed/(1 + (c/lambda)^sharpness); at the threshold, c makes r equal to the weight decay.
+        """Return the gain h = speed/(1 + (c/lambda)^sharpness).
 
-        r = h q is the rate, with q = 1 - lambda/rest.
+        The constant c is chosen such that the rate r = h q equals the weight decay at the threshold; here
+        q = 1 - lambda/rest.
         """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
@@ -259,35 +273,41 @@ class ThresholdRecruitment(DesignTarget):
         errors.positive_number("speed", self.speed)
         errors.count("sharpness", self.sharpness)
         if not conditions.weight_decay:
-            requirement = "be used with a model with weight decay, because without weight decay no mode vanishes"
+            requirement = "be used with a model that has weight decay, because without weight decay no mode vanishes"
             errors.reject("target", requirement, self)
         leak, rest = conditions.weight_decay, conditions.rest
         parameters = {"threshold": threshold, "speed": self.speed, "rest": rest, "leak": leak}
         if not designs.value(designs.growth_at_threshold(designs.speed), parameters) > 0:
-            requirement = "have a speed with which a mode at the threshold grows faster than weight decay shrinks it"
-            errors.reject("target", f"{requirement}, and a threshold below the fixed point", self)
+            requirement = (
+                "have a threshold below the fixed point, and so large a speed that a mode at the threshold grows in "
+                "spite of weight decay"
+            )
+            errors.reject("target", requirement, self)
         gain = designs.recruitment_gain(self.sharpness)
         if not designs.value(designs.parts_modes(gain), parameters) > 0:
-            requirement = "have a threshold further below the fixed point, or a larger sharpness"
-            reason = "otherwise modes converge to the threshold, in place of growing above it and vanishing below it"
-            errors.reject("target", f"{requirement}; {reason}", self)
+            requirement = "have a smaller threshold or a larger sharpness"
+            reason = "otherwise modes converge to the threshold, instead of growing above it or vanishing below it"
+            errors.reject("target", f"{requirement}, because {reason}", self)
         return DesignedGain(loss_grammar.formula(gain), parameters)
 
 
 @dataclass(frozen=True, eq=False)
 class FastestUniform(DesignTarget):
-    """Convergence of all singular values w at one rate c, dw/dt = c (w* - w), the largest stable at a learning rate.
+    """Convergence of all singular values w with the same rate c, dw/dt = c (w* - w), as fast as stability allows.
+
+    w is the singular value of a mode, and w* the value of w at the fixed point. The rate c is the largest rate for
+    which the descent map is stable up to a given learning rate.
 
     Parameters
     ----------
     learning_rate : float
-        Learning rate eta below which the fixed point is stable in the descent map.
+        Learning rate eta up to which the fixed point shall be stable in the descent map.
 
     Notes
     -----
-    Here w is the singular value of a mode, and w* its fixed point. If the descent map is stable up to eta, modes
-    approach the fixed point at most as e^(-2 t/eta). Under this gain every mode does so at all times. A gain that moves
-    modes faster far from the fixed point may bring modes closer to it at a given time, by a constant factor.
+    If the descent map is stable up to eta, modes near the fixed point cannot approach it faster than e^(-2 t/eta).
+    Under this gain all modes approach the fixed point as e^(-2 t/eta) at all times. A gain that moves modes faster far
+    from the fixed point may reduce the distance at a given time, but only by a constant factor.
 
     Examples
     --------
@@ -299,9 +319,9 @@ class FastestUniform(DesignTarget):
     learning_rate: float
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain h = speed (w*/w - 1)/q, with q = 1 - lambda/rest and singular value w of a mode.
+        """Return the gain h = speed (w*/w - 1)/q, with q = 1 - lambda/rest.
 
-        speed = 2/eta follows from the derived limit of stability of the descent map with learning rate eta.
+        The factor speed = 2/eta follows from the derived limit of stability of the descent map.
         """
         import sympy as sp
 
@@ -312,8 +332,8 @@ class FastestUniform(DesignTarget):
         eta = errors.positive_number("learning_rate", self.learning_rate)
         power = Fraction(0.5 / conditions.alpha).limit_denominator(LARGEST_DENOMINATOR)
         if not 0 < power <= LARGEST_DENOMINATOR or abs(float(power) * 2 * conditions.alpha - 1) > ZERO:
-            fraction = f"a fraction of whole numbers up to {LARGEST_DENOMINATOR}"
-            errors.reject("model", f"have an exponent alpha with 1/(2 alpha) equal to {fraction}", conditions.alpha)
+            fraction = f"a fraction with a denominator and a value of at most {LARGEST_DENOMINATOR}"
+            errors.reject("model", f"have an exponent alpha for which 1/(2 alpha) is {fraction}", conditions.alpha)
         alpha = 1 / (2 * sp.Rational(power.numerator, power.denominator))
         gain = designs.uniform_gain(alpha)
         limit = designs.largest_learning_rate().subs(
@@ -324,24 +344,27 @@ class FastestUniform(DesignTarget):
 
 
 def _goal(level: float, conditions: Conditions) -> float:
-    """Return the predictor eigenvalue at which a mode has arrived, ``level`` times its value at the fixed point."""
-    _check_share("level", level, "a fraction of the predictor's eigenvalue at the fixed point")
+    """Return the predictor eigenvalue at which a mode has arrived: ``level`` times the value at the fixed point."""
+    _check_share("level", level, "because it is a fraction of the predictor eigenvalue at the fixed point")
     goal, start = level * conditions.rest, conditions.high / conditions.rest
     if not conditions.high < goal:
-        requirement = f"be above the largest initial predictor eigenvalue, which is {start:g} of the fixed point"
+        requirement = (
+            f"be above {start:g}, because the largest initial predictor eigenvalue is this fraction of the value at "
+            "the fixed point"
+        )
         errors.reject("level", requirement, level)
     return goal
 
 
 def _check_share(name: str, value: Any, reason: str) -> None:
-    requirement = f"be a number above 0 and below 1, {reason}"
+    requirement = f"be a number between 0 and 1, {reason}"
     share = errors.real_array(name, value, requirement)
     if share.ndim or not 0 < share < 1:
         errors.reject(name, requirement, value)
 
 
 def _read(text: str) -> Any:
-    """Return the text of a desired rate or time as a SymPy expression; raises ArgumentError."""
+    """Return a desired rate or time as a SymPy expression; raises ArgumentError if the text is not valid."""
     from derivations.errors import ExpressionError
     from derivations.theory import designs
 
@@ -349,11 +372,13 @@ def _read(text: str) -> Any:
     try:
         return designs.read_desired(text)
     except ExpressionError as error:
-        raise errors.ArgumentError(f"Argument `target` must be text in lambda and rest, but {error}.") from None
+        raise errors.ArgumentError(
+            f"Argument `target` must be an expression in lambda and rest, but has an error {error}."
+        ) from None
 
 
 def _values(expression: Any, lam: npt.NDArray[np.float64], conditions: Conditions) -> npt.NDArray[np.float64]:
-    """Evaluate a SymPy expression in lambda and rest at the predictor eigenvalues lam (K,)."""
+    """Return the values (K,) of a SymPy expression in lambda and rest, for K predictor eigenvalues lam."""
     from derivations.printers import loss_grammar
     from derivations.theory import designs
 

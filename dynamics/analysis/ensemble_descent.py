@@ -1,4 +1,4 @@
-"""An ensemble of descent maps, iterated until each member has converged, collapsed, diverged, or oscillates."""
+"""Iterate an ensemble of descent maps until each member has converged, has collapsed, has diverged, or oscillates."""
 
 import math
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
 
-BLOCK = 64  # number of steps of a block, after which the outcomes of members are tested
-CONVERGED = 1e-3  # relative distance of an eigenvalue to its limit below which it has converged
-ROUNDING = 1e-13  # relative range of an eigenvalue, in a block of steps, below which it is stationary
+BLOCK = 64  # number of steps of a block; after each block, the outcomes of members are tested
+CONVERGED = 1e-3  # an eigenvalue has converged if its relative distance from the limit is below this value
+ROUNDING = 1e-13  # an eigenvalue is stationary if its relative range in a block of steps is at most this value
 COLLAPSED = 1e-3  # a mode vanishes if it shrinks below this fraction of the largest initial eigenvalue
-TURNS = 3.0  # a member oscillates if the path of an eigenvalue is longer than this factor times its range,
-PERSISTS = 0.9  # if the range is more than this fraction of the range in the previous block,
-BLOCKS = 8  # and if both hold in this number of successive blocks
+# A member oscillates if, in each of BLOCKS successive blocks, the path of an eigenvalue is longer than TURNS times the
+# range of the eigenvalue, and the range is more than PERSISTS times the range in the previous block.
+TURNS, PERSISTS, BLOCKS = 3.0, 0.9, 8
 ENDS = (*OUTCOMES, "oscillation", "undecided")
 
 Array = npt.NDArray[np.float64]
@@ -28,12 +28,12 @@ Mask = npt.NDArray[np.bool_]
 
 
 class BlockMotion(NamedTuple):
-    """Motion of eigenvalues in a block of steps: last value, range, length of the path, and net change, each (B, M)."""
+    """The motion of eigenvalues in a block of steps; each array has the shape (B, M)."""
 
-    last: Array
-    range: Array
-    length: Array
-    change: Array
+    last: Array  # last value
+    range: Array  # largest minus smallest value
+    length: Array  # length of the path: sum of |changes| over all steps
+    change: Array  # last minus first value
 
     @classmethod
     def of(cls, s: Array) -> "BlockMotion":
@@ -41,30 +41,33 @@ class BlockMotion(NamedTuple):
         return cls(s[-1], np.ptp(s, axis=0), np.abs(np.diff(s, axis=0)).sum(axis=0), s[-1] - s[0])
 
     def of_members(self, chosen: Mask) -> "BlockMotion":
-        """Return the motion of some members of the ensemble."""
+        """Return the motion of the chosen members of the ensemble."""
         return BlockMotion(*(part[chosen] for part in self))
 
 
 class EnsembleDescent:
     """An ensemble of B descent maps, iterated until the outcome of each member is decided.
 
-    field: vector field of the whole ensemble. state: initial state of each member. parameters, eta: parameters and
-    learning rate of each member, (B, 1). s0: initial eigenvalues of all members, (M,). The results are the ``outcome``,
-    the final eigenvalues ``s`` and the number of ``steps`` of each member.
+    field: vector field of the whole ensemble. state: initial state of each member. parameters: parameters of each
+    member (B, 1). eta: learning rate of each member (B, 1). s0: initial eigenvalues (M,), the same for all members. The
+    results are attributes: the ``outcome``, the final eigenvalues ``s``, and the number of ``steps`` of each member.
     """
 
     def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):
         self.field, self.state, self.parameters, self.eta = field, state, parameters, eta
         self.smallest = COLLAPSED * s0.max()
-        self.running = np.arange(len(eta))  # members whose outcome is not decided
+        self.running = np.arange(len(eta))  # indices of the members whose outcome is not decided yet
         self.outcome = np.full(len(eta), "undecided", dtype=object)
         self.s = np.tile(s0, (len(eta), 1))
         self.steps = np.zeros(len(eta), int)
-        self.oscillating = np.zeros(len(eta), int)  # number of successive blocks in which a member oscillates
+        self.oscillating = np.zeros(len(eta), int)  # number of successive blocks in which each member has oscillated
         self.previous: BlockMotion | None = None
 
     def follow(self, steps: int, progress: bool | None) -> str:
-        """Iterate for up to ``steps`` steps, or until the outcome of all members is decided; return the status."""
+        """Iterate until the outcomes of all members are decided, but at most ``steps`` steps; return the status.
+
+        ``steps`` is rounded up to whole blocks.
+        """
         with progress_bar(len(self.running), "phase diagram", progress) as bar:
             try:
                 for _ in range(math.ceil(steps / BLOCK)):
@@ -78,7 +81,7 @@ class EnsembleDescent:
         return "complete"
 
     def _iterate_block(self) -> None:
-        """Iterate a block of steps, and remove the members whose outcome is decided."""
+        """Iterate for one block of steps, and then remove the members whose outcome is decided."""
         field = vector_field_of(self.field.model, self.field.closure, self.field.rtol, self.parameters)
         path, diverged = [self.state.encoder**2], np.zeros(len(self.running), bool)
         for _ in range(BLOCK):
@@ -94,7 +97,7 @@ class EnsembleDescent:
         self.parameters = self.parameters.map(lambda rows: rows[going_on])
 
     def _ended(self, motion: BlockMotion, diverged: Mask) -> Mask:
-        """Record the outcome of members for which a block of steps decides it; return a mask of these members."""
+        """Record the outcomes that a block of steps decides; return a mask of the members with decided outcomes."""
         previous = motion if self.previous is None else self.previous
         with np.errstate(divide="ignore", invalid="ignore"):
             decay = np.where(motion.range > 0, motion.range / previous.range, 0.0)

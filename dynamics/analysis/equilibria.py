@@ -1,4 +1,4 @@
-"""``equilibria``: the fixed points of the eigenvalues in flow and descent map, and their stability."""
+"""Define the function ``equilibria``, which computes all fixed points of a model, and their stability."""
 
 import math
 from collections.abc import Iterator
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Equilibria", "Equilibrium", "equilibria"]
 
-EQUILIBRIUM = 300  # numbers that take as much memory as an equilibrium without its eigenvalues, about
+EQUILIBRIUM = 300  # an equilibrium without its eigenvalues takes about as much memory as this number of floats
 
 
 @dataclass(frozen=True, eq=False)
 class Equilibria(Value):
     """The fixed points of a model, in descending order of the number of surviving modes; the result of ``equilibria``.
 
-    The object is a sequence of fixed points: it can be iterated over and indexed, and has a length.
+    The object is a sequence of fixed points: it has a length, and can be iterated over and indexed.
 
     Attributes
     ----------
     model : Model
         The model.
     fixed_points : tuple of Equilibrium
-        Fixed points; fixed points that differ only in the order of the modes are listed once.
+        The fixed points. If several differ only in the order of the modes, one of them is listed.
     boundary : float or None
-        Initial eigenvalue below which an independent mode collapses; None if there is no such boundary.
+        An independent mode collapses if its initial eigenvalue is below this value. None if there is no such boundary.
     fold : float or None
-        Weight decay at which the fixed points of surviving modes meet and vanish; None if there is no fold.
+        Weight decay at which two fixed points of surviving modes meet and disappear; None if there is no fold.
     remark : str
-        Explanation if there are no fixed points, or a continuous family of fixed points.
+        Explanation if there are no fixed points, or if there is a continuous family of fixed points.
     """
 
     model: Model
@@ -70,7 +70,7 @@ class Equilibria(Value):
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the eigenvalues of each fixed point, one row for each fixed point; return the matplotlib Axes."""
+        """Draw a row for each fixed point, with markers at its eigenvalues; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_equilibria
 
         return plot_equilibria(self, ax)
@@ -86,38 +86,41 @@ class Equilibria(Value):
 def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None = None) -> Equilibria:
     """Return all fixed points s_m (r_m - rho) = 0 of a model, with their stability in the flow and the descent map.
 
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, and rho is the weight decay.
+
     Parameters
     ----------
     model : Model
         A single model with white inputs.
     s0 : array_like of shape (M,)
-        Initial eigenvalues, which set the number of modes. If the flow conserves a quantity, s0 also sets its value,
-        which selects the equilibria among a continuous family.
+        Initial eigenvalues, which set the number of modes. If the flow conserves a quantity, there is a continuous
+        family of fixed points; the value of this quantity at s0 selects those that are returned.
     learning_rate : float, optional
-        Learning rate eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on eta.
+        Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
+        other models, it must be left out.
 
     Returns
     -------
     Equilibria
-        The fixed points, in descending order of the number of surviving modes. Fixed points that differ only in the
-        order of the modes are listed once.
+        The fixed points, in descending order of the number of surviving modes. If several fixed points differ only in
+        the order of the modes, one of them is returned.
 
     Raises
     ------
     ArgumentError
-        For bad arguments, for correlated inputs, and for learned predictors without the invariant
-        s_m - lambda_m^2/a_P (see ``invariants``).
+        If an argument is not valid, or if inputs are correlated. Also if the predictor is learned and the model does
+        not have the invariant s_m - lambda_m^2/a_P (see ``invariants``).
 
     Notes
     -----
-    r_m is the rate of a mode, rho the weight decay. Modes are independent under Euclidean losses, and the roots of
-    r_m = rho have formulas. Surviving modes are equal under cosine losses. With a Euclidean loss, weight decay and a
-    learned predictor, s_m = lambda_m^2/a_P at the fixed points, where lambda_m is the predictor's eigenvalue and a_P
-    its learning rate relative to the encoder's.
+    Under Euclidean losses, modes are independent, and there are formulas for the roots of r_m = rho. Under cosine
+    losses, surviving modes are equal. With a Euclidean loss, weight decay and a learned predictor, the fixed points
+    obey s_m = lambda_m^2/a_P. Here lambda_m is the predictor eigenvalue of mode m, and a_P is the learning rate of the
+    predictor divided by that of the encoder.
 
     References
     ----------
-    Halvagal, Laborieux, Zenke, NeurIPS 2023, section 3; Tian, Chen, Ganguli, ICML 2021, for the fold in weight decay.
+    Halvagal, Laborieux, Zenke, NeurIPS 2023, section 3. Tian, Chen, Ganguli, ICML 2021 (fold in weight decay).
 
     Examples
     --------
@@ -139,9 +142,10 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
 
 
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
-    """Return the fixed points of independent modes: each mode has collapsed, or is at a root of r = rho.
+    """Return the fixed points of independent modes, at which each mode has collapsed or is at a root of r = rho.
 
-    r is the rate of a mode, rho the weight decay. eta: learning rate of models whose flow depends on it, else None.
+    r is the rate of a mode, and rho the weight decay. eta: learning rate, if the flow of the model depends on it;
+    otherwise None.
     """
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
@@ -152,14 +156,14 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
     surviving = [SurvivingModes.at(model, s, 1, eta, lam=lam) for s, lam in roots if s > 0]
     growth, recovers = collapsed_growth(model, [])
     number = math.comb(modes + len(surviving), modes)
-    remedy = "Modes are independent: ask for the equilibria of a few."
+    remedy = "As modes are independent, the equilibria of fewer modes are sufficient."
     check_size(f"The {number:,} equilibria of {modes:,} modes", number * (2 * modes + EQUILIBRIUM), remedy)
     combinations = tuple(
         Equilibrium.of(model, [mode for mode in chosen if mode], modes, growth, recovers)
         for chosen in combinations_with_replacement([*surviving, None], modes)
     )
     stationary = fixed_points.is_stationary_at_any_size(model)
-    remark = "any spectrum is stationary: the rate is zero" if stationary else ""
+    remark = "all eigenvalues are stationary: the rate equals the weight decay at any size" if stationary else ""
     unstable = [mode.s for mode in surviving if (mode.growth.real > 0).any()]
     nothing_else_moves = not model.needs_learning_rate and model.structure.predictor != "learned"
     boundary = min(unstable, default=None) if nothing_else_moves and not recovers else None
@@ -168,13 +172,13 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], eta: float | None) -> Equilibria:
-    """Return one fixed point for each number of surviving modes, all of which have the same eigenvalue.
+    """Return one fixed point for each number of surviving modes; all surviving modes have the same eigenvalue.
 
-    eta: learning rate of models whose flow depends on it, else None.
+    eta: learning rate, if the flow of the model depends on it; otherwise None.
     """
     if remark := fixed_points.why_no_equal_modes(model, s0):
         return Equilibria(model, (), remark=remark)
     members = tuple(fixed_points.equal_modes(model, s0, surviving, eta) for surviving in range(len(s0), 0, -1))
     return Equilibria(
-        model, members, remark=f"other initial values of {invariants(model)[0].formula} have other equilibria"
+        model, members, remark=f"other initial values of {invariants(model)[0].formula} lead to other equilibria"
     )

@@ -1,4 +1,4 @@
-"""A fixed point of the eigenvalues in flow and descent map, with its stability."""
+"""Define a fixed point of the eigenvalues, with its stability in the flow and in the descent map."""
 
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +15,7 @@ from dynamics.vector_field.eigenmode_state import initial, observables
 
 @dataclass(frozen=True, eq=False)
 class Equilibrium(Value):
-    """A fixed point s_m (r_m - rho) = 0 of a model, with rates r_m and weight decay rho.
+    """A fixed point s_m (r_m - rho) = 0 of a model, with correlation eigenvalues s_m, rates r_m and weight decay rho.
 
     Flow and descent map have the same fixed points.
 
@@ -24,16 +24,18 @@ class Equilibrium(Value):
     s, predictor : ndarray of shape (M,)
         Eigenvalues of the correlation and of the predictor, the largest first; ``s`` is 0 for collapsed modes.
     growth : complex ndarray
-        Growth rates of perturbations of the surviving modes in the flow, ascending: eigenvalues of the Jacobian. The
-        zero eigenvalue in the direction of fixed points with another value of a conserved quantity is left out.
+        Growth rates of perturbations of the surviving modes in the flow, in ascending order. These are the eigenvalues
+        of the Jacobian. If a quantity is conserved, one eigenvalue is zero, because there are fixed points with other
+        values of this quantity; this eigenvalue is left out.
     collapsed_growth : float or None
-        Growth rate r - rho of a collapsed mode in the limit of a singular value of zero, which may be infinite; None if
-        all modes survive.
+        Growth rate r - rho of a collapsed mode, in the limit that its singular value is zero. The limit may be
+        infinite. None if all modes survive.
     recovers : bool
         True if collapsed modes grow back after a small perturbation, exponentially or more slowly.
     largest_learning_rate : float
-        Learning rate at which the descent map loses stability; zero if the fixed point is not stable in the flow, or if
-        no learning rate is stable, because a collapsed mode has the growth rate -inf.
+        The fixed point is stable in the descent map with learning rates below this value. The value is zero if the
+        fixed point is not stable in the flow, or if a collapsed mode has the growth rate -inf, because then the descent
+        map is stable at no learning rate.
 
     Examples
     --------
@@ -55,9 +57,10 @@ class Equilibrium(Value):
     def of(
         cls, model: Model, groups: list[SurvivingModes], modes: int, collapsed_growth: float, recovers: bool
     ) -> "Equilibrium":
-        """Return the fixed point of ``modes`` modes with the given groups of equal surviving modes.
+        """Return the fixed point at which the modes in ``groups`` survive and all other modes have collapsed.
 
-        All other modes have collapsed.
+        groups: groups of surviving modes with equal eigenvalues. modes: number of all modes. collapsed_growth,
+        recovers: results of the function ``collapsed_growth``.
         """
         collapsed = modes - sum(group.count for group in groups)
         s, lam = (
@@ -87,8 +90,8 @@ class Equilibrium(Value):
     def verdict(self) -> str:
         """Stability in the flow: "stable", "unstable" or "marginal".
 
-        Only perturbations that keep the values of conserved quantities count. "marginal" means that the Jacobian has
-        another zero eigenvalue, as at a fold, which attracts from one side only.
+        Only perturbations that do not change conserved quantities count. "marginal" means that the largest growth rate
+        of such perturbations is zero. For example, the fixed point at a fold is marginal; it attracts from one side.
         """
         if self.recovers or (self.growth.real > MARGINAL).any():
             return "unstable"
@@ -104,8 +107,8 @@ class Equilibrium(Value):
     def multipliers(self, learning_rate: float) -> Complex:
         """Return the complex factors by which a step of the descent map multiplies perturbations of the fixed point.
 
-        There is one factor for each perturbation of surviving and of collapsed modes. The fixed point is stable in the
-        descent map if all factors have absolute values below 1.
+        The fixed point is stable in the descent map if the absolute values of all factors are below 1. The result
+        contains the factors of both surviving and collapsed modes.
         """
         eta = errors.positive_number("learning_rate", learning_rate)
         collapsed = 1 + eta * np.full(len(self.s) - self.surviving, self.collapsed_growth or 0.0)
@@ -120,7 +123,7 @@ class Equilibrium(Value):
 
     @property
     def _limit(self) -> str:
-        """The largest learning rate as the end of the printed line."""
+        """The end of the printed line, which states the largest learning rate."""
         if self.largest_learning_rate == 0:
-            return " in the flow, at no learning rate"
+            return " in the flow, but at no learning rate"
         return f", up to learning rate {self.largest_learning_rate:.6g}"

@@ -1,6 +1,6 @@
-"""Fixed points: of an independent mode, and of equal modes under a loss that conserves a sum over modes.
+"""Compute fixed points of an independent mode, and fixed points of equal modes under a loss that conserves a sum.
 
-r is the rate of a mode, lambda its predictor eigenvalue, s its eigenvalue, and rho the weight decay.
+A mode has the correlation eigenvalue s, the predictor eigenvalue lambda, and the rate r; rho is the weight decay.
 """
 
 import numpy as np
@@ -18,29 +18,35 @@ from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
-SEARCHED, GRID = (1e-8, 1e4), 4_000  # range and number of lambda at which roots without a formula are searched
-NORMALIZED_HAS_NONE = "none: with a normalized predictor, rates do not depend on the size of s"
+SEARCHED, GRID = (1e-8, 1e4), 4_000  # range, and number of points, of the lambda at which roots are searched
+NORMALIZED_HAS_NONE = "no equilibria: with a normalized predictor, rates do not depend on the size of s"
 
 
 def check_analysed(model: Model) -> None:
     """Raise ArgumentError unless the equilibria of the model can be computed."""
     errors.instance("model", model, Model, "be a Model")
-    if model.inputs is not None or model.batch_shape:
-        requirement = "have white inputs and scalar parameters, because equilibria are computed for a single model"
+    if model.inputs is not None:
+        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
+        errors.reject("model", requirement, model)
+    if model.batch_shape:
+        requirement = "have plain numbers as parameters, because equilibria are computed for a single model"
         errors.reject("model", requirement, model)
     learned = model.structure.predictor == "learned"
     if learned and not (model.generated.independent_modes and model.generated.balanced):
-        requirement = "have a predictor that is not learned, or a loss that conserves s - lambda^2/a_P for each mode"
+        requirement = (
+            "have a predictor that is not learned, or a loss with independent modes that conserves s - lambda^2/a_P of "
+            "each mode"
+        )
         errors.reject("model", requirement, model)
     if not (model.generated.independent_modes or model.generated.conserved is not None):
-        errors.reject("model", "have modes that move independently, or a loss that conserves a sum over modes", model)
+        errors.reject("model", "have a loss with independent modes, or a loss that conserves a sum over modes", model)
 
 
 def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return validated initial eigenvalues (M,) of a single trajectory; raises ArgumentError."""
+    """Return validated initial eigenvalues (M,) of a single trajectory; raises ArgumentError if they are not valid."""
     s0 = model.check_eigenvalues(s0)
     if s0.ndim != 1:
-        errors.reject("s0", "be the initial eigenvalues of a single trajectory, of shape (M,)", s0)
+        errors.reject("s0", "have the shape (M,), because it contains the initial eigenvalues of one trajectory", s0)
     return s0
 
 
@@ -48,9 +54,9 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibrium:
-    """Return the equilibrium of an independent mode with the predictor eigenvalue lam, or of a collapsed mode.
+    """Return the equilibrium of an independent mode with the predictor eigenvalue lam.
 
-    lam: None for a collapsed mode. eta: learning rate of models whose flow depends on it, else None.
+    lam: None for a collapsed mode. eta: learning rate, if the flow of the model depends on it; otherwise None.
     """
     if lam is None:
         return Equilibrium.of(model, [], 1, *collapsed_growth(model, []))
@@ -59,17 +65,14 @@ def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibri
 
 
 def single_mode_roots(model: Model) -> list[float]:
-    """Return the predictor eigenvalues lambda > 0 of an independent mode with r(lambda) = rho, the largest first.
-
-    r is the rate of the mode, rho the weight decay.
-    """
+    """Return the predictor eigenvalues lambda > 0 of an independent mode with r(lambda) = rho, the largest first."""
     p, fixed_points = model.parameters, model.generated.fixed_points
     if fixed_points is None:
         return _roots_between_signs(model)
     with np.errstate(invalid="ignore"):
         roots = fixed_points(*p.of_expectations, p.rho)
     roots = roots if isinstance(roots, tuple) else (roots,)
-    # Complex roots are nan; the double root at a fold is listed once.
+    # Complex roots are nan, and are left out. At a fold, both roots are equal, and one is listed.
     return list(dict.fromkeys(float(root[0]) for root in roots if root[0] > 0))
 
 
@@ -89,10 +92,10 @@ def single_mode_rate(model: Model) -> Function:
 
 
 def _roots_between_signs(model: Model) -> list[float]:
-    """Return the predictor eigenvalues lambda at which r(lambda) = rho, if they have no formula, the largest first.
+    """Return the predictor eigenvalues lambda at which an independent mode has r(lambda) = rho, the largest first.
 
-    r is the rate of an independent mode, rho the weight decay. There is one root for each change of sign of r - rho on
-    a fine grid of lambda.
+    This function is used if there is no formula for them. It finds one root for each change of sign of r - rho on a
+    fine grid of lambda.
     """
     p = model.parameters
 
@@ -104,7 +107,7 @@ def _roots_between_signs(model: Model) -> list[float]:
     grid = np.log(np.geomspace(*SEARCHED, GRID))
     with np.errstate(all="ignore"):
         signs = np.sign(excess(grid))
-    at_zero = (signs[1:-1] == 0) & (signs[:-2] * signs[2:] < 0)  # isolated roots on the grid
+    at_zero = (signs[1:-1] == 0) & (signs[:-2] * signs[2:] < 0)  # isolated roots that are points of the grid
     roots = [float(np.exp(x)) for x in grid[1:-1][at_zero]]
     for i in np.flatnonzero(signs[:-1] * signs[1:] < 0):
         roots.append(float(np.exp(scipy.optimize.brentq(lambda x: excess(x)[0], *grid[i : i + 2], xtol=1e-14))))
@@ -112,23 +115,26 @@ def _roots_between_signs(model: Model) -> list[float]:
 
 
 def eigenvalue_of(model: Model, lam: float) -> float:
-    """Return the eigenvalue s of the correlation at an equilibrium with the predictor eigenvalue lam.
+    """Return the correlation eigenvalue s at an equilibrium with the predictor eigenvalue lam.
 
-    s is f^-1(lam) for a closed-form predictor lambda = f(s), and lam^2/a_P for a learned predictor whose learning rate
-    is a_P times the encoder's.
+    For a closed-form predictor lambda = f(s), this is s = f^-1(lam). For a learned predictor, it is s = lam^2/a_P; here
+    a_P is the learning rate of the predictor divided by that of the encoder.
     """
     p = model.parameters
     if model.structure.predictor == "learned":
-        return float(-eigenvalues.imbalance(0.0, lam, p.rate_ratio)[0])  # the imbalance s - lam^2/a_P decays to zero
+        return float(-eigenvalues.imbalance(0.0, lam, p.rate_ratio)[0])  # because the imbalance s - lam^2/a_P is zero
     return float((eigenvalues.predictor_inverse(lam, p.alpha) - p.epsilon)[0])
 
 
 def why_a_line(model: Model) -> str:
-    """Return a remark on the line of equilibria of a learned predictor without weight decay; empty for other models."""
+    """Return a remark if the equilibria of a model form a line; return an empty text for other models.
+
+    They form a line if the predictor is learned and there is no weight decay.
+    """
     if model.structure.predictor != "learned" or model.weight_decay:
         return ""
     roots = ", ".join(f"{lam:.6g}" for lam in single_mode_roots(model))
-    selection = f"the conserved {invariants(model)[-1].formula} selects the equilibrium that a mode reaches"
+    selection = f"the conserved quantity {invariants(model)[-1].formula} selects the equilibrium that a mode reaches"
     return f"a line of equilibria: lambda = {roots} at any s; {selection}"
 
 
@@ -136,13 +142,14 @@ def why_a_line(model: Model) -> str:
 
 
 def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: float | None) -> Equilibrium:
-    """Return the equilibrium with a number of equal ``surviving`` modes, all other modes having collapsed.
+    """Return the equilibrium at which a number of modes survive and are equal, and all other modes have collapsed.
 
-    The sum over modes that the loss conserves has the same value as at the initial eigenvalues s0 (M,). eta: learning
-    rate of models whose flow depends on it, else None.
+    s0: initial eigenvalues (M,). The loss conserves a sum over modes, which has the same value at s0 and at the
+    equilibrium. surviving: number of surviving modes. eta: learning rate, if the flow of the model depends on it;
+    otherwise None.
     """
     p, power_sum, pattern = model.parameters, model.generated.conserved, np.arange(len(s0)) < surviving
-    assert power_sum is not None  # as ``check_analysed`` requires of losses whose modes are not independent
+    assert power_sum is not None  # ``check_analysed`` requires this if modes are not independent
     conserved = power_sum.value
 
     def excess(s: float) -> float:
@@ -150,16 +157,19 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
 
     check_finite("s0", s0, excess(0.0), excess(s0.sum()))
     s = scipy.optimize.brentq(excess, 0.0, s0.sum(), xtol=1e-300, rtol=1e-15)
-    EigenmodeField(model).start(np.full(surviving, s))  # refuses infinite expectations
+    EigenmodeField(model).start(np.full(surviving, s))  # raises ArgumentError if expectations are infinite
     collapsed = collapsed_growth(model, [s] * surviving) if surviving < len(s0) else (0.0, False)
     modes = SurvivingModes.at(model, s, surviving, eta, neutral=len(invariants(model)))
     return Equilibrium.of(model, [modes], len(s0), *collapsed)
 
 
 def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:
-    """Return the reason why no equilibrium of equal modes exists or is determined; an empty text if one exists."""
+    """Return the reason why there is no equilibrium of equal modes, or why it is not determined.
+
+    The text is empty if an equilibrium exists and is determined.
+    """
     if model.weight_decay:
-        return "none: weight decay shrinks all modes, and the loss does not set their size"
+        return "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"
     if not s0.any():
-        return "none: all modes are zero from the start, and stay so"
-    return "" if invariants(model) else "not determined: no invariant selects one of the family of equilibria"
+        return "no equilibria: all modes are zero from the start, and stay zero"
+    return "" if invariants(model) else "not determined: no invariant selects an equilibrium from a continuous family"

@@ -1,4 +1,4 @@
-"""``invariants``: quantities that the flow conserves, or that decay exponentially under weight decay."""
+"""Define the function ``invariants``, which returns quantities that the flow conserves, or that only decay."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,16 +18,18 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Invariant(Value):
-    """A quantity V with V(t) = V(0) e^(-decay t) in the flow; a step of the descent map changes V at order eta^2.
+    """A quantity V with V(t) = V(0) e^(-decay t) in the flow.
 
-    Here eta is the learning rate. Calling the object with a trajectory of the model returns V along the trajectory.
+    A step of the descent map with learning rate eta changes V by an additional amount of order eta^2. If the object is
+    called with a trajectory of the model, it returns V along the trajectory.
 
     Attributes
     ----------
     formula : str
-        V as text, in the names of the generated code: s, lam (predictor eigenvalues), alpha, epsilon, rate_ratio.
+        V as text, with these names: s (correlation eigenvalues), lam (predictor eigenvalues), alpha, epsilon,
+        rate_ratio.
     decay : ndarray of shape (...)
-        Decay rate of V, zero without weight decay.
+        Decay rate of V; zero if there is no weight decay.
     """
 
     formula: str
@@ -36,7 +38,7 @@ class Invariant(Value):
     value: Callable[[Model, Trajectory], Array] = field(repr=False)
 
     def __call__(self, trajectory: Trajectory) -> Array:
-        """Return V along a trajectory of the model: (..., T, 1), or (..., T, M) with one V for each mode."""
+        """Return V along a trajectory of the model, with shape (..., T, 1), or (..., T, M) if each mode has a V."""
         errors.instance("trajectory", trajectory, Trajectory, "be a trajectory of the model")
         return self.value(self.model, trajectory)
 
@@ -48,7 +50,7 @@ class Invariant(Value):
 
 @isolated
 def invariants(model: Model) -> tuple[Invariant, ...]:
-    """Return the quantities that the flow of a model conserves; with weight decay the quantities decay exponentially.
+    """Return the quantities that the flow of a model conserves; with weight decay, they decay exponentially.
 
     Parameters
     ----------
@@ -67,10 +69,12 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
 
     Notes
     -----
-    Cosine losses conserve sum_m s_m, or |W|^2 with correlated inputs. Isotropic cosine losses with a closed-form
-    predictor, lambda_m = (s_m + epsilon)^alpha, conserve sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned
-    predictor, whose learning rate is a_P times the encoder's, s_m - lambda_m^2/a_P of each mode is conserved. Each
-    conservation law follows from an identity that holds for every sample (``derivations/theory/invariants.py``).
+    s_m and lambda_m are the eigenvalues of the correlation and of the predictor in mode m. Cosine losses conserve
+    sum_m s_m, or |W|^2 if inputs are correlated. Isotropic cosine losses with a closed-form predictor,
+    lambda_m = (s_m + epsilon)^alpha, conserve sum_m (s_m + epsilon)^(1 + alpha)/(1 + alpha). With a learned predictor,
+    s_m - lambda_m^2/a_P of each mode is conserved, where a_P is the learning rate of the predictor divided by that of
+    the encoder. Each conservation law follows from an identity that holds for every sample
+    (``derivations/theory/invariants.py``).
 
     Examples
     --------
@@ -93,7 +97,7 @@ def _power_sum(model: Model) -> Invariant | None:
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
     if conserved.exponent == 0 and model.inputs is not None:
         return Invariant("|W|^2", decay, model, _size_of_weights)
-    # lambda must be a power of s, or of s + epsilon without weight decay, which acts on s alone.
+    # lambda must be a power of s. Without weight decay it may be a power of s + epsilon; weight decay acts on s alone.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
     if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
         return None
@@ -102,7 +106,7 @@ def _power_sum(model: Model) -> Invariant | None:
 
 def _value_of_power_sum(model: Model, trajectory: Trajectory) -> Array:
     conserved, p = model.generated.conserved, model.parameters
-    assert conserved is not None  # as ``_power_sum`` requires
+    assert conserved is not None  # ``_power_sum`` has checked this
     return conserved.value(trajectory.s, p.alpha[..., None, :], p.epsilon[..., None, :])
 
 

@@ -1,4 +1,4 @@
-"""``phase_diagram``: the outcome of the descent map as a function of two parameters."""
+"""Define the function ``phase_diagram``, which computes outcomes of the descent map in a plane of two parameters."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
-ARRAYS = 16  # arrays of one number for each point and mode, beside the states of a block of steps
-Axis = tuple[str, npt.ArrayLike]  # the name of a parameter, and its range
+ARRAYS = 16  # number of arrays in memory with a number for each point and mode, in addition to the states of a block
+Axis = tuple[str, npt.ArrayLike]  # name of a parameter, and range of this parameter
 
 
 @dataclass(frozen=True, eq=False)
 class PhaseDiagram(Value):
-    """The outcome of the descent map as a function of two parameters, at fixed initial eigenvalues.
+    """The outcome of the descent map as a function of two parameters; the result of ``phase_diagram``.
 
-    It is the result of ``phase_diagram``.
+    All runs start from the same eigenvalues.
 
     Attributes
     ----------
     model : Model
-        The model; the model's values of the two parameters are not used.
+        The model. The values that it has for the two parameters are not used.
     s0 : ndarray of shape (M,)
         Initial eigenvalues.
     x, y : tuple of str and ndarray
-        Name and values of the first parameter, (X,), and of the second parameter, (Y,).
+        Name and values (X,) of the first parameter; name and values (Y,) of the second parameter.
     outcome : ndarray of str, shape (Y, X)
-        "isotropic" (all modes survive, with equal eigenvalues), "anisotropic" (all survive, with different
-        eigenvalues), "partial collapse", "collapse", "divergence", "oscillation" or "undecided" (none of these after
-        the largest number of steps).
+        "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and have different
+        eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), "divergence",
+        "oscillation", or "undecided" (none of these after the largest number of steps).
     s : ndarray of shape (Y, X, M)
         Final eigenvalues: 0 for modes that vanish, inf for modes that diverge.
     steps : ndarray of int, shape (Y, X)
         Number of steps after which the outcome was decided.
     status : str
-        "complete", or how the computation was interrupted.
+        "complete", or a description of the interruption.
     """
 
     model: Model
@@ -98,45 +98,49 @@ def phase_diagram(
 ) -> PhaseDiagram:
     """Return the outcome of the descent map s_m <- s_m (1 + eta (r_m - rho))^2 as a function of two parameters.
 
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, eta is the learning rate, and rho is the
+    weight decay.
+
     Parameters
     ----------
     model : Model
-        A single model with white inputs; the model's values of the two parameters are not used.
+        A single model with white inputs. The values that it has for the two parameters are not used.
     s0 : array_like of shape (M,)
         Initial eigenvalues.
     x, y : tuple of str and array_like
-        Name of a parameter, from ``model.parameter_names`` or "learning_rate", and its range: (low, high), or three or
-        more ascending values.
+        Name of a parameter, which is "learning_rate" or one of ``model.parameter_names``; and range of this parameter,
+        which is (low, high) or three or more ascending values.
     learning_rate : float, optional
-        Learning rate eta > 0; required unless it is one of the two parameters.
+        Learning rate eta > 0; required unless "learning_rate" is one of the two parameters.
     points : int
-        Number of values in a range (low, high).
+        Number of values of a parameter if its range is (low, high).
     steps : int
         Largest number of steps, rounded up to a multiple of 64.
     closure : str, optional
         Closure, as for ``solve``.
     rtol : float
-        Requested relative accuracy of the eigenvalues s; the quadrature of the closure has a tenth of this tolerance.
+        Requested relative accuracy of the eigenvalues s. The tolerance of the quadrature of the closure is a tenth of
+        this.
     progress : bool, optional
-        Show a progress bar; None: if the computation takes long.
+        Show a progress bar. By default it is shown if the computation takes long.
 
     Returns
     -------
     PhaseDiagram
-        Outcome, final eigenvalues and number of steps of each point. After an interruption, the outcome of all points
-        that were not decided is "undecided".
+        Outcome, final eigenvalues and number of steps of each point. After an interruption, points without a decided
+        outcome are "undecided".
 
     Raises
     ------
     ArgumentError
-        For bad arguments, and models with correlated inputs.
+        If an argument is not valid, or if inputs are correlated.
 
     Notes
     -----
-    r_m is the rate of mode m, rho the weight decay. All points are iterated as one ensemble, from which points with a
-    decided outcome are removed. A mode has converged if the relative distance of its eigenvalue to the limit, which is
-    extrapolated from the slowing down, is below 1e-3. A mode has vanished if it keeps shrinking below 1e-3 of the
-    largest initial eigenvalue. A point oscillates if the amplitude of an oscillation does not decay.
+    All points are iterated together, as an ensemble; points with a decided outcome are removed from it. A mode has
+    converged if the relative distance of its eigenvalue from the limit is below 1e-3; the limit is extrapolated from
+    successive blocks of steps. A mode has vanished if it is below 1e-3 of the largest initial eigenvalue and still
+    shrinks. A point oscillates if the amplitude of an oscillation of at least one eigenvalue does not decay.
 
     Examples
     --------
@@ -148,17 +152,20 @@ def phase_diagram(
      ['isotropic' 'collapse']]
     """
     errors.instance("model", model, Model, "be a Model")
-    if model.inputs is not None or model.batch_shape:
-        requirement = "have white inputs and scalar parameters, because x and y vary the parameters of one model"
+    if model.inputs is not None:
+        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
+        errors.reject("model", requirement, model)
+    if model.batch_shape:
+        requirement = "have plain numbers as parameters, because `x` and `y` vary the parameters of a single model"
         errors.reject("model", requirement, model)
     points = errors.count("points", points, 2)
     x_axis, y_axis = _check_axis(model, "x", x, points), _check_axis(model, "y", y, points)
     start, shape = check_one_start(model, s0), (len(y_axis[1]), len(x_axis[1]))
     size = shape[0] * shape[1] * (len(start) * (BLOCK + ARRAYS) + ARRAYS)
-    check_size(f"A phase diagram of {shape[1]:,} x {shape[0]:,} points", size, "Ask for fewer points.")
+    check_size(f"A phase diagram of {shape[1]:,} x {shape[0]:,} points", size, "Use fewer points.")
     ensemble, eta = _ensemble(model, x_axis, y_axis, learning_rate)
     if not start.any():
-        errors.reject("s0", "have an eigenvalue above zero", start)
+        errors.reject("s0", "have at least one eigenvalue above zero", start)
     check_progress(progress)
     steps, rtol = check_steps(steps, 1), errors.positive_number("rtol", rtol)
     field = vector_field_of(ensemble, choose_closure(model, closure), CLOSURE_SHARE * rtol)
@@ -172,7 +179,7 @@ def phase_diagram(
 
 def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, Array]:
     if not isinstance(axis, (tuple, list)) or len(axis) != 2:
-        errors.reject(name, "be a pair (name, range): the name of a parameter, and its range", axis)
+        errors.reject(name, "be a pair (name, range) of the name of a parameter and the range of this parameter", axis)
     parameter, given_range = axis
     values = check_range(name, given_range, points)
     return errors.choice(name, parameter, ("learning_rate", *model.parameter_names)), values
@@ -181,13 +188,13 @@ def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, A
 def _ensemble(
     model: Model, x: tuple[str, Array], y: tuple[str, Array], learning_rate: float | None
 ) -> tuple[Model, Array]:
-    """Return the model with parameters for all points (Y, X) of the plane, and the learning rates (..., 1)."""
+    """Return the model with the parameters of all points (Y, X) of the plane, and the learning rates (..., 1)."""
     if x[0] == y[0]:
-        errors.reject("y", "name another parameter than `x`, because the diagram is a plane of two parameters", y[0])
+        errors.reject("y", "have another parameter than `x`, because the diagram is a plane of two parameters", y[0])
     values = {x[0]: x[1], y[0]: y[1][:, None]}
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:
-        errors.reject("learning_rate", "be left out if x or y is 'learning_rate'", learning_rate)
+        errors.reject("learning_rate", "be left out, because `x` or `y` is 'learning_rate'", learning_rate)
     if swept is None:
         eta = np.asarray(errors.positive_number("learning_rate", learning_rate))
     else:

@@ -1,4 +1,4 @@
-"""Pictures of equilibria, predicted collapse, bifurcation diagrams, phase diagrams and designs."""
+"""Draw equilibria, predicted collapse, bifurcation diagrams, phase diagrams and designs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,13 @@ from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
 if TYPE_CHECKING:
     from dynamics.analysis.design import Design
 
-VERDICTS: dict[str, dict[str, Any]] = {  # marker of a fixed point, by its stability
+VERDICTS: dict[str, dict[str, Any]] = {  # markers of fixed points that are stable, marginal, and unstable
     "stable": {"marker": "o", "markerfacecolor": "black"},
     "marginal": {"marker": "o", "markerfacecolor": "0.7"},
     "unstable": {"marker": "o", "markerfacecolor": "white"},
 }
 BELOW_BOUNDARY = "boundary of collapse"
-POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of bifurcation point, of different shapes
+POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of special point
     "fold": {"marker": "s"},
     "transcritical": {"marker": "X"},
     "exchange": {"marker": "D"},
@@ -28,7 +28,7 @@ POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of bifurcation poin
     "neimark-sacker": {"marker": "P"},
 }
 STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles of parts of a branch
-PHASES = {  # colours of Okabe and Ito; hatches would be illegible at column width
+PHASES = {  # colours of the outcomes, from the palette of Okabe and Ito
     "isotropic": "#009E73",
     "anisotropic": "#56B4E9",
     "partial collapse": "#F0E442",
@@ -54,9 +54,9 @@ def label_of(parameter: str) -> str:
 
 
 def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
-    """Draw r - rho of a mode against its eigenvalue, under the designed, the standard and the isotropic loss.
+    """Draw r - rho of a mode against the eigenvalue s, under the designed, the standard and the isotropic loss.
 
-    r is the rate of the mode, rho the weight decay. The range of initial eigenvalues is shaded.
+    r is the rate of the mode, and rho the weight decay. The range of initial eigenvalues is shaded.
     """
     ax = ax or new_axes()
     s = np.geomspace(design.between[0] / 2, 2.0, 200)
@@ -135,14 +135,14 @@ def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
-    """Draw the eigenvalues of equilibria against the parameter: solid lines where stable, dashed lines elsewhere.
+    """Draw the eigenvalues of equilibria against the parameter.
 
-    Markers are folds and bifurcation points.
+    Lines are solid where equilibria are stable, and dashed elsewhere. Markers show folds and bifurcation points.
     """
     ax = ax or new_axes()
     for branch in bifurcation.branches:
         stable = branch.stable.copy()
-        if len(stable) > 2:  # at its ends, where other branches meet it, a branch is marginal
+        if len(stable) > 2:  # the ends of a branch are marginal, because other branches meet the branch there
             stable[0], stable[-1] = stable[1], stable[-2]
         for label, line in STRETCHES.items():
             chosen = stable == (label == "stable")

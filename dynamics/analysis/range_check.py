@@ -1,4 +1,4 @@
-"""Refusal of arguments at which an analysis leaves the range of double precision."""
+"""Reject arguments for which the numbers in an analysis leave the range of double precision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +8,15 @@ import numpy as np
 
 from dynamics import errors
 
-REQUIREMENT = "be at a scale at which the rates of this model are within the range of double precision"
+REQUIREMENT = "have values for which all rates of this model are within the range of double precision"
 
 
 @contextmanager
 def within_range(name: str, value: Any) -> Iterator[None]:
     """Raise ArgumentError for an argument if the computation in this context overflows.
 
-    Overflows are found in the results: integrals that are not finite (FloatingPointError), eigenvalues of a matrix that
-    is not (LinAlgError), and iterations that do not converge (RuntimeError).
+    An overflow appears as one of three errors: FloatingPointError from an integral that is not finite, LinAlgError from
+    the eigenvalues of a matrix that is not finite, or RuntimeError from an iteration that does not converge.
     """
     try:
         with np.errstate(all="ignore"):

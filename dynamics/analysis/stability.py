@@ -1,6 +1,7 @@
-"""Linear stability of equilibria: Jacobians of flow and descent map at equal modes.
+"""Compute the linear stability of equilibria, from the Jacobians of flow and descent map at equal modes.
 
-A mode m with the eigenvalue s_m = w_m^2 has the rate r_m in the flow dw_m/dt = w_m (r_m - rho), with weight decay rho.
+Mode m has the singular value w_m and the eigenvalue s_m = w_m^2. In the flow it obeys dw_m/dt = w_m (r_m - rho), with
+rate r_m and weight decay rho.
 """
 
 from collections.abc import Callable
@@ -19,23 +20,23 @@ from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 
-MARGINAL = 1e-7  # growth rates below this value count as zero: quadrature and differences are not more accurate
-STEP = 0.01  # step of central differences, relative to the eigenvalue; their error is of sixth order
-STEP_AT_KINK = 1e-5  # step for a normalized predictor, which has a kink where its largest eigenvalues are equal
+MARGINAL = 1e-7  # growth rates below this value count as zero, because quadrature and differences have such errors
+STEP = 0.01  # relative step of central differences; the error of the differences is of sixth order in this step
+STEP_AT_KINK = 1e-5  # relative step for a normalized predictor, which has a kink if its largest eigenvalues are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
 
 Complex = npt.NDArray[np.complex128]
 Evolve = Callable[..., State]  # ``velocity`` of the flow, or ``step`` of the descent map
-Stencil = list[tuple[float, State, Rates]]  # weights of a central difference, with the states and their rates
+Stencil = list[tuple[float, State, Rates]]  # the terms of a central difference: weight, state, and rates at this state
 
 
 @dataclass(frozen=True, eq=False)
 class SurvivingModes(Value):
-    """Surviving modes with equal eigenvalues at a fixed point, and the linearised evolution of their perturbations.
+    """Surviving modes with equal eigenvalues at a fixed point, and the linearised evolution of perturbations.
 
-    jacobian: Jacobian of flow and descent map at the modes. neutral: number of perturbations along a continuous family
-    of fixed points, whose eigenvalues are left out. growth: growth rates of perturbations in the flow.
-    largest_learning_rate: learning rate at which the descent map loses stability.
+    jacobian: Jacobian of flow and descent map at the modes. neutral: number of eigenvalues of the Jacobian that are
+    left out, because they belong to perturbations along a continuous family of fixed points. growth: growth rates of
+    perturbations in the flow. largest_learning_rate: learning rate at which the descent map loses stability.
     """
 
     jacobian: "Jacobian"
@@ -47,10 +48,11 @@ class SurvivingModes(Value):
     def at(
         cls, model: Model, s: float, count: int, eta: float | None, neutral: int = 0, lam: float = 1.0
     ) -> "SurvivingModes":
-        """Return the linearised model at ``count`` surviving modes with the same eigenvalue s.
+        """Return ``count`` surviving modes with the same eigenvalue s, and the linearised evolution of perturbations.
 
-        eta: learning rate of models whose flow depends on it, else None. neutral: number of perturbations along a
-        continuous family of fixed points, whose eigenvalues are left out. lam: eigenvalue of a learned predictor.
+        eta: learning rate, if the flow of the model depends on it; otherwise None. neutral: number of eigenvalues of
+        the Jacobian that are left out, because they belong to perturbations along a continuous family of fixed points.
+        lam: eigenvalue of a learned predictor.
         """
         jacobian = Jacobian(model, s, count, lam)
         growth = jacobian.spectrum(velocity, eta, neutral, 0.0)
@@ -81,9 +83,9 @@ class SurvivingModes(Value):
 class Jacobian(Value):
     """The Jacobians of flow and descent map of a model at ``count`` equal modes.
 
-    A block (V, V) relates the V dynamical variables of a mode (encoder, target, ...). Equal modes are exchangeable, so
-    that two blocks suffice: one for a perturbation that is the same for all modes, and one for a difference between two
-    modes. s: eigenvalue of the modes. lam: eigenvalue of a learned predictor.
+    A mode has V dynamical variables (encoder, target, ...). As equal modes are exchangeable, two blocks (V, V)
+    determine the Jacobian of all modes: one block for perturbations that are the same for all modes, and one block for
+    perturbations that are opposite in two modes. s: eigenvalue of the modes. lam: eigenvalue of a learned predictor.
     """
 
     model: Model
@@ -93,7 +95,7 @@ class Jacobian(Value):
 
     @cached_property
     def _stencils(self) -> list[list[Stencil]]:
-        """Stencils of the variables of a mode, for both blocks; the rates in them are computed once."""
+        """Central differences with respect to each variable of a mode, for both blocks; rates are computed once."""
         structure, count = self.model.structure, self.count
         fixed_point, field = (
             initial(structure, np.full(count, self.s), self.lam),
@@ -104,11 +106,11 @@ class Jacobian(Value):
         return [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
     def spectrum(self, evolve: Evolve, eta: float | None, neutral: int, fixed: float) -> Complex:
-        """Return the eigenvalues of the Jacobian of ``velocity`` or ``step``.
+        """Return the eigenvalues of the Jacobian of ``evolve``, which is ``velocity`` or ``step``.
 
-        The first block describes perturbations that are the same for all modes, the second the count - 1 differences
-        between modes. Of the eigenvalues of the first block, the ``neutral`` eigenvalues nearest to ``fixed`` are left
-        out.
+        The first block describes perturbations that are the same for all modes. The second block describes each of the
+        count - 1 differences between modes. In the first block, the ``neutral`` eigenvalues that are nearest to
+        ``fixed`` are left out.
         """
         common, *differences = (np.linalg.eigvals(block) for block in self._blocks(evolve, eta))
         common = common[np.argsort(np.abs(common - fixed))][neutral:]
@@ -136,8 +138,7 @@ def _stencil(
 ) -> Stencil:
     """Return the weights, states and rates of a central difference at a fixed point.
 
-    The dynamical variable ``name`` is perturbed in the direction ``pattern`` (M,), by multiples of ``size`` relative to
-    its value.
+    name: the dynamical variable that is perturbed. pattern: direction (M,) of the perturbation. size: relative step.
     """
     part, stencil = getattr(fixed_point, name), []
     for multiple, coefficient in DIFFERENCE:
@@ -150,7 +151,8 @@ def _stencil(
 def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[[float], Complex]) -> float:
     """Return the smallest learning rate eta at which the absolute value of a multiplier reaches 1.
 
-    eta solves |1 + eta g| = 1 for a growth rate g; for models with an EMA target or tracking, eta is found by a search.
+    A growth rate g has the multiplier 1 + eta g, so that |1 + eta g| = 1 gives eta. For models with an EMA target or
+    tracking, this formula does not hold, and eta is found by a search.
     """
     if not model.needs_learning_rate:
         return min((-2 * g.real / abs(g) ** 2 for g in growth if abs(g) > MARGINAL), default=np.inf)

@@ -1,4 +1,4 @@
-"""Time scales of modes: the time at which a mode reaches a given eigenvalue, and the rate of a small change."""
+"""Compute time scales of modes: times at which modes reach a given eigenvalue, and growth rates of small changes."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from dynamics.vector_field.state import State
 
 Array = npt.NDArray[np.float64]
 
-ATOL = 1e-14  # absolute tolerance of s, as in ``solve``
+ATOL = 1e-14  # absolute tolerance of s, which is the same as in ``solve``
 
 
 @isolated
@@ -39,7 +39,7 @@ def convergence_time(
     within: float = 1e6,
     rtol: float = 1e-8,
 ) -> Array:
-    """Return the time at which the eigenvalue of each mode first reaches ``level`` in the flow, s_m(t) = level.
+    """Return, for each mode m, the time t at which its eigenvalue first reaches a level in the flow, s_m(t) = level.
 
     Parameters
     ----------
@@ -48,31 +48,33 @@ def convergence_time(
     s0 : array_like of shape (..., M)
         Initial eigenvalues.
     level : array_like
-        Eigenvalue to be reached, above zero; broadcasts with s0.
+        The level, an eigenvalue above zero; it broadcasts with s0.
     learning_rate : float, optional
-        Learning rate eta > 0; only for models with an ``EMA`` target or ``tracking``, whose flow depends on eta.
+        Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
+        other models, it must be left out.
     within : float
         Time up to which the flow is followed.
     rtol : float
-        Requested relative accuracy of the eigenvalues s; the quadrature of the closure has a tenth of this tolerance.
+        Requested relative accuracy of the eigenvalues s. The tolerance of the quadrature of the closure is a tenth of
+        this.
 
     Returns
     -------
     ndarray of shape (..., M)
-        Times; inf for modes that never reach the level (the flow converges elsewhere, or diverges), nan for modes that
-        have not reached the level at the time ``within`` but may reach it later.
+        The times. The time is inf for a mode that never reaches the level, because the flow converges or diverges
+        before. It is nan for a mode that has not reached the level at the time ``within`` but may reach it later.
 
     Raises
     ------
     ArgumentError
-        For bad arguments, models with correlated inputs, and eigenvalues at which rates overflow.
+        If an argument is not valid, if inputs are correlated, or if rates overflow at the initial eigenvalues.
 
     Notes
     -----
-    If the flow has an exact solution, the time is computed by a formula. For the Euclidean loss without weight decay it
-    is T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))], with n1 = 1 + sigma1^2 and u = n1 s^alpha, where
-    u0 is the initial u and u1 is u at the level. Otherwise the flow is integrated until all modes have reached the
-    level.
+    If the flow has an exact solution, the time is computed by a formula. For the Euclidean loss without weight decay
+    the formula is T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))]. Here n1 = 1 + sigma1^2 and
+    u = n1 s^alpha; u0 is the initial value of u, and u1 is the value of u at the level. If the flow has no exact
+    solution, it is integrated until all modes have reached the level.
 
     Examples
     --------
@@ -98,14 +100,15 @@ def convergence_time(
 
 @isolated
 def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
-    """Return the growth rate kappa_m = d(ds_m/dt)/ds_m of a small change of s_m, with all other modes held fixed.
+    """Return the growth rate kappa_m = d(ds_m/dt)/ds_m of a small change of s_m, if all other modes are held fixed.
 
     Parameters
     ----------
     model : Model
-        A model with scalar parameters and white inputs, without learned predictor, ``EMA`` target or ``tracking``.
+        A model with plain numbers as parameters and with white inputs, without learned predictor, ``EMA`` target and
+        ``tracking``.
     s : array_like of shape (..., M)
-        Eigenvalues above zero, for example ``trajectory.s``.
+        Eigenvalues s_m above zero, for example ``trajectory.s``.
 
     Returns
     -------
@@ -115,13 +118,13 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     Raises
     ------
     ArgumentError
-        For bad arguments, and for models with a learned predictor, ``EMA`` target or ``tracking``.
+        If an argument is not valid, or if the model has a learned predictor, an ``EMA`` target or ``tracking``.
 
     Notes
     -----
-    kappa_m shows how eigenvalues change the effective learning rates of modes: for small s_m it is
-    2 (1 + alpha) lambda_m under the Euclidean loss, with the predictor eigenvalue lambda_m = s_m^alpha, but 2 under the
-    isotropic Euclidean loss.
+    kappa_m shows how the predictor eigenvalue lambda_m = s_m^alpha changes the effective learning rate of a mode. For
+    small s_m, kappa_m is about 2 (1 + alpha) lambda_m under the Euclidean loss, but 2 under the isotropic Euclidean
+    loss.
 
     Examples
     --------
@@ -131,17 +134,15 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     """
     _has_eigenmodes(model)
     if model.structure.predictor == "learned" or model.needs_learning_rate:
-        errors.reject(
-            "model", "have a closed-form predictor or none, no tracking, and a target that is the encoder itself", model
-        )
-    s = errors.non_negative("s", s, "be eigenvalues of shape (..., M), finite and above zero")
+        errors.reject("model", "have no learned or tracked predictor, and a target that is the encoder itself", model)
+    s = errors.non_negative("s", s, "be finite eigenvalues above zero, of shape (..., M)")
     if s.ndim == 0 or not s.all():
-        errors.reject("s", "be eigenvalues of shape (..., M), finite and above zero", s)
+        errors.reject("s", "be finite eigenvalues above zero, of shape (..., M)", s)
     if model.batch_shape:
-        errors.reject("model", "have scalar parameters", model)
-    check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Give fewer modes or members.")
+        errors.reject("model", "have plain numbers as parameters", model)
+    check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Use fewer eigenvalues.")
     field = EigenmodeField(model, rtol=1e-10)
-    field.start(s)  # refuses infinite expectations
+    field.start(s)  # raises ArgumentError if expectations are infinite
     with within_range("s", s):
         slopes = _slopes(field, s)
     check_finite("s", s, slopes)
@@ -150,7 +151,7 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
 
 
 def _slopes(field: EigenmodeField, s: Array) -> Array:
-    """Return d(ds_m/dt)/ds_m (..., M) with the other modes held fixed, by differences."""
+    """Return d(ds_m/dt)/ds_m (..., M) by differences, with the other modes held fixed."""
     shape = s.shape
     s = s.reshape(-1, 1, shape[-1])
     each_mode, slopes = np.eye(shape[-1]), np.zeros(s[:, 0].shape)
@@ -165,7 +166,8 @@ def _slopes(field: EigenmodeField, s: Array) -> Array:
 def _has_eigenmodes(model: Model) -> None:
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None:
-        errors.reject("model", "have white inputs; otherwise eigenvectors rotate, and modes have no rates", model)
+        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
+        errors.reject("model", requirement, model)
 
 
 def _levels(level: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
@@ -191,10 +193,10 @@ def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
 def _by_flow(
     field: VectorField, start: State, levels: Array, learning_rate: float | None, within: float, rtol: float
 ) -> Array:
-    """Return the times (M,) at which the modes of one trajectory cross the eigenvalues ``levels`` (M,).
+    """Return the times (M,) at which the modes of one trajectory reach the eigenvalues ``levels`` (M,).
 
-    start: initial state. The shape of the trajectory is integrated, in the time tau (``scaling``); crossings are
-    located within the steps of the integrator.
+    start: initial state. What is integrated is the shape of the spectrum, in a rescaled time tau (see ``Scaling``).
+    Crossings of the levels are located within the steps of the integrator.
     """
     coordinate = finite_coordinate_of(start, field.parameters, ATOL)
     steady_state, scaling = SteadyState(start, field, learning_rate), Scaling.of(field)
@@ -223,7 +225,7 @@ def _by_flow(
 
 
 def _by_scale(s: Array, levels: Array, scaling: Scaling, tau: float) -> Array:
-    """Return the times (M,), after tau, at which modes s e^(-2 rho t) of a constant shape s (M,) cross the levels."""
+    """Return the times (M,) after tau at which the modes s e^(-2 rho t) reach the levels, for a constant s (M,)."""
     with np.errstate(all="ignore"):
         times = np.log(s / levels) / (2 * scaling.decay)
     return np.where(times >= scaling.time(tau), times, np.inf)

@@ -1,4 +1,4 @@
-"""The command line, whose commands call the public functions of the package.
+"""Define the command line; its commands call the public functions of the package.
 
-May import everything.
+This package may import all other packages.
 """

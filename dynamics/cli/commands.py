@@ -1,4 +1,4 @@
-"""The subcommands of ``ssl-dynamics``, each of which calls a function of ``dynamics``.
+"""Define the subcommands of ``ssl-dynamics``; each of them calls a function of ``dynamics``.
 
 Libraries are imported when a command runs, so that ``--help`` is quick.
 """
@@ -33,7 +33,7 @@ DOCUMENTS = ("markdown", "latex", "html")  # formats of a document with all step
 
 
 class Commands(click.Group):
-    """The group of subcommands, which prints errors about arguments as one line, without a traceback."""
+    """The group of subcommands; errors about arguments are printed as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -44,7 +44,7 @@ class Commands(click.Group):
             raise click.ClickException(_cannot_write(error)) from error
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Run the command; also the help may not be writable."""
+        """Run the command; report an error of the output, which may occur even when the help is printed."""
         try:
             return super().main(*arguments, **options)
         except OSError as error:
@@ -53,10 +53,13 @@ class Commands(click.Group):
 
 
 def _cannot_write(error: OSError) -> str:
-    """Return what to report of an error of the system; if standard output cannot be written, leave it."""
+    """Return the text to report for an error of the system.
+
+    If the standard output cannot be written, this function also redirects the standard output to the null device.
+    """
     if error.errno is None or error.filename is not None:
         return str(error)
-    with suppress(OSError, ValueError):  # so that Python does not write what is left there when it ends
+    with suppress(OSError, ValueError):  # otherwise Python would try to write the rest of the output when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return f"The output cannot be written: {error.strerror}."
 
@@ -64,7 +67,7 @@ def _cannot_write(error: OSError) -> str:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
 def main() -> None:
-    """Eigenvalue dynamics of non-contrastive self-supervised learning: theory, and a network that checks it.
+    """Compute eigenvalue dynamics of non-contrastive self-supervised learning, and check the theory with networks.
 
     The commands solve, iterate, train, compare, check and sweep each call the Python function of the same name. Time is
     the learning rate times the number of steps.
@@ -86,21 +89,25 @@ def main() -> None:
 @main.command()
 @apply(model_options(), S0, WEIGHTS, CLOSURE, OUT)
 @click.option(
-    "--end-time", type=float, default=10.0, show_default=True, help="Last time; time is learning rate times steps."
+    "--end-time",
+    type=float,
+    default=10.0,
+    show_default=True,
+    help="Last time, in units of learning rate times steps.",
 )
 @click.option(
     "--points",
     type=click.IntRange(1),
     default=200,
     show_default=True,
-    help="Number of times, evenly spaced from 0; 1: only the last time.",
+    help="Number of times, which are evenly spaced from 0; if 1, only the last time is computed.",
 )
-@click.option("--until", type=click.Choice(["steady"]), help="End when the flow has converged to a steady state.")
-@click.option("--learning-rate", type=float, help="Learning rate eta, only with --ema or --tracking.")
+@click.option("--until", type=click.Choice(["steady"]), help="Stop when the flow has converged to a steady state.")
+@click.option("--learning-rate", type=float, help="Learning rate eta; used only with --ema or --tracking.")
 @apply(method("FLOW_METHODS"), RTOL)
 @click.option("--atol", type=float, default=1e-14, show_default=True, help="Absolute tolerance of the eigenvalues.")
 def solve(s0: list[float] | None, out: str | None, end_time: float, points: int, **others: Any) -> None:
-    """Gradient flow of eigenvalues s: ds/dt = 2 s (r(s) - rho), by an exact solution or an integrator.
+    """Solve the gradient flow ds/dt = 2 s (r(s) - rho) of eigenvalues s, by an exact solution or an integrator.
 
     r(s) are the rates of the modes, and rho is the weight decay.
     """
@@ -115,10 +122,12 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 @main.command()
 @apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE, OUT)
 @click.option("--batch-size", type=int, help="Predict mean and standard deviation of networks with this batch size.")
-@click.option("--input-dimension", type=int, help="Number of inputs of the networks; default: that of random weights.")
+@click.option(
+    "--input-dimension", type=int, help="Number of inputs of these networks; by default that of the random weights."
+)
 @apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:
-    """Descent map: gradient descent on the population loss, exact at any learning rate."""
+    """Iterate the descent map: gradient descent on the population loss, which is exact at any learning rate."""
     import dynamics as dyn
 
     model, of_batch = model_of(others), ("batch_size", "input_dimension")
@@ -137,13 +146,13 @@ def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: 
     multiple=True,
     default=(0,),
     show_default=True,
-    help="Seed of the views; several seeds: several networks.",
+    help="Seed of the views; may be repeated to train several networks.",
 )
-@click.option("--units", default="linear", show_default=True, help="linear or relu.")
-@click.option("--dtype", default="float32", show_default=True, help="float32 or float64.")
-@click.option("--device", help="cpu, gpu or tpu; JAX chooses if not given.")
+@click.option("--units", default="linear", show_default=True, help="Activation: linear or relu.")
+@click.option("--dtype", default="float32", show_default=True, help="Precision: float32 or float64.")
+@click.option("--device", help="Device: cpu, gpu or tpu; by default JAX chooses.")
 def train(out: str | None, steps: int, learning_rate: float, seed: tuple[int, ...], **others: Any) -> None:
-    """Network: a linear (or ReLU) Siamese network, trained with gradients by automatic differentiation."""
+    """Train a linear (or ReLU) Siamese network, with gradients by automatic differentiation."""
     import dynamics as dyn
 
     model, seeds = model_of(others), seed[0] if len(seed) == 1 else list(seed)
@@ -154,7 +163,9 @@ def train(out: str | None, steps: int, learning_rate: float, seed: tuple[int, ..
 @main.command()
 @apply(model_options())
 @click.option(
-    "--s0", type=Numbers(), help="Eigenvalues of the check, e.g. 0.1,0.5,1; by default four, from 0.1 to 0.9."
+    "--s0",
+    type=Numbers(),
+    help="Eigenvalues of the check, such as 0.1,0.5,1; by default four eigenvalues from 0.1 to 0.9.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of samples and network.")
 @click.option(
@@ -162,7 +173,7 @@ def train(out: str | None, steps: int, learning_rate: float, seed: tuple[int, ..
 )
 @click.pass_context
 def check(context: click.Context, /, s0: list[float] | None, seed: int, out: str | None, **others: Any) -> None:
-    """Verify a model: gradient, rates, flow, descent map and network, each level against the next.
+    """Check a model: compare gradient, rates, flow, descent map and network, each level with the next.
 
     \b
     The exit status is 1 if a level does not agree with the next:
@@ -192,14 +203,17 @@ def compare(theory: str, network: str, out: str | None) -> None:
 @main.command()
 @click.argument("file", type=FILE)
 @click.option(
-    "--workers", type=click.IntRange(1, 1024), help="Worker processes on this machine; by default this process alone."
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="Number of worker processes on this machine; by default this process computes.",
 )
 @click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
 def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
-    """Run a model over a grid of parameters and seeds, as a TOML FILE describes, and write a Zarr store.
+    """Run a model over a grid of parameters and seeds, which a TOML FILE describes, and write a Zarr store.
 
     \b
-    The same command continues a sweep that was stopped or killed. An example (docs/sweeps.md explains all keys):
+    The same command continues a sweep that was stopped or killed. An example of a file (docs/sweeps.md explains all
+    keys):
       store = "sweep.zarr"
       model = { loss = "cosine", noise = [0.0, 0.1] }
       run = { s0 = [0.02, 0.2, 2.0], steps = 300, learning_rate = 0.1 }
@@ -215,7 +229,7 @@ def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
 @main.command()
 @apply(model_options(symbolic=True), CLOSURE)
 @click.option(
-    "--correlated", is_flag=True, help="Equations for inputs of any covariance, with matrices in place of modes."
+    "--correlated", is_flag=True, help="Print equations for inputs of any covariance, with matrices instead of modes."
 )
 @click.option(
     "--format",
@@ -223,15 +237,15 @@ def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
     type=click.Choice(["text", "equations", *DOCUMENTS]),
     default="text",
     show_default=True,
-    help="text, equations (LaTeX): the results; markdown, latex, html: a document with all steps, each checked.",
+    help="text or equations (LaTeX) for the results; markdown, latex or html for a document with all steps.",
 )
 @click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write the text into a file.")
 def derive(closure: str | None, form: str, out: str | None, correlated: bool, **others: Any) -> None:
-    """Print the derivation from a loss: per-sample dynamics, rates, eigenvalue ODE, and the exact solution if any.
+    """Print the derivation for a loss: forces, rates, flow of the eigenvalues, and the exact solution if it is known.
 
     \b
-    Documents require a closed-form predictor or none, a shared target and white inputs. They show both the exact
-    Gaussian closure and the mean field:
+    Documents require a closed-form predictor or no predictor, a shared target and white inputs. They show both the
+    exact Gaussian closure and the mean field:
       ssl-dynamics derive --loss cosine --isotropic --format html --out cosine.html
     """
     from dynamics.vector_field.base import choose_closure
@@ -267,14 +281,18 @@ def _equations(model: Any, closure: str, latex: bool) -> str:
 @main.command()
 @apply(model_options())
 @click.option(
-    "--library", type=click.Choice(["torch", "jax"]), default="torch", show_default=True, help="Library to write for."
+    "--library",
+    type=click.Choice(["torch", "jax"]),
+    default="torch",
+    show_default=True,
+    help="Library that the module uses.",
 )
 @click.option("--out", type=FILE, callback=writable(".py"), help="Write the module into a file (.py).")
 def export(library: str, out: str | None, **others: Any) -> None:
     """Write a loss and its predictor as a module for a training loop in PyTorch or JAX.
 
     \b
-    The module does not depend on this package. In Python: Model.to_torch, Model.to_jax.
+    The module does not depend on this package. In Python, Model.to_torch and Model.to_jax return the same text.
       ssl-dynamics export --loss cosine --isotropic --alpha 0.5 --library torch --out isotropic_cosine.py
     """
     model = model_of(others)
@@ -287,7 +305,7 @@ def figures(arguments: tuple[str, ...]) -> None:
     """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without a name, list them."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / "figures" / "__main__.py").is_file():
-        message = "The figures are not part of the installed package: run this in a checkout of the repository."
+        message = "The figures are not part of the installed package. Run this command in a checkout of the repository."
         raise click.ClickException(message)
     sys.path.insert(0, str(checkout))
     from figures.__main__ import main as draw

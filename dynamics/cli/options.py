@@ -1,4 +1,4 @@
-"""Command-line options; the options of a model are made from the descriptions in ``dynamics.model.options``."""
+"""Define command-line options; those of a model are made from the descriptions in ``dynamics.model.options``."""
 
 import functools
 import importlib
@@ -23,21 +23,22 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newe
     name = "numbers"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        """Return the numbers in the text of an option; raises a usage error if the text is no list of numbers."""
+        """Return the numbers in the text of an option; raises a usage error if the text is not a list of numbers."""
         if not isinstance(value, str):
             return value
         try:
             return [float(part) for part in value.replace(",", " ").split()]
         except ValueError:
             flag = param.opts[0] if param else "The option"
-            raise click.UsageError(f"{flag} must list numbers, such as 0.02,0.2,2, but is {value!r}.", ctx) from None
+            requirement = "must be a list of numbers, such as 0.02,0.2,2"
+            raise click.UsageError(f"{flag} {requirement}, but is {value!r}.", ctx) from None
 
 
 class MethodOption(click.Option):
-    """The option ``--method``, whose help lists the methods of a solver.
+    """The option ``--method``; its help lists the methods of a solver.
 
-    Only the help imports ``dynamics.solvers.methods``, so that commands start quickly. methods: name of the tuple of
-    methods in this module.
+    The module ``dynamics.solvers.methods`` is imported only if help is requested, so that commands start quickly.
+    methods: name of the tuple of methods in that module.
     """
 
     def __init__(self, *declarations: Any, methods: str, **settings: Any) -> None:
@@ -52,18 +53,18 @@ class MethodOption(click.Option):
 
 
 def apply(*groups: Decorator | list[Decorator]) -> Decorator:
-    """Return one decorator of a command that adds all options in ``groups``: options, and lists of options."""
+    """Return one decorator that adds options to a command; each of ``groups`` is an option or a list of options."""
     flat = [decorator for group in groups for decorator in (group if isinstance(group, list) else [group])]
     return lambda command: functools.reduce(lambda wrapped, decorator: decorator(wrapped), reversed(flat), command)
 
 
-# --- of a model -----------------------------------------------------------------------------------------------------
+# --- options of a model ---------------------------------------------------------------------------------------------
 
 
 def model_options(symbolic: bool = False) -> list[Decorator]:
     """Return the command-line options that describe a model.
 
-    symbolic: leave out the options that give values of parameters, which a symbolic derivation does not use.
+    symbolic: leave out options that set values of parameters, because a symbolic derivation does not use these values.
     """
     decorators: list[Decorator] = []
     for name, description in options(Model).items():
@@ -98,7 +99,10 @@ def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
 
 
 def _decorator(description: Option, **settings: Any) -> Decorator:
-    """Return the click option for the description of a model's option. settings: further arguments of click.option."""
+    """Return the click option for the description of an option of a model.
+
+    settings: further arguments of click.option.
+    """
     of_type: dict[type, dict[str, Any]] = {
         bool: {"is_flag": True},
         float: {"type": float},
@@ -114,9 +118,9 @@ def _decorator(description: Option, **settings: Any) -> Decorator:
     return click.option(str(description.flag), help=description.help, **settings)
 
 
-# --- of initial values and solvers ----------------------------------------------------------------------------------
+# --- options of initial values and solvers --------------------------------------------------------------------------
 
-# Arguments of ``random_weights``, with the names of their command-line options.
+# Names of the command-line options that set the arguments of ``random_weights``.
 RANDOM = {"modes": "modes", "inputs": "inputs", "std": "init_std", "seed": "init_seed"}
 
 
@@ -135,13 +139,15 @@ WEIGHTS = [
     _random("seed", click.IntRange(0), "Seed of random initial weights."),
 ]
 S0 = click.option(
-    "--s0", type=Numbers(), help="Initial eigenvalues, e.g. 0.02,0.2,2; if left out, the eigenvalues of random weights."
+    "--s0",
+    type=Numbers(),
+    help="Initial eigenvalues, such as 0.02,0.2,2; by default the eigenvalues of random weights.",
 )
 CLOSURE = click.option(
-    "--closure", help="gaussian (exact; the default for losses that have it), mean_field, or monte_carlo."
+    "--closure", help="Closure: gaussian (exact, the default for losses that allow it), mean_field, or monte_carlo."
 )
 STEPS = [
-    click.option("--steps", type=int, default=1500, show_default=True, help="Steps of gradient descent."),
+    click.option("--steps", type=int, default=1500, show_default=True, help="Number of steps of gradient descent."),
     click.option("--learning-rate", type=float, default=0.01, show_default=True, help="Learning rate eta."),
     click.option("--record", type=int, default=1, show_default=True, help="Number of steps between two records."),
 ]
@@ -152,10 +158,10 @@ OUT = click.option(
     "--out",
     type=FILE,
     callback=writable(".npz", ".csv", *PICTURES),
-    help="Write the result (.npz, .csv), or a picture of it (.png, .pdf, .svg).",
+    help="Write the result (.npz, .csv), or a picture of the result (.png, .pdf, .svg).",
 )
 
 
 def method(methods: str) -> Decorator:
-    """Return the option ``--method``. methods: name of the tuple of methods in ``dynamics.solvers.methods``."""
+    """Return the option ``--method``; ``methods`` names the tuple of methods in ``dynamics.solvers.methods``."""
     return click.option("--method", cls=MethodOption, methods=methods, default="auto", show_default=True)

@@ -1,4 +1,4 @@
-"""Output of the commands: to the screen, and to files whose path is checked before any computation."""
+"""Write the output of commands to the screen or to a file; the path of the file is checked before any computation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,20 +12,23 @@ PICTURES = (".png", ".pdf", ".svg")
 
 
 def writable(*suffixes: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Return a check of ``--out``, which raises a usage error for an unknown suffix or a missing folder."""
+    """Return a check of the option ``--out``; it raises a usage error for an unknown suffix or a missing folder."""
 
     def check(context: click.Context, parameter: click.Parameter, out: str | None) -> str | None:
         if out is not None and Path(out).suffix.lower() not in suffixes:
             raise click.UsageError(f"--out must end in one of {', '.join(suffixes)}, but is {out!r}.")
         if out is not None and not Path(out).parent.is_dir():
-            raise click.UsageError(f"--out must lie in an existing folder, but is {out!r}.")
+            raise click.UsageError(f"--out must name a file in an existing folder, but is {out!r}.")
         return out
 
     return check
 
 
 def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
-    """Write a text to the file ``out``, or print it if ``out`` is None. whole_lines: the text ends with a newline."""
+    """Write a text to the file ``out``, or print the text if ``out`` is None.
+
+    whole_lines: True if the text ends with a newline.
+    """
     if out is None:
         click.echo(text, nl=not whole_lines)
     else:
@@ -34,7 +37,7 @@ def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
 
 
 def report(result: Any, out: str | None) -> None:
-    """Print a result, and write it to the file ``out``, as data or as a picture, unless ``out`` is None."""
+    """Print a result; if ``out`` is not None, also write the result to this file, as data or as a picture."""
     click.echo(str(result))
     if out is None:
         return

@@ -1,4 +1,4 @@
-"""Models and their initial eigenvalues or weights from the values of command-line options."""
+"""Make models, and initial eigenvalues or weights, from the values of command-line options."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from dynamics.model.model import Model
 from dynamics.model.options import ComponentOption, ExpressionOption, defaults, options
 from dynamics.model.starts import eigenvalues_of, random_weights
 
-Values = dict[str, Any]  # values of command-line options, by the names that click gives them
+Values = dict[str, Any]  # values of command-line options; the keys are the names that click gives to the options
 
 
 def model_of(values: Values) -> Model:
-    """Return the model that command-line options describe; an option that is not given has its default."""
+    """Return the model that command-line options describe; options that are not given have their defaults."""
     chosen = _expressions(values)
     for name, description in options(Model).items():
         if isinstance(description, ComponentOption):
@@ -24,16 +24,16 @@ def model_of(values: Values) -> Model:
 
 
 def _value(values: Values, flag: str | None) -> Any:
-    """Return the value of a command-line option; None if the option is not given."""
+    """Return the value of a command-line option, or None if the option is not given."""
     value = None if flag is None else values.get(flag.removeprefix("--").replace("-", "_"))
     return None if value is False else value
 
 
 def _component(description: ComponentOption, default: type, values: Values) -> Any:
-    """Return the predictor or target that command-line options choose.
+    """Return the predictor or the target branch that command-line options select.
 
-    Raise a usage error if an option of another predictor or target is given. default: class chosen if no option is
-    given.
+    Raises a usage error if an option of another predictor or target branch is given. default: class that is selected if
+    no option is given.
     """
     flagged = [kind for kind in description.classes if _value(values, kind.flag) is not None]
     chosen: Any = flagged[0] if flagged else default
@@ -41,7 +41,7 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
         flags = [kind.flag, *(part.flag for part in options(kind).values())]
         for flag in flags if kind is not chosen else ():
             if _value(values, flag) is not None:
-                raise click.UsageError(f"{flag} does not apply with {chosen.flag or chosen.title}.")
+                raise click.UsageError(f"{flag} cannot be used with {chosen.flag or chosen.title}.")
     arguments = {name: _value(values, part.flag) for name, part in options(chosen).items()}
     if chosen.flag_sets is not None:
         value = _value(values, chosen.flag)
@@ -50,9 +50,9 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
 
 
 def _expressions(values: Values) -> dict[str, Any]:
-    """Return the loss and the gain, by name, that are given as expressions.
+    """Return those of the options "loss" and "gain" that are given as expressions, in a dictionary.
 
-    The values of ``--parameter`` go to the loss if it is an expression, else to the gain.
+    The values of ``--parameter`` belong to the loss if the loss is an expression, and otherwise to the gain.
     """
     parameters = dict(map(_parameter, values.get("parameter", ())))
     expressions: dict[str, Any] = {}
@@ -62,7 +62,7 @@ def _expressions(values: Values) -> dict[str, Any]:
         if not (description.choices and text.isidentifier()):
             expressions[name] = description.kind(text, {} if expressions else parameters)
     if parameters and not expressions:
-        raise click.UsageError("--parameter applies to a user-defined loss, or to --gain.")
+        raise click.UsageError("--parameter can only be used with a user-defined loss or with --gain.")
     return expressions
 
 
@@ -77,7 +77,7 @@ def _parameter(text: str) -> tuple[str, float]:
 def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
     """Return the initial values of a run: the eigenvalues s0, or random values if s0 is None.
 
-    Random values are the eigenvalues of random weights, or for correlated inputs the random weights themselves.
+    Random values are the eigenvalues of random weights; for correlated inputs they are the random weights.
     """
     if s0 is not None:
         refuse_given("--s0", *RANDOM.values(), "input_variances")
@@ -96,9 +96,9 @@ def weights_of(model: Model, values: Values) -> Any:
 
 
 def refuse_given(flag: str, *names: str) -> None:
-    """Raise a usage error if an option in ``names`` is given, because these options do not apply with ``flag``."""
+    """Raise a usage error if an option in ``names`` is given; these options cannot be used with ``flag``."""
     context = click.get_current_context()
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))
         if parameter.name in names and source is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"{parameter.opts[0]} does not apply with {flag}.")
+            raise click.UsageError(f"{parameter.opts[0]} cannot be used with {flag}.")

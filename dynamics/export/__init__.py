@@ -1,4 +1,4 @@
-"""Export of a loss and its predictor as a PyTorch or JAX module that does not depend on this package.
+"""Export the loss and the predictor of a model as a PyTorch or JAX module that does not depend on this package.
 
-May import ``derivations`` and ``errors``.
+This package may import ``derivations`` and ``errors``.
 """

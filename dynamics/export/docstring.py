@@ -1,4 +1,4 @@
-"""The docstring of an exported module: its loss and predictor, and a training step as an example."""
+"""Write the docstring of an exported module: its loss, its predictor, and a training step as an example."""
 
 import textwrap
 
@@ -71,7 +71,7 @@ def _about_predictor(export: Export) -> str:
 
 
 def _notes(export: Export) -> list[str]:
-    """Return sentences on the limits of an exported module, and on what it leaves out: weight decay and noise."""
+    """Return sentences on the limits of an exported module, and on parts of the model that it does not contain."""
     notes, model, values = [], export.model, export.values
     if model.symmetrised:
         notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
@@ -124,10 +124,10 @@ def _step_jax(export: Export) -> list[str]:
 
 
 def _value(export: Export, prediction: str, W_P: str) -> str:
-    """Return the code that calls the exported ``loss``, in a training step.
+    """Return the code with which a training step calls the exported function ``loss``.
 
-    prediction: code that applies a learned predictor to {}, which stands for the name of a representation. W_P: code of
-    the matrix of a learned predictor.
+    prediction: code that applies a learned predictor to a representation; {} stands for the name of the representation.
+    W_P: code of the matrix of a learned predictor.
     """
     target = "t" if export.model.structure.separate_target else "z"
     kind = export.model.structure.predictor

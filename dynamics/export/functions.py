@@ -1,7 +1,7 @@
-"""The functions of an exported module: the closed-form predictor, and the loss.
+"""Write the functions of an exported module, which compute the closed-form predictor and the loss.
 
-``derivations.printers.training_loop`` prints the mathematics of these functions; this module adds arguments, defaults
-and docstrings.
+``derivations.printers.training_loop`` prints the mathematics of these functions. This module adds arguments, default
+values and docstrings.
 """
 
 import textwrap
@@ -12,36 +12,36 @@ from typing import Any, Protocol
 from derivations.printers import training_loop
 from derivations.printers.array_code import Dialect
 
-WIDTH = 88  # characters of a line of prose
+WIDTH = 88  # largest number of characters in a line of prose
 CLOSED_FORM = ("alpha", "epsilon")  # parameters of the predictor
 
 
 class Exportable(Protocol):
-    """Properties of a model that exported code depends on; ``dynamics.model.model.Model`` has them all."""
+    """The properties of a model on which exported code depends; ``dynamics.model.model.Model`` has all of them."""
 
     @property
     def loss(self) -> Any:
-        """Name of a catalogue loss, or a user-defined ``Loss``."""
+        """The loss: a name in the catalogue, or a user-defined ``Loss``."""
 
     @property
     def gain(self) -> Any:
-        """Gain of the loss, a ``Gain``; None for a loss without gain."""
+        """The gain of the loss, or None for a loss without gain."""
 
     @property
     def symmetrised(self) -> bool:
-        """True if the loss is the mean of the loss and the loss with the views swapped."""
+        """True if the loss is averaged over both assignments of the views to the branches."""
 
     @property
     def structure(self) -> Any:
-        """Components of the model, a ``dynamics.model.parameters.Structure``."""
+        """The components of the model, as a ``dynamics.model.parameters.Structure``."""
 
     @property
     def derivation(self) -> Any:
-        """Symbolic form of the loss, of which ``derivations`` derives code."""
+        """The symbolic form of the loss, from which ``derivations`` derives code."""
 
     @property
     def parameter_values(self) -> dict[str, Any]:
-        """Values of the model's parameters, by name."""
+        """The values of the parameters of the model, in a dictionary with their names as keys."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Library:
 
     name: str
     dialect: Dialect
-    imports: dict[str, str]  # import statements, by the name that each statement defines
-    arrays: str  # the library's word for arrays: "arrays" or "tensors"
+    imports: dict[str, str]  # for each name that a module may need, the statement that imports this name
+    arrays: str  # word of the library for arrays: "arrays" or "tensors"
 
 
 JAX_NAMES = {"jnp": "import jax.numpy as jnp", "stop_gradient": "from jax.lax import stop_gradient"}
@@ -62,35 +62,35 @@ LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """A model and the library for which its loss is written, with the properties that determine the written code."""
+    """A model, the library for which its loss is written, and properties that determine the code."""
 
     model: Exportable
     library: Library
 
     @cached_property
     def one_way(self) -> Any:
-        """Symbolic form of the loss that predicts view 2 from view 1, without symmetrisation."""
+        """The symbolic form of the loss without symmetrisation, which predicts view 2 from view 1."""
         return replace(self.model, symmetrised=False).derivation  # type: ignore[type-var]  # a dataclass
 
     @cached_property
     def lines(self) -> training_loop.Lines:
-        """Lines of code that compute the loss."""
+        """The lines of code that compute the loss."""
         product = "applied({values}, U, {vector})" if self.closed else "{vector} @ W_P.T"
         return training_loop.loss_lines(self.one_way, self.library.dialect, product)
 
     @property
     def closed(self) -> bool:
-        """True if the predictor is set from the correlation matrix by a closed formula, rather than learned."""
+        """True if the predictor is not learned but computed from the correlation by a formula."""
         return self.model.structure.predictor in ("closed form", "normalized")
 
     @property
     def predicts(self) -> bool:
-        """True if the module builds the predictor from a correlation: it has a closed form, and the loss uses it."""
+        """True if the module computes the predictor: it has a closed form, and the loss depends on it."""
         return self.closed and ("p" in self.lines.uses or bool(self.lines.products))
 
     @property
     def tracked(self) -> bool:
-        """True if the module builds the predictor from an exponential average of the correlation."""
+        """True if the module computes the predictor from an exponential average of the correlation."""
         return self.predicts and self.model.structure.tracked
 
     @property
@@ -105,12 +105,12 @@ class Export:
         return "W_P = (C / max s + epsilon)^alpha" if normalized else "W_P = (C + epsilon)^alpha"
 
     def defaults(self, *names: str) -> str:
-        """Return code of keyword arguments for parameters, with the model's values as defaults, e.g. "alpha=1.0"."""
+        """Return code of keyword arguments, such as "alpha=1.0", with the values in the model as default values."""
         return ", ".join(f"{name}={float(self.values[name])!r}" for name in names)
 
     @property
     def values(self) -> dict[str, Any]:
-        """Values of the model's parameters, by name."""
+        """The values of the parameters of the model, in a dictionary with their names as keys."""
         return self.model.parameter_values
 
 
@@ -118,7 +118,7 @@ class Export:
 
 
 def closed_form(export: Export) -> list[str]:
-    """Return the code of the functions that build a closed-form predictor; [] if the module does not need it."""
+    """Return the code of the functions that compute a closed-form predictor; return [] if the loss needs none."""
     if not export.predicts:
         return []
     parts = [_batch_correlation(export), _spectrum(export), _predictor(export)]
@@ -207,16 +207,17 @@ def _arguments(export: Export) -> list[str]:
 
 
 def _tensors(export: Export) -> list[str]:
-    """Return lines that convert parameters to tensors, as PyTorch's exp, log and so on require; [] for JAX.
+    """Return lines that convert parameters to tensors; return [] for JAX.
 
-    Gradients with respect to the parameters flow through the conversion.
+    Functions of PyTorch such as exp and log require tensors. Gradients with respect to the parameters flow through the
+    conversion.
     """
     inside = sorted(export.lines.inside_functions) if export.library is TORCH else []
     return [f"{name} = torch.as_tensor({name}, dtype=z.dtype, device=z.device)" for name in inside]
 
 
 def _predictions(export: Export) -> list[str]:
-    """Return the lines that compute the prediction p = W_P z and other products of W_P with representations."""
+    """Return the lines that compute the prediction p = W_P z, and other products of W_P with representations."""
     products = export.lines.products
     if not export.predicts:
         return list(products)
@@ -228,7 +229,7 @@ def _predictions(export: Export) -> list[str]:
 
 
 def _explained(export: Export) -> str:
-    """Return the descriptions of the arguments of the exported ``loss``, one paragraph for each argument."""
+    """Return the descriptions of the arguments of the exported function ``loss``, one paragraph for each argument."""
     gradient = (
         "no gradient flows into it"
         if export.one_way.has_free_target
@@ -253,5 +254,5 @@ def _explained(export: Export) -> str:
 
 
 def filled(text: str, indent: str = "") -> str:
-    """Return prose wrapped to WIDTH characters; the first line is indented once, all further lines twice."""
+    """Wrap prose to lines of at most WIDTH characters; the first line is indented once, all other lines twice."""
     return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent * 2, break_long_words=False)

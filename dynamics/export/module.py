@@ -1,6 +1,6 @@
-"""Export of a model's loss: the text of a module for a training loop in JAX or PyTorch, independent of this package.
+"""Write the loss of a model as the text of a module for a training loop in JAX or PyTorch.
 
-Neither JAX nor PyTorch is imported to write the text.
+The written module does not depend on this package. Neither JAX nor PyTorch is imported to write the text.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ from dynamics import errors
 from dynamics.export.docstring import docstring
 from dynamics.export.functions import LIBRARIES, Export, Exportable, closed_form, loss
 
-# Names in an exported module, which a parameter of its loss cannot have.
+# Names that an exported module uses; a parameter of its loss cannot have one of these names.
 RESERVED = frozenset(
     {"z", "target", "correlation", "current", "value", "C", "U"}
     | {"loss", "predictor", "spectrum", "applied", "batch_correlation", "tracked", "jax", "jnp", "torch"}
@@ -17,9 +17,10 @@ RESERVED = frozenset(
 
 
 def source(model: Exportable, library: str) -> str:
-    """Return the text of a module with the model's loss, for the library "jax" or "torch"; raises ArgumentError.
+    """Return the text of a module with the loss of a model, for the library "jax" or "torch".
 
-    The module defines ``loss`` and, for a closed-form predictor, ``predictor``, with the functions that they call.
+    The module defines the function ``loss``, for a closed-form predictor also ``predictor``, and the functions that
+    they call. Raises ArgumentError if the loss cannot be exported.
     """
     errors.choice("library", library, LIBRARIES)
     _check(model)
@@ -31,11 +32,11 @@ def source(model: Exportable, library: str) -> str:
 
 
 def _check(model: Exportable) -> None:
-    """Raise ArgumentError for parameters that are arrays, or whose names the exported module uses itself."""
+    """Raise ArgumentError for a parameter that is an array, or that has a name which the exported module uses."""
     for name, value in model.parameter_values.items():
         if np.ndim(value) and name != "init":  # a training loop chooses the initial values of its predictor
             errors.reject(name, "be a single number, because an exported module cannot contain an array", value)
         if name in RESERVED:
             argument = "loss" if model.gain is None else "gain"
-            requirement = f"have no parameter named `{name}`, because the exported module uses this name itself"
+            requirement = f"have no parameter named `{name}`, because the exported module uses this name"
             errors.reject(argument, requirement, getattr(model, argument))

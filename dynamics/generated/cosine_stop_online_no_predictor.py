@@ -16,7 +16,7 @@ from dynamics.numerics.special import tilt
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
+    """Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."""
     xp = z1.__array_namespace__()
     norm_t2_squared = over_modes(t2**2)
     norm_z1_squared = over_modes(stop_gradient(z1)**2)
@@ -25,12 +25,12 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
     return 0 * z1
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     z1_dot_z2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -39,7 +39,7 @@ def force_on_view2(z1, z2, lam, ratio):
 
 
 def mean_squares(s, lam, ratio, sigma1, sigma2):
-    """Return the mean square of each norm per mode, the scale of the norm's integration variable."""
+    """Return the mean square of each norm per mode; it sets the scale of the norm's integration variable."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * s, n2 * s
@@ -65,7 +65,7 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors(W_P, z1, t2):
-    """Return the matrix X of each norm ||X l||, whose squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
     return z1, t2
 
 

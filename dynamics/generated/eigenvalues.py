@@ -31,12 +31,12 @@ def encoder_velocity(w, r, rho):
 
 
 def descent_velocity(weights, force, rate_ratio, rho):
-    """Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate over the encoder's."""
+    """Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate relative to the encoder."""
     return force * rate_ratio - rho * weights
 
 
 def descent_step(weights, force, rate_ratio, rho, eta):
-    """Return W + eta (a_P f - rho W), weights after a step of force f; a_P: learning rate over the encoder's."""
+    """Return weights W + eta (a_P f - rho W) after a step of force f; a_P: learning rate relative to the encoder."""
     return eta * (force * rate_ratio - rho * weights) + weights
 
 
@@ -51,7 +51,7 @@ def average_step(average, x, decay):
 
 
 def imbalance(s, lam, rate_ratio):
-    """Return s - lambda^2/a_P, conserved if encoder and learned predictor are balanced and weight decay is zero."""
+    """Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor relative to the encoder."""
     return s - lam**2 / rate_ratio
 
 

@@ -7,19 +7,19 @@ from dynamics.derived_loss import DerivedLoss, Expectation, MatrixExpectation
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
+    """Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."""
     p1 = predict(z1)
     norm_p1_minus_t2_squared = over_modes((p1 - t2)**2)
     return norm_p1_minus_t2_squared / 2
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
     return (-lam * z1 + z2) * lam
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
     return lam * z1 - z2
 
 
@@ -52,7 +52,7 @@ def drive_on_view2(W_P, z1, t2):
 
 
 def fixed_points(sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at fixed points (r = rho), larger first; nan or <= 0: no fixed point."""
+    """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
     xp = sigma1.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -63,7 +63,7 @@ def fixed_points(sigma1, sigma2, rho):
 
 
 def fold(sigma1, sigma2):
-    """Return weight decay and predictor eigenvalue at the fold, where the two fixed points meet."""
+    """Return the weight decay and the predictor eigenvalue at the fold, where the two fixed points meet."""
     return -(sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2) / (sigma1**2 + 1), 1 / (sigma1**2 + 1)
 
 

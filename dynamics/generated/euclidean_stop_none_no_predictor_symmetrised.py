@@ -7,19 +7,19 @@ from dynamics.derived_loss import DerivedLoss, ExactSolution, Expectation, Matri
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
+    """Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."""
     norm_z2_minus_t1_squared = over_modes((-t1 + z2)**2)
     norm_z1_minus_t2_squared = over_modes((-t2 + z1)**2)
     return norm_z2_minus_t1_squared / 4 + norm_z1_minus_t2_squared / 4
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
     return -z1 + z2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
     return z1 - z2
 
 
@@ -39,14 +39,14 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
 
 
 def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
-    """Return log(s(t)/s(0)), from the exponential solution; lam0: lambda(0) and its logarithm."""
+    """Return log(s(t)/s(0)) of the exponential solution; lam0, log_lam0: lambda(0) and its logarithm."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return 2 * t * (-n1 - n2 - rho + 2)
 
 
 def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
-    """Return the time from lam0 to lam1; negative or not a number if the flow does not lead there."""
+    """Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1."""
     return (-log_lam0 + log_lam1) / (2 * alpha * (-rho - sigma1**2 - sigma2**2))
 
 

@@ -8,7 +8,7 @@ from dynamics.numerics.special import linear_growth, linear_time
 
 
 def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
-    """Return the loss of each sample; predict applies W_P or a function of W_P, over_modes sums over modes."""
+    """Return the loss of each sample; predict: applies W_P or a function of W_P; over_modes: sums over modes."""
     p1 = predict(z1)
     p2 = predict(z2)
     norm_p1_minus_t2_squared = over_modes((stop_gradient(p1) - t2)**2)
@@ -17,12 +17,12 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force on view 1 per sample, g = -dL/dz1 - dL/dt1, in the eigenbasis; target: t = ratio z."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
     return (lam * z2 - z1) / 2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force on view 2 per sample, h = -dL/dz2 - dL/dt2, in the eigenbasis; target: t = ratio z."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
     return (lam * z1 - z2) / 2
 
 
@@ -44,17 +44,17 @@ def drive_on_view2(W_P, z1, z2, t1, t2):
 
 
 def growth(lam0, log_lam0, t, alpha, sigma1, sigma2, rho):
-    """Return log(s(t)/s(0)), from the logistic solution; lam0: lambda(0) and its logarithm."""
+    """Return log(s(t)/s(0)) of the logistic solution; lam0, log_lam0: lambda(0) and its logarithm."""
     return -linear_growth(-log_lam0, -1, (2 * rho + sigma1**2 + sigma2**2 + 2) / 2, 2 * alpha * t) / alpha
 
 
 def time_to_reach(log_lam0, log_lam1, alpha, sigma1, sigma2, rho):
-    """Return the time from lam0 to lam1; negative or not a number if the flow does not lead there."""
+    """Return the time from lam0 to lam1; negative or nan if the flow does not lead from lam0 to lam1."""
     return linear_time(-log_lam0, -log_lam1, -1, (2 * rho + sigma1**2 + sigma2**2 + 2) / 2) / (2 * alpha)
 
 
 def fixed_points(sigma1, sigma2, rho):
-    """Return the predictor eigenvalues at fixed points (r = rho), larger first; nan or <= 0: no fixed point."""
+    """Return the predictor eigenvalues with rate r = rho, larger first; a value nan or <= 0 is no fixed point."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return (n1 + n2 + 2 * rho) / 2

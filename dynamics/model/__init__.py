@@ -1,4 +1,4 @@
-"""Models: loss and gain, predictor and target branch, input covariance, and parameters.
+"""Define models: loss, gain, predictor, target branch, covariance of the inputs, and parameters.
 
-May import ``derivations``, ``export``, ``generated`` and what is below them.
+This package may import ``derivations``, ``export``, ``generated`` and all packages that these may import.
 """

@@ -1,4 +1,4 @@
-"""Checks of option values: functions of (name, value) that return the value to store, or raise ArgumentError."""
+"""Check values of options; each function of (name, value) returns the value to store, or raises ArgumentError."""
 
 from typing import Any
 
@@ -17,28 +17,29 @@ def flag(name: str, value: Any) -> bool:
 
 
 def decay(name: str, value: Any) -> Array:
-    """Return the decays per step of an exponential average, numbers in [0, 1]."""
+    """Return one or more decays per step of an exponential average, which must be numbers in [0, 1]."""
     return errors.fraction(name, value, "be a decay per step, between 0 and 1")
 
 
 def decay_below_one(name: str, value: Any) -> Array:
-    """Return the decays per step of an exponential average, numbers in [0, 1)."""
-    return errors.fraction(name, value, "be a decay per step, at least 0 and below 1", True)
+    """Return one or more decays per step of an exponential average, which must be numbers in [0, 1)."""
+    return errors.fraction(name, value, "be a decay per step that is at least 0 and below 1", True)
 
 
 def predictor_eigenvalues(name: str, value: Any) -> Array:
-    """Return the eigenvalues of a predictor, finite numbers of any sign."""
-    return errors.real_array(name, value, "be eigenvalues of the predictor: one finite number, or one for each mode")
+    """Return the eigenvalues of a predictor, which must be finite numbers of any sign."""
+    requirement = "be eigenvalues of the predictor: one finite number, or one finite number for each mode"
+    return errors.real_array(name, value, requirement)
 
 
 def covariance(name: str, value: Any) -> Array | None:
-    """Return a covariance matrix; return None for None."""
+    """Return a covariance matrix, or None for None."""
     return None if value is None else errors.covariance(name, value)
 
 
 def two_sigmas(name: str, value: Any) -> tuple[Array, Array]:
     """Return the standard deviations of the noise on view 1 and on view 2, each a number or an array."""
-    requirement = "be two non-negative numbers, or two arrays of them, for an ensemble"
+    requirement = "be two non-negative numbers, or, for an ensemble, two arrays of non-negative numbers"
     several = isinstance(value, (tuple, list)) or (isinstance(value, np.ndarray) and value.ndim > 0)
     if not several or len(value) != 2:
         errors.reject(name, requirement, value)

@@ -1,7 +1,7 @@
-"""Rules for the options of a model that depend on other options.
+"""Define rules for combinations of options of a model, and check them.
 
-The error names the first rule that a model violates. ``tools/combinations.py`` writes ``docs/combinations.md`` from the
-rules.
+If a model violates a rule, an error states the requirement of the first such rule. ``tools/combinations.py`` writes
+``docs/combinations.md`` from the rules.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,9 @@ Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports t
 class CombinationRule:
     """A requirement on one argument of ``Model`` that depends on the other arguments.
 
-    requirement: end of the message "Argument `...` must ...", in which ``{model}`` stands for the model. violated:
-    function of the model that returns True, or the reason as text, if the model does not meet the requirement.
+    requirement: the words after "must" in the message "Argument `...` must ..."; ``{model}`` stands for the model.
+    violated: function of the model. It returns False if the model meets the requirement; otherwise it returns True, or
+    the reason as text.
     """
 
     argument: str
@@ -30,7 +31,7 @@ class CombinationRule:
 
 
 def check_combination(model: Model) -> None:
-    """Raise ArgumentError for the first rule on combinations of options that the model violates."""
+    """Raise ArgumentError if the model violates a rule on combinations of options; the first such rule is reported."""
     for rule in RULES:
         violated = rule.violated(model)
         if violated:
@@ -72,7 +73,7 @@ def _stops_elsewhere(model: Model) -> bool:
 
 
 def _meaningless_at_one(model: Model) -> bool | str:
-    """Return the reason, as text, if the loss is undefined at W_P = 1, such as 1/(1 - W_P); otherwise False."""
+    """Return the reason as text if the loss is not defined at W_P = 1, as 1/(1 - W_P); otherwise return False."""
     if not (_custom(model) and _without_predictor(model)):
         return False
     from derivations.errors import ExpressionError
@@ -103,45 +104,46 @@ def _is_not_in_the_catalogue(model: Model) -> bool:
 
 # --- rules ----------------------------------------------------------------------------------------------------------
 
-STATED = "be left out with a user-defined loss, because the loss states its stop-gradients itself"
-IMPLIED = "be left out with a gain, because the loss with a gain has its own stop-gradients"
+STATED = "be left out with a user-defined loss, because the expression of the loss contains its stop-gradients"
+IMPLIED = "be left out with a gain, because the gain determines the stop-gradients of the loss"
 
 RULES = (
     CombinationRule("isotropic", STATED, lambda model: _custom(model) and model.isotropic),
     CombinationRule("stop_gradient", STATED, lambda model: _custom(model) and _stops_elsewhere(model)),
     CombinationRule("isotropic", IMPLIED, lambda model: _gained(model) and model.isotropic),
     CombinationRule("stop_gradient", IMPLIED, lambda model: _gained(model) and _stops_elsewhere(model)),
-    CombinationRule("loss", "be defined at W_P = 1 with NoPredictor()", _meaningless_at_one),
-    CombinationRule("loss", "have a gradient other than zero at W_P = 1 with NoPredictor()", _constant_at_one),
+    CombinationRule("loss", "be defined at W_P = 1 if the predictor is NoPredictor()", _meaningless_at_one),
+    CombinationRule("loss", "have a nonzero gradient at W_P = 1 if the predictor is NoPredictor()", _constant_at_one),
     CombinationRule(
         "gain",
-        "be left out with a user-defined loss, because its expression can contain the gain",
+        "be left out with a user-defined loss, because the expression of the loss can contain the gain",
         lambda model: _gained(model) and _custom(model),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) with a gain, because the gain is a function of the predictor's eigenvalues",
+        "be ClosedForm(...) with a gain, because the gain is a function of the eigenvalues of this predictor",
         lambda model: _gained(model) and not isinstance(model.predictor, ClosedForm),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() unless the gradient reaches W_P and its powers are positive integers",
+        "be ClosedForm(...) or NoPredictor(), because the gradient of this loss does not reach W_P, or because the "
+        "loss contains a function of W_P that is not a positive integer power",
         lambda model: _custom(model) and _learned(model) and not model.derivation.trains_predictor,
     ),
     CombinationRule(
         "target",
-        "be Shared() unless z2 stands only inside sg(), because no gradient can train an average of the encoder",
+        "be Shared(), because z2 stands outside sg() in this loss, and no gradient can train an average of the encoder",
         lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
     ),
     CombinationRule("inputs", "be None for this loss, because {model.generated.no_matrices}", _has_no_matrix_form),
     CombinationRule(
         "stop_gradient",
-        "be 'target' for an isotropic loss, because the loss has its own stop-gradients",
+        "be 'target' for an isotropic loss, because the definition of this loss contains its stop-gradients",
         lambda model: model.isotropic and _stops_elsewhere(model),
     ),
     CombinationRule(
         "isotropic",
-        "be False without a predictor, because there are no eigenvalue-dependent rates to equalise",
+        "be False without a predictor, because there are no predictor eigenvalues by which the rates of modes differ",
         lambda model: model.isotropic and _without_predictor(model),
     ),
     CombinationRule(
@@ -151,17 +153,17 @@ RULES = (
     ),
     CombinationRule(
         "stop_gradient",
-        "be 'target' or 'none' for a learned predictor, because with 'online' no gradient reaches the predictor",
+        "be 'target' or 'none' for a learned predictor, because no gradient reaches the predictor with 'online'",
         lambda model: _learned(model) and model.stop_gradient == "online",
     ),
     CombinationRule(
         "target",
-        "be Shared() unless the gradient stops at the target, because no gradient can train an average of the encoder",
+        "be Shared() unless `stop_gradient` is 'target', because no gradient can train an average of the encoder",
         lambda model: _averaged(model) and _stops_elsewhere(model),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() for correlated inputs, which make a learned predictor asymmetric",
+        "be ClosedForm(...) or NoPredictor() for correlated inputs, because a learned predictor becomes asymmetric",
         lambda model: _learned(model) and model.inputs is not None,
     ),
     CombinationRule(

@@ -1,4 +1,4 @@
-"""The components of a model: its predictor and its target branch."""
+"""Define the components of a model: predictors and target branches."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,8 +13,9 @@ from dynamics.numerics.values import Value
 class Component(Value):
     """Base class of predictors and target branches, which are dataclasses with options.
 
-    title: name of the component in messages. flag: command-line option that chooses the component. flag_sets: name of
-    the component's option that gets the value of the flag, if the flag has a value. help: help text of the flag.
+    title: name of the component in messages. flag: command-line option that selects the component. flag_sets: option of
+    the component that gets the value of the command-line option; None if it has no value. help: help text of the
+    command-line option.
     """
 
     title: ClassVar[str]
@@ -28,30 +29,33 @@ class Component(Value):
 
 @dataclass(frozen=True, eq=False)
 class ClosedForm(Component):
-    r"""Predictor W_P = (C + epsilon)^alpha of the correlation C, with eigenvalues lambda = (s + epsilon)^alpha.
+    r"""Closed-form predictor W_P = (C + epsilon)^alpha, with eigenvalues lambda = (s + epsilon)^alpha.
+
+    C is the correlation of the representations, and s are its eigenvalues.
 
     Parameters
     ----------
     alpha : array_like, default 1
-        Exponent, positive. 1 is DirectCopy and the paper's toy network, 1/2 is DirectPred.
+        Positive exponent. The value 1 is DirectCopy and the paper's toy network; 1/2 is DirectPred.
     epsilon : array_like, default 0
-        Offset, non-negative.
+        Non-negative offset.
     normalize : bool, default False
-        Divide C by its largest eigenvalue first, lambda = (s / max s + epsilon)^alpha, as deep implementations do.
+        If True, C is first divided by its largest eigenvalue, so that lambda = (s / max s + epsilon)^alpha. This is
+        done in implementations for deep networks.
     tracking : array_like, default 0
-        Decay per step, in [0, 1), of the exponential average C~ that replaces C in the predictor:
-        C~ <- tracking C~ + (1 - tracking) C. The initial C~ is the initial C.
+        Decay per step, in [0, 1), of an exponential average of C. The average C~ replaces C in the predictor, and
+        obeys C~ <- tracking C~ + (1 - tracking) C. The initial C~ is the initial C.
 
     Raises
     ------
     ArgumentError
-        If an option is out of its range.
+        If an option is out of range.
 
     Notes
     -----
-    alpha, epsilon and tracking may be arrays, which broadcast with an ensemble. With ``normalize``, networks deviate
-    from the descent map by the size of their fluctuations if several eigenvalues are equally large, because the largest
-    of several fluctuating eigenvalues exceeds their mean.
+    alpha, epsilon and tracking may be arrays, which broadcast with an ensemble. Suppose that ``normalize`` is True and
+    that several eigenvalues are equally large. Then networks deviate from the descent map by the size of their
+    fluctuations, because the largest of several fluctuating eigenvalues exceeds their mean.
 
     References
     ----------
@@ -71,7 +75,7 @@ class ClosedForm(Component):
         check=errors.positive,
         symbol="alpha",
         flag="--alpha",
-        help="Exponent of the predictor W_P = (C + epsilon)^alpha: 1 DirectCopy, 0.5 DirectPred.",
+        help="Exponent of the predictor W_P = (C + epsilon)^alpha; 1 is DirectCopy, 0.5 is DirectPred.",
     )
     epsilon: Any = option(
         0.0,
@@ -85,39 +89,42 @@ class ClosedForm(Component):
         check=checks.flag,
         value_type=bool,
         flag="--normalize",
-        help="Divide C by its largest eigenvalue in the predictor.",
+        help="Divide the correlation C by its largest eigenvalue in the predictor.",
     )
     tracking: Any = option(
         0.0,
         check=checks.decay_below_one,
         symbol="tracking",
         flag="--tracking",
-        help="Decay per step of the exponential average of C in the predictor.",
+        help="Decay per step of an exponential average of the correlation C, from which the predictor is built.",
     )
 
     @property
     def form(self) -> str:
-        """Name of the predictor's form in ``Structure``: "normalized" or "closed form"."""
+        """Name of the form of the predictor in ``Structure``: "normalized" or "closed form"."""
         return "normalized" if self.normalize else "closed form"
 
 
 @dataclass(frozen=True, eq=False)
 class Learned(Component):
-    r"""Trained linear predictor, dW_P/dt = -rate dL/dW_P - rho W_P, with the encoder's weight decay rho.
+    r"""Learned linear predictor, dW_P/dt = -rate dL/dW_P - rho W_P.
+
+    L is the loss, and rho is the weight decay, which is the same for predictor and encoder.
 
     Parameters
     ----------
     rate : array_like, default 1
-        Learning rate of the predictor divided by the learning rate of the encoder, positive. An array broadcasts with
-        an ensemble.
+        Learning rate of the predictor divided by the learning rate of the encoder, a positive number. An array
+        broadcasts with an ensemble.
     init : array_like, default 1
-        Initial eigenvalues of W_P, whose initial eigenvectors are those of C: a number, or one number per mode,
-        (..., M), in the order of the modes of ``s0`` (in a network: ascending).
+        Initial eigenvalues of W_P: one number, or one number for each mode, (..., M). The modes have the same order as
+        in ``s0``; in a network they are in ascending order of their eigenvalues. The initial eigenvectors of W_P are
+        those of the correlation C.
 
     Raises
     ------
     ArgumentError
-        If an option is out of its range.
+        If an option is out of range.
 
     References
     ----------
@@ -141,7 +148,7 @@ class Learned(Component):
         check=errors.positive,
         symbol="rate_ratio",
         metavar="[RATE]",
-        help="Train the predictor, at RATE times the encoder's learning rate; 1 if RATE is left out.",
+        help="Train the predictor at RATE times the learning rate of the encoder; RATE is 1 if left out.",
         example=1.0,
     )
     init: Any = option(
@@ -150,13 +157,13 @@ class Learned(Component):
         symbol="lam0",
         value_type=list,
         flag="--init",
-        help="Initial eigenvalues of a learned predictor: a number, or one per mode.",
+        help="Initial eigenvalues of a learned predictor: one number, or one number per mode.",
     )
 
 
 @dataclass(frozen=True, eq=False)
 class NoPredictor(Component):
-    """No predictor: W_P = 1, so that the loss compares the representations of the two views themselves.
+    """No predictor: W_P = 1, so that the loss compares the representations of the two views directly.
 
     Examples
     --------
@@ -168,7 +175,7 @@ class NoPredictor(Component):
     title = "no predictor"
     form = "none"
     flag = "--no-predictor"
-    help = "No predictor: the loss compares the representations themselves."
+    help = "Use no predictor: the loss compares the representations directly."
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,23 +194,25 @@ class Shared(Component):
 
 @dataclass(frozen=True, eq=False)
 class EMA(Component):
-    """Target branch with weights V that average the encoder's weights W, V <- decay V + (1 - decay) W after each step.
+    """Target branch with separate weights V, an exponential average of the weights W of the encoder.
+
+    After each step of the encoder, V <- decay V + (1 - decay) W.
 
     Parameters
     ----------
     decay : array_like
-        Decay per step, between 0 and 1; with decay 1 the target keeps the initial weights of the encoder. An array
+        Decay per step, between 0 and 1. If decay is 1, the target keeps the initial weights of the encoder. An array
         broadcasts with an ensemble.
 
     Raises
     ------
     ArgumentError
-        If ``decay`` is out of its range.
+        If ``decay`` is out of range.
 
     Notes
     -----
-    A flow needs the learning rate eta, which turns the decay per step into a rate in time:
-    dV/dt = (1 - decay)/eta (W - V).
+    The flow is dV/dt = (1 - decay)/eta (W - V). It depends on the learning rate eta, which converts the decay per step
+    into a rate in time.
 
     References
     ----------
@@ -216,15 +225,15 @@ class EMA(Component):
     True
     """
 
-    title = "a target branch with its own weights"
+    title = "a target branch with separate weights"
     flag = "--ema"
     flag_sets = "decay"
-    help = "Target branch with its own weights: an average of the encoder."
+    help = "Use a target branch with separate weights, which average those of the encoder."
 
     decay: Any = option(
         check=checks.decay,
         symbol="decay",
         metavar="DECAY",
-        help="Target branch with its own weights: the average of the encoder with this decay per step.",
+        help="Use a target branch with separate weights, which average those of the encoder with this decay per step.",
         example=0.9,
     )

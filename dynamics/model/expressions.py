@@ -1,4 +1,4 @@
-"""User-defined losses and gains: expressions in the grammar of ``docs/losses.md``, with values of their parameters."""
+"""Define user-defined losses and gains: expressions in the grammar of ``docs/losses.md`` with values of parameters."""
 
 import keyword
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from dynamics.numerics.values import Value
 if TYPE_CHECKING:
     from derivations.losses.user_defined import UserDefinedLoss
 
-# Names that generated code uses, and keys of a table in a TOML file: a parameter cannot have them.
+# Names that generated code uses, and names that are keys of a TOML file; a parameter cannot have one of these names.
 TAKEN = frozenset(
     set(keyword.kwlist)
     | {"D", "Delta", "K", "M", "S11", "S12", "S22", "W_P", "X", "Y", "Z", "alpha", "average", "decay", "dot"}
@@ -31,7 +31,7 @@ TAKEN = frozenset(
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Expression(Value):
-    """An expression in the loss grammar, with values of its parameters: numbers or arrays."""
+    """An expression in the loss grammar, with the values of its parameters, which are numbers or arrays."""
 
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -45,9 +45,11 @@ class Expression(Value):
         errors.instance("parameters", self.parameters, Mapping, "map the name of each parameter to its value")
         for name in self.parameters:
             if not isinstance(name, str):
-                errors.reject(argument, "have text as the names of its parameters", name)
+                errors.reject(argument, "have parameters whose names are text", name)
             if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
-                errors.reject(argument, "have parameters with ASCII names that the grammar does not use itself", name)
+                errors.reject(
+                    argument, "have parameters with ASCII names that the grammar and generated code do not use", name
+                )
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))
         object.__setattr__(self, "parameters", MappingProxyType(values))
@@ -60,7 +62,7 @@ class Expression(Value):
         except ExpressionError as error:
             raise errors.ArgumentError(f"Argument `{argument}` must {requirement}, but {error}.") from None
         if unused:
-            errors.reject(argument, f"use its parameter {unused[0]}", self)
+            errors.reject(argument, f"contain the parameter {unused[0]}, for which a value is given", self)
 
     def _check(self, argument: str) -> None:
         """Raise ExpressionError or ArgumentError unless the text is an expression of this class."""
@@ -68,21 +70,21 @@ class Expression(Value):
 
     @classmethod
     def parse(cls, text: Any, /, **parameters: npt.ArrayLike) -> Self:
-        """Return a loss or a gain from its text, with values for its parameters.
+        """Return a loss or a gain that is given as text, with values of its parameters.
 
         Parameters
         ----------
         text : str or SymPy expression
-            Text in the loss grammar (``docs/losses.md``), or a SymPy expression whose symbols and undefined functions
-            have the names of the grammar.
+            Text in the loss grammar (``docs/losses.md``). If a SymPy expression is given, its symbols and undefined
+            functions must have names of the grammar.
         **parameters : array_like
-            Values of the expression's parameters: of all names in the text that the grammar does not define.
+            Values of the parameters. Parameters are all names in the text that the grammar does not define.
 
         Raises
         ------
         ArgumentError
-            For a text that is not in the grammar, with the position of the error; for parameters that the text does
-            not use.
+            If the text is not in the grammar (the message states the position of the error), or if a parameter does not
+            occur in the text.
 
         Examples
         --------
@@ -113,7 +115,7 @@ class Expression(Value):
 
 
 def _is_generated(name: str) -> bool:
-    """Return True if generated code may give the name to a variable of its own, so that no parameter may have it."""
+    """Return True if generated code may use a name for a variable; a parameter cannot have such a name."""
     return name.rstrip("0123456789") in {"h", "p", "v"} or name.startswith(("operator_", "_"))
 
 
@@ -126,11 +128,11 @@ class Loss(Expression):
 
     Notes
     -----
-    z1 is the representation of view 1 by the encoder, z2 the representation of view 2 by the target branch, and
-    p = W_P z1; ``sg`` marks stop-gradients. Per-sample gradients, rates, flow, descent map and network are derived from
-    the expression as for "euclidean" and "cosine". Rates are exact if the gradient is a polynomial divided by powers of
-    norms, with at most two norms in a term; otherwise they are computed by Monte Carlo. The grammar is in
-    ``docs/losses.md``.
+    z1 is the representation of view 1 by the encoder, z2 is the representation of view 2 by the target branch, W_P is
+    the predictor, and p = W_P z1 is the prediction. ``sg`` marks stop-gradients. Per-sample gradients, rates, flow,
+    descent map and network are derived from the expression, as for the losses "euclidean" and "cosine". Rates are exact
+    if the gradient is a polynomial divided by powers of norms, with at most two norms in a term. Otherwise rates are
+    computed by Monte Carlo. The grammar is described in ``docs/losses.md``.
 
     Examples
     --------
@@ -150,9 +152,9 @@ class Loss(Expression):
             errors.reject(argument, "have a gradient that reaches the encoder", self)
 
     def derivation(self, predictor: bool = True, symmetrised: bool = False) -> "UserDefinedLoss":
-        """Return the symbolic form of the loss, of which ``derivations`` derives gradients and rates.
+        """Return the symbolic form of the loss, from which ``derivations`` derives gradients and rates.
 
-        predictor: False sets W_P = 1. symmetrised: take the mean with the loss in which the views are swapped.
+        predictor: False for W_P = 1. symmetrised: True to average the loss over both assignments of the views.
         """
         from derivations.losses.user_defined import UserDefinedLoss
 
@@ -160,13 +162,13 @@ class Loss(Expression):
 
 
 class Gain(Expression):
-    """Gain h(lambda), which multiplies the gradient of a mode in place of lambda, such as "lambda^0.5".
+    """A gain h(lambda), such as "lambda^0.5", by which the gradient of a mode is multiplied in place of lambda.
 
     Notes
     -----
-    ``lambda`` is the eigenvalue of the predictor W_P in the mode. Standard losses have the gain lambda, isotropic
-    losses the gain 1. An expression of a gain may contain sums, products, powers, sqrt, exp, log, tanh, and parameters
-    by name.
+    ``lambda`` is the eigenvalue of the predictor W_P in the mode. Standard losses have the gain lambda, and isotropic
+    losses have the gain 1. An expression of a gain may contain sums, products, powers, sqrt, exp, log, tanh, and names
+    of parameters.
 
     Examples
     --------
@@ -194,10 +196,10 @@ class Gain(Expression):
         return executed(source, "gain").gain
 
     def __call__(self, lam: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return h at eigenvalues lam (..., M); parameters that are arrays broadcast with the leading dimensions.
+        """Return the gain h at predictor eigenvalues lam (..., M).
 
-        h is inf at a pole. Raises ArgumentError for eigenvalues at which h is not defined, such as the root of a
-        negative one.
+        Parameters that are arrays broadcast with the leading dimensions of lam. At a pole, h is inf. Raises
+        ArgumentError if h is not defined at an eigenvalue, such as the root of a negative eigenvalue.
         """
         gain = self.values(errors.real_array("lam", lam, "be finite eigenvalues of the predictor"))
         if np.isnan(gain).any():
@@ -205,7 +207,7 @@ class Gain(Expression):
         return gain
 
     def values(self, lam: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return h at eigenvalues that are not validated; nan where h is not defined."""
+        """Return the gain h at predictor eigenvalues lam, without validation; h is nan where it is not defined."""
         parameters = (np.asarray(value)[..., None] for value in self.parameters.values())
         with np.errstate(all="ignore"):
             return self._function(lam, *parameters) + 0 * lam

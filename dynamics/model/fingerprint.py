@@ -1,4 +1,7 @@
-"""Fingerprints: plain data that identify a computation, so that a store is continued only by the same computation."""
+"""Compute fingerprints, which are plain data that identify a computation.
+
+A store or a checkpoint contains a fingerprint, so that only the same computation can continue it.
+"""
 
 import hashlib
 import json
@@ -13,13 +16,14 @@ from dynamics import errors
 from dynamics.derived_loss import DerivedLoss
 from dynamics.model.model import Model
 
-WRITTEN_OUT = 32  # largest number of entries of an array that is stored in full; of a longer array a digest is stored
+WRITTEN_OUT = 32  # arrays with at most this number of entries are stored in full; for other arrays, a digest is stored
 
 
 def plain(name: str, value: Any) -> Any:
-    """Return a number, text, array, mapping or model as plain data for JSON; raises ArgumentError for other values.
+    """Return a value as plain data for JSON.
 
-    An array with more than WRITTEN_OUT entries is replaced by its shape, type and SHA-256 digest.
+    The value may be a number, text, an array, a mapping or a model. Raises ArgumentError for other values. An array
+    with more than WRITTEN_OUT entries is replaced by its shape, its type and its SHA-256 digest.
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -38,25 +42,29 @@ def plain(name: str, value: Any) -> Any:
 
 
 def of_code(derived: DerivedLoss, *modules: ModuleType) -> dict[str, str]:
-    """Return the SHA-256 digests of the code derived for a loss and of the source files of modules, by name."""
+    """Return the SHA-256 digests of the code derived for a loss, and of the source files of modules.
+
+    The keys of the dictionary are the names of the loss and of the modules.
+    """
     code = {derived.name: hashlib.sha256(derived.code.encode()).hexdigest()}
     return code | {module.__name__.rpartition(".")[2]: digest(Path(str(module.__file__))) for module in modules}
 
 
 def digest(*paths: Path) -> str:
-    """Return one SHA-256 digest of the concatenated contents of files."""
+    """Return the SHA-256 digest of the contents of files, which are concatenated."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def as_read(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Return a fingerprint in the form in which a JSON file returns it, for example with lists in place of tuples."""
+    """Return a fingerprint as it is read from a JSON file, for example with lists instead of tuples."""
     return json.loads(json.dumps(fingerprint))
 
 
 def differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """Return the differences, as text, between the fingerprint in a file (there) and that of this computation (here).
+    """Return a list of texts that state the differences between two fingerprints.
 
-    name: keys under which both fingerprints stand, as a prefix of the text.
+    there: fingerprint in a file. here: fingerprint of this computation. name: keys of the parts that are compared, with
+    which each text begins.
     """
     if isinstance(there, dict) and isinstance(here, dict):
         return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]

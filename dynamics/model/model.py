@@ -1,4 +1,4 @@
-"""The model (loss, predictor, target branch, views and weight decay), the argument of solvers and training alike."""
+"""Define the model (loss, predictor, target branch, views, weight decay), the first argument of most functions."""
 
 import importlib
 from dataclasses import dataclass
@@ -40,49 +40,50 @@ STOP_GRADIENTS = tuple(sorted({key[1] for key in catalogue.MODULES}))
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Model(Value):
-    r"""A linear Siamese network W with its loss: the eigenvalues s of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
+    r"""A linear Siamese network W with its loss; the eigenvalues s_m of C = W W^T obey ds_m/dt = 2 s_m (r_m(s) - rho).
 
-    C is the correlation of the representations. r_m is the rate of mode m, which is derived from the loss, and rho the
-    weight decay.
+    C is the correlation of the representations, r_m is the rate of mode m, which is derived from the loss, and rho is
+    the weight decay.
 
     Parameters
     ----------
     loss : str or Loss
         "euclidean" ``|W_P z1 - z2|^2 / 2``, "cosine" ``-W_P z1 . z2 / (|W_P z1| |z2|)``, or a user-defined ``Loss``.
     isotropic : bool, default False
-        Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate. Its stop-gradients
-        are part of its definition.
+        Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate. The definition of
+        this version contains its stop-gradients.
     stop_gradient : {"target", "none", "online"}, default "target"
         Branch through which no gradient flows.
     predictor : ClosedForm, Learned or NoPredictor, default ClosedForm()
         The predictor W_P, with eigenvalues lambda.
     noise : (array_like, array_like), default (0, 0)
-        Standard deviations sigma1 and sigma2 of the noise on the online and on the target view, two numbers. Arrays
-        are an ensemble, like those of any parameter: ``noise=([0.1, 0.2, 0.3], 0.5)`` are three models.
+        Standard deviations sigma1 and sigma2 of the noise on the online view and on the target view. As for every
+        parameter, arrays define an ensemble: ``noise=([0.1, 0.2, 0.3], 0.5)`` defines three models.
     weight_decay : array_like, default 0
-        rho in dW/dt = -dL/dW - rho W, non-negative.
+        The non-negative weight decay rho in dW/dt = -dL/dW - rho W.
     symmetrised : bool, default False
-        Use the mean of the loss and the loss with the views' roles swapped.
+        Average the loss over both assignments of the two views to the two branches.
     target : Shared or EMA, default Shared()
         The target branch: the encoder itself, or an exponential average of the encoder.
     inputs : (N, N) array_like, optional
-        Covariance Sigma_x of the inputs, symmetric and positive semidefinite; white inputs by default. Under correlated
-        inputs the singular vectors of W rotate, so that flow and descent map start from weights (..., M, N) in place of
-        eigenvalues, and C = W Sigma_x W^T. The noise on the views is white.
+        Covariance Sigma_x of the inputs, symmetric and positive semidefinite. By default inputs are white. If inputs
+        are correlated, C = W Sigma_x W^T and the singular vectors of W rotate. Flow and descent map then start from
+        weights (..., M, N) instead of eigenvalues. The noise on the views is white in any case.
     gain : str or Gain, optional
-        Function h(lambda), which multiplies the gradient of a mode in place of lambda, such as "lambda^0.5". The gain
-        lambda gives the loss itself, the gain 1 its isotropic version. The gain determines the stop-gradients.
+        Function h(lambda), such as "lambda^0.5", by which the gradient of a mode is multiplied in place of lambda. The
+        gain lambda gives the loss itself, and the gain 1 gives its isotropic version. The gain also determines the
+        stop-gradients.
 
     Raises
     ------
     ArgumentError
-        For unknown names, values out of range, and combinations of options that are not possible.
+        If a name is unknown, if a value is out of range, or if options cannot be combined.
 
     Notes
     -----
-    dW/dt = -dL/dW - rho W with views x_i = x + sigma_i xi_i, where x and xi_i are Gaussian and, without ``inputs``,
-    Sigma_x = 1. Parameters may be arrays: they broadcast with the leading dimensions of the eigenvalues, which number
-    the members of an ensemble.
+    The weights obey dW/dt = -dL/dW - rho W. The views are x_i = x + sigma_i xi_i, where the input x and the noise xi_i
+    are Gaussian. Parameters may be arrays, which define an ensemble of models. The arrays broadcast with the leading
+    dimensions of the eigenvalues.
 
     References
     ----------
@@ -101,7 +102,7 @@ class Model(Value):
         kind=Loss,
         choices=catalogue.LOSSES,
         flag="--loss",
-        help="A loss by its name, or a user-defined one, such as '|p - sg(z2)|^2 / 2'.",
+        help="Name of a loss, or a user-defined loss such as '|p - sg(z2)|^2 / 2'.",
         example=catalogue.LOSSES[0],
     )
     isotropic: bool = option(
@@ -109,7 +110,7 @@ class Model(Value):
         check=checks.flag,
         value_type=bool,
         flag="--isotropic",
-        help="The IsoLoss version: all modes learn at the same rate.",
+        help="Use the isotropic version of the loss (IsoLoss), in which all modes learn at the same rate.",
     )
     stop_gradient: str = option(
         "target",
@@ -137,7 +138,7 @@ class Model(Value):
         check=checks.flag,
         value_type=bool,
         flag="--symmetrised",
-        help="Mean of the loss and the loss with the views' roles swapped.",
+        help="Average the loss over both assignments of the views to the branches.",
     )
     target: Shared | EMA = option(Shared(), described_by=ComponentOption, classes=(Shared, EMA))
     inputs: Any = option(
@@ -146,14 +147,14 @@ class Model(Value):
         value_type=list,
         convert=np.diag,
         flag="--input-variances",
-        help="Variances of the N inputs, e.g. 1,0.3,0.01; white inputs if left out.",
+        help="Variances of the N inputs, such as 1,0.3,0.01; if left out, inputs are white.",
     )
     gain: Any = option(
         None,
         described_by=ExpressionOption,
         kind=Gain,
         flag="--gain",
-        help="h(lambda), which multiplies a mode's gradient in place of lambda, such as lambda^0.5.",
+        help="Function h(lambda), such as lambda^0.5, by which the gradient of a mode is multiplied instead of lambda.",
     )
 
     @isolated
@@ -164,7 +165,7 @@ class Model(Value):
     # --- as plain data and text -------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the model as plain data for JSON or TOML, from which ``Model.from_dict`` restores the model."""
+        """Return the model as plain data for JSON or TOML; ``Model.from_dict`` turns these data into the same model."""
         return to_plain(self)
 
     @classmethod
@@ -174,13 +175,13 @@ class Model(Value):
         Parameters
         ----------
         description : dict
-            Options by name. A predictor or target is a table of its kind and options, a user-defined loss or gain a
-            table of its expression and parameters.
+            The options of the model, with their names as keys. A predictor or target is a dictionary of its kind and
+            its options. A user-defined loss or gain is a dictionary of its expression and its parameters.
 
         Raises
         ------
         ArgumentError
-            For unknown keys (the message suggests the nearest known key), missing keys, and invalid options.
+            If a key is unknown (the message suggests the nearest known key) or missing, or if an option is not valid.
 
         Examples
         --------
@@ -199,14 +200,14 @@ class Model(Value):
         Returns
         -------
         str
-            Python code that depends on JAX alone. Its function ``loss(p, z, target, ...)`` returns the mean of the loss
-            over a batch of representations (batch, M); for a closed-form predictor, ``predictor(correlation)`` returns
-            W_P.
+            Python code that depends on JAX alone. The function ``loss(p, z, target, ...)`` in it returns the mean of
+            the loss over a batch of representations (batch, M). If the predictor has a closed form, the function
+            ``predictor(correlation)`` returns W_P.
 
         Raises
         ------
         ArgumentError
-            For parameters that are arrays, and for parameters whose names the module uses itself.
+            If a parameter is an array, or has a name that the module uses.
 
         Notes
         -----
@@ -245,7 +246,7 @@ class Model(Value):
 
     @property
     def derivation(self) -> "Setting | UserDefinedLoss":
-        """Symbolic form of the loss, of which ``derivations`` derives gradients and rates."""
+        """Symbolic form of the loss, from which ``derivations`` derives gradients and rates."""
         from derivations.losses.catalogue import Setting
 
         if isinstance(self.loss, Loss):
@@ -255,7 +256,7 @@ class Model(Value):
 
     @property
     def generated(self) -> DerivedLoss:
-        """Functions derived for the loss of this model, in array code."""
+        """Functions of array code that are derived for the loss of this model."""
         if isinstance(self.loss, Loss) or self.gain is not None:
             from dynamics.model.runtime_codegen import derived_loss
 
@@ -264,7 +265,7 @@ class Model(Value):
 
     @property
     def loss_name(self) -> str:
-        """Name or expression of the loss, with its gain if there is one, for messages."""
+        """Name or expression of the loss, and its gain if it has one, as text for messages."""
         name = self.loss.text if isinstance(self.loss, Loss) else self.loss
         return name if self.gain is None else f"{name} (gain {self.gain.text})"
 
@@ -272,18 +273,18 @@ class Model(Value):
 
     @cached_property
     def structure(self) -> Structure:
-        """Components that determine which dynamical variables the model has: form of the predictor, and target."""
+        """The components of the model that determine which dynamical variables it has."""
         tracked = bool(np.any(self.parameter_values.get("tracking", 0.0)))
         return Structure(self.predictor.form, tracked, isinstance(self.target, EMA))
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the parameters of this model, which ``replace`` takes."""
+        """Names of the parameters of this model; ``replace`` takes these names as keywords."""
         return tuple(self.parameter_values)
 
     @property
     def parameter_values(self) -> dict[str, Any]:
-        """Values of the parameters of this model, by name: numbers or arrays."""
+        """Values of the parameters of this model, numbers or arrays, in a dictionary with their names as keys."""
         return parameters_of(self)
 
     @isolated
@@ -293,12 +294,12 @@ class Model(Value):
         Parameters
         ----------
         **parameters : array_like
-            New values, by names in ``parameter_names``, such as ``weight_decay``, ``sigma2``, ``alpha`` or ``decay``.
+            New values. The keywords are names in ``parameter_names``, such as ``weight_decay`` or ``alpha``.
 
         Raises
         ------
         ArgumentError
-            For an unknown name, or a value out of range.
+            If a name is unknown, or if a value is out of range.
 
         Examples
         --------
@@ -314,13 +315,16 @@ class Model(Value):
 
     @property
     def parameters(self) -> Parameters:
-        """Parameters by their symbols, with a trailing axis for the modes; a parameter the model lacks is neutral."""
+        """The parameters as arrays with an additional last axis for the modes.
+
+        A parameter that the model does not have is given a value with which it has no effect.
+        """
         return self._parameters({})
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
         """Return ``parameters`` with a new value of the parameter ``name``; the value is not validated.
 
-        The value may be complex, for derivatives by a complex step.
+        The value may be complex, so that derivatives can be computed by a complex step.
         """
         return self._parameters({name: value})
 
@@ -334,25 +338,27 @@ class Model(Value):
 
     @property
     def init(self) -> npt.NDArray[np.float64]:
-        """Initial eigenvalues of a learned predictor, (..., M) or (..., 1); 1 for other predictors."""
+        """Initial eigenvalues of a learned predictor, (..., M) or (..., 1); for other predictors the value is 1."""
         return np.atleast_1d(np.asarray(self.parameter_values.get("init", 1.0), float))
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """Common shape to which the parameters broadcast: the shape of an ensemble, () for a single model."""
+        """Shape to which all parameters broadcast: the shape of the ensemble, or () for a single model."""
         shapes = {name: np.shape(value) for name, value in self.parameter_values.items()}
         shapes |= {"init": self.init.shape[:-1]}
         try:
             return np.broadcast_shapes(*shapes.values())
         except ValueError:
             listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
-            raise errors.ArgumentError(f"The model's parameters must broadcast, but have shapes {listing}.") from None
+            raise errors.ArgumentError(
+                f"The parameters of the model must have shapes that broadcast, but the shapes are {listing}."
+            ) from None
 
     # --- properties of the dynamics ---------------------------------------------------------------------------------
 
     @property
     def pole_at_collapse(self) -> npt.NDArray[np.bool_]:
-        """Booleans, one for each ensemble member: True if the loss has an infinite gradient at an eigenvalue s = 0."""
+        """True for each member of the ensemble for which the gradient of the loss is infinite at s = 0."""
         parameters = self.parameters
         if self.generated.poles is None:
             return np.zeros(self.batch_shape, bool)
@@ -364,16 +370,16 @@ class Model(Value):
 
     @property
     def needs_learning_rate(self) -> bool:
-        """True if the flow of the model needs a learning rate, because an exponential average has a decay per step.
+        """True if the flow of the model depends on the learning rate.
 
-        The averages are an EMA target and a tracked correlation; the learning rate turns the decay per step into a rate
-        in time.
+        It does if the model has an EMA target or a tracked correlation. These are exponential averages with a decay per
+        step, and the learning rate converts the decay per step into a rate in time.
         """
         return self.structure.separate_target or self.structure.tracked
 
     @property
     def input_root(self) -> npt.NDArray[np.float64] | None:
-        """Root Sigma_x^(1/2) (N, N) of the covariance of the inputs; None for white inputs."""
+        """The root Sigma_x^(1/2) (N, N) of the covariance of the inputs; None for white inputs."""
         if self.inputs is None:
             return None
         variances, directions = np.linalg.eigh(self.inputs)

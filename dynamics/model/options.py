@@ -1,6 +1,6 @@
-"""Options of a model and of its components, each described once, as metadata of its dataclass field.
+"""Describe the options of a model and of its components; each description is metadata of a dataclass field.
 
-Validation, plain data, the command line, TOML files and the table of combinations all follow from these descriptions.
+Validation, plain data, the command line, TOML files and the table of combinations all use these descriptions.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,15 +17,17 @@ from dynamics import errors
 class Option:
     """Description of an option of a model or of a component.
 
-    check: function of (name, value) that returns the value to store, or raises ArgumentError. choices: allowed names,
-        in place of a check.
-    help: one sentence, for the command line.
-    symbol: name in ``Parameters`` of an option that is a parameter (a number or an array); a pair of names for a pair
-        of parameters.
-    flag, metavar, value_type: form on the command line, where a bool is a switch, a list is text such as "1,0.3", and a
-        tuple is a pair of numbers. An option without a flag is not on the command line.
-    convert: function that turns the value on the command line into the value of the option.
-    example: a value for an option without default.
+    check: function of (name, value) that returns the value to store, or raises ArgumentError.
+    choices: allowed names, if the option is a name; then there is no check.
+    help: one sentence for the command line.
+    symbol: if the option is a parameter (a number or an array), the name of the parameter in ``Parameters``; if it is a
+        pair of parameters, a pair of names.
+    flag: name of the option on the command line; without a flag, the option is not on the command line.
+    metavar: placeholder for the value in the help of the command line.
+    value_type: type of the value on the command line; a bool is a switch, a list is text such as "1,0.3", and a tuple
+        is a pair of numbers.
+    convert: function that computes the value of the option from the value on the command line.
+    example: a value, if the option has no default.
     """
 
     check: Callable[[str, Any], Any] | None = None
@@ -39,13 +41,13 @@ class Option:
     example: Any = None
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return the value of the option in the form in which it is stored; raises ArgumentError if it is invalid."""
+        """Return the value of the option in the form in which it is stored; raises ArgumentError if it is not valid."""
         if self.choices:
             return errors.choice(name, value, self.choices)
         return value if self.check is None else frozen(self.check(name, value))
 
     def symbols(self, name: str) -> dict[str, str]:
-        """Return the symbols of the parameters in this option, by the names of the parameters.
+        """Return a dictionary from the names of the parameters in this option to their symbols.
 
         name: name of the option.
         """
@@ -54,11 +56,17 @@ class Option:
         return {} if self.symbol is None else {name: self.symbol}
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Return the parameters in a value of this option, by their names. name: name of the option."""
+        """Return a dictionary from the names of the parameters in this option to their values.
+
+        name: name of the option. value: value of the option.
+        """
         return dict(zip(self.symbols(name), value if isinstance(self.symbol, tuple) else [value], strict=False))
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the value of this option with the named parameter replaced by a new number."""
+        """Return the value of this option with a new number for one of its parameters.
+
+        name: name of the option. parameter: name of the parameter.
+        """
         if not isinstance(self.symbol, tuple):
             return number
         return tuple((self.parameters(name, value) | {parameter: number}).values())
@@ -79,26 +87,26 @@ class ComponentOption(Option):
     classes: tuple[Any, ...]
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return the component if its class is allowed; else raise ArgumentError."""
+        """Return the component if its class is allowed; otherwise raise ArgumentError."""
         *most, last = map(signature, self.classes)
         if not isinstance(value, self.classes):
             errors.reject(name, f"be {', '.join(most)} or {last}", value)
         return value
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Return the parameters of the component, by their names."""
+        """Return a dictionary from the names of the parameters of the component to their values."""
         return parameters_of(value)
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the component with the named parameter replaced by a new number."""
+        """Return the component with a new number for the parameter named ``parameter``."""
         return with_parameter(value, parameter, number)
 
     def to_plain(self, value: Any) -> dict[str, Any]:
-        """Return the component as a dictionary of its kind and its options."""
+        """Return the component as a dictionary that contains its kind and its options."""
         return {"kind": type(value).__name__} | to_plain(value)
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the component that a dictionary of its kind and its options describes."""
+        """Return the component from a dictionary that contains its kind and its options."""
         kinds = {kind.__name__: kind for kind in self.classes}
         errors.instance(name, plain, dict, f'be a table, such as {{ kind = "{next(iter(kinds))}" }}')
         kind = kinds[errors.choice(f"kind of {name}", plain.get("kind"), kinds)]
@@ -114,9 +122,9 @@ class ExpressionOption(Option):
     value_type: type = str
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return the expression, or the name of a choice; if there are no choices, return None for None.
+        """Return a valid value: an expression, or a name in ``choices``; if there are no choices, also None.
 
-        Raises ArgumentError for other values.
+        Text is converted to an expression if there are no choices. Raises ArgumentError for other values.
         """
         if self.choices:
             return value if isinstance(value, self.kind) else super().checked(name, value)
@@ -127,22 +135,22 @@ class ExpressionOption(Option):
         return expression
 
     def parameters(self, name: str, value: Any) -> dict[str, Any]:
-        """Return the parameters of the expression, by their names."""
+        """Return a dictionary from the names of the parameters of the expression to their values."""
         return dict(value.parameters) if isinstance(value, self.kind) else {}
 
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
-        """Return the expression with the named parameter replaced by a new number."""
+        """Return the expression with a new number for the parameter named ``parameter``."""
         return value.replace(**{parameter: number})
 
     def to_plain(self, value: Any) -> Any:
-        """Return the name of a choice, or a dictionary of the expression and its parameters."""
+        """Return a name in ``choices``, or a dictionary that contains the expression and its parameters."""
         if not isinstance(value, self.kind):
             return value
         parameters = {name: np.asarray(number).tolist() for name, number in value.parameters.items()}
         return {"expression": value.text} | parameters
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the expression that a dictionary or a text describes, or the name of a choice."""
+        """Return an expression from a dictionary or a text, or a name in ``choices``."""
         table = f"an expression in a table, such as {{ expression = '{self.kind.example}' }}"
         if not isinstance(plain, dict):
             if self.choices:
@@ -152,7 +160,7 @@ class ExpressionOption(Option):
         if "expression" not in plain and "numbers" in plain:  # the form in files of version 0.1
             return self.kind(plain.get("text"), plain["numbers"])
         if "expression" not in plain:
-            renamed = " (the key `sentence` of version 0.1)" if "sentence" in plain else ""
+            renamed = " (which had the name `sentence` in version 0.1)" if "sentence" in plain else ""
             errors.reject(name, f"have a key `expression`{renamed}", plain)
         return self.kind(plain["expression"], {key: value for key, value in plain.items() if key != "expression"})
 
@@ -168,34 +176,38 @@ def _options(kind: type) -> dict[str, Option]:
 
 
 def options(part: Any) -> dict[str, Option]:
-    """Return the descriptions, by name, of the options of a model or component, or of its class."""
+    """Return a dictionary from the names of the options of a model or component to their descriptions.
+
+    part: the model or component, or its class.
+    """
     return _options(part if isinstance(part, type) else type(part))
 
 
 def defaults(kind: type) -> dict[str, Any]:
-    """Return the defaults of the options of a class, by name; MISSING for required options."""
+    """Return a dictionary from the names of the options of a class to their defaults; MISSING if one is required."""
     return {f.name: f.default for f in fields(kind)}
 
 
 def signature(kind: type) -> str:
-    """Return a call of the class as text, with its required options, such as "EMA(decay)" or "ClosedForm(...)".
+    """Return a call of a class as text, such as "EMA(decay)" or "ClosedForm(...)".
 
-    Dots stand for optional options if there are no required options.
+    Required options are named. If no option is required, dots stand for the other options.
     """
     required = [name for name, default in defaults(kind).items() if default is MISSING]
     return f"{kind.__name__}({', '.join(required) or '...' * bool(options(kind))})"
 
 
 def check_options(part: Any) -> None:
-    """Validate all options of a model or a component, and store the checked values; raises ArgumentError."""
+    """Validate all options of a model or component, and store the values; raises ArgumentError if one is not valid."""
     for name, description in options(part).items():
         object.__setattr__(part, name, description.checked(name, getattr(part, name)))
 
 
 def frozen(value: Any) -> Any:
-    """Return the value so that it cannot change: an array without axes as a number, another array as read-only.
+    """Return a value in a form that cannot change.
 
-    Entries of a tuple are treated alike; other values are returned as they are.
+    An array without axes becomes a number, and other arrays become read-only. This is also done with the entries of a
+    tuple. Other values are returned unchanged.
     """
     if isinstance(value, tuple):
         return tuple(map(frozen, value))
@@ -209,9 +221,9 @@ def frozen(value: Any) -> Any:
 
 
 def symbols_of(part: Any) -> dict[str, str]:
-    """Return the symbols, by parameter name, of the parameters of a model or component itself.
+    """Return a dictionary from the names of the parameters of a model or component to their symbols.
 
-    Parameters of a model's components and expressions are left out.
+    If ``part`` is a model, the parameters of its components and expressions are left out.
     """
     return {
         key: symbol for name, description in options(part).items() for key, symbol in description.symbols(name).items()
@@ -219,9 +231,9 @@ def symbols_of(part: Any) -> dict[str, str]:
 
 
 def parameters_of(part: Any) -> dict[str, Any]:
-    """Return the parameters, by name, of a model or a component.
+    """Return a dictionary from the names of the parameters of a model or component to their values.
 
-    Its own parameters come first, then the parameters of its components, then those of its expressions.
+    The parameters of the model itself come first, then those of its components, then those of its expressions.
     """
     kinds = (Option, ComponentOption, ExpressionOption)
     ordered = sorted(options(part).items(), key=lambda item: kinds.index(type(item[1])))
@@ -230,7 +242,7 @@ def parameters_of(part: Any) -> dict[str, Any]:
 
 
 def with_parameter(part: Any, parameter: str, number: Any) -> Any:
-    """Return a model or a component with the named parameter replaced by a new number."""
+    """Return a model or a component with a new number for the parameter named ``parameter``."""
     for name, description in options(part).items():
         value = getattr(part, name)
         if parameter in description.parameters(name, value):
@@ -242,13 +254,13 @@ def with_parameter(part: Any, parameter: str, number: Any) -> Any:
 
 
 def to_plain(part: Any) -> dict[str, Any]:
-    """Return the options of a model or a component as a dictionary of plain data, without options that are None."""
+    """Return the options of a model or component as a dictionary of plain data; options that are None are left out."""
     values = {name: getattr(part, name) for name in options(part)}
     return {name: options(part)[name].to_plain(value) for name, value in values.items() if value is not None}
 
 
 def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
-    """Return the model or component that a dictionary describes; raises ArgumentError.
+    """Return the model or component that a dictionary describes; raises ArgumentError if the dictionary is not valid.
 
     where: name of the dictionary in messages.
     """
@@ -260,22 +272,28 @@ def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
 
 
 def check_keys(where: str, table: dict[str, Any], allowed: Iterable[str]) -> None:
-    """Raise ArgumentError for a key of a dictionary that is not allowed. where: name of the dictionary in messages."""
+    """Raise ArgumentError if a dictionary has a key that is not allowed.
+
+    where: name of the dictionary in messages.
+    """
     for key in table:
         errors.choice(f"key of {where}", key, allowed)
 
 
 def check_present(where: str, table: dict[str, Any], required: Iterable[str]) -> None:
-    """Raise ArgumentError for a required key that a dictionary lacks. where: name of the dictionary in messages."""
+    """Raise ArgumentError if a dictionary does not have a required key.
+
+    where: name of the dictionary in messages.
+    """
     for key in required:
         if key not in table:
             errors.reject(key, f"be given in {where}", None)
 
 
 def shown(value: Any) -> str:
-    """Return a value as one line of text, with arrays by their shape.
+    """Return a value as one line of text, in which arrays are represented by their shapes.
 
-    Models and components are shown without the options that have their default values.
+    Options of models and components that have their default values are left out.
     """
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"

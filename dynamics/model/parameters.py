@@ -1,24 +1,27 @@
-"""The components of a model (``Structure``), and its parameters as arrays with a trailing axis for the modes."""
+"""Define the components of a model (``Structure``), and its parameters as arrays (``Parameters``)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
 class Structure(NamedTuple):
-    """Components of a model: the form of its predictor, and the target branch."""
+    """The components of a model that determine its dynamical variables."""
 
-    predictor: str  # "none", "closed form", "normalized" or "learned"
-    tracked: bool  # True if the predictor is built from an exponential average of the correlation
-    separate_target: bool  # True if the target branch has its own weights
+    predictor: str  # form of the predictor: "none", "closed form", "normalized" or "learned"
+    tracked: bool  # True if the predictor is computed from an exponential average of the correlation
+    separate_target: bool  # True if the target branch has weights that differ from those of the encoder
 
 
 class Parameters(NamedTuple):
-    """Parameters of a model, each (..., 1), by their symbols; a parameter that the model lacks has a neutral value."""
+    """Parameters of a model, each of shape (..., 1); the last axis is for the modes.
+
+    A parameter that the model does not have is given a value with which it has no effect.
+    """
 
     alpha: Any = 1.0  # exponent of a closed-form predictor
     epsilon: Any = 0.0  # offset of a closed-form predictor
     tracking: Any = 0.0  # decay per step of the tracked correlation
-    rate_ratio: Any = 1.0  # learning rate of a learned predictor relative to the encoder's
+    rate_ratio: Any = 1.0  # learning rate of a learned predictor divided by that of the encoder
     decay: Any = 0.0  # decay per step of an EMA target
     sigma1: Any = 0.0  # standard deviation of the noise on view 1
     sigma2: Any = 0.0  # standard deviation of the noise on view 2
@@ -32,5 +35,5 @@ class Parameters(NamedTuple):
 
     @property
     def of_expectations(self) -> tuple[Any, ...]:
-        """Parameters that the expectations of a loss take beside eigenvalues: noise, and parameters of the loss."""
+        """The parameters on which the expectations of a loss depend: noise, and parameters of the loss."""
         return (self.sigma1, self.sigma2, *self.of_loss)

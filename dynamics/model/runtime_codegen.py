@@ -1,6 +1,6 @@
-"""Array code for user-defined losses and gains, derived when a loss is first used, and cached.
+"""Derive array code for user-defined losses and gains when they are first used, and cache the code.
 
-Only code that ``derivations`` wrote from a parsed expression is executed, never the text of a user.
+The text of a user is never executed. It is parsed, and ``derivations`` writes the code that is executed.
 """
 
 import linecache
@@ -15,19 +15,21 @@ from dynamics.derived_loss import DerivedLoss
 
 @lru_cache(maxsize=256)
 def derived_loss(derivation: Any) -> DerivedLoss:
-    """Return the functions derived for a symbolic loss, as ``dynamics.generated`` has them for the catalogue losses."""
+    """Return the functions derived for a symbolic loss, in the same form as those in ``dynamics.generated``."""
     from derivations.codegen.module import module
     from derivations.errors import UntranslatableError
 
     try:
         source = module(derivation, whole=False)
     except UntranslatableError as error:
-        raise errors.ArgumentError(f"Argument `loss` must have array code, but {error}.") from error
+        raise errors.ArgumentError(
+            f"Argument `loss` must contain only functions for which array code exists, but {error}."
+        ) from error
     return replace(executed(source, derivation.name).DERIVED, source=source)
 
 
 def executed(source: str, name: str) -> ModuleType:
-    """Execute the source of a generated module and return the module; tracebacks show the lines of the source."""
+    """Execute the source of a generated module, and return the module; tracebacks show the lines of the source."""
     module = ModuleType(f"dynamics.model.runtime_codegen.{name}")
     path = f"<derived {name} {hash(source):x}>"
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)

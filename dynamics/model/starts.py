@@ -1,6 +1,6 @@
-"""Checks of initial eigenvalues, of initial weights (for correlated inputs), and of the learning rate of a model.
+"""Check initial eigenvalues, initial weights (for correlated inputs), and the learning rate of a model.
 
-The functions whose first argument is a model are methods of ``Model``.
+Functions whose first argument is a model become methods of the class ``Model``.
 """
 
 from typing import Any, TypeAlias
@@ -17,69 +17,89 @@ Array = npt.NDArray[np.float64]
 
 
 def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: int = 0) -> Array:
-    """Return random weights (modes, inputs) of an encoder, Gaussian of standard deviation std; raises ArgumentError."""
+    """Return random weights (modes, inputs) of an encoder, which are Gaussian with standard deviation std.
+
+    Raises ArgumentError if an argument is not valid.
+    """
     modes, inputs, seed = errors.count("modes", modes), errors.count("inputs", inputs), errors.count("seed", seed, 0)
     if modes > inputs:
         errors.reject("modes", f"be at most the number of inputs, {inputs}", modes)
-    check_size(f"Weights ({modes:,}, {inputs:,})", 2 * modes * inputs, "Ask for fewer modes or inputs.")
+    check_size(f"Weights ({modes:,}, {inputs:,})", 2 * modes * inputs, "Use fewer modes or inputs.")
     return errors.positive_number("std", std) * np.random.default_rng(seed).standard_normal((modes, inputs))
 
 
 def eigenvalues_of(W0: Array) -> Array:
-    """Return the eigenvalues (M,), ascending, of the correlation C = W0 W0^T of the representations of white inputs."""
+    """Return the eigenvalues (M,) of the correlation C = W0 W0^T for white inputs, in ascending order."""
     return np.asarray(np.linalg.svd(W0, compute_uv=False)[::-1] ** 2, np.float64)
 
 
 def check_learning_rate(model: Model, learning_rate: float | None) -> float | None:
-    """Return the learning rate of a flow; None for models whose flow does not depend on it. Raises ArgumentError.
+    """Return the learning rate of a flow, or None if the flow of the model does not depend on the learning rate.
 
-    Only the flow of a model with a decay per step (EMA target, tracked correlation) depends on the learning rate.
+    The flow depends on the learning rate if the model has a decay per step, of an EMA target or a tracked correlation.
+    Raises ArgumentError if a learning rate is missing, is given without need, or is not valid.
     """
     if learning_rate is None:
         if model.needs_learning_rate:
-            requirement = f"be given for {model}, whose flow depends on it through a decay per step"
+            requirement = f"be given, because the flow of {model} depends on the learning rate through a decay per step"
             errors.reject("learning_rate", requirement, None)
         return None
     if not model.needs_learning_rate:
-        requirement = "be left out, because the flow depends on it only in models with a decay per step"
+        requirement = "be left out, because the flow of this model does not depend on the learning rate"
         errors.reject("learning_rate", requirement, learning_rate)
     return errors.positive_number("learning_rate", learning_rate)
 
 
 def check_start(model: Model, s0: npt.ArrayLike) -> Array:
-    """Return validated initial eigenvalues (..., M), or initial weights (..., M, N) for correlated inputs."""
+    """Return validated initial eigenvalues (..., M), or validated initial weights (..., M, N) for correlated inputs."""
     return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
 
 
 def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool = True) -> Array:
-    """Return initial weights W0 (..., M, N), broadcast with the model's parameters; raises ArgumentError."""
+    """Return initial weights W0 (..., M, N), broadcast with the parameters of the model.
+
+    name: name of the argument in messages. ensemble: True if W0 may have leading dimensions. Raises ArgumentError if W0
+    is not valid.
+    """
     N = "N" if model.inputs is None else len(model.inputs)
-    requirement = f"be weights of shape ({'..., ' * ensemble}M, {N}) with 1 <= M <= {N}"
-    weights = errors.real_array(name, W0, f"{requirement}, finite")
+    requirement = f"be finite weights of shape ({'..., ' * ensemble}M, {N}) with 1 <= M <= {N}"
+    weights = errors.real_array(name, W0, requirement)
     fits = weights.ndim >= 2 if ensemble else weights.ndim == 2
     if not fits or not 1 <= weights.shape[-2] <= weights.shape[-1] or N not in ("N", weights.shape[-1]):
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {weights.shape}.")
     root = model.input_root
     whitened = weights if root is None else weights @ root
     if model.structure.predictor == "normalized" and not whitened.any(axis=(-2, -1)).all():
-        errors.reject(name, "have a nonzero weight on inputs that vary, because the predictor is normalized", weights)
+        errors.reject(
+            name,
+            "have a nonzero weight on an input with nonzero variance, because a normalized predictor divides by the "
+            "largest eigenvalue",
+            weights,
+        )
     batch = _with_batch(model, name, weights.shape[:-2])
     return np.broadcast_to(weights, (*batch, *weights.shape[-2:])).copy()
 
 
 def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
-    """Return initial eigenvalues s0 (..., M), broadcast with the model's parameters; raises ArgumentError."""
-    requirement = "be eigenvalues of shape (..., M), finite and non-negative"
+    """Return initial eigenvalues s0 (..., M), broadcast with the parameters of the model.
+
+    Raises ArgumentError if s0 is not valid.
+    """
+    requirement = "be finite and non-negative eigenvalues of shape (..., M)"
     s = errors.non_negative("s0", s0, requirement)
     if s.ndim == 0 or s.shape[-1] == 0:
         errors.reject("s0", requirement, s)
     batch = _with_batch(model, "s0", s.shape[:-1])
     _check_initial_predictor(model, s.shape[-1])
     if model.structure.predictor == "normalized" and not s.max(axis=-1).all():
-        errors.reject("s0", "have an eigenvalue above zero, because the predictor is normalized", s)
+        errors.reject(
+            "s0",
+            "have an eigenvalue above zero, because a normalized predictor divides by the largest eigenvalue",
+            s,
+        )
     if (model.pole_at_collapse & ~s.all(axis=-1)).any():
         function = model.loss_name if model.gain is None else model.gain.text
-        errors.reject("s0", f"have no eigenvalue of zero, because {function} has a pole there", s)
+        errors.reject("s0", f"have no eigenvalue of zero, because {function} has a pole at zero", s)
     return np.broadcast_to(s, (*batch, s.shape[-1])).copy()
 
 
@@ -88,7 +108,7 @@ def _check_initial_predictor(model: Model, modes: int) -> None:
         errors.reject("init", f"be one number, or one number for each of the {modes} modes", model.init)
     if model.generated.divides_by_norms and not model.init.any(axis=-1).all():
         loss = f"the {model.loss_name} loss, because this loss divides by the norm of the prediction"
-        errors.reject("init", f"have an eigenvalue other than zero for {loss}", model.init)
+        errors.reject("init", f"have a nonzero eigenvalue for {loss}", model.init)
 
 
 def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int, ...]:
@@ -96,6 +116,8 @@ def _with_batch(model: Model, name: str, leading: tuple[int, ...]) -> tuple[int,
         return np.broadcast_shapes(leading, model.batch_shape)
     except ValueError:
         requirement = (
-            f"have leading dimensions that broadcast with the shape {model.batch_shape} of the model's parameters"
+            f"have leading dimensions that broadcast with the shape {model.batch_shape} of the parameters of the model"
         )
-        raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but they are {leading}.") from None
+        raise errors.ArgumentError(
+            f"Argument `{name}` must {requirement}, but its leading dimensions are {leading}."
+        ) from None

@@ -1,5 +1,6 @@
-"""Training of networks by automatic differentiation of the loss, which checks the theory.
+"""Train networks by automatic differentiation of the loss, without derived rates, to check the theory.
 
-``train`` trains a linear network (``linear``) or a deep network (``deep/``); both use the same ``loop``.
-May import results, solvers, vector_field, model, generated, numerics and errors.
+The function ``train`` trains a linear network (module ``linear``) or a deep network (package ``deep``); both use the
+training loop of the module ``loop``. This package may import results, solvers, vector_field, model, generated, numerics
+and errors.
 """

@@ -1,4 +1,4 @@
-"""Random views of Gaussian inputs, drawn on JAX's device; normal numbers are drawn by the Box-Muller method."""
+"""Draw random views of Gaussian inputs on JAX's device, with normal numbers by the Box-Muller method."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# cos(2 pi t) and sin(2 pi t)/t as polynomials of (2t)^2, |t| <= 1/2: Chebyshev series with error 4e-8, below rounding
+# Coefficients of polynomials in (2t)^2 for cos(2 pi t) and sin(2 pi t)/t, |t| <= 1/2. They are Chebyshev series with an
+# error of 4e-8, which is below the rounding error of float32.
 COSINE = (0.999999992, -4.93480139, 4.05869826, -1.33517447, 0.235063399, -0.0253911401, 0.00160537379)
 SINE = (6.28318530, -10.3354252, 5.10032217, -1.19849147, 0.164178132, -0.0145643733, 0.000795459617)
 
@@ -21,10 +22,10 @@ def gaussian_views(
     shape: tuple[int, ...],
     dtype: str,
 ) -> list[Array]:
-    """Return two views x + sigma_i xi_i of B random inputs x ~ N(0, Sigma_x) with white noise xi_i, each (N, B).
+    """Return two views x + sigma_i xi_i (N, B) of B random inputs x ~ N(0, Sigma_x), with white noise xi_i.
 
-    sigmas: standard deviations sigma_1 and sigma_2 of the noise. noisy: for each view, False if its sigma is zero, so
-    that no noise is drawn. root: Sigma_x^(1/2), None for white inputs.
+    sigmas: standard deviations sigma_1 and sigma_2 of the noise. noisy: True for a view with noise; for the other views
+    no noise is drawn. root: Sigma_x^(1/2), or None for white inputs.
     """
     white, *noise = normals(key, 1 + sum(noisy), shape, dtype)
     x = white if root is None else root @ white
@@ -34,7 +35,7 @@ def gaussian_views(
 def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[Array]:
     """Draw ``count`` arrays of independent standard normals by the Box-Muller method.
 
-    The method yields normals in pairs, and is far cheaper than jax.random.normal.
+    The method yields normals in pairs, and takes far less time than jax.random.normal.
     """
     drawn: list[Array] = []
     for pair in range((count + 1) // 2):
@@ -45,10 +46,11 @@ def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[
 
 
 def _uniform_and_turn(key: Array, shape: tuple[int, ...], dtype: str) -> tuple[Array, Array]:
-    """Draw the uniform numbers of the Box-Muller method: in (0, 1) for the radius, in (-1/2, 1/2) for the angle/2 pi.
+    """Draw two uniform numbers for the Box-Muller method, for the radius in (0, 1) and for the angle in (-1/2, 1/2).
 
-    In float32 both numbers come from one word of 32 bits: 22 bits for the radius and 10 for the angle. With 1024
-    equally spaced angles, all moments of the normals up to the thousandth are the same as with uniform angles.
+    The second number is the angle divided by 2 pi. In float32 both numbers are taken from one word of 32 bits: 22 bits
+    for the radius, and 10 bits for the angle. With the resulting 1024 equally spaced angles, all moments of the normals
+    up to the thousandth are the same as with uniform angles.
     """
     if dtype != "float32":
         uniform, turn = jax.random.uniform(key, (2, *shape), dtype)
@@ -61,7 +63,7 @@ def _uniform_and_turn(key: Array, shape: tuple[int, ...], dtype: str) -> tuple[A
 
 
 def on_circle(turn: Array) -> tuple[Array, Array]:
-    """Return cos(2 pi turn) and sin(2 pi turn) for |turn| <= 1/2; in float32 by polynomials, which are fast."""
+    """Return cos(2 pi turn) and sin(2 pi turn) for |turn| <= 1/2; in float32, fast polynomials are used."""
     if turn.dtype != jnp.float32:
         return jnp.cos(2 * np.pi * turn), jnp.sin(2 * np.pi * turn)
     square = (2 * turn) ** 2
@@ -69,7 +71,7 @@ def on_circle(turn: Array) -> tuple[Array, Array]:
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
-    """Return a polynomial at x by Horner's scheme. coefficients: the lowest power first."""
+    """Return the value of a polynomial at x, by Horner's scheme; the coefficient of the lowest power comes first."""
     total = jnp.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         total = total * x + jnp.asarray(coefficient, x.dtype)

@@ -1,6 +1,7 @@
-"""A Siamese network of one layer, z = W x, trained on Gaussian inputs, without derived gradients or rates.
+"""Train a Siamese network of one layer, z = W x, on Gaussian inputs x, without derived gradients or rates.
 
-W is (M, N) for M modes and N inputs; B is the batch size, S the number of networks, T the number of recorded steps.
+W has the shape (M, N) for M modes and N inputs. B is the batch size, S the number of networks, and T the number of
+recorded steps.
 """
 
 from collections.abc import Callable
@@ -23,8 +24,8 @@ from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
 from dynamics.vector_field.weight_state import correlation, initial, observables, predictor
 
-Array = Any  # of JAX, traced or not
-BATCH_ARRAYS = 7  # arrays (N, B) in memory while a step is computed, as measured
+Array = Any  # an array of JAX, traced or not
+BATCH_ARRAYS = 7  # measured number of arrays (N, B) that are in memory while a step is computed
 UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax.nn.relu}
 
 
@@ -32,9 +33,9 @@ UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax
 
 
 class LinearSpec(NamedTuple):
-    """The static arguments of a training step of linear networks; each combination of them is compiled anew."""
+    """The static arguments of a training step; for each new combination, the step is compiled again."""
 
-    generated: Any  # functions derived for the loss, of which training uses only the loss
+    generated: Any  # functions derived for the loss; training uses only the loss itself
     structure: Structure
     noisy: tuple[bool, bool]  # for view 1 and view 2, True if the view has noise
     batch_size: int
@@ -47,7 +48,7 @@ def step(
 ) -> State:
     """Return the weights (M, N) after one training step on newly drawn views.
 
-    root: Sigma_x^(1/2) for inputs of covariance Sigma_x, None for white inputs.
+    root: Sigma_x^(1/2) for inputs of covariance Sigma_x; None for white inputs.
     """
     shape = weights.encoder.shape[1], spec.batch_size
     views = gaussian_views(key, (parameters.sigma1, parameters.sigma2), spec.noisy, root, shape, spec.dtype)
@@ -67,8 +68,8 @@ def _mean_loss(
 ) -> Array:
     """Return the mean loss of a batch of views (N, B).
 
-    W, W_P: weights of the encoder and of a learned predictor, which the gradient reaches. fixed: weights that it does
-    not reach, from which the target and a closed-form predictor are computed.
+    W: weights of the encoder. W_P: weights of a learned predictor. The gradient reaches W and W_P. fixed: weights that
+    the gradient does not reach; the target and a closed-form predictor are computed from them.
     """
     z1, z2 = _represent(spec, W, views)
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
@@ -84,19 +85,19 @@ def _mean_loss(
 
 
 def _represent(spec: LinearSpec, W: Array, views: list[Array]) -> list[Array]:
-    """Return the representations (M, B) of both views (N, B) by weights W."""
+    """Return the representations (M, B) of both views (N, B) by a network with weights W."""
     return [UNITS[spec.units](W @ x) for x in views]
 
 
 def over_modes(a: Array) -> Array:
-    """Return the sum (1, B) of an array (M, B) over modes, by a matrix product, which is faster than XLA's sum here."""
+    """Return the sum (1, B) of an array (M, B) over modes; a matrix product is faster here than a sum by XLA."""
     return jnp.ones((1, len(a)), a.dtype) @ a
 
 
 def _silent(spec: LinearSpec, *representations: Array) -> Array:
-    """Return a mask (1, B) of samples whose loss is undefined.
+    """Return a mask (1, B) that is True for samples whose loss is undefined.
 
-    The loss is undefined if it divides by norms and all ReLU units are zero in a representation of the sample.
+    A loss that divides by norms is undefined for a sample if all ReLU units are zero in one of its representations.
     """
     if spec.units != "relu" or not spec.generated.divides_by_norms:
         return jnp.zeros((1, 1), bool)
@@ -105,9 +106,9 @@ def _silent(spec: LinearSpec, *representations: Array) -> Array:
 
 @lru_cache(maxsize=32)
 def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
-    """Return the compiled function that trains networks over many steps, and returns the weights at several of them.
+    """Return a compiled function that trains networks over many steps, and returns the weights at some of these steps.
 
-    A change of learning rate or parameters does not require a new compilation.
+    The function is not compiled again if the learning rate or parameters change.
     """
 
     def advance(
@@ -132,15 +133,15 @@ def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
     return jax.jit(jax.vmap(advance, in_axes=(None, None, None, 0, 0, None, None)))
 
 
-# --- the network in the form that the training loop requires --------------------------------------------------------
+# --- the interface to the training loop -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class LinearNetwork:
-    """S networks z = W x of one layer, in the form that the training loop requires (``loop.TrainedNetwork``).
+    """S networks z = W x of one layer, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
-    The state is a State of arrays (S, ...), and records are a State of arrays (S, T, ...). Records are only copies of
-    the weights, so that a single call to the device can record many steps.
+    The state is a State of arrays (S, ...), and records are a State of arrays (S, T, ...). Records are copies of the
+    weights, so that a single call to the device can record many steps.
     """
 
     model: Model
@@ -154,12 +155,12 @@ class LinearNetwork:
 
     @property
     def data(self) -> str:
-        """Words on samples and units for the ``method`` of the trajectory, such as "samples a step, linear units"."""
+        """Words for the ``method`` of the trajectory, such as "samples a step, linear units"."""
         return f"samples a step, {self.units} units"
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Setting of the activation, which the trajectory keeps."""
+        """The activation of the network, to be stored in the trajectory."""
         return {"units": self.units}
 
     @cached_property
@@ -172,7 +173,7 @@ class LinearNetwork:
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
-        """Return the initial weights of all networks twice: as state (S, ...), and as history (S, 1, ...)."""
+        """Return the initial weights of all networks, as state (S, ...) and again as history (S, 1, ...)."""
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)
@@ -180,12 +181,12 @@ class LinearNetwork:
     def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
         """Train from the first to the last of the step numbers ``stops`` (K + 1,).
 
-        Return the final weights, and as history the weights at the last K of the step numbers.
+        Return the final weights as state, and the weights at the last K of the step numbers as history.
         """
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Return the state unchanged, and as records the weights at the chosen indices of a history."""
+        """Return the state unchanged, and, as records, the weights at the chosen indices of a history."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:
@@ -193,7 +194,7 @@ class LinearNetwork:
         return not _finite(jax.tree.map(lambda a: np.asarray(a)[:, None], state)).any()
 
     def conclude(self, records: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
-        """Return the records up to the last step at which a network has finite weights, and the status."""
+        """Return the records up to the last step at which at least one network has finite weights, and the status."""
         return _without_diverged(records, steps, status)
 
     def quantities(self, records: State, steps: npt.NDArray[np.integer]) -> dict[str, Any]:
@@ -210,9 +211,9 @@ class LinearNetwork:
 
 
 def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
-    """Return the records up to the last step at which a network has finite weights, and the status.
+    """Return the records up to the last step at which at least one network has finite weights, and the status.
 
-    A sentence on networks that diverged is added to the status.
+    If networks diverged, a sentence about them is added to the status.
     """
     finite = _finite(weights)
     if finite.all():
@@ -226,7 +227,7 @@ def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: st
 
 
 def _finite(weights: State) -> npt.NDArray[np.bool_]:
-    """Return a mask (S, T), True for networks and steps at which all weights are finite."""
+    """Return a mask (S, T) that is True if all weights of a network are finite at a recorded step."""
     return np.all([np.isfinite(a).all(axis=(2, 3)) for a in jax.tree.leaves(weights)], axis=0)
 
 
@@ -246,7 +247,7 @@ def linear_network(
     W_P0: npt.ArrayLike | None,
     probes: npt.ArrayLike | None,
 ) -> LinearNetwork:
-    """Return the linear networks that ``train`` trains; raises ArgumentError for arguments that are not valid."""
+    """Return the linear networks that ``train`` trains; raises ArgumentError if an argument is not valid."""
     weights = _initial_weights(model, W0, W_P0)
     probe_inputs = _probes(probes, weights.encoder.shape[1])
     errors.choice("units", units, UNITS)
@@ -254,7 +255,7 @@ def linear_network(
     numbers = sum(part.size for part in weights if part is not None)
     itemsize, inputs = np.dtype(run.dtype).itemsize, weights.encoder.shape[1]
     check_fits(len(run.seeds), len(run.recorded), numbers, remedy, itemsize)
-    batch = f"A batch of {run.batch_size:,} samples of {inputs} inputs for {len(run.seeds)} seeds"
+    batch = f"A batch of {run.batch_size:,} samples with {inputs} inputs, for {len(run.seeds)} seeds,"
     in_batch = len(run.seeds) * run.batch_size * inputs * BATCH_ARRAYS
     check_size(batch, in_batch, "Use a smaller batch_size, or fewer seeds.", itemsize)
     return LinearNetwork(model, run, units, weights, probe_inputs)
@@ -263,7 +264,7 @@ def linear_network(
 def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None) -> State:
     W, structure = model.check_weights("W0", W0, ensemble=False), model.structure
     if W_P0 is not None and structure.predictor != "learned":
-        errors.reject("W_P0", f"be left out for {model}, because its predictor is not learned", W_P0)
+        errors.reject("W_P0", f"be left out, because the predictor of {model} is not learned", W_P0)
     learned = _learned(model, W, W_P0) if structure.predictor == "learned" else None
     return initial(structure, W, model.input_root)._replace(predictor=learned)
 
@@ -275,8 +276,8 @@ def _learned(model: Model, W0: npt.NDArray[np.float64], W_P0: npt.ArrayLike | No
         model.check_eigenvalues(np.ones(modes))
         U = np.linalg.svd(W0)[0][:, ::-1]
         return (U * model.init) @ U.T
-    requirement = f"be weights of shape ({modes}, {modes})"
-    W_P = errors.real_array("W_P0", W_P0, f"{requirement}, finite")
+    requirement = f"be finite weights of shape ({modes}, {modes})"
+    W_P = errors.real_array("W_P0", W_P0, requirement)
     if W_P.shape != (modes, modes):
         raise errors.ArgumentError(f"Argument `W_P0` must {requirement}, but has shape {W_P.shape}.")
     return W_P
@@ -285,8 +286,8 @@ def _learned(model: Model, W0: npt.NDArray[np.float64], W_P0: npt.ArrayLike | No
 def _probes(probes: npt.ArrayLike | None, inputs: int) -> npt.NDArray[np.float64] | None:
     if probes is None:
         return None
-    requirement = f"be inputs of shape (P, N) with N = {inputs}"
-    array = errors.real_array("probes", probes, f"{requirement}, finite")
+    requirement = f"be finite inputs of shape (P, N) with N = {inputs}"
+    array = errors.real_array("probes", probes, requirement)
     if array.ndim != 2 or array.shape[1] != inputs:
         raise errors.ArgumentError(f"Argument `probes` must {requirement}, but has shape {array.shape}.")
     return array

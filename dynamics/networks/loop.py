@@ -1,7 +1,8 @@
-"""The training loop of linear and deep networks, with records, progress, interruption and checkpoints.
+"""Run the training loop of linear and deep networks, with records, progress, interruption and checkpoints.
 
 S networks are trained side by side on a device. Each call to the device runs a compiled program over many steps, and
-returns the state at several of them, whose numbers are called ``stops``. The T recorded steps are among the stops.
+returns the state at some of these steps. The numbers of these steps are called ``stops``. All T recorded steps are
+among the stops.
 """
 
 from collections.abc import Iterator
@@ -25,8 +26,8 @@ Steps = npt.NDArray[np.integer]
 class TrainedNetwork(Protocol):
     """Interface of S networks that the training loop trains side by side, one for each key of random numbers.
 
-    A call to the device returns the state at no more than ``stops_per_call`` steps, which are at most ``stride`` steps
-    apart. Between calls the progress bar is updated and Ctrl-C takes effect.
+    A call to the device returns the state at no more than ``stops_per_call`` steps; two such steps are at most
+    ``stride`` apart. Between two calls, the progress bar is updated and Ctrl-C takes effect.
     """
 
     @property
@@ -46,27 +47,27 @@ class TrainedNetwork(Protocol):
 
     @property
     def data(self) -> str:
-        """A short description of batch and network, for the ``method`` of the trajectory."""
+        """A short description of the batch and the network, for the ``method`` of the trajectory."""
         ...
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings of the network that the trajectory keeps, in addition to the settings of the run."""
+        """Settings of the network, which are stored in the trajectory together with the settings of the run."""
         ...
 
     def start(self, keys: Any) -> tuple[Variables, Any]:
-        """Return the state before the first step, and a history from which ``record`` takes the record of step 0."""
+        """Return the state before the first step, and a history, which contains the data for the record of step 0."""
         ...
 
     def advance(self, state: Variables, keys: Any, stops: Steps) -> tuple[Variables, Any]:
         """Train from the first to the last of the step numbers ``stops`` (K + 1,).
 
-        Return the final state, and a history, from which ``record`` takes records at the last K of the step numbers.
+        Return the final state, and a history, which contains the data for records at the last K of the step numbers.
         """
         ...
 
     def record(self, state: Variables, history: Any, chosen: Steps) -> tuple[Variables, Records]:
-        """Return the state from which training continues, and the records at the chosen indices of a history."""
+        """Return the state with which training continues, and the records at the chosen indices of a history."""
         ...
 
     def has_ended(self, state: Variables, records: list[Records]) -> bool:
@@ -74,16 +75,16 @@ class TrainedNetwork(Protocol):
         ...
 
     def conclude(self, records: Records, steps: Steps, status: str) -> tuple[Records, str]:
-        """Return the records to keep, and the status with a sentence on networks that diverged or collapsed."""
+        """Return the records of the result, and the status; if networks diverged or collapsed, the status says so."""
         ...
 
     def quantities(self, records: Records, steps: Steps) -> dict[str, Any]:
-        """Return the arguments of ``Trajectory``, by name, that follow from the records at the given steps."""
+        """Return the arguments of ``Trajectory`` that are computed from the records at the given steps."""
         ...
 
 
 class Saved(NamedTuple):
-    """Contents of a checkpoint: all records, and the arrays of the state after the last record."""
+    """Contents of a checkpoint: all records so far, and the arrays of the state after the last record."""
 
     records: Records
     leaves: list[npt.NDArray[Any]]
@@ -97,16 +98,19 @@ class CheckpointFile(Protocol):
     """
 
     def read(self) -> Saved | None:
-        """Return the saved run; None if the file does not exist."""
+        """Return the saved run, or None if the file does not exist."""
         ...
 
     def write(self, saved: Saved) -> None:
-        """Save a run, in place of the previous contents of the file."""
+        """Save a run; it replaces the previous contents of the file."""
         ...
 
 
 def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None = None) -> Trajectory:
-    """Train networks side by side, and return their trajectory. checkpoint: file to save to and to continue from."""
+    """Train networks side by side, and return their trajectory.
+
+    checkpoint: file in which the run is saved; if the file exists, the run continues from it.
+    """
     with run.on_device() as device:
         records, status = _train(network, run, checkpoint)
         steps = run.recorded[: _length(records)]
@@ -125,7 +129,7 @@ def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: Checkpo
 
 
 def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None) -> tuple[Records, str]:
-    """Train the networks, and return their records and the status; an interrupted run returns the records so far."""
+    """Train the networks, and return their records and the status; after an interruption, return the records so far."""
     keys, status = run.keys(), "complete"
     state, records = _start(network, keys, checkpoint)
     done = int(run.recorded[sum(map(_length, records)) - 1])
@@ -148,10 +152,11 @@ def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile
 
 
 def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) -> Iterator[Steps]:
-    """Yield step numbers (K + 1,) for each call to the device: its first step, then K steps whose state it returns.
+    """Yield K + 1 step numbers for each call to the device: its first step, and K steps at which it returns the state.
 
-    recorded: recorded steps of the run, all of which are among the step numbers. first: step at which training begins.
-    K is the same for all calls, so that they use one compiled program; the last call is filled up with its last step.
+    recorded: recorded steps of the run; all of them are among the step numbers. first: step at which training begins.
+    K is the same for all calls, so that all calls use the same compiled program. If fewer steps are left for the last
+    call, its last step number is repeated.
     """
     stops = np.union1d(recorded, np.arange(0, recorded[-1], stride))
     stops = stops[stops >= first]
@@ -162,7 +167,7 @@ def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) 
 
 
 def _start(network: TrainedNetwork, keys: Any, checkpoint: CheckpointFile | None) -> tuple[Variables, list[Records]]:
-    """Return the state and the records with which training begins: those of step 0, or those in a checkpoint."""
+    """Return the state and the records with which training begins, from a checkpoint or from step 0."""
     saved = None if checkpoint is None else checkpoint.read()
     if saved is not None:
         structure = jax.tree.structure(jax.eval_shape(network.start, keys)[0])
@@ -178,10 +183,10 @@ def _save(checkpoint: CheckpointFile | None, records: list[Records], state: Vari
 
 
 def joined(records: list[Records]) -> Records:
-    """Return the records (S, T, ...) of consecutive groups of recorded steps, each (S, T_i, ...), in one array."""
+    """Concatenate records (S, T_i, ...) of consecutive groups of recorded steps to records (S, T, ...)."""
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
 
 
 def _length(records: Records) -> int:
-    """Return the number of recorded steps, T."""
+    """Return the number T of recorded steps."""
     return jax.tree.leaves(records)[0].shape[1]

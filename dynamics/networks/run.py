@@ -1,4 +1,4 @@
-"""The settings of a training run, and its device and precision."""
+"""Define the settings of a training run, and set the device and the precision on which it runs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,7 +29,7 @@ class TrainingRun(NamedTuple):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings that the resulting trajectory keeps."""
+        """The settings that are stored in the resulting trajectory."""
         return {
             "learning_rate": self.learning_rate,
             "steps": self.steps,
@@ -56,7 +56,7 @@ class TrainingRun(NamedTuple):
 
 
 def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
-    """Return one or more seeds as an array (S,); raises ArgumentError for values that cannot be seeds."""
+    """Return one or more seeds as an array (S,); raises ArgumentError if a value cannot be a seed."""
     requirement = "be a whole number >= 0 and below 2^32, or a sequence of such numbers"
     seeds = errors.whole_array("seed", seed, requirement)
     if seeds.ndim > 1 or not seeds.size or (seeds < 0).any() or (seeds >= 2**32).any():
@@ -65,9 +65,9 @@ def check_seeds(seed: int | Sequence[int]) -> npt.NDArray[np.integer]:
 
 
 def _device(name: str | None) -> Any:
-    """Return JAX's first device of the kind "cpu", "gpu" or "tpu"; None, for JAX's default device, if name is None.
+    """Return the first device of JAX of the kind "cpu", "gpu" or "tpu".
 
-    Raises ArgumentError if there is no such device.
+    Returns None, which stands for the default device, if name is None. Raises ArgumentError if there is no such device.
     """
     if name is None:
         return None
@@ -79,5 +79,5 @@ def _device(name: str | None) -> Any:
     except RuntimeError:
         present = sorted({device.platform for device in jax.devices()})
         raise errors.ArgumentError(
-            f"Argument `device` must name a device of this machine, but is {name!r}; found: {present}."
+            f"Argument `device` must be a kind of device that this machine has ({', '.join(present)}), but is {name!r}."
         ) from None

@@ -1,4 +1,4 @@
-"""``train``: validate the arguments, and train a linear or a deep network."""
+"""Define the function ``train``, which validates its arguments and trains a linear or a deep network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from dynamics.results.trajectory import Trajectory
 if TYPE_CHECKING:
     from dynamics.networks.deep.network import Network
 
-BATCH_SIZE, IMAGES = 10_000, 256  # default batch sizes: samples of a linear network, images of a deep network
+BATCH_SIZE, IMAGES = 10_000, 256  # default batch sizes of a linear network (samples) and of a deep network (images)
 
 
 @isolated
@@ -42,18 +42,18 @@ def train(
 ) -> Trajectory:
     r"""Train a network by gradient descent, W <- W - eta (dL/dW + rho W), on newly drawn views in every step.
 
-    W are the weights, eta is the learning rate, and rho the weight decay. The gradient of the loss L is computed by
-    automatic differentiation with ``stop_gradient``, without any derived rate. A closed-form predictor is built from
-    the eigendecomposition of the correlation C at every step and is not differentiated; a learned predictor is trained
-    like W.
+    W are the weights, eta is the learning rate, and rho is the weight decay. The gradient of the loss L is computed by
+    automatic differentiation with ``stop_gradient``, without any derived rate. A closed-form predictor is built in
+    every step from the eigendecomposition of the correlation C, and is not differentiated. A learned predictor is
+    trained like W.
 
     Parameters
     ----------
     model : Model
-        Loss, predictor, target, noise and weight decay; its parameters are plain numbers.
+        Loss, predictor, target, noise and weight decay. Parameters must be plain numbers, not arrays.
     W0 : array_like of shape (M, N), or Network
-        Initial weights of a linear network on Gaussian inputs, M <= N, from which a separate target branch starts as
-        well; or a Network, which describes a deep network and its images.
+        For a linear network on Gaussian inputs: its initial weights, with M <= N. A separate target branch has the same
+        initial weights. For a deep network: a Network, which describes the network and its images.
     steps : int
         Number of steps, at least 0.
     learning_rate : float
@@ -62,44 +62,45 @@ def train(
         Samples per step; default 10 000 for a linear network, 256 images for a deep network.
     seed : int or sequence of int
         Seed of all random numbers. For a sequence, one network is trained for each seed, and the first axis of the
-        result numbers the seeds.
+        results is that of the seeds.
     record : int or sequence of int
         Number of steps between two records, or the recorded steps; step 0 and the last step are always recorded.
     units : {"linear", "relu"}
-        Activation after W, of a linear network only.
+        Activation after W; "relu" is possible only if ``W0`` is an array.
     dtype : {"float32", "float64"}
         Precision of the computation.
     W_P0 : array_like of shape (M, M), optional
-        Initial weights of a learned predictor of a linear network. By default they have the eigenvectors of W0 W0^T, in
-        ascending order of its eigenvalues, with the eigenvalues ``init`` of the model.
+        Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the same eigenvectors as
+        W0 W0^T, and the eigenvalues ``init`` of the model, in ascending order of the eigenvalues of W0 W0^T.
     probes : array_like of shape (P, N), optional
-        Inputs of a linear network whose representations are kept, as ``embeddings`` (..., T, P, M).
+        P inputs, if ``W0`` is an array. The representations of these inputs at all recorded steps are returned as
+        ``embeddings`` (..., T, P, M).
     device : {"cpu", "gpu", "tpu"}, optional
         Device to compute on; by default JAX chooses.
     checkpoint : str or Path, optional
-        File in which the run of a deep network is saved at each recorded step. The same call continues the run from the
-        file, also after the process was killed.
+        File in which the run of a deep network is saved at each recorded step. If the process is killed, the same call
+        continues the run from the file.
     progress : bool, optional
-        Show a progress bar; None: on a terminal, if the training takes long.
+        Show a progress bar. By default it is shown on a terminal if the training takes long.
 
     Returns
     -------
     Trajectory
-        Eigenvalues ``s`` (..., T, M) of the correlation C in ascending order, eigenvalues of the target's correlation,
-        and u_m . W_P u_m of the predictor W_P along the eigenvectors u_m of C. For linear networks C = W Sigma_x W^T,
-        with the covariance Sigma_x of the inputs, and the result contains all weights. For deep networks C = E[z z^T],
-        and the result contains the ``measures``.
+        Eigenvalues ``s`` (..., T, M) of the correlation C in ascending order, eigenvalues of the correlation of the
+        target branch, and the values u_m . W_P u_m of the predictor W_P along the eigenvectors u_m of C. For linear
+        networks C = W Sigma_x W^T, with the covariance Sigma_x of the inputs, and the result contains all weights. For
+        deep networks C = E[z z^T], and the result contains the metrics ``measures``.
 
     Raises
     ------
     ArgumentError
-        Before training begins, for an argument that is not valid, or that applies only to the other kind of network
-        (linear or deep).
+        If an argument is not valid, or does not apply to the kind of network (linear or deep). The error is raised
+        before training begins.
 
     Notes
     -----
-    After Ctrl-C the steps recorded so far are returned. The ``status`` reports linear networks whose weights overflow,
-    and deep networks that diverge or collapse; training ends early if this happens to all networks.
+    After Ctrl-C the steps recorded so far are returned. The ``status`` of the result reports linear networks whose
+    weights overflow, and deep networks that diverge or collapse. Training ends early if this happens to all networks.
 
     References
     ----------
@@ -118,14 +119,14 @@ def train(
 
     errors.instance("model", model, Model, "be a Model")
     if model.batch_shape:
-        errors.reject("model", "have plain numbers for parameters, because one call trains one model", model)
+        errors.reject("model", "have plain numbers as parameters, because one call trains one model", model)
     if batch_size is None:
         batch_size = IMAGES if isinstance(W0, Network) else BATCH_SIZE
     run = _checked_run(steps, learning_rate, batch_size, seed, record, dtype, device, progress)
     if isinstance(W0, Network):
-        _refuse("a Network", W_P0=W_P0, probes=probes, units=None if units == "linear" else units)
+        _refuse("a deep network", W_P0=W_P0, probes=probes, units=None if units == "linear" else units)
         return _train_deep(model, W0, run, checkpoint)
-    _refuse("a linear network, because it trains quickly", checkpoint=checkpoint)
+    _refuse("a linear network, because linear networks train quickly", checkpoint=checkpoint)
     return _train_linear(model, W0, run, units, W_P0, probes)
 
 
@@ -139,7 +140,7 @@ def _checked_run(
     device: str | None,
     progress: bool | None,
 ) -> TrainingRun:
-    """Return the validated settings that linear and deep networks have in common; raises ArgumentError."""
+    """Return the settings that linear and deep networks have in common; raises ArgumentError if one is not valid."""
     steps = check_steps(steps)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)
@@ -181,7 +182,10 @@ def _train_deep(model: Model, description: "Network", run: TrainingRun, checkpoi
 
 
 def _refuse(network: str, **options: Any) -> None:
-    """Raise ArgumentError for options that are given but do not apply to a kind of network. network: its name."""
+    """Raise ArgumentError if an option is given that does not apply to a kind of network.
+
+    network: kind of network in words, for the message. options: values of the options; None if an option is not given.
+    """
     for name, value in options.items():
         if value is not None:
             errors.reject(name, f"be left out for {network}", value)

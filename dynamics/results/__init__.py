@@ -1,4 +1,4 @@
-"""The trajectory: the common result of flow, descent map and network, which can be printed, saved, loaded and drawn.
+"""Define the trajectory, the common result of flow, descent map and network, and print, save, load and draw it.
 
-Imports ``model`` and ``vector_field``.
+This package may import ``model`` and ``vector_field``.
 """

@@ -1,7 +1,7 @@
-"""Pictures of trajectories, and the axes, legends and colours of all pictures.
+"""Draw trajectories, and define the axes, legends and colours of all pictures.
 
-Only modules named ``plotting`` import matplotlib. The ``plot`` methods of results import these modules when they are
-called; to avoid a circular import, arguments that are results have the type ``Any``.
+Only modules with the name ``plotting`` import matplotlib. The method ``plot`` of a result imports such a module when it
+is called. In these modules, arguments that are results have the type ``Any``, which avoids a circular import.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from dynamics import errors
 
 TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
-EIGENVALUES = {  # axis labels of the eigenvalues, which are drawn on a logarithmic axis
+EIGENVALUES = {  # axis labels of the quantities that are drawn on a logarithmic axis
     "s": "eigenvalue $s_m$",
     "target": "eigenvalue of the target",
     "tracked": "tracked eigenvalue",
@@ -25,7 +25,7 @@ EIGENVALUES = {  # axis labels of the eigenvalues, which are drawn on a logarith
 
 
 def new_axes(height: float = 3.0) -> Axes:
-    """Return the axes of a new figure, 4 inches wide; height in inches."""
+    """Return the axes of a new figure with a width of 4 inches and the given height in inches."""
     return plt.figure(figsize=(4.0, height), layout="constrained").add_subplot()
 
 
@@ -36,21 +36,23 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
 
 
 def mode_colors(count: int) -> npt.NDArray[np.float64]:
-    """Return RGBA colours (count, 4), one for each mode, from dark to light, also distinct in grey."""
+    """Return RGBA colours (count, 4), one for each mode, from dark to light; in grey they also differ."""
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
 def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s", **style: Any) -> Axes:
     """Draw a quantity of a trajectory, such as the eigenvalues "s", against the step, and return the axes.
 
-    The horizontal axis is time for a flow, and if ``ax`` already shows time. Each mode has one line; eigenvalues of a
-    network are points. Eigenvalues have a logarithmic axis. Bands show two predicted standard deviations on either
-    side, if there are any; steps at which the prediction is unreliable are hatched.
+    The horizontal axis is time instead of the step for a flow, or if ``ax`` already shows time. Each mode has one line;
+    for a network, eigenvalues are drawn as points. Eigenvalues have a logarithmic axis. If the trajectory predicts a
+    standard deviation, bands show two standard deviations on either side; steps at which the prediction is unreliable
+    are hatched.
     """
     ax = ax or new_axes()
     shown = ax.get_xlabel()
     if trajectory.step is None and shown == STEP:
-        errors.reject("ax", "show time, because a flow has no steps; draw the flow before other results", ax)
+        requirement = "show time, because a flow has no steps (draw the flow first, and other results after it)"
+        errors.reject("ax", requirement, ax)
     along = trajectory.t if trajectory.step is None or shown == TIME else trajectory.step
     style, logarithmic = normalize_kwargs(style, Line2D), quantity in EIGENVALUES
     points = trajectory.kind == "network" and logarithmic
@@ -63,7 +65,7 @@ def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s"
         for s, deviation, color in zip(
             trajectory.s.T, trajectory.deviation.T, mode_colors(len(trajectory.s.T)), strict=True
         ):
-            low = np.maximum(s - 2 * deviation, 1e-3 * s)  # on a logarithmic axis
+            low = np.maximum(s - 2 * deviation, 1e-3 * s)  # positive, because the axis is logarithmic
             ax.fill_between(along, low, s + 2 * deviation, color=color, alpha=0.2, linewidth=0)
         mark_unreliable(ax, along, trajectory.reliable)
     if logarithmic:

@@ -1,4 +1,4 @@
-"""Trajectories in .npz files: written as a whole, and validated entry by entry when they are read."""
+"""Write trajectories to .npz files, and read them; when a file is read, all its entries are validated."""
 
 import json
 import os
@@ -18,21 +18,21 @@ from dynamics.numerics.memory import check_size
 from dynamics.results.trajectory import KINDS, Trajectory
 
 FORMAT = "ssl-dynamics trajectory 1"
-PLAIN = ("kind", "method", "status", "error", "settings")  # entries of the description, beside format and model
+PLAIN = ("kind", "method", "status", "error", "settings")  # entries of the description, except format and model
 MEASURE = "measures."  # prefix of the names of measures in a file
-DEEPEST = 20  # largest number of levels of the settings
+DEEPEST = 20  # largest number of nested levels in the settings
 SETTINGS = {"flow": (), "descent": ("learning_rate", "steps"), "network": ("learning_rate", "steps", "batch_size")}
 
 Shape = tuple[int, ...]
 
 
 class Entry(NamedTuple):
-    """The requirement on an array: the kinds of its numbers, and its shape, for eigenvalues s of a given shape."""
+    """The requirements on an array in a file."""
 
-    kinds: str
-    shape: str
-    fits: Callable[[Shape, Shape], bool]
-    optional: bool = True
+    kinds: str  # allowed kinds of numbers, as in ``dtype.kind``
+    shape: str  # required shape, in words
+    fits: Callable[[Shape, Shape], bool]  # function of the shape of the array and that of the eigenvalues s
+    optional: bool = True  # True if the array may be missing
 
 
 ENTRIES = {
@@ -60,7 +60,10 @@ OF_MEASURE = Entry("biuf", "(..., T, ...)", lambda shape, s: shape[: len(s) - 1]
 
 
 def save(trajectory: Trajectory, path: str | Path) -> Path:
-    """Write a trajectory, completely or not at all, and return the path, with its suffix."""
+    """Write a trajectory to a file, and return the path of the file, including the suffix.
+
+    The file is either written completely or not changed at all.
+    """
     path = errors.path("path", path)
     path = path if path.suffix.lower() == ".npz" else path.with_name(path.name + ".npz")
     arrays = {name: getattr(trajectory, name) for name in ENTRIES} | {
@@ -99,8 +102,8 @@ def load(path: str | Path) -> Trajectory:
     FileNotFoundError
         If there is no such file.
     ArgumentError
-        If the file is truncated, foreign, or contains pickled objects, or if one of its entries, which the message
-        names, is not as ``Trajectory.save`` writes it.
+        If the file is truncated, damaged or no trajectory, or if it contains pickled objects. If an entry of the file
+        differs from what ``Trajectory.save`` writes, the message names the entry.
 
     Examples
     --------
@@ -113,24 +116,24 @@ def load(path: str | Path) -> Trajectory:
     True
     """
     path = errors.path("path", path)
-    if not os.path.exists(path):  # unlike ``Path.exists`` also False for a name that is too long
+    if not os.path.exists(path):  # for a name that is too long this is False; ``Path.exists`` would raise an error
         raise FileNotFoundError(f"No such file: {path}")
     if not zipfile.is_zipfile(path):
         _refuse(path, "is truncated or not an npz file")
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             size = sum(entry.file_size for entry in file.zip.infolist())
-            check_size(f"The contents of {path}", size, "Load them where there is more memory.", 1)
+            check_size(f"The contents of {path}", size, "Load the file on a machine with more memory.", 1)
             contents = {name: file[name] for name in file.files}
     except errors.ArgumentError:
         raise
-    except Exception as error:  # a damaged archive may raise any of many errors
+    except Exception as error:  # a damaged archive may raise errors of many classes
         pickled = "allow_pickle" in str(error)
         _refuse(path, "contains pickled objects, which are never loaded" if pickled else "is damaged", error)
     try:
         return _trajectory_of(contents)
-    except Exception as error:  # ... and so may foreign contents, such as JSON of a thousand levels
-        _refuse(path, f"does not hold a trajectory ({_reason(error)})", error)
+    except Exception as error:  # wrong contents, such as JSON of a thousand levels, may raise errors of many classes
+        _refuse(path, f"does not contain a valid trajectory ({_reason(error)})", error)
 
 
 def _refuse(path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
@@ -146,7 +149,10 @@ def _reason(error: Exception) -> str:
 
 
 def _trajectory_of(contents: dict[str, npt.NDArray[Any]]) -> Trajectory:
-    """Return the trajectory in the entries of a file; raises if one of them is not as ``save`` writes it."""
+    """Return the trajectory in the entries of a file.
+
+    Raises an exception if an entry differs from what ``save`` writes; ``load`` turns it into an ArgumentError.
+    """
     description = json.loads(str(contents.pop("about")))
     if description["format"] != FORMAT:
         raise ValueError("unknown format")

@@ -1,4 +1,4 @@
-"""The trajectory, the common result of flow, descent map and network: eigenvalues over time, and settings."""
+"""Define the trajectory, the common result of flow, descent map and network, with eigenvalues over time."""
 
 import math
 import textwrap
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-QUANTITIES = ("s", "target", "predictor")  # eigenvalues that every trajectory has
+QUANTITIES = ("s", "target", "predictor")  # names of the eigenvalues that every trajectory has
 STEADY = "steady"  # first word of the status of a flow that has reached its steady state
 KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
@@ -35,13 +35,14 @@ class Trajectory(Value):
     model : Model
         The model.
     kind : {"flow", "descent", "network"}
-        Gradient flow, descent map, or trained network.
+        Kind of the run: gradient flow, descent map, or trained network.
     t : ndarray of shape (T,)
         Times, in units of learning rate times steps.
     s : ndarray of shape (..., T, M)
-        Eigenvalues, one column for each mode; sorted in ascending order for networks and for correlated inputs.
+        Eigenvalues, one column for each mode. For networks and for correlated inputs, they are in ascending order at
+        each time.
     target : ndarray of shape (..., T, M)
-        Eigenvalues of the target branch's correlation.
+        Eigenvalues of the correlation of the target branch.
     predictor : ndarray of shape (..., T, M)
         Eigenvalues lambda of the predictor.
     method : str
@@ -49,35 +50,38 @@ class Trajectory(Value):
     step : ndarray of shape (T,) or None
         Recorded steps; None for a flow.
     status : str
-        How the run ended: "complete", or one sentence.
+        End of the run: "complete", or a sentence that describes how the run ended.
     error : float
         Estimated relative error of the rates.
     blow_up_time : ndarray of shape (...)
         Time at which eigenvalues diverge; inf if no eigenvalue diverges.
     population : ndarray of shape (T, M) or None
-        Eigenvalues of the descent map, for ``iterate`` with a ``batch_size``, whose ``s`` is the predicted mean of
-        networks.
+        Eigenvalues of the descent map, if the trajectory is a result of ``iterate`` with a ``batch_size``. In this case
+        ``s`` is the predicted mean over networks.
     deviation : ndarray of shape (T, M) or None
-        Predicted standard deviation of s over networks; only of ``iterate`` with a ``batch_size``.
+        Predicted standard deviation of s over networks, if the trajectory is a result of ``iterate`` with a
+        ``batch_size``.
     reliable : ndarray of bool, shape (T,) or None
-        True up to the step until which the predicted mean and standard deviation hold: the standard deviation is
-        at most half of the mean, the curvature of the map changes the mean by at most one standard deviation, and
-        single samples cause at most a fifth of the variance. An averaged target lags behind by at most 2 % of its
-        variance. For correlated inputs, eigenvalues are at least four standard deviations apart.
+        True for the steps up to which the predicted mean and standard deviation hold. Until then, the standard
+        deviation is at most half of the mean, the curvature of the map changes the mean by at most one standard
+        deviation, and single samples cause at most a fifth of the variance. An averaged target lags behind the encoder
+        by at most 2 % of the variance of the target. For correlated inputs, eigenvalues are at least four standard
+        deviations apart.
     mode_mean, mode_deviation : ndarray of shape (T, M) or None
-        Predicted mean and standard deviation of ``modes`` over networks, for correlated inputs, whose modes are not
-        eigenvalues; only of ``iterate`` with a ``batch_size``.
+        Predicted mean and standard deviation of ``modes`` over networks, if the trajectory is a result of ``iterate``
+        with a ``batch_size`` for correlated inputs. In this case ``modes`` are not eigenvalues.
     mode_reliable : ndarray of bool, shape (T,) or None
-        True up to the step until which they hold, whatever the distance of eigenvalues.
+        True for the steps up to which ``mode_mean`` and ``mode_deviation`` hold. They do not require that eigenvalues
+        are apart.
     weights, target_weights, predictor_weights : ndarray or None
-        Weights of the encoder (..., T, M, N), of a separate target branch (same shape) and of a learned predictor
-        (..., T, M, M), for linear networks, and for flow and descent map with correlated inputs; None otherwise.
+        Weights of the encoder (..., T, M, N), of a separate target branch (..., T, M, N), and of a learned predictor
+        (..., T, M, M). They are given for linear networks, and for flow and descent map with correlated inputs.
     embeddings : ndarray of shape (..., T, P, M) or None
-        Representations of the P ``probes`` of ``train``.
+        Representations of the P inputs that are given to ``train`` as ``probes``.
     settings : dict
         Arguments of ``solve``, ``iterate`` or ``train``, such as tolerances or the learning rate.
     measures : dict
-        Metrics of deep networks at each recorded step, by name, such as the training loss
+        Metrics of deep networks at each recorded step, such as the training loss. The keys are their names
         (``dynamics/networks/deep/metrics.py``).
 
     Examples
@@ -113,19 +117,25 @@ class Trajectory(Value):
     measures: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """State in the status of a complete run where its eigenvalues are not finite, unless they diverged."""
+        """If a run counts as complete but has eigenvalues that are not finite, state this in the status.
+
+        Eigenvalues that diverged at the ``blow_up_time`` do not count.
+        """
         if self.complete and (reason := self._not_finite()):
             object.__setattr__(self, "status", reason)
 
     def _not_finite(self) -> str | None:
-        """Return where the first eigenvalue is not a finite number although its member has not diverged, or None."""
+        """Return a sentence that states where an eigenvalue is first not finite, or None if there is no such place.
+
+        Members of an ensemble that have diverged are left out.
+        """
         for name in QUANTITIES:
             values = getattr(self, name)
             wrong = ~np.isfinite(values).all(axis=-1) & (self.t < np.asarray(self.blow_up_time)[..., None])
             if wrong.any():
                 first = self.t[wrong.reshape(-1, len(self.t)).any(axis=0)].min()
                 where = f" in {wrong.any(axis=-1).sum()} of {wrong[..., 0].size} members" if wrong.ndim > 1 else ""
-                return f"not finite: {name} leaves the range of numbers, first at t = {first:.6g}{where}"
+                return f"not finite: {name} leaves the range of double precision, first at t = {first:.6g}{where}"
         return None
 
     @property
@@ -149,10 +159,10 @@ class Trajectory(Value):
     def modes(self) -> Array:
         """Variances u_m . C(t) u_m (..., T, M) along the eigenvectors u_m of the initial correlation C(0).
 
-        The modes are in ascending order of the initial eigenvalues. In networks the variances fluctuate symmetrically
-        about theory, whereas nearly equal eigenvalues, once sorted, repel each other. If the eigenvectors do not
-        rotate, as in the theory of white inputs, the variances are the eigenvalues s. Of ``iterate`` with a
-        ``batch_size`` they are the predicted means over networks.
+        The modes are in ascending order of the initial eigenvalues. In the theory of white inputs the eigenvectors do
+        not rotate, and the variances are the eigenvalues s. In networks, the variances fluctuate symmetrically about
+        theory. Sorted eigenvalues do not, because fluctuations drive nearly equal eigenvalues apart. If the trajectory
+        is a result of ``iterate`` with a ``batch_size``, the variances are the predicted means over networks.
         """
         if self.mode_mean is not None:
             return self.mode_mean
@@ -170,7 +180,9 @@ class Trajectory(Value):
 
     @isolated
     def plot(self, ax: "Axes | None" = None, quantity: str = "s", **style: Any) -> "Axes":
-        """Draw eigenvalues or another quantity against the step; for a flow, or if ``ax`` shows time, against time.
+        """Draw eigenvalues or another quantity against the step.
+
+        For a flow, or if ``ax`` already shows time, the horizontal axis is time.
 
         Parameters
         ----------
@@ -188,7 +200,7 @@ class Trajectory(Value):
         Raises
         ------
         ArgumentError
-            For an unknown quantity, or a flow in axes that show steps.
+            If the quantity is unknown, or if the trajectory is a flow but ``ax`` shows steps.
         """
         from dynamics.results.plotting import plot_trajectory
 
@@ -197,14 +209,17 @@ class Trajectory(Value):
 
     @isolated
     def save(self, path: str | Path) -> Path:
-        """Write the trajectory to a file that ``load`` reads, and return its path; .npz is added if it is missing."""
+        """Write the trajectory to a file that ``load`` reads, and return the path; a missing suffix .npz is added."""
         from dynamics.results.storage import save
 
         return save(self, path)
 
     @isolated
     def to_csv(self, path: str | Path) -> Path:
-        """Write times, steps and eigenvalues to a text file, one row per ensemble member and time; return its path."""
+        """Write times, steps and eigenvalues to a text file, and return its path.
+
+        The file has one row for each member of the ensemble and each time.
+        """
         steps = self.step if self.step is not None else np.full(len(self.t), np.nan)
         rows = [np.column_stack([np.full(len(self.t), i), self.t, steps, s]) for i, s in enumerate(self.members())]
         path = errors.path("path", path)
@@ -214,9 +229,9 @@ class Trajectory(Value):
         return path
 
     def members(self, quantity: str = "s") -> Array:
-        """Return a quantity, such as the eigenvalues "s", of all B ensemble members in one array (B, T, M).
+        """Return a quantity, such as the eigenvalues "s", of all B members of an ensemble in one array (B, T, M).
 
-        A quantity that is one number per time has the shape (B, T, 1).
+        If the quantity is one number at each time, the array has the shape (B, T, 1).
         """
         values = getattr(self, quantity) if quantity in QUANTITIES else self.measures[quantity]
         return values.reshape(math.prod(self.s.shape[:-2]), len(self.t), *(values.shape[self.s.ndim - 1 :] or (1,)))
@@ -246,7 +261,7 @@ class Trajectory(Value):
 
 
 def _span(s: Array) -> str:
-    """Return the smallest and largest value as text, and the number of values that were not computed."""
+    """Return a text with the smallest value, the largest value, and the number of values that were not computed."""
     computed = s[~np.isnan(s)]
     if not computed.size:
         return "not computed"

@@ -1,6 +1,6 @@
-"""Sweeps: runs over a grid of parameters and seeds, on one or many machines, with results in a store on disk.
+"""Run sweeps over a grid of parameters and seeds, on one or many machines, and store the results on disk.
 
-May import ``analysis``, ``networks`` and what is below them.
+This package may import ``analysis``, ``networks`` and all packages that these may import.
 """
 
 from dynamics.errors import require_extra

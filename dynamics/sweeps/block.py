@@ -1,4 +1,4 @@
-"""The computation of one block of grid points, in any process, by ``solve``, ``iterate``, ``train`` or a function."""
+"""Compute one block of grid points, in any process, with ``solve``, ``iterate``, ``train`` or a user's function."""
 
 import signal
 import threading
@@ -21,40 +21,42 @@ from dynamics.solvers.flow import solve
 from dynamics.sweeps.grid import Values
 
 CALLS: dict[str, Callable[..., Trajectory]] = {"solve": solve, "iterate": iterate, "train": train}
-STATUS = ("not_computed", "complete", "diverged", "stopped")  # status of a grid point, of which the index is stored
+STATUS = ("not_computed", "complete", "diverged", "stopped")  # status of a grid point; its index in this list is stored
 COMPLETE, DIVERGED, STOPPED = 1, 2, 3
-_ONE_AT_A_TIME = threading.Lock()  # threads compute one after another: the warnings filter is global to the process
+_ONE_AT_A_TIME = threading.Lock()  # threads compute one after another, because all of them share the warnings filter
 
 
 class NamedArray(NamedTuple):
-    """An array over grid points. dims: names of the axes of ``values`` that follow the axes of the grid."""
+    """An array that has a value, or an array of values, at each grid point.
+
+    The first axes of ``values`` are those of the grid. dims: names of the other axes.
+    """
 
     dims: tuple[str, ...]
     values: npt.NDArray[Any]
 
 
-Evaluator = Callable[
-    [dict[str, Values]], dict[str, NamedArray]
-]  # maps the values along the axes of a block to its arrays
+# An evaluator computes the arrays of a block from the values along the axes of the block.
+Evaluator = Callable[[dict[str, Values]], dict[str, NamedArray]]
 
 
 class Outcome(NamedTuple):
-    """The result of a block: its arrays, by name, and the text of its first AccuracyWarning, empty if there is none."""
+    """The result of a block."""
 
     arrays: dict[str, NamedArray]
-    warning: str
+    warning: str  # text of the first AccuracyWarning in the block; empty if there was no warning
 
 
 def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute one block of grid points. values: the values along each axis of the block, by name.
+    """Compute one block of grid points; threads of one process compute one after another.
 
-    Threads of one process compute one after another.
+    values: values along each axis of the block.
     """
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", errors.AccuracyWarning)
         with _noticing_interrupts() as interrupts:
             arrays = evaluate(values)
-    if interrupts:  # an interrupted calculation returns a part of its results, not a whole block
+    if interrupts:  # a calculation that was interrupted returns only a part of the block
         raise KeyboardInterrupt
     accuracy = [warning for warning in caught if issubclass(warning.category, errors.AccuracyWarning)]
     for warning in caught:
@@ -65,7 +67,7 @@ def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
 
 @contextmanager
 def _noticing_interrupts() -> Iterator[list[int]]:
-    """Yield a list that gets an entry at Ctrl-C, even if the resulting KeyboardInterrupt is caught."""
+    """Yield a list to which Ctrl-C adds an entry, even if a calculation catches the KeyboardInterrupt."""
     interrupts: list[int] = []
     handler: Any = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -88,11 +90,11 @@ def _noticing_interrupts() -> Iterator[list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class ModelEvaluator:
-    """Computation of a block by ``solve``, ``iterate`` or ``train`` of a model, in as few calls as possible.
+    """Compute a block with ``solve``, ``iterate`` or ``train`` of a model, in as few calls as possible.
 
-    function: name of the called function. arguments: its arguments, except those that are axes of the grid. batched:
-    axes whose points are computed in the same call. times: number of times, or recorded steps, of a complete run.
-    names: names of the arrays that are returned.
+    function: name of the function that is called. arguments: arguments of the function, except those that are axes of
+    the grid. batched: axes of the grid; points that differ only in these axes are computed in the same call. times:
+    number of times, or of recorded steps, of a complete run. names: names of the arrays that are returned.
     """
 
     model: Model
@@ -103,7 +105,7 @@ class ModelEvaluator:
     names: tuple[str, ...]
 
     def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
-        """Return the arrays of a block and the status of its points. values: values along each axis, by name."""
+        """Return the arrays of a block and the status of its points; ``values`` are the values along each axis."""
         shape = tuple(map(len, values.values()))
         batched = {name: values[name] for name in values if name in self.batched}
         single = {name: values[name] for name in values if name not in self.batched}
@@ -117,9 +119,9 @@ class ModelEvaluator:
         return arrays
 
     def _call(self, point: dict[str, Any], batched: dict[str, Values]) -> ItemsView[str, NamedArray]:
-        """Return the arrays from one call of the function, for all points of the batched axes.
+        """Call the function once, for all points of the batched axes, and return the arrays.
 
-        point: values along the other axes, at which separate calls are made.
+        point: value along each of the other axes. batched: values along each batched axis.
         """
         values = point | open_axes(batched)
         model = self.model.replace(**{name: values.pop(name) for name in self.model.parameter_names if name in values})
@@ -128,9 +130,9 @@ class ModelEvaluator:
         return self._arrays_of(CALLS[self.function](model, **self.arguments, **values, progress=False)).items()
 
     def _arrays_of(self, run: Trajectory) -> dict[str, NamedArray]:
-        """Return the arrays of a trajectory, and its status.
+        """Return the arrays of a trajectory, and the status of its runs.
 
-        Entries after the end of a run are inf if the run diverged, NaN otherwise.
+        Entries after the end of a run are inf if the run diverged, and NaN otherwise.
         """
         diverged = np.isfinite(run.blow_up_time) | (run.kind == "network")
 
@@ -150,10 +152,10 @@ class ModelEvaluator:
 
 
 def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
-    """Reshape the n values along each axis to (1, ..., n, ..., 1), so that all axes broadcast to the block.
+    """Reshape the n values along each axis to (1, ..., n, ..., 1), so that all axes together broadcast to the block.
 
-    If the values are arrays, their axes follow the axes of the block. The eigenvalues ``init`` of a predictor get a
-    trailing axis for the modes.
+    If the values along an axis are arrays, the axes of these arrays follow. The initial eigenvalues ``init`` of a
+    predictor get an additional last axis for the modes.
     """
     opened = {}
     for i, (name, values) in enumerate(axes.items()):
@@ -173,7 +175,7 @@ def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
 
 @dataclass(frozen=True, eq=False)
 class FunctionEvaluator:
-    """Computation of a block by a user's function, which is called with plain numbers at one point after another.
+    """Compute a block with a user's function, which is called at one point after another with plain numbers.
 
     arguments: arguments of the function that are not axes of the grid.
     """
@@ -182,7 +184,7 @@ class FunctionEvaluator:
     arguments: dict[str, Any]
 
     def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
-        """Return the stacked results of a block, and the status of its points. values: values along each axis."""
+        """Return the results at all points of a block, and their status; ``values`` are the values along each axis."""
         shape, results = tuple(map(len, values.values())), []
         for position in np.ndindex(shape):
             point = {name: values[name][i].item() for name, i in zip(values, position, strict=True)}
@@ -203,34 +205,42 @@ def _stacked(shape: tuple[int, ...], name: str, results: list[dict[str, NamedArr
 
 
 def _check_alike(first: dict[str, NamedArray], later: dict[str, NamedArray]) -> None:
-    """Raise ValueError unless the results of a function at two points have arrays of the same names and shapes."""
+    """Raise ValueError unless the results of a function at two points have the same names and shapes."""
     expected, shapes = ({name: a.values.shape for name, a in arrays.items()} for arrays in (first, later))
     if shapes != expected:
-        raise ValueError(f"the function must return arrays of the same shapes at all points: {expected}, but {shapes}")
+        raise ValueError(
+            "the function must return arrays with the same names and shapes at all points, but returned "
+            f"{expected} at one point and {shapes} at another"
+        )
 
 
 def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None:
-    """Raise ValueError if the names of results, of axes of results, and of axes of the grid are not all different."""
+    """Raise ValueError unless all names differ: those of results, of axes of results, and of axes of the grid."""
     lengths: dict[str, int] = {}
     for name, (dims, values) in arrays.items():
         if name in ("status", *axes) or set(dims) & {*axes, *arrays} or len(set(dims)) < len(dims):
-            raise ValueError(f"a result and its axes must have names that are not in use, but have {name!r} and {dims}")
+            raise ValueError(
+                f"the result {name!r} with the axes {dims} must have a name and axes whose names are not used elsewhere"
+            )
         for dim, length in zip(dims, values.shape, strict=True):
             if lengths.setdefault(dim, length) != length:
-                raise ValueError(f"axis {dim!r} must have one length everywhere, but has {lengths[dim]} and {length}")
+                raise ValueError(
+                    f"the axis {dim!r} must have the same length in all results, but has the lengths {lengths[dim]} "
+                    f"and {length}"
+                )
 
 
 def named_arrays(result: Any) -> dict[str, NamedArray]:
-    """Return the result of a user's function as named arrays; raises TypeError for a result of another kind.
+    """Return the result of a user's function as named arrays.
 
-    A result is a dict of numbers and arrays, or a trajectory.
+    Raises TypeError unless the result is a dict of numbers and arrays, or a trajectory.
     """
     if isinstance(result, Trajectory):
         batch = tuple(f"s_{i}" for i in range(result.s.ndim - 2))
         of_times = {"t": (("time",), result.t), "s": ((*batch, "time", "mode"), result.s)}
         return named_arrays(of_times | {"blow_up_time": (batch, result.blow_up_time)})
     if not isinstance(result, Mapping) or not result:
-        requirement = "the function must return a dict of numbers and arrays by name, or a trajectory"
+        requirement = "the function must return a trajectory, or a dict from names to numbers and arrays"
         raise TypeError(f"{requirement}, but returned {result!r}")
     return {name: _named_array(name, value) for name, value in result.items()}
 
@@ -238,14 +248,16 @@ def named_arrays(result: Any) -> dict[str, NamedArray]:
 def _named_array(name: Any, value: Any) -> NamedArray:
     """Return a number, an array, or a pair (names of axes, array) as a named array of floats or complex numbers.
 
-    name: name of the result, from which the default names of its axes are formed.
+    name: name of the result. If the names of its axes are not given, they are formed from this name.
     """
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
     array = errors.as_array(str(name), value[1] if named else value, "be a number or an array")
     dims = value[0] if named else [f"{name}_{i}" for i in range(array.ndim)]
     dims = (dims,) if isinstance(dims, str) else tuple(dims)
     if array.dtype.kind not in "biufc" or not isinstance(name, str):
-        raise TypeError(f"the function must return numbers and arrays by name, but {name!r} is {value!r}")
+        raise TypeError(f"the function must return numbers and arrays with names, but returned {name!r}: {value!r}")
     if len(dims) != array.ndim:
-        raise TypeError(f"{name!r} must have a name for each axis, but has {dims} and the shape {array.shape}")
+        raise TypeError(
+            f"the array {name!r} must have a name for each axis, but has the names {dims} and the shape {array.shape}"
+        )
     return NamedArray(dims, array.astype(float) if array.dtype.kind in "biu" else array)

@@ -1,4 +1,4 @@
-"""Computation of the blocks of a sweep by an executor (threads, processes, or a cluster), few blocks at a time."""
+"""Compute the blocks of a sweep with an executor (threads, processes, or a cluster), few blocks at a time."""
 
 import os
 from collections.abc import Callable, Generator, Iterable
@@ -13,12 +13,12 @@ from dynamics.sweeps.block import Evaluator, Outcome, compute
 from dynamics.sweeps.grid import Values
 from dynamics.sweeps.plan import SweepPlan
 
-PER_WORKER = 2  # number of blocks submitted for each worker: one that is computed, and one that waits
-MANY = 64  # number of blocks submitted if the number of workers is unknown, or grows with the number of waiting blocks
+PER_WORKER = 2  # number of blocks that are submitted for each worker: one to compute, and one that waits
+MANY = 64  # number of blocks that are submitted if the number of workers is unknown, or may grow
 
 
 class LocalExecutor(Executor):
-    """Executor that calls each function in this process, at once when it is submitted."""
+    """Executor that calls each function in this process, as soon as the function is submitted."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """Call the function, and return a future that is done."""
@@ -31,10 +31,10 @@ class LocalExecutor(Executor):
 
 
 def check_executor(executor: Any) -> Executor:
-    """Return the executor that computes blocks; raises ArgumentError if the argument is of another kind.
+    """Return the executor that computes blocks.
 
-    An executor is returned as it is, for a Dask Client its executor, and for None an executor that computes in this
-    process.
+    The argument is an executor, a Dask Client, which has an executor, or None for an executor that computes in this
+    process. Raises ArgumentError for other arguments.
     """
     if executor is None:
         return LocalExecutor()
@@ -45,10 +45,10 @@ def check_executor(executor: Any) -> Executor:
 
 
 def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Generator[tuple[int, Outcome], None, None]:
-    """Yield the number and outcome of each block in ``numbers``, in the order of completion.
+    """Yield the number and the outcome of each block in ``numbers``, in the order of completion.
 
-    Few blocks are submitted to the executor at a time. After a block has failed, no further blocks are submitted, and
-    waiting blocks are cancelled. SweepError is raised after the blocks that could not be cancelled are yielded.
+    Few blocks are submitted to the executor at a time. If a block fails, no further blocks are submitted, and waiting
+    blocks are cancelled. Blocks that cannot be cancelled are still yielded; then SweepError is raised.
     """
     remaining, failure = iter(numbers), None
     call = compute if isinstance(executor, LocalExecutor) else compute_in_worker
@@ -59,7 +59,7 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
             while failure is None and len(pending) < limit and (number := next(remaining, None)) is not None:
                 try:
                     pending[executor.submit(call, plan.evaluate, plan.grid.values(number))] = number
-                except Exception as error:  # an executor that is broken or shut down
+                except Exception as error:  # raised by an executor that is broken or shut down
                     failure = block_failure(plan, number, error)
             if not pending:
                 break
@@ -80,14 +80,14 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
 
 
 def compute_in_worker(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute a block in another process, which ends with this process."""
+    """Compute a block in a worker process; the worker ends when the process that has started it ends."""
     end_with_parent()
     return compute(evaluate, values)
 
 
 @cache
 def end_with_parent() -> None:
-    """Let a process that ``multiprocessing`` has started end when its parent does, also when the parent is killed."""
+    """Let this process end when its parent ends or is killed, if ``multiprocessing`` has started this process."""
     parent = parent_process()
     if parent is not None:
         Thread(target=_exit_after, args=(parent,), daemon=True).start()
@@ -106,9 +106,9 @@ def _error_of(future: Future[Outcome]) -> BaseException | None:
 
 
 def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.SweepError:
-    """Return the SweepError for a failed block, which names its grid points and the reason.
+    """Return the SweepError for a failed block; its message names the grid points of the block and the reason.
 
-    number: number of the block. error: the exception that was raised in the block.
+    number: number of the block. error: exception that was raised when the block was computed or written.
     """
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", []))
     block = f"Block {number + 1} of {len(plan.grid)}, {plan.grid.describe(number)}"
@@ -118,7 +118,10 @@ def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.
 
 
 def _limit(executor: Executor) -> int:
-    """Return how many blocks may be submitted at a time: enough to keep all workers busy, but few enough for memory."""
+    """Return the largest number of blocks that are submitted at a time.
+
+    It is large enough to keep all workers busy, and small enough for the results to fit into memory.
+    """
     if isinstance(executor, LocalExecutor):
         return 1
     client: Any = getattr(executor, "_client", None)

@@ -1,4 +1,4 @@
-"""The grid of a sweep: the product of axes, divided into blocks of neighbouring points."""
+"""Define the grid of a sweep, which is the product of its axes, divided into blocks of neighbouring points."""
 
 import math
 from collections import Counter
@@ -11,17 +11,17 @@ import numpy.typing as npt
 
 from dynamics import errors
 
-Values = npt.NDArray[Any]  # float64, or int64 if all values are whole
+Values = npt.NDArray[Any]  # an array of int64 if all values are integers, otherwise of float64
 REQUIREMENT = "be a list of different, finite numbers"
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The grid of a sweep: the product of axes, divided into blocks that are computed and stored as a whole.
+    """The grid of a sweep: the product of its axes, divided into blocks that are computed and stored as a whole.
 
-    axes: the values (n,) along each axis, by name; (n, ...) if the values are arrays, such as initial eigenvalues.
-    block: number of points of a block along each axis; the last block along an axis may be smaller. Blocks are numbered
-    in the order of the axes, the last axis fastest.
+    axes: the n values along each axis. They have the shape (n,), or (n, ...) if each value is an array, such as the
+    initial eigenvalues of a run. block: number of points of a block along each axis; the last block along an axis may
+    have fewer points. Blocks are numbered from 0; along the last axis, the number increases by 1 from block to block.
     """
 
     axes: dict[str, Values]
@@ -41,17 +41,20 @@ class Grid:
         return math.prod(self.blocks)
 
     def corner(self, number: int) -> tuple[int, ...]:
-        """Return the number of a block along each axis."""
+        """Return the position of a block in the array of all blocks: its index along each axis.
+
+        number: number of the block.
+        """
         return tuple(map(int, np.unravel_index(number, self.blocks)))
 
     def slices(self, number: int) -> tuple[slice, ...]:
-        """Return the points of a block as a slice of each axis. number: number of the block."""
+        """Return, for each axis, the slice with the points of a block; ``number`` is the number of the block."""
         firsts = (i * size for i, size in zip(self.corner(number), self.block, strict=True))
         sides = zip(firsts, self.block, self.shape, strict=True)
         return tuple(slice(first, min(first + size, n)) for first, size, n in sides)
 
     def values(self, number: int) -> dict[str, Values]:
-        """Return the values along each axis of a block, by name. number: number of the block."""
+        """Return the values along each axis of a block; ``number`` is the number of the block."""
         return {name: values[part] for (name, values), part in zip(self.axes.items(), self.slices(number), strict=True)}
 
     def points(self, number: int | None = None) -> int:
@@ -61,7 +64,10 @@ class Grid:
         return math.prod(part.stop - part.start for part in self.slices(number))
 
     def block_sizes(self) -> Counter[int]:
-        """Count the blocks by their number of points, without a list of all blocks."""
+        """Return, for each size of blocks in points, the number of blocks of this size.
+
+        No list of all blocks is made, because a grid may have very many blocks.
+        """
         sizes = Counter({1: 1})
         for n, size in zip(self.shape, self.block, strict=True):
             along = Counter({size: n // size}) + Counter({n % size: 1} if n % size else {})
@@ -70,7 +76,7 @@ class Grid:
         return sizes
 
     def describe(self, number: int) -> str:
-        """Return a block in words: the range of values along each axis, such as "alpha = 0.5 to 1.0"."""
+        """Return a description of a block: the range of values along each axis, such as "alpha = 0.5 to 1.0"."""
         return ", ".join(
             _span(name, values if values.ndim == 1 else np.arange(part.start, part.stop))
             for (name, values), part in zip(self.values(number).items(), self.slices(number), strict=True)
@@ -83,22 +89,22 @@ def _span(name: str, values: Values) -> str:
 
 
 def check_axes(grid: Any) -> dict[str, Any]:
-    """Return the validated values (n,) along each axis of a grid; raises ArgumentError.
+    """Return the validated values (n,) along each axis of a grid; raises ArgumentError if one is not valid.
 
-    Initial eigenvalues or weights on an axis "s0" are returned without validation.
+    The initial eigenvalues or weights on an axis "s0" are not validated here.
     """
     if not isinstance(grid, Mapping) or not grid:
-        errors.reject("grid", "map the name of each axis to its values", grid)
+        errors.reject("grid", "map the name of each axis to the values along this axis", grid)
     for name in grid:
         if not isinstance(name, str) or not name.isidentifier():
-            errors.reject("grid", "have axes named after parameters or arguments", name)
+            errors.reject("grid", "have names of parameters or arguments as keys", name)
     return {name: values if name == "s0" else check_axis(name, values) for name, values in grid.items()}
 
 
 def check_axis(name: str, values: Any) -> Values:
-    """Return the values along an axis of a grid as an array (n,), of int64 if all are integers.
+    """Return the values along an axis of a grid as an array (n,), which is of int64 if all values are integers.
 
-    Raises ArgumentError, which names the axis, unless the values are different, finite numbers.
+    Raises ArgumentError unless the values are different, finite numbers; the message names the axis.
     """
     array = errors.as_array(name, values, REQUIREMENT)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
@@ -109,10 +115,11 @@ def check_axis(name: str, values: Any) -> Values:
 
 
 def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tuple[int, ...]:
-    """Return the number of points of a block along each axis, for blocks of at most ``chunk`` points in all.
+    """Return the number of points of a block along each axis, such that a block has at most ``chunk`` points.
 
-    shape: number of grid points along each axis. A block is extended along the axes with indices in ``first`` before
-    all other axes, and along later axes before earlier axes. The sizes of blocks differ as little as possible.
+    shape: number of grid points along each axis. first: indices of axes along which blocks shall be long. A block is
+    first extended along these axes, and then along the others; in each group, the last axis comes first. The sizes of
+    blocks differ as little as possible.
     """
     block, left = [1] * len(shape), chunk
     others = [i for i in range(len(shape)) if i not in first]

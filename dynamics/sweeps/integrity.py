@@ -1,7 +1,9 @@
-"""Integrity of a store: digests of the files that never change, and a seal on the files of each block.
+"""Detect damage of a store, by digests of the files that never change, and by a seal for the files of each block.
 
-A chunk also ends with a checksum of its own (the codec crc32c of Zarr), which every reader verifies. A seal detects in
-addition that chunks are missing, or are those of another block.
+A seal is a checksum that marks a block as completely written. It is computed from the names and contents of the chunks
+of the block. (A chunk is the file of one array of a block.) Each chunk also ends with a checksum of its contents, by
+the codec crc32c of Zarr, which every reader verifies. Only a seal also detects that a chunk is missing, or that it
+belongs to another block.
 """
 
 import hashlib
@@ -14,22 +16,23 @@ from typing import Any, NoReturn
 from dynamics import errors
 
 METADATA = "zarr.json"
-DIGESTS, DIGEST = "sha256 of files", "sha256"  # attributes: of the files that never change, and of all attributes
+DIGESTS = "sha256 of files"  # attribute with the digests of the files that never change
+DIGEST = "sha256"  # attribute with the digest of all other attributes
 
 
 def digests_of(store: Path) -> dict[str, str]:
-    """Return the digest of each file of a store without results, except the attributes of the store itself."""
+    """Return the digest of each file of a store that has no results yet; the file of its attributes is left out."""
     files = sorted(path.relative_to(store) for path in store.rglob("*") if path.is_file())
     return {str(file): _digest((store / file).read_bytes()) for file in files if file != Path(METADATA)}
 
 
 def with_digest(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return the attributes of a store with their digest."""
+    """Return the attributes of a store, and in addition the digest of these attributes."""
     return attributes | {DIGEST: _digest(json.dumps(attributes, sort_keys=True).encode())}
 
 
 def check_attributes(store: Path, attributes: dict[str, Any]) -> None:
-    """Raise SweepError if the attributes of a store are not as they were written."""
+    """Raise SweepError if the attributes of a store have changed since they were written."""
     written = {name: value for name, value in attributes.items() if name != DIGEST}
     if with_digest(written) != attributes:
         damaged(store, f"{METADATA} has changed")
@@ -47,13 +50,16 @@ def check_files(store: Path, attributes: dict[str, Any]) -> None:
 
 
 def damaged(store: Path, reason: str, cause: Exception | None = None) -> NoReturn:
-    """Raise SweepError for a damage that cannot be repaired by computing blocks again."""
-    message = f"The store {store} is damaged: {reason}. Sweep into a new store, or restore this one from a copy."
+    """Raise SweepError for damage that cannot be repaired by computing blocks again."""
+    message = f"The store {store} is damaged: {reason}. Use a new store, or restore this store from a copy."
     raise errors.SweepError(message) from cause
 
 
 def seal(store: Path, number: int, files: Iterable[str]) -> int:
-    """Return the seal of a block: one plus the CRC-32 of its number and of the names and contents of its files."""
+    """Return the seal of a block, a checksum that marks the block as completely written.
+
+    The seal is one plus the CRC-32 of the number of the block, and of the names and contents of its files.
+    """
     checksum = zlib.crc32(str(number).encode())
     for name in files:
         file = store / name

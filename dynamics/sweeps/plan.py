@@ -1,4 +1,4 @@
-"""The plan of a sweep, validated before any computation: grid, computation of a block, arrays, and identity."""
+"""Plan a sweep, and validate all its arguments before any computation."""
 
 import hashlib
 import inspect
@@ -23,7 +23,7 @@ from dynamics.sweeps.block import CALLS, Evaluator, FunctionEvaluator, ModelEval
 from dynamics.sweeps.grid import Grid, Values, block_shape, check_axes, check_axis
 from dynamics.sweeps.store import Layout, Variable
 
-# Names of axes and arrays in the results of a sweep, which a parameter on an axis of the grid cannot have.
+# Names of axes and arrays in the results of a sweep; a parameter with one of these names cannot be an axis of the grid.
 RESERVED = (
     "s0",
     "seed",
@@ -45,9 +45,9 @@ FORMAT = "ssl-dynamics sweep 2"
 class SweepPlan:
     """A validated sweep.
 
-    evaluate: function that computes a block. layout: arrays of the results; None if only the results of the first block
-    determine them. identity: plain data that identify the sweep, so that only the same sweep continues a store. title:
-    a description in words.
+    evaluate: function that computes a block. layout: description of the arrays of the results; None if it is known only
+    from the results of the first block. identity: plain data that identify the sweep; only a sweep with the same
+    identity can continue a store. title: description of the sweep in words.
     """
 
     evaluate: Evaluator
@@ -57,15 +57,15 @@ class SweepPlan:
     title: str
 
 
-# --- of a model -----------------------------------------------------------------------------------------------------
+# --- the plan of a sweep of a model ---------------------------------------------------------------------------------
 
 
 class Calculation(NamedTuple):
     """A function that a sweep of a model calls: ``solve``, ``iterate`` or ``train``.
 
-    function: its name. title: the kind of its results, in words. start: name of its argument for initial eigenvalues or
-    weights. axes: its arguments that can be axes of the grid, in addition to parameters of the model. excluded: its
-    arguments that cannot be used in a sweep.
+    function: name of the function. title: kind of the results in words. start: name of the argument for initial
+    eigenvalues or weights. axes: arguments that can be axes of the grid, in addition to parameters of the model.
+    excluded: arguments that cannot be used in a sweep.
     """
 
     function: str
@@ -84,9 +84,10 @@ CALCULATIONS = (SOLVE, ITERATE, TRAIN)
 def plan_of_model(
     model: Model, grid: Mapping[str, Any], chunk: int, keep: Sequence[str] | None, given: dict[str, Any]
 ) -> SweepPlan:
-    """Return the plan of a sweep of a model by ``solve``, ``iterate`` or ``train``; raises ArgumentError.
+    """Return the plan of a sweep of a model by ``solve``, ``iterate`` or ``train``.
 
-    given: arguments of the function, which also determine which of the functions is called.
+    given: arguments of the function; they also determine which of the three functions is called. Raises ArgumentError
+    if an argument is not valid.
     """
     calculation, axes = _calculation_of(given), check_axes(grid)
     arguments = _arguments(calculation, model, axes, given)
@@ -115,19 +116,26 @@ def plan_of_model(
 
 
 def _calculation_of(given: dict[str, Any]) -> Calculation:
-    """Return the calculation, ``solve``, ``iterate`` or ``train``, to which arguments belong; raises ArgumentError."""
+    """Return the calculation to which the given arguments belong: SOLVE, ITERATE or TRAIN.
+
+    Raises ArgumentError if the arguments belong to none of them.
+    """
     for argument, calculation in (("times", SOLVE), ("W0", TRAIN), ("steps", ITERATE)):
         if argument in given:
             return calculation
-    requirement = "`s0` and `times` (solve), `s0`, `steps` and `learning_rate` (iterate), or `W0`, `steps` and"
-    message = f"A sweep of a model must have {requirement} `learning_rate` (train), but has {sorted(given)}."
-    raise errors.ArgumentError(message)
+    choices = (
+        "`s0` and `times` for solve; `s0`, `steps` and `learning_rate` for iterate; `W0`, `steps` and `learning_rate` "
+        "for train"
+    )
+    raise errors.ArgumentError(
+        f"A sweep of a model must have one of these sets of arguments, but has {sorted(given)}: {choices}."
+    )
 
 
 def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return all arguments of the calculation that are not axes of the grid, with defaults if they are not given.
+    """Return all arguments of the calculation that are not axes of the grid; arguments not given have their defaults.
 
-    Raises ArgumentError.
+    Raises ArgumentError if an argument is missing, unknown, or also an axis of the grid.
     """
     signature = inspect.signature(CALLS[calculation.function]).parameters
     excluded = ("model", "progress", *calculation.excluded)
@@ -137,39 +145,45 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
     for name in axes:
         errors.choice("grid", name, (*model.parameter_names, *calculation.axes))
         if name in model.parameter_names and (name in signature or name in RESERVED):
-            errors.reject("grid", "have no axis with the name of an argument or array of the sweep", name)
+            errors.reject("grid", "have no axis with the name of an argument, or of an array of the results", name)
         if name in given:
-            errors.reject(name, "be left out, because it is an axis of the grid", given[name])
+            errors.reject(name, f"be left out, because `{name}` is an axis of the grid", given[name])
     for name, parameter in parameters.items():
         if name not in axes and name not in given and parameter.default is parameter.empty:
-            errors.reject(name, f"be given, or be an axis of the grid, for dyn.{calculation.function}", None)
+            errors.reject(
+                name, f"be given, or be an axis of the grid, because dyn.{calculation.function} requires it", None
+            )
     return {name: given.get(name, parameter.default) for name, parameter in parameters.items() if name not in axes}
 
 
 def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> Model:
-    """Validate model, axes and arguments; return the model with parameters for all grid points. Raises ArgumentError.
+    """Validate model, axes and arguments; return the model with the parameters of all grid points.
 
-    In ``axes`` and ``arguments``, initial values and times are replaced by arrays, and closure and method by the names
-    of the closure and the method that all blocks use.
+    In ``axes`` and ``arguments``, initial values and times are replaced by arrays. The arguments ``closure`` and
+    ``method`` are replaced by the names of the closure and of the method that all blocks use. Raises ArgumentError if
+    an argument is not valid.
     """
     parameters = {name: values for name, values in axes.items() if name in model.parameter_names}
     ensemble = model.replace(**open_axes(parameters))
     first = _first_model(model, axes)
     if first.batch_shape:
-        errors.reject("model", "have plain numbers as parameters, because arrays of them belong in the grid", model)
+        errors.reject(
+            "model", "have plain numbers as parameters; values that shall vary must be axes of the grid", model
+        )
     if "learning_rate" in axes:
         axes["learning_rate"] = errors.positive("learning_rate", axes["learning_rate"])
     start_axes = 1 if model.inputs is None else 2
     if "s0" in axes:
-        axes["s0"] = _starts(first, axes["s0"], start_axes + 1, "a list of sets of initial values, one for each run")
+        axes["s0"] = _starts(first, axes["s0"], start_axes + 1, "a list with the initial values of each run")
     elif calculation.start == "s0":
-        description = "initial values of one run; several runs require an axis `s0` of the grid"
+        description = "the initial values of one run; the initial values of several runs must be an axis of the grid"
         arguments["s0"] = _starts(first, arguments["s0"], start_axes, description)
     if calculation is SOLVE:
         arguments["times"] = check_times(arguments["times"])
         if ensemble.structure.tracked and not np.all(axes.get("tracking", 1)):
             requirement = (
-                "be zero at all points or at none, because only the flow with tracking has the average as a variable"
+                "be zero at all grid points or nonzero at all grid points, because the flow has an additional variable "
+                "if tracking is nonzero"
             )
             errors.reject("tracking", requirement, axes["tracking"])
     else:
@@ -189,9 +203,9 @@ def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
 
 
 def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Validate the arguments of ``train`` by training for 0 steps at the first point; raises ArgumentError.
+    """Validate the arguments of ``train`` by a training of 0 steps at the first grid point; raises ArgumentError.
 
-    Any device of this machine is used, because the requested device may exist only on the workers.
+    The training uses any device of this machine, because the requested device may exist on the workers only.
     """
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
@@ -203,10 +217,10 @@ def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, A
 def _validate_problem(
     calculation: Calculation, first: Model, ensemble: Model, axes: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    """Validate the arguments of ``solve`` or ``iterate`` at the first point; raises ArgumentError.
+    """Validate the arguments of ``solve`` or ``iterate`` at the first grid point; raises ArgumentError.
 
-    In ``arguments``, the closure is replaced by that of the first point, and the method by the name of a method for the
-    ensemble of all points.
+    In ``arguments``, the closure is replaced by the closure at the first point. The method is replaced by the name of a
+    method that can compute all grid points.
     """
     options = arguments | _first_point(first, axes)
     method, shape = options.pop("method"), tuple(map(len, axes.values()))
@@ -226,15 +240,15 @@ def _first_model(model: Model, axes: dict[str, Any]) -> Model:
 
 
 def _first_point(model: Model, axes: dict[str, Any]) -> dict[str, Any]:
-    """Return the first value, by name, of each axis of the grid that is not a parameter of the model."""
+    """Return the first value along each axis of the grid that is not a parameter of the model."""
     names = [name for name in axes if name not in model.parameter_names]
     return {name: axes[name][0] if name == "s0" else axes[name][0].item() for name in names}
 
 
 def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict[str, Any]) -> dict[str, NamedArray]:
-    """Return the coordinates of the results, by name, in addition to the axes of the grid.
+    """Return the coordinates of the results, except those that are axes of the grid.
 
-    The first coordinate is that along the axis of times or steps.
+    The first coordinate is "time" or "step", which numbers the times or the recorded steps.
     """
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:
@@ -248,7 +262,10 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
 
 
 def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the arrays to store; for keep=None the arrays that do not follow from the eigenvalues s."""
+    """Return the names of the arrays to store.
+
+    If ``keep`` is None, these are all arrays that cannot be computed from the eigenvalues s.
+    """
     structure = ensemble.structure
     independent = {
         "s": True,
@@ -262,24 +279,27 @@ def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] 
     return tuple(dict.fromkeys(errors.choice("keep", name, independent) for name in keep))
 
 
-# --- of a function --------------------------------------------------------------------------------------------------
+# --- the plan of a sweep of a function ------------------------------------------------------------------------------
 
 
 def plan_of_function(
     function: Callable[..., Any], grid: Mapping[str, Any], chunk: int, arguments: dict[str, Any]
 ) -> SweepPlan:
-    """Return the plan of a sweep that calls a user's function at each grid point; raises ArgumentError.
+    """Return the plan of a sweep that calls a user's function at each grid point.
 
-    arguments: arguments of the function that are not axes of the grid.
+    arguments: arguments of the function that are not axes of the grid. Raises ArgumentError if an argument is not
+    valid.
     """
     axes = {name: check_axis(name, values) for name, values in check_axes(grid).items()}
     for name in axes.keys() & arguments.keys():
-        errors.reject(name, "be left out, because it is an axis of the grid", arguments[name])
+        errors.reject(name, f"be left out, because `{name}` is an axis of the grid", arguments[name])
     name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
         inspect.signature(function).bind(**axes, **arguments)
     except TypeError as error:
-        raise errors.ArgumentError(f"Argument `grid` must have axes that {name} takes: {error}.") from None
+        raise errors.ArgumentError(
+            f"Argument `grid` must have axes that are arguments of the function {name}, but: {error}."
+        ) from None
     points = Grid(axes, block_shape(tuple(map(len, axes.values())), chunk, []))
     identity = {
         "format": FORMAT,
@@ -293,10 +313,10 @@ def plan_of_function(
 
 
 def _source_digest(function: Callable[..., Any]) -> str | None:
-    """Return the SHA-256 digest of a function's source code; None if the source cannot be found."""
+    """Return the SHA-256 digest of the source code of a function; return None if the source cannot be found."""
     try:
         return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
-    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # also if the file has changed since its import
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # the file may have changed since it was imported
         return None
 
 

@@ -1,8 +1,11 @@
-"""The Zarr store of one sweep: created once, written block by block, readable at any time.
+"""Create the Zarr store of a sweep, write blocks to it, and read it, which is possible at any time.
 
-A block is one chunk of every array, so that no two blocks write the same file, and Zarr writes each file atomically.
-The status of a block is written after its other arrays, and its seal (``integrity``) last: after a sweep was killed, at
-whatever moment, or after files were damaged, exactly the blocks without a valid seal are computed again.
+Zarr divides an array into chunks, each of which is a file. A block has exactly one chunk of every array, so that two
+blocks never write the same file. Zarr writes each file atomically.
+
+Each block also has a seal, a checksum that marks the block as completely written (see ``integrity``). The seal is
+written after all other files of the block. If a sweep was killed, or if files were damaged, the blocks without a valid
+seal are computed again.
 """
 
 import errno
@@ -41,11 +44,11 @@ from dynamics.sweeps.integrity import (
     with_digest,
 )
 
-SEAL = "seal"  # array of the seals of the blocks
+SEAL = "seal"  # name of the array that contains the seals of all blocks
 CODECS = (ZstdCodec(level=0), Crc32cCodec())
-ABANDONED = 86_400  # seconds after which an unfinished store is that of a sweep that was killed
+ABANDONED = 86_400  # after this number of seconds, an unfinished store is left from a sweep that was killed
 LARGEST = 2**31 - 1  # largest number of bytes of a chunk that can be compressed
-SECTOR = 4096  # a file occupies a multiple of this many bytes
+SECTOR = 4096  # a file occupies a multiple of this number of bytes on the disk
 ABOUT = {
     "s": "eigenvalue s",
     "target": "eigenvalue of the target's correlation",
@@ -56,7 +59,10 @@ ABOUT = {
 
 
 class Variable(NamedTuple):
-    """Description of an array at each grid point: names (dims) and lengths (shape) of its axes, and type of numbers."""
+    """Description of an array that a sweep has at each grid point: names, lengths of the axes, and type of numbers.
+
+    dims: names of the axes. shape: lengths of the axes.
+    """
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
@@ -68,10 +74,10 @@ class Variable(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The arrays of a sweep except the status (variables), and the coordinates except the axes of its grid."""
+    """Description of the arrays of a sweep."""
 
-    variables: dict[str, Variable]
-    coordinates: dict[str, NamedArray]
+    variables: dict[str, Variable]  # all arrays except the status
+    coordinates: dict[str, NamedArray]  # all coordinates except the axes of the grid
 
 
 STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
@@ -81,9 +87,9 @@ STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
 
 
 def store_exists(path: Path, identity: dict[str, Any]) -> bool:
-    """Return True if a path is the store of this sweep, False if the path does not exist; else raise ArgumentError.
+    """Return True if a path is the store of this sweep, and False if the path does not exist.
 
-    identity: plain data that identify the sweep.
+    identity: plain data that identify the sweep. Raises ArgumentError if the path is something else.
     """
     if not os.path.isdir(path.parent):
         errors.reject("store", "lie in an existing folder", str(path))
@@ -93,18 +99,20 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
         return False
     except OSError as error:  # such as a name that is too long
         raise errors.ArgumentError(f"Argument `store` must name a path that can exist, but: {error}.") from error
-    requirement = "name a new path, or the store of this very sweep"
+    requirement = "name a new path, or a store of the same sweep"
     try:
         attributes = json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]
         stored = json.loads(attributes["sweep"])
         same_format = stored["format"] == identity["format"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise errors.ArgumentError(f"Argument `store` must {requirement}, but {path} is no store of a sweep.") from None
+        raise errors.ArgumentError(
+            f"Argument `store` must {requirement}, but {path} is not the store of a sweep."
+        ) from None
     if same_format:
         check_attributes(path, attributes)
     others = differences(stored, as_read(identity)) if same_format else [f"the format {stored['format']!r}"]
     if others:
-        difference = f"{path} differs in {'; '.join(others)}"
+        difference = f"{path} is of a sweep that differs in {'; '.join(others)}"
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {difference}.")
     return True
 
@@ -113,21 +121,25 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
 
 
 def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], sizes: Counter[int]) -> None:
-    """Raise ArgumentError unless the disk has room for the arrays of the given blocks, without compression.
+    """Raise ArgumentError unless the disk has room for the arrays of some blocks before compression.
 
-    blocks: numbers of the blocks.
+    sizes: number of blocks of each size in points.
     """
     full = math.prod(grid.block)
     largest = max((variable.bytes(full) for variable in variables.values()), default=0)
     if largest > LARGEST:
-        errors.reject("chunk", f"be so small that an array of a block has at most {LARGEST} bytes, not {largest}", full)
+        errors.reject(
+            "chunk",
+            f"be so small that each array of a block has at most {LARGEST} bytes (the largest has {largest})",
+            full,
+        )
     arrays = [*variables.values(), STATUS_VARIABLE]
     needed = sum(count * _on_disk(array.bytes(points)) for array in arrays for points, count in sizes.items())
-    needed += sizes.total() * SECTOR  # of the seals
+    needed += sizes.total() * SECTOR  # for the seals
     free = shutil.disk_usage(path.parent).free
     if needed > free:
-        requirement = f"lie on a disk with room for the sweep, which takes {needed} bytes before compression"
-        available = f"{path.parent.resolve()} has {free} bytes left"
+        requirement = f"be on a disk with room for the sweep, which needs {needed} bytes before compression"
+        available = f"the disk of {path.parent.resolve()} has {free} bytes left"
         raise errors.ArgumentError(f"Argument `store` must {requirement}, but {available}.")
 
 
@@ -136,9 +148,10 @@ def _on_disk(size: int) -> int:
 
 
 def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
-    """Create a store without results, which appears at its path as a whole, unless another sweep has been faster.
+    """Create a store without results at a path.
 
-    Raises SweepError if it cannot be written.
+    The store is written under another name, and then renamed, so that it appears as a whole. If another sweep has
+    created the path meanwhile, the store of that sweep is kept. Raises SweepError if the store cannot be written.
     """
     _remove_abandoned(path)
     unfinished = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.new")
@@ -153,7 +166,7 @@ def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], tit
 
 
 def _rename(unfinished: Path, path: Path) -> None:
-    """Rename a folder; raise FileExistsError if something is at its path."""
+    """Rename a folder; raise FileExistsError if the new path exists already."""
     try:
         unfinished.rename(path)
     except OSError as error:
@@ -163,7 +176,7 @@ def _rename(unfinished: Path, path: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what a sweep left that was killed, long ago, while it created this store."""
+    """Remove unfinished stores that were left, long ago, by sweeps that were killed while they created this store."""
     for unfinished in path.parent.glob(f".{glob.escape(path.name[:100])}.*.new"):
         if time.time() - unfinished.stat().st_mtime > ABANDONED:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -192,7 +205,7 @@ def _write_empty(path: Path, grid: Grid, layout: Layout, about: dict[str, Any]) 
 
 
 def _axes(grid: Grid) -> dict[str, NamedArray]:
-    """Return the values along each axis of a grid, or their indices if the values are arrays (initial values)."""
+    """Return the values along each axis of a grid; if the values are arrays of initial values, return their indices."""
     numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
     return {name: NamedArray((name,), values) for name, values in numbers.items()}
 
@@ -217,7 +230,7 @@ def _create_array(
 
 
 def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variable]:
-    """Return the descriptions of the arrays of a block, except the status, by name."""
+    """Return the descriptions of all arrays of a block except the status."""
     axes = len(grid.axes)
     return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
 
@@ -226,7 +239,7 @@ def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variabl
 
 
 class Store:
-    """An existing store of a sweep, to which blocks are written."""
+    """An existing store of a sweep, to which blocks can be written."""
 
     def __init__(self, path: Path, grid: Grid) -> None:
         for unfinished in path.rglob("*.partial"):  # files that Zarr was writing when an earlier process was killed
@@ -246,17 +259,21 @@ class Store:
         }
 
     def missing(self) -> tuple[npt.NDArray[np.intp], int]:
-        """Return the numbers of the blocks to compute, ascending, and how many of them are sealed but damaged."""
+        """Return the numbers of the blocks that must be computed, in ascending order, and the number of damaged blocks.
+
+        A block must be computed if it has no valid seal, the checksum that marks a block as completely written. If it
+        has a seal that is not valid, the block is damaged.
+        """
         seals = self._seals()
         valid = [seals[number] != 0 and seals[number] == self._seal(number) for number in range(len(self.grid))]
         missing = np.flatnonzero(~np.array(valid, bool))
         return missing, sum(os.path.lexists(self._files(number)[0]) for number in missing.tolist())
 
     def _seals(self) -> npt.NDArray[np.uint64]:
-        """Return the seals of all blocks in the order of their numbers; 0 for a block without seal."""
+        """Return the seals of all blocks in the order of their numbers; a block without seal has the value 0."""
         try:
             return self.seals[...].ravel()
-        except Exception:  # a damaged chunk may raise any of many errors: the others are read one by one
+        except Exception:  # a damaged chunk may raise errors of many classes; the seals are then read one by one
             return np.array([self._seal_or_zero(number) for number in range(len(self.grid))], np.uint64)
 
     def _seal_or_zero(self, number: int) -> int:
@@ -269,24 +286,27 @@ class Store:
         return seal(self.path, number, self._chunks(number))
 
     def _chunks(self, number: int) -> list[str]:
-        """Return the names of the files of a block, except its seal."""
+        """Return the names of the files that contain the arrays of a block."""
         corner = [str(i) for i in self.grid.corner(number)]
         axes = {name: len(variable.shape) for name, variable in self.variables.items()} | {"status": 0}
         return ["/".join([name, "c", *corner, *["0"] * more]) for name, more in sorted(axes.items())]
 
     def _files(self, number: int) -> list[Path]:
-        """Return the paths of the files of a block, the seal first."""
+        """Return the paths of all files of a block; the first is its seal, which marks it as completely written."""
         of_seal = "/".join([SEAL, "c", *map(str, self.grid.corner(number))])
         return [self.path / name for name in (of_seal, *self._chunks(number))]
 
     def write(self, number: int, arrays: dict[str, NamedArray]) -> None:
-        """Write the arrays of a block; raises ValueError unless they have the names, axes and types of the store."""
+        """Write the arrays of a block; raises ValueError unless their names, axes and types are those of the store."""
         variables = variables_of(self.grid, arrays)
         for name in variables | self.variables:
             first, new = self.variables.get(name), variables.get(name)
             if not new or not first or new[:2] != first[:2] or not np.can_cast(new.dtype, first.dtype):
-                raise ValueError(f"{name!r} must have axes and type as in the first block, {first}, but has {new}")
-        for file in self._files(number):  # of a block that is damaged, or was not sealed
+                raise ValueError(
+                    f"the array {name!r} must have the same axes and type as in the first block, which are {first}, "
+                    f"but has {new}"
+                )
+        for file in self._files(number):  # files remain if the block is damaged, or was not completely written
             shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
         slices = self.grid.slices(number)
         for name, array in self.arrays.items():
@@ -296,12 +316,12 @@ class Store:
 
 
 def open_dataset(path: Path) -> xr.Dataset:
-    """Return the results in a store, which are read when they are accessed; NaN where nothing has been computed."""
+    """Return the results in a store; they are read when they are accessed, and are NaN at points not yet computed."""
     dataset = xr.open_zarr(path, chunks=None, consolidated=False, drop_variables=[SEAL])
     variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
     dims = dataset[variables[0]].dims
     beside = sorted(dataset.coords, key=lambda name: (dims.index(name) if name in dims else len(dims), name))
-    arrays = dataset.variables  # without attached coordinates, to keep this order
+    arrays = dataset.variables  # variables without coordinates, so that xarray keeps this order
     return xr.Dataset(
         {name: arrays[name] for name in variables},
         {name: arrays[name] for name in beside},
@@ -320,20 +340,23 @@ def _release() -> None:
     _locked.clear()
 
 
-os.register_at_fork(after_in_child=_release)  # so that a child does not keep the parent's store locked
+os.register_at_fork(after_in_child=_release)  # otherwise a child process would keep the store of its parent locked
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lock a store against other sweeps until the context or the process ends; raises ArgumentError if it is in use."""
+    """Lock a store against other sweeps until the context or the process ends.
+
+    Raises ArgumentError if another sweep is using the store.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     _locked.add(descriptor)
     try:
-        with suppress(OSError):  # a file system without locks
+        with suppress(OSError):  # raised by a file system without locks
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                message = f"not be in use, but a sweep that is running writes into {path}"
+                message = f"not be in use, but a running sweep is writing to {path}"
                 raise errors.ArgumentError(f"Argument `store` must {message}.") from None
         yield
     finally:

@@ -1,4 +1,4 @@
-"""``sweep``: runs over a grid of parameters and seeds, stored in blocks so that an interrupted sweep can continue."""
+"""Define the function ``sweep``, which computes runs over a grid in blocks and continues after an interruption."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -46,54 +46,56 @@ def sweep(
     Parameters
     ----------
     what : Model or callable
-        A model, for which ``solve``, ``iterate`` or ``train`` is called, as ``arguments`` determine; or a function,
-        which is called at each point as ``function(**point, **arguments)`` with plain numbers. The function returns a
-        dict of numbers and arrays, of the same shapes at all points, or a trajectory. In the dict, an array may be
-        given as a pair (names of its axes, array).
+        A model or a function. For a model, ``solve``, ``iterate`` or ``train`` is called; ``arguments`` determine which
+        of them. A function is called at each point as ``function(**point, **arguments)`` with plain numbers. It must
+        return a trajectory, or a dict of numbers and arrays that have the same shapes at all points. In the dict, an
+        array may be a pair (names of its axes, array).
     grid : mapping of str to array_like
-        The values (n,) along each axis, by name. An axis of a model is one of its parameters
-        (``model.parameter_names``), "learning_rate", "seed" for networks, or "s0", with K sets of initial eigenvalues
-        (K, M). An axis of a function is one of its arguments. Values along an axis replace the values of the model.
+        The values (n,) along each axis of the grid. The name of an axis of a model is one of its parameters
+        (``model.parameter_names``), "learning_rate", "seed" for networks, or "s0". Values along an axis replace the
+        value in the model. Along "s0" there are the initial eigenvalues (K, M) of K runs. The name of an axis of a
+        function is one of the arguments of the function.
     store : str or Path
-        Folder of the store: a new path, or the store of an interrupted sweep with the same arguments, which is then
-        continued.
+        Folder of the store: a new path, or the store of an interrupted sweep with the same arguments. In the second
+        case the sweep is continued.
     chunk : int, optional
-        Largest number of points of a block, which is computed and stored as a whole.
+        Largest number of points of a block; default 1000. A block is computed and stored as a whole.
     executor : concurrent.futures.Executor or Dask Client, optional
-        Executor that computes the blocks; default: this process.
+        Executor that computes the blocks. By default they are computed in this process.
     keep : sequence of str, optional
-        Names of the arrays to store, out of "s", "target", "predictor" and "blow_up_time"; by default "s" and all
-        arrays that do not follow from s.
+        Names of the arrays to store: "s", "target", "predictor", "blow_up_time". By default, "s" and all arrays that
+        cannot be computed from s are stored.
     progress : bool, optional
-        Show a progress bar; None: on a terminal, if the sweep takes long.
+        Show a progress bar. By default it is shown on a terminal if the sweep takes long.
     **arguments
-        For a model: the arguments of ``solve`` (``s0``, ``times``), ``iterate`` (``s0``, ``steps``, ``learning_rate``)
-        or ``train`` (``W0``, ``steps``, ``learning_rate``), and their options. For a function: its arguments that are
-        not axes of the grid.
+        For a model: the arguments of ``solve`` (``s0``, ``times``, ...), of ``iterate`` (``s0``, ``steps``,
+        ``learning_rate``, ...) or of ``train`` (``W0``, ``steps``, ``learning_rate``, ...). For a function: the
+        arguments of the function that are not axes of the grid.
 
     Returns
     -------
     xarray.Dataset
         The contents of the store, which are read when they are accessed: ``s`` (axes..., time or step, mode) and all
-        other stored arrays, NaN where nothing has been computed, and ``status`` (axes...): 0 not computed, 1 complete,
-        2 diverged (inf after the divergence), 3 stopped early (NaN after the stop). An interrupted sweep returns the
-        blocks that are done; ``attrs["progress"]`` states their number. Blocks whose files are missing or damaged are
-        computed again.
+        other stored arrays, and ``status`` (axes...). The status is 0 for a point that is not computed (all values are
+        NaN), 1 for a complete run, 2 for a run that diverged (later values are inf), and 3 for a run that stopped early
+        (later values are NaN). If the sweep was interrupted, the results of the completed blocks are returned, and
+        ``attrs["progress"]`` states how many blocks are complete. If files of a block are missing or damaged, the block
+        is computed again.
 
     Raises
     ------
     ArgumentError
-        Before any computation, if an argument is invalid, if the store belongs to another sweep or to other generated
-        code, or if the results would not fit on the disk.
+        If an argument is not valid, if the store belongs to another sweep or to other generated code, or if the results
+        would not fit on the disk. The error is raised before any computation.
     SweepError
-        If a block failed, or could not be written because the disk is full, after all other blocks that were being
-        computed are stored; the message names the points of the failed block. If a file of the store is damaged that
-        belongs to no block; the message names the file.
+        If a block failed, or could not be written, for example because the disk is full. The message names the points
+        of this block. All other blocks that were being computed at that time are stored first. Also if a file of the
+        store that belongs to no block is damaged; the message then names the file.
 
     Warns
     -----
     AccuracyWarning
-        Once, if the quadrature of any block missed its tolerance.
+        If the quadrature missed its tolerance in at least one block; the warning is given once.
 
     Examples
     --------
@@ -120,7 +122,7 @@ def sweep(
         check_disk_space(path, plan.grid, target.variables, Counter(map(plan.grid.points, missing)))
         status = _fill(target, plan, missing.tolist(), executor, progress, warned)
     if warned:
-        others = f" The tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
+        others = f" This tolerance was missed in {len(warned)} blocks of the sweep." if len(warned) > 1 else ""
         errors.warn_caller(f"{warned[min(warned)]}{others}")
     if damaged and status == "complete":
         status = f"complete; {damaged} damaged blocks were computed again"
@@ -133,18 +135,19 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
     if not callable(what):
         errors.reject("what", "be a Model or a function", what)
     if keep is not None:
-        errors.reject("keep", "be left out for a function, because all its results are kept", keep)
+        errors.reject("keep", "be left out for a function, because all results of a function are stored", keep)
     return plan_of_function(what, grid, chunk, arguments)
 
 
 def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> Outcome | None:
-    """Create the store of a sweep.
+    """Create the store of a sweep; return the first block if it had to be computed, and None otherwise.
 
-    If only results determine the arrays of the store, as for a function, the first block is computed and returned.
+    The arrays that a function returns are not known in advance. In this case the first block is computed to create the
+    store.
     """
     layout, first = plan.layout, None
     if layout is None:
-        check_disk_space(path, plan.grid, {}, plan.grid.block_sizes())  # at least the status of all points
+        check_disk_space(path, plan.grid, {}, plan.grid.block_sizes())  # the status of all points must fit in any case
         ((_, first),) = outcomes(plan, [0], executor)
         layout = Layout(variables_of(plan.grid, first.arrays), {})
     check_disk_space(path, plan.grid, layout.variables, plan.grid.block_sizes())
@@ -160,9 +163,10 @@ def _fill(
     progress: bool | None,
     warned: dict[int, str],
 ) -> str:
-    """Compute the missing blocks, write them to the store ``target``, and return how the sweep ended.
+    """Compute the missing blocks and write them to the store ``target``; return in words how the sweep ended.
 
-    warned: texts of warnings by number of the block, to which those of the computed blocks are added.
+    missing: numbers of the blocks. warned: dictionary from numbers of blocks to texts of warnings; the warnings of the
+    computed blocks are added to it.
     """
     grid, remaining = plan.grid, len(missing)
     done = grid.points() - sum(map(grid.points, missing))
@@ -182,7 +186,10 @@ def _fill(
 
 
 def _write(target: Store, plan: SweepPlan, number: int, outcome: Outcome, warned: dict[int, str]) -> None:
-    """Write a block, and add its warning to ``warned``; raises SweepError, for example if the disk is full."""
+    """Write a block, and add its warning to ``warned``.
+
+    Raises SweepError if the block cannot be written, for example because the disk is full.
+    """
     try:
         target.write(number, outcome.arrays)
     except (ValueError, OSError) as error:

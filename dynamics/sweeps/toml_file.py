@@ -1,6 +1,6 @@
-"""Sweeps that TOML files describe, with the tables [model], [run], [grid] and the keys store, chunk and keep.
+"""Run sweeps that are described in TOML files, with the tables [model], [run], [grid] and the keys store, chunk, keep.
 
-Nothing in a file is executed.
+No text in a file is executed as code.
 """
 
 import inspect
@@ -34,9 +34,9 @@ OPTIONS = ("store", "chunk", "keep")
 def run(path: str | Path, workers: int | None = None, scheduler: str | None = None) -> xr.Dataset:
     """Run the sweep that a TOML file describes, and return its results.
 
-    workers: number of worker processes; None: this process alone. scheduler: address of a Dask scheduler, whose cluster
-    then computes. A relative path ``store`` in the file refers to the current folder. Raises FileNotFoundError,
-    ArgumentError, SweepError.
+    workers: number of worker processes; None to compute in this process. scheduler: address of a Dask scheduler; if it
+    is given, the cluster of this scheduler computes. A relative path ``store`` in the file is relative to the current
+    folder. Raises FileNotFoundError if there is no such file, and the errors of ``sweep``.
     """
     arguments = read(path)
     with _executor(workers, scheduler) as executor:
@@ -46,7 +46,8 @@ def run(path: str | Path, workers: int | None = None, scheduler: str | None = No
 def read(path: str | Path) -> dict[str, Any]:
     """Return the arguments of ``sweep`` that a TOML file contains.
 
-    Raises FileNotFoundError, and ArgumentError, which names the key, for invalid contents.
+    Raises FileNotFoundError if there is no such file. Raises ArgumentError if the contents are not valid; the message
+    names the key.
     """
     path = errors.path("file", path)
     try:
@@ -54,7 +55,9 @@ def read(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileNotFoundError(f"No such file: {path}") from None
     except (ValueError, RecursionError, OSError) as error:  # also integers of thousands of digits, and deep tables
-        raise errors.ArgumentError(f"Argument `file` must name a TOML file, but {path} is none: {error}.") from None
+        raise errors.ArgumentError(
+            f"Argument `file` must name a TOML file, but {path} is not a valid TOML file: {error}."
+        ) from None
     check_keys("the file", contents, (*TABLES, *OPTIONS))
     check_present(str(path), contents, (*TABLES, "store"))
     for name in TABLES:
@@ -65,7 +68,10 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def _run(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments in the table [run]; initial values that are a table are drawn by ``random_weights``."""
+    """Return the arguments in the table [run].
+
+    If initial values are given as a table, the table contains the arguments of ``random_weights``, which draws them.
+    """
     functions = (CALLS[calculation.function] for calculation in CALCULATIONS)
     names = {name for function in functions for name in inspect.signature(function).parameters}
     check_keys("[run]", table, sorted(names - {"model", "progress"}))
@@ -83,9 +89,9 @@ def _weights(name: str, table: dict[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def _numbers(name: str, plain: Any) -> Any:
-    """Return the values of a range, given as a table {from, to, points, spacing}; return a list unchanged.
+    """Return the values of a range that is given as a table {from, to, points, spacing}; return a list unchanged.
 
-    The values are integers if both ends are integers and all values are whole numbers.
+    The values have an integer type if both ends are integers and all values are whole numbers.
     """
     if not isinstance(plain, dict):
         return plain
@@ -106,7 +112,7 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
         try:
             from distributed import Client
         except ImportError:
-            requirement = 'be left out unless Dask is installed (pip install "ssl-dynamics[cluster]")'
+            requirement = 'be left out, because Dask is not installed; pip install "ssl-dynamics[cluster]" installs it'
             errors.reject("scheduler", requirement, scheduler)
         try:
             client = Client(scheduler)
@@ -123,6 +129,6 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does."""
+    """Let a worker process ignore Ctrl-C, which the parent process handles, and end when the parent ends."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Comparison of a network with its theory (``compare``), and of each level of description with the next (``check``).
+"""Compare a network with its theory (``compare``), and each level of description with the next (``check``).
 
-Imports ``networks``, ``solvers``, ``results`` and what is below them.
+This package may import ``networks``, ``solvers``, ``results`` and all packages that these may import.
 """

@@ -1,4 +1,7 @@
-"""``check``: comparison of each level of description (loss, rates, flow, descent map, network) with the next."""
+"""Define the function ``check``, which compares each level of description of a model with the next.
+
+The levels are loss, rates, flow, descent map and network.
+"""
 
 import textwrap
 from dataclasses import dataclass
@@ -19,8 +22,8 @@ from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ARRAYS = 8  # arrays of samples (B, M) in memory: two views, their representations and gradients
-MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; not 1, where functions such as W_P - W_P^2 vanish
+ARRAYS = 8  # number of arrays of samples (B, M) in memory: two views, their representations, their gradients, ...
+MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; 1 is avoided, because W_P - W_P^2 is zero there
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -32,9 +35,9 @@ class Check(Value):
     model : Model
         The model that was checked.
     levels : tuple of LevelCheck
-        One check per level of description, with ``name``, ``deviation``, ``limit`` and ``passed``.
+        The check of each level of description, with ``name``, ``deviation``, ``limit`` and ``passed``.
     comparison : Comparison or None
-        Comparison of the network with the descent map; None if the training diverged.
+        Comparison of the network with the descent map; None if the network diverged.
     """
 
     model: Model
@@ -50,7 +53,7 @@ class Check(Value):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of network and descent map against the step; return the matplotlib Axes.
 
-        Error bars are two standard errors of the network's sampling.
+        Error bars show two standard errors, which are due to the finite batches of the network.
         """
         from dynamics.verification.plotting import plot_check
 
@@ -76,34 +79,34 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     model : Model
         A single model with white inputs.
     s0 : array_like of shape (M,), optional
-        Eigenvalues above zero at which the loss is checked, and from which the dynamics start; default: four
-        eigenvalues from 0.1 to 0.9.
+        Eigenvalues above zero. The loss is checked at these eigenvalues, and the dynamics start from them. Default:
+        four eigenvalues from 0.1 to 0.9.
     seed : int
-        Seed of the random representations, the samples and the network.
+        Seed of the random representations, of the samples, and of the network.
     progress : bool, optional
-        Show a progress bar; None: if the training takes long.
+        Show a progress bar. By default it is shown if the training takes long.
 
     Returns
     -------
     Check
-        One check per level of description, which can be printed and plotted.
+        The checks of all levels of description; they can be printed and plotted.
 
     Raises
     ------
     ArgumentError
-        For models with correlated inputs, for ensembles, and for losses whose gradient has no finite variance at the
-        given number of modes, so that means over a batch do not converge.
+        If inputs are correlated, or if the model is an ensemble. Also if the variance of the gradient of the loss is
+        not finite for the given number of modes, because means over a batch then do not converge.
 
     Notes
     -----
     The checks, in their order:
 
-    1. basis: the loss is the same when representations and W_P are rotated together.
+    1. basis: the loss does not change if representations and W_P are rotated together.
     2. gradient: the derived forces on each sample agree with automatic differentiation.
     3. rates: the rates of the modes agree with means of the gradient over samples, within the sampling error.
-    4. exact: the exact solution, if there is one, agrees with the integrated flow.
-    5. descent map: the distance of the descent map to the flow is proportional to the learning rate.
-    6. network: a network trained on samples follows the descent map, within its sampling error.
+    4. exact: if an exact solution is known, it agrees with the integrated flow.
+    5. descent map: the distance between descent map and flow is proportional to the learning rate.
+    6. network: a network that is trained on samples follows the descent map, within the sampling error.
 
     Examples
     --------
@@ -115,13 +118,16 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     ['basis', 'gradient', 'rates', 'exact', 'descent map', 'network']
     """
     errors.instance("model", model, Model, "be a Model")
-    if model.inputs is not None or model.batch_shape:
-        errors.reject("model", "have white inputs and scalar parameters, because one call checks one model", model)
+    if model.inputs is not None:
+        requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
+        errors.reject("model", requirement, model)
+    if model.batch_shape:
+        errors.reject("model", "have plain numbers as parameters, because one call checks one model", model)
     start = model.check_eigenvalues(np.geomspace(LOWEST, HIGHEST, MODES) if s0 is None else s0)
     if start.ndim != 1 or not start.all():
-        errors.reject("s0", "be a single set of eigenvalues above zero, of shape (M,)", start)
+        errors.reject("s0", "be eigenvalues above zero of one model, of shape (M,)", start)
     size = loss_checks.SAMPLES * len(start) * ARRAYS
-    check_size(f"Samples of {len(start):,} modes", size, "Check fewer modes.")
+    check_size(f"Samples of {len(start):,} modes", size, "Use fewer modes.")
     subject = Subject(model, start, errors.count("seed", seed, 0))
     of_loss = (loss_checks.check_basis, loss_checks.check_gradient, loss_checks.check_rates)
     levels = [run(subject) for run in (*of_loss, dynamics_checks.check_exact_solution)]

@@ -1,4 +1,4 @@
-"""``compare``: the deviation of a network from theory, in units of the sampling error."""
+"""Define the function ``compare``, which compares a network with theory, in units of the sampling error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-ROUNDING = {
-    "float32": 1e-5,
-    "float64": 1e-12,
-}  # relative rounding error of eigenvalues after thousands of steps of a network
-SEEDS_NEEDED = 3  # number of seeds below which their standard deviation is of no use
+# Relative rounding error of the eigenvalues of a network after thousands of steps.
+ROUNDING = {"float32": 1e-5, "float64": 1e-12}
+SEEDS_NEEDED = 3  # smallest number of seeds from which a standard deviation is estimated
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Comparison(Value):
-    """Deviation of a network from its theory, mode by mode, at common steps; the result of ``compare``.
+    """The deviation of a network from its theory, for each mode and step; the result of ``compare``.
 
     Attributes
     ----------
     step, t : ndarray of shape (T,)
-        Steps that theory and network share, and their times.
+        Steps that both theory and network have, and the times of these steps.
     theory, network : ndarray of shape (T, M)
-        Eigenvalues in ascending order, the network's averaged over seeds. Theory includes the change of the mean that
-        is due to the network's batch size and number of inputs.
+        Eigenvalues in ascending order. Those of the network are averaged over seeds. Those of the theory include the
+        change of the mean that the batch size and the number of inputs of the network cause.
     theory_modes, network_modes : ndarray of shape (T, M)
-        Variances of the modes: for the network u_m . C u_m, where u_m are the eigenvectors of the initial correlation
-        C. They are not sorted, because sorted eigenvalues that are nearly equal repel.
+        Variances of the modes. For the network these are u_m . C u_m, where C is the correlation and u_m are the
+        eigenvectors of the initial correlation. They are not sorted at each step, because fluctuations drive sorted
+        eigenvalues apart if these are nearly equal.
     estimate : callable
         Function that computes ``sampling_error`` when it is first used.
     source : str
-        Description of how the sampling error is estimated.
+        Description of the estimate of the sampling error.
     rounding : float
-        Relative error of the network's arithmetic.
+        Relative rounding error of the eigenvalues of the network.
     reliable : ndarray of bool, shape (T,), or None
-        True up to the step until which the prediction for the network's batch size holds (``Trajectory.reliable``);
-        None where there is none, as for ReLU units: theory is then the descent map itself.
+        True for the steps up to which the prediction for the batch size of the network holds
+        (``Trajectory.reliable``). None if there is no such prediction, for example for ReLU units; theory then does not
+        include effects of the batch size.
     alignment : ndarray of shape (T, M) or None
-        Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), mean over seeds.
+        Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), averaged over seeds.
     """
 
     step: npt.NDArray[np.int64]
@@ -69,26 +69,29 @@ class Comparison(Value):
     @cached_property
     @isolated
     def sampling_error(self) -> Array:
-        """Standard error of ``network_modes``, (T, M)."""
+        """The standard error (T, M) of ``network_modes``."""
         return self.estimate()
 
     @property
     @isolated
     def deviation(self) -> Array:
-        """Deviation of eigenvalues, network - theory, (T, M)."""
+        """The deviation (T, M) of eigenvalues, network - theory."""
         return self.network - self.theory
 
     @property
     @isolated
     def relative(self) -> Array:
-        """Relative deviation of eigenvalues, network/theory - 1, (T, M)."""
+        """The relative deviation (T, M) of eigenvalues, network/theory - 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.deviation / self.theory
 
     @property
     @isolated
     def z(self) -> Array:
-        """Deviation of modes in units of the sampling error, (T, M); 0 if it is within rounding, and at step 0."""
+        """The deviation (T, M) of modes, network_modes - theory_modes, in units of the sampling error.
+
+        It is set to 0 at step 0, and where it is not larger than the rounding error.
+        """
         difference = self.network_modes - self.theory_modes
         rounding = (self.step == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -96,13 +99,13 @@ class Comparison(Value):
 
     @isolated
     def max_relative(self, above: float = 0.0) -> float:
-        """Return the largest |network/theory - 1| of eigenvalues that are above ``above`` in theory."""
+        """Return the largest |network/theory - 1| among eigenvalues that are larger than ``above`` in theory."""
         above = errors.real_number("above", above)
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
     @isolated
     def within(self, deviations: float = 2.0) -> float:
-        """Return the fraction of entries after the start with a deviation of at most ``deviations`` sampling errors."""
+        """Return the fraction of the entries of ``z`` after step 0 whose absolute value is at most ``deviations``."""
         deviations, later = errors.real_number("deviations", deviations), self.z[self.step > 0]
         return float(np.mean(np.abs(later) <= deviations)) if later.size else 1.0
 
@@ -125,7 +128,7 @@ class Comparison(Value):
             f"  within 2 sampling errors   {100 * self.within():.0f} % of entries; error {self.source}",
         ]
         if self.reliable is None:
-            rows.append("  batch size                 its effect on the mean is not predicted for this network")
+            rows.append("  batch size                 effects on the mean are not predicted for this network")
         elif not self.reliable.all():
             rows.append(
                 f"  batch size                 prediction unreliable from step {self.step[~self.reliable][0]} on"
@@ -136,7 +139,7 @@ class Comparison(Value):
         rows.append("  mode   theory      network     deviation   sampling error   (last step)")
         last = (self.theory_modes[-1], self.network_modes[-1], self.sampling_error[-1])
         for number, (theory, network, error) in enumerate(np.transpose(last).tolist(), 1):
-            scale = theory or 1.0  # absolute deviation of a collapsed mode
+            scale = theory or 1.0  # the deviation of a collapsed mode is absolute
             deviation = (network - theory) / scale
             rows.append(f"  {number:4d}   {theory:<10.5g}  {network:<10.5g}  {deviation:+.2e}   {error / scale:.2e}")
         return "\n".join(rows)
@@ -144,34 +147,34 @@ class Comparison(Value):
 
 @isolated
 def compare(theory: Trajectory, network: Trajectory) -> Comparison:
-    """Compare a trained network with its theory, per mode and step, in units of the sampling error.
+    """Compare a trained network with its theory, for each mode and step, in units of the sampling error.
 
     Parameters
     ----------
     theory : Trajectory
-        Result of ``iterate``, or of ``solve`` at the network's times.
+        Result of ``iterate``, or result of ``solve`` at the times of the network.
     network : Trajectory
-        Result of ``train``, of the same model.
+        Result of ``train`` for the same model.
 
     Returns
     -------
     Comparison
-        Deviations at the steps, or times of a flow, that both have.
+        Deviations at all steps (for a flow: times) that both theory and network have.
 
     Raises
     ------
     ArgumentError
-        For results that cannot be compared.
+        If the two results cannot be compared.
 
     Notes
     -----
-    A finite batch changes the mean of the eigenvalues; the change grows with the number of inputs. It is predicted to
-    first order in one over the batch size (``iterate`` with ``batch_size`` and ``input_dimension``) and added to the
-    theory, also to a flow. It is not predicted for ReLU units, nor for more modes, or weights under correlated inputs,
-    than ``iterate`` admits.
+    A finite batch changes the mean of the eigenvalues, and this change grows with the number of inputs. The change is
+    predicted to first order in one over the batch size (see ``iterate`` with ``batch_size`` and ``input_dimension``),
+    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units, and none for
+    networks with more modes, or more weights under correlated inputs, than ``iterate`` allows.
 
-    The sampling error is the standard error over seeds if the network was trained with at least three. Otherwise it is
-    predicted together with the mean. ``source`` states which of the two is used.
+    If the network was trained with at least three seeds, the sampling error is the standard error over seeds. Otherwise
+    the sampling error is predicted together with the mean. ``source`` states which of the two is used.
 
     Examples
     --------
@@ -212,7 +215,7 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
 
 
 def _mean_over_seeds(values: Array) -> Array:
-    """Return the mean over seeds, (T, M), of values (T, M) or (seeds, T, M)."""
+    """Return the mean (T, M) over seeds of values (T, M) or (seeds, T, M)."""
     return values.reshape(-1, *values.shape[-2:]).mean(axis=0)
 
 
@@ -222,7 +225,10 @@ def _over_seeds(modes: Array) -> Array:
 
 
 def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory | None:
-    """Return the prediction at the network's batch size and number of inputs; None where there is none."""
+    """Return the descent map with the predicted effects of the batch size and number of inputs of a network.
+
+    Returns None if there is no prediction for the network.
+    """
     if network.settings["units"] != "linear" or network.weights is None:
         return None
     if too_many_fluctuating(network.model.structure, _start(network)) is not None:
@@ -237,7 +243,10 @@ def _iterated(
     batch_size: int | None = None,
     input_dimension: int | None = None,
 ) -> Trajectory:
-    """Return the descent map from the network's start at some steps, with a batch size or without."""
+    """Return the descent map from the initial state of a network, at given steps.
+
+    If batch_size is given, the result is the prediction for networks with this batch size.
+    """
     return iterate(
         network.model,
         _start(network),
@@ -252,7 +261,7 @@ def _iterated(
 
 
 def _start(network: Trajectory) -> Array:
-    """Return the initial eigenvalues (M,), ascending, or the initial weights (M, N) for correlated inputs."""
+    """Return the initial eigenvalues (M,) in ascending order, or, for correlated inputs, the initial weights (M, N)."""
     if network.model.inputs is None:
         return np.sort(network.s.reshape(-1, *network.s.shape[-2:])[0, 0])
     weights = np.asarray(network.weights, float)
@@ -262,7 +271,7 @@ def _start(network: Trajectory) -> Array:
 def _shifted(
     modes: Array, eigenvalues: Array, predicted: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]
 ) -> tuple[Array, Array]:
-    """Return modes and eigenvalues (T, M) of theory with the predicted change of their means."""
+    """Return modes and eigenvalues (T, M) of theory, to which the predicted change of their means is added."""
     shift = _at(step, predicted, predicted.s - np.asarray(predicted.population))
     if predicted.mode_mean is None:
         return modes + shift, modes + shift
@@ -271,7 +280,10 @@ def _shifted(
 
 
 def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Array:
-    """Return values (T, M) of a prediction at some steps, ascending by mode; after its end, the last values."""
+    """Return values (T, M) of a prediction at given steps; for steps after its end, return the last values.
+
+    The modes are in ascending order of the initial eigenvalues.
+    """
     order = np.argsort(predicted.s[0], kind="stable")
     rows = np.minimum(np.searchsorted(np.asarray(predicted.step), step), len(values) - 1)
     return values[rows][:, order]
@@ -291,9 +303,10 @@ def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.ND
         too_many = too_many_fluctuating(network.model.structure, _start(network))
         reason = too_many if predicted is None else predicted.status
         requirement = (
-            f"have at least {SEEDS_NEEDED} seeds, because its fluctuations are not predicted up to the last step"
+            f"be trained with at least {SEEDS_NEEDED} seeds, because theory does not predict the fluctuations of this "
+            f"network up to the last step ({reason})"
         )
-        errors.reject("network", requirement, reason)
+        errors.reject("network", requirement, network)
     deviation = predicted.deviation if predicted.mode_deviation is None else predicted.mode_deviation
     return _at(step, predicted, np.asarray(deviation)) / np.sqrt(len(network.members()))
 
@@ -304,39 +317,40 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
     if theory.kind not in ("flow", "descent") or theory.s.ndim != 2:
         errors.reject("theory", "be one trajectory from solve or iterate", theory)
     if not len(theory.t):
-        errors.reject("theory", "reach at least its first time", theory)
+        errors.reject("theory", "have results for at least one time", theory)
     if network.kind != "network":
         errors.reject("network", "be a result of train", network)
     if network.weights is None:
         errors.reject("network", "be a network of one layer, because deep networks have no exact theory", network)
     if theory.model != network.model:
-        errors.reject("network", f"be of the same model as the theory, {theory.model}", network)
+        errors.reject("network", f"have the same model as the theory, which is {theory.model}", network)
     if theory.s.shape[-1] != network.s.shape[-1]:
-        errors.reject("network", f"have {theory.s.shape[-1]} modes, like the theory", network)
+        errors.reject("network", f"have {theory.s.shape[-1]} modes, as many as the theory", network)
     units = network.settings["units"]
     if units != "linear" and len(network.members()) < SEEDS_NEEDED:
         requirement = (
-            f"be trained with at least {SEEDS_NEEDED} seeds, because theory has no sampling error for {units} units"
+            f"be trained with at least {SEEDS_NEEDED} seeds, because theory does not predict the sampling error for "
+            f"{units} units"
         )
         errors.reject("network", requirement, network)
     if not np.isfinite(network.s).all():
         errors.reject("network", "have finite weights at all steps", network)
     start = network.s[..., 0, :]
     if theory.t[:1] == 0 and not np.allclose(np.sort(theory.s[0]), start, rtol=1e-3, atol=1e-6 * start.max()):
-        errors.reject("theory", f"start from the network's eigenvalues {start}", theory.s[0])
+        errors.reject("theory", f"start from the initial eigenvalues of the network, {start}", theory.s[0])
     rates = theory.settings.get("learning_rate"), network.settings["learning_rate"]
     batches = theory.settings.get("batch_size"), network.settings["batch_size"]
     if batches[0] not in (None, batches[1]):
-        errors.reject("network", f"be trained with the batch size {batches[0]} of the theory", batches[1])
+        errors.reject("network", f"be trained with the batch size of the theory, {batches[0]}", batches[1])
     inputs = theory.settings.get("input_dimension")
     if inputs is not None and network.weights is not None and network.weights.shape[-1] != inputs:
-        errors.reject("network", f"have {inputs} inputs, like the theory", network.weights.shape[-1])
+        errors.reject("network", f"have as many inputs as the theory, {inputs}", network.weights.shape[-1])
     if theory.kind == "descent" and rates[0] != rates[1]:
-        errors.reject("network", f"be trained with the learning rate {rates[0]} of the theory", rates[1])
+        errors.reject("network", f"be trained with the learning rate of the theory, {rates[0]}", rates[1])
 
 
 def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the indices, in theory and network, of the steps (of a flow: times) that both have."""
+    """Return the indices, in theory and in network, of the steps (for a flow: times) that both have."""
     if theory.kind == "descent":
         _, of_theory, of_network = np.intersect1d(
             np.asarray(theory.step), np.asarray(network.step), return_indices=True
@@ -346,5 +360,5 @@ def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int
         of_network = np.flatnonzero(close.any(axis=0))
         of_theory = close.argmax(axis=0)[of_network]
     if not len(of_theory):
-        errors.reject("theory", "share at least one step (or time) with the network", theory)
+        errors.reject("theory", "have at least one recorded step (for a flow: time) that the network also has", theory)
     return of_theory, of_network

@@ -1,4 +1,4 @@
-"""Checks of the dynamics: exact solution, flow, descent map and trained network, each compared with the next."""
+"""Check the dynamics: compare exact solution, flow, descent map and trained network, each with the next."""
 
 from typing import Any
 
@@ -13,17 +13,18 @@ from dynamics.verification.compare import Comparison, compare
 from dynamics.verification.subject import CHANCE, Array, LevelCheck, Subject, relative_deviation
 
 SPARE_INPUTS = 2  # number of inputs of the network minus its number of modes
-STEPS, MOVES = 60, 0.02  # number of steps; relative change of the fastest mode's singular value in a step
-FRACTIONS = (2, 4, 8)  # divisors of the learning rate, for descent maps closer to the flow
-SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes; the next one if the predicted fluctuations are unreliable
-FALLS = 0.25  # of a deviation from the first of these batch sizes to the last; with 1/sqrt(B) it is 0.125
-TRIALS = 8  # number of learning rates that are tried, each half the previous one
+STEPS = 60  # number of steps
+MOVES = 0.02  # relative change, in a step, of the singular value of the fastest mode
+FRACTIONS = (2, 4, 8)  # numbers by which the learning rate is divided, for descent maps that are closer to the flow
+SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes; the next is used if predicted fluctuations are unreliable
+FALLS = 0.25  # largest ratio of the deviation at the last batch size to that at the first; 1/sqrt(B) gives 0.125
+TRIALS = 8  # number of learning rates that are tried; each is half of the previous one
 
 
 def check_exact_solution(subject: Subject) -> LevelCheck:
-    """Compare the exact solution of a model, if there is one, with the integrated flow."""
+    """Compare the exact solution of a model with the integrated flow, if an exact solution is known."""
     if subject.closure != "gaussian" or not has_exact_solution(subject.model):
-        return LevelCheck("exact", "none for this model")
+        return LevelCheck("exact", "no exact solution is known")
     times = np.linspace(0, 1 / subject.largest_rate(), 5)
     exact, flow = (solve(subject.model, subject.s0, times, method=way, rtol=1e-10) for way in ("exact", "scipy"))
     common = min(len(exact.t), len(flow.t))
@@ -32,10 +33,10 @@ def check_exact_solution(subject: Subject) -> LevelCheck:
 
 
 def descent_map(subject: Subject) -> Trajectory:
-    """Return the descent map at a learning rate for which the fastest mode initially changes by about MOVES in a step.
+    """Return the descent map at a learning rate with which the fastest mode initially changes by about MOVES in a step.
 
-    The learning rate is halved while a mode changes by much more than this in a later step, for example because it
-    collapses in finite time.
+    If a mode changes by much more than this in a later step, for example because the mode collapses in finite time, the
+    learning rate is halved, and the descent map is computed again.
     """
     eta = MOVES / subject.largest_rate()
     for _ in range(TRIALS):
@@ -43,17 +44,17 @@ def descent_map(subject: Subject) -> Trajectory:
         if descent.complete and _slow(descent.s) and (not subject.learned or _slow(descent.predictor)):
             return descent
         eta /= 2
-    subject.reject(f"rates that do not grow so fast that even a learning rate of {eta:.1g} is too large")
+    subject.reject(f"rates for which a learning rate of {eta:.1g} is small enough")
 
 
 def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
-    """Compare the descent map with the flow: their distance must be proportional to the learning rate eta.
+    """Check that the distance between descent map and flow is proportional to the learning rate eta.
 
-    The distance is measured at eta and eta/2. If it does not halve, smaller learning rates are tried, to distinguish a
-    learning rate that is too large from a wrong map.
+    The distance is measured at the learning rates eta and eta/2. If the second distance is not half of the first,
+    smaller learning rates are tried, because eta may be too large for the distance to be proportional to eta.
     """
     if subject.model.needs_learning_rate:
-        return LevelCheck("descent map", "none: the flow itself depends on the learning rate")
+        return LevelCheck("descent map", "not checked: the flow depends on the learning rate")
     times = eta * np.arange(STEPS // 2 + 1)
     flow = solve(subject.model, subject.s0, times, closure=subject.closure, method="scipy", rtol=1e-9).s
     distance = _distance_to_flow(subject, flow, eta, 1)
@@ -69,7 +70,7 @@ def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
 
 
 def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -> Array:
-    """Return the descent map with learning rate eta/shorter, minus the flow, at the times of the flow."""
+    """Return the eigenvalues of the descent map with learning rate eta/shorter, minus those of the flow."""
     steps = shorter * (STEPS // 2)
     descent = iterate(subject.model, subject.s0, steps, eta / shorter, closure=subject.closure, method="numpy")
     s = descent.s[::shorter]
@@ -78,10 +79,10 @@ def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -
 
 
 def check_network(subject: Subject, descent: Trajectory, progress: bool | None) -> tuple[LevelCheck, Comparison | None]:
-    """Compare a network trained on samples with the descent map at its batch size, in standard errors.
+    """Compare a network that is trained on samples with the descent map, in standard errors.
 
-    Larger batches follow only if the prediction of the fluctuations is unreliable, as for gradients with heavy tails.
-    If it is for all of them, the deviation from the descent map must fall as the batch grows.
+    If the predicted fluctuations are unreliable, as for gradients with heavy tails, larger batches are tried. If they
+    are unreliable for all batch sizes, the deviation from the descent map must become smaller as the batch grows.
     """
     inputs = len(subject.s0) + SPARE_INPUTS
     directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
@@ -110,15 +111,15 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
 
 
 def _from_the_map(descent: Trajectory, network: Trajectory) -> float:
-    """Return the largest relative deviation of a network's modes from the descent map."""
+    """Return the largest relative deviation of the modes of a network from the descent map."""
     return float(np.abs(network.modes / descent.modes[np.asarray(network.step)] - 1).max())
 
 
 def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparison) -> float:
-    """Return the largest deviation between network and descent map, divided by its standard error.
+    """Return the largest deviation of a network from the descent map, in units of the standard error.
 
-    The standard error combines three errors: of the network's finite batches, of rates that are means over samples
-    (closure "monte_carlo"), and of the network's single precision.
+    The standard error combines three errors: that due to the finite batches of the network, that due to the single
+    precision of the network, and, for the closure "monte_carlo", that of rates that are means over samples.
     """
     theory, t = comparison.theory_modes, comparison.t[:, None]
     drift = 2 * descent.error * subject.largest_rate() * t * theory if subject.closure == "monte_carlo" else 0.0
@@ -131,8 +132,8 @@ def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparis
 
 
 def _slow(values: Array) -> bool:
-    """Return True if no value (T, M) changes in a step by a relative amount above 4 MOVES.
+    """Return True if no value (T, M) changes in a step by a relative amount of more than 4 MOVES.
 
-    An eigenvalue, the square of a singular value that changes by MOVES, changes by 2 MOVES.
+    If a singular value changes by MOVES, the eigenvalue, which is its square, changes by 2 MOVES.
     """
     return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())

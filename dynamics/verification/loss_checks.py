@@ -1,11 +1,11 @@
-"""Checks of a loss: independence of the basis, derived gradient of each sample, and rates, which are its means."""
+"""Check a loss: its independence of the basis, the derived gradient of each sample, and the derived rates."""
 
 import numpy as np
 
 from dynamics.verification.subject import CHANCE, ROUNDING, Array, LevelCheck, Subject, relative_deviation
 
 SAMPLES = 200_000  # number of samples in the means that are compared with the derived rates
-EFFECTIVE_SAMPLES = 400  # least effective number of samples of a variance, for an error of 5 % of the variance
+EFFECTIVE_SAMPLES = 400  # smallest effective number of samples of a variance; the variance then has an error of 5 %
 
 
 def check_basis(subject: Subject) -> LevelCheck:
@@ -42,7 +42,8 @@ def check_rates(subject: Subject) -> LevelCheck:
     effective = _effective_samples(squares)
     if effective < EFFECTIVE_SAMPLES:
         subject.reject(
-            f"a gradient whose variance {SAMPLES:,} samples can estimate, of which only {effective:.0f} contribute"
+            f"a gradient whose variance can be estimated from {SAMPLES:,} samples (only {effective:.0f} samples "
+            "contribute to the estimate)"
         )
     standard_error = np.sqrt(squares.mean(axis=0) / SAMPLES)
     rates = subject.field(subject.state).rates
@@ -57,9 +58,9 @@ def check_rates(subject: Subject) -> LevelCheck:
 
 
 def _effective_samples(squares: Array) -> float:
-    """Return the effective number of samples of the mean of ``squares`` (samples, M), for the mode with the fewest.
+    """Return the effective number of samples that contribute to the mean of ``squares`` (samples, M).
 
-    It is the number of samples divided by the kurtosis.
+    This is the number of samples divided by the kurtosis, for the mode in which it is smallest.
     """
     tiny, largest = np.finfo(float).tiny, squares.max(axis=0)
     share = squares / np.maximum(largest, tiny)

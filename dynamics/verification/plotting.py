@@ -1,4 +1,4 @@
-"""Pictures of the results of ``compare`` and ``check``."""
+"""Draw the results of ``compare`` and ``check``."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from dynamics.results.plotting import EIGENVALUES, STEP, mark_unreliable, mode_c
 
 
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
-    """Draw the relative deviation of network from theory against the step, one line for each mode.
+    """Draw the relative deviation of the network from theory against the step, with one line for each mode.
 
-    The grey band is two standard errors of the mode with the largest relative standard error. Steps at which the
+    The grey band shows two standard errors of the mode with the largest relative standard error. Steps at which the
     prediction for the batch size is unreliable are hatched.
     """
     ax = ax or new_axes()
@@ -29,7 +29,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_check(check: Any, ax: Axes | None = None) -> Axes:
-    """Draw eigenvalues of the network (points, with bars of two standard errors) and of the descent map (lines)."""
+    """Draw eigenvalues of the network as points with bars of two standard errors, and of the descent map as lines."""
     ax = ax or new_axes()
     comparison = check.comparison
     if comparison is not None:

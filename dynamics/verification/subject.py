@@ -1,7 +1,7 @@
-"""A model at given eigenvalues, as ``check`` uses it: samples of its representations, with their losses and gradients.
+"""Prepare a model for ``check``: draw samples of its representations, and compute their losses and gradients.
 
-z1, z2 (B, M) are the representations of the two views for B samples in M modes, lam the eigenvalues of the predictor
-W_P.
+z1 and z2 (B, M) are the representations of the two views, for B samples and M modes. lam are the eigenvalues of the
+predictor W_P.
 """
 
 import textwrap
@@ -20,25 +20,25 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 
 Array = npt.NDArray[np.float64]
 
-COLUMNS = 100  # width of printed lines
+COLUMNS = 100  # largest number of characters in a printed line
 ROUNDING = 1e-9  # relative rounding error of derivatives: condition numbers of random representations times eps
-CHANCE = 4.5  # number of standard errors that the deviation of a few modes exceeds by chance once in 30 000 runs
-SLOWEST = 1e-2  # smallest rate for which a learning rate is chosen, relative to the terms that cancel in the rate
-LEAST = 0.1  # smallest rate for which a learning rate is chosen
+CHANCE = 4.5  # limit of a deviation in standard errors; a few modes exceed it by chance once in 30 000 runs
+SLOWEST = 1e-2  # a learning rate is chosen for a rate of at least this fraction of the terms that cancel in the rate
+LEAST = 0.1  # a learning rate is chosen for a rate of at least this value
 
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """The result of comparing one level of description of a model with another.
+    """The result of a comparison of one level of description of a model with another.
 
     Parameters
     ----------
     name, against : str
         Name of the check, and a description of what is compared.
     deviation, limit : float, optional
-        Measured deviation, and the largest allowed deviation; None if the check does not apply to the model.
+        Measured deviation, and largest allowed deviation; None if the check does not apply to the model.
     note : str
-        Unit of the deviation, or the reason for a failure.
+        Unit of the deviation, or remark on the deviation.
     """
 
     name: str
@@ -60,7 +60,7 @@ class LevelCheck:
 
 
 class Subject:
-    """A model at eigenvalues s0 (M,) of the correlation, with the random samples on which its loss is checked."""
+    """A model at correlation eigenvalues s0 (M,), and the random samples with which its loss is checked."""
 
     def __init__(self, model: Model, s0: Array, seed: int):
         self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
@@ -73,20 +73,23 @@ class Subject:
         self.loss_parameters = [float(value[0]) for value in model.parameters.of_loss]
 
     def representations(self, count: int) -> list[Array]:
-        """Draw representations (count, M) of both views, with the model's noise."""
+        """Draw representations (count, M) of both views, with the noise of the model."""
         x = self.rng.standard_normal((count, len(self.s0)))
         views = (x + sigma * self.rng.standard_normal(x.shape) for sigma in self.model.noise)
         return [np.sqrt(self.s0) * view for view in views]
 
     def independent_representations(self) -> tuple[Array, Array, Array]:
-        """Draw representations (50, M) of two independent views, and predictor eigenvalues (M,) near the model's."""
+        """Draw representations (50, M) of two independent views, and predictor eigenvalues (M,).
+
+        The predictor eigenvalues are random, between 0.5 and 1.5 times those of the model.
+        """
         z1, z2 = np.sqrt(self.s0) * self.rng.standard_normal((2, 50, len(self.s0)))
         return z1, z2, self.lam * self.rng.uniform(0.5, 1.5, len(self.s0))
 
     def loss(self, z1: Any, z2: Any, lam: Any, basis: Any = None) -> Array:
         """Return the loss of each of B samples with representations z1, z2 (B, M).
 
-        The predictor is W_P = U diag(lam) U^T with U = basis; for None, U is the identity.
+        The predictor is W_P = U diag(lam) U^T. basis: U, or None for the identity.
         """
         import jax.numpy as jnp
 
@@ -95,7 +98,10 @@ class Subject:
             return np.asarray(self._generated_loss(z1, z2, lambda z, f=_identity: (U * f(lam)) @ U.T @ z)[0])
 
     def gradient(self, z1: Any, z2: Any, lam: Any) -> list[Array]:
-        """Return -dL/dz1, -dL/dz2 (B, M) and, for a learned predictor, -dL/dlam, by automatic differentiation."""
+        """Return the gradients -dL/dz1 and -dL/dz2 (B, M) by automatic differentiation; L is the loss of a sample.
+
+        For a learned predictor, also return -dL/dlam (B, M).
+        """
         import jax
 
         def total(z1: Any, z2: Any, lam: Any) -> Any:
@@ -117,24 +123,30 @@ class Subject:
 
     @cached_property
     def rate_scale(self) -> Array:
-        """Size mean |L|/s (M,) of the terms of each rate, the scale of rounding errors if the terms nearly cancel."""
+        """The size (M,) of the terms of each rate, mean |L|/s.
+
+        If the terms of a rate nearly cancel, the rounding error of the rate is relative to this size.
+        """
         z1, z2 = self.representations(1000)
         return np.abs(self.loss(z1, z2, self.lam)).mean() / self.s0
 
     def largest_rate(self) -> float:
-        """Return the largest |rate - weight decay| at s0; if its terms nearly cancel, a fraction of the terms' size."""
+        """Return the largest |rate - weight decay| at s0; if it is tiny, return a lower bound.
+
+        The lower bound is needed if the terms of a rate nearly cancel.
+        """
         rate = np.abs(self.field(self.state).rates - self.model.weight_decay).max()
         return float(max(rate, SLOWEST * self.rate_scale.min(), LEAST))
 
     def reject(self, requirement: str) -> NoReturn:
-        """Raise ArgumentError: ``Argument `model` must have <requirement>, in a check with ... modes``."""
-        errors.reject("model", f"have {requirement}, in a check with {len(self.s0)} modes", self.model)
+        """Raise ArgumentError: ``Argument `model` must have <requirement> for a check with ... modes``."""
+        errors.reject("model", f"have {requirement} for a check with {len(self.s0)} modes", self.model)
 
 
 def relative_deviation(value: Array, expected: Array, least: float = 0.0) -> float:
-    """Return the largest |value - expected|, divided by the largest |expected|, or by ``least`` if that is larger.
+    """Return the largest |value - expected| divided by the largest |expected|.
 
-    The result is inf if a difference is not finite.
+    The divisor is at least ``least``. The result is inf if a difference is not finite.
     """
     difference, scale = np.abs(value - expected).max(), max(np.abs(expected).max(), least)
     return float(difference / scale) if np.isfinite(difference) and scale > 0 else float("inf" if difference else 0.0)

@@ -196,11 +196,17 @@ COSINE = dyn.Model("cosine")
             "`between` must be a range of learning rates above zero",
         ),
         (lambda: dyn.bifurcation(COSINE, "alpha", (0, 1)), "`alpha` must be a positive number"),
-        (lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1)), "`s0` must be given for a loss that conserves"),
-        (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), S0), "`s0` must be left out if modes are independent"),
+        (
+            lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1)),
+            "`s0` must be given, because this loss conserves a quantity",
+        ),
+        (
+            lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), S0),
+            "`s0` must be left out, because the modes of this model are independent",
+        ),
         (
             lambda: dyn.bifurcation(COSINE, "alpha", (0.5, 1), [S0]),
-            "`s0` must be the initial eigenvalues of a single trajectory",
+            r"`s0` must have the shape \(M,\)",
         ),
         (lambda: dyn.bifurcation(euclidean(), "alpha", (0.5, 1), points=1), "`points` must be a whole number >= 2"),
         (
@@ -209,7 +215,7 @@ COSINE = dyn.Model("cosine")
         ),
         (
             lambda: dyn.bifurcation(euclidean(), "learning_rate", (0.5, 1), learning_rate=0.1),
-            "`learning_rate` must be left out if `parameter` is 'learning_rate'",
+            "`learning_rate` must be left out, because `parameter` is 'learning_rate'",
         ),
         (
             lambda: dyn.bifurcation(euclidean(target=dyn.EMA(0.9)), "alpha", (0.5, 1)),

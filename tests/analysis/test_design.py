@@ -91,23 +91,24 @@ def test_print_and_plot_show_the_cost_and_the_rates(name):
 def test_a_gain_that_climbs_the_loss_has_a_remark():
     design = designed(dyn.RateFunction("(lambda - rest/10) * (1 - lambda/rest)"))
     assert design.smallest_gain == pytest.approx(0.01 - REST / 10, rel=1e-9)
-    assert any("climb the loss" in remark for remark in design.remarks)
-    assert "climb the loss" in str(design)
+    assert any("increase the loss" in remark for remark in design.remarks)
+    assert "increase the loss" in str(design)
 
 
 def test_modes_that_are_pushed_away_have_no_stable_fixed_point():
     design = designed(dyn.RateFunction("lambda/rest - 1"))
     assert design.largest_learning_rate == 0
     assert np.isnan(design.noise)
-    assert "no fixed point of surviving modes is stable" in design.remarks
+    assert "no fixed point at which modes survive is stable" in design.remarks
 
 
 # --- refused --------------------------------------------------------------------------------------------------------
 
 UNIFORM = dyn.FastestUniform(0.1)
-PLAIN = "have the plain Euclidean loss"
+PLAIN = "have the Euclidean loss without gain"
 PARTS = "have a predictor ClosedForm(alpha), a shared target and white inputs"
-SINGLE = "be a single model, with the stop-gradient on the target, and not isotropic"
+SINGLE = "have plain numbers as parameters"
+STOPPED = "have the stop-gradient on the target and not be isotropic"
 ENDS, ABOVE_ZERO = "be a range: two ascending numbers (low, high)", "be a range of eigenvalues above zero"
 
 
@@ -119,8 +120,8 @@ CASES = {
     "gained": (refused(UNIFORM, lambda: dyn.Model("euclidean", gain="1")), "model", PLAIN),
     "user-defined loss": (refused(UNIFORM, lambda: dyn.Model(dyn.Loss.parse("|p - z2|^2 / 2"))), "model", PLAIN),
     "symmetrised": (refused(UNIFORM, lambda: euclidean(symmetrised=True)), "model", PLAIN),
-    "isotropic": (refused(UNIFORM, lambda: euclidean(isotropic=True)), "model", SINGLE),
-    "no stop-gradient": (refused(UNIFORM, lambda: euclidean(stop_gradient="none")), "model", SINGLE),
+    "isotropic": (refused(UNIFORM, lambda: euclidean(isotropic=True)), "model", STOPPED),
+    "no stop-gradient": (refused(UNIFORM, lambda: euclidean(stop_gradient="none")), "model", STOPPED),
     "ensemble": (refused(UNIFORM, lambda: euclidean(noise=([0.1, 0.2], 0.0))), "model", SINGLE),
     "tracked": (
         refused(UNIFORM, lambda: dyn.Model("euclidean", predictor=dyn.ClosedForm(tracking=0.5))),

@@ -127,7 +127,7 @@ def test_no_gain_ends_at_a_higher_rate():
 
 # --- refused --------------------------------------------------------------------------------------------------------
 
-POSITIVE, SHARE = "be a positive number", "be a number above 0 and below 1"
+POSITIVE, SHARE = "be a positive number", "be a number between 0 and 1"
 UNIFORM = dyn.FastestUniform(0.1)
 
 CASES = {
@@ -140,37 +140,53 @@ CASES = {
     "rate with a singular gain": (
         refused(dyn.RateFunction("log(rest/lambda)")),
         "target",
-        "have the factor 1 - lambda/rest",
+        "contain the factor 1 - lambda/rest",
     ),
-    "rest as a number": (refused(dyn.RateFunction("0.8 - lambda")), "target", "have the factor 1 - lambda/rest"),
-    "no rate at all": (refused(dyn.RateFunction("0")), "target", "be a rate that is finite, and nonzero"),
+    "rest as a number": (refused(dyn.RateFunction("0.8 - lambda")), "target", "contain the factor 1 - lambda/rest"),
+    "no rate at all": (
+        refused(dyn.RateFunction("0")),
+        "target",
+        "be a rate that is finite for all initial eigenvalues, and nonzero",
+    ),
     "rate that is no number": (refused(dyn.RateFunction("log(lambda - rest)")), "target", "be a rate that is finite"),
     "rate no text": (refused(dyn.RateFunction(3)), "target", "be text in lambda, such as"),
-    "unknown name": (refused(dyn.RateFunction("1 - mu")), "target", "be text in lambda and rest, but at position 5 of"),
-    "unfinished": (refused(dyn.RateFunction("1 +")), "target", "be text in lambda and rest, but at position 4 of"),
-    "times that rise": (refused(dyn.ArrivalTimes("lambda")), "target", "be times that decrease with lambda"),
-    "times that are equal": (refused(dyn.ArrivalTimes("1")), "target", "be times that decrease with lambda"),
+    "unknown name": (
+        refused(dyn.RateFunction("1 - mu")),
+        "target",
+        "be an expression in lambda and rest, but has an error at position 5 of",
+    ),
+    "unfinished": (
+        refused(dyn.RateFunction("1 +")),
+        "target",
+        "be an expression in lambda and rest, but has an error at position 4 of",
+    ),
+    "times that rise": (refused(dyn.ArrivalTimes("lambda")), "target", "be finite times that decrease with lambda"),
+    "times that are equal": (refused(dyn.ArrivalTimes("1")), "target", "be finite times that decrease with lambda"),
     "times that are no number": (
         refused(dyn.ArrivalTimes("-sqrt(lambda - 0.1)")),
         "target",
-        "be times that decrease with lambda",
+        "be finite times that decrease with lambda",
     ),
-    "times with a kink": (refused(dyn.ArrivalTimes("-min(lambda, 0.1)")), "target", "be smooth, without min and max"),
-    "times with another": (refused(dyn.ArrivalTimes("-max(lambda, 0.1)")), "target", "be smooth, without min and max"),
+    "times with a kink": (refused(dyn.ArrivalTimes("-min(lambda, 0.1)")), "target", "contain no min or max"),
+    "times with another": (refused(dyn.ArrivalTimes("-max(lambda, 0.1)")), "target", "contain no min or max"),
     "times no text": (refused(dyn.ArrivalTimes(None)), "target", "be text in lambda, such as"),
-    "times, bad text": (refused(dyn.ArrivalTimes("log(")), "target", "be text in lambda and rest, but at position 5"),
+    "times, bad text": (
+        refused(dyn.ArrivalTimes("log(")),
+        "target",
+        "be an expression in lambda and rest, but has an error at position 5",
+    ),
     "level text": (refused(dyn.ArrivalTimes("-lambda", level="a")), "level", SHARE),
     "level above 1": (refused(dyn.SimultaneousArrival(1.0, level=1.5)), "level", SHARE),
     "level of 0": (refused(dyn.SimultaneousArrival(1.0, level=0)), "level", SHARE),
     "level too low": (
         refused(dyn.SimultaneousArrival(1.0, level=0.2)),
         "level",
-        "be above the largest initial predictor eigenvalue",
+        "be above 0.",
     ),
     "level of times too low": (
         refused(dyn.ArrivalTimes("-lambda", level=0.2)),
         "level",
-        "be above the largest initial predictor eigenvalue",
+        "be above 0.",
     ),
     "spread of 1": (refused(dyn.SimultaneousArrival(1.0, spread=1)), "spread", SHARE),
     "spread of 0": (refused(dyn.SimultaneousArrival(1.0, spread=0)), "spread", SHARE),
@@ -179,30 +195,34 @@ CASES = {
     "spread too small": (
         refused(dyn.SimultaneousArrival(1.0, spread=1e-3), between=(0.01, 0.719)),
         "spread",
-        "be larger for the rates of this target, which change at most with the power 384 of lambda",
+        "be larger, because the fast modes cannot slow down enough before they arrive",
     ),
     "spread too large": (
         refused(dyn.SimultaneousArrival(1.0, spread=0.9999)),
         "spread",
-        "be smaller for the rates of this target, which change at most with the power 384 of lambda",
+        "be smaller, because the fast modes cannot accelerate enough before they arrive",
     ),
     "time text": (refused(dyn.SimultaneousArrival("1")), "time", POSITIVE),
     "time negative": (refused(dyn.SimultaneousArrival(-1.0)), "time", POSITIVE),
     "threshold without decay": (
         refused(dyn.ThresholdRecruitment(0.1)),
         "target",
-        "be used with a model with weight decay",
+        "be used with a model that has weight decay",
     ),
-    "speed below decay": (refused(dyn.ThresholdRecruitment(0.1, 0.05), decaying), "target", "have a speed with which"),
+    "speed below decay": (
+        refused(dyn.ThresholdRecruitment(0.1, 0.05), decaying),
+        "target",
+        "have a threshold below the fixed point, and so large a speed",
+    ),
     "threshold above the fixed point": (
         refused(dyn.ThresholdRecruitment(2.0), decaying),
         "target",
-        "have a speed with which",
+        "have a threshold below the fixed point, and so large a speed",
     ),
     "threshold near the fixed point": (
         refused(dyn.ThresholdRecruitment(0.7), decaying),
         "target",
-        "have a threshold further below",
+        "have a smaller threshold or a larger sharpness",
     ),
     "threshold text": (refused(dyn.ThresholdRecruitment("a"), decaying), "threshold", POSITIVE),
     "speed text": (refused(dyn.ThresholdRecruitment(0.1, "a"), decaying), "speed", POSITIVE),
@@ -213,9 +233,9 @@ CASES = {
     "no small fraction": (
         refused(UNIFORM, lambda: euclidean(0.37)),
         "model",
-        "have an exponent alpha with 1/(2 alpha)",
+        "have an exponent alpha for which 1/(2 alpha) is",
     ),
-    "too small an exponent": (refused(UNIFORM, lambda: euclidean(1 / 26)), "model", "have an exponent alpha with"),
+    "too small an exponent": (refused(UNIFORM, lambda: euclidean(1 / 26)), "model", "have an exponent alpha for which"),
 }
 
 

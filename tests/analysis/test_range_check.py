@@ -38,7 +38,7 @@ REFUSED = "within the range of double precision"
     ],
 )
 def test_an_argument_is_refused_where_rates_overflow(call, argument):
-    with pytest.raises(dyn.ArgumentError, match=rf"`{argument}` must be at a scale .* {REFUSED}"):
+    with pytest.raises(dyn.ArgumentError, match=rf"`{argument}` must have values for which .* {REFUSED}"):
         call()
 
 

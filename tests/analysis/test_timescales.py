@@ -137,10 +137,13 @@ def test_effective_rates_along_a_trajectory_end_at_those_of_the_equilibrium():
         (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, [0.1, 0.2]), "`level` must be a number above zero"),
         (lambda: dyn.convergence_time(dyn.Model("cosine"), S0, 0.5, within=-1), "`within` must be"),
         (lambda: dyn.convergence_time(dyn.Model("cosine", target=dyn.EMA(0.9)), S0, 0.5), "`learning_rate` must be"),
-        (lambda: dyn.convergence_time(dyn.Model("cosine"), [1e-200, 1e200], 1.0), "`s0` must be at a scale"),
-        (lambda: dyn.effective_rates(dyn.Model("cosine"), S0), "`s` must be eigenvalues"),
-        (lambda: dyn.effective_rates(dyn.Model("cosine"), 0.5), "`s` must be eigenvalues"),
-        (lambda: dyn.effective_rates(dyn.Model("cosine", noise=([0.1, 0.2], 0)), S0[1:]), "scalar parameters"),
+        (lambda: dyn.convergence_time(dyn.Model("cosine"), [1e-200, 1e200], 1.0), "`s0` must have values for which"),
+        (lambda: dyn.effective_rates(dyn.Model("cosine"), S0), "`s` must be finite eigenvalues"),
+        (lambda: dyn.effective_rates(dyn.Model("cosine"), 0.5), "`s` must be finite eigenvalues"),
+        (
+            lambda: dyn.effective_rates(dyn.Model("cosine", noise=([0.1, 0.2], 0)), S0[1:]),
+            "plain numbers as parameters",
+        ),
         (lambda: dyn.effective_rates(dyn.Model("cosine", target=dyn.EMA(0.9)), S0[1:]), "the encoder itself"),
     ],
 )

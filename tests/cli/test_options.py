@@ -55,5 +55,5 @@ def test_a_derivation_takes_no_values_of_parameters():
 
 def test_lists_of_numbers_are_separated_by_commas_or_blanks():
     assert Numbers().convert("0.02,0.2 2", None, None) == [0.02, 0.2, 2.0] and Numbers().convert("", None, None) == []
-    with pytest.raises(click.UsageError, match="must list numbers"):
+    with pytest.raises(click.UsageError, match="must be a list of numbers"):
         Numbers().convert("1,two", None, None)

@@ -35,10 +35,10 @@ def test_variances_of_the_inputs_become_a_covariance():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"init": [1.0]}, "--init does not apply with a closed-form predictor"),
-        ({"learned": 1.0, "tracking": 0.5}, "--tracking does not apply with --learned"),
-        ({"learned": 1.0, "no_predictor": True}, "--no-predictor does not apply with --learned"),
-        ({"parameter": ("c=1",)}, "--parameter applies to a user-defined loss, or to --gain"),
+        ({"init": [1.0]}, "--init cannot be used with a closed-form predictor"),
+        ({"learned": 1.0, "tracking": 0.5}, "--tracking cannot be used with --learned"),
+        ({"learned": 1.0, "no_predictor": True}, "--no-predictor cannot be used with --learned"),
+        ({"parameter": ("c=1",)}, "--parameter can only be used with a user-defined loss or with --gain"),
         ({"gain": "lambda^c", "parameter": ("c=one",)}, "--parameter must be NAME=VALUE, such as beta=0.1"),
     ],
     ids=str,

@@ -101,7 +101,7 @@ def test_flow_follows_the_rate(quartic, method):
 
 def test_equilibria_of_modes_that_move_one_another_are_refused(quartic):
     assert quartic.independent_modes is False
-    with pytest.raises(dyn.ArgumentError, match="`model` must have modes that move independently, or a loss that"):
+    with pytest.raises(dyn.ArgumentError, match="`model` must have a loss with independent modes, or a loss that"):
         dyn.equilibria(dyn.Model("quartic"), [0.2, 0.5])
 
 

@@ -111,7 +111,9 @@ def test_a_damaged_store_is_repaired_or_refused(seed, intact, tmp_path):
             assert f"The store {path} is damaged: " in str(error) and "\n" not in str(error)
             return
         except dyn.ArgumentError as error:
-            assert f"{path} is no store of a sweep" in str(error) or f"{path} differs in the format" in str(error)
+            assert f"{path} is not the store of a sweep" in str(
+                error
+            ) or f"{path} is of a sweep that differs in the format" in str(error)
             assert files(path).get("zarr.json") != files(whole)["zarr.json"]
             return
     assert dataset.drop_attrs().identical(expected.drop_attrs())

@@ -84,13 +84,23 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
 @pytest.mark.parametrize(
     ("kind", "text", "parameters", "message"),
     [
-        (dyn.Loss, "|p - sg(z2)|^2", {"beta": 1.0}, "`loss` must use its parameter beta, but is "),
-        (dyn.Gain, "lambda", {"beta": 1.0}, "`gain` must use its parameter beta, but is "),
+        (
+            dyn.Loss,
+            "|p - sg(z2)|^2",
+            {"beta": 1.0},
+            "`loss` must contain the parameter beta, for which a value is given, but is ",
+        ),
+        (
+            dyn.Gain,
+            "lambda",
+            {"beta": 1.0},
+            "`gain` must contain the parameter beta, for which a value is given, but is ",
+        ),
         (
             dyn.Loss,
             "rho * |p|^2",
             {"rho": 1.0},
-            "`loss` must have parameters with ASCII names that the grammar does not use.*, but is 'rho'",
+            "`loss` must have parameters with ASCII names that the grammar and generated code do not use, but is 'rho'",
         ),
         (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
         (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),
@@ -111,11 +121,11 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
         (dyn.Loss, 3, {}, "`loss` must be an expression, such as .*, but is 3"),
         (dyn.Gain, None, {}, "`gain` must be an expression, such as 'lambda.0.5', but is None"),
         (dyn.Loss, "|p - W_p * z2|", {}, MUST.format("loss", 6, "`W_p` is an unknown name; .* Did you mean `W_P`")),
-        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "the expression ends where")),
-        (dyn.Loss, "", {}, MUST.format("loss", 1, "the expression ends where a value must come")),
-        (dyn.Loss, "p", {}, MUST.format("loss", 1, "a loss is a number, but this is a vector")),
+        (dyn.Loss, "|p", {}, MUST.format("loss", 3, "the expression ends, but")),
+        (dyn.Loss, "", {}, MUST.format("loss", 1, "the expression ends, but a value must come here")),
+        (dyn.Loss, "p", {}, MUST.format("loss", 1, "a loss must be a number, but this expression is a vector")),
         (dyn.Gain, "z1", {}, MUST.format("gain", 1, "`z1` is an unknown name")),
-        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "the expression ends where a value must come")),
+        (dyn.Gain, "lambda +", {}, MUST.format("gain", 9, "the expression ends, but a value must come here")),
     ],
 )
 def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message):
@@ -130,34 +140,34 @@ def test_a_text_that_is_no_expression_is_refused(kind, text, parameters, message
         ({"loss": BRAKED, "stop_gradient": "none"}, "`stop_gradient` must be left out with a user-defined loss"),
         ({"loss": "euclidean", "gain": POWER, "isotropic": True}, "`isotropic` must be left out with a gain"),
         ({"loss": "cosine", "gain": "1", "stop_gradient": "online"}, "`stop_gradient` must be left out with a gain"),
-        ({"loss": BRAKED, "gain": POWER}, "`gain` must be left out with a user-defined loss, because its expression"),
+        ({"loss": BRAKED, "gain": POWER}, "`gain` must be left out with a user-defined loss, because the"),
         ({"loss": "euclidean", "gain": 0.5}, "`gain` must be text or a Gain, such as 'lambda.0.5', but is 0.5"),
         ({"loss": "euclidean", "gain": "lamda"}, "`gain` must be an expression"),
         ({"loss": "euclidean", "gain": "1", "predictor": dyn.Learned()}, r"`predictor` must be ClosedForm\(...\) wit"),
         ({"loss": "euclidean", "gain": "1", "predictor": dyn.NoPredictor()}, r"`predictor` must be ClosedForm\(...\)"),
         (
             {"loss": dyn.Loss.parse("|z1 - sg(z2 + z1 - p)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* unless the gradient reaches W_P",
+            "`predictor` must be .* does not reach W_P",
         ),
         (
             {"loss": dyn.Loss.parse("|W_P^0.5 * z1 - sg(z2)|^2"), "predictor": dyn.Learned()},
-            "`predictor` must be .* reaches W_P and its powers are positive integers",
+            "`predictor` must be .* not a positive integer power",
         ),
         (
             {"loss": dyn.Loss.parse("|p - z2|^2"), "target": dyn.EMA(0.9)},
-            r"`target` must be Shared\(\) unless z2 stands only inside sg\(\)",
+            r"`target` must be Shared\(\), because z2 stands outside sg\(\)",
         ),
         (
             {"loss": dyn.Loss.parse("|z1|^2 / |(1 - W_P) * z2|"), "predictor": dyn.NoPredictor()},
-            r"`loss` must be defined at W_P = 1 with NoPredictor\(\), but at position 1 of .* no real number",
+            r"`loss` must be defined at W_P = 1 if the predictor is NoPredictor\(\), but at .* not a real",
         ),
         (
             {"loss": dyn.Loss.parse("((1 - W_P) * z1) . sg(z2)"), "predictor": dyn.NoPredictor()},
-            r"`loss` must have a gradient other than zero at W_P = 1 with NoPredictor\(\), but is Loss.parse",
+            r"`loss` must have a nonzero gradient at W_P = 1 if the predictor is NoPredictor\(\), but is Loss.parse",
         ),
         (
             {"loss": dyn.Loss.parse("(p . sg(z2)) * (p . (W_P^-1 * z1))"), "predictor": dyn.Learned()},
-            "`predictor` must be .* reaches W_P and its powers are positive integers",
+            "`predictor` must be .* not a positive integer power",
         ),
         ({"loss": BELL, "inputs": np.eye(3)}, "`inputs` must be None for this loss, because the force contains"),
         ({"loss": "|p - sg(z2)|^2"}, "`loss` must be one of 'euclidean', 'cosine'"),
@@ -209,7 +219,9 @@ def test_parameters_of_an_expression_are_parameters_of_the_model():
         model.replace(bata=0.7)
     with pytest.raises(dyn.ArgumentError, match="`beta` must be a finite number"):
         model.replace(beta=np.inf)
-    with pytest.raises(dyn.ArgumentError, match=r"must broadcast, but have shapes alpha \(3,\), beta \(2,\)"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"must have shapes that broadcast, but the shapes are alpha \(3,\), beta \(2,\)"
+    ):
         dyn.iterate(model.replace(alpha=[0.5, 1.0, 2.0], beta=[0.1, 0.2]), S0, 1, 0.1)
 
 

@@ -33,9 +33,9 @@ def test_the_second_argument_selects_network_and_batch_size(kind, samples):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"units": "relu"}, "`units` must be left out for a Network, but is 'relu'."),
-        ({"W_P0": np.eye(4)}, "`W_P0` must be left out for a Network, but is "),
-        ({"probes": np.eye(4)}, "`probes` must be left out for a Network, but is "),
+        ({"units": "relu"}, "`units` must be left out for a deep network, but is 'relu'."),
+        ({"W_P0": np.eye(4)}, "`W_P0` must be left out for a deep network, but is "),
+        ({"probes": np.eye(4)}, "`probes` must be left out for a deep network, but is "),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
@@ -45,7 +45,9 @@ def test_a_deep_network_refuses_options_of_linear_ones(options, message, no_work
 
 
 def test_a_linear_network_has_no_checkpoint(no_work):
-    requirement = "`checkpoint` must be left out for a linear network, because it trains quickly, but is 'run.ckpt'"
+    requirement = (
+        "`checkpoint` must be left out for a linear network, because linear networks train quickly, but is 'run.ckpt'"
+    )
     with pytest.raises(dyn.ArgumentError, match=requirement):
         dyn.train(MODEL, KINDS["linear"], 1, 0.1, checkpoint="run.ckpt")
 
@@ -55,7 +57,7 @@ def test_a_linear_network_has_no_checkpoint(no_work):
     ("changes", "message"),
     [
         ({"model": "cosine"}, "`model` must be a Model, but is 'cosine'."),
-        ({"model": MODEL.replace(weight_decay=[0.1, 0.2])}, "`model` must have plain numbers for parameters"),
+        ({"model": MODEL.replace(weight_decay=[0.1, 0.2])}, "`model` must have plain numbers as parameters"),
         ({"steps": -1}, "`steps` must be a whole number >= 0, but is -1."),
         ({"learning_rate": 0}, "`learning_rate` must be a positive number, but is 0."),
         ({"batch_size": 0}, "`batch_size` must be a whole number >= 1, but is 0."),

@@ -102,7 +102,7 @@ FLOW = {"s0": [0.1], "times": [0.0, 1.0]}
 
 # case: (call with a folder, part of the message)
 HUGE = {
-    "batch": (train(batch_size=10**13), "A batch of 10,000,000,000,000 samples of 2 inputs .* would take 560TB"),
+    "batch": (train(batch_size=10**13), "A batch of 10,000,000,000,000 samples with 2 inputs, .* would take 560TB"),
     "steps of a network": (train(BILLION), "`steps` must be a whole number below 1,000,000,000, but is 1,000,000,000"),
     "more steps of a network": (train(TRILLION, record=BILLION), "but is 1,000,000,000,000. At .* 2.8e.03 hours"),
     "records of a network": (train(BILLION - 1), "The list of 1,000,000,001 recorded steps would take 24.0GB"),
@@ -137,10 +137,10 @@ HUGE = {
     "widths": (train(network=dyn.Network(IMAGES, dyn.MLP((BILLION,)))), "1 networks of 80,000,003,072 weights .*TB"),
     "channels": (train(network=dyn.Network(IMAGES, dyn.ConvNet((BILLION,)))), "1 networks of 73,000,003,072 weights"),
     "images": (train(network=dyn.Network(IMAGES), batch_size=TRILLION), "batches of 1,000,000,000,000 images .*PB"),
-    "sweep": (sweep(AXES, **FLOW), "room for the sweep, which takes 32768000000000 bytes before compression"),
+    "sweep": (sweep(AXES, **FLOW), "room for the sweep, which needs 32768000000000 bytes before compression"),
     "sweep of a function": (
         lambda folder: dyn.sweep(function, AXES, store=folder / "a.zarr"),
-        "room for the sweep, which takes 8192000000000 bytes before compression",
+        "room for the sweep, which needs 8192000000000 bytes before compression",
     ),
     "axis": (sweep({"weight_decay": range(BILLION)}, **FLOW), "`weight_decay` must .*, at most 10,000,000 of them"),
     "steps of a sweep": (

@@ -59,7 +59,7 @@ def with_value(name, value, where):
 def test_status_states_where_values_are_not_finite(name, value):
     assert made("flow").complete
     broken = with_value(name, value, (1, 0))
-    assert broken.status == f"not finite: {name} leaves the range of numbers, first at t = 1"
+    assert broken.status == f"not finite: {name} leaves the range of double precision, first at t = 1"
     assert not broken.complete
     member = with_value(name, value, (2, 1, 1, 0))
     assert member.status.endswith("first at t = 1 in 1 of 6 members")
@@ -229,7 +229,9 @@ def test_an_entry_that_would_fail_later_is_refused_by_name(case, tmp_path):
     rewritten(tmp_path / "run.npz", {name: changes[name] for name in changes.keys() - arrays.keys()}, **arrays)
     with pytest.raises(dyn.ArgumentError) as raised:
         dyn.load(tmp_path / "run.npz")
-    assert f"{tmp_path / 'run.npz'} does not hold a trajectory" in str(raised.value) and message in str(raised.value)
+    assert f"{tmp_path / 'run.npz'} does not contain a valid trajectory" in str(raised.value) and message in str(
+        raised.value
+    )
 
 
 @pytest.mark.parametrize("write", ["save", "to_csv"])

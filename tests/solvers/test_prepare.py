@@ -59,7 +59,7 @@ def test_bad_input_is_refused():
     solver = dyn.prepare(MODELS["exact"], modes=2, times=TIMES)
     with pytest.raises(dyn.ArgumentError, match="`s0` must have the 2 modes that the solver was prepared for"):
         solver([0.1, 0.2, 0.3])
-    with pytest.raises(dyn.ArgumentError, match="`s0` must be eigenvalues"):
+    with pytest.raises(dyn.ArgumentError, match="`s0` must be finite and non-negative eigenvalues"):
         solver([-0.1, 0.2])
 
 

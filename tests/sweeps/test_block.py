@@ -73,15 +73,18 @@ def test_a_function_may_return_a_trajectory(tmp_path):
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
-        (3.0, "must return a dict of numbers and arrays by name, or a trajectory, but returned 3.0"),
-        ({"a": "text"}, "must return numbers and arrays by name, but 'a' is 'text'"),
-        ({"a": (("b", "c"), np.zeros(3))}, "'a' must have a name for each axis, but has ('b', 'c') and the shape (3,)"),
-        ({"x": 1.0}, "a result and its axes must have names that are not in use, but have 'x' and ()"),
-        ({"status": 1.0}, "names that are not in use, but have 'status'"),
-        ({"a": ("x", np.zeros(3))}, "names that are not in use, but have 'a' and ('x',)"),
+        (3.0, "must return a trajectory, or a dict from names to numbers and arrays, but returned 3.0"),
+        ({"a": "text"}, "must return numbers and arrays with names, but returned 'a': 'text'"),
+        (
+            {"a": (("b", "c"), np.zeros(3))},
+            "'a' must have a name for each axis, but has the names ('b', 'c') and the shape (3,)",
+        ),
+        ({"x": 1.0}, "the result 'x' with the axes () must have a name and axes whose names are not used elsewhere"),
+        ({"status": 1.0}, "the result 'status' with the axes () must have a name and axes"),
+        ({"a": ("x", np.zeros(3))}, "the result 'a' with the axes ('x',) must have a name and axes"),
         (
             {"a": ("b", np.zeros(3)), "c": ("b", np.zeros(2))},
-            "axis 'b' must have one length everywhere, but has 3 and 2",
+            "the axis 'b' must have the same length in all results, but has the lengths 3 and 2",
         ),
     ],
     ids=str,
@@ -93,11 +96,11 @@ def test_invalid_results_of_a_function_are_refused(result, reason, tmp_path):
 
 
 def test_results_of_other_shapes_are_refused(tmp_path):
-    with pytest.raises(dyn.SweepError, match=r"same shapes at all points: .*, at x = 2$"):
+    with pytest.raises(dyn.SweepError, match=r"same names and shapes at all points, .*, at x = 2$"):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr")
     with pytest.raises(
         dyn.SweepError,
-        match="Block 2 of 2, x = 2, failed: ValueError: 'a' must have axes and type as in the first block",
+        match="Block 2 of 2, x = 2, failed: ValueError: the array 'a' must have the same axes and type as in the first",
     ):
         dyn.sweep(lambda x: {"a": np.zeros(x)}, {"x": [1, 2]}, store=tmp_path / "a.zarr", chunk=1)
     assert xr.open_zarr(tmp_path / "a.zarr", chunks=None, consolidated=False).status.values.tolist() == [1, 0]

@@ -167,7 +167,7 @@ def test_accuracy_is_warned_of_here(client, tmp_path):
         warnings.warn(f"missed by {x}", dyn.AccuracyWarning, stacklevel=1)
         return {"a": x}
 
-    with pytest.warns(dyn.AccuracyWarning, match=r"^missed by 0 The tolerance was missed in 3 blocks") as warned:
+    with pytest.warns(dyn.AccuracyWarning, match=r"^missed by 0 This tolerance was missed in 3 blocks") as warned:
         dyn.sweep(inaccurate, {"x": range(3)}, store=tmp_path / "a.zarr", chunk=1, executor=client)
     assert len(warned) == 1 and warned[0].filename == __file__
 

@@ -38,11 +38,17 @@ REFUSED = {
     "store": (sweep(store=""), "Argument `store` must be a path, but is ''."),
     "no folder": (sweep(store="nowhere/a.zarr"), "Argument `store` must lie in an existing folder, but is 'nowhere/"),
     # the grid
-    "no axes": (sweep(grid={}), "Argument `grid` must map the name of each axis to its values, but is {}."),
-    "list of axes": (sweep(grid=[("sigma1", [1])]), "Argument `grid` must map the name of each axis to its values"),
+    "no axes": (
+        sweep(grid={}),
+        "Argument `grid` must map the name of each axis to the values along this axis, but is {}.",
+    ),
+    "list of axes": (
+        sweep(grid=[("sigma1", [1])]),
+        "Argument `grid` must map the name of each axis to the values along this axis",
+    ),
     "axis without name": (
         sweep(grid={1: [1]}),
-        "Argument `grid` must have axes named after parameters or arguments, but is 1.",
+        "Argument `grid` must have names of parameters or arguments as keys, but is 1.",
     ),
     "unknown axis": (sweep(grid={"wieght_decay": [0.1]}), "'wieght_decay'. Did you mean 'weight_decay'?"),
     "parameter of another model": (
@@ -52,7 +58,8 @@ REFUSED = {
     **{
         f"parameter called {name}": (
             sweep(dyn.Model(dyn.Loss.parse(f"{name} * |p - sg(z2)|^2", **{name: 1.0})), {name: [1.0, 2.0]}),
-            f"Argument `grid` must have no axis with the name of an argument or array of the sweep, but is '{name}'.",
+            "Argument `grid` must have no axis with the name of an argument, or of an array of the results, but is "
+            f"'{name}'.",
         )
         for name in ("s0", "seed", "time", "step", "mode", "status", "target", "closure")
     },
@@ -69,26 +76,35 @@ REFUSED = {
     "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay'"),
     "starts of a network": (run({"s0": [S0]}, **NETWORK), "Argument `grid` must be one of"),
     "seed negative": (run({"seed": [1, -1]}, **NETWORK), "Argument `seed` must be a whole number >= 0"),
-    "seed twice": (run({"seed": [1]}, seed=1, **NETWORK), "Argument `seed` must be left out, because it is an axis"),
+    "seed twice": (
+        run({"seed": [1]}, seed=1, **NETWORK),
+        "Argument `seed` must be left out, because `seed` is an axis",
+    ),
     "learning rate zero": (
         run({"learning_rate": [0.1, 0.0]}, s0=S0, steps=1),
         "Argument `learning_rate` must be a positive number, or an array of them, but is [0.1, 0. ].",
     ),
     "learning rate of a flow": (
         run({"learning_rate": [0.1]}, **FLOW),
-        "Argument `learning_rate` must be left out, because the flow depends on it only in models with a decay per",
+        "Argument `learning_rate` must be left out, because the flow of this model does not depend on the learning",
     ),
-    "starts negative": (run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1), "Argument `s0` must be eigenvalues"),
+    "starts negative": (
+        run({"s0": [[0.1], [-1]]}, steps=1, learning_rate=0.1),
+        "Argument `s0` must be finite and non-negative eigenvalues",
+    ),
     "one start for an axis": (
         run({"s0": S0}, steps=1, learning_rate=0.1),
-        "Argument `s0` must be a list of sets of initial values, one for each run, but is [0.1, 0.5, 1. ].",
+        "Argument `s0` must be a list with the initial values of each run, but is [0.1, 0.5, 1. ].",
     ),
-    "several starts": (sweep(s0=[S0, S0]), "Argument `s0` must be initial values of one run; several runs require"),
+    "several starts": (
+        sweep(s0=[S0, S0]),
+        "Argument `s0` must be the initial values of one run; the initial values of several runs must",
+    ),
     # the run
-    "nothing to run": (run(), "A sweep of a model must have `s0` and `times` (solve), "),
+    "nothing to run": (run(), "A sweep of a model must have one of these sets of arguments, but has []: "),
     "no start": (
         run(times=[0, 1]),
-        "Argument `s0` must be given, or be an axis of the grid, for dyn.solve, but is None.",
+        "Argument `s0` must be given, or be an axis of the grid, because dyn.solve requires it, but is None.",
     ),
     "no learning rate": (run(s0=S0, steps=3), "Argument `learning_rate` must be given, or be an axis of the grid"),
     "no steps": (run(W0=W0, learning_rate=0.1), "Argument `steps` must be given"),
@@ -111,17 +127,26 @@ REFUSED = {
         "Argument `record` must be a whole number >= 1, or a sequence of steps between",
     ),
     "device": (run({"seed": [1]}, device="gqu", **NETWORK), "but is 'gqu'. Did you mean 'gpu'?"),
-    "more modes than inputs": (run({"seed": [1]}, **NETWORK | {"W0": W0.T}), "Argument `W0` must be weights of shape"),
+    "more modes than inputs": (
+        run({"seed": [1]}, **NETWORK | {"W0": W0.T}),
+        "Argument `W0` must be finite weights of shape",
+    ),
     "keep": (sweep(keep=["s", "weights"]), "Argument `keep` must be one of 's', 'target', 'predictor', 'blow_up_time'"),
     "keep nothing": (sweep(keep=[]), "Argument `keep` must be a list of names of arrays, such as"),
     "keep a blow-up of networks": (run({"seed": [1]}, keep=["blow_up_time"], **NETWORK), "Argument `keep` must be one"),
     # a function
     "keep of a function": (sweep(table, {"x": [1], "y": [1]}, keep=["s"]), "Argument `keep` must be left out for a"),
-    "argument of a function": (sweep(table, {"x": [1], "z": [1]}), "Argument `grid` must have axes that table takes: "),
-    "axis missing": (sweep(table, {"x": [1]}), "Argument `grid` must have axes that table takes: missing a required "),
+    "argument of a function": (
+        sweep(table, {"x": [1], "z": [1]}),
+        "Argument `grid` must have axes that are arguments of the function table, but: ",
+    ),
+    "axis missing": (
+        sweep(table, {"x": [1]}),
+        "Argument `grid` must have axes that are arguments of the function table, but: missing a required ",
+    ),
     "axis twice": (
         sweep(table, {"x": [1], "y": [1]}, x=1),
-        "Argument `x` must be left out, because it is an axis of the",
+        "Argument `x` must be left out, because `x` is an axis of the",
     ),
     "axis of rows": (sweep(table, {"x": [[1], [2]], "y": [1]}), f"Argument `x` must {NUMBERS}, but is [[1], [2]]."),
     "argument that is no data": (
@@ -176,7 +201,8 @@ def test_store_of_another_sweep_is_refused(case, small_store):
     before = files(small_store)
     with pytest.raises(dyn.ArgumentError) as raised:
         call(small_store)
-    start = f"Argument `store` must name a new path, or the store of this very sweep, but {small_store} differs in"
+    requirement = "name a new path, or a store of the same sweep"
+    start = f"Argument `store` must {requirement}, but {small_store} is of a sweep that differs in"
     assert str(raised.value).startswith(start) and difference in str(raised.value)
     assert files(small_store) == before
 

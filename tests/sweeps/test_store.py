@@ -90,7 +90,7 @@ def test_a_path_that_is_no_store_of_a_sweep_is_never_overwritten(kind, tmp_path)
     else:
         xr.Dataset({"a": ("x", np.zeros(3))}).to_zarr(path, consolidated=False)
     before = files(tmp_path)
-    with pytest.raises(dyn.ArgumentError, match=rf"but {path} is no store of a sweep\."):
+    with pytest.raises(dyn.ArgumentError, match=rf"but {path} is not the store of a sweep\."):
         dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)
     assert files(tmp_path) == before
 
@@ -102,9 +102,9 @@ def test_a_sweep_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     """Arrays of a block are files of whole sectors: s (5 x 3 points, 7 steps, 3 modes), blow-up time, status, seal."""
     needed = 4096 * (1 + 1 + 1 + 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, needed - 1))
-    requirement = f"lie on a disk with room for the sweep, which takes {needed} bytes before compression"
+    requirement = f"be on a disk with room for the sweep, which needs {needed} bytes before compression"
     message = f"Argument `store` must {requirement}, but"
-    with pytest.raises(dyn.ArgumentError, match=f"{message} {tmp_path} has {needed - 1} bytes left."):
+    with pytest.raises(dyn.ArgumentError, match=f"{message} the disk of {tmp_path} has {needed - 1} bytes left."):
         dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 0, needed))
     assert (dyn.sweep(EUCLIDEAN, GRID, store=tmp_path / "a.zarr", **DESCENT).status == 1).all()
@@ -117,14 +117,14 @@ def test_only_missing_blocks_need_room_on_the_disk(tmp_path, monkeypatch):
     assert dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT).identical(complete)
     (path / "status" / "c" / "2" / "0").unlink()
     needed = 4 * 4096  # of one block: s, blow-up time, status and seal
-    with pytest.raises(dyn.ArgumentError, match=rf"room for the sweep, which takes {needed} bytes .* has 0 bytes left"):
+    with pytest.raises(dyn.ArgumentError, match=rf"room for the sweep, which needs {needed} bytes .* has 0 bytes left"):
         dyn.sweep(EUCLIDEAN, GRID, store=path, chunk=3, **DESCENT)
 
 
 def test_a_block_too_large_to_compress_is_refused(tmp_path):
     grid = {"sigma1": np.linspace(0.1, 1, 1000), "sigma2": np.linspace(0.1, 1, 1000)}
     with pytest.raises(
-        dyn.ArgumentError, match="`chunk` must be so small that an array of a block has at most 21474836"
+        dyn.ArgumentError, match="`chunk` must be so small that each array of a block has at most 21474836"
     ):
         dyn.sweep(EUCLIDEAN, grid, store=tmp_path / "a.zarr", chunk=10**6, s0=S0, steps=100, learning_rate=0.1)
     assert list(tmp_path.iterdir()) == []
@@ -135,7 +135,7 @@ def test_a_block_too_large_to_compress_is_refused(tmp_path):
 
 def test_two_sweeps_do_not_write_into_one_store(tmp_path):
     def second(x):
-        in_use = "`store` must not be in use, but a sweep that is running writes into "
+        in_use = "`store` must not be in use, but a running sweep is writing to "
         if x:  # at 0 there is no store
             with pytest.raises(dyn.ArgumentError, match=in_use), store.locked(tmp_path / "a.zarr"):
                 pass
@@ -202,7 +202,9 @@ def test_a_store_that_another_sweep_creates_meanwhile_is_refused_if_it_differs(t
         write_empty(*arguments)
 
     monkeypatch.setattr(store, "_write_empty", faster)
-    with pytest.raises(dyn.ArgumentError, match=rf"`store` must name a new path, .*, but {path} differs in"):
+    with pytest.raises(
+        dyn.ArgumentError, match=rf"`store` must name a new path, .*, but {path} is of a sweep that differs in"
+    ):
         dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
@@ -231,7 +233,7 @@ def test_of_sweeps_that_start_at_once_on_a_new_store_one_writes_it(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     ends = sorted(process.communicate(timeout=60)[0] for process in started)
-    in_use = f"Argument `store` must not be in use, but a sweep that is running writes into {tmp_path / 'a.zarr'}.\n"
+    in_use = f"Argument `store` must not be in use, but a running sweep is writing to {tmp_path / 'a.zarr'}.\n"
     assert ends == [in_use, in_use, "complete 55.0\n"]
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
@@ -291,7 +293,7 @@ def test_damage_that_no_block_repairs_is_named(name, how, tmp_path):
     if how == "changed":
         (path / name).write_bytes(b"{}")
     reason = "has changed" if how == "changed" else r"cannot be read \(No such file or directory\)"
-    with pytest.raises(dyn.SweepError, match=rf"The store {path} is damaged: {name} {reason}\. Sweep into a new store"):
+    with pytest.raises(dyn.SweepError, match=rf"The store {path} is damaged: {name} {reason}\. Use a new store"):
         dyn.sweep(EUCLIDEAN, GRID, store=path, **DESCENT)
 
 

@@ -194,7 +194,7 @@ def test_another_expression_or_parameter_is_another_sweep():
     output(text)
     for old, new in (("beta = 0.2", "beta = 0.3"), ("|z1|^2", "|z1|^4")):
         done = call(text.replace(old, new))
-        assert done.exit_code == 1 and "a.zarr differs in model loss" in done.stderr, done.output
+        assert done.exit_code == 1 and "a.zarr is of a sweep that differs in model loss" in done.stderr, done.output
 
 
 def changed(old, new):
@@ -209,7 +209,7 @@ def custom_loss(table):
 EXPRESSION, TABLE = "|p - sg(z2)|^2 / 2", "an expression in a table, such as { expression = '%s' }"
 SPAN = "sigma2 = [0.1, 0.2, 0.3]"
 WRONG = {
-    "no TOML": ("store = ", "Argument `file` must name a TOML file, but sweep.toml is none: "),
+    "no TOML": ("store = ", "Argument `file` must name a TOML file, but sweep.toml is not a valid TOML file: "),
     "unknown key": ("stroe = 1\n" + PLAIN, "Argument `key of the file` must be one of 'model', 'run', 'grid', 'store'"),
     "nearest key": ("stroe = 1\n" + PLAIN, "but is 'stroe'. Did you mean 'store'?"),
     "no store": (changed('store = "a.zarr"', ""), "Argument `store` must be given in sweep.toml, but is None."),
@@ -234,7 +234,7 @@ WRONG = {
     ),
     "loss under the key of version 0.1": (
         custom_loss(f'sentence = "{EXPRESSION}"'),
-        "Argument `loss` must have a key `expression` (the key `sentence` of version 0.1), but is {'sentence': ",
+        "Argument `loss` must have a key `expression` (which had the name `sentence` in version 0.1), but is {'sent",
     ),
     "loss whose expression is none": (
         custom_loss("expression = 3"),
@@ -250,11 +250,11 @@ WRONG = {
     ),
     "loss that does not use a number": (
         custom_loss(f'expression = "{EXPRESSION}", beta = 2'),
-        f"Argument `loss` must use its parameter beta, but is Loss.parse('{EXPRESSION}'",
+        f"Argument `loss` must contain the parameter beta, for which a value is given, but is Loss.parse('{EXPRESSION}",
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
-        "Argument `loss` must have parameters with ASCII names that the grammar does not use itself, but is 'a b'.",
+        "Argument `loss` must have parameters with ASCII names that the grammar and generated code do not use, but ",
     ),
     "number that is none": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),
@@ -262,7 +262,7 @@ WRONG = {
     ),
     "number that is many": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
-        "Argument `model` must have plain numbers as parameters, because arrays of them belong in the grid",
+        "Argument `model` must have plain numbers as parameters; values that shall vary must be axes of the grid",
     ),
     "gain": (
         changed("noise = [0.1, 0.2]", "gain = 3"),
@@ -332,7 +332,7 @@ WRONG = {
         "Argument `modes` must be at most the number of inputs, 3, but is 4.",
     ),
     "spread": (changed("s0 = [0.1, 0.5]", "s0 = { std = -1 }"), "Argument `std` must be a positive number, but is -1."),
-    "day": (changed("s0 = [0.1, 0.5]", "s0 = 2020-01-01"), "Argument `s0` must be eigenvalues of shape (..., M)"),
+    "day": (changed("s0 = [0.1, 0.5]", "s0 = 2020-01-01"), "Argument `s0` must be finite and non-negative eigenvalues"),
 }
 
 
@@ -357,7 +357,7 @@ def test_missing_file():
 def test_workers_and_schedulers_that_do_not_exist_are_refused():
     assert_one_line(call(PLAIN, "--workers", "0"), "Invalid value for '--workers': 0 is not in the range 1<=x<=1024.")
     both = call(PLAIN, "--workers", "2", "--scheduler", "tcp://127.0.0.1:1")
-    assert_one_line(both, "--scheduler does not apply with --workers.")
+    assert_one_line(both, "--scheduler cannot be used with --workers.")
     no_address = call(PLAIN, "--scheduler", "nonsense://1")
     assert_one_line(no_address, "Argument `scheduler` must be the address of a Dask scheduler, but is 'nonsense://1'")
 

@@ -289,11 +289,14 @@ def test_what_is_no_covariance_is_refused(covariance, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: dyn.solve(model(), np.ones(3), [1.0]), r"`s0` must be weights of shape .* but has shape \(3,\)"),
-        (lambda: dyn.solve(model(), np.ones((6, 5)), [1.0]), r"`s0` must be weights of shape .* \(6, 5\)"),
-        (lambda: dyn.iterate(model(), np.ones((3, 4)), 1, 0.1), r"`s0` must be weights of shape .* \(3, 4\)"),
-        (lambda: dyn.train(model(), np.ones((3, 4)), 1, 0.1), r"`W0` must be weights of shape .* \(3, 4\)"),
-        (lambda: dyn.solve(model(), np.full((3, 5), np.nan), [1.0]), "`s0` must be weights .*finite"),
+        (
+            lambda: dyn.solve(model(), np.ones(3), [1.0]),
+            r"`s0` must be finite weights of shape .* but has shape \(3,\)",
+        ),
+        (lambda: dyn.solve(model(), np.ones((6, 5)), [1.0]), r"`s0` must be finite weights of shape .* \(6, 5\)"),
+        (lambda: dyn.iterate(model(), np.ones((3, 4)), 1, 0.1), r"`s0` must be finite weights of shape .* \(3, 4\)"),
+        (lambda: dyn.train(model(), np.ones((3, 4)), 1, 0.1), r"`W0` must be finite weights of shape .* \(3, 4\)"),
+        (lambda: dyn.solve(model(), np.full((3, 5), np.nan), [1.0]), "`s0` must be finite weights"),
         (lambda: dyn.solve(model(), weights(), [1.0], method="jax"), "`method` must be 'auto' or 'scipy' for .*inputs"),
         (lambda: dyn.solve(model(), weights(), [1.0], method="exact"), "`method` must be 'auto' or 'scipy' for "),
         (
@@ -307,7 +310,7 @@ def test_what_is_no_covariance_is_refused(covariance, message):
         ),
         (
             lambda: dyn.solve(model(noise=(np.ones(2), 0.0)), np.ones((3, 3, 5)), [1.0]),
-            r"`s0` must have leading dimensions .*\(2,\).*, but they are \(3,\)",
+            r"`s0` must have leading dimensions .*\(2,\).*, but its leading dimensions are \(3,\)",
         ),
     ],
 )
@@ -381,5 +384,5 @@ def test_a_dead_member_of_an_ensemble_leaves_the_others_alone(options):
 def test_a_normalized_predictor_needs_weights_on_inputs_that_vary():
     W0 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     blind = model(inputs=np.diag([0.0, 0.0, 1.0]), predictor=dyn.ClosedForm(normalize=True))
-    with pytest.raises(dyn.ArgumentError, match="`s0` must have a nonzero weight on inputs that vary"):
+    with pytest.raises(dyn.ArgumentError, match="`s0` must have a nonzero weight on an input with nonzero variance"):
         dyn.iterate(blind, W0, 1, ETA)

@@ -210,27 +210,31 @@ def a_theory(**changes):
 
 
 REFUSED = {
-    "another loss": (lambda: (a_theory(model=dyn.Model("cosine")), a_network()), "network", "of the same model"),
+    "another loss": (
+        lambda: (a_theory(model=dyn.Model("cosine")), a_network()),
+        "network",
+        "have the same model as the theory",
+    ),
     "another weight decay": (
         lambda: (a_theory(), a_network(model=dyn.Model("euclidean", weight_decay=0.1))),
         "network",
-        "of the same model",
+        "have the same model as the theory",
     ),
     "another exponent": (
         lambda: (a_theory(), a_network(model=dyn.Model("euclidean", predictor=dyn.ClosedForm(0.5)))),
         "network",
-        "of the same model",
+        "have the same model as the theory",
     ),
     "another learning rate": (
         lambda: (a_theory(learning_rate=0.2), a_network()),
         "network",
-        "be trained with the learning rate 0.2 of the theory, but is 0.1",
+        "be trained with the learning rate of the theory, 0.2, but is 0.1",
     ),
     "other modes": (lambda: (a_theory(s0=[1.0]), a_network()), "network", "have 1 modes"),
     "no common time": (
         lambda: (dyn.solve(dyn.Model("euclidean"), [1.0, 1.0], [0.05, 0.15]), a_network()),
         "theory",
-        "share at least one step (or time)",
+        "have at least one recorded step (for a flow: time) that the network also has",
     ),
     "two networks": (lambda: (a_network(), a_network()), "theory", "be one trajectory from solve or iterate"),
     "two theories": (lambda: (a_theory(), a_theory()), "network", "be a result of train"),
@@ -283,7 +287,7 @@ def test_theory_that_ends_before_its_first_time_is_refused():
     wrong = dyn.Model("euclidean", stop_gradient="online")
     gone = dyn.solve(wrong, [3.0, 4.0], [10.0])
     net = dyn.train(wrong, np.diag(np.sqrt([3.0, 4.0])), 1, 0.001, batch_size=10)
-    with pytest.raises(dyn.ArgumentError, match="`theory` must reach at least its first time"):
+    with pytest.raises(dyn.ArgumentError, match="`theory` must have results for at least one time"):
         dyn.compare(gone, net)
 
 
@@ -291,7 +295,7 @@ def test_relu_networks_need_seeds_for_their_sampling_error():
     net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50, units="relu", seed=[0, 1])
     gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1)
     with pytest.raises(
-        dyn.ArgumentError, match="at least 3 seeds, because theory has no sampling error for relu units"
+        dyn.ArgumentError, match="at least 3 seeds, because theory does not predict the sampling error for relu units"
     ):
         dyn.compare(gd, net)
 
@@ -299,7 +303,7 @@ def test_relu_networks_need_seeds_for_their_sampling_error():
 def test_theory_for_another_batch_size_is_refused():
     net = dyn.train(MODELS["cosine"], np.eye(4, 6), 2, 0.1, batch_size=50)
     gd = dyn.iterate(MODELS["cosine"], np.ones(4), 2, 0.1, batch_size=60, input_dimension=4)
-    with pytest.raises(dyn.ArgumentError, match="`network` must be trained with the batch size 60 of the theory, but"):
+    with pytest.raises(dyn.ArgumentError, match="`network` must be trained with the batch size of the theory, 60, but"):
         dyn.compare(gd, net)
 
 
@@ -309,7 +313,8 @@ def test_fluctuations_that_end_before_the_network_are_refused(monkeypatch):
 
     monkeypatch.setattr(compare, "iterate", cut_short)
     with pytest.raises(
-        dyn.ArgumentError, match="`network` must have at least 3 seeds, because its fluctuations are not predicted"
+        dyn.ArgumentError,
+        match="`network` must be trained with at least 3 seeds, because theory does not predict the fluctuations",
     ):
         _ = compared.__wrapped__(1).sampling_error
 
@@ -320,7 +325,7 @@ def test_more_modes_than_are_predicted_need_seeds():
     comparison = dyn.compare(dyn.iterate(model, s0, 1, 0.1), net)
     assert comparison.reliable is None
     with pytest.raises(
-        dyn.ArgumentError, match=r"`network` must have at least 3 seeds, .* but is 'more than 64 modes'"
+        dyn.ArgumentError, match=r"`network` must be trained with at least 3 seeds, .* \(more than 64 modes\)"
     ):
         _ = comparison.sampling_error
 
@@ -363,7 +368,9 @@ def test_more_weights_than_are_predicted_need_seeds():
     net = dyn.train(model, start, 1, 0.1, batch_size=10)
     comparison = dyn.compare(dyn.iterate(model, start, 1, 0.1), net)
     assert comparison.reliable is None
-    with pytest.raises(dyn.ArgumentError, match=r"`network` must have at least 3 seeds, .* is .more than 128 weights"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"`network` must be trained with at least 3 seeds, .* \(more than 128 weights"
+    ):
         _ = comparison.sampling_error
 
 

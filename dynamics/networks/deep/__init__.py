@@ -1,1 +1,1 @@
-"""Deep networks on images: data sets, description of a network, training, metrics, and comparison with theory."""
+"""Describe and train deep networks on images, measure them, and compare them with the linear theory."""

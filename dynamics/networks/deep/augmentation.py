@@ -1,4 +1,4 @@
-"""Random views of images by augmentation: shift, rotation, zoom, contrast, and reflection."""
+"""Augment images to random views, by shift, rotation, zoom, change of contrast, and reflection."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from dynamics import errors
 
-# The requirement on each parameter, in words, and as a condition on a finite non-negative number.
+# The requirement on each parameter in words, and the same as a condition on the value, which is finite and >= 0.
 REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "shift": ("be a non-negative number of pixels", lambda pixels: True),
     "rotation": ("be a number of degrees from 0 to 180", lambda degrees: degrees <= 180),
@@ -22,7 +22,10 @@ REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random augmentation x -> x' + u (x' - mean x') of images x, where x' is x zoomed, rotated, shifted and mirrored.
+    """Random augmentation x -> x' + u (x' - mean x') of images x.
+
+    Here x' is the image x after a random zoom, rotation, shift and reflection, and u is a random change of contrast.
+    The mean is over all pixels of an image.
 
     Parameters
     ----------
@@ -31,21 +34,22 @@ class Augmentation:
     rotation : float
         Largest rotation about the centre, in either direction, in degrees, at most 180; default 15.
     scale : float
-        Images are zoomed by a factor exp(a) with |a| up to log(1 + scale), where scale is below 1; default 0.15.
+        Largest relative zoom, at least 0 and below 1; default 0.15. Images are zoomed by a factor from 1/(1 + scale) to
+        1 + scale, whose logarithm is uniform.
     contrast : float
-        Largest |u| of the change of contrast u, below 1; default 0.3. The mean of x' is over all pixels of an image.
+        Largest |u|, at least 0 and below 1; default 0.3.
     flip : bool
         Swap left and right in half of the views; default False, because digits must not be mirrored.
 
     Raises
     ------
     ArgumentError
-        If a parameter is out of its range.
+        If a parameter is out of range.
 
     Notes
     -----
-    All random numbers are uniform and independent. Images are interpolated bilinearly between pixels, and extended
-    beyond the edge by the pixels at the edge. The defaults suit digits of 8 x 8 pixels.
+    All random numbers are uniform and independent. Images are interpolated bilinearly between pixels. Beyond its edge,
+    an image has the values of the pixels at the edge. The defaults suit digits of 8 x 8 pixels.
 
     Examples
     --------
@@ -73,10 +77,10 @@ class Augmentation:
         object.__setattr__(self, "flip", bool(self.flip))
 
     def __call__(self, key: jax.Array, images: jax.Array) -> jax.Array:
-        """Return a random view of each image, with the shape (B, H, W, C) and dtype of the images.
+        """Return a random view of each of B images, with the shape (B, H, W, C) and the dtype of the images.
 
-        The same key of JAX's random numbers gives the same views. Can be used inside jit and vmap. Raises ArgumentError
-        if images have another number of axes or no floating dtype.
+        key: key of JAX's random numbers; the same key gives the same views. This method can be used inside jit and
+        vmap. Raises ArgumentError if ``images`` has no four axes, or no floating dtype.
         """
         if jnp.ndim(images) != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
             requirement = "be images of shape (B, height, width, channels) of a floating dtype"
@@ -97,12 +101,15 @@ class Augmentation:
 def _moved(
     image: jax.Array, down: jax.Array, right: jax.Array, angle: jax.Array, zoom: jax.Array, mirror: jax.Array
 ) -> jax.Array:
-    """Return an image (H, W, C) that is mirrored (mirror = -1), zoomed, rotated clockwise, and shifted by pixels."""
+    """Return an image (H, W, C) after a reflection (if mirror is -1), a zoom, a clockwise rotation, and a shift.
+
+    down, right: shift in pixels. angle: in radians. zoom: factor.
+    """
     height, width, _ = image.shape
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
     row = jnp.arange(height, dtype=image.dtype)[:, None] - middle_row - down
     column = jnp.arange(width, dtype=image.dtype) - middle_column - right
-    # Positions in the image from which the pixels of the view are taken: inverse operations in reverse order.
+    # Positions in the image from which the pixels of the view are taken, by the inverse operations in reverse order.
     cosine, sine = jnp.cos(angle) / zoom, jnp.sin(angle) / zoom
     places = [
         cosine * row - sine * column + middle_row,

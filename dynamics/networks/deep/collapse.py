@@ -1,4 +1,4 @@
-"""Detection of deep networks that diverged, or whose representations z collapsed to zero, to a point or to a line."""
+"""Detect deep networks that diverged, and networks whose representations z collapsed to zero, a point or a line."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ import numpy.typing as npt
 
 from dynamics.networks.deep.metrics import Record
 
-VANISHED = 1e-8  # mean square of z, relative to its initial value, up to which z has collapsed to zero
-POINT = 0.01  # ``channel_std`` below which z has collapsed to a point
-LINE = 0.9999  # fraction of the variance along one axis above which z has collapsed to a line
+VANISHED = 1e-8  # z has collapsed to zero if its mean square falls to this fraction of the initial value
+POINT = 0.01  # z has collapsed to a point if ``channel_std``, the spread of z/|z|, is below this value
+LINE = 0.9999  # z has collapsed to a line if more than this fraction of the variance lies along one axis
 
 
 def verdict(record: Record, first: Record) -> str | None:
-    """Return how a network has failed, such as "diverged" or "collapsed to a point"; None if it has not failed.
+    """Return how a network has failed, such as "diverged" or "collapsed to a point"; return None if it has not failed.
 
-    record: measurements of the network at a step. first: measurements of the same network at step 0.
+    record: metrics of the network at a step. first: metrics of the same network at step 0.
     """
     if not np.isfinite(record.s).all():
         return "diverged"
@@ -23,14 +23,15 @@ def verdict(record: Record, first: Record) -> str | None:
         return "collapsed to zero"
     if record.channel_std < POINT:
         return "collapsed to a point"
-    several = len(record.s) > 1  # a single mode is always on a line
+    several = len(record.s) > 1  # representations with a single mode always lie on a line
     return "collapsed to a line" if several and record.line > LINE else None
 
 
 def summary(verdicts: Sequence[Sequence[str | None]], steps: Sequence[int] | npt.NDArray[np.integer]) -> str:
-    """Return a sentence on the networks that diverged or collapsed, and at which step; empty if there are none.
+    """Return a sentence that states how many networks diverged or collapsed, and at which step the first did.
 
-    verdicts: results of ``verdict`` for each of T recorded steps and S networks.
+    The sentence is empty if no network diverged or collapsed. verdicts: result of ``verdict`` for each of T recorded
+    steps and each of S networks.
     """
     first_steps: dict[str, list[int]] = {}
     for history in zip(*verdicts, strict=True):

@@ -1,4 +1,4 @@
-"""Data sets of images: handwritten digits, CIFAR-10 from a local folder, Gaussian images of a known spectrum."""
+"""Load or generate images: handwritten digits, CIFAR-10 from a local folder, Gaussian images of a known spectrum."""
 
 import os
 from pathlib import Path
@@ -14,8 +14,8 @@ from dynamics.numerics.memory import check_size
 
 CIFAR_TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 CIFAR_TEST = ("test_batch.bin",)
-CIFAR_SHAPE = (3, 32, 32)  # colours red, green, blue; rows; columns
-CIFAR_RECORD = 1 + 3 * 32 * 32  # bytes: a label, then the pixels
+CIFAR_SHAPE = (3, 32, 32)  # numbers of colours (red, green, blue), rows and columns
+CIFAR_RECORD = 1 + 3 * 32 * 32  # number of bytes of a record, which is a label and then the pixels
 
 
 @isolated
@@ -27,21 +27,22 @@ def digits(test: int = 360, seed: int = 0) -> Images:
     test : int
         Number of images for testing; default 360.
     seed : int
-        Seed of the split; default 0.
+        Seed of the random split; default 0.
 
     Returns
     -------
     Images
-        The images; all pixels of the training part together have mean 0 and variance 1.
+        The images; all pixels of all training images together have mean 0 and variance 1.
 
     Raises
     ------
     ArgumentError
-        If ``test`` leaves no image for training, or a number is not whole.
+        If ``test`` leaves no image for training, or if an argument is no whole number in its range.
 
     References
     ----------
-    Alpaydin & Kaynak 1998, Optical recognition of handwritten digits, UCI repository; the copy in scikit-learn.
+    Alpaydin & Kaynak 1998, Optical recognition of handwritten digits, UCI repository. The images are the copy in
+    scikit-learn.
 
     Examples
     --------
@@ -55,7 +56,7 @@ def digits(test: int = 360, seed: int = 0) -> Images:
     test, seed = errors.count("test", test), errors.count("seed", seed, 0)
     data = load_digits()
     if test >= len(data.target):
-        errors.reject("test", f"be less than {len(data.target)}, the number of all images", test)
+        errors.reject("test", f"be below {len(data.target)}, the number of all images", test)
     order = np.random.default_rng(seed).permutation(len(data.target))
     pixels, labels = data.images[order, ..., None], data.target[order]
     return Images("digits", *_standardised(pixels[test:], labels[test:], pixels[:test], labels[:test]))
@@ -63,17 +64,17 @@ def digits(test: int = 360, seed: int = 0) -> Images:
 
 @isolated
 def cifar10(folder: str | Path) -> Images:
-    """Return the images (32, 32, 3) of CIFAR-10, in 10 classes, from a folder with the binary version of the data.
+    """Return the images (32, 32, 3) of CIFAR-10, in 10 classes, read from a folder with the binary version of the data.
 
     Parameters
     ----------
     folder : str or Path
-        Folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin, the contents of cifar-10-binary.tar.gz.
+        Folder with the files data_batch_1.bin to data_batch_5.bin and test_batch.bin from cifar-10-binary.tar.gz.
 
     Returns
     -------
     Images
-        The images; each colour has mean 0 and variance 1 over the training part.
+        The images; each colour has mean 0 and variance 1 over all training images.
 
     Raises
     ------
@@ -82,8 +83,8 @@ def cifar10(folder: str | Path) -> Images:
 
     Notes
     -----
-    A file consists of records of 3073 bytes: a label below 10, then 1024 bytes each of red, green and blue, by rows.
-    Nothing is downloaded.
+    A file consists of records of 3073 bytes. A record is a label below 10, then 1024 bytes of red, 1024 of green and
+    1024 of blue; the pixels of a colour are ordered by rows. Nothing is downloaded.
 
     References
     ----------
@@ -106,13 +107,15 @@ def cifar10(folder: str | Path) -> Images:
     parts = *_cifar_images(np.concatenate(train)), *_cifar_images(np.concatenate(test))
     for colour, pixels in zip(("red", "green", "blue"), np.moveaxis(parts[0], -1, 0), strict=True):
         if pixels.min() == pixels.max():
-            _reject_folder(folder, f"has the same {colour} in all pixels of the training images")
+            _reject_folder(folder, f"has training images in which all pixels have the same value of {colour}")
     return Images("cifar10", *_standardised(*parts))
 
 
 @isolated
 def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, test: int = 500, seed: int = 0) -> Images:
-    """Return Gaussian images (side, side, 1) of mean 0 and covariance eigenvalues ~ k^-exponent, k = 1 ... side^2.
+    """Return Gaussian images (side, side, 1) with mean 0, whose covariance has eigenvalues proportional to k^-exponent.
+
+    The eigenvalues are numbered from k = 1 to side^2.
 
     Parameters
     ----------
@@ -128,17 +131,18 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     Returns
     -------
     Images
-        Images without labels; ``covariance`` is the covariance of the distribution, whose mean variance per pixel is 1.
+        Images without labels. ``covariance`` is the covariance of the distribution; its diagonal has the mean 1.
 
     Raises
     ------
     ArgumentError
-        If a number is out of its range.
+        If a number is out of range.
 
     Notes
     -----
     The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half periods along
-    the two axes. k numbers them in ascending order of i^2 + j^2, and of i for equal i^2 + j^2.
+    the two axes. The cosines are numbered in ascending order of i^2 + j^2; those with equal i^2 + j^2 are numbered in
+    ascending order of i.
 
     Examples
     --------
@@ -153,7 +157,7 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     pixels = side**2
     size = 3 * pixels**2 + 3 * (train + test) * pixels
     check_size(
-        f"{train + test:,} images of {pixels:,} pixels, and their covariance,", size, "Ask for fewer, or smaller."
+        f"{train + test:,} images of {pixels:,} pixels, and their covariance,", size, "Use fewer or smaller images."
     )
     variances, basis = _spectrum(side, exponent), np.kron(_cosines(side), _cosines(side))
     normals = np.random.default_rng(seed).standard_normal((train + test, side**2))
@@ -173,7 +177,10 @@ def _cosines(side: int) -> npt.NDArray[np.float64]:
 
 
 def _spectrum(side: int, exponent: float) -> npt.NDArray[np.float64]:
-    """Return the variances (side^2,) of 2-D cosines in Gaussian images, in the order of ``np.kron`` of 1-D cosines."""
+    """Return the variances (side^2,) of Gaussian images along the 2-D cosines.
+
+    The 2-D cosines are ordered as in the Kronecker product of two matrices of 1-D cosines.
+    """
     squares = np.arange(side) ** 2
     rank = np.empty(side**2)
     rank[np.argsort(np.add.outer(squares, squares), axis=None, kind="stable")] = np.arange(1, side**2 + 1)
@@ -194,13 +201,15 @@ def _cifar_records(path: Path) -> npt.NDArray[np.uint8]:
     content = np.fromfile(path, np.uint8)
     if not content.size or content.size % CIFAR_RECORD:
         _reject_folder(
-            path.parent, f"has {path.name} of {content.size} bytes, not one or more records of {CIFAR_RECORD} bytes"
+            path.parent,
+            f"contains {path.name} with {content.size} bytes, which is not a positive multiple of the {CIFAR_RECORD} "
+            "bytes of a record",
         )
     records = content.reshape(-1, CIFAR_RECORD)
     wrong = np.flatnonzero(records[:, 0] >= 10)
     if wrong.size:
         where = f"in record {wrong[0]} of {path.name}, counted from 0"
-        _reject_folder(path.parent, f"has label {records[wrong[0], 0]} {where}, and labels are below 10")
+        _reject_folder(path.parent, f"has the label {records[wrong[0], 0]} {where}, but labels must be below 10")
     return records
 
 
@@ -212,9 +221,9 @@ def _cifar_images(records: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
 def _standardised(
     train: npt.NDArray[Any], train_labels: npt.NDArray[Any], test: npt.NDArray[Any], test_labels: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Scale images so that each channel has mean 0 and variance 1 over the training images.
+    """Return the images, scaled such that each channel has mean 0 and variance 1 over the training images, and labels.
 
-    Return the scaled images with their labels, in the order of the arguments of ``Images``.
+    Images and labels are returned in the order of the arguments of ``Images``.
     """
     train, test = train.astype(np.float32), test.astype(np.float32)
     pixels = (0, 1, 2)

@@ -1,4 +1,4 @@
-"""Images for training and testing, as validated, read-only arrays."""
+"""Hold images for training and testing, as validated, read-only arrays."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +19,17 @@ class Images(Value):
     name : str
         Name of the data set.
     train, test : array_like of shape (n, height, width, channels)
-        Images of one shape; they are stored as float32.
+        Images, all of the same shape; they are stored as float32.
     train_labels, test_labels : array_like of int of shape (n,), or None
-        Labels >= 0, one for each image; None for both if there are no labels.
+        Labels >= 0, one for each image; both are None if there are no labels.
     covariance : array_like of shape (N, N), optional
-        Covariance of the inputs, N = height * width * channels with pixels in this order, for ``Model(inputs=...)``;
-        None (default) if it is not known.
+        Covariance of the N = height * width * channels values of an image, in the order in which ``ravel`` returns
+        them; it can be passed to ``Model(inputs=...)``. None (default) if the covariance is not known.
 
     Raises
     ------
     ArgumentError
-        If shapes or values do not fit.
+        If shapes do not fit together, or if a value is not allowed.
 
     Notes
     -----
@@ -56,11 +56,15 @@ class Images(Value):
         for part in ("train", "test"):
             self._keep(part, _pixels(part, getattr(self, part)))
         if self.test.shape[1:] != self.shape:
-            requirement = f"be images of shape {self.shape}, like those of `train`"
-            raise errors.ArgumentError(f"Argument `test` must {requirement}, but has images of {self.test.shape[1:]}.")
+            requirement = f"be images of shape {self.shape}, which is the shape of the images in `train`"
+            raise errors.ArgumentError(
+                f"Argument `test` must {requirement}, but has images of shape {self.test.shape[1:]}."
+            )
         if (self.train_labels is None) != (self.test_labels is None):
-            alone = "test_labels" if self.train_labels is None else "train_labels"
-            raise errors.ArgumentError(f"Argument `{alone}` must be None if the other labels are None, but is not.")
+            given, missing = "train_labels", "test_labels"
+            if self.train_labels is None:
+                given, missing = missing, given
+            raise errors.ArgumentError(f"Argument `{given}` must be None because `{missing}` is None, but is not None.")
         if self.train_labels is not None:
             for name, images in (("train_labels", self.train), ("test_labels", self.test)):
                 self._keep(name, _labels(name, getattr(self, name), len(images)))
@@ -95,7 +99,7 @@ class Images(Value):
 
 def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Return a float32 copy of images (n, H, W, C); raises ArgumentError unless all pixels are finite real numbers."""
-    requirement = "be images of shape (n, height, width, channels), real numbers"
+    requirement = "be images: real numbers in an array of shape (n, height, width, channels)"
     array = errors.as_array(name, value, requirement)
     if array.dtype.kind not in "iuf" or array.ndim != 4 or not array.size:
         raise errors.ArgumentError(
@@ -107,14 +111,14 @@ def _pixels(name: str, value: npt.ArrayLike) -> npt.NDArray[np.float32]:
     if not finite.all():
         first = tuple(map(int, np.argwhere(~finite)[0]))
         raise errors.ArgumentError(
-            f"Argument `{name}` must be finite in single precision, but holds {array[first]} at {first}."
+            f"Argument `{name}` must be finite in single precision, but is {array[first]} at index {first}."
         )
     return pixels
 
 
 def _labels(name: str, value: npt.ArrayLike, number: int) -> npt.NDArray[np.int64]:
     """Return a copy of the labels of ``number`` images; raises ArgumentError unless they are whole numbers >= 0."""
-    requirement = f"be whole numbers >= 0, one for each of {number} images"
+    requirement = f"be {number} whole numbers >= 0, one for each image"
     array = errors.as_array(name, value, requirement)
     if array.shape != (number,):
         raise errors.ArgumentError(f"Argument `{name}` must {requirement}, but has shape {array.shape}.")

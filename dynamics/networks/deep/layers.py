@@ -1,6 +1,6 @@
-"""Encoder, projector and predictor as Equinox modules, and the functions that apply them to batches.
+"""Build encoder, projector and predictor as Equinox modules, and apply these modules to batches.
 
-The encoder maps images (B, H, W, C) to representations h, the projector h to z (B, M).
+The encoder maps B images (B, H, W, C) to representations h. The projector maps h to representations z (B, M).
 """
 
 from functools import lru_cache
@@ -30,29 +30,30 @@ class Shape(NamedTuple):
     image: tuple[int, int, int]  # height, width, channels
     encoder: MLP | ConvNet
     projector: tuple[int, ...]  # widths of the layers
-    predictor: tuple[int, ...] | None  # widths of the hidden layers; None if the predictor is not learned
+    predictor: tuple[int, ...] | None  # widths of the hidden layers; None if there is no learned predictor
     batch_norm: bool
     dtype: str
 
 
 class Layers(NamedTuple):
-    """Weights of the online branch and of a learned predictor (None if the predictor is not learned)."""
+    """Weights that are trained."""
 
-    branch: Any
-    predictor: Any
+    branch: Any  # weights of the online branch
+    predictor: Any  # weights of the predictor; None if the predictor is not learned
 
 
 class Architecture(NamedTuple):
-    """The functions that apply weights of a given shape to images and representations."""
+    """The functions that apply weights to images and representations, for networks of one shape."""
 
-    static: Layers  # everything in the Equinox modules but the weights
+    static: Layers  # the Equinox modules without their weights
     statistics: eqx.nn.State  # initial statistics of batch norm
     treedef: Any  # structure of the weights
 
     def represent(self, weights: Any, images: Array) -> tuple[Array, Array, eqx.nn.State]:
-        """Return h, z and the statistics of batch norm for images (B, H, W, C), by the statistics of these images.
+        """Return h, z and the statistics of batch norm for a batch of images (B, H, W, C).
 
-        h is the output of the encoder, z the output of the projector.
+        h is the output of the encoder, and z the output of the projector. Batch norm uses the statistics of this batch,
+        which are also returned.
         """
         branch = eqx.combine(weights, self.static.branch)
         x = jnp.moveaxis(images, -1, 1)
@@ -61,9 +62,9 @@ class Architecture(NamedTuple):
         return h, z, statistics
 
     def encode(self, weights: Any, images: Array, statistics: eqx.nn.State) -> Array:
-        """Return the output h of the encoder for images (B, H, W, C).
+        """Return the output h of the encoder for images (B, H, W, C), with given statistics for batch norm.
 
-        statistics: statistics of another batch of images, which batch norm uses.
+        statistics: statistics of another batch of images, as returned by ``represent``.
         """
         encoder = eqx.nn.inference_mode(eqx.combine(weights, self.static.branch)).encoder
         return _on_batch(encoder, jnp.moveaxis(images, -1, 1), statistics)[0]
@@ -84,7 +85,7 @@ def _on_batch(module: Any, x: Array, state: eqx.nn.State) -> tuple[Array, eqx.nn
 
 @lru_cache(maxsize=32)
 def architecture(shape: Shape) -> Architecture:
-    """Return the functions that apply the weights of a deep network whose layers have the given sizes."""
+    """Return the functions that apply the weights of deep networks with layers of the given sizes."""
     modules, statistics = eqx.filter_eval_shape(eqx.nn.make_with_state(_modules), shape, jax.random.key(0))
     with jax.ensure_compile_time_eval():  # the result is cached, and must not be a traced array
         statistics = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), statistics)  # overwritten by the first batch
@@ -124,10 +125,10 @@ def _encoder(shape: Shape, key: Array) -> tuple[eqx.nn.Sequential, int]:
 def _dense(
     width: int, widths: tuple[int, ...], batch_norm: bool, key: Array, ends_bare: bool
 ) -> tuple[eqx.nn.Sequential, int]:
-    """Return linear layers with ReLU, and batch norm if requested, and the width of the last layer.
+    """Return linear layers, and the width of the last layer.
 
-    width: width of the input. widths: widths of the layers. ends_bare: the last layer has neither batch norm, ReLU nor
-    bias.
+    Each layer is followed by batch norm, if ``batch_norm`` is True, and by ReLU. width: width of the input. widths:
+    widths of the layers. ends_bare: if True, the last layer has no bias, and neither batch norm nor ReLU follow.
     """
     layers: list[Any] = []
     keys: Any = jax.random.split(key, len(widths)) if widths else []
@@ -141,8 +142,8 @@ def _dense(
 
 
 def _norm(width: int, batch_norm: bool) -> list[eqx.nn.BatchNorm]:
-    """Return a layer of batch norm in a list, or an empty list without batch norm.
+    """Return a list with a layer of batch norm, or an empty list if ``batch_norm`` is False.
 
-    The layer has no running averages; it keeps the statistics of the last batch.
+    The layer has no running averages; it stores the statistics of the last batch.
     """
     return [eqx.nn.BatchNorm(width, BATCH, momentum=0.0, mode="batch")] if batch_norm else []

@@ -1,4 +1,4 @@
-"""Comparison of a deep network with the linear theory: a flow whose time scale is fitted, and arrival times."""
+"""Compare a deep network with the linear theory: with a flow whose time scale is fitted, and by arrival times."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ from dynamics.solvers.flow import solve
 from dynamics.vector_field.eigenmode_state import observables
 from dynamics.vector_field.state import State
 
-TIMES = 400  # number of times at which the flow is computed, and between which it is interpolated
-PACES = (1e-2, 1e4)  # range in which the pace, time of the flow divided by time of the network, is fitted
+TIMES = 400  # number of times at which the flow is computed; between them it is interpolated
+PACES = (1e-2, 1e4)  # range in which the pace is fitted; the pace is the time of the flow per time of the network
 
 
 class Prediction(NamedTuple):
@@ -30,14 +30,18 @@ class Prediction(NamedTuple):
 
 
 def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
-    """Return the flow ds_m/dt = 2 s_m (r_m(s) - rho) from a network's initial eigenvalues, at the times pace x t.
+    """Return the flow ds_m/dt = 2 s_m (r_m(s) - rho) from the initial eigenvalues of a network, at times pace x t.
+
+    s_m is the correlation eigenvalue of mode m, r_m is the rate of this mode, rho is the weight decay, and t is the
+    time of the network. The pace is a constant, the time of the flow per time of the network.
 
     Parameters
     ----------
     network : Trajectory
-        Trajectory of a deep network, with s of shape (T, M), or of S networks, (S, T, M), over which log s is averaged.
+        Trajectory of a deep network, with eigenvalues s of shape (T, M), or of S networks, with shape (S, T, M). For
+        several networks, the geometric mean of s over networks is used.
     pace : float, optional
-        Time of the flow divided by time t of the network. By default the pace is fitted, by least squares of s.
+        The pace. By default it is fitted by least squares, such that the flow is close to the eigenvalues s.
 
     Returns
     -------
@@ -47,15 +51,15 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
     Raises
     ------
     ArgumentError
-        If ``network`` is not a trajectory, has eigenvalues that are zero or not finite, or has a learned predictor,
-        whose initial eigenvalues are not known.
+        If ``network`` is not a trajectory, or has eigenvalues that are zero or not finite. Also if the predictor is
+        learned, because the initial eigenvalues of a learned predictor are not known.
 
     Notes
     -----
-    r_m is the rate of a mode, rho the weight decay, t the time of the network. Because all layers change z, and with
-    momentum, the theory cannot predict the pace, but it can predict how losses compare at the same pace. The flow
-    assumes that the target is the encoder itself, white inputs and no noise. Cosine losses leave the size of z
-    undetermined: for the "cosine" loss, the eigenvalues of the flow are scaled to the network's sum of s at each step.
+    The theory cannot predict the pace, because all layers of the network change z, and because training has momentum.
+    It can predict how losses compare at the same pace. The flow assumes white inputs, no noise, and that the target is
+    the encoder itself. A cosine loss does not determine the size of z. Therefore, for the "cosine" loss, the
+    eigenvalues of the flow are scaled such that they have the same sum as in the network, at each step.
 
     References
     ----------
@@ -90,7 +94,10 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
 
 
 def _mean_eigenvalues(network: Trajectory) -> npt.NDArray[np.float64]:
-    """Return the geometric mean (T, M) of the eigenvalues over seeds; raises ArgumentError if an eigenvalue is zero."""
+    """Return the geometric mean (T, M) of the eigenvalues over seeds.
+
+    Raises ArgumentError if an eigenvalue is zero or not finite.
+    """
     errors.instance("network", network, Trajectory, "be a Trajectory of a network")
     with np.errstate(divide="ignore"):
         log_s = np.log(network.s).reshape(-1, *network.s.shape[-2:]).mean(axis=0)
@@ -100,14 +107,15 @@ def _mean_eigenvalues(network: Trajectory) -> npt.NDArray[np.float64]:
 
 
 def _reduced_model(network: Trajectory) -> Model:
-    """Return the model of the linear theory: the network's model without separate target, tracking and noise.
+    """Return the model of the linear theory: the model of the network without separate target, tracking and noise.
 
-    Raises ArgumentError if the predictor is learned.
+    Raises ArgumentError if the predictor of the network is learned.
     """
     model = replace(network.model, target=Shared(), noise=(0.0, 0.0), symmetrised=False)
     if model.structure.predictor == "learned":
         requirement = (
-            "have a closed-form predictor or none, because initial eigenvalues of a learned predictor are unknown"
+            "have a closed-form predictor or no predictor, because the initial eigenvalues of a learned predictor are "
+            "not known"
         )
         errors.reject("network", requirement, network)
     return model.replace(tracking=0.0) if model.structure.tracked else model
@@ -118,8 +126,8 @@ def arrival(
 ) -> npt.NDArray[np.float64]:
     """Return the step or time (..., M) at which each eigenvalue of s (..., T, M) first reaches ``level`` (..., M).
 
-    The result is inf for eigenvalues that never reach the level. along: steps or times (T,), between which s is
-    interpolated linearly.
+    The result is inf for eigenvalues that never reach the level. along: steps or times (T,) of the values of s; between
+    them, s is interpolated linearly.
     """
     highest = np.maximum.accumulate(s, axis=-2)
     reached = highest >= level

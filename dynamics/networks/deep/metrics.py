@@ -1,6 +1,7 @@
-"""Metrics of a deep network at a recorded step: spectra, alignment, effective ranks, and accuracies of readouts.
+"""Measure a deep network at a recorded step: spectra, alignment, effective ranks, and accuracies of readouts.
 
-For n images, h (n, H) is the output of the encoder and z (n, M) is the output of the projector; C = E[z z^T].
+For n images, h (n, H) is the output of the encoder, z (n, M) is the output of the projector, and C = E[z z^T] is the
+correlation of z.
 """
 
 from typing import Any, NamedTuple
@@ -17,9 +18,9 @@ from dynamics.vector_field.weight_state import closed_form as closed_form_matrix
 
 NEIGHBOURS = 20  # number of nearest neighbours, by cosine similarity, that vote on a label
 RIDGE = 1.0  # penalty of the linear readout, which is fitted to standardised features
-MEASURED = 5_000  # largest number of training images, and of test images, on which metrics are computed
+MEASURED = 5_000  # metrics are computed on at most this number of training images, and of test images
 SMALLEST = 1e-12  # normalised singular values below this value count as zero
-LARGEST = 1e38  # largest number, about that of single precision, whose eighth power fits into double precision
+LARGEST = 1e38  # larger numbers count as diverged; the eighth power of this number fits into double precision
 SPECTRA = ("s", "target", "predictor", "tracked", "modes")  # metrics that are inf for a network that has diverged
 
 Array = Any  # an array of JAX, traced or not
@@ -27,25 +28,25 @@ Vector = npt.NDArray[np.float64]  # (M,)
 
 
 class Representations(NamedTuple):
-    """Representations of n images without augmentation and noise, and what else the metrics need.
+    """The data from which the metrics are computed: representations of n images, predictor, and losses.
 
-    Batch norm uses the statistics of the training images.
+    The images have no augmentation and no noise. Batch norm uses the statistics of the training images.
     """
 
     h: Any  # output of the encoder for training images (n, H)
     h_test: Any  # output of the encoder for test images (n, H)
     z: Any  # output of the projector for training images (n, M)
-    target: Any  # output z of a separate target branch; None without a separate target
+    target: Any  # output z of a separate target branch (n, M); None if there is no separate target
     W_P: Any  # learned predictor (M, M), or its best linear approximation; None if the predictor is not learned
-    tracked: Any  # tracked correlation (M, M); None if the model tracks none
-    loss: Any  # sum, or mean, of the losses since the last recorded step
+    tracked: Any  # tracked correlation (M, M); None if the model tracks no correlation
+    loss: Any  # sum, or mean, of the losses of all steps since the preceding record
     directions: Any  # eigenvectors (M, M) of the correlation at step 0
 
 
 def represent(spec: DeepSpec, state: TrainingState, train: Array, test: Array) -> Representations:
     """Return the representations of training and test images (n, H, W, C), computed on the device.
 
-    Their ``loss`` is the sum of the losses since the last recorded step.
+    The field ``loss`` of the result is the sum of the losses of all steps since the preceding record.
     """
     network = spec.architecture
     h, z, statistics = network.represent(state.layers.branch, train)
@@ -56,9 +57,9 @@ def represent(spec: DeepSpec, state: TrainingState, train: Array, test: Array) -
 
 
 def _matrix(spec: DeepSpec, state: TrainingState, z: Array) -> Array | None:
-    """Return the matrix W_P of a learned predictor; None if the predictor is not learned.
+    """Return the matrix W_P of a learned predictor; return None if the predictor is not learned.
 
-    For a predictor with hidden layers, W_P is the least-squares linear map from z to the predictions.
+    For a predictor with hidden layers, W_P is the linear map that approximates the predictions by least squares.
     """
     if spec.structure.predictor != "learned":
         return None
@@ -74,35 +75,36 @@ def _matrix(spec: DeepSpec, state: TrainingState, z: Array) -> Array | None:
 class Record(NamedTuple):
     """Metrics of one deep network at one recorded step.
 
-    The first six fields have the shape (M,), in ascending order of s, or for ``modes`` of s at step 0; all other fields
-    are numbers. u_m are the eigenvectors of the correlation C = E[z z^T].
+    The first six fields have the shape (M,), in ascending order of s at this step; only ``modes`` is in ascending order
+    of s at step 0. All other fields are numbers. u_m are the eigenvectors of the correlation C = E[z z^T].
     """
 
     s: Any  # eigenvalues of C
-    target: Any  # eigenvalues of the target branch's correlation
+    target: Any  # eigenvalues of the correlation of the target branch
     predictor: Any  # u_m . W_P u_m of the predictor W_P
-    tracked: Any  # eigenvalues of the tracked correlation; s if the model tracks none
+    tracked: Any  # eigenvalues of the tracked correlation; equal to s if the model tracks no correlation
     modes: Any  # variances u . C u along the eigenvectors u of C at step 0
     alignment: Any  # |u_m . W_P u_m|/|W_P u_m|, which is 1 if u_m is also an eigenvector of W_P
-    loss: Any  # mean of the training loss since the last recorded step; nan at step 0
+    loss: Any  # mean of the training loss over all steps since the preceding record; nan at step 0
     participation_ratio: Any  # (sum s)^2/sum s^2, an effective number of modes
     rankme: Any  # exp of the entropy of the normalised singular values of z (Garrido et al. 2023)
     channel_std: Any  # sqrt(M) x mean over channels of std(z/|z|): 1 if z is spread evenly, 0 at a point (SimSiam)
-    line: Any  # fraction of the variance of z along its first principal axis: 1 on a line
-    linear_accuracy: Any  # test accuracy of a ridge classifier on h; nan without labels
-    knn_accuracy: Any  # test accuracy of nearest neighbours in h; nan without labels
+    line: Any  # fraction of the variance of z along its first principal axis; 1 if z lies on a line
+    linear_accuracy: Any  # test accuracy of a ridge classifier on h; nan if images have no labels
+    knn_accuracy: Any  # test accuracy of nearest neighbours in h; nan if images have no labels
 
 
 def blank(modes: int) -> Record:
-    """Return the metrics of a network that has diverged: inf for spectra, nan for all other metrics."""
+    """Return the metrics of a network that has diverged: spectra are inf, and all other metrics are nan."""
     values = dict.fromkeys(Record._fields, np.nan) | dict.fromkeys(SPECTRA, np.full(modes, np.inf))
     return Record(**values | {"alignment": np.full(modes, np.nan)})
 
 
 def measure(spec: DeepSpec, p: Parameters, seen: Representations, images: Images) -> Record:
-    """Return the metrics of one network at one step, from its representations.
+    """Return the metrics of one network at one step.
 
-    The result is that of ``blank`` if a number is not finite or exceeds LARGEST, so that decompositions would fail.
+    seen: representations of the network. If a number in it is not finite or exceeds LARGEST, decompositions would fail;
+    the metrics are then those of ``blank``.
     """
     modes = seen.z.shape[1]
     if not all((np.abs(a) <= LARGEST).all() for a in seen if a is not None):  # False for nan as well
@@ -139,7 +141,8 @@ def _predictor(
 ) -> tuple[Vector, Vector]:
     """Return u_m . W_P u_m and the alignment |u_m . W_P u_m|/|W_P u_m| of the predictor W_P.
 
-    s, U: eigenvalues and eigenvectors u_m of the correlation. W_P: matrix of a learned predictor, else None.
+    s, U: eigenvalues and eigenvectors u_m of the correlation. W_P: matrix of a learned predictor; None if the predictor
+    is not learned.
     """
     if spec.structure.predictor == "none":
         return np.ones_like(s), np.ones_like(s)
@@ -154,7 +157,7 @@ def _predictor(
 
 
 def _eigenvalues(C: npt.NDArray[np.float64]) -> Vector:
-    """Return the eigenvalues of a correlation in ascending order; negative values, due to rounding, are set to 0."""
+    """Return the eigenvalues of a correlation in ascending order; values that rounding makes negative are set to 0."""
     return np.maximum(np.linalg.eigvalsh(C), 0.0)
 
 
@@ -175,7 +178,7 @@ def _ratio(part: float, whole: float) -> float:
 def _accuracies(h: npt.NDArray[np.float64], h_test: npt.NDArray[np.float64], images: Images) -> tuple[float, float]:
     """Return the accuracies, on test images, of a linear readout of h and of nearest neighbours in h.
 
-    The readout is fitted anew at each recorded step, to convergence, so that it does not lag behind training.
+    At each recorded step a new readout is fitted until it converges, so that it does not lag behind training.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier

@@ -1,4 +1,4 @@
-"""The description of a deep network: images, views, encoder, projector, predictor, and options of training."""
+"""Describe a deep network: its images, views, encoder, projector and predictor, and options of its training."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from dynamics.networks.deep.images import Images
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.values import Value
 
-WEIGHTS = 3  # arrays of the size of the weights: weights, gradient and momentum
+WEIGHTS = 3  # number of arrays of the size of the weights that are in memory: weights, gradient and momentum
 SCHEDULES = ("constant", "cosine")
 
 
@@ -28,12 +28,12 @@ class MLP:
     Raises
     ------
     ArgumentError
-        If the widths are not one or more whole numbers >= 1.
+        If ``widths`` is not one or more whole numbers >= 1.
 
     Notes
     -----
-    norm is batch norm, or the identity if the network has no batch norm. With an empty projector, the last layer has
-    neither batch norm nor ReLU: ``Network(images, encoder=MLP((10,)), projector=())`` is linear.
+    norm is batch norm, or the identity if the network has no batch norm. If the projector of the network is empty, the
+    last layer has neither batch norm nor ReLU. So ``Network(images, encoder=MLP((10,)), projector=())`` is linear.
 
     Examples
     --------
@@ -60,12 +60,12 @@ class ConvNet:
     Raises
     ------
     ArgumentError
-        If the channels are not one or more whole numbers >= 1.
+        If ``channels`` is not one or more whole numbers >= 1.
 
     Notes
     -----
     norm is batch norm, or the identity if the network has no batch norm; pool is the maximum over 2 x 2 pixels. The
-    representation is the mean over the remaining pixels.
+    representation h is the mean of the last layer over the pixels that remain.
 
     Examples
     --------
@@ -82,42 +82,42 @@ class ConvNet:
 
 @dataclass(frozen=True, eq=False)
 class Network(Value):
-    """Description of a deep Siamese network on images, z = projector(encoder(x)), to be given to ``train``.
+    """Description of a deep Siamese network z = projector(encoder(x)) on images x, which ``train`` can train.
 
     Parameters
     ----------
     images : Images
         The data, such as ``digits()``, ``cifar10(folder)`` or ``gaussian_images()``.
     encoder : MLP or ConvNet
-        Encoder, whose output is the representation h that classifiers read out. Default ``MLP((128, 128))``.
+        The encoder. Its output is the representation h, which classifiers read out. Default ``MLP((128, 128))``.
     projector : tuple of int
-        Widths of the layers of the projector, the last of which is M, the number of modes; default (64, 32). Without
-        layers, z is h.
+        Widths of the layers of the projector; default (64, 32). The last width is M, the number of modes. If the
+        projector is empty, z is h.
     predictor : tuple of int
-        Widths of the hidden layers of a learned predictor, whose initial weights are random; without hidden layers
-        (default), the predictor is a matrix.
+        Widths of the hidden layers of a learned predictor; its initial weights are random. If there are no hidden
+        layers (default), the predictor is a matrix.
     views : Augmentation or None
-        Random augmentation, drawn independently for both views; None for no augmentation. The model's ``noise`` is
-        added afterwards.
+        Random augmentation, drawn independently for both views; None for no augmentation. The noise of the model is
+        added after the augmentation.
     batch_norm : bool
-        Use batch norm after each layer except the last of projector and predictor. Without batch norm, these layers
-        have biases.
+        Use batch norm after each layer except the last layers of projector and predictor; default True. If False,
+        these layers have biases instead.
     momentum : float
         Momentum of gradient descent, in [0, 1); default 0.9.
     schedule : {"constant", "cosine"}
-        Schedule of the learning rate; "cosine" falls to 0 at the last step.
+        Schedule of the learning rate. With "cosine" the learning rate falls to 0 at the last step.
     target_schedule : {"constant", "cosine"}
-        Schedule of the decay of an ``EMA`` target; "cosine" rises to 1 at the last step.
+        Schedule of the decay of an ``EMA`` target. With "cosine" the decay rises to 1 at the last step.
 
     Raises
     ------
     ArgumentError
-        If an argument is not valid, or if a ConvNet has more layers than the images can be halved.
+        If an argument is not valid, or if a ConvNet has so many layers that its images cannot be halved in each layer.
 
     Notes
     -----
-    The Model given to ``train`` sets the loss, the target, the kind of predictor, the noise and the weight decay.
-    Weight decay acts on matrices and filters, not on biases and batch norm.
+    The Model that is passed to ``train`` sets the loss, the target, the kind of predictor, the noise and the weight
+    decay. Weight decay acts on matrices and filters, but not on biases and batch norm.
 
     References
     ----------
@@ -161,7 +161,8 @@ class Network(Value):
         errors.choice("target_schedule", self.target_schedule, SCHEDULES)
         least = 2 ** len(getattr(self.encoder, "channels", ()))
         if min(self.images.shape[:2]) < least:
-            requirement = f"have so few layers that images of {self.images.shape[:2]} pixels can be halved in each"
+            height, width = self.images.shape[:2]
+            requirement = f"have so few layers that images of {height} x {width} pixels can be halved in each layer"
             errors.reject("encoder", requirement, self.encoder)
 
     @property
@@ -171,7 +172,7 @@ class Network(Value):
         return (self.projector or widths)[-1]
 
     def layers(self) -> Iterator[tuple[int, int]]:
-        """Yield the number of weights and of outputs of each layer of encoder, projector and predictor."""
+        """Yield the number of weights and the number of outputs of each layer of encoder, projector and predictor."""
         height, width, channels = self.images.shape
         if isinstance(self.encoder, ConvNet):
             for out in self.encoder.channels:
@@ -185,7 +186,7 @@ class Network(Value):
             inputs = out
 
     def check_memory(self, networks: int, batch_size: int, itemsize: int) -> None:
-        """Raise ArgumentError unless so many networks, with the outputs of their layers, fit into memory."""
+        """Raise ArgumentError unless a number of networks, with the outputs of all their layers, fits into memory."""
         weights, outputs = map(sum, zip(*self.layers(), strict=True))
         inputs = math.prod(self.images.shape)
         remedy = "Use narrower layers, a smaller batch_size, or fewer seeds."
@@ -194,7 +195,7 @@ class Network(Value):
 
 
 def _momentum(value: float) -> float:
-    requirement = "be a number, at least 0 and below 1"
+    requirement = "be a number that is at least 0 and below 1"
     momentum = errors.fraction("momentum", value, requirement, below_one=True)
     if momentum.ndim:
         errors.reject("momentum", requirement, momentum)
@@ -202,7 +203,7 @@ def _momentum(value: float) -> float:
 
 
 def _keep_widths(part: MLP | ConvNet | Network, name: str, least: int = 0) -> None:
-    """Validate the widths of layers, an attribute ``name``, and store them as a tuple of whole numbers."""
+    """Validate an attribute that contains widths of layers, and store the widths as a tuple of whole numbers."""
     value, several = getattr(part, name), "one or more " if least else ""
     requirement = f"be {several}whole numbers >= 1"
     if not isinstance(value, (tuple, list)) or len(value) < least:
@@ -215,7 +216,7 @@ def _keep_widths(part: MLP | ConvNet | Network, name: str, least: int = 0) -> No
 
 
 def describe(network: Network) -> dict[str, Any]:
-    """Return the description of a network as plain data for JSON, with digests in place of its images."""
+    """Return the description of a network as plain data for JSON, in which digests replace the images."""
     images = network.images
     arrays = {name: plain(name, getattr(images, name)) for name in ("train", "train_labels", "test", "test_labels")}
     parts = {f.name: getattr(network, f.name) for f in fields(network) if f.name != "images"}
@@ -225,5 +226,5 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 def _as_lists(parts: dict[str, Any]) -> dict[str, Any]:
-    """Replace tuples by lists, because JSON returns tuples as lists."""
+    """Replace tuples by lists, which is what JSON makes of tuples."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}

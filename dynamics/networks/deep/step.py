@@ -1,4 +1,4 @@
-"""One training step of a deep Siamese network, with the same loss and closed-form predictor as for linear networks."""
+"""Compute one training step of a deep Siamese network, with the same loss and predictor as for linear networks."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,16 +21,16 @@ Array = Any  # an array of JAX, traced or not
 
 
 class Hyperparameters(NamedTuple):
-    """The arguments of a training step that may change without a new compilation."""
+    """The arguments of a training step that can change without a new compilation."""
 
     learning_rate: Any
     parameters: Parameters
 
 
 class DeepSpec(NamedTuple):
-    """The static arguments of a training step of deep networks; each combination of them is compiled anew."""
+    """The static arguments of a training step; for each new combination, the step is compiled again."""
 
-    generated: Any  # functions derived for the loss, of which training uses only the loss
+    generated: Any  # functions derived for the loss; training uses only the loss itself
     structure: Structure
     symmetrised: bool
     shape: Shape
@@ -40,11 +40,11 @@ class DeepSpec(NamedTuple):
     schedule: str
     target_schedule: str
     batch_size: int
-    steps: int  # number of steps of the whole run, over which schedules extend; 0 without schedules
+    steps: int  # number of steps of the whole run, which schedules need; 0 if there are no schedules
 
     @property
     def architecture(self) -> Architecture:
-        """The functions that apply the network's weights to images and representations."""
+        """The functions that apply weights to images and representations."""
         return architecture(self.shape)
 
     def optimizer(self, hyper: Hyperparameters) -> optax.GradientTransformation:
@@ -59,12 +59,12 @@ class TrainingState(NamedTuple):
     target: Any  # weights of a separate target branch
     tracked: Any  # tracked correlation (M, M)
     optimizer: Any  # state of the optimizer
-    loss: Any  # sum of the losses since the last recorded step
-    directions: Any  # eigenvectors (M, M) of the correlation at step 0, constant
+    loss: Any  # sum of the losses of all steps since the preceding record
+    directions: Any  # eigenvectors (M, M) of the correlation at step 0; they do not change during training
 
 
 def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> DeepSpec:
-    """Return the static arguments of a training step for a model and the description of a network."""
+    """Return the static arguments of a training step, for a model and a description of a network."""
     hidden = network.predictor if model.structure.predictor == "learned" else None
     return DeepSpec(
         model.generated,
@@ -84,7 +84,8 @@ def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype
 def start(spec: DeepSpec, hyper: Hyperparameters, images: Array, key: Array) -> TrainingState:
     """Return the state before the first training step, with random weights.
 
-    A separate target has the same weights, and a tracked correlation is that of the images (n, H, W, C).
+    A separate target starts with the weights of the encoder. A tracked correlation starts with the correlation of the
+    representations of the images (n, H, W, C).
     """
     layers = spec.architecture.start(spec.shape, key)
     z = spec.architecture.represent(layers.branch, images)[1]
@@ -101,9 +102,10 @@ def start(spec: DeepSpec, hyper: Hyperparameters, images: Array, key: Array) -> 
 def step(
     spec: DeepSpec, hyper: Hyperparameters, images: Array, state: TrainingState, number: Array, key: Array
 ) -> TrainingState:
-    """Return the state after one training step on a batch of images, drawn with replacement, each in two views.
+    """Return the state after one training step on two views of a random batch of images.
 
-    images: all training images (n, H, W, C). number: index of the step. key: key of JAX's random numbers.
+    The batch is drawn with replacement. images: all training images (n, H, W, C). number: index of the step. key: key
+    of JAX's random numbers.
     """
     p = hyper.parameters
     clean, views = _views(spec, p, images, key)
@@ -114,7 +116,7 @@ def step(
     def mean_loss(layers: Layers) -> tuple[Array, Array | None]:
         z1, z2 = represent(layers.branch, views)
         t1, t2 = represent(state.target, views) if spec.structure.separate_target else (z1, z2)
-        noiseless = represent(layers.branch, clean) if spec.noisy else (z1, z2)  # C does not contain the noise
+        noiseless = represent(layers.branch, clean) if spec.noisy else (z1, z2)  # the correlation C excludes the noise
         C = correlation(jax.lax.stop_gradient(jnp.concatenate(noiseless)))
         tracked = eigenvalues.average_step(state.tracked, C, p.tracking) if spec.structure.tracked else None
         predict = predictor(spec, p, layers, C if tracked is None else tracked)
@@ -139,9 +141,9 @@ def _losses(
     t1: Array,
     t2: Array,
 ) -> Array:
-    """Return the loss of each sample, (1, B); 0 for samples whose loss divides by the norm of a zero vector.
+    """Return the loss of each sample, (1, B); the loss is set to 0 where it would divide by the norm of a zero vector.
 
-    z1, z2, t1, t2: representations (M, B) of views 1 and 2 by the online and by the target branch.
+    z1, z2: representations (M, B) of views 1 and 2 by the online branch. t1, t2: those by the target branch.
     """
     stop_gradient = jax.lax.stop_gradient
     if not spec.generated.divides_by_norms:
@@ -188,9 +190,9 @@ def correlation(z: Array) -> Array:
 
 
 def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
-    """Return two augmented views (B, H, W, C) of a random batch of images, without and with noise.
+    """Return two augmented views (B, H, W, C) of a random batch of images, first without noise and then with noise.
 
-    The first list has both views without noise, the second list the same views with noise.
+    The first list has both views without noise; the second list has the same views with noise.
     """
     batch_key, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]

@@ -1,4 +1,4 @@
-"""Deep networks in the form that the training loop requires: training on JAX's device, metrics on the host."""
+"""Adapt deep networks to the training loop: train them on JAX's device, and compute metrics on the host."""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -32,11 +32,11 @@ FORMAT = "ssl-dynamics checkpoint 1"
 
 @dataclass(frozen=True, eq=False)
 class DeepNetwork:
-    """S deep networks on images, in the form that the training loop requires (``loop.TrainedNetwork``).
+    """S deep networks on images, with the interface ``loop.TrainedNetwork`` that the training loop requires.
 
     The state is a TrainingState of arrays (S, ...), and records are a Record of arrays (S, T, ...). Metrics are
-    computed on the host, so that each call to the device returns the state at one step, its last. The history is the
-    number of this step.
+    computed on the host. Therefore each call to the device returns the state at one step only, the last step of the
+    call. The history is the number of this step.
     """
 
     model: Model
@@ -55,49 +55,49 @@ class DeepNetwork:
 
     @property
     def data(self) -> str:
-        """Words on the data set for the ``method`` of the trajectory, such as "images (digits) a step"."""
+        """Words for the ``method`` of the trajectory that name the data set, such as "images (digits) a step"."""
         return f"images ({self.network.images.name}) a step"
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Description of the network as plain data, which the trajectory keeps."""
+        """Description of the network as plain data, to be stored in the trajectory."""
         return {"network": describe(self.network)}
 
     @cached_property
     def spec(self) -> DeepSpec:
-        """The static arguments of a training step, with which it is compiled."""
+        """The static arguments of a training step; the step is compiled for them."""
         return deep_spec(self.model, self.network, self.run.batch_size, self.run.steps, self.run.dtype)
 
     @cached_property
     def hyperparameters(self) -> Hyperparameters:
-        """Learning rate and parameters of the model, the arguments of a step that need no new compilation."""
+        """Learning rate and parameters of the model; a step is not compiled again if they change."""
         return Hyperparameters(self.run.learning_rate, self.model.parameters.map(lambda a: float(a[0])))
 
     @cached_property
     def images(self) -> jax.Array:
-        """Images for training (n, H, W, C), on the device."""
+        """The training images (n, H, W, C), on the device."""
         with jax.ensure_compile_time_eval():  # the result is cached, and must not be a traced array
             return jnp.asarray(self.network.images.train, self.run.dtype)
 
     @cached_property
     def measured_images(self) -> tuple[jax.Array, jax.Array]:
-        """Training and test images on which metrics are computed, on the device: at most MEASURED of each."""
+        """The training and test images on which metrics are computed, at most MEASURED of each, on the device."""
         with jax.ensure_compile_time_eval():
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state before the first step, and the step number 0 as history."""
+        """Return the state before the first step, and, as history, the step number 0."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
     def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
-        """Train from the first to the second of two step numbers; return the state, and the second as history."""
+        """Train from the first to the second step number; return the state, and the second step number as history."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
         return advance(self.hyperparameters, self.images, state, keys, first, last), last
 
     def record(self, state: TrainingState, history: int, chosen: Steps) -> tuple[TrainingState, Record]:
-        """Return the metrics of a state as a record, and the state with its sum of losses set to zero.
+        """Return the state with its sum of losses set to zero, and the record with the metrics of the state.
 
         history: step number of the state.
         """
@@ -106,7 +106,7 @@ class DeepNetwork:
         return state._replace(loss=jnp.zeros_like(state.loss)), self._measured(representations, history)
 
     def _measured(self, representations: Representations, step: int) -> Record:
-        """Return the metrics (S, 1, ...) at a step; their loss is the mean over the steps since the last record."""
+        """Return the metrics (S, 1, ...) at a step; the metric ``loss`` is the mean since the preceding record."""
         if step:
             last = self.run.recorded[np.searchsorted(self.run.recorded, step) - 1]
             representations = representations._replace(loss=representations.loss / int(step - last))
@@ -122,7 +122,7 @@ class DeepNetwork:
         return all(_verdicts(records[-1], -1, records[0]))
 
     def conclude(self, records: Record, steps: Steps, status: str) -> tuple[Record, str]:
-        """Return all records, and the status with a sentence on networks that diverged or collapsed."""
+        """Return all records, and the status; if networks diverged or collapsed, the status says so."""
         verdicts = [_verdicts(records, time, records) for time in range(len(steps))]
         outcome = summary(verdicts, steps)
         if not outcome:
@@ -132,16 +132,16 @@ class DeepNetwork:
         return records, outcome if status == "complete" else f"{outcome}; {status}"
 
     def quantities(self, records: Record, steps: Steps) -> dict[str, Any]:
-        """Return the arguments of ``Trajectory``: times, ``s``, ``target``, ``predictor``, and ``measures``.
+        """Return the arguments of ``Trajectory``: times, ``s``, ``target``, ``predictor``, ..., and ``measures``.
 
-        The ``measures`` are all other metrics of the records, by name.
+        The dictionary ``measures`` contains all other metrics of the records.
         """
         times = training_times(self.run.learning_rate, self.network.schedule, self.run.steps)
         measures = records._asdict()
         return {"t": times[steps]} | {name: measures.pop(name) for name in QUANTITIES} | {"measures": measures}
 
     def checkpoint(self, path: Path | None) -> Checkpoint | None:
-        """Return the checkpoint file at a path, with the data that identify this run; None for None."""
+        """Return the checkpoint file at a path, with the data that identify this run; return None if path is None."""
         if path is None:
             return None
         sources = [*sorted(Path(deep.__path__[0]).glob("*.py")), Path(str(loop.__file__)), Path(str(linear.__file__))]
@@ -159,23 +159,25 @@ class DeepNetwork:
 
 
 def check_model(model: Model, network: Network) -> None:
-    """Raise ArgumentError for options of a model and of a network that cannot be combined."""
+    """Raise ArgumentError if an option of the model cannot be combined with an option of the network."""
     learned = model.structure.predictor == "learned"
     if model.inputs is not None:
-        errors.reject("model", "have no `inputs` for a Network, whose inputs are its images", model)
+        errors.reject("model", "have no `inputs`, because the inputs of a Network are its images", model)
     if learned and (model.init != 1).any():
-        errors.reject("model", "leave `init` at 1 for a Network, whose predictor has random initial weights", model)
+        errors.reject("model", "have `init` = 1, because the predictor of a Network has random initial weights", model)
     if network.predictor and not learned:
-        errors.reject("predictor", f"be left out for {model}, because its predictor is not learned", network.predictor)
+        errors.reject("predictor", f"be left out, because the predictor of {model} is not learned", network.predictor)
     if network.target_schedule != "constant" and not model.structure.separate_target:
         errors.reject(
-            "target_schedule", f"be left out for {model}, because only an EMA target decays", network.target_schedule
+            "target_schedule",
+            f"be left out, because the target of {model} is not an EMA and has no decay",
+            network.target_schedule,
         )
 
 
 @lru_cache(maxsize=16)
 def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
-    """Return the functions that start, advance and represent networks side by side, compiled by JAX."""
+    """Return three compiled functions for networks side by side: initial state, training, and representations."""
 
     def start_one(hyper: Any, images: Any, key: Any) -> Any:
         return start(spec, hyper, images, jax.random.fold_in(key, 0))
@@ -197,14 +199,14 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
 
 
 def _verdicts(records: Record, time: int, first: Record) -> list[str | None]:
-    """Return how each network has failed at an index of the recorded steps; None for networks that have not.
+    """Return, for each network, how it has failed by a recorded step; None for networks that have not failed.
 
-    first: records whose first entry is that of step 0.
+    time: index of the recorded step. first: records whose first entry is that of step 0.
     """
     pairs = zip(_members(records, time), _members(first, 0), strict=True)
     return [verdict(record, start) for record, start in pairs]
 
 
 def _members(records: Record, time: int) -> list[Record]:
-    """Return the record of each network at an index of the recorded steps."""
+    """Return the record of each network at one recorded step; ``time`` is the index of the step."""
     return [Record(*(a[i, time] for a in records)) for i in range(len(records.s))]

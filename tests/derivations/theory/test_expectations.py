@@ -142,13 +142,13 @@ REFUSED = {
     "exponential": (sp.exp(dot(P, SG(Z2))), "exp"),
     "logarithm of a logarithm": (sp.log(1 + sp.log(1 + dot(P, P))), r"log\(Sum"),
     "sine of a component": (dot(sp.sin(Z1), SG(Z2)), r"cos\("),
-    "overlap": (1 / dot(P, SG(Z2)), r"power of Sum\(.*\), which is no norm"),
-    "norm below zero": (sp.sqrt(dot(P, P) - 1), r"power of Sum\(.*\) - 1, which is no norm"),
-    "difference of norms": (sp.sqrt(dot(P, P) - dot(Z2, Z2)), r"which is no norm"),
+    "overlap": (1 / dot(P, SG(Z2)), r"power of Sum\(.*\), which is not the square of a norm"),
+    "norm below zero": (sp.sqrt(dot(P, P) - 1), r"power of Sum\(.*\) - 1, which is not the square of a norm"),
+    "difference of norms": (sp.sqrt(dot(P, P) - dot(Z2, Z2)), r"which is not the square of a norm"),
     "three norms": (dot(P, SG(Z2)) / SG(norm(P) * norm(Z2) * norm(Z1)), "3 norms"),
     "no quadratic form": (
         dot(Z1, SG(Z2)) / SG(norm(Z1) * sp.sqrt(dot(Z2, Z2**3))),
-        r"zeta2\[k\]\*\*4.*no quadratic form",
+        r"zeta2\[k\]\*\*4.*not a quadratic form",
     ),
 }
 

@@ -99,23 +99,26 @@ REFUSED = {
     "one norm": (norm(P), "1 norms"),
     "norms beside none": (
         dot(P, SG(T2)) * (1 + 1 / SG(norm(P) * norm(T2))),
-        "some terms have norms in their denominator and others have none",
+        "some terms have norms in their denominator and other terms have none",
     ),
     "no vector": (
         dot(sp.sin(Z1), SG(T2)),
-        r"cos\(z1\[m\]\), which is no representation or positive integer power of W_P",
+        r"cos\(z1\[m\]\), which is neither a representation nor a positive integer power of W_P",
     ),
-    "product of components": (dot(Z1, SG(Z1 * T2)), r"no power of W_P times one vector"),
+    "product of components": (dot(Z1, SG(Z1 * T2)), r"not a power of W_P times a single vector"),
     "quartic norm": (
         dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(T2, T2**3))),
-        r"t2\[k\]\*\*4 summed over modes is no bilinear form",
+        r"t2\[k\]\*\*4 summed over modes is not a bilinear form",
     ),
-    "cubic form": (dot(Z1, SG(T2)) * SG(dot(Z1, Z1 * T2)), "summed over modes is no bilinear form"),
+    "cubic form": (dot(Z1, SG(T2)) * SG(dot(Z1, Z1 * T2)), "summed over modes is not a bilinear form"),
     "root of an overlap": (
         dot(Z1, SG(T2)) / SG(norm(Z1) * sp.sqrt(dot(Z1, T2))),
-        r"t2\[k\]\*z1\[k\] summed over modes, which is no norm|z1\[k\]\*t2\[k\] summed over modes, which is no norm",
+        r"(t2\[k\]\*z1\[k\]|z1\[k\]\*t2\[k\]) summed over modes, which is not the square of a norm",
     ),
-    "root of W_P": (dot(P, SG(T2)) / SG(norm(T2) * sp.sqrt(dot(P, Z1))), "divided by a norm of a root of W_P"),
+    "root of W_P": (
+        dot(P, SG(T2)) / SG(norm(T2) * sp.sqrt(dot(P, Z1))),
+        "divided by a norm that contains a root of W_P",
+    ),
 }
 
 

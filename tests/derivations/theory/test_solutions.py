@@ -93,7 +93,7 @@ def test_proof_refuses_a_wrong_time(setting):
 @pytest.mark.parametrize("code", ["growth", "duration"])
 def test_proof_refuses_code_of_another_solution(setting, code):
     solution = solutions.solve(rate_of(setting))
-    with pytest.raises(ProofError, match=f"the {code} is not that"):
+    with pytest.raises(ProofError, match=f"wrong formula for its {code}"):
         solutions.prove(replace(solution, **{code: 2 * getattr(solution, code)}), in_lambda(setting))
 
 

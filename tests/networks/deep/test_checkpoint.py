@@ -158,7 +158,7 @@ def test_the_checkpoint_of_another_run(finished, changes, difference, monkeypatc
     """Before any work."""
     before = finished.read_bytes()
     monkeypatch.setattr(Checkpoint, "write", None)
-    requirement = "name a new file in an existing folder, or the checkpoint of this very run"
+    requirement = "name a new file in an existing folder, or a checkpoint of the same run"
     with pytest.raises(dyn.ArgumentError, match=f"`checkpoint` must {requirement}, but .* differs in .*{difference}"):
         run(**{"checkpoint": finished} | changes)
     assert finished.read_bytes() == before
@@ -184,7 +184,9 @@ def damage(content: bytes, how: str) -> bytes:
 @pytest.mark.parametrize("how", ["text", "empty", "truncated", "zeros in the middle", "zeros at the start"])
 def test_a_damaged_checkpoint(finished, how):
     finished.write_bytes(damage(finished.read_bytes(), how))
-    with pytest.raises(dyn.ArgumentError, match=r"`checkpoint` must .*, but .*run.ckpt is (damaged or )?no checkpoint"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"`checkpoint` must .*, but .*run.ckpt is (damaged, or is )?not a checkpoint"
+    ):
         run(checkpoint=finished)
 
 
@@ -196,7 +198,7 @@ def test_any_flipped_bit_is_one_error_or_none(finished):
         try:
             Checkpoint(finished, {}).read()
         except dyn.ArgumentError as error:
-            refused += "damaged" in str(error) or "no checkpoint" in str(error)
+            refused += "damaged" in str(error) or "not a checkpoint" in str(error)
     assert refused > 200
 
 
@@ -211,7 +213,7 @@ def test_nothing_is_unpickled(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with path.open("wb") as file:
         np.savez(file, identity=np.array([Trap()], dtype=object))
-    with pytest.raises(dyn.ArgumentError, match="damaged or no checkpoint"):
+    with pytest.raises(dyn.ArgumentError, match="damaged, or is not a checkpoint"):
         run(checkpoint=path)
     assert not (tmp_path / "trap").exists()
 

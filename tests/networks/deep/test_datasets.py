@@ -192,7 +192,7 @@ CASES = {
     "digits, all for testing": (
         lambda: digits(test=1797),
         "test",
-        "be less than 1797, the number of all images",
+        "be below 1797, the number of all images",
         "is 1797",
     ),
     "digits, seed": (lambda: digits(seed=-1), "seed", "be a whole number >= 0", "is -1"),
@@ -243,21 +243,21 @@ FOLDERS = {
     "two missing": (without("data_batch_1.bin", "data_batch_4.bin"), "lacks data_batch_1.bin, data_batch_4.bin"),
     "empty": (
         rewritten("data_batch_2.bin", b""),
-        "has data_batch_2.bin of 0 bytes, not one or more records of 3073 bytes",
+        "contains data_batch_2.bin with 0 bytes, which is not a positive multiple of the 3073 bytes of a record",
     ),
     "cut off": (
         rewritten("test_batch.bin", bytes(3072)),
-        "has test_batch.bin of 3072 bytes, not one or more records of 3073 bytes",
+        "contains test_batch.bin with 3072 bytes, which is not a positive multiple of the 3073 bytes of a record",
     ),
     "label 10": (
         rewritten("data_batch_3.bin", one_label(10)),
-        "has label 10 in record 1 of data_batch_3.bin, counted from 0, and labels are below 10",
+        "has the label 10 in record 1 of data_batch_3.bin, counted from 0, but labels must be below 10",
     ),
     "label of the test part": (
         rewritten("test_batch.bin", one_label(255)),
-        "has label 255 in record 1 of test_batch.bin, counted from 0, and labels are below 10",
+        "has the label 255 in record 1 of test_batch.bin, counted from 0, but labels must be below 10",
     ),
-    "a colour that does not vary": (no_green, "has the same green in all pixels of the training images"),
+    "a colour that does not vary": (no_green, "has training images in which all pixels have the same value of green"),
 }
 
 

@@ -66,8 +66,8 @@ def test_shown_on_a_line(changes, shown):
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
-PIXELS = "be images of shape (n, height, width, channels), real numbers"
-LABELS = "be whole numbers >= 0, one for each of 3 images"
+PIXELS = "be images: real numbers in an array of shape (n, height, width, channels)"
+LABELS = "be 3 whole numbers >= 0, one for each image"
 COVARIANCE = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
 FINITE = "be finite in single precision"
 WITH_NAN = np.where(np.arange(12).reshape(2, 2, 3, 1) % 6 == 1, np.nan, 0.5)
@@ -87,30 +87,30 @@ CASES = {
     "train bool": (ones("train", (1, 1, 1, 1), bool), "train", PIXELS, "is of bool and shape (1, 1, 1, 1)"),
     "train None": (lambda: some(train=None), "train", PIXELS, "is of object and shape ()"),
     "train ragged": (lambda: some(train=[[1], [1, 2]]), "train", PIXELS, "is [[1], [1, 2]]"),
-    "train nan": (lambda: some(train=WITH_NAN), "train", FINITE, "holds nan at (0, 0, 1, 0)"),
+    "train nan": (lambda: some(train=WITH_NAN), "train", FINITE, "is nan at index (0, 0, 1, 0)"),
     "test too large for single precision": (
         lambda: some(test=np.full((1, 1, 1, 1), 1e39)),
         "test",
         FINITE,
-        "holds 1e+39 at (0, 0, 0, 0)",
+        "is 1e+39 at index (0, 0, 0, 0)",
     ),
     "test of another shape": (
         ones("test", (2, 3, 2, 1)),
         "test",
-        "be images of shape (2, 3, 1), like those of `train`",
-        "has images of (3, 2, 1)",
+        "be images of shape (2, 3, 1), which is the shape of the images in `train`",
+        "has images of shape (3, 2, 1)",
     ),
     "labels of one part": (
         lambda: some(test_labels=None),
         "train_labels",
-        "be None if the other labels are None",
-        "is not",
+        "be None because `test_labels` is None",
+        "is not None",
     ),
     "labels of the other part": (
         lambda: some(train_labels=None),
         "test_labels",
-        "be None if the other labels are None",
-        "is not",
+        "be None because `train_labels` is None",
+        "is not None",
     ),
     "labels too few": (lambda: some(train_labels=[0, 1]), "train_labels", LABELS, "has shape (2,)"),
     "labels one-hot": (lambda: some(train_labels=np.eye(3, dtype=int)), "train_labels", LABELS, "has shape (3, 3)"),
@@ -119,7 +119,7 @@ CASES = {
     "labels negative": (
         lambda: some(test_labels=[0, -1]),
         "test_labels",
-        "be whole numbers >= 0, one for each of 2 images",
+        "be 2 whole numbers >= 0, one for each image",
         "is [ 0, -1]",
     ),
     "labels ragged": (lambda: some(train_labels=[0, [1], [2, 3]]), "train_labels", LABELS, "is [0, [1], [2, 3]]"),

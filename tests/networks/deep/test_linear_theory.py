@@ -73,7 +73,9 @@ def test_target_tracking_noise_and_symmetry_are_left_out():
 
 def test_a_learned_predictor_is_refused():
     network = replace(as_network(dyn.Model("euclidean"), 1.0), model=dyn.Model("euclidean", predictor=dyn.Learned()))
-    with pytest.raises(dyn.ArgumentError, match=r"^Argument `network` must have a closed-form predictor or none"):
+    with pytest.raises(
+        dyn.ArgumentError, match=r"^Argument `network` must have a closed-form predictor or no predictor"
+    ):
         linear_theory(network)
 
 

@@ -25,13 +25,13 @@ from tests.networks.deep.small import IMAGES, PLAIN, network
         (lambda: network(predictor=(-1,)), "`predictor` must be whole numbers >= 1, but is (-1,)."),
         (lambda: network(views=0.5), "`views` must be an Augmentation, or None, but is 0.5."),
         (lambda: network(batch_norm=1), "`batch_norm` must be True or False, but is 1."),
-        (lambda: network(momentum=1), "`momentum` must be a number, at least 0 and below 1, but is 1."),
-        (lambda: network(momentum=[0.1, 0.2]), "`momentum` must be a number, at least 0 and below 1"),
+        (lambda: network(momentum=1), "`momentum` must be a number that is at least 0 and below 1, but is 1."),
+        (lambda: network(momentum=[0.1, 0.2]), "`momentum` must be a number that is at least 0 and below 1"),
         (lambda: network(schedule="cosin"), "`schedule` must be one of 'constant', 'cosine', but is 'cosin'. Did you"),
         (lambda: network(target_schedule=None), "`target_schedule` must be one of 'constant', 'cosine', but is None."),
         (
             lambda: network(encoder=dyn.ConvNet((2, 2, 2))),
-            "`encoder` must have so few layers that images of (4, 4) pixels can be halved in each, but is ConvNet",
+            "`encoder` must have so few layers that images of 4 x 4 pixels can be halved in each layer, but is ConvNet",
         ),
     ],
 )

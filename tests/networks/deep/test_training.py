@@ -217,16 +217,16 @@ def test_plot_of_an_unknown_quantity_is_refused(two):
     [
         (
             {"model": replace(MODEL, inputs=np.eye(16))},
-            "`model` must have no `inputs` for a Network, whose inputs are",
+            "`model` must have no `inputs`, because the inputs of a Network are",
         ),
         (
             {"model": dyn.Model("cosine", predictor=dyn.Learned(init=0.5))},
-            "`model` must leave `init` at 1 for a Network, whose predictor has random initial weights, but is ",
+            "`model` must have `init` = 1, because the predictor of a Network has random initial weights, but is ",
         ),
-        ({"W0": network(predictor=(4,))}, "`predictor` must be left out for Model(loss='cosine'"),
+        ({"W0": network(predictor=(4,))}, "`predictor` must be left out, because the predictor of Model(loss='cosine'"),
         (
             {"W0": network(target_schedule="cosine"), "model": EUCLIDEAN},
-            "`target_schedule` must be left out for Model(loss='euclidean', predictor=NoPredictor()), because only an",
+            "`target_schedule` must be left out, because the target of Model(loss='euclidean', predictor=NoPredictor()",
         ),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
