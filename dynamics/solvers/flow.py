@@ -54,7 +54,7 @@ def solve(
         replaces norms and sums by their means, for losses that divide by norms; "monte_carlo" takes means over samples,
         for any loss.
     method : {"auto", "exact", "heyoka", "jax", "scipy"}
-        "exact": the formula of the exact solution, if there is one. "scipy": DOP853, and LSODA for stiff problems.
+        "exact": the formula of the exact solution, if there is one. "scipy": LSODA, for stiff problems too.
         "jax": Diffrax's Dopri8. "heyoka": Taylor series, if the rates are formulas and the package is installed; the
         fastest once compiled. "auto" chooses "exact" if it applies, "jax" for large ensembles, else "scipy".
     rtol, atol : float

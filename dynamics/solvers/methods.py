@@ -157,7 +157,7 @@ class Diffrax(Method[FlowProblem, Flow]):
 
 
 class SciPy(Method[FlowProblem, Flow]):
-    """Method "scipy" of ``solve``: SciPy's DOP853, and LSODA for stiff problems; applies to every problem."""
+    """Method "scipy" of ``solve``: SciPy's LSODA; applies to every problem."""
 
     name = "scipy"
 
