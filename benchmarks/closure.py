@@ -69,7 +69,7 @@ def _row(modes: int) -> Row:
         f"{ratios[2]:.0e} times as Monte Carlo",
         min(ratios) >= 100,
         limit="SciPy's cubature is given the integral that this project derives, for all modes at once, so that only "
-        "the numbers of nodes differ. Our quadrature makes about sixty NumPy calls on a thousand nodes. It estimates "
+        "the numbers of nodes differ. Our quadrature makes about sixty NumPy calls on some 500 nodes. It estimates "
         "its error, and the actual error is far smaller than the tolerance.",
     )
 

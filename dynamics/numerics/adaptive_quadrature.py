@@ -36,6 +36,7 @@ TAIL_SHARE = 1e-3  # relative weight of the node at which a tau axis ends, in un
 DROPPED, OUTER = 0.01, 0.1  # fractions of the tolerance: contribution of nodes that are left out, and of the outermost
 SAMPLED = 256  # number of rows of a batch that determine which nodes are left out
 KEPT = 9.0  # relative change of the mean squares up to which a rule that misses no tolerance is kept
+RENEWED = 30  # checks after which a rule that misses no tolerance is exchanged, after a larger change, for a smaller one
 TRUSTED = 0.2  # relative change of the mean squares up to which a rule's error is not computed anew
 
 
@@ -104,6 +105,7 @@ class Adaptive:
         self._reach = [1.0, 1.0]  # length of each axis, as a fraction of its ``extent``
         self.rules: list[Rule] = []
         self._squares: list[Array] = []  # mean squares for which the rules were chosen
+        self._checks = 0  # number of checks of the rules since they were chosen
         self._checked: list[Array] = []  # mean squares for which the error was computed last
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
 
@@ -135,7 +137,8 @@ class Adaptive:
         with np.errstate(all="ignore"):
             squares = self._mean_squares(parameters)
             result, relative = None, np.inf
-            if self.rules and _near(squares, self._squares, KEPT):
+            if self.rules and (self._checks < RENEWED or _near(squares, self._squares, KEPT)):
+                self._checks += 1
                 result = self._evaluate(squares, parameters)
                 relative = self._relative(parameters[0], result)[0]
             if result is None or (relative > self.rtol and max(self.nodes) < self.max_nodes):
@@ -206,7 +209,7 @@ class Adaptive:
                     self._step[axis] = min(self._step[axis] * float(np.clip(factor, 0.7, 1.3)), MAX_STEP)
             if enough:
                 break
-        self._squares = squares
+        self._squares, self._checks = squares, 0
         rows = zip(self.integrals, self.rules, squares, strict=True)
         self.rules = [self._without_idle_nodes(*each, parameters, result) for each in rows]
         return result, relative
