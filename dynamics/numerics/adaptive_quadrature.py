@@ -31,12 +31,15 @@ from dynamics.numerics.quadrature import (
 CHUNK = 40_000  # number of integrand values that are computed at once, small enough for the cache
 MAX_NODES = 600  # largest number of intervals of an axis
 MAX_STEP = 0.5  # largest step of tau, the variable of an axis (see ``axes``)
-SHARE = 0.3  # fraction of the tolerance that the error of a single step size or axis end may reach
+ACCEPTED = 0.7  # fraction of the tolerance that the error of new rules may reach, before nodes are left out
+SHARE = 0.1  # fraction of the tolerance that the error of a single step size or axis end may reach
 TAIL_SHARE = 1e-3  # relative weight of the node at which a tau axis ends, in units of the tolerance
-DROPPED, OUTER = 0.01, 0.1  # fractions of the tolerance: contribution of nodes that are left out, and of the outermost
+DROPPED, OUTER = 0.01, 0.05  # fractions of the tolerance: contribution of nodes that are left out, and of the outermost
 SAMPLED = 256  # number of rows of a batch that determine which nodes are left out
 KEPT = 9.0  # relative change of the mean squares up to which a rule that misses no tolerance is kept
-RENEWED = 30  # checks after which a rule that misses no tolerance is exchanged, after a larger change, for a smaller one
+RENEWED = (
+    30  # checks after which a rule that misses no tolerance is exchanged, after a larger change, for a smaller one
+)
 TRUSTED = 0.2  # relative change of the mean squares up to which a rule's error is not computed anew
 
 
@@ -163,7 +166,7 @@ class Adaptive:
 
         Raises FloatingPointError if it is not a number.
         """
-        attainable = 2 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
+        attainable = 3 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
         kinds = [result.error, *result[1:5]]
         relative = [float(a) for a in relative_errors(s, result, kinds, self.error_weights, attainable)]
         if not np.isfinite(relative[0]):
@@ -199,7 +202,7 @@ class Adaptive:
             result = self._evaluate(squares, parameters)
             relative, *causes = self._relative(parameters[0], result)
             allowed = SHARE * self.rtol
-            enough = relative <= self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < allowed
+            enough = relative <= ACCEPTED * self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < allowed
             for axis in (0, 1):
                 if not enough and causes[2 + axis] > allowed:
                     self._reach[axis] *= 1.15
@@ -236,7 +239,7 @@ class Adaptive:
         """
         many = len(result.value)
         rows = slice(None, None, -(-many // SAMPLED))
-        s, value, floor = (a[rows] for a in (parameters[0], np.abs(result.value), 2 * result.rounding / self.rtol))
+        s, value, floor = (a[rows] for a in (parameters[0], np.abs(result.value), 3 * result.rounding / self.rtol))
         weights = self.error_weights(s)
         scales = [(weight * np.maximum(value, floor)).max(axis=-1, keepdims=True) for weight in weights]
         pairs = zip(weights, scales, strict=True)

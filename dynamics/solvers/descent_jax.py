@@ -13,7 +13,7 @@ from dynamics.derived_loss import DerivedLoss
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.ensembles import STATES, STRICTEST, Division, divide, in_turn, rules_for
+from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
 from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import VectorField
@@ -62,16 +62,18 @@ def jax_descent(problem: DescentProblem) -> Descent:
     many = len(members.encoder)
     place, recorded, status = Place(members, np.full(many, np.inf)), [0], "complete"
     histories = [each(lambda part: part[:, None], members)]
-    division = divide(field, members, parameters, problem.learning_rate * problem.steps)
-    rules = dict.fromkeys((part.start for part in division.parts(many)), division.rules)
+    division = divide(field, members, parameters, problem.learning_rate, problem.learning_rate * problem.steps)
+    level = 0
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
             for chosen in _calls(problem.recorded[1:].tolist()):
                 compute = partial(
-                    _pass_part, field, division, rules, place, parameters, problem.learning_rate, recorded[-1], chosen
+                    _pass_part, field, division, level, place, parameters, problem.learning_rate, recorded[-1], chosen
                 )
-                passed = [found for _, found in in_turn(division.parts(many), division.devices, compute)]
+                results = [found for _, found in in_turn(division.parts(many), division.devices, compute)]
+                passed, levels = zip(*results, strict=True)
                 place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts), *passed)
+                level = max(levels)
                 if not np.isfinite(error).all():
                     status = f"stopped before step {chosen[-1]}: the closure's integrals overflow"
                     break
@@ -117,44 +119,35 @@ def _calls(chosen: list[int]) -> Iterator[list[int]]:
 def _pass_part(
     field: VectorField,
     division: Division,
-    rules: dict[int, Rules],
+    level: int,
     place: Place,
     parameters: Parameters,
     learning_rate: float,
     first: int,
     chosen: list[int],
     part: slice,
-) -> Passed:
+) -> tuple[Passed, int]:
     """Advance the ensemble members in ``part`` by the steps of one compiled call, up to the last step of ``chosen``.
 
-    If the closure's quadrature misses its tolerance, the call is repeated with rules for the states that it recorded.
+    Groups in which the closure's quadrature misses its tolerance are computed again, with the rules of a higher level.
+    The highest level that was needed is returned as well.
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
-    model, stricter = field.model, 1.0
+    model = field.model
     run = _compiled(model.generated, model.structure, field.closure, compiled_exponent(own), division.devices)
-    while True:
+
+    def passed(level: int) -> Passed:
+        rules = division.rules(level)
         with jax_settings(x64=True):
-            found = jax.tree.map(np.asarray, run(here, own, learning_rate, bounds, rules[part.start]))
-        if not rules[part.start] or not found.error.max() > field.rtol or stricter < STRICTEST:
-            break
-        rules[part.start] = rules_for(field, *_some_states(here.state, found.states, own), stricter)
-        stricter *= 0.1
+            return jax.tree.map(np.asarray, run(here, own, learning_rate, bounds, rules))
+
+    found = passed(level)
+    while level < HIGHEST and field.quadratures and (missed := found.error > field.rtol).any():
+        level += 1
+        found = jax.tree.map(partial(choose, ~missed), found, passed(level))
     found = found._replace(states=each(lambda a: a[:, : len(chosen)], found.states))
-    return jax.tree.map(lambda a: a[: part.stop - part.start], found)
-
-
-def _some_states(first: State, later: State, parameters: Parameters) -> tuple[State, Parameters]:
-    """Return some of the finite states (B, M) of a call, from its first (G, M) and later states (G, R, M).
-
-    The parameters (G, 1) are returned for each of them.
-    """
-    joined = each(lambda a, b: np.concatenate([np.asarray(a)[:, None], b], axis=1), first, later)
-    finite = np.all([np.isfinite(part).all(axis=-1) for part in joined if part is not None], axis=0)
-    member, record = np.nonzero(finite)
-    some = np.unique(np.linspace(0, len(member) - 1, STATES).astype(int))
-    chosen = member[some], record[some]
-    return each(lambda part: part[chosen], joined), parameters.map(lambda row: np.asarray(row)[chosen[0]])
+    return jax.tree.map(lambda a: a[: part.stop - part.start], found), level
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,8 @@ The grouping does not depend on the numbers of devices and cores, so that result
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -22,10 +23,10 @@ from dynamics.vector_field.state import State, each
 Tree = TypeVar("Tree")  # of arrays
 Result = TypeVar("Result")
 
-SAMPLE = 8  # members whose trajectories determine the quadrature rules
-STATES = 64  # number of states of these trajectories
+SAMPLE = 8  # members whose trajectories determine the quadrature rules; four times as many at each further level
+STATES = 64  # number of states of these trajectories, likewise
 ROUGH = 1e-3  # relative accuracy of these trajectories
-STRICTEST = 1e-3  # least factor of the tolerance with which quadrature rules are chosen again
+HIGHEST = 3  # highest level of quadrature rules; at each, their tolerance is a tenth of that before
 BUCKET = 64  # numbers of nodes are multiples of this number, so that few of them need a compiled program of their own
 GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a CPU core
 WIDE_GROUP = 32_768  # number of members of a group that keeps an accelerator busy
@@ -37,12 +38,13 @@ class Division(NamedTuple):
     """Division of an ensemble into groups of members that are computed together.
 
     size: number of members of a group. devices: JAX devices, of which each computes one group at a time. rules:
-    quadrature rules of the closure's integrals.
+    quadrature rules of the closure's integrals, for levels 0 to HIGHEST; a group that misses its tolerance at one level
+    is computed again at the next.
     """
 
     size: int
     devices: tuple[jax.Device, ...]
-    rules: Rules
+    rules: Callable[[int], Rules]
 
     def parts(self, many: int) -> list[slice]:
         """Return, for each compiled call, the slice of members that it computes: one group on every device.
@@ -61,25 +63,31 @@ class Division(NamedTuple):
         return jax.tree.map(lambda a: a[rows], arrays)
 
 
-def divide(field: VectorField, members: State, parameters: Parameters, duration: float) -> Division:
+def divide(
+    field: VectorField, members: State, parameters: Parameters, learning_rate: float | None, duration: float
+) -> Division:
     """Return the division of an ensemble into groups. members: initial states (B, M). parameters: (B, 1).
 
     duration: time for which the members will move.
     """
     many, modes = members.encoder.shape
-    shown = np.unique(np.linspace(0, many - 1, SAMPLE).astype(int))
-    rules: Rules = []
-    if field.quadratures:
-        rules = rules_for(field, *rough_paths(field, members, parameters, shown, duration))
+
+    @lru_cache
+    def rules(level: int) -> Rules:
+        if not field.quadratures:
+            return []
+        states, own = _rough_paths(field, members, parameters, learning_rate, duration, level)
+        return _rules_for(field, states, own, 0.1**level)
+
     chosen = getattr(jax.config, "jax_default_device", None)  # set by jax.default_device
     devices = [chosen] if chosen else jax.devices()
-    nodes = max((len(rule.x) for of_one in rules for rule in of_one), default=1)
+    nodes = max((len(rule.x) for of_one in rules(0) for rule in of_one), default=1)
     kind = devices[0].platform
     size = max(1, min(many, GROUP.get(kind, WIDE_GROUP), ELEMENTS.get(kind, WIDE_ELEMENTS) // (modes * nodes)))
     return Division(size, tuple(devices[: max(1, many // size)]), rules)
 
 
-def rules_for(field: VectorField, states: State, parameters: Parameters, stricter: float = 1.0) -> Rules:
+def _rules_for(field: VectorField, states: State, parameters: Parameters, stricter: float) -> Rules:
     """Return quadrature rules that hold for all states (B, M). parameters: (B, 1). stricter: factor of the tolerance.
 
     The last node of a rule is repeated, without a weight, until their number is a multiple of BUCKET.
@@ -95,22 +103,33 @@ def _padded(rule: Rule) -> Rule:
     return Rule(*nodes, *(np.pad(a, ((0, 0), (0, more))) for a in (rule.weights, rule.edges)))
 
 
-def rough_paths(
-    field: VectorField, members: State, parameters: Parameters, chosen: npt.NDArray[np.intp], duration: float
+def _rough_paths(
+    field: VectorField,
+    members: State,
+    parameters: Parameters,
+    learning_rate: float | None,
+    duration: float,
+    level: int,
 ) -> tuple[State, Parameters]:
-    """Return states (B, M) along rough trajectories of the chosen members, and their parameters (B, 1)."""
+    """Return states (B, M) along rough trajectories of some members, and their parameters (B, 1)."""
+    many = len(members.encoder)
     states: list[State] = []
     rows: list[npt.NDArray[np.intp]] = []
-    for number in chosen:
+    for number in np.unique(np.linspace(0, many - 1, SAMPLE * 4**level).astype(int)):
         start, own = each(lambda part, i=number: part[i], members), parameters.map(lambda row, i=number: row[i])
         rough = vector_field_of(field.model, field.closure, ROUGH, own)
-        path = rough_path(rough, start, duration)
-        many = len(path.encoder)
-        kept = np.unique(np.linspace(0, many - 1, max(2, STATES // len(chosen))).astype(int))
+        path = rough_path(rough, start, learning_rate, duration)
+        steps = len(path.encoder)
+        kept = np.unique(np.linspace(0, steps - 1, STATES // SAMPLE).astype(int))
         states.append(each(lambda part, kept=kept: part[kept], path))
         rows.append(np.full(len(kept), number))
     joined = each(lambda *parts: np.concatenate(parts), *states)
     return joined, parameters.map(lambda row: row[np.concatenate(rows)])
+
+
+def choose(which: npt.NDArray[np.bool_], first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the rows of ``first`` where ``which`` is True, and of ``second`` elsewhere."""
+    return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
 
 def in_turn(

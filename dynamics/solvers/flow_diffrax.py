@@ -14,7 +14,6 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
@@ -22,7 +21,7 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.context import jax_settings
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise_of
-from dynamics.solvers.ensembles import STRICTEST, Division, divide, in_turn, rough_paths, rules_for
+from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.base import VectorField
@@ -76,7 +75,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
     options = Options(times, learning_rate, problem.rtol, problem.atol, noise_of(field))
     many, done = len(members.encoder), 0
-    division = divide(field, members, parameters, float(times[-1]))
+    division = divide(field, members, parameters, problem.learning_rate, float(times[-1]))
     compute = partial(_solve_part, field, division, members, parameters, options)
     solved = _room_for(structure, many, len(times), modes)
     with progress_bar(many, "solve", problem.progress) as bar:
@@ -126,28 +125,27 @@ def _solve_part(
 ) -> Solved:
     """Integrate the flow of the ensemble members in ``part``.
 
-    If the closure's quadrature misses its tolerance, the integration is repeated with rules for all members.
+    Groups in which the closure's quadrature misses its tolerance are integrated again, with rules of a higher level.
     """
     start, own = division.padded((members, parameters), part)
-    rules, alpha = division.rules, compiled_exponent(own)
+    alpha = compiled_exponent(own)
     run = partial(_compiled, field.model.generated, field.structure, field.closure, alpha, division.devices)
-    stricter = 1.0
-    while True:
+
+    def integrated(rules: Rules) -> Solved:
         with jax_settings(x64=True):
             found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, options, rules))
             if division.size > 1 and not found.finished.all():
                 alone = run(True)(start, own, options, rules)
-                found = jax.tree.map(partial(_choose, found.finished), found, alone)
-        if not rules or not found.error.max() > field.rtol or stricter < STRICTEST:
+                found = jax.tree.map(partial(choose, found.finished), found, alone)
+        return found
+
+    found = integrated(division.rules(0))
+    for level in range(1, HIGHEST + 1):
+        missed = found.error > field.rtol
+        if not (missed.any() and field.quadratures):
             break
-        paths = rough_paths(field, members, parameters, np.arange(part.start, part.stop), float(options.times[-1]))
-        rules, stricter = rules_for(field, *paths, stricter), stricter * 0.1
+        found = jax.tree.map(partial(choose, ~missed), found, integrated(division.rules(level)))
     return jax.tree.map(lambda a: a[: part.stop - part.start], found)
-
-
-def _choose(which: npt.NDArray[np.bool_], first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the rows of ``first`` where ``which`` is True, and of ``second`` elsewhere."""
-    return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
 
 # --- compiled -------------------------------------------------------------------------------------------------------

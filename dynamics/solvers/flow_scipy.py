@@ -217,14 +217,16 @@ def steps(
             yield solver, message
 
 
-def rough_path(field: VectorField, start: State, duration: float, steps_at_most: int = 300) -> State:
+def rough_path(
+    field: VectorField, start: State, learning_rate: float | None, duration: float, steps_at_most: int = 300
+) -> State:
     """Return the states (T, M) of a member after each step of a rough integration, which ends early if it fails."""
     coordinate = finite_coordinate_of(start, field.parameters, 1e-14)
     y = coordinate.forward(start)
     tolerances, path = coordinate.tolerances(10 * field.rtol, noise_of(field)), [y]
 
     def slope(_: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return coordinate.slope(y, lambda state: field.velocity(state, None))
+        return coordinate.slope(y, lambda state: field.velocity(state, learning_rate))
 
     with suppress(FloatingPointError):
         for solver, _ in islice(steps(slope, y, duration, tolerances), steps_at_most):
