@@ -214,6 +214,8 @@ def steps(
                 message = solver.step()
             except UserWarning as warning:  # of LSODA, when it gives up and the caller turns warnings into errors
                 solver.status, message = "failed", str(warning)
+            if solver.t == solver.t_old and solver.status == "running":  # as for a last time that is denormal
+                solver.status, message = "failed", "the steps are too short for double precision"
             yield solver, message
 
 

@@ -25,15 +25,9 @@ class Calls(NamedTuple):
 
 KINDS = {
     "api": Calls(call_of, 2000, 50, 30, {
-        97: "cosine, online stop-gradient, alpha = 1/2: modes vanish",
-        1559: "the same without weight decay",
         1804: "isotropic cosine with epsilon and weight decay, which has no exact rescaling",
     }),
-    "extremes": Calls(extreme_of, 500, 25, 20, {
-        46: "learned predictor, eigenvalues 5e-324 ... 7, to t = 1e6",
-        79: "eigenvalues 7 and 1e100, to t = 1e6",
-        482: "learned predictor, eigenvalues 1e-100 ... 1, to t = 1e12",
-    }),
+    "extremes": Calls(extreme_of, 500, 25, 20, {}),
 }  # fmt: skip
 CHUNKS = [(kind, first) for kind, calls in KINDS.items() for first in range(0, calls.count, calls.chunk)]
 SLOW = [(kind, seed) for kind, calls in KINDS.items() for seed in calls.over_time]

@@ -40,3 +40,8 @@ def test_equal_modes_are_constant(evaluations):
     flow = dyn.solve(dyn.Model("cosine"), [0.4, 0.6], [0.0, 10.0, 1e9])
     assert flow.complete and evaluations[0] < 2000
     np.testing.assert_allclose(flow.s[-1], 0.5, rtol=2e-8)
+
+
+def test_a_last_time_that_steps_cannot_resolve_ends_with_a_status():
+    flow = dyn.solve(dyn.Model("cosine", predictor=dyn.Learned()), [1.0, 0.5], [0.0, 5e-324])
+    assert flow.status == "stopped at t = 0: the steps are too short for double precision"
