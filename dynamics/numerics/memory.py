@@ -1,8 +1,16 @@
 """Refuse, before the work starts, what would not fit into memory, or not end."""
 
+import sys
+from pathlib import Path
+
 from dynamics.errors import ArgumentError, count
 
 MOST_STEPS = 10**9  # steps of a run, hours even for a single mode
+CONTROL_GROUP_FOLDER = Path("/sys/fs/cgroup")
+CONTROL_GROUPS = (  # of versions 2 and 1: files of limit and use, and the name of cached files in memory.stat
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int = 8) -> None:
@@ -42,7 +50,21 @@ def check_steps(steps: int, least: int = 0) -> int:
 
 
 def available() -> int:
-    """Return the bytes of memory that are free for use."""
+    """Return the bytes of memory that are free for use, on this machine and in this container."""
     import psutil
 
-    return psutil.virtual_memory().available
+    return min(psutil.virtual_memory().available, *map(_free_in_control_group, CONTROL_GROUPS))
+
+
+def _free_in_control_group(names: tuple[str, str, str]) -> int:
+    """Return the bytes that the limit of a container's control group leaves free, or sys.maxsize without a limit.
+
+    Cached files, which the kernel gives back when memory is short, count as free. names: see CONTROL_GROUPS.
+    """
+    try:
+        limit, used = (int((CONTROL_GROUP_FOLDER / name).read_text()) for name in names[:2])
+        stat = (CONTROL_GROUP_FOLDER / names[0]).with_name("memory.stat").read_text()
+        cached = int(dict(line.split() for line in stat.splitlines())[names[2]])
+    except (OSError, ValueError, KeyError):  # no such version of control groups, or no limit ("max")
+        return sys.maxsize
+    return max(limit - used + cached, 0)

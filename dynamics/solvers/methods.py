@@ -18,7 +18,7 @@ from dynamics.vector_field.eigenmodes import formulas_of
 
 ENSEMBLE_FOR_JAX = 64  # number of ensemble members from which compiling the flow pays
 LONG = 2.0  # estimated seconds of a run in NumPy from which compiling the descent map pays
-STEP, ELEMENT, NODES = 5e-5, 4e-8, 1_000  # seconds per step, seconds per eigenvalue and node, nodes of an integral
+STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds per step, seconds per eigenvalue and node, nodes of an integral
 
 P = TypeVar("P", bound=Problem)
 R = TypeVar("R")

@@ -50,6 +50,21 @@ def test_available_memory_is_what_psutil_reports(monkeypatch):
     assert memory.available() == 30
 
 
+@pytest.mark.parametrize("version", [2, 1])
+def test_the_limit_of_a_container_is_respected(version, monkeypatch, tmp_path):
+    limit, used, cached = memory.CONTROL_GROUPS[2 - version]
+    monkeypatch.setattr(memory, "CONTROL_GROUP_FOLDER", tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    for name, text in ((limit, "500"), (used, "450")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert memory.available() == 1000  # without memory.stat
+    (tmp_path / limit).with_name("memory.stat").write_text(f"anon 400\n{cached} 30\n")
+    assert memory.available() == 80
+    (tmp_path / limit).write_text("max\n")
+    assert memory.available() == 1000
+
+
 def test_memory_is_counted_by_members_times_values_and_their_size(little_memory):
     memory.check_fits(members=10, times=100, values=125, remedy="Fewer.")  # 8 bytes each: exactly what is free
     memory.check_fits(members=10, times=100, values=250, remedy="Fewer.", itemsize=4)
