@@ -1,4 +1,4 @@
-"""From a model and initial eigenvalues to a trajectory: exact solution, flow, descent map, finite batches.
+"""Compute trajectories from a model and initial eigenvalues: exact solution, flow, descent map, finite batches.
 
-May import ``results``, ``vector_field`` and what is below them.
+May import ``results``, ``vector_field`` and the packages below them.
 """

@@ -1,10 +1,11 @@
 """Coordinates in which the flow is integrated numerically.
 
 If the singular values of the encoder are the only dynamical variables, the coordinate of a mode is
-y = 1/lambda - lambda, with the predictor eigenvalue lambda. For small lambda, y is nearly 1/lambda, in which the slow
-growth of small modes, d lambda/dt ~ lambda^2, is a straight line. The time of growth is then accurate, which matters
-because a relative error delta of a small lambda(0) becomes delta/lambda(0) until the mode has grown. An absolute error
-of y is a relative error of lambda times 1/lambda + lambda. The inverse is lambda = (sqrt(y^2 + 4) - y)/2.
+y = 1/lambda - lambda, with the predictor eigenvalue lambda. For small lambda, y is nearly 1/lambda. A small mode grows
+slowly, d lambda/dt ~ lambda^2, so that its y is a linear function of time and is integrated accurately. Accuracy is
+needed there: a relative error delta of a small lambda(0) is amplified to delta/lambda(0) until the mode has grown. An
+absolute error of y equals the relative error of lambda, multiplied by 1/lambda + lambda. The inverse of the coordinate
+is lambda = (sqrt(y^2 + 4) - y)/2.
 
 For models with further dynamical variables (target branch, learned predictor, tracked correlation, weights as
 matrices), the variables themselves are integrated.
@@ -25,9 +26,9 @@ from dynamics.vector_field.state import State
 Array = Any  # an array of NumPy or JAX
 
 ROUNDING = 2.3e-14  # smallest relative tolerance; below it an integrator only follows rounding errors
-QUADRATURE_NOISE = 0.1  # relative noise of rates from a quadrature, in units of its tolerance
+QUADRATURE_NOISE = 0.1  # relative noise of rates from a quadrature, divided by the quadrature's tolerance
 HUGE = 1e12  # a flow diverges if lambda exceeds the largest initial lambda, or 1 if that is larger, by this factor
-SMALLEST = 1e-150  # least lambda, in place of floor^alpha if it underflows for a collapsed mode; y^2 remains finite
+SMALLEST = 1e-150  # least lambda, if floor^alpha of a collapsed mode underflows; with it, y^2 remains finite
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,9 @@ class Reciprocal:
 
 @dataclass(frozen=True)
 class Plain:
-    """Coordinate y of models with several dynamical variables, or with weights: all variables, concatenated."""
+    """Coordinate y of models with several dynamical variables or with weights: y holds all variables, concatenated."""
 
-    kind: type  # State
+    kind: type  # class of the states: State
     shapes: dict[str, tuple[int, ...]]  # shape of each dynamical variable, by name
     atol: float  # absolute tolerance of the variables
 
@@ -133,16 +134,19 @@ class Plain:
 
 
 def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
-    """Return the coordinate in which the flow from an initial state is integrated. atol: absolute tolerance of s."""
+    """Return the coordinate in which the flow from an initial state is integrated.
+
+    atol: absolute tolerance of the eigenvalues s.
+    """
     eigenmodes = state.encoder.ndim == 1
     alone = eigenmodes and all(part is None for part in state[1:])
     return Reciprocal(parameters.alpha, atol) if alone else Plain.of(state, atol)
 
 
 def finite_coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
-    """Return the result of ``coordinate_of`` if it is finite in this state, else the variables themselves.
+    """Return the result of ``coordinate_of`` if the coordinate is finite in this state, else a ``Plain`` coordinate.
 
-    The reciprocal coordinate contains s^alpha, which overflows at large alpha even if the predictor is normalized.
+    The reciprocal coordinate contains s^alpha. This power overflows at large alpha even if the predictor is normalized.
     """
     coordinate = coordinate_of(state, parameters, atol)
     with np.errstate(all="ignore"):
@@ -151,5 +155,5 @@ def finite_coordinate_of(state: State, parameters: Parameters, atol: float) -> R
 
 
 def noise_of(rates: VectorField) -> float:
-    """Return the relative noise of the rates due to quadrature, which an integrator's error control must tolerate."""
+    """Return the relative noise of rates due to quadrature; an integrator's error control must tolerate the noise."""
     return QUADRATURE_NOISE * rates.rtol if rates.quadratures else 0.0

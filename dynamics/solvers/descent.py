@@ -1,4 +1,4 @@
-"""``iterate``: the descent map, gradient descent on the population loss at a finite learning rate."""
+"""Define ``iterate``, which computes the descent map: gradient descent on the population loss."""
 
 from collections.abc import Sequence
 
@@ -45,16 +45,18 @@ def iterate(
     learning_rate : float
         eta > 0.
     batch_size : int, optional
-        Batch size B of networks. ``s`` is then the predicted mean over networks, of u_m . C u_m along the eigenvectors
-        u_m of C, and ``deviation`` the standard deviation around it, both to first order in 1/B. ``population`` is the
-        descent map, and ``reliable`` states until which step the prediction holds. For a single trajectory only.
+        Batch size B of networks. ``s`` is then a prediction for these networks: the mean over networks of
+        u_m . C u_m, with the eigenvectors u_m of C. ``deviation`` is the standard deviation of u_m . C u_m over
+        networks. Both are computed to first order in 1/B. ``population`` is the result of the descent map, and
+        ``reliable`` is True at the steps up to which the prediction holds. Ensembles are refused.
 
-        For a model with ``inputs``, whose eigenvectors rotate, ``s`` is the mean of the sorted eigenvalues of C, and
-        ``modes`` is that of u_m . C u_m along the eigenvectors of the initial C, with ``mode_deviation`` and
-        ``mode_reliable``. ``weights`` are means over networks. For at most 128 weights in all.
+        The eigenvectors of a model with ``inputs`` rotate. Then ``s`` is the mean over networks of the sorted
+        eigenvalues of C. ``modes`` is the mean of u_m . C u_m along the eigenvectors u_m of the initial C, with
+        ``mode_deviation`` and ``mode_reliable``. ``weights`` are means over networks. The model may have at most 128
+        weights in total.
     input_dimension : int, optional
-        Number of inputs N of the networks; required with ``batch_size``, because the gradient has noise along every
-        input. A model with ``inputs`` contains it.
+        Number of inputs N of the networks. Required with ``batch_size``, because the gradient has noise along every
+        input, so that the noise grows with N. A model with ``inputs`` determines N.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         As for ``solve``.
     rtol : float
@@ -62,17 +64,18 @@ def iterate(
     record : int or sequence of int
         Number of steps between two records, or the recorded steps; step 0 and the last step are always recorded.
     method : {"auto", "numpy", "jax"}
-        "numpy" computes one step after another. "jax" compiles blocks of steps, which takes a second at first; it does
-        not apply with ``inputs``, ``batch_size`` or the closure "monte_carlo". "auto" chooses "jax" for long runs.
+        "numpy" computes one step after another. "jax" compiles blocks of steps; the compilation takes about a second.
+        "jax" does not apply with ``inputs``, ``batch_size`` or the closure "monte_carlo". "auto" chooses "jax" for long
+        runs.
     progress : bool, optional
         Show a progress bar; None shows it on a terminal if the run takes more than a second.
 
     Returns
     -------
     Trajectory
-        Of kind "descent", with ``step`` (T,) and t = learning_rate * step. A run ends when its eigenvalues overflow, as
-        ``status`` states; eigenvalues of an ensemble member are inf from the step on at which they overflow. A run that
-        is interrupted returns the steps recorded before.
+        A trajectory of kind "descent", with ``step`` (T,) and t = learning_rate * step. A run ends when its eigenvalues
+        overflow, and ``status`` states this. The eigenvalues of an ensemble member are inf from the step at which they
+        overflow. A run that is interrupted returns the steps that were recorded before the interruption.
 
     Raises
     ------
@@ -86,19 +89,22 @@ def iterate(
 
     Notes
     -----
-    With ``batch_size``, mean and covariance Sigma of all entries of C over networks obey, to first order in 1/B,
+    With ``batch_size``, all entries of C fluctuate over networks. Their mean and covariance Sigma obey, to first order
+    in 1/B,
 
         mean <- f(mean) + 1/2 f'' : Sigma + eta^2/B (E[v v^T] - F F^T),    Sigma <- J Sigma J^T + Q
 
-    f is the descent map, v (M, N) the gradient of a sample and F its mean, J the derivative of the first line and Q the
-    covariance of C after a step on a batch (docs/finite_batches.md). Derivatives and noise are means over samples. For
-    a model with ``inputs`` the same equations hold for the weights, without the term of v, and the eigenvalues follow
-    from mean and covariance of the weights.
+    f is the descent map, v (M, N) the gradient of a sample, and F the mean of v over samples. J is the derivative of
+    the right-hand side of the first equation, and Q the covariance of C after a step on a batch
+    (docs/finite_batches.md). The derivatives and Q are computed as means over samples. For a model with ``inputs`` the
+    same equations hold for the weights, without the term that contains v; the eigenvalues follow from the mean and the
+    covariance of the weights.
 
     References
     ----------
     Halvagal, Laborieux, Zenke (2023), section 4: the toy network trained by gradient descent. Van Kampen, Stochastic
-    Processes in Physics and Chemistry, chapter X: mean and covariance to first order in the size of the fluctuations.
+    Processes in Physics and Chemistry, chapter X: the mean and the covariance of fluctuations to first order in their
+    size.
 
     Examples
     --------
@@ -138,7 +144,7 @@ def iterate(
 
 
 def _status(descent: Descent) -> str:
-    """Return a sentence on how the run ended, which states a divergence first."""
+    """Return a text that states how the run ended; a divergence is stated first."""
     if not np.isfinite(descent.diverged).any():
         return descent.status
     first = f"eigenvalues diverge at step {descent.diverged.min():.0f}"

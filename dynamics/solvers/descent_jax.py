@@ -1,4 +1,4 @@
-"""The descent map in JAX: each compiled call advances a group of ensemble members by a block of steps."""
+"""Iterate the descent map in JAX: each compiled call advances a group of ensemble members by a block of steps."""
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -23,8 +23,8 @@ from dynamics.vector_field.state import Observables, State, each
 
 Array = Any  # an array of JAX, traced or not
 
-HOLD = 8  # number of steps after which the error of the rates is computed
-RECORDS_PER_CALL = 50  # recorded steps of a compiled call, after which the progress bar moves and Ctrl-C is noticed
+HOLD = 8  # the error of the rates is computed once in this number of steps
+RECORDS_PER_CALL = 50  # recorded steps per compiled call; between calls the progress bar moves and Ctrl-C is noticed
 STEPS_PER_CALL = 2_000  # largest number of steps of a compiled call with several recorded steps
 
 
@@ -38,7 +38,7 @@ class Place(NamedTuple):
     diverged: Any
 
 
-Carry = tuple[Place, Array]  # progress, and error of the rates
+Carry = tuple[Place, Array]  # progress of an ensemble, and largest error of the rates so far
 
 
 class Passed(NamedTuple):
@@ -55,7 +55,7 @@ class Passed(NamedTuple):
 def jax_descent(problem: DescentProblem) -> Descent:
     """Iterate the descent map in compiled calls, for groups of ensemble members.
 
-    A run that is interrupted, or whose integrals overflow, returns the steps recorded before.
+    A run that is interrupted, or whose integrals overflow, returns the steps that were recorded until then.
     """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
@@ -94,10 +94,10 @@ def jax_descent(problem: DescentProblem) -> Descent:
 def _observables(problem: DescentProblem, states: State) -> Observables:
     """Return the observables of recorded states (..., T, M), with the exact initial eigenvalues s0 at step 0."""
     along_steps = problem.field.parameters.map(lambda a: a[..., None, :])
-    with np.errstate(over="ignore", invalid="ignore"):  # warnings for members that diverge
+    with np.errstate(over="ignore", invalid="ignore"):  # members that diverge would give warnings
         observed = observables(problem.model.structure, along_steps, states)
     for values in (observed.s, observed.target):
-        values[..., 0, :] = problem.s0  # exactly, not as the square of a root
+        values[..., 0, :] = problem.s0  # exactly: the square of a root has rounding errors
     return observed
 
 
@@ -129,8 +129,8 @@ def _pass_part(
 ) -> tuple[Passed, int]:
     """Advance the ensemble members in ``part`` by the steps of one compiled call, up to the last step of ``chosen``.
 
-    Groups in which the closure's quadrature misses its tolerance are computed again, with the rules of a higher level.
-    The highest level that was needed is returned as well.
+    Groups in which the closure's quadrature misses its tolerance are computed again, with the quadrature rules of a
+    higher level. The second result is the highest level that was needed.
     """
     here, own = division.padded((place, parameters), part)
     bounds = np.minimum([first, *chosen, *[chosen[-1]] * RECORDS_PER_CALL], chosen[-1])[: RECORDS_PER_CALL + 1]
@@ -160,7 +160,7 @@ def _compiled(
 ) -> Callable[..., Passed]:
     """Return the compiled function (place, parameters, learning rate, steps, rules) -> Passed for a loss.
 
-    alpha: exponent of the predictor; None for a parameter.
+    alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters.
     """
     run = partial(_pass, structure, TracedField(generated, structure, closure), alpha)
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")

@@ -1,4 +1,4 @@
-"""The descent map in NumPy, one step after another."""
+"""Iterate the descent map in NumPy, one step after another."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,14 +14,15 @@ from dynamics.vector_field.state import State, each
 
 
 def numpy_descent(problem: DescentProblem) -> Descent:
-    """Iterate the descent map in NumPy, with the fluctuations of finite batches if requested.
+    """Iterate the descent map in NumPy.
 
-    A run that is interrupted, or whose integrals overflow, returns the steps recorded before.
+    A run that is interrupted, or whose integrals overflow, returns the steps that were recorded until then.
     """
     field, state, status = problem.field, problem.start, "complete"
     recorded, observed = [0], [field.observables(state)]
     if problem.by_eigenmodes:
-        observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)  # exactly, not as the square of a root
+        # exactly s0: the square of a root has rounding errors
+        observed[0] = observed[0]._replace(s=problem.s0, target=problem.s0)
     diverged, to_record = np.full(problem.members, np.inf), set(problem.recorded.tolist())
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
@@ -33,7 +34,7 @@ def numpy_descent(problem: DescentProblem) -> Descent:
                     break
                 if number in to_record:
                     recorded.append(number)
-                    with np.errstate(over="ignore"):  # warnings for members that are about to diverge
+                    with np.errstate(over="ignore"):  # members that are about to diverge would give warnings
                         observed.append(field.observables(state))
                 bar.update()
         except KeyboardInterrupt:
@@ -47,8 +48,8 @@ def numpy_descent(problem: DescentProblem) -> Descent:
 def one_step(state: State, field: VectorField, learning_rate: Any) -> tuple[State, npt.NDArray[np.bool_]]:
     """Return the state after one step of gradient descent, and a mask (...) of ensemble members that overflow.
 
-    All variables of a member that overflows are inf. learning_rate: a number, or an array (..., 1) with a number for
-    each member.
+    All variables of a member that overflows are set to inf. learning_rate: a number, or an array (..., 1) with one
+    learning rate for each member.
     """
     ensemble = len(field.batch(state))
 

@@ -1,6 +1,7 @@
-"""Division of ensembles in JAX into groups of members, which are computed on all devices, or on all cores of a CPU.
+"""Divide ensembles in JAX into groups of members. The groups are computed on all devices, or on all cores of a CPU.
 
-The grouping does not depend on the numbers of devices and cores, so that results are the same to the last bit.
+The division does not depend on the numbers of devices and cores, so that results are the same, to the last bit, on any
+number of them.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,14 +21,14 @@ from dynamics.vector_field.eigenmodes import Rules
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
 
-Tree = TypeVar("Tree")  # of arrays
+Tree = TypeVar("Tree")  # a nested structure of arrays
 Result = TypeVar("Result")
 
-SAMPLE = 8  # members whose trajectories determine the quadrature rules; four times as many at each further level
-STATES = 64  # number of states of these trajectories, likewise
+SAMPLE = 8  # at level 0, members whose trajectories determine the quadrature rules; 4 times as many at each next level
+STATES = 64  # at level 0, states of these trajectories, of all members together; 4 times as many at each next level
 ROUGH = 1e-3  # relative accuracy of these trajectories
-HIGHEST = 3  # highest level of quadrature rules; at each, their tolerance is a tenth of that before
-BUCKET = 64  # numbers of nodes are multiples of this number, so that few of them need a compiled program of their own
+HIGHEST = 3  # highest level of quadrature rules; the tolerance of each level is a tenth of that of the level below
+BUCKET = 64  # the number of nodes is a multiple of this, because each number of nodes needs a compilation of its own
 GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a CPU core
 WIDE_GROUP = 32_768  # number of members of a group that keeps an accelerator busy
 ELEMENTS = {"cpu": 250_000}  # largest number of integrand values of a group that stay in the cache of a CPU core
@@ -37,9 +38,9 @@ WIDE_ELEMENTS = 50_000_000  # largest number of integrand values of a group on a
 class Division(NamedTuple):
     """Division of an ensemble into groups of members that are computed together.
 
-    size: number of members of a group. devices: JAX devices, of which each computes one group at a time. rules:
-    quadrature rules of the closure's integrals, for levels 0 to HIGHEST; a group that misses its tolerance at one level
-    is computed again at the next.
+    size: number of members of a group. devices: JAX devices; each of them computes one group at a time. rules: function
+    that returns the quadrature rules of the closure's integrals for a level from 0 to HIGHEST. A group whose quadrature
+    misses its tolerance at one level is computed again at the next level.
     """
 
     size: int
@@ -47,7 +48,7 @@ class Division(NamedTuple):
     rules: Callable[[int], Rules]
 
     def parts(self, many: int) -> list[slice]:
-        """Return, for each compiled call, the slice of members that it computes: one group on every device.
+        """Return, for each compiled call, the slice of members that the call computes: one group on every device.
 
         many: number of members of the ensemble.
         """
@@ -66,9 +67,10 @@ class Division(NamedTuple):
 def divide(
     field: VectorField, members: State, parameters: Parameters, learning_rate: float | None, duration: float
 ) -> Division:
-    """Return the division of an ensemble into groups. members: initial states (B, M). parameters: (B, 1).
+    """Return the division of an ensemble into groups.
 
-    duration: time for which the members will move.
+    members: initial states (B, M). parameters: parameters of the members, (B, 1). learning_rate: None for a flow that
+    does not depend on the learning rate. duration: time at which the trajectories of the members will end.
     """
     many, modes = members.encoder.shape
 
@@ -88,9 +90,10 @@ def divide(
 
 
 def _rules_for(field: VectorField, states: State, parameters: Parameters, stricter: float) -> Rules:
-    """Return quadrature rules that hold for all states (B, M). parameters: (B, 1). stricter: factor of the tolerance.
+    """Return quadrature rules that meet the tolerance in all states (B, M).
 
-    The last node of a rule is repeated, without a weight, until their number is a multiple of BUCKET.
+    parameters: parameters for each state, (B, 1). stricter: factor by which the tolerance is multiplied. The last node
+    of a rule is repeated with weight zero until the number of nodes is a multiple of BUCKET.
     """
     sample = vector_field_of(field.model, field.closure, stricter * field.rtol, parameters)
     sample.forces(states)
@@ -111,7 +114,7 @@ def _rough_paths(
     duration: float,
     level: int,
 ) -> tuple[State, Parameters]:
-    """Return states (B, M) along rough trajectories of some members, and their parameters (B, 1)."""
+    """Return states (B, M) along rough trajectories of some members, and the parameters (B, 1) for each state."""
     many = len(members.encoder)
     states: list[State] = []
     rows: list[npt.NDArray[np.intp]] = []
@@ -137,10 +140,10 @@ def in_turn(
 ) -> Iterator[tuple[slice, Result]]:
     """Yield (part, compute(part)) for each part of an ensemble, in order; several parts are computed at once.
 
-    parts: result of ``Division.parts``. A CPU uses all its cores.
+    parts: result of ``Division.parts``. On a CPU the parts are computed on all cores.
     """
-    yield parts[0], compute(parts[0])  # alone, because it compiles
+    yield parts[0], compute(parts[0])  # computed alone, because the first call compiles
     if len(parts) > 1:
-        # On an accelerator, one part is computed while another is copied.
+        # An accelerator computes one part while the result of another part is copied.
         threads = max(1, cores() // len(devices)) if devices[0].platform == "cpu" else 2
         yield from in_order(parts[1:], compute, threads)

@@ -1,4 +1,4 @@
-"""``solve``: the gradient flow of the eigenvalues; ``prepare``: a solver for repeated use with one model."""
+"""Define ``solve``, which integrates the gradient flow, and ``prepare``, which returns a solver for repeated use."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,8 +35,9 @@ def solve(
 ) -> Trajectory:
     r"""Integrate the gradient flow of the eigenvalues, ds_m/dt = 2 s_m (r_m - rho).
 
-    r_m is the rate of mode m, rho the weight decay; time is learning rate times steps. Further dynamical variables (a
-    target branch, a learned predictor, a tracked correlation) are integrated with the eigenvalues.
+    r_m is the rate of mode m and rho the weight decay; time is the learning rate times the number of steps. Further
+    dynamical variables (a target branch, a learned predictor, a tracked correlation) are integrated with the
+    eigenvalues.
 
     Parameters
     ----------
@@ -45,36 +46,38 @@ def solve(
         Eigenvalues of the representation correlation at t = 0, non-negative; initial weights for a model with
         ``inputs``. Leading dimensions are an ensemble and broadcast with the model's parameters.
     times : array_like, shape (T,)
-        Non-negative and ascending.
+        Times of the result, non-negative and ascending.
     learning_rate : float, optional
-        Learning rate eta, required for models with a decay per step (``EMA`` target, or a tracked correlation); the
-        flow of other models does not depend on eta, which is refused.
+        Learning rate eta. Required for models with a decay per step (``EMA`` target, or a tracked correlation). The
+        flow of other models does not depend on eta; for them the argument is refused.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
-        "gaussian" is exact for Gaussian inputs, and the default if the loss has exact expectations; "mean_field"
-        replaces norms and sums by their means, for losses that divide by norms; "monte_carlo" takes means over samples,
+        "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field"
+        replaces norms and sums by their means, for losses that divide by norms. "monte_carlo" takes means over samples,
         for any loss.
     method : {"auto", "exact", "heyoka", "jax", "scipy"}
-        "exact": the formula of the exact solution, if there is one. "scipy": LSODA, for stiff problems too.
-        "jax": Diffrax's Dopri8. "heyoka": Taylor series, if the rates are formulas and the package is installed; the
-        fastest once compiled. "auto" chooses "exact" if it applies, "jax" for large ensembles, else "scipy".
+        "exact" evaluates the formula of the exact solution, if there is one. "scipy" integrates with LSODA, also stiff
+        problems. "jax" integrates with Diffrax's Dopri8. "heyoka" integrates by Taylor series, if the rates are
+        formulas and the package heyoka is installed; after its compilation this method is the fastest. "auto" chooses
+        "exact" if it applies, "jax" for large ensembles, else "scipy".
     rtol, atol : float
         The error of s is kept near ``rtol * s + atol``; the tolerance of the closure's quadrature is a tenth of rtol.
-        Not used by "exact". The growth of a small mode amplifies errors, by up to 1/lambda(0), with the initial
-        eigenvalue lambda(0) of the predictor.
+        The method "exact" does not use them. The growth of a small mode amplifies errors by a factor of up to
+        1/lambda(0), where lambda(0) is the initial eigenvalue of the predictor.
     until : {"steady"}, optional
-        End when the flow has converged to a steady state (``dynamics/solvers/steady_state.py``), at a time that is then
-        the last time of the result. If the flow does not converge, ``status`` states this, and whether the flow slows
-        down. Ensemble members that have converged stay constant. Requires the method "scipy" and a model without
-        ``inputs``.
+        With "steady", the solution ends when the flow has converged to a steady state
+        (``dynamics/solvers/steady_state.py``). The time of convergence is then the last time of the result. If the flow
+        does not converge, ``status`` states this, and states if the flow slows down. Ensemble members that have
+        converged stay constant. This option requires the method "scipy" and a model without ``inputs``.
     progress : bool, optional
         Show a progress bar; None shows it on a terminal if the solution takes more than a second.
 
     Returns
     -------
     Trajectory
-        Of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and ``blow_up_time`` state the
-        time of the divergence. A solution by "scipy" that needs more than 20 000 evaluations of the rates, and 1000
-        for each variable, ends there; ``status`` states this, and where values are not finite.
+        A trajectory of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and
+        ``blow_up_time`` state the time of the divergence. A solution by "scipy" ends early if it needs more than
+        20 000 + 1000 E evaluations of the rates, with E dynamical variables over all modes; ``status`` then states
+        the time that was reached. ``status`` also states which values of an ensemble were not computed.
 
     Raises
     ------
@@ -118,9 +121,10 @@ def solve(
 
 @dataclass(frozen=True, eq=False)
 class PreparedSolver(Value):
-    """A solver for one model and fixed times and options, which are validated once; the result of ``prepare``.
+    """A solver for one model, at fixed times and options: the result of ``prepare``.
 
-    Called with initial eigenvalues s0, the solver returns the same ``Trajectory`` as ``solve``.
+    Model, times and options are validated once. Called with initial eigenvalues s0, the solver returns the same
+    ``Trajectory`` as ``solve``.
     """
 
     problem: FlowProblem
@@ -141,7 +145,9 @@ class PreparedSolver(Value):
 
 @isolated
 def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "auto", **options: Any) -> PreparedSolver:
-    """Return a solver that validates, chooses a method and compiles once, for many sets of initial eigenvalues.
+    """Return a solver for many sets of initial eigenvalues.
+
+    The arguments are validated, the method is chosen and its code is compiled only once.
 
     Parameters
     ----------
@@ -152,9 +158,9 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     times : array_like, shape (T,)
         Times of the trajectories, non-negative and ascending.
     method : str
-        As for ``solve``.
+        One of the methods of ``solve``.
     **options
-        ``learning_rate``, ``closure``, ``rtol``, ``atol``, ``until`` and ``progress`` of ``solve``.
+        The options ``learning_rate``, ``closure``, ``rtol``, ``atol``, ``until`` and ``progress`` of ``solve``.
 
     Returns
     -------
@@ -165,7 +171,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     Raises
     ------
     ArgumentError
-        As ``solve`` does.
+        An argument is invalid, or the method does not apply to the problem.
 
     Examples
     --------
@@ -177,19 +183,22 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     errors.instance("model", model, Model, "be a Model")
     if model.inputs is not None:
         errors.reject(
-            "model", "have white inputs, because a prepared solver takes initial eigenvalues, not weights", model
+            "model",
+            "have white inputs: a prepared solver starts from eigenvalues, but a model with correlated `inputs` starts "
+            "from weights",
+            model,
         )
     modes = errors.count("modes", modes)
     check_size(f"A start of {modes:,} modes", 4 * modes, "Ask for fewer modes.")
     problem = FlowProblem.of(model, np.ones(modes), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
     if solver.method.needs_start_up:
-        solver(np.linspace(0.5, 1.0, modes))  # compiles
+        solver(np.linspace(0.5, 1.0, modes))  # the first call compiles
     return solver
 
 
 def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajectory:
-    """Return the trajectory that a method computes for a problem."""
+    """Return the trajectory that the method computes for the problem."""
     flow = method.integrate(problem)
     problem.field.warn_if_inaccurate(problem.rtol)
     if problem.by_eigenmodes:
@@ -210,7 +219,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
 
 
 def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> None:
-    """Set eigenvalues at t = 0 to s0, exactly, and eigenvalues of modes with s0 = 0 to zero at all times."""
+    """Set the eigenvalues at t = 0 to exactly s0, and the eigenvalues of modes with s0 = 0 to zero at all times."""
     start, first = s0[..., None, :], int(np.searchsorted(times[: observed.s.shape[-2]], 0.0, side="right"))
     for values in (observed.s,) if observed.target is observed.s else (observed.s, observed.target):
         early = values[..., :first, :]
@@ -220,9 +229,9 @@ def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.ND
 
 
 def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.float64]) -> Trajectory:
-    """Cut a single trajectory at its steady state; for an ensemble, state in the status that all members reach one.
+    """Cut a single trajectory at its steady state; for an ensemble, state in the status that all members converge.
 
-    steady_time: time at which each member has converged; inf for a member that has not.
+    steady_time: time at which each member has converged; inf for a member that has not converged.
     """
     if not np.isfinite(steady_time).all():
         return trajectory
@@ -235,7 +244,7 @@ def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.flo
 
 
 def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
-    """Cut a single trajectory before it diverges; for an ensemble, state when the first member diverges."""
+    """Cut a single trajectory before it diverges; for an ensemble, state in the status when the first member diverges."""
     if not np.isfinite(trajectory.blow_up_time).any():
         return trajectory
     first = float(np.min(trajectory.blow_up_time))

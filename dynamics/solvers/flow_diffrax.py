@@ -1,8 +1,8 @@
-"""The flow in JAX (Diffrax, Dopri8), for ensembles: all members of a group are integrated with the same steps.
+"""Integrate the flow of ensembles in JAX (Diffrax, Dopri8): all members of a group share the same steps.
 
-The members of a group form one system of equations, whose steps are those of the member that needs the shortest steps.
-Members then need no masks, do not wait for each other, and share one list of output times. A group in which a member
-diverges, or which needs too many steps, is integrated again, each member with its own steps.
+The members of a group form one system of equations. Its steps are those of the member that needs the shortest steps.
+Members then need no masks, do not wait for each other, and share one list of output times. If a member of a group
+diverges, or if the group needs too many steps, its members are integrated again, each with its own steps.
 """
 
 from collections.abc import Callable
@@ -39,11 +39,11 @@ from dynamics.vector_field.state import Observables, State, each
 Array = Any  # an array of JAX, traced or not
 
 MAX_STEPS = 200_000  # largest number of steps of a member that is integrated alone
-MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group; a group that needs more has too different members
+MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group; if a group needs more, its members differ too much
 
 
 class Options(NamedTuple):
-    """Options of an integration that may change without a new compilation, except for the number of times."""
+    """Options of an integration. They may change without a new compilation, except for the number of times."""
 
     times: Any  # times of the result (T,)
     learning_rate: Any
@@ -68,7 +68,7 @@ Solver = Callable[[State, Parameters, Options, Rules], Solved]
 def jax_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, one group of members after another.
 
-    After an interruption, the observables of members that were not integrated are not a number.
+    After an interruption, the observables of members that were not integrated are set to not a number.
     """
     structure, modes, times, field = problem.model.structure, problem.s0.shape[-1], problem.times, problem.field
     members, parameters = as_rows(problem.start, problem.model.parameters)
@@ -105,7 +105,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Return empty arrays for the solutions of all members."""
+    """Return arrays, not yet filled, for the solutions of all members."""
     whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
@@ -125,7 +125,8 @@ def _solve_part(
 ) -> Solved:
     """Integrate the flow of the ensemble members in ``part``.
 
-    Groups in which the closure's quadrature misses its tolerance are integrated again, with rules of a higher level.
+    Groups in which the closure's quadrature misses its tolerance are integrated again, with quadrature rules of a
+    higher level.
     """
     start, own = division.padded((members, parameters), part)
     alpha = compiled_exponent(own)
@@ -162,8 +163,8 @@ def _compiled(
 ) -> Solver:
     """Return the compiled solver (members, parameters, options, rules) -> Solved for one loss.
 
-    alpha: exponent of the predictor; None for a parameter. alone: each
-    member has its own steps; otherwise each device integrates one group with common steps.
+    alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters. alone:
+    True if each member has its own steps; otherwise each device integrates one group with common steps.
     """
     group = partial(_group, structure, TracedField(generated, structure, closure), alpha, alone)
 
@@ -257,5 +258,5 @@ def _solved(solution: Any, observed: Observables, error: Array, members: tuple[i
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the error of the member with the largest root mean square error. errors: (E variables, G members)."""
+    """Return the largest error of a member: the root mean square over its variables. errors: (E variables, G members)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

@@ -1,4 +1,4 @@
-"""The flow of models that have an exact solution, by its formula."""
+"""Compute the flow of models that have an exact solution, by the formula of the solution."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +16,18 @@ from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.state import Observables
 
-BLOCK = 131_072  # number of values computed at once: they fit a cache, and outweigh the overhead of Python
-LARGEST_EXPONENT = 650.0  # of e, in float64, with a margin
-NORMAL = 1e-300  # least lambda(0), and inverse of the largest, that float64 holds accurately
-FEW_BLOCKS = 4  # number of blocks below which threads do not pay
+BLOCK = 131_072  # number of values computed at once: they fit into a cache, and outweigh the overhead of Python
+LARGEST_EXPONENT = 650.0  # largest x for which float64 holds e^x, with a margin
+NORMAL = 1e-300  # least lambda(0) that float64 holds accurately; 1/NORMAL is the largest
+FEW_BLOCKS = 4  # number of blocks below which threads take longer than they save
 
 
 def exact_flow(problem: FlowProblem) -> Flow:
     """Evaluate the formula of the exact solution, one block of ensemble members and times after another.
 
-    The formula returns log(s(t)/s(0)), which is finite where lambda = s^alpha underflows or overflows. If its terms
-    cancel, its arguments, which are smaller than the result (..., T, M), are in extended precision, if the platform has
-    it.
+    The formula returns log(s(t)/s(0)), which stays finite if lambda = s^alpha underflows or overflows. If terms of the
+    formula nearly cancel, its arguments are in extended precision, on platforms that have extended precision. The
+    arguments need less memory than the result (..., T, M).
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
     assert solution is not None  # otherwise the method does not apply
@@ -64,7 +64,7 @@ def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> boo
 
 
 def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time at which the first mode of each member diverges (B,); inf if none does."""
+    """Return the time at which the first mode of each member diverges (B,); inf for a member that does not diverge."""
     if not solution.diverges:
         return np.full(len(log_lam0), np.inf)
     times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers), float)
@@ -90,9 +90,10 @@ def _fill(
     lam: npt.NDArray[np.float64] | None,
     block: tuple[slice, slice],
 ) -> None:
-    """Fill a block of s, and of lambda if it is a separate array.
+    """Write a block of s, and of lambda if lambda has an array of its own.
 
-    start: s(0) (B, M). arguments: lambda(0) and its logarithm (B, M), then parameters, numbers or arrays (B, 1).
+    start: s(0) (B, M). arguments: lambda(0) and log lambda(0), (B, M), then the parameters, as numbers or arrays
+    (B, 1). lam: None if lambda has no array of its own.
     """
     members, span = block
     start = start[members, None]

@@ -1,10 +1,11 @@
-"""The flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
+"""Integrate the flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
-The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles them. The
-singular values w of the encoder are integrated as u = arsinh(w/floor), du/dt = tanh(u) (r - rho). Above the floor u is
-log w, whose absolute error is a relative error of s. A vanishing mode ends at u = 0; its logarithm would grow without
-bound, and heyoka's tolerance, which is relative to the largest variable, with it. The other variables are integrated as
-they are. SciPy's solvers integrate members that do not reach the end again, and state why.
+The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles the resulting
+expressions. The singular values w of the encoder are integrated as u = arsinh(w/floor), du/dt = tanh(u) (r - rho).
+Above the floor, u is log w up to a constant, so that an absolute error of u is a relative error of s. For a vanishing
+mode u tends to 0, whereas log w would decrease without bound. That would harm all modes, because heyoka's tolerance is
+relative to the largest variable. The other dynamical variables are integrated without a change of variables. Members
+that do not reach the last time are integrated again by SciPy's solver, whose status states the reason.
 """
 
 import math
@@ -44,15 +45,15 @@ Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # identif
 
 LANES = 8  # number of ensemble members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the Taylor series
-COMPACT = 64  # number of modes from which the compiled code calls functions: slower, but compiled in bounded time
+COMPACT = 64  # from this number of modes on, the compiled code calls functions: slower, but quick to compile
 MAX_STEPS = 20_000  # largest number of steps of an integration
-VANISHED = 1e-30  # least w, relative to the floor: powers of s, and v/w, have no series at w = 0
+VANISHED = 1e-30  # least w, relative to the floor: powers of s, and v/w, have no Taylor series at w = 0
 
 
 def heyoka_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, LANES members at once on each core.
 
-    After an interruption, the observables of members that were not integrated are not a number.
+    After an interruption, the observables of members that were not integrated are set to not a number.
     """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
@@ -90,8 +91,8 @@ def _integrate(
 ) -> int:
     """Integrate B members, write their observables (B, T, M), and return the number of members that were integrated.
 
-    observed: arrays to write to, None for observables that the eigenvalues s determine. left: set to True for members
-    that did not reach the last time.
+    observed: arrays to which the observables are written; None for observables that the eigenvalues s determine. left:
+    mask that is set to True for members that did not reach the last time.
     """
     field, times = problem.field, problem.times
     many, modes = members.encoder.shape
@@ -104,7 +105,7 @@ def _integrate(
     key = (model.generated, model.structure, problem.closure, alpha, of_loss, modes, lanes)
     y0 = _forward(members, floors)
     tolerance = _tolerance(model.structure, members, parameters, problem.rtol / np.abs(y0).max(initial=1.0))
-    _integrator(key, tolerance)  # compiled before threads use it
+    _integrator(key, tolerance)  # compile the integrator before threads use it
 
     def run(part: slice) -> None:
         rows = np.minimum(np.arange(part.start, part.start + lanes), part.stop - 1)
@@ -138,20 +139,20 @@ def _integrate(
 
 
 def _floors(members: State, atol: float) -> npt.NDArray[np.float64]:
-    """Return the floor of w of each member (B, 1): below it s is negligible, and so is each w at the start."""
+    """Return the floor of w of each member (B, 1): s is negligible below it, and no initial w > 0 is far below it."""
     w = members.encoder
     least = np.min(w, axis=1, keepdims=True, where=w > 0, initial=np.sqrt(atol))
     return np.maximum(least, SMALLEST)
 
 
 def _forward(members: State, floors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return y (B, E): arsinh(w/floor), and the other parts of the state."""
+    """Return the integrated variables y (B, E) of states: arsinh(w/floor), then the other dynamical variables."""
     w, *others = members
     return np.hstack([np.arcsinh(w / floors), *(part for part in others if part is not None)])
 
 
 def _backward(like: State, floors: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> State:
-    """Return the states (B, T, M) at y (B, T, E)."""
+    """Return the states (B, T, M) with the integrated variables y (B, T, E); ``like``: states of the same model."""
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
     w = floors[:, None] * np.sinh(y[..., : like.encoder.shape[-1]])
     return each(lambda part: next(parts), like)._replace(encoder=w)
@@ -160,8 +161,8 @@ def _backward(like: State, floors: npt.NDArray[np.float64], y: npt.NDArray[np.fl
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
     """Return the tolerance of the Taylor series: rtol times the smallest initial eigenvalue lambda(0) of the predictor.
 
-    The growth of small modes amplifies errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that
-    few integrators are compiled.
+    The growth of small modes amplifies errors by 1/lambda(0). The tolerance is rounded up to a power of ten. Problems
+    with similar tolerances then share a compiled integrator.
     """
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
@@ -181,8 +182,8 @@ def _own_integrator(key: Key, tolerance: float, thread: int) -> Any:
 def _integrator(key: Key, tolerance: float) -> Any:
     """Return heyoka's integrator, compiled for a key and a tolerance.
 
-    key: loss, structure, closure, exponent alpha of the predictor (None for a parameter), and the numbers of parameters
-    of the loss, of modes and of members computed at once.
+    key: loss, structure, closure, exponent alpha of the predictor (None if alpha is taken from the parameters), number
+    of parameters of the loss, number of modes, and number of members computed at once.
     """
     hy = _heyoka()
     generated, structure, closure, alpha, own, modes, lanes = key
@@ -216,7 +217,7 @@ def _integrator(key: Key, tolerance: float) -> Any:
 
 
 class _Symbols(np.ndarray):
-    """An array (M,) of heyoka's symbolic expressions, on which generated code operates as on numbers."""
+    """An array (M,) of heyoka's symbolic expressions; generated code operates on it as on an array of numbers."""
 
     def __array_namespace__(self, **_: Any) -> Any:
         return _Namespace
@@ -227,7 +228,7 @@ class _Namespace:
 
     @staticmethod
     def sum(a: _Symbols, axis: int, keepdims: bool) -> _Symbols:
-        return _symbols([_heyoka().sum(list(a))])  # over modes, the only axis
+        return _symbols([_heyoka().sum(list(a))])  # the sum over modes: they are the only axis
 
     e = math.e
 
@@ -257,7 +258,7 @@ class _Namespace:
 
 
 def _of_entries(name: str, a: Any) -> Any:
-    """Apply a function, given by its name in NumPy and heyoka, to each symbol of an array, or to a number."""
+    """Apply a function to each symbol of an array, or to a number. name: name of the function in NumPy and heyoka."""
     if np.ndim(a) == 0:
         return float(getattr(np, name)(a))
     return _symbols([getattr(_heyoka(), name)(entry) for entry in a])

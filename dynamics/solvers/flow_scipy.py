@@ -1,4 +1,7 @@
-"""The flow by SciPy's LSODA, step by step, to show progress, to allow interruption, and to detect a divergence."""
+"""Integrate the flow by SciPy's LSODA.
+
+The integration proceeds step by step, so that progress can be shown, a divergence detected and the run interrupted.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,9 +22,9 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import Observables, State, each
 
-MAX_EVALUATIONS = 20_000  # of the rates of one trajectory, after which it is given up
-EVALUATIONS_PER_VARIABLE = 1_000  # ... and as many again for each variable
-STALLED = 1e-9  # relative size of steps at which a trajectory with a collapsed mode does not get past a pole
+MAX_EVALUATIONS = 20_000  # largest number of evaluations of the rates of one trajectory, ...
+EVALUATIONS_PER_VARIABLE = 1_000  # ... plus this number for each dynamical variable; then the integration ends
+STALLED = 1e-9  # relative length of steps below which a trajectory with a collapsed mode is held up by a pole
 STEPS_PER_CHECK = 8  # number of steps between tests for equal modes
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
@@ -32,7 +35,7 @@ DIVERGING = 1e3  # eigenvalue, relative to the largest initial eigenvalue, above
 def scipy_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, one member after another.
 
-    After an interruption, the observables of members that were not integrated are not a number.
+    After an interruption, the observables of members that were not integrated are set to not a number.
     """
     batch, many = problem.members, int(np.prod(problem.members))
     flows: list[Flow] = []
@@ -69,10 +72,11 @@ def _put(observables: Observables, where: slice | tuple[int, slice], values: Obs
 
 
 def _status(flows: list[Flow], many: int) -> str:
-    """Return the status of an ensemble: the first member that did not reach the last time, and how many did not.
+    """Return the status of an ensemble.
 
-    If the flow was to end at a steady state, members that did not converge are counted as well. A member that diverges
-    counts as complete. many: number of members.
+    The status names the first member that did not reach the last time, and states how many members did not reach it. If
+    the flow should end at a steady state, and all members reached the last time, the status states instead how many
+    did not converge. A member that diverges counts as complete. many: number of members.
     """
     short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
     moving = [number for number, flow in enumerate(flows, 1) if flow.status.startswith(NOT_STEADY)]
@@ -89,8 +93,8 @@ def _status(flows: list[Flow], many: int) -> str:
 class _Member:
     """The integration of one trajectory to the last time, or to its steady state.
 
-    The shape of the trajectory is integrated, in the time tau (``scaling``). observed: observables at ``times``, of
-    which ``done`` are recorded.
+    The shape of the trajectory is integrated in the time tau (``scaling``). observed: observables at all ``times``.
+    done: number of times whose observables are recorded.
     """
 
     def __init__(self, problem: FlowProblem, field: VectorField, start: State):
@@ -110,7 +114,7 @@ class _Member:
         _put(self.observed, slice(self.done), first)
 
     def integrate(self, bar: Any) -> Flow:
-        """Integrate step by step; an interruption or a failure keeps what has been recorded."""
+        """Return the flow, integrated step by step. An interruption or a failure keeps the times recorded so far."""
         tolerances = self.coordinate.tolerances(self.problem.rtol, noise_of(self.field))
         taus = self.scaling.tau(self.times)
         if self.detector and self.detector.reached(self.start):
@@ -135,12 +139,12 @@ class _Member:
         return self._ended(f"{NOT_STEADY} at t = {self.t:.6g}, {self.detector}" if self.detector else "complete")
 
     def slope(self, _: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return dy/dtau."""
+        """Return the derivative dy/dtau of the coordinates y with respect to the time tau."""
         self.evaluations += 1
         return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, self.problem.learning_rate))
 
     def _progress(self, solver: Any, taus: npt.NDArray[np.float64]) -> Flow | None:
-        """Record the times that a step has passed; return the flow if it ends here."""
+        """Record the times that the last step has passed; return the flow if it ends here, else None."""
         passed = int(np.searchsorted(taus, solver.t, side="right"))
         if passed > self.done:
             self._record(solver.dense_output()(taus[self.done : passed]).T, passed)
@@ -155,7 +159,7 @@ class _Member:
         return None
 
     def _failure(self, solver: Any, message: str | None) -> Flow | None:
-        """Return the flow if the solver has failed, or the trajectory diverges."""
+        """Return the flow if the solver has failed or the trajectory diverges, else None."""
         diverged = not self.coordinate.room(solver.y, self.y0) > 0
         if solver.status != "failed" and not diverged:
             return None
@@ -167,7 +171,7 @@ class _Member:
         return self._stopped(f"stopped at t = {self.t:.6g}: {message}")
 
     def _constant(self, solver: Any) -> Flow | None:
-        """Return the flow if its shape does not change any more."""
+        """Return the flow if its shape does not change any more, else None."""
         if self.detector or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
             return None
         self._record(np.broadcast_to(solver.y, (len(self.times) - self.done, solver.y.size)), len(self.times))
@@ -201,20 +205,20 @@ def steps(
 ) -> Iterator[tuple[Any, str | None]]:
     """Yield (solver, message) after each step of an integration of dy/dt = slope(t, y) from t = 0 to ``end``.
 
-    LSODA takes the steps: each needs one or two evaluations of the slope, which costs more than all else, and stiff
-    parts of a trajectory are found by themselves. message: why a step failed. Raises FloatingPointError if the slope is
-    not finite at the start.
+    The solver is SciPy's LSODA. It detects stiff parts of a trajectory automatically. Each of its steps needs only one
+    or two evaluations of the slope, which take most of the time. message: the reason if the step failed, else None.
+    Raises FloatingPointError if the slope is not finite at t = 0.
     """
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be too long
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be so long that it overflows
         if not np.isfinite(slope(0.0, y)).all():
             raise FloatingPointError("the rates leave the range of double precision")
         solver = scipy.integrate.LSODA(slope, 0.0, y, end, **tolerances)
         while solver.status == "running" and end > 0:
             try:
                 message = solver.step()
-            except UserWarning as warning:  # of LSODA, when it gives up and the caller turns warnings into errors
+            except UserWarning as warning:  # LSODA warns when it gives up; a caller may turn warnings into errors
                 solver.status, message = "failed", str(warning)
-            if solver.t == solver.t_old and solver.status == "running":  # as for a last time that is denormal
+            if solver.t == solver.t_old and solver.status == "running":  # happens if the last time is a denormal number
                 solver.status, message = "failed", "the steps are too short for double precision"
             yield solver, message
 
@@ -222,7 +226,10 @@ def steps(
 def rough_path(
     field: VectorField, start: State, learning_rate: float | None, duration: float, steps_at_most: int = 300
 ) -> State:
-    """Return the states (T, M) of a member after each step of a rough integration, which ends early if it fails."""
+    """Return the states (T, M) of a member after each step of a rough integration.
+
+    If a step fails, the integration ends before this step.
+    """
     coordinate = finite_coordinate_of(start, field.parameters, 1e-14)
     y = coordinate.forward(start)
     tolerances, path = coordinate.tolerances(10 * field.rtol, noise_of(field)), [y]

@@ -1,6 +1,6 @@
-"""Methods of ``solve`` and ``iterate``: which problems each method can solve, and the choice by method="auto".
+"""Define the methods of ``solve`` and ``iterate``, the problems that each can solve, and the choice by method="auto".
 
-A method imports its library when it is used.
+A method imports its library at its first use.
 """
 
 from abc import ABC, abstractmethod
@@ -16,9 +16,9 @@ from dynamics.solvers.problem import DescentProblem, FlowProblem, Problem
 from dynamics.solvers.solutions import Descent, Flow
 from dynamics.vector_field.eigenmodes import formulas_of
 
-ENSEMBLE_FOR_JAX = 64  # number of ensemble members from which compiling the flow pays
-LONG = 2.0  # estimated seconds of a run in NumPy from which compiling the descent map pays
-STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds per step, seconds per eigenvalue and node, nodes of an integral
+ENSEMBLE_FOR_JAX = 64  # number of ensemble members from which compiling the flow saves time
+LONG = 2.0  # estimated seconds of a run in NumPy from which compiling the descent map saves time
+STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds per step; seconds per eigenvalue and node; nodes of an integral
 
 P = TypeVar("P", bound=Problem)
 R = TypeVar("R")
@@ -80,7 +80,10 @@ class Exact(Method[FlowProblem, Flow]):
     name = "exact"
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Return why the method cannot solve a problem: no exact solution, another closure, or an end condition."""
+        """Return why the method cannot solve a problem; None if it can.
+
+        Reasons are a model without an exact solution, a closure that is not "gaussian", and an end condition.
+        """
         if problem.until is not None:
             return f"with until='{problem.until}'"
         if problem.closure != "gaussian" or not has_exact_solution(problem.model):
@@ -106,7 +109,10 @@ class Heyoka(Method[FlowProblem, Flow]):
     needs_start_up = True
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Return why the method cannot solve a problem: rates are no smooth formulas, or heyoka is not installed."""
+        """Return why the method cannot solve a problem; None if it can.
+
+        The rates must be smooth formulas, and heyoka must be installed.
+        """
         if (reason := _needs_compiled_eigenmodes(problem)) is not None:
             return reason
         model = problem.model
@@ -142,7 +148,10 @@ class Diffrax(Method[FlowProblem, Flow]):
     needs_start_up = True
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Return why the method cannot solve a problem: correlated inputs, a sampled closure, or an end condition."""
+        """Return why the method cannot solve a problem; None if it can.
+
+        Reasons are correlated inputs, the closure "monte_carlo", and an end condition.
+        """
         return _needs_compiled_eigenmodes(problem)
 
     def suits(self, problem: FlowProblem) -> bool:
@@ -157,7 +166,7 @@ class Diffrax(Method[FlowProblem, Flow]):
 
 
 class SciPy(Method[FlowProblem, Flow]):
-    """Method "scipy" of ``solve``: SciPy's LSODA; applies to every problem."""
+    """Method "scipy" of ``solve``: SciPy's LSODA. The method applies to every problem."""
 
     name = "scipy"
 
@@ -182,7 +191,10 @@ def has_exact_solution(model: Model) -> bool:
 
 
 def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
-    """Return why compiled methods cannot integrate the flow of a problem, as the end of a message; None if they can."""
+    """Return why compiled methods cannot integrate the flow of a problem; None if they can.
+
+    The text is the end of a message (``Method.refusal``).
+    """
     if problem.until is not None:
         return f"with until='{problem.until}'"
     if not problem.by_eigenmodes:
@@ -200,7 +212,10 @@ class CompiledDescent(Method[DescentProblem, Descent]):
     needs_start_up = True
 
     def refusal(self, problem: DescentProblem) -> str | None:
-        """Return why the method cannot solve a problem: correlated inputs, a sampled closure, or a batch size."""
+        """Return why the method cannot solve a problem; None if it can.
+
+        Reasons are correlated inputs, the closure "monte_carlo", and a batch size.
+        """
         if problem.by_eigenmodes and problem.batch is None and problem.closure != "monte_carlo":
             return None
         return "for a model with `inputs`, with `batch_size`, or with the closure 'monte_carlo'"
@@ -219,12 +234,12 @@ class CompiledDescent(Method[DescentProblem, Descent]):
 
 
 class NumPyDescent(Method[DescentProblem, Descent]):
-    """Method "numpy" of ``iterate``: one step of the descent map after another; applies to every problem."""
+    """Method "numpy" of ``iterate``: one step of the descent map after another. The method applies to every problem."""
 
     name = "numpy"
 
     def integrate(self, problem: DescentProblem) -> Descent:
-        """Return the run of the descent map, or with a batch size the mean and standard deviation of networks."""
+        """Return the run of the descent map; with a batch size, the mean and standard deviation over networks."""
         from dynamics.solvers.descent_numpy import numpy_descent
         from dynamics.solvers.finite_batch.descent import finite_batch_descent
 

@@ -1,4 +1,4 @@
-"""Problems of ``solve`` and ``iterate``: a model, initial eigenvalues or weights, and options, validated once."""
+"""Validate the arguments of ``solve`` and ``iterate``: a model, initial eigenvalues or weights, and options."""
 
 import math
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
 MOST_FLUCTUATING = 64  # number of modes up to which fluctuations are predicted
-MOST_WEIGHTS = 128  # number of weights up to which they are for correlated inputs
-SAMPLED_NUMBERS = {
+MOST_WEIGHTS = 128  # number of weights up to which fluctuations are predicted for correlated inputs
+SAMPLED_NUMBERS = {  # numbers in memory at once, for each pair of modes, as measured; True: learned predictor
     False: 30_000,
     True: 160_000,
-}  # held at once, per pair of modes, as measured; True: learned predictor
-CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, in units of rtol
+}
+CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, divided by rtol
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Problem(Value):
 
     s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
     closure, never None. rtol: relative accuracy of the eigenvalues. members: shape (...) of the ensemble. progress:
-    show a progress bar; True, False or None.
+    True to show a progress bar, False to show none, or None to show it on a terminal during long work.
     """
 
     model: Model
@@ -48,21 +48,21 @@ class Problem(Value):
 
     @cached_property
     def field(self) -> VectorField:
-        """The vector field of the model, which keeps quadrature nodes and errors from one evaluation to the next."""
+        """The vector field of the model; it keeps quadrature nodes and errors from one evaluation to the next."""
         return vector_field_of(self.model, self.closure, CLOSURE_SHARE * self.rtol)
 
     @property
     def start(self) -> State:
-        """Initial state of the dynamical variables, which follows from the initial eigenvalues or weights s0."""
+        """Initial state of the dynamical variables, computed from the initial eigenvalues or weights s0."""
         return self.field.start(self.s0)
 
     @property
     def by_eigenmodes(self) -> bool:
-        """True if the inputs are white: eigenvectors do not change, and the state consists of eigenmodes."""
+        """True if the inputs are white. Eigenvectors then do not change, and the state consists of eigenmodes."""
         return self.model.inputs is None
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
-        """Return the problem with other initial eigenvalues or weights, which alone are validated.
+        """Return the problem with other initial eigenvalues or weights s0; only s0 is validated.
 
         Both problems use the same vector field.
         """
@@ -73,7 +73,7 @@ class Problem(Value):
     def with_field(self, field: VectorField, s0: npt.NDArray[np.float64], members: tuple[int, ...]) -> Self:
         """Return the problem with another vector field, and with validated s0 of an ensemble of shape ``members``."""
         problem = replace(self, s0=s0, members=members)
-        problem.__dict__["field"] = field  # in place of the cached property
+        problem.__dict__["field"] = field  # replaces the cached property
         return problem
 
 
@@ -82,7 +82,7 @@ class FlowProblem(Problem):
     """The arguments of ``solve``, validated.
 
     times: times of the result, (T,). learning_rate: None unless the model has a decay per step. atol: absolute accuracy
-    of the eigenvalues. until: "steady" to end at a steady state, or None.
+    of the eigenvalues. until: "steady" to end the solution at a steady state, or None.
     """
 
     times: npt.NDArray[np.float64]
@@ -118,13 +118,13 @@ class FlowProblem(Problem):
             members=start.shape[:-axes],
             progress=_progress(progress),
         )
-        problem.start  # noqa: B018  # refuses closures that the loss does not have, and infinite expectations
+        problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
         check_memory(model, start, len(problem.times), "Request fewer times, or use `sweep`, which writes to disk.")
         return problem
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Arguments, by name, that the resulting trajectory keeps in its ``settings``."""
+        """The arguments that the resulting trajectory keeps in its ``settings``, by name."""
         names = ("closure", "rtol", "atol", "learning_rate", "until")
         return {name: getattr(self, name) for name in names}
 
@@ -133,8 +133,9 @@ class FlowProblem(Problem):
 class DescentProblem(Problem):
     """The arguments of ``iterate``, validated.
 
-    record: number of steps between two records, or the requested steps. recorded: all recorded steps (T,), with step 0
-    and the last step. batch: batch size and number of inputs of the networks that are predicted, or None.
+    record: number of steps between two records, or the requested steps. recorded: all recorded steps (T,), including
+    step 0 and the last step. batch: batch size and number of inputs of the networks for which fluctuations are
+    predicted; None if no batch size is given.
     """
 
     steps: int
@@ -179,12 +180,12 @@ class DescentProblem(Problem):
             members=start.shape[:-axes],
             progress=progress,
         )
-        problem.start  # noqa: B018  # refuses closures that the loss does not have, and infinite expectations
+        problem.start  # noqa: B018  # raises for closures that the loss does not have, and for infinite expectations
         return problem
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Arguments, by name, that the resulting trajectory keeps in its ``settings``."""
+        """The arguments that the resulting trajectory keeps in its ``settings``, by name."""
         names = ("learning_rate", "steps", "record", "closure", "rtol")
         batch_size, input_dimension = self.batch or (None, None)
         of_batch = {"batch_size": batch_size, "input_dimension": input_dimension}
@@ -195,7 +196,7 @@ class DescentProblem(Problem):
 
 
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
-    """Return validated initial eigenvalues or weights, and the number of their axes that are not ensemble axes."""
+    """Return validated initial eigenvalues or weights, and how many of their axes are not ensemble axes."""
     errors.instance("model", model, Model, "be a Model")
     return model.check_start(s0), 1 if model.inputs is None else 2
 
@@ -206,7 +207,7 @@ def _progress(progress: bool | None) -> bool | None:
 
 
 def check_times(times: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return times (T,), ascending and non-negative; raises ArgumentError."""
+    """Return times (T,); raises ArgumentError unless they are ascending and non-negative."""
     requirement = "be ascending, non-negative times of shape (T,)"
     checked = errors.non_negative("times", times, requirement)
     if checked.ndim != 1 or not len(checked) or (np.diff(checked) < 0).any():
@@ -227,7 +228,7 @@ def _check_until(model: Model, until: str | None) -> str | None:
 def _check_batch(
     model: Model, s0: npt.NDArray[np.float64], batch_size: int | None, input_dimension: int | None
 ) -> tuple[int, int] | None:
-    """Return batch size and number of inputs, or None without a batch size."""
+    """Return the validated batch size and the number of inputs; None if no batch size is given."""
     if batch_size is None:
         if input_dimension is not None:
             errors.reject("input_dimension", "be left out without `batch_size`", input_dimension)
@@ -237,7 +238,9 @@ def _check_batch(
         errors.reject("batch_size", requirement, batch_size)
     if (reason := too_many_fluctuating(model.structure, s0)) is not None:
         errors.reject(
-            "batch_size", f"be left out for {reason}, because it takes the square of their number", batch_size
+            "batch_size",
+            f"be left out for {reason}, because the prediction stores the covariance of each pair of them",
+            batch_size,
         )
     batch_size = errors.count("batch_size", batch_size)
     if model.inputs is not None:
@@ -249,8 +252,8 @@ def _check_batch(
         return batch_size, N
     if input_dimension is None:
         requirement = (
-            "be given with `batch_size`, as the number N of inputs of the network, because the gradient has noise "
-            "along every input"
+            "be the number N of inputs of the networks if `batch_size` is given: the gradient has noise along every "
+            "input, so that the prediction depends on N"
         )
         errors.reject("input_dimension", requirement, input_dimension)
     input_dimension = errors.count("input_dimension", input_dimension, s0.size)
@@ -260,9 +263,10 @@ def _check_batch(
 
 
 def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> str | None:
-    """Return which variables are too many to predict their fluctuations, or None.
+    """Return a text if a model has too many variables to predict their fluctuations, else None.
 
-    s0: initial eigenvalues (M,), or weights (M, N) of a model with correlated inputs.
+    The text names the variables and the limit of their number. s0: initial eigenvalues (M,), or weights (M, N) of a
+    model with correlated inputs.
     """
     if s0.ndim == 1:
         return f"more than {MOST_FLUCTUATING} modes" if s0.size > MOST_FLUCTUATING else None
@@ -274,7 +278,7 @@ def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> s
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:
-    """Return the number of arrays (T, M) of a trajectory: s, and target and predictor if they differ from s."""
+    """Return the number of arrays (T, M) of a trajectory: s, and those of target and predictor that differ from s."""
     return 2 + structure.separate_target - predictor_is_s(structure, parameters)
 
 
@@ -282,7 +286,7 @@ def check_memory(model: Model, s0: npt.NDArray[np.float64], times: int, remedy: 
     """Raise ArgumentError unless the trajectory from s0 fits into memory.
 
     s0: initial eigenvalues (..., M), or weights (..., M, N). times: number of times or recorded steps. remedy: advice
-    at the end of the message.
+    to the user at the end of the message.
     """
     if model.inputs is None:
         arrays, shape = stored_arrays(model.structure, model.parameters), s0.shape

@@ -1,9 +1,11 @@
-r"""Weight decay as a change of scale, for losses whose rates are homogeneous, as those of cosine losses.
+r"""Treat weight decay as a change of scale, for losses with homogeneous rates, such as cosine losses.
 
-With weight decay rho the flow ds/dt = 2 s (r(s) - rho) shrinks all modes together. If r(g x) = g^(-d) r(x), then
-s = e^(-2 rho t) x separates into scale and shape: dx/dtau = 2 x r(x), without weight decay, in the time
-tau = (e^(2 rho d t) - 1)/(2 rho d). A learned predictor shrinks as e^(-rho t). In t, the shape relaxes faster and
-faster as the scale shrinks, and the flow is stiff; in tau it relaxes once.
+With weight decay rho the flow is ds/dt = 2 s (r(s) - rho); the weight decay shrinks all modes by the same factor. If
+the rates are homogeneous, r(g x) = g^(-d) r(x), then s = e^(-2 rho t) x is the product of a scale e^(-2 rho t) and a
+shape x. The shape has a flow without weight decay, dx/dtau = 2 x r(x), in the time
+tau = (e^(2 rho d t) - 1)/(2 rho d). The eigenvalues of a learned predictor have the scale e^(-rho t). As a function of
+t, the shape relaxes faster and faster while the scale shrinks, so that the flow is stiff. As a function of tau it
+relaxes at a rate that does not depend on the scale.
 """
 
 from dataclasses import dataclass
@@ -15,14 +17,15 @@ from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
-LATEST = 1e300  # largest tau, and largest multiple of 1/rate that tau reaches
+LATEST = 1e300  # largest tau, and largest product of tau and 2 rho d
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """The change of variables from a flow with weight decay to that of its shape.
+    """The change of variables from a flow with weight decay to the flow of its shape.
 
-    field: the vector field of the shape. decay: rho; zero for a flow that is integrated as it is. degree: d.
+    field: the vector field of the shape. decay: the weight decay rho; zero if the variables are not changed. degree:
+    the number d in r(g x) = g^(-d) r(x).
     """
 
     field: VectorField
@@ -40,12 +43,12 @@ class Scaling:
         return cls(vector_field_of(field.model, field.closure, field.rtol, free), decay, degree)
 
     def tau(self, times: Any) -> Any:
-        """Return tau at times t."""
+        """Return the time tau of the shape at times t of the flow."""
         rate = 2 * self.decay * self.degree
         return np.minimum(np.minimum(np.expm1(rate * times), LATEST) / rate, LATEST) if rate else times
 
     def time(self, tau: Any) -> Any:
-        """Return t at tau."""
+        """Return the time t of the flow at the time tau of the shape."""
         rate = 2 * self.decay * self.degree
         return np.log1p(rate * tau) / rate if rate else tau
 
@@ -59,7 +62,7 @@ class Scaling:
 
 
 def _degree(field: VectorField) -> float:
-    """Return d in r(g x) = g^(-d) r(x); zero if the rates are not homogeneous."""
+    """Return the degree d of the rates, r(g x) = g^(-d) r(x); zero if the rates are not homogeneous."""
     structure, degrees = field.structure, field.model.generated.degrees
     if degrees is None or field.axes != 1 or structure.separate_target or structure.tracked:
         return 0.0

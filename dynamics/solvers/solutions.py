@@ -1,4 +1,4 @@
-"""Numerical solutions as methods return them, from which ``solve`` and ``iterate`` make trajectories."""
+"""Define the solutions that methods return. ``solve`` and ``iterate`` make trajectories from these solutions."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,9 +14,9 @@ class Flow:
     """Solution of a flow problem: observables (..., T, M) along the flow, inf after a divergence.
 
     blow_up_time: time at which each ensemble member diverges, (...); inf for a member that does not diverge. status:
-    how the integration ended. reached: number of times that were reached, None for all. steady_time: time at which each
-    member converged, (...), after which its observables are constant; inf for a member that did not converge, and if
-    convergence was not tested.
+    a text that states how the integration ended. reached: number of times that were reached; None if all were reached.
+    steady_time: time at which each member converged, (...); inf for a member that did not converge, and if convergence
+    was not tested. The observables of a member are constant after it has converged.
     """
 
     observables: Observables
@@ -27,11 +27,12 @@ class Flow:
 
 
 class Fluctuations(NamedTuple):
-    """Fluctuations over networks, at a step or, with a leading axis T, along the recorded steps.
+    """Fluctuations over networks, at one step; with a leading axis T, at all recorded steps.
 
-    deviation: standard deviation (M,) of the eigenvalues. reliable: True up to the step until which fluctuations are
-    small enough for the prediction. mode_mean, mode_deviation, mode_reliable: mean, standard deviation and reliability
-    of the variances along the initial eigenvectors, for weights as matrices; None for eigenmodes.
+    deviation: standard deviation (M,) of the eigenvalues. reliable: True as long as fluctuations have been small enough
+    for the prediction. mode_mean, mode_deviation, mode_reliable: for weights as matrices, mean and standard deviation
+    of the variances u_m . C u_m along the initial eigenvectors u_m, and True as long as these two predictions hold;
+    None for eigenmodes.
     """
 
     deviation: Any
@@ -44,7 +45,7 @@ class Fluctuations(NamedTuple):
 class FiniteBatchDescent(NamedTuple):
     """Predictions for networks trained with finite batches, at the recorded steps.
 
-    population: eigenvalues (T, M) of the population map. fluctuations: those around the mean over networks.
+    population: eigenvalues (T, M) of the descent map. fluctuations: fluctuations around the mean over networks.
     """
 
     population: npt.NDArray[np.float64]
@@ -52,16 +53,16 @@ class FiniteBatchDescent(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The predictions by the names that they have in a trajectory."""
+        """The predictions, by their names in a trajectory."""
         return {"population": self.population, **self.fluctuations._asdict()}
 
 
 class Descent(NamedTuple):
     """Solution of a descent problem: observables (..., T, M) at the recorded steps (T,).
 
-    The observables are those of the descent map or, with a batch size, of the mean over networks. diverged: step at
-    which each ensemble member diverged, (...); inf for a member that did not diverge. status: how the run ended.
-    finite_batch: further predictions for networks, with a batch size.
+    Without a batch size, the observables are those of the descent map; with a batch size, they are means over networks.
+    diverged: step at which each ensemble member diverged, (...); inf for a member that did not diverge. status: a text
+    that states how the run ended. finite_batch: further predictions for networks; None without a batch size.
     """
 
     recorded: npt.NDArray[np.int64]

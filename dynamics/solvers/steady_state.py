@@ -1,9 +1,9 @@
-r"""Detection of the steady state of a flow, as distinct from a slow flow.
+r"""Detect the steady state of a flow, and distinguish a steady state from a slow flow.
 
-Let y be the dynamical variables and x = d log|y|/dt their relative velocity. A flow that converges exponentially,
-x ~ e^(-kappa t), is at the relative distance |x|/kappa from its steady state, with the decay rate
-kappa = -x . (dx/dt)/|x|^2. Near a ghost, the place where two fixed points have met and vanished, x is as small, but
-does not decay: kappa is zero or negative, and there is no steady state.
+Let y be the dynamical variables and x = d log|y|/dt their relative velocity. If a flow converges exponentially, x
+decays as e^(-kappa t) with the decay rate kappa = -x . (dx/dt)/|x|^2. The relative distance of y from the steady state
+is then |x|/kappa. A flow is also slow near a ghost, the place where two fixed points have met and vanished. There x is
+small but does not decay: kappa is zero or negative, and there is no steady state.
 """
 
 from typing import Any
@@ -16,15 +16,15 @@ from dynamics.vector_field.state import State, each
 
 SMALL = 1e-6  # relative distance from the steady state below which a flow has converged
 COLLAPSED = 1e-6  # fraction of the largest initial value below which a shrinking variable has converged to zero
-PROBE = SMALL  # relative size of the step over which dx/dt is measured, so small that it crosses no fixed point
+PROBE = SMALL  # relative size of the step over which dx/dt is measured; so small a step crosses no fixed point
 ROUNDING = 1e-13  # rounding error of |x|, relative to the largest |x| so far
 
 
 class SteadyState:
-    """A detector of convergence to a steady state, which takes one state of a trajectory after another.
+    """A detector of convergence to a steady state. It receives the states of a trajectory one after another.
 
-    to_go: estimated relative distance of the last state from the steady state. speed: largest |d log y/dt| of the
-    dynamical variables y in the last state.
+    to_go: estimated relative distance of the last state from the steady state. speed: largest |d log y/dt| over all
+    dynamical variables y, in the last state.
     """
 
     def __init__(self, start: State, field: VectorField, learning_rate: float | None):
@@ -32,13 +32,13 @@ class SteadyState:
         self.floors = each(lambda part: COLLAPSED * np.abs(part).max(), start)
         self.noise = max(ROUNDING, field.rtol if field.quadratures else 0.0)
         self.speed, self.to_go = 0.0, float("inf")
-        # For a flow from a fixed point, speeds are compared with the speeds next to the fixed point.
+        # A flow may start at a fixed point; speeds are then compared with the speeds next to the fixed point.
         beside = each(lambda part: part * (1 + PROBE * np.linspace(-1, 1, len(part))), start)
         x, x_beside = (self._log_velocity(state)[0] for state in (start, beside))
         self.fastest = np.abs(x_beside - x).max() / PROBE
 
     def reached(self, state: State) -> bool:
-        """Return True if the flow has converged to its steady state at ``state``."""
+        """Return True if the flow has converged to its steady state when it reaches ``state``."""
         x, moving = self._log_velocity(state)
         self.speed = float(np.abs(x).max(initial=0.0))
         duration = PROBE / self.speed if self.speed else 0.0
@@ -73,8 +73,8 @@ class SteadyState:
 class EqualModes:
     """A detector of equal modes, in a flow that conserves a sum over modes and has no weight decay.
 
-    The modes stay equal by symmetry, and constant by conservation. If they come closer to each other until they are
-    equal to within ``rtol``, the flow has converged.
+    Equal modes stay equal by symmetry, and constant because the sum is conserved. The flow has therefore converged once
+    its modes have come so close to each other that they are equal to within ``rtol``.
     """
 
     def __init__(self, field: VectorField, rtol: float):
@@ -84,7 +84,7 @@ class EqualModes:
         self.rtol, self.spread = rtol, np.inf
 
     def reached(self, state: State) -> bool:
-        """Return True if the modes are equal at this state, and closer to each other than at the last one."""
+        """Return True if the modes are equal in this state, and closer to each other than in the state before."""
         if not self.applies:
             return False
         surviving = np.abs(state.encoder[state.encoder != 0])

@@ -1,4 +1,4 @@
-"""The base class of vector fields, and the choice of closure: the way expectations of a loss are computed."""
+"""Define the base class of vector fields, and choose the closure: the way expectations of a loss are computed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -23,8 +23,7 @@ SMALLEST_RTOL = 1e-12  # smallest relative tolerance that a quadrature can meet 
 def choose_closure(model: Model, closure: str | None) -> str:
     """Return the name of the closure by which the expectations of the loss are computed; raises ArgumentError.
 
-    For closure=None it is "gaussian", which is exact, if the expectations of the loss can be derived, else
-    "monte_carlo".
+    For closure=None, the name is "gaussian" if exact expectations of the loss can be derived, else "monte_carlo".
     """
     reason = model.generated.no_closure
     if closure is None:
@@ -33,7 +32,8 @@ def choose_closure(model: Model, closure: str | None) -> str:
     if reason is not None and closure != "monte_carlo":
         errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
     if closure == "monte_carlo" and model.inputs is not None:
-        errors.reject("closure", "be 'gaussian' for a model with `inputs`, the only closure for weights", closure)
+        requirement = "be 'gaussian' for a model with `inputs`, because weights have no other closure"
+        errors.reject("closure", requirement, closure)
     return closure
 
 
@@ -48,8 +48,8 @@ class VectorField(ABC):
     expectations : mapping
         Expectations that ``derivations`` derived for the loss and that the forces need, by name.
     closure : {"gaussian", "mean_field", "monte_carlo"}
-        "gaussian" is exact for Gaussian inputs; "mean_field" replaces norms and sums by their means, for losses that
-        divide by norms; "monte_carlo" takes means over samples.
+        "gaussian" is exact for Gaussian inputs. "mean_field" replaces norms and sums by their means, for losses that
+        divide by norms. "monte_carlo" takes means over samples.
     rtol : float
         Relative tolerance of the Gaussian closure's quadrature.
     parameters : Parameters, optional
@@ -69,7 +69,8 @@ class VectorField(ABC):
         closure = choose_closure(model, closure)
         if closure == "mean_field" and not model.generated.divides_by_norms:
             requirement = (
-                f"be 'gaussian' for the {model.loss_name} loss, because its rates are exact without a mean field"
+                f"be 'gaussian' for the {model.loss_name} loss: its exact rates are formulas, so that no mean-field "
+                "approximation is needed"
             )
             errors.reject("closure", requirement, closure)
         self.model, self.closure, self.rtol = model, closure, max(rtol, SMALLEST_RTOL)
@@ -80,7 +81,7 @@ class VectorField(ABC):
 
             self.samples = Samples(model.generated, model.structure.predictor == "learned")
             expectations = {}
-        self.drift = self.path = 0.0  # errors of rates, and rates, integrated over a trajectory (``accumulate``)
+        self.drift = self.path = 0.0  # errors of the rates, and rates, integrated along a trajectory (``accumulate``)
         self.expectations = expectations
         self.quadratures = {
             name: self._quadrature(expectation)
@@ -92,7 +93,7 @@ class VectorField(ABC):
     def start(self, initial: npt.NDArray[np.float64]) -> State:
         """Return the initial state at validated eigenvalues (..., M), or weights (..., M, N) for correlated inputs.
 
-        Raises ArgumentError if an expectation of the loss is infinite there.
+        Raises ArgumentError if an expectation of the loss is infinite in this state.
         """
 
     @abstractmethod
@@ -128,7 +129,10 @@ class VectorField(ABC):
         return Adaptive(expectation.integrals, self.rtol)
 
     def _check_means(self, quantity: str, modes: npt.NDArray[np.int64]) -> None:
-        """Raise ArgumentError if the mean of a gradient is infinite; modes: number of modes above zero, (...)."""
+        """Raise ArgumentError if the mean of a gradient is infinite.
+
+        quantity: the gradient, named as in ``Singularity``. modes: number of modes above zero, (...).
+        """
         if self.closure == "mean_field" or not self.model.generated.singularities:
             return
         silent = (self.parameters.sigma1 == 0) & (self.parameters.sigma2 == 0)
@@ -145,7 +149,8 @@ class VectorField(ABC):
     def accumulate(self, duration: float) -> None:
         """Integrate the rates of the last evaluation, and their errors, over the duration of a step.
 
-        Rates that are zero within their error, as at a fixed point, are left out: there, errors do not add up.
+        Rates that are zero within their error, for example at a fixed point, are left out: their errors do not add up
+        along the trajectory.
         """
         for quadrature in self.quadratures.values():
             error, rate = quadrature.latest
@@ -154,9 +159,10 @@ class VectorField(ABC):
 
     @property
     def error(self) -> float:
-        """Largest relative error of the forces so far: estimated for quadrature, a standard error for samples, or 0.
+        """Largest relative error of the forces so far.
 
-        1 means that rates are zero within their error.
+        The error is an estimate for a quadrature, a standard error for samples, and 0 for formulas. An error of 1 means
+        that rates are zero within their error.
         """
         if self.samples is not None:
             return self.samples.worst
@@ -169,14 +175,14 @@ class VectorField(ABC):
         return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Raise ``error`` to at least a relative error that another evaluation of the same forces has found."""
+        """Include in ``error`` the relative error of another evaluation of the same forces."""
         for quadrature in self.quadratures.values():
             quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:
             self.samples.worst = max(self.samples.worst, error)
 
     def note_errors_of(self, field: "VectorField") -> None:
-        """Include the errors of the vector field of some members of the ensemble."""
+        """Include in ``error`` the errors of another vector field, for some members of the ensemble."""
         if field.drift * max(self.path, 1.0) > self.drift * max(field.path, 1.0):
             self.drift, self.path = field.drift, field.path
         for name, quadrature in self.quadratures.items():
@@ -191,10 +197,10 @@ class VectorField(ABC):
     def warn_if_inaccurate(self, rtol: float = 0.0) -> None:
         """Warn (AccuracyWarning) if the errors of a quadrature exceed its tolerance.
 
-        Along a trajectory that was integrated with ``accumulate``, they are integrated, relative to the change of the
-        logarithms of the eigenvalues (at least 1), and compared with ``rtol``, the tolerance of the trajectory.
-        Otherwise a quadrature must have missed its tolerance, or rates be inaccurate by cancellation; rates that are
-        zero within their error, as at a fixed point, are not counted.
+        After calls of ``accumulate`` along a trajectory, the integrated errors are divided by the integrated rates (at
+        least 1), and the ratio is compared with ``rtol``, the tolerance of the trajectory. Without such calls, the
+        warning is given if a quadrature has missed its tolerance, or if rates are inaccurate by cancellation. Rates
+        that are zero within their error, for example at a fixed point, do not count.
         """
         if not self.quadratures:
             return

@@ -1,7 +1,7 @@
-"""States of eigenmodes: initial state, eigenvalues, observables, velocity of the flow, and step of gradient descent.
+"""Compute with states of eigenmodes: initial state, spectrum, observables, velocity of the flow, and descent step.
 
-Functions take the structure and parameters of a model and arrays (..., M) of M modes, and work with NumPy and JAX
-arrays alike. Formulas come from ``dynamics.generated.eigenvalues``.
+Functions take the structure and the parameters of a model, and arrays (..., M) of NumPy or JAX for M modes. Formulas
+come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from dynamics.model.parameters import Parameters, Structure
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State, each
 
-EXPONENTS = (0.5, 1.0, 2.0)  # exponents alpha that compiled code writes as a root, without a power, and as a square
-SMALLEST = 1e-100  # singular value of the encoder that replaces any smaller singular value w in the ratio v/w
+EXPONENTS = (0.5, 1.0, 2.0)  # exponents alpha for which compiled code needs no general power
+SMALLEST = 1e-100  # least singular value w of the encoder in the ratio v/w; it replaces smaller ones
 
 
 class Spectrum(NamedTuple):
@@ -63,7 +63,7 @@ def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
 
 
 def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spectrum:
-    """Return the eigenvalues of correlation and predictor, and the ratio of target and encoder, in a state."""
+    """Return the eigenvalues of correlation and predictor in a state, and the ratio v/w of target and encoder."""
     xp = state.encoder.__array_namespace__()
     if not structure.separate_target:
         s = state.encoder**2
@@ -88,7 +88,7 @@ def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
     form: Callable[..., Any] = (
         eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
     )
-    with np.errstate(over="ignore"):  # callers find eigenvalues that are not finite
+    with np.errstate(over="ignore"):  # callers detect eigenvalues that are not finite
         return form(s, parameters.alpha, parameters.epsilon)
 
 
@@ -113,7 +113,7 @@ def independent(structure: Structure, observed: Observables) -> Observables:
 def completed(structure: Structure, parameters: Parameters, observed: Observables) -> Observables:
     """Return all observables (B, T, M) of B members from the result of ``independent`` and parameters (B, 1).
 
-    If target or predictor has the eigenvalues s, the result holds the same array twice.
+    If the target or the predictor has the eigenvalues s, its entry of the result is the array of s itself.
     """
     s, target, lam, *_ = observed
     if lam is None:

@@ -1,4 +1,4 @@
-"""The vector field of eigenmodes: rates r_m and the force on a learned predictor, in NumPy or traced by JAX."""
+"""Define the vector field of eigenmodes: rates r_m and the force on a learned predictor, in NumPy or JAX."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import Rates, spectrum
 from dynamics.vector_field.state import Forces, Observables, State, each
 
-Rules = Sequence[Sequence[Rule]]  # quadrature rules, a list for each expectation that is an integral
+Rules = Sequence[Sequence[Rule]]  # one list of quadrature rules for each expectation that is an integral
 
 
 class EigenmodeField(VectorField):
@@ -33,7 +33,7 @@ class EigenmodeField(VectorField):
         super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the state at eigenvalues (..., M); raise ArgumentError if expectations are infinite there."""
+        """Return the state at eigenvalues (..., M); raise ArgumentError if expectations in this state are infinite."""
         state = eigenmode_state.initial(self.structure, initial, self.model.init)
         modes = (initial > 0) if state.predictor is None else (initial > 0) & (state.predictor != 0)
         for quantity in ("rates",) if state.predictor is None else ("rates", "predictor"):
@@ -43,7 +43,7 @@ class EigenmodeField(VectorField):
     def __call__(self, state: State) -> Rates:
         """Return the rates r_m (..., M) of the modes in a state, and the force on a learned predictor.
 
-        Formulas that overflow return numbers that are not finite; integrals raise FloatingPointError.
+        If a formula overflows, the rates are not finite. If an integral overflows, FloatingPointError is raised.
         """
         with np.errstate(all="ignore"):
             return self._rates(state)
@@ -59,7 +59,10 @@ class EigenmodeField(VectorField):
         return _zero_for_the_last_mode(rates, arguments.s)
 
     def expectation(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
-        """Return an expectation (..., M) by its name, for a spectrum and parameters, each (..., M) or (..., 1)."""
+        """Return the expectation (..., M) with a name.
+
+        arguments: spectrum and parameters, each (..., M) or (..., 1).
+        """
         expectation = self.expectations[name]
         if (formula := expectation.under(self.closure)) is not None:
             return formula(*arguments)
@@ -93,14 +96,15 @@ class EigenmodeField(VectorField):
 def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
     """Set the rate of a mode to zero if all other modes have collapsed, for a loss that conserves a sum over modes.
 
-    The conserved sum then keeps the eigenvalue of this mode constant; integrals would leave rounding errors.
+    The conserved sum then keeps the eigenvalue of this mode constant. Integrals would return rounding errors in place
+    of zero.
     """
     last = _last_mode(s)
     return each(lambda values: s.__array_namespace__().where(last, 0.0, values), rates)
 
 
 def _last_mode(s: Any) -> Any:
-    """Return a mask (..., M), True for a single surviving mode."""
+    """Return a mask (..., M), True for a mode if all other modes have collapsed."""
     surviving = significant_modes(s)
     return surviving & (s.__array_namespace__().sum(surviving, axis=-1, keepdims=True) == 1)
 
@@ -126,7 +130,8 @@ def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> lis
 class TracedField:
     """The vector field of eigenmodes, traceable by JAX, with given quadrature rules.
 
-    Rules are a list for each expectation that is an integral, in the order of the vector field's ``quadratures``.
+    Each expectation that is an integral has one list of rules; the lists have the order of the ``quadratures`` of the
+    vector field.
     """
 
     def __init__(self, derived: DerivedLoss, structure: Structure, closure: str):

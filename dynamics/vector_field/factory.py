@@ -1,4 +1,4 @@
-"""Choice of the vector field of a model: of eigenmodes, or of weight matrices."""
+"""Choose the vector field of a model: that of eigenmodes, or that of weight matrices."""
 
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters
@@ -10,7 +10,7 @@ from dynamics.vector_field.weights import WeightField
 def vector_field_of(
     model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
 ) -> VectorField:
-    """Return the vector field of a model: of eigenmodes, or of weight matrices if the inputs are correlated.
+    """Return the vector field of a model: of eigenmodes if the inputs are white, else of weight matrices.
 
     The arguments are those of ``VectorField``.
     """

@@ -1,4 +1,4 @@
-"""Expectations as means over samples, with a standard error: the closure of losses without exact expectations."""
+"""Compute expectations as means over samples, with a standard error, for losses without exact expectations."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,8 +11,8 @@ from dynamics.model.parameters import Parameters
 
 FloatArray = npt.NDArray[np.float64]
 
-REPLICATES = 8  # independent sets of points; the spread of their means gives the standard error
-POINTS = 11  # 2^11 points in each set
+REPLICATES = 8  # number of independent sets of points; the spread of the sets' means gives the standard error
+POINTS = 11  # binary logarithm of the number of points in each set
 SMALLEST_CHANCE = 1e-12  # smallest distance of uniform numbers from 0 and 1, so that the normal numbers are finite
 
 
@@ -39,9 +39,10 @@ def sampled_forces(
 
 
 class Samples:
-    """Means over scrambled Sobol points, the same points for every state, so that rates are smooth functions of it.
+    """Rates and forces as means over scrambled Sobol points.
 
-    worst: largest standard error so far, relative to the mean absolute value of the samples in a state.
+    All states use the same points, so that the rates are smooth functions of the state. worst: largest standard error
+    so far, relative to the mean absolute value of the samples in the same state.
     """
 
     def __init__(self, generated: DerivedLoss, learned: bool):
@@ -86,7 +87,7 @@ class Samples:
 
 @lru_cache(maxsize=4)  # all members of an ensemble use the same numbers
 def normals(modes: int, first: int = 0) -> FloatArray:
-    """Return standard normal numbers for the inputs and for the noise on views 1 and 2, (3, samples, M).
+    """Return standard normal numbers (3, samples, M): for the inputs, the noise on view 1 and the noise on view 2.
 
     first: seed of the first of REPLICATES sets of points; each further set has the next seed.
     """

@@ -1,4 +1,4 @@
-"""The dynamical variables of a model, the forces on them, and the observables of a state.
+"""Define the dynamical variables of a model, the forces on these variables, and the observables of a state.
 
 The same tuples hold eigenmodes, with arrays (..., M), and weights as matrices, with arrays (..., M, N) and (..., M, M).
 """
@@ -15,7 +15,7 @@ class State(NamedTuple):
     encoder: Any  # singular values w, negative where a step of gradient descent changed their sign; or the matrix W
     target: Any = None  # singular values, or the matrix, of a separate target branch
     predictor: Any = None  # eigenvalues lambda of a learned predictor; or the matrix W_P
-    tracked: Any = None  # eigenvalues of the tracked correlation; or the matrix
+    tracked: Any = None  # eigenvalues of the tracked correlation; or the tracked correlation as a matrix
 
 
 class Forces(NamedTuple):
@@ -29,7 +29,7 @@ class Forces(NamedTuple):
 
 
 class Observables(NamedTuple):
-    """Observables of a state: eigenvalues (..., M), and the weights if they are matrices."""
+    """Observables of a state: eigenvalues (..., M), and the weights if the state consists of weight matrices."""
 
     s: Any  # eigenvalues of the correlation
     target: Any  # eigenvalues of the correlation of the target branch's representations

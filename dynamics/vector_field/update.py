@@ -1,4 +1,4 @@
-"""The update rule: gradient descent for trained variables, exponential averages for target and tracked correlation.
+"""Define the update rule: gradient descent for trained variables, averages for target and tracked correlation.
 
 The rule applies to eigenmodes, to weights as matrices, and to the weights of a trained network. Parameters broadcast
 with the dynamical variables. Formulas come from ``dynamics.generated.eigenvalues``.
@@ -17,8 +17,9 @@ def step(
 ) -> State:
     """Return the state after one step of gradient descent.
 
-    Encoder and learned predictor follow the forces; then the target and the tracked correlation average the new
-    encoder. correlation: function that returns the correlation of an encoder.
+    Encoder and learned predictor follow the forces. Then the exponential averages are updated: the target averages the
+    new encoder, and the tracked correlation averages the correlation of the new encoder. correlation: function that
+    returns the correlation of an encoder.
     """
     p = parameters
     encoder = eigenvalues.descent_step(state.encoder, forces.encoder, 1.0, p.rho, learning_rate)
@@ -35,9 +36,10 @@ def step(
 def velocity(
     state: State, forces: Forces, parameters: Parameters, learning_rate: Any, correlation: Callable[[Any], Any]
 ) -> State:
-    """Return d state/dt of the gradient flow; the learning rate turns a decay per step into a rate in time.
+    """Return the time derivative d state/dt of a state in the gradient flow.
 
-    correlation: function that returns the correlation of an encoder, which the tracked correlation averages.
+    learning_rate: converts a decay per step into a rate in time. correlation: function that returns the correlation of
+    an encoder; the tracked correlation averages the correlation of the encoder.
     """
     p = parameters
     encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)

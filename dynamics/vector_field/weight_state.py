@@ -1,6 +1,7 @@
-"""States of weights as matrices W (..., M, N): correlation, predictor, eigenbasis and observables.
+"""Compute with states of weight matrices W (..., M, N): correlation, predictor, eigenbasis and observables.
 
-The argument ``root`` is Sigma_x^(1/2) (N, N), for inputs of covariance Sigma_x; None for white inputs.
+The argument ``root`` is the matrix Sigma_x^(1/2) (N, N), with the covariance Sigma_x of the inputs; None for white
+inputs.
 """
 
 from typing import Any
@@ -42,7 +43,8 @@ def predictor(
 ) -> Any:
     """Return the closed-form predictor W_P (..., M, M) in a state; None for models without closed-form predictor.
 
-    function: applied to the eigenvalues of W_P, for a matrix function of W_P. root: Sigma_x^(1/2).
+    function: function that is applied to the eigenvalues of W_P; the result is then a matrix function of W_P. root:
+    Sigma_x^(1/2).
     """
     if structure.predictor in ("none", "learned"):
         return None

@@ -1,4 +1,4 @@
-"""The vector field of weights as matrices, for correlated inputs.
+"""Define the vector field of weights as matrices, for correlated inputs.
 
 The force on W is E[g x1^T] + E[h x2^T], with the negative gradients g and h of the loss with respect to the
 representations of the views x1 and x2.
@@ -27,8 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 class ViewMaps(NamedTuple):
     """Representations of the views as linear maps of independent standard normals l (d,).
 
-    vectors: matrix (..., M, d) of the map, for each representation that the loss contains. inputs: covariance E[l x^T]
-    of l with the view x = x1 (key 1) and with the view x = x2 (key 2).
+    vectors: for each representation that the loss contains, the matrix (..., M, d) of its map. inputs: covariance
+    E[l x^T] of l with the view x, where x = x1 for key 1 and x = x2 for key 2.
     """
 
     vectors: list[npt.NDArray[np.float64]]
@@ -47,7 +47,8 @@ class WeightField(VectorField):
         self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
     ):
         if closure == "mean_field":
-            errors.reject("closure", "be 'gaussian' for a model with `inputs`, the only closure for weights", closure)
+            requirement = "be 'gaussian' for a model with `inputs`, because weights have no other closure"
+            errors.reject("closure", requirement, closure)
         self.root = model.input_root
         drives = {1: model.generated.drive_on_view1, 2: model.generated.drive_on_view2}
         expectations = {f"drive_on_view{view}": drive for view, drive in drives.items() if drive is not None}
@@ -79,7 +80,7 @@ class WeightField(VectorField):
         expectations are computed in the predictor's eigenbasis, where W_P is diagonal. The force is zero if all weights
         are zero. It is also zero if the loss divides by norms and all modes but one have collapsed, because the loss
         then depends only on the sign of p . z2. Raises FloatingPointError if the predictor has a single nonzero
-        eigenvalue, but the representations have several, a case that is not implemented.
+        eigenvalue but the representations have several nonzero eigenvalues; this case is not implemented.
         """
         moved = self._is_moved(state.encoder)
         if not moved.any():
@@ -104,7 +105,7 @@ class WeightField(VectorField):
         return (surviving > 1)[..., None, None]
 
     def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
-        """Return a root of Sigma_x + sigma^2, whose range contains both views; None for white inputs."""
+        """Return a root of Sigma_x + sigma^2 as a matrix; its range contains both views. None for white inputs."""
         if self.root is None:
             return None
         variances, directions = np.linalg.eigh(self.model.inputs)
@@ -125,8 +126,8 @@ class WeightField(VectorField):
     def _evaluate(self, name: str, s: FloatArray, W_P: FloatArray, vectors: list[FloatArray]) -> FloatArray:
         """Return E[g l^T] or E[h l^T] (..., M, d); zero for a view that no gradient reaches.
 
-        g and h are the negative gradients with respect to the representations of views 1 and 2, and l the independent
-        normals of ``ViewMaps``. vectors: maps of the representations.
+        g and h are the negative gradients of the loss with respect to the representations of views 1 and 2, and l the
+        independent normals of ``ViewMaps``. vectors: matrices of the maps from l to the representations.
         """
         if name not in self.expectations:
             return np.zeros_like(vectors[0])
@@ -140,8 +141,8 @@ class WeightField(VectorField):
         """Return the representations that the loss contains as linear maps of independent normals l.
 
         The input and the noise on both views have 3N independent normal components. The representations depend on
-        linear combinations of them, at most as many as the representations have components in total; l is an
-        orthonormal basis of these combinations.
+        linear combinations of these components. The number of combinations is at most the total number of components
+        of the representations. l is an orthonormal basis of the combinations.
         """
         p, N = self.parameters, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root

@@ -1,7 +1,7 @@
-"""Networks trained with finite batches: mean of their eigenvalues, and standard deviation around it.
+"""Predict networks trained with finite batches: the mean and the standard deviation of their eigenvalues.
 
-``descent`` iterates an ``expansion`` in one over the batch size: mean and covariance of the variables of networks.
-For white inputs these are ``moments`` (``eigenmode_expansion``); derivatives and noise come from a ``sampled_step`` of
-network ``states`` around the mean. For correlated inputs they are the weights (``weight_expansion``), and the
-eigenvalues follow from an ``eigenvalue_law``.
+``descent`` iterates an ``expansion`` in one over the batch size: the mean and the covariance of variables of the
+networks. For white inputs the variables are second ``moments`` of the weights (``eigenmode_expansion``); derivatives
+and noise of a step come from a ``sampled_step`` of network ``states`` around the mean. For correlated inputs the
+variables are the weights (``weight_expansion``), and the eigenvalues follow from an ``eigenvalue_law``.
 """

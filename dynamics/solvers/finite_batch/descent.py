@@ -1,4 +1,4 @@
-"""The descent of networks trained with finite batches: mean and standard deviation of their eigenvalues."""
+"""Iterate the mean and the standard deviation of the eigenvalues of networks trained with finite batches."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from dynamics.vector_field.weights import WeightField
 
 
 def finite_batch_descent(problem: DescentProblem) -> Descent:
-    """Iterate the descent map, and then mean and covariance of networks; return the steps that both reach."""
+    """Iterate the descent map, then the mean and the covariance of networks; return the steps that both reach."""
     population = numpy_descent(replace(problem, batch=None))
     networks = _expansion(problem)
     status, last = population.status, population.recorded[-1]
@@ -44,7 +44,7 @@ def finite_batch_descent(problem: DescentProblem) -> Descent:
 
 
 def _expansion(problem: DescentProblem) -> Expansion:
-    """Return the expansion around the start, of moments for eigenmodes and of weights for correlated inputs."""
+    """Return the expansion at the initial state: of moments for white inputs, of weights for correlated inputs."""
     assert problem.batch is not None
     field, batch_size, inputs = problem.field, *problem.batch
     if isinstance(field, EigenmodeField):

@@ -1,9 +1,9 @@
-"""The expansion in one over the batch size for white inputs: mean and covariance of the moments of networks.
+"""Expand in one over the batch size for white inputs: propagate mean and covariance of the moments of networks.
 
-D = eta^2/B (E[v v^T] - F F^T), for the gradient v of a sample with the mean F and the learning rate eta, is what noise
-adds to C = W W^T. It grows with the number of inputs N, because the gradient has noise along every input. f(mean) is
-the step of eigenmodes, with the expectations of their closure; derivatives and noise are means over samples
-(``sampled_step``).
+The noise of a batch adds D = eta^2/B (E[v v^T] - F F^T) to the mean of C = W W^T. v is the gradient of a sample, F the
+mean of v over samples, eta the learning rate and B the batch size. D grows with the number of inputs N, because the
+gradient has noise along every input. The descent map f(mean) is a step of eigenmodes, computed with their closure.
+Derivatives of f and the noise are means over samples (``sampled_step``).
 """
 
 import numpy as np
@@ -34,10 +34,10 @@ from dynamics.vector_field.state import Observables, State
 
 FloatArray = npt.NDArray[np.float64]
 
-DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each
+DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each state
 DIFFERENCE = 1e-4  # relative size of a central difference
-LARGEST = 0.5  # relative size of the largest drawn fluctuation, divided by the modes
-VISIBLE = 0.1  # relative size up to which draws are enlarged: the map's curvature is hidden by noise in smaller ones
+LARGEST = 0.5  # relative size of the largest drawn fluctuation, times the number of modes
+VISIBLE = 0.1  # relative size to which smaller draws are enlarged, because noise would hide the map's curvature
 LAG = 0.02  # largest share of the target's variance for inputs that the encoder has turned away from
 
 
@@ -66,13 +66,13 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def observables(self) -> Observables:
-        """The observables of the mean moments; of a closed-form predictor, those of the mean correlation."""
+        """The observables of the mean moments; a closed-form predictor is that of the mean correlation."""
         seen = self.field.observables(eigenmodes(self.mean))
         return seen._replace(s=self.mean.correlation, target=seen.s if self.mean.target is None else self.mean.target)
 
     @property
     def eigenvalues(self) -> FloatArray:
-        """Mean of u_m . C u_m over networks, (M,), along the eigenvectors u_m of C."""
+        """Mean over networks of u_m . C u_m along the eigenvectors u_m of C, (M,)."""
         return np.asarray(self.mean.correlation, float)
 
     @property
@@ -82,7 +82,7 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def lag(self) -> FloatArray:
-        """Share of T that does not follow from C and X, (M,): its fluctuations, which are left out, grow with it."""
+        """Share of T that does not follow from C and X, (M,); fluctuations of T, which are left out, grow with it."""
         C, X, T = self.mean[:3]
         if X is None:
             return np.zeros(self.modes)
@@ -104,7 +104,7 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariances relative to the natural sizes of the moments, plus that of the smallest draws."""
+        """Return the covariances relative to the natural sizes of the moments, plus the covariance of minimal draws."""
         return [
             S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
             for S, size in zip(self.covariance, scales(self.mean), strict=True)
@@ -132,7 +132,7 @@ class EigenmodeExpansion(Expansion):
             estimates = program(parameters, self.learning_rate, batch, states, share, *views, self.deviation)
             sampled = jax.tree.map(np.asarray, estimates)
         of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
-        if structure.predictor != "normalized":  # whose map has a kink where the largest modes are equal
+        if structure.predictor != "normalized":  # its map has a kink where the largest modes are equal
             of_map = of_map._replace(diagonal=self._of_eigenmodes())
         jacobian = Blocks(*map(np.add, of_map, of_noise))
         return Linearisation(self._flat(), self._spread(), jacobian, *sampled[2:])
@@ -151,7 +151,10 @@ class EigenmodeExpansion(Expansion):
         return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
 
     def _draws(self) -> tuple[Blocks, Blocks]:
-        """Return normals (K, ...) with second moments of exactly 1, and roots of the covariances of both blocks."""
+        """Return draws (K, ...) of standard normals, and roots of the covariances of both blocks.
+
+        The second moments of the draws are exactly 1.
+        """
         units, roots = [], []
         for covariance, size in zip(self._relative(), scales(self.mean), strict=True):
             values, vectors = np.linalg.eigh(covariance)
@@ -162,12 +165,15 @@ class EigenmodeExpansion(Expansion):
         return Blocks(*units), Blocks(*roots)
 
     def _views(self, *shape: int) -> list[FloatArray]:
-        """Draw both views; new ones at each refresh, so that sampling errors average out along a trajectory."""
+        """Draw samples of both views. Each refresh draws new samples, so that their errors average out."""
         p, x = self.field.parameters, self.rng.standard_normal(shape)
         return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
 def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
-    """Return the derivatives of values (K, ...) at states whose deviations are roots times units."""
+    """Return derivatives with respect to the moments, of values ``after`` (K, ...) in K states.
+
+    The states deviate from the mean by ``roots`` times ``units``.
+    """
     products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
     return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))

@@ -1,11 +1,12 @@
-r"""Mean and standard deviation of the eigenvalues of C = W Sigma_x W^T over networks whose weights W fluctuate.
+r"""Compute mean and derivatives of the eigenvalues of C = W Sigma_x W^T over networks whose weights W fluctuate.
 
-With the mean weights and their covariance, to first order in the covariance:
+X = W Sigma_x^(1/2) belongs to the mean weights, and dX is the fluctuation of X over networks. Along a given vector u,
+with X_u = u^T X, the mean over networks is, to first order in the covariance of the weights,
 
-    E[u . C u] = |X_u|^2 + E[|dX_u|^2],    X = W Sigma_x^(1/2)
+    E[u . C u] = |X_u|^2 + E[|dX_u|^2]
 
-along a given vector u, where X_u = u^T X and dX is the fluctuation of X. The eigenvalues of networks are those of the
-matrix C, whose off-diagonal entries c_mk repel them:
+The eigenvalues s_m of a network are not u_m . C u_m along the eigenvectors u_m of the mean: the off-diagonal entries
+c_mk of C in the basis u_m repel the eigenvalues:
 
     E[s_m] = E[u_m . C u_m] + sum over k of E[c_mk^2]/(s_m - s_k)
 """
@@ -24,11 +25,12 @@ SEPARATE = 4.0  # gap between eigenvalues that are separate, in standard deviati
 
 
 class EigenvalueLaw(NamedTuple):
-    """Eigenvalues over networks.
+    """Mean and derivatives of eigenvalues, or of u_m . C u_m, over networks.
 
-    mean: (M,). slopes: derivatives of the eigenvalues with respect to the mean weights, (M, MN). direct: part of the
-    mean that is the variance of the weights, (M,). repelled: part that is the repulsion of eigenvalues. separate: False
-    if eigenvalues are so close that first order does not suffice for their repulsion.
+    mean: mean over networks, (M,). slopes: derivatives with respect to the mean weights, (M, MN). direct: part of
+    ``mean`` that is due to the variance of the weights, (M,). repelled: part of ``mean`` that is due to the repulsion
+    of eigenvalues, (M,). separate: False if eigenvalues are so close that first order does not suffice for their
+    repulsion.
     """
 
     mean: FloatArray
@@ -39,9 +41,9 @@ class EigenvalueLaw(NamedTuple):
 
 
 def along(U: FloatArray, W: FloatArray, covariance: FloatArray, root: FloatArray) -> EigenvalueLaw:
-    """Return the law of u_m . C u_m along vectors u_m, columns of U (M, M).
+    """Return the law of u_m . C u_m along the vectors u_m, the columns of U (M, M).
 
-    W: mean weights (M, N). covariance: of their entries, (MN, MN). root: Sigma_x^(1/2), (N, N).
+    W: mean weights (M, N). covariance: covariance of the entries of the weights, (MN, MN). root: Sigma_x^(1/2), (N, N).
     """
     X = U.T @ W @ root
     entries = np.einsum("im,nj->mjin", U, root).reshape(X.size, W.size)  # derivatives of the entries of X
@@ -61,8 +63,8 @@ def of_eigenvalues(W: FloatArray, covariance: FloatArray, root: FloatArray) -> E
     of_gap = variances(law.slopes[:, None] - law.slopes, covariance)
     separate = np.abs(gap) >= SEPARATE * np.sqrt(np.maximum(c_square, of_gap))
     np.fill_diagonal(separate, True)
-    # Eigenvalues of 2 x 2 matrices: c^2/gap to first order, and finite for any gap.
+    # The repulsion in a 2 x 2 matrix: c^2/gap to first order, and finite for any gap.
     size = (np.sqrt(gap**2 + 4 * c_square) - np.abs(gap)) / 2
     order = np.sign(np.arange(len(s))[:, None] - np.arange(len(s)))
-    repelled = np.where(s > NEGLIGIBLE * s.max(), (order * size).sum(axis=-1), 0.0)  # of collapsed modes: rounding
+    repelled = np.where(s > NEGLIGIBLE * s.max(), (order * size).sum(axis=-1), 0.0)  # for collapsed modes only rounding
     return law._replace(mean=law.mean + repelled, repelled=repelled, separate=bool(separate.all()))

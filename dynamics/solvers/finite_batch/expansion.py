@@ -1,12 +1,12 @@
-r"""Networks at a finite batch size: the mean of their variables, and the covariance of the fluctuations around it.
+r"""Propagate the mean and the covariance of the variables of networks that are trained with finite batches.
 
 A step of stochastic gradient descent changes the variables of a network by the descent map f and by the noise of a
-batch of B samples. To first order in 1/B, their mean and covariance obey
+batch of B samples. To first order in 1/B, the mean of the variables and their covariance Sigma obey
 
     mean <- f(mean) + 1/2 f'' : Sigma + D,    Sigma <- f' Sigma f'^T + Q
 
-Q is the covariance of the noise, and D what the noise adds to the mean. The variables are second moments of the weights
-if the inputs are white (``eigenmode_expansion``), and the weights themselves if they are correlated
+Q is the covariance of the noise, and D the change of the mean due to the noise. For white inputs the variables are
+second moments of the weights (``eigenmode_expansion``). For correlated inputs they are the weights themselves
 (``weight_expansion``).
 """
 
@@ -23,9 +23,9 @@ from dynamics.vector_field.state import Observables, each
 FloatArray = npt.NDArray[np.float64]
 
 NOISE_SAMPLES = 65_536  # samples of the gradient for the noise of a step
-AT_ONCE = 4096, 2**20  # of them that are computed at once: at most so many, and so many numbers in all
+AT_ONCE = 4096, 2**20  # largest number of samples that are computed at once, and of numbers that these samples have
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
-GROWTH = 0.2  # relative change of the covariance after which they are
+GROWTH = 0.2  # relative change of the covariance after which derivatives and noise are computed anew
 SMALLEST = 1e-4  # relative size of the smallest fluctuation for which derivatives are computed
 ROUNDING = 1e-12  # relative change of an eigenvalue that is due to rounding
 
@@ -38,9 +38,10 @@ JUMPS = 0.2  # share of the variance that is due to single samples
 class Linearisation(NamedTuple):
     """Derivatives of the map at a mean, and the noise of a step.
 
-    at, spread: mean, and sum of relative variances, for which they were computed. jacobian: derivative of the map for
-    each block of variables. curved, added: what the curvature of the map, and noise, add to the mean. noise: covariance
-    that a step adds. jumps: part of its first block due to single samples.
+    at, spread: mean and sum of relative variances at which derivatives and noise were computed. jacobian: derivative of
+    the map for each block of variables. curved: change of the mean due to the curvature of the map. added: change of
+    the mean due to the noise. noise: covariance that the noise of a step adds. jumps: part of the first block of
+    ``noise`` that is due to single samples.
     """
 
     at: FloatArray
@@ -60,15 +61,15 @@ class Expansion(ABC):
     field : VectorField
         Vector field of the model.
     mean : named tuple
-        The variables before the first step; None in place of those that the model does not have.
+        The variables before the first step; None in place of a variable that the model does not have.
     covariance : named tuple
-        Zeros for the covariance of each block of variables; blocks do not correlate. The first contains the
-        variables that determine the eigenvalues.
+        Covariance of each block of variables before the first step: zeros. Different blocks do not correlate. The first
+        block contains the variables that determine the eigenvalues.
     modes : int
         Number of modes above zero.
     learning_rate : float
     batch_size : int
-        B.
+        Batch size B.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Expansion(ABC):
         self.jumps = np.zeros(covariance[0].shape)  # part of the covariance that is due to single samples
         noiseless = not (field.parameters.sigma1.any() or field.parameters.sigma2.any())
         exists = field.model.generated.moment_exists(2, modes, quantity="weights", noiseless=noiseless)
-        self.reliable = bool(exists)  # without a variance of the gradient there is no first order
+        self.reliable = bool(exists)  # if the gradient has no finite variance, there is no first order
         self.linearisation: Linearisation | None = None
 
     def advance(self) -> None:
@@ -105,7 +106,7 @@ class Expansion(ABC):
     @property
     @abstractmethod
     def observables(self) -> Observables:
-        """The observables of networks, as means over networks."""
+        """The observables, as means over networks."""
 
     @property
     @abstractmethod
@@ -124,22 +125,24 @@ class Expansion(ABC):
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Deviation of the eigenvalues, and True if the prediction holds."""
+        """Standard deviation of the eigenvalues, and True if the prediction holds."""
         return Fluctuations(self.deviation, self.reliable)
 
     def _deviation(self, slopes: FloatArray) -> FloatArray:
-        """Return the standard deviations (M,) of quantities with these derivatives (M, E)."""
+        """Return the standard deviations (M,) of quantities. slopes: derivatives of the quantities, (M, E)."""
         return np.sqrt(variances(slopes, self.covariance[0]))
 
     def _judge(self) -> None:
-        """Update ``reliable``."""
+        """Set ``reliable`` to False if first order does not suffice after this step."""
         first_order = self._is_of_first_order(self.eigenvalues, self.slopes, self.slopes @ self.curved)
         self.reliable = self.reliable and first_order
 
     def _is_of_first_order(self, s: FloatArray, slopes: FloatArray, curvature: FloatArray) -> bool:
-        """Return True if fluctuations are small, nearly normal, and their effect on the mean is small against them.
+        """Return True if first order in 1/B suffices for quantities.
 
-        s: means (M,). slopes: their derivatives (M, E). curvature: change of the means (M,) that is due to curvature.
+        The fluctuations must be small and nearly normal, and the change of the mean due to curvature must be small
+        relative to the fluctuations. s: means of the quantities (M,). slopes: derivatives of the quantities (M, E).
+        curvature: change of the means due to curvature (M,).
         """
         deviation = self._deviation(slopes)
         small = deviation <= SIZE * s
@@ -163,7 +166,7 @@ class Expansion(ABC):
 
     @abstractmethod
     def _relative(self) -> list[FloatArray]:
-        """Return the covariances relative to the natural sizes of the variables, plus that of the smallest draws."""
+        """Return the covariances relative to the natural sizes of the variables, plus a covariance of minimal draws."""
 
     @abstractmethod
     def _has_moved(self, at: FloatArray) -> bool:
@@ -180,10 +183,14 @@ class Expansion(ABC):
 
 
 def variances(slopes: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return the variances (...) of quantities with derivatives (..., E) at a covariance (E, E)."""
+    """Return the variances (...) of quantities.
+
+    slopes: derivatives of the quantities with respect to E variables, (..., E). covariance: covariance of these
+    variables, (E, E).
+    """
     return np.maximum(((slopes @ covariance) * slopes).sum(axis=-1), 0.0)
 
 
 def samples_at_once(numbers: int) -> int:
-    """Return a power of two, the number of samples to compute at once if each takes so many numbers."""
+    """Return the number of samples to compute at once, a power of two. numbers: how many numbers a sample has."""
     return 1 << (min(AT_ONCE[0], AT_ONCE[1] // numbers).bit_length() - 1)

@@ -1,4 +1,4 @@
-"""Covariance of the gradient over samples, for weights as matrices (M, N)."""
+"""Compute the covariance over batches of the mean gradient of a batch, for weights as matrices (M, N)."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -12,14 +12,14 @@ from dynamics.model.parameters import Parameters
 from dynamics.solvers.finite_batch.sampled_gradients import Gradients, sample_gradients
 from dynamics.solvers.finite_batch.states import NetworkState
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
 
 class GradientNoise(NamedTuple):
-    """Covariance over batches of the mean gradient of a batch, with entries of the weights as one axis of length MN.
+    """Covariance over batches of the mean gradient of a batch. The weights (M, N) are one axis of length MN.
 
-    covariance: (MN, MN). jumps: part of it due to samples that alone move an eigenvalue by more than its standard
-    deviation.
+    covariance: the whole covariance, (MN, MN). jumps: part of the covariance that is due to large samples, (MN, MN). A
+    sample is large if it alone moves an eigenvalue by more than the standard deviation of this eigenvalue.
     """
 
     covariance: Array
@@ -28,7 +28,10 @@ class GradientNoise(NamedTuple):
 
 @lru_cache(maxsize=32)
 def gradient_noise(generated: DerivedLoss) -> Callable[..., GradientNoise]:
-    """Return the compiled function of a loss: (parameters, size, state, views, slopes, deviation) -> GradientNoise."""
+    """Return the compiled function of a loss: (parameters, size, state, views, slopes, deviation) -> GradientNoise.
+
+    The arguments are those of ``_gradient_noise``.
+    """
     return jax.jit(partial(_gradient_noise, generated))
 
 
@@ -41,10 +44,11 @@ def _gradient_noise(
     slopes: Array,
     deviation: Array,
 ) -> GradientNoise:
-    """Return the covariance.
+    """Return the covariance over batches of the mean gradient of a batch, estimated from samples.
 
-    size: B. views: (chunks, samples, N). slopes: derivatives of eigenvalues after a step with respect to the gradient,
-    (quantities, MN). deviation: of these eigenvalues before the step.
+    size: batch size B. state: mean weights of the networks. views: samples of both views, each (chunks, samples, N).
+    slopes: derivatives of K eigenvalues after the step with respect to the gradient, (K, MN). deviation: standard
+    deviations of these K eigenvalues before the step, (K,).
     """
     gradients = jax.lax.map(lambda chunk: sample_gradients(generated, False, parameters, state, *chunk), views)
 
@@ -64,7 +68,10 @@ def _gradient_noise(
 
 
 def _on_weights(slopes: Gradients, views: tuple[Array, Array]) -> Array:
-    """Return the gradient v = g x1^T + h x2^T of each sample, (samples, MN)."""
+    """Return the gradient v = g x1^T + h x2^T with respect to the weights for each sample, (samples, MN).
+
+    g and h are the gradients with respect to the representations of the views x1 and x2.
+    """
     pairs = zip((slopes.view1, slopes.view2), views, strict=True)
     gradients = sum(g[:, :, None] * x[:, None, :] for g, x in pairs)
     return gradients.reshape(len(gradients), -1)

@@ -1,13 +1,15 @@
-r"""Second moments of a network's weights, whose law under training with white inputs is closed.
+r"""Define the moments of a network: second moments of its weights, its predictor and its tracked correlation.
 
-A rotation of the inputs changes neither the inputs' law nor the loss. The law of the products of weights
+With the weights W of the encoder and V of a separate target, the second moments of the weights are
 
     C = W W^T,  X = V W^T,  T = V V^T
 
-(encoder W, separate target V), of a learned predictor W_P and of a tracked correlation therefore follows from their
-values at the step before, the batch size and the number of inputs. Before the first step all of them are diagonal in
-the basis of the modes. Their means stay diagonal, and off-diagonal entries are uncorrelated with all entries but those
-of the same pair of modes, because a change of sign of a mode leaves the law unchanged.
+The other moments are a learned predictor W_P and a tracked correlation. For white inputs the moments have a closed law:
+a rotation of the inputs changes neither the distribution of the inputs nor the loss, so that the distribution of the
+moments after a step follows from the moments before the step, the batch size and the number of inputs. Before the first
+step all moments are diagonal in the basis of the modes. A change of sign of a mode leaves the law unchanged. Therefore
+the means of the moments stay diagonal, and an off-diagonal entry correlates only with entries of the same pair of
+modes.
 """
 
 from typing import Any, NamedTuple
@@ -31,11 +33,12 @@ class Moments(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Fluctuations of the moments, or their covariances.
+    """Fluctuations of the moments, or covariances of these fluctuations.
 
     diagonal: diagonal entries of C, X, W_P and the tracked correlation, (..., E), in this order. pairs: the entries
-    (m, k) and, where the matrix is not symmetric, (k, m), for each pair m < k of modes, (..., pairs, F). Covariances
-    have the last axis twice. T is left out: given C and X, it fluctuates only in the second order.
+    (m, k) for each pair m < k of modes, and also the entries (k, m) of matrices that are not symmetric, (..., pairs,
+    F). Covariances have the last axis twice. T is left out, because at given C and X its fluctuations are of second
+    order.
     """
 
     diagonal: Any
@@ -43,7 +46,7 @@ class Blocks(NamedTuple):
 
 
 def of_state(state: State) -> Moments:
-    """Return the diagonals (M,) of the moments of eigenmodes."""
+    """Return the diagonals (M,) of the moments of a state of eigenmodes."""
     w, v, predictor, tracked = state
     return Moments(w * w, None if v is None else v * w, None if v is None else v * v, predictor, tracked)
 
@@ -56,13 +59,16 @@ def eigenmodes(moments: Moments) -> State:
 
 
 def fluctuating(moments: Moments) -> list[tuple[Any, bool]]:
-    """Return the moments whose fluctuations are followed, and whether each is a symmetric matrix."""
+    """Return pairs (moment, symmetric) for the moments whose fluctuations are propagated.
+
+    symmetric: True if the moment is a symmetric matrix.
+    """
     symmetric = ((moments.correlation, True), (moments.cross, False), (moments.predictor, False))
     return [(matrix, same) for matrix, same in (*symmetric, (moments.tracked, True)) if matrix is not None]
 
 
 def blocks(moments: Moments) -> Blocks:
-    """Return the entries of matrices (..., M, M) as blocks; for NumPy and JAX arrays."""
+    """Return the entries of the moments, as matrices (..., M, M) of NumPy or JAX, in blocks."""
     xp = moments.correlation.__array_namespace__()
     upper, lower = np.triu_indices(moments.correlation.shape[-1], 1)
     diagonal, pairs = [], []
@@ -74,18 +80,18 @@ def blocks(moments: Moments) -> Blocks:
 
 
 def entries(diagonals: Moments) -> FloatArray:
-    """Return diagonals (..., M) as the entries (..., E) of the diagonal block."""
+    """Concatenate the diagonals (..., M) of the moments to the entries (..., E) of the diagonal block."""
     return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)], axis=-1)
 
 
 def diagonals(like: Moments, values: FloatArray) -> Moments:
-    """Return entries (..., E) of the diagonal block as diagonals (..., M); ``like`` has the moments of the model."""
+    """Split entries (..., E) of the diagonal block into diagonals (..., M); ``like`` has the moments of the model."""
     parts = iter(np.split(values, values.shape[-1] // like.correlation.shape[-1], axis=-1))
     return Moments(*(None if part is None else next(parts) for part in like._replace(target=None)))
 
 
 def matrices(like: Moments, values: Blocks) -> Moments:
-    """Return the matrices (..., M, M) with these entries; ``like`` has the moments of the model."""
+    """Return the matrices (..., M, M) with the entries ``values``; ``like`` has the moments of the model."""
     modes, pairs = like.correlation.shape[-1], iter(np.moveaxis(values.pairs, -1, 0))
     upper, lower = np.triu_indices(modes, 1)
 
@@ -101,7 +107,7 @@ def matrices(like: Moments, values: Blocks) -> Moments:
 
 
 def scales(mean: Moments) -> Blocks:
-    """Return the natural size of each entry of the blocks: the root of the product of the two modes' moments."""
+    """Return the natural size of each entry of the blocks: the geometric mean of the diagonal moments of two modes."""
     sizes = mean._replace(
         cross=None if mean.cross is None else np.sqrt(mean.correlation * mean.target),
         predictor=None if mean.predictor is None else np.abs(mean.predictor) + np.abs(mean.predictor).mean(),

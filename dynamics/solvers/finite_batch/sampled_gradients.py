@@ -1,4 +1,4 @@
-"""The gradient of the loss in each sample, the automatic derivative of the loss as in a network."""
+"""Compute the gradient of the loss of each sample by automatic differentiation, as in a network."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,11 +12,15 @@ from dynamics.model.parameters import Parameters
 from dynamics.solvers.finite_batch.states import NetworkState
 from dynamics.vector_field.state import State
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
 
 class Gradients(NamedTuple):
-    """Negative gradients of the loss of each sample: of z1, z2 (S, M) and of a learned predictor (S, M, M)."""
+    """Negative gradients of the loss of each of S samples.
+
+    view1, view2: gradients with respect to the representations of the views, (S, M). predictor: gradient with respect
+    to a learned predictor, (S, M, M).
+    """
 
     view1: Array
     view2: Array
@@ -26,7 +30,7 @@ class Gradients(NamedTuple):
 def sample_gradients(
     generated: DerivedLoss, learned: bool, parameters: Parameters, state: NetworkState, x1: Array, x2: Array
 ) -> Gradients:
-    """Return the gradients of each sample for views (S, D)."""
+    """Return the negative gradients of the loss of each sample. x1, x2: samples of the views, (S, D)."""
     weights: State = state.weights
     vectors: Any = state.vectors
     lam: Any = state.lam

@@ -1,9 +1,9 @@
-"""One step of networks near a mean state, over samples: the moments after it, and their spread over batches.
+"""Compute one step of networks near a mean state: the moments after the step, and their covariance over batches.
 
-The states (``states``) have K draws of the moments around their mean; their weights are (M, D), with D = M for
-a shared target and D = 2M for a separate one. The gradient of each sample is the automatic derivative of the loss, as
-in a network; S samples are drawn for each state. The program has no linear algebra beyond products: decompositions that
-XLA runs side by side on a CPU with few cores wait for each other without end.
+The networks (``states``) have moments that are drawn around the mean, K draws in total. Their weights are (M, D), with
+D = M for a shared target and D = 2M for a separate target. S samples are drawn for each network; the gradient of each
+sample is computed by automatic differentiation of the loss. The program avoids matrix decompositions: XLA runs them
+side by side, and on a CPU with few cores they then wait for each other without end.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from dynamics.solvers.finite_batch.states import Neighbours, NetworkState
 from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, State
 
-Array = Any  # of JAX, traced or not
+Array = Any  # an array of JAX, traced or not
 
 
 class Batch(NamedTuple):
@@ -36,10 +36,11 @@ class Sampled(NamedTuple):
     """Estimates from samples of one step around mean moments.
 
     odd: half the difference between the moments after a step from mean + draw and from mean - draw, (K, ...).
-    odd_noise: the same of what the noise of a batch adds to the moments. curved: what the draws change in the mean of
-    both sums, diagonals (M,). added: what the noise of a batch, and a target that lags behind, add to the mean moments.
-    noise: covariance over batches of the moments after a step. jumps: part of its diagonal block due to samples that
-    alone move an eigenvalue by more than its standard deviation.
+    odd_noise: the same half difference of the contribution that the noise of a batch makes to the moments. curved:
+    change of the mean moments due to the draws, including the change of that contribution, as diagonals (M,). added:
+    contribution to the mean moments of the noise of a batch, and of a target that lags behind the encoder. noise:
+    covariance over batches of the moments after a step. jumps: part of the diagonal block of ``noise`` due to large
+    samples. A sample is large if it alone moves an eigenvalue by more than the standard deviation of this eigenvalue.
     """
 
     odd: Blocks
@@ -52,7 +53,10 @@ class Sampled(NamedTuple):
 
 @lru_cache(maxsize=32)
 def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled]:
-    """Return the compiled function of a loss: (parameters, eta, batch, states, share, views, ...) -> Sampled."""
+    """Return the compiled function of a loss: (parameters, eta, batch, states, share, views, ...) -> Sampled.
+
+    The arguments are those of ``_sampled_step``.
+    """
     return jax.jit(partial(_sampled_step, generated, learned))
 
 
@@ -68,10 +72,11 @@ def _sampled_step(
     more_views: tuple[Array, Array],
     deviation: Array,
 ) -> Sampled:
-    """Return the estimates.
+    """Return the estimates of one step from samples.
 
-    states: network states around the mean, with a share of each draw. views: (K, S, D), for the map around the mean.
-    more_views: (chunks, samples, D), for the noise. deviation: of the eigenvalues before the step, (M,).
+    eta: learning rate. states: network states around the mean, displaced by a share of each draw. share: this share.
+    views: samples of both views for the derivatives of the map, each (K, S, D). more_views: samples of both views for
+    the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the step, (M,).
     """
     gradients = partial(sample_gradients, generated, learned, parameters)
 
@@ -109,7 +114,7 @@ def _moments_after(
 ) -> Moments:
     """Return the moments after a step along the mean gradient of samples.
 
-    Each product has factors from different halves of the samples, so that it has no bias.
+    The two factors of each product are means over different halves of the samples, so that the product has no bias.
     """
     middle = len(views[0]) // 2
     halves = [
@@ -154,10 +159,12 @@ def _of_batch(
     views: tuple[Array, Array],
     deviation: Array,
 ) -> tuple[Moments, Blocks, Array]:
-    """Return what a batch adds to the mean moments, their covariance over batches, and its part due to jumps.
+    """Return three effects of the noise of a batch on the moments after a step.
 
-    With the gradients v_i (M, N) of B samples, C after a step has the terms eta/B v_i W^T, its transpose, and
-    eta^2/B^2 v_i v_j^T. The noise of those with i != j is left out: it adds less than 2 % to the standard deviation.
+    The results are the change of the mean moments, the covariance over batches, and the part of this covariance due to
+    large samples (see ``Sampled``). With the gradients v_i (M, N) of B samples, C after a step contains the terms
+    eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left out:
+    they would add less than 2 % to the standard deviation.
     """
     M, modes = len(deviation), state.weights
     slopes = jax.lax.map(lambda views: gradients(state, *views), views)
@@ -197,7 +204,10 @@ def _changes(
     slopes: Gradients,
     views: Sequence[Array],
 ) -> tuple[Moments, Array]:
-    """Return the terms of each sample in the moments (samples, M, M), and eta^2/B v v^T."""
+    """Return the contribution of each sample to the moments (samples, M, M), and its part eta^2/B v v^T.
+
+    v: gradient of a sample with respect to the weights.
+    """
     square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * _along(after.encoder, slopes, views)
     cross = of_predictor = None
@@ -225,7 +235,10 @@ def _mean_square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradi
 
 
 def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2 over all inputs, (samples, 1); their mean outside the weights."""
+    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2, as sums over all inputs, (samples, 1).
+
+    For inputs that the weights (M, D) leave out, the summands are replaced by their means.
+    """
     x1, x2 = views
     outside, scale = batch.inputs - x1.shape[-1], eta**2 / batch.size
     n1, n2 = 1 + parameters.sigma1**2, 1 + parameters.sigma2**2
@@ -241,7 +254,10 @@ def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
 
 
 def _taken_up(parameters: Parameters, state: State, square: Array) -> Moments:
-    """Return the terms of all moments that follow from a term (..., M, M) of C, as target and averages take it up."""
+    """Return the changes of all moments that follow from a change ``square`` (..., M, M) of C.
+
+    The separate target and the tracked correlation average the encoder, so that a part of the change reaches them.
+    """
 
     def average(values: Array, decay: Array) -> Array:
         return eigenvalues.average_step(0.0, values, decay)
@@ -265,5 +281,5 @@ def _products(values: Array) -> Array:
     """Return the mean over samples of the products (..., E, E) of values (samples, ..., E)."""
     if values.ndim == 2:
         return values.mT @ values / len(values)
-    columns = [values[..., e] for e in range(values.shape[-1])]  # few; products of small matrices would be slow
+    columns = [values[..., e] for e in range(values.shape[-1])]  # columns are few; products of small matrices are slow
     return jnp.stack([jnp.stack([(a * b).mean(axis=0) for b in columns], axis=-1) for a in columns], axis=-2)

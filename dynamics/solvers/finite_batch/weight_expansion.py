@@ -1,9 +1,9 @@
-"""The expansion in one over the batch size for correlated inputs: mean and covariance of the weights of networks.
+"""Expand in one over the batch size for correlated inputs: propagate mean and covariance of the weights of networks.
 
-The variables are the weights of the encoder and of a separate target, and a tracked correlation, as one vector. f(mean)
-is the step of weights, and its derivatives are central differences of it; both have the exact expectations of the loss.
-The noise is sampled (``gradient_noise``). Eigenvalues follow from mean and covariance of the weights
-(``eigenvalue_law``).
+The variables are the weights of the encoder and of a separate target, and a tracked correlation, as one vector. The
+descent map f(mean) is a step of the weights, computed with the exact expectations of the loss. The derivatives of f are
+central differences of such steps. The noise is sampled (``gradient_noise``). Eigenvalues follow from the mean and the
+covariance of the weights (``eigenvalue_law``).
 """
 
 from typing import Any, NamedTuple
@@ -34,8 +34,8 @@ from dynamics.vector_field.weights import WeightField
 FloatArray = npt.NDArray[np.float64]
 
 DIFFERENCE = 1e-2  # size of a central difference, relative to the representations
-NO_VARIANCE = 1e-6  # variance of an input, relative to the largest, below which it is as if there were none
-DIRECTIONS = 32  # directions of differences that are computed at once
+NO_VARIANCE = 1e-6  # lower bound on the variance of an input, relative to the largest variance of an input
+DIRECTIONS = 32  # number of directions along which differences are computed at once
 
 
 class Covariance(NamedTuple):
@@ -52,10 +52,10 @@ class WeightExpansion(Expansion):
     field : WeightField
         Vector field of the model.
     initial : State
-        Weights before the first step, (M, N), and a tracked correlation.
+        Weights before the first step, (M, N), and the tracked correlation of the model, if it has one.
     learning_rate : float
     batch_size : int
-        B.
+        Batch size B.
     """
 
     field: WeightField
@@ -65,8 +65,10 @@ class WeightExpansion(Expansion):
         self.root, self.size = field.root, initial.encoder.size
         variances, directions = np.linalg.eigh(field.model.inputs)
         variances = variances + float(field.parameters.sigma1[0]) ** 2
-        self.views = directions * np.sqrt(np.maximum(variances, NO_VARIANCE * variances.max()))  # root of a view's
-        self.exact = WeightField(field.model, field.closure, parameters=field.parameters)  # with nodes of its own
+        # root of the covariance of a view
+        self.views = directions * np.sqrt(np.maximum(variances, NO_VARIANCE * variances.max()))
+        # a second vector field, with quadrature nodes of its own
+        self.exact = WeightField(field.model, field.closure, parameters=field.parameters)
         covariance = Covariance(np.zeros((len(_vectors(initial)), len(_vectors(initial)))))
         modes = int(np.linalg.matrix_rank(initial.encoder @ self.views))
         super().__init__(field, initial, covariance, modes, learning_rate, batch_size)
@@ -83,7 +85,7 @@ class WeightExpansion(Expansion):
 
     @property
     def observables(self) -> Observables:
-        """Means of the eigenvalues of C and of the target's correlation; predictor and weights at the mean weights."""
+        """The observables: means over networks of correlation eigenvalues, and other observables at the mean weights."""
         seen, s = self.field.observables(self.mean), self.eigenvalues
         target = s if self.mean.target is None else of_eigenvalues(self.mean.target, self._part(1), self.root).mean
         structure = self.field.structure
@@ -114,7 +116,7 @@ class WeightExpansion(Expansion):
         return np.asarray(self.covariance.variables[entries, entries], float)
 
     def _of_variables(self, law: EigenvalueLaw) -> FloatArray:
-        """Return the slopes (M, D) with zeros for the variables that are not weights of the encoder."""
+        """Return the slopes of a law with respect to all variables, (M, D); zero unless for weights of the encoder."""
         return np.pad(law.slopes, ((0, 0), (0, len(self.curved) - self.size)))
 
     def _judge(self) -> None:
@@ -123,7 +125,7 @@ class WeightExpansion(Expansion):
         self.modes_reliable = self.modes_reliable and self._follows(self.law_of_modes)
 
     def _follows(self, law: EigenvalueLaw) -> bool:
-        """Return True if first order suffices for a law."""
+        """Return True if first order in 1/B suffices for the eigenvalues of a law."""
         slopes = self._of_variables(law)
         curvature = slopes @ self.curved + law.direct + law.repelled
         alive = law.mean > NEGLIGIBLE * law.mean.max()
@@ -146,9 +148,10 @@ class WeightExpansion(Expansion):
         return bool((np.abs(np.linalg.pinv(self._sizes()) @ (self._flat() - at)) > REFRESH).any())
 
     def _sizes(self) -> FloatArray:
-        """Return the natural sizes of the variables, a root (D, R): each mode changes by a part of its own size.
+        """Return the natural sizes of the variables, as a root (D, R) of a covariance.
 
-        Collapsed modes, which do not fluctuate, do not change. Without weights, all sizes are 1.
+        In this covariance each mode fluctuates by its own size, and collapsed modes do not fluctuate. If all weights
+        are zero, all sizes are 1.
         """
         U, w, _ = np.linalg.svd(self.mean.encoder @ self.views, full_matrices=False)
         modes = (U * w)[:, w**2 > NEGLIGIBLE * w[0] ** 2] if w[0] else U
@@ -168,7 +171,7 @@ class WeightExpansion(Expansion):
         )
 
     def _differences(self, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return first and second derivatives (K, D) of a step along directions (K, D)."""
+        """Return the first and second derivatives (K, D) of a step along K directions (K, D)."""
         at, first, second = self._flat(), [], []
         for start in range(0, len(directions), DIRECTIONS):
             steps = DIFFERENCE * directions[start : start + DIRECTIONS]
@@ -180,7 +183,11 @@ class WeightExpansion(Expansion):
         return np.concatenate(first), np.concatenate(second)
 
     def _noise(self) -> tuple[State, FloatArray, FloatArray]:
-        """Return what a batch adds to the mean variables, their covariance over batches, and its part due to jumps."""
+        """Return three effects of the noise of a batch on the variables after a step.
+
+        The results are the change of the mean variables, the covariance over batches, and the part of this covariance
+        due to large samples (see ``GradientNoise``).
+        """
         import jax
 
         from dynamics.solvers.finite_batch.gradient_noise import gradient_noise
@@ -205,9 +212,10 @@ class WeightExpansion(Expansion):
         return added, noise, self._taken_up(force, sampled.jumps)[1]
 
     def _taken_up(self, force: FloatArray, covariance: FloatArray) -> tuple[State, FloatArray]:
-        """Return the change of the mean variables after a step, and their covariance, at a covariance of the force.
+        """Return the change of the mean variables after a step, and their covariance, due to fluctuations of the force.
 
-        The variables after a step are at most of second order in the force, so that differences of any size are exact.
+        covariance: covariance of the force. The variables after a step are a polynomial of degree two in the force, so
+        that central differences of any size are exact.
         """
         values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
         roots = (vectors * np.sqrt(np.maximum(values, 0.0))).T.reshape(-1, *force.shape)
@@ -223,7 +231,10 @@ class WeightExpansion(Expansion):
         return _state(self.mean, ((ahead + behind) / 2 - still).sum(axis=0)), odd.T @ odd
 
     def _views(self) -> tuple[FloatArray, ...]:
-        """Draw both views (chunks, samples, N); new ones at each refresh, as sampling errors then average out."""
+        """Draw samples of both views, each (chunks, samples, N).
+
+        Each refresh draws new samples, so that sampling errors average out along a trajectory.
+        """
         p, chunk = self.field.parameters, samples_at_once(self.size)
         shape = NOISE_SAMPLES // chunk, chunk, len(self.root)
         x = self.rng.standard_normal(shape) @ self.root
@@ -231,13 +242,13 @@ class WeightExpansion(Expansion):
 
 
 def _vectors(state: State, leading: int = 0) -> FloatArray:
-    """Return the variables of states with so many leading axes as vectors (..., D)."""
+    """Return the variables of states as vectors (..., D). leading: number of leading axes of the states."""
     parts = [part.reshape(*part.shape[:leading], -1) for part in state if part is not None]
     return np.concatenate(parts, axis=-1)
 
 
 def _state(like: State, vectors: FloatArray) -> State:
-    """Return the states with these variables (..., D); ``like`` has the shapes of the variables."""
+    """Return the states whose variables are ``vectors`` (..., D); ``like`` has the shapes of the variables."""
     ends = np.cumsum([part.size for part in like if part is not None])
     parts = iter(np.split(vectors, ends[:-1], axis=-1))
     return each(lambda part: next(parts).reshape(*vectors.shape[:-1], *part.shape), like)
