@@ -1,4 +1,4 @@
-"""Measure rows of the benchmark table: `python -m benchmarks [ROW ...]`; `--out FILE` writes all rows as a page."""
+"""Measure rows of the benchmark table: `python -m benchmarks [ROW ...]`. `--out FILE` writes a page with all rows."""
 
 import importlib
 import time
@@ -21,7 +21,7 @@ ROWS = ("trajectory", "ensemble", "exact_solutions", "simulation", "training", "
 def main(names: tuple[str, ...], out: Path | None) -> None:
     """Measure the rows NAMES of the benchmark table against other libraries; without a name, all rows."""
     if names and out:
-        raise click.UsageError("--out writes a page with all rows: leave out the names of rows.")
+        raise click.UsageError("--out writes a page with all rows, so that no names of rows may be given with it.")
     rows: list[Row] = []
     for name in names or ROWS:
         start = time.perf_counter()

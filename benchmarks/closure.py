@@ -1,4 +1,4 @@
-"""Benchmark of the exact closure: one evaluation of the rates of the cosine loss to 1e-8."""
+"""Measure the exact closure: one evaluation of the rates of the cosine loss with a relative error of 1e-8."""
 
 import numpy as np
 import numpy.typing as npt
@@ -43,11 +43,11 @@ def _row(modes: int) -> Row:
     sampled = error_of("Monte Carlo")
     agree("Monte Carlo", sampled, 0.1)
     scaled = Measurement("Monte Carlo", timings["Monte Carlo"].seconds * (sampled / ACCURACY) ** 2, None, ACCURACY)
-    scaled.note = f"time extrapolated to this error from {SAMPLES} samples with error {sampled:.0e}"
+    scaled.note = f"time extrapolated to this error; {SAMPLES} samples have the error {sampled:.0e}"
     cubature = Measurement.of(
         timings["scipy.integrate.cubature"],
         agree("cubature", error_of("scipy.integrate.cubature"), 10 * ACCURACY),
-        "given our double integral, which has no singularities, for all modes at once",
+        "integrates our double integral, which has no singularities, for all modes at once",
     )
     nested = timings["scipy.integrate.nquad, one mode"]
     error = agree("nquad", float(abs(nested.result - expected[-1]) / scale), 10 * ACCURACY)
@@ -56,21 +56,22 @@ def _row(modes: int) -> Row:
         nested.seconds * modes,
         None,
         error,
-        "given the same integral for one mode; time multiplied by the number of modes",
+        "integrates the same integral for one mode; the time is multiplied by the number of modes",
     )
     peers = [cubature, nquad, scaled]
     ratios = [peer.seconds / ours.seconds for peer in peers]
     return Row(
         f"Closure, M = {modes}",
-        f"rates of the cosine loss at eigenvalues 0.02 ... 2, noise sigma2 = {SIGMA2}, to {ACCURACY:g} of the largest",
-        "100 times as fast as SciPy, and as Monte Carlo at equal error",
+        f"rates of the cosine loss at eigenvalues 0.02 ... 2, noise sigma2 = {SIGMA2}, "
+        f"to {ACCURACY:g} of the largest rate",
+        "100 times as fast as SciPy, and 100 times as fast as Monte Carlo at equal error",
         [ours, *peers],
         f"{ratios[0]:.2g} times as fast as cubature, {ratios[1]:.2g} times as nquad, "
         f"{ratios[2]:.0e} times as Monte Carlo",
         min(ratios) >= 100,
-        limit="SciPy's cubature is given the integral that this project derives, for all modes at once, so that only "
-        "the numbers of nodes differ. Our quadrature makes about sixty NumPy calls on some 500 nodes. It estimates "
-        "its error, and the actual error is far smaller than the tolerance.",
+        limit="SciPy's cubature is given the integral that this project derives, for all modes at once, so that the "
+        "two methods differ only in their numbers of nodes. Our quadrature makes about sixty NumPy calls on some 500 "
+        "nodes. It estimates its error, and the actual error is far smaller than the tolerance.",
     )
 
 

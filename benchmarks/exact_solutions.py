@@ -1,4 +1,4 @@
-"""Benchmark of exact solutions: 1000 initial spectra of 10 modes, at 200 times."""
+"""Measure exact solutions: 1000 initial spectra of 10 modes, at 200 times."""
 
 import numpy as np
 import scipy.special
@@ -12,7 +12,7 @@ TIMES = np.linspace(0, 20, 200)
 
 
 def measure() -> list[Row]:
-    """Compare the Euclidean solution with SciPy's lambertw, the isotropic solution with NumPy and a memory write."""
+    """Compare the Euclidean solution with SciPy's lambertw, and the isotropic one with NumPy and a write to memory."""
     s0 = np.random.default_rng(0).uniform(0.01, 2, SHAPE)
     u0, t = s0[:, None, :], TIMES[:, None]
     euclidean, isotropic = dyn.Model("euclidean"), dyn.Model("euclidean", isotropic=True)
@@ -38,7 +38,7 @@ def measure() -> list[Row]:
         repeats=15,
     )
     results = {name: timing.result for name, timing in timings.items()}
-    # Tolerance: rounding error, amplified by 1/u0, which is up to 100.
+    # The tolerance is the rounding error, amplified by 1/u0; the largest 1/u0 is 100.
     errors = {
         "ours, Euclidean": agree("Lambert", _difference(results, "ours, Euclidean", "scipy.special.lambertw"), 1e-13),
         "ours, isotropic": agree("logistic", _difference(results, "ours, isotropic", "plain NumPy"), 1e-13),
@@ -56,8 +56,8 @@ def measure() -> list[Row]:
             f"{ratio:.2g} times as fast (goal: 5)",
             ratio >= 5,
             limit="On one core a value takes about 35 ns: 11 ns for two iterations of a fourth-order method, 10 ns "
-            "for initial guesses on both branches of the function, and 7 ns for the difference of a term of the "
-            "start and the time, in double-double precision; the rest is memory traffic. The cores divide the values "
+            "for initial guesses on both branches of the function, and 7 ns for a difference that "
+            "is computed in double-double precision; the rest is memory traffic. The cores divide the values "
             "among them.",
         ),
         Row(

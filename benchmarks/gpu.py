@@ -1,9 +1,10 @@
-"""Speed of an accelerator; requires jax, numpy and scipy only. Run `python benchmarks/gpu.py` in the root folder.
+"""Measure the speed of an accelerator. Run `python benchmarks/gpu.py` in the root folder.
 
-It measures ensembles of flow and descent map, the exact closure, and training of networks with many seeds, by the same
-code as on a CPU. The speed is compared with the speed of this machine's CPU on smaller ensembles, and with the
-measured bandwidth of the device's memory. Without an accelerator everything runs on the CPU at the smaller size, and
-the output states this.
+The script requires jax, numpy and scipy only. It measures ensembles of the flow and of the descent map, the exact
+closure, and training of networks with many seeds, by the same code as on a CPU. The speed is compared with that of
+this machine's CPU on smaller ensembles. The rate at which results are written is compared with the measured bandwidth
+of the device's memory. Without an accelerator everything runs on the CPU at the smaller size, and the output states
+this.
 """
 
 import importlib.util

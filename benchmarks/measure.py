@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REPEATS = 15  # largest number of runs of each implementation
-PATIENCE = 20.0  # total seconds after which an implementation with three runs is not run again
+PATIENCE = 20.0  # after this many seconds in total and three runs, an implementation is not run again
 
 
 @dataclass
 class Timing:
-    """Seconds of the first call of an implementation, which may compile, and of later calls; and the last result."""
+    """Timing of an implementation: seconds of the first call, seconds of later calls, and the last result.
+
+    The first call may include a compilation.
+    """
 
     name: str
     call: Callable[[], Any]

@@ -1,4 +1,4 @@
-"""The same tasks written with other libraries, each with the best settings found.
+"""Solve the tasks of the benchmarks with other libraries, each with the best settings found.
 
 The system is the flow of the cosine loss in mean field with alpha = 1 and no noise,
 ds_m/dt = 2 s_m^2 (P3 - s_m P2)/(P3^1.5 P1^0.5), where P_k is the sum of s_m^k over modes.

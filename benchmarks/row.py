@@ -1,4 +1,4 @@
-"""A row of the benchmark table: one task, several implementations, and a goal."""
+"""Define a row of the benchmark table: one task, several implementations, and a goal."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""The published toy setting (Halvagal et al. 2023): 10 modes, 15 inputs, initial weights of variance 1/16."""
+"""Define the published toy setting (Halvagal et al. 2023): 10 modes, 15 inputs, initial weights of variance 1/16."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Benchmark of the exact descent map against a simulated network: cosine loss with noise, 1 500 steps."""
+"""Compare the exact descent map with a simulated network: cosine loss with noise, 1 500 steps."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from benchmarks.row import Measurement, Row, agree
 from benchmarks.setting import SIGMA2, M, weights
 
 STEPS, LEARNING_RATE, BATCH = 1500, 0.1, 50_000
-RTOL = 1e-3  # tolerance of the quadrature, whose error is far smaller
+RTOL = 1e-3  # relative tolerance; the error of the quadrature is far smaller
 TRAINED = 60  # steps of the simulation that are timed; all steps take the same time
 
 

@@ -1,4 +1,4 @@
-"""Benchmark of size: time and memory against the number of modes."""
+"""Measure time and memory as functions of the number of modes."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ EXACT = (10, 100, 1000, 10_000)
 POINTS = 10
 LARGEST = 4e9  # bytes: limit of the peak memory at the largest size
 
-# Peak memory is VmHWM where the system has it: ru_maxrss of a new process starts at the memory of its parent.
+# Peak memory is VmHWM if the system reports it, because ru_maxrss of a new process starts at its parent's memory.
 PEAK = """
 import resource
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Benchmark of start-up: import, first solution, command line, and `make figures` before and after drawing."""
+"""Measure the start-up: import, first solution, command line, and `make figures` before and after drawing."""
 
 import shutil
 import statistics
@@ -50,7 +50,7 @@ def measure() -> Row:
 
 
 def _figures() -> list[Measurement]:
-    """Time `make figures` into an empty folder, and again when all figures are there."""
+    """Time `make figures` for an empty folder, and again for the folder with all figures."""
     folder = Path(tempfile.mkdtemp())
     command = ["make", "--silent", "figures", f"FIGURE_DIR={folder}"]
     figures = f"make figures, {len(names())} figures"

@@ -1,4 +1,4 @@
-"""Benchmark of training the linear network, against the same steps written with PyTorch."""
+"""Compare training of the linear network with the same steps written with PyTorch."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Typed interface of the generated modules: the functions that ``derivations`` wrote for one loss."""
+"""Define the typed interface of the generated modules: the functions that ``derivations`` wrote for one loss."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ FOLDER = Path(__file__).parent / "generated"
 
 
 class Integral(NamedTuple):
-    """An expectation of terms divided by one or two norms, as an integral over x and y in (0, oo), one for each norm.
+    """An expectation of terms that are divided by one or two norms, as an integral over x and y in (0, oo).
 
-    ``numerics.quadrature`` derives this form; with one norm there is no y. mean_squares: function of the spectrum that
-    returns each mode's contribution to the mean square of each norm, which sets the scales of x and y. integrand:
-    function of x, y and the spectrum. powers: lowest inverse power of each norm; the powers of all terms differ from it
-    by even numbers. size: function that returns the sum of the absolute values of the integrand's terms; None if the
-    absolute value of the integrand serves as this sum. softened: True if a constant is added to the square of a norm.
+    x belongs to the first norm, and y to the second norm if there is one (see ``numerics.quadrature``). mean_squares:
+    function of the spectrum that returns each mode's contribution to the mean square of each norm; the mean squares set
+    the scales of x and y. integrand: function of x, y and the spectrum. powers: lowest inverse power of each norm; the
+    powers of all terms differ from the lowest by even numbers. size: function that returns the sum of the absolute
+    values of the integrand's terms; None if the absolute value of the integrand is used as this sum. softened: True if
+    a constant is added to the square of a norm.
     """
 
     mean_squares: Function
@@ -29,8 +30,8 @@ class Integral(NamedTuple):
 class MatrixIntegral(NamedTuple):
     """An expectation for weights as matrices, as an integral over x and y in (0, oo); see ``Integral``.
 
-    norm_vectors: function that returns the matrix X of each norm |X l|, with independent standard normals l; the
-    squared singular values of X set the scales of x and y.
+    norm_vectors: function that returns the matrix X of each norm |X l|, with independent standard normals l. The
+    squared singular values of the matrices set the scales of x and y.
     """
 
     norm_vectors: Function
@@ -39,11 +40,11 @@ class MatrixIntegral(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """An expectation over the Gaussian views, in each closure for which it was derived.
+    """An expectation over the Gaussian views, in each closure for which the expectation was derived.
 
-    formula: exact expectation, if Gaussian moments suffice, that is without norms in denominators. mean_field: formula
-    with every norm and sum over modes replaced by its mean. integrals: exact expectation as a sum of integrals, for
-    quadrature. moments: formula of the terms without norms, to be added to the integrals.
+    formula: exact expectation as a formula; None if the loss divides by norms, so that Gaussian moments do not suffice.
+    mean_field: formula in which every norm and sum over modes is replaced by its mean. integrals: exact expectation as
+    a sum of integrals, for quadrature. moments: formula of the terms without norms, which is added to the integrals.
     """
 
     formula: Function | None = None
@@ -72,9 +73,10 @@ class MatrixExpectation:
 class ExactSolution:
     """The exact solution of the flow of one mode, in the eigenvalue lambda of the predictor.
 
-    growth: log(s(t)/s(0)), from lambda(0) and its logarithm, which is finite where lambda = s^alpha is not.
-    time_to_reach: time between two values of log lambda. any_weight_decay: True if it holds with weight decay.
-    diverges: True if lambda may diverge at a finite time.
+    growth: function that returns log(s(t)/s(0)) from lambda(0) and log lambda(0); the logarithm stays finite if
+    lambda = s^alpha overflows. time_to_reach: function that returns the time between two values of log lambda.
+    any_weight_decay: True if the solution holds with weight decay. diverges: True if lambda may diverge at a finite
+    time.
     """
 
     name: str
@@ -105,13 +107,15 @@ class PowerSum:
 
 
 class Singularity(NamedTuple):
-    """A set of views on which the gradient of one sample is infinite: it grows as distance^order.
+    """A set of views on which the gradient of one sample is infinite.
 
-    quantity: "rates", the force on a singular value; "weights", the force on a representation, which times an
-    independent input is the gradient with respect to the weights; or "predictor", the force on a predictor's
-    eigenvalue. at: equation of the set. noiseless: True if the set is that of views without noise. conditions: linear
-    conditions per mode that define the set, whose codimension is conditions times the number of modes; 0 for a
-    hypersurface. order_alone: the order with a single mode, None if the gradient is finite then.
+    Near the set, the gradient grows as (distance from the set)^order. quantity: "rates" for the force on a singular
+    value; "weights" for the force on a representation, which is multiplied by an independent input in the gradient with
+    respect to the weights; "predictor" for the force on an eigenvalue of the predictor. at: equation of the set.
+    noiseless: True if the set exists for views without noise, False if for views with noise. conditions: number of
+    linear conditions per mode that define the set. The codimension of the set is this number times the number of modes;
+    it is 1 for a hypersurface, for which ``conditions`` is 0. order_alone: the order with a single mode; None if the
+    gradient with a single mode is finite.
     """
 
     quantity: str
@@ -148,8 +152,10 @@ class DerivedLoss:
         Expected gradients for weights as matrices.
     vectors : tuple of str
         Names of the representations on which the expected gradients for weights as matrices depend.
-    no_closure, no_matrices : str
-        Reason why the loss has no exact expectations for eigenmodes, or none for weights as matrices.
+    no_closure : str
+        Reason why the loss has no exact expectations for eigenmodes.
+    no_matrices : str
+        Reason why the loss has no exact expectations for weights as matrices.
     exact : ExactSolution
         Exact solution of the flow of one mode.
     conserved : PowerSum
@@ -158,11 +164,11 @@ class DerivedLoss:
         True if s - lambda^2/a_P of encoder and learned predictor is conserved, with a_P the predictor's learning rate
         relative to the encoder's.
     degrees : tuple of float
-        Degrees of the rates in s, at fixed lambda, and in lambda, where they are homogeneous.
+        Degrees of the rates in s at fixed lambda, and in lambda at fixed s, if the rates are homogeneous.
     fixed_points, fold : callable
         Fixed points of an independent mode, and the fold at which two of them meet.
     poles : callable
-        Functions of lambda in the gradient that are infinite where the gradient has a pole.
+        Function that returns those functions of lambda in the gradient that are infinite at a pole of the gradient.
     singularities : tuple of Singularity
         Sets of views on which the gradient of one sample is infinite.
     source : str
@@ -195,16 +201,19 @@ class DerivedLoss:
     def infinite_moment(
         self, moment: float, modes: int, *, quantity: str = "rates", noiseless: bool = False
     ) -> Singularity | None:
-        """Return a singularity that makes E|F|^moment infinite, of the gradient F of one sample; None if it is finite.
+        """Return a singularity of the gradient F of one sample that makes E|F|^moment infinite; None if it is finite.
 
-        moment: 1 for the mean, 2 for the variance. modes: number of modes above zero. quantity: as in ``Singularity``.
-        noiseless: True if neither view has noise.
+        moment: 1 for the mean, 2 for the variance. modes: number of modes above zero. quantity: one of the quantities
+        of ``Singularity``. noiseless: True if neither view has noise.
         """
         sets = (s for s in self.singularities if (s.quantity, s.noiseless) == (quantity, noiseless))
         return next((singularity for singularity in sets if singularity.excludes(moment, modes)), None)
 
     def moment_exists(self, moment: float, modes: int, *, quantity: str = "rates", noiseless: bool = False) -> bool:
-        """Return True if E|F|^moment of the gradient F of one sample is finite; arguments as ``infinite_moment``."""
+        """Return True if E|F|^moment is finite for the gradient F of one sample.
+
+        The arguments are those of ``infinite_moment``.
+        """
         return self.infinite_moment(moment, modes, quantity=quantity, noiseless=noiseless) is None
 
     @property

@@ -1,4 +1,4 @@
-"""Errors, warnings, and checks of arguments.
+"""Define errors and warnings, and check arguments.
 
 A check returns the validated value, or raises an ArgumentError that names the argument.
 """
@@ -32,8 +32,7 @@ class ArgumentError(ValueError):
 
     Notes
     -----
-    The message names the argument, its requirement and the given value: "Argument ``alpha`` must be a positive number,
-    but is 0.".
+    The message names the argument, its requirement and the given value, as in the example.
 
     Examples
     --------
@@ -54,7 +53,7 @@ class AccuracyWarning(UserWarning):
 
     Notes
     -----
-    The message states the estimated error. The result is returned all the same.
+    The message states the estimated error. The result is returned despite the warning.
 
     Examples
     --------
@@ -69,7 +68,7 @@ class AccuracyWarning(UserWarning):
 
 
 def warn_caller(message: str) -> None:
-    """Give an AccuracyWarning at the line of the user's code that called this package."""
+    """Issue an AccuracyWarning that points to the line of the user's code that called this package."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("dynamics", "numpy"):
         frame, level = frame.f_back, level + 1
@@ -77,14 +76,15 @@ def warn_caller(message: str) -> None:
 
 
 class SweepError(RuntimeError):
-    """Error raised when a block of a sweep has failed, or when the store of the sweep is damaged or cannot be written.
+    """Error raised when a block of a sweep fails, or when the store of the sweep is damaged or cannot be written.
 
     A block is a group of grid points that are computed together.
 
     Notes
     -----
-    The message names the points of the block and the reason; the original exception is the cause (``__cause__``).
-    Complete blocks stay in the store: the same call of ``sweep`` then computes only the missing blocks.
+    If a block fails, the message names the points of the block and the reason; the original exception is the cause
+    (``__cause__``) of the error. Complete blocks stay in the store. If the same call of ``sweep`` is repeated, it
+    computes only the missing blocks.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def reject(name: str, requirement: str, value: Any) -> NoReturn:
 
 
 def excerpt(value: Any) -> str:
-    """Return a value as text on one line, of at most LONGEST_VALUE characters; never raises."""
+    """Return a value as text on one line, of at most LONGEST_VALUE characters; never raises an error."""
     return shortened(" ".join(map(str.strip, _EXCERPT.repr(value).splitlines())), LONGEST_VALUE)
 
 
@@ -135,7 +135,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 class _Excerpt(reprlib.Repr):
-    """``repr`` of the first entries and levels of a value."""
+    """A variant of ``repr`` that shows only the first entries and levels of a value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,11 +143,11 @@ class _Excerpt(reprlib.Repr):
         self.maxstring = self.maxlong = self.maxother = LONGEST_VALUE
 
     def repr_int(self, number: int, level: int) -> str:
-        """Digits of an integer; of one with thousands of digits, which Python does not print, their number."""
+        """Digits of an integer; for a very long integer, which Python does not print, its number of bits."""
         return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
 
     def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
-        """First and last entries of an array; of one without entries, its shape."""
+        """First and last entries of an array; for an array without entries, its shape."""
         if not array.size and array.ndim > 1:
             return f"<array of shape {array.shape}>"
         if array.dtype.kind in "OSUV":
@@ -155,7 +155,7 @@ class _Excerpt(reprlib.Repr):
         return np.array2string(array, threshold=8, separator=", ")
 
     def repr_MaskedArray(self, array: Any, level: int) -> str:
-        """First and last entries of an array, with -- for masked entries."""
+        """First and last entries of a masked array; masked entries appear as --."""
         with np.printoptions(threshold=8):
             return f"masked {array}"
 
@@ -167,9 +167,10 @@ _EXCERPT = _Excerpt()
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
-    """Return the value if it is an allowed name; else raise ArgumentError, which suggests the nearest allowed name.
+    """Return the value if it is an allowed name; else raise ArgumentError.
 
-    otherwise: description, for the message, of the values that the caller accepts in addition to the names.
+    The message suggests the allowed name that is nearest to the value. otherwise: description, for the message, of
+    other values that the caller accepts.
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
@@ -182,7 +183,7 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
-    """Return a value as an array of any type; refuse masked entries, ragged lists, and what NumPy cannot convert.
+    """Return a value as an array of any type; raise ArgumentError for masked entries, and if NumPy cannot convert it.
 
     All arrays that a user passes go through this function. Integers that NumPy keeps as objects become floats.
     """
@@ -192,7 +193,7 @@ def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
         masked, array = _is_masked(value), np.asarray(value)
         if array.dtype == object and array.size and all(type(entry) in (int, float) for entry in array.flat):
             array = array.astype(np.float64)
-    except Exception as error:  # of a conversion that another library defines, or of lists that are ragged or too deep
+    except Exception as error:  # other libraries define conversions; lists may be ragged or nested too deeply
         raise ArgumentError(f"Argument `{name}` must {requirement}, but is {excerpt(value)}.") from error
     if masked:
         reject(name, f"{requirement}, without masked entries", value)
@@ -281,7 +282,7 @@ def instance(name: str, value: Any, kind: type, requirement: str) -> None:
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number, at least ``least``."""
+    """Return a value as a whole number; raise ArgumentError unless it is a whole number, at least ``least``."""
     requirement = f"be a whole number >= {least}"
     if isinstance(value, (bool, np.bool_, np.timedelta64)):
         reject(name, requirement, value)
@@ -295,7 +296,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
 
 
 def path(name: str, value: Any, requirement: str = "be a path") -> Path:
-    """Return a path, which no file needs to exist at."""
+    """Return a value as a path; raise ArgumentError for other values. The file need not exist."""
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text:
         reject(name, requirement, value)
@@ -315,7 +316,10 @@ def real_number(name: str, value: Any) -> float:
 
 
 def single(name: str, array: FloatArray, requirement: str) -> float:
-    """Return the number in an array without axes; all scalars that a user passes go through this function."""
+    """Return the number in an array without axes; raise ArgumentError for arrays with axes.
+
+    All scalars that a user passes go through this function.
+    """
     if array.ndim:
         reject(name, requirement, array)
     return float(array)
@@ -324,7 +328,7 @@ def single(name: str, array: FloatArray, requirement: str) -> float:
 def require_extra(extra: str, *libraries: str) -> None:
     """Raise MissingExtraError if one of the libraries is not installed.
 
-    extra: name of the optional dependencies of this package that contain the libraries.
+    extra: name of the group of optional dependencies of this package that contains the libraries.
     """
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     if missing:

@@ -84,11 +84,12 @@ def draw(data: dict[tuple[str, int], Panel]) -> Figure:
 
 
 def statistics(panel: Panel) -> tuple[float, float, float]:
-    """Return two values of t and a ratio, which compare networks with the prediction.
+    """Return three numbers that compare trained networks with the prediction.
 
-    A value of t is the largest distance of the mean over networks from a map, in standard errors: first from the
-    predicted mean, then from the population map. The ratio is the measured standard deviation divided by the predicted
-    one, as a root mean square over modes and recorded steps.
+    The first number is the largest distance, in standard errors, between the mean over networks and the predicted mean.
+    The second number is the same distance between the mean over networks and the descent map. The third number is the
+    measured standard deviation divided by the predicted standard deviation, as a root mean square over modes and
+    recorded steps.
     """
     networks = panel.networks[:, 1:]
     deviation = networks.std(axis=0, ddof=1)

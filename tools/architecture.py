@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT, PICTURE = ROOT / "docs" / "architecture.txt", ROOT / "docs" / "architecture.svg"
 NOTICE = "# Written by `make docs`: each package, from the top floor down, and the packages that it imports."
 DERIVATIONS = "derivations"
-WIDTH, HEIGHT, GAP = 10.0, 0.64, 0.3  # width of the tower; height of a box, of a floor of height 1; gap between boxes
+WIDTH, HEIGHT, GAP = 10.0, 0.64, 0.3  # width of the tower; height of a box in a floor of height 1; gap between boxes
 LETTERS = 13  # letters per unit of width
 BLUE, ORANGE, GREY = "#33638d", "#b35806", "0.45"
 
@@ -41,7 +41,7 @@ class Box(NamedTuple):
 
 
 def floors() -> list[list[str]]:
-    """Return the packages of each floor of dynamics from the top down: the layers of the contract in pyproject.toml."""
+    """Return the packages of each floor of dynamics from the top down, as listed by the contract in pyproject.toml."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     (layers,) = (c["layers"] for c in contracts if c.get("containers") == ["dynamics"])
@@ -121,13 +121,16 @@ def draw_box(axes: Axes, name: str, box: Box) -> None:
 
 
 def draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float = 0) -> None:
-    """Draw an arrow between two points. bend: distance of the arrow's middle from a straight line, over its length."""
+    """Draw an arrow between two points. bend: distance of its middle from a straight line, over its length."""
     look = {"arrowstyle": "-|>", "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0, "color": colour, "lw": 1.1}
     axes.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={bend}", **look))
 
 
 def draw_import(axes: Axes, source: Box, target: Box) -> None:
-    """Draw an arrow down to the next floor, around the floors in between, or to the right to derivations."""
+    """Draw the arrow of an import.
+
+    The arrow leads down to the next floor, around the floors between source and target, or to the right to derivations.
+    """
     height, top = source.bottom + HEIGHT / 2, target.bottom + target.height
     if target.left > WIDTH:
         draw_arrow(axes, (source.left + source.width, height), (target.left, height), ORANGE)
@@ -161,13 +164,13 @@ def picture(arrows: Imports) -> Figure:
 
 
 def main(arguments: list[str]) -> int:
-    """Write picture and list of the packages, or compare the list with the code (``--check``)."""
+    """Write the picture and the list of the packages; with ``--check``, compare the list with the code."""
     arrows = imports()
     text = as_text(arrows)
     if arguments == ["--check"]:
         if TEXT.is_file() and TEXT.read_text(encoding="utf-8") == text:
             return 0
-        print(f"{TEXT.relative_to(ROOT)} does not agree with the imports in the code: run `make docs`.")
+        print(f"{TEXT.relative_to(ROOT)} differs from the imports in the code: run `make docs` to write it anew.")
         return 1
     TEXT.write_text(text, encoding="utf-8")
     with matplotlib.rc_context({"svg.hashsalt": "architecture", "svg.fonttype": "none", "font.family": "sans-serif"}):

@@ -1,4 +1,4 @@
-"""Write docs/combinations.md, the table of the options of a model that can be combined, from the rules of ``Model``."""
+"""Write docs/combinations.md, a table that shows which options of ``Model`` can be combined."""
 
 from dataclasses import MISSING
 from itertools import product
@@ -16,7 +16,7 @@ DECAYS = (0.0, 0.01)
 
 
 def losses() -> dict[str, dict[str, Any]]:
-    """Return the options of ``Model`` that select each loss, by the title of the loss."""
+    """Return, for the title of each loss in the table, the options of ``Model`` that select the loss."""
     first, plain = catalogue.LOSSES[0], {loss: {"loss": loss} for loss in catalogue.LOSSES}
     isotropic = {f"{loss}, isotropic": {"loss": loss, "isotropic": True} for loss in catalogue.LOSSES}
     gained = {f"{first}, gain `{dyn.Gain.example}`": {"loss": first, "gain": dyn.Gain.example}}
@@ -24,7 +24,10 @@ def losses() -> dict[str, dict[str, Any]]:
 
 
 def components(name: str) -> dict[str, Any]:
-    """Return an example of each component that an option of ``Model`` accepts, by the signature of its class."""
+    """Return examples of the components that an option of ``Model`` accepts, by the signature of their classes.
+
+    name: name of the option.
+    """
     examples = {}
     for kind in options(dyn.Model)[name].classes:
         required = [option for option, default in defaults(kind).items() if default is MISSING]

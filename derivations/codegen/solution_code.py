@@ -131,10 +131,10 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
 
 
 def _stable(expression: sp.Expr) -> sp.Expr:
-    """Write those parts of an expression in sigma1 and sigma2 in which digits would be lost for small noise.
+    """Rewrite parts of an expression in terms of sigma1 and sigma2, so that small noise loses no digits.
 
-    The parts are exponents, arguments of square roots, and divisors that are zero without noise and weight decay. In
-    terms of n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose digits.
+    In terms of n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose the digits of a small sigma1. The parts that
+    are rewritten are exponents, arguments of square roots, and divisors that are zero without noise and weight decay.
     """
     noiseless = {n.n1: 1, n.n2: 1, n.rho: 0}
     expression = expression.replace(

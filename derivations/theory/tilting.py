@@ -3,7 +3,9 @@
 Each norm is written as ||a||^(-q) = 2/Gamma(q/2) int_0^oo x^(q-1) exp(-x^2 ||a||^2) dx; the integration variable of a
 second norm is y. The exponentials multiply the Gaussian density of the views, which has covariance K, and add a
 precision P. The product is a Gaussian with another covariance S = (1 + K P)^(-1) K: the exponentials *tilt* the
-Gaussian. Its integral is the weight Z = prod_k Delta_k^(-1/2), with Delta = det(1 + K P) in each mode k.
+Gaussian. The integral of the product is the weight Z = prod_k Delta_k^(-1/2), with Delta = det(1 + K P) in each mode k.
+
+The square of a norm may contain a constant, the *softening*: ||a||^2 = softening + sum_k a_k^2.
 """
 
 from collections.abc import Callable
@@ -21,7 +23,10 @@ TILTED = sp.Matrix([[n.S11[n.k], n.S12[n.k]], [n.S12[n.k], n.S22[n.k]]])
 
 @dataclass(frozen=True)
 class Norm:
-    """The norm (softening + sum_k square_k)^(1/2); ``square`` is the summand square_k in mode ``k``."""
+    """The norm (softening + sum_k square_k)^(1/2).
+
+    square: the summand square_k in mode ``k``. softening: a constant that a loss adds to the square of the norm.
+    """
 
     square: sp.Expr
     softening: sp.Expr = sp.S.Zero

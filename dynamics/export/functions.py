@@ -85,7 +85,7 @@ class Export:
 
     @property
     def predicts(self) -> bool:
-        """True if the module computes the predictor: it has a closed form, and the loss depends on it."""
+        """True if the module computes the predictor: the predictor has a closed form, and the loss contains it."""
         return self.closed and ("p" in self.lines.uses or bool(self.lines.products))
 
     @property

@@ -48,7 +48,9 @@ class Expression(Value):
                 errors.reject(argument, "have parameters whose names are text", name)
             if not name.isidentifier() or not name.isascii() or name in TAKEN or _is_generated(name):
                 errors.reject(
-                    argument, "have parameters with ASCII names that the grammar and generated code do not use", name
+                    argument,
+                    "have parameters whose names are ASCII identifiers not used by the grammar or by generated code",
+                    name,
                 )
         values = {name: _value(name, value) for name, value in sorted(self.parameters.items())}
         object.__setattr__(self, "text", " ".join(self.text.split()))

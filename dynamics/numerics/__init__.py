@@ -1,4 +1,4 @@
-"""Numerical methods that do not depend on a loss: quadrature, special functions, continuation, threads, memory.
+"""Provide numerical methods that do not depend on a loss: quadrature, special functions, continuation, threads, memory.
 
 May import ``errors`` and ``derived_loss``.
 """

@@ -1,6 +1,6 @@
-"""Adaptive quadrature, with NumPy, of the Gaussian closure's integrals that ``quadrature`` defines.
+"""Compute the Gaussian closure's integrals (``quadrature``) by adaptive quadrature, with NumPy.
 
-The estimated error determines the steps and the lengths of the integration axes.
+The steps and the lengths of the integration axes are chosen by the estimated error.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +33,12 @@ MAX_NODES = 600  # largest number of intervals of an axis
 MAX_STEP = 0.5  # largest step of tau, the variable of an axis (see ``axes``)
 ACCEPTED = 0.7  # fraction of the tolerance that the error of new rules may reach, before nodes are left out
 SHARE = 0.1  # fraction of the tolerance that the error of a single step size or axis end may reach
-TAIL_SHARE = 1e-3  # relative weight of the node at which a tau axis ends, in units of the tolerance
-DROPPED, OUTER = 0.01, 0.05  # fractions of the tolerance: contribution of nodes that are left out, and of the outermost
+TAIL_SHARE = 1e-3  # relative weight of the node at which a tau axis ends, divided by the tolerance
+DROPPED, OUTER = 0.01, 0.05  # contributions of nodes that are left out, and of outermost nodes, over the tolerance
 SAMPLED = 256  # number of rows of a batch that determine which nodes are left out
 KEPT = 9.0  # relative change of the mean squares up to which a rule that misses no tolerance is kept
-RENEWED = (
-    30  # checks after which a rule that misses no tolerance is exchanged, after a larger change, for a smaller one
-)
-TRUSTED = 0.2  # relative change of the mean squares up to which a rule's error is not computed anew
+RENEWED = 30  # number of checks up to which a rule that misses no tolerance is kept after any change
+TRUSTED = 0.2  # relative change of the mean squares up to which the error of a rule is not computed anew
 
 
 @dataclass
@@ -55,8 +53,8 @@ class Adaptive:
     integrals : sequence of Integral
         The integrals of one expectation of a derived loss.
     rtol : float
-        Allowed error of s_m r_m, relative to the largest s_m r_m, and of r_m, relative to the largest r_m. With
-        ``error_weights``, allowed relative error of the weighted r_m.
+        Tolerance for two errors: the error of s_m r_m, relative to the largest s_m r_m, and the error of r_m, relative
+        to the largest r_m. With ``error_weights``, tolerance for the relative error of the weighted r_m.
     error_weights : callable, optional
         Function of the eigenvalues s (B, M) that returns a tuple of weights, each (B, M). The tolerance holds for r_m
         times each of the weights.
@@ -66,10 +64,11 @@ class Adaptive:
     Attributes
     ----------
     worst : float
-        Largest estimated error so far, relative to the largest r_m so far in the same row of the batch, weighted as the
-        tolerance. It includes rounding, which dominates where terms cancel; 1 if all r_m are zero within their error.
+        Largest estimated error so far, relative to the largest r_m so far in the same row of the batch. The error and
+        r_m are multiplied by the last of the weights. The error includes rounding, which dominates if terms cancel;
+        1 if all r_m are zero within their error.
     missed : float
-        Largest error so far in the sense of the tolerance, which leaves rounding errors out where terms cancel; it
+        Largest error so far that was compared with ``rtol``. This error leaves out rounding errors if terms cancel. It
         exceeds ``rtol`` if ``max_nodes`` intervals were too few.
     latest : tuple of float
         Largest estimated absolute error and largest |r_m| of the last evaluation, under the last of the weights.
@@ -113,9 +112,9 @@ class Adaptive:
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
 
     def value(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool) -> Array:
-        """Return the integrals (B, M), and compute their error only if the spectrum has changed since the last time.
+        """Return the integrals (B, M). The error is computed only if the spectrum has changed since the last time.
 
-        The arguments are those of a call.
+        The arguments are those of ``__call__``.
         """
         if self._checked and s.max(axis=-1).all():
             parameters = (s, lam, *others)
@@ -132,9 +131,9 @@ class Adaptive:
         """Return the estimate of the integrals.
 
         s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. added: part
-        of r_m that is no integral, (B, M); errors are relative to the sum. known: function that returns a mask (B, 1)
-        of rows whose r_m is known, so that their error does not count. Raises FloatingPointError if the integrand
-        overflows.
+        of r_m that is no integral, (B, M); errors are relative to the sum of ``added`` and the integrals. known:
+        function that returns a mask (B, 1), True for rows whose r_m the caller knows, so that errors in these rows do
+        not count. Raises FloatingPointError if the integrand overflows.
         """
         parameters, alive = replace_collapsed((s, lam, *others))
         with np.errstate(all="ignore"):
@@ -162,11 +161,11 @@ class Adaptive:
         return total([estimate(_sums_in_chunks(*each, parameters), weights, each[0].softened) for each in rows])
 
     def _relative(self, s: Array, result: Estimate) -> list[float]:
-        """Return the error in the sense of the tolerance, and its parts by cause.
+        """Return the error that is compared with the tolerance, and the parts of this error by cause.
 
-        Raises FloatingPointError if it is not a number.
+        Raises FloatingPointError if the error is not a number.
         """
-        attainable = 3 * result.rounding / self.rtol  # least r_m whose rounding error leaves room for other errors
+        attainable = 3 * result.rounding / self.rtol  # at this r_m, rounding takes up a third of the tolerance
         kinds = [result.error, *result[1:5]]
         relative = [float(a) for a in relative_errors(s, result, kinds, self.error_weights, attainable)]
         if not np.isfinite(relative[0]):
@@ -174,7 +173,7 @@ class Adaptive:
         return relative
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
-        """Note the error relative to the largest r_m so far, in the rows that count."""
+        """Update ``latest`` and ``worst`` by the error of a result. counts: mask (B, 1) of the rows that count."""
         value, error = (
             np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
             for column in (np.abs(result.value + added), result.error)
@@ -192,9 +191,9 @@ class Adaptive:
     # --- choice of the rules
 
     def _choose_rules(self, squares: list[Array], parameters: Sequence[Array]) -> tuple[Estimate, float]:
-        """Choose rules that meet the tolerance; return their result and its error in the sense of the tolerance.
+        """Choose rules that meet the tolerance; return their result, and the error that is compared with the tolerance.
 
-        The first steps that are tried are those of the previous rules, or longer ones if these were too accurate.
+        The search begins with the steps of the previous rules. Steps are lengthened if the rules are too accurate.
         """
         while True:
             pairs = zip(self.integrals, squares, strict=True)
@@ -222,7 +221,7 @@ class Adaptive:
         weights, axes = mode_weights(s), []
         for number, power in enumerate(integral.powers):
             length = self._reach[number] * float(extent(d[number], weights, power, TAIL_SHARE * self.rtol).max())
-            if not np.isfinite(length):  # as a norm is zero, or too small for its square
+            if not np.isfinite(length):  # a norm is zero, or so small that its square underflows
                 raise _overflow(s)
             n = 2 * int(np.ceil(max((left_extent(power) + length) / self._step[number], 8) / 2))
             axes.append(trapezoidal_axis(length, min(n, self.max_nodes), power))
@@ -233,9 +232,9 @@ class Adaptive:
     def _without_idle_nodes(
         self, integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array], result: Estimate
     ) -> Rule:
-        """Return a rule without the nodes whose contributions, taken together, are below the fraction DROPPED of rtol.
+        """Return a rule without the nodes of smallest contribution, whose sum is below the fraction DROPPED of rtol.
 
-        The edges of the new rule are the nodes that follow, up to the fraction OUTER.
+        The edges of the new rule are the nodes of next larger contribution, up to a sum of the fraction OUTER of rtol.
         """
         many = len(result.value)
         rows = slice(None, None, -(-many // SAMPLED))

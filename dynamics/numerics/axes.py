@@ -1,10 +1,10 @@
-r"""Axes of the Gaussian closure's integrals: the trapezoidal rule for the integration variable x of one norm.
+r"""Define the axes of the Gaussian closure's integrals: a trapezoidal rule for the variable x of one norm.
 
 ``quadrature`` defines the integrals. The integrand f(x, y) is even and smooth in x and y. Its singularities in x lie on
 the imaginary axis, at the distances 1/sqrt(2 d_k), where d_k is the contribution of mode k to the norm's mean square.
-With x = X sinh(tau), X = 1/sqrt(2 sum_k d_k), every singularity moves to |Im tau| >= pi/2, however different the d_k
-are. The trapezoidal rule in tau therefore converges geometrically, at a speed that does not depend on the spectrum.
-Only the length of the tau axis grows, as the logarithm of the ratio of the largest to the smallest d_k.
+With x = X sinh(tau), X = 1/sqrt(2 sum_k d_k), every singularity lies at |Im tau| >= pi/2, even if the d_k are very
+different. The trapezoidal rule in tau therefore converges geometrically, at a speed that does not depend on the
+spectrum. Only the length of the tau axis grows, as the logarithm of the ratio of the largest to the smallest d_k.
 
 If the norm occurs with an inverse power q that is not an odd number, the factor x^(q-1) makes f neither even nor smooth
 at zero. The substitution is then x = X exp(tau). At large negative tau, f dx ~ exp(q tau), so that the terms of the
@@ -27,9 +27,9 @@ NEGLIGIBLE = 1e-13  # fraction of the largest eigenvalue below which a mode leng
 
 
 class Axis(NamedTuple):
-    """Trapezoidal rule for the integration variable of one norm, in units of its scale, with n + 1 nodes.
+    """Trapezoidal rule with n + 1 nodes for the integration variable x of one norm, in units of the scale X.
 
-    fine: weights at the step of the rule. coarse: weights at twice the step, for the error estimate.
+    fine: weights at the step of the rule. coarse: weights at twice the step, for the error estimate. step: step of tau.
     """
 
     nodes: FloatArray
@@ -42,11 +42,12 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
     """Return the length T (...,) of the tau axis of a norm of mean square sum_k d_k.
 
     d: contribution of each mode to the mean square of the norm, (..., M). mode_weight: result of ``mode_weights``,
-    which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. T is the tau at which the
-    weight of a node at y = 0, times the width of the integrand in y, has fallen to ``tail`` for the mode with the
-    slowest fall. (From the second power on, every two factors of x come with a variance of the tilted Gaussian, which
-    is ~ 1/x^2 and cancels them.) The logarithm of the weight is concave in tau and 0 at tau = 0, so that Newton's
-    method, started at tau = FARTHEST, converges to the only tau at which it equals log(tail).
+    which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. The weight of a node at
+    y = 0, multiplied by the width of the integrand in y, falls with tau. T is the tau at which this product has fallen
+    to ``tail`` for the mode with the slowest fall. (For inverse powers from 2 on, every two factors of x are multiplied
+    by a variance of the tilted Gaussian; this variance is ~ 1/x^2 and cancels the two factors.) The logarithm of the
+    product is concave in tau and 0 at tau = 0. Newton's method, started at tau = FARTHEST, therefore converges to the
+    only tau > 0 at which the logarithm equals log(tail).
     """
     share = d / np.sum(d, axis=-1, keepdims=True)
     slowest = np.min(share**mode_weight, axis=-1, keepdims=True)
@@ -62,10 +63,10 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
 
 
 def left_extent(power: float) -> float:
-    """Return the length of the tau axis at negative tau, for an inverse power of the norm.
+    """Return the length of the part of the tau axis at negative tau. power: inverse power of the norm.
 
-    An odd power has x = X sinh(tau) and no negative tau. For other powers x = X exp(tau), and the axis extends to where
-    the terms of the rule form a geometric series.
+    For an odd power x = X sinh(tau), and the axis has no negative tau. For other powers x = X exp(tau), and the axis
+    begins at a tau below which the terms of the rule form a geometric series.
     """
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 
@@ -87,7 +88,7 @@ def trapezoidal_axis(length: float, n: int, power: float = 1) -> Axis:
     return Axis(x, step * slope * fine, step * slope * (2 * coarse * even), step)
 
 
-POINT = Axis(np.zeros(1), np.ones(1), np.ones(1), np.inf)  # for an integral with one norm, which has no y
+POINT = Axis(np.zeros(1), np.ones(1), np.ones(1), np.inf)  # the y axis of an integral with a single norm
 
 
 def significant_modes(s: Array) -> Array:

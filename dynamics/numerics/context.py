@@ -1,8 +1,9 @@
-"""Settings of NumPy and JAX under which this package computes, whatever the settings of the caller.
+"""Set the settings of NumPy and JAX under which this package computes, independently of the caller's settings.
 
-A caller may let NumPy raise at an underflow, or JAX at a promotion. Such settings are for code that expects them; here
-values that overflow or are not a number are part of some algorithms, and results are checked where they are returned.
-Both contexts hold for the present thread alone and change no global state.
+A caller may have set NumPy to raise an error at an underflow, or JAX to raise an error at a type promotion. Some
+algorithms of this package would fail under such settings, because they produce values that overflow or are not a number
+and then treat these values correctly. The settings of this module hold only in the present thread and change no global
+state.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,18 +23,21 @@ JAX_SETTINGS = {  # context managers of JAX, with JAX's default values
     "transfer_guard": "allow",
     "default_prng_impl": "threefry2x32",
     "threefry_partitionable": True,
-    "default_matmul_precision": "highest",  # by default lower for float32 on a GPU
+    "default_matmul_precision": "highest",  # the default on a GPU is lower for float32
 }
 
 
 def isolated(function: Function) -> Function:
-    """Return the function, run with NumPy's floating-point errors ignored; for public functions, and in threads."""
+    """Return the function such that NumPy's floating-point errors are ignored while it runs.
+
+    The decorator is for public functions, and for functions that run in other threads.
+    """
     return np.errstate(all="ignore")(function)
 
 
 @contextmanager
 def jax_settings(x64: bool) -> Iterator[None]:
-    """Let JAX compute in this thread with its default settings; x64: in float64 instead of float32."""
+    """Let JAX compute in this thread with its default settings. x64: True for float64, False for float32."""
     import jax
 
     with ExitStack() as context:

@@ -1,10 +1,10 @@
-r"""Numerical continuation of curves F(p, x) = 0 in a plane, past their folds.
+r"""Follow curves F(p, x) = 0 in a plane by numerical continuation, also past their folds.
 
-p is a parameter and x the variable that solves the equation. A curve is an orbit of the Hamiltonian vector field of F,
-(dp, dx) ~ (-F_x, F_p), with the partial derivatives F_p and F_x. Parametrised by its length, the orbit continues past
-folds, near which x is not a function of p. SciPy integrates the orbit, and Newton's method projects its points back
-onto the curve. Derivatives are computed by a complex step, which is exact to rounding, so F must accept complex
-numbers.
+p is a parameter, and x the variable for which the equation is solved. A curve is an orbit of the Hamiltonian vector
+field of F, (dp, dx) ~ (-F_x, F_p), with the partial derivatives F_p and F_x. Near a fold, x is not a function of p, but
+the orbit, parametrised by its length, continues past the fold. SciPy integrates the orbit, and Newton's method projects
+its points back onto the curve. Derivatives are computed by a complex step and are exact to rounding; F must therefore
+accept complex numbers.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ import scipy.optimize
 
 FloatArray = npt.NDArray[np.float64]
 
-TINY = 1e-30  # the complex step, whose error is of second order
+TINY = 1e-30  # the complex step; the error of the derivative is of second order in the step
 LENGTH, LONGEST_STEP = 50.0, 0.02  # length and step of an orbit in each direction, in units of the ranges of p and x
 SAME = 1e-12  # distance below which two points are the same
 ON_FOLD = 1e-9  # F_x relative to the length of the gradient of F, below which an isolated point is a fold
@@ -43,7 +43,7 @@ class Plane(NamedTuple):
         return np.array([self.residual(p + TINY * 1j, x).imag, self.residual(p, x + TINY * 1j).imag]) / TINY
 
     def on_curve(self, p: float, x: float) -> float:
-        """Return the root x of F(p, x) at the given p, by Newton's method from a nearby x."""
+        """Return the root x of F(p, x) at a fixed p. Newton's method starts from the argument x, near the root."""
         return float(scipy.optimize.newton(lambda x: self.residual(p, x).real, x, lambda x: self.gradient(p, x)[1]))
 
     def fold(self, near: FloatArray) -> FloatArray:
@@ -91,7 +91,10 @@ class Plane(NamedTuple):
         return np.array([start, *(self._projected(y * extent) for y in orbit.y.T[1:])])
 
     def _projected(self, point: FloatArray) -> FloatArray:
-        """Return the point of the curve nearest to a point; p within rounding of an end of its range is set to it."""
+        """Return the point of the curve nearest to a point.
+
+        If p equals an end of the range within rounding errors, p is set to this end.
+        """
         for _ in range(2):
             slope = self.gradient(*point)
             point = point - self.residual(*point).real * slope / (slope @ slope)

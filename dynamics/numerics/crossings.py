@@ -1,4 +1,4 @@
-"""The first zero of smooth functions on an interval, also if they touch or cross zero twice between two samples."""
+"""Find the first zero of smooth functions on an interval, even if two zeros lie between two samples."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ import scipy.optimize
 
 Array = npt.NDArray[np.float64]
 
-SAMPLES = 17  # samples of an interval, on which functions have few extrema
+SAMPLES = 17  # number of samples of a function on the interval; the function should have fewer extrema
 
 
 def first_crossings(functions: Callable[[npt.ArrayLike], Array], start: float, end: float) -> Array:
     """Return the first zero in [start, end] of each of M functions; inf for functions without a zero.
 
-    functions: returns the values (..., M) at times (...). An extremum towards zero between samples is located, so that
-    two zeros between samples are found.
+    functions: returns the values (..., M) at times (...). Between samples, an extremum that
+    approaches zero is located, so that two zeros between the same samples are found.
     """
     times = np.linspace(start, end, SAMPLES)
     values = functions(times)
@@ -42,7 +42,7 @@ def _first(function: Callable[[float], float], times: Array, values: Array) -> f
 
 
 def _dips(times: Array, heights: Array) -> list[tuple[float, float]]:
-    """Return the intervals, of two or three samples, in which a parabola through three samples has its minimum."""
+    """Return the intervals between three successive samples in which a parabola through the samples has its minimum."""
     if len(times) < 3:
         return []
     step = times[1] - times[0]

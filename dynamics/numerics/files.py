@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Write files completely or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a path at which to write a new file, with the same suffix, which replaces the file ``path`` at the end.
+    """Yield the path of a temporary file with the same suffix; at the end, this file replaces the file ``path``.
 
-    If an error is raised, such as on a full disk, the old file is left as it was. A device or pipe is written directly.
+    If an error is raised, for example because the disk is full, the old file is kept unchanged. If ``path`` is a device
+    or a pipe, ``path`` itself is yielded.
     """
-    path = Path(os.path.realpath(path))  # a link keeps pointing to the file
+    path = Path(os.path.realpath(path))  # if the path is a link, the file that it points to is replaced
     if path.exists() and not path.is_file():
         yield path
         return

@@ -1,13 +1,13 @@
-"""Refuse, before the work starts, what would not fit into memory, or not end."""
+"""Refuse, before the work starts, work that would not fit into memory or would take too long."""
 
 import sys
 from pathlib import Path
 
 from dynamics.errors import ArgumentError, count
 
-MOST_STEPS = 10**9  # steps of a run, hours even for a single mode
+MOST_STEPS = 10**9  # upper limit of the steps of a run, which take hours even for a single mode
 CONTROL_GROUP_FOLDER = Path("/sys/fs/cgroup")
-CONTROL_GROUPS = (  # of versions 2 and 1: files of limit and use, and the name of cached files in memory.stat
+CONTROL_GROUPS = (  # for versions 2 and 1: files with limit and use, and the entry of memory.stat for cached files
     ("memory.max", "memory.current", "inactive_file"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
 )
@@ -16,8 +16,8 @@ CONTROL_GROUPS = (  # of versions 2 and 1: files of limit and use, and the name 
 def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int = 8) -> None:
     """Raise ArgumentError unless an array of members x times x values fits into the free memory.
 
-    members: number of trajectories. values: numbers that each trajectory stores at each time. remedy: advice at the end
-    of the message. itemsize: bytes of a number.
+    members: number of trajectories. values: numbers that each trajectory stores at each time. remedy: advice to the
+    user at the end of the message. itemsize: bytes of a number.
     """
     from tqdm import tqdm
 
@@ -27,9 +27,10 @@ def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int
 
 
 def check_size(what: str, numbers: int, remedy: str, itemsize: int = 8, of_each: str = "") -> None:
-    """Raise ArgumentError unless so many numbers fit into the free memory.
+    """Raise ArgumentError unless an array of ``numbers`` numbers fits into the free memory.
 
-    what: what they are, as the first words of the message. of_each: a part of it and the size of the part.
+    what: name of the array, with which the message begins. remedy: advice to the user at the end of the message.
+    of_each: text for the message that states the size of one part of the array.
     """
     needed, free = numbers * itemsize, available()
     if needed > free:
@@ -41,30 +42,31 @@ def check_size(what: str, numbers: int, remedy: str, itemsize: int = 8, of_each:
 
 
 def check_steps(steps: int, least: int = 0) -> int:
-    """Return a number of steps below MOST_STEPS; raises ArgumentError."""
+    """Return a number of steps; raises ArgumentError unless it is at least ``least`` and below MOST_STEPS."""
     checked = count("steps", steps, least)
     if checked >= MOST_STEPS:
         message = f"Argument `steps` must be a whole number below {MOST_STEPS:,}, but is {checked:,}."
-        raise ArgumentError(f"{message} At 10 microseconds a step, that many take {checked / 3.6e8:.2g} hours.")
+        raise ArgumentError(f"{message} At 10 microseconds a step, that many steps take {checked / 3.6e8:.2g} hours.")
     return checked
 
 
 def available() -> int:
-    """Return the bytes of memory that are free for use, on this machine and in this container."""
+    """Return the bytes of free memory; in a container, its memory limit is taken into account."""
     import psutil
 
     return min(psutil.virtual_memory().available, *map(_free_in_control_group, CONTROL_GROUPS))
 
 
 def _free_in_control_group(names: tuple[str, str, str]) -> int:
-    """Return the bytes that the limit of a container's control group leaves free, or sys.maxsize without a limit.
+    """Return the bytes of memory that the control group of a container leaves free; sys.maxsize without a limit.
 
-    Cached files, which the kernel gives back when memory is short, count as free. names: see CONTROL_GROUPS.
+    The memory of cached files counts as free, because the kernel frees it when memory is short. names: an entry of
+    CONTROL_GROUPS.
     """
     try:
         limit, used = (int((CONTROL_GROUP_FOLDER / name).read_text()) for name in names[:2])
         stat = (CONTROL_GROUP_FOLDER / names[0]).with_name("memory.stat").read_text()
         cached = int(dict(line.split() for line in stat.splitlines())[names[2]])
-    except (OSError, ValueError, KeyError):  # no such version of control groups, or no limit ("max")
+    except (OSError, ValueError, KeyError):  # no control groups of this version, or no limit ("max")
         return sys.maxsize
     return max(limit - used + cached, 0)

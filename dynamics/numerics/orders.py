@@ -1,14 +1,16 @@
-"""Orders of magnitude: the powers with which quantities scale as a small number w goes to zero.
+"""Compute orders of magnitude: the powers with which quantities scale as a small number w goes to zero.
 
-A ``SignedOrder`` takes the place of an array, and generated code runs on it. It holds the exponents of the positive and
-of the negative terms of quantities: their sums scale as w^e, with the smallest exponent e of a term.
+A ``SignedOrder`` takes the place of an array in generated code. It holds two exponents for each quantity: one for the
+sum of the positive terms of the quantity, and one for the sum of its negative terms. A sum of terms of one sign scales
+as w^e, where e is the smallest exponent of a term.
 
-The scaling of an integral follows. In the logarithms of its variables, x = w^(-a) and y = w^(-b), the exponent E(a, b)
-of the terms of the integrand is piecewise linear: a minimum of linear functions (sums of terms), less such minima
-(Delta, which only divides). Every factor lies between its largest term and a constant times that term, so the integral
-of the terms of one sign scales as w^(min E) log(1/w)^j, where j is the dimension of the set on which E is smallest. As
-minima of linear functions are concave, E is smallest at a point where lines meet on which two terms of a Delta are
-equal.
+The scaling of an integral is computed from the exponent E of its integrand. With the integration variables
+x = w^(-a) and y = w^(-b), E(a, b) is piecewise linear. The numerator contributes minima of linear functions, one
+minimum for each sum of terms. The determinants Delta, which occur only as divisors, contribute such minima with a minus
+sign. Every factor lies between its largest term and a constant times this term. Therefore the integral of the terms of
+one sign scales as w^(min E) log(1/w)^j, where j is the dimension of the set on which E is smallest. Minima of linear
+functions are concave. Therefore E is smallest at a point at which lines meet, the lines on which two terms of a Delta
+are equal.
 """
 
 from collections.abc import Sequence
@@ -28,15 +30,16 @@ EQUAL = 1e-9  # difference of exponents below which they are equal
 
 @dataclass(frozen=True, eq=False)
 class SignedOrder:
-    """Quantities whose positive and negative terms scale as w^e; e, each (..., M), is inf if there are no such terms.
+    """Orders of magnitude of quantities (..., M), which generated code accepts in place of an array.
 
-    It runs through generated code like an array.
+    positive: exponents e with which the sums of the positive terms scale as w^e, (..., M). negative: exponents for the
+    negative terms, (..., M). An exponent is inf if a quantity has no terms of this sign.
     """
 
     positive: FloatArray
     negative: FloatArray
 
-    __array_priority__ = 1000  # operations of NumPy numbers with this class are left to it
+    __array_priority__ = 1000  # NumPy leaves operations of its numbers with this class to the class
 
     @classmethod
     def power(cls, exponents: npt.ArrayLike) -> "SignedOrder":
@@ -125,9 +128,10 @@ class Orders:
 
 
 class PowerLaw(NamedTuple):
-    """The scaling w^exponent log(1/w)^logarithms of a quantity, by which scalings compare: the larger quantity is less.
+    """The scaling w^exponent log(1/w)^(-logarithms) of a quantity.
 
-    exponent is inf if the quantity is zero. logarithms is the power of log(1/w) with a minus sign.
+    exponent: inf if the quantity is zero. logarithms: power of log(1/w), with a minus sign. If one scaling compares as
+    less than another, its quantity is larger at small w.
     """
 
     exponent: float
@@ -165,13 +169,13 @@ def scalings(expectation: Expectation, arguments: Sequence[SignedOrder], mode: i
 
 
 def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int) -> list[PowerLaw]:
-    """Return the scalings of the integrals of the positive and of the negative terms."""
+    """Return the scalings of an integral: of its positive terms and of its negative terms."""
     modes = len(arguments[0].positive)
     d = integral.mean_squares(*arguments)
     squares = [np.broadcast_to(of_norm.positive, modes) for of_norm in (d if isinstance(d, tuple) else (d,))]
 
     def exponents(points: FloatArray, sign: int) -> FloatArray:
-        """Return E at points (K, 2) for the terms of a sign; dx dy = x y d(log x) d(log y)."""
+        """Return E at points (a, b), (K, 2), for the terms of one sign; dx dy = x y d(log x) d(log y)."""
         x, y = (SignedOrder.power(-points[:, i : i + 1]) for i in (0, 1))
         order = integral.integrand(x, y, *arguments) * (x * y if len(squares) == 2 else x)
         return np.broadcast_to((order.negative, order.positive)[sign > 0], (len(points), modes))[:, mode]
@@ -193,7 +197,8 @@ def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
 def _has_piece(corners: FloatArray, dimension: int, exponents: Any, lowest: float) -> bool:
     """Return True if the set on which E is smallest has a piece of this dimension: a point, an edge or a triangle.
 
-    The set is a union of convex polygons with these corners, so that a piece contains the middles of its corners.
+    The set is a union of convex polygons, and ``corners`` are their corners. A piece therefore contains the centres of
+    its edges and triangles.
     """
     for simplex in combinations(corners, dimension + 1):
         if np.linalg.matrix_rank(np.subtract(simplex, simplex[0]), tol=EQUAL) == dimension:
@@ -210,7 +215,8 @@ def _rounded(exponent: float) -> float:
 def _meeting_points(squares: Sequence[FloatArray]) -> FloatArray:
     """Return the points (K, 2) at which two of the lines x^2 d_k = 1, y^2 e_k = 1 and x^2 d_k = y^2 e_k meet.
 
-    squares: exponents of d and e, the mean squares of the norms, per mode. x^2 d_k = 1 is the line a = d_k/2.
+    squares: for each mode k, the exponents of d_k and e_k, its contributions to the mean squares of the two norms. If
+    d_k has the exponent c, x^2 d_k = 1 is the line a = c/2.
     """
     a, *others = (np.unique(d[np.isfinite(d)]) / 2 for d in squares)
     if not others:

@@ -1,4 +1,4 @@
-"""Progress bars on standard error; by default only on a terminal and for work of more than a second."""
+"""Show progress bars on standard error; by default only on a terminal, and if the work takes more than a second."""
 
 import numpy as np
 from tqdm import tqdm
@@ -10,8 +10,8 @@ def progress_bar(total: float, title: str, show: bool | None, *, unit: str | Non
     """Return a tqdm progress bar.
 
     show: True always shows the bar, False never; None shows it if standard error is a terminal and the work takes more
-    than a second. unit: name of what is counted, such as "points"; if given, the bar shows number and rate. done: part
-    of the total that was complete before the bar starts.
+    than a second. unit: name of the counted objects, such as "points"; with a unit, the bar shows their number and
+    rate. done: part of the total that is complete when the bar starts.
     """
     check_progress(show)
     disable = None if show is None else not show

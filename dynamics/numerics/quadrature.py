@@ -1,14 +1,15 @@
-r"""The Gaussian closure's integrals, r_m = int_0^oo dx int_0^oo dy f_m(x, y), with an error estimate.
+r"""Compute the Gaussian closure's integrals, r_m = int_0^oo dx int_0^oo dy f_m(x, y), with an error estimate.
 
 r_m is the rate of mode m, an expectation over Gaussian views of terms that are divided by powers of norms. Each inverse
 power of a norm is written as an integral, 1/|p|^q ~ int_0^oo x^(q-1) exp(-x^2 |p|^2) dx. The expectation is then one
 over a Gaussian that is tilted (multiplied) by exp(-x^2 |p|^2 - y^2 |z2|^2), with x for the first norm |p| and y for
 the second norm |z2|; it is a formula f_m(x, y) of the eigenvalues.
 
-The quadrature rule is the product of the trapezoidal rules in x and in y (``axes``), less the nodes that contribute
-nothing, at a cost of O(M) per node for M modes; an expectation with a single norm has no y. The error estimate compares
-the rule with itself at twice the step (convergence is geometric, so that half the step squares the relative error) and
-adds the contribution of the outermost nodes (truncation) and rounding.
+The quadrature rule is the product of the trapezoidal rules in x and in y (``axes``), without the nodes that contribute
+almost nothing. An expectation with a single norm has no y. Each node costs O(M) operations for M modes. The error
+estimate is a sum of three parts. The first part is computed from the difference between the rule and the same rule at
+twice the step; convergence is geometric, so that half the step squares the relative error. The second part is the
+contribution of the outermost nodes, for the truncation. The third part is rounding.
 """
 
 import operator
@@ -23,14 +24,14 @@ from dynamics.numerics.axes import NEGLIGIBLE, Array, Axis
 
 CANCELLED = 1e-3  # a rate below this fraction of the sum of its terms' absolute values has an absolute tolerance
 SAFETY = 16  # factor of the error that is estimated from twice the step
-ROUNDING = 200  # rounding error of an integral, beside one for each mode, in units of the precision and of its mass
+ROUNDING = 200  # rounding error of an integral without modes, divided by float64's precision and the integral's mass
 
 
 class Rule(NamedTuple):
     """A quadrature rule for x and y in units of their scales X and Y: K nodes and their weights.
 
     x, y: nodes (K,). weights: at the steps of the rule, at twice the step in x, and at twice the step in y, (3, K).
-    edges: weights of the outermost nodes in x and in y, beyond which nodes are left out, (2, K).
+    edges: weights of the outermost nodes in x and in y; all nodes beyond them are left out, (2, K).
     """
 
     x: Array
@@ -44,7 +45,10 @@ class Rule(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Weighted sums of an integrand over the nodes of a quadrature rule, for its value and its error, each (..., M)."""
+    """Weighted sums of an integrand over the nodes of a quadrature rule, each (..., M).
+
+    The value of the integral and its estimated error follow from these sums.
+    """
 
     fine: Array  # the value of the rule
     coarse_x: Array  # the value of the rule at twice the step in x
@@ -92,10 +96,10 @@ def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
 
 
 def values_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[Rule]) -> Array:
-    """Return the sum of integrals, (..., M), by one quadrature rule for each.
+    """Return the sum of integrals, (..., M); each integral is computed by its own quadrature rule.
 
     parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
-    (..., K) with any K. Works in any array namespace, and can be traced by JAX.
+    (..., K) with any K. The arrays may be of NumPy or of JAX, also traced.
     """
     parameters, alive = replace_collapsed(parameters)
     pairs = zip(integrals, rules, strict=True)
@@ -104,7 +108,7 @@ def values_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], 
 
 
 def estimate_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[Rule]) -> Estimate:
-    """Return the sum of integrals with its estimated errors; arguments as for ``values_by_rules``."""
+    """Return the sum of integrals with its estimated errors; the arguments are those of ``values_by_rules``."""
     parameters, alive = replace_collapsed(parameters)
     parts = []
     for integral, rule in zip(integrals, rules, strict=True):
@@ -119,14 +123,15 @@ def estimate_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array]
 def values_at_nodes(
     integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]
 ) -> tuple[Array, Array, Array]:
-    """Return the integrand at the nodes and the sum of the absolute values of its terms, (..., K, M), and the unit XY.
+    """Return the integrand at the nodes, the sum of the absolute values of its terms, and the unit of dx dy.
 
-    d: result of ``mean_squares``, (axes, ..., M), which sets the scales X and Y.
+    The first two results are (..., K, M). The unit is the product X Y of the scales of x and y. d: result of
+    ``mean_squares``, (axes, ..., M), which sets these scales.
     """
     xp = d.__array_namespace__()
     scales = (2 * xp.sum(d, axis=-1)) ** -0.5
     unit = (scales[0] if len(scales) == 1 else scales[0] * scales[1])[..., None]
-    # Repeated for each mode, with the nodes next to each other in memory, where NumPy is fastest.
+    # Nodes are repeated for each mode, next to each other in memory, because NumPy is fastest in this order.
     each_mode = np.ones((parameters[0].shape[-1], 1))
     x, *second = (
         (scale[..., None, None] * (each_mode * nodes)).mT for scale, nodes in zip(scales, rule[:2], strict=False)
@@ -137,7 +142,7 @@ def values_at_nodes(
 
 
 def weighted_values(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
-    """Return the value of an integral, (..., M), without an error. d: result of ``mean_squares``."""
+    """Return the value of an integral, (..., M), without an error estimate. d: result of ``mean_squares``."""
     f, _, unit = values_at_nodes(integral, rule, d, parameters)
     return unit * (rule.weights[:1] @ f)[..., 0, :]
 
@@ -154,10 +159,11 @@ def sums_of(rule: Rule, f: Array, size: Array, unit: Array) -> Sums:
 def estimate(sums: Sums, weights: Array, softened: bool) -> Estimate:
     """Return the value of an integral, and its errors due to the step and the end of each axis and to rounding.
 
-    weights: weights of the entries (..., M) in their mean, which guards against an error that vanishes by chance. Half
-    the step squares the relative error. For softened norms the estimate is the power 3/2 of the error at twice the
-    step: their factor exp(-c x^2) is small only for |Im tau| < pi/4, so that it adds a part whose error falls half as
-    fast, and which may show only at the smaller step.
+    weights: weights (..., M) of a mean over the entries of the integral. The mean guards against an error of one entry
+    that vanishes by chance. Half the step squares the relative error, so that the estimate is the square of the error
+    at twice the step. For softened norms it is the power 3/2 of this error instead. The reason is a factor exp(-c x^2)
+    of softened norms, which is small only for |Im tau| < pi/4. It adds a part whose error falls half as fast with the
+    inverse step and may appear only at the smaller step.
     """
     xp = sums.fine.__array_namespace__()
     power = 1.5 if softened else 2
@@ -182,10 +188,10 @@ def total(parts: list[Estimate]) -> Estimate:
 
 
 def rate_weights(s: Array) -> tuple[Array, ...]:
-    """Return two weights (..., M), by which the errors of the rates r_m are multiplied before they are compared.
+    """Return two weights (..., M). The errors of the rates r_m are multiplied by each of them and then compared.
 
-    The first weight is s_m, for the error of s_m r_m. The second, for the error of r_m itself, is 1 and falls to 0 for
-    nearly collapsed modes. s: eigenvalues (..., M).
+    The first weight is s_m, for the error of s_m r_m. The second weight is for the error of r_m itself; it is 1, but
+    falls to 0 for nearly collapsed modes. s: eigenvalues (..., M).
     """
     xp = s.__array_namespace__()
     return s, s / (s + NEGLIGIBLE * xp.max(s, axis=-1, keepdims=True))
@@ -200,9 +206,9 @@ def relative_errors(
 ) -> Array:
     """Return the largest weighted error of each kind, relative to the largest weighted entry of the integrals' value.
 
-    If terms cancel, so that the value is smaller than ``floor``, errors are relative to the latter. errors: one array
-    (..., M) for each kind of error. weights: function of s, as ``rate_weights``. floor: (..., M); by default CANCELLED
-    times the mass of the terms.
+    If terms cancel so that the value is smaller than ``floor``, errors are relative to ``floor``. errors: one array
+    (..., M) for each kind of error. weights: function of s that returns weights, such as ``rate_weights``. floor: array
+    (..., M); by default CANCELLED times the mass of the terms.
     """
     xp = s.__array_namespace__()
     floor = CANCELLED * estimate.mass if floor is None else floor
@@ -216,7 +222,7 @@ def relative_errors(
 
 
 def replace_collapsed(parameters: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
-    """Replace s and lam by 1 in spectra whose modes have all collapsed; return the parameters and a mask.
+    """Replace s and lam by 1 in spectra whose modes have all collapsed; return all parameters and a mask.
 
     The mask (..., 1) is True for spectra with a nonzero eigenvalue. parameters: s, lam, and further arguments.
     """

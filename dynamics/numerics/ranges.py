@@ -1,4 +1,4 @@
-"""Check of a range of a parameter: two numbers (low, high), or three or more ascending values."""
+"""Validate a range of a parameter: two numbers (low, high), or three or more ascending values."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ REQUIREMENT = "be a range: two ascending numbers (low, high), or three or more a
 def check_range(name: str, value: npt.ArrayLike, points: int = 50, numbers: int = NUMBERS) -> npt.NDArray[np.float64]:
     """Return the ascending values (K,) of a range; (low, high) stands for ``points`` evenly spaced values.
 
-    numbers: how many are stored for each point. Raises an ArgumentError that names the argument, or states the size of
-    a range that does not fit into memory.
+    numbers: how many numbers are stored for each point. Raises ArgumentError for an invalid range, and for a range that
+    does not fit into memory.
     """
     values = errors.real_array(name, value, REQUIREMENT)
     if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
@@ -31,7 +31,10 @@ def check_range(name: str, value: npt.ArrayLike, points: int = 50, numbers: int 
 def evenly_spaced(
     first: float, last: float, points: int, spacing: str = "linear", numbers: int = NUMBERS
 ) -> npt.NDArray[np.float64]:
-    """Return so many values, also at even ratios ("log"); numbers: how many are stored for each point."""
+    """Return ``points`` values from ``first`` to ``last``, at equal distances ("linear") or at equal ratios ("log").
+
+    numbers: how many numbers are stored for each point.
+    """
     _check_points(points, numbers)
     return SPACINGS[spacing](first, last, points)
 

@@ -1,4 +1,4 @@
-"""The steps of a run that are recorded in its result."""
+"""Choose the steps of a run that are recorded in its result."""
 
 from collections.abc import Sequence
 
@@ -24,14 +24,14 @@ def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int6
     record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
     """
     chosen, count = _check(record, steps), record_count(record, steps)
-    check_size(f"The list of {count:,} recorded steps", 3 * count, "Record fewer steps (record).")
+    check_size(f"The list of {count:,} recorded steps", 3 * count, "Record fewer steps (`record`).")
     if isinstance(chosen, int):
         chosen = np.arange(0, steps + 1, chosen)
     return np.unique(np.concatenate([[0], chosen, [steps]]))
 
 
 def _check(record: int | Sequence[int], steps: int) -> int | npt.NDArray[np.int64]:
-    """Return the interval, or the recorded steps."""
+    """Return the validated argument ``record``: the number of steps between two records, or the recorded steps."""
     requirement = f"be a whole number >= 1, or a sequence of steps between 0 and {steps}"
     chosen = errors.as_array("record", record, requirement)
     if chosen.ndim == 0:

@@ -1,4 +1,4 @@
-"""Special functions of the exact solutions, accurate where the plain formula overflows or cancels."""
+"""Compute special functions of the exact solutions accurately, also if their formulas overflow or terms cancel."""
 
 from typing import Any
 
@@ -8,14 +8,20 @@ import numpy.typing as npt
 from dynamics.numerics.axes import Array
 
 UNDERFLOW = -745.0  # logarithm below which a number rounds to zero
-LARGE, SMALL = 1e100, 1e-100  # ratio of level and start beyond which squares of the ratio are negligible, or overflow
-LATEST = 1e307  # time that float64 holds, after which no start is left whose ratio it holds
+LARGE, SMALL = (
+    1e100,
+    1e-100,
+)  # limits of the ratio of level and start, within which its square neither over- nor underflows
+LATEST = 1e307  # upper limit of the time in float64; no start needs more time if float64 holds its ratio
 NEAR = 0.1  # |w| below which the series of log(1 - w) is used
-CLOSE_TO_BRANCH = -1.02  # value of y + log|y| near the branch point y = -1, where it is -1
+CLOSE_TO_BRANCH = -1.02  # above this value of y + log|y|, y < 0 is close to the branch point y = -1
 
 
 def times_exp(a: npt.NDArray[np.float64], x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return a e^x, to the rounding of float64 if x is in extended precision; e^x alone may overflow."""
+    """Return a e^x, also if e^x alone overflows.
+
+    If x is in extended precision, the result is accurate to the rounding of float64.
+    """
     rounded = x.astype(float)
     root = np.exp(rounded / 2)
     with np.errstate(invalid="ignore"):
@@ -45,8 +51,8 @@ def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau
 def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return the time log((b x1 + c)/(b x0 + c))/b in which dx/dtau = b x + c leads from x0 to x1.
 
-    It is negative, infinite or not a number if the flow does not lead there. Numbers are in units of the largest of x0,
-    x1 and 1, so that nothing overflows. Arguments broadcast.
+    The time is negative, infinite or not a number if the flow does not lead from x0 to x1. The computation uses units
+    of the largest of x0, x1 and 1, so that nothing overflows. Arguments broadcast.
     """
     log_x0, log_x1, c, b = (np.asarray(a) for a in (log_x0, log_x1, c, b))
     with np.errstate(all="ignore"):
@@ -75,12 +81,13 @@ def _exprel(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def lambert_growth(
     lam0: npt.ArrayLike, log_lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
 ) -> npt.NDArray[Any]:
-    """Return log(lambda(tau)/lam0) for d lambda/dtau = lambda^2 (q - lambda)/q^2, lambda(0) = lam0 > 0; q = level.
+    """Return log(lambda(tau)/lam0) for d lambda/dtau = lambda^2 (q - lambda)/q^2 with lambda(0) = lam0 > 0, q = level.
 
     lambda = q/(1 + y), where y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, and W is the Lambert function. y is computed as
-    the root of y + log|y| = c with c = y0 + log|y0| - tau, so that y0 = 1e6 does not overflow. y0 - tau, and 1 + y near
-    the branch point y = -1, use the extended precision of the arguments, where the platform has it. If lam0 has
-    underflowed, lambda does not move; if it has overflowed, its logarithm is used. Arguments broadcast.
+    the root of y + log|y| = c with c = y0 + log|y0| - tau, so that large y0, such as 1e6, does not overflow. The
+    differences y0 - tau and, near the branch point y = -1, 1 + y are computed in extended precision, if the platform
+    has it. If lam0 has underflowed, lambda stays constant; if lam0 has overflowed, log_lam0 is used. Arguments
+    broadcast.
     """
     level, tau = np.asarray(level, np.longdouble), np.asarray(tau, np.longdouble)
     with np.errstate(all="ignore"):
@@ -110,10 +117,10 @@ def _far_growth(
     tau: npt.NDArray[Any],
     y_plus_1: npt.NDArray[np.float64],
 ) -> npt.NDArray[Any]:
-    """Return the logarithm of lambda/lam0 where lam0 is so far from its level that ``ratio`` = level/lam0 may overflow.
+    """Return log(lambda/lam0) if lam0 is so far from the level that squares of ``ratio`` = level/lam0 may overflow.
 
-    Below the level, log|y| is negligible beside y where y has overflowed, so that y = y0 - tau. Above it, ratio is
-    negligible, except in the logarithm.
+    If lam0 is below the level, log|y| is negligible relative to large y, so that y = y0 - tau. If lam0 is above the
+    level, the ratio is negligible except in the logarithm.
     """
     below = np.where(tau < ratio, -np.log1p(-tau / ratio), np.log(ratio))
     below = np.where(np.isinf(ratio), 0.0, np.fmin(below, np.log(ratio / y_plus_1)))
@@ -123,8 +130,9 @@ def _far_growth(
 def lambert_time(log_lam0: npt.ArrayLike, log_lam1: npt.ArrayLike, level: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return the time in which d lambda/dtau = lambda^2 (q - lambda)/q^2 leads from lam0 to lam1, with q = level.
 
-    It is y0 - y1 + log(y0/y1), y = q/lambda - 1; negative, infinite or not a number if the flow does not lead there.
-    With u = q/lambda and w = (u1 - u0)/(1 - u0) it is w u0 - w - log(1 - w), in which nothing cancels.
+    With y = q/lambda - 1, the time is y0 - y1 + log(y0/y1). It is negative, infinite or not a number if the flow does
+    not lead from lam0 to lam1. With u = q/lambda and w = (u1 - u0)/(1 - u0), the time is w u0 - w - log(1 - w); in this
+    form no terms cancel.
     """
     log_lam0, log_lam1 = np.asarray(log_lam0), np.asarray(log_lam1)
     with np.errstate(all="ignore"):
@@ -135,7 +143,7 @@ def lambert_time(log_lam0: npt.ArrayLike, log_lam1: npt.ArrayLike, level: npt.Ar
 
 
 def _log_remainder(w: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the series of -w - log(1 - w), w^2/2 + w^3/3 + ..., for |w| < NEAR."""
+    """Return -w - log(1 - w) for |w| < NEAR, by the series w^2/2 + w^3/3 + ..."""
     return np.sum([w**power / power for power in range(2, 20)], axis=0)
 
 
@@ -152,7 +160,7 @@ def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any], shift: npt.NDArray[Any
 
 
 def _guess_above(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the positive root of y + log(y) = c, with an error of up to 8 %, from log(1 + e^c)."""
+    """Return the positive root of y + log(y) = c with an error of up to 8 %, as a function of log(1 + e^c)."""
     softplus = np.maximum(c, 0.0) + np.log1p(np.exp(-np.abs(c)))
     return softplus / (1 + np.log1p(softplus) / (2 + softplus))
 
@@ -160,8 +168,8 @@ def _guess_above(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _guess_below(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the root -1 < y < 0 of y + log|y| = c, with an error of up to 0.3 %.
 
-    The root is computed by a series at the branch point y = -1, whose last coefficients are fitted, or for c < -3 by a
-    series at y = 0.
+    For c < -3 the root is computed by a series at y = 0, otherwise by a series at the branch point y = -1. The last
+    coefficients of the latter series are fitted.
     """
     x = np.exp(np.minimum(c, -1.0))
     p = np.sqrt(2 * (1 - np.e * x))
@@ -169,9 +177,9 @@ def _guess_below(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _fritsch(y: npt.NDArray[Any], c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a root of y + log|y| = c from a guess, by two steps that each raise the error to its fourth power.
+    """Return the root of y + log|y| = c near the guess y, by two steps of a fourth-order method.
 
-    (Fritsch, Shafer, Crowley, Communications of the ACM 16, 123, 1973.)
+    Fritsch, Shafer, Crowley, Communications of the ACM 16, 123 (1973).
     """
     for _ in range(2):
         mismatch, slope = c - y - np.log(np.abs(y)), 1 + y
@@ -183,7 +191,8 @@ def _fritsch(y: npt.NDArray[Any], c: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _at_branch(gap: npt.NDArray[Any], tau: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return 1 + y for the root y of y + log|y| = y0 + log|y0| - tau near the branch point y = -1.
 
-    Near y = -1 the value of y + log|y| hardly changes with y, so that Halley's method solves for y - y0. gap: 1 + y0.
+    Near y = -1 the value of y + log|y| hardly changes with y. Halley's method therefore solves for the difference
+    y - y0, which keeps its digits. gap: 1 + y0.
     """
     y0 = gap - 1
     added = 2 * tau / (gap + np.sqrt(gap**2 + 2 * tau))  # root of the expansion to second order
@@ -199,8 +208,9 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
 
     K^T K is the covariance of standard normals l (d,) whose density is tilted (multiplied) by
     exp(-x^2 |X l|^2 - y^2 |Y l|^2), and |det K| is the normalisation of the tilted density. X, Y: (..., M, d), M <= d.
-    x, y, |det K|: (..., 1, 1). The computation uses the singular vectors of Y, and then those of X K^T, so that the 1
-    is not lost beside terms 1e20 times as large, and terms that cancel in products with K do so exactly.
+    x, y, |det K|: (..., 1, 1). The computation uses the singular vectors of Y, and then those of X K^T. In this way
+    the 1 is not lost next to terms that are 1e20 times as large, and terms that cancel in products with K cancel
+    exactly.
     """
     xp = X.__array_namespace__()
     Y, directions, decay_y = _directions(y, Y)
@@ -214,8 +224,8 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
 def _directions(y: Array, Y: Array) -> tuple[Array, Array, Array]:
     """Return Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) (..., d, 1).
 
-    s are the singular values of Y in ascending order, so that the columns of X K^T in ``tilt`` descend in size, as
-    accurate decompositions of graded matrices require.
+    s are the singular values of Y in ascending order. The columns of X K^T in ``tilt`` then descend in size, which
+    makes the decomposition of X K^T accurate even if the sizes of its columns are very different.
     """
     xp = Y.__array_namespace__()
     U, s, directions = xp.linalg.svd(Y)

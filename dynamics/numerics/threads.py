@@ -1,4 +1,4 @@
-"""Computation in threads: the number of processor cores, and results in the order of the arguments."""
+"""Compute in threads: count the processor cores, and return results in the order of the arguments."""
 
 import os
 from collections import deque
@@ -22,8 +22,8 @@ def cores() -> int:
 def in_order(parts: Sequence[Part], compute: Callable[[Part], Result], threads: int) -> Iterator[tuple[Part, Result]]:
     """Yield (part, compute(part)) for each part, in order, with several parts computed at once.
 
-    parts: arguments of ``compute``. threads: number of parts computed at once. If the caller closes the iterator, or a
-    part fails, the parts that have not begun are cancelled.
+    parts: arguments of ``compute``. threads: number of parts computed at once. If the caller closes the iterator, or if
+    a part fails, the parts whose computation has not begun are cancelled.
     """
     with ThreadPoolExecutor(threads) as pool:
         calls = deque((part, pool.submit(isolated(compute), part)) for part in parts)

@@ -1,4 +1,4 @@
-"""Values: frozen dataclasses that compare, hash, copy and pickle by the contents of their fields, also of arrays."""
+"""Define a base of frozen dataclasses that compare, hash, copy and pickle by their contents, also of arrays."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 
 class Value:
-    """Base of frozen dataclasses, to be declared with ``eq=False``.
+    """Base of frozen dataclasses that compare by their contents; a subclass must be declared with ``eq=False``.
 
-    Two values are equal if they are of one class and all fields that are compared are equal, where nan equals nan. Hash
-    values of arrays depend on their shape alone. A copy, or a value that was pickled, has read-only arrays where the
-    original has them, and none of the original's cached properties.
+    Two values are equal if they have the same class and all their compared fields are equal; nan equals nan. The hash
+    of an array depends only on the shape of the array. A copy of a value, or a value restored from a pickle, has
+    read-only arrays in the same fields as the original, and none of the cached properties of the original.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -25,7 +25,7 @@ class Value:
         return hash((type(self), *(_key(getattr(self, name)) for name in _compared(self))))
 
     def __getstate__(self) -> tuple[dict[str, Any], list[str]]:
-        """Return the fields, and the names of those whose arrays are read-only."""
+        """Return the fields, and the names of the fields with read-only arrays."""
         contents = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         return contents, [name for name, part in contents.items() if _is_read_only(part)]
 
@@ -55,7 +55,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def _key(value: Any) -> Any:
-    """Return something to hash, which is equal for equal values."""
+    """Return an object that can be hashed and that is equal for equal values."""
     if isinstance(value, (tuple, list)):
         return tuple(map(_key, value))
     if isinstance(value, Mapping):
@@ -66,7 +66,7 @@ def _key(value: Any) -> Any:
 
 
 def _is_array(value: Any) -> bool:
-    """Return True for arrays and scalars of NumPy or JAX; not for results that can be indexed."""
+    """Return True for arrays and scalars of NumPy or JAX; False for other objects that can be indexed."""
     return hasattr(value, "__array__") and hasattr(value, "shape")
 
 
@@ -77,7 +77,7 @@ def make_read_only(value: Any) -> None:
 
 
 def _is_read_only(value: Any) -> bool:
-    """Return True for a read-only array, and for a collection with one."""
+    """Return True for a read-only array, and for a collection that contains a read-only array."""
     return any(not array.flags.writeable for array in _arrays_in(value))
 
 

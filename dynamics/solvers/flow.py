@@ -244,7 +244,7 @@ def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.flo
 
 
 def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
-    """Cut a single trajectory before it diverges; for an ensemble, state in the status when the first member diverges."""
+    """Cut a single trajectory before it diverges; for an ensemble, state the time of the first divergence."""
     if not np.isfinite(trajectory.blow_up_time).any():
         return trajectory
     first = float(np.min(trajectory.blow_up_time))

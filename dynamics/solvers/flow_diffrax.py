@@ -258,5 +258,5 @@ def _solved(solution: Any, observed: Observables, error: Array, members: tuple[i
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the largest error of a member: the root mean square over its variables. errors: (E variables, G members)."""
+    """Return the largest error of a member, a root mean square over variables. errors: (E variables, G members)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

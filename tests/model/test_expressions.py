@@ -100,7 +100,8 @@ MUST = r"^Argument `{}` must be an expression, such as .*, but at position {} of
             dyn.Loss,
             "rho * |p|^2",
             {"rho": 1.0},
-            "`loss` must have parameters with ASCII names that the grammar and generated code do not use, but is 'rho'",
+            "`loss` must have parameters whose names are ASCII identifiers not used by the grammar or by "
+            "generated code, but is 'rho'",
         ),
         (dyn.Loss, "h * |p|^2", {"h": 1.0}, "but is 'h'"),
         (dyn.Loss, "p3 * |p|^2", {"p3": 1.0}, "but is 'p3'"),

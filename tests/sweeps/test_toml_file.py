@@ -254,7 +254,8 @@ WRONG = {
     ),
     "number with no name": (
         custom_loss(f'expression = "{EXPRESSION}", "a b" = 2'),
-        "Argument `loss` must have parameters with ASCII names that the grammar and generated code do not use, but ",
+        "Argument `loss` must have parameters whose names are ASCII identifiers not used by the grammar or by "
+        "generated code, but ",
     ),
     "number that is none": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = "2"'),

@@ -85,7 +85,7 @@ class WeightExpansion(Expansion):
 
     @property
     def observables(self) -> Observables:
-        """The observables: means over networks of correlation eigenvalues, and other observables at the mean weights."""
+        """The observables: means over networks of correlation eigenvalues; other observables at the mean weights."""
         seen, s = self.field.observables(self.mean), self.eigenvalues
         target = s if self.mean.target is None else of_eigenvalues(self.mean.target, self._part(1), self.root).mean
         structure = self.field.structure
