@@ -8,10 +8,7 @@ import numpy.typing as npt
 from dynamics.numerics.axes import Array
 
 UNDERFLOW = -745.0  # logarithm below which a number rounds to zero
-LARGE, SMALL = (
-    1e100,
-    1e-100,
-)  # limits of the ratio of level and start, within which its square neither over- nor underflows
+LARGE, SMALL = 1e100, 1e-100  # limits of the ratio level/start, between which float64 holds the square of the ratio
 LATEST = 1e307  # upper limit of the time in float64; no start needs more time if float64 holds its ratio
 NEAR = 0.1  # |w| below which the series of log(1 - w) is used
 CLOSE_TO_BRANCH = -1.02  # above this value of y + log|y|, y < 0 is close to the branch point y = -1
