@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dynamics.errors import ArgumentError, count
 
-MOST_STEPS = 10**9  # upper limit of the steps of a run, which take hours even for a single mode
+MOST_STEPS = 10**9  # upper limit of the steps of a run; so many steps take hours even for a single mode
 CONTROL_GROUP_FOLDER = Path("/sys/fs/cgroup")
 CONTROL_GROUPS = (  # for versions 2 and 1: files with limit and use, and the entry of memory.stat for cached files
     ("memory.max", "memory.current", "inactive_file"),
