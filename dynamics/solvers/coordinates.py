@@ -1,4 +1,4 @@
-"""Coordinates in which the flow is integrated numerically.
+"""Define the coordinates in which the flow is integrated numerically.
 
 If the singular values of the encoder are the only dynamical variables, the coordinate of a mode is
 y = 1/lambda - lambda, with the predictor eigenvalue lambda. For small lambda, y is nearly 1/lambda. A small mode grows

@@ -58,7 +58,7 @@ def iterate(
         Number of inputs N of the networks. Required with ``batch_size``, because the gradient has noise along every
         input, so that the noise grows with N. A model with ``inputs`` determines N.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
-        As for ``solve``.
+        Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
         Relative accuracy of the eigenvalues; the tolerance of the closure's quadrature is a tenth of rtol.
     record : int or sequence of int
