@@ -28,7 +28,7 @@ STALLED = 1e-9  # relative length of steps below which a trajectory with a colla
 STEPS_PER_CHECK = 8  # number of steps between tests for equal modes
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
-VANISHING = "a mode vanishes, where the gradient has a pole"
+VANISHING = "a mode vanishes, and the gradient has a pole at a vanishing mode"
 DIVERGING = 1e3  # eigenvalue, relative to the largest initial eigenvalue, above which a failure means divergence
 
 

@@ -262,7 +262,9 @@ def test_a_mode_that_vanishes_at_a_pole_is_no_divergence(describe, alpha):
     death = np.log(rest / (rest - lam[0])) * rest / (2 * alpha)
     times = np.array([0.0, 0.5, 0.9, 1.5]) * death
     found = dyn.solve(gained if describe == "gain" else own("-W_P^-1", **options), lam ** (1 / alpha), times)
-    assert found.status == f"stopped at t = {death:.6g}: a mode vanishes, where the gradient has a pole"
+    assert (
+        found.status == f"stopped at t = {death:.6g}: a mode vanishes, and the gradient has a pole at a vanishing mode"
+    )
     assert found.blow_up_time == np.inf
     by_hand = rest - (rest - lam) * np.exp(2 * alpha * times[:3, None] / rest)
     np.testing.assert_allclose(found.s, by_hand ** (1 / alpha), rtol=1e-6)
