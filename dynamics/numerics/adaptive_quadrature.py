@@ -71,7 +71,7 @@ class Adaptive:
         Largest error so far that was compared with ``rtol``. This error leaves out rounding errors if terms cancel. It
         exceeds ``rtol`` if ``max_nodes`` intervals were too few.
     latest : tuple of float
-        Largest estimated absolute error and largest |r_m| of the last evaluation, under the last of the weights.
+        Largest estimated absolute error and largest |r_m| when the error was last computed, under the last weight.
     rules : list of Rule
         Quadrature rule of each integral, without the nodes that the spectra so far did not need.
     nodes : tuple of int
@@ -79,8 +79,8 @@ class Adaptive:
 
     Notes
     -----
-    Steps and lengths of the axes are kept from one call to the next, so that r is a smooth function of time along a
-    trajectory.
+    A rule is kept from one call to the next as long as it meets the tolerance. Its nodes are proportional to the scales
+    of the norms, so that they follow the spectrum, and r is a smooth function of time along a trajectory.
 
     Examples
     --------
@@ -165,12 +165,15 @@ class Adaptive:
 
         Raises FloatingPointError if the error is not a number.
         """
-        attainable = 3 * result.rounding / self.rtol  # at this r_m, rounding takes up a third of the tolerance
         kinds = [result.error, *result[1:5]]
-        relative = [float(a) for a in relative_errors(s, result, kinds, self.error_weights, attainable)]
+        relative = [float(a) for a in relative_errors(s, result, kinds, self.error_weights, self._attainable(result))]
         if not np.isfinite(relative[0]):
             raise _overflow(s)
         return relative
+
+    def _attainable(self, result: Estimate) -> Array:
+        """Return the r_m (B, M) at which rounding takes up a third of the tolerance; below, the tolerance is absolute."""
+        return 3 * result.rounding / self.rtol
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
         """Update ``latest`` and ``worst`` by the error of a result. counts: mask (B, 1) of the rows that count."""
@@ -200,8 +203,8 @@ class Adaptive:
             self.rules = [self._product_rule(integral, d, parameters[0]) for integral, d in pairs]
             result = self._evaluate(squares, parameters)
             relative, *causes = self._relative(parameters[0], result)
-            allowed = SHARE * self.rtol
-            enough = relative <= ACCEPTED * self.rtol or max(self.nodes) >= self.max_nodes or max(causes) < allowed
+            allowed = min(SHARE * self.rtol, SHARE)
+            enough = relative <= ACCEPTED * self.rtol or max(self.nodes) >= self.max_nodes or max(causes) <= allowed
             for axis in (0, 1):
                 if not enough and causes[2 + axis] > allowed:
                     self._reach[axis] *= 1.15
@@ -238,7 +241,7 @@ class Adaptive:
         """
         many = len(result.value)
         rows = slice(None, None, -(-many // SAMPLED))
-        s, value, floor = (a[rows] for a in (parameters[0], np.abs(result.value), 3 * result.rounding / self.rtol))
+        s, value, floor = (a[rows] for a in (parameters[0], np.abs(result.value), self._attainable(result)))
         weights = self.error_weights(s)
         scales = [(weight * np.maximum(value, floor)).max(axis=-1, keepdims=True) for weight in weights]
         pairs = zip(weights, scales, strict=True)

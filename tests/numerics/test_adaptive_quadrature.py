@@ -8,7 +8,7 @@ import pytest
 import dynamics as dyn
 import dynamics.numerics.adaptive_quadrature
 import dynamics.vector_field.base
-from dynamics.numerics.adaptive_quadrature import Adaptive
+from dynamics.numerics.adaptive_quadrature import DROPPED, Adaptive
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from tests.marks import parametrize
 from tests.numerics.drifts import ALPHAS, CANCELLED, ONE, REFERENCE, TARGET, scale_of
@@ -32,14 +32,14 @@ def test_estimated_error_covers_the_true_one(seed):
     drift, terms = cosine_drift(setting, s, alpha, noise)
     model = model_of(setting, alpha, noise)
     rows = (s[None], predictor_of(setting, s, alpha)[None], ONE, *(np.array([[sigma]]) for sigma in noise))
-    for rtol in (1e-3, 1e-6, 1e-9):
+    for rtol in (1e-2, 1e-3, 1e-4, 1e-6, 1e-9):
         quadrature, scale = Adaptive(model.generated.rates.integrals, rtol), scale_of(drift, terms)
         for estimate in (
             quadrature(*rows),
             quadrature(*rows),
-        ):  # with all nodes, and without idle ones; entries far below the largest to a tenth of the tolerance
+        ):  # with all nodes, and without idle ones
             error = np.abs(s * estimate.value[0] - drift)
-            assert (error <= s * estimate.error[0] + rtol / 10 * scale + REFERENCE * terms).all()
+            assert (error <= s * estimate.error[0] + DROPPED * rtol * scale + REFERENCE * terms).all()
             assert error.max() / scale <= quadrature.worst + REFERENCE * terms.max() / scale
         rounding = 1e-13 * estimate.mass.max()
         np.testing.assert_allclose(quadrature.value(*rows), estimate.value, rtol=0, atol=rounding)
