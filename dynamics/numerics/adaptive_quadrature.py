@@ -172,7 +172,7 @@ class Adaptive:
         return relative
 
     def _attainable(self, result: Estimate) -> Array:
-        """Return the r_m (B, M) at which rounding takes up a third of the tolerance; below, the tolerance is absolute."""
+        """Return the r_m (B, M) at which rounding is a third of the tolerance, which is absolute for smaller r_m."""
         return 3 * result.rounding / self.rtol
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
