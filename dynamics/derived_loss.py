@@ -14,7 +14,8 @@ class Integral(NamedTuple):
 
     x belongs to the first norm, and y to the second norm if there is one (see ``numerics.quadrature``). mean_squares:
     function of the spectrum that returns each mode's contribution to the mean square of each norm; the mean squares set
-    the scales of x and y. integrand: function of x, y and the spectrum. powers: lowest inverse power of each norm; the
+    the scales of x and y. integrand: function of x, y (..., 1, K) at K nodes and
+    of the spectrum (..., M, 1), which returns (..., M, K). powers: lowest inverse power of each norm; the
     powers of all terms differ from the lowest by even numbers. size: function that returns the sum of the absolute
     values of the integrand's terms; None if the absolute value of the integrand is used as this sum. softened: True if
     a constant is added to the square of a norm.

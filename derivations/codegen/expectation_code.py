@@ -13,6 +13,7 @@ from derivations.codegen.functions import Definition, bound, function, needed_de
 from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
 from derivations.codegen.signature import PLAIN, Signature
 from derivations.codegen.solution_code import simplest
+from derivations.printers.array_code import INTEGRAND
 from derivations.symbols import notation as n
 from derivations.symbols.modes import expanded
 from derivations.theory import expectations, rates, tilting
@@ -131,13 +132,13 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
             doc = "Return covariance and weight of the tilted Gaussian of the views, which all integrands need."
-            sources.append(function(name, arguments, doc, symbols, definitions))
+            sources.append(function(name, arguments, doc, symbols, definitions, dialect=INTEGRAND))
         for member, value in zip(members, values, strict=True):
             if len(members) > 1:
                 used = _used(common, rest, [value])
                 left = sp.Tuple(*(symbol if symbol in used else UNUSED for symbol in symbols))
                 definitions = [(left, f"{name}({', '.join(arguments)})"), *rest]
-            sources.append(function(member.name, arguments, member.doc, [value], definitions))
+            sources.append(function(member.name, arguments, member.doc, [value], definitions, dialect=INTEGRAND))
     return sources
 
 

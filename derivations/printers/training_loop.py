@@ -21,6 +21,7 @@ from derivations.theory import rates
 JAX = Dialect(
     namespace="jnp",
     over_modes="jnp.sum({}, axis=-1, keepdims=True)",
+    product="jnp.prod({}, axis=-1, keepdims=True)",
     largest="jnp.max({}, axis=-1, keepdims=True)",
     stop_gradient="stop_gradient({})",
     smaller="jnp.minimum({}, {})",
@@ -29,6 +30,7 @@ JAX = Dialect(
 TORCH = Dialect(
     namespace="torch",
     over_modes="torch.sum({}, dim=-1, keepdim=True)",
+    product="torch.prod({}, dim=-1, keepdim=True)",
     largest="torch.amax({}, dim=-1, keepdim=True)",
     stop_gradient="{}.detach()",
     smaller="torch.clamp({}, max={})",

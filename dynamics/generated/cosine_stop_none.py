@@ -89,10 +89,10 @@ def _tilted(x, y, s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
+    Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
     S11 = (2 * D * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
     return n2, D, Delta, S11, S12, Z
 
 
@@ -101,20 +101,20 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     xp = x.__array_namespace__()
     n2, D, Delta, S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
     S22 = (2 * D * lam**2 * s * x**2 + n2) / Delta
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 8 * Z * (
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 8 / xp.pi * Z * (
         -lam**2 * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11
         - y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22
         + lam * S12
-    ) / xp.pi
+    )
 
 
 def predictor_force_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     """Return an integrand of the force f_m on the predictor's eigenvalue; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     _, _, _, S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 4 * s * Z * (-2 * lam * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + S12) / xp.pi
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 4 * s / xp.pi * Z * (-2 * lam * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + S12)
 
 
 def norm_vectors(W_P, z1, t2):
@@ -127,8 +127,8 @@ def drive_on_view1_integrand(x, y, W_P, z1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
-        (4 * Z / xp.pi) * (W_P @ Y @ K)
-        - (8 * Z * x**2 / xp.pi) * (
+        (4 / xp.pi * Z) * (W_P @ Y @ K)
+        - (8 / xp.pi * (Z * x**2)) * (
             W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )
@@ -139,8 +139,8 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
-        (4 * Z / xp.pi) * (X @ K)
-        - (8 * Z * y**2 / xp.pi) * (
+        (4 / xp.pi * Z) * (X @ K)
+        - (8 / xp.pi * (Z * y**2)) * (
             Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )

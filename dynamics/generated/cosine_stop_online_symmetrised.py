@@ -81,12 +81,12 @@ def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
+    Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
     S11 = (2 * D * lam**2 * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + lam * S12) / xp.pi
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 2 / xp.pi * Z * (-2 * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + lam * S12)
 
 
 def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
@@ -95,12 +95,12 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
+    Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
     S12 = 1 / Delta
     S22 = (2 * D * lam**2 * s * x**2 + n2) / Delta
-    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 2 * Z * (-2 * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22 + lam * S12) / xp.pi
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 2 / xp.pi * Z * (-2 * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22 + lam * S12)
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
@@ -118,8 +118,8 @@ def drive_on_view1_integrand(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
     return (
-        (2 * Z / xp.pi) * (X @ K)
-        - (4 * Z * y**2 / xp.pi) * (
+        (2 / xp.pi * Z) * (X @ K)
+        - (4 / xp.pi * (Z * y**2)) * (
             Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )
@@ -130,8 +130,8 @@ def drive_on_view2_integrand(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
-        (2 * Z / xp.pi) * (X @ K)
-        - (4 * Z * y**2 / xp.pi) * (
+        (2 / xp.pi * Z) * (X @ K)
+        - (4 / xp.pi * (Z * y**2)) * (
             Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )

@@ -3,8 +3,10 @@
 The steps and the lengths of the integration axes are chosen by the estimated error.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -116,13 +118,13 @@ class Adaptive:
 
         The arguments are those of ``__call__``.
         """
-        if self._checked and s.max(axis=-1).all():
+        if self._checked:
             parameters = (s, lam, *others)
             with np.errstate(all="ignore"):
-                squares = self._mean_squares(parameters)
-                if _near(squares, self._checked, TRUSTED):
+                squares = [mean_squares(integral, parameters) for integral in self.integrals]
+                if _near(squares, self._checked, TRUSTED):  # False if all modes of a row have collapsed, or for nan
                     pairs = zip(self.integrals, self.rules, squares, strict=True)
-                    return np.sum([_value_in_chunks(*each, parameters) for each in pairs], axis=0)
+                    return reduce(operator.add, [_value_in_chunks(*each, parameters) for each in pairs])
         return self(s, lam, *others, added=added, known=known).value
 
     def __call__(
@@ -250,8 +252,8 @@ class Adaptive:
         shares = np.zeros(len(rule.x))
         for nodes in _pieces(len(rule.x), value.size):
             f, _, unit = values_at_nodes(integral, rule.part(nodes), d[:, rows], sampled)
-            sizes = np.abs(unit[..., None] * rule.weights[0, nodes, None] * f)  # (B, K, M)
-            shares[nodes] = (relative[:, :, None] * sizes).max(axis=(0, 1, 3))
+            sizes = np.abs(unit[..., None] * rule.weights[0, nodes] * f)  # (B, M, K)
+            shares[nodes] = (relative[..., None] * sizes).max(axis=(0, 1, 2))
         order = np.argsort(shares)
         below = np.empty(len(shares))
         below[order] = np.cumsum(shares[order])
@@ -295,7 +297,6 @@ def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequen
 
 def _value_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
     """Return the value of an integral, computed for pieces that fit into the cache."""
-    batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
-    if batch * entries * len(rule.x) <= CHUNK:
+    if d[0].size * len(rule.x) <= CHUNK:
         return weighted_values(integral, rule, d, parameters)
     return _sums_in_chunks(integral, rule, d, parameters).fine

@@ -93,7 +93,7 @@ POINT = Axis(np.zeros(1), np.ones(1), np.ones(1), np.inf)  # the y axis of an in
 
 def significant_modes(s: Array) -> Array:
     """Return a mask (..., M), True for modes whose eigenvalue exceeds NEGLIGIBLE times the largest eigenvalue."""
-    return s > NEGLIGIBLE * s.__array_namespace__().max(s, axis=-1, keepdims=True)
+    return s > NEGLIGIBLE * s.max(axis=-1, keepdims=True)
 
 
 def mode_weights(s: Array) -> Array:

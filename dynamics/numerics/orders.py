@@ -176,9 +176,9 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
 
     def exponents(points: FloatArray, sign: int) -> FloatArray:
         """Return E at points (a, b), (K, 2), for the terms of one sign; dx dy = x y d(log x) d(log y)."""
-        x, y = (SignedOrder.power(-points[:, i : i + 1]) for i in (0, 1))
-        order = integral.integrand(x, y, *arguments) * (x * y if len(squares) == 2 else x)
-        return np.broadcast_to((order.negative, order.positive)[sign > 0], (len(points), modes))[:, mode]
+        x, y = (SignedOrder.power(-points[:, i]) for i in (0, 1))
+        order = integral.integrand(x, y, *(a[:, None] for a in arguments)) * (x * y if len(squares) == 2 else x)
+        return np.broadcast_to((order.negative, order.positive)[sign > 0], (modes, len(points)))[mode]
 
     points = _meeting_points(squares)
     return [_smallest(points, lambda at, sign=sign: exponents(at, sign)) for sign in (1, -1)]

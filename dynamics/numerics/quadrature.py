@@ -90,9 +90,9 @@ def product_rule(x: Axis, y: Axis) -> Rule:
 
 def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
     """Return the contribution of each mode to the mean square of each norm, (2, ..., M); (1, ..., M) for one norm."""
-    d = integral.mean_squares(*parameters)
+    s, d = parameters[0], integral.mean_squares(*parameters)
     d = (d,) if len(integral.powers) == 1 else d
-    return parameters[0].__array_namespace__().stack([of_norm + 0 * parameters[0] for of_norm in d])
+    return s.__array_namespace__().concat([(a if a.shape == s.shape else a + 0 * s)[None] for a in d])
 
 
 def values_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[Rule]) -> Array:
@@ -125,35 +125,31 @@ def values_at_nodes(
 ) -> tuple[Array, Array, Array]:
     """Return the integrand at the nodes, the sum of the absolute values of its terms, and the unit of dx dy.
 
-    The first two results are (..., K, M). The unit is the product X Y of the scales of x and y. d: result of
+    The first two results are (..., M, K). The unit is the product X Y of the scales of x and y. d: result of
     ``mean_squares``, (axes, ..., M), which sets these scales.
     """
     xp = d.__array_namespace__()
     scales = (2 * xp.sum(d, axis=-1)) ** -0.5
     unit = (scales[0] if len(scales) == 1 else scales[0] * scales[1])[..., None]
-    # Nodes are repeated for each mode, next to each other in memory, because NumPy is fastest in this order.
-    each_mode = np.ones((parameters[0].shape[-1], 1))
-    x, *second = (
-        (scale[..., None, None] * (each_mode * nodes)).mT for scale, nodes in zip(scales, rule[:2], strict=False)
-    )
-    y, per_node = second[0] if second else 0 * x, [a[..., None, :] for a in parameters]
-    f = integral.integrand(x, y, *per_node)
-    return f, f if integral.size is None else integral.size(x, y, *per_node), unit
+    x, *second = (scale[..., None, None] * nodes for scale, nodes in zip(scales, rule[:2], strict=False))
+    y, at_all_nodes = second[0] if second else 0 * x, [a[..., None] for a in parameters]
+    f = integral.integrand(x, y, *at_all_nodes)
+    return f, f if integral.size is None else integral.size(x, y, *at_all_nodes), unit
 
 
 def weighted_values(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
     """Return the value of an integral, (..., M), without an error estimate. d: result of ``mean_squares``."""
     f, _, unit = values_at_nodes(integral, rule, d, parameters)
-    return unit * (rule.weights[:1] @ f)[..., 0, :]
+    return unit * (f @ rule.weights[0])
 
 
 def sums_of(rule: Rule, f: Array, size: Array, unit: Array) -> Sums:
     """Return the sums from the result of ``values_at_nodes``."""
     xp = f.__array_namespace__()
-    by_rule = unit[..., None, :] * (rule.weights @ f)
+    by_rule = unit[..., None] * (f @ rule.weights.T)
     positive = xp.concat([xp.asarray(rule.weights[:1]), xp.asarray(rule.edges)])
-    by_edge = unit[..., None, :] * (positive @ xp.abs(size))
-    return Sums(*(by_rule[..., i, :] for i in range(3)), *(by_edge[..., i, :] for i in range(3)))
+    by_edge = unit[..., None] * (xp.abs(size) @ positive.T)
+    return Sums(*(by_rule[..., i] for i in range(3)), *(by_edge[..., i] for i in range(3)))
 
 
 def estimate(sums: Sums, weights: Array, softened: bool) -> Estimate:

@@ -56,7 +56,8 @@ class EigenmodeField(VectorField):
         rates = Rates(*(self.expectation(name, every) for name in self.expectations))
         if not self.quadratures or self.model.generated.conserved is None:
             return rates
-        return _zero_for_the_last_mode(rates, arguments.s)
+        last = _last_mode(arguments.s)
+        return _set_to_zero(rates, last) if last.any() else rates
 
     def expectation(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
         """Return the expectation (..., M) with a name.
@@ -93,20 +94,19 @@ class EigenmodeField(VectorField):
         return self(State(np.sqrt(s))).rates
 
 
-def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
-    """Set the rate of a mode to zero if all other modes have collapsed, for a loss that conserves a sum over modes.
-
-    The conserved sum then keeps the eigenvalue of this mode constant. Integrals would return rounding errors in place
-    of zero.
-    """
-    last = _last_mode(s)
-    return each(lambda values: s.__array_namespace__().where(last, 0.0, values), rates)
+def _set_to_zero(rates: Rates, last: Any) -> Rates:
+    """Set the rates of some modes to zero. last: result of ``_last_mode``."""
+    return each(lambda values: values.__array_namespace__().where(last, 0.0, values), rates)
 
 
 def _last_mode(s: Any) -> Any:
-    """Return a mask (..., M), True for a mode if all other modes have collapsed."""
+    """Return a mask (..., M), True for a mode if all other modes have collapsed.
+
+    If the loss conserves a sum over modes, this sum keeps the eigenvalue of such a mode constant, so that the rate of
+    the mode is zero. Integrals would return rounding errors in place of zero.
+    """
     surviving = significant_modes(s)
-    return surviving & (s.__array_namespace__().sum(surviving, axis=-1, keepdims=True) == 1)
+    return surviving & (surviving.sum(axis=-1, keepdims=True) == 1)
 
 
 def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:
@@ -146,7 +146,7 @@ class TracedField:
         pairs = zip(self.integrals, rules, strict=True)
         integrals = iter([values_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs])
         rates = Rates(*(self._value(expectation, integrals, arguments) for expectation in self.expectations))
-        return _zero_for_the_last_mode(rates, arguments[0]) if self.integrals and self.conserves else rates
+        return _set_to_zero(rates, _last_mode(arguments[0])) if self.integrals and self.conserves else rates
 
     def error(self, state: State, parameters: Parameters, rules: Rules) -> Any:
         """Return the largest estimated relative error of the rates in states (..., M)."""

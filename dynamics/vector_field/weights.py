@@ -170,8 +170,9 @@ def _on_flat_arrays(integral: MatrixIntegral) -> Integral:
         return tuple(np.linalg.svd(X, compute_uv=False) ** 2 for X in vectors)
 
     def integrand(x: FloatArray, y: FloatArray, s: FloatArray, *flat: FloatArray) -> FloatArray:
-        values = integral.integrand(x[..., :1, None], y[..., :1, None], *_matrices(s, flat))
-        return values.reshape(*values.shape[:-2], -1)
+        at_nodes = (axis[..., 0, :, None, None] for axis in (x, y))
+        values = integral.integrand(*at_nodes, *_matrices(s.mT, [a.mT for a in flat]))
+        return values.reshape(*values.shape[:-2], -1).mT
 
     return Integral(scales, integrand)
 
