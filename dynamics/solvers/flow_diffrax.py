@@ -24,6 +24,7 @@ from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise
 from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
+from dynamics.solvers.stepping import Integrated, integrate
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import (
     as_rows,
@@ -202,7 +203,7 @@ def _group(
     def coordinate(parameters: Parameters) -> Reciprocal | Plain:
         return coordinate_of(like, parameters, options.atol)
 
-    def slope(_: Array, y: Array, args: None) -> Array:
+    def slope(y: Array) -> Array:
         def of_one(y: Array, parameters: Parameters) -> Array:
             def velocity_of(state: State) -> State:
                 moved_by = forces(state, own(parameters), rules)
@@ -212,28 +213,17 @@ def _group(
 
         return jax.vmap(of_one, in_axes=-1, out_axes=-1)(y, columns)
 
-    def room(_: Array, y: Array, args: None, **__: Any) -> Array:
-        left = jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns)
-        return jnp.min(left) < 0
+    def room(y: Array) -> Array:
+        return jnp.min(jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns))
 
     columns = jax.tree.map(jnp.transpose, parameters)
     y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
     strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
     tolerances = coordinate(strictest).tolerances(options.rtol, options.noise)
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(slope),
-        diffrax.Dopri8(),
-        0.0,
-        options.times[-1],
-        None,
-        y0,
-        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=options.times), diffrax.SubSaveAt(t1=True)]),
-        stepsize_controller=diffrax.PIDController(norm=_of_the_worst, **tolerances),
-        event=diffrax.Event(room),
-        max_steps=MAX_STEPS if alone else MAX_STEPS_TOGETHER,
-        throw=False,
-    )
-    y = jnp.moveaxis(solution.ys[0], -1, 0)  # (G, T, E)
+    controller = diffrax.PIDController(norm=_of_the_worst, **tolerances)
+    most = MAX_STEPS if alone else MAX_STEPS_TOGETHER
+    solution = integrate(slope, y0, options.times, controller, room, most)
+    y = jnp.moveaxis(solution.y, -1, 0)  # (G, T, E)
     reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
@@ -246,14 +236,12 @@ def _group(
     return _solved(solution, observed, jnp.max(error), start.encoder.shape[:1])
 
 
-def _solved(solution: Any, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
+def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
     """Return the solution of a group; results that its members have in common are repeated for each member.
 
-    solution: result of Diffrax. members: shape (G,) of the group.
+    members: shape (G,) of the group.
     """
-    results = (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
-    finished, diverged = (solution.result == result for result in results)
-    solved = Solved(observed, solution.ts[1][0], finished, diverged, error)
+    solved = Solved(observed, solution.end, solution.finished, solution.diverged, error)
     return jax.tree.map(lambda a: jnp.broadcast_to(a, members) if a.ndim == 0 else a, solved)
 
 
