@@ -1,7 +1,7 @@
 """Compute with states of weight matrices W (..., M, N): correlation, predictor, eigenbasis and observables.
 
-The argument ``root`` is the matrix Sigma_x^(1/2) (N, N), with the covariance Sigma_x of the inputs; None for white
-inputs.
+The argument ``root`` is the matrix Sigma_x^(1/2) (N, N), where Sigma_x is the covariance of the inputs; None for
+white inputs.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from dynamics.vector_field.state import Observables, State
 
 
 def on_white(W: Any, root: Any) -> Any:
-    """Return W Sigma_x^(1/2), the weights that map white inputs to the representations. root: Sigma_x^(1/2)."""
+    """Return W Sigma_x^(1/2), the weights of an encoder W in terms of white inputs. root: Sigma_x^(1/2)."""
     return W if root is None else W @ root
 
 
@@ -41,9 +41,9 @@ def initial(structure: Structure, W0: Any, root: Any) -> State:
 def predictor(
     structure: Structure, parameters: Parameters, state: State, root: Any, function: Function = lambda lam: lam
 ) -> Any:
-    """Return the closed-form predictor W_P (..., M, M) in a state; None for models without closed-form predictor.
+    """Return the closed-form predictor W_P (..., M, M) in a state; None for a model without a closed-form predictor.
 
-    function: function that is applied to the eigenvalues of W_P; the result is then a matrix function of W_P. root:
+    function: function that is applied to the eigenvalues of W_P, so that the result is a matrix function of W_P. root:
     Sigma_x^(1/2).
     """
     if structure.predictor in ("none", "learned"):
@@ -53,7 +53,7 @@ def predictor(
 
 
 def closed_form(structure: Structure, parameters: Parameters, C: Any, function: Function = lambda lam: lam) -> Any:
-    """Return the closed-form predictor W_P of the correlation C, with ``function`` applied to its eigenvalues."""
+    """Return the closed-form predictor W_P of the correlation C, with ``function`` applied to W_P's eigenvalues."""
     xp = C.__array_namespace__()
     s, U = xp.linalg.eigh(C)
     lam = closed_form_eigenvalues(structure, parameters, xp.maximum(s, 0))
@@ -79,10 +79,10 @@ def eigenbasis(
 
 
 def observables(structure: Structure, parameters: Parameters, state: State, root: Any) -> Observables:
-    """Return the observables of a state; inf for ensemble members whose weights overflow.
+    """Return the observables of a state; they are inf for ensemble members whose weights overflow.
 
-    The eigenvalues of the correlations are in ascending order; the eigenvalues of the predictor W_P are represented by
-    u_m . W_P u_m, with the eigenvectors u_m of the correlation C. root: Sigma_x^(1/2).
+    The eigenvalues of the correlations are in ascending order. In place of eigenvalues of the predictor W_P, the
+    observables contain u_m . W_P u_m, where u_m are the eigenvectors of the correlation C. root: Sigma_x^(1/2).
     """
     finite = np.isfinite(state.encoder).all(axis=(-2, -1), keepdims=True)
 
@@ -105,7 +105,7 @@ def _along_modes(
     U: npt.NDArray[np.float64],
     finite: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float64]:
-    """Return u_m . W_P u_m (..., M) of the predictor W_P, with the eigenvectors u_m of C as columns of U."""
+    """Return u_m . W_P u_m (..., M) for the predictor W_P and the eigenvectors u_m of C, the columns of U."""
     if structure.predictor == "none":
         return np.ones_like(s)
     if state.predictor is None and state.tracked is None:
