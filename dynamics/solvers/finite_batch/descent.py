@@ -17,7 +17,7 @@ from dynamics.vector_field.weights import WeightField
 
 
 def finite_batch_descent(problem: DescentProblem) -> Descent:
-    """Iterate the descent map, then the mean and the covariance of networks; return the steps that both reach."""
+    """Iterate the descent map, then the mean and covariance over networks; return the steps that both have reached."""
     population = numpy_descent(replace(problem, batch=None))
     networks = _expansion(problem)
     status, last = population.status, population.recorded[-1]

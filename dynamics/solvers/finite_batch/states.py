@@ -1,8 +1,8 @@
-"""Compute weights of networks with given moments, and the eigenvectors of their predictors.
+"""Compute the weights of networks with given moments, and the eigenvectors of the networks' predictors.
 
 A network with the moments C, X and T (``moments``) has, up to a rotation of its inputs, the encoder weights W = R and
-the target weights V = X R^-T, both (M, M), with C = R R^T. If T is larger than V V^T, the target has further weights.
-They belong to inputs from which the encoder has turned away.
+the target weights V = X R^-T, both (M, M), with C = R R^T. If T is larger than V V^T, the target has further weights,
+which belong to inputs from which the encoder has turned away.
 """
 
 from typing import NamedTuple
@@ -27,11 +27,11 @@ class NetworkState(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Network states around mean moments.
+    """Network states around the mean moments of networks.
 
-    plus, minus: states with the moments mean + draw and mean - draw, (K, ...). lagging: state with the mean moments.
-    modes: state with the mean moments C and X, and with the T that follows from C and X if the target does not lag
-    behind the encoder.
+    plus, minus: states whose moments differ by K random draws from the mean, mean + draw and mean - draw, (K, ...).
+    lagging: state with the mean moments. modes: state with the mean moments C and X, and with the T that follows from C
+    and X if the target does not lag behind the encoder.
     """
 
     plus: NetworkState
@@ -41,7 +41,7 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(structure: Structure, parameters: Parameters, mean: Moments, draws: Moments, share: float) -> Neighbours:
-    """Return the network states around the mean (M,) that are displaced by a share of each draw (K, M, M)."""
+    """Return the network states around the mean (M,), displaced by ``share`` times each of K draws (K, M, M)."""
     modes = _weights(mean, Moments(*(None if a is None else np.zeros((len(a), len(a))) for a in mean)))
     scaled = [Moments(*(None if a is None else sign * share * a for a in draws)) for sign in (1, -1)]
     weights = [*(_weights(mean, draw) for draw in scaled), modes, modes]
@@ -52,7 +52,7 @@ def neighbours(structure: Structure, parameters: Parameters, mean: Moments, draw
 
 
 def _weights(mean: Moments, draws: Moments) -> State:
-    """Return weights (..., M, M) with the moments mean + draws, except for T, which follows from C and X."""
+    """Return weights (..., M, M) whose moments are mean + draws, except for T, which follows from C and X."""
     w = np.sqrt(mean.correlation)
     inverse = np.divide(1.0, w, out=np.zeros_like(w), where=w > 0)
     root = _root(np.eye(len(w)) + inverse[:, None] * draws.correlation * inverse)
@@ -65,7 +65,7 @@ def _weights(mean: Moments, draws: Moments) -> State:
 
 
 def _root(matrices: FloatArray) -> FloatArray:
-    """Return the Cholesky factors of matrices; all are not a number if a matrix is not positive definite."""
+    """Return the Cholesky factors of matrices; all factors are NaN if a matrix is not positive definite."""
     try:
         return np.asarray(np.linalg.cholesky(matrices), float)
     except np.linalg.LinAlgError:
@@ -73,7 +73,7 @@ def _root(matrices: FloatArray) -> FloatArray:
 
 
 def _lag(mean: Moments, plus: State, minus: State, share: float) -> FloatArray:
-    """Return the size (M,) of the target's further weights: the root of the mean excess of T over V V^T."""
+    """Return the sizes (M,) of the target's further weights: the roots of the mean excess of T over V V^T."""
     along = np.divide(mean.cross**2, mean.correlation, out=np.zeros_like(mean.cross), where=mean.correlation > 0)
     drawn = [np.diagonal(V @ V.mT, axis1=-2, axis2=-1).mean(axis=0) for V in (plus.target, minus.target)]
     seen = along + (sum(drawn) / 2 - along) / share**2
@@ -81,14 +81,14 @@ def _lag(mean: Moments, plus: State, minus: State, share: float) -> FloatArray:
 
 
 def _widened(state: State, lag: FloatArray) -> State:
-    """Return the weights with M more columns, (..., M, 2M); in these columns only weights of the target are nonzero."""
+    """Return the weights with M more columns, (..., M, 2M), in which only the weights of the target are nonzero."""
     more = np.broadcast_to(np.diag(lag), state.target.shape)
     encoder = np.concatenate([state.encoder, np.zeros_like(more)], axis=-1)
     return state._replace(encoder=encoder, target=np.concatenate([state.target, more], axis=-1))
 
 
 def _with_predictor(structure: Structure, parameters: Parameters, state: State) -> NetworkState:
-    """Return the state with the eigenvectors and eigenvalues of its closed-form predictor."""
+    """Return the state together with the eigenvectors and eigenvalues of the closed-form predictor in this state."""
     if structure.predictor in ("none", "learned"):
         return NetworkState(state)
     C = state.encoder @ state.encoder.mT if state.tracked is None else state.tracked

@@ -33,13 +33,13 @@ from dynamics.vector_field.weights import WeightField
 
 FloatArray = npt.NDArray[np.float64]
 
-DIFFERENCE = 1e-2  # size of a central difference, relative to the representations
+DIFFERENCE = 1e-2  # size of a central difference, relative to the size of the representations
 NO_VARIANCE = 1e-6  # lower bound on the variance of an input, relative to the largest variance of an input
 DIRECTIONS = 32  # number of directions along which differences are computed at once
 
 
 class Covariance(NamedTuple):
-    """Covariance of all variables as one block, (D, D)."""
+    """Covariance of all D variables as one block, (D, D)."""
 
     variables: Any
 
@@ -52,7 +52,7 @@ class WeightExpansion(Expansion):
     field : WeightField
         Vector field of the model.
     initial : State
-        Weights before the first step, (M, N), and the tracked correlation of the model, if it has one.
+        Weights before the first step, (M, N), and the tracked correlation, if the model has one.
     learning_rate : float
     batch_size : int
         Batch size B.
@@ -79,13 +79,13 @@ class WeightExpansion(Expansion):
     # --- eigenvalues
 
     def _laws(self) -> tuple[EigenvalueLaw, EigenvalueLaw]:
-        """Return the laws of the eigenvalues of C, and of u_m . C u_m along the eigenvectors u_m of the initial C."""
+        """Return the laws of the eigenvalues of C, and of u_m . C u_m for the eigenvectors u_m of the initial C."""
         of_weights = self.mean.encoder, self._part(0), self.root
         return of_eigenvalues(*of_weights), along(self.start, *of_weights)
 
     @property
     def observables(self) -> Observables:
-        """The observables: means over networks of correlation eigenvalues; other observables at the mean weights."""
+        """The observables: eigenvalues of correlations as means over networks, others at the mean weights."""
         seen, s = self.field.observables(self.mean), self.eigenvalues
         target = s if self.mean.target is None else of_eigenvalues(self.mean.target, self._part(1), self.root).mean
         structure = self.field.structure
@@ -105,7 +105,7 @@ class WeightExpansion(Expansion):
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Fluctuations of the eigenvalues, and of the modes along the initial eigenvectors."""
+        """Fluctuations of the eigenvalues of C, and of u_m . C u_m along the eigenvectors u_m of the initial C."""
         deviation = self._deviation(self._of_variables(self.law_of_modes))
         of_modes = {"mode_mean": self.law_of_modes.mean, "mode_deviation": deviation}
         return super().fluctuations._replace(**of_modes, mode_reliable=self.modes_reliable)
@@ -116,7 +116,7 @@ class WeightExpansion(Expansion):
         return np.asarray(self.covariance.variables[entries, entries], float)
 
     def _of_variables(self, law: EigenvalueLaw) -> FloatArray:
-        """Return the slopes of a law with respect to all variables, (M, D); zero unless for weights of the encoder."""
+        """Return the derivatives of a law with respect to all D variables, (M, D); nonzero only for encoder weights."""
         return np.pad(law.slopes, ((0, 0), (0, len(self.curved) - self.size)))
 
     def _judge(self) -> None:
@@ -148,10 +148,10 @@ class WeightExpansion(Expansion):
         return bool((np.abs(np.linalg.pinv(self._sizes()) @ (self._flat() - at)) > REFRESH).any())
 
     def _sizes(self) -> FloatArray:
-        """Return the natural sizes of the variables, as a root (D, R) of a covariance.
+        """Return the sizes of the D variables, as a square root (D, R) of a covariance of rank R.
 
-        In this covariance each mode fluctuates by its own size, and collapsed modes do not fluctuate. If all weights
-        are zero, all sizes are 1.
+        Under this covariance each mode fluctuates by as much as the size of the mode, and collapsed modes do not
+        fluctuate. If all weights are zero, all sizes are 1.
         """
         U, w, _ = np.linalg.svd(self.mean.encoder @ self.views, full_matrices=False)
         modes = (U * w)[:, w**2 > NEGLIGIBLE * w[0] ** 2] if w[0] else U
@@ -171,7 +171,7 @@ class WeightExpansion(Expansion):
         )
 
     def _differences(self, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the first and second derivatives (K, D) of a step along K directions (K, D)."""
+        """Return first and second derivatives (K, D) of the variables after a step, along K directions (K, D)."""
         at, first, second = self._flat(), [], []
         for start in range(0, len(directions), DIRECTIONS):
             steps = DIFFERENCE * directions[start : start + DIRECTIONS]
@@ -212,10 +212,10 @@ class WeightExpansion(Expansion):
         return added, noise, self._taken_up(force, sampled.jumps)[1]
 
     def _taken_up(self, force: FloatArray, covariance: FloatArray) -> tuple[State, FloatArray]:
-        """Return the change of the mean variables after a step, and their covariance, due to fluctuations of the force.
+        """Return the effect of fluctuations of the force on a step: change of the mean variables, and their covariance.
 
-        covariance: covariance of the force. The variables after a step are a polynomial of degree two in the force, so
-        that central differences of any size are exact.
+        covariance: covariance of the force, (MN, MN). The variables after a step are a polynomial of degree two in the
+        force, so that central differences of any size are exact.
         """
         values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
         roots = (vectors * np.sqrt(np.maximum(values, 0.0))).T.reshape(-1, *force.shape)
@@ -248,7 +248,7 @@ def _vectors(state: State, leading: int = 0) -> FloatArray:
 
 
 def _state(like: State, vectors: FloatArray) -> State:
-    """Return the states whose variables are ``vectors`` (..., D); ``like`` has the shapes of the variables."""
+    """Return the states whose variables are ``vectors`` (..., D). like: a state with the shapes of the variables."""
     ends = np.cumsum([part.size for part in like if part is not None])
     parts = iter(np.split(vectors, ends[:-1], axis=-1))
     return each(lambda part: next(parts).reshape(*vectors.shape[:-1], *part.shape), like)
