@@ -1,11 +1,11 @@
 """Define the coordinates in which the flow is integrated numerically.
 
-If the singular values of the encoder are the only dynamical variables, the coordinate of a mode is y = 1/lambda -
-lambda, with the predictor eigenvalue lambda. For small lambda, y is nearly 1/lambda. A small mode grows slowly, d
-lambda/dt ~ lambda^2, so that its y is a linear function of time and is integrated accurately. Small modes need this
-accuracy: a relative error delta of a small lambda(0) is amplified to delta/lambda(0) until the mode has grown. An
-absolute error of y equals the relative error of lambda, multiplied by 1/lambda + lambda. The inverse of the coordinate
-is lambda = (sqrt(y^2 + 4) - y)/2.
+If the singular values of the encoder are the only dynamical variables, the coordinate of a mode is
+y = 1/lambda - lambda, with the predictor eigenvalue lambda. For small lambda, y is nearly 1/lambda. A small mode grows
+slowly, dlambda/dt ~ lambda^2, so that y of this mode is a linear function of time and is integrated accurately. Small
+modes need this accuracy: a relative error delta of a small lambda(0) is amplified to delta/lambda(0) until the mode has
+grown. An absolute error of y equals the relative error of lambda, multiplied by 1/lambda + lambda. The inverse of the
+coordinate is lambda = (sqrt(y^2 + 4) - y)/2.
 
 For models with further dynamical variables (target branch, learned predictor, tracked correlation, weight
 matrices), the variables themselves are integrated.

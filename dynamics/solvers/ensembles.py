@@ -116,7 +116,10 @@ def _rough_paths(
     duration: float,
     level: int,
 ) -> tuple[State, Parameters]:
-    """Return states along rough trajectories of some members, one state per row, and the parameters for each state."""
+    """Return states along rough trajectories of some members, one state per row, and the parameters for each state.
+
+    level: level of the quadrature rules that are chosen for these states; more states are returned at higher levels.
+    """
     many = len(members.encoder)
     states: list[State] = []
     rows: list[npt.NDArray[np.intp]] = []

@@ -220,7 +220,7 @@ def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajector
 
 
 def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> None:
-    """Write exactly s0 to the eigenvalues at t = 0, and zero to those of modes with s0 = 0 at all times."""
+    """Set the eigenvalues at t = 0 to exactly s0, and the eigenvalues of modes with s0 = 0 to zero at all times."""
     start, first = s0[..., None, :], int(np.searchsorted(times[: observed.s.shape[-2]], 0.0, side="right"))
     for values in (observed.s,) if observed.target is observed.s else (observed.s, observed.target):
         early = values[..., :first, :]

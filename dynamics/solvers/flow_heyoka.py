@@ -221,7 +221,7 @@ def _integrator(key: Key, tolerance: float) -> Any:
 
 
 class _Symbols(np.ndarray):
-    """An array (M,) of heyoka's symbolic expressions; generated code operates on it as on an array of numbers."""
+    """An array (M,) of heyoka's symbolic expressions; generated code treats them like numbers."""
 
     def __array_namespace__(self, **_: Any) -> Any:
         return _Namespace

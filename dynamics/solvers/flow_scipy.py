@@ -75,8 +75,9 @@ def _status(flows: list[Flow], many: int) -> str:
     """Return the status of an ensemble from the flows of its members.
 
     The status names the first member that did not reach the last time, and the number of such members. If all members
-    reached the last time, but some did not converge to a steady state as required, the status names the first of them
-    and their number. A member that diverges counts as complete. many: number of members.
+    reached the last time, but some did not converge to a steady state as required, the status names the first member
+    that did not converge, and the number of such members. A member that diverges counts as complete. many: number of
+    members.
     """
     short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
     moving = [number for number, flow in enumerate(flows, 1) if flow.status.startswith(NOT_STEADY)]
@@ -93,8 +94,8 @@ def _status(flows: list[Flow], many: int) -> str:
 class _Member:
     """The integration of one trajectory to the last time, or to its steady state.
 
-    With weight decay, the shape of the trajectory is integrated in the time tau (``scaling``). observed: observables at
-    all ``times``. done: number of times whose observables are recorded.
+    If a change of variables removes the weight decay (``scaling``), the new variables are integrated, in the time tau
+    of this change. observed: observables at all ``times``. done: number of times whose observables are recorded.
     """
 
     def __init__(self, problem: FlowProblem, field: VectorField, start: State):
@@ -171,7 +172,7 @@ class _Member:
         return self._stopped(f"stopped at t = {self.t:.6g}: {message}")
 
     def _constant(self, solver: Any) -> Flow | None:
-        """Return the flow if all modes have become equal, so that its shape stays constant; else None."""
+        """Return the flow up to the last time if all eigenvalues have become equal, and so stay equal; else None."""
         if self.detector or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
             return None
         self._record(np.broadcast_to(solver.y, (len(self.times) - self.done, solver.y.size)), len(self.times))

@@ -280,7 +280,7 @@ def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> s
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:
-    """Return how many arrays (T, M) a trajectory stores: eigenvalues s, and those of target and predictor if not s."""
+    """Return how many arrays (T, M) a trajectory stores; target or predictor eigenvalues that equal s need no array."""
     return 2 + structure.separate_target - predictor_is_s(structure, parameters)
 
 

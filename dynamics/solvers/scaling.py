@@ -63,7 +63,10 @@ class Scaling:
 
 
 def _degree(field: VectorField) -> float:
-    """Return the d for which the rates obey r(g x) = g^(-d) r(x) for all g > 0; zero if there is no such d."""
+    """Return the number d for which the rates r obey r(g x) = g^(-d) r(x) at all eigenvalues x and factors g > 0.
+
+    The result is zero if there is no such number.
+    """
     structure, degrees = field.structure, field.model.generated.degrees
     if degrees is None or field.axes != 1 or structure.separate_target or structure.tracked:
         return 0.0

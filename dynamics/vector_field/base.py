@@ -121,7 +121,7 @@ class VectorField(ABC):
 
     @property
     def broadcast(self) -> Parameters:
-        """Parameters that broadcast with the variables: (..., 1) for eigenmodes, (..., 1, 1) for weight matrices."""
+        """Parameters of the model in the shape (..., 1) for eigenmodes, or (..., 1, 1) for weight matrices."""
         return self.parameters if self.axes == 1 else self.parameters.map(lambda a: a[..., None])
 
     def batch(self, state: State) -> tuple[int, ...]:
@@ -134,8 +134,9 @@ class VectorField(ABC):
     def _check_means(self, quantity: str, modes: npt.NDArray[np.int64]) -> None:
         """Raise ArgumentError if the mean of a gradient over the inputs is infinite.
 
-        quantity: name of the variables of the gradient: "rates" for singular values, "weights" or "predictor", as in
-        ``Singularity``. modes: number of modes with an eigenvalue above zero, (...) for each ensemble member.
+        quantity: name of the gradient, as in ``Singularity``: "rates" for the gradient with respect to singular values,
+        "weights" for the encoder's weights, "predictor" for a learned predictor. modes: number of modes with an
+        eigenvalue above zero in each ensemble member, (...).
         """
         if self.closure == "mean_field" or not self.model.generated.singularities:
             return
@@ -179,7 +180,7 @@ class VectorField(ABC):
         return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Raise ``error`` to the relative error of the same forces in compiled code, if the latter is larger."""
+        """Replace ``error`` by the relative error of the same forces in compiled code, if that error is larger."""
         for quadrature in self.quadratures.values():
             quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:

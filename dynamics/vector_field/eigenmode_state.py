@@ -143,7 +143,7 @@ def common(values: Any) -> Any:
 
 
 def compiled_exponent(parameters: Parameters) -> float | None:
-    """Return the predictor's exponent alpha if all ensemble members have the same one in EXPONENTS; else None."""
+    """Return the exponent alpha of the predictor if all ensemble members share a value in EXPONENTS; else None."""
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
 

@@ -89,7 +89,7 @@ class EigenmodeField(VectorField):
         return eigenmode_state.eigenvalues_of(encoder)
 
     def observables(self, state: State) -> Observables:
-        """Return the eigenvalues of correlation, target's correlation and predictor in a state."""
+        """Return the eigenvalues of the encoder's correlation, of the target's correlation and of the predictor."""
         return eigenmode_state.observables(self.structure, self.parameters, state)
 
     def of_eigenvalues(self, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -40,7 +40,7 @@ class Observables(NamedTuple):
 
 
 def each(function: Callable[..., Any], *tuples: Parts) -> Parts:
-    """Return a tuple of the function's values at corresponding entries of tuples of one class, such as states.
+    """Apply a function to the corresponding entries of tuples of one class, such as states; return such a tuple.
 
     Entries that are None in the first tuple stay None.
     """

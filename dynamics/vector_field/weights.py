@@ -135,7 +135,7 @@ class WeightField(VectorField):
 
         g and h are the negative gradients of the loss with respect to the representations of views 1 and 2, and l are
         the d independent normals of ``ViewMaps``. The result is zero for a view that no gradient reaches. s:
-        eigenvalues of the correlation. vectors: matrices that map l to the representations.
+        eigenvalues of the correlation. W_P: predictor. vectors: matrices that map l to the representations.
         """
         if name not in self.expectations:
             return np.zeros_like(vectors[0])

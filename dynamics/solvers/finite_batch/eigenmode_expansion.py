@@ -1,9 +1,10 @@
 """Expand in one over the batch size for white inputs: propagate mean and covariance of the moments of networks.
 
-The noise of a batch adds D = eta^2/B (E[v v^T] - F F^T) to the mean of C = W W^T. v is the gradient of a sample, F the
-mean of v over samples, eta the learning rate and B the batch size. D grows with the number of inputs N, because the
-gradient has noise along every input. The descent map f(mean) is a step of eigenmodes, computed with their closure.
-Derivatives of f and the noise are means over samples (``sampled_step``).
+The ``moments`` are second moments of the weights, such as C = W W^T, a learned predictor and a tracked correlation. The
+noise of a batch adds D = eta^2/B (E[v v^T] - F F^T) to the mean of C. v is the gradient of a sample, F the mean of v
+over samples, eta the learning rate and B the batch size. D grows with the number of inputs N, because the gradient has
+noise along every input. The descent map f(mean) is a step of eigenmodes, computed with the closure of their vector
+field. Derivatives of f and the noise are means over samples (``sampled_step``).
 """
 
 import numpy as np
@@ -42,7 +43,7 @@ LAG = 0.02  # largest share of the target's variance along inputs from which the
 
 
 class EigenmodeExpansion(Expansion):
-    """Mean and covariance of the moments of networks.
+    """Mean and covariance of the moments of networks, such as W W^T for encoder weights W, propagated step by step.
 
     Parameters
     ----------
@@ -72,19 +73,20 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def eigenvalues(self) -> FloatArray:
-        """Mean over networks of u_m . C u_m along the eigenvectors u_m of the initial C, (M,)."""
+        """Mean over networks of u_m . C u_m, (M,), where u_m are the eigenvectors of the initial correlation C."""
         return np.asarray(self.mean.correlation, float)
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives of u_m . C u_m with respect to the E diagonal entries of the moments, (M, E)."""
+        """Derivatives (M, E) of the diagonal entries of C = W W^T with respect to the E diagonal entries of all moments."""
         return np.eye(self.modes, len(self.curved))
 
     @property
     def lag(self) -> FloatArray:
-        """Share (M,) of the target's moment T that does not follow from the moments C and X.
+        """Share (M,) of the target's moment T = V V^T that does not follow from C = W W^T and X = V W^T.
 
-        The fluctuations of T, which are left out, grow with this share.
+        W and V are the weights of the encoder and of the target. The fluctuations of T, which are left out, grow with
+        this share.
         """
         C, X, T = self.mean[:3]
         if X is None:
@@ -107,7 +109,7 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariance of each block in units of the moments' sizes, plus the square of SMALLEST."""
+        """Return the covariance of each block in units of the moments' sizes, plus SMALLEST^2 times the identity."""
         return [
             S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
             for S, size in zip(self.covariance, scales(self.mean), strict=True)
@@ -154,7 +156,7 @@ class EigenmodeExpansion(Expansion):
         return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
 
     def _draws(self) -> tuple[Blocks, Blocks]:
-        """Return draws (K, ...) of standard normals, and square roots of the covariances of both blocks.
+        """Return draws (K, ...) of standard normals, and square roots of the covariances of both blocks of moments.
 
         The matrix of second moments of the draws is exactly the identity.
         """

@@ -38,10 +38,11 @@ JUMPS = 0.2  # share of the variance that is due to single samples
 class Linearisation(NamedTuple):
     """Derivatives of the descent map at a mean of the variables, and the noise of a step.
 
-    at: mean at which derivatives and noise were computed. spread: sum of the relative variances for which they were
-    computed. jacobian: derivative of the map for each block of variables. curved: change of the mean due to the
-    curvature of the map. added: change of the mean due to the noise. noise: covariance that the noise of a step adds.
-    jumps: part of the first block of ``noise`` that is due to single samples.
+    The variables form blocks that do not correlate. at: mean at which derivatives and noise were computed. spread: sum
+    of the relative variances of all variables at that time. jacobian: derivative of the map, for each block. curved:
+    change of the mean due to the curvature of the map. added: change of the mean due to the noise. noise: covariance
+    that the noise of a step adds, for each block. jumps: part of the first block of ``noise`` that is due to single
+    samples.
     """
 
     at: FloatArray
@@ -86,7 +87,7 @@ class Expansion(ABC):
         self.linearisation: Linearisation | None = None
 
     def advance(self) -> None:
-        """Propagate mean and covariance by one step; raises FloatingPointError if the expansion breaks down."""
+        """Propagate mean and covariance by one step; raises FloatingPointError if the fluctuations are too large."""
         spread = self._spread()
         if self.linearisation is None or self._is_outdated(self.linearisation, spread):
             self.linearisation = self._linearised()
@@ -106,17 +107,17 @@ class Expansion(ABC):
     @property
     @abstractmethod
     def observables(self) -> Observables:
-        """The observables, as means over networks."""
+        """The predicted means of the observables over networks."""
 
     @property
     @abstractmethod
     def eigenvalues(self) -> FloatArray:
-        """Mean of the eigenvalues of C over networks, (M,)."""
+        """Mean of the eigenvalues of the correlation over networks, (M,)."""
 
     @property
     @abstractmethod
     def slopes(self) -> FloatArray:
-        """Derivatives of the eigenvalues with respect to the variables of the first block, (M, E)."""
+        """Derivatives (M, E) of the eigenvalues with respect to the E variables that determine the eigenvalues."""
 
     @property
     def deviation(self) -> FloatArray:
@@ -129,7 +130,7 @@ class Expansion(ABC):
         return Fluctuations(self.deviation, self.reliable)
 
     def _deviation(self, slopes: FloatArray) -> FloatArray:
-        """Return the standard deviations (M,) over networks of M functions of the variables.
+        """Return the standard deviations (M,) over networks of M functions of the variables, such as the eigenvalues.
 
         slopes: derivatives of the functions with respect to the E variables of the first block, (M, E).
         """
@@ -165,11 +166,11 @@ class Expansion(ABC):
 
     @abstractmethod
     def _entries(self, mean: Any) -> FloatArray:
-        """Return the values (E,) of the E variables in the first block."""
+        """Return the values (E,) of the variables in the first block. mean: values of all variables."""
 
     @abstractmethod
     def _relative(self) -> list[FloatArray]:
-        """Return the covariance of each block in units of the variables' sizes, plus the square of SMALLEST."""
+        """Return the covariance of each block in units of the variables' sizes, plus SMALLEST^2 times the identity."""
 
     @abstractmethod
     def _has_moved(self, at: FloatArray) -> bool:

@@ -35,10 +35,11 @@ class Moments(NamedTuple):
 class Blocks(NamedTuple):
     """Fluctuations of the entries of the moments in two blocks, or the covariances of each block.
 
-    diagonal: the E diagonal entries of C, X, W_P and the tracked correlation, in this order, (..., E). pairs: for each
-    of P pairs m < k of modes, the F entries that belong to this pair, (..., P, F): the entry (m, k) of each moment, and
-    also the entry (k, m) of each moment that is not symmetric. Covariances have the last axis twice. T is left out,
-    because at given C and X the fluctuations of T are of second order.
+    The moments are C = W W^T and X = V W^T of encoder weights W and target weights V, a learned predictor W_P and a
+    tracked correlation. diagonal: their E diagonal entries, in this order, (..., E). pairs: for each of P pairs m < k
+    of modes, the F entries that belong to this pair, (..., P, F): the entry (m, k) of each moment, and also the entry
+    (k, m) of each moment that is not symmetric. Covariances have the last axis twice. T = V V^T is left out, because at
+    given C and X the fluctuations of T are of second order.
     """
 
     diagonal: Any
@@ -46,30 +47,36 @@ class Blocks(NamedTuple):
 
 
 def of_state(state: State) -> Moments:
-    """Return the diagonals (M,) of the moments of a state of eigenmodes."""
+    """Return the moments of a state of eigenmodes, such as C = W W^T for encoder weights W, as diagonals (M,)."""
     w, v, predictor, tracked = state
     return Moments(w * w, None if v is None else v * w, None if v is None else v * v, predictor, tracked)
 
 
 def eigenmodes(moments: Moments) -> State:
-    """Return the eigenmodes that have the moments (..., M): the inverse of ``of_state`` if T follows from C and X."""
+    """Return the state of eigenmodes that has the given moments, diagonals (..., M); the moment T is not used.
+
+    This function inverts ``of_state`` if the target's moment T = V V^T is equal to X^2/C (see ``Moments``).
+    """
     w = np.sqrt(moments.correlation)
     v = None if moments.cross is None else np.divide(moments.cross, w, out=np.zeros_like(w), where=w > 0)
     return State(w, v, moments.predictor, moments.tracked)
 
 
 def fluctuating(moments: Moments) -> list[tuple[Any, bool]]:
-    """Return pairs (moment, symmetric) for the moments whose fluctuations are propagated.
+    """Return pairs (moment, symmetric) for the moments of the model whose fluctuations are propagated.
 
-    The moments are those of C, X, W_P and the tracked correlation that the model has. symmetric: True if the moment is
-    a symmetric matrix.
+    These are all moments except T = V V^T of the target's weights V. symmetric: True if the moment is a symmetric
+    matrix.
     """
     symmetric = ((moments.correlation, True), (moments.cross, False), (moments.predictor, False))
     return [(matrix, same) for matrix, same in (*symmetric, (moments.tracked, True)) if matrix is not None]
 
 
 def blocks(moments: Moments) -> Blocks:
-    """Return the entries of the moments in blocks. moments: matrices (..., M, M) of NumPy or JAX."""
+    """Return the entries of moments in two blocks: diagonal entries, and entries of pairs of modes.
+
+    moments: matrices (..., M, M) of NumPy or JAX.
+    """
     xp = moments.correlation.__array_namespace__()
     upper, lower = np.triu_indices(moments.correlation.shape[-1], 1)
     diagonal, pairs = [], []
@@ -81,24 +88,24 @@ def blocks(moments: Moments) -> Blocks:
 
 
 def entries(diagonals: Moments) -> FloatArray:
-    """Return the diagonals (..., M) of the moments as one array (..., E), the block ``Blocks.diagonal``."""
+    """Return the diagonals (..., M) of all moments, except T of the target, as one array (..., E)."""
     return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)], axis=-1)
 
 
 def diagonals(like: Moments, values: FloatArray) -> Moments:
-    """Return the moments, as diagonals (..., M), that have the diagonal entries ``values`` (..., E); T is left out.
+    """Return the moments, as diagonals (..., M), from one array ``values`` (..., E); the inverse of ``entries``.
 
-    like: any moments of the same model, from which the function takes M and which moments the model has. E is M times
-    the number of these moments other than T.
+    like: any moments of the same model, from which the function takes M and the names of the model's moments. E is M
+    times the number of these moments, without the moment T of the target, which is None in the result.
     """
     parts = iter(np.split(values, values.shape[-1] // like.correlation.shape[-1], axis=-1))
     return Moments(*(None if part is None else next(parts) for part in like._replace(target=None)))
 
 
 def matrices(like: Moments, values: Blocks) -> Moments:
-    """Return the moments, as matrices (..., M, M), that have the entries ``values``; the inverse of ``blocks``.
+    """Return the moments, as matrices (..., M, M), from their entries in blocks; the inverse of ``blocks``.
 
-    like: any moments of the same model, from which the function takes M and which moments the model has.
+    like: any moments of the same model, from which the function takes M and the names of the model's moments.
     """
     modes, pairs = like.correlation.shape[-1], iter(np.moveaxis(values.pairs, -1, 0))
     upper, lower = np.triu_indices(modes, 1)
@@ -115,10 +122,11 @@ def matrices(like: Moments, values: Blocks) -> Moments:
 
 
 def scales(mean: Moments) -> Blocks:
-    """Return the size of each entry of the blocks: the geometric mean of the sizes of the two modes of the entry.
+    """Return a typical size for each entry (m, k) of the moments: the geometric mean of the sizes of modes m and k.
 
-    The size of a mode is the diagonal entry of the mean moment; for X it is the root of the product of the entries of C
-    and T, and for W_P the absolute entry plus the mean absolute entry. Sizes of zero are replaced by 1.
+    The size of a mode is the diagonal entry of the mean moment. For X = V W^T it is the root of the product of the
+    entries of C = W W^T and T = V V^T, and for a learned predictor the absolute entry plus the mean absolute entry.
+    Sizes of zero are replaced by 1.
     """
     sizes = mean._replace(
         cross=None if mean.cross is None else np.sqrt(mean.correlation * mean.target),

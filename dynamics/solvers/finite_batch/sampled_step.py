@@ -114,7 +114,8 @@ def _moments_after(
 ) -> Moments:
     """Return the moments after a step along the mean gradient of samples.
 
-    The two factors of each product are means over different halves of the samples, so that the product has no bias.
+    In products of weights, such as C = W W^T, the two factors are computed from different halves of the samples, so
+    that the products have no bias.
     """
     middle = len(views[0]) // 2
     halves = [
@@ -162,9 +163,9 @@ def _of_batch(
     """Return three effects of the noise of a batch on the moments after a step.
 
     The results are the change of the mean moments, the covariance over batches, and the part of this covariance due to
-    large samples (see ``Sampled``). With the gradients v_i (M, N) of B samples, C after a step contains the terms
-    eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left out:
-    they would add less than 2 % to the standard deviation.
+    large samples (see ``Sampled``). With the gradients v_i (M, N) of B samples, C = W W^T after a step contains the
+    terms eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left
+    out: they would add less than 2 % to the standard deviation.
     """
     M, modes = len(deviation), state.weights
     slopes = jax.lax.map(lambda views: gradients(state, *views), views)
@@ -204,9 +205,9 @@ def _changes(
     slopes: Gradients,
     views: Sequence[Array],
 ) -> tuple[Moments, Array]:
-    """Return the contribution of each sample to the moments (samples, M, M), and the part eta^2/B v v^T of it.
+    """Return what each sample contributes to the moments, (samples, M, M), and the part eta^2/B v v^T of this.
 
-    v: gradient of a sample with respect to the weights.
+    v: gradient of the sample with respect to the encoder weights. B: batch size. after: weights after the step.
     """
     square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * _along(after.encoder, slopes, views)
@@ -260,7 +261,7 @@ def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
 
 
 def _taken_up(parameters: Parameters, state: State, square: Array) -> Moments:
-    """Return the changes of all moments that follow from a change ``square`` (..., M, M) of C.
+    """Return the changes of all moments that follow from a change ``square`` (..., M, M) of C = W W^T in a step.
 
     The separate target and the tracked correlation average the encoder, so that a part of the change reaches them.
     """

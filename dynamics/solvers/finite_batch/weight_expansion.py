@@ -45,7 +45,7 @@ class Covariance(NamedTuple):
 
 
 class WeightExpansion(Expansion):
-    """Mean and covariance of the weights of networks.
+    """Mean and covariance of the weights of networks, propagated step by step.
 
     Parameters
     ----------
@@ -79,7 +79,10 @@ class WeightExpansion(Expansion):
     # --- eigenvalues
 
     def _laws(self) -> tuple[EigenvalueLaw, EigenvalueLaw]:
-        """Return the laws of the eigenvalues of C, and of u_m . C u_m for the eigenvectors u_m of the initial C."""
+        """Return the ``EigenvalueLaw`` of the eigenvalues of C, and that of u_m . C u_m.
+
+        C is the correlation, and u_m are the eigenvectors of the initial correlation.
+        """
         of_weights = self.mean.encoder, self._part(0), self.root
         return of_eigenvalues(*of_weights), along(self.start, *of_weights)
 
@@ -95,17 +98,20 @@ class WeightExpansion(Expansion):
 
     @property
     def eigenvalues(self) -> FloatArray:
-        """Mean of the eigenvalues of C over networks, ascending, (M,)."""
+        """Mean of the eigenvalues of the correlation over networks, in ascending order, (M,)."""
         return self.law.mean
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives of the eigenvalues with respect to all variables, (M, D)."""
+        """Derivatives (M, D) of the eigenvalues with respect to all D variables: weights and tracked correlation."""
         return self._of_variables(self.law)
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Fluctuations of the eigenvalues of C, and of u_m . C u_m along the eigenvectors u_m of the initial C."""
+        """Fluctuations of the eigenvalues of the correlation C, and of u_m . C u_m.
+
+        u_m are the eigenvectors of the initial correlation.
+        """
         deviation = self._deviation(self._of_variables(self.law_of_modes))
         of_modes = {"mode_mean": self.law_of_modes.mean, "mode_deviation": deviation}
         return super().fluctuations._replace(**of_modes, mode_reliable=self.modes_reliable)
@@ -116,7 +122,10 @@ class WeightExpansion(Expansion):
         return np.asarray(self.covariance.variables[entries, entries], float)
 
     def _of_variables(self, law: EigenvalueLaw) -> FloatArray:
-        """Return the derivatives of a law with respect to all D variables, (M, D); nonzero only for encoder weights."""
+        """Return the derivatives (M, D) of the means of a law with respect to all D variables.
+
+        They are zero for all variables except the weights of the encoder.
+        """
         return np.pad(law.slopes, ((0, 0), (0, len(self.curved) - self.size)))
 
     def _judge(self) -> None:
@@ -125,7 +134,7 @@ class WeightExpansion(Expansion):
         self.modes_reliable = self.modes_reliable and self._follows(self.law_of_modes)
 
     def _follows(self, law: EigenvalueLaw) -> bool:
-        """Return True if first order in 1/B suffices for the eigenvalues of a law."""
+        """Return True if first order in 1/B suffices for the eigenvalues that a law describes. B: batch size."""
         slopes = self._of_variables(law)
         curvature = slopes @ self.curved + law.direct + law.repelled
         alive = law.mean > NEGLIGIBLE * law.mean.max()
