@@ -71,7 +71,7 @@ def on_circle(turn: Array) -> tuple[Array, Array]:
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
-    """Return the value of a polynomial at x, by Horner's scheme. coefficients: that of the lowest power comes first."""
+    """Return the value of a polynomial at x, by Horner's scheme. coefficients: in ascending order of the powers."""
     total = jnp.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         total = total * x + jnp.asarray(coefficient, x.dtype)

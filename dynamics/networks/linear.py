@@ -173,7 +173,7 @@ class LinearNetwork:
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
-        """Return the initial weights of all networks, as state (S, ...) and again as history (S, 1, ...)."""
+        """Return the initial weights of all networks: as state (S, ...), and as data (S, 1, ...) for ``record``."""
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)
@@ -181,12 +181,13 @@ class LinearNetwork:
     def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
         """Train from the first to the last of the step numbers ``stops`` (K + 1,).
 
-        Return the final weights as state, and the weights at the last K of the step numbers as history.
+        Return the final weights (S, ...) as state, and the weights (S, K, ...) at the last K step numbers as data for
+        ``record``.
         """
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Return the state unchanged, and, as records, the weights at the chosen indices of a history."""
+        """Return the state unchanged, and, as records, the weights at the ``chosen`` indices of ``history`` (S, K, ...)."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:
@@ -213,7 +214,7 @@ class LinearNetwork:
 def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
     """Return the records up to the last step at which at least one network has finite weights, and the status.
 
-    If networks diverged, a sentence about them is added to the status.
+    If networks diverged, a text that states how many is added to the status.
     """
     finite = _finite(weights)
     if finite.all():

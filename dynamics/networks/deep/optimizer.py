@@ -30,7 +30,7 @@ def gradient_descent(
 
 
 def _decayed(layers: Layers) -> Layers:
-    """Return a mask, True for weights that decay: matrices (2 axes) and filters (4 axes), no batch norm, no biases."""
+    """Return a mask, True for matrices (2 axes) and filters (4 axes), which decay; False for batch norm and biases."""
     return jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 
@@ -42,7 +42,7 @@ def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
 
 
 def training_times(learning_rate: float, schedule: str, steps: int) -> npt.NDArray[np.float64]:
-    """Return the times (steps + 1,) at the begin of each step and at the end: sums of all previous learning rates."""
+    """Return the times (steps + 1,) at the beginning of each step and at the end: sums of all previous learning rates."""
     factor = np.ones(steps)
     if schedule == "cosine":
         factor = (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2

@@ -36,7 +36,7 @@ class DeepNetwork:
 
     The state is a TrainingState of arrays (S, ...), and records are a Record of arrays (S, T, ...). Metrics are
     computed on the host. Therefore each call to the device returns the state at one step only, the last step of the
-    call. The history is the number of this step.
+    call. The argument ``history`` of ``record`` is the number of this step.
     """
 
     model: Model
@@ -86,12 +86,12 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state before the first step, and, as history, the step number 0."""
+        """Return the state before the first step, and the number 0 of this state's step, for ``record``."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
     def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
-        """Train from the first to the second step number; return the state, and the second step number as history."""
+        """Train from the first to the second of two step numbers; return the state and the second number."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
         return advance(self.hyperparameters, self.images, state, keys, first, last), last

@@ -78,7 +78,7 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives (M, E) of the diagonal entries of C = W W^T with respect to the E diagonal entries of all moments."""
+        """Derivatives (M, E) of the diagonal of C = W W^T with respect to the E diagonal entries of all moments."""
         return np.eye(self.modes, len(self.curved))
 
     @property
