@@ -187,7 +187,7 @@ class LinearNetwork:
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Return the state unchanged, and, as records, the weights at the ``chosen`` indices of ``history`` (S, K, ...)."""
+        """Return the state unchanged, and as records the weights at the ``chosen`` indices of ``history``."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:

@@ -151,7 +151,8 @@ class Trajectory(Value):
         if "alignment" in self.measures:
             return self.measures["alignment"]
         if self.predictor_weights is None or self.weights is None:
-            errors.reject("alignment", "come from training a network with a learned predictor", self)
+            requirement = "come from training a network with a learned predictor, because others have no alignment"
+            errors.reject("trajectory", requirement, self)
         U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
         image = self.predictor_weights.astype(float) @ U
         return np.abs((U * image).sum(axis=-2)) / np.linalg.norm(image, axis=-2)

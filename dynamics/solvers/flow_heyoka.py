@@ -48,7 +48,7 @@ LANES = 8  # number of ensemble members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the Taylor series
 COMPACT = 64  # number of modes from which the compiled code calls functions: slower to run, quicker to compile
 MAX_STEPS = 20_000  # largest number of steps of an integration
-VANISHED = 1e-30  # smallest w over the floor: powers of s, and the ratio v/w, have no Taylor series at w = 0
+VANISHED = 1e-30  # smallest ratio w/floor: powers of s, and v/w of the target, have no Taylor series at w = 0
 
 
 def heyoka_flow(problem: FlowProblem) -> Flow:

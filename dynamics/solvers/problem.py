@@ -233,7 +233,8 @@ def _check_batch(
     """Return the validated batch size and number of inputs; None if no batch size is given."""
     if batch_size is None:
         if input_dimension is not None:
-            errors.reject("input_dimension", "be left out without `batch_size`, which alone needs it", input_dimension)
+            requirement = "be left out without `batch_size`, because only predictions at finite batch size depend on it"
+            errors.reject("input_dimension", requirement, input_dimension)
         return None
     if s0.ndim > (1 if model.inputs is None else 2):
         requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
@@ -249,7 +250,7 @@ def _check_batch(
         N = len(model.inputs)
         if input_dimension not in (None, N):
             errors.reject(
-                "input_dimension", f"be left out or {N}, the number of `inputs` of the model", input_dimension
+                "input_dimension", f"be left out or be {N}, the number of inputs of the model", input_dimension
             )
         return batch_size, N
     if input_dimension is None:

@@ -33,7 +33,7 @@ def choose_closure(model: Model, closure: str | None) -> str:
     if reason is not None and closure != "monte_carlo":
         errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
     if closure == "monte_carlo" and model.inputs is not None:
-        requirement = "be 'gaussian' for a model with `inputs`, whose weight matrices need exact expectations"
+        requirement = "be 'gaussian' for a model with `inputs`, because other closures need white inputs"
         errors.reject("closure", requirement, closure)
     return closure
 

@@ -47,7 +47,7 @@ class WeightField(VectorField):
         self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
     ):
         if closure == "mean_field":
-            requirement = "be 'gaussian' for a model with `inputs`, whose weight matrices need exact expectations"
+            requirement = "be 'gaussian' for a model with `inputs`, because other closures need white inputs"
             errors.reject("closure", requirement, closure)
         self.root = model.input_root
         drives = {1: model.generated.drive_on_view1, 2: model.generated.drive_on_view2}

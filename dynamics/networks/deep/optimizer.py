@@ -42,7 +42,7 @@ def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
 
 
 def training_times(learning_rate: float, schedule: str, steps: int) -> npt.NDArray[np.float64]:
-    """Return the times (steps + 1,) at the beginning of each step and at the end: sums of all previous learning rates."""
+    """Return the times (steps + 1,) at the beginning of each step and at the end: sums of earlier learning rates."""
     factor = np.ones(steps)
     if schedule == "cosine":
         factor = (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2

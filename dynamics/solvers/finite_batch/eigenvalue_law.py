@@ -67,5 +67,6 @@ def of_eigenvalues(W: FloatArray, covariance: FloatArray, root: FloatArray) -> E
     # The repulsion in a 2 x 2 matrix: c^2/gap to first order, and finite for any gap.
     size = (np.sqrt(gap**2 + 4 * c_square) - np.abs(gap)) / 2
     order = np.sign(np.arange(len(s))[:, None] - np.arange(len(s)))
-    repelled = np.where(s > NEGLIGIBLE * s.max(), (order * size).sum(axis=-1), 0.0)  # rounding if collapsed
+    # For collapsed modes, the sum would consist of rounding errors.
+    repelled = np.where(s > NEGLIGIBLE * s.max(), (order * size).sum(axis=-1), 0.0)
     return law._replace(mean=law.mean + repelled, repelled=repelled, separate=bool(separate.all()))
