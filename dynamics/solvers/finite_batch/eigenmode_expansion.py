@@ -67,7 +67,7 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def observables(self) -> Observables:
-        """The observables at the mean moments; a closed-form predictor is computed from the mean correlation."""
+        """The observables at the mean of the ``Moments``; a closed-form predictor belongs to the mean correlation."""
         seen = self.field.observables(eigenmodes(self.mean))
         return seen._replace(s=self.mean.correlation, target=seen.s if self.mean.target is None else self.mean.target)
 
@@ -78,7 +78,7 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives (M, E) of the diagonal of C = W W^T with respect to the E diagonal entries of all moments."""
+        """Derivatives (M, E) of the diagonal of C = W W^T with respect to the E diagonal entries of all ``Moments``."""
         return np.eye(self.modes, len(self.curved))
 
     @property
@@ -109,7 +109,7 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariance of each block in units of the moments' sizes, plus SMALLEST^2 times the identity."""
+        """Return the covariances of both ``Blocks`` in units of the moments' sizes, plus SMALLEST^2 times the identity."""
         return [
             S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
             for S, size in zip(self.covariance, scales(self.mean), strict=True)
@@ -156,7 +156,7 @@ class EigenmodeExpansion(Expansion):
         return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
 
     def _draws(self) -> tuple[Blocks, Blocks]:
-        """Return draws (K, ...) of standard normals, and square roots of the covariances of both blocks of moments.
+        """Return K draws of standard normals, and square roots of the covariances, for both ``Blocks`` of moments.
 
         The matrix of second moments of the draws is exactly the identity.
         """
@@ -170,15 +170,16 @@ class EigenmodeExpansion(Expansion):
         return Blocks(*units), Blocks(*roots)
 
     def _views(self, *shape: int) -> list[FloatArray]:
-        """Draw samples of both views; each refresh draws new samples, so that sampling errors average out."""
+        """Draw new samples of both views, so that sampling errors average out along a trajectory."""
         p, x = self.field.parameters, self.rng.standard_normal(shape)
         return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
 def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
-    """Return the derivatives, with respect to the moments, of functions with the values ``after`` (K, ...) in K states.
+    """Return the derivatives of functions of the moments, by linear regression on K network states.
 
-    The moments of the states deviate from the mean by ``roots`` times ``units``.
+    after: values of the functions in the states, (K, ...). The moments of the states deviate from the mean by ``roots``
+    times ``units``.
     """
     products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
     return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))

@@ -26,7 +26,7 @@ SEPARATE = 4.0  # smallest gap, in standard deviations, between eigenvalues that
 
 
 class EigenvalueLaw(NamedTuple):
-    """Mean over networks and derivatives of the eigenvalues s_m of C, or of u_m . C u_m along vectors u_m.
+    """Mean over networks and derivatives of the eigenvalues of C = W Sigma_x W^T, or of u_m . C u_m for given u_m.
 
     mean: mean over networks, (M,). slopes: derivatives with respect to the mean weights, (M, MN). direct: part of
     ``mean`` that is due to the variance of the weights, (M,). repelled: part of ``mean`` that is due to the repulsion
@@ -42,7 +42,7 @@ class EigenvalueLaw(NamedTuple):
 
 
 def along(U: FloatArray, W: FloatArray, covariance: FloatArray, root: FloatArray) -> EigenvalueLaw:
-    """Return the mean and the derivatives of u_m . C u_m along the vectors u_m, the columns of U (M, M).
+    """Return the mean and the derivatives of u_m . C u_m for C = W Sigma_x W^T and the columns u_m of U (M, M).
 
     W: mean weights (M, N). covariance: covariance of the entries of the weights, (MN, MN). root: Sigma_x^(1/2), (N, N).
     """
@@ -54,7 +54,10 @@ def along(U: FloatArray, W: FloatArray, covariance: FloatArray, root: FloatArray
 
 
 def of_eigenvalues(W: FloatArray, covariance: FloatArray, root: FloatArray) -> EigenvalueLaw:
-    """Return the mean and the derivatives of the eigenvalues of C in ascending order; arguments as in ``along``."""
+    """Return the mean and the derivatives of the eigenvalues of C = W Sigma_x W^T in ascending order.
+
+    The arguments are those of ``along``.
+    """
     U, w, _ = np.linalg.svd(W @ root, full_matrices=False)
     U, s = U[:, ::-1], w[::-1] ** 2
     law = along(U, W, covariance, root)

@@ -39,7 +39,7 @@ class Linearisation(NamedTuple):
     """Derivatives of the descent map at a mean of the variables, and the noise of a step.
 
     The variables form blocks that do not correlate. at: mean at which derivatives and noise were computed. spread: sum
-    of the relative variances of all variables at that time. jacobian: derivative of the map, for each block. curved:
+    of the relative variances of all variables at this mean. jacobian: derivative of the map, for each block. curved:
     change of the mean due to the curvature of the map. added: change of the mean due to the noise. noise: covariance
     that the noise of a step adds, for each block. jumps: part of the first block of ``noise`` that is due to single
     samples.

@@ -88,7 +88,7 @@ def blocks(moments: Moments) -> Blocks:
 
 
 def entries(diagonals: Moments) -> FloatArray:
-    """Return the diagonals (..., M) of all moments, except T of the target, as one array (..., E)."""
+    """Return the diagonals (..., M) of all moments, except T = V V^T of target weights V, as one array (..., E)."""
     return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)], axis=-1)
 
 

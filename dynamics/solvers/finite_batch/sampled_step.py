@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Estimates from samples of one step around mean moments.
+    """Estimates, from samples, of one training step of networks whose ``Moments`` are drawn around a mean.
 
     odd: half the difference between the moments after a step from mean + draw and from mean - draw, (K, ...).
     odd_noise: the same half difference, for the contribution of the noise of a batch to the moments. curved: change of
@@ -72,11 +72,11 @@ def _sampled_step(
     more_views: tuple[Array, Array],
     deviation: Array,
 ) -> Sampled:
-    """Return the estimates of one step from samples.
+    """Return the estimates ``Sampled`` of one training step.
 
-    eta: learning rate. states: network states around the mean, displaced by ``share`` times each draw.
-    views: samples of both views for the derivatives of the map, each (K, S, D). more_views: samples of both views for
-    the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the step, (M,).
+    eta: learning rate. states: network states whose moments deviate from the mean by ``share`` times K draws.
+    views: S samples of both views of D inputs for each draw, for the derivatives of the map, each (K, S, D). more_views:
+    samples of both views for the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the step, (M,).
     """
     gradients = partial(sample_gradients, generated, learned, parameters)
 
@@ -205,7 +205,7 @@ def _changes(
     slopes: Gradients,
     views: Sequence[Array],
 ) -> tuple[Moments, Array]:
-    """Return what each sample contributes to the moments, (samples, M, M), and the part eta^2/B v v^T of this.
+    """Return the contribution of each sample to the ``Moments`` after a step, and the part eta^2/B v v^T of it.
 
     v: gradient of the sample with respect to the encoder weights. B: batch size. after: weights after the step.
     """
@@ -239,7 +239,7 @@ def _mean_square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradi
 
 
 def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2, as sums over all inputs, (samples, 1).
+    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2 of the views x1 and x2, sums over all inputs, (samples, 1).
 
     For inputs that the weights (M, D) leave out, the summands are replaced by their means.
     """

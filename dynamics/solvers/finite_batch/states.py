@@ -28,7 +28,7 @@ class NetworkState(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Network states around the mean moments of networks.
+    """States of networks whose ``Moments`` are at, or near, a mean over networks.
 
     plus, minus: states whose moments differ by K random draws from the mean, mean + draw and mean - draw, (K, ...).
     lagging: state with the mean moments. modes: state with the mean moments C = W W^T and X = V W^T of encoder weights

@@ -88,7 +88,11 @@ class WeightExpansion(Expansion):
 
     @property
     def observables(self) -> Observables:
-        """The observables: eigenvalues of correlations as means over networks, others at the mean weights."""
+        """The predicted observables of networks.
+
+        Eigenvalues of correlations are means over networks, a closed-form predictor without tracking is computed from
+        these means, and other observables are those of the mean weights.
+        """
         seen, s = self.field.observables(self.mean), self.eigenvalues
         target = s if self.mean.target is None else of_eigenvalues(self.mean.target, self._part(1), self.root).mean
         structure = self.field.structure
@@ -122,9 +126,9 @@ class WeightExpansion(Expansion):
         return np.asarray(self.covariance.variables[entries, entries], float)
 
     def _of_variables(self, law: EigenvalueLaw) -> FloatArray:
-        """Return the derivatives (M, D) of the means of a law with respect to all D variables.
+        """Return the derivatives (M, D) of the means of an ``EigenvalueLaw`` with respect to all D variables.
 
-        They are zero for all variables except the weights of the encoder.
+        The derivatives are zero for all variables except the weights of the encoder.
         """
         return np.pad(law.slopes, ((0, 0), (0, len(self.curved) - self.size)))
 
@@ -134,7 +138,7 @@ class WeightExpansion(Expansion):
         self.modes_reliable = self.modes_reliable and self._follows(self.law_of_modes)
 
     def _follows(self, law: EigenvalueLaw) -> bool:
-        """Return True if first order in 1/B suffices for the eigenvalues that a law describes. B: batch size."""
+        """Return True if first order in one over the batch size suffices for the means of an ``EigenvalueLaw``."""
         slopes = self._of_variables(law)
         curvature = slopes @ self.curved + law.direct + law.repelled
         alive = law.mean > NEGLIGIBLE * law.mean.max()
@@ -240,9 +244,9 @@ class WeightExpansion(Expansion):
         return _state(self.mean, ((ahead + behind) / 2 - still).sum(axis=0)), odd.T @ odd
 
     def _views(self) -> tuple[FloatArray, ...]:
-        """Draw samples of both views, each (chunks, samples, N).
+        """Draw new samples of both views, each (chunks, samples, N).
 
-        Each refresh draws new samples, so that sampling errors average out along a trajectory.
+        Because samples are new at each call, sampling errors average out along a trajectory.
         """
         p, chunk = self.field.parameters, samples_at_once(self.size)
         shape = NOISE_SAMPLES // chunk, chunk, len(self.root)
