@@ -109,7 +109,7 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariances of both ``Blocks`` in units of the moments' sizes, plus SMALLEST^2 times the identity."""
+        """Return the covariances of both ``Blocks`` in units of the moments' sizes, plus SMALLEST^2 on the diagonal."""
         return [
             S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
             for S, size in zip(self.covariance, scales(self.mean), strict=True)

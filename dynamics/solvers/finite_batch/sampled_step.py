@@ -74,9 +74,10 @@ def _sampled_step(
 ) -> Sampled:
     """Return the estimates ``Sampled`` of one training step.
 
-    eta: learning rate. states: network states whose moments deviate from the mean by ``share`` times K draws.
-    views: S samples of both views of D inputs for each draw, for the derivatives of the map, each (K, S, D). more_views:
-    samples of both views for the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the step, (M,).
+    eta: learning rate. states: network states whose moments deviate from the mean by ``share`` times K draws. views: S
+    samples of both views of D inputs for each draw, for the derivatives of the map, each (K, S, D). more_views: samples
+    of both views for the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the
+    step, (M,).
     """
     gradients = partial(sample_gradients, generated, learned, parameters)
 
