@@ -172,7 +172,7 @@ class _Member:
         return self._stopped(f"stopped at t = {self.t:.6g}: {message}")
 
     def _constant(self, solver: Any) -> Flow | None:
-        """Return the flow up to the last time if all eigenvalues have become equal, and so stay equal; else None."""
+        """Return the flow if its shape does not change any more, else None."""
         if self.detector or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
             return None
         self._record(np.broadcast_to(solver.y, (len(self.times) - self.done, solver.y.size)), len(self.times))

@@ -54,7 +54,7 @@ class Scaling:
         return np.log1p(rate * tau) / rate if rate else tau
 
     def state(self, shape: State, times: Any) -> State:
-        """Return the state of the flow with weight decay at times t (...): the scale at t times the shape (..., M)."""
+        """Return the state of the flow at times t (...), from its shape (..., M)."""
         if not self.decay:
             return shape
         scale = np.exp(-self.decay * np.asarray(times))[..., None]

@@ -71,10 +71,10 @@ class SteadyState:
 
 
 class EqualModes:
-    """A detector of equal eigenvalues, for a flow that conserves a sum over modes and has no weight decay.
+    """A detector of equal modes, in a flow that conserves a sum over modes and has no weight decay.
 
-    Equal eigenvalues stay equal by symmetry, and constant because the sum is conserved. The flow has therefore
-    converged once the singular values of all modes that have not collapsed are equal to within a relative ``rtol``.
+    Equal modes stay equal by symmetry, and constant because the sum is conserved. The flow has therefore converged once
+    its modes have come so close to each other that they are equal to within ``rtol``.
     """
 
     def __init__(self, field: VectorField, rtol: float):
