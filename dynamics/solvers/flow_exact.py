@@ -26,8 +26,8 @@ def exact_flow(problem: FlowProblem) -> Flow:
     """Evaluate the formula of the exact solution, one block of ensemble members and times after another.
 
     The formula returns log(s(t)/s(0)), which stays finite if lambda = s^alpha underflows or overflows. If terms of the
-    formula nearly cancel, the arguments of the formula are in extended precision, on platforms that have it. They need
-    less memory than the result (..., T, M), because they do not depend on time.
+    formula nearly cancel, the arguments of the formula are in extended precision, on platforms that have extended
+    precision. The arguments need less memory than the result (..., T, M), because they do not depend on time.
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
     assert solution is not None  # otherwise the method does not apply

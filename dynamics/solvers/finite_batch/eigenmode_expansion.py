@@ -137,7 +137,7 @@ class EigenmodeExpansion(Expansion):
             estimates = program(parameters, self.learning_rate, batch, states, share, *views, self.deviation)
             sampled = jax.tree.map(np.asarray, estimates)
         of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
-        if structure.predictor != "normalized":  # whose descent map has a kink where the largest modes are equal
+        if structure.predictor != "normalized":  # its descent map has a kink at equal largest modes
             of_map = of_map._replace(diagonal=self._of_eigenmodes())
         jacobian = Blocks(*map(np.add, of_map, of_noise))
         return Linearisation(self._flat(), self._spread(), jacobian, *sampled[2:])
