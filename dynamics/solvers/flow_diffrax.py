@@ -1,8 +1,8 @@
 """Integrate the flow of ensembles in JAX (Diffrax, Dopri8): all members of a group share the same steps.
 
-The members of a group form one system of equations. Its steps are those of the member that needs the shortest steps.
+The members of a group form one system of equations, whose steps are as short as the member that changes fastest needs.
 Members then need no masks, do not wait for each other, and share one list of output times. If a member of a group
-diverges, or if the group needs too many steps, its members are integrated again, each with its own steps.
+diverges, or if the group needs too many steps, the members of the group are integrated again, each with its own steps.
 """
 
 from collections.abc import Callable
@@ -40,11 +40,11 @@ from dynamics.vector_field.state import Observables, State, each
 Array = Any  # an array of JAX, traced or not
 
 MAX_STEPS = 200_000  # largest number of steps of a member that is integrated alone
-MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group; if a group needs more, its members differ too much
+MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group, beyond which members are integrated alone
 
 
 class Options(NamedTuple):
-    """Options of an integration. They may change without a new compilation, except for the number of times."""
+    """Options of an integration, which may change without a new compilation, except for the number of times."""
 
     times: Any  # times of the result (T,)
     learning_rate: Any
@@ -56,9 +56,9 @@ class Options(NamedTuple):
 class Solved(NamedTuple):
     """Solutions of B ensemble members; each array has a leading axis (B,)."""
 
-    observables: Observables  # (B, T, M), None for observables that the eigenvalues s determine
-    end: Any  # time that was reached
-    finished: Any  # True if the last time was reached
+    observables: Observables  # (B, T, M); None for observables that can be computed from the eigenvalues s
+    end: Any  # time at which the integration ended
+    finished: Any  # True if the integration reached the last time
     diverged: Any  # True if the member diverged
     error: Any  # relative error of the rates
 
@@ -69,7 +69,7 @@ Solver = Callable[[State, Parameters, Options, Rules], Solved]
 def jax_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, one group of members after another.
 
-    After an interruption, the observables of members that were not integrated are set to not a number.
+    After an interruption, the observables of members that were not integrated are NaN.
     """
     structure, modes, times, field = problem.model.structure, problem.s0.shape[-1], problem.times, problem.field
     members, parameters = as_rows(problem.start, problem.model.parameters)
@@ -86,7 +86,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
                 done = part.stop
                 bar.update(part.stop - part.start)
         except KeyboardInterrupt:
-            status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
+            status = f"interrupted after ensemble member {done} of {many}; values that were not computed are NaN"
         else:
             status = "complete"
     each(lambda a: a[done:].fill(np.nan), solved.observables)
@@ -106,7 +106,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Return arrays, not yet filled, for the solutions of all members."""
+    """Return empty arrays to which the solutions of all members are written."""
     whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
@@ -124,7 +124,7 @@ def _solve_part(
     options: Options,
     part: slice,
 ) -> Solved:
-    """Integrate the flow of the ensemble members in ``part``.
+    """Integrate the flow of the ensemble members in the slice ``part``.
 
     Groups in which the closure's quadrature misses its tolerance are integrated again, with quadrature rules of a
     higher level.
@@ -162,7 +162,7 @@ def _compiled(
     devices: tuple[jax.Device, ...],
     alone: bool,
 ) -> Solver:
-    """Return the compiled solver (members, parameters, options, rules) -> Solved for one loss.
+    """Return the compiled solver for one loss, a function (members, parameters, options, rules) -> Solved.
 
     alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters. alone:
     True if each member has its own steps; otherwise each device integrates one group with common steps.
@@ -193,7 +193,7 @@ def _group(
     options: Options,
     rules: Rules,
 ) -> Solved:
-    """Integrate the flow of G members with common steps, from their initial states (G, M) to the last time."""
+    """Integrate the flow of a group of G members with common steps, from initial states (G, M) to the last time."""
 
     def own(parameters: Parameters) -> Parameters:
         return parameters if alpha is None else parameters._replace(alpha=alpha)
@@ -237,7 +237,7 @@ def _group(
 
 
 def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
-    """Return the solution of a group; results that its members have in common are repeated for each member.
+    """Return the solution of a group; results that all members of the group share are repeated for each member.
 
     members: shape (G,) of the group.
     """
@@ -246,5 +246,5 @@ def _solved(solution: Integrated, observed: Observables, error: Array, members: 
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the largest error of a member, a root mean square over variables. errors: (E variables, G members)."""
+    """Return the largest error of a member: the root mean square over variables. errors: (E variables, G members)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))
