@@ -75,7 +75,7 @@ def _import(module: str, names: list[str]) -> str:
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
     """Return the derived functions; if the derivation fails and ``whole`` is False, write the reason to the manifest.
 
-    reason: field of the manifest for the reason.
+    reason: name of the field of the manifest to which the reason is written.
     """
     try:
         return derive()
@@ -87,9 +87,9 @@ def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[],
 
 
 def _own_rate(loss: SymbolicLoss) -> sp.Expr | None:
-    """Return a formula for the rate of mode m, in which each function of the predictor W_P is written in lambda.
+    """Return a formula for the exact rate of mode m, in which functions of W_P are written in its eigenvalues lambda.
 
-    lambda are the eigenvalues of W_P. Returns None if the exact rate is an integral, or if it cannot be derived.
+    Returns None if the exact rate is an integral, or if the rate cannot be derived.
     """
     try:
         rate = rates.rates(loss.in_eigenbasis(), "gaussian")

@@ -21,7 +21,7 @@ class Predictions:
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
         """Return the component, in any basis, of h(W_P) times a vector, and add the code of the product to ``lines``.
 
-        eigenvalue: h(lambda). component: component of the vector.
+        eigenvalue: h(lambda), where lambda is an eigenvalue of W_P. component: component of the vector.
         """
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()

@@ -240,8 +240,8 @@ def _order(expression: sp.Expr, scaled: Substitution, alone: bool) -> sp.Expr:
         sign = sum(term.as_independent(eps)[0] for term in sp.Add.make_args(argument) if _lowest(term) == power)
         if not (sign.is_positive or sign.is_negative):
             raise UnsupportedLossError(
-                f"{function} has no defined growth where its argument is infinite, because the argument can have "
-                "either sign there"
+                f"the growth of {function} is not defined where its argument is infinite, because the argument can be "
+                "positive or negative there"
             )
         if isinstance(function, tanh):
             return sp.Integer(1 if sign.is_positive else -1)
