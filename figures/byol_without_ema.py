@@ -21,12 +21,12 @@ RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, divided by the lear
 DECAYS = (1e-4, 2e-2)  # weight decays
 STEPS = {False: 150, True: 4_000}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
-START = 0.1  # initial predictor eigenvalues in theory; those of random matrices in the networks are about as large
+START = 0.1  # initial predictor eigenvalues in theory; random matrices in networks have about this size
 COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
 LINES = {1e-4: "-", 2e-2: (0, (3, 2))}
 COLUMNS = ("linear theory", "with batch norm", "without batch norm")
-COLLAPSED = 1.1  # a representation with a participation ratio below this has one mode left
-VANISHED = 1e-6  # in theory, a representation has vanished if the sum of its eigenvalues falls below this share
+COLLAPSED = 1.1  # a representation with a participation ratio below this value counts as having one mode left
+VANISHED = 1e-6  # in theory, a representation vanishes if the sum of s falls below this share of the initial sum
 
 
 class Curve(NamedTuple):
@@ -173,7 +173,7 @@ WORDS = {-1: "fewer modes", 1: "more modes", 0: "no effect distinguishable"}
 
 
 def _factors(data: dict[Key, Curve]) -> str:
-    """Format the table of factors by which each setting changes the participation ratio."""
+    """Format the table of factors by which target, weight decay and learning rate change the participation ratio."""
     rows = [["", *COLUMNS]]
     for name, (networks, reference) in FACTORS.items():
         for loss in style.LOSSES:
@@ -212,9 +212,9 @@ def _counts(data: dict[Key, Curve]) -> str:
 
 
 def _differences(data: dict[Key, Curve]) -> str:
-    """Format the number of networks of a seed that collapse or diverge if a setting is removed, minus that with it.
+    """Format how many more networks of a seed collapse or diverge without a setting than with this setting.
 
-    The settings are the average and batch norm.
+    The settings are the averaged target and batch norm.
     """
     number = {(column, target): failures(data, column, target) for column in COLUMNS[1:] for target in deep.TARGETS}
     shared, average = deep.TARGETS

@@ -8,7 +8,7 @@ from figures import style
 from figures.captions import count, listing, percent
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
-HOLD = 3  # number of last steps at which a converged run must be close; a chaotic run may be close once by chance
+HOLD = 3  # last steps at which a converged run must be near the fixed point; a chaotic run may be near it once
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {
     "shared target": dyn.Shared(),
@@ -47,7 +47,8 @@ def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Comparison]]:
 def _steps(loss: str, target: str, cells: int) -> np.ndarray:
     """Return the numbers of steps after which all modes stay close to the fixed point 1/n1, with n1 = 1 + sigma^2.
 
-    Close means within a relative distance of CLOSE. The number is infinite for a run that does not converge.
+    sigma is the standard deviation of the noise. Close means within a relative distance of CLOSE. The number is
+    infinite for a run that does not converge.
     """
     learning_rates, noises = grid(cells)
     steps = np.full((cells, cells), np.inf)
@@ -142,6 +143,6 @@ def _largest(steps: np.ndarray) -> float:
 
 
 def _ratio(steps: np.ndarray, reference: np.ndarray) -> float:
-    """Return the median of steps/reference over the cells that converge in both grids."""
+    """Return the median of steps/reference, two numbers of steps, over the cells that converge in both grids."""
     both = np.isfinite(steps) & np.isfinite(reference)
     return float(np.median(steps[both] / reference[both]))

@@ -1,7 +1,7 @@
 """Phase diagrams: outcome of gradient descent against learning rate, weight decay and noise.
 
-The outcomes are those of the exact descent map of four modes with fixed initial eigenvalues. Dashed lines are computed
-from the fixed points.
+The outcomes are computed with the exact descent map of four modes with fixed initial eigenvalues. Dashed lines are
+computed from the fixed points.
 """
 
 from typing import Any
