@@ -112,9 +112,10 @@ class Adaptive:
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
 
     def value(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool) -> Array:
-        """Return the integrals (B, M). The error is computed only if the spectrum has changed since the last time.
+        """Return the integrals (B, M), without an error estimate if the spectrum has hardly changed.
 
-        The arguments are those of ``__call__``.
+        The error is computed only if a mean square of a norm has changed by more than the fraction TRUSTED since the
+        error was computed last. The arguments are those of ``__call__``.
         """
         if self._checked and s.max(axis=-1).all():
             parameters = (s, lam, *others)
@@ -172,7 +173,10 @@ class Adaptive:
         return relative
 
     def _attainable(self, result: Estimate) -> Array:
-        """Return the r_m (B, M) at which rounding is a third of the tolerance, which is absolute for smaller r_m."""
+        """Return the values of r_m (B, M) at which the rounding error is a third of the tolerance.
+
+        For smaller r_m the tolerance is absolute.
+        """
         return 3 * result.rounding / self.rtol
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
@@ -235,9 +239,10 @@ class Adaptive:
     def _without_idle_nodes(
         self, integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array], result: Estimate
     ) -> Rule:
-        """Return a rule without the nodes of smallest contribution, whose sum is below the fraction DROPPED of rtol.
+        """Return a rule without the nodes of smallest contribution.
 
-        The edges of the new rule are the nodes of next larger contribution, up to a sum of the fraction OUTER of rtol.
+        The contributions of the nodes that are left out add up to at most the fraction DROPPED of ``rtol``. The nodes
+        of next larger contribution, up to a sum of the fraction OUTER of ``rtol``, become the edges of the new rule.
         """
         many = len(result.value)
         rows = slice(None, None, -(-many // SAMPLED))

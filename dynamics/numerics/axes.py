@@ -39,7 +39,7 @@ class Axis(NamedTuple):
 
 
 def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
-    """Return the length T (...,) of the tau axis of a norm of mean square sum_k d_k.
+    """Return the length T (...,) of the tau axis of a norm whose mean square is sum_k d_k.
 
     d: contribution of each mode to the mean square of the norm, (..., M). mode_weight: result of ``mode_weights``,
     which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. The weight of a node at
@@ -63,10 +63,10 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
 
 
 def left_extent(power: float) -> float:
-    """Return the length of the part of the tau axis at negative tau. power: inverse power of the norm.
+    """Return the length of that part of the tau axis where tau is negative. power: inverse power of the norm.
 
-    For an odd power x = X sinh(tau), and the axis has no negative tau. For other powers x = X exp(tau), and the axis
-    begins at a tau below which the terms of the rule form a geometric series.
+    For an odd power, x = X sinh(tau), and the length is 0. For other powers, x = X exp(tau), and the axis begins at a
+    tau below which the terms of the rule form a geometric series.
     """
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 

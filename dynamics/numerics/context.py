@@ -28,7 +28,7 @@ JAX_SETTINGS = {  # context managers of JAX, with JAX's default values
 
 
 def isolated(function: Function) -> Function:
-    """Return the function such that NumPy's floating-point errors are ignored while it runs.
+    """Return a function that calls the given function while NumPy's floating-point errors are ignored.
 
     The decorator is for public functions, and for functions that run in other threads.
     """

@@ -6,11 +6,11 @@ as w^e, where e is the smallest exponent of a term.
 
 The scaling of an integral is computed from the exponent E of its integrand. With the integration variables
 x = w^(-a) and y = w^(-b), E(a, b) is piecewise linear. The numerator contributes minima of linear functions, one
-minimum for each sum of terms. The determinants Delta, which occur only as divisors, contribute such minima with a minus
-sign. Every factor lies between its largest term and a constant times this term. Therefore the integral of the terms of
-one sign scales as w^(min E) log(1/w)^j, where j is the dimension of the set on which E is smallest. Minima of linear
-functions are concave. Therefore E is smallest at a point at which lines meet, the lines on which two terms of a Delta
-are equal.
+minimum for each sum of terms. The determinants Delta of the tilted Gaussian (see ``quadrature``) occur only as
+divisors, and contribute such minima with a minus sign. Every factor lies between its largest term and a constant times
+this term. Therefore the integral of the terms of one sign scales as w^(min E) log(1/w)^j, where j is the dimension of
+the set on which E is smallest. Minima of linear functions are concave. Therefore E is smallest at a point where two
+lines meet; on each of these lines, two terms of a Delta are equal.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class SignedOrder:
 
     @classmethod
     def power(cls, exponents: npt.ArrayLike) -> "SignedOrder":
-        """Return the order of w^e."""
+        """Return the order of the quantities w^e, for an array of exponents e."""
         e = np.asarray(exponents, float)
         return cls(e, np.full(e.shape, np.inf))
 
@@ -130,8 +130,8 @@ class Orders:
 class PowerLaw(NamedTuple):
     """The scaling w^exponent log(1/w)^(-logarithms) of a quantity.
 
-    exponent: inf if the quantity is zero. logarithms: power of log(1/w), with a minus sign. If one scaling compares as
-    less than another, its quantity is larger at small w.
+    exponent: inf if the quantity is zero. logarithms: power of log(1/w), with a minus sign. Of two scalings, which
+    compare as tuples, the smaller scaling belongs to the quantity that is larger at small w.
     """
 
     exponent: float
@@ -175,7 +175,10 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
     squares = [np.broadcast_to(of_norm.positive, modes) for of_norm in (d if isinstance(d, tuple) else (d,))]
 
     def exponents(points: FloatArray, sign: int) -> FloatArray:
-        """Return E at points (a, b), (K, 2), for the terms of one sign; dx dy = x y d(log x) d(log y)."""
+        """Return the exponent E of the integrand at points (a, b), (K, 2), for the terms of one sign.
+
+        E includes the exponents of x and y, because dx dy = x y d(log x) d(log y).
+        """
         x, y = (SignedOrder.power(-points[:, i : i + 1]) for i in (0, 1))
         order = integral.integrand(x, y, *arguments) * (x * y if len(squares) == 2 else x)
         return np.broadcast_to((order.negative, order.positive)[sign > 0], (len(points), modes))[:, mode]
