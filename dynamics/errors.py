@@ -183,9 +183,10 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
-    """Return a value as an array of any type; raise ArgumentError for masked entries, and if NumPy cannot convert it.
+    """Return a value as an array of any type; raise ArgumentError for masked entries.
 
-    All arrays that a user passes go through this function. Integers that NumPy keeps as objects become floats.
+    Also raises ArgumentError for a value that NumPy cannot convert to an array. All arrays that a user passes go
+    through this function. Integers that NumPy keeps as objects become floats.
     """
     if isinstance(value, range) and len(value) > LONGEST_RANGE:
         reject(name, f"{requirement}, at most {LONGEST_RANGE:,} of them", value)
@@ -240,14 +241,17 @@ def positive(name: str, value: Any, requirement: str = "be a positive number, or
 
 
 def fraction(name: str, value: Any, requirement: str, below_one: bool = False) -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless all entries are in [0, 1] (below_one: [0, 1))."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries lie between 0 and 1.
+
+    The limits 0 and 1 are allowed; if ``below_one`` is True, the limit 1 is not allowed.
+    """
     return _array_with(
         lambda array: (array >= 0) & ((array < 1) if below_one else (array <= 1)), name, value, requirement
     )
 
 
 def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requirement: str) -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless the condition ``holds`` for all entries."""
+    """Return a value as a float64 array; raise ArgumentError unless ``holds`` returns True for all entries."""
     array = real_array(name, value, requirement)
     if not holds(array).all():
         reject(name, requirement, value if array.ndim == 0 else np.asarray(value))
@@ -282,7 +286,7 @@ def instance(name: str, value: Any, kind: type, requirement: str) -> None:
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """Return a value as a whole number; raise ArgumentError unless it is a whole number, at least ``least``."""
+    """Return a value as an int; raise ArgumentError unless the value is a whole number, at least ``least``."""
     requirement = f"be a whole number >= {least}"
     if isinstance(value, (bool, np.bool_, np.timedelta64)):
         reject(name, requirement, value)
