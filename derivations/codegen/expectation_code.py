@@ -71,8 +71,9 @@ def expectation_functions(
 def _formulas(
     quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the fields of the manifest, and the source, for the formulas of a rate or force that also has integrals.
+    """Return the names and the source of the formulas of a rate or force that also has integrals.
 
+    The first result maps fields of ``dynamics.derived_loss.Expectation`` to names of generated functions.
     There are at most two formulas: the rate or force in mean field, and the exact expectation of its terms without
     norms.
     """
@@ -104,7 +105,7 @@ def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -
 
 
 def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
-    """Return the code of one ``Integral`` of the manifest, which consists of names of generated functions."""
+    """Return the code of a ``dynamics.derived_loss.Integral``, which consists of names of generated functions."""
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     softened = ["softened=True"] if any(norm.softening != 0 for norm in integral.tilt.norms) else []
@@ -147,14 +148,17 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """Return the symbols that all values need, and the definitions of the other symbols."""
+    """Return the symbols that every value needs, and the definitions of the other symbols.
+
+    values: the return values of several generated functions. definitions: the definitions of symbols in these values.
+    """
     needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
     common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
     return common, [(left, right) for left, right in definitions if left not in common]
 
 
 def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
-    """Return the symbols of ``common`` that occur in the values, or in the definitions of ``rest`` for the values."""
+    """Return the symbols of ``common`` that are needed to compute the values; ``rest`` defines all other symbols."""
     others = [right for value in values for _, right in needed_definitions(rest, [value])]
     used = used_symbols(*values, *others)
     return [left for left in common if used.intersection(bound(left))]

@@ -25,8 +25,8 @@ def module(loss: SymbolicLoss, whole: bool = True) -> str:
     """Return the source of the generated module of a loss.
 
     whole: determines what happens if a part of the module cannot be derived. If True, an error with the name of the
-    loss is raised. If False, the part is left out; if this part is the exact expectations, the manifest states the
-    reason, in ``no_closure`` for eigenmodes and in ``no_matrices`` for matrices.
+    loss is raised. If False, the part is left out; if this part is the exact expectations, the ``DerivedLoss`` in the
+    module states the reason, in its field ``no_closure`` for eigenmodes and ``no_matrices`` for matrices.
     """
     try:
         return _module(loss, whole)
@@ -73,9 +73,10 @@ def _import(module: str, names: list[str]) -> str:
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """Return the derived functions; if the derivation fails and ``whole`` is False, write the reason to the manifest.
+    """Return the source of derived functions; if the derivation fails and ``whole`` is False, return an empty list.
 
-    reason: name of the field of the manifest to which the reason is written.
+    manifest: the fields of the ``DerivedLoss`` in the generated module. reason: name of the field to which the reason
+    of the failure is written.
     """
     try:
         return derive()

@@ -42,9 +42,10 @@ class Predictions:
         return self.names[key]
 
     def _function(self, function: sp.Expr) -> list[str]:
-        """Return the code of the second argument of ``predict``, which is a function of lambda.
+        """Return the code of the second argument of ``predict``.
 
-        Returns an empty list for W_P itself, for which ``predict`` has one argument.
+        ``predict`` multiplies a vector by W_P or by a function of W_P. The second argument is a function of the
+        eigenvalues lambda of W_P. The list is empty for W_P itself, for which ``predict`` has one argument.
         """
         if function == n.lam[n.k]:
             return []

@@ -118,7 +118,7 @@ def gradient_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
 
 
 def _stopped(stop: sp.Expr) -> str:
-    """Return the LaTeX of a stop-gradient; if its argument is a component of a vector, the vector is printed."""
+    """Return the LaTeX of a stop-gradient; if its argument is the component of a vector, the vector is printed."""
     indices = {i for indexed in stop.atoms(sp.Indexed) for i in indexed.indices}
     free = indices & stop.free_symbols
     return VectorLatex(*free).doprint(stop)

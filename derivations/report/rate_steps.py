@@ -117,7 +117,7 @@ def _order(item: tuple[tuple[Any, ...], list[Term]]) -> tuple[int, str]:
 
 
 def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> list[Step]:
-    """Return the steps with the expectations in the rate, the integrals for these, and the rate in mean field."""
+    """Return the steps with the expectations in the rate, with their integrals, and with the rate in mean field."""
     named = named_expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     combined = sp.Add(*(e.coefficient * e.symbol for e in named))

@@ -1,6 +1,6 @@
-r"""Derive the fixed points of a mode whose rate r(lambda) is a polynomial in its own eigenvalue lambda alone.
+r"""Derive the fixed points of a mode whose rate r(lambda) is a polynomial in the mode's predictor eigenvalue lambda.
 
-A mode has the correlation eigenvalue s and the predictor eigenvalue lambda = s^alpha. It is at a fixed point if
+The mode has the correlation eigenvalue s, and lambda = s^alpha. The mode is at a fixed point if
 s (r(lambda) - rho) = 0, with weight decay rho. So lambda = 0, the collapsed mode, is a fixed point, and every root of
 r(lambda) = rho is a further fixed point.
 

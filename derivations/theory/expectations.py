@@ -51,10 +51,10 @@ class Term:
 class TiltedIntegral:
     """The expectation of terms with norms in their denominator: the integral of ``integrand`` over x and y in (0, oo).
 
-    If there is one norm, the integral is over x alone. tilt: the Gaussian of the views that the exponentials of the
-    norms change (see the docstring of this module). The integrand contains the entries S11, S12, S22 of its covariance
-    and its weight Z. powers: for each norm ||a||, the lowest exponent q with which a term contains ||a||^(-q). The
-    exponents of the other terms are larger by 2, 4, ...
+    If there is one norm, the integral is over x alone. tilt: the Gaussian of the views, multiplied by exponentials of
+    the norms (see the docstring of this module). The integrand contains the entries S11, S12, S22 of the covariance of
+    this Gaussian, and the weight Z of this Gaussian. powers: for each norm ||a||, the lowest exponent q with which a
+    term contains ||a||^(-q). The exponents of the other terms are larger by 2, 4, ...
     """
 
     tilt: Tilt
@@ -161,7 +161,7 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
 
 
 def _integral(members: list[Term]) -> TiltedIntegral:
-    """Return the expectation of terms with the same norms as an integral over the Gaussian that these norms tilt."""
+    """Return the expectation of terms that have the same norms in their denominators, as an integral over x and y."""
     powers = (tuple(power for _, power in term.norms) for term in members)
     lowest = tuple(map(min, zip(*powers, strict=True)))
     return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)

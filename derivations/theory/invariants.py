@@ -102,7 +102,7 @@ def is_balanced(loss: sp.Expr) -> bool:
 
 
 def over_modes(component: sp.Expr) -> sp.Expr:
-    """Return the sum of a vector's component over the modes m; sums inside the component are constant in m."""
+    """Return the sum of an expression over the modes m; sums inside the expression are treated as constant in m."""
     terms = []
     for term in sp.Add.make_args(sp.expand(component)):
         constant, summand = term.as_independent(n.m, as_Add=False)

@@ -49,8 +49,8 @@ class MatrixTilt(sp.Expr):
 class MatrixMean:
     """The expectation E[f l^T] (M, d), where f are the terms of a force that have the same norms in the denominator.
 
-    l (d,) are independent normals. norms: the square u^T W_P^b v of each norm, as a form (u, b, v). If there are no
-    norms, the expectation is ``terms``. Otherwise the expectation is the integral of ``terms`` over x and y in (0, oo).
+    l (d,) are independent normals. norms: the square of each norm, l^T u^T W_P^b v l, as a form (u, b, v). If there are
+    no norms, the expectation is ``terms``. Otherwise it is the integral of ``terms`` over x and y in (0, oo).
     """
 
     norms: tuple[Form, ...]
@@ -94,7 +94,10 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
-    """Return the matrix A (d, d) with which the form u^T W_P^b v is l^T A l, for independent normals l (d,)."""
+    """Return the matrix A = u^T W_P^b v (d, d) of a form (u, b, v).
+
+    The form stands for the scalar l^T A l, where l (d,) are independent normals.
+    """
     u, b, v = form
     return sp.MatMul(u.T, _power(b), v).doit()
 

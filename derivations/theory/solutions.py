@@ -129,8 +129,8 @@ def predictor_velocity(rate: sp.Expr) -> sp.Expr:
 def solve(rate: sp.Expr) -> Solution | None:
     """Return the exact solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), proved by substitution.
 
-    lambda is the predictor eigenvalue of a mode, and rate r and weight decay rho set its flow. Returns None if no exact
-    solution is known.
+    lambda is the predictor eigenvalue of a mode, r the rate of this mode, and rho the weight decay. Returns None if no
+    exact solution is known.
     """
     of_lambda = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
     if of_lambda.has(sp.Sum, sp.Indexed):
@@ -222,8 +222,8 @@ def _lambert(c1: sp.Expr, c2: sp.Expr) -> Solution:
 def prove(solution: Solution, rate: sp.Expr) -> None:
     """Prove an exact solution lambda(t); raise ProofError if a part of the proof fails.
 
-    The solution must satisfy the derived ODE and start at lam0. Its formulas for the time from lam0 to lam1 and for the
-    time of blow-up must be right.
+    The solution must satisfy the derived ODE and start at lam0. The formulas for the time from lam0 to lam1 and for the
+    time of blow-up must agree with the solution.
     """
     explicit = solution.predictor
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
@@ -265,9 +265,9 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
 class SharedForcing(NamedTuple):
     """An exact solution for the correlation eigenvalues s_m of all modes: s_m = e^A/(1/s_m(0) + B).
 
-    A and B are functions of a rescaled time tau, with d tau = unit dt, and are the same for all modes. slope_A and
-    slope_B are the derivatives of A and B with respect to tau. The sums over modes in unit, slope_A and slope_B contain
-    the eigenvalues at the time tau.
+    A and B are functions of a rescaled time tau, and are the same for all modes. unit: d tau/dt. slope_A, slope_B: the
+    derivatives of A and B with respect to tau. The sums over modes in unit, slope_A and slope_B contain the eigenvalues
+    at the time tau.
     """
 
     A: sp.Expr
