@@ -89,9 +89,9 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 def _theory(loss: str, target: str, decay: float, starts: np.ndarray) -> Curve:
     """Return the curve of the descent map that starts from the initial spectra (S, M) of the networks.
 
-    For the cosine loss the map is computed in mean field, which is fast even as s -> 0. The map starts from the
-    spectrum of every seed, because one start would not be enough: some ratios change by ten percent if the start
-    changes by 1e-12.
+    For the cosine loss the map is computed in mean field, which is fast even as s -> 0. The map is computed from the
+    initial spectrum of every seed, because one spectrum would not be enough: some participation ratios change by ten
+    percent if the initial spectrum changes by 1e-12.
     """
     pairs = len(starts), len(RATES)
     model = _model(loss, target, decay, rate=np.tile(RATES, len(starts)), init=START)
@@ -145,7 +145,7 @@ def _mean_and_error(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ratios_of(data: dict[Key, Curve], column: str, loss: str) -> np.ndarray:
-    """Return all participation ratios of a column and a loss.
+    """Return all participation ratios of a column of the figure (see COLUMNS) and a loss.
 
     The axes of the result are seeds, targets, weight decays, and learning rates of the predictor.
     """
@@ -190,13 +190,19 @@ def _batch_norm(data: dict[Key, Curve]) -> str:
 
 
 def failures(data: dict[Key, Curve], column: str, target: str) -> np.ndarray:
-    """Return, for each seed (S,), the number of networks of a column and a target that collapse or diverge."""
+    """Return, for each seed (S,), the number of networks that collapse or diverge.
+
+    Only networks in one column of the figure (see COLUMNS) and with one target are counted.
+    """
     curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]
     return np.sum([(curve.collapsed | curve.diverged).sum(axis=1) for curve in curves], axis=0)
 
 
 def _counts(data: dict[Key, Curve]) -> str:
-    """Format the table with the numbers of networks that collapse and that diverge; rows: batch norm and target."""
+    """Format the table with the numbers of networks that collapse and that diverge, with and without batch norm.
+
+    Each row has one target, and networks either with or without batch norm.
+    """
     rows = [["", "networks", "collapse", "diverge", "mean participation ratio of the others"]]
     for column in COLUMNS[1:]:
         for target in deep.TARGETS:

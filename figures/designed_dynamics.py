@@ -1,7 +1,7 @@
 """Designed dynamics: three design targets, and networks that are trained with the losses that achieve them.
 
 The targets are: all modes arrive at the same time; only modes above a threshold grow; all modes converge at the same
-rate, which is the largest for which a given learning rate is stable.
+rate, the largest rate for which gradient descent is stable at a given learning rate.
 """
 
 from typing import Any, NamedTuple

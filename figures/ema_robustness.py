@@ -22,7 +22,7 @@ Key = tuple[str, str]
 
 
 def grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the learning rates and the noise standard deviations of the grid."""
+    """Return the learning rates and the standard deviations of the noise, whose pairs are the cells of the figure."""
     return np.geomspace(0.02, 3.0, cells), np.linspace(0.0, 1.0, cells)
 
 
@@ -138,11 +138,17 @@ Linear networks are compared with the descent map at learning rate {CHECKS["lear
 
 
 def _largest(steps: np.ndarray) -> float:
-    """Return the largest learning rate at which any cell of a grid converges."""
+    """Return the largest learning rate at which gradient descent converges with any noise of the grid.
+
+    steps: numbers of steps to converge, with the axes noise and learning rate; infinite for runs that do not converge.
+    """
     return float(grid(len(steps))[0][np.isfinite(steps).any(axis=0)].max())
 
 
 def _ratio(steps: np.ndarray, reference: np.ndarray) -> float:
-    """Return the median of steps/reference, two numbers of steps, over the cells that converge in both grids."""
+    """Return the median of steps/reference over the grid points at which both numbers are finite.
+
+    steps, reference: numbers of steps to converge, with the axes noise and learning rate.
+    """
     both = np.isfinite(steps) & np.isfinite(reference)
     return float(np.median(steps[both] / reference[both]))

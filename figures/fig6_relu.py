@@ -23,14 +23,14 @@ LINEAR = {"linestyle": "-", "linewidth": 0.7, "color": style.GREY, "zorder": 1}
 
 
 class Panel(NamedTuple):
-    """One setting of Figure 2: the network with ReLU units, and the descent map of the linear network."""
+    """Results under one loss: a network with ReLU units, and the descent map of the linear network."""
 
     network: dyn.Trajectory
     linear: dyn.Trajectory
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return the panels of all eight settings, from the same initial weights."""
+    """Return a panel for each of the eight losses of Figure 2; all runs have the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
 
@@ -46,7 +46,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Draw eigenvalues against steps: losses in rows, settings in columns."""
+    """Draw eigenvalues against steps: Euclidean and cosine losses in rows, versions of the losses in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):

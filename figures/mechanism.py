@@ -1,6 +1,6 @@
 """Mechanism: direction and speed of two eigenvalues under four losses.
 
-The axes are logarithmic. So the flow is parallel to the diagonal if both eigenvalues grow at the same relative speed.
+The axes are logarithmic. So the flow is parallel to the diagonal where both eigenvalues grow at the same relative rate.
 """
 
 from collections.abc import Iterable

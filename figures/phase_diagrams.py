@@ -127,7 +127,10 @@ def _share(data: dict[tuple[str, str], PhaseDiagram], name: str, outcome: str, f
 
 
 def _outcomes(diagram: PhaseDiagram) -> list[tuple[str, str]]:
-    """Return, for a grid of points in a diagram, pairs of outcomes: from ``dyn.collapse`` and from the descent map."""
+    """Return a pair of outcomes for each of some grid points of a diagram.
+
+    The first outcome is predicted from the fixed points by ``dyn.collapse``; the second is that of the descent map.
+    """
     (x, along_x), (y, along_y) = diagram.x, diagram.y
     step = len(along_x) // CHECKED
     return [
