@@ -1,6 +1,7 @@
-"""Compute the Gaussian closure's integrals (``quadrature``) by adaptive quadrature, with NumPy.
+"""Compute the integrals of the Gaussian closure by adaptive quadrature, with NumPy.
 
-The steps and the lengths of the integration axes are chosen by the estimated error.
+``quadrature`` defines the integrals. The steps and the lengths of the integration axes are chosen by the estimated
+error.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +44,7 @@ TRUSTED = 0.2  # relative change of the mean squares up to which the error of a 
 
 @dataclass
 class Adaptive:
-    """Sums r_m(s) of integrals over (x, y), one sum for each mode m, computed to a relative tolerance.
+    """A function that computes the sum r_m(s) of integrals over x and y, for each mode m, to a relative tolerance.
 
     s are the eigenvalues of the correlation. The estimated error determines the steps and the lengths of the x axis and
     of the y axis.
@@ -79,8 +80,9 @@ class Adaptive:
 
     Notes
     -----
-    A rule is kept from one call to the next as long as it meets the tolerance. Its nodes are proportional to the scales
-    of the norms, so that they follow the spectrum, and r is a smooth function of time along a trajectory.
+    A rule is kept from one call to the next as long as it meets the tolerance. The nodes of a rule are proportional to
+    the scales of the norms, and therefore change continuously with the eigenvalues. Along a trajectory, r_m is then a
+    smooth function of time.
 
     Examples
     --------
@@ -129,7 +131,7 @@ class Adaptive:
     def __call__(
         self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool
     ) -> Estimate:
-        """Return the estimate of the integrals.
+        """Return the integrals r_m with their estimated errors.
 
         s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. added: part
         of r_m that is no integral, (B, M); errors are relative to the sum of ``added`` and the integrals. known:
@@ -162,7 +164,7 @@ class Adaptive:
         return total([estimate(_sums_in_chunks(*each, parameters), weights, each[0].softened) for each in rows])
 
     def _relative(self, s: Array, result: Estimate) -> list[float]:
-        """Return the error that is compared with the tolerance, and the parts of this error by cause.
+        """Return the relative error that is compared with the tolerance, and the part of this error due to each cause.
 
         Raises FloatingPointError if the error is not a number.
         """
@@ -265,7 +267,7 @@ class Adaptive:
 
 
 def _near(squares: list[Array], previous: list[Array], tolerance: float) -> bool:
-    """Return True if no mean square has changed by more than a relative tolerance."""
+    """Return True if no mean square of a norm differs from its previous value by more than a relative tolerance."""
     return all(
         d.shape == last.shape and bool((np.abs(d - last) <= tolerance * last).all())
         for d, last in zip(squares, previous, strict=True)
@@ -284,7 +286,7 @@ def _pieces(count: int, size: int) -> Iterator[slice]:
 
 
 def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Sums:
-    """Return the weighted sums of an integral, computed for pieces of the batch and of the nodes."""
+    """Return the weighted sums of an integral, computed for pieces of batch and nodes that fit into the cache."""
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
     parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
     pieces = []

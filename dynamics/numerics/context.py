@@ -1,4 +1,4 @@
-"""Set the settings of NumPy and JAX under which this package computes, independently of the caller's settings.
+"""Choose the settings of NumPy and JAX under which this package computes, independently of the caller's settings.
 
 A caller may have set NumPy to raise an error at an underflow, or JAX to raise an error at a type promotion. Some
 algorithms of this package would fail under such settings, because they produce values that overflow or are not a number

@@ -31,8 +31,9 @@ ROUNDING = 200  # rounding error in units of float64's precision times the mass;
 class Rule(NamedTuple):
     """A quadrature rule for x and y in units of their scales X and Y: K nodes and their weights.
 
-    x, y: nodes (K,). weights: at the steps of the rule, at twice the step in x, and at twice the step in y, (3, K).
-    edges: weights of the outermost nodes in x and in y; all nodes beyond them are left out, (2, K).
+    x, y: nodes (K,). weights: weights (3, K) of the rule, of the rule at twice the step in x, and of the rule at twice
+    the step in y. edges: weights (2, K) of the outermost nodes in x and of the outermost nodes in y, which estimate the
+    truncation error.
     """
 
     x: Array
@@ -229,7 +230,8 @@ def relative_errors(
 def replace_collapsed(parameters: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
     """Replace s and lam by 1 in spectra whose modes have all collapsed; return all parameters and a mask.
 
-    The mask (..., 1) is True for spectra with a nonzero eigenvalue. parameters: s, lam, and further arguments.
+    parameters: the eigenvalues s of the correlation and lam of the predictor, and further arguments. The mask (..., 1)
+    is True for spectra with a nonzero eigenvalue.
     """
     s, lam, *rest = parameters
     xp = s.__array_namespace__()
