@@ -40,7 +40,7 @@ class MatrixIntegral(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """An expectation over the Gaussian views, in each closure for which the expectation was derived.
+    """An expectation over the Gaussian views, in the exact closure and in mean field.
 
     formula: exact expectation as a formula; None if the loss divides by norms, so that Gaussian moments do not suffice.
     mean_field: formula in which every norm and sum over modes is replaced by its mean. integrals: exact expectation as

@@ -209,7 +209,10 @@ def _is_masked(value: Any) -> bool:
 
 
 def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless it has entries, all finite real numbers."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are finite real numbers.
+
+    An array without entries raises ArgumentError, too.
+    """
     array = as_array(name, value, requirement)
     if array.dtype.kind not in "iuf" or not array.size:
         reject(name, requirement, value if array.ndim == 0 else array)
@@ -259,8 +262,9 @@ def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requi
 
 
 def covariance(name: str, value: Any) -> FloatArray:
-    """Return a covariance matrix (N, N); raise ArgumentError unless it is nonzero, symmetric and semidefinite.
+    """Return a covariance matrix (N, N) as a float64 array; raise ArgumentError if the value is no covariance.
 
+    A covariance must be nonzero, symmetric and positive semidefinite.
     Deviations from symmetry and negative eigenvalues within rounding errors are accepted.
     """
     requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
