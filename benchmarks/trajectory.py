@@ -47,7 +47,7 @@ def measure() -> Row:
         entries,
         verdict,
         met,
-        limit="Our fastest method also integrates with heyoka. This method integrates the logarithms of the singular "
+        limit='Our method "heyoka" also integrates with heyoka, but it integrates the logarithms of the singular '
         "values and passes the parameters of the model at run time. In addition `dyn.solve` checks its arguments and "
         "builds a result in Python. This takes 0.4 ms in a series of such calls and 1 ms if other work is done between "
         "calls, independent of the length of the integration.",

@@ -218,7 +218,7 @@ def _early(run: dyn.Trajectory) -> np.ndarray:
 
 
 def _lead(data: dict[Key, Panel]) -> str:
-    """Format the early accuracy of IsoLoss minus the early accuracy of DirectPred."""
+    """Format the accuracy of IsoLoss minus that of DirectPred, averaged over the first EARLY steps, for each loss."""
     parts = []
     for loss in style.LOSSES:
         isotropic, standard = (_early(data[loss, method].networks) for method in ("IsoLoss", "DirectPred"))

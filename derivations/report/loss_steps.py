@@ -49,7 +49,7 @@ def _prediction(view: int) -> sp.Expr:
 
 
 def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
-    """Return the loss in the representations z and the predictions p."""
+    """Return the loss as an expression in the representations z and the predictions p = W_P z."""
     predictions = {n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}
     return shared_target(setting.expression(lambda _, z: predictions[z]))
 
