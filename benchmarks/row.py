@@ -46,7 +46,7 @@ def against_fastest(ours: Measurement, peers: list[Measurement], factor: float) 
 
 
 class DisagreementError(AssertionError):
-    """Two implementations of the same task gave different results."""
+    """Error raised if two implementations of the same task give different results."""
 
 
 def agree(name: str, error: float, tolerance: float) -> float:

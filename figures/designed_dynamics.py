@@ -86,7 +86,7 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, if design targets are met, and the cost of each design."""
+    """Return the caption, which describes the panels, and states if design targets are met and what designs cost."""
     worst = listing(
         f"{percent(dyn.compare(panel.theory, panel.network).max_relative())} ({name})" for name, panel in data.items()
     )

@@ -86,7 +86,7 @@ def _of_quantity(members: list[sp.Expr], noiseless: bool) -> list[SingularSet]:
 
 
 def _without_noise(expression: sp.Expr) -> sp.Expr:
-    """Return an expression for equal views; sums over differences of the views are then zero."""
+    """Return the expression that results if both views are equal; sums over differences of the views become zero."""
     equal = expression.replace(
         lambda e: isinstance(e, sp.Indexed) and e.base == n.zeta2, lambda e: n.zeta1[e.indices[0]]
     )

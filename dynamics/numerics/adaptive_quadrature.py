@@ -182,7 +182,10 @@ class Adaptive:
         return 3 * result.rounding / self.rtol
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
-        """Update ``latest`` and ``worst`` by the error of a result. counts: mask (B, 1) of the rows that count."""
+        """Update ``latest`` and ``worst`` by the error of a result.
+
+        added: part of r_m that is no integral, (B, M). counts: mask (B, 1), True for the rows whose error counts.
+        """
         value, error = (
             np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
             for column in (np.abs(result.value + added), result.error)

@@ -188,7 +188,10 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
 
 
 def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
-    """Return the scaling of an integral from the points at which its exponent may be smallest."""
+    """Return the scaling of an integral from the points at which the exponent of its integrand may be smallest.
+
+    exponents: function that returns the exponent of the integrand at points (K, 2).
+    """
     values = exponents(points)
     lowest = values.min()
     if np.isinf(lowest):
