@@ -1,10 +1,10 @@
 """Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
 
 Modes lie on the last axis: an indexed quantity is an array (..., M). A sum over modes is a sum over the last axis,
-which is kept with length 1. In integrands, modes lie on the last but one axis, and the nodes of an integral on the last
-axis: an indexed quantity is an array (..., M, 1) or (..., M, K) for K nodes. Long inner axes are faster. Matrices lie on the last two axes; a scalar in an expression of matrices has the shape
-(..., 1, 1). If no print method handles an expression, an error names the expression. A ``Dialect`` contains the names
-of functions in a library.
+which is kept with length 1. In integrands, modes lie on the last but one axis and the nodes of the integral on the last
+axis: an indexed quantity is an array (..., M, 1), or (..., M, K) for K nodes; a long inner axis is faster. Matrices lie
+on the last two axes; a scalar in an expression of matrices has the shape (..., 1, 1). If no print method handles an
+expression, an error names the expression. A ``Dialect`` contains the names of functions in a library.
 """
 
 import re

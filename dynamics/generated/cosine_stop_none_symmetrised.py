@@ -33,7 +33,7 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
@@ -49,7 +49,7 @@ def force_on_view1(z1, z2, lam, ratio):
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
@@ -119,7 +119,7 @@ def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return covariance and weight of the tilted Gaussian of the views, which all integrands need."""
+    """Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -153,7 +153,7 @@ def predictor_force_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return covariance and weight of the tilted Gaussian of the views, which all integrands need."""
+    """Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
@@ -187,12 +187,12 @@ def predictor_force_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."""
     return W_P @ z2, t1
 
 
 def norm_vectors_2(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."""
     return W_P @ z1, t2
 
 

@@ -25,7 +25,7 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     t2_dot_z1 = xp.sum(ratio * z1 * z2, axis=-1, keepdims=True)
@@ -34,7 +34,7 @@ def force_on_view1(z1, z2, lam, ratio):
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
     return 0 * z1
 
 
@@ -71,7 +71,7 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors(W_P, z1, t2):
-    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."""
     return z1, t2
 
 
