@@ -33,7 +33,7 @@ DOCUMENTS = ("markdown", "latex", "html")  # formats of a document with all step
 
 
 class Commands(click.Group):
-    """The group of subcommands; errors about arguments are printed as one line, without a traceback."""
+    """The group of subcommands; an error about an argument is printed as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -44,7 +44,7 @@ class Commands(click.Group):
             raise click.ClickException(_cannot_write(error)) from error
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Run the command; report an error of the output, which may occur even when the help is printed."""
+        """Run the command, and report an error if the output cannot be written, which may also happen to the help."""
         try:
             return super().main(*arguments, **options)
         except OSError as error:
@@ -53,9 +53,10 @@ class Commands(click.Group):
 
 
 def _cannot_write(error: OSError) -> str:
-    """Return the text to report for an error of the system.
+    """Return the text that reports an OSError to the user.
 
-    If the standard output cannot be written, this function also redirects the standard output to the null device.
+    If the error is that the standard output cannot be written, this function also redirects the standard output to the
+    null device.
     """
     if error.errno is None or error.filename is not None:
         return str(error)
@@ -121,13 +122,19 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 
 @main.command()
 @apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE, OUT)
-@click.option("--batch-size", type=int, help="Predict mean and standard deviation of networks with this batch size.")
 @click.option(
-    "--input-dimension", type=int, help="Number of inputs of these networks; by default that of the random weights."
+    "--batch-size",
+    type=int,
+    help="Predict mean and standard deviation of the eigenvalues of networks with this batch size.",
+)
+@click.option(
+    "--input-dimension",
+    type=int,
+    help="Number of inputs of the networks of --batch-size; by default the number of inputs of the random weights.",
 )
 @apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:
-    """Iterate the descent map: gradient descent on the population loss, which is exact at any learning rate."""
+    """Iterate the descent map, which is exact gradient descent on the population loss, at any learning rate."""
     import dynamics as dyn
 
     model, of_batch = model_of(others), ("batch_size", "input_dimension")
@@ -266,7 +273,7 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
 
 
 def _equations(model: Any, closure: str, latex: bool) -> str:
-    """Return the results of the derivation for a model, as text or in LaTeX."""
+    """Return the equations that were derived for a model, as plain text or, if ``latex`` is True, in LaTeX."""
     from derivations.report import summary
 
     if model.inputs is not None:
@@ -302,7 +309,7 @@ def export(library: str, out: str | None, **others: Any) -> None:
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def figures(arguments: tuple[str, ...]) -> None:
-    """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without a name, list them."""
+    """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without NAME, list all figures."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / "figures" / "__main__.py").is_file():
         message = "The figures are not part of the installed package. Run this command in a checkout of the repository."
