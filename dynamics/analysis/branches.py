@@ -50,7 +50,7 @@ class EquilibriumBranch(Value):
 
 @dataclass(frozen=True)
 class SpecialPoint:
-    """A fold or bifurcation point: its ``kind``, the ``value`` of the parameter, the eigenvalue ``s`` of a mode.
+    """A fold or bifurcation point: its ``kind``, ``value`` of the parameter, and eigenvalue ``s`` of surviving modes.
 
     Kinds in the flow: "fold" (two branches meet and vanish), "transcritical" (a branch on which the mode survives meets
     the branch on which the mode has collapsed, and they exchange stability), "exchange" (a real growth rate of a
@@ -174,7 +174,9 @@ def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
 
 
 def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
-    """Return, for each number of surviving modes, the branch on which these modes are equal, with bifurcation points.
+    """Return, for each number of surviving modes, the branch on which they have equal eigenvalues, and its points.
+
+    The points are those at which the stability changes.
 
     s0: initial eigenvalues (M,). The flow conserves a quantity, and the value of this quantity at s0 selects the
     equilibria. eta: learning rate, if the flow of the model depends on the learning rate; otherwise None.
@@ -242,7 +244,7 @@ def _crossings(values: Array, margin: Array, function: Callable[[float], float])
     """Return the points between successive ``values`` at which a function changes sign.
 
     values (K,): arguments of the function, in ascending order. margin (K,): the function at these arguments; arguments
-    at which it is zero up to MARGINAL are left out.
+    at which the function is zero up to MARGINAL are left out.
     """
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
     return [

@@ -44,9 +44,9 @@ def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]
 
 
 def _limit(far: float, near: float) -> float:
-    """Return the limit of a rate at zero, from its values at the larger (far) and the smaller (near) tiny eigenvalue.
+    """Return the limit of a rate as the eigenvalue goes to zero, from the rates at two tiny eigenvalues.
 
-    The limit may be zero, finite or infinite.
+    far: rate at the larger eigenvalue. near: rate at the smaller eigenvalue. The limit may be zero, finite or infinite.
     """
     if not np.isfinite(near) or abs(near) > GROWS * abs(far):
         return float(np.copysign(np.inf, near))
@@ -91,9 +91,9 @@ def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
 
 
 def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
-    """Return two powers of w: of the positive terms, and of the negative terms, in the rate of a mode that collapses.
+    """Return the powers of w with which the sum of positive terms, and the sum of negative terms, in a rate scale.
 
-    The mode has the singular value w, which goes to zero. surviving: number of all other modes, which survive.
+    The rate belongs to a mode whose singular value w goes to zero. surviving: number of all other modes, which survive.
     """
     rates, p = model.generated.rates, model.parameters
     assert rates is not None

@@ -109,7 +109,7 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     ------
     ArgumentError
         If an argument is not valid, or if inputs are correlated. Also if the predictor is learned and the model does
-        not have the invariant s_m - lambda_m^2/a_P (see ``invariants``).
+        not have the invariant s_m - lambda_m^2/a_P (see Notes and ``invariants``).
 
     Notes
     -----

@@ -167,9 +167,9 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
 
 
 def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:
-    """Return the reason why there is no equilibrium of equal modes, or why it is not determined.
+    """Return the reason why there is no equilibrium of equal modes, or why such an equilibrium is not determined.
 
-    The text is empty if an equilibrium exists and is determined.
+    s0: initial eigenvalues (M,). The text is empty if an equilibrium exists and is determined.
     """
     if model.weight_decay:
         return "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"

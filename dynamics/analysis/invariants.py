@@ -51,7 +51,7 @@ class Invariant(Value):
 
 @isolated
 def invariants(model: Model) -> tuple[Invariant, ...]:
-    """Return the quantities that the flow of a model conserves; with weight decay, they decay exponentially.
+    """Return the quantities that the flow of a model conserves, or that decay exponentially if there is weight decay.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     Returns
     -------
     tuple of Invariant
-        The conserved quantities; empty if none is known for the model.
+        The conserved (with weight decay: decaying) quantities; empty if none is known for the model.
 
     Raises
     ------

@@ -117,7 +117,7 @@ def phase_diagram(
     steps : int
         Largest number of steps, rounded up to a multiple of 64.
     closure : str, optional
-        Closure, as for ``solve``.
+        Closure, the way in which expectations over the inputs are computed; see ``solve``.
     rtol : float
         Requested relative accuracy of the eigenvalues s. The tolerance of the quadrature of the closure is a tenth of
         ``rtol``.

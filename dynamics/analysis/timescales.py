@@ -74,7 +74,7 @@ def convergence_time(
     If the flow has an exact solution, the time is computed by a formula. For the Euclidean loss without weight decay
     the formula is T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))]. Here n1 = 1 + sigma1^2 and
     u = n1 s^alpha; u0 is the initial value of u, and u1 is the value of u at the level. If the flow has no exact
-    solution, it is integrated until all modes have reached the level.
+    solution, the flow is integrated until all modes have reached the level.
 
     Examples
     --------

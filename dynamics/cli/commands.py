@@ -74,13 +74,13 @@ def main() -> None:
     the learning rate times the number of steps.
 
     \b
-    Theory and network for the paper's toy setting, and the deviation between them:
+    Theory and network for the toy setting of Halvagal et al. (2023), and the deviation between them:
       ssl-dynamics iterate --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out theory.npz
       ssl-dynamics train   --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out network.npz
       ssl-dynamics compare theory.npz network.npz --out deviation.png
 
     \b
-    Eigenvalues as learning-rate multipliers, and the isotropic loss, which removes this effect:
+    Eigenvalues that multiply the learning rates of modes, and the isotropic loss, which removes this effect:
       ssl-dynamics solve --s0 0.01,0.1,0.5 --end-time 60 --out euclidean.png
       ssl-dynamics solve --s0 0.01,0.1,0.5 --end-time 60 --isotropic --out isotropic.png
       ssl-dynamics derive --isotropic --format equations
@@ -248,7 +248,7 @@ def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
 )
 @click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write the text into a file.")
 def derive(closure: str | None, form: str, out: str | None, correlated: bool, **others: Any) -> None:
-    """Print the derivation for a loss: forces, rates, flow of the eigenvalues, and the exact solution if it is known.
+    """Print the derivation for a loss: gradients, rates, flow of the eigenvalues, and the exact solution if known.
 
     \b
     Documents require a closed-form predictor or no predictor, a shared target and white inputs. They show both the

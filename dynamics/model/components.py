@@ -212,8 +212,8 @@ class EMA(Component):
 
     Notes
     -----
-    The flow is dV/dt = (1 - decay)/eta (W - V). It depends on the learning rate eta, which converts the decay per step
-    into a rate in time.
+    The flow is dV/dt = (1 - decay)/eta (W - V). The flow depends on the learning rate eta, which converts the decay per
+    step into a rate in time.
 
     References
     ----------

@@ -241,7 +241,11 @@ class Model(Value):
 
     @property
     def catalogue_key(self) -> tuple[Any, str, bool, bool, bool]:
-        """Key of the loss in ``catalogue.MODULES``."""
+        """Key of the loss in ``catalogue.MODULES``, which lists the generated modules.
+
+        The entries are the loss, the branch with the stop-gradient, and True or False for isotropic, with a predictor,
+        and symmetrised.
+        """
         has_predictor = not isinstance(self.predictor, NoPredictor)
         return (self.loss, self.stop_gradient, self.isotropic, has_predictor, self.symmetrised)
 
@@ -325,7 +329,7 @@ class Model(Value):
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
         """Return the parameters as arrays, with a new value of the parameter ``name``; the value is not validated.
 
-        The value may be complex, so that derivatives with respect to it can be computed by a complex step.
+        The value may be complex, so that derivatives with respect to the parameter can be computed by a complex step.
         """
         return self._parameters({name: value})
 

@@ -51,9 +51,9 @@ class Option:
         return value if self.check is None else frozen(self.check(name, value))
 
     def symbols(self, name: str) -> dict[str, str]:
-        """Return a dictionary from the names of the parameters in this option to their names in ``Parameters``.
+        """Return a dictionary from the name of each parameter in this option to its name in ``Parameters``.
 
-        name: name of the option.
+        For example, the option "weight_decay" gives {"weight_decay": "rho"}. name: name of the option.
         """
         if isinstance(self.symbol, tuple):
             return {symbol: symbol for symbol in self.symbol}
@@ -109,11 +109,14 @@ class ComponentOption(Option):
         return with_parameter(value, parameter, number)
 
     def to_plain(self, value: Any) -> dict[str, Any]:
-        """Return the component as a dictionary that contains its kind and its options."""
+        """Return the component as a dictionary with the name of its class, under the key "kind", and its options."""
         return {"kind": type(value).__name__} | to_plain(value)
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the component from a dictionary that contains its kind and its options."""
+        """Return the component from a dictionary with the name of its class, under the key "kind", and its options.
+
+        name: name of the option in messages.
+        """
         kinds = {kind.__name__: kind for kind in self.classes}
         errors.instance(name, plain, dict, f'be a table, such as {{ kind = "{next(iter(kinds))}" }}')
         kind = kinds[errors.choice(f"kind of {name}", plain.get("kind"), kinds)]
@@ -242,9 +245,10 @@ def frozen(value: Any) -> Any:
 
 
 def symbols_of(part: Any) -> dict[str, str]:
-    """Return a dictionary from the names of the parameters of a model or component to their names in ``Parameters``.
+    """Return a dictionary from the name of each parameter of a model or component to its name in ``Parameters``.
 
-    If ``part`` is a model, the parameters of its components and expressions are left out.
+    For example, the key "weight_decay" has the value "rho". If ``part`` is a model, the parameters of its predictor,
+    target, loss and gain are left out.
     """
     return {
         key: symbol for name, description in options(part).items() for key, symbol in description.symbols(name).items()
@@ -264,7 +268,7 @@ def parameters_of(part: Any) -> dict[str, Any]:
 
 
 def with_parameter(part: Any, parameter: str, number: Any) -> Any:
-    """Return a model or a component with a new number for the parameter named ``parameter``."""
+    """Return the model or component ``part`` with a new number for the parameter named ``parameter``."""
     for name, description in options(part).items():
         value = getattr(part, name)
         if parameter in description.parameters(name, value):

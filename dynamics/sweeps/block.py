@@ -42,16 +42,16 @@ Evaluator = Callable[[dict[str, Values]], dict[str, NamedArray]]
 
 
 class Outcome(NamedTuple):
-    """The arrays that were computed for a block of grid points, and a warning."""
+    """The arrays that were computed for a block of grid points, and the first warning about their accuracy."""
 
     arrays: dict[str, NamedArray]
     warning: str  # text of the first AccuracyWarning in the block; empty if there was no warning
 
 
 def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute one block of grid points; threads of one process compute one after another.
+    """Compute one block of grid points; several threads of a process compute their blocks one after another.
 
-    values: values along each axis of the block.
+    evaluate: function that computes the arrays of the block. values: values along each axis of the block.
     """
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", errors.AccuracyWarning)
@@ -169,7 +169,7 @@ def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
 
 
 def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """Return the status (...) of runs with eigenvalues s (..., T, M), as indices of STATUS."""
+    """Return the status (...) of runs with eigenvalues s (..., T, M), as indices of the tuple STATUS."""
     unfinished = np.where(np.isnan(s).any(axis=(-2, -1)), STOPPED, COMPLETE)
     return np.where(np.isinf(s).any(axis=(-2, -1)), DIVERGED, unfinished).astype(np.int8)
 
@@ -241,7 +241,7 @@ def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None
 
 
 def named_arrays(result: Any) -> dict[str, NamedArray]:
-    """Return the result of a user's function as named arrays.
+    """Return the result of a user's function as a dictionary of named arrays.
 
     Raises TypeError unless the result is a dict of numbers and arrays, or a trajectory.
     """

@@ -145,7 +145,7 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
     for name in given:
         errors.choice("keyword", name, parameters)
     for name in axes:
-        errors.choice("grid", name, (*model.parameter_names, *calculation.axes))
+        errors.choice("key of grid", name, (*model.parameter_names, *calculation.axes))
         if name in model.parameter_names and (name in signature or name in RESERVED):
             errors.reject("grid", "have no axis with the name of an argument, or of an array of the results", name)
         if name in given:
@@ -251,7 +251,7 @@ def _first_point(model: Model, axes: dict[str, Any]) -> dict[str, Any]:
 def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict[str, Any]) -> dict[str, NamedArray]:
     """Return the coordinates of the results, except the coordinates that are axes of the grid.
 
-    The first coordinate is "time" for flows and "step" for all other results; it numbers the recorded states.
+    The first coordinate is the axis of the recorded states: "time" for flows, and "step" for all other results.
     """
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:

@@ -72,7 +72,7 @@ class Check(Value):
 
 @isolated
 def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progress: bool | None = None) -> Check:
-    """Compare each level of description of a model with the next.
+    """Compare each level of description of a model with the next: loss, rates, flow, descent map and network.
 
     Parameters
     ----------

@@ -175,8 +175,8 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     -----
     A finite batch changes the mean of the eigenvalues, and this change grows with the number of inputs. The change is
     predicted to first order in one over the batch size (see ``iterate`` with ``batch_size`` and ``input_dimension``),
-    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units. There is also
-    none for networks with too many modes (for correlated inputs: too many weights) for ``iterate`` with ``batch_size``.
+    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units, or for
+    networks with too many modes (for correlated inputs: too many weights) for ``iterate`` with ``batch_size``.
 
     If the network was trained with at least three seeds, the sampling error is the standard error over seeds. Otherwise
     the sampling error is predicted together with the mean. The attribute ``source`` of the result states whether the
@@ -362,7 +362,7 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
 
 
 def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the indices of the steps that theory and network share: the indices in theory, and those in network.
+    """Return the indices of the steps that theory and network share: indices in theory, and indices in network.
 
     If the theory is a flow, these are the indices of the shared times.
     """

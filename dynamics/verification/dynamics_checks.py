@@ -36,8 +36,8 @@ def descent_map(subject: Subject) -> Trajectory:
     """Return the descent map at a learning rate that suits the rates of the modes.
 
     With this learning rate, the singular value of the fastest mode changes by about the fraction MOVES in the first
-    step. If a mode changes by much more in a later step, for example because the mode collapses in finite time, the
-    learning rate is halved, and the descent map is computed again.
+    step. If a mode changes by more than about twice this fraction in a step, for example because the mode collapses in
+    finite time, the learning rate is halved, and the descent map is computed again.
     """
     eta = MOVES / subject.largest_rate()
     for _ in range(TRIALS):

@@ -1,4 +1,4 @@
-"""Prepare a model for ``check``: draw samples of its representations, and compute their losses and gradients.
+"""Prepare a model for ``check``: draw samples of representations, and compute the losses and gradients of the samples.
 
 z1 and z2 (B, M) are the representations of the two views, for B samples and M modes. lam (M,) are the eigenvalues of
 the predictor W_P.
@@ -83,7 +83,7 @@ class Subject:
     def independent_representations(self) -> tuple[Array, Array, Array]:
         """Draw representations (50, M) of two independent views, and predictor eigenvalues (M,).
 
-        The predictor eigenvalues are random, between 0.5 and 1.5 times those of the model.
+        The predictor eigenvalues are random, between 0.5 and 1.5 times the predictor eigenvalues of the model.
         """
         z1, z2 = np.sqrt(self.s0) * self.rng.standard_normal((2, 50, len(self.s0)))
         return z1, z2, self.lam * self.rng.uniform(0.5, 1.5, len(self.s0))

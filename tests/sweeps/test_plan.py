@@ -53,7 +53,7 @@ REFUSED = {
     "unknown axis": (sweep(grid={"wieght_decay": [0.1]}), "'wieght_decay'. Did you mean 'weight_decay'?"),
     "parameter of another model": (
         sweep(grid={"rate": [0.1]}),
-        "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay', ",
+        "Argument `key of grid` must be one of 'sigma1', 'sigma2', 'weight_decay', ",
     ),
     **{
         f"parameter called {name}": (
@@ -73,8 +73,8 @@ REFUSED = {
         f"Argument `sigma1` must {NUMBERS}, but is [0.1, 0.1].",
     ),
     "negative": (sweep(grid={"sigma1": [0.1, -1]}), "Argument `noise` must be two non-negative numbers"),
-    "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay'"),
-    "starts of a network": (run({"s0": [S0]}, **NETWORK), "Argument `grid` must be one of"),
+    "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `key of grid` must be one of 'sigma1', 'sigma2', "),
+    "starts of a network": (run({"s0": [S0]}, **NETWORK), "Argument `key of grid` must be one of"),
     "seed negative": (run({"seed": [1, -1]}, **NETWORK), "Argument `seed` must be a whole number >= 0"),
     "seed twice": (
         run({"seed": [1]}, seed=1, **NETWORK),
