@@ -298,5 +298,7 @@ def _check_model(model: Model, target: DesignTarget) -> None:
         errors.reject("model", requirement, model)
     if model.weight_decay and not target.needs_weight_decay:
         kind = type(target).__name__
-        requirement = f"have no weight decay for {kind}, because weight decay moves the fixed point"
+        requirement = (
+            f"have no weight decay for {kind}, because weight decay moves the fixed point to which modes shall converge"
+        )
         errors.reject("model", requirement, model)

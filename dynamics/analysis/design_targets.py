@@ -23,7 +23,7 @@ from dynamics.numerics.values import Value
 POINTS = 400  # number of eigenvalues at which a desired rate or time is evaluated
 ZERO = 1e-9  # a rate below this fraction of the largest rate counts as zero
 STEEPNESS = (12, 24, 48, 96, 192, 384)  # powers of lambda with which a rate may change; they are tried in this order
-LARGEST_DENOMINATOR = 12  # 1/(2 alpha) must be a fraction with at most this value and denominator
+LARGEST_DENOMINATOR = 12  # 1/(2 alpha) must be a fraction whose value and denominator are at most this number
 
 
 class Conditions(NamedTuple):
@@ -359,7 +359,7 @@ class FastestUniform(DesignTarget):
 
 def _goal(level: float, conditions: Conditions) -> float:
     """Return the predictor eigenvalue at which a mode has arrived: ``level`` times its value at the fixed point."""
-    _check_share("level", level, "because it is a fraction of the predictor eigenvalue at the fixed point")
+    _check_share("level", level, "because the level is a fraction of the predictor eigenvalue at the fixed point")
     goal, start = level * conditions.rest, conditions.high / conditions.rest
     if not conditions.high < goal:
         requirement = (

@@ -39,14 +39,18 @@ def check_analysed(model: Model) -> None:
         )
         errors.reject("model", requirement, model)
     if not (model.generated.independent_modes or model.generated.conserved is not None):
-        errors.reject("model", "have a loss with independent modes, or a loss that conserves a sum over modes", model)
+        requirement = (
+            "have a loss with independent modes, or a loss that conserves a sum over modes, because equilibria are "
+            "computed for such losses only"
+        )
+        errors.reject("model", requirement, model)
 
 
 def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return validated initial eigenvalues (M,) of a single trajectory; raises ArgumentError if they are not valid."""
     s0 = model.check_eigenvalues(s0)
     if s0.ndim != 1:
-        errors.reject("s0", "have the shape (M,), because it contains the initial eigenvalues of one trajectory", s0)
+        errors.reject("s0", "have the shape (M,), because s0 contains the initial eigenvalues of one trajectory", s0)
     return s0
 
 

@@ -98,7 +98,8 @@ def _power_sum(model: Model) -> Invariant | None:
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
     if conserved.exponent == 0 and model.inputs is not None:
         return Invariant("|W|^2", decay, model, _size_of_weights)
-    # lambda must be a power of s. Without weight decay it may be a power of s + epsilon; weight decay acts on s alone.
+    # The power sum is conserved if lambda is a power of s. Without weight decay, lambda may also be a power of
+    # s + epsilon; with weight decay it may not, because weight decay acts on s alone.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
     if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
         return None

@@ -166,7 +166,7 @@ def phase_diagram(
     check_size(f"A phase diagram of {shape[1]:,} x {shape[0]:,} points", size, "Use fewer points.")
     ensemble, eta = _ensemble(model, x_axis, y_axis, learning_rate)
     if not start.any():
-        errors.reject("s0", "have at least one eigenvalue above zero", start)
+        errors.reject("s0", "have at least one eigenvalue above zero, because a mode at zero stays at zero", start)
     check_progress(progress)
     steps, rtol = check_steps(steps, 1), errors.positive_number("rtol", rtol)
     field = vector_field_of(ensemble, choose_closure(model, closure), CLOSURE_SHARE * rtol)

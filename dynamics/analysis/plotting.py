@@ -43,7 +43,7 @@ PARAMETERS = {  # axis label of each parameter
     "sigma1": r"noise $\sigma_1$ of the online view",
     "sigma2": r"noise $\sigma_2$ of the target view",
     "alpha": r"exponent $\alpha$ of the predictor",
-    "epsilon": r"$\epsilon$ of the predictor",
+    "epsilon": r"offset $\epsilon$ of the predictor",
     "decay": r"decay $\tau$ of the target",
 }
 

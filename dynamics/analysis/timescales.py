@@ -146,7 +146,7 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     if s.ndim == 0 or not s.all():
         errors.reject("s", "be finite eigenvalues above zero, of shape (..., M)", s)
     if model.batch_shape:
-        errors.reject("model", "have plain numbers as parameters", model)
+        errors.reject("model", "have plain numbers as parameters, because rates are computed for one model", model)
     check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Use fewer eigenvalues.")
     field = EigenmodeField(model, rtol=1e-10)
     field.start(s)  # raises ArgumentError if expectations are infinite

@@ -212,7 +212,7 @@ def compare(theory: str, network: str, out: str | None) -> None:
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),
-    help="Number of worker processes on this machine; by default this process computes.",
+    help="Number of worker processes on this machine; by default the sweep runs in the process of this command.",
 )
 @click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
 def sweep(file: str, workers: int | None, scheduler: str | None) -> None:

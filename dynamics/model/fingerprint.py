@@ -70,7 +70,7 @@ def differences(there: Any, here: Any, name: str = "") -> list[str]:
     """
     if isinstance(there, dict) and isinstance(here, dict):
         return [text for key in here | there for text in differences(there.get(key), here.get(key), f"{name} {key}")]
-    return [] if there == here else [f"{name.strip()} ({_short(there)} there, {_short(here)} here)"]
+    return [] if there == here else [f"{name.strip()} ({_short(there)} stored, {_short(here)} now)"]
 
 
 def _short(value: Any) -> str:

@@ -27,7 +27,7 @@ def check_gradient(subject: Subject) -> LevelCheck:
         derived.append(generated.force_on_predictor(*arguments))
     automatic = np.stack(subject.gradient(z1, z2, lam))
     deviation = relative_deviation(np.stack(derived), automatic, float(subject.rate_scale.min()))
-    return LevelCheck("gradient", "derived forces, automatic differentiation", deviation, ROUNDING)
+    return LevelCheck("gradient", "derived gradient, automatic differentiation", deviation, ROUNDING)
 
 
 def check_rates(subject: Subject) -> LevelCheck:
