@@ -174,9 +174,10 @@ def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
 
 
 def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
-    """Return, for each number of surviving modes, the branch on which they have equal eigenvalues, and its points.
+    """Return the branches of equilibria at which all surviving modes have the same eigenvalue.
 
-    The points are those at which the stability changes.
+    There is one branch for each number of surviving modes; with each branch, the points are returned at which the
+    stability changes.
 
     s0: initial eigenvalues (M,). The flow conserves a quantity, and the value of this quantity at s0 selects the
     equilibria. eta: learning rate, if the flow of the model depends on the learning rate; otherwise None.

@@ -91,9 +91,10 @@ def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
 
 
 def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
-    """Return the powers of w with which the sum of positive terms, and the sum of negative terms, in a rate scale.
+    """Return how the positive terms of a rate, and how its negative terms, scale with a singular value w: powers of w.
 
-    The rate belongs to a mode whose singular value w goes to zero. surviving: number of all other modes, which survive.
+    The rate is the rate of a mode with the singular value w, which goes to zero. surviving: number of all other modes,
+    which survive.
     """
     rates, p = model.generated.rates, model.parameters
     assert rates is not None

@@ -254,7 +254,9 @@ def _relative_noise(model: Model) -> float:
 
 
 def _noise(model: Model) -> float:
-    """Return the stationary variance of the eigenvalue s of a mode, times the batch size, over the learning rate.
+    """Return the stationary variance of s, multiplied by the batch size and divided by the learning rate.
+
+    s is the correlation eigenvalue of a mode.
 
     The result is nan if no fixed point is stable.
     """

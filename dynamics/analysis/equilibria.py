@@ -70,7 +70,7 @@ class Equilibria(Value):
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw a row for each fixed point, with markers at its eigenvalues; return the matplotlib Axes."""
+        """Draw a row for each fixed point, with markers at the eigenvalues of its modes; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_equilibria
 
         return plot_equilibria(self, ax)

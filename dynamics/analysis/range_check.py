@@ -13,7 +13,7 @@ REQUIREMENT = "have values for which all rates of this model are within the rang
 
 @contextmanager
 def within_range(name: str, value: Any) -> Iterator[None]:
-    """Return a context that raises ArgumentError if the computation in it overflows.
+    """Return a context that raises ArgumentError if a computation inside the context overflows.
 
     name, value: the argument that the message names. An overflow appears as one of three errors: FloatingPointError
     from an integral that is not finite, LinAlgError from the eigenvalues of a matrix that is not finite, or

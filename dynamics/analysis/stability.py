@@ -97,7 +97,7 @@ class Jacobian(Value):
     def _stencils(self) -> list[list[Stencil]]:
         """The terms of central differences with respect to each variable of a mode, for both blocks of the Jacobian.
 
-        They are cached, so that the rates in them are computed once for flow and descent map.
+        The terms are cached, so that rates are computed only once for flow and descent map.
         """
         structure, count = self.model.structure, self.count
         fixed_point, field = (

@@ -44,7 +44,10 @@ class Commands(click.Group):
             raise click.ClickException(_cannot_write(error)) from error
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Run the command, and report an error if the output cannot be written, which may also happen to the help."""
+        """Run the command, and report an error if the output cannot be written.
+
+        The output cannot be written, for example, if the disk is full; even the help may be the output.
+        """
         try:
             return super().main(*arguments, **options)
         except OSError as error:

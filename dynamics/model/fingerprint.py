@@ -1,7 +1,7 @@
-"""Compute the fingerprint of a computation: plain data (dictionaries, lists, numbers, text) that identify it.
+"""Compute fingerprints: plain data (dictionaries, lists, numbers, text) that identify a computation.
 
-The store of a sweep and the checkpoint of a training contain the fingerprint, so that only the same computation can
-continue from them.
+The store of a sweep and the checkpoint of a training contain a fingerprint, so that only the same computation can
+continue from the store or checkpoint.
 """
 
 import hashlib

@@ -270,7 +270,7 @@ class Model(Value):
 
     @property
     def loss_name(self) -> str:
-        """Name or expression of the loss, and its gain if it has one, as text for messages."""
+        """Name or expression of the loss, and the gain if the model has one, as text for messages."""
         name = self.loss.text if isinstance(self.loss, Loss) else self.loss
         return name if self.gain is None else f"{name} (gain {self.gain.text})"
 

@@ -219,7 +219,7 @@ def signature(kind: type) -> str:
 
 
 def check_options(part: Any) -> None:
-    """Validate all options of a model or component, and store the validated values in it.
+    """Validate all options of a model or component, and store the validated values in its attributes.
 
     Raises ArgumentError if the value of an option is not valid.
     """
