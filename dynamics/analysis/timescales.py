@@ -1,5 +1,6 @@
 """Compute time scales of modes: times at which modes reach a given eigenvalue, and growth rates of small changes."""
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
 from dynamics.numerics.memory import check_size
 from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
-from dynamics.solvers.flow_scipy import STEPS_PER_CHECK, members, steps
+from dynamics.solvers.flow_scipy import DIVERGING, STEPS_PER_CHECK, members, most_evaluations, steps
 from dynamics.solvers.methods import has_exact_solution
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.solvers.scaling import Scaling
@@ -62,12 +63,20 @@ def convergence_time(
     -------
     ndarray of shape (..., M)
         The times. The time is inf for a mode that never reaches the level, because the flow converges or diverges
-        before. It is nan for a mode that has not reached the level at the time ``within`` but may reach it later.
+        before. It is nan for a mode that has not reached the level at the time ``within``, or when the integration
+        ends, but may reach it later.
 
     Raises
     ------
     ArgumentError
         If an argument is not valid, if inputs are correlated, or if rates overflow at the initial eigenvalues.
+
+    Warns
+    -----
+    AccuracyWarning
+        If the integration ends before the time ``within``, because a step fails or because it needs more than
+        20 000 + 1000 E evaluations of the rates, with E dynamical variables over all modes; or if the quadrature of the
+        closure misses its tolerance.
 
     Notes
     -----
@@ -198,7 +207,7 @@ def _by_flow(
     start: initial state. What is integrated is the shape of the spectrum, in a rescaled time tau (see ``Scaling``).
     Crossings of the levels are located within the steps of the integrator.
     """
-    coordinate = finite_coordinate_of(start, field.parameters, ATOL)
+    coordinate, evaluations = finite_coordinate_of(start, field.parameters, ATOL), count(1)
     steady_state, scaling = SteadyState(start, field, learning_rate), Scaling.of(field)
     equal_modes = EqualModes(scaling.field, rtol)
 
@@ -206,26 +215,40 @@ def _by_flow(
         return scaling.state(coordinate.backward(y), scaling.time(tau))
 
     def slope(_: float, y: Array) -> Array:
+        next(evaluations)
         return coordinate.slope(y, lambda state: scaling.field.velocity(state, learning_rate))
 
-    y_start = coordinate.forward(start)
-    times, last = np.where(field.observables(start).s == levels, 0.0, np.inf), scaling.tau(within)
-    for taken, (solver, _) in enumerate(steps(slope, y_start, last, coordinate.tolerances(rtol, noise_of(field))), 1):
+    y_start, s = coordinate.forward(start), field.observables(start).s
+    times, last, largest = np.where(s == levels, 0.0, np.inf), scaling.tau(within), s.max()
+    most, reason = most_evaluations(y_start), None
+    tolerances = coordinate.tolerances(rtol, noise_of(field))
+    for taken, (solver, message) in enumerate(steps(slope, y_start, last, tolerances), 1):
         if solver.status == "failed" or not coordinate.room(solver.y, y_start) > 0:
-            return times
+            if s.max() > DIVERGING * largest or not message:
+                return times
+            reason = message
+            break
         dense = solver.dense_output()
         path, pending = (lambda tau, f=dense: field.observables(state_at(tau, f(tau).T)).s - levels), np.isinf(times)
         times[pending] = scaling.time(first_crossings(path, solver.t_old, solver.t)[pending])
-        if np.isfinite(times).all() or steady_state.reached(state_at(solver.t, solver.y)):
+        state = state_at(solver.t, solver.y)
+        if np.isfinite(times).all() or steady_state.reached(state):
             return times
         scaling.field.accumulate(solver.step_size)
-        if taken % STEPS_PER_CHECK == 0 and equal_modes.reached(shape := coordinate.backward(solver.y)):
-            return np.fmin(times, _by_scale(field.observables(shape).s, levels, scaling, solver.t))
+        s = field.observables(state).s
+        if taken % STEPS_PER_CHECK == 0 and equal_modes.reached(coordinate.backward(solver.y)):
+            return np.fmin(times, scaling.time(solver.t) + _decay_time(s, levels, field.parameters.rho))
+        if next(evaluations) > most:
+            reason = f"more than {most} evaluations of the rates are needed"
+            break
+    if reason:
+        t = f"{scaling.time(solver.t):.6g}"
+        errors.warn_caller(f"The flow is followed to t = {t} only: {reason}. Times that are nan may be later.")
     return np.where(np.isinf(times), np.nan, times)
 
 
-def _by_scale(s: Array, levels: Array, scaling: Scaling, tau: float) -> Array:
-    """Return the times (M,) after tau at which the modes s e^(-2 rho t) reach the levels, for a constant s (M,)."""
+def _decay_time(s: Array, levels: Array, rho: Array) -> Array:
+    """Return the durations t (M,) after which s e^(-2 rho t) equals the levels; inf if it never does."""
     with np.errstate(all="ignore"):
-        times = np.log(s / levels) / (2 * scaling.decay)
-    return np.where(times >= scaling.time(tau), times, np.inf)
+        durations = np.log(s / levels) / (2 * rho)
+    return np.where(durations >= 0, durations, np.inf)
