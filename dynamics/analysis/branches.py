@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
+from dynamics import errors
 from dynamics.analysis import fixed_points
 from dynamics.analysis.equilibria import equilibria
 from dynamics.analysis.equilibrium import Equilibrium
@@ -126,8 +127,14 @@ class IndependentModes:
         return branch, folds + stability_changes(branch, on_curve)
 
     def at(self, value: float) -> Model:
-        """Return the model at a value of the parameter."""
-        return self.model.replace(**{self.parameter: value})
+        """Return the model at a value of the parameter.
+
+        Raises RuntimeError if continuation has led to a value that the parameter cannot have.
+        """
+        try:
+            return self.model.replace(**{self.parameter: value})
+        except errors.ArgumentError as error:
+            raise RuntimeError(f"the continuation of a branch leads to {value:.3g}") from error
 
     def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
         """Return the equilibrium at a value of the parameter, for a mode with predictor eigenvalue lam.
@@ -236,14 +243,16 @@ def stability_changes(
 def _crossings(values: Array, margin: Array, function: Callable[[float], float]) -> list[float]:
     """Return the zeros at which a function changes sign, between given values (K,) of its argument.
 
-    margin (K,): values of the function at the given arguments.
+    margin (K,): values of the function at the given arguments. Raises RuntimeError if the function has other values at
+    these arguments, because it follows another branch.
     """
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
-    return [
-        float(scipy.optimize.brentq(lambda x: _finite(function(x)), values[i], values[j], xtol=1e-14, rtol=1e-14))
-        for i, j in pairwise(clear)
-        if margin[i] * margin[j] < 0
-    ]
+    intervals = [(values[i], values[j]) for i, j in pairwise(clear) if margin[i] * margin[j] < 0]
+    find_root = partial(scipy.optimize.brentq, lambda x: _finite(function(x)), xtol=1e-14, rtol=1e-14)
+    try:
+        return [float(find_root(*ends)) for ends in intervals]
+    except ValueError as error:
+        raise RuntimeError("a branch is lost") from error
 
 
 def _finite(growth: float) -> float:

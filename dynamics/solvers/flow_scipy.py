@@ -14,7 +14,7 @@ import scipy.integrate
 
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
-from dynamics.solvers.problem import FlowProblem
+from dynamics.solvers.problem import FlowProblem, because_of_extremes
 from dynamics.solvers.scaling import Scaling, shrunk
 from dynamics.solvers.solutions import Flow
 from dynamics.solvers.steady_state import EqualModes, SteadyState
@@ -133,7 +133,8 @@ class _Member:
         except KeyboardInterrupt:
             return self._stopped(f"{INTERRUPTED} at t = {self.t:.6g}")
         except FloatingPointError as error:
-            return self._stopped(f"stopped at t = {self.t:.6g}: {error}")
+            cause = because_of_extremes(self.problem) if self.t == 0 else ""
+            return self._stopped(f"stopped at t = {self.t:.6g}: {error}{cause}")
         finally:
             self.field.note_errors_of(self.scaling.field)
         return self._finished()
