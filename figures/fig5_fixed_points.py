@@ -23,7 +23,7 @@ Pair = tuple[dyn.Trajectory, dyn.Trajectory]
 
 
 def compute(full: bool) -> dict[str, list[Pair]]:
-    """Return, for each loss, a pair (network, theory) from each of the initial weights."""
+    """Return, for each loss, a list with a pair (network, descent map) for each of the three initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     starts = [W0, 2 * W0, 2 * style.initial_weights(MODES, INPUTS, SEED + 1)]
     return {loss: [_pair(loss, start, BATCH[full]) for start in starts] for loss in style.LOSSES}

@@ -18,19 +18,19 @@ from figures.fig2_eigenvalues import INPUTS, LIMITS, MODES, SEED, STEPS
 STEPS_NO_PREDICTOR = {False: 1500, True: 100_000}
 BATCH = {False: 2_000, True: 50_000}
 POINTS = 30
-UNCHANGED = 0.1  # if the relative change of an eigenvalue in theory is below this, it counts as no change
+UNCHANGED = 0.1  # an eigenvalue whose relative change in theory is below this value counts as unchanged
 LINEAR = {"linestyle": "-", "linewidth": 0.7, "color": style.GREY, "zorder": 1}
 
 
 class Panel(NamedTuple):
-    """One setting of Figure 2: the network with ReLU units, and the descent map of the linear network."""
+    """Results under one loss: a network with ReLU units, and the descent map of the linear network."""
 
     network: dyn.Trajectory
     linear: dyn.Trajectory
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return the panels of all eight settings, from the same initial weights."""
+    """Return a panel for each of the eight losses of Figure 2; all runs have the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
 
@@ -46,7 +46,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Draw eigenvalues against steps: losses in rows, settings in columns."""
+    """Draw eigenvalues against steps: Euclidean and cosine losses in rows, versions of the losses in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):
@@ -61,7 +61,10 @@ def draw(data: dict[tuple[str, str], Panel]) -> Figure:
 
 
 def _ends(panel: Panel) -> str:
-    """Format the mean and the relative spread of final eigenvalues in the plotted range, and the number below it."""
+    """Format the mean and the relative spread of the final eigenvalues in the plotted range.
+
+    The text also states the number of final eigenvalues below this range.
+    """
     s = panel.network.s[-1]
     large = s[s > LIMITS[0]]
     if not len(large):
@@ -89,14 +92,15 @@ def _slowdowns(panel: Panel) -> str:
 
 
 def growth(run: dyn.Trajectory) -> np.ndarray:
-    """Return final divided by initial value of the smallest and of the largest eigenvalue, in an array (2,)."""
+    """Return, for the smallest and the largest eigenvalue, the final value divided by the initial value; shape (2,)."""
     return run.s[-1, [0, -1]] / run.s[0, [0, -1]]
 
 
 def _growth(panel: Panel, name: str) -> str:
-    """Format the factors of ``growth`` of a network and of the linear theory.
+    """Format the growth factors of the smallest and the largest eigenvalue, in a network and in the linear theory.
 
-    The text says "opposite" if the factors lie on different sides of 1 and the theory predicts a change.
+    The text says "opposite" if the two factors of an eigenvalue lie on different sides of 1 and the theory predicts a
+    change. The function ``growth`` computes the factors.
     """
     network, linear = map(growth, panel)
     cells = [

@@ -16,11 +16,11 @@ REQUIREMENT = "have values for which all rates of this model are within the rang
 
 @contextmanager
 def within_range(model: Model, s: npt.NDArray[np.float64] | None = None, /, **arguments: Any) -> Iterator[None]:
-    """Raise ArgumentError if the computation in this context overflows; its message names the most extreme argument.
+    """Return a context that raises ArgumentError if a computation inside the context overflows.
 
-    The arguments are those of ``extreme_argument``. An overflow appears as one of three errors: FloatingPointError from
-    an integral that is not finite, LinAlgError from the eigenvalues of a matrix that is not finite, or RuntimeError
-    from an iteration that does not converge.
+    The message names the most extreme argument; the arguments of this function are those of ``extreme_argument``. An
+    overflow appears as one of three errors: FloatingPointError from an integral that is not finite, LinAlgError from
+    the eigenvalues of a matrix that is not finite, or RuntimeError from an iteration that does not converge.
     """
     try:
         with np.errstate(all="ignore"):
