@@ -167,7 +167,7 @@ def bifurcation(
         parameter,
         (float(values[0]), float(values[-1])),
         branches=tuple(branch for branch, _ in branches),
-        points=distinct(point for _, on_branch in branches for point in on_branch),
+        points=distinct(branches),
         remark=remark,
     )
 
