@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 TINY = 1e-30  # the complex step; the error of the derivative is of second order in the step
 LENGTH, LONGEST_STEP = 50.0, 0.02  # length and step of an orbit in each direction, in units of the ranges of p and x
-SAME = 1e-12  # distance below which two points are the same
+SAME = 1e-12  # distance below which two points are the same, in units of the ranges of p and x
 ON_FOLD = 1e-9  # F_x relative to the length of the gradient of F, below which an isolated point is a fold
 
 
@@ -62,7 +62,7 @@ class Plane(NamedTuple):
         """
         forward, backward = (self._one_way(start, direction) for direction in (1, -1))
         points = np.concatenate([backward[:0:-1], forward])
-        points = points[[True, *(np.abs(np.diff(points, axis=0)).max(axis=1) > SAME)]]
+        points = points[[True, *(np.abs(np.diff(points, axis=0) / self._extent(start)).max(axis=1) > SAME)]]
         slopes = np.array([self.gradient(*point) for point in points])
         flat = np.abs(slopes[:, 1]) <= ON_FOLD * np.linalg.norm(slopes, axis=1)
         if len(points) == 1:
@@ -73,10 +73,19 @@ class Plane(NamedTuple):
         pieces = [np.array([*cuts[max(i - 1, 0) : i], *piece, *cuts[i : i + 1]]) for i, piece in enumerate(pieces)]
         return [_ascending(piece, i > 0, i < len(cuts)) for i, piece in enumerate(pieces)]
 
+    def _extent(self, start: FloatArray) -> FloatArray:
+        """Return the units of p and x in which a curve through ``start`` is followed."""
+        return np.array([self.high - self.low, max(abs(start[1]), 1e-3)])
+
+    def _size(self, start: FloatArray) -> float:
+        """Return the size of F far from a point of the curve."""
+        p, x = start
+        return max(abs(self.residual(*point)) for point in ((self.low, x), (self.high, x), (p, x / 2), (p, 2 * x)))
+
     def _one_way(self, start: FloatArray, direction: int) -> FloatArray:
         """Return the points (K, 2) of the curve in one direction from ``start``, which is the first point."""
-        extent = np.array([self.high - self.low, max(abs(start[1]), 1e-3)])
-        if np.abs(self.gradient(*start) * extent).max() < SAME:
+        extent = self._extent(start)
+        if np.abs(self.gradient(*start) * extent).max() < SAME * self._size(start):
             return start[None]  # an isolated point: two roots meet here, and on either side there is no root
 
         def tangent(_: float, y: FloatArray) -> FloatArray:
