@@ -17,8 +17,8 @@ Array = Any  # a traced array of JAX
 class Integrated(NamedTuple):
     """Solution of a differential equation.
 
-    y: values at the output times, (T, ...); infinite at times that were not reached. end: time that was reached.
-    finished: True if the last time was reached. diverged: True if the integration was ended by divergence.
+    y: values at the output times, (T, ...); infinite at times that were not reached. end: time at which the integration
+    ended. finished: True if the last output time was reached. diverged: True if a divergence ended the integration.
     """
 
     y: Array
@@ -50,11 +50,12 @@ def integrate(
     constant: Callable[[Array, Array], Array],
     max_steps: int,
 ) -> Integrated:
-    """Integrate dy/dt = slope(y) from t = 0 to the last of the output times (T,), in ascending order.
+    """Integrate dy/dt = slope(y) from t = 0 to the last output time.
 
-    controller: chooses the step sizes. room: function of y that is negative if the solution has diverged, which ends
-    the integration. constant: function of y before and after a step that is True if y does not change any more, so that
-    no further steps are needed. max_steps: number of steps after which the integration ends.
+    y: initial value. times: output times (T,), in ascending order. controller: chooses the step sizes. room: function
+    of y; the integration ends as diverged when room(y) is negative. constant: function (y before a step, y after it);
+    when it returns True, y is taken as constant from then on, and the integration ends. max_steps: number of steps
+    after which the integration ends.
     """
     term, solver = diffrax.ODETerm(lambda _, y, args: slope(y)), diffrax.Dopri8()
     end, order = times[-1], cast(float, solver.error_order(term))
