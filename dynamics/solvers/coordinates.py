@@ -1,11 +1,11 @@
 """Define the coordinates in which the flow is integrated numerically.
 
 If the singular values of the encoder are the only dynamical variables of a model, the coordinate of a mode is
-y = 1/lambda - lambda, where lambda is the predictor eigenvalue of the mode. A small mode grows by dlambda/dt ~ lambda^2.
-Its coordinate y is nearly 1/lambda, and 1/lambda is then a linear function of time, which an integrator follows
-accurately. Small modes need this accuracy: a relative error delta of a small lambda(0) is amplified to delta/lambda(0)
-by the time at which the mode has grown. An error dy of y corresponds to a relative error of lambda of the size
-dy/(1/lambda + lambda). The eigenvalue follows from the coordinate by lambda = (sqrt(y^2 + 4) - y)/2.
+y = 1/lambda - lambda, where lambda is the predictor eigenvalue of the mode. A small mode grows slowly,
+dlambda/dt ~ lambda^2. Its coordinate y is nearly 1/lambda, and 1/lambda is then a linear function of time, which an
+integrator follows accurately. Small modes need this accuracy: a relative error delta of a small lambda(0) is amplified
+to delta/lambda(0) by the time at which the mode has grown. An error dy of y corresponds to a relative error of lambda
+of the size dy/(1/lambda + lambda). The eigenvalue follows from the coordinate by lambda = (sqrt(y^2 + 4) - y)/2.
 
 In models with further dynamical variables (target branch, learned predictor, tracked correlation, weight matrices), the
 coordinates are the dynamical variables themselves.
