@@ -183,7 +183,7 @@ class _Member:
         return self._finished() if steady > self.t else self._steady(shrunk(state, decay, self.t - t))
 
     def _record(self, states: State) -> None:
-        """Record the observables in the states (T', ...) at the next T' times."""
+        """Record the observables of the states (T', ...), which belong to the next T' output times."""
         stop = self.done + len(states.encoder)
         _put(self.observed, slice(self.done, stop), self.field.observables(states))
         self.done = stop

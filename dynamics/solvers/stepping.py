@@ -1,7 +1,8 @@
-"""Integrate a differential equation in JAX by steps of Diffrax's Dopri8, with a loop of our own.
+"""Integrate a differential equation in JAX by steps of Diffrax's Dopri8, in a loop that this module defines.
 
 ``diffrax.diffeqsolve`` checks its arguments by callbacks to Python. JAX does not store programs with callbacks in its
-persistent compilation cache. This loop has no callbacks, and its program is smaller, so that it is compiled faster.
+persistent compilation cache. The loop of this module has no callbacks, and its program is smaller, so that it is
+compiled faster.
 """
 
 from collections.abc import Callable

@@ -74,9 +74,9 @@ def fluctuating(moments: Moments) -> list[tuple[Any, bool]]:
 
 
 def blocks(moments: Moments) -> Blocks:
-    """Return the entries of moments in two blocks: diagonal entries, and entries of pairs of modes.
+    """Return the entries of moments in two blocks: diagonal entries, and off-diagonal entries for each pair of modes.
 
-    moments: matrices (..., M, M) of NumPy or JAX.
+    moments: matrices (..., M, M) of NumPy or JAX. The order of the entries is that of ``Blocks``.
     """
     xp = moments.correlation.__array_namespace__()
     upper, lower = np.triu_indices(moments.correlation.shape[-1], 1)
