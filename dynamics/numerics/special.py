@@ -39,10 +39,11 @@ def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau
         weight = np.where(size > 1, -np.expm1(-size) / np.abs(b), tau * _exprel(-size))
         first, second = np.minimum(exponent, 0), np.log(np.abs(c) * weight) - log_x0
         gap = -np.abs(first - second)
-        same = np.maximum(first, second) + np.log1p(np.exp(gap))
-        # terms of opposite sign
-        opposite = np.where(second < first, first + np.log1p(-np.exp(second - first)), np.nan)
-        return np.where(tau == 0, 0, np.maximum(exponent, 0) + np.where(sign < 0, opposite, same))
+        total = np.maximum(first, second) + np.log1p(np.exp(gap))
+        if (sign < 0).any():  # terms of opposite sign
+            opposite = np.where(second < first, first + np.log1p(-np.exp(second - first)), np.nan)
+            total = np.where(sign < 0, opposite, total)
+        return np.where(tau == 0, 0, np.maximum(exponent, 0) + total)
 
 
 def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[Any]:
