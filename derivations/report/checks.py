@@ -66,9 +66,11 @@ def _agree(a: mp.mpf, b: mp.mpf, what: str) -> None:
 
 
 def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bool) -> None:
-    """Check that a loss of vectors z equals the loss in the eigenbasis, evaluated at U^T z, for random eigenvectors U.
+    """Check numerically that a loss has the same value in any basis and in the eigenbasis of the predictor.
 
-    The prediction in the loss of vectors is p = U Lambda U^T z, with eigenvalues Lambda of the predictor.
+    The eigenvectors U of the predictor and the representations z are random. ``in_vectors`` is evaluated at z and at
+    the prediction p = U Lambda U^T z, where Lambda are the eigenvalues of the predictor. ``in_eigenbasis`` is evaluated
+    at U^T z.
     """
     rng = random.Random(1)
     with mp.workdps(DIGITS):
@@ -152,7 +154,10 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """Check E[polynomial] = value for Gaussian views (zeta1, zeta2) of two modes, by exact Gaussian quadrature."""
+    """Check E[polynomial] = value numerically, for a polynomial in the Gaussian views zeta1 and zeta2.
+
+    The expectation is computed for two modes by Gauss-Hermite quadrature, which is exact for polynomials.
+    """
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)
@@ -190,7 +195,10 @@ def _degree(polynomial: sp.Expr) -> int:
 
 
 def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
-    """Check, for each power q, that the integral which replaces (c + ||a||^2)^(-q/2) equals this expression."""
+    """Check, for each power q, that (c + ||a||^2)^(-q/2) equals the integral that replaces it.
+
+    The module ``tilting`` defines this integral. c is a constant, the softening of the norm.
+    """
     square, softening = sp.symbols("square softening", positive=True)
     for power in powers:
         weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)
@@ -202,7 +210,8 @@ def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
 def is_tilted(tilt: Tilt) -> None:
     """Check that a tilted Gaussian has the covariance S = (K^-1 + P)^-1 and the determinant Delta = det(1 + K P).
 
-    K is the covariance of the views. P is the precision that the exponentials of the norms add.
+    K is the covariance of the views. Each norm ||a|| contributes a factor exp(-x^2 ||a||^2), and P is the precision
+    that these factors add to the Gaussian of the views (see the module ``tilting``).
     """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     precision = sp.zeros(2)
