@@ -9,9 +9,9 @@ OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which li
 
 
 def broken(statement: str, indent: str = "") -> str:
-    """Break a statement inside its brackets into lines of at most WIDTH characters; a line may stay longer.
+    """Break a statement inside its brackets into lines of at most WIDTH characters.
 
-    A line stays longer if it has no bracket or operator at which it can be broken.
+    A line that has no bracket or operator at which it can be broken stays longer.
     """
     if len(indent + statement) <= WIDTH:
         return indent + statement

@@ -24,7 +24,7 @@ class Signature:
 
     @classmethod
     def of(cls, loss: SymbolicLoss) -> "Signature":
-        """Return the signature of all generated functions of a loss."""
+        """Return the signature that the generated functions of a loss share."""
         return cls(loss.parameters, tuple(loss.operators.items()))
 
     @property

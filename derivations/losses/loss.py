@@ -139,7 +139,7 @@ class SymbolicLoss(ABC):
     def poles(self) -> list[sp.Expr]:
         """Factors of the loss gradient that depend only on the predictor eigenvalue, and that may have a pole.
 
-        The factors are functions of the eigenvalue in mode ``k``; a pole may lie at the eigenvalue zero.
+        The factors are written in mode ``k``. A pole may lie where the eigenvalue is zero.
         """
         bases = {n.lam, *(name.base for name in self.operators)}
         forces = [sp.expand(gradients.force(self.in_eigenbasis(), view)) for view in gradients.VIEWS]

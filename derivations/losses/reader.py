@@ -286,7 +286,7 @@ def content(value: Value) -> sp.Expr:
 
 
 def _constants(value: sp.Basic) -> list[sp.Expr]:
-    """Return the largest subexpressions of a value that contain no symbols."""
+    """Return the constant subexpressions of a value; constants inside a larger constant are left out."""
     return [value] if value.is_number else [constant for part in value.args for constant in _constants(part)]
 
 

@@ -78,7 +78,7 @@ PER_NODE_AND_MODE = {
 class ArrayPrinter(StrPrinter):
     """Print SymPy expressions as Python source in the dialect of a library.
 
-    names: code that is printed in place of certain subexpressions.
+    names: a dictionary from subexpressions to the code that is printed in their place.
     """
 
     # No class of SymPy has a method of this name, so that the print methods below are used for all classes.

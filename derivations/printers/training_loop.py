@@ -177,7 +177,7 @@ def _with_roots(expression: sp.Expr) -> sp.Expr:
 
 
 def _parts(expression: sp.Basic) -> set[sp.Expr]:
-    """Return the sums over modes in an expression; for a sum under a square root, the root is returned."""
+    """Return the sums over modes in an expression; for a sum under a square root, return the root instead."""
     if isinstance(expression, (sp.Sum, Root)):
         inner = expression.args[0] if isinstance(expression, sp.Sum) else expression.args[0].args[0]
         return {expression} | _parts(inner)

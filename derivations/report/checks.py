@@ -24,7 +24,7 @@ CLOSE = mp.mpf(10) ** -20  # tolerance; of the 30 digits, a numerical derivative
 
 
 def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
-    """Check a = b; every sum over modes is treated as an independent number."""
+    """Check symbolically that a = b; every sum over modes is treated as an independent number."""
     if not invariants.vanishes(sp.sympify(a) - sp.sympify(b)):
         raise ProofError(f"{what}: {a} is not {b}")
 
@@ -144,7 +144,10 @@ def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
 
 
 def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> None:
-    """Check that the force of the standard loss is lambda_m times the force of its isotropic version."""
+    """Check that the force of a standard loss in mode m is lambda_m times the force of its isotropic version.
+
+    lambda_m is the predictor eigenvalue of mode m.
+    """
     for view in (1, 2):
         forces = (gradients.force(setting.in_eigenbasis(), view) for setting in (standard, isotropic))
         equal(next(forces), n.lam[n.m] * next(forces), "the force of the standard loss over that of the isotropic one")

@@ -129,7 +129,7 @@ def gathering(steepness: sp.Expr | int, rises: bool = False) -> Gathering:
 
 
 def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
-    """Return the time that a mode with a given rate takes from the eigenvalue lambda = ``start`` to ``end``."""
+    """Return the time in which a mode with a given rate moves its predictor eigenvalue from ``start`` to ``end``."""
     return sp.integrate(1 / velocity(rate), (lam, start, end))
 
 

@@ -149,8 +149,8 @@ def _sets(bases: set[sp.Expr], noiseless: bool) -> Iterator[tuple[str, int, Subs
     """Yield a tuple (equation, conditions, near) for each set of views on which a norm is zero.
 
     equation: the equation of the set. conditions: the number of linear equations per mode that define the set. near:
-    a function that replaces the views in an expression by views at the distance eps from the set. bases: the sums over
-    modes by whose powers a gradient is divided; only those that are squares of norms are used.
+    a function that replaces the views in an expression by views at the distance eps from the set. bases: sums over
+    modes; a gradient is divided by powers of these sums. Only sums that are squares of norms are used.
     """
     norms = [form[1] for base in sorted(bases, key=sp.default_sort_key) if _is_norm(base) and (form := _form(base))]
     if not norms:

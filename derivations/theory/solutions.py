@@ -280,7 +280,7 @@ class SharedForcing(NamedTuple):
 
     A and B are functions of a rescaled time tau, and are the same for all modes. unit: the derivative d tau/dt.
     slope_A, slope_B: the derivatives of A and B with respect to tau. ``unit`` and ``slope_A`` contain sums over modes
-    of powers of s_m; s_m is there the eigenvalue at the current time, not the initial value.
+    of powers of s_m; these s_m are the eigenvalues at the current time, not their initial values.
     """
 
     A: sp.Expr
@@ -301,7 +301,7 @@ def shared_forcing() -> SharedForcing:
 
 
 def shared_forcing_residual() -> sp.Expr:
-    """Return the residual of the ODE for the solution ``shared_forcing``; a correct solution has the residual zero."""
+    """Return the error with which ``shared_forcing`` solves the derived equation for ds_m/dtau; it must be zero."""
     forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
     rate = rates.shared_weights(rate).subs(noiseless)

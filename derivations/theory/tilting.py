@@ -100,7 +100,7 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
 def _mean_square(norm: Norm) -> sp.Expr:
     """Return the contribution of one mode to the mean square of a norm.
 
-    The sum is written such that its terms do not cancel if the two views are similar.
+    The contribution is written as a sum of terms that do not cancel if the two views are similar.
     """
     form = quadratic_form(norm) / 2
     if form[0, 1] == 0:
