@@ -66,7 +66,7 @@ def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, 
 
 
 def _log_speed(log_x: npt.NDArray[Any], c: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return log|b x + c|."""
+    """Return log|b x + c|, where x is given by its logarithm and may overflow."""
     unit = np.maximum(log_x, 0)
     return unit + np.log(np.abs(b * np.exp(log_x - unit) + c * np.exp(-unit)))
 
