@@ -51,8 +51,8 @@ def predictor(
 ) -> Any:
     """Return the closed-form predictor W_P (..., M, M) in a state; None for a model without a closed-form predictor.
 
-    root: Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs. function: function of an
-    eigenvalue. If it is passed, the matrix function f(W_P) is returned in place of W_P.
+    root: Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs. function: function f of
+    an eigenvalue. If it is passed, the matrix function f(W_P) is returned in place of W_P.
     """
     if structure.predictor in ("none", "learned"):
         return None
@@ -63,7 +63,7 @@ def predictor(
 def closed_form(structure: Structure, parameters: Parameters, C: Any, function: Function = lambda lam: lam) -> Any:
     """Return the closed-form predictor W_P (..., M, M) that is computed from the correlation C of representations.
 
-    function: function of an eigenvalue. If it is passed, the matrix function f(W_P) is returned in place of W_P.
+    function: function f of an eigenvalue. If it is passed, the matrix function f(W_P) is returned in place of W_P.
     """
     xp = C.__array_namespace__()
     s, U = xp.linalg.eigh(C)
