@@ -141,7 +141,7 @@ def _losses(
     t1: Array,
     t2: Array,
 ) -> Array:
-    """Return the loss of each sample, (1, B); the loss is set to 0 where it would divide by the norm of a zero vector.
+    """Return the losses (1, B) of B samples; a loss that would divide by the norm of a zero vector is set to 0.
 
     z1, z2: representations (M, B) of views 1 and 2 by the online branch. t1, t2: representations (M, B) of the same
     views by the target branch.
