@@ -51,7 +51,7 @@ class DesignedGain(NamedTuple):
 class DesignTarget(Value, ABC):
     """Base class of design targets; a design target describes desired dynamics of modes.
 
-    needs_weight_decay: True if the target requires a model with weight decay; all other targets exclude weight decay.
+    needs_weight_decay: True if the target requires a model with weight decay; False if it requires a model without.
     """
 
     needs_weight_decay: ClassVar[bool] = False
@@ -159,7 +159,7 @@ class ArrivalTimes(DesignTarget):
             )
         slope = _values(time.diff(designs.lam), np.geomspace(conditions.low, goal, POINTS), conditions)
         if not (np.isfinite(slope) & (slope < 0)).all():
-            reason = "a small mode reaches the initial lambda of a larger mode before it arrives, and so arrives later"
+            reason = "a small mode must first grow to the initial lambda of a larger mode, and so arrives later"
             errors.reject("target", f"be finite times that decrease with lambda, because {reason}", self.text)
         rate = designs.rate_of_arrival(time).subs(notation.alpha, Fraction(conditions.alpha))
         gain = loss_grammar.formula(designs.until_goal(rate))
@@ -311,8 +311,8 @@ class ThresholdRecruitment(DesignTarget):
 class FastestUniform(DesignTarget):
     """Convergence of all singular values w with the same rate c, dw/dt = c (w* - w), as fast as stability allows.
 
-    w is the singular value of a mode, and w* is the value of w at the fixed point. The rate c is the largest rate with
-    which the fixed point is stable in the descent map up to a given learning rate.
+    w is the singular value of a mode, and w* is the value of w at the fixed point. The rate c is as large as possible
+    under one condition: the fixed point is stable in the descent map for all learning rates up to a given value.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ class FastestUniform(DesignTarget):
         """Return the gain h = speed (w*/w - 1)/(1 - lambda/rest).
 
         w is the singular value and lambda the predictor eigenvalue of a mode; w* and rest are their values at the fixed
-        point. The factor speed = 2/eta, with learning rate eta, follows from the limit of stability of the descent map.
+        point. With the factor speed = 2/eta, the fixed point is stable in the descent map for learning rates up to eta.
         """
         import sympy as sp
 

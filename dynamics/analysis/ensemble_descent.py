@@ -73,7 +73,7 @@ class EnsembleDescent:
         """Iterate until the outcomes of all members are decided, but at most ``steps`` steps; return the status.
 
         ``steps`` is rounded up to whole blocks. The status is "complete", or states that the user has interrupted the
-        iteration.
+        iteration, or states for how many members the rates have overflowed.
         """
         with progress_bar(len(self.running), "phase diagram", progress) as bar:
             try:

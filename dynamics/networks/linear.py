@@ -188,7 +188,7 @@ class LinearNetwork:
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Return the state unchanged, and the records, which are the weights in ``history`` at the ``chosen`` indices."""
+        """Return the state unchanged, and the records: the weights in ``history`` at the ``chosen`` indices."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:

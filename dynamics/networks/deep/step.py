@@ -191,9 +191,9 @@ def correlation(z: Array) -> Array:
 
 
 def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
-    """Return two augmented views (B, H, W, C) of a random batch of images, without noise and with noise.
+    """Return two lists of both augmented views (B, H, W, C) of a random batch of images.
 
-    The first list contains both views without noise, the second list the same views with noise.
+    The first list contains the two views without noise, and the second list contains the same two views with noise.
     """
     batch_key, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]
