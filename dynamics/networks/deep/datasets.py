@@ -175,9 +175,10 @@ def _cosines(side: int) -> npt.NDArray[np.float64]:
 
 
 def _spectrum(side: int, exponent: float) -> npt.NDArray[np.float64]:
-    """Return the variances (side^2,) of Gaussian images along the 2-D cosines.
+    """Return the variance of Gaussian images along each 2-D cosine, (side^2,); the mean of the variances is 1.
 
-    The 2-D cosines are ordered as in the Kronecker product of two matrices of 1-D cosines.
+    If the 2-D cosines are sorted from low to high frequencies, the variance along the k-th cosine is proportional to
+    k^-exponent. In the result, the cosines have the order of the Kronecker product of two matrices of 1-D cosines.
     """
     squares = np.arange(side) ** 2
     rank = np.empty(side**2)
