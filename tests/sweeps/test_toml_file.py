@@ -265,7 +265,8 @@ WRONG = {
     ),
     "number that is many": (
         custom_loss(f'expression = "{EXPRESSION} * beta", beta = [1, 2]'),
-        "Argument `model` must have plain numbers as parameters; values that shall vary must be axes of the grid",
+        "Argument `model` must have plain numbers as parameters; a parameter with several values must be an axis of "
+        "the grid, but is",
     ),
     "gain": (
         changed("noise = [0.1, 0.2]", "gain = 3"),
