@@ -190,7 +190,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
         errors.reject(
             "model",
             "have white inputs: a prepared solver starts from eigenvalues, but a model with correlated `inputs` starts "
-            "from weights, for which `solve` can be used",
+            "from weights; use `solve` for such a model",
             model,
         )
     modes = errors.count("modes", modes)

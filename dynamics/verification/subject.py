@@ -29,7 +29,7 @@ LEAST = 0.1  # absolute lower bound of the largest rate
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """The result of one check of a model: how much two results deviate that should agree, and how much is allowed.
+    """The result of one check of a model: how far apart are two results that should agree, and how far they may be.
 
     Parameters
     ----------

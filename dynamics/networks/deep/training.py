@@ -87,7 +87,7 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state before the first step, and the step number 0 as the ``history`` for ``record``."""
+        """Return the state before the first step, and its number 0, which ``record`` takes as ``history``."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 

@@ -115,7 +115,7 @@ class WeightExpansion(Expansion):
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Fluctuations over networks of the eigenvalues of the correlation C, and of u_m . C u_m.
+        """Fluctuations between networks: of the eigenvalues of the correlation C and of the variances u_m . C u_m.
 
         C is the correlation of a network at the present step, and u_m are the eigenvectors of the correlation before
         the first step.
