@@ -46,7 +46,7 @@ class Plane(NamedTuple):
         return np.array([self.residual(p + TINY * 1j, x).imag, self.residual(p, x + TINY * 1j).imag]) / TINY
 
     def on_curve(self, p: float, x: float) -> float:
-        """Return the root x of F(p, x) at a fixed p. Newton's method starts from the argument x, near the root."""
+        """Return the root of F at a fixed p. Newton's method starts from the argument x, which is near the root."""
         return float(scipy.optimize.newton(lambda x: self.residual(p, x).real, x, lambda x: self.gradient(p, x)[1]))
 
     def fold(self, near: FloatArray) -> FloatArray:
@@ -74,16 +74,22 @@ class Plane(NamedTuple):
         return [_ascending(piece, i > 0, i < len(cuts)) for i, piece in enumerate(pieces)]
 
     def _extent(self, start: FloatArray) -> FloatArray:
-        """Return the units of p and x in which a curve through ``start`` is followed."""
+        """Return the units of p and x in which the lengths and steps of a curve through ``start`` are measured.
+
+        The unit of p is the width of its range. The unit of x is |x| at ``start``, but at least 1e-3.
+        """
         return np.array([self.high - self.low, max(abs(start[1]), 1e-3)])
 
     def _size(self, start: FloatArray) -> float:
-        """Return the size of F far from a point of the curve."""
+        """Return the largest |F| at four points that are far from the point ``start`` of the curve.
+
+        At two of these points p is an end of its range; at the other two x is halved or doubled.
+        """
         p, x = start
         return max(abs(self.residual(*point)) for point in ((self.low, x), (self.high, x), (p, x / 2), (p, 2 * x)))
 
     def _one_way(self, start: FloatArray, direction: int) -> FloatArray:
-        """Return the points (K, 2) of the curve in one direction from ``start``, which is the first point."""
+        """Return the points (K, 2) of the curve from ``start`` on, in one of the two directions along the curve."""
         extent = self._extent(start)
         if np.abs(self.gradient(*start) * extent).max() < SAME * self._size(start):
             return start[None]  # an isolated point: two roots meet here, and on either side there is no root
@@ -103,9 +109,9 @@ class Plane(NamedTuple):
         return np.array([start, *(self._projected(y * extent) for y in orbit.y.T[1:])])
 
     def _projected(self, point: FloatArray) -> FloatArray:
-        """Return the point of the curve nearest to a point.
+        """Return the point of the curve that is nearest to ``point``, which is near the curve.
 
-        If p equals an end of the range within rounding errors, p is set to this end.
+        If p equals an end of the range of p up to rounding errors, p is set to this end.
         """
         for _ in range(2):
             slope = self.gradient(*point)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield the path of a temporary file with the same suffix; at the end, this file replaces the file ``path``.
+    """Yield the path of a temporary file, to which the caller writes; at the end, it replaces the file ``path``.
 
-    If an error is raised, for example because the disk is full, the old file is kept unchanged. If ``path`` is a device
-    or a pipe, ``path`` itself is yielded. Temporary files that killed processes have left beside ``path`` are removed.
+    The temporary file has the suffix of ``path``. If an error is raised, for example because the disk is full, the old
+    file ``path`` is kept unchanged. If ``path`` is a device or a pipe, ``path`` itself is yielded. Temporary files that
+    killed processes have left beside ``path`` are removed.
     """
     path = Path(os.path.realpath(path))  # if the path is a link, the file that it points to is replaced
     if path.exists() and not path.is_file():
@@ -46,7 +47,10 @@ def _lock(descriptor: int) -> bool:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove the temporary files for ``path`` that no process writes any more, because their locks have ended."""
+    """Remove the temporary files for ``path`` that no process writes any more.
+
+    A process locks the temporary file that it writes, and the lock ends with the process.
+    """
     stem, suffix = glob.escape(path.stem[:100]), glob.escape(path.suffix)
     for temporary in path.parent.glob(f".{stem}.{'[0-9a-f]' * 32}.new{suffix}"):
         with suppress(OSError):  # another process may remove the file

@@ -17,12 +17,14 @@ FRACTIONS = ("tracking", "decay")  # parameters between 0 and 1, which no rate c
 def extreme_argument(model: Model, s: npt.NDArray[np.float64] | None = None, /, **arguments: Any) -> tuple[str, Any]:
     """Return the name and the value of the argument that takes rates out of the range of double precision.
 
-    s: eigenvalues (..., M), or weights (..., M, N), at which rates are computed; if it is None, they are 1. arguments:
-    arguments that may be the cause beside the parameters of the model, one of them with the value ``s``.
+    s: eigenvalues (..., M), or weights (..., M, N), at which the rates are computed; None stands for a single
+    eigenvalue 1. arguments: arguments of the calling function that may be the cause, in addition to the parameters of
+    the model. One of these arguments has the value ``s``.
 
-    A parameter, or s, is a cause if rates are finite once it alone has a moderate value, which is 1 or 0. If there are
-    several causes, or if none can be found in this way, the result is the argument that is furthest from its moderate
-    value, on a logarithmic scale.
+    Each parameter, and s, in turn is replaced by a moderate value, which is 1 or 0. An argument is a cause if its
+    replacement makes all rates finite. If there are several causes, the result is the cause that is furthest from its
+    moderate value on a logarithmic scale. If there is no cause of this kind, the result is chosen among all arguments
+    in the same way.
     """
     names = [name for name in model.parameter_names if name not in FRACTIONS]
     values = {name: model.parameter_values[name] for name in names} | arguments
@@ -39,7 +41,10 @@ def extreme_argument(model: Model, s: npt.NDArray[np.float64] | None = None, /, 
 
 
 def _is_finite(model: Model, s: npt.NDArray[np.float64], replaced: dict[str, float]) -> bool:
-    """Return True if all rates are finite at the eigenvalues or weights s, with some parameters replaced."""
+    """Return True if all rates at the eigenvalues or weights ``s`` are finite.
+
+    replaced: new values of parameters of the model, in a dictionary with the names of the parameters as keys.
+    """
     try:
         with np.errstate(all="ignore"):
             model = model.replace(**replaced)
@@ -51,7 +56,11 @@ def _is_finite(model: Model, s: npt.NDArray[np.float64], replaced: dict[str, flo
 
 
 def _size(value: npt.ArrayLike, moderate: float) -> float:
-    """Return the largest |log x| of the nonzero entries x of a value; if the moderate value is 0, only x > 1 count."""
+    """Return the largest distance of the entries x of ``value`` from ``moderate``, on a logarithmic scale.
+
+    If ``moderate`` is 1, the distance is |log |x||. If it is 0, the distance is log |x|, but at least 0. Entries x = 0
+    are left out.
+    """
     entries = np.abs(np.asarray(value, float))
     logs = np.log(entries[entries > 0])
     return float(np.max(np.abs(logs) if moderate else logs, initial=0.0))
