@@ -28,6 +28,7 @@ STALLED = 1e-9  # step size relative to t below which a trajectory with a collap
 STEPS_PER_CHECK = 8  # number of steps between tests for equal modes
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
+FAILED = "no step of LSODA meets the tolerance"
 VANISHING = "a mode vanishes, and the gradient has a pole at a vanishing mode"
 DIVERGING = 1e3  # eigenvalue, over the largest initial eigenvalue, above which a failed step means divergence
 
@@ -229,9 +230,9 @@ def steps(
         solver = scipy.integrate.LSODA(slope, 0.0, y, end, **tolerances)
         while solver.status == "running" and end > 0:
             try:
-                message = solver.step()
-            except UserWarning as warning:  # LSODA warns when it gives up; a caller may turn warnings into errors
-                solver.status, message = "failed", str(warning)
+                message = solver.step() and FAILED
+            except UserWarning:  # LSODA warns when it gives up; a caller may turn warnings into errors
+                solver.status, message = "failed", FAILED
             if solver.t == solver.t_old and solver.status == "running":  # happens if the last time is a denormal number
                 solver.status, message = "failed", "the steps are too short for double precision"
             yield solver, message
