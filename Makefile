@@ -88,9 +88,10 @@ $(BENCH_STAMP): $(STAMP)
 # -------------------------------------------------------------------------------------------------- figures
 
 # Every module of figures/ is a figure, but these. For one figure alone: make build/figures/NAME.png
-NOT_FIGURES := __init__ __main__ style gallery captions statistics deep_networks
+NOT_FIGURES := __init__ __main__ style gallery captions statistics agreement deep_networks
 FIGURES := $(filter-out $(NOT_FIGURES),$(sort $(basename $(notdir $(wildcard figures/*.py)))))
-SHARED_SOURCES := $(wildcard figures/style.py figures/captions.py figures/statistics.py figures/deep_networks.py) \
+SHARED_SOURCES := $(wildcard figures/style.py figures/captions.py figures/statistics.py figures/agreement.py \
+	figures/deep_networks.py) \
 	$(sort $(shell find dynamics -name '*.py' 2>/dev/null))
 
 ifeq ($(filter-out 0 no,$(FULL)),)

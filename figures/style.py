@@ -75,11 +75,12 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
 
 
 def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
-    """Draw eigenvalues against steps, sorted at each step and coloured by rank.
+    """Draw eigenvalues against steps, sorted at each step and coloured by rank; draw the first network of several.
 
     All trajectories are sorted, because the recorded eigenvalues of a network are: only their rank identifies them.
     """
-    replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
+    s = np.sort(trajectory.members()[0], axis=-1)
+    replace(trajectory, s=s, target=s, predictor=s).plot(ax, **style)
 
 
 def legend(figure: Figure, **entries: dict) -> None:
