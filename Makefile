@@ -16,11 +16,11 @@ LOCK_VENV := build/lock-venv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv test test-long test-all check lint format derive docs figures bench lock clean distclean
+.PHONY: help venv test test-long test-all check lint format derive docs finite-batches figures bench lock clean distclean
 
 help: ## list the targets
 	@echo "Usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: PYTHON=python3.12 (the interpreter for a new environment), VENV=dir (default .venv)"
 
 # ---------------------------------------------------------------------------------------------- environment
@@ -74,6 +74,9 @@ docs: $(STAMP) ## write the pages of docs/ anew that come from the code
 	$(PY) tools/combinations.py
 	$(PY) -m derivations.report
 	$(PY) tools/architecture.py
+
+finite-batches: $(STAMP) ## train networks in all settings of docs/finite_batches_table.md, and write this page (an hour)
+	$(PY) tools/finite_batches.py
 
 # ---------------------------------------------------------------------------------------------------- speed
 

@@ -53,7 +53,8 @@ def agreement(network: dyn.Trajectory, above: float = 0.0, **others: dyn.Traject
     """
     steps, eta = np.asarray(network.step), network.settings["learning_rate"]
     modes = network.modes.reshape(-1, *network.s.shape[-2:])
-    weights = np.asarray(network.weights, float).reshape(-1, *np.shape(network.weights)[-3:])[0, 0]
+    assert network.weights is not None  # networks of one layer have weights
+    weights = np.asarray(network.weights.reshape(-1, *network.weights.shape[-3:])[0, 0], float)
     start = weights if network.model.inputs is not None else np.sort(network.members()[0, 0])
     options: dict[str, Any] = {"steps": int(steps[-1]), "record": steps.tolist()}
     finite = {"batch_size": network.settings["batch_size"], "input_dimension": weights.shape[-1]}

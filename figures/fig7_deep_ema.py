@@ -93,7 +93,8 @@ blue: EMA target.
 
 The paper claims that IsoLoss does not need the average. The next numbers are accuracies without the average minus
 accuracies with the average, in percentage points. They are means over predictors with exponents alpha = 1/2 and
-alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change. {_changes(data)}.
+alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change. Of twenty such
+intervals, one is expected to miss the true value. {_changes(data)}.
 {_participation(data)}
 
 Accuracy of the readout at step {steps} on {deep.TEST_IMAGES} held-out digits in percent, mean +- standard error. The

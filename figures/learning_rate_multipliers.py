@@ -57,7 +57,7 @@ def _times(model: dyn.Model, batch: int) -> Times:
     W0 = np.diag(np.sqrt(NETWORK_STARTS))
     network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, record=max(1, steps // 1000))
     descent = dyn.iterate(model, NETWORK_STARTS, steps, LEARNING_RATE)
-    return Times(expected, *map(_crossings, (flow, network, descent)), network)
+    return Times(expected, _crossings(flow), _crossings(network), _crossings(descent), network)
 
 
 def _formula(model: dyn.Model, starts: np.ndarray) -> np.ndarray:
