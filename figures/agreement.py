@@ -8,11 +8,12 @@ from scipy import stats
 
 import dynamics as dyn
 from dynamics.verification.compare import ROUNDING
-from figures.captions import listing, percent, table
+from figures.captions import percent, table
 
 LEVEL = 0.05  # probability with which some distance of a table exceeds its bound if theory holds
 FASTER = 1.01  # factor of the learning rate in a theory with which the sensitivity of a comparison is measured
 SEEDS_NEEDED = 3  # from this number of networks on, the standard error is that over networks
+LARGEST = 1000  # distances above this are not shown in full
 THEORY = "theory"
 
 Array = npt.NDArray[np.float64]
@@ -106,7 +107,8 @@ def _law(predicted: dyn.Trajectory, population: Array) -> tuple[npt.NDArray[np.b
 
 
 EXPLANATIONS = {
-    "flow": "the flow, which is the limit of small learning rates",
+    THEORY: "the theory",
+    "flow": "the flow, the limit of small learning rates",
     f"learning rate x {FASTER:g}": f"the descent map with a learning rate {percent(FASTER - 1)} larger",
     "mean field": "the descent map in the mean-field approximation",
     "white inputs": "the theory for white inputs",
@@ -118,6 +120,10 @@ batches, from which networks deviate in proportion to one over the batch size (t
 this)."""
 
 
+def _shown(distance: float) -> str:
+    return f"{distance:.1f}" if distance < LARGEST else f"> {LARGEST}"
+
+
 def agreements(rows: dict[str, Agreement]) -> str:
     """Format a table of comparisons, with sentences that explain it and state which theories are excluded."""
     tested = {name: row for name, row in rows.items() if row.counted}
@@ -125,13 +131,13 @@ def agreements(rows: dict[str, Agreement]) -> str:
     theories = list(dict.fromkeys(name for row in tested.values() for name in row.distances))
     lines = [["", "until step", "deviation", *(f"distance, {name}" for name in theories), "bound"]]
     for name, row in rows.items():
-        distances = [f"{row.distances[title]:.1f}" if title in row.distances else "" for title in theories]
+        distances = [_shown(row.distances[title]) if title in row.distances else "" for title in theories]
         cells = [str(row.until), percent(row.relative), *distances, f"{bounds[name]:.1f}"] if row.counted else []
         lines.append([name + "*" * (not row.corrected), *(cells or ["none", *[""] * (len(theories) + 2)])])
     verdicts = []
     for title in theories:
         beyond = [row.distances[title] > bounds[name] for name, row in tested.items() if title in row.distances]
-        verdicts.append(f"{EXPLANATIONS.get(title, 'the theory')} in {sum(beyond)} of {len(beyond)} rows")
+        verdicts.append(f"{EXPLANATIONS[title]}: {sum(beyond)} of {len(beyond)}")
     seeds = max(row.seeds for row in rows.values())
     error = (
         f"that of the mean over {seeds} networks that differ in their batches"
@@ -145,6 +151,7 @@ batches.{uncorrected}
 Deviation: largest |network/theory - 1| of the variance along an initial eigenvector, over modes and recorded steps.
 Distance: largest |network - theory| in standard errors. The standard error is {error}. If theory holds, all
 distances from it stay below their bounds with a probability of at least {percent(1 - LEVEL)} (Bonferroni). Distances
-from other theories show what this comparison can exclude. The bound is exceeded by {listing(verdicts)}.
+from other theories show what this comparison can exclude. Number of rows in which the bound is exceeded, by theory:
+{"; ".join(verdicts)}.
 
 {table(lines)}"""

@@ -19,9 +19,9 @@ from figures.statistics import Interval, ratio_of
 MODES, INPUTS, PROBES, SEED = 2, 6, 18, 26
 SEEDS = range(8)  # networks with the same initial weights, which differ in their batches
 LEARNING_RATE, STEPS = 0.01, 1500
-# The setting COLLAPSING is trained for fewer steps, until the smaller eigenvalue is 2 % of the larger. Later, samples
-# with an embedding near zero have very large gradients, and single batches move some networks far away.
-STEPS_TO_COLLAPSE = 100
+# The setting COLLAPSING is trained for fewer steps, until nearly one dimension is left. Later, samples with embeddings
+# near zero have very large gradients, and single batches move some networks far away.
+STEPS_TO_COLLAPSE = 140
 SMALLEST = 0.01  # modes with a smaller variance are not compared with theory
 COLLAPSING = ("cosine", "no stop-gradient")
 BATCH = {False: 5_000, True: 50_000}
@@ -37,7 +37,8 @@ class Panel(NamedTuple):
 
     networks: dyn.Trajectory
     embeddings: np.ndarray  # (S, T, P, M)
-    theory: np.ndarray  # (T', P, M), at ten times as many steps
+    theory: np.ndarray  # in theory, at more steps (T', P, M)
+    expected: np.ndarray  # in theory, at the steps of the networks (T, P, M)
     left: float  # smaller divided by larger final eigenvalue in theory
 
 
@@ -56,9 +57,11 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
         model, W0, steps, LEARNING_RATE, batch_size=batch, seed=SEEDS, record=steps // RECORDS, probes=probes
     )
     U, singular, _ = np.linalg.svd(W0)
-    s = dyn.iterate(model, singular**2, steps, LEARNING_RATE, record=steps // (10 * RECORDS)).s
-    paths = np.sqrt(s / s[0])[:, None] * (probes @ W0.T @ U)
-    return Panel(networks, networks.embeddings @ U, paths, float(s[-1].min() / s[-1].max()))
+    record = np.union1d(np.arange(0, steps, steps // (10 * RECORDS)), networks.step)
+    s = dyn.iterate(model, singular**2, steps, LEARNING_RATE, record=record.tolist()).s
+    theory = np.sqrt(s / s[0])[:, None] * (probes @ W0.T @ U)
+    expected = theory[np.isin(record, networks.step)]
+    return Panel(networks, networks.embeddings @ U, theory, expected, float(s[-1].min() / s[-1].max()))
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
@@ -86,7 +89,7 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     """Return the caption, which describes the panels and states the distance of the networks from the theory."""
     distances = [["", "distance", "ratio"]]
     for key, panel in data.items():
-        cells = percent(distance(panel)), excess(panel.embeddings, panel.theory[::10]).text()
+        cells = percent(distance(panel)), excess(panel.embeddings, panel.expected).text()
         distances.append([style.title(*key), *cells])
     rows = {style.title(*key): agreement(panel.networks, SMALLEST) for key, panel in data.items()}
     return f"""
@@ -118,7 +121,7 @@ Modes are counted while their variance in theory is above {SMALLEST:g}."""
 
 def distance(panel: Panel) -> float:
     """Return the root mean square distance between networks and theory, relative to the initial embeddings."""
-    away = np.sqrt(np.mean((panel.embeddings - panel.theory[::10]) ** 2))
+    away = np.sqrt(np.mean((panel.embeddings - panel.expected) ** 2))
     return float(away / np.sqrt(np.mean(panel.theory[0] ** 2)))
 
 

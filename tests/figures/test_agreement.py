@@ -32,21 +32,21 @@ def test_networks_of_another_model_are_beyond_the_bound():
     assert row.distances[THEORY] > row.bound()
 
 
+@pytest.mark.long
 def test_large_batches_exclude_the_flow_and_other_learning_rates():
     row = agreement(networks(0, batch_size=1_000_000))
     assert row.distances[THEORY] < row.bound() < min(row.distances["flow"], row.distances[FASTER])
 
 
 def test_further_theories_are_compared_at_the_steps_of_the_network():
-    weaker = dyn.iterate(MODEL.replace(sigma1=0.5), S0, 60, 0.1)
-    row = agreement(networks(0), weaker_noise=weaker)
-    assert row.distances["weaker noise"] > row.bound()
+    stronger = dyn.iterate(MODEL.replace(sigma1=0.5), S0, 60, 0.1)
+    row = agreement(networks(0), stronger_noise=stronger)
+    assert row.distances["stronger noise"] > row.bound()
 
 
 def test_small_modes_are_left_out():
-    assert agreement(networks(0), above=0.5).counted < 24
-    none = agreement(networks(0), above=2.0)
-    assert none.counted == 0 and none.distances[THEORY] == 0
+    some = agreement(networks(0), above=0.5)
+    assert 0 < some.counted < 24
 
 
 def made(distance, counted=100, seeds=1):
@@ -61,11 +61,11 @@ def test_the_bound_is_wider_for_more_values_and_for_errors_from_few_networks():
 @pytest.mark.parametrize(("distance", "excluded"), [(3.0, 0), (5.0, 1)])
 def test_a_table_counts_the_rows_in_which_a_theory_is_excluded(distance, excluded):
     text = " ".join(agreements({"first": made(1.0), "second": made(distance)}).split())
-    assert f"the theory in {excluded} of 2 rows" in text and "small learning rates in 2 of 2 rows" in text
+    assert f"the theory: {excluded} of 2;" in text and "small learning rates: 2 of 2" in text
     assert "standard error is predicted" in text and "star" not in text
 
 
 def test_rows_without_a_prediction_are_marked_and_not_counted():
     rows = {"first": made(1.0), "second": made(0.0, counted=0)._replace(corrected=False)}
-    assert "the theory in 0 of 1 rows" in " ".join(agreements(rows).split())
+    assert "the theory: 0 of 1;" in " ".join(agreements(rows).split())
     assert "| second* | none |" in agreements(rows)
