@@ -12,7 +12,7 @@ TIMES = np.linspace(0, 20, 200)
 
 
 def measure() -> list[Row]:
-    """Compare the Euclidean solution with SciPy's lambertw, and the isotropic one with NumPy and a write to memory."""
+    """Compare the Euclidean solution with SciPy's lambertw, and the isotropic solution with NumPy and memory speed."""
     s0 = np.random.default_rng(0).uniform(0.01, 2, SHAPE)
     u0, t = s0[:, None, :], TIMES[:, None]
     euclidean, isotropic = dyn.Model("euclidean"), dyn.Model("euclidean", isotropic=True)

@@ -85,7 +85,7 @@ def descent(size: dict[str, int]) -> float:
 
 
 def closure(size: dict[str, int]) -> float:
-    """Return evaluations per second of the exact closure of the cosine loss, to 1e-9."""
+    """Return evaluations per second of the exact closure of the cosine loss, at a tolerance of 1e-9."""
     model, s0, steps = dyn.Model("cosine", noise=(0.0, 0.1)), spectra(size["closure"]), STEPS["closure"]
     run = {"method": "jax", "record": steps, "progress": False}
     return len(s0) * steps / warm(lambda: dyn.iterate(model, s0, steps, 0.05, **run))
@@ -107,7 +107,7 @@ ROWS = {  # name: (function, unit, least number of bytes moved per unit for resu
 
 
 def warm(run: Callable[[], Any]) -> float:
-    """Return the seconds of the second run of a function; the first run compiles it."""
+    """Return the seconds that a function takes when it runs for the second time; the first run compiles code."""
     run()
     start = time.perf_counter()
     run()

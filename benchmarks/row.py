@@ -36,14 +36,17 @@ class Row:
 
 
 def against_fastest(ours: Measurement, peers: list[Measurement], factor: float) -> tuple[str, bool]:
-    """Return our speed divided by the speed of the fastest peer as text, and True if it is at least ``factor``."""
+    """Return our speed divided by the speed of the fastest peer, as text, and True if the ratio is at least ``factor``.
+
+    A peer is an implementation with another library.
+    """
     fastest = min(peers, key=lambda peer: peer.seconds)
     ratio = fastest.seconds / ours.seconds
     return f"{ratio:.2g} times as fast as {fastest.name}, the fastest peer (goal: {factor:g})", ratio >= factor
 
 
 class DisagreementError(AssertionError):
-    """Two implementations of the same task gave different results."""
+    """Error raised if two implementations of the same task give different results."""
 
 
 def agree(name: str, error: float, tolerance: float) -> float:

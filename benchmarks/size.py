@@ -79,8 +79,8 @@ def _row(name: str, work: str, script: str, sizes) -> Row:
         f"the time per mode is at most {growth:.2g} times that at any smaller M",
         growth <= 2 and fits,
         limit="All modes share the overhead of a call, so that the time per mode first decreases with M. From about "
-        "10 000 modes on, the 14 stages of a step do not fit into the cache, and the measured time is that of moving "
-        "about 200 bytes for each mode and stage at this machine's 7 to 10 GB/s.",
+        "10 000 modes on, the 14 stages of a step do not fit into the cache. The measured time is then the time in "
+        "which this machine moves about 200 bytes for each mode and stage, at 7 to 10 GB/s.",
     )
 
 

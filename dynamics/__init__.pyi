@@ -1,5 +1,5 @@
-# The public names, each with its module: read by type checkers, and at run time by lazy_loader, which imports a module
-# when a name of it is first used.
+# The public names, and the module that defines each name. Type checkers read this file. At run time lazy_loader reads
+# it, and imports a module when a name that the module defines is first used.
 
 from .analysis.bifurcation import Bifurcation as Bifurcation
 from .analysis.bifurcation import bifurcation as bifurcation

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-Function = Callable[..., Any]  # its arguments are arrays, or symbolic expressions in place of arrays
+Function = Callable[..., Any]  # a function of arrays, or of symbolic expressions in place of arrays
 FOLDER = Path(__file__).parent / "generated"
 
 
@@ -13,11 +13,12 @@ class Integral(NamedTuple):
     """An expectation of terms that are divided by one or two norms, as an integral over x and y in (0, oo).
 
     x belongs to the first norm, and y to the second norm if there is one (see ``numerics.quadrature``). mean_squares:
-    function of the spectrum that returns each mode's contribution to the mean square of each norm; the mean squares set
-    the scales of x and y. integrand: function of x, y and the spectrum. powers: lowest inverse power of each norm; the
-    powers of all terms differ from the lowest by even numbers. size: function that returns the sum of the absolute
-    values of the integrand's terms; None if the absolute value of the integrand is used as this sum. softened: True if
-    a constant is added to the square of a norm.
+    function of the eigenvalues that returns the contribution of each mode to the mean square of each norm; the mean
+    squares set the scales of x and y. integrand: function of x and y (..., 1, K) at K nodes and of the eigenvalues
+    (..., M, 1), which returns (..., M, K). powers: lowest inverse power of each norm; the inverse powers in all terms
+    differ from the lowest power by even numbers. size: function that returns the sum of the absolute values of the
+    integrand's terms; None if the absolute value of the integrand is used as this sum. softened: True if a constant is
+    added to the square of a norm.
     """
 
     mean_squares: Function
@@ -28,10 +29,10 @@ class Integral(NamedTuple):
 
 
 class MatrixIntegral(NamedTuple):
-    """An expectation for weights as matrices, as an integral over x and y in (0, oo); see ``Integral``.
+    """A part of a ``MatrixExpectation``, as an integral over x and y in (0, oo); x and y belong to two norms.
 
     norm_vectors: function that returns the matrix X of each norm |X l|, with independent standard normals l. The
-    squared singular values of the matrices set the scales of x and y.
+    squared singular values of the matrices set the scales of x and y. integrand: function of x, y and the matrices.
     """
 
     norm_vectors: Function
@@ -40,7 +41,7 @@ class MatrixIntegral(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """An expectation over the Gaussian views, in each closure for which the expectation was derived.
+    """An expectation over the Gaussian views, in the exact closure and in mean field.
 
     formula: exact expectation as a formula; None if the loss divides by norms, so that Gaussian moments do not suffice.
     mean_field: formula in which every norm and sum over modes is replaced by its mean. integrals: exact expectation as
@@ -59,10 +60,10 @@ class Expectation:
 
 @dataclass(frozen=True, eq=False)
 class MatrixExpectation:
-    """Expectation E[g l^T] or E[h l^T] for weights as matrices, as a formula or as a sum of integrals.
+    """The expectation E[g l^T] or E[h l^T], from which the gradient of a weight matrix is computed.
 
-    g and h are the negative gradients of the loss with respect to the representations of views 1 and 2. The
-    representations are linear maps of independent standard normals l.
+    The expectation is a formula, or a sum of integrals. g and h are the negative gradients of the loss with respect to
+    the representations of views 1 and 2. The representations are linear maps of independent standard normals l.
     """
 
     formula: Function | None = None
@@ -71,7 +72,7 @@ class MatrixExpectation:
 
 @dataclass(frozen=True, eq=False)
 class ExactSolution:
-    """The exact solution of the flow of one mode, in the eigenvalue lambda of the predictor.
+    """The exact solution of the flow of one mode, in terms of the eigenvalue lambda of the predictor.
 
     growth: function that returns log(s(t)/s(0)) from lambda(0) and log lambda(0); the logarithm stays finite if
     lambda = s^alpha overflows. time_to_reach: function that returns the time between two values of log lambda.
@@ -95,9 +96,9 @@ class ExactSolution:
 class PowerSum:
     """A conserved quantity of the flow, the sum over modes of (s + epsilon)^(1 + exponent alpha).
 
-    s are the eigenvalues of the correlation, alpha and epsilon the exponent and offset of the closed-form predictor.
-    formula: the sum as text. value: function that returns the sum. decay: function that returns the rate at which the
-    sum decays under weight decay.
+    s are the eigenvalues of the correlation. alpha and epsilon are the parameters of the closed-form predictor, whose
+    eigenvalues are (s + epsilon)^alpha. formula: the sum as text. exponent: the factor of alpha in the sum. value:
+    function that returns the sum. decay: function that returns the rate at which the sum decays under weight decay.
     """
 
     formula: str
@@ -112,10 +113,10 @@ class Singularity(NamedTuple):
     Near the set, the gradient grows as (distance from the set)^order. quantity: "rates" for the force on a singular
     value; "weights" for the force on a representation, which is multiplied by an independent input in the gradient with
     respect to the weights; "predictor" for the force on an eigenvalue of the predictor. at: equation of the set.
-    noiseless: True if the set exists for views without noise, False if for views with noise. conditions: number of
-    linear conditions per mode that define the set. The codimension of the set is this number times the number of modes;
-    it is 1 for a hypersurface, for which ``conditions`` is 0. order_alone: the order with a single mode; None if the
-    gradient with a single mode is finite.
+    noiseless: True for views without noise, False for views with noise. conditions: number of linear conditions per
+    mode that define the set. The codimension of the set is this number times the number of modes; for a hypersurface,
+    ``conditions`` is 0 and the codimension is 1. order_alone: the order with a single mode; None if the gradient with a
+    single mode is finite.
     """
 
     quantity: str
@@ -126,14 +127,17 @@ class Singularity(NamedTuple):
     order_alone: float | None
 
     def excludes(self, moment: float, modes: int) -> bool:
-        """Return True if E|F|^moment of the gradient F is infinite: codimension + moment x order <= 0."""
+        """Return True if this set makes E|F|^moment infinite, where F is the gradient of one sample.
+
+        The expectation is infinite if codimension + moment x order <= 0. modes: number of modes above zero.
+        """
         order = self.order_alone if modes == 1 else self.order
         return order is not None and max(self.conditions * modes, 1) + moment * order <= 0
 
 
 @dataclass(frozen=True, eq=False)
 class DerivedLoss:
-    """The functions and properties that were derived for one loss; fields that do not apply to it are None or empty.
+    """The functions and properties that were derived for one loss; a field that does not apply is None or empty.
 
     Attributes
     ----------
@@ -145,30 +149,32 @@ class DerivedLoss:
         Functions that return, for each sample, -dL/dz1 and -dL/dz2 for the representations of views 1 and 2, and
         -dL/dlambda for the eigenvalues of a learned predictor.
     independent_modes : bool
-        True if the rate of each mode depends on its own eigenvalues alone.
+        True if the rate of each mode depends on the eigenvalues of this mode alone.
     rates, predictor_force : Expectation
         Rates of the modes, and the expected force on the eigenvalues of a learned predictor.
     drive_on_view1, drive_on_view2 : MatrixExpectation
-        Expected gradients for weights as matrices.
+        Expectations from which the gradient of the weight matrix is computed, for correlated inputs.
     vectors : tuple of str
-        Names of the representations on which the expected gradients for weights as matrices depend.
+        Names of the representations on which ``drive_on_view1`` and ``drive_on_view2`` depend.
     no_closure : str
         Reason why the loss has no exact expectations for eigenmodes.
     no_matrices : str
-        Reason why the loss has no exact expectations for weights as matrices.
+        Reason why the loss has no ``drive_on_view1`` and ``drive_on_view2``.
     exact : ExactSolution
         Exact solution of the flow of one mode.
     conserved : PowerSum
         Sum over modes that the flow conserves.
     balanced : bool
-        True if s - lambda^2/a_P of encoder and learned predictor is conserved, with a_P the predictor's learning rate
-        relative to the encoder's.
+        True if the flow without weight decay conserves s - lambda^2/a_P in each mode. Here s is the eigenvalue of the
+        correlation, lambda the eigenvalue of a learned predictor, and a_P the learning rate of the predictor divided by
+        that of the encoder.
     degrees : tuple of float
-        Degrees of the rates in s at fixed lambda, and in lambda at fixed s, if the rates are homogeneous.
+        Degrees of homogeneity of the rates: in s at fixed lambda, and in lambda at fixed s. None if the rates are not
+        homogeneous.
     fixed_points, fold : callable
-        Fixed points of an independent mode, and the fold at which two of them meet.
+        Fixed points of an independent mode, and the fold at which two fixed points meet.
     poles : callable
-        Function that returns those functions of lambda in the gradient that are infinite at a pole of the gradient.
+        Function that returns the values of the functions of lambda in the gradient that may be infinite at lambda = 0.
     singularities : tuple of Singularity
         Sets of views on which the gradient of one sample is infinite.
     source : str
@@ -201,10 +207,11 @@ class DerivedLoss:
     def infinite_moment(
         self, moment: float, modes: int, *, quantity: str = "rates", noiseless: bool = False
     ) -> Singularity | None:
-        """Return a singularity of the gradient F of one sample that makes E|F|^moment infinite; None if it is finite.
+        """Return a singularity at which F, the gradient of one sample, grows so fast that E|F|^moment is infinite.
 
-        moment: 1 for the mean, 2 for the variance. modes: number of modes above zero. quantity: one of the quantities
-        of ``Singularity``. noiseless: True if neither view has noise.
+        Returns None if E|F|^moment is finite. moment: 1 for the mean, 2 for the variance. modes: number of modes with
+        an eigenvalue above zero. quantity: which gradient F is: "rates", "weights" or "predictor", as explained in
+        ``Singularity``. noiseless: True if neither view has noise.
         """
         sets = (s for s in self.singularities if (s.quantity, s.noiseless) == (quantity, noiseless))
         return next((singularity for singularity in sets if singularity.excludes(moment, modes)), None)

@@ -183,9 +183,10 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
-    """Return a value as an array of any type; raise ArgumentError for masked entries, and if NumPy cannot convert it.
+    """Return a value as an array of any type; raise ArgumentError for masked entries.
 
-    All arrays that a user passes go through this function. Integers that NumPy keeps as objects become floats.
+    Also raises ArgumentError for a value that NumPy cannot convert to an array. All arrays that a user passes go
+    through this function. Integers that NumPy keeps as objects become floats.
     """
     if isinstance(value, range) and len(value) > LONGEST_RANGE:
         reject(name, f"{requirement}, at most {LONGEST_RANGE:,} of them", value)
@@ -208,7 +209,10 @@ def _is_masked(value: Any) -> bool:
 
 
 def real_array(name: str, value: Any, requirement: str = "be finite real numbers") -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless it has entries, all finite real numbers."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries are finite real numbers.
+
+    An array without entries raises ArgumentError, too.
+    """
     array = as_array(name, value, requirement)
     if array.dtype.kind not in "iuf" or not array.size:
         reject(name, requirement, value if array.ndim == 0 else array)
@@ -240,14 +244,17 @@ def positive(name: str, value: Any, requirement: str = "be a positive number, or
 
 
 def fraction(name: str, value: Any, requirement: str, below_one: bool = False) -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless all entries are in [0, 1] (below_one: [0, 1))."""
+    """Return a value as a float64 array; raise ArgumentError unless all entries lie between 0 and 1.
+
+    The limits 0 and 1 are allowed; if ``below_one`` is True, the limit 1 is not allowed.
+    """
     return _array_with(
         lambda array: (array >= 0) & ((array < 1) if below_one else (array <= 1)), name, value, requirement
     )
 
 
 def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requirement: str) -> FloatArray:
-    """Return a value as a float64 array; raise ArgumentError unless the condition ``holds`` for all entries."""
+    """Return a value as a float64 array; raise ArgumentError unless ``holds`` returns True for all entries."""
     array = real_array(name, value, requirement)
     if not holds(array).all():
         reject(name, requirement, value if array.ndim == 0 else np.asarray(value))
@@ -255,8 +262,9 @@ def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requi
 
 
 def covariance(name: str, value: Any) -> FloatArray:
-    """Return a covariance matrix (N, N); raise ArgumentError unless it is nonzero, symmetric and semidefinite.
+    """Return a covariance matrix (N, N) as a float64 array; raise ArgumentError if the value is no covariance.
 
+    A covariance must be nonzero, symmetric and positive semidefinite.
     Deviations from symmetry and negative eigenvalues within rounding errors are accepted.
     """
     requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
@@ -282,7 +290,7 @@ def instance(name: str, value: Any, kind: type, requirement: str) -> None:
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """Return a value as a whole number; raise ArgumentError unless it is a whole number, at least ``least``."""
+    """Return a value as an int; raise ArgumentError unless the value is a whole number, at least ``least``."""
     requirement = f"be a whole number >= {least}"
     if isinstance(value, (bool, np.bool_, np.timedelta64)):
         reject(name, requirement, value)

@@ -21,12 +21,12 @@ RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, divided by the lear
 DECAYS = (1e-4, 2e-2)  # weight decays
 STEPS = {False: 150, True: 4_000}
 THEORY_STEPS, THEORY_RATE = 2_000, 0.05
-START = 0.1  # initial predictor eigenvalues in theory; those of random matrices in the networks are about as large
+START = 0.1  # initial predictor eigenvalues in theory; random matrices in networks have about this size
 COLOURS = {"shared target": style.RED, "EMA target": style.BLUE}
 LINES = {1e-4: "-", 2e-2: (0, (3, 2))}
 COLUMNS = ("linear theory", "with batch norm", "without batch norm")
-COLLAPSED = 1.1  # a representation with a participation ratio below this has one mode left
-VANISHED = 1e-6  # in theory, a representation has vanished if the sum of its eigenvalues falls below this share
+COLLAPSED = 1.1  # a representation with a participation ratio below this value counts as having one mode left
+VANISHED = 1e-6  # in theory, a representation vanishes if the sum of s falls below this share of the initial sum
 
 
 class Curve(NamedTuple):
@@ -89,9 +89,9 @@ def _run(loss: str, target: str, decay: float, rate: float, batch_norm: bool, fu
 def _theory(loss: str, target: str, decay: float, starts: np.ndarray) -> Curve:
     """Return the curve of the descent map that starts from the initial spectra (S, M) of the networks.
 
-    For the cosine loss the map is computed in mean field, which is fast even as s -> 0. The map starts from the
-    spectrum of every seed, because one start would not be enough: some ratios change by ten percent if the start
-    changes by 1e-12.
+    For the cosine loss the map is computed in mean field, which is fast even as s -> 0. The map is computed from the
+    initial spectrum of every seed, because one spectrum would not be enough: some participation ratios change by ten
+    percent if the initial spectrum changes by 1e-12.
     """
     pairs = len(starts), len(RATES)
     model = _model(loss, target, decay, rate=np.tile(RATES, len(starts)), init=START)
@@ -145,7 +145,7 @@ def _mean_and_error(ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ratios_of(data: dict[Key, Curve], column: str, loss: str) -> np.ndarray:
-    """Return all participation ratios of a column and a loss.
+    """Return all participation ratios of a column of the figure (see COLUMNS) and a loss.
 
     The axes of the result are seeds, targets, weight decays, and learning rates of the predictor.
     """
@@ -179,7 +179,7 @@ def stated(estimate: Interval) -> str:
 
 
 def _factors(data: dict[Key, Curve]) -> str:
-    """Format the table of factors by which each setting changes the participation ratio."""
+    """Format the table of factors by which target, weight decay and learning rate change the participation ratio."""
     rows = [["", *COLUMNS]]
     for name, (networks, reference) in FACTORS.items():
         for loss in style.LOSSES:
@@ -196,13 +196,19 @@ def _batch_norm(data: dict[Key, Curve]) -> str:
 
 
 def failures(data: dict[Key, Curve], column: str, target: str) -> np.ndarray:
-    """Return, for each seed (S,), the number of networks of a column and a target that collapse or diverge."""
+    """Return, for each seed (S,), the number of networks that collapse or diverge.
+
+    Only networks in one column of the figure (see COLUMNS) and with one target are counted.
+    """
     curves = [curve for key, curve in data.items() if (key[0], key[2]) == (column, target)]
     return np.sum([(curve.collapsed | curve.diverged).sum(axis=1) for curve in curves], axis=0)
 
 
 def _counts(data: dict[Key, Curve]) -> str:
-    """Format the table with the numbers of networks that collapse and that diverge; rows: batch norm and target."""
+    """Format the table with the numbers of networks that collapse and that diverge, with and without batch norm.
+
+    Each row has one target, and networks either with or without batch norm.
+    """
     rows = [["", "networks", "collapse", "diverge", "mean participation ratio of the others"]]
     for column in COLUMNS[1:]:
         for target in deep.TARGETS:
@@ -218,9 +224,9 @@ def _counts(data: dict[Key, Curve]) -> str:
 
 
 def _differences(data: dict[Key, Curve]) -> str:
-    """Format the number of networks of a seed that collapse or diverge if a setting is removed, minus that with it.
+    """Format how many more networks of a seed collapse or diverge without a setting than with this setting.
 
-    The settings are the average and batch norm.
+    The settings are the averaged target and batch norm.
     """
     number = {(column, target): failures(data, column, target) for column in COLUMNS[1:] for target in deep.TARGETS}
     shared, average = deep.TARGETS

@@ -97,7 +97,10 @@ LINES = {  # label, colour, marker, index of the axes
 
 
 def draw(data: Errors) -> Figure:
-    """Draw medians and interquartile bands; the quadrature error, which is much smaller, has separate axes."""
+    """Draw medians and interquartile ranges of the errors against the number of modes.
+
+    The quadrature error, which is much smaller than the other errors, has separate axes.
+    """
     figure = Figure(figsize=(style.COLUMN, 3.6))
     axes = figure.subplots(2, sharex=True, height_ratios=(2, 1))
     for name, (label, color, marker, where) in LINES.items():

@@ -107,7 +107,11 @@ largest principal angle between this subspace at the start and at the end. It is
 
 
 def _turned(result: dyn.Trajectory) -> float:
-    """Return the largest angle, in degrees, between the initial and final input subspaces of the two leading modes."""
+    """Return the angle, in degrees, by which the two leading modes rotate in the input space.
+
+    The two leading modes span a subspace of the input space. The angle is the largest principal angle between this
+    subspace at the start and at the end.
+    """
     ends = np.asarray(result.weights)[[0, -1]]
     leading = np.linalg.svd(ends * np.sqrt(VARIANCES))[0][..., :2]
     first, last = leading.mT @ ends

@@ -1,6 +1,6 @@
 """Cosine loss without stop-gradient: published update and exact gradient.
 
-The figure compares two updates: the one that Halvagal et al. (2023) used for this loss in their Figure 2, and the
+The figure compares two updates: the update that Halvagal et al. (2023) used for this loss in their Figure 2, and the
 gradient of the loss.
 """
 
@@ -45,9 +45,10 @@ def compute(full: bool) -> Data:
 def published_update(W: jax.Array, x1: jax.Array, x2: jax.Array) -> jax.Array:
     """Return the batch mean of (W_P (z2 + z1)/(|p| |z2|) - (p . z2) (W_P p + z2)/(|p|^3 |z2|)) x1^T.
 
-    This is the update of the paper, not a derived gradient. The gradient of the loss differs in two places. It
-    multiplies the terms of the target branch (z1 in the first sum, z2 in the second) by x2 instead of x1. Its last term
-    has the denominator |p| |z2|^3 instead of |p|^3 |z2|.
+    z1 = W x1 and z2 = W x2 are the representations of the two views, W_P = W W^T is the predictor, and p = W_P z1 is
+    the prediction. This is the update of the paper, not a derived gradient. The gradient of the loss differs in two
+    places. It multiplies the terms of the target branch (z1 in the first sum, z2 in the second) by x2 instead of x1.
+    Its last term has the denominator |p| |z2|^3 instead of |p|^3 |z2|.
     """
     z1, z2, predictor = x1 @ W.T, x2 @ W.T, W @ W.T
     p = z1 @ predictor

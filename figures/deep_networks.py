@@ -43,14 +43,14 @@ TARGETS: dict[str, dyn.Shared | dyn.EMA] = {"shared target": dyn.Shared(), "EMA 
 
 
 def model(method: str, loss: str, target: str, **options: Any) -> dyn.Model:
-    """Return the model with a method (a key of PREDICTORS), a loss, and a target (a key of TARGETS)."""
+    """Return the model of a method (a key of PREDICTORS), a loss, and a target (a key of TARGETS)."""
     isotropic = method.startswith("IsoLoss")
     parts = {"predictor": PREDICTORS[method], "target": TARGETS[target], "symmetrised": True}
     return dyn.Model(loss, isotropic=isotropic, **(parts | options))
 
 
 def network(method: str) -> dyn.Network:
-    """Return an MLP on handwritten digits; if the method is "MLP predictor", its predictor is an MLP, too."""
+    """Return an MLP on handwritten digits; if the method is "MLP predictor", the predictor is an MLP, too."""
     return dyn.Network(dyn.digits(), predictor=(64,) if method == "MLP predictor" else ())
 
 
@@ -104,8 +104,8 @@ def cached_training(full: bool, name: str, *arguments: Any, **keywords: Any) -> 
 def recognised(method: str, loss: str, target: str, full: bool, trained: bool = True) -> np.ndarray:
     """Return True for each network and held-out digit if the readout recognises the digit; shape (S, TEST_IMAGES).
 
-    The networks are those that ``run`` has trained. trained: True for the networks after their last step, False for the
-    networks before their first step.
+    The function ``run`` must have trained the networks before. trained: True for the networks after their last step,
+    False for the networks before their first step.
     """
     recorded = record_steps(RECORDED[full], STEPS[full])
     settings = TrainingRun(
@@ -126,7 +126,7 @@ def recognised(method: str, loss: str, target: str, full: bool, trained: bool = 
 def _finished(networks: DeepNetwork, start: Any, path: Path) -> Any:
     """Return the last state of the networks, read from the checkpoint at a path.
 
-    start: initial state of the networks, which has the same structure.
+    start: the initial state of the networks; it has the structure (PyTree) of the returned state.
     """
     checkpoint = networks.checkpoint(path)
     saved = checkpoint and checkpoint.read()

@@ -1,7 +1,7 @@
 """Designed dynamics: three design targets, and networks that are trained with the losses that achieve them.
 
 The targets are: all modes arrive at the same time; only modes above a threshold grow; all modes converge at the same
-rate, which is the largest for which a given learning rate is stable.
+rate, the largest rate for which gradient descent is stable at a given learning rate.
 """
 
 from typing import Any, NamedTuple
@@ -88,7 +88,7 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, if design targets are met, and the cost of each design."""
+    """Return the caption, which describes the panels, and states if design targets are met and what designs cost."""
     rows = {name: agreement(panel.network) for name, panel in data.items()}
     steady = 1 / (1 + NOISE[0] ** 2)
     arrivals = dyn.convergence_time(data["all at once"].design.model, STARTS, LEVEL * steady)

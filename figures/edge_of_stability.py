@@ -1,7 +1,7 @@
 """Edge of stability: the largest learning rate at which gradient descent is stable, in theory and in networks.
 
 Small modes grow faster under an isotropic loss than under the standard loss. But with noise on the online view, the
-largest stable learning rate of the isotropic loss is lower than that of the standard loss.
+isotropic loss has a lower largest stable learning rate than the standard loss.
 """
 
 from typing import Any, NamedTuple
@@ -63,8 +63,8 @@ def _measured(model: dyn.Model, batch: int) -> tuple[float, np.ndarray]:
     """Return the largest stable learning rate, measured in networks that are trained at a smaller learning rate.
 
     One step multiplies a deviation from the fixed point by 1 - c eta, where eta is the learning rate. The constant c is
-    measured; the limit of stability is the eta at which the multiplier is -1. The second result (S,) contains the value
-    that is measured in the network of each seed.
+    measured; the largest stable learning rate is the eta at which 1 - c eta = -1. The first result is measured in all
+    networks together, and the second result (S,) in the network of each seed.
     """
     learning_rate = SHARE * _fixed_point(model).largest_learning_rate
     W0 = np.sqrt(_fixed_point(model).s[0]) * np.eye(2, 3)

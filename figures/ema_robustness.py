@@ -9,7 +9,7 @@ from figures.agreement import agreement, agreements
 from figures.captions import count, listing, percent
 
 DECAY, STEPS, CLOSE = 0.95, 400, 0.1  # decay of the average; largest number of steps; tolerance of convergence
-HOLD = 3  # number of last steps at which a converged run must be close; a chaotic run may be close once by chance
+HOLD = 3  # last steps at which a converged run must be near the fixed point; a chaotic run may be near it once
 LOSSES = {"standard": False, "isotropic": True}
 TARGETS: dict[str, dyn.Shared | dyn.EMA] = {
     "shared target": dyn.Shared(),
@@ -23,7 +23,7 @@ Key = tuple[str, str]
 
 
 def grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the learning rates and the noise standard deviations of the grid."""
+    """Return the learning rates and the standard deviations of the noise, whose pairs are the cells of the figure."""
     return np.geomspace(0.02, 3.0, cells), np.linspace(0.0, 1.0, cells)
 
 
@@ -48,7 +48,8 @@ def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Trajectory]]:
 def _steps(loss: str, target: str, cells: int) -> np.ndarray:
     """Return the numbers of steps after which all modes stay close to the fixed point 1/n1, with n1 = 1 + sigma^2.
 
-    Close means within a relative distance of CLOSE. The number is infinite for a run that does not converge.
+    sigma is the standard deviation of the noise. Close means within a relative distance of CLOSE. The number is
+    infinite for a run that does not converge.
     """
     learning_rates, noises = grid(cells)
     steps = np.full((cells, cells), np.inf)
@@ -138,12 +139,18 @@ Linear networks were trained at learning rate {CHECKS["learning_rate"]:g} and si
 
 
 def _largest(steps: np.ndarray) -> float:
-    """Return the largest learning rate at which any cell of a grid converges."""
+    """Return the largest learning rate at which gradient descent converges with any noise of the grid.
+
+    steps: numbers of steps to converge, with the axes noise and learning rate; infinite for runs that do not converge.
+    """
     return float(grid(len(steps))[0][np.isfinite(steps).any(axis=0)].max())
 
 
 def _ratio(steps: np.ndarray, reference: np.ndarray) -> str:
-    """Format the median and the quartiles of steps/reference over the cells that converge in both grids."""
+    """Format the median and the quartiles of steps/reference over the grid points at which both numbers are finite.
+
+    steps, reference: numbers of steps to converge, with the axes noise and learning rate.
+    """
     both = np.isfinite(steps) & np.isfinite(reference)
     low, median, high = np.quantile(steps[both] / reference[both], (0.25, 0.5, 0.75))
     return f"{median:.2g} ({low:.2g} to {high:.2g})"

@@ -23,7 +23,7 @@ LIMITS = (1e-2, 10.0)
 
 
 class Panel(NamedTuple):
-    """One setting: the network, the descent map, and, for the cosine loss, the descent map in mean field."""
+    """Results under one loss: a network, the descent map, and, for a cosine loss, the descent map in mean field."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -31,7 +31,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return the panels of all eight settings, from the same initial weights."""
+    """Return a panel for each of the eight losses of Figure 2; all runs have the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     return {key: _panel(key, model, W0, full) for key, model in style.paper_models().items()}
 
@@ -52,7 +52,7 @@ def _panel(key: tuple[str, str], model: dyn.Model, W0: np.ndarray, full: bool) -
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Draw eigenvalues against steps: losses in rows, settings in columns."""
+    """Draw eigenvalues against steps: Euclidean and cosine losses in rows, versions of the losses in columns."""
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharey=True)
     for ax, ((loss, setting), panel) in zip(axes.flat, data.items(), strict=True):

@@ -43,7 +43,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
-    """Return the panels of all eight settings, for the same initial weights and the same inputs."""
+    """Return a panel for each of the eight losses of Figure 2, with the same initial weights and the same inputs."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     probes = np.random.default_rng(SEED + 1).standard_normal((PROBES, INPUTS))
     return {
@@ -57,15 +57,16 @@ def _panel(model: dyn.Model, W0: np.ndarray, probes: np.ndarray, steps: int, bat
         model, W0, steps, LEARNING_RATE, batch_size=batch, seed=SEEDS, record=steps // RECORDS, probes=probes
     )
     U, singular, _ = np.linalg.svd(W0)
-    record = np.union1d(np.arange(0, steps, steps // (10 * RECORDS)), networks.step)
+    recorded = np.asarray(networks.step)
+    record = np.union1d(np.arange(0, steps, steps // (10 * RECORDS)), recorded)
     s = dyn.iterate(model, singular**2, steps, LEARNING_RATE, record=record.tolist()).s
     theory = np.sqrt(s / s[0])[:, None] * (probes @ W0.T @ U)
-    expected = theory[np.isin(record, networks.step)]
+    expected = theory[np.isin(record, recorded)]
     return Panel(networks, networks.embeddings @ U, theory, expected, float(s[-1].min() / s[-1].max()))
 
 
 def draw(data: dict[tuple[str, str], Panel]) -> Figure:
-    """Draw embedding trajectories: losses in rows, settings in columns."""
+    """Draw embedding trajectories: Euclidean and cosine losses in rows, versions of the losses in columns."""
     figure = Figure(figsize=(style.PAGE, 2.9))
     axes = figure.subplots(len(style.LOSSES), len(style.SETTINGS), sharex=True, sharey=True)
     right, top = 1.15 * np.max([np.abs(panel.theory).max(axis=(0, 1)) for panel in data.values()], axis=0)

@@ -127,7 +127,7 @@ def flattening(s: np.ndarray, ranks: slice) -> Interval:
 
 
 def _plateaus(data: dict[Key, Panel]) -> str:
-    """Format the table of final eigenvalues and ratios of spreads, in networks and in theory."""
+    """Format the table of final eigenvalues, and of final divided by initial spreads, in networks and in theory."""
     rows = [["", "modes", "final eigenvalue", "in theory", "ratio of spreads", "in theory", "modes end"]]
     for (loss, method), panel in data.items():
         for name, ranks in deep.RANKS.items():
@@ -143,19 +143,20 @@ def _plateaus(data: dict[Key, Panel]) -> str:
 
 
 def _half(data: dict[Key, Panel], loss: str) -> float:
-    """Return half of the plateau, the level that all eigenvalues approach.
+    """Return half of the plateau; the plateau is the level that all eigenvalues approach.
 
-    The plateau is 1 under the Euclidean loss. Under the cosine loss it is taken to be the largest final eigenvalue of
-    DirectPred.
+    The plateau is 1 under the Euclidean loss. Under the cosine loss, the largest final eigenvalue of DirectPred is used
+    as the plateau.
     """
     return HALF if loss == "euclidean" else HALF * typical(data[loss, "DirectPred"].networks)[-1, -1]
 
 
 def speed_ups(standard: np.ndarray, isotropic: np.ndarray, steps: np.ndarray, level: float) -> np.ndarray:
-    """Return the step at which a standard run reaches a level, divided by that of an isotropic run, per mode (..., M).
+    """Return, for each mode, the arrival step of a standard run divided by the arrival step of an isotropic run.
 
-    standard, isotropic: eigenvalues (..., T, M). The ratio is inf if only the isotropic run reaches the level, and 0 if
-    only the standard run does. It is nan if no run reaches the level, or if the mode starts above it.
+    The arrival step of a mode is the step at which its eigenvalue reaches ``level``. standard, isotropic: eigenvalues
+    (..., T, M). The ratio (..., M) is inf if only the isotropic run reaches the level, and 0 if only the standard run
+    reaches the level. It is nan if no run reaches the level, or if the mode starts above the level.
     """
     first, second = arrival(standard, steps, level), arrival(isotropic, steps, level)
     counted = (first > 0) & (second > 0) & (np.isfinite(first) | np.isfinite(second))
@@ -165,7 +166,7 @@ def speed_ups(standard: np.ndarray, isotropic: np.ndarray, steps: np.ndarray, le
 def _speed_up(data: dict[Key, Panel], loss: str) -> str:
     """Format the median factor by which modes are faster under IsoLoss than under DirectPred.
 
-    The text also has the interval of the median, and the value in theory.
+    The text also contains the interval of the median, and the median in theory.
     """
     standard, isotropic = (data[loss, method] for method in ("DirectPred", "IsoLoss"))
     steps, level = deep.steps_of(standard.networks), _half(data, loss)
@@ -217,7 +218,7 @@ def _early(run: dyn.Trajectory) -> np.ndarray:
 
 
 def _lead(data: dict[Key, Panel]) -> str:
-    """Format the early accuracy of IsoLoss minus the early accuracy of DirectPred."""
+    """Format the accuracy of IsoLoss minus that of DirectPred, averaged over the first EARLY steps, for each loss."""
     parts = []
     for loss in style.LOSSES:
         isotropic, standard = (_early(data[loss, method].networks) for method in ("IsoLoss", "DirectPred"))
@@ -231,7 +232,10 @@ def _lead(data: dict[Key, Panel]) -> str:
 
 
 def caption(data: dict[Key, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels; for each claim it has a statistic, its interval and its null."""
+    """Return the caption, which describes the panels and states, for each claim, a statistic with its interval.
+
+    The caption also states the value of each statistic under the null hypothesis.
+    """
     accuracies = "; ".join(
         f"{loss}: " + listing(f"{NAMES.get(m, m)} {plus_minus(_early(data[loss, m].networks), 1)}" for m in METHODS)
         for loss in style.LOSSES

@@ -80,7 +80,7 @@ def slowdown(pairs: list[Pair]) -> Interval | None:
 
 
 def growth(run: dyn.Trajectory) -> np.ndarray:
-    """Return final divided by initial value of the smallest and of the largest eigenvalue, in an array (2,)."""
+    """Return, for the smallest and the largest eigenvalue, the final value divided by the initial value; shape (2,)."""
     return run.s[-1, [0, -1]] / run.s[0, [0, -1]]
 
 

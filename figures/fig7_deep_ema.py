@@ -81,7 +81,7 @@ def draw(data: Data) -> Figure:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption, which describes the panels, the effect of the averaged target, and all accuracies."""
+    """Return the caption, which describes the panels and states accuracies and the effect of the averaged target."""
     steps = count(next(iter(data.runs.values())).settings["steps"])
     return f"""
 MLPs with IsoLoss on images of handwritten digits, for two targets: the encoder itself (shared target), and an
@@ -91,9 +91,9 @@ loss. Left and middle: eigenvalues `s_m` of the correlation of the representatio
 {deep.TEST_IMAGES} held-out digits against step, in percent; mean and standard error over seeds; red: shared target,
 blue: EMA target.
 
-The paper claims that IsoLoss does not need the average. The next numbers are accuracies without the average minus
-accuracies with the average, in percentage points. They are means over predictors with exponents alpha = 1/2 and
-alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change. Of twenty such
+The paper claims that IsoLoss does not need the averaged target. The next numbers are accuracies with the shared target
+minus accuracies with the EMA target, in percentage points. They are means over predictors with exponents alpha = 1/2
+and alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change. Of twenty such
 intervals, one is expected to miss the true value. {_changes(data)}.
 {_participation(data)}
 
@@ -122,7 +122,7 @@ def change_without_average(
 
 
 def _changes(data: Data) -> str:
-    """Format the changes without the averaged target for methods with a closed-form predictor."""
+    """Format the change of accuracy without the averaged target, for the methods with a closed-form predictor."""
     parts = []
     for name, methods in CLOSED_FORMS.items():
         words = {-1: "the accuracy falls", 1: "the accuracy rises", 0: "no change is distinguishable"}
@@ -140,7 +140,7 @@ def _participation(data: Data) -> str:
     ratio = min(run.measures["participation_ratio"][:, -1].min() for run in runs)
     collapsed = "some networks collapse" if ratio < 1.1 else "no network collapses"
     return (
-        f"Without the average {collapsed} under IsoLoss. This is measured by the participation ratio "
+        f"With the shared target {collapsed} under IsoLoss. This is measured by the participation ratio "
         f"(sum s)^2 / sum s^2, which is 1 if only one mode is left; it is at least {ratio:.1f} at the end in all "
         f"{len(runs) * len(deep.SEEDS)} networks."
     )

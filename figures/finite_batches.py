@@ -26,7 +26,7 @@ POPULATION = {"linestyle": (0, (3, 2)), "linewidth": 0.8, "color": style.GREY}
 
 
 class Panel(NamedTuple):
-    """The prediction for networks that are trained with finite batches, and measurements of such networks."""
+    """The predicted mean and spread of networks that are trained with finite batches, and measurements of networks."""
 
     predicted: dyn.Trajectory
     networks: np.ndarray  # variances of the representation along the initial eigenvectors (seeds, T, M)
@@ -53,7 +53,7 @@ def compute(full: bool) -> dict[tuple[str, int], Panel]:
 
 
 def draw(data: dict[tuple[str, int], Panel]) -> Figure:
-    """Draw mean and spread of two modes relative to the population map.
+    """Draw the mean and spread of two modes, as deviations in percent from gradient descent on the population loss.
 
     Models are in rows, and numbers of inputs in columns.
     """
@@ -101,7 +101,10 @@ def statistics(panel: Panel) -> tuple[float, float, float]:
 
 
 def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
-    """Return the caption, which describes the panels and has a table of deviations from both maps."""
+    """Return the caption, which describes the panels and compares networks with the predicted mean in a table.
+
+    The table also compares the networks with the population map, which is gradient descent on the population loss.
+    """
     seeds = SEEDS[full]
     values = len(S0) * len(RECORDS)
     bound = student.ppf(1 - 0.025 / (values * len(data)), seeds - 1)

@@ -1,4 +1,4 @@
-"""Gain family: losses that multiply the gradient of each mode by a power of its predictor eigenvalue.
+"""Gain family: losses that multiply the gradient of each mode by a power of the mode's predictor eigenvalue.
 
 The power is 1 for the standard loss and 0 for the isotropic loss.
 """
@@ -30,7 +30,7 @@ class Panel(NamedTuple):
 
 
 def compute(full: bool) -> dict[tuple[str, float], Panel]:
-    """Return the panels of all losses and powers, from the same initial weights."""
+    """Return a panel for each loss and each power; all runs have the same initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     s0 = style.eigenvalues_of(W0)
     panels = {}

@@ -100,7 +100,10 @@ def _draw_field(ax: Axes, rho: float) -> None:
 
 
 def _draw_invariants(ax: Axes) -> None:
-    """Draw curves of constant s - lambda^2; the flow conserves this quantity if both learning rates are equal."""
+    """Draw curves of constant s - lambda^2, which the flow conserves.
+
+    The reason is that encoder and predictor have equal learning rates here.
+    """
     p = np.linspace(0, TOP_P, 200)
     for level in np.linspace(-1.0, 1.0, 5):
         ax.plot(p, level + p**2, **INVARIANT)

@@ -1,7 +1,7 @@
 """Eigenvalues multiply the learning rate: convergence times of the standard and the isotropic loss.
 
-Consider a mode with a small initial eigenvalue u0. Under the Euclidean loss it converges in a time of order 1/u0. Under
-the isotropic version of this loss it converges in a time of order log(1/u0).
+Consider a mode with a small initial eigenvalue u0. Under the Euclidean loss this mode converges in a time of order
+1/u0. Under the isotropic version of the Euclidean loss the mode converges in a time of order log(1/u0).
 """
 
 from typing import Any, NamedTuple

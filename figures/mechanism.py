@@ -1,6 +1,6 @@
 """Mechanism: direction and speed of two eigenvalues under four losses.
 
-The axes are logarithmic. So the flow is parallel to the diagonal if both eigenvalues grow at the same relative speed.
+The axes are logarithmic. So the flow is parallel to the diagonal where both eigenvalues grow at the same relative rate.
 """
 
 from collections.abc import Iterable
@@ -148,7 +148,7 @@ def _drift(panel: Panel) -> float:
 
 
 def _differences(panels: Iterable[Panel]) -> tuple[float, float]:
-    """Return the smallest initial and the largest final value of the difference of eigenvalues over their sum."""
+    """Return the smallest initial and the largest final value of |s1 - s2|/(s1 + s2), for two eigenvalues s1 and s2."""
     relative = np.array(
         [np.ptp(panel.flow.s[:, [0, -1]], axis=-1) / panel.flow.s[:, [0, -1]].sum(-1) for panel in panels]
     )

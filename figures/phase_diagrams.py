@@ -1,7 +1,7 @@
 """Phase diagrams: outcome of gradient descent against learning rate, weight decay and noise.
 
-The outcomes are those of the exact descent map of four modes with fixed initial eigenvalues. Dashed lines are computed
-from the fixed points.
+The outcomes are computed with the exact descent map of four modes with fixed initial eigenvalues. Dashed lines are
+computed from the fixed points.
 """
 
 from typing import Any
@@ -127,7 +127,10 @@ def _share(data: dict[tuple[str, str], PhaseDiagram], name: str, outcome: str, f
 
 
 def _outcomes(diagram: PhaseDiagram) -> list[tuple[str, str]]:
-    """Return, for a grid of points in a diagram, pairs of outcomes: from ``dyn.collapse`` and from the descent map."""
+    """Return a pair of outcomes for each of some grid points of a diagram.
+
+    The first outcome is predicted from the fixed points by ``dyn.collapse``; the second is that of the descent map.
+    """
     (x, along_x), (y, along_y) = diagram.x, diagram.y
     step = len(along_x) // CHECKED
     return [

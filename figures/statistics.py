@@ -41,14 +41,14 @@ def plus_minus(values: Array, digits: int = 2) -> str:
 
 
 def mean_of(values: Array) -> Interval:
-    """Return the mean of independent values (S,), with the interval of Student's t distribution."""
+    """Return the mean of independent values (S,), with a confidence interval from Student's t distribution."""
     mean, error = (float(number) for number in mean_and_error(values))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
     return Interval(mean, mean - half, mean + half, error)
 
 
 def crossed_mean(values: Array) -> Interval:
-    """Return the mean of values (S, I) of S networks on the same I images, with an interval.
+    """Return the mean of values (S, I) of S networks on the same I images, with a confidence interval.
 
     The interval holds for other networks and other images of the same kind. The variance of the mean is the variance
     over networks divided by S, plus the variance over images divided by I. The degrees of freedom are those of
@@ -63,9 +63,9 @@ def crossed_mean(values: Array) -> Interval:
 
 
 def ratio_of(ratios: Array) -> Interval:
-    """Return the geometric mean of independent positive ratios (S,), with an interval.
+    """Return the geometric mean of independent positive ratios (S,), with a confidence interval.
 
-    The interval is that of the mean of the logarithms.
+    The interval is the exponential of the interval for the mean of the logarithms.
     """
     return Interval(*(float(np.exp(number)) for number in mean_of(np.log(ratios))[:3]))
 
@@ -95,20 +95,22 @@ def _median(values: Array) -> float:
 
 
 def image_error(accuracies: Array, images: int) -> float:
-    """Return the binomial standard error of the mean of ``accuracies``, for a number of test images.
+    """Return the binomial standard error of a mean accuracy, due to the finite number of test images.
 
-    ``accuracies`` are those of networks that are tested on the same images. This error is an upper bound, which is
-    reached if all networks fail on the same images.
+    accuracies: the accuracy of each network, between 0 and 1; all networks are tested on the same images. images: the
+    number of test images. The returned error is an upper bound, which is reached if all networks fail on the same
+    images.
     """
     mean = float(accuracies.mean())
     return float(np.sqrt(mean * (1 - mean) / images))
 
 
 def difference_error(first: Array, second: Array, images: int) -> float:
-    """Return an upper bound of the standard error, for a number of test images, of the difference of two accuracies.
+    """Return an upper bound of the standard error of the difference of two mean accuracies.
 
-    ``first`` and ``second`` are accuracies of networks, of which the means are compared. The bound is reached if the
-    first networks never fail on an image on which the second networks fail.
+    The error is due to the finite number of test images, ``images``. first, second: accuracies of two groups of
+    networks, between 0 and 1. The bound is reached if the first networks never fail on an image on which the second
+    networks fail.
     """
     failures = 2 - float(first.mean()) - float(second.mean())
     return float(np.sqrt(failures / images))

@@ -77,7 +77,8 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
 def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
     """Draw eigenvalues against steps, sorted at each step and coloured by rank; draw the first network of several.
 
-    All trajectories are sorted, because the recorded eigenvalues of a network are: only their rank identifies them.
+    The recorded eigenvalues of a network are sorted at each step, so that only the rank identifies an eigenvalue. The
+    eigenvalues of other trajectories are therefore sorted, too.
     """
     s = np.sort(trajectory.members()[0], axis=-1)
     replace(trajectory, s=s, target=s, predictor=s).plot(ax, **style)
@@ -86,7 +87,7 @@ def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
 def legend(figure: Figure, **entries: dict) -> None:
     """Draw one legend below all panels.
 
-    entries: line properties of each label; underscores in labels become spaces.
+    entries: the line properties of each entry, by its label; underscores in labels become spaces.
     """
     handles = [Line2D([], [], **({"color": "black"} | look)) for look in entries.values()]
     labels = [name.replace("_", " ") for name in entries]

@@ -121,7 +121,10 @@ def draw_box(axes: Axes, name: str, box: Box) -> None:
 
 
 def draw_arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float = 0) -> None:
-    """Draw an arrow between two points. bend: distance of its middle from a straight line, over its length."""
+    """Draw an arrow between two points.
+
+    bend: distance of the middle of the arrow from a straight line, divided by the length of the line.
+    """
     look = {"arrowstyle": "-|>", "mutation_scale": 10, "shrinkA": 0, "shrinkB": 0, "color": colour, "lw": 1.1}
     axes.add_patch(FancyArrowPatch(start, end, connectionstyle=f"arc3,rad={bend}", **look))
 

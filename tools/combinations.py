@@ -24,9 +24,10 @@ def losses() -> dict[str, dict[str, Any]]:
 
 
 def components(name: str) -> dict[str, Any]:
-    """Return examples of the components that an option of ``Model`` accepts, by the signature of their classes.
+    """Return an example of each component that an option of ``Model`` accepts.
 
-    name: name of the option.
+    The keys of the dictionary are the signatures of the classes of the components. name: name of the option, such as
+    "predictor".
     """
     examples = {}
     for kind in options(dyn.Model)[name].classes:

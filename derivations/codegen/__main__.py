@@ -1,7 +1,7 @@
 """Write ``dynamics/generated``: one module per loss of the catalogue, with all that is derived for this loss.
 
 ``python -m derivations.codegen`` writes the files. With ``--check`` the command writes nothing, and fails if the files
-in the folder differ from those that it would write.
+in the folder are out of date.
 """
 
 import sys

@@ -12,7 +12,7 @@ Row = tuple[str, list[str], str, sp.Expr]  # name, arguments, docstring and retu
 
 
 def eigenvalues() -> str:
-    """Return the source of ``dynamics/generated/eigenvalues.py``; all losses use its functions."""
+    """Return the source of ``dynamics/generated/eigenvalues.py``, whose functions are the same for all losses."""
     in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]
@@ -61,7 +61,7 @@ def _averages() -> list[Row]:
 
 
 def _imbalance() -> list[Row]:
-    doc = "Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor relative to the encoder."
+    doc = "Return the imbalance s - lambda^2/a_P of encoder and predictor; a_P: ratio of their learning rates."
     decay = "Return the decay rate of the imbalance s - lambda^2/a_P under weight decay rho."
     return [
         ("imbalance", ["s", "lam", "rate_ratio"], doc, invariants.imbalance()),

@@ -1,7 +1,7 @@
 """Write the code of the rates of modes and of the force on a learned predictor.
 
-The code of a quantity is a formula, or integrands that are to be integrated numerically. With the integrands, this
-module also writes code for the scales of the integration variables.
+The code of a rate or of a force is a formula, or a set of integrands for numerical integration. With the integrands,
+this module also writes code for the scales of the integration variables.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from derivations.codegen.functions import Definition, bound, function, needed_de
 from derivations.codegen.manifest import Manifest, call, numbered, tuple_of
 from derivations.codegen.signature import PLAIN, Signature
 from derivations.codegen.solution_code import simplest
+from derivations.printers.array_code import INTEGRAND
 from derivations.symbols import notation as n
 from derivations.symbols.modes import expanded
 from derivations.theory import expectations, rates, tilting
@@ -39,7 +40,7 @@ def expectation_functions(
 ) -> list[str]:
     """Return the source of the functions for the rates of modes and for the force on a learned predictor.
 
-    The functions return a formula, or integrands and the scales of the integration variables.
+    A function returns the value of a formula, the value of an integrand, or the scales of the integration variables.
     """
     sources: list[str] = []
     integrands: list[Integrand] = []
@@ -71,9 +72,11 @@ def expectation_functions(
 def _formulas(
     quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
 ) -> tuple[dict[str, str], list[str]]:
-    """Return fields of the manifest, and the source, of the formulas of a quantity that also has integrals.
+    """Return the names and the source of the formulas of a rate or force that also has integrals.
 
-    There are at most two formulas: the quantity in mean field, and the exact expectation of its terms without norms.
+    The first result maps fields of ``dynamics.derived_loss.Expectation`` to names of generated functions.
+    There are at most two formulas: the rate or force in mean field, and the exact expectation of its terms without
+    norms.
     """
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
     doc = f"Return {symbol} in mean field: every norm and sum is replaced by its mean."
@@ -87,9 +90,10 @@ def _formulas(
 
 
 def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
-    """Return two functions for a tilted integral: its integrand, and the sum of the absolute values of the terms.
+    """Return two functions for an integral: its integrand, and the sum of the absolute values of the integrand's terms.
 
-    The second function is left out if there are two norms and both have odd powers.
+    The second function is left out if there are two norms and both have odd powers. symbol: the integrated rate or
+    force, in words. name: the name of the first function.
     """
     axes = "x, y" if len(integral.powers) == 2 else "x"
     doc = f"Return an integrand of {symbol}; the integral is over {axes} in (0, oo)."
@@ -102,7 +106,7 @@ def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -
 
 
 def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
-    """Return the code of one ``Integral`` of the manifest, which consists of names of generated functions."""
+    """Return the code of a ``dynamics.derived_loss.Integral``, which consists of names of generated functions."""
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     softened = ["softened=True"] if any(norm.softening != 0 for norm in integral.tilt.norms) else []
@@ -119,7 +123,8 @@ def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
 def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
     """Return the source of the functions that compute the integrands.
 
-    If several integrands have the same norms, an additional function computes the values that all of them need.
+    If several integrands have the same norms, an additional function computes the values that all these integrands
+    need.
     """
     arguments, sources = ["x", "y", *signature.arguments], []
     names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
@@ -130,31 +135,36 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
         if len(members) > 1:
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
-            doc = "Return covariance and weight of the tilted Gaussian of the views, which all integrands need."
-            sources.append(function(name, arguments, doc, symbols, definitions))
+            doc = (
+                "Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."
+            )
+            sources.append(function(name, arguments, doc, symbols, definitions, dialect=INTEGRAND))
         for member, value in zip(members, values, strict=True):
             if len(members) > 1:
                 used = _used(common, rest, [value])
                 left = sp.Tuple(*(symbol if symbol in used else UNUSED for symbol in symbols))
                 definitions = [(left, f"{name}({', '.join(arguments)})"), *rest]
-            sources.append(function(member.name, arguments, member.doc, [value], definitions))
+            sources.append(function(member.name, arguments, member.doc, [value], definitions, dialect=INTEGRAND))
     return sources
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """Return the symbols that all values need, and the definitions of the other symbols."""
+    """Return the symbols that every value needs, and the definitions of the other symbols.
+
+    values: the return values of several generated functions. definitions: the definitions of symbols in these values.
+    """
     needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
     common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
     return common, [(left, right) for left, right in definitions if left not in common]
 
 
 def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
-    """Return those symbols of ``common`` that occur in the values, or in definitions of ``rest`` that they need."""
+    """Return the symbols of ``common`` that are needed to compute the values; ``rest`` defines all other symbols."""
     others = [right for value in values for _, right in needed_definitions(rest, [value])]
     used = used_symbols(*values, *others)
     return [left for left in common if used.intersection(bound(left))]
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:
-    """Return a rate as an array in the shape of s; a rate that is the same for all modes gets the term 0 * s."""
+    """Return a rate as an expression whose array code has the shape of s: a rate without mode index gets + 0 * s."""
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)

@@ -1,4 +1,4 @@
-"""Compare a folder of generated files with what it should contain, write the folder, and run both as a command."""
+"""Compare a folder of generated files with the expected files, write the folder, and run both as a command."""
 
 import argparse
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def differing(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Return the names of files that are missing in a folder, not expected there, or different from what is expected.
+    """Return the names of the files that are missing in a folder, not expected there, or different from expected.
 
-    expected: text of each file by its name. Files whose suffix is that of no expected file are ignored.
+    expected: the text of each file, by file name. Files with a suffix that no expected file has are ignored.
     """
     kinds = {Path(name).suffix for name in expected}
     present = [path for path in sorted(folder.glob("*")) if path.suffix in kinds]

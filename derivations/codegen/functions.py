@@ -1,4 +1,4 @@
-"""Write the source of one function of arrays: its definitions, its sums over modes with names, and its results."""
+"""Write the source of one function of arrays: its definitions, the sums over modes that get a name, and its results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -65,6 +65,6 @@ def bound(left: sp.Basic) -> list[sp.Basic]:
 
 
 def used_symbols(*expressions: sp.Basic) -> set[sp.Basic]:
-    """Return the symbols, indexed quantities and matrices that occur in expressions; indices are left out."""
+    """Return the symbols, the bases of indexed symbols, and the matrices in expressions; indices are left out."""
     atoms = set().union(*(e.atoms(sp.Symbol, sp.IndexedBase, sp.MatrixSymbol) for e in expressions))
     return {atom for atom in atoms if not (isinstance(atom, sp.Symbol) and atom.is_integer)}

@@ -10,7 +10,10 @@ GENERATED = Path(__file__).resolve().parents[2] / "dynamics" / "generated"
 
 
 def catalogue_index() -> str:
-    """Return the source of the index, which maps each setting of a loss to its module; it is read without SymPy."""
+    """Return the source of the index, a dictionary from the settings of each loss to the name of the loss's module.
+
+    The index can be imported without SymPy.
+    """
     rows = "".join(
         f'    ("{s.loss}", "{s.stop_gradient}", {s.isotropic}, {s.predictor}, {s.symmetrised}): "{s.name}",\n'
         for s in catalogue()

@@ -45,7 +45,10 @@ def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest
 
 
 def loss_function(loss: SymbolicLoss, signature: Signature) -> str:
-    """Return the source of the loss itself; it can be differentiated automatically, with any predictor in any basis."""
+    """Return the source of a function that computes the loss, for any predictor and in any basis.
+
+    The gradient of this function can be computed by automatic differentiation.
+    """
     predictions = Predictions(loss, ArrayPrinter(dialect=GIVEN_SUM))
     expression = loss.expression(predictions)
     arguments = ["z1", "z2", "t1", "t2", "predict", "over_modes", "stop_gradient", *signature.loss_parameters]
@@ -57,11 +60,11 @@ def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature,
     """Return the source of the forces of each sample on the representations, and on the predictor if it is trained."""
     forces = {
         "force_on_view1": (
-            "Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1.",
+            "Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1.",
             gradients.force(loss, 1),
         ),
         "force_on_view2": (
-            "Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2.",
+            "Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2.",
             gradients.force(loss, 2),
         ),
     }

@@ -40,6 +40,6 @@ def tuple_of(items: Iterable[str]) -> str:
 
 
 def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
-    """Return a name for each key: ``name`` if all keys are equal, otherwise ``name_1``, ``name_2``, ..."""
+    """Return a name for each distinct key: ``name`` if there is only one, otherwise ``name_1``, ``name_2``, ..."""
     keys = list(dict.fromkeys(keys))
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

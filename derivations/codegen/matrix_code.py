@@ -28,7 +28,9 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     manifest["vectors"] = tuple_of(json.dumps(str(vector)) for vector in vectors)
     sources = []
     for norms, name in vectors_of.items():
-        doc = "Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."
+        doc = (
+            "Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."
+        )
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, members in drives.items():
         letter, view = ("g", 1) if quantity.endswith("1") else ("h", 2)

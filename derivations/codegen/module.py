@@ -25,8 +25,8 @@ def module(loss: SymbolicLoss, whole: bool = True) -> str:
     """Return the source of the generated module of a loss.
 
     whole: determines what happens if a part of the module cannot be derived. If True, an error with the name of the
-    loss is raised. If False, the part is left out; if this part is the exact expectations, the manifest states the
-    reason, in ``no_closure`` for eigenmodes and in ``no_matrices`` for matrices.
+    loss is raised. If False, the part is left out; if this part is the exact expectations, the ``DerivedLoss`` in the
+    module states the reason, in its field ``no_closure`` for eigenmodes and ``no_matrices`` for matrices.
     """
     try:
         return _module(loss, whole)
@@ -73,9 +73,10 @@ def _import(module: str, names: list[str]) -> str:
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """Return the derived functions; if the derivation fails and ``whole`` is False, write the reason to the manifest.
+    """Return the source of derived functions; if the derivation fails and ``whole`` is False, return an empty list.
 
-    reason: field of the manifest for the reason.
+    manifest: the fields of the ``DerivedLoss`` in the generated module. reason: name of the field to which the reason
+    of the failure is written.
     """
     try:
         return derive()
@@ -87,9 +88,9 @@ def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[],
 
 
 def _own_rate(loss: SymbolicLoss) -> sp.Expr | None:
-    """Return a formula for the rate of mode m, in which each function of the predictor W_P is written in lambda.
+    """Return a formula for the exact rate of mode m, in which functions of W_P are written in its eigenvalues lambda.
 
-    lambda are the eigenvalues of W_P. Returns None if the exact rate is an integral, or if it cannot be derived.
+    Returns None if the exact rate is an integral, or if the rate cannot be derived.
     """
     try:
         rate = rates.rates(loss.in_eigenbasis(), "gaussian")

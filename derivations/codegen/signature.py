@@ -16,7 +16,7 @@ VIEWS = ["sigma1", "sigma2"]
 class Signature:
     """The parameters of a loss, and the named functions of the predictor W_P in the loss.
 
-    They determine the arguments and definitions of all functions that are generated for the loss.
+    The parameters and the names determine the arguments and definitions of all functions generated for the loss.
     """
 
     loss_parameters: tuple[str, ...] = ()

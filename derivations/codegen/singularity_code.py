@@ -1,4 +1,4 @@
-"""Write the sets on which the gradients of a loss are infinite, as rows of the manifest."""
+"""Write the sets of views on which gradients of a loss are infinite, for the ``DerivedLoss`` of a generated module."""
 
 import json
 
@@ -10,9 +10,10 @@ from derivations.theory import existence
 
 
 def write_singularities(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> None:
-    """Write the singularities of the gradients to the manifest.
+    """Write the singularities of a loss, the sets of views on which a gradient is infinite, into ``manifest``.
 
-    Singularities whose order cannot be derived are left out; this is decided separately with noise and without noise.
+    manifest: the fields of the ``DerivedLoss`` in a generated module. If the growth of the gradient near a singularity
+    cannot be derived, all singularities are left out; this is decided separately with noise and without noise.
     """
     rows = []
     for noiseless in (False, True):

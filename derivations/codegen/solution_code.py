@@ -16,8 +16,8 @@ from derivations.theory import equilibria, invariants, moments, solutions
 def simplest(expression: sp.Expr) -> sp.Expr:
     """Return a short form of an expression.
 
-    An expression without eigenvalues is written in the standard deviations sigma1 and sigma2 of the noise. Written in
-    n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose digits for small noise.
+    An expression without eigenvalues is rewritten in the standard deviations sigma1 and sigma2 of the noise. In terms
+    of n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose digits for small noise.
     """
     if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(moments.VIEW_STATISTICS)))
@@ -74,9 +74,10 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
 
 
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
-    """Return the source of the conserved power sum; return an empty list if none is known.
+    """Return the source of the conserved power sum of the eigenvalues, and of its decay rate under weight decay.
 
-    Also write to the manifest whether encoder and learned predictor are balanced.
+    The list is empty if no conserved sum is known. The function also writes to the manifest whether encoder and learned
+    predictor are balanced.
     """
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:

@@ -1,4 +1,4 @@
-"""Define the loss grammar, the losses that are written in it, and the gradients of these losses for one sample.
+"""Define the loss grammar, losses that are written in this grammar, and the gradients of a loss for one sample.
 
 Losses come from a catalogue, or are defined by the user. This package imports ``symbols``.
 """

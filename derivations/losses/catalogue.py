@@ -22,7 +22,7 @@ ISOTROPIC = {
     "euclidean": "|z1 - sg(z2 + z1 - p)|^2 / 2",
     "cosine": "-z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (z1 . p) / 2",
 }
-# Versions with a gain h(W_P), by which the gradient is multiplied in place of W_P; h = 1 gives the isotropic version.
+# Versions with a gain h(W_P), which replaces W_P as a factor of the gradient; h = 1 gives the isotropic version.
 GAINED = {
     "euclidean": "h * (z1 - sg(z2 + z1 - p)) . (z1 - sg(z2 + z1 - p)) / 2",
     "cosine": "-h * z1 . sg(z2 / (|p| * |z2|)) + sg(p . z2 / (|p|^3 * |z2|)) * (h * z1 . p) / 2",

@@ -1,4 +1,4 @@
-"""Read gains h(lambda): functions of the predictor eigenvalues by which the gradient is multiplied in place of W_P."""
+"""Read gains h(lambda), functions of the predictor eigenvalues; h(W_P) replaces W_P as a factor of the gradient."""
 
 import sympy as sp
 

@@ -6,14 +6,14 @@ from derivations.symbols import notation as n
 from derivations.symbols.modes import derivative
 from derivations.symbols.stop_gradient import release
 
-VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # for each view its representations by the encoder and by the target branch
+VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # each view, as represented by the encoder and by the target branch
 
 
 def force(loss: sp.Expr, view: int) -> sp.Expr:
     """Return the force on view 1, g_m = -dL/dz1_m - dL/dt1_m, or on view 2, h_m = -dL/dz2_m - dL/dt2_m.
 
-    L is the loss of one sample, z1 and z2 are the representations by the encoder, t1 and t2 those by the target branch.
-    In the result, ``target`` has replaced t1 and t2 by expressions in z1 and z2.
+    L is the loss of one sample. The encoder maps the two views to z1 and z2, and the target branch maps them to t1 and
+    t2. In the result, t1 and t2 are replaced by expressions in z1 and z2 (see ``target``).
     """
     return target(loss, free_force(loss, view))
 
@@ -21,7 +21,7 @@ def force(loss: sp.Expr, view: int) -> sp.Expr:
 def free_force(loss: sp.Expr, view: int) -> sp.Expr:
     """Return the force on a view, for a target branch with arbitrary weights.
 
-    The force is a function of the representations z1, z2 by the encoder and t1, t2 by the target branch.
+    The force contains the representations z1, z2 of the encoder and t1, t2 of the target branch.
     """
     return release(-sum(derivative(loss, branch) for branch in VIEWS[view]))
 
@@ -37,10 +37,11 @@ def has_free_target(loss: sp.Expr) -> bool:
 
 
 def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
-    """Replace the representations t by the target branch by (v/w) z, where z are the representations by the encoder.
+    """Return an expression in which (v/w) z replaces each representation t of the target branch.
 
-    v and w are the singular values of the target branch and of the encoder. If a gradient reaches the target branch,
-    the branch shares the weights of the encoder, and t is replaced by z.
+    z is the representation of the same view by the encoder. v and w are the singular values of the target branch and of
+    the encoder. If a gradient of the loss reaches the target branch, the branch shares the weights of the encoder, and
+    z replaces t.
     """
     separate_weights = has_free_target(loss)
 
@@ -53,10 +54,10 @@ def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
 
 
 def representation(loss: sp.Expr) -> sp.Expr:
-    r"""Return g_m of the representation model dz_m/dt = g_m, in which the representation z itself is trained.
+    r"""Return the velocity g_m of the representation model dz_m/dt = g_m, which trains the representation z itself.
 
-    g is the force on view 1 for equal views, z1 = z2 = t1 = t2 = z. See Halvagal, Laborieux and Zenke (2023), Theorems
-    1 and 2.
+    g is the force on view 1 for equal views: the encoder and the target branch represent both views by z. See Halvagal,
+    Laborieux and Zenke (2023), Theorems 1 and 2.
     """
 
     def same(indexed: sp.Indexed) -> sp.Expr:

@@ -22,9 +22,9 @@ W_P = "W_P"
 
 
 class Operators(dict[sp.Expr, sp.Indexed]):
-    """A dictionary from functions h(lambda) to names h1, h2, ... of the functions h(W_P) of the predictor.
+    """A dictionary from functions h(lambda) to the names h1, h2, ... of these functions.
 
-    lambda is the eigenvalue of W_P. Powers of W_P get no name.
+    lambda is an eigenvalue of the predictor W_P; the functions are applied to W_P. Powers of lambda get no name.
     """
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
@@ -50,7 +50,7 @@ def is_natural(eigenvalue: sp.Expr) -> bool:
 
 
 class SymbolicLoss(ABC):
-    """A loss with its options ``predictor`` and ``symmetrised``; all results are derived from this interface."""
+    """A loss with the options ``predictor`` and ``symmetrised``; all results are derived from this interface."""
 
     predictor: bool
     symmetrised: bool
@@ -133,7 +133,10 @@ class SymbolicLoss(ABC):
 
     @property
     def poles(self) -> list[sp.Expr]:
-        """Functions of lambda, in mode ``k``, that occur in the loss gradient and may have a pole at lambda = 0."""
+        """Functions of the predictor eigenvalue in the loss gradient that may have a pole at the eigenvalue zero.
+
+        The functions are written in mode ``k``.
+        """
         bases = {n.lam, *(name.base for name in self.operators)}
         forces = [sp.expand(gradients.force(self.in_eigenbasis(), view)) for view in gradients.VIEWS]
         atoms = set().union(*(force.atoms(sp.Pow, sp.Indexed) for force in forces))
@@ -146,7 +149,7 @@ class SymbolicLoss(ABC):
     def applied(self) -> set[tuple[sp.Expr, sp.Expr]]:
         """Return a pair (eigenvalue, component) for each product h(W_P) u of a function and a vector in the loss.
 
-        The eigenvalue is h(lambda), and the component is that of u.
+        eigenvalue: h(lambda) in mode ``k``. component: the component of the vector u in mode ``k``.
         """
         pairs = set()
 

@@ -99,7 +99,7 @@ def read(text: str, vocabulary: Vocabulary) -> Value:
 
 
 class Reader(Interpreter[Any, Value]):
-    """Evaluate a parse tree, from the leaves to the root."""
+    """An evaluator of parse trees, which goes from the leaves to the root."""
 
     def __init__(self, text: str, vocabulary: Vocabulary):
         self.text, self.vocabulary = text, vocabulary

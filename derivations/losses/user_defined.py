@@ -38,8 +38,8 @@ class UserDefinedLoss(SymbolicLoss):
     def trains_predictor(self) -> bool:
         """True if the gradient reaches the predictor W_P, and the loss contains only positive integer powers of W_P.
 
-        A learned W_P need not be symmetric, and these powers exist for every matrix. The expression counts as it is
-        written: p . (W_P^-1 * z1) contains the power -1, even though it equals |z1|^2 for every symmetric W_P.
+        A learned W_P need not be symmetric, and positive integer powers exist for every matrix. The expression is not
+        simplified first: p . (W_P^-1 * z1) contains the power -1, even though it equals |z1|^2 for every symmetric W_P.
         """
         functions = [eigenvalue.as_coeff_Mul()[1] for eigenvalue, _ in self.applied()]
         natural = all(is_natural(function) for function in functions)

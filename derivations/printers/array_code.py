@@ -1,13 +1,14 @@
 """Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
 
 Modes lie on the last axis: an indexed quantity is an array (..., M). A sum over modes is a sum over the last axis,
-which is kept with length 1. Matrices lie on the last two axes; a scalar in an expression of matrices has the shape
-(..., 1, 1). If no print method handles an expression, an error names the expression. A ``Dialect`` contains the names
-of functions in a library.
+which is kept with length 1. In integrands, modes lie on the last but one axis and the nodes of the integral on the last
+axis: an indexed quantity is an array (..., M, 1), or (..., M, K) for K nodes; a long inner axis is faster. Matrices lie
+on the last two axes; a scalar in an expression of matrices has the shape (..., 1, 1). If no print method handles an
+expression, an error names the expression. A ``Dialect`` contains the names of functions in a library.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -36,6 +37,7 @@ class Dialect:
 
     namespace: str
     over_modes: str  # the sum of an array over modes
+    product: str  # the product of an array over modes
     largest: str  # the largest value of an array over modes
     stop_gradient: str
     smaller: str  # the smaller of two arguments; if only one argument is an array, the array comes first
@@ -45,10 +47,17 @@ class Dialect:
 ARRAY = Dialect(
     namespace="xp",
     over_modes="xp.sum({}, axis=-1, keepdims=True)",
+    product="xp.prod({}, axis=-1, keepdims=True)",
     largest="xp.max({}, axis=-1, keepdims=True)",
     stop_gradient="stop_gradient({})",
     smaller="xp.minimum({}, {})",
     larger="xp.maximum({}, {})",
+)
+INTEGRAND = replace(  # modes on the last but one axis, nodes on the last axis
+    ARRAY,
+    over_modes="xp.sum({}, axis=-2, keepdims=True)",
+    product="xp.prod({}, axis=-2, keepdims=True)",
+    largest="xp.max({}, axis=-2, keepdims=True)",
 )
 PER_AXIS = {n.x, n.y, n.Z}  # quantities with one value per node of an integral
 PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # quantities with one value per node of an integral and per mode
@@ -82,7 +91,7 @@ class ArrayPrinter(StrPrinter):
         return self.dialect.over_modes.format(self._over_one_index(expr))
 
     def _print_Product(self, expr: sp.Basic) -> str:
-        return f"{self.xp}.prod({self._over_one_index(expr)}, axis=-1, keepdims=True)"
+        return self.dialect.product.format(self._over_one_index(expr))
 
     def _over_one_index(self, expr: sp.Basic) -> str:
         """Print the terms of a sum, or the factors of a product, over modes."""
@@ -94,22 +103,30 @@ class ArrayPrinter(StrPrinter):
         return self._print(expr.function)
 
     def _print_Mul(self, expr: sp.Basic) -> str:
-        """Print a product with its small arrays first.
+        """Print a product so that small arrays are multiplied first: values per mode, then values per node.
 
-        Python multiplies from the left, so that the first products are small, too. Large arrays have values per node of
-        an integral.
+        Large arrays, with values per node of an integral and per mode, come last.
         """
         coefficient, rest = expr.as_coeff_Mul()
-        factors = sorted(rest.as_ordered_factors(), key=_size)
-        above = [f for f in factors if not (isinstance(f, sp.Pow) and f.exp.could_extract_minus_sign())]
-        below = [1 / f for f in factors if f not in above]
-        above = ([sp.Integer(abs(coefficient.p))] if abs(coefficient.p) != 1 or not above else []) + above
-        below = ([sp.Integer(coefficient.q)] if coefficient.q != 1 else []) + below
-        quotient = "*".join(self.parenthesize(factor, precedence(expr)) for factor in above)
-        if below:
-            divisor = "*".join(self.parenthesize(factor, precedence(expr)) for factor in below)
-            quotient += f"/({divisor})" if len(below) > 1 else f"/{self.parenthesize(below[0], PRECEDENCE['Pow'])}"
-        return f"-{quotient}" if coefficient.is_negative else quotient
+        factors, code = rest.as_ordered_factors(), ""
+        for size in sorted(set(map(_size, factors)) | {0}):
+            of_size = [factor for factor in factors if _size(factor) == size]
+            above = [f for f in of_size if not (isinstance(f, sp.Pow) and f.exp.could_extract_minus_sign())]
+            below = [1 / f for f in of_size if f not in above]
+            if size == 0:
+                above = ([sp.Integer(abs(coefficient.p))] if abs(coefficient.p) != 1 else []) + above
+                below = ([sp.Integer(coefficient.q)] if coefficient.q != 1 else []) + below
+            product = "*".join(self.parenthesize(factor, precedence(expr)) for factor in above)
+            if size == 1 and len(above) > 1 and code:
+                product = f"({product})"
+            code = f"{code}*{product}" if code and product else code or product
+            if below:
+                code = f"{code or 1}/{self._divisor(below, precedence(expr))}"
+        return f"-{code}" if coefficient.is_negative else code
+
+    def _divisor(self, factors: list[sp.Expr], level: int) -> str:
+        product = "*".join(self.parenthesize(factor, level) for factor in factors)
+        return f"({product})" if len(factors) > 1 else self.parenthesize(factors[0], PRECEDENCE["Pow"])
 
     def _print_Pow(self, expr: sp.Basic, rational: bool = False) -> str:
         base, exponent = expr.as_base_exp()

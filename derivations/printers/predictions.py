@@ -21,7 +21,7 @@ class Predictions:
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
         """Return the component, in any basis, of h(W_P) times a vector, and add the code of the product to ``lines``.
 
-        eigenvalue: h(lambda). component: component of the vector.
+        eigenvalue: h(lambda), where lambda is an eigenvalue of W_P. component: component of the vector.
         """
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
@@ -42,9 +42,10 @@ class Predictions:
         return self.names[key]
 
     def _function(self, function: sp.Expr) -> list[str]:
-        """Return the code of the second argument of ``predict``, which is a function of lambda.
+        """Return the code of the second argument of ``predict``.
 
-        Returns an empty list for W_P itself, for which ``predict`` has one argument.
+        ``predict`` multiplies a vector by W_P or by a function of W_P. The second argument is a function of the
+        eigenvalues lambda of W_P. The list is empty for W_P itself, for which ``predict`` has one argument.
         """
         if function == n.lam[n.k]:
             return []

@@ -44,9 +44,9 @@ def _name(summand: sp.Expr, spell: Spelling) -> str | None:
 
 
 def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
-    """Return a name such as ``norm_p1_squared`` or ``p1_dot_z2``.
+    """Return a name for a sum over a product of two vectors, such as ``norm_p1_squared`` or ``p1_dot_z2``.
 
-    Returns None if the summand is not a product of two vectors and spectra.
+    Returns None if the summand is not a product of two vectors and of powers of the eigenvalues ``lam`` and ``ratio``.
     """
     vectors: list[str] = []
     spectra: Counter[str] = Counter()
@@ -93,7 +93,7 @@ def _vector(factor: sp.Expr, spell: Spelling) -> str | None:
 
 
 def _monomial(summand: sp.Expr, spell: Spelling) -> str | None:
-    """Return a name such as ``sum_lam2_s``, for the summand lambda^2 s.
+    """Return a name for a sum over a product of powers, such as ``sum_lam2_s`` for the summand lambda^2 s.
 
     Returns None if the summand is no product of positive integer powers of indexed quantities.
     """

@@ -21,6 +21,7 @@ from derivations.theory import rates
 JAX = Dialect(
     namespace="jnp",
     over_modes="jnp.sum({}, axis=-1, keepdims=True)",
+    product="jnp.prod({}, axis=-1, keepdims=True)",
     largest="jnp.max({}, axis=-1, keepdims=True)",
     stop_gradient="stop_gradient({})",
     smaller="jnp.minimum({}, {})",
@@ -29,6 +30,7 @@ JAX = Dialect(
 TORCH = Dialect(
     namespace="torch",
     over_modes="torch.sum({}, dim=-1, keepdim=True)",
+    product="torch.prod({}, dim=-1, keepdim=True)",
     largest="torch.amax({}, dim=-1, keepdim=True)",
     stop_gradient="{}.detach()",
     smaller="torch.clamp({}, max={})",
@@ -115,13 +117,17 @@ class Products(Predictions):
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of code that compute ``value``, the loss of each sample (batch, 1), from ``p``, ``z`` and ``target``."""
+    """Lines of code that compute ``value``, the loss of each sample (batch, 1).
+
+    The code uses the names ``z`` for the representation z1 of the online branch, ``p`` for the prediction W_P z1, and
+    ``target`` for the representation t2 of the target branch.
+    """
 
     products: tuple[str, ...]  # the first lines, which compute products of functions of W_P with vectors
     lines: tuple[str, ...]  # the other lines
-    uses: frozenset[str]  # those of the names p, z and target that occur in the lines
-    inside_functions: frozenset[str]  # parameters inside functions; PyTorch applies functions to tensors only
-    divides: bool  # True if the loss divides by a sum over modes, or by the root of one; the divisor may be zero
+    uses: frozenset[str]  # the names among p, z and target that occur in the lines
+    inside_functions: frozenset[str]  # parameters in arguments of functions; in PyTorch, such arguments must be tensors
+    divides: bool  # True if the loss divides by a sum over modes, or by the root of such a sum, which may be zero
 
 
 def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:

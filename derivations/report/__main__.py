@@ -1,7 +1,7 @@
 """Write ``docs/derivations``: the derivation of each loss of the catalogue, step by step.
 
 ``python -m derivations.report`` writes the files. With ``--check`` the command writes nothing, and fails if the files
-in the folder differ from those that it would write.
+in the folder are out of date.
 """
 
 import sys

@@ -99,9 +99,10 @@ def same_when_a_mode_is_flipped(loss: sp.Expr) -> None:
 
 
 def split_gradient(loss: sp.Expr, view: int) -> tuple[sp.Expr, sp.Expr, dict[sp.Expr, sp.Expr]]:
-    """Return the force -dL/dz_m on a view, the derivative -dL/dz_m without stop-gradients, and the difference in parts.
+    """Return the force -dL/dz_m on a view, the derivative -dL/dz_m without stop-gradients, and the removed parts.
 
-    The third result maps each stop-gradient to the part of the derivative that this stop-gradient removes.
+    The third result maps each stop-gradient to the part of the derivative that this stop-gradient removes. z_m is the
+    component of the view in mode m.
     """
     z, inside = (n.z1, n.z2)[view - 1], sp.IndexedBase("inside", real=True)
 
@@ -189,7 +190,7 @@ def _degree(polynomial: sp.Expr) -> int:
 
 
 def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
-    """Check, for each power q, that the integral which replaces (c + ||a||^2)^(-q/2) has this value."""
+    """Check, for each power q, that the integral which replaces (c + ||a||^2)^(-q/2) equals this expression."""
     square, softening = sp.symbols("square softening", positive=True)
     for power in powers:
         weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)

@@ -2,7 +2,7 @@ r"""Write the derivation of a loss as a document, from the loss to the flow of t
 
 Each step is checked, and a check that fails raises ``ProofError``. Symbolic checks hold for any number of modes.
 Numerical checks compare both sides at random values for two or three modes, in 30 digits. Expectations of polynomials
-are checked by Gaussian quadrature, which is exact for them.
+are checked by Gaussian quadrature, which is exact for polynomials.
 """
 
 import re

@@ -134,7 +134,7 @@ def fixed_point_steps(setting: SymbolicLoss, rate: Rate) -> list[Step]:
     names = [r"\lambda^*"] if len(roots) == 1 else [r"\lambda_+", r"\lambda_-"]
     equations = [f"{name} = {tex(root)}" for name, root in zip(names, roots, strict=True)]
     equations.append(rf"\gamma = {tex(equilibria.growth(of_lambda))}")
-    done = [r"symbolically: each is a root of $r = \rho$"]
+    done = [r"symbolically: each fixed point is a root of $r = \rho$"]
     if fold is not None:
         where, level = (sp.factor(value) for value in fold)
         checks.equal(of_lambda.diff(lam).subs(lam, level), sp.Integer(0), "the rate is largest at the fold")

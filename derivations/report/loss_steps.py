@@ -49,7 +49,7 @@ def _prediction(view: int) -> sp.Expr:
 
 
 def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
-    """Return the loss in the representations z and the predictions p."""
+    """Return the loss as an expression in the representations z and the predictions p = W_P z."""
     predictions = {n.z1[n.k]: _prediction(1), n.z2[n.k]: _prediction(2)}
     return shared_target(setting.expression(lambda _, z: predictions[z]))
 
@@ -118,7 +118,7 @@ def gradient_step(setting: SymbolicLoss, loss: sp.Expr) -> Step:
 
 
 def _stopped(stop: sp.Expr) -> str:
-    """Return the LaTeX of a stop-gradient; if its argument is a component of a vector, the vector is printed."""
+    """Return the LaTeX of a stop-gradient; if its argument is the component of a vector, the vector is printed."""
     indices = {i for indexed in stop.atoms(sp.Indexed) for i in indexed.indices}
     free = indices & stop.free_symbols
     return VectorLatex(*free).doprint(stop)

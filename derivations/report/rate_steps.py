@@ -1,7 +1,7 @@
 """Write the steps of a derivation report that evaluate the rate of a mode, which is an expectation.
 
-A rate without norms follows from Gaussian moments. For a rate with norms, the norms are written as integrals, and a
-further step gives the rate in mean field.
+The rate of a loss without norms follows from Gaussian moments. If the loss contains norms, the norms are written as
+integrals, and a further step gives the rate in mean field.
 """
 
 from collections.abc import Callable, Iterable
@@ -84,7 +84,7 @@ class NamedExpectation:
 
     @property
     def wick(self) -> sp.Expr:
-        """The expectation of the numerator under the Gaussian that the norms tilt, by Wick's theorem."""
+        """The expectation of the numerator under the tilted Gaussian (see module ``tilting``), by Wick's theorem."""
         return moments.joint_moment(self.term.local, self.term.sums, TILTED)
 
 
@@ -117,7 +117,7 @@ def _order(item: tuple[tuple[Any, ...], list[Term]]) -> tuple[int, str]:
 
 
 def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> list[Step]:
-    """Return the steps with the expectations in the rate, their integrals, and the mean field."""
+    """Return the steps with the expectations in the rate, with their integrals, and with the rate in mean field."""
     named = named_expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     combined = sp.Add(*(e.coefficient * e.symbol for e in named))
@@ -126,7 +126,7 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
     equations = [rf"{tex(e.symbol)} = \mathbb{{E}}\left[{tex(e.inside)}\right]" for e in named]
     which = Step(
         "The expectations in the rate",
-        "The rate is a linear combination of expectations; each is of a product divided by powers of norms.",
+        "The rate is a linear combination of expectations of products that are divided by powers of norms.",
         (*equations, f"r_m = {tex(combined)}"),
         ("symbolically: the linear combination is the rate of the linear network",),
     )
@@ -139,7 +139,10 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
 
 
 def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
-    """Return the step that writes the expectations with the same norms as integrals."""
+    """Return the step that writes a group of expectations, all with the same norms in the denominator, as integrals.
+
+    kind: the norms of these expectations and their powers modulo 2.
+    """
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]
     checks.norm_is_integral({power for e in mine for _, power in e.term.norms})

@@ -27,8 +27,8 @@ def derivation(
 ) -> list[Line]:
     """Return the equations from the loss to its eigenvalue dynamics under a closure, "gaussian" or "mean_field".
 
-    separate_target: the weights of the target branch are an exponential average of the weights of the encoder. learned:
-    the predictor is learned. Raises ValueError if the loss does not allow one of these options.
+    separate_target: True if the weights of the target branch are an exponential average of the weights of the encoder.
+    learned: True if the predictor is learned. Raises ValueError if the loss does not allow one of these options.
     """
     loss = setting.in_eigenbasis()
     if separate_target and not gradients.has_free_target(loss):
@@ -82,9 +82,10 @@ def correlated(setting: SymbolicLoss) -> list[Line]:
 
 
 def _drive(left: str, name: str, members: list[matrices.MatrixMean]) -> list[Line]:
-    """Return the equations for E[force l^T], the contribution of one view to the velocity of the weights.
+    """Return the equations for E[force l^T], from which the velocity of the weights follows; l are independent normals.
 
-    The contribution is a formula, or integrals over a Gaussian that norms in a denominator tilt (see ``matrices``).
+    left: name of the expectation. name: "G" for the force on view 1, "H" for the force on view 2. The expectation is a
+    formula, or a sum of integrals that replace norms in a denominator (see ``matrices``).
     """
     title, lines, parts = f"drive of view {'GH'.index(name) + 1}", [], []
     if not any(expectation.norms for expectation in members):
@@ -109,7 +110,7 @@ FORCE = sp.IndexedBase("f", real=True)[n.m]
 def _expectation(title: str, name: str, value: sp.Expr | tuple[expectations.TiltedIntegral, ...]) -> list[Line]:
     """Return the equations for an expectation: a formula, or a sum of integrals.
 
-    Each integral is over a Gaussian of the views that norms in a denominator tilt (see ``expectations``).
+    The integrals replace norms in a denominator (see ``expectations``).
     """
     if isinstance(value, sp.Expr):
         return [Line(title, name, sp.factor_terms(value))]
@@ -167,7 +168,8 @@ def _predictor(setting: SymbolicLoss) -> sp.Expr:
 def shared_target(right: sp.Expr | str) -> sp.Expr | str:
     """Return the expression for a target branch that shares the weights of the encoder, so that v/w = 1 and t = z.
 
-    v and w are the singular values of target and encoder; t and z are the representations by target and encoder.
+    The target branch has the singular values v and the representation t; the encoder has the singular values w and the
+    representation z.
     """
     if isinstance(right, str):
         return right

@@ -39,7 +39,10 @@ class Largest(sp.Function):
 
 
 def derivative(expression: sp.Expr, vector: sp.IndexedBase) -> sp.Expr:
-    """Return the derivative of an expression with respect to vector_m; sums over Kronecker deltas are evaluated."""
+    """Return the derivative of an expression with respect to the component of a vector in mode ``m``.
+
+    Sums over Kronecker deltas are evaluated.
+    """
     return expression.diff(vector[m]).replace(sp.Sum, _contract)
 
 

@@ -33,15 +33,16 @@ h = sp.Symbol("h", positive=True)  # the gain at one eigenvalue
 
 @cache
 def per_gain() -> sp.Expr:
-    """Return q(lambda) = r/h: the rate r of the Euclidean loss divided by its gain h.
+    """Return q(lambda) = r/h, the rate r of the Euclidean loss divided by the gain h of this loss.
 
-    q is written with the symbol ``rest`` = 1/n1, the eigenvalue lambda at which q is zero.
+    lambda is an eigenvalue of the predictor. q is zero at lambda = 1/n1, where n1 = 1 + sigma1^2 is the variance of
+    view 1. The returned expression contains the symbol ``rest`` in place of 1/n1.
     """
     return sp.factor(_rate().subs(n.n1, sp.solve(level() - rest, n.n1)[0]))
 
 
 def level() -> sp.Expr:
-    """Return the fixed point lambda = 1/n1, at which the rate is zero; n1 is the variance of view 1."""
+    """Return 1/n1, the predictor eigenvalue at which the Euclidean loss has the rate zero; n1: variance of view 1."""
     return sp.solve(_rate(), lam)[0]
 
 
@@ -51,16 +52,19 @@ def _rate() -> sp.Expr:
 
 
 def velocity(rate: sp.Expr) -> sp.Expr:
-    """Return d lambda/dt = 2 alpha lambda r of a predictor eigenvalue with rate r, without weight decay."""
+    """Return d lambda/dt = 2 alpha lambda r, without weight decay, of the predictor eigenvalue lambda of a mode.
+
+    rate: the rate r of the mode.
+    """
     return solutions.predictor_velocity(rate).subs({solutions.lam: lam, n.rho: 0})
 
 
 def gain_of_rate(rate: sp.Expr) -> sp.Expr:
-    """Return the gain h = r/q that yields the rate r, with q from ``per_gain``.
+    """Return the gain h = r/q with which the Euclidean loss has the rate r; ``per_gain`` returns q.
 
-    At the fixed point q is zero. If r is zero there too, the pole of h at the fixed point cancels. To cancel the pole,
-    r and q are written as polynomials in v = (lambda/rest)^(1/d), where d is the common denominator of the exponents of
-    lambda, and the common factors of both polynomials are divided out.
+    At the fixed point lambda = ``rest`` the divisor q is zero. If r is zero there too, the pole of h at the fixed point
+    cancels. To cancel the pole, r and q are written as polynomials in v = (lambda/rest)^(1/d), where d is the common
+    denominator of the exponents of lambda, and the common factors of both polynomials are divided out.
     """
     exponents = [power.exp for power in rate.atoms(sp.Pow) if power.base.has(lam) and power.exp.is_Rational]
     d, v = sp.ilcm(1, 1, *(exponent.q for exponent in exponents)), sp.Symbol("v", positive=True)
@@ -69,36 +73,40 @@ def gain_of_rate(rate: sp.Expr) -> sp.Expr:
 
 
 def rate_of_arrival(time: sp.Expr) -> sp.Expr:
-    """Return the rate r with which a mode takes the time T(lambda) from lambda to its final value.
+    """Return the rate r with which the predictor eigenvalue of a mode takes the time T from lambda to the final value.
 
-    This time falls as fast as time passes: T'(lambda) d lambda/dt = -1.
+    time: T as a function of lambda. The remaining time T decreases by dt in each interval dt, so that
+    T'(lambda) d lambda/dt = -1.
     """
     r = sp.Symbol("r")
     return sp.solve(time.diff(lam) * velocity(r) + 1, r)[0]
 
 
 def until_goal(rate: sp.Expr) -> sp.Expr:
-    """Return the gain h = r/q of a rate r for lambda up to ``goal``; for larger lambda the gain is constant.
+    """Return the gain h = r/q for lambda up to ``goal``, and the constant value h(goal) for larger lambda.
 
-    The function ``per_gain`` returns q.
+    rate: the desired rate r. q is the rate of the Euclidean loss divided by its gain (see ``per_gain``).
     """
     return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
 
 
 class Gathering(NamedTuple):
-    """A rate that brings modes together: it is ``fast`` up to lambda = ``high``, then changes until it is ``slow``."""
+    """A rate r(lambda) that brings the predictor eigenvalues lambda of all modes close to each other.
+
+    The rate is ``fast`` for lambda up to ``high``. For larger lambda, the rate changes until its value is ``slow``.
+    """
 
     rate: sp.Expr
     fast: sp.Expr  # the fast rate for which a mode takes the time t from low to high
-    extreme: sp.Expr  # the changing rate at lambda = goal; the slow rate must lie between it and the fast rate
+    extreme: sp.Expr  # the changing rate at lambda = goal; the slow rate must lie between this value and the fast rate
     time: sp.Expr  # the time that a mode takes from high to goal, as a function of the slow rate
 
 
 @cache
 def gathering(steepness: sp.Expr | int, rises: bool = False) -> Gathering:
-    """Return the rate that is ``fast`` up to ``high`` and then falls as lambda^-steepness until it is ``slow``.
+    """Return the rate that is ``fast`` up to lambda = ``high``, and then falls as lambda^-steepness to ``slow``.
 
-    rises: the rate rises as lambda^steepness instead, to a "slow" rate above the fast one.
+    rises: if True, the rate rises as lambda^steepness instead, and ``slow`` stands for a rate larger than ``fast``.
     """
     power = sp.Symbol("power", real=True, nonzero=True)
     x = sp.Symbol("x", real=True)  # log(lambda/high), in which the changing rate is fast e^(-power x)
@@ -129,32 +137,33 @@ def uniform_gain(alpha: sp.Rational) -> sp.Expr:
 
 
 def gain_at_fixed_point(gain: sp.Expr) -> sp.Expr:
-    """Return the gain at the fixed point, where lambda = ``rest``."""
+    """Return the value of a gain at the fixed point lambda = ``rest`` of the Euclidean loss."""
     return sp.simplify(gain.subs(lam, rest))
 
 
 def growth_at_fixed_point() -> sp.Expr:
-    """Return the growth rate of a perturbation of a correlation eigenvalue s at the fixed point.
+    """Return the growth rate of a perturbation of a correlation eigenvalue s, at the fixed point of the Euclidean loss.
 
-    The growth rate depends on the gain h at the fixed point, but not on the slope of the gain. The reason is that the
-    factor q of the rate h q is zero at the fixed point (see ``per_gain``).
+    With the gain h, the rate of a mode is h q, where the factor q is zero at the fixed point (see ``per_gain``).
+    Therefore the growth rate depends on the value of h at the fixed point, but not on the slope of h.
     """
     return equilibria.growth(h * per_gain().subs(lam, equilibria.lam)).subs(equilibria.lam, rest)
 
 
 def largest_learning_rate() -> sp.Expr:
-    """Return the largest stable learning rate eta at the fixed point.
+    """Return the largest learning rate eta for which the fixed point of the Euclidean loss with a gain is stable.
 
-    One step of gradient descent multiplies a perturbation by 1 + eta growth. At the limit this factor is -1.
+    One step of gradient descent multiplies a perturbation of the fixed point by 1 + eta g, where g is the growth rate
+    from ``growth_at_fixed_point``. At the largest stable learning rate this factor is -1.
     """
     return sp.solve(1 + n.eta * growth_at_fixed_point() + 1, n.eta)[0]
 
 
 def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
-    """Return the gain h = speed/(1 + (c/lambda)^sharpness) for which modes above a threshold grow.
+    """Return the gain h = speed/(1 + (c/lambda)^sharpness), for which modes with lambda above ``threshold`` grow.
 
-    The constant c is chosen such that the rate h q at lambda = ``threshold`` equals the weight decay ``leak``. The
-    function ``per_gain`` returns q.
+    lambda is the predictor eigenvalue of a mode. The constant c is chosen such that the rate h q at
+    lambda = ``threshold`` equals the weight decay ``leak``; ``per_gain`` returns q.
     """
     c = sp.Symbol("c", positive=True)
     gain = speed / (1 + c / lam**sharpness)
@@ -163,15 +172,16 @@ def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
 
 
 def growth_at_threshold(gain: sp.Expr) -> sp.Expr:
-    """Return the growth rate of a mode at lambda = ``threshold``: the rate minus the weight decay ``leak``."""
+    """Return the growth rate of a mode with predictor eigenvalue ``threshold``: its rate minus the weight decay."""
     return (gain * per_gain()).subs(lam, threshold) - leak
 
 
 def parts_modes(gain: sp.Expr) -> sp.Expr:
     """Return the slope of the rate h(lambda) q(lambda) at lambda = ``threshold``.
 
-    h is the gain, and ``per_gain`` returns q. If the slope is positive, the threshold is an unstable fixed point that
-    separates growing modes from vanishing modes. Otherwise the threshold attracts modes.
+    gain: h as a function of the predictor eigenvalue lambda. ``per_gain`` returns q. If the slope is positive, the
+    threshold is an unstable fixed point that separates growing modes from vanishing modes. Otherwise the threshold
+    attracts modes.
     """
     return (gain * per_gain()).diff(lam).subs(lam, threshold)
 
@@ -179,9 +189,10 @@ def parts_modes(gain: sp.Expr) -> sp.Expr:
 def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
     """Return P batch/eta, where P is the stationary variance of a correlation eigenvalue s at the fixed point.
 
-    The formula holds for a small learning rate eta and a large number ``batch`` of samples per step. growth: growth
-    rate of a perturbation of s, which is negative. P is stationary if relaxation balances sampling noise:
-    2 growth P + eta Q/batch = 0. Here Q is the variance of ds/dt over samples, computed from the derived force.
+    The formula holds for a small learning rate eta and a large number ``batch`` of samples per step. growth: the growth
+    rate of a perturbation of s; it is negative. gain: the gain at the fixed point. P is stationary if relaxation
+    balances sampling noise: 2 growth P + eta Q/batch = 0. Here Q is the variance of ds/dt over samples, computed from
+    the derived force.
     """
     w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)
@@ -193,18 +204,20 @@ def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
 
 @cache
 def relative_noise() -> sp.Expr:
-    """Return ``noise_at_fixed_point`` for the gain h, divided by its value for the standard loss.
+    """Return the stationary variance for the gain h, divided by the stationary variance for the standard loss.
 
-    The gain of the standard loss is lambda. The quotient is finite also for views without noise.
+    ``noise_at_fixed_point`` defines the stationary variance of a correlation eigenvalue. The standard loss has the gain
+    lambda, the predictor eigenvalue. The quotient is finite also for views without noise.
     """
     growth = growth_at_fixed_point()
     return sp.cancel(noise_at_fixed_point(growth, h) / noise_at_fixed_point(growth.subs(h, lam), lam))
 
 
 def read_desired(text: str) -> sp.Expr:
-    """Read a desired rate or time from a text in which ``lambda`` and ``rest`` = 1/n1 may occur.
+    """Return a desired rate or a desired time as a SymPy expression, read from a text in the loss grammar.
 
-    Raises ExpressionError if the text is no expression of the loss grammar.
+    The text may contain ``lambda``, the predictor eigenvalue, and ``rest``, the eigenvalue 1/n1 at which the rate is
+    zero; n1 is the variance of view 1. Raises ExpressionError if the text is not a valid expression.
     """
     return read_gain(text, (rest.name,)).subs({n.lam[n.k]: lam, sp.Symbol(rest.name, real=True): rest})
 

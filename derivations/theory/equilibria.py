@@ -1,8 +1,8 @@
-r"""Derive the fixed points of a mode whose rate r(lambda) is a polynomial in its own eigenvalue lambda alone.
+r"""Derive the fixed points of a mode whose rate r(lambda) is a polynomial in the mode's predictor eigenvalue lambda.
 
-A mode has the correlation eigenvalue s and the predictor eigenvalue lambda = s^alpha. It is at a fixed point if
-s (r(lambda) - rho) = 0, with weight decay rho. So the collapsed mode, lambda = 0, is a fixed point, and every root of
-r(lambda) = rho is another.
+The mode has the correlation eigenvalue s, and lambda = s^alpha. The mode is at a fixed point if
+s (r(lambda) - rho) = 0, with weight decay rho. So lambda = 0, the collapsed mode, is a fixed point, and every root of
+r(lambda) = rho is a further fixed point.
 
 In the flow, a perturbation of s at a root grows as e^(g t), with g = 2 alpha lambda r'(lambda). A step of the descent
 map with learning rate eta multiplies the perturbation by 1 + eta g. Two roots meet in a fold, where r = rho and r' = 0.
@@ -30,7 +30,7 @@ def independent_rate(rate: object) -> sp.Expr | None:
 def has_roots(rate: sp.Expr | None) -> bool:
     """Return True if ``roots`` can solve r(lambda) = rho in closed form, where rho is the weight decay.
 
-    It can if r is linear in lambda, or a parabola that opens downwards.
+    A closed form exists if r is linear in lambda, or a parabola with positive slope at 0 that opens downwards.
     """
     if rate is None or not rate.is_polynomial(lam) or sp.degree(rate, lam) not in (1, 2):
         return False
@@ -46,15 +46,16 @@ def roots(rate: sp.Expr) -> list[sp.Expr]:
     c2, c1, c0 = (sp.factor((rate - n.rho).coeff(lam, power)) for power in (2, 1, 0))
     if c2 == 0:
         return [sp.factor(-c0 / c1)]
-    # As c1 > 0 > c2, the larger root adds numbers of one sign; the product of both roots gives the other.
+    # As c1 > 0 > c2, the larger root is a sum of numbers of one sign; the product of both roots gives the smaller root.
     larger = (c1 + sp.sqrt(sp.expand(c1**2 - 4 * c2 * c0))) / (-2 * c2)
     return [sp.factor_terms(larger), sp.factor_terms(c0 / (c2 * larger))]
 
 
 def growth(rate: sp.Expr) -> sp.Expr:
-    """Return the growth rate of a perturbation of s at a fixed point: the derivative of ds/dt with respect to s.
+    """Return the growth rate of a perturbation of a correlation eigenvalue s at a fixed point.
 
-    At the fixed point the rate equals the weight decay, r(lambda) = rho.
+    The growth rate is the derivative of ds/dt with respect to s. At the fixed point, the rate r(lambda) equals the
+    weight decay rho.
     """
     s = sp.Symbol("s", positive=True)
     velocity = rates.velocity().subs({n.s[n.m]: s, rates.rate: rate.subs(lam, s**n.alpha)})

@@ -78,13 +78,15 @@ def _of_quantity(members: list[sp.Expr], noiseless: bool) -> list[SingularSet]:
     hypersurface = [_lowest_power(member, base) for base in bases if _may_vanish(base) for member in members]
     if min(hypersurface, default=0) < 0:
         found.append(
-            SingularSet("a hypersurface on which it is divided by zero", 0, min(hypersurface), min(hypersurface))
+            SingularSet(
+                "the views for which a divisor of the gradient is zero", 0, min(hypersurface), min(hypersurface)
+            )
         )
     return found
 
 
 def _without_noise(expression: sp.Expr) -> sp.Expr:
-    """Return an expression for equal views; sums over differences of the views are then zero."""
+    """Return the expression that results if both views are equal; sums over differences of the views become zero."""
     equal = expression.replace(
         lambda e: isinstance(e, sp.Indexed) and e.base == n.zeta2, lambda e: n.zeta1[e.indices[0]]
     )
@@ -95,7 +97,7 @@ def _without_noise(expression: sp.Expr) -> sp.Expr:
 
 
 def _divisors(expression: sp.Expr) -> set[sp.Expr]:
-    """Return the random sums over modes that occur in a negative or fractional power, or in a logarithm."""
+    """Return the sums over modes that contain a view and occur in a negative or fractional power or in a logarithm."""
     powers = (e.base for e in expression.atoms(sp.Pow) if not (e.exp.is_Integer and e.exp > 0))
     arguments = (e.args[0] for e in expression.atoms(sp.log))
     return {base for base in (*powers, *arguments) if base.has(n.zeta1, n.zeta2) and base.has(sp.Sum)}
@@ -143,9 +145,11 @@ def _may_vanish(base: sp.Expr) -> bool:
 
 
 def _sets(bases: set[sp.Expr], noiseless: bool) -> Iterator[tuple[str, int, Substitution]]:
-    """Return, for each set on which a norm is zero, its equation, its conditions per mode, and the views near it.
+    """Yield a tuple (equation, conditions, near) for each set of views on which a norm is zero.
 
-    The views near a set are returned as a function that replaces the views in an expression.
+    equation: the equation of the set. conditions: the number of linear equations per mode that define the set. near:
+    a function that replaces the views in an expression by views at the distance eps from the set. bases: the divisors
+    of a gradient, among them squares of norms.
     """
     norms = [form[1] for base in sorted(bases, key=sp.default_sort_key) if _is_norm(base) and (form := _form(base))]
     if not norms:
@@ -162,7 +166,7 @@ def _sets(bases: set[sp.Expr], noiseless: bool) -> Iterator[tuple[str, int, Subs
 
 
 def _parallel(Q: sp.Matrix, other: sp.Matrix) -> bool:
-    """Return True if two squares of the form (a zeta1 + b zeta2)^2 are zero at the same views."""
+    """Return True if two squares (a zeta1 + b zeta2)^2, given by their matrices, are zero at the same views."""
     return sp.expand(Q[0, 0] * other[1, 1] + Q[1, 1] * other[0, 0] - 2 * Q[0, 1] * other[0, 1]) == 0
 
 
@@ -173,7 +177,10 @@ def _equation(Q: sp.Matrix) -> str:
 
 
 def _near_line(Q: sp.Matrix) -> Substitution:
-    """Return the views at the distance eps from the set a zeta1 + b zeta2 = 0; the argument is Q = (a, b)^T (a, b)."""
+    """Return a function that replaces the views by views at the distance eps from the set a zeta1 + b zeta2 = 0.
+
+    Q: the matrix (a, b)^T (a, b).
+    """
     if Q[1, 1] == 0:
         return _scaled(eps * near, far)
     ratio = sp.factor(Q[0, 1] / Q[1, 1])  # a/b
@@ -199,7 +206,7 @@ def _scaled(zeta1: sp.Expr, zeta2: sp.Expr) -> Substitution:
 def _order(expression: sp.Expr, scaled: Substitution, alone: bool) -> sp.Expr:
     """Return the order o of an expression F ~ eps^o near a set; return oo if F is zero.
 
-    scaled: function that replaces the views by those at the distance eps from the set. alone: True for a single mode,
+    scaled: function that replaces the views by views at the distance eps from the set. alone: True for a single mode,
     where each sum over modes has one term.
     """
     symbols: dict[sp.Expr, sp.Symbol] = {}
@@ -233,7 +240,8 @@ def _order(expression: sp.Expr, scaled: Substitution, alone: bool) -> sp.Expr:
         sign = sum(term.as_independent(eps)[0] for term in sp.Add.make_args(argument) if _lowest(term) == power)
         if not (sign.is_positive or sign.is_negative):
             raise UnsupportedLossError(
-                f"the growth of {function} is not defined, because its argument can be positive or negative"
+                f"the growth of {function} is not defined where its argument is infinite, because the argument can be "
+                "positive or negative there"
             )
         if isinstance(function, tanh):
             return sp.Integer(1 if sign.is_positive else -1)
@@ -262,5 +270,5 @@ def _lowest(expanded: sp.Expr) -> sp.Expr:
 
 
 def _lowest_power(expression: sp.Expr, base: sp.Expr) -> sp.Expr:
-    """Return the lowest exponent with which the sum ``base`` occurs in an expression; return 0 if none is negative."""
+    """Return the lowest exponent of all powers of the sum ``base`` in an expression; return 0 if there is no power."""
     return min((e.exp for e in expression.atoms(sp.Pow) if e.base == base and e.exp.is_number), default=sp.Integer(0))

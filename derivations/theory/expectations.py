@@ -51,9 +51,10 @@ class Term:
 class TiltedIntegral:
     """The expectation of terms with norms in their denominator: the integral of ``integrand`` over x and y in (0, oo).
 
-    If there is one norm, the integral is over x alone. The integrand is a function of the covariances S11, S12, S22 and
-    the weight Z of the tilted Gaussian, which ``tilt`` defines. powers: for each norm ||a||, the lowest exponent q with
-    which a term contains ||a||^(-q). The exponents of the other terms are larger by 2, 4, ...
+    If there is one norm, the integral is over x alone. tilt: the Gaussian of the views, multiplied by exponentials of
+    the norms (see the docstring of this module). The integrand contains the entries S11, S12, S22 of the covariance of
+    this Gaussian, and the weight Z of this Gaussian. powers: for each norm ||a||, the lowest exponent q with which a
+    term contains ||a||^(-q). The exponents of the other terms are larger by 2, 4, ...
     """
 
     tilt: Tilt
@@ -62,7 +63,7 @@ class TiltedIntegral:
 
 
 class Mixed(tuple[TiltedIntegral, ...]):
-    """An expectation in two parts: tilted integrals for terms with norms, and ``formula`` for terms without norms."""
+    """An expectation in two parts: integrals for the terms with norms, and ``formula`` for the terms without norms."""
 
     formula: sp.Expr
 
@@ -125,9 +126,10 @@ def _norm(base: sp.Expr) -> Norm | None:
 
 
 def mean_field(expression: sp.Expr) -> sp.Expr:
-    """Return the mean-field expectation of an expression: in each term, every factor is replaced by its mean.
+    """Return the mean-field expectation of an expression: every factor of each term is replaced by its expectation.
 
-    The result is exact if the expression contains neither norms nor sums over modes.
+    The square of a norm is replaced by its expectation. The result is exact if the expression contains neither norms
+    nor sums over modes.
     """
     result = sp.Integer(0)
     for term in terms(expression):
@@ -159,7 +161,7 @@ def gaussian(expression: sp.Expr) -> sp.Expr | tuple[TiltedIntegral, ...]:
 
 
 def _integral(members: list[Term]) -> TiltedIntegral:
-    """Return the expectation of terms with the same norms as an integral over the Gaussian that these norms tilt."""
+    """Return the expectation of terms that have the same norms in their denominators, as an integral over x and y."""
     powers = (tuple(power for _, power in term.norms) for term in members)
     lowest = tuple(map(min, zip(*powers, strict=True)))
     return TiltedIntegral(tilt(tuple(norm for norm, _ in members[0].norms)), _integrand(members), lowest)

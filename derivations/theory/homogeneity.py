@@ -5,8 +5,8 @@ the representations are homogeneous, of degree a in the representations and of d
 homogeneous too: their degree is (a - 1)/2 in s at fixed lambda, and b in lambda.
 
 Suppose that lambda also changes as a power of the scale of s. Then there is a number d with r(g s) = g^(-d) r(s) for
-every scale g > 0. In this case weight decay rho can be removed from the flow: with s = e^(-2 rho t) x and a new time
-tau, where dtau = e^(2 rho d t) dt, the flow becomes dx/dtau = 2 x r(x).
+every factor g > 0. In this case weight decay rho can be removed from the flow ds/dt = 2 s (r(s) - rho): with
+s = e^(-2 rho t) x and a new time tau, where dtau = e^(2 rho d t) dt, the flow becomes dx/dtau = 2 x r(x).
 """
 
 from typing import NamedTuple
@@ -32,8 +32,9 @@ class Degrees(NamedTuple):
 def degrees_of_rates(loss: sp.Expr, trains_predictor: bool) -> Degrees | None:
     """Return the degrees of homogeneity of the rates; return None if the rates are not homogeneous.
 
-    trains_predictor: the predictor is learned. Then its scale must follow the scale of the representations, which sets
-    a condition on the degrees of the force on the predictor; if the condition is not met, the result is None.
+    trains_predictor: True if the predictor is learned. The scale of a learned predictor must follow the scale of the
+    representations. This sets a condition on the degrees of the force on the predictor; if the condition is not met,
+    the result is None.
     """
     of_views = {_degrees(force) for view in gradients.VIEWS if (force := gradients.force(loss, view)) != 0}
     if len(of_views) != 1 or (common := of_views.pop()) is None:
@@ -53,7 +54,7 @@ def _degrees(force: sp.Expr) -> tuple[sp.Rational, sp.Rational] | None:
 
 
 def degree(expression: sp.Expr, weights: dict[sp.IndexedBase, sp.Rational]) -> sp.Rational | None:
-    """Return the degree of homogeneity of an expression; return None if these rules find no degree.
+    """Return the degree of homogeneity of an expression; return None if no degree is found.
 
     weights: degree of each vector. Parameters have degree zero, and so has a function whose argument has degree zero.
     """

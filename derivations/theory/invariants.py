@@ -3,7 +3,7 @@ r"""Find conserved quantities of the flow, and prove them sample by sample.
 The correlation eigenvalue s_m of mode m obeys ds_m/dt = 2 s_m (r_m - rho), with rate r_m and weight decay rho. The rate
 is an expectation over samples, s_m r_m = E[c_m] with c_m = g_m z1_m + h_m z2_m. Here g and h are the forces on the
 representations z1 and z2. Let lambda_m be the predictor eigenvalue of mode m. Each of two identities gives an
-invariant, a quantity that only weight decay changes:
+invariant, a function of the state that only weight decay changes:
 
 - If sum_m lambda_m^a c_m = 0 with an exponent a, a function V(s) with dV/ds_m = lambda_m^a is an invariant.
   For a closed-form predictor V is the power sum sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
@@ -26,7 +26,11 @@ SEARCHED = (0, 1, 2, sp.Rational(1, 2), sp.Rational(3, 2))  # the exponents a of
 
 
 def contribution(loss: sp.Expr) -> sp.Expr:
-    """Return c_m = g_m z1_m + h_m z2_m of one sample, with the forces g and h on the representations z1 and z2."""
+    """Return c_m = g_m z1_m + h_m z2_m, whose expectation over samples is s_m r_m.
+
+    g and h are the forces of one sample on the representations z1 and z2. s_m is the correlation eigenvalue of mode m,
+    and r_m the rate.
+    """
     return sp.expand(sum(gradients.force(loss, view) * z[n.m] for view, (z, _) in gradients.VIEWS.items()))
 
 
@@ -41,10 +45,10 @@ def conserved_exponent(loss: sp.Expr) -> sp.Rational | int | None:
 
 
 def power_sum(a: sp.Rational | int) -> sp.Expr:
-    """Return the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha).
+    """Return the power sum V = sum_m (s_m + epsilon)^(1 + a alpha)/(1 + a alpha) for a given exponent a.
 
-    s_m are the correlation eigenvalues. The derivative dV/ds_m is lambda_m^a, with the eigenvalues lambda_m of the
-    closed-form predictor.
+    s_m are the correlation eigenvalues. The derivative dV/ds_m equals lambda_m^a, where
+    lambda_m = (s_m + epsilon)^alpha are the eigenvalues of the closed-form predictor.
     """
     return total(_integrated(a).subs(_s, n.s[n.k]))
 
@@ -76,10 +80,11 @@ def imbalance() -> sp.Expr:
 
 
 def imbalance_decay() -> sp.Expr:
-    """Return the decay rate -(dV/dt)/V of the imbalance V, for a loss under which both networks are balanced.
+    """Return the decay rate -(dV/dt)/V of the imbalance V = s_m - lambda_m^2/a_P that weight decay causes.
 
-    Encoder and learned predictor are balanced if s_m r_m = lambda_m f_m. Here s_m and lambda_m are the eigenvalues of
-    the correlation and of the predictor, r_m is the rate of mode m, and f_m the force on lambda_m.
+    The formula holds if encoder and learned predictor are balanced: s_m r_m = lambda_m f_m. Here s_m and lambda_m are
+    the eigenvalues of the correlation and of the predictor, r_m is the rate of mode m, f_m is the force on lambda_m,
+    and a_P is the learning rate of the predictor divided by that of the encoder.
     """
     s, lam = n.s[n.m], n.lam[n.m]
     balanced = {rates.force: s * rates.rate / lam}
@@ -97,7 +102,7 @@ def is_balanced(loss: sp.Expr) -> bool:
 
 
 def over_modes(component: sp.Expr) -> sp.Expr:
-    """Return the sum of a component over the modes m; sums over modes inside the component do not depend on m."""
+    """Return the sum of an expression over the modes m; sums inside the expression are treated as constant in m."""
     terms = []
     for term in sp.Add.make_args(sp.expand(component)):
         constant, summand = term.as_independent(n.m, as_Add=False)
@@ -117,9 +122,10 @@ def vanishes(expression: sp.Expr) -> bool:
 
 
 def _named(term: sp.Expr, names: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
-    """Return a symbol for the sum over modes of one product, times the product's constant coefficient.
+    """Return the sum over modes of one term as a symbol times the constant coefficient of the term.
 
-    The symbol is positive, so that roots of sums of squares simplify.
+    names: symbols of the sums so far, by their summands. A symbol is positive, so that roots of sums of squares
+    simplify.
     """
     coefficient, product = term.as_independent(n.k, as_Add=False)
     return coefficient * names.setdefault(product, sp.Dummy(positive=True))

@@ -47,10 +47,10 @@ class MatrixTilt(sp.Expr):
 
 @dataclass(frozen=True)
 class MatrixMean:
-    """The expectation E[force l^T] (M, d) of those terms of a force that have the same norms; l (d,) are normals.
+    """The expectation E[f l^T] (M, d), where f are the terms of a force that have the same norms in the denominator.
 
-    norms: squares of the norms in the denominator, as forms. Without norms the expectation is ``terms``; with norms it
-    is the integral of ``terms`` over x and y in (0, oo).
+    l (d,) are independent normals. norms: the square of each norm, l^T u^T W_P^b v l, as a form (u, b, v). If there are
+    no norms, the expectation is ``terms``. Otherwise it is the integral of ``terms`` over x and y in (0, oo).
     """
 
     norms: tuple[Form, ...]
@@ -64,7 +64,7 @@ class MatrixMean:
 def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
     """Return the summands of E[force l^T], one for each pair of norms that occurs in a denominator.
 
-    The force is that on the representation of view 1 or 2, and l are independent normals. The list is empty if no
+    The force acts on the representation of view 1 or 2, and l (d,) are independent normals. The list is empty if no
     gradient reaches the view.
     """
     groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
@@ -94,13 +94,16 @@ def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
 
 
 def quadratic(form: Form) -> sp.MatrixExpr:
-    """Return the matrix A (d, d) with which the form u^T W_P^b v is l^T A l, for independent normals l (d,)."""
+    """Return the matrix A = u^T W_P^b v (d, d) of a form (u, b, v).
+
+    The form stands for the scalar l^T A l, where l (d,) are independent normals.
+    """
     u, b, v = form
     return sp.MatMul(u.T, _power(b), v).doit()
 
 
 def norm_vectors(norms: tuple[Form, ...]) -> list[sp.MatrixExpr]:
-    """Return, for each norm, the matrix X with which the norm is ||X l||, for independent normals l."""
+    """Return, for each norm, the matrix X (M, d) for which the norm equals ||X l|| with independent normals l (d,)."""
     return [(_power(b / 2) * vector).doit() for vector, b, _ in norms]
 
 
@@ -115,11 +118,11 @@ def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
 
 
 def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
-    """Return a word (a, u) and forms (u, b, v) after the substitution l = K^T l' of the normals l.
+    """Substitute l = K^T l' for the normals l in a word (a, u) and in forms (u, b, v).
 
-    The substitution turns each map u into u K^T. Let X = W_P^c u be the matrix of the first norm. If u is multiplied by
-    W_P to a power of at least c, the product W_P^c u K^T is replaced by the symbol X K^T; likewise Y K^T for the second
-    norm.
+    A word stands for the vector W_P^a u l, and a form for the scalar l^T u^T W_P^b v l. The substitution turns each
+    matrix u into u K^T. Let X = W_P^c u be the matrix of the first norm. If u is multiplied by W_P to a power of at
+    least c, the product W_P^c u K^T is replaced by the symbol X K^T; likewise Y K^T for the second norm.
     """
     taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
 
@@ -139,10 +142,11 @@ def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, lis
 
 
 def _moment(forms: list[Form]) -> sp.MatrixExpr:
-    """Return E[l prod_j (l^T A_j l) l^T] (d, d) for independent normals l, by Isserlis' theorem.
+    """Return E[l prod_j (l^T A_j l) l^T] (d, d) for independent normals l (d,), by Isserlis' theorem.
 
-    The first l is paired with the last l^T, or with one l of a form l^T A_j l. In the second case, the other l of this
-    form takes the place of the first l, and the function calls itself.
+    A_j is the matrix of the j-th form (see ``quadratic``). The first l is paired with the last l^T, or with one l of a
+    form l^T A_j l. In the second case, the other l of this form takes the place of the first l, and the function calls
+    itself for the other forms.
     """
     passed_on = [_mean(forms) * sp.Identity(d)]
     for j, form in enumerate(forms):
@@ -152,7 +156,10 @@ def _moment(forms: list[Form]) -> sp.MatrixExpr:
 
 
 def _mean(forms: list[Form]) -> sp.Expr:
-    """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T]) for independent normals l."""
+    """Return E[prod_j (l^T A_j l)] = tr(A_1 E[l prod_{j > 1} (l^T A_j l) l^T]) for independent normals l.
+
+    A_j is the matrix of the j-th form (see ``quadratic``).
+    """
     return sp.Trace(quadratic(forms[0]) * _moment(forms[1:])).doit() if forms else sp.Integer(1)
 
 
@@ -163,8 +170,8 @@ def _power(exponent: sp.Expr) -> sp.MatrixExpr:
 def _read(term: sp.Expr) -> tuple[sp.Expr, Word, list[Form], list[tuple[Form, sp.Expr]]]:
     """Split a term of a force into its coefficient, its vector W_P^a u, its bilinear forms, and its norms.
 
-    The vector is returned as the word (a, u). A norm ||a||^(-q) is returned as the form of its square and q. Norms that
-    contain W_P come first.
+    The vector is returned as the word (a, u). A power ||v||^(-q) of a norm is returned as a pair: the form of ||v||^2,
+    and the exponent q. Norms that contain W_P come first.
     """
     coefficient, exponent, vectors, forms, norms = sp.Integer(1), sp.Integer(0), [], [], []
     for factor in sp.Mul.make_args(term):

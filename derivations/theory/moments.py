@@ -45,7 +45,10 @@ def moment(polynomial: sp.Expr, covariance: sp.Matrix, index: sp.Symbol = n.k) -
 
 
 def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol) -> sp.Expr:
-    """Return the joint cumulant of polynomials of one mode, by Moebius inversion of their moments."""
+    """Return the joint cumulant of polynomials in the views of mode ``index``, by Moebius inversion of their moments.
+
+    covariance: covariance of the views zeta1 and zeta2, written in mode ``k``.
+    """
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(polynomials)))):
         sign = (-1) ** (len(blocks) - 1) * factorial(len(blocks) - 1)
@@ -55,9 +58,10 @@ def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol
 
 
 def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
-    """Return E[local_m prod_i sum_k f_i(k)] for independent Gaussian modes; ``sums`` contains the summands f_i.
+    """Return E[local_m prod_i sum_k f_i(k)] for independent Gaussian modes.
 
-    Every set partition of the factors contributes the product of the joint cumulants of its blocks.
+    local: the factor local_m, written in mode m. sums: the summands f_i, written in mode ``k``. Every set partition of
+    the factors contributes the product of the joint cumulants of the blocks of the partition.
     """
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one

@@ -33,7 +33,10 @@ def drive(loss: sp.Expr) -> sp.Expr:
 
 
 def in_views(expression: sp.Expr) -> sp.Expr:
-    """Replace the representations z1 by w zeta1 and z2 by w zeta2; w = sqrt(s) is the singular value of the mode."""
+    """Replace the representations z1 by w zeta1 and z2 by w zeta2, where w = sqrt(s) is the singular value of a mode.
+
+    zeta1 and zeta2 are the components of the two views along the input direction of the mode.
+    """
 
     def view(indexed: sp.Indexed) -> sp.Expr:
         zeta = {n.z1: n.zeta1, n.z2: n.zeta2}.get(indexed.base)
@@ -51,17 +54,18 @@ def shared_weights(expression: sp.Expr) -> sp.Expr:
 
 
 def rates(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return the rate r_m of mode m, as an expression or as integrals; the loss is given in the eigenbasis.
+    """Return the rate r_m of mode m, as an expression or as integrals.
 
-    Each integral is over a Gaussian of the views that norms in a denominator tilt (see the module ``expectations``).
+    loss: the loss of one sample in the eigenbasis of W_P. closure: "gaussian" for the exact expectation, or
+    "mean_field". The integrals replace norms in a denominator (see the module ``expectations``).
     """
     return CLOSURES[closure](drive(loss))
 
 
 def predictor_force(loss: sp.Expr, closure: str = "gaussian") -> sp.Expr | tuple[expectations.TiltedIntegral, ...]:
-    """Return the force f_m = E[-dL/dlambda_m] on a predictor eigenvalue; the loss L is given in the eigenbasis.
+    """Return the force f_m = E[-dL/dlambda_m] on the predictor eigenvalue lambda_m; L is the loss of one sample.
 
-    The force is zero if no gradient reaches the predictor.
+    The loss is given in the eigenbasis of W_P. The force is zero if no gradient reaches the predictor.
     """
     return CLOSURES[closure](in_views(gradients.force_on_predictor(loss)))
 
@@ -88,7 +92,7 @@ def predictor_step() -> sp.Expr:
 
 
 def average_step() -> sp.Expr:
-    """Return the step a <- tau a + (1 - tau) x of an exponential average a of x.
+    """Return the step a <- tau a + (1 - tau) x of an exponential average a of x, with decay tau per step.
 
     x is a singular value of the encoder, or an eigenvalue of the correlation.
     """
@@ -104,9 +108,9 @@ def flow(step: sp.Expr) -> sp.Expr:
 
 
 def average_velocity() -> sp.Expr:
-    """Return the flow beta (x - a) of an exponential average a of x.
+    """Return da/dt = beta (x - a), the flow of an exponential average a of x, with beta = (1 - tau)/eta.
 
-    One step of size eta multiplies the average by the decay tau = 1 - beta eta.
+    tau is the decay of the average per step, and eta is the learning rate.
     """
     beta = sp.Symbol("beta")
     return flow(average_step().subs(n.decay, 1 - beta * n.eta)).subs(beta, (1 - n.decay) / n.eta)

@@ -77,9 +77,9 @@ class LambertLogGrowth(sp.Function):
 
 
 class LambertTime(sp.Function):
-    """The time from lam0 to lam1 as a function of (log lam0, log lam1, q).
+    """The time that lambda takes from lam0 to lam1, as a function of (log lam0, log lam1, q).
 
-    Between them, lambda obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    The variable lambda obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
     """
 
     nargs = 3
@@ -94,10 +94,10 @@ class Solution:
     """An exact solution lambda(t) of the flow of a predictor eigenvalue.
 
     predictor: lambda(t) with lambda(0) = lam0. time: the time from lam0 to lam1. growth: log(lambda(t)/lam0). duration:
-    the same time as ``time``. Both growth and duration are written in functions that neither overflow nor cancel. They
-    contain log(lam0) and log(lam1), which are finite even if lambda = s^alpha overflows. any_weight_decay: False if the
-    solution is valid only without weight decay. blow_up: the time at which the solution diverges; None if the solution
-    cannot diverge.
+    the same time as ``time``. The expressions ``growth`` and ``duration`` are written in functions that neither
+    overflow nor cancel, and contain log(lam0) and log(lam1), which are finite even if lambda = s^alpha overflows.
+    any_weight_decay: False if the solution is valid only without weight decay. blow_up: the time at which the solution
+    diverges; None if the solution cannot diverge.
     """
 
     name: str
@@ -115,9 +115,10 @@ class Solution:
 
 
 def predictor_velocity(rate: sp.Expr) -> sp.Expr:
-    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), where lambda = s^alpha.
+    """Return d lambda/dt = (d lambda/ds) (ds/dt) = 2 alpha lambda (r - rho), the flow of a predictor eigenvalue.
 
-    s is the correlation eigenvalue and lambda the predictor eigenvalue of a mode with rate r; rho is the weight decay.
+    In a mode, lambda = s^alpha is the predictor eigenvalue, s the correlation eigenvalue, and r the rate. rho is the
+    weight decay.
     """
     s = sp.Symbol("s", positive=True)
     values = {n.s[n.m]: s, n.epsilon: 0, rates.rate: rate}
@@ -128,7 +129,8 @@ def predictor_velocity(rate: sp.Expr) -> sp.Expr:
 def solve(rate: sp.Expr) -> Solution | None:
     """Return the exact solution of d lambda/dt = 2 alpha lambda (r(lambda) - rho), proved by substitution.
 
-    Returns None if no exact solution is known.
+    lambda is the predictor eigenvalue of a mode, r the rate of this mode, and rho the weight decay. Returns None if no
+    exact solution is known.
     """
     of_lambda = sp.expand(rates.shared_weights(rate).subs(n.lam[n.m], lam))
     if of_lambda.has(sp.Sum, sp.Indexed):
@@ -189,7 +191,7 @@ def _exponential(c0: sp.Expr) -> Solution:
 
 
 def _logistic(c0: sp.Expr, c1: sp.Expr) -> Solution:
-    """Return the solution for a rate c0 + c1 lambda; under this rate, 1/lambda obeys a linear equation."""
+    """Return the solution for a rate c0 + c1 lambda, under which 1/lambda obeys a linear differential equation."""
     tau, b = 2 * n.alpha * n.t, c0 - n.rho
     formula = 1 / (sp.exp(-b * tau) / lam0 - c1 * (1 - sp.exp(-b * tau)) / b)
     if b.is_negative:  # written in e^(b tau) or e^(-b tau), whichever stays finite
@@ -220,8 +222,8 @@ def _lambert(c1: sp.Expr, c2: sp.Expr) -> Solution:
 def prove(solution: Solution, rate: sp.Expr) -> None:
     """Prove an exact solution lambda(t); raise ProofError if a part of the proof fails.
 
-    The solution must satisfy the derived ODE and start at lam0. Its formulas for the time from lam0 to lam1 and for the
-    time of blow-up must be right.
+    The solution must satisfy the derived ODE and start at lam0. The formulas for the time from lam0 to lam1 and for the
+    time of blow-up must agree with the solution.
     """
     explicit = solution.predictor
     velocity = predictor_velocity(rate) if solution.any_weight_decay else predictor_velocity(rate).subs(n.rho, 0)
@@ -253,7 +255,8 @@ def _prove_code(solution: Solution) -> None:
 def _at_start(expression: sp.Expr) -> sp.Expr:
     """Return the value of an expression at t = 0.
 
-    There W(y0 e^(y0)) = y0, as W is the principal branch of Lambert's function and y0 = q/lam0 - 1 > -1.
+    At t = 0 a solution with Lambert's function W contains W(y0 e^(y0)). This equals y0, because W is the principal
+    branch and y0 = q/lam0 - 1 > -1.
     """
     at_zero = expression.subs(n.t, 0)
     return at_zero.replace(LambertGrowth, lambda start, level, tau: level / (1 + (level / start - 1)))
@@ -262,9 +265,9 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
 class SharedForcing(NamedTuple):
     """An exact solution for the correlation eigenvalues s_m of all modes: s_m = e^A/(1/s_m(0) + B).
 
-    A and B are functions of a rescaled time tau, with d tau = unit dt, and are the same for all modes. slope_A and
-    slope_B are the derivatives of A and B with respect to tau. The sums over modes in unit, slope_A and slope_B contain
-    the eigenvalues at the time tau.
+    A and B are functions of a rescaled time tau, and are the same for all modes. unit: d tau/dt. slope_A, slope_B: the
+    derivatives of A and B with respect to tau. The sums over modes in unit, slope_A and slope_B contain the eigenvalues
+    at the time tau.
     """
 
     A: sp.Expr
@@ -285,7 +288,7 @@ def shared_forcing() -> SharedForcing:
 
 
 def shared_forcing_residual() -> sp.Expr:
-    """Return the residual of the ODE for the solution of ``shared_forcing``; the residual is zero if it is correct."""
+    """Return the residual of the ODE for the solution ``shared_forcing``; a correct solution has the residual zero."""
     forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
     rate = rates.shared_weights(rate).subs(noiseless)

@@ -57,10 +57,10 @@ class Tilt:
 
 
 def tilt(norms: tuple[Norm, ...]) -> Tilt:
-    """Return the Gaussian of the views that results if the exponential exp(-x^2 ||a||^2) of each norm multiplies it.
+    """Return the product of the Gaussian density of the views and the exponential exp(-x^2 ||a||^2) of each norm ||a||.
 
-    The exponentials add a precision P to the Gaussian, which has covariance K. The result has the covariance
-    S = (1 + K P)^(-1) K and the weight prod_k Delta_k^(-1/2), with Delta = det(1 + K P) in each mode k.
+    The views have the covariance K, and the exponentials add a precision P. The product is a Gaussian with the
+    covariance S = (1 + K P)^(-1) K and the weight prod_k Delta_k^(-1/2), with Delta_k = det(1 + K P) in mode k.
     """
     if len(norms) > 2:
         raise UnsupportedLossError(f"a term has {len(norms)} norms in its denominator; at most 2 are supported")
@@ -78,9 +78,9 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
-    """Return the matrix 2Q of a norm; zeta^T Q zeta is the summand of the square, with the views zeta = (zeta1, zeta2).
+    """Return the matrix 2Q (2, 2) of a norm whose square is the sum of zeta^T Q zeta over modes.
 
-    Raises UnsupportedLossError if the argument is not a norm.
+    zeta = (zeta1, zeta2) are the two views in a mode. Raises UnsupportedLossError if the argument is not a norm.
     """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     square = sp.Poly(norm.square, *pair)
@@ -96,7 +96,10 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
 
 
 def _mean_square(norm: Norm) -> sp.Expr:
-    """Return the mean of the summand of a squared norm in one mode, as a sum without cancellation for similar views."""
+    """Return the contribution of one mode to the mean square of a norm.
+
+    The sum is written such that its terms do not cancel if the two views are similar.
+    """
     form = quadratic_form(norm) / 2
     if form[0, 1] == 0:
         return moment(norm.square, VIEWS)
@@ -111,7 +114,7 @@ def _scale(norm: Norm) -> sp.Expr:
 def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
     """Return det(1 + K P) = 1 + sum_i 2 x_i^2 E[v_i^2] + 4 x_1^2 x_2^2 D (a_1 b_2 - a_2 b_1)^2; all terms are positive.
 
-    Norm i is that of the vector v_i = a_i zeta1 + b_i zeta2, and its integration variable is x_i: x_1 = x and x_2 = y.
+    v_i = a_i zeta1 + b_i zeta2 is the vector in norm i, and x_i the integration variable of norm i: x_1 = x, x_2 = y.
     K is the covariance of the views and D its determinant. P is the precision that the exponentials of the norms add.
     """
     pairs = list(zip((n.x, n.y), norms, strict=False))
@@ -126,7 +129,7 @@ def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
 def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Zero) -> sp.Expr:
     """Return the weight f(x) with int_0^oo f(x) exp(-x^2 ||a||^2) dx = (c + ||a||^2)^(-q/2).
 
-    variable: x. power: q. softening: c.
+    variable: the integration variable x. power: the exponent q of the norm. softening: the constant c.
     """
     return 2 * variable ** (power - 1) / sp.gamma(power / 2) * sp.exp(-softening * variable**2)
 

@@ -1,4 +1,4 @@
-"""Define the function ``bifurcation``, which follows equilibria along a parameter and finds where they change."""
+"""Define the function ``bifurcation``: follow equilibria along a parameter; find folds and changes of stability."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,24 +35,25 @@ EQUILIBRIUM = 2_000  # an equilibrium with its Jacobian takes about as much memo
 class Bifurcation(Value):
     """A bifurcation diagram: branches of equilibria, folds and bifurcation points; the result of ``bifurcation``.
 
-    Iterating over the diagram yields the folds and bifurcation points. If modes are independent, the diagram shows one
-    mode.
+    Iterating over the diagram yields the folds and bifurcation points. If modes are independent, the diagram shows the
+    equilibria of a single mode.
 
     Attributes
     ----------
     model : Model
-        The model. The value that it has for the parameter is not used.
+        The model. Its own value of the parameter is not used.
     parameter : str
-        Name of the parameter.
+        Name of the parameter along which equilibria are followed.
     between : tuple of float
         Lowest and highest value of the parameter.
     branches : tuple of EquilibriumBranch
-        Branches of equilibria. Each has the values of the parameter (``value``), the eigenvalues of the surviving modes
-        (``s``), the number of surviving modes (``surviving``), and the stability (``stable``).
+        Branches of equilibria. A branch has the values of the parameter (``value``), the eigenvalue of the surviving
+        modes at each value (``s``), the number of surviving modes (``surviving``), and the stability (``stable``).
     points : tuple of SpecialPoint
-        Folds and bifurcation points. Each has a ``kind``, the ``value`` of the parameter, and the eigenvalue ``s``.
+        Folds and bifurcation points. A point has a ``kind``, the ``value`` of the parameter, and the eigenvalue ``s``
+        of the surviving modes.
     remark : str
-        If there are no equilibria, the reason.
+        The reason, if there are no equilibria; otherwise empty, or a remark on the equilibria.
     """
 
     model: Model
@@ -109,18 +110,18 @@ def bifurcation(
     Parameters
     ----------
     model : Model
-        A single model with white inputs. The value that it has for the parameter is not used.
+        A single model with white inputs. Its own value of the parameter is not used.
     parameter : str
         "learning_rate" (of the descent map), or one of ``model.parameter_names``: "weight_decay", "sigma1", "alpha",
         "epsilon", ...
     between : array_like
         Range of the parameter: (low, high), or three or more ascending values.
     s0 : array_like of shape (M,), optional
-        Initial eigenvalues. They are required for losses that conserve a quantity (cosine losses), because the initial
-        value of this quantity selects the equilibria. For other losses, s0 must be left out.
+        Initial eigenvalues. Losses that conserve a quantity (cosine losses) require s0, because the initial value of
+        this quantity selects the equilibria. For other losses, s0 must be left out.
     learning_rate : float, optional
         Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
-        other models, it must be left out.
+        other models, eta must be left out.
     points : int
         Number of values of the parameter if ``between`` is (low, high). On branches that are followed by arc length
         (see Notes), this number has no effect.
@@ -138,9 +139,9 @@ def bifurcation(
     Notes
     -----
     A mode has the correlation eigenvalue s, the predictor eigenvalue lambda and the rate r; rho is the weight decay. If
-    modes are independent, the branches of the surviving mode are followed by arc length from the roots of r = rho.
-    Folds are the solutions of r = rho and dr/dlambda = 0; Newton's method finds them up to rounding errors. Changes of
-    stability are found by root-finding, with an accuracy of 1e-12.
+    modes are independent, the branches on which a mode survives are followed by arc length, starting from the roots of
+    r = rho. Folds are the solutions of r = rho and dr/dlambda = 0; Newton's method finds them up to rounding errors.
+    Changes of stability are found by root-finding, with an accuracy of 1e-12.
 
     Examples
     --------
@@ -171,7 +172,10 @@ def bifurcation(
 
 
 def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta: float | None) -> tuple[Branches, str]:
-    """Return the branches of equilibria with their folds and bifurcation points, and a remark if there are none."""
+    """Return the branches of equilibria with their folds and bifurcation points, and a remark.
+
+    The remark states the reason if there are no branches.
+    """
     if parameter == "learning_rate":
         return branches_in_learning_rate(model, values, s0)
     if s0 is None and model.structure.predictor == "normalized":
@@ -196,7 +200,11 @@ def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -
 def _check_start(model: Model, s0: npt.ArrayLike | None) -> Array | None:
     if model.generated.independent_modes:
         if s0 is not None:
-            errors.reject("s0", "be left out, because the modes of this model are independent and one is shown", s0)
+            errors.reject(
+                "s0",
+                "be left out, because the modes of this model are independent, so that equilibria do not depend on s0",
+                s0,
+            )
         return None
     if s0 is None:
         errors.reject(

@@ -1,4 +1,4 @@
-"""Follow branches of equilibria along a parameter, and find the points where they fold, meet, or change stability."""
+"""Follow branches of equilibria along a parameter; find the points where branches fold, meet, or change stability."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,9 +18,9 @@ from dynamics.model.model import Model
 from dynamics.numerics.continuation import Plane, SolutionCurve
 from dynamics.numerics.values import Value
 
-STARTS = 9  # number of parameter values at which points of branches are searched
-ROUNDING = 1e-12  # a mode has collapsed if its predictor eigenvalue is within this distance of that at s = 0
-SAME_POINT = 1e-9  # two special points are the same point if their distance in (parameter value, s) is below this value
+STARTS = 9  # number of parameter values at which a first point of each branch is searched
+ROUNDING = 1e-12  # a mode has collapsed if its lambda exceeds the value of lambda at s = 0 by at most this number
+SAME_POINT = 1e-9  # two folds or bifurcation points are the same if their distance in (parameter, s) is below this
 
 Array = npt.NDArray[np.float64]
 
@@ -29,9 +29,9 @@ Array = npt.NDArray[np.float64]
 class EquilibriumBranch(Value):
     """A branch of equilibria with the same number of surviving modes, as a function of a parameter.
 
-    value (K,): values of the parameter in ascending order. s (K,): eigenvalue of the surviving modes; 0 if no mode
-    survives. surviving: number of surviving modes. stable (K,): True where the equilibrium is stable, in the descent
-    map if the parameter is the learning rate, and in the flow otherwise. equilibria: the equilibrium at each value.
+    value (K,): K values of the parameter in ascending order. s (K,): eigenvalue of the surviving modes; 0 if no mode
+    survives. surviving: number of surviving modes. stable (K,): True where the equilibrium is stable (in the descent
+    map if the parameter is the learning rate; in the flow if not). equilibria: the equilibrium at each value.
     """
 
     value: Array
@@ -42,7 +42,7 @@ class EquilibriumBranch(Value):
 
     @classmethod
     def of(cls, value: Array, surviving: int, at_value: list[Equilibrium]) -> "EquilibriumBranch":
-        """Return the branch with the equilibrium ``at_value[i]`` at ``value[i]``; stability is that in the flow."""
+        """Return the branch with the equilibrium ``at_value[i]`` at ``value[i]``; stability refers to the flow."""
         s = np.array([equilibrium.s[0] for equilibrium in at_value])
         stable = np.array([equilibrium.verdict == "stable" for equilibrium in at_value])
         return cls(value, s, surviving, stable, tuple(at_value))
@@ -50,13 +50,14 @@ class EquilibriumBranch(Value):
 
 @dataclass(frozen=True)
 class SpecialPoint:
-    """A fold or bifurcation point: its ``kind``, ``value`` of the parameter, and eigenvalue ``s``.
+    """A fold or bifurcation point: its ``kind``, ``value`` of the parameter, and eigenvalue ``s`` of surviving modes.
 
-    Kinds in the flow: "fold" (two branches meet and vanish), "transcritical" (a surviving mode and the collapsed mode
-    meet and exchange stability), "exchange" (a real growth rate changes sign), "hopf" (the real part of a complex pair
-    of growth rates changes sign). In the descent map, the absolute value of a multiplier reaches 1 at the point. The
-    kind is "flip" if the multiplier is -1 (an oscillation of period two begins), "exchange" if it is 1, and
-    "neimark-sacker" if two multipliers are a complex pair.
+    Kinds in the flow: "fold" (two branches meet and vanish), "transcritical" (a branch on which the mode survives meets
+    the branch on which the mode has collapsed, and they exchange stability), "exchange" (a real growth rate of a
+    perturbation changes sign), "hopf" (the real part of a complex pair of growth rates changes sign). A step of the
+    descent map multiplies perturbations by factors called multipliers; the absolute value of a multiplier reaches 1 at
+    the point. The kind is "flip" if this multiplier is -1 (an oscillation of period two begins), "exchange" if this
+    multiplier is 1, and "neimark-sacker" if two multipliers are a complex pair.
     """
 
     kind: str
@@ -68,10 +69,7 @@ Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]  # each branch wit
 
 
 def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
-    """Return folds and bifurcation points in the order of the parameter.
-
-    A point that lies on two branches is listed once.
-    """
+    """Return folds and bifurcation points in ascending order of the parameter; a point on two branches appears once."""
     result: list[SpecialPoint] = []
     for point in sorted(points, key=lambda point: (point.value, point.s)):
         if not any(
@@ -83,9 +81,10 @@ def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
 
 @dataclass(frozen=True)
 class IndependentModes:
-    """The equilibria of an independent mode, in the plane of a parameter and the predictor eigenvalue lambda.
+    """Equilibria of an independent mode: curves in the plane of a parameter and the predictor eigenvalue lambda.
 
-    low, high: range of the parameter. eta: learning rate, if the flow of the model depends on it; otherwise None.
+    low, high: range of the parameter. eta: learning rate, if the flow of the model depends on the learning rate;
+    otherwise None.
     """
 
     model: Model
@@ -97,8 +96,8 @@ class IndependentModes:
     def branches(self, values: Array) -> Branches:
         """Return all branches of equilibria, with their folds and bifurcation points.
 
-        On one branch the mode has collapsed, and on the others it survives. values: values of the parameter for the
-        branch on which the mode has collapsed.
+        On one branch the mode has collapsed; on all other branches the mode survives. values: values of the parameter
+        for the branch on which the mode has collapsed.
         """
         plane = Plane(self.residual, self.low, self.high, self.floor)
         curves: list[SolutionCurve] = []
@@ -113,7 +112,8 @@ class IndependentModes:
     def surviving(self, plane: Plane, curve: SolutionCurve) -> tuple[EquilibriumBranch, list[SpecialPoint]]:
         """Return a branch of equilibria on which the mode survives, with its folds and bifurcation points.
 
-        curve: the curve of the branch, on which the rate of the mode equals the weight decay.
+        curve: the branch as a curve in the plane of the parameter and lambda. On this curve the rate of the mode equals
+        the weight decay.
         """
         values, lams = curve.points.T
         branch = EquilibriumBranch.of(values, 1, [self.equilibrium(*point) for point in curve.points])
@@ -141,13 +141,17 @@ class IndependentModes:
         return fixed_points.eigenvalue_of(self.at(value), lam) if self.survives(value, lam) else 0.0
 
     def survives(self, value: float, lam: float) -> bool:
-        """Return True if lam is larger than the predictor eigenvalue at s = 0, for a value of the parameter."""
+        """Return True if a mode with predictor eigenvalue lam survives: if lam is larger than lambda at s = 0.
+
+        value: value of the parameter.
+        """
         return lam > self.floor(value) + ROUNDING
 
     def residual(self, value: complex, lam: complex) -> complex:
-        """Return r(lambda) - rho of a mode, with rate r and weight decay rho, at a value of the parameter.
+        """Return r(lam) - rho of a mode at a value of the parameter; r is the rate, and rho the weight decay.
 
-        The arguments may be complex; then the result is complex.
+        value: value of the parameter. lam: predictor eigenvalue of the mode. Both may be complex; then the result is
+        complex.
         """
         p, one = self.model.with_parameter(self.parameter, np.array([value])), np.ones(1)
         rate = fixed_points.single_mode_rate(self.model)(one, np.array([lam]), one, *p.of_expectations)
@@ -170,10 +174,13 @@ def _contains(curve: SolutionCurve, value: float, lam: float) -> bool:
 
 
 def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Array, eta: float | None) -> Branches:
-    """Return, for each number of surviving modes, the branch on which these modes are equal, with bifurcation points.
+    """Return the branches of equilibria at which all surviving modes have the same eigenvalue.
 
-    s0: initial eigenvalues (M,). The flow conserves a quantity, and its value at s0 selects the equilibria. eta:
-    learning rate, if the flow of the model depends on it; otherwise None.
+    There is one branch for each number of surviving modes; with each branch, the points are returned at which the
+    stability changes.
+
+    s0: initial eigenvalues (M,). The flow conserves a quantity, and the value of this quantity at s0 selects the
+    equilibria. eta: learning rate, if the flow of the model depends on the learning rate; otherwise None.
     """
 
     def at(value: float, surviving: int) -> Equilibrium:
@@ -189,7 +196,8 @@ def branches_of_equal_modes(model: Model, parameter: str, values: Array, s0: Arr
 def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> tuple[Branches, str]:
     """Return the branches of fixed points of the descent map along the learning rate eta, and a remark.
 
-    The fixed points do not depend on eta, but their stability does. The remark is that of ``equilibria``.
+    The fixed points do not depend on eta, but their stability does. s0: initial eigenvalues (M,), or None if modes are
+    independent. The remark is the ``remark`` of the result of ``equilibria``.
     """
     eta = values[0] if model.needs_learning_rate else None
     result, branches = equilibria(model, [1.0] if s0 is None else s0, learning_rate=eta), []
@@ -219,8 +227,8 @@ def stability_changes(
 ) -> list[SpecialPoint]:
     """Return the points of a branch at which the largest growth rate of perturbations changes sign.
 
-    at: function that returns the equilibrium at a value of the parameter. kind: kind of all points; by default, each
-    point is of the kind "hopf" or "exchange".
+    at: function that returns the equilibrium at a value of the parameter. kind: kind of all points; if it is empty, the
+    kind of a point is "hopf" for a complex growth rate and "exchange" for a real growth rate.
     """
     margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
     points = []
@@ -234,9 +242,10 @@ def stability_changes(
 
 
 def _crossings(values: Array, margin: Array, function: Callable[[float], float]) -> list[float]:
-    """Return the zeros at which a function changes sign, between given values (K,) of its argument.
+    """Return the points between successive ``values`` at which a function changes sign.
 
-    margin (K,): values of the function at the given arguments.
+    values (K,): arguments of the function, in ascending order. margin (K,): the function at these arguments; arguments
+    at which the function is zero up to MARGINAL are left out.
     """
     clear = np.flatnonzero(np.abs(margin) > MARGINAL)
     return [

@@ -54,9 +54,9 @@ class Collapse(Value):
 
     @property
     def outcome(self) -> str:
-        """Class of the final eigenvalues.
+        """The joint outcome of all modes.
 
-        The class is "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and
+        The outcome is "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and
         have different eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), or
         "divergence" (at least one mode diverges).
         """
@@ -78,9 +78,9 @@ class Collapse(Value):
 
 
 def outcome_of(final: npt.NDArray[np.float64], tolerance: float) -> str:
-    """Return the class of final eigenvalues (M,), such as "isotropic" or "partial collapse".
+    """Return the outcome of a run, such as "isotropic" or "partial collapse", from its final eigenvalues (M,).
 
-    tolerance: relative difference up to which surviving modes count as equal.
+    tolerance: relative difference up to which the eigenvalues of surviving modes count as equal.
     """
     if np.isinf(final).any():
         return "divergence"
@@ -112,19 +112,20 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     Raises
     ------
     ArgumentError
-        If an argument is not valid. Also if the fixed points of the model do not determine the limit of the flow. These
-        are models with a learned, tracked or normalized predictor, with separate weights in the target branch, or with
-        correlated inputs; and models with a cosine loss that has no predictor, or no stop-gradient on the target. For
-        such models, use ``solve(..., until="steady")``.
+        If an argument is not valid. Also if the fixed points of the model do not determine the limit of the flow. This
+        is so for models with a learned, tracked or normalized predictor, with separate weights in the target branch, or
+        with correlated inputs. It is also so for cosine losses without a predictor, and for cosine losses without a
+        stop-gradient on the target. For such models, use ``solve(..., until="steady")``.
 
     Notes
     -----
     Under Euclidean losses, a mode grows if r_m > rho at its initial eigenvalue, and shrinks if r_m < rho. A growing
-    mode converges to the next larger fixed point; if there is none, it diverges, which is possible with the
-    stop-gradient on the online branch. A shrinking mode converges to the next smaller fixed point; if there is none, it
-    vanishes. It then starts below the boundary of the basin of attraction, or the weight decay is beyond the fold, the
-    weight decay at which the fixed points meet and disappear. Near the place of the fold, a ghost of these fixed points
-    delays the collapse.
+    mode converges to the next larger fixed point. If there is no larger fixed point, the mode diverges, which is
+    possible with the stop-gradient on the online branch. A shrinking mode converges to the next smaller fixed point
+    above zero. If there is no such fixed point, the mode vanishes. There are two cases: the mode starts below the
+    boundary of the basin of attraction, or the weight decay is beyond the fold, the weight decay at which the fixed
+    points meet and disappear. In the second case the mode shrinks slowly while it passes the eigenvalue at which the
+    fixed points met; this is the ghost of the fixed points, which delays the collapse.
 
     Cosine losses with the stop-gradient on the target, isotropic or not, make all surviving modes equal. With weight
     decay all modes shrink to zero, because cosine losses do not set the size of modes.
@@ -162,7 +163,7 @@ def _is_decided(model: Model) -> bool:
 
 
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], fixed_points: Equilibria) -> Collapse:
-    """Return the predicted final eigenvalues for a loss under which surviving modes become equal."""
+    """Return the prediction for a loss under which surviving modes become equal."""
     positive, final, reason = s0 > 0, 0.0, ""
     if model.weight_decay:
         reason = "weight decay shrinks all modes, and this loss does not set the size of modes"

@@ -1,9 +1,9 @@
 """Compute the growth rate of a collapsed mode: the limit of its rate r as its singular value w goes to zero.
 
-The other modes survive. The limit may be infinite. For example, under the cosine loss without stop-gradient, and with
+All other modes survive. The limit may be infinite. For example, under the cosine loss without stop-gradient, and with
 one surviving mode of singular value w1, the rate is about -(2/pi)/(w1 w). Therefore the powers of w in the rate are
-derived first, by running the generated code on orders of magnitude instead of numbers (``numerics.orders``). If the
-powers do not determine the sign of the limit, the rate at a tiny w determines it.
+derived first, by running the generated code on orders of magnitude instead of numbers (``numerics.orders``). If these
+powers do not determine the sign of the limit, the sign is taken from the rate at a tiny w.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ from dynamics.vector_field.eigenmodes import EigenmodeField
 
 TINY = (1e-10, 1e-20)  # tiny eigenvalues at which rates are computed, relative to the largest surviving eigenvalue
 TINY_PREDICTOR = (1e-100, 1e-200)  # tiny predictor eigenvalues at which the rate of an independent mode is computed
-SMALL = np.logspace(-6, -2, 5)  # small predictor eigenvalues, or small relative changes of it, for the same purpose
-GROWS = 1.5  # a rate diverges if it grows by more than this factor between the two tiny values; a logarithm grows by 2
+SMALL = np.logspace(-6, -2, 5)  # small values of lambda; small relative changes of lambda, if lambda > 0 at s = 0
+GROWS = 1.5  # a rate diverges if it grows by more than this factor between two tiny eigenvalues; a logarithm doubles
 
 Array = npt.NDArray[np.float64]
 
@@ -28,8 +28,9 @@ Array = npt.NDArray[np.float64]
 def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]:
     """Return the growth rate r - rho of a collapsed mode, and True if the mode grows back after a small perturbation.
 
-    surviving: eigenvalues of the surviving modes. The growth rate is the limit at w = 0, which may be infinite. If it
-    is zero, the sign of r - rho near w = 0 determines whether the mode grows back.
+    r is the rate of the mode, and rho the weight decay. surviving: eigenvalues of the surviving modes. The growth rate
+    is the limit at the singular value w = 0, which may be infinite. If the limit is zero, the sign of r - rho near
+    w = 0 determines whether the mode grows back.
     """
     rho = float(model.weight_decay)
     if model.generated.independent_modes:
@@ -43,9 +44,9 @@ def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]
 
 
 def _limit(far: float, near: float) -> float:
-    """Return the limit of a rate at zero, from its values at the larger (far) and the smaller (near) tiny eigenvalue.
+    """Return the limit of a rate as the eigenvalue goes to zero, from the rates at two tiny eigenvalues.
 
-    The limit may be zero, finite or infinite.
+    far: rate at the larger eigenvalue. near: rate at the smaller eigenvalue. The limit may be zero, finite or infinite.
     """
     if not np.isfinite(near) or abs(near) > GROWS * abs(far):
         return float(np.copysign(np.inf, near))
@@ -53,7 +54,10 @@ def _limit(far: float, near: float) -> float:
 
 
 def _of_independent_mode(model: Model) -> tuple[float, float]:
-    """Return the limit of the rate r(lambda) of an independent mode that collapses, and a rate near this limit."""
+    """Return the limit of the rate r(lambda) of an independent mode as the mode collapses, and a rate near this limit.
+
+    lambda is the predictor eigenvalue of the mode.
+    """
     rates = model.generated.rates
     assert rates is not None and rates.formula is not None
     at_zero, parameters = float(_predictor(model, np.zeros(1))[0]), model.parameters.of_expectations
@@ -67,7 +71,10 @@ def _of_independent_mode(model: Model) -> tuple[float, float]:
 
 
 def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
-    """Return the limit of the rate of a collapsed mode beside surviving modes, and a rate near this limit."""
+    """Return the limit of the rate of a mode as the mode collapses while others survive, and a rate near this limit.
+
+    surviving: eigenvalues of the surviving modes.
+    """
     far, near = (_rate(model, [*surviving, share * max(surviving)]) for share in TINY)
     try:
         positive, negative = _scalings(model, len(surviving))
@@ -84,9 +91,10 @@ def _beside(model: Model, surviving: list[float]) -> tuple[float, float]:
 
 
 def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
-    """Return the powers of w with which the positive terms, and the negative terms, of the rate of a mode scale.
+    """Return how the positive terms of a rate, and how its negative terms, scale with a singular value w: powers of w.
 
-    The mode has the singular value w, and s = w^2; the other modes survive.
+    The rate is the rate of a mode with the singular value w, which goes to zero. surviving: number of all other modes,
+    which survive.
     """
     rates, p = model.generated.rates, model.parameters
     assert rates is not None
@@ -96,14 +104,17 @@ def _scalings(model: Model, surviving: int) -> tuple[PowerLaw, PowerLaw]:
 
 
 def _rate(model: Model, eigenvalues: list[float]) -> float:
-    """Return the rate of the last mode; a separate target branch has the same weights as the encoder."""
+    """Return the rate of the last of the modes with the given correlation eigenvalues.
+
+    A separate target branch has the same weights as the encoder.
+    """
     s = np.array(eigenvalues)
     arguments = (s, _predictor(model, s), np.ones(1), *model.parameters.of_expectations)
     return float(_LastModeField(model, rtol=1e-8).expectation("rates", arguments)[-1])
 
 
 def _predictor(model: Model, s: Array) -> Array:
-    """Return the eigenvalues of the predictor; a learned predictor has collapsed with the mode, and is zero."""
+    """Return the predictor eigenvalues at correlation eigenvalues s; a learned predictor has collapsed to zero."""
     return np.asarray(predictor(model.structure, model.parameters, initial(model.structure, s, 0.0), s), float)
 
 

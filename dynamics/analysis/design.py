@@ -1,4 +1,4 @@
-"""Define the function ``design``, which computes the gain that gives modes desired dynamics, and the cost of it."""
+"""Define the function ``design``: compute the gain that gives modes desired dynamics, and the costs of this gain."""
 
 import re
 from dataclasses import dataclass, replace
@@ -55,8 +55,8 @@ class Design(Value):
     smallest_gain : float
         Smallest gain for s in ``between``. If a gain is negative, the modes increase the loss.
     noise : float
-        Stationary variance of s that finite batches cause, divided by this variance under the standard loss at the same
-        small learning rate; nan if one of the two losses has no stable fixed point.
+        Stationary variance of s due to finite batches, divided by the stationary variance of s under the standard loss
+        at the same small learning rate; nan if one of the two losses has no stable fixed point.
     remarks : tuple of str
         Warnings about the design.
     """
@@ -130,11 +130,11 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
     target : DesignTarget
         ``RateFunction``, ``ArrivalTimes``, ``SimultaneousArrival``, ``ThresholdRecruitment``, or ``FastestUniform``.
     model : Model, optional
-        The Euclidean model to which the gain is added. It sets the exponent of the predictor, the noise and the weight
-        decay. Default: ``Model("euclidean")``.
+        The Euclidean model to which the gain is added. This model sets the exponent of the predictor, the noise and the
+        weight decay. Default: ``Model("euclidean")``.
     between : array_like
-        Range (low, high) of the initial eigenvalues s. If more than two values are given, the first and the last are
-        used.
+        Range (low, high) of the initial eigenvalues s. If more than two values are given, the first value and the last
+        value are used.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def design(target: DesignTarget, model: Model | None = None, *, between: npt.Arr
 
 
 def _fixed_point(model: Model) -> float:
-    """Return the predictor eigenvalue at the fixed point of a mode; it is the same under any gain."""
+    """Return the predictor eigenvalue at the fixed point of a mode, which is the same under any gain."""
     from derivations.theory import designs, moments
 
     return designs.value(designs.level().subs(moments.VIEW_STATISTICS), {"sigma1": model.parameters.sigma1[0]})
@@ -229,16 +229,16 @@ def _with_cost(
 
 
 def _stable(model: Model) -> Equilibrium | None:
-    """Return the stable equilibrium at which one mode survives, with the largest eigenvalue if there are several.
+    """Return the stable equilibrium of a single mode at which the mode survives; None if there is no such equilibrium.
 
-    Returns None if there is no such equilibrium.
+    If there are several, the equilibrium with the largest eigenvalue is returned.
     """
     stable = (point for point in equilibria(model, [1.0]) if point.surviving and point.largest_learning_rate)
     return next(stable, None)
 
 
 def _relative_noise(model: Model) -> float:
-    """Return the stationary variance of s divided by the stationary variance under the standard loss.
+    """Return the stationary variance of the eigenvalue s of a mode, divided by this variance under the standard loss.
 
     The result is nan if one of the two losses has no stable fixed point.
     """
@@ -254,7 +254,9 @@ def _relative_noise(model: Model) -> float:
 
 
 def _noise(model: Model) -> float:
-    """Return the stationary variance of s times the batch size, divided by the learning rate.
+    """Return the stationary variance of s, multiplied by the batch size and divided by the learning rate.
+
+    s is the correlation eigenvalue of a mode.
 
     The result is nan if no fixed point is stable.
     """
@@ -298,5 +300,7 @@ def _check_model(model: Model, target: DesignTarget) -> None:
         errors.reject("model", requirement, model)
     if model.weight_decay and not target.needs_weight_decay:
         kind = type(target).__name__
-        requirement = f"have no weight decay for {kind}, because weight decay moves the fixed point"
+        requirement = (
+            f"have no weight decay for {kind}, because weight decay moves the fixed point to which modes shall converge"
+        )
         errors.reject("model", requirement, model)

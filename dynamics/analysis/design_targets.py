@@ -1,9 +1,9 @@
 """Define design targets, which describe desired dynamics of modes, and compute the gain h that yields the dynamics.
 
 A mode has the correlation eigenvalue s, the singular value w = sqrt(s) and the predictor eigenvalue lambda = s^alpha.
-Under the Euclidean loss with a gain h, it obeys ds/dt = 2 s (r - rho), with weight decay rho. Its rate is
-r = h(lambda) q(lambda), with q = 1 - n1 lambda and the variance n1 = 1 + sigma1^2 of view 1. Under any gain, r is zero
-at lambda = 1/n1. This value has the name ``rest`` in the texts of rates and times.
+Under the Euclidean loss with a gain h, the mode obeys ds/dt = 2 s (r - rho), with weight decay rho. The rate is
+r = h(lambda) q(lambda), with q = 1 - n1 lambda; n1 = 1 + sigma1^2 is the variance of view 1 in each direction. Under
+any gain, r is zero at lambda = 1/n1. In desired rates and times that are given as text, ``rest`` stands for 1/n1.
 """
 
 from abc import ABC, abstractmethod
@@ -22,15 +22,15 @@ from dynamics.numerics.values import Value
 
 POINTS = 400  # number of eigenvalues at which a desired rate or time is evaluated
 ZERO = 1e-9  # a rate below this fraction of the largest rate counts as zero
-STEEPNESS = (12, 24, 48, 96, 192, 384)  # the powers of lambda with which a rate changes; they are tried in this order
-LARGEST_DENOMINATOR = 12  # 1/(2 alpha) must be a fraction with at most this value and denominator
+STEEPNESS = (12, 24, 48, 96, 192, 384)  # powers of lambda with which a rate may change; they are tried in this order
+LARGEST_DENOMINATOR = 12  # 1/(2 alpha) must be a fraction whose value and denominator are at most this number
 
 
 class Conditions(NamedTuple):
     """Properties of the model and of the initial eigenvalues on which a designed gain depends.
 
-    alpha: exponent of the predictor. rest: predictor eigenvalue at the fixed point. low: smallest initial predictor
-    eigenvalue. high: largest initial predictor eigenvalue.
+    alpha: exponent of the predictor. rest: predictor eigenvalue at the fixed point without weight decay. low, high:
+    smallest and largest initial predictor eigenvalue. weight_decay: weight decay of the model.
     """
 
     alpha: float
@@ -41,7 +41,7 @@ class Conditions(NamedTuple):
 
 
 class DesignedGain(NamedTuple):
-    """A gain as text in the loss grammar, with the values of its parameters, and with remarks for the user."""
+    """A gain h(lambda) as text in the loss grammar, the values of its parameters, and remarks for the user."""
 
     text: str
     parameters: dict[str, float]
@@ -49,7 +49,10 @@ class DesignedGain(NamedTuple):
 
 
 class DesignTarget(Value, ABC):
-    """Base class of design targets, which describe the desired dynamics of modes."""
+    """Base class of design targets; a design target describes desired dynamics of modes.
+
+    needs_weight_decay: True if the target requires a model with weight decay; all other targets exclude weight decay.
+    """
 
     needs_weight_decay: ClassVar[bool] = False
 
@@ -57,7 +60,8 @@ class DesignTarget(Value, ABC):
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return the gain that yields the desired dynamics.
 
-        Raises ArgumentError if no gain yields the desired dynamics; the message states the reason.
+        conditions: properties of the model and of the initial eigenvalues. Raises ArgumentError if no gain yields the
+        desired dynamics; the message states the reason.
         """
 
 
@@ -68,8 +72,8 @@ class RateFunction(DesignTarget):
     Parameters
     ----------
     text : str
-        The rate r as text in ``lambda`` and ``rest``. Here ``rest`` = 1/(1 + sigma1^2) is the value of lambda at the
-        fixed point, which is the same for any gain. The rate must be zero at lambda = rest.
+        The rate r as text in ``lambda`` and ``rest``. The name ``rest`` stands for 1/(1 + sigma1^2), the value of
+        lambda at the fixed point, which is the same for any gain. The rate must be zero at lambda = rest.
 
     Examples
     --------
@@ -81,7 +85,11 @@ class RateFunction(DesignTarget):
     text: str
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain h = r/q with q = 1 - lambda/rest; raise ArgumentError unless r is zero at lambda = rest."""
+        """Return the gain h = r/q, where r(lambda) is the desired rate and q = 1 - lambda/rest.
+
+        rest is the predictor eigenvalue lambda at the fixed point. Raises ArgumentError unless r is zero at
+        lambda = rest.
+        """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
 
@@ -93,7 +101,7 @@ class RateFunction(DesignTarget):
             )
             errors.reject("target", requirement, self.text)
         if not abs(_values(rate, rest, conditions)[0]) <= ZERO * largest:
-            reason = "the gradient is zero at this lambda under any gain"
+            reason = "the gradient of the Euclidean loss is zero at this lambda under any gain"
             errors.reject(
                 "target", f"be a rate that is zero at lambda = {conditions.rest:g}, because {reason}", self.text
             )
@@ -111,14 +119,14 @@ class RateFunction(DesignTarget):
 class ArrivalTimes(DesignTarget):
     """Desired times T(lambda) at which modes arrive near the fixed point.
 
-    lambda is the initial predictor eigenvalue of the mode.
+    T is a function of lambda, the initial predictor eigenvalue of a mode.
 
     Parameters
     ----------
     text : str
         T as text in ``lambda``. T must decrease with lambda; a constant that is added to T has no effect.
     level : float
-        A mode has arrived if its predictor eigenvalue is this fraction of the value at the fixed point.
+        A mode has arrived if its predictor eigenvalue is this fraction of the predictor eigenvalue at the fixed point.
 
     Examples
     --------
@@ -132,10 +140,10 @@ class ArrivalTimes(DesignTarget):
     level: float = 0.9
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain that yields the arrival times T(lambda).
+        """Return the gain that yields the arrival times T(lambda) of modes with initial predictor eigenvalues lambda.
 
-        The rate must be r = -1/(2 alpha lambda dT/dlambda), with the exponent alpha of the predictor. Raises
-        ArgumentError unless T decreases with lambda.
+        Under this gain the rate of a mode is r = -1/(2 alpha lambda dT/dlambda), where alpha is the exponent of the
+        predictor. Raises ArgumentError unless T decreases with lambda.
         """
         import sympy as sp
 
@@ -165,9 +173,9 @@ class SimultaneousArrival(DesignTarget):
     Parameters
     ----------
     time : float
-        Time at which the smallest mode arrives, which is the last arrival.
+        Time at which the smallest mode, which is the last, arrives.
     level : float
-        A mode has arrived if its predictor eigenvalue is this fraction of the value at the fixed point.
+        A mode has arrived if its predictor eigenvalue is this fraction of the predictor eigenvalue at the fixed point.
     spread : float
         Time between the first and the last arrival, as a fraction of ``time``.
 
@@ -186,7 +194,7 @@ class SimultaneousArrival(DesignTarget):
     def gain_for(self, conditions: Conditions) -> DesignedGain:
         """Return a gain under which modes grow fast up to the largest initial eigenvalue, and slowly above it.
 
-        Therefore small modes become nearly as large as the largest mode before all modes arrive.
+        Under this gain, small modes become nearly as large as the largest mode before all modes arrive together.
         """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
@@ -205,12 +213,17 @@ class SimultaneousArrival(DesignTarget):
         first = parameters["steepness"] == STEEPNESS[0]
         rate = designs.gathering(STEEPNESS[0] if first else designs.steepness, rises).rate
         remark = (
-            f"equal times are impossible: the smallest mode takes {self.spread:g} of its time to the largest initial s"
+            f"exactly equal arrival times are impossible: the smallest mode needs {self.spread:g} of its arrival time "
+            "to reach the largest initial s"
         )
         return DesignedGain(loss_grammar.formula(designs.until_goal(rate)), parameters, (remark,))
 
     def _changing_rate(self, parameters: dict[str, float], rises: bool) -> dict[str, float]:
-        """Return the smallest steepness, and the slow rate, for which the first and the last arrival are as desired."""
+        """Return the smallest steepness, and the slow rate, with which the first and the last mode arrive as desired.
+
+        steepness: power of lambda with which the rate changes from the fast to the slow rate. rises: True if the rate
+        must rise instead of fall, because a constant rate is too slow.
+        """
         from derivations.theory import designs
 
         gathering, remaining = designs.gathering(designs.steepness, rises), (1 - self.spread) * self.time
@@ -261,10 +274,10 @@ class ThresholdRecruitment(DesignTarget):
     needs_weight_decay: ClassVar[bool] = True
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain h = speed/(1 + (c/lambda)^sharpness).
+        """Return the gain h(lambda) = speed/(1 + (c/lambda)^sharpness), where lambda is the predictor eigenvalue.
 
-        The constant c is chosen such that the rate r = h q equals the weight decay at the threshold; here
-        q = 1 - lambda/rest.
+        The constant c is chosen such that the rate of a mode, h (1 - lambda/rest), equals the weight decay at the
+        threshold; rest is the predictor eigenvalue at the fixed point without weight decay.
         """
         from derivations.printers import loss_grammar
         from derivations.theory import designs
@@ -295,8 +308,8 @@ class ThresholdRecruitment(DesignTarget):
 class FastestUniform(DesignTarget):
     """Convergence of all singular values w with the same rate c, dw/dt = c (w* - w), as fast as stability allows.
 
-    w is the singular value of a mode, and w* the value of w at the fixed point. The rate c is the largest rate for
-    which the descent map is stable up to a given learning rate.
+    w is the singular value of a mode, and w* is the value of w at the fixed point. The rate c is the largest rate with
+    which the fixed point is stable in the descent map up to a given learning rate.
 
     Parameters
     ----------
@@ -306,8 +319,8 @@ class FastestUniform(DesignTarget):
     Notes
     -----
     If the descent map is stable up to eta, modes near the fixed point cannot approach it faster than e^(-2 t/eta).
-    Under this gain all modes approach the fixed point as e^(-2 t/eta) at all times. A gain that moves modes faster far
-    from the fixed point may reduce the distance at a given time, but only by a constant factor.
+    Under the designed gain all modes approach the fixed point as e^(-2 t/eta) at all times. Another gain may move modes
+    faster far from the fixed point; this reduces the distance at a given time only by a constant factor.
 
     Examples
     --------
@@ -319,9 +332,10 @@ class FastestUniform(DesignTarget):
     learning_rate: float
 
     def gain_for(self, conditions: Conditions) -> DesignedGain:
-        """Return the gain h = speed (w*/w - 1)/q, with q = 1 - lambda/rest.
+        """Return the gain h = speed (w*/w - 1)/(1 - lambda/rest).
 
-        The factor speed = 2/eta follows from the derived limit of stability of the descent map.
+        w is the singular value and lambda the predictor eigenvalue of a mode; w* and rest are their values at the fixed
+        point. The factor speed = 2/eta, with learning rate eta, follows from the limit of stability of the descent map.
         """
         import sympy as sp
 
@@ -344,8 +358,8 @@ class FastestUniform(DesignTarget):
 
 
 def _goal(level: float, conditions: Conditions) -> float:
-    """Return the predictor eigenvalue at which a mode has arrived: ``level`` times the value at the fixed point."""
-    _check_share("level", level, "because it is a fraction of the predictor eigenvalue at the fixed point")
+    """Return the predictor eigenvalue at which a mode has arrived: ``level`` times its value at the fixed point."""
+    _check_share("level", level, "because the level is a fraction of the predictor eigenvalue at the fixed point")
     goal, start = level * conditions.rest, conditions.high / conditions.rest
     if not conditions.high < goal:
         requirement = (

@@ -1,4 +1,7 @@
-"""Iterate an ensemble of descent maps until each member has converged, has collapsed, has diverged, or oscillates."""
+"""Iterate an ensemble of descent maps until each of them has converged, collapsed or diverged, or oscillates.
+
+A member of the ensemble is the descent map with one set of parameters, from the same initial eigenvalues.
+"""
 
 import math
 from typing import NamedTuple
@@ -28,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class BlockMotion(NamedTuple):
-    """The motion of eigenvalues in a block of steps; each array has the shape (B, M)."""
+    """The motion of the eigenvalues of B ensemble members in a block of steps; each array has the shape (B, M)."""
 
     last: Array  # last value
     range: Array  # largest minus smallest value
@@ -37,11 +40,11 @@ class BlockMotion(NamedTuple):
 
     @classmethod
     def of(cls, s: Array) -> "BlockMotion":
-        """Return the motion of the eigenvalues s (steps, B, M) of B members in a block of steps."""
+        """Return the motion of the eigenvalues s (steps, B, M) of B ensemble members in a block of steps."""
         return cls(s[-1], np.ptp(s, axis=0), np.abs(np.diff(s, axis=0)).sum(axis=0), s[-1] - s[0])
 
     def of_members(self, chosen: Mask) -> "BlockMotion":
-        """Return the motion of the chosen members of the ensemble."""
+        """Return the motion of the ensemble members that the mask ``chosen`` (B,) selects."""
         return BlockMotion(*(part[chosen] for part in self))
 
 
@@ -50,7 +53,8 @@ class EnsembleDescent:
 
     field: vector field of the whole ensemble. state: initial state of each member. parameters: parameters of each
     member (B, 1). eta: learning rate of each member (B, 1). s0: initial eigenvalues (M,), the same for all members. The
-    results are attributes: the ``outcome``, the final eigenvalues ``s``, and the number of ``steps`` of each member.
+    attributes ``outcome`` (B,), ``s`` (B, M) and ``steps`` (B,) contain the outcome, the final eigenvalues and the
+    number of steps of each member.
     """
 
     def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):
@@ -66,7 +70,8 @@ class EnsembleDescent:
     def follow(self, steps: int, progress: bool | None) -> str:
         """Iterate until the outcomes of all members are decided, but at most ``steps`` steps; return the status.
 
-        ``steps`` is rounded up to whole blocks.
+        ``steps`` is rounded up to whole blocks. The status is "complete", or states that the user has interrupted the
+        iteration.
         """
         with progress_bar(len(self.running), "phase diagram", progress) as bar:
             try:

@@ -39,7 +39,7 @@ class Equilibria(Value):
     model : Model
         The model.
     fixed_points : tuple of Equilibrium
-        The fixed points. If several differ only in the order of the modes, one of them is listed.
+        The fixed points. Of several fixed points that differ only in the order of the modes, one is listed.
     boundary : float or None
         An independent mode collapses if its initial eigenvalue is below this value. None if there is no such boundary.
     fold : float or None
@@ -70,7 +70,7 @@ class Equilibria(Value):
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw a row for each fixed point, with markers at its eigenvalues; return the matplotlib Axes."""
+        """Draw a row for each fixed point, with markers at the eigenvalues of its modes; return the matplotlib Axes."""
         from dynamics.analysis.plotting import plot_equilibria
 
         return plot_equilibria(self, ax)
@@ -94,22 +94,22 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
         A single model with white inputs.
     s0 : array_like of shape (M,)
         Initial eigenvalues, which set the number of modes. If the flow conserves a quantity, there is a continuous
-        family of fixed points; the value of this quantity at s0 selects those that are returned.
+        family of fixed points; only fixed points at which this quantity has the same value as at s0 are returned.
     learning_rate : float, optional
         Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
-        other models, it must be left out.
+        other models, eta must be left out.
 
     Returns
     -------
     Equilibria
-        The fixed points, in descending order of the number of surviving modes. If several fixed points differ only in
-        the order of the modes, one of them is returned.
+        The fixed points, in descending order of the number of surviving modes. Of several fixed points that differ only
+        in the order of the modes, one is returned.
 
     Raises
     ------
     ArgumentError
         If an argument is not valid, or if inputs are correlated. Also if the predictor is learned and the model does
-        not have the invariant s_m - lambda_m^2/a_P (see ``invariants``).
+        not have the invariant s_m - lambda_m^2/a_P (see Notes and ``invariants``).
 
     Notes
     -----
@@ -144,8 +144,8 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
 def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equilibria:
     """Return the fixed points of independent modes, at which each mode has collapsed or is at a root of r = rho.
 
-    r is the rate of a mode, and rho the weight decay. eta: learning rate, if the flow of the model depends on it;
-    otherwise None.
+    r is the rate of a mode, and rho the weight decay. modes: number of modes. eta: learning rate, if the flow of the
+    model depends on the learning rate; otherwise None.
     """
     p, generated = model.parameters, model.generated
     if model.structure.predictor == "normalized":
@@ -174,7 +174,8 @@ def _of_independent_modes(model: Model, modes: int, eta: float | None) -> Equili
 def _of_equal_modes(model: Model, s0: npt.NDArray[np.float64], eta: float | None) -> Equilibria:
     """Return one fixed point for each number of surviving modes; all surviving modes have the same eigenvalue.
 
-    eta: learning rate, if the flow of the model depends on it; otherwise None.
+    s0: initial eigenvalues (M,). eta: learning rate, if the flow of the model depends on the learning rate; otherwise
+    None.
     """
     if remark := fixed_points.why_no_equal_modes(model, s0):
         return Equilibria(model, (), remark=remark)

@@ -1,4 +1,4 @@
-"""Define a fixed point of the eigenvalues, with its stability in the flow and in the descent map."""
+"""Define the class ``Equilibrium``: a fixed point of a model, with its stability in the flow and in the descent map."""
 
 from dataclasses import dataclass, field, replace
 
@@ -24,18 +24,18 @@ class Equilibrium(Value):
     s, predictor : ndarray of shape (M,)
         Eigenvalues of the correlation and of the predictor, the largest first; ``s`` is 0 for collapsed modes.
     growth : complex ndarray
-        Growth rates of perturbations of the surviving modes in the flow, in ascending order. These are the eigenvalues
-        of the Jacobian. If a quantity is conserved, one eigenvalue is zero, because there are fixed points with other
-        values of this quantity; this eigenvalue is left out.
+        Growth rates of perturbations of the surviving modes in the flow, in ascending order. They are the eigenvalues
+        of the Jacobian of the flow. If a quantity is conserved, the fixed point belongs to a continuous family of fixed
+        points with other values of this quantity; the growth rate along this family, which is zero, is left out.
     collapsed_growth : float or None
-        Growth rate r - rho of a collapsed mode, in the limit that its singular value is zero. The limit may be
-        infinite. None if all modes survive.
+        Growth rate r - rho of a collapsed mode with rate r, in the limit of a vanishing singular value of this mode.
+        The limit may be infinite. None if all modes survive.
     recovers : bool
         True if collapsed modes grow back after a small perturbation, exponentially or more slowly.
     largest_learning_rate : float
         The fixed point is stable in the descent map with learning rates below this value. The value is zero if the
-        fixed point is not stable in the flow, or if a collapsed mode has the growth rate -inf, because then the descent
-        map is stable at no learning rate.
+        fixed point is not stable in the flow. The value is also zero if a collapsed mode has the growth rate -inf,
+        because then no learning rate is small enough.
 
     Examples
     --------
@@ -59,8 +59,9 @@ class Equilibrium(Value):
     ) -> "Equilibrium":
         """Return the fixed point at which the modes in ``groups`` survive and all other modes have collapsed.
 
-        groups: groups of surviving modes with equal eigenvalues. modes: number of all modes. collapsed_growth,
-        recovers: results of the function ``collapsed_growth``.
+        groups: groups of surviving modes; the modes of a group have equal eigenvalues. modes: number of all modes.
+        collapsed_growth: growth rate of a collapsed mode. recovers: True if a collapsed mode grows back after a small
+        perturbation.
         """
         collapsed = modes - sum(group.count for group in groups)
         s, lam = (
@@ -91,7 +92,8 @@ class Equilibrium(Value):
         """Stability in the flow: "stable", "unstable" or "marginal".
 
         Only perturbations that do not change conserved quantities count. "marginal" means that the largest growth rate
-        of such perturbations is zero. For example, the fixed point at a fold is marginal; it attracts from one side.
+        of such perturbations is zero. For example, the fixed point at a fold is marginal, because it attracts
+        trajectories from one side only.
         """
         if self.recovers or (self.growth.real > MARGINAL).any():
             return "unstable"
@@ -123,7 +125,7 @@ class Equilibrium(Value):
 
     @property
     def _limit(self) -> str:
-        """The end of the printed line, which states the largest learning rate."""
+        """Text about the largest learning rate, with which the printed line of a stable fixed point ends."""
         if self.largest_learning_rate == 0:
             return " in the flow, but at no learning rate"
         return f", up to learning rate {self.largest_learning_rate:.6g}"

@@ -35,18 +35,22 @@ def check_analysed(model: Model) -> None:
     if learned and not (model.generated.independent_modes and model.generated.balanced):
         requirement = (
             "have a predictor that is not learned, or a loss with independent modes that conserves s - lambda^2/a_P of "
-            "each mode"
+            "each mode, where a_P is the learning rate of the predictor divided by that of the encoder"
         )
         errors.reject("model", requirement, model)
     if not (model.generated.independent_modes or model.generated.conserved is not None):
-        errors.reject("model", "have a loss with independent modes, or a loss that conserves a sum over modes", model)
+        requirement = (
+            "have a loss with independent modes, or a loss that conserves a sum over modes, because equilibria are "
+            "computed for such losses only"
+        )
+        errors.reject("model", requirement, model)
 
 
 def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return validated initial eigenvalues (M,) of a single trajectory; raises ArgumentError if they are not valid."""
     s0 = model.check_eigenvalues(s0)
     if s0.ndim != 1:
-        errors.reject("s0", "have the shape (M,), because it contains the initial eigenvalues of one trajectory", s0)
+        errors.reject("s0", "have the shape (M,), because s0 contains the initial eigenvalues of one trajectory", s0)
     return s0
 
 
@@ -56,7 +60,8 @@ def check_one_start(model: Model, s0: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibrium:
     """Return the equilibrium of an independent mode with the predictor eigenvalue lam.
 
-    lam: None for a collapsed mode. eta: learning rate, if the flow of the model depends on it; otherwise None.
+    lam is None for a collapsed mode. eta: learning rate, if the flow of the model depends on the learning rate;
+    otherwise None.
     """
     if lam is None:
         return Equilibrium.of(model, [], 1, *collapsed_growth(model, []))
@@ -65,7 +70,10 @@ def single_mode(model: Model, lam: float | None, eta: float | None) -> Equilibri
 
 
 def single_mode_roots(model: Model) -> list[float]:
-    """Return the predictor eigenvalues lambda > 0 of an independent mode with r(lambda) = rho, the largest first."""
+    """Return the predictor eigenvalues lambda > 0 at which an independent mode has r(lambda) = rho, the largest first.
+
+    r is the rate of the mode, and rho the weight decay.
+    """
     p, fixed_points = model.parameters, model.generated.fixed_points
     if fixed_points is None:
         return _roots_between_signs(model)
@@ -77,7 +85,7 @@ def single_mode_roots(model: Model) -> list[float]:
 
 
 def is_stationary_at_any_size(model: Model) -> bool:
-    """Return True if the rate of an independent mode is rho at every lambda."""
+    """Return True if the rate of an independent mode equals the weight decay at every predictor eigenvalue lambda."""
     lam, p = np.geomspace(*SEARCHED, 9)[:, None], model.parameters
     with np.errstate(all="ignore"):
         rates = single_mode_rate(model)(np.ones_like(lam), lam, np.ones(1), *p.of_expectations)
@@ -85,7 +93,7 @@ def is_stationary_at_any_size(model: Model) -> bool:
 
 
 def single_mode_rate(model: Model) -> Function:
-    """Return the generated function for the rate r(lambda) of an independent mode."""
+    """Return the generated function that computes the rate of an independent mode from the predictor eigenvalue."""
     rates = model.generated.rates
     assert rates is not None and rates.formula is not None
     return rates.formula
@@ -94,8 +102,8 @@ def single_mode_rate(model: Model) -> Function:
 def _roots_between_signs(model: Model) -> list[float]:
     """Return the predictor eigenvalues lambda at which an independent mode has r(lambda) = rho, the largest first.
 
-    This function is used if there is no formula for them. It finds one root for each change of sign of r - rho on a
-    fine grid of lambda.
+    r is the rate of the mode, and rho the weight decay. This search is used if there is no formula for the roots. The
+    search finds one root for each change of sign of r - rho on a fine grid of lambda.
     """
     p = model.parameters
 
@@ -117,8 +125,8 @@ def _roots_between_signs(model: Model) -> list[float]:
 def eigenvalue_of(model: Model, lam: float) -> float:
     """Return the correlation eigenvalue s at an equilibrium with the predictor eigenvalue lam.
 
-    For a closed-form predictor lambda = f(s), this is s = f^-1(lam). For a learned predictor, it is s = lam^2/a_P; here
-    a_P is the learning rate of the predictor divided by that of the encoder.
+    For a closed-form predictor lambda = (s + epsilon)^alpha, this equation is solved for s. For a learned predictor,
+    s = lam^2/a_P, where a_P is the learning rate of the predictor divided by that of the encoder.
     """
     p = model.parameters
     if model.structure.predictor == "learned":
@@ -129,7 +137,7 @@ def eigenvalue_of(model: Model, lam: float) -> float:
 def why_a_line(model: Model) -> str:
     """Return a remark if the equilibria of a model form a line; return an empty text for other models.
 
-    They form a line if the predictor is learned and there is no weight decay.
+    The equilibria form a line if the predictor is learned and there is no weight decay.
     """
     if model.structure.predictor != "learned" or model.weight_decay:
         return ""
@@ -142,11 +150,10 @@ def why_a_line(model: Model) -> str:
 
 
 def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: float | None) -> Equilibrium:
-    """Return the equilibrium at which a number of modes survive and are equal, and all other modes have collapsed.
+    """Return the equilibrium at which ``surviving`` modes have the same eigenvalue, and all other modes have collapsed.
 
     s0: initial eigenvalues (M,). The loss conserves a sum over modes, which has the same value at s0 and at the
-    equilibrium. surviving: number of surviving modes. eta: learning rate, if the flow of the model depends on it;
-    otherwise None.
+    equilibrium. eta: learning rate, if the flow of the model depends on the learning rate; otherwise None.
     """
     p, power_sum, pattern = model.parameters, model.generated.conserved, np.arange(len(s0)) < surviving
     assert power_sum is not None  # ``check_analysed`` requires this if modes are not independent
@@ -164,9 +171,9 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
 
 
 def why_no_equal_modes(model: Model, s0: npt.NDArray[np.float64]) -> str:
-    """Return the reason why there is no equilibrium of equal modes, or why it is not determined.
+    """Return the reason why there is no equilibrium of equal modes, or why such an equilibrium is not determined.
 
-    The text is empty if an equilibrium exists and is determined.
+    s0: initial eigenvalues (M,). The text is empty if an equilibrium exists and is determined.
     """
     if model.weight_decay:
         return "no equilibria: weight decay shrinks all modes, and the loss does not set the size of modes"

@@ -1,4 +1,4 @@
-"""Define the function ``invariants``, which returns quantities that the flow conserves, or that only decay."""
+"""Define the function ``invariants``: return the quantities that a flow conserves, or that decay with weight decay."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,16 +18,17 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Invariant(Value):
-    """A quantity V with V(t) = V(0) e^(-decay t) in the flow.
+    """A function V of the state of a model that obeys V(t) = V(0) e^(-decay t) in the flow.
 
-    A step of the descent map with learning rate eta changes V by an additional amount of order eta^2. If the object is
-    called with a trajectory of the model, it returns V along the trajectory.
+    A step of the descent map with learning rate eta changes V by an additional amount of order eta^2. If an Invariant
+    is called with a trajectory of the model, it returns V along the trajectory.
 
     Attributes
     ----------
     formula : str
-        V as text, with these names: s (correlation eigenvalues), lam (predictor eigenvalues), alpha, epsilon,
-        rate_ratio.
+        V as text, with the names s (correlation eigenvalues), lam (predictor eigenvalues), alpha and epsilon (exponent
+        and offset of a closed-form predictor), and rate_ratio (learning rate of a learned predictor divided by that of
+        the encoder).
     decay : ndarray of shape (...)
         Decay rate of V; zero if there is no weight decay.
     """
@@ -38,7 +39,7 @@ class Invariant(Value):
     value: Callable[[Model, Trajectory], Array] = field(repr=False)
 
     def __call__(self, trajectory: Trajectory) -> Array:
-        """Return V along a trajectory of the model, with shape (..., T, 1), or (..., T, M) if each mode has a V."""
+        """Return V along a trajectory of the model: one value at each time (..., T, 1), or one per mode (..., T, M)."""
         errors.instance("trajectory", trajectory, Trajectory, "be a trajectory of the model")
         return self.value(self.model, trajectory)
 
@@ -50,7 +51,7 @@ class Invariant(Value):
 
 @isolated
 def invariants(model: Model) -> tuple[Invariant, ...]:
-    """Return the quantities that the flow of a model conserves; with weight decay, they decay exponentially.
+    """Return the quantities that the flow of a model conserves, or that decay exponentially if there is weight decay.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def invariants(model: Model) -> tuple[Invariant, ...]:
     Returns
     -------
     tuple of Invariant
-        The conserved quantities; empty if none is known for the model.
+        The conserved (with weight decay: decaying) quantities; empty if none is known for the model.
 
     Raises
     ------
@@ -97,7 +98,8 @@ def _power_sum(model: Model) -> Invariant | None:
     decay = conserved.decay(p.alpha, p.rho)[..., 0]
     if conserved.exponent == 0 and model.inputs is not None:
         return Invariant("|W|^2", decay, model, _size_of_weights)
-    # lambda must be a power of s. Without weight decay it may be a power of s + epsilon; weight decay acts on s alone.
+    # The power sum is conserved if lambda is a power of s. Without weight decay, lambda may also be a power of
+    # s + epsilon; with weight decay it may not, because weight decay acts on s alone.
     shifted = p.epsilon.any() and (structure.predictor == "normalized" or p.rho.any())
     if conserved.exponent != 0 and (model.inputs is not None or structure.tracked or shifted):
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
-ARRAYS = 16  # number of arrays in memory with a number for each point and mode, in addition to the states of a block
+ARRAYS = 16  # number of arrays (points, modes) in memory, in addition to the eigenvalues of a block of steps
 Axis = tuple[str, npt.ArrayLike]  # name of a parameter, and range of this parameter
 
 
@@ -32,12 +32,12 @@ Axis = tuple[str, npt.ArrayLike]  # name of a parameter, and range of this param
 class PhaseDiagram(Value):
     """The outcome of the descent map as a function of two parameters; the result of ``phase_diagram``.
 
-    All runs start from the same eigenvalues.
+    The descent maps at all points of the plane start from the same eigenvalues.
 
     Attributes
     ----------
     model : Model
-        The model. The values that it has for the two parameters are not used.
+        The model. Its own values of the two parameters are not used.
     s0 : ndarray of shape (M,)
         Initial eigenvalues.
     x, y : tuple of str and ndarray
@@ -45,7 +45,7 @@ class PhaseDiagram(Value):
     outcome : ndarray of str, shape (Y, X)
         "isotropic" (all modes survive and have equal eigenvalues), "anisotropic" (all modes survive and have different
         eigenvalues), "partial collapse" (some modes vanish), "collapse" (all modes vanish), "divergence",
-        "oscillation", or "undecided" (none of these after the largest number of steps).
+        "oscillation", or "undecided" (no outcome was reached within the largest number of steps).
     s : ndarray of shape (Y, X, M)
         Final eigenvalues: 0 for modes that vanish, inf for modes that diverge.
     steps : ndarray of int, shape (Y, X)
@@ -104,7 +104,7 @@ def phase_diagram(
     Parameters
     ----------
     model : Model
-        A single model with white inputs. The values that it has for the two parameters are not used.
+        A single model with white inputs. Its own values of the two parameters are not used.
     s0 : array_like of shape (M,)
         Initial eigenvalues.
     x, y : tuple of str and array_like
@@ -113,16 +113,16 @@ def phase_diagram(
     learning_rate : float, optional
         Learning rate eta > 0; required unless "learning_rate" is one of the two parameters.
     points : int
-        Number of values of a parameter if its range is (low, high).
+        Number of values of each parameter whose range is (low, high).
     steps : int
         Largest number of steps, rounded up to a multiple of 64.
     closure : str, optional
-        Closure, as for ``solve``.
+        Closure, the way in which expectations over the inputs are computed; see ``solve``.
     rtol : float
         Requested relative accuracy of the eigenvalues s. The tolerance of the quadrature of the closure is a tenth of
-        this.
+        ``rtol``.
     progress : bool, optional
-        Show a progress bar. By default it is shown if the computation takes long.
+        Show a progress bar. By default the bar is shown if the computation takes long.
 
     Returns
     -------
@@ -137,10 +137,11 @@ def phase_diagram(
 
     Notes
     -----
-    All points are iterated together, as an ensemble; points with a decided outcome are removed from it. A mode has
-    converged if the relative distance of its eigenvalue from the limit is below 1e-3; the limit is extrapolated from
-    successive blocks of steps. A mode has vanished if it is below 1e-3 of the largest initial eigenvalue and still
-    shrinks. A point oscillates if the amplitude of an oscillation of at least one eigenvalue does not decay.
+    All points are iterated together, as an ensemble; points with a decided outcome are removed from the ensemble. A
+    mode has converged if the relative distance of its eigenvalue from the limit is below 1e-3; the limit is
+    extrapolated from successive blocks of steps. A mode has vanished if its eigenvalue is below 1e-3 of the largest
+    initial eigenvalue and still shrinks. The outcome of a point is "oscillation" if at least one eigenvalue oscillates
+    with an amplitude that does not decay.
 
     Examples
     --------
@@ -165,7 +166,7 @@ def phase_diagram(
     check_size(f"A phase diagram of {shape[1]:,} x {shape[0]:,} points", size, "Use fewer points.")
     ensemble, eta = _ensemble(model, x_axis, y_axis, learning_rate)
     if not start.any():
-        errors.reject("s0", "have at least one eigenvalue above zero", start)
+        errors.reject("s0", "have at least one eigenvalue above zero, because a mode at zero stays at zero", start)
     check_progress(progress)
     steps, rtol = check_steps(steps, 1), errors.positive_number("rtol", rtol)
     field = vector_field_of(ensemble, choose_closure(model, closure), CLOSURE_SHARE * rtol)
@@ -188,7 +189,10 @@ def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, A
 def _ensemble(
     model: Model, x: tuple[str, Array], y: tuple[str, Array], learning_rate: float | None
 ) -> tuple[Model, Array]:
-    """Return the model with the parameters of all points (Y, X) of the plane, and the learning rates (..., 1)."""
+    """Return an ensemble of models with the parameters of all points (Y, X) of the plane, and the learning rates.
+
+    The learning rates have the shape (..., 1), which broadcasts with (Y, X, M).
+    """
     if x[0] == y[0]:
         errors.reject("y", "have another parameter than `x`, because the diagram is a plane of two parameters", y[0])
     values = {x[0]: x[1], y[0]: y[1][:, None]}

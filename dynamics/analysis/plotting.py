@@ -19,7 +19,7 @@ VERDICTS: dict[str, dict[str, Any]] = {  # markers of fixed points that are stab
     "unstable": {"marker": "o", "markerfacecolor": "white"},
 }
 BELOW_BOUNDARY = "boundary of collapse"
-POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of special point
+POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of fold or bifurcation point
     "fold": {"marker": "s"},
     "transcritical": {"marker": "X"},
     "exchange": {"marker": "D"},
@@ -27,7 +27,7 @@ POINTS: dict[str, dict[str, Any]] = {  # marker of each kind of special point
     "flip": {"marker": "v"},
     "neimark-sacker": {"marker": "P"},
 }
-STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles of parts of a branch
+STRETCHES: dict[str, Any] = {"stable": "-", "not stable": (0, (4, 2))}  # line styles of stable and other parts
 PHASES = {  # colours of the outcomes, from the palette of Okabe and Ito
     "isotropic": "#009E73",
     "anisotropic": "#56B4E9",
@@ -43,7 +43,7 @@ PARAMETERS = {  # axis label of each parameter
     "sigma1": r"noise $\sigma_1$ of the online view",
     "sigma2": r"noise $\sigma_2$ of the target view",
     "alpha": r"exponent $\alpha$ of the predictor",
-    "epsilon": r"$\epsilon$ of the predictor",
+    "epsilon": r"offset $\epsilon$ of the predictor",
     "decay": r"decay $\tau$ of the target",
 }
 

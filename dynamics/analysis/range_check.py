@@ -13,10 +13,11 @@ REQUIREMENT = "have values for which all rates of this model are within the rang
 
 @contextmanager
 def within_range(name: str, value: Any) -> Iterator[None]:
-    """Raise ArgumentError for an argument if the computation in this context overflows.
+    """Return a context that raises ArgumentError if a computation inside the context overflows.
 
-    An overflow appears as one of three errors: FloatingPointError from an integral that is not finite, LinAlgError from
-    the eigenvalues of a matrix that is not finite, or RuntimeError from an iteration that does not converge.
+    name, value: the argument that the message names. An overflow appears as one of three errors: FloatingPointError
+    from an integral that is not finite, LinAlgError from the eigenvalues of a matrix that is not finite, or
+    RuntimeError from an iteration that does not converge.
     """
     try:
         with np.errstate(all="ignore"):
@@ -26,6 +27,6 @@ def within_range(name: str, value: Any) -> Iterator[None]:
 
 
 def check_finite(name: str, value: Any, *results: Any) -> None:
-    """Raise ArgumentError for an argument unless all results are finite."""
+    """Raise ArgumentError unless all results are finite; ``name`` and ``value`` are the argument in the message."""
     if not all(np.isfinite(result).all() for result in results):
         errors.reject(name, REQUIREMENT, value)

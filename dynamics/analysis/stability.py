@@ -1,7 +1,7 @@
 """Compute the linear stability of equilibria, from the Jacobians of flow and descent map at equal modes.
 
-Mode m has the singular value w_m and the eigenvalue s_m = w_m^2. In the flow it obeys dw_m/dt = w_m (r_m - rho), with
-rate r_m and weight decay rho.
+Mode m has the singular value w_m and the eigenvalue s_m = w_m^2. The flow is dw_m/dt = w_m (r_m - rho), with rate r_m
+and weight decay rho. "Equal modes" are modes with the same eigenvalue.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from dynamics.vector_field.state import State
 
 MARGINAL = 1e-7  # growth rates below this value count as zero, because quadrature and differences have such errors
 STEP = 0.01  # relative step of central differences; the error of the differences is of sixth order in this step
-STEP_AT_KINK = 1e-5  # relative step for a normalized predictor, which has a kink if its largest eigenvalues are equal
+STEP_AT_KINK = 1e-5  # relative step for a normalized predictor, which has a kink where the largest modes are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
 
 Complex = npt.NDArray[np.complex128]
@@ -34,9 +34,9 @@ Stencil = list[tuple[float, State, Rates]]  # the terms of a central difference:
 class SurvivingModes(Value):
     """Surviving modes with equal eigenvalues at a fixed point, and the linearised evolution of perturbations.
 
-    jacobian: Jacobian of flow and descent map at the modes. neutral: number of eigenvalues of the Jacobian that are
-    left out, because they belong to perturbations along a continuous family of fixed points. growth: growth rates of
-    perturbations in the flow. largest_learning_rate: learning rate at which the descent map loses stability.
+    jacobian: Jacobians of flow and descent map at the fixed point. neutral: number of eigenvalues of a Jacobian that
+    are left out, because they belong to perturbations along a continuous family of fixed points. growth: growth rates
+    of perturbations in the flow. largest_learning_rate: learning rate at which the descent map loses stability.
     """
 
     jacobian: "Jacobian"
@@ -50,9 +50,9 @@ class SurvivingModes(Value):
     ) -> "SurvivingModes":
         """Return ``count`` surviving modes with the same eigenvalue s, and the linearised evolution of perturbations.
 
-        eta: learning rate, if the flow of the model depends on it; otherwise None. neutral: number of eigenvalues of
-        the Jacobian that are left out, because they belong to perturbations along a continuous family of fixed points.
-        lam: eigenvalue of a learned predictor.
+        eta: learning rate, if the flow of the model depends on the learning rate; otherwise None. neutral: number of
+        eigenvalues of the Jacobian that are left out, because they belong to perturbations along a continuous family of
+        fixed points. lam: eigenvalue of a learned predictor.
         """
         jacobian = Jacobian(model, s, count, lam)
         growth = jacobian.spectrum(velocity, eta, neutral, 0.0)
@@ -81,11 +81,11 @@ class SurvivingModes(Value):
 
 @dataclass(frozen=True, eq=False)
 class Jacobian(Value):
-    """The Jacobians of flow and descent map of a model at ``count`` equal modes.
+    """The Jacobians of flow and descent map of a model with ``count`` modes that all have the eigenvalue s.
 
     A mode has V dynamical variables (encoder, target, ...). As equal modes are exchangeable, two blocks (V, V)
     determine the Jacobian of all modes: one block for perturbations that are the same for all modes, and one block for
-    perturbations that are opposite in two modes. s: eigenvalue of the modes. lam: eigenvalue of a learned predictor.
+    perturbations that are opposite in two modes. lam: eigenvalue of a learned predictor.
     """
 
     model: Model
@@ -95,7 +95,10 @@ class Jacobian(Value):
 
     @cached_property
     def _stencils(self) -> list[list[Stencil]]:
-        """Central differences with respect to each variable of a mode, for both blocks; rates are computed once."""
+        """The terms of central differences with respect to each variable of a mode, for both blocks of the Jacobian.
+
+        The terms are cached, so that rates are computed only once for flow and descent map.
+        """
         structure, count = self.model.structure, self.count
         fixed_point, field = (
             initial(structure, np.full(count, self.s), self.lam),
@@ -108,9 +111,10 @@ class Jacobian(Value):
     def spectrum(self, evolve: Evolve, eta: float | None, neutral: int, fixed: float) -> Complex:
         """Return the eigenvalues of the Jacobian of ``evolve``, which is ``velocity`` or ``step``.
 
-        The first block describes perturbations that are the same for all modes. The second block describes each of the
-        count - 1 differences between modes. In the first block, the ``neutral`` eigenvalues that are nearest to
-        ``fixed`` are left out.
+        The first block of the Jacobian describes perturbations that are the same for all modes. The second block
+        describes each of the count - 1 differences between modes. eta: learning rate. neutral: number of eigenvalues of
+        the first block that are left out; they are the eigenvalues nearest to ``fixed``, which is 0 for ``velocity``
+        and 1 for ``step``.
         """
         common, *differences = (np.linalg.eigvals(block) for block in self._blocks(evolve, eta))
         common = common[np.argsort(np.abs(common - fixed))][neutral:]
@@ -151,8 +155,9 @@ def _stencil(
 def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[[float], Complex]) -> float:
     """Return the smallest learning rate eta at which the absolute value of a multiplier reaches 1.
 
-    A growth rate g has the multiplier 1 + eta g, so that |1 + eta g| = 1 gives eta. For models with an EMA target or
-    tracking, this formula does not hold, and eta is found by a search.
+    A multiplier is a factor by which a step of the descent map multiplies a perturbation. A perturbation with the
+    growth rate g in the flow has the multiplier 1 + eta g, so that |1 + eta g| = 1 gives eta. For models with an EMA
+    target or tracking, this formula does not hold, and eta is found by a search.
     """
     if not model.needs_learning_rate:
         return min((-2 * g.real / abs(g) ** 2 for g in growth if abs(g) > MARGINAL), default=np.inf)

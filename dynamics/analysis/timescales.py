@@ -26,7 +26,7 @@ from dynamics.vector_field.state import State
 
 Array = npt.NDArray[np.float64]
 
-ATOL = 1e-14  # absolute tolerance of s, which is the same as in ``solve``
+ATOL = 1e-14  # absolute tolerance of the eigenvalues s, the same as the default of ``solve``
 
 
 @isolated
@@ -48,21 +48,21 @@ def convergence_time(
     s0 : array_like of shape (..., M)
         Initial eigenvalues.
     level : array_like
-        The level, an eigenvalue above zero; it broadcasts with s0.
+        The level, an eigenvalue above zero, or an array of levels that broadcasts with s0.
     learning_rate : float, optional
         Learning rate eta > 0, for models with an ``EMA`` target or ``tracking``, because their flow depends on eta. For
-        other models, it must be left out.
+        other models, eta must be left out.
     within : float
         Time up to which the flow is followed.
     rtol : float
         Requested relative accuracy of the eigenvalues s. The tolerance of the quadrature of the closure is a tenth of
-        this.
+        ``rtol``.
 
     Returns
     -------
     ndarray of shape (..., M)
         The times. The time is inf for a mode that never reaches the level, because the flow converges or diverges
-        before. It is nan for a mode that has not reached the level at the time ``within`` but may reach it later.
+        before. The time is nan for a mode that has not reached the level at the time ``within`` but may do so later.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def convergence_time(
     If the flow has an exact solution, the time is computed by a formula. For the Euclidean loss without weight decay
     the formula is T = n1/(2 alpha) [1/u0 - 1/u1 + log(u1 (1 - u0)/(u0 (1 - u1)))]. Here n1 = 1 + sigma1^2 and
     u = n1 s^alpha; u0 is the initial value of u, and u1 is the value of u at the level. If the flow has no exact
-    solution, it is integrated until all modes have reached the level.
+    solution, the flow is integrated until all modes have reached the level.
 
     Examples
     --------
@@ -100,7 +100,9 @@ def convergence_time(
 
 @isolated
 def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
-    """Return the growth rate kappa_m = d(ds_m/dt)/ds_m of a small change of s_m, if all other modes are held fixed.
+    """Return the growth rate kappa_m = d(ds_m/dt)/ds_m of a small change of s_m while all other modes are held fixed.
+
+    s_m is the correlation eigenvalue of mode m.
 
     Parameters
     ----------
@@ -134,12 +136,17 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     """
     _has_eigenmodes(model)
     if model.structure.predictor == "learned" or model.needs_learning_rate:
-        errors.reject("model", "have no learned or tracked predictor, and a target that is the encoder itself", model)
+        errors.reject(
+            "model",
+            "have no learned or tracked predictor and no EMA target, because the eigenvalues s must be the only "
+            "variables of the flow",
+            model,
+        )
     s = errors.non_negative("s", s, "be finite eigenvalues above zero, of shape (..., M)")
     if s.ndim == 0 or not s.all():
         errors.reject("s", "be finite eigenvalues above zero, of shape (..., M)", s)
     if model.batch_shape:
-        errors.reject("model", "have plain numbers as parameters", model)
+        errors.reject("model", "have plain numbers as parameters, because rates are computed for one model", model)
     check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Use fewer eigenvalues.")
     field = EigenmodeField(model, rtol=1e-10)
     field.start(s)  # raises ArgumentError if expectations are infinite
@@ -151,7 +158,7 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
 
 
 def _slopes(field: EigenmodeField, s: Array) -> Array:
-    """Return d(ds_m/dt)/ds_m (..., M) by differences, with the other modes held fixed."""
+    """Return the derivative d(ds_m/dt)/ds_m (..., M) by finite differences, with all modes except m held fixed."""
     shape = s.shape
     s = s.reshape(-1, 1, shape[-1])
     each_mode, slopes = np.eye(shape[-1]), np.zeros(s[:, 0].shape)
@@ -195,8 +202,9 @@ def _by_flow(
 ) -> Array:
     """Return the times (M,) at which the modes of one trajectory reach the eigenvalues ``levels`` (M,).
 
-    start: initial state. What is integrated is the shape of the spectrum, in a rescaled time tau (see ``Scaling``).
-    Crossings of the levels are located within the steps of the integrator.
+    start: initial state. If the rates are homogeneous functions of the eigenvalues, weight decay shrinks all modes by a
+    common factor; the integrator then computes the state divided by this factor, in a rescaled time tau (see
+    ``Scaling``). Crossings of the levels are located within the steps of the integrator.
     """
     coordinate = finite_coordinate_of(start, field.parameters, ATOL)
     steady_state, scaling = SteadyState(start, field, learning_rate), Scaling.of(field)
@@ -225,7 +233,11 @@ def _by_flow(
 
 
 def _by_scale(s: Array, levels: Array, scaling: Scaling, tau: float) -> Array:
-    """Return the times (M,) after tau at which the modes s e^(-2 rho t) reach the levels, for a constant s (M,)."""
+    """Return the times t (M,) at which the eigenvalues s e^(-2 rho t), with constant s (M,), reach the levels.
+
+    rho is the weight decay. A time t before the time that corresponds to the rescaled time ``tau`` of ``Scaling``
+    becomes inf.
+    """
     with np.errstate(all="ignore"):
         times = np.log(s / levels) / (2 * scaling.decay)
     return np.where(times >= scaling.time(tau), times, np.inf)

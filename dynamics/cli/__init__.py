@@ -1,4 +1,4 @@
-"""Define the command line; its commands call the public functions of the package.
+"""Define the command line ``ssl-dynamics``, whose commands call the public functions of ``dynamics``.
 
 This package may import all other packages.
 """

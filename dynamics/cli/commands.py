@@ -33,7 +33,7 @@ DOCUMENTS = ("markdown", "latex", "html")  # formats of a document with all step
 
 
 class Commands(click.Group):
-    """The group of subcommands; errors about arguments are printed as one line, without a traceback."""
+    """The group of subcommands; an error about an argument is printed as one line, without a traceback."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -44,7 +44,10 @@ class Commands(click.Group):
             raise click.ClickException(_cannot_write(error)) from error
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Run the command; report an error of the output, which may occur even when the help is printed."""
+        """Run the command, and report an error if the output cannot be written.
+
+        The output cannot be written, for example, if the disk is full; even the help may be the output.
+        """
         try:
             return super().main(*arguments, **options)
         except OSError as error:
@@ -53,9 +56,10 @@ class Commands(click.Group):
 
 
 def _cannot_write(error: OSError) -> str:
-    """Return the text to report for an error of the system.
+    """Return the text that reports an OSError to the user.
 
-    If the standard output cannot be written, this function also redirects the standard output to the null device.
+    If the error is that the standard output cannot be written, this function also redirects the standard output to the
+    null device.
     """
     if error.errno is None or error.filename is not None:
         return str(error)
@@ -73,13 +77,13 @@ def main() -> None:
     the learning rate times the number of steps.
 
     \b
-    Theory and network for the paper's toy setting, and the deviation between them:
+    Theory and network for the toy setting of Halvagal et al. (2023), and the deviation between them:
       ssl-dynamics iterate --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out theory.npz
       ssl-dynamics train   --loss cosine --noise 0 0.1 --steps 300 --learning-rate 0.1 --out network.npz
       ssl-dynamics compare theory.npz network.npz --out deviation.png
 
     \b
-    Eigenvalues as learning-rate multipliers, and the isotropic loss, which removes this effect:
+    Eigenvalues that multiply the learning rates of modes, and the isotropic loss, which removes this effect:
       ssl-dynamics solve --s0 0.01,0.1,0.5 --end-time 60 --out euclidean.png
       ssl-dynamics solve --s0 0.01,0.1,0.5 --end-time 60 --isotropic --out isotropic.png
       ssl-dynamics derive --isotropic --format equations
@@ -121,13 +125,19 @@ def solve(s0: list[float] | None, out: str | None, end_time: float, points: int,
 
 @main.command()
 @apply(model_options(), S0, WEIGHTS, STEPS, CLOSURE, OUT)
-@click.option("--batch-size", type=int, help="Predict mean and standard deviation of networks with this batch size.")
 @click.option(
-    "--input-dimension", type=int, help="Number of inputs of these networks; by default that of the random weights."
+    "--batch-size",
+    type=int,
+    help="Predict mean and standard deviation of the eigenvalues of networks with this batch size.",
+)
+@click.option(
+    "--input-dimension",
+    type=int,
+    help="Number of inputs of the networks of --batch-size; by default the number of inputs of the random weights.",
 )
 @apply(method("DESCENT_METHODS"), RTOL)
 def iterate(s0: list[float] | None, out: str | None, steps: int, learning_rate: float, **others: Any) -> None:
-    """Iterate the descent map: gradient descent on the population loss, which is exact at any learning rate."""
+    """Iterate the descent map, which is exact gradient descent on the population loss, at any learning rate."""
     import dynamics as dyn
 
     model, of_batch = model_of(others), ("batch_size", "input_dimension")
@@ -205,7 +215,7 @@ def compare(theory: str, network: str, out: str | None) -> None:
 @click.option(
     "--workers",
     type=click.IntRange(1, 1024),
-    help="Number of worker processes on this machine; by default this process computes.",
+    help="Number of worker processes on this machine; by default the sweep runs in the process of this command.",
 )
 @click.option("--scheduler", help="Address of a Dask scheduler, such as tcp://10.0.0.1:8786.")
 def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
@@ -241,7 +251,7 @@ def sweep(file: str, workers: int | None, scheduler: str | None) -> None:
 )
 @click.option("--out", type=FILE, callback=writable(".txt", ".tex", ".md", ".html"), help="Write the text into a file.")
 def derive(closure: str | None, form: str, out: str | None, correlated: bool, **others: Any) -> None:
-    """Print the derivation for a loss: forces, rates, flow of the eigenvalues, and the exact solution if it is known.
+    """Print the derivation for a loss: gradients, rates, flow of the eigenvalues, and the exact solution if known.
 
     \b
     Documents require a closed-form predictor or no predictor, a shared target and white inputs. They show both the
@@ -266,7 +276,7 @@ def derive(closure: str | None, form: str, out: str | None, correlated: bool, **
 
 
 def _equations(model: Any, closure: str, latex: bool) -> str:
-    """Return the results of the derivation for a model, as text or in LaTeX."""
+    """Return the equations that were derived for a model, as plain text or, if ``latex`` is True, in LaTeX."""
     from derivations.report import summary
 
     if model.inputs is not None:
@@ -302,7 +312,7 @@ def export(library: str, out: str | None, **others: Any) -> None:
 @main.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def figures(arguments: tuple[str, ...]) -> None:
-    """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without a name, list them."""
+    """Draw figures: `ssl-dynamics figures NAME --out DIR [--full]`; without NAME, list all figures."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / "figures" / "__main__.py").is_file():
         message = "The figures are not part of the installed package. Run this command in a checkout of the repository."

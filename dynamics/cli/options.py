@@ -1,4 +1,4 @@
-"""Define command-line options; those of a model are made from the descriptions in ``dynamics.model.options``."""
+"""Define command-line options; options that describe a model are made from the metadata of the fields of ``Model``."""
 
 import functools
 import importlib
@@ -23,7 +23,10 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newe
     name = "numbers"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        """Return the numbers in the text of an option; raises a usage error if the text is not a list of numbers."""
+        """Return the list of numbers in ``value``, the text of an option; raise a usage error for any other text.
+
+        A value that is not text is returned unchanged.
+        """
         if not isinstance(value, str):
             return value
         try:
@@ -35,10 +38,10 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic in the newe
 
 
 class MethodOption(click.Option):
-    """The option ``--method``; its help lists the methods of a solver.
+    """The option ``--method``, whose help lists the methods of a solver.
 
     The module ``dynamics.solvers.methods`` is imported only if help is requested, so that commands start quickly.
-    methods: name of the tuple of methods in that module.
+    methods: name of a tuple of methods in this module.
     """
 
     def __init__(self, *declarations: Any, methods: str, **settings: Any) -> None:
@@ -46,14 +49,14 @@ class MethodOption(click.Option):
         self.methods = methods
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the two columns of the help: the flag, and the names of the methods."""
+        """Return the two columns of the help of this option: the flag, and the names of the methods."""
         methods = getattr(importlib.import_module("dynamics.solvers.methods"), self.methods)
         self.help = f"{', '.join(['auto', *(method.name for method in methods)])}."
         return super().get_help_record(ctx)
 
 
 def apply(*groups: Decorator | list[Decorator]) -> Decorator:
-    """Return one decorator that adds options to a command; each of ``groups`` is an option or a list of options."""
+    """Return a decorator that adds options to a command; each of ``groups`` is an option or a list of options."""
     flat = [decorator for group in groups for decorator in (group if isinstance(group, list) else [group])]
     return lambda command: functools.reduce(lambda wrapped, decorator: decorator(wrapped), reversed(flat), command)
 
@@ -64,7 +67,7 @@ def apply(*groups: Decorator | list[Decorator]) -> Decorator:
 def model_options(symbolic: bool = False) -> list[Decorator]:
     """Return the command-line options that describe a model.
 
-    symbolic: leave out options that set values of parameters, because a symbolic derivation does not use these values.
+    symbolic: True to leave out options that set values of parameters, which a symbolic derivation does not use.
     """
     decorators: list[Decorator] = []
     for name, description in options(Model).items():
@@ -99,9 +102,9 @@ def _of_component(kind: Any, symbolic: bool) -> list[Decorator]:
 
 
 def _decorator(description: Option, **settings: Any) -> Decorator:
-    """Return the click option for the description of an option of a model.
+    """Return the command-line option (a click decorator) for an option of a model.
 
-    settings: further arguments of click.option.
+    description: description of the option of the model. settings: further arguments of click.option.
     """
     of_type: dict[type, dict[str, Any]] = {
         bool: {"is_flag": True},

@@ -12,7 +12,10 @@ PICTURES = (".png", ".pdf", ".svg")
 
 
 def writable(*suffixes: str) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
-    """Return a check of the option ``--out``; it raises a usage error for an unknown suffix or a missing folder."""
+    """Return a function that checks the value of the option ``--out``.
+
+    The function raises a usage error if the suffix of the file is not in ``suffixes``, or if the folder does not exist.
+    """
 
     def check(context: click.Context, parameter: click.Parameter, out: str | None) -> str | None:
         if out is not None and Path(out).suffix.lower() not in suffixes:
@@ -27,7 +30,7 @@ def writable(*suffixes: str) -> Callable[[click.Context, click.Parameter, str | 
 def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
     """Write a text to the file ``out``, or print the text if ``out`` is None.
 
-    whole_lines: True if the text ends with a newline.
+    whole_lines: True if the text already ends with a newline.
     """
     if out is None:
         click.echo(text, nl=not whole_lines)
@@ -37,7 +40,7 @@ def deliver(text: str, out: str | None, whole_lines: bool = False) -> None:
 
 
 def report(result: Any, out: str | None) -> None:
-    """Print a result; if ``out`` is not None, also write the result to this file, as data or as a picture."""
+    """Print a result; if ``out`` is not None, also write the result to the file ``out``, as data or as a picture."""
     click.echo(str(result))
     if out is None:
         return

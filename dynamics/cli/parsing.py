@@ -13,7 +13,10 @@ Values = dict[str, Any]  # values of command-line options; the keys are the name
 
 
 def model_of(values: Values) -> Model:
-    """Return the model that command-line options describe; options that are not given have their defaults."""
+    """Return the model that command-line options describe.
+
+    values: values of the command-line options. An option of the model that is not given has its default.
+    """
     chosen = _expressions(values)
     for name, description in options(Model).items():
         if isinstance(description, ComponentOption):
@@ -32,8 +35,8 @@ def _value(values: Values, flag: str | None) -> Any:
 def _component(description: ComponentOption, default: type, values: Values) -> Any:
     """Return the predictor or the target branch that command-line options select.
 
-    Raises a usage error if an option of another predictor or target branch is given. default: class that is selected if
-    no option is given.
+    description: the option of ``Model`` for the predictor or for the target branch. default: class that is used if no
+    command-line option selects a class. Raises a usage error if an option of another class is given.
     """
     flagged = [kind for kind in description.classes if _value(values, kind.flag) is not None]
     chosen: Any = flagged[0] if flagged else default
@@ -50,9 +53,10 @@ def _component(description: ComponentOption, default: type, values: Values) -> A
 
 
 def _expressions(values: Values) -> dict[str, Any]:
-    """Return those of the options "loss" and "gain" that are given as expressions, in a dictionary.
+    """Return a dictionary with the loss and the gain that are given as expressions; the keys are "loss" and "gain".
 
-    The values of ``--parameter`` belong to the loss if the loss is an expression, and otherwise to the gain.
+    A loss that is given by name is left out. The values of ``--parameter`` belong to the loss if the loss is an
+    expression, and otherwise to the gain.
     """
     parameters = dict(map(_parameter, values.get("parameter", ())))
     expressions: dict[str, Any] = {}
@@ -77,7 +81,8 @@ def _parameter(text: str) -> tuple[str, float]:
 def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
     """Return the initial values of a run: the eigenvalues s0, or random values if s0 is None.
 
-    Random values are the eigenvalues of random weights; for correlated inputs they are the random weights.
+    For white inputs, the random values are the eigenvalues of random weights; for correlated inputs, the random values
+    are the random weights.
     """
     if s0 is not None:
         refuse_given("--s0", *RANDOM.values(), "input_variances")
@@ -87,7 +92,7 @@ def start_of(s0: list[float] | None, model: Model, values: Values) -> Any:
 
 
 def weights_of(model: Model, values: Values) -> Any:
-    """Return random initial weights of the encoder, as the command-line options describe them."""
+    """Return random initial weights (M, N) of the encoder; command-line options set their size, scale and seed."""
     arguments = {argument: values[option] for argument, option in RANDOM.items()}
     if model.inputs is not None:
         refuse_given("--input-variances", RANDOM["inputs"])
@@ -96,7 +101,7 @@ def weights_of(model: Model, values: Values) -> Any:
 
 
 def refuse_given(flag: str, *names: str) -> None:
-    """Raise a usage error if an option in ``names`` is given; these options cannot be used with ``flag``."""
+    """Raise a usage error if a command-line option in ``names`` is given, because it cannot be used with ``flag``."""
     context = click.get_current_context()
     for parameter in context.command.params:
         source = context.get_parameter_source(str(parameter.name))

@@ -48,7 +48,7 @@ def _symbols(export: Export) -> str:
         "of the other view by the target branch (`target`), and sg stops the gradient."
     ]
     if model.gain is not None:
-        words.append(f"h is a function of W_P: {model.gain.text}, of its eigenvalues lambda.")
+        words.append(f"h is a function of W_P: the function {model.gain.text} of the eigenvalues lambda of W_P.")
     words.append(f"Representations are {export.library.arrays} (batch, M); `loss` is the mean of L over the batch.")
     return " ".join(words)
 

@@ -155,7 +155,7 @@ def _predictor(export: Export) -> str:
 def predictor(correlation, {export.defaults(*CLOSED_FORM)}):
     """{export.closed_formula} (M, M), of a correlation C (M, M), without gradient.
 
-    It is U diag(lambda) U^T, the same for any eigenvectors of equal eigenvalues.
+    W_P = U diag(lambda) U^T, whichever eigenvectors U are chosen for equal eigenvalues.
     """
     lam, U = spectrum(correlation, alpha, epsilon)
     return (U * lam[None, :]) @ U.T
@@ -174,7 +174,7 @@ def _tracked(export: Export) -> str:
 def tracked(correlation, z, decay={export.values["tracking"]!r}):
     """The averaged correlation after a step, decay C + (1 - decay) z^T z / batch.
 
-    Start from `batch_correlation` of a first batch.
+    correlation: C, the averaged correlation before the step; start with `batch_correlation` of a first batch.
     """
     current = batch_correlation(z)
     return {training_loop.average_formula(export.library.dialect)}

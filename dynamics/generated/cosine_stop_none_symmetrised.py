@@ -33,7 +33,7 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
@@ -49,7 +49,7 @@ def force_on_view1(z1, z2, lam, ratio):
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     norm_z2_squared = xp.sum(z2**2, axis=-1, keepdims=True)
@@ -119,15 +119,15 @@ def predictor_force_mean_field(s, lam, ratio, sigma1, sigma2):
 
 
 def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return covariance and weight of the tilted Gaussian of the views, which all integrands need."""
+    """Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
+    Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
     S12 = 1 / Delta
     S22 = (2 * D * s * x**2 + n2) / Delta
-    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
     return n1, D, Delta, S12, S22, Z
 
 
@@ -136,32 +136,32 @@ def rates_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     xp = x.__array_namespace__()
     n1, D, Delta, S12, S22, Z = _tilted_1(x, y, s, lam, ratio, sigma1, sigma2)
     S11 = (2 * D * lam**2 * s * y**2 + n1) / Delta
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 4 * Z * (
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 4 / xp.pi * Z * (
         -x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11
         - lam**2 * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22
         + lam * S12
-    ) / xp.pi
+    )
 
 
 def predictor_force_integrand_1(x, y, s, lam, ratio, sigma1, sigma2):
     """Return an integrand of the force f_m on the predictor's eigenvalue; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     _, _, _, S12, S22, Z = _tilted_1(x, y, s, lam, ratio, sigma1, sigma2)
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 2 * s * Z * (-2 * lam * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22 + S12) / xp.pi
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 2 * s / xp.pi * Z * (-2 * lam * y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22 + S12)
 
 
 def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
-    """Return covariance and weight of the tilted Gaussian of the views, which all integrands need."""
+    """Return the covariance and the weight of the Gaussian of the views, tilted by the norms' exponentials."""
     xp = x.__array_namespace__()
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * lam**2 * s**2 * x**2 * y**2 + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
+    Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
     S11 = (2 * D * s * y**2 + n1) / Delta
     S12 = 1 / Delta
-    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
     return n2, D, Delta, S11, S12, Z
 
 
@@ -170,29 +170,29 @@ def rates_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     xp = x.__array_namespace__()
     n2, D, Delta, S11, S12, Z = _tilted_2(x, y, s, lam, ratio, sigma1, sigma2)
     S22 = (2 * D * lam**2 * s * x**2 + n2) / Delta
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 4 * Z * (
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 4 / xp.pi * Z * (
         -lam**2 * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11
         - y**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S22
         + lam * S12
-    ) / xp.pi
+    )
 
 
 def predictor_force_integrand_2(x, y, s, lam, ratio, sigma1, sigma2):
     """Return an integrand of the force f_m on the predictor's eigenvalue; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
     _, _, _, S11, S12, Z = _tilted_2(x, y, s, lam, ratio, sigma1, sigma2)
-    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-1, keepdims=True)
-    return 2 * s * Z * (-2 * lam * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + S12) / xp.pi
+    sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
+    return 2 * s / xp.pi * Z * (-2 * lam * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11 + S12)
 
 
 def norm_vectors_1(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."""
     return W_P @ z2, t1
 
 
 def norm_vectors_2(W_P, z1, z2, t1, t2):
-    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."""
     return W_P @ z1, t2
 
 
@@ -201,8 +201,8 @@ def drive_on_view1_integrand_1(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
     return (
-        (2 * Z / xp.pi) * (X @ K)
-        - (4 * Z * y**2 / xp.pi) * (
+        (2 / xp.pi * Z) * (X @ K)
+        - (4 / xp.pi * (Z * y**2)) * (
             Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )
@@ -213,8 +213,8 @@ def drive_on_view1_integrand_2(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
-        (2 * Z / xp.pi) * (W_P @ Y @ K)
-        - (4 * Z * x**2 / xp.pi) * (
+        (2 / xp.pi * Z) * (W_P @ Y @ K)
+        - (4 / xp.pi * (Z * x**2)) * (
             W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )
@@ -225,8 +225,8 @@ def drive_on_view2_integrand_1(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z2, y, t1)
     return (
-        (2 * Z / xp.pi) * (W_P @ Y @ K)
-        - (4 * Z * x**2 / xp.pi) * (
+        (2 / xp.pi * Z) * (W_P @ Y @ K)
+        - (4 / xp.pi * (Z * x**2)) * (
             W_P @ X @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )
@@ -237,8 +237,8 @@ def drive_on_view2_integrand_2(x, y, W_P, z1, z2, t1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, W_P @ z1, y, t2)
     return (
-        (2 * Z / xp.pi) * (X @ K)
-        - (4 * Z * y**2 / xp.pi) * (
+        (2 / xp.pi * Z) * (X @ K)
+        - (4 / xp.pi * (Z * y**2)) * (
             Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )

@@ -25,12 +25,12 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
     return 0 * z1
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
     xp = z1.__array_namespace__()
     norm_z1_squared = xp.sum(z1**2, axis=-1, keepdims=True)
     z1_dot_z2 = xp.sum(z1 * z2, axis=-1, keepdims=True)
@@ -56,16 +56,16 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
-    Delta = 4 * D * s**2 * x**2 * y**2 + 2 * n1 * s * x**2 + 2 * n2 * s * y**2 + 1
+    Delta = 4 * D * s**2 * (x**2 * y**2) + 2 * n1 * s * x**2 + 2 * n2 * s * y**2 + 1
     S12 = 1 / Delta
     S22 = (2 * D * s * x**2 + n2) / Delta
-    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-1, keepdims=True)))
-    sum_s_S12 = xp.sum(s * S12, axis=-1, keepdims=True)
-    return 4 * Z * (-2 * y**2 * (2 * s * S12 + sum_s_S12) * S22 + S12) / xp.pi
+    Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
+    sum_s_S12 = xp.sum(s * S12, axis=-2, keepdims=True)
+    return 4 / xp.pi * Z * (-2 * y**2 * (2 * s * S12 + sum_s_S12) * S22 + S12)
 
 
 def norm_vectors(W_P, z1, t2):
-    """Return the matrix X of each norm ||X l||; its squared singular values are the scales of the integral."""
+    """Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."""
     return z1, t2
 
 
@@ -74,8 +74,8 @@ def drive_on_view2_integrand(x, y, W_P, z1, t2):
     xp = x.__array_namespace__()
     X, Y, K, Z = tilt(x, z1, y, t2)
     return (
-        (4 * Z / xp.pi) * (X @ K)
-        - (8 * Z * y**2 / xp.pi) * (
+        (4 / xp.pi * Z) * (X @ K)
+        - (8 / xp.pi * (Z * y**2)) * (
             Y @ (xp.linalg.trace(Y.mT @ X)[..., None, None] * xp.eye(z1.shape[-1]) + X.mT @ Y + Y.mT @ X) @ K
         )
     )

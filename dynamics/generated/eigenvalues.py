@@ -51,7 +51,7 @@ def average_step(average, x, decay):
 
 
 def imbalance(s, lam, rate_ratio):
-    """Return the imbalance s - lambda^2/a_P; a_P: learning rate of the predictor relative to the encoder."""
+    """Return the imbalance s - lambda^2/a_P of encoder and predictor; a_P: ratio of their learning rates."""
     return s - lam**2 / rate_ratio
 
 

@@ -14,12 +14,12 @@ def loss(z1, z2, t1, t2, predict, over_modes, stop_gradient):
 
 
 def force_on_view1(z1, z2, lam, ratio):
-    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis; target: t1 = ratio z1."""
+    """Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1."""
     return -z1 + z2
 
 
 def force_on_view2(z1, z2, lam, ratio):
-    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis; target: t2 = ratio z2."""
+    """Return the force h = -dL/dz2 - dL/dt2 of each sample on view 2, in the eigenbasis, where t2 = ratio z2."""
     return z1 - z2
 
 

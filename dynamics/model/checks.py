@@ -1,4 +1,8 @@
-"""Check values of options; each function of (name, value) returns the value to store, or raises ArgumentError."""
+"""Check the values of options of a model.
+
+Each function takes the name of an option, for messages, and a value. It returns the value to store, or raises
+ArgumentError if the value is not valid.
+"""
 
 from typing import Any
 
@@ -17,23 +21,23 @@ def flag(name: str, value: Any) -> bool:
 
 
 def decay(name: str, value: Any) -> Array:
-    """Return one or more decays per step of an exponential average, which must be numbers in [0, 1]."""
+    """Return the decay per step of an exponential average: a number in [0, 1], or an array of such numbers."""
     return errors.fraction(name, value, "be a decay per step, between 0 and 1")
 
 
 def decay_below_one(name: str, value: Any) -> Array:
-    """Return one or more decays per step of an exponential average, which must be numbers in [0, 1)."""
+    """Return the decay per step of an exponential average: a number in [0, 1), or an array of such numbers."""
     return errors.fraction(name, value, "be a decay per step that is at least 0 and below 1", True)
 
 
 def predictor_eigenvalues(name: str, value: Any) -> Array:
-    """Return the eigenvalues of a predictor, which must be finite numbers of any sign."""
+    """Return the initial eigenvalues of a learned predictor, which must be finite numbers of any sign."""
     requirement = "be eigenvalues of the predictor: one finite number, or one finite number for each mode"
     return errors.real_array(name, value, requirement)
 
 
 def covariance(name: str, value: Any) -> Array | None:
-    """Return a covariance matrix, or None for None."""
+    """Return a validated covariance matrix (N, N) of the inputs; return None, which means white inputs, unchanged."""
     return None if value is None else errors.covariance(name, value)
 
 

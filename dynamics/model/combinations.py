@@ -1,6 +1,6 @@
-"""Define rules for combinations of options of a model, and check them.
+"""Define the rules that state which options of a model can be combined, and check whether a model meets the rules.
 
-If a model violates a rule, an error states the requirement of the first such rule. ``tools/combinations.py`` writes
+If a model violates several rules, the error states the requirement of the first rule. ``tools/combinations.py`` writes
 ``docs/combinations.md`` from the rules.
 """
 
@@ -20,9 +20,9 @@ Model: TypeAlias = Any  # the class in ``dynamics.model.model``, which imports t
 class CombinationRule:
     """A requirement on one argument of ``Model`` that depends on the other arguments.
 
-    requirement: the words after "must" in the message "Argument `...` must ..."; ``{model}`` stands for the model.
-    violated: function of the model. It returns False if the model meets the requirement; otherwise it returns True, or
-    the reason as text.
+    argument: name of the argument. requirement: the words after "must" in the message "Argument `...` must ...";
+    ``{model}`` stands for the model. violated: function of the model. The function returns False if the model meets the
+    requirement; otherwise it returns True, or the reason as text.
     """
 
     argument: str
@@ -73,7 +73,10 @@ def _stops_elsewhere(model: Model) -> bool:
 
 
 def _meaningless_at_one(model: Model) -> bool | str:
-    """Return the reason as text if the loss is not defined at W_P = 1, as 1/(1 - W_P); otherwise return False."""
+    """Return the reason as text if there is no predictor and the loss is not defined at W_P = 1; else return False.
+
+    For example, a loss that contains 1/(1 - W_P) is not defined at W_P = 1.
+    """
     if not (_custom(model) and _without_predictor(model)):
         return False
     from derivations.errors import ExpressionError
@@ -132,7 +135,8 @@ RULES = (
     ),
     CombinationRule(
         "target",
-        "be Shared(), because z2 stands outside sg() in this loss, and no gradient can train an average of the encoder",
+        "be Shared(), because z2 stands outside sg() in this loss, so that a gradient reaches the target branch, and "
+        "an average of the weights of the encoder cannot be trained by gradients",
         lambda model: _derived(model) and _averaged(model) and not model.derivation.has_free_target,
     ),
     CombinationRule("inputs", "be None for this loss, because {model.generated.no_matrices}", _has_no_matrix_form),
@@ -158,12 +162,14 @@ RULES = (
     ),
     CombinationRule(
         "target",
-        "be Shared() unless `stop_gradient` is 'target', because no gradient can train an average of the encoder",
+        "be Shared() unless `stop_gradient` is 'target', because otherwise a gradient reaches the target branch, and "
+        "an average of the weights of the encoder cannot be trained by gradients",
         lambda model: _averaged(model) and _stops_elsewhere(model),
     ),
     CombinationRule(
         "predictor",
-        "be ClosedForm(...) or NoPredictor() for correlated inputs, because a learned predictor becomes asymmetric",
+        "be ClosedForm(...) or NoPredictor() for correlated inputs, because with such inputs a learned predictor does "
+        "not stay a symmetric matrix",
         lambda model: _learned(model) and model.inputs is not None,
     ),
     CombinationRule(

@@ -13,9 +13,9 @@ from dynamics.numerics.values import Value
 class Component(Value):
     """Base class of predictors and target branches, which are dataclasses with options.
 
-    title: name of the component in messages. flag: command-line option that selects the component. flag_sets: option of
-    the component that gets the value of the command-line option; None if it has no value. help: help text of the
-    command-line option.
+    title: name of the component in messages. flag: command-line option that selects the component; None if there is no
+    such option. flag_sets: option of the component that gets the value of the command-line option; None if the
+    command-line option takes no value. help: help text of the command-line option.
     """
 
     title: ClassVar[str]
@@ -36,12 +36,13 @@ class ClosedForm(Component):
     Parameters
     ----------
     alpha : array_like, default 1
-        Positive exponent. The value 1 is DirectCopy and the paper's toy network; 1/2 is DirectPred.
+        Positive exponent. The value 1 gives DirectCopy, which Halvagal et al. also use for their linear network; 1/2
+        gives DirectPred.
     epsilon : array_like, default 0
         Non-negative offset.
     normalize : bool, default False
-        If True, C is first divided by its largest eigenvalue, so that lambda = (s / max s + epsilon)^alpha. This is
-        done in implementations for deep networks.
+        If True, C is first divided by its largest eigenvalue, so that lambda = (s / max s + epsilon)^alpha.
+        Implementations for deep networks divide C in this way.
     tracking : array_like, default 0
         Decay per step, in [0, 1), of an exponential average of C. The average C~ replaces C in the predictor, and
         obeys C~ <- tracking C~ + (1 - tracking) C. The initial C~ is the initial C.
@@ -53,9 +54,9 @@ class ClosedForm(Component):
 
     Notes
     -----
-    alpha, epsilon and tracking may be arrays, which broadcast with an ensemble. Suppose that ``normalize`` is True and
-    that several eigenvalues are equally large. Then networks deviate from the descent map by the size of their
-    fluctuations, because the largest of several fluctuating eigenvalues exceeds their mean.
+    alpha, epsilon and tracking may be arrays, which define an ensemble of models. Suppose that ``normalize`` is True
+    and that several eigenvalues are equally large. Then networks deviate from the descent map by about the size of the
+    fluctuations of these eigenvalues, because the largest of several fluctuating eigenvalues exceeds their mean.
 
     References
     ----------
@@ -114,12 +115,12 @@ class Learned(Component):
     Parameters
     ----------
     rate : array_like, default 1
-        Learning rate of the predictor divided by the learning rate of the encoder, a positive number. An array
-        broadcasts with an ensemble.
+        Learning rate of the predictor divided by the learning rate of the encoder, a positive number. An array defines
+        an ensemble of models.
     init : array_like, default 1
         Initial eigenvalues of W_P: one number, or one number for each mode, (..., M). The modes have the same order as
-        in ``s0``; in a network they are in ascending order of their eigenvalues. The initial eigenvectors of W_P are
-        those of the correlation C.
+        in the initial eigenvalues ``s0``; for ``train``, they have the ascending order of the initial eigenvalues of
+        the correlation C. The initial eigenvectors of W_P are the eigenvectors of C.
 
     Raises
     ------
@@ -202,7 +203,7 @@ class EMA(Component):
     ----------
     decay : array_like
         Decay per step, between 0 and 1. If decay is 1, the target keeps the initial weights of the encoder. An array
-        broadcasts with an ensemble.
+        defines an ensemble of models.
 
     Raises
     ------
@@ -211,8 +212,8 @@ class EMA(Component):
 
     Notes
     -----
-    The flow is dV/dt = (1 - decay)/eta (W - V). It depends on the learning rate eta, which converts the decay per step
-    into a rate in time.
+    The flow is dV/dt = (1 - decay)/eta (W - V). The flow depends on the learning rate eta, which converts the decay per
+    step into a rate in time.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Define user-defined losses and gains: expressions in the grammar of ``docs/losses.md`` with values of parameters."""
+"""Define user-defined losses and gains: expressions in the grammar of ``docs/losses.md``, with parameter values."""
 
 import keyword
 from collections.abc import Callable, Mapping
@@ -31,7 +31,10 @@ TAKEN = frozenset(
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Expression(Value):
-    """An expression in the loss grammar, with the values of its parameters, which are numbers or arrays."""
+    """An expression in the loss grammar, with values of its parameters; a value is a number or an array.
+
+    This is the base class of ``Loss`` and ``Gain``.
+    """
 
     text: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -67,18 +70,21 @@ class Expression(Value):
             errors.reject(argument, f"contain the parameter {unused[0]}, for which a value is given", self)
 
     def _check(self, argument: str) -> None:
-        """Raise ExpressionError or ArgumentError unless the text is an expression of this class."""
+        """Raise ExpressionError or ArgumentError unless the text is a valid expression for a loss or a gain.
+
+        argument: "loss" or "gain", the name of the argument in messages.
+        """
         raise NotImplementedError
 
     @classmethod
     def parse(cls, text: Any, /, **parameters: npt.ArrayLike) -> Self:
-        """Return a loss or a gain that is given as text, with values of its parameters.
+        """Return the loss or the gain that a text defines, with values of its parameters.
 
         Parameters
         ----------
         text : str or SymPy expression
-            Text in the loss grammar (``docs/losses.md``). If a SymPy expression is given, its symbols and undefined
-            functions must have names of the grammar.
+            Text in the loss grammar (``docs/losses.md``). If a SymPy expression is given, it is converted to text; its
+            symbols and undefined functions must therefore have the names that the grammar uses.
         **parameters : array_like
             Values of the parameters. Parameters are all names in the text that the grammar does not define.
 
@@ -156,7 +162,8 @@ class Loss(Expression):
     def derivation(self, predictor: bool = True, symmetrised: bool = False) -> "UserDefinedLoss":
         """Return the symbolic form of the loss, from which ``derivations`` derives gradients and rates.
 
-        predictor: False for W_P = 1. symmetrised: True to average the loss over both assignments of the views.
+        predictor: False if the model has no predictor, so that W_P = 1. symmetrised: True to average the loss over both
+        assignments of the two views to the two branches.
         """
         from derivations.losses.user_defined import UserDefinedLoss
 
@@ -164,13 +171,12 @@ class Loss(Expression):
 
 
 class Gain(Expression):
-    """A gain h(lambda), such as "lambda^0.5", by which the gradient of a mode is multiplied in place of lambda.
+    """A gain h(lambda), such as "lambda^0.5": the factor that replaces the factor lambda in the gradient of each mode.
 
     Notes
     -----
-    ``lambda`` is the eigenvalue of the predictor W_P in the mode. Standard losses have the gain lambda, and isotropic
-    losses have the gain 1. An expression of a gain may contain sums, products, powers, sqrt, exp, log, tanh, and names
-    of parameters.
+    ``lambda`` is the eigenvalue of the predictor W_P in the mode. The gain of a standard loss is lambda, and the gain
+    of an isotropic loss is 1. A gain may contain sums, products, powers, sqrt, exp, log, tanh, and names of parameters.
 
     Examples
     --------
@@ -201,7 +207,8 @@ class Gain(Expression):
         """Return the gain h at predictor eigenvalues lam (..., M).
 
         Parameters that are arrays broadcast with the leading dimensions of lam. At a pole, h is inf. Raises
-        ArgumentError if h is not defined at an eigenvalue, such as the root of a negative eigenvalue.
+        ArgumentError if h is not defined at an eigenvalue, for example if h is a square root and the eigenvalue is
+        negative.
         """
         gain = self.values(errors.real_array("lam", lam, "be finite eigenvalues of the predictor"))
         if np.isnan(gain).any():

@@ -57,8 +57,8 @@ class Model(Value):
     predictor : ClosedForm, Learned or NoPredictor, default ClosedForm()
         The predictor W_P, with eigenvalues lambda.
     noise : (array_like, array_like), default (0, 0)
-        Standard deviations sigma1 and sigma2 of the noise on the online view and on the target view. As for every
-        parameter, arrays define an ensemble: ``noise=([0.1, 0.2, 0.3], 0.5)`` defines three models.
+        Standard deviations sigma1 and sigma2 of the noise on the online view and on the target view. Arrays define an
+        ensemble of models: ``noise=([0.1, 0.2, 0.3], 0.5)`` defines three models.
     weight_decay : array_like, default 0
         The non-negative weight decay rho in dW/dt = -dL/dW - rho W.
     symmetrised : bool, default False
@@ -70,9 +70,9 @@ class Model(Value):
         are correlated, C = W Sigma_x W^T and the singular vectors of W rotate. Flow and descent map then start from
         weights (..., M, N) instead of eigenvalues. The noise on the views is white in any case.
     gain : str or Gain, optional
-        Function h(lambda), such as "lambda^0.5", by which the gradient of a mode is multiplied in place of lambda. The
-        gain lambda gives the loss itself, and the gain 1 gives its isotropic version. The gain also determines the
-        stop-gradients.
+        Function h(lambda), such as "lambda^0.5", that replaces the factor lambda in the gradient of each mode. The gain
+        lambda leaves the loss unchanged, and the gain 1 gives the isotropic version of the loss. The gain also
+        determines the stop-gradients.
 
     Raises
     ------
@@ -154,7 +154,7 @@ class Model(Value):
         described_by=ExpressionOption,
         kind=Gain,
         flag="--gain",
-        help="Function h(lambda), such as lambda^0.5, by which the gradient of a mode is multiplied instead of lambda.",
+        help="Function h(lambda), such as lambda^0.5, that replaces the factor lambda in the gradient of each mode.",
     )
 
     @isolated
@@ -165,7 +165,7 @@ class Model(Value):
     # --- as plain data and text -------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the model as plain data for JSON or TOML; ``Model.from_dict`` turns these data into the same model."""
+        """Return the model as plain data for JSON or TOML; ``Model.from_dict`` makes an equal model from these data."""
         return to_plain(self)
 
     @classmethod
@@ -175,8 +175,9 @@ class Model(Value):
         Parameters
         ----------
         description : dict
-            The options of the model, with their names as keys. A predictor or target is a dictionary of its kind and
-            its options. A user-defined loss or gain is a dictionary of its expression and its parameters.
+            The options of the model, with their names as keys. A predictor or target is a dictionary with the key
+            "kind" (the name of its class) and its options as keys. A user-defined loss or gain is a dictionary with the
+            key "expression" and its parameters as keys.
 
         Raises
         ------
@@ -200,9 +201,9 @@ class Model(Value):
         Returns
         -------
         str
-            Python code that depends on JAX alone. The function ``loss(p, z, target, ...)`` in it returns the mean of
-            the loss over a batch of representations (batch, M). If the predictor has a closed form, the function
-            ``predictor(correlation)`` returns W_P.
+            Python code that depends on JAX alone. The function ``loss(p, z, target, ...)`` in this code returns the
+            mean of the loss over a batch of representations (batch, M). If the predictor is a ``ClosedForm``, the
+            function ``predictor(correlation)`` returns W_P.
 
         Raises
         ------
@@ -240,7 +241,11 @@ class Model(Value):
 
     @property
     def catalogue_key(self) -> tuple[Any, str, bool, bool, bool]:
-        """Key of the loss in ``catalogue.MODULES``."""
+        """Key of the loss in ``catalogue.MODULES``, which lists the generated modules.
+
+        The entries are the loss, the branch with the stop-gradient, and True or False for isotropic, with a predictor,
+        and symmetrised.
+        """
         has_predictor = not isinstance(self.predictor, NoPredictor)
         return (self.loss, self.stop_gradient, self.isotropic, has_predictor, self.symmetrised)
 
@@ -256,7 +261,7 @@ class Model(Value):
 
     @property
     def generated(self) -> DerivedLoss:
-        """Functions of array code that are derived for the loss of this model."""
+        """The array functions that are derived from the loss of this model, such as rates and gradients."""
         if isinstance(self.loss, Loss) or self.gain is not None:
             from dynamics.model.runtime_codegen import derived_loss
 
@@ -265,7 +270,7 @@ class Model(Value):
 
     @property
     def loss_name(self) -> str:
-        """Name or expression of the loss, and its gain if it has one, as text for messages."""
+        """Name or expression of the loss, and the gain if the model has one, as text for messages."""
         name = self.loss.text if isinstance(self.loss, Loss) else self.loss
         return name if self.gain is None else f"{name} (gain {self.gain.text})"
 
@@ -322,9 +327,9 @@ class Model(Value):
         return self._parameters({})
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
-        """Return ``parameters`` with a new value of the parameter ``name``; the value is not validated.
+        """Return the parameters as arrays, with a new value of the parameter ``name``; the value is not validated.
 
-        The value may be complex, so that derivatives can be computed by a complex step.
+        The value may be complex, so that derivatives with respect to the parameter can be computed by a complex step.
         """
         return self._parameters({name: value})
 
@@ -338,7 +343,7 @@ class Model(Value):
 
     @property
     def init(self) -> npt.NDArray[np.float64]:
-        """Initial eigenvalues of a learned predictor, (..., M) or (..., 1); for other predictors the value is 1."""
+        """Initial eigenvalues of a learned predictor, (..., M) or (..., 1); for other predictors, an array [1]."""
         return np.atleast_1d(np.asarray(self.parameter_values.get("init", 1.0), float))
 
     @property
@@ -358,7 +363,7 @@ class Model(Value):
 
     @property
     def pole_at_collapse(self) -> npt.NDArray[np.bool_]:
-        """True for each member of the ensemble for which the gradient of the loss is infinite at s = 0."""
+        """Array that is True for each model of the ensemble whose loss has an infinite gradient at s = 0."""
         parameters = self.parameters
         if self.generated.poles is None:
             return np.zeros(self.batch_shape, bool)
@@ -372,8 +377,8 @@ class Model(Value):
     def needs_learning_rate(self) -> bool:
         """True if the flow of the model depends on the learning rate.
 
-        It does if the model has an EMA target or a tracked correlation. These are exponential averages with a decay per
-        step, and the learning rate converts the decay per step into a rate in time.
+        The flow does so if the model has an EMA target or a tracked correlation. Both are exponential averages with a
+        decay per step, and the learning rate converts a decay per step into a rate in time.
         """
         return self.structure.separate_target or self.structure.tracked
 

@@ -1,6 +1,7 @@
-"""Describe the options of a model and of its components; each description is metadata of a dataclass field.
+"""Describe the options of a model and of its components; the description of an option is metadata of its field.
 
-Validation, plain data, the command line, TOML files and the table of combinations all use these descriptions.
+Validation, conversion to plain data (dictionaries, lists, numbers, text), the command line, TOML files and the table of
+combinations of options all use these descriptions.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,16 +19,16 @@ class Option:
     """Description of an option of a model or of a component.
 
     check: function of (name, value) that returns the value to store, or raises ArgumentError.
-    choices: allowed names, if the option is a name; then there is no check.
+    choices: allowed names, if the value is a name; ``check`` is then not used.
     help: one sentence for the command line.
-    symbol: if the option is a parameter (a number or an array), the name of the parameter in ``Parameters``; if it is a
-        pair of parameters, a pair of names.
+    symbol: name in ``Parameters`` of the parameter, if the option is a parameter (a number or an array); a pair of
+        names, if the option is a pair of parameters.
     flag: name of the option on the command line; without a flag, the option is not on the command line.
     metavar: placeholder for the value in the help of the command line.
     value_type: type of the value on the command line; a bool is a switch, a list is text such as "1,0.3", and a tuple
         is a pair of numbers.
     convert: function that computes the value of the option from the value on the command line.
-    example: a value, if the option has no default.
+    example: a valid value, used where a value is needed and the option has none.
     """
 
     check: Callable[[str, Any], Any] | None = None
@@ -41,15 +42,18 @@ class Option:
     example: Any = None
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return the value of the option in the form in which it is stored; raises ArgumentError if it is not valid."""
+        """Return the value of the option in the form in which it is stored.
+
+        name: name of the option in messages. Raises ArgumentError if the value is not valid.
+        """
         if self.choices:
             return errors.choice(name, value, self.choices)
         return value if self.check is None else frozen(self.check(name, value))
 
     def symbols(self, name: str) -> dict[str, str]:
-        """Return a dictionary from the names of the parameters in this option to their symbols.
+        """Return a dictionary from the name of each parameter in this option to its name in ``Parameters``.
 
-        name: name of the option.
+        For example, the option "weight_decay" gives {"weight_decay": "rho"}. name: name of the option.
         """
         if isinstance(self.symbol, tuple):
             return {symbol: symbol for symbol in self.symbol}
@@ -65,7 +69,7 @@ class Option:
     def with_parameter(self, name: str, value: Any, parameter: str, number: Any) -> Any:
         """Return the value of this option with a new number for one of its parameters.
 
-        name: name of the option. parameter: name of the parameter.
+        name: name of the option. value: present value of the option. parameter: name of the parameter.
         """
         if not isinstance(self.symbol, tuple):
             return number
@@ -76,7 +80,10 @@ class Option:
         return [self.to_plain(part) for part in value] if isinstance(value, tuple) else np.asarray(value).tolist()
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the value of this option that plain data describe."""
+        """Return the value of this option from plain data, the inverse of ``to_plain``.
+
+        name: name of the option in messages.
+        """
         return plain
 
 
@@ -102,11 +109,14 @@ class ComponentOption(Option):
         return with_parameter(value, parameter, number)
 
     def to_plain(self, value: Any) -> dict[str, Any]:
-        """Return the component as a dictionary that contains its kind and its options."""
+        """Return the component as a dictionary with the name of its class, under the key "kind", and its options."""
         return {"kind": type(value).__name__} | to_plain(value)
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return the component from a dictionary that contains its kind and its options."""
+        """Return the component from a dictionary with the name of its class, under the key "kind", and its options.
+
+        name: name of the option in messages.
+        """
         kinds = {kind.__name__: kind for kind in self.classes}
         errors.instance(name, plain, dict, f'be a table, such as {{ kind = "{next(iter(kinds))}" }}')
         kind = kinds[errors.choice(f"kind of {name}", plain.get("kind"), kinds)]
@@ -122,9 +132,10 @@ class ExpressionOption(Option):
     value_type: type = str
 
     def checked(self, name: str, value: Any) -> Any:
-        """Return a valid value: an expression, or a name in ``choices``; if there are no choices, also None.
+        """Return the value in the form in which it is stored: an expression, or a name in ``choices``.
 
-        Text is converted to an expression if there are no choices. Raises ArgumentError for other values.
+        If there are no choices, None is also allowed, and text is converted to an expression. Raises ArgumentError for
+        other values.
         """
         if self.choices:
             return value if isinstance(value, self.kind) else super().checked(name, value)
@@ -143,21 +154,25 @@ class ExpressionOption(Option):
         return value.replace(**{parameter: number})
 
     def to_plain(self, value: Any) -> Any:
-        """Return a name in ``choices``, or a dictionary that contains the expression and its parameters."""
+        """Return the value as plain data: a name, or a dictionary that contains the expression and its parameters."""
         if not isinstance(value, self.kind):
             return value
         parameters = {name: np.asarray(number).tolist() for name, number in value.parameters.items()}
         return {"expression": value.text} | parameters
 
     def from_plain(self, name: str, plain: Any) -> Any:
-        """Return an expression from a dictionary or a text, or a name in ``choices``."""
+        """Return the value from plain data, the inverse of ``to_plain``.
+
+        A dictionary gives an expression; a name in ``choices``, or a text if there are no choices, is returned
+        unchanged. name: name of the option in messages.
+        """
         table = f"an expression in a table, such as {{ expression = '{self.kind.example}' }}"
         if not isinstance(plain, dict):
             if self.choices:
                 return errors.choice(name, plain, self.choices, otherwise=table)
             errors.instance(name, plain, str, f"be text, such as '{self.kind.example}', or {table}")
             return plain
-        if "expression" not in plain and "numbers" in plain:  # the form in files of version 0.1
+        if "expression" not in plain and "numbers" in plain:  # files of version 0.1 have the keys "text" and "numbers"
             return self.kind(plain.get("text"), plain["numbers"])
         if "expression" not in plain:
             renamed = " (which had the name `sentence` in version 0.1)" if "sentence" in plain else ""
@@ -166,7 +181,10 @@ class ExpressionOption(Option):
 
 
 def option(default: Any = MISSING, *, described_by: type[Option] = Option, **description: Any) -> Any:
-    """Return a dataclass field for an option, with its description as metadata."""
+    """Return a dataclass field for an option; the metadata of the field contain the description of the option.
+
+    described_by: class of the description. description: arguments of this class.
+    """
     return field(default=default, metadata={"option": described_by(**description)})
 
 
@@ -184,21 +202,27 @@ def options(part: Any) -> dict[str, Option]:
 
 
 def defaults(kind: type) -> dict[str, Any]:
-    """Return a dictionary from the names of the options of a class to their defaults; MISSING if one is required."""
+    """Return a dictionary from the names of the options of a class to their defaults.
+
+    The default is MISSING if the option is required.
+    """
     return {f.name: f.default for f in fields(kind)}
 
 
 def signature(kind: type) -> str:
-    """Return a call of a class as text, such as "EMA(decay)" or "ClosedForm(...)".
+    """Return text that shows how an object of a class is created, such as "EMA(decay)" or "ClosedForm(...)".
 
-    Required options are named. If no option is required, dots stand for the other options.
+    The text names the required options. If no option is required, dots stand for the options that may be given.
     """
     required = [name for name, default in defaults(kind).items() if default is MISSING]
     return f"{kind.__name__}({', '.join(required) or '...' * bool(options(kind))})"
 
 
 def check_options(part: Any) -> None:
-    """Validate all options of a model or component, and store the values; raises ArgumentError if one is not valid."""
+    """Validate all options of a model or component, and store the validated values in its attributes.
+
+    Raises ArgumentError if the value of an option is not valid.
+    """
     for name, description in options(part).items():
         object.__setattr__(part, name, description.checked(name, getattr(part, name)))
 
@@ -206,8 +230,8 @@ def check_options(part: Any) -> None:
 def frozen(value: Any) -> Any:
     """Return a value in a form that cannot change.
 
-    An array without axes becomes a number, and other arrays become read-only. This is also done with the entries of a
-    tuple. Other values are returned unchanged.
+    An array without axes becomes a number, and an array with axes becomes read-only. The entries of a tuple are treated
+    in the same way. Other values are returned unchanged.
     """
     if isinstance(value, tuple):
         return tuple(map(frozen, value))
@@ -221,9 +245,10 @@ def frozen(value: Any) -> Any:
 
 
 def symbols_of(part: Any) -> dict[str, str]:
-    """Return a dictionary from the names of the parameters of a model or component to their symbols.
+    """Return a dictionary from the name of each parameter of a model or component to its name in ``Parameters``.
 
-    If ``part`` is a model, the parameters of its components and expressions are left out.
+    For example, the key "weight_decay" has the value "rho". If ``part`` is a model, the parameters of its predictor,
+    target, loss and gain are left out.
     """
     return {
         key: symbol for name, description in options(part).items() for key, symbol in description.symbols(name).items()
@@ -233,7 +258,8 @@ def symbols_of(part: Any) -> dict[str, str]:
 def parameters_of(part: Any) -> dict[str, Any]:
     """Return a dictionary from the names of the parameters of a model or component to their values.
 
-    The parameters of the model itself come first, then those of its components, then those of its expressions.
+    The parameters of a model itself come first, then the parameters of its components, then the parameters of its loss
+    and gain.
     """
     kinds = (Option, ComponentOption, ExpressionOption)
     ordered = sorted(options(part).items(), key=lambda item: kinds.index(type(item[1])))
@@ -242,7 +268,7 @@ def parameters_of(part: Any) -> dict[str, Any]:
 
 
 def with_parameter(part: Any, parameter: str, number: Any) -> Any:
-    """Return a model or a component with a new number for the parameter named ``parameter``."""
+    """Return the model or component ``part`` with a new number for the parameter named ``parameter``."""
     for name, description in options(part).items():
         value = getattr(part, name)
         if parameter in description.parameters(name, value):
@@ -254,15 +280,19 @@ def with_parameter(part: Any, parameter: str, number: Any) -> Any:
 
 
 def to_plain(part: Any) -> dict[str, Any]:
-    """Return the options of a model or component as a dictionary of plain data; options that are None are left out."""
+    """Return the options of a model or component as a dictionary of plain data; options that are None are left out.
+
+    Plain data are dictionaries, lists, numbers and text.
+    """
     values = {name: getattr(part, name) for name in options(part)}
     return {name: options(part)[name].to_plain(value) for name, value in values.items() if value is not None}
 
 
 def from_plain(kind: type, table: dict[str, Any], where: str) -> Any:
-    """Return the model or component that a dictionary describes; raises ArgumentError if the dictionary is not valid.
+    """Return the model or component that a dictionary of plain data describes.
 
-    where: name of the dictionary in messages.
+    kind: class of the model or component. table: the dictionary. where: name of the dictionary in messages. Raises
+    ArgumentError if the dictionary is not valid.
     """
     errors.instance("description", table, dict, f"be a table that describes {where}")
     check_keys(where, table, options(kind))
@@ -291,9 +321,9 @@ def check_present(where: str, table: dict[str, Any], required: Iterable[str]) ->
 
 
 def shown(value: Any) -> str:
-    """Return a value as one line of text, in which arrays are represented by their shapes.
+    """Return a value as one line of text, in which an array is represented by its shape.
 
-    Options of models and components that have their default values are left out.
+    For a model or a component, the text leaves out the options whose value is the default.
     """
     if isinstance(value, tuple):
         return f"({', '.join(map(shown, value))})"

@@ -29,11 +29,11 @@ class Parameters(NamedTuple):
     of_loss: tuple[Any, ...] = ()  # parameters of a user-defined loss or gain
 
     def map(self, function: Callable[..., Any]) -> "Parameters":
-        """Return the parameters with a function applied to each of them."""
+        """Return new parameters: the values of ``function`` at each of these parameters."""
         mapped = {name: function(value) for name, value in self._asdict().items() if name != "of_loss"}
         return Parameters(**mapped, of_loss=tuple(map(function, self.of_loss)))
 
     @property
     def of_expectations(self) -> tuple[Any, ...]:
-        """The parameters on which the expectations of a loss depend: noise, and parameters of the loss."""
+        """The parameters on which expectations over inputs and noise depend: sigma1, sigma2, parameters of the loss."""
         return (self.sigma1, self.sigma2, *self.of_loss)

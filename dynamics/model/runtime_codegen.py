@@ -1,6 +1,7 @@
 """Derive array code for user-defined losses and gains when they are first used, and cache the code.
 
-The text of a user is never executed. It is parsed, and ``derivations`` writes the code that is executed.
+The text of a user is never executed. The text is parsed into a symbolic expression, from which ``derivations`` writes
+the code that is executed.
 """
 
 import linecache
@@ -15,7 +16,7 @@ from dynamics.derived_loss import DerivedLoss
 
 @lru_cache(maxsize=256)
 def derived_loss(derivation: Any) -> DerivedLoss:
-    """Return the functions derived for a symbolic loss, in the same form as those in ``dynamics.generated``."""
+    """Return the functions that are derived for a symbolic loss, in the same form as in ``dynamics.generated``."""
     from derivations.codegen.module import module
     from derivations.errors import UntranslatableError
 
@@ -29,7 +30,10 @@ def derived_loss(derivation: Any) -> DerivedLoss:
 
 
 def executed(source: str, name: str) -> ModuleType:
-    """Execute the source of a generated module, and return the module; tracebacks show the lines of the source."""
+    """Execute the source of a generated module, and return the module; tracebacks show the lines of the source.
+
+    name: name of the module.
+    """
     module = ModuleType(f"dynamics.model.runtime_codegen.{name}")
     path = f"<derived {name} {hash(source):x}>"
     linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)

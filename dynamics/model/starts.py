@@ -1,4 +1,4 @@
-"""Check initial eigenvalues, initial weights (for correlated inputs), and the learning rate of a model.
+"""Check the initial eigenvalues, initial weights and learning rate that are given for a model; draw random weights.
 
 Functions whose first argument is a model become methods of the class ``Model``.
 """
@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 
 
 def random_weights(modes: int = 10, inputs: int = 15, std: float = 0.25, seed: int = 0) -> Array:
-    """Return random weights (modes, inputs) of an encoder, which are Gaussian with standard deviation std.
+    """Return random weights (modes, inputs) of an encoder: independent Gaussian numbers with standard deviation std.
 
     Raises ArgumentError if an argument is not valid.
     """
@@ -36,8 +36,9 @@ def eigenvalues_of(W0: Array) -> Array:
 def check_learning_rate(model: Model, learning_rate: float | None) -> float | None:
     """Return the learning rate of a flow, or None if the flow of the model does not depend on the learning rate.
 
-    The flow depends on the learning rate if the model has a decay per step, of an EMA target or a tracked correlation.
-    Raises ArgumentError if a learning rate is missing, is given without need, or is not valid.
+    The flow depends on the learning rate if the model has an EMA target or a tracked correlation, because these have a
+    decay per step. Raises ArgumentError if the learning rate is missing although the flow depends on it, if it is given
+    although the flow does not depend on it, or if it is not positive.
     """
     if learning_rate is None:
         if model.needs_learning_rate:
@@ -51,12 +52,15 @@ def check_learning_rate(model: Model, learning_rate: float | None) -> float | No
 
 
 def check_start(model: Model, s0: npt.ArrayLike) -> Array:
-    """Return validated initial eigenvalues (..., M), or validated initial weights (..., M, N) for correlated inputs."""
+    """Return validated initial eigenvalues (..., M); for correlated inputs, validated initial weights (..., M, N).
+
+    Raises ArgumentError if s0 is not valid.
+    """
     return check_eigenvalues(model, s0) if model.inputs is None else check_weights(model, "s0", s0)
 
 
 def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool = True) -> Array:
-    """Return initial weights W0 (..., M, N), broadcast with the parameters of the model.
+    """Return validated initial weights W0 (..., M, N), broadcast against the parameters of the model.
 
     name: name of the argument in messages. ensemble: True if W0 may have leading dimensions. Raises ArgumentError if W0
     is not valid.
@@ -81,7 +85,7 @@ def check_weights(model: Model, name: str, W0: npt.ArrayLike, *, ensemble: bool 
 
 
 def check_eigenvalues(model: Model, s0: npt.ArrayLike) -> Array:
-    """Return initial eigenvalues s0 (..., M), broadcast with the parameters of the model.
+    """Return validated initial eigenvalues s0 (..., M), broadcast against the parameters of the model.
 
     Raises ArgumentError if s0 is not valid.
     """

@@ -24,8 +24,8 @@ def gaussian_views(
 ) -> list[Array]:
     """Return two views x + sigma_i xi_i (N, B) of B random inputs x ~ N(0, Sigma_x), with white noise xi_i.
 
-    sigmas: standard deviations sigma_1 and sigma_2 of the noise. noisy: True for a view with noise; for the other views
-    no noise is drawn. root: Sigma_x^(1/2), or None for white inputs.
+    shape: (N, B), for N inputs. sigmas: standard deviations sigma_1 and sigma_2 of the noise. noisy: for each view,
+    True to add noise, False to draw no noise. root: Sigma_x^(1/2), or None for white inputs.
     """
     white, *noise = normals(key, 1 + sum(noisy), shape, dtype)
     x = white if root is None else root @ white
@@ -46,11 +46,11 @@ def normals(key: Array, count: int, shape: tuple[int, ...], dtype: str) -> list[
 
 
 def _uniform_and_turn(key: Array, shape: tuple[int, ...], dtype: str) -> tuple[Array, Array]:
-    """Draw two uniform numbers for the Box-Muller method, for the radius in (0, 1) and for the angle in (-1/2, 1/2).
+    """Draw two uniform numbers for the Box-Muller method: one in (0, 1), and one in (-1/2, 1/2).
 
-    The second number is the angle divided by 2 pi. In float32 both numbers are taken from one word of 32 bits: 22 bits
-    for the radius, and 10 bits for the angle. With the resulting 1024 equally spaced angles, all moments of the normals
-    up to the thousandth are the same as with uniform angles.
+    The first number gives the radius, and the second number is the angle divided by 2 pi. In float32 both numbers are
+    taken from one word of 32 bits: 22 bits for the radius, and 10 bits for the angle. With the resulting 1024 equally
+    spaced angles, all moments of the normals up to the thousandth are the same as with uniform angles.
     """
     if dtype != "float32":
         uniform, turn = jax.random.uniform(key, (2, *shape), dtype)
@@ -71,7 +71,7 @@ def on_circle(turn: Array) -> tuple[Array, Array]:
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
-    """Return the value of a polynomial at x, by Horner's scheme; the coefficient of the lowest power comes first."""
+    """Return the value of a polynomial at x, by Horner's scheme. coefficients: in ascending order of the powers."""
     total = jnp.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         total = total * x + jnp.asarray(coefficient, x.dtype)

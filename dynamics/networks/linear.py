@@ -1,7 +1,7 @@
 """Train a Siamese network of one layer, z = W x, on Gaussian inputs x, without derived gradients or rates.
 
-W has the shape (M, N) for M modes and N inputs. B is the batch size, S the number of networks, and T the number of
-recorded steps.
+W has the shape (M, N) for M modes and N inputs. In shapes of arrays, B is the batch size, S the number of networks, and
+T the number of recorded steps.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ UNITS: dict[str, Callable[[Array], Array]] = {"linear": lambda z: z, "relu": jax
 class LinearSpec(NamedTuple):
     """The static arguments of a training step; for each new combination, the step is compiled again."""
 
-    generated: Any  # functions derived for the loss; training uses only the loss itself
+    generated: Any  # functions derived for the loss, of which training uses only the loss itself
     structure: Structure
     noisy: tuple[bool, bool]  # for view 1 and view 2, True if the view has noise
     batch_size: int
@@ -69,7 +69,7 @@ def _mean_loss(
     """Return the mean loss of a batch of views (N, B).
 
     W: weights of the encoder. W_P: weights of a learned predictor. The gradient reaches W and W_P. fixed: weights that
-    the gradient does not reach; the target and a closed-form predictor are computed from them.
+    the gradient does not reach, from which the target and a closed-form predictor are computed.
     """
     z1, z2 = _represent(spec, W, views)
     t1, t2 = (z1, z2) if fixed.target is None else _represent(spec, fixed.target, views)
@@ -97,7 +97,7 @@ def over_modes(a: Array) -> Array:
 def _silent(spec: LinearSpec, *representations: Array) -> Array:
     """Return a mask (1, B) that is True for samples whose loss is undefined.
 
-    A loss that divides by norms is undefined for a sample if all ReLU units are zero in one of its representations.
+    A loss that divides by norms is undefined for a sample if all ReLU units are zero in a representation of the sample.
     """
     if spec.units != "relu" or not spec.generated.divides_by_norms:
         return jnp.zeros((1, 1), bool)
@@ -106,9 +106,9 @@ def _silent(spec: LinearSpec, *representations: Array) -> Array:
 
 @lru_cache(maxsize=32)
 def _compiled(spec: LinearSpec) -> Callable[..., tuple[State, State]]:
-    """Return a compiled function that trains networks over many steps, and returns the weights at some of these steps.
+    """Return a compiled function that trains networks over many steps and returns the weights at some of these steps.
 
-    The function is not compiled again if the learning rate or parameters change.
+    The function is not compiled again if the learning rate or the parameters change.
     """
 
     def advance(
@@ -173,7 +173,7 @@ class LinearNetwork:
         return lambda *arguments: program(run.learning_rate, scalars, root, *arguments)
 
     def start(self, keys: Any) -> tuple[State, State]:
-        """Return the initial weights of all networks, as state (S, ...) and again as history (S, 1, ...)."""
+        """Return the initial weights of all networks: as state (S, ...), and as data (S, 1, ...) for ``record``."""
         dtype = self.run.dtype
         weights = jax.tree.map(lambda a: jnp.broadcast_to(jnp.asarray(a, dtype), (len(keys), *a.shape)), self.initial)
         return weights, jax.tree.map(lambda a: a[:, None], weights)
@@ -181,12 +181,13 @@ class LinearNetwork:
     def advance(self, state: State, keys: Any, stops: npt.NDArray[np.integer]) -> tuple[State, State]:
         """Train from the first to the last of the step numbers ``stops`` (K + 1,).
 
-        Return the final weights as state, and the weights at the last K of the step numbers as history.
+        Return the final weights (S, ...) as state, and the weights (S, K, ...) at the last K step numbers as data for
+        ``record``.
         """
         return self._advance(state, keys, stops[:-1], stops[1:])
 
     def record(self, state: State, history: State, chosen: npt.NDArray[np.integer]) -> tuple[State, State]:
-        """Return the state unchanged, and, as records, the weights at the chosen indices of a history."""
+        """Return the state unchanged, and as records the weights at the ``chosen`` indices of ``history``."""
         return state, _at_steps(jax.tree.map(np.asarray, history), chosen)
 
     def has_ended(self, state: State, records: list[State]) -> bool:
@@ -213,7 +214,7 @@ class LinearNetwork:
 def _without_diverged(weights: State, steps: npt.NDArray[np.integer], status: str) -> tuple[State, str]:
     """Return the records up to the last step at which at least one network has finite weights, and the status.
 
-    If networks diverged, a sentence about them is added to the status.
+    If networks diverged, a text that states how many is added to the status.
     """
     finite = _finite(weights)
     if finite.all():
@@ -270,7 +271,7 @@ def _initial_weights(model: Model, W0: npt.ArrayLike, W_P0: npt.ArrayLike | None
 
 
 def _learned(model: Model, W0: npt.NDArray[np.float64], W_P0: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
-    """Return the initial weights (M, M) of a learned predictor: W_P0, or by default a function of W0 W0^T."""
+    """Return the initial weights (M, M) of a learned predictor: W_P0, or the default that ``train`` describes."""
     modes = len(W0)
     if W_P0 is None:
         model.check_eigenvalues(np.ones(modes))

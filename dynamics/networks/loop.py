@@ -56,18 +56,19 @@ class TrainedNetwork(Protocol):
         ...
 
     def start(self, keys: Any) -> tuple[Variables, Any]:
-        """Return the state before the first step, and a history, which contains the data for the record of step 0."""
+        """Return the state before the first step, and the history of step 0: the data for ``record``."""
         ...
 
     def advance(self, state: Variables, keys: Any, stops: Steps) -> tuple[Variables, Any]:
         """Train from the first to the last of the step numbers ``stops`` (K + 1,).
 
-        Return the final state, and a history, which contains the data for records at the last K of the step numbers.
+        Return the final state, and the history: the data from which ``record`` computes records at the last K of the
+        step numbers.
         """
         ...
 
     def record(self, state: Variables, history: Any, chosen: Steps) -> tuple[Variables, Records]:
-        """Return the state with which training continues, and the records at the chosen indices of a history."""
+        """Return the state from which training continues, and the records at the ``chosen`` indices of a history."""
         ...
 
     def has_ended(self, state: Variables, records: list[Records]) -> bool:
@@ -75,11 +76,11 @@ class TrainedNetwork(Protocol):
         ...
 
     def conclude(self, records: Records, steps: Steps, status: str) -> tuple[Records, str]:
-        """Return the records of the result, and the status; if networks diverged or collapsed, the status says so."""
+        """Return the records of the result, and the status, which states if networks diverged or collapsed."""
         ...
 
     def quantities(self, records: Records, steps: Steps) -> dict[str, Any]:
-        """Return the arguments of ``Trajectory`` that are computed from the records at the given steps."""
+        """Return the arguments of ``Trajectory`` that follow from the records at the recorded ``steps``."""
         ...
 
 
@@ -102,14 +103,14 @@ class CheckpointFile(Protocol):
         ...
 
     def write(self, saved: Saved) -> None:
-        """Save a run; it replaces the previous contents of the file."""
+        """Save a run in place of the previous contents of the file."""
         ...
 
 
 def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None = None) -> Trajectory:
     """Train networks side by side, and return their trajectory.
 
-    checkpoint: file in which the run is saved; if the file exists, the run continues from it.
+    checkpoint: file in which the run is saved; if the file exists, training continues from the saved state.
     """
     with run.on_device() as device:
         records, status = _train(network, run, checkpoint)
@@ -129,7 +130,7 @@ def train_network(network: TrainedNetwork, run: TrainingRun, checkpoint: Checkpo
 
 
 def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile | None) -> tuple[Records, str]:
-    """Train the networks, and return their records and the status; after an interruption, return the records so far."""
+    """Train the networks, and return their records and the status; an interruption ends the records early."""
     keys, status = run.keys(), "complete"
     state, records = _start(network, keys, checkpoint)
     done = int(run.recorded[sum(map(_length, records)) - 1])
@@ -152,11 +153,11 @@ def _train(network: TrainedNetwork, run: TrainingRun, checkpoint: CheckpointFile
 
 
 def device_calls(recorded: Steps, first: int, stride: int, stops_per_call: int) -> Iterator[Steps]:
-    """Yield K + 1 step numbers for each call to the device: its first step, and K steps at which it returns the state.
+    """Yield K + 1 step numbers for each call to the device: the first step, and K steps at which the state is returned.
 
-    recorded: recorded steps of the run; all of them are among the step numbers. first: step at which training begins.
-    K is the same for all calls, so that all calls use the same compiled program. If fewer steps are left for the last
-    call, its last step number is repeated.
+    recorded: recorded steps of the run, which are all among the step numbers. first: step at which training begins. K
+    is the same for all calls, so that all calls use the same compiled program. If fewer steps are left for the last
+    call, the last step number is repeated.
     """
     stops = np.union1d(recorded, np.arange(0, recorded[-1], stride))
     stops = stops[stops >= first]
@@ -183,10 +184,10 @@ def _save(checkpoint: CheckpointFile | None, records: list[Records], state: Vari
 
 
 def joined(records: list[Records]) -> Records:
-    """Concatenate records (S, T_i, ...) of consecutive groups of recorded steps to records (S, T, ...)."""
+    """Concatenate the records (S, T_i, ...) of consecutive groups of recorded steps into records (S, T, ...)."""
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *records)
 
 
 def _length(records: Records) -> int:
-    """Return the number T of recorded steps."""
+    """Return the number T of steps in records (S, T, ...)."""
     return jax.tree.leaves(records)[0].shape[1]

@@ -70,10 +70,11 @@ def train(
     dtype : {"float32", "float64"}
         Precision of the computation.
     W_P0 : array_like of shape (M, M), optional
-        Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the same eigenvectors as
-        W0 W0^T, and the eigenvalues ``init`` of the model, in ascending order of the eigenvalues of W0 W0^T.
+        Initial weights of a learned predictor, if ``W0`` is an array. By default, W_P0 has the eigenvectors of
+        W0 W0^T, and the values ``init`` of the model as eigenvalues; the eigenvectors are in ascending order of the
+        eigenvalues of W0 W0^T.
     probes : array_like of shape (P, N), optional
-        P inputs, if ``W0`` is an array. The representations of these inputs at all recorded steps are returned as
+        P inputs to a linear network. The representations of these inputs at all recorded steps are returned as
         ``embeddings`` (..., T, P, M).
     device : {"cpu", "gpu", "tpu"}, optional
         Device to compute on; by default JAX chooses.
@@ -140,7 +141,7 @@ def _checked_run(
     device: str | None,
     progress: bool | None,
 ) -> TrainingRun:
-    """Return the settings that linear and deep networks have in common; raises ArgumentError if one is not valid."""
+    """Return the settings of linear and deep networks alike; raises ArgumentError if a setting is not valid."""
     steps = check_steps(steps)
     errors.choice("dtype", dtype, DTYPES)
     check_progress(progress)

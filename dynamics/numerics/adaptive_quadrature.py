@@ -1,10 +1,13 @@
-"""Compute the Gaussian closure's integrals (``quadrature``) by adaptive quadrature, with NumPy.
+"""Compute the integrals of the Gaussian closure by adaptive quadrature, with NumPy.
 
-The steps and the lengths of the integration axes are chosen by the estimated error.
+``quadrature`` defines the integrals. The steps and the lengths of the integration axes are chosen by the estimated
+error.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -43,7 +46,7 @@ TRUSTED = 0.2  # relative change of the mean squares up to which the error of a 
 
 @dataclass
 class Adaptive:
-    """Sums r_m(s) of integrals over (x, y), one sum for each mode m, computed to a relative tolerance.
+    """A function that computes the sum r_m(s) of integrals over x and y, for each mode m, to a relative tolerance.
 
     s are the eigenvalues of the correlation. The estimated error determines the steps and the lengths of the x axis and
     of the y axis.
@@ -79,8 +82,9 @@ class Adaptive:
 
     Notes
     -----
-    A rule is kept from one call to the next as long as it meets the tolerance. Its nodes are proportional to the scales
-    of the norms, so that they follow the spectrum, and r is a smooth function of time along a trajectory.
+    A rule is kept from one call to the next as long as it meets the tolerance. The nodes of a rule are proportional to
+    the scales of the norms, and therefore change continuously with the eigenvalues. Along a trajectory, r_m is then a
+    smooth function of time.
 
     Examples
     --------
@@ -112,23 +116,24 @@ class Adaptive:
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
 
     def value(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool) -> Array:
-        """Return the integrals (B, M). The error is computed only if the spectrum has changed since the last time.
+        """Return the integrals (B, M), without an error estimate if the spectrum has hardly changed.
 
-        The arguments are those of ``__call__``.
+        The error is computed only if a mean square of a norm has changed by more than the fraction TRUSTED since the
+        error was computed last. The arguments are those of ``__call__``.
         """
-        if self._checked and s.max(axis=-1).all():
+        if self._checked:
             parameters = (s, lam, *others)
             with np.errstate(all="ignore"):
-                squares = self._mean_squares(parameters)
-                if _near(squares, self._checked, TRUSTED):
+                squares = [mean_squares(integral, parameters) for integral in self.integrals]
+                if _near(squares, self._checked, TRUSTED):  # False if all modes of a row have collapsed, or for nan
                     pairs = zip(self.integrals, self.rules, squares, strict=True)
-                    return np.sum([_value_in_chunks(*each, parameters) for each in pairs], axis=0)
+                    return reduce(operator.add, [_value_in_chunks(*each, parameters) for each in pairs])
         return self(s, lam, *others, added=added, known=known).value
 
     def __call__(
         self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool
     ) -> Estimate:
-        """Return the estimate of the integrals.
+        """Return the integrals r_m with their estimated errors.
 
         s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. added: part
         of r_m that is no integral, (B, M); errors are relative to the sum of ``added`` and the integrals. known:
@@ -161,7 +166,7 @@ class Adaptive:
         return total([estimate(_sums_in_chunks(*each, parameters), weights, each[0].softened) for each in rows])
 
     def _relative(self, s: Array, result: Estimate) -> list[float]:
-        """Return the error that is compared with the tolerance, and the parts of this error by cause.
+        """Return the relative error that is compared with the tolerance, and the part of this error due to each cause.
 
         Raises FloatingPointError if the error is not a number.
         """
@@ -172,11 +177,17 @@ class Adaptive:
         return relative
 
     def _attainable(self, result: Estimate) -> Array:
-        """Return the r_m (B, M) at which rounding is a third of the tolerance, which is absolute for smaller r_m."""
+        """Return the values of r_m (B, M) at which the rounding error is a third of the tolerance.
+
+        For smaller r_m the tolerance is absolute.
+        """
         return 3 * result.rounding / self.rtol
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
-        """Update ``latest`` and ``worst`` by the error of a result. counts: mask (B, 1) of the rows that count."""
+        """Update ``latest`` and ``worst`` by the error of a result.
+
+        added: part of r_m that is no integral, (B, M). counts: mask (B, 1), True for the rows whose error counts.
+        """
         value, error = (
             np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
             for column in (np.abs(result.value + added), result.error)
@@ -235,9 +246,10 @@ class Adaptive:
     def _without_idle_nodes(
         self, integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array], result: Estimate
     ) -> Rule:
-        """Return a rule without the nodes of smallest contribution, whose sum is below the fraction DROPPED of rtol.
+        """Return a rule without the nodes of smallest contribution.
 
-        The edges of the new rule are the nodes of next larger contribution, up to a sum of the fraction OUTER of rtol.
+        The contributions of the nodes that are left out add up to at most the fraction DROPPED of ``rtol``. The nodes
+        of next larger contribution, up to a sum of the fraction OUTER of ``rtol``, become the edges of the new rule.
         """
         many = len(result.value)
         rows = slice(None, None, -(-many // SAMPLED))
@@ -250,8 +262,8 @@ class Adaptive:
         shares = np.zeros(len(rule.x))
         for nodes in _pieces(len(rule.x), value.size):
             f, _, unit = values_at_nodes(integral, rule.part(nodes), d[:, rows], sampled)
-            sizes = np.abs(unit[..., None] * rule.weights[0, nodes, None] * f)  # (B, K, M)
-            shares[nodes] = (relative[:, :, None] * sizes).max(axis=(0, 1, 3))
+            sizes = np.abs(unit[..., None] * rule.weights[0, nodes] * f)  # (B, M, K)
+            shares[nodes] = (relative[..., None] * sizes).max(axis=(0, 1, 2))
         order = np.argsort(shares)
         below = np.empty(len(shares))
         below[order] = np.cumsum(shares[order])
@@ -260,7 +272,7 @@ class Adaptive:
 
 
 def _near(squares: list[Array], previous: list[Array], tolerance: float) -> bool:
-    """Return True if no mean square has changed by more than a relative tolerance."""
+    """Return True if no mean square of a norm differs from its previous value by more than a relative tolerance."""
     return all(
         d.shape == last.shape and bool((np.abs(d - last) <= tolerance * last).all())
         for d, last in zip(squares, previous, strict=True)
@@ -279,7 +291,7 @@ def _pieces(count: int, size: int) -> Iterator[slice]:
 
 
 def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Sums:
-    """Return the weighted sums of an integral, computed for pieces of the batch and of the nodes."""
+    """Return the weighted sums of an integral, computed for pieces of batch and nodes that fit into the cache."""
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
     parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
     pieces = []
@@ -295,7 +307,6 @@ def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequen
 
 def _value_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
     """Return the value of an integral, computed for pieces that fit into the cache."""
-    batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
-    if batch * entries * len(rule.x) <= CHUNK:
+    if d[0].size * len(rule.x) <= CHUNK:
         return weighted_values(integral, rule, d, parameters)
     return _sums_in_chunks(integral, rule, d, parameters).fine

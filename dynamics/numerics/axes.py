@@ -39,15 +39,15 @@ class Axis(NamedTuple):
 
 
 def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
-    """Return the length T (...,) of the tau axis of a norm of mean square sum_k d_k.
+    """Return the length T (...,) of the tau axis of a norm whose mean square is sum_k d_k.
 
     d: contribution of each mode to the mean square of the norm, (..., M). mode_weight: result of ``mode_weights``,
-    which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. The weight of a node at
-    y = 0, multiplied by the width of the integrand in y, falls with tau. T is the tau at which this product has fallen
-    to ``tail`` for the mode with the slowest fall. (For inverse powers from 2 on, every two factors of x are multiplied
-    by a variance of the tilted Gaussian; this variance is ~ 1/x^2 and cancels the two factors.) The logarithm of the
-    product is concave in tau and 0 at tau = 0. Newton's method, started at tau = FARTHEST, therefore converges to the
-    only tau > 0 at which the logarithm equals log(tail).
+    which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. The contribution of a
+    node of the quadrature at y = 0, multiplied by the width of the integrand in y, falls with tau. T is the tau at
+    which this product has fallen to ``tail`` for the mode with the slowest fall. (For inverse powers from 2 on, every
+    two factors of x are multiplied by a variance of the tilted Gaussian; this variance is ~ 1/x^2 and cancels the two
+    factors.) The logarithm of the product is concave in tau and 0 at tau = 0. Newton's method, started at
+    tau = FARTHEST, therefore converges to the only tau > 0 at which the logarithm equals log(tail).
     """
     share = d / np.sum(d, axis=-1, keepdims=True)
     slowest = np.min(share**mode_weight, axis=-1, keepdims=True)
@@ -63,10 +63,10 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
 
 
 def left_extent(power: float) -> float:
-    """Return the length of the part of the tau axis at negative tau. power: inverse power of the norm.
+    """Return the length of that part of the tau axis where tau is negative. power: inverse power of the norm.
 
-    For an odd power x = X sinh(tau), and the axis has no negative tau. For other powers x = X exp(tau), and the axis
-    begins at a tau below which the terms of the rule form a geometric series.
+    For an odd power, x = X sinh(tau), and the length is 0. For other powers, x = X exp(tau), and the axis begins at a
+    tau below which the terms of the rule form a geometric series.
     """
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 
@@ -74,7 +74,7 @@ def left_extent(power: float) -> float:
 def trapezoidal_axis(length: float, n: int, power: float = 1) -> Axis:
     """Return the trapezoidal rule with n (even) intervals of tau up to ``length``, for x = sinh(tau) or exp(tau).
 
-    power: inverse power of the norm; x = sinh(tau) if it is odd, else exp(tau).
+    power: inverse power of the norm; x = sinh(tau) if the power is odd, otherwise x = exp(tau).
     """
     start, even = left_extent(power), np.arange(n + 1) % 2 == 0
     step = (start + length) / n
@@ -93,13 +93,13 @@ POINT = Axis(np.zeros(1), np.ones(1), np.ones(1), np.inf)  # the y axis of an in
 
 def significant_modes(s: Array) -> Array:
     """Return a mask (..., M), True for modes whose eigenvalue exceeds NEGLIGIBLE times the largest eigenvalue."""
-    return s > NEGLIGIBLE * s.__array_namespace__().max(s, axis=-1, keepdims=True)
+    return s > NEGLIGIBLE * s.max(axis=-1, keepdims=True)
 
 
 def mode_weights(s: Array) -> Array:
     """Return the weight (..., M) of each mode in the length of an integration axis: 1 if significant, 0 if collapsed.
 
-    s: eigenvalues (..., M). ``extent`` raises each mode's share of the norm's mean square to the power of its weight.
+    s: eigenvalues (..., M). ``extent`` raises the share of each mode in the mean square of a norm to this weight.
     From NEGLIGIBLE to NEGLIGIBLE^2 times the largest eigenvalue the weight falls continuously with log s, so that the
     length of an axis does not jump while a mode vanishes.
     """

@@ -1,4 +1,4 @@
-"""Set the settings of NumPy and JAX under which this package computes, independently of the caller's settings.
+"""Choose the settings of NumPy and JAX under which this package computes, independently of the caller's settings.
 
 A caller may have set NumPy to raise an error at an underflow, or JAX to raise an error at a type promotion. Some
 algorithms of this package would fail under such settings, because they produce values that overflow or are not a number
@@ -28,7 +28,7 @@ JAX_SETTINGS = {  # context managers of JAX, with JAX's default values
 
 
 def isolated(function: Function) -> Function:
-    """Return the function such that NumPy's floating-point errors are ignored while it runs.
+    """Return a function that calls the given function while NumPy's floating-point errors are ignored.
 
     The decorator is for public functions, and for functions that run in other threads.
     """

@@ -31,7 +31,10 @@ class SolutionCurve(NamedTuple):
 
 
 class Plane(NamedTuple):
-    """The function F(p, x), the range low <= p <= high, and the line x = floor(p) at which curves end."""
+    """The part of a plane in which curves F(p, x) = 0 are followed: low <= p <= high and x >= floor(p).
+
+    residual: the function F. Curves end at the limits of p and at the line x = floor(p).
+    """
 
     residual: Callable[[complex, complex], Any]
     low: float

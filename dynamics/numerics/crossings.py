@@ -8,14 +8,15 @@ import scipy.optimize
 
 Array = npt.NDArray[np.float64]
 
-SAMPLES = 17  # number of samples of a function on the interval; the function should have fewer extrema
+SAMPLES = 17  # number of samples of a function on the interval; the function should have fewer extrema than samples
 
 
 def first_crossings(functions: Callable[[npt.ArrayLike], Array], start: float, end: float) -> Array:
-    """Return the first zero in [start, end] of each of M functions; inf for functions without a zero.
+    """Return the first zero in [start, end] of each of M functions of time; inf for functions without a zero.
 
-    functions: returns the values (..., M) at times (...). Between samples, an extremum that
-    approaches zero is located, so that two zeros between the same samples are found.
+    functions: a function that returns the values (..., M) of all M functions at times (...). If the samples of a
+    function approach zero without a change of sign, the extremum between the samples is located. In this way, two zeros
+    between the same samples are found.
     """
     times = np.linspace(start, end, SAMPLES)
     values = functions(times)

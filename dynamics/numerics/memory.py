@@ -42,7 +42,7 @@ def check_size(what: str, numbers: int, remedy: str, itemsize: int = 8, of_each:
 
 
 def check_steps(steps: int, least: int = 0) -> int:
-    """Return a number of steps; raises ArgumentError unless it is at least ``least`` and below MOST_STEPS."""
+    """Return ``steps`` as an int; raise ArgumentError unless it is whole, at least ``least`` and below MOST_STEPS."""
     checked = count("steps", steps, least)
     if checked >= MOST_STEPS:
         message = f"Argument `steps` must be a whole number below {MOST_STEPS:,}, but is {checked:,}."
@@ -51,7 +51,7 @@ def check_steps(steps: int, least: int = 0) -> int:
 
 
 def available() -> int:
-    """Return the bytes of free memory; in a container, its memory limit is taken into account."""
+    """Return the bytes of free memory; in a container, the memory limit of the container is taken into account."""
     import psutil
 
     return min(psutil.virtual_memory().available, *map(_free_in_control_group, CONTROL_GROUPS))

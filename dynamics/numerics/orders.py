@@ -6,11 +6,11 @@ as w^e, where e is the smallest exponent of a term.
 
 The scaling of an integral is computed from the exponent E of its integrand. With the integration variables
 x = w^(-a) and y = w^(-b), E(a, b) is piecewise linear. The numerator contributes minima of linear functions, one
-minimum for each sum of terms. The determinants Delta, which occur only as divisors, contribute such minima with a minus
-sign. Every factor lies between its largest term and a constant times this term. Therefore the integral of the terms of
-one sign scales as w^(min E) log(1/w)^j, where j is the dimension of the set on which E is smallest. Minima of linear
-functions are concave. Therefore E is smallest at a point at which lines meet, the lines on which two terms of a Delta
-are equal.
+minimum for each sum of terms. The determinants Delta of the tilted Gaussian (see ``quadrature``) occur only as
+divisors, and contribute such minima with a minus sign. Every factor lies between its largest term and a constant times
+this term. Therefore the integral of the terms of one sign scales as w^(min E) log(1/w)^j, where j is the dimension of
+the set on which E is smallest. Minima of linear functions are concave. Therefore E is smallest at a point where two
+lines meet; on each of these lines, two terms of a Delta are equal.
 """
 
 from collections.abc import Sequence
@@ -43,13 +43,13 @@ class SignedOrder:
 
     @classmethod
     def power(cls, exponents: npt.ArrayLike) -> "SignedOrder":
-        """Return the order of w^e."""
+        """Return the order of magnitude of the quantities w^e, for an array of exponents e."""
         e = np.asarray(exponents, float)
         return cls(e, np.full(e.shape, np.inf))
 
     @classmethod
     def of(cls, number: Any) -> "SignedOrder":
-        """Return the order of numbers that do not depend on w; a SignedOrder is returned as it is."""
+        """Return the order of magnitude of numbers that do not depend on w; a SignedOrder is returned as it is."""
         if isinstance(number, SignedOrder):
             return number
         number = np.asarray(number, float)
@@ -104,24 +104,24 @@ class Orders:
 
     @staticmethod
     def sum(order: Any, axis: int = -1, keepdims: bool = True) -> Any:
-        """Return the order of a sum over modes."""
+        """Return the order of magnitude of a sum over modes."""
         return SignedOrder(*(np.min(e, axis=axis, keepdims=keepdims) for e in (order.positive, order.negative)))
 
     max = sum  # the largest of positive quantities has the order of their sum
 
     @staticmethod
     def sqrt(order: SignedOrder) -> SignedOrder:
-        """Return the order of a root."""
+        """Return the order of magnitude of a square root."""
         return order**0.5
 
     @staticmethod
     def prod(order: SignedOrder, axis: int = -1, keepdims: bool = True) -> SignedOrder:
-        """Return the order of a product over modes of positive quantities."""
+        """Return the order of magnitude of a product over modes, for positive factors."""
         return SignedOrder.power(np.sum(order.positive, axis=axis, keepdims=keepdims))
 
     @staticmethod
     def exp(argument: SignedOrder) -> SignedOrder:
-        """Return the order of the exponential of a quantity that is bounded above."""
+        """Return the order of magnitude of the exponential of a quantity that is bounded above."""
         if (argument.positive < 0).any():
             raise NotImplementedError("an exponential that diverges has no power as its order of magnitude")
         return SignedOrder.power(np.where(argument.negative < 0, np.inf, 0.0))
@@ -130,8 +130,8 @@ class Orders:
 class PowerLaw(NamedTuple):
     """The scaling w^exponent log(1/w)^(-logarithms) of a quantity.
 
-    exponent: inf if the quantity is zero. logarithms: power of log(1/w), with a minus sign. If one scaling compares as
-    less than another, its quantity is larger at small w.
+    exponent: inf if the quantity is zero. logarithms: power of log(1/w), with a minus sign. Of two scalings, which
+    compare as tuples, the smaller scaling belongs to the quantity that is larger at small w.
     """
 
     exponent: float
@@ -175,17 +175,23 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
     squares = [np.broadcast_to(of_norm.positive, modes) for of_norm in (d if isinstance(d, tuple) else (d,))]
 
     def exponents(points: FloatArray, sign: int) -> FloatArray:
-        """Return E at points (a, b), (K, 2), for the terms of one sign; dx dy = x y d(log x) d(log y)."""
-        x, y = (SignedOrder.power(-points[:, i : i + 1]) for i in (0, 1))
-        order = integral.integrand(x, y, *arguments) * (x * y if len(squares) == 2 else x)
-        return np.broadcast_to((order.negative, order.positive)[sign > 0], (len(points), modes))[:, mode]
+        """Return the exponent E of the integrand at points (a, b), (K, 2), for the terms of one sign.
+
+        E includes the exponents of x and y, because dx dy = x y d(log x) d(log y).
+        """
+        x, y = (SignedOrder.power(-points[:, i]) for i in (0, 1))
+        order = integral.integrand(x, y, *(a[:, None] for a in arguments)) * (x * y if len(squares) == 2 else x)
+        return np.broadcast_to((order.negative, order.positive)[sign > 0], (modes, len(points)))[mode]
 
     points = _meeting_points(squares)
     return [_smallest(points, lambda at, sign=sign: exponents(at, sign)) for sign in (1, -1)]
 
 
 def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
-    """Return the scaling of an integral from the points at which its exponent may be smallest."""
+    """Return the scaling of an integral from the points at which the exponent of its integrand may be smallest.
+
+    exponents: function that returns the exponent of the integrand at points (K, 2).
+    """
     values = exponents(points)
     lowest = values.min()
     if np.isinf(lowest):
@@ -195,10 +201,11 @@ def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
 
 
 def _has_piece(corners: FloatArray, dimension: int, exponents: Any, lowest: float) -> bool:
-    """Return True if the set on which E is smallest has a piece of this dimension: a point, an edge or a triangle.
+    """Return True if the set on which the exponent E is smallest contains a point, an edge or a triangle.
 
-    The set is a union of convex polygons, and ``corners`` are their corners. A piece therefore contains the centres of
-    its edges and triangles.
+    dimension: 0 for a point, 1 for an edge, 2 for a triangle. lowest: the smallest value of E. The set is a union of
+    convex polygons, and ``corners`` are the corners of these polygons. An edge or a triangle between corners belongs to
+    the set if its centre and the centres of its edges do.
     """
     for simplex in combinations(corners, dimension + 1):
         if np.linalg.matrix_rank(np.subtract(simplex, simplex[0]), tol=EQUAL) == dimension:
@@ -215,8 +222,9 @@ def _rounded(exponent: float) -> float:
 def _meeting_points(squares: Sequence[FloatArray]) -> FloatArray:
     """Return the points (K, 2) at which two of the lines x^2 d_k = 1, y^2 e_k = 1 and x^2 d_k = y^2 e_k meet.
 
-    squares: for each mode k, the exponents of d_k and e_k, its contributions to the mean squares of the two norms. If
-    d_k has the exponent c, x^2 d_k = 1 is the line a = c/2.
+    d_k and e_k are the contributions of mode k to the mean squares of the first and the second norm. squares: the
+    exponents of d_k and, if there are two norms, of e_k. A point has the coordinates (a, b) with x = w^(-a) and
+    y = w^(-b). If d_k has the exponent c, x^2 d_k = 1 is the line a = c/2.
     """
     a, *others = (np.unique(d[np.isfinite(d)]) / 2 for d in squares)
     if not others:

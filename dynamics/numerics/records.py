@@ -10,9 +10,10 @@ from dynamics.numerics.memory import check_size
 
 
 def record_count(record: int | Sequence[int], steps: int) -> int:
-    """Return an upper bound on the number of steps that a run records; raises ArgumentError.
+    """Return an upper bound on the number of steps that a run records.
 
-    record: the number of steps between two records, or the recorded steps themselves.
+    record: the number of steps between two records, or the recorded steps themselves. steps: the number of steps of the
+    run. Raises ArgumentError if ``record`` is invalid.
     """
     chosen = _check(record, steps)
     return steps // chosen + 2 if isinstance(chosen, int) else len(chosen) + 2
@@ -21,7 +22,8 @@ def record_count(record: int | Sequence[int], steps: int) -> int:
 def record_steps(record: int | Sequence[int], steps: int) -> npt.NDArray[np.int64]:
     """Return the steps that a run records, which include step 0 and the last step.
 
-    record: the number of steps between two records, or the recorded steps themselves. Raises ArgumentError.
+    record: the number of steps between two records, or the recorded steps themselves. steps: the number of steps of the
+    run. Raises ArgumentError if ``record`` is invalid, or if the list of recorded steps does not fit into memory.
     """
     chosen, count = _check(record, steps), record_count(record, steps)
     check_size(f"The list of {count:,} recorded steps", 3 * count, "Record fewer steps (`record`).")

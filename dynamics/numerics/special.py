@@ -8,8 +8,8 @@ import numpy.typing as npt
 from dynamics.numerics.axes import Array
 
 UNDERFLOW = -745.0  # logarithm below which a number rounds to zero
-LARGE, SMALL = 1e100, 1e-100  # limits of the ratio level/start, between which float64 holds the square of the ratio
-LATEST = 1e307  # upper limit of the time in float64; no start needs more time if float64 holds its ratio
+LARGE, SMALL = 1e100, 1e-100  # limits of the ratio level/lam0, between which float64 holds the square of the ratio
+LATEST = 1e307  # upper limit of the time tau; for ratios below LARGE, lambda reaches the level long before this time
 NEAR = 0.1  # |w| below which the series of log(1 - w) is used
 CLOSE_TO_BRANCH = -1.02  # above this value of y + log|y|, y < 0 is close to the branch point y = -1
 
@@ -29,8 +29,8 @@ def times_exp(a: npt.NDArray[np.float64], x: npt.NDArray[Any]) -> npt.NDArray[np
 def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return log(x(tau)/x(0)) for dx/dtau = b x + c, x(0) > 0; not a number once x has passed through zero.
 
-    x(tau)/x(0) = e^(b tau) + c/x(0) (e^(b tau) - 1)/b; the larger of the two terms is factored out. Arguments
-    broadcast.
+    The ratio x(tau)/x(0) equals e^(b tau) + c/x(0) (e^(b tau) - 1)/b; to avoid overflow, the larger of these two terms
+    is factored out. log_x0: log x(0). Arguments broadcast.
     """
     b, tau = np.asarray(b), np.asarray(tau)
     with np.errstate(all="ignore"):
@@ -157,13 +157,13 @@ def _difference(a: npt.NDArray[Any], b: npt.NDArray[Any], shift: npt.NDArray[Any
 
 
 def _guess_above(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the positive root of y + log(y) = c with an error of up to 8 %, as a function of log(1 + e^c)."""
+    """Return an approximation, with an error of up to 8 %, of the positive root y of y + log(y) = c."""
     softplus = np.maximum(c, 0.0) + np.log1p(np.exp(-np.abs(c)))
     return softplus / (1 + np.log1p(softplus) / (2 + softplus))
 
 
 def _guess_below(c: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the root -1 < y < 0 of y + log|y| = c, with an error of up to 0.3 %.
+    """Return an approximation, with an error of up to 0.3 %, of the root -1 < y < 0 of y + log|y| = c.
 
     For c < -3 the root is computed by a series at y = 0, otherwise by a series at the branch point y = -1. The last
     coefficients of the latter series are fitted.

@@ -1,4 +1,4 @@
-"""Define a base of frozen dataclasses that compare, hash, copy and pickle by their contents, also of arrays."""
+"""Define a base class of frozen dataclasses, which compares, hashes, copies and pickles them by their contents."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Define the trajectory, the common result of flow, descent map and network, and print, save, load and draw it.
+"""Define the trajectory, the common result of flow, descent map and network; save, load, print and draw trajectories.
 
 This package may import ``model`` and ``vector_field``.
 """

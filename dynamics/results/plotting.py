@@ -36,7 +36,7 @@ def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
 
 
 def mode_colors(count: int) -> npt.NDArray[np.float64]:
-    """Return RGBA colours (count, 4), one for each mode, from dark to light; in grey they also differ."""
+    """Return RGBA colours (count, 4), one for each mode, from dark to light, so that they also differ in grey."""
     return plt.get_cmap("viridis")(np.linspace(0.0, 0.85, max(count, 1)))
 
 
@@ -45,8 +45,8 @@ def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s"
 
     The horizontal axis is time instead of the step for a flow, or if ``ax`` already shows time. Each mode has one line;
     for a network, eigenvalues are drawn as points. Eigenvalues have a logarithmic axis. If the trajectory predicts a
-    standard deviation, bands show two standard deviations on either side; steps at which the prediction is unreliable
-    are hatched.
+    standard deviation over networks, a band around each line shows two standard deviations on either side, and steps at
+    which the prediction is unreliable are hatched.
     """
     ax = ax or new_axes()
     shown = ax.get_xlabel()

@@ -1,4 +1,4 @@
-"""Write trajectories to .npz files, and read them; when a file is read, all its entries are validated."""
+"""Write trajectories to .npz files, and read such files; all entries of a file are validated when it is read."""
 
 import json
 import os
@@ -27,11 +27,11 @@ Shape = tuple[int, ...]
 
 
 class Entry(NamedTuple):
-    """The requirements on an array in a file."""
+    """The requirements on one of the arrays in a file."""
 
     kinds: str  # allowed kinds of numbers, as in ``dtype.kind``
     shape: str  # required shape, in words
-    fits: Callable[[Shape, Shape], bool]  # function of the shape of the array and that of the eigenvalues s
+    fits: Callable[[Shape, Shape], bool]  # function of the shape of the array and of the shape of the eigenvalues s
     optional: bool = True  # True if the array may be missing
 
 
@@ -151,7 +151,8 @@ def _reason(error: Exception) -> str:
 def _trajectory_of(contents: dict[str, npt.NDArray[Any]]) -> Trajectory:
     """Return the trajectory in the entries of a file.
 
-    Raises an exception if an entry differs from what ``save`` writes; ``load`` turns it into an ArgumentError.
+    Raises an exception if an entry differs from what ``save`` writes; ``load`` turns the exception into an
+    ArgumentError.
     """
     description = json.loads(str(contents.pop("about")))
     if description["format"] != FORMAT:

@@ -1,4 +1,4 @@
-"""Define the trajectory, the common result of flow, descent map and network, with eigenvalues over time."""
+"""Define the trajectory: eigenvalues over time, the common result of flow, descent map and network."""
 
 import math
 import textwrap
@@ -28,7 +28,7 @@ KINDS = {"flow": "flow", "descent": "descent map", "network": "network"}
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Trajectory(Value):
-    """Eigenvalues s(t) of the representation correlation; the result of ``solve``, ``iterate`` and ``train``.
+    """Eigenvalues s(t) of the representation correlation, as ``solve``, ``iterate`` and ``train`` return them.
 
     Attributes
     ----------
@@ -44,13 +44,14 @@ class Trajectory(Value):
     target : ndarray of shape (..., T, M)
         Eigenvalues of the correlation of the target branch.
     predictor : ndarray of shape (..., T, M)
-        Eigenvalues lambda of the predictor.
+        Eigenvalues lambda of the predictor W_P. For networks and for correlated inputs, u_m . W_P u_m along the
+        eigenvectors u_m of the correlation.
     method : str
         Method of the computation.
     step : ndarray of shape (T,) or None
         Recorded steps; None for a flow.
     status : str
-        End of the run: "complete", or a sentence that describes how the run ended.
+        How the run ended: "complete", or a sentence.
     error : float
         Estimated relative error of the rates.
     blow_up_time : ndarray of shape (...)
@@ -71,17 +72,17 @@ class Trajectory(Value):
         Predicted mean and standard deviation of ``modes`` over networks, if the trajectory is a result of ``iterate``
         with a ``batch_size`` for correlated inputs. In this case ``modes`` are not eigenvalues.
     mode_reliable : ndarray of bool, shape (T,) or None
-        True for the steps up to which ``mode_mean`` and ``mode_deviation`` hold. They do not require that eigenvalues
-        are apart.
+        True for the steps up to which ``mode_mean`` and ``mode_deviation`` hold. Unlike ``reliable``, this does not
+        require that eigenvalues are apart.
     weights, target_weights, predictor_weights : ndarray or None
         Weights of the encoder (..., T, M, N), of a separate target branch (..., T, M, N), and of a learned predictor
-        (..., T, M, M). They are given for linear networks, and for flow and descent map with correlated inputs.
+        (..., T, M, M). Present for linear networks, and for flow and descent map with correlated inputs.
     embeddings : ndarray of shape (..., T, P, M) or None
-        Representations of the P inputs that are given to ``train`` as ``probes``.
+        Representations of the P inputs that were passed to ``train`` as ``probes``.
     settings : dict
         Arguments of ``solve``, ``iterate`` or ``train``, such as tolerances or the learning rate.
     measures : dict
-        Metrics of deep networks at each recorded step, such as the training loss. The keys are their names
+        Metrics of deep networks at each recorded step, such as the training loss. The keys are the names of the metrics
         (``dynamics/networks/deep/metrics.py``).
 
     Examples
@@ -117,9 +118,9 @@ class Trajectory(Value):
     measures: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """If a run counts as complete but has eigenvalues that are not finite, state this in the status.
+        """Replace the status "complete" if eigenvalues are not finite: the new status states where this happens first.
 
-        Eigenvalues that diverged at the ``blow_up_time`` do not count.
+        Eigenvalues of members that have diverged, from the ``blow_up_time`` on, do not count.
         """
         if self.complete and (reason := self._not_finite()):
             object.__setattr__(self, "status", reason)
@@ -143,13 +144,15 @@ class Trajectory(Value):
     def alignment(self) -> Array:
         """Alignment |u_m . W_P u_m|/|W_P u_m| (..., T, M) of networks with a learned predictor.
 
-        u_m are the eigenvectors of W W^T, in ascending order of the eigenvalues. The alignment is 1 if u_m is also an
-        eigenvector of W_P. Raises ArgumentError for other trajectories.
+        W are the weights of the encoder, W_P is the predictor, and u_m are the eigenvectors of W W^T in ascending order
+        of the eigenvalues. The alignment is 1 if u_m is also an eigenvector of W_P. Raises ArgumentError for other
+        trajectories.
         """
         if "alignment" in self.measures:
             return self.measures["alignment"]
         if self.predictor_weights is None or self.weights is None:
-            errors.reject("alignment", "come from training a network with a learned predictor", self)
+            requirement = "come from training a network with a learned predictor, because others have no alignment"
+            errors.reject("trajectory", requirement, self)
         U = np.linalg.svd(self.weights.astype(float), full_matrices=False)[0][..., ::-1]
         image = self.predictor_weights.astype(float) @ U
         return np.abs((U * image).sum(axis=-2)) / np.linalg.norm(image, axis=-2)
@@ -161,8 +164,9 @@ class Trajectory(Value):
 
         The modes are in ascending order of the initial eigenvalues. In the theory of white inputs the eigenvectors do
         not rotate, and the variances are the eigenvalues s. In networks, the variances fluctuate symmetrically about
-        theory. Sorted eigenvalues do not, because fluctuations drive nearly equal eigenvalues apart. If the trajectory
-        is a result of ``iterate`` with a ``batch_size``, the variances are the predicted means over networks.
+        the theory. Sorted eigenvalues are biased, because fluctuations drive nearly equal eigenvalues apart. If the
+        trajectory is a result of ``iterate`` with a ``batch_size``, the variances are the predicted means over
+        networks.
         """
         if self.mode_mean is not None:
             return self.mode_mean
@@ -216,7 +220,7 @@ class Trajectory(Value):
 
     @isolated
     def to_csv(self, path: str | Path) -> Path:
-        """Write times, steps and eigenvalues to a text file, and return its path.
+        """Write times, steps and eigenvalues to a text file of comma-separated values, and return the path of the file.
 
         The file has one row for each member of the ensemble and each time.
         """

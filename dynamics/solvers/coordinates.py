@@ -2,12 +2,12 @@
 
 If the singular values of the encoder are the only dynamical variables, the coordinate of a mode is
 y = 1/lambda - lambda, with the predictor eigenvalue lambda. For small lambda, y is nearly 1/lambda. A small mode grows
-slowly, d lambda/dt ~ lambda^2, so that its y is a linear function of time and is integrated accurately. Accuracy is
-needed there: a relative error delta of a small lambda(0) is amplified to delta/lambda(0) until the mode has grown. An
-absolute error of y equals the relative error of lambda, multiplied by 1/lambda + lambda. The inverse of the coordinate
-is lambda = (sqrt(y^2 + 4) - y)/2.
+slowly, dlambda/dt ~ lambda^2, so that y of this mode is a linear function of time and is integrated accurately. Small
+modes need this accuracy: a relative error delta of a small lambda(0) is amplified to delta/lambda(0) until the mode has
+grown. An absolute error of y equals the relative error of lambda, multiplied by 1/lambda + lambda. The inverse of the
+coordinate is lambda = (sqrt(y^2 + 4) - y)/2.
 
-For models with further dynamical variables (target branch, learned predictor, tracked correlation, weights as
+For models with further dynamical variables (target branch, learned predictor, tracked correlation, weight
 matrices), the variables themselves are integrated.
 """
 
@@ -27,8 +27,8 @@ Array = Any  # an array of NumPy or JAX
 
 ROUNDING = 2.3e-14  # smallest relative tolerance; below it an integrator only follows rounding errors
 QUADRATURE_NOISE = 0.1  # relative noise of rates from a quadrature, divided by the quadrature's tolerance
-HUGE = 1e12  # a flow diverges if lambda exceeds the largest initial lambda, or 1 if that is larger, by this factor
-SMALLEST = 1e-150  # least lambda, if floor^alpha of a collapsed mode underflows; with it, y^2 remains finite
+HUGE = 1e12  # a flow diverges if lambda exceeds both 1 and the largest initial lambda by this factor
+SMALLEST = 1e-150  # smallest lambda, for collapsed modes whose floor^alpha underflows; y^2 is still finite at it
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,17 @@ class Reciprocal:
         return xp.min(y) + HUGE * xp.maximum(largest, 1.0)
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Return an integrator's tolerances for y that keep the relative error of the eigenvalues s near rtol.
+        """Return tolerances for an integrator of y that keep the relative error of the eigenvalues s near rtol.
 
-        The absolute tolerance of y sets the error; the relative tolerance is as small as rounding errors and the
-        relative ``noise`` of the rates allow.
+        The absolute tolerance of y determines this error. The relative tolerance of y is as small as rounding errors
+        and the relative ``noise`` of the rates allow.
         """
         return {"rtol": noise + ROUNDING, "atol": 0.1 * rtol * (self.alpha / (1 + self.alpha))[0]}
 
 
 @dataclass(frozen=True)
 class Plain:
-    """Coordinate y of models with several dynamical variables or with weights: y holds all variables, concatenated."""
+    """Coordinate y of models with several dynamical variables or with weight matrices: all variables, concatenated."""
 
     kind: type  # class of the states: State
     shapes: dict[str, tuple[int, ...]]  # shape of each dynamical variable, by name
@@ -96,12 +96,12 @@ class Plain:
 
     @classmethod
     def of(cls, state: State, atol: float) -> "Plain":
-        """Return the coordinate for states with the same dynamical variables, of the same shapes, as ``state``."""
+        """Return the coordinate for states whose dynamical variables have the shapes of the variables in ``state``."""
         shapes = {name: part.shape for name, part in state._asdict().items() if part is not None}
         return cls(type(state), shapes, atol)
 
     def forward(self, state: State) -> Array:
-        """Return the coordinates y (E,) of a state: the concatenated entries of all dynamical variables."""
+        """Return the coordinates y (E,) of a state: the E entries of all dynamical variables, concatenated."""
         xp = state[0].__array_namespace__()
         return xp.concat([xp.reshape(getattr(state, name), (-1,)) for name in self.shapes])
 
@@ -126,7 +126,7 @@ class Plain:
         return np.sqrt(HUGE) * xp.maximum(xp.max(xp.abs(start)), 1.0) - xp.max(xp.abs(y))
 
     def tolerances(self, rtol: float, noise: float) -> dict[str, Any]:
-        """Return an integrator's tolerances for y that keep the relative error of the eigenvalues s near rtol.
+        """Return tolerances for an integrator of y that keep the relative error of the eigenvalues s near rtol.
 
         noise: relative noise of the rates.
         """
@@ -146,7 +146,8 @@ def coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciproc
 def finite_coordinate_of(state: State, parameters: Parameters, atol: float) -> Reciprocal | Plain:
     """Return the result of ``coordinate_of`` if the coordinate is finite in this state, else a ``Plain`` coordinate.
 
-    The reciprocal coordinate contains s^alpha. This power overflows at large alpha even if the predictor is normalized.
+    The coordinate y = 1/lambda - lambda contains s^alpha, which may overflow at large alpha even if the predictor is
+    normalized.
     """
     coordinate = coordinate_of(state, parameters, atol)
     with np.errstate(all="ignore"):

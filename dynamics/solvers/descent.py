@@ -1,4 +1,4 @@
-"""Define ``iterate``, which computes the descent map: gradient descent on the population loss."""
+"""Define ``iterate``, which iterates the descent map: gradient descent on the population loss."""
 
 from collections.abc import Sequence
 
@@ -45,18 +45,19 @@ def iterate(
     learning_rate : float
         eta > 0.
     batch_size : int, optional
-        Batch size B of networks. ``s`` is then a prediction for these networks: the mean over networks of
-        u_m . C u_m, with the eigenvectors u_m of C. ``deviation`` is the standard deviation of u_m . C u_m over
-        networks. Both are computed to first order in 1/B. ``population`` is the result of the descent map, and
-        ``reliable`` is True at the steps up to which the prediction holds. Ensembles are refused.
+        Batch size B of networks, for which ``s`` is then a prediction: the mean over networks of u_m . C u_m. C is the
+        representation correlation of a network, and u_m are the eigenvectors of the initial C. ``deviation`` is the
+        standard deviation of u_m . C u_m over networks. Mean and deviation are computed to first order in 1/B.
+        ``population`` is the result of the descent map, and ``reliable`` is True at the steps up to which the
+        prediction holds. The model must not be an ensemble.
 
-        The eigenvectors of a model with ``inputs`` rotate. Then ``s`` is the mean over networks of the sorted
-        eigenvalues of C. ``modes`` is the mean of u_m . C u_m along the eigenvectors u_m of the initial C, with
-        ``mode_deviation`` and ``mode_reliable``. ``weights`` are means over networks. The model may have at most 128
-        weights in total.
+        The eigenvectors of a model with ``inputs`` rotate. For such a model, ``s`` is the mean over networks of the
+        sorted eigenvalues of C, and ``modes`` is the mean of u_m . C u_m; ``mode_deviation`` and ``mode_reliable`` are
+        the standard deviation and the reliability of ``modes``. ``weights`` are means over networks. The model may have
+        at most 128 weights in total.
     input_dimension : int, optional
         Number of inputs N of the networks. Required with ``batch_size``, because the gradient has noise along every
-        input, so that the noise grows with N. A model with ``inputs`` determines N.
+        input, so that the noise grows with N. Not needed for a model with ``inputs``, which determine N.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
         Way in which expectations of the loss are computed; the choices are those of ``solve``.
     rtol : float
@@ -89,8 +90,8 @@ def iterate(
 
     Notes
     -----
-    With ``batch_size``, all entries of C fluctuate over networks. Their mean and covariance Sigma obey, to first order
-    in 1/B,
+    With ``batch_size``, all entries of the correlation C fluctuate over networks. The mean of these entries and their
+    covariance Sigma obey, to first order in 1/B,
 
         mean <- f(mean) + 1/2 f'' : Sigma + eta^2/B (E[v v^T] - F F^T),    Sigma <- J Sigma J^T + Q
 
@@ -144,7 +145,7 @@ def iterate(
 
 
 def _status(descent: Descent) -> str:
-    """Return a text that states how the run ended; a divergence is stated first."""
+    """Return the status of a run, a text that states how the run ended; a divergence is stated first."""
     if not np.isfinite(descent.diverged).any():
         return descent.status
     first = f"eigenvalues diverge at step {descent.diverged.min():.0f}"

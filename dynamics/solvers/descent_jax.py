@@ -23,13 +23,13 @@ from dynamics.vector_field.state import Observables, State, each
 
 Array = Any  # an array of JAX, traced or not
 
-HOLD = 8  # the error of the rates is computed once in this number of steps
+HOLD = 8  # number of steps after which the error of the rates is computed again
 RECORDS_PER_CALL = 50  # recorded steps per compiled call; between calls the progress bar moves and Ctrl-C is noticed
 STEPS_PER_CALL = 2_000  # largest number of steps of a compiled call with several recorded steps
 
 
 class Place(NamedTuple):
-    """Progress of an ensemble of B members: its states (B, M), and which members have diverged.
+    """Progress of an ensemble of B members: the present states (B, M), and the members that have diverged.
 
     diverged: step at which each member diverged, (B,); inf for a member that did not diverge.
     """
@@ -42,7 +42,7 @@ Carry = tuple[Place, Array]  # progress of an ensemble, and largest error of the
 
 
 class Passed(NamedTuple):
-    """Result of a compiled call for B ensemble members: the last state, and R recorded states (B, R, M).
+    """Result of a compiled call for B ensemble members: the last states, and the states at R recorded steps (B, R, M).
 
     error: relative error of the rates, (B,).
     """
@@ -97,15 +97,15 @@ def _observables(problem: DescentProblem, states: State) -> Observables:
     with np.errstate(over="ignore", invalid="ignore"):  # members that diverge would give warnings
         observed = observables(problem.model.structure, along_steps, states)
     for values in (observed.s, observed.target):
-        values[..., 0, :] = problem.s0  # exactly: the square of a root has rounding errors
+        values[..., 0, :] = problem.s0  # exactly, because the square of a root has rounding errors
     return observed
 
 
 def _calls(chosen: list[int]) -> Iterator[list[int]]:
-    """Yield the steps that each compiled call records.
+    """Yield the steps that each compiled call records, one list for each call.
 
-    A call records at most RECORDS_PER_CALL of the steps ``chosen``, and fewer if it would need more than STEPS_PER_CALL
-    steps.
+    chosen: all steps to record. A call records at most RECORDS_PER_CALL of these steps, and fewer if it would otherwise
+    advance by more than STEPS_PER_CALL steps.
     """
     first = start = 0
     for i, record in enumerate(chosen):
@@ -127,7 +127,7 @@ def _pass_part(
     chosen: list[int],
     part: slice,
 ) -> tuple[Passed, int]:
-    """Advance the ensemble members in ``part`` by the steps of one compiled call, up to the last step of ``chosen``.
+    """Advance the ensemble members in the slice ``part`` from the step ``first`` to the last step of ``chosen``.
 
     Groups in which the closure's quadrature misses its tolerance are computed again, with the quadrature rules of a
     higher level. The second result is the highest level that was needed.
@@ -158,7 +158,7 @@ def _compiled(
     alpha: float | None,
     devices: tuple[jax.Device, ...],
 ) -> Callable[..., Passed]:
-    """Return the compiled function (place, parameters, learning rate, steps, rules) -> Passed for a loss.
+    """Return the compiled function of a loss: (place, parameters, learning rate, bounds, rules) -> Passed.
 
     alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters.
     """
@@ -180,7 +180,7 @@ def _pass(
 ) -> Passed:
     """Iterate the descent map of a group of G members, with states (G, M), in one compiled call.
 
-    bounds: the first step of the call, and the steps that it records.
+    bounds: the step from which the call starts, and the steps that the call records.
     """
     p = parameters if alpha is None else parameters._replace(alpha=alpha)
 

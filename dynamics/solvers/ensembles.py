@@ -1,7 +1,7 @@
 """Divide ensembles in JAX into groups of members. The groups are computed on all devices, or on all cores of a CPU.
 
 The division does not depend on the numbers of devices and cores, so that results are the same, to the last bit, on any
-number of them.
+number of devices or cores.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,11 +24,11 @@ from dynamics.vector_field.state import State, each
 Tree = TypeVar("Tree")  # a nested structure of arrays
 Result = TypeVar("Result")
 
-SAMPLE = 8  # at level 0, members whose trajectories determine the quadrature rules; 4 times as many at each next level
-STATES = 64  # at level 0, states of these trajectories, of all members together; 4 times as many at each next level
-ROUGH = 1e-3  # relative accuracy of these trajectories
-HIGHEST = 3  # highest level of quadrature rules; the tolerance of each level is a tenth of that of the level below
-BUCKET = 64  # the number of nodes is a multiple of this, because each number of nodes needs a compilation of its own
+SAMPLE = 8  # number of members whose rough trajectories determine the rules of level 0; 4 times as many per level
+STATES = 64  # number of states of all these trajectories together at level 0; 4 times as many per level
+ROUGH = 1e-3  # relative accuracy of the rough trajectories
+HIGHEST = 3  # highest level of quadrature rules; from level to level the tolerance falls to a tenth
+BUCKET = 64  # numbers of nodes are multiples of this, because code is compiled again for each number of nodes
 GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a CPU core
 WIDE_GROUP = 32_768  # number of members of a group that keeps an accelerator busy
 ELEMENTS = {"cpu": 250_000}  # largest number of integrand values of a group that stay in the cache of a CPU core
@@ -38,9 +38,9 @@ WIDE_ELEMENTS = 50_000_000  # largest number of integrand values of a group on a
 class Division(NamedTuple):
     """Division of an ensemble into groups of members that are computed together.
 
-    size: number of members of a group. devices: JAX devices; each of them computes one group at a time. rules: function
-    that returns the quadrature rules of the closure's integrals for a level from 0 to HIGHEST. A group whose quadrature
-    misses its tolerance at one level is computed again at the next level.
+    size: number of members of a group. devices: JAX devices, each of which computes one group at a time. rules:
+    function that returns the quadrature rules of the closure's integrals for a level of accuracy from 0 to HIGHEST. A
+    group whose quadrature misses the tolerance at one level is computed again at the next level.
     """
 
     size: int
@@ -58,7 +58,8 @@ class Division(NamedTuple):
     def padded(self, arrays: Tree, part: slice) -> Tree:
         """Return the rows of arrays that belong to the members in ``part``.
 
-        The last row is repeated until the rows fill a group on every device, so that all compiled calls have one shape.
+        The last row is repeated until the rows fill a group on every device, so that the arrays of all compiled calls
+        have the same shapes.
         """
         rows = np.minimum(np.arange(part.start, part.start + self.size * len(self.devices)), part.stop - 1)
         return jax.tree.map(lambda a: a[rows], arrays)
@@ -70,7 +71,7 @@ def divide(
     """Return the division of an ensemble into groups.
 
     members: initial states (B, M). parameters: parameters of the members, (B, 1). learning_rate: None for a flow that
-    does not depend on the learning rate. duration: time at which the trajectories of the members will end.
+    does not depend on the learning rate. duration: last time of the trajectories.
     """
     many, modes = members.encoder.shape
 
@@ -92,8 +93,9 @@ def divide(
 def _rules_for(field: VectorField, states: State, parameters: Parameters, stricter: float) -> Rules:
     """Return quadrature rules that meet the tolerance in all states (B, M).
 
-    parameters: parameters for each state, (B, 1). stricter: factor by which the tolerance is multiplied. The last node
-    of a rule is repeated with weight zero until the number of nodes is a multiple of BUCKET.
+    parameters: parameters of the model in each of the states, (B, 1). stricter: factor, at most 1, by which the
+    tolerance is multiplied. The last node of a rule is repeated with weight zero until the number of nodes is a
+    multiple of BUCKET.
     """
     sample = vector_field_of(field.model, field.closure, stricter * field.rtol, parameters)
     sample.forces(states)
@@ -114,7 +116,10 @@ def _rough_paths(
     duration: float,
     level: int,
 ) -> tuple[State, Parameters]:
-    """Return states (B, M) along rough trajectories of some members, and the parameters (B, 1) for each state."""
+    """Return states along rough trajectories of some members, one state per row, and the parameters for each state.
+
+    level: level of the quadrature rules that are chosen for these states; more states are returned at higher levels.
+    """
     many = len(members.encoder)
     states: list[State] = []
     rows: list[npt.NDArray[np.intp]] = []
@@ -131,16 +136,16 @@ def _rough_paths(
 
 
 def choose(which: npt.NDArray[np.bool_], first: npt.NDArray[Any], second: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the rows of ``first`` where ``which`` is True, and of ``second`` elsewhere."""
+    """Return an array with the rows of ``first`` where ``which`` is True, and the rows of ``second`` elsewhere."""
     return np.where(which.reshape(-1, *(1,) * (np.ndim(first) - 1)), first, second)
 
 
 def in_turn(
     parts: list[slice], devices: tuple[jax.Device, ...], compute: Callable[[slice], Result]
 ) -> Iterator[tuple[slice, Result]]:
-    """Yield (part, compute(part)) for each part of an ensemble, in order; several parts are computed at once.
+    """Yield (part, compute(part)) for each part of an ensemble, in order, while several parts are computed at once.
 
-    parts: result of ``Division.parts``. On a CPU the parts are computed on all cores.
+    parts: slices of the ensemble, result of ``Division.parts``. On a CPU the parts are computed on all cores.
     """
     yield parts[0], compute(parts[0])  # computed alone, because the first call compiles
     if len(parts) > 1:

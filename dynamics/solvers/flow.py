@@ -48,12 +48,12 @@ def solve(
     times : array_like, shape (T,)
         Times of the result, non-negative and ascending.
     learning_rate : float, optional
-        Learning rate eta. Required for models with a decay per step (``EMA`` target, or a tracked correlation). The
-        flow of other models does not depend on eta; for them the argument is refused.
+        Learning rate eta. Required for models with a decay per step (``EMA`` target, or a tracked correlation). Other
+        models do not accept it, because their flow does not depend on eta.
     closure : {"gaussian", "mean_field", "monte_carlo"}, optional
-        "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field"
-        replaces norms and sums by their means, for losses that divide by norms. "monte_carlo" takes means over samples,
-        for any loss.
+        "gaussian" is exact for Gaussian inputs. It is the default if the loss has exact expectations. "mean_field",
+        for losses that divide by norms, replaces each norm and each sum over modes by its mean. "monte_carlo", for any
+        loss, takes means over samples.
     method : {"auto", "exact", "heyoka", "jax", "scipy"}
         "exact" evaluates the formula of the exact solution, if there is one. "scipy" integrates with LSODA, also stiff
         problems. "jax" integrates with Diffrax's Dopri8. "heyoka" integrates by Taylor series, if the rates are
@@ -76,8 +76,9 @@ def solve(
     Trajectory
         A trajectory of kind "flow". A solution that diverges is kept up to the divergence; ``status`` and
         ``blow_up_time`` state the time of the divergence. A solution by "scipy" ends early if it needs more than
-        20 000 + 1000 E evaluations of the rates, with E dynamical variables over all modes; ``status`` then states
-        the time that was reached. ``status`` also states which values of an ensemble were not computed.
+        20 000 + 1000 E evaluations of the rates, where E is the number of dynamical variables of all modes together;
+        ``status`` then states the time that was reached. ``status`` also states which values of an ensemble were not
+        computed.
 
     Raises
     ------
@@ -121,10 +122,10 @@ def solve(
 
 @dataclass(frozen=True, eq=False)
 class PreparedSolver(Value):
-    """A solver for one model, at fixed times and options: the result of ``prepare``.
+    """A solver for one model with fixed times and options, as ``prepare`` returns it.
 
-    Model, times and options are validated once. Called with initial eigenvalues s0, the solver returns the same
-    ``Trajectory`` as ``solve``.
+    The model, the times and the options are validated once. Called with initial eigenvalues s0, the solver returns the
+    same ``Trajectory`` as ``solve``.
     """
 
     problem: FlowProblem
@@ -165,8 +166,8 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     Returns
     -------
     PreparedSolver
-        A function of the initial eigenvalues s0 (..., M). A compiled method compiles again for an ensemble, and for
-        eigenvalues at which the closure's quadrature needs more nodes.
+        A function of the initial eigenvalues s0 (..., M). If the method is compiled, it is compiled again for an
+        ensemble, and for eigenvalues at which the closure's quadrature needs more nodes.
 
     Raises
     ------
@@ -189,7 +190,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
             model,
         )
     modes = errors.count("modes", modes)
-    check_size(f"A start of {modes:,} modes", 4 * modes, "Ask for fewer modes.")
+    check_size(f"An initial state of {modes:,} modes", 4 * modes, "Ask for fewer modes.")
     problem = FlowProblem.of(model, np.ones(modes), times, **options)
     solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
     if solver.method.needs_start_up:
@@ -198,7 +199,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
 
 
 def _solve(problem: FlowProblem, method: Method[FlowProblem, Flow]) -> Trajectory:
-    """Return the trajectory that the method computes for the problem."""
+    """Return the trajectory that a method computes for a problem."""
     flow = method.integrate(problem)
     problem.field.warn_if_inaccurate(problem.rtol)
     if problem.by_eigenmodes:
@@ -229,7 +230,7 @@ def _put_start(observed: Observables, s0: npt.NDArray[np.float64], times: npt.ND
 
 
 def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.float64]) -> Trajectory:
-    """Cut a single trajectory at its steady state; for an ensemble, state in the status that all members converge.
+    """End a single trajectory at its steady state; for an ensemble, state in the status that all members converge.
 
     steady_time: time at which each member has converged; inf for a member that has not converged.
     """
@@ -237,14 +238,14 @@ def _cut_at_steady_state(trajectory: Trajectory, steady_time: npt.NDArray[np.flo
         return trajectory
     status = f"{STEADY} at t = {steady_time.max():.6g}"
     if steady_time.ndim:
-        return replace(trajectory, status=f"{status} (the last of {steady_time.size} members)")
+        return replace(trajectory, status=f"{status} (the last of {steady_time.size} members to converge)")
     last = int(np.searchsorted(trajectory.t, steady_time))
     t = np.append(trajectory.t[:last], steady_time)
     return replace(_select_times(trajectory, slice(last + 1)), t=t, status=status)
 
 
 def _cut_at_blow_up(trajectory: Trajectory) -> Trajectory:
-    """Cut a single trajectory before it diverges; for an ensemble, state the time of the first divergence."""
+    """End a single trajectory before it diverges; for an ensemble, state the first divergence in the status."""
     if not np.isfinite(trajectory.blow_up_time).any():
         return trajectory
     first = float(np.min(trajectory.blow_up_time))

@@ -1,8 +1,8 @@
 """Integrate the flow of ensembles in JAX (Diffrax, Dopri8): all members of a group share the same steps.
 
-The members of a group form one system of equations. Its steps are those of the member that needs the shortest steps.
+The members of a group form one system of equations, whose steps are as short as the member that changes fastest needs.
 Members then need no masks, do not wait for each other, and share one list of output times. If a member of a group
-diverges, or if the group needs too many steps, its members are integrated again, each with its own steps.
+diverges, or if the group needs too many steps, the members of the group are integrated again, each with its own steps.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from dynamics.solvers.coordinates import Plain, Reciprocal, coordinate_of, noise
 from dynamics.solvers.ensembles import HIGHEST, Division, choose, divide, in_turn
 from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
+from dynamics.solvers.stepping import Integrated, integrate
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import (
     as_rows,
@@ -39,11 +40,11 @@ from dynamics.vector_field.state import Observables, State, each
 Array = Any  # an array of JAX, traced or not
 
 MAX_STEPS = 200_000  # largest number of steps of a member that is integrated alone
-MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group; if a group needs more, its members differ too much
+MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group, beyond which members are integrated alone
 
 
 class Options(NamedTuple):
-    """Options of an integration. They may change without a new compilation, except for the number of times."""
+    """Options of an integration, which may change without a new compilation, except for the number of times."""
 
     times: Any  # times of the result (T,)
     learning_rate: Any
@@ -55,9 +56,9 @@ class Options(NamedTuple):
 class Solved(NamedTuple):
     """Solutions of B ensemble members; each array has a leading axis (B,)."""
 
-    observables: Observables  # (B, T, M), None for observables that the eigenvalues s determine
-    end: Any  # time that was reached
-    finished: Any  # True if the last time was reached
+    observables: Observables  # (B, T, M); None for observables that can be computed from the eigenvalues s
+    end: Any  # time at which the integration ended
+    finished: Any  # True if the integration reached the last time
     diverged: Any  # True if the member diverged
     error: Any  # relative error of the rates
 
@@ -68,7 +69,7 @@ Solver = Callable[[State, Parameters, Options, Rules], Solved]
 def jax_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, one group of members after another.
 
-    After an interruption, the observables of members that were not integrated are set to not a number.
+    After an interruption, the observables of members that were not integrated are NaN.
     """
     structure, modes, times, field = problem.model.structure, problem.s0.shape[-1], problem.times, problem.field
     members, parameters = as_rows(problem.start, problem.model.parameters)
@@ -85,7 +86,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
                 done = part.stop
                 bar.update(part.stop - part.start)
         except KeyboardInterrupt:
-            status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
+            status = f"interrupted after ensemble member {done} of {many}; values that were not computed are NaN"
         else:
             status = "complete"
     each(lambda a: a[done:].fill(np.nan), solved.observables)
@@ -105,7 +106,7 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
 
 def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved:
-    """Return arrays, not yet filled, for the solutions of all members."""
+    """Return empty arrays to which the solutions of all members are written."""
     whole = Observables(*np.empty((3, many, times, modes)))
     end, error = np.zeros((2, many))
     finished, diverged = np.zeros((2, many), bool)
@@ -123,7 +124,7 @@ def _solve_part(
     options: Options,
     part: slice,
 ) -> Solved:
-    """Integrate the flow of the ensemble members in ``part``.
+    """Integrate the flow of the ensemble members in the slice ``part``.
 
     Groups in which the closure's quadrature misses its tolerance are integrated again, with quadrature rules of a
     higher level.
@@ -161,7 +162,7 @@ def _compiled(
     devices: tuple[jax.Device, ...],
     alone: bool,
 ) -> Solver:
-    """Return the compiled solver (members, parameters, options, rules) -> Solved for one loss.
+    """Return the compiled solver for one loss, a function (members, parameters, options, rules) -> Solved.
 
     alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters. alone:
     True if each member has its own steps; otherwise each device integrates one group with common steps.
@@ -192,7 +193,7 @@ def _group(
     options: Options,
     rules: Rules,
 ) -> Solved:
-    """Integrate the flow of G members with common steps, from their initial states (G, M) to the last time."""
+    """Integrate the flow of a group of G members with common steps, from initial states (G, M) to the last time."""
 
     def own(parameters: Parameters) -> Parameters:
         return parameters if alpha is None else parameters._replace(alpha=alpha)
@@ -202,7 +203,7 @@ def _group(
     def coordinate(parameters: Parameters) -> Reciprocal | Plain:
         return coordinate_of(like, parameters, options.atol)
 
-    def slope(_: Array, y: Array, args: None) -> Array:
+    def slope(y: Array) -> Array:
         def of_one(y: Array, parameters: Parameters) -> Array:
             def velocity_of(state: State) -> State:
                 moved_by = forces(state, own(parameters), rules)
@@ -212,28 +213,17 @@ def _group(
 
         return jax.vmap(of_one, in_axes=-1, out_axes=-1)(y, columns)
 
-    def room(_: Array, y: Array, args: None, **__: Any) -> Array:
-        left = jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns)
-        return jnp.min(left) < 0
+    def room(y: Array) -> Array:
+        return jnp.min(jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns))
 
     columns = jax.tree.map(jnp.transpose, parameters)
     y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
     strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
     tolerances = coordinate(strictest).tolerances(options.rtol, options.noise)
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(slope),
-        diffrax.Dopri8(),
-        0.0,
-        options.times[-1],
-        None,
-        y0,
-        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=options.times), diffrax.SubSaveAt(t1=True)]),
-        stepsize_controller=diffrax.PIDController(norm=_of_the_worst, **tolerances),
-        event=diffrax.Event(room),
-        max_steps=MAX_STEPS if alone else MAX_STEPS_TOGETHER,
-        throw=False,
-    )
-    y = jnp.moveaxis(solution.ys[0], -1, 0)  # (G, T, E)
+    controller = diffrax.PIDController(norm=_of_the_worst, **tolerances)
+    most = MAX_STEPS if alone else MAX_STEPS_TOGETHER
+    solution = integrate(slope, y0, options.times, controller, room, most)
+    y = jnp.moveaxis(solution.y, -1, 0)  # (G, T, E)
     reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
     states = jax.vmap(lambda y, p: coordinate(own(p)).backward(y))(y, parameters)
@@ -246,17 +236,15 @@ def _group(
     return _solved(solution, observed, jnp.max(error), start.encoder.shape[:1])
 
 
-def _solved(solution: Any, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
-    """Return the solution of a group; results that its members have in common are repeated for each member.
+def _solved(solution: Integrated, observed: Observables, error: Array, members: tuple[int, ...]) -> Solved:
+    """Return the solution of a group; results that all members of the group share are repeated for each member.
 
-    solution: result of Diffrax. members: shape (G,) of the group.
+    members: shape (G,) of the group.
     """
-    results = (diffrax.RESULTS.successful, diffrax.RESULTS.event_occurred)
-    finished, diverged = (solution.result == result for result in results)
-    solved = Solved(observed, solution.ts[1][0], finished, diverged, error)
+    solved = Solved(observed, solution.end, solution.finished, solution.diverged, error)
     return jax.tree.map(lambda a: jnp.broadcast_to(a, members) if a.ndim == 0 else a, solved)
 
 
 def _of_the_worst(errors: Array) -> Array:
-    """Return the largest error of a member, a root mean square over variables. errors: (E variables, G members)."""
+    """Return the largest error of a member: the root mean square over variables. errors: (E variables, G members)."""
     return jnp.sqrt(jnp.max(jnp.mean(errors**2, axis=0)))

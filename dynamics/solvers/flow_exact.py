@@ -16,9 +16,9 @@ from dynamics.solvers.problem import FlowProblem
 from dynamics.solvers.solutions import Flow
 from dynamics.vector_field.state import Observables
 
-BLOCK = 131_072  # number of values computed at once: they fit into a cache, and outweigh the overhead of Python
+BLOCK = 131_072  # number of values computed at once: few enough for a cache, enough to outweigh Python's overhead
 LARGEST_EXPONENT = 650.0  # largest x for which float64 holds e^x, with a margin
-NORMAL = 1e-300  # least lambda(0) that float64 holds accurately; 1/NORMAL is the largest
+NORMAL = 1e-300  # smallest lambda(0) that float64 holds accurately; 1/NORMAL is the largest
 FEW_BLOCKS = 4  # number of blocks below which threads take longer than they save
 
 
@@ -26,8 +26,8 @@ def exact_flow(problem: FlowProblem) -> Flow:
     """Evaluate the formula of the exact solution, one block of ensemble members and times after another.
 
     The formula returns log(s(t)/s(0)), which stays finite if lambda = s^alpha underflows or overflows. If terms of the
-    formula nearly cancel, its arguments are in extended precision, on platforms that have extended precision. The
-    arguments need less memory than the result (..., T, M).
+    formula nearly cancel, the arguments of the formula are in extended precision, on platforms that have extended
+    precision. The arguments need less memory than the result (..., T, M), because they do not depend on time.
     """
     model, solution, s0 = problem.model, problem.model.generated.exact, problem.s0
     assert solution is not None  # otherwise the method does not apply
@@ -59,12 +59,12 @@ def exact_flow(problem: FlowProblem) -> Flow:
 
 
 def _long(alpha: npt.NDArray[np.float64], times: npt.NDArray[np.float64]) -> bool:
-    """Return True if alpha t may overflow in float64."""
+    """Return True if the product alpha t of an exponent and a time may overflow in float64."""
     return bool(np.log(np.max(alpha, initial=1.0)) + np.log(np.max(times, initial=1.0)) > LARGEST_EXPONENT)
 
 
 def _blow_up(solution: ExactSolution, log_lam0: npt.NDArray[Any], *numbers: Any) -> npt.NDArray[np.float64]:
-    """Return the time at which the first mode of each member diverges (B,); inf for a member that does not diverge."""
+    """Return the time (B,) at which the first mode of each member diverges; inf for a member that does not diverge."""
     if not solution.diverges:
         return np.full(len(log_lam0), np.inf)
     times = np.asarray(solution.time_to_reach(log_lam0, np.inf, *numbers), float)
@@ -90,10 +90,11 @@ def _fill(
     lam: npt.NDArray[np.float64] | None,
     block: tuple[slice, slice],
 ) -> None:
-    """Write a block of s, and of lambda if lambda has an array of its own.
+    """Write a block of the eigenvalues s(t) and, if ``lam`` is an array, of the predictor's eigenvalues lambda(t).
 
     start: s(0) (B, M). arguments: lambda(0) and log lambda(0), (B, M), then the parameters, as numbers or arrays
-    (B, 1). lam: None if lambda has no array of its own.
+    (B, 1). s, lam: arrays (B, T, M) to write to; lam is None if lambda(t) follows from s(t) without a computation.
+    block: slices of members and of times.
     """
     members, span = block
     start = start[members, None]

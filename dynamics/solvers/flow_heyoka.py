@@ -1,11 +1,12 @@
 """Integrate the flow by heyoka: Taylor series of high order, compiled for the model and its number of modes.
 
 The generated rates are evaluated once, on symbols in place of numbers; heyoka differentiates and compiles the resulting
-expressions. The singular values w of the encoder are integrated as u = arsinh(w/floor), du/dt = tanh(u) (r - rho).
-Above the floor, u is log w up to a constant, so that an absolute error of u is a relative error of s. For a vanishing
-mode u tends to 0, whereas log w would decrease without bound. That would harm all modes, because heyoka's tolerance is
-relative to the largest variable. The other dynamical variables are integrated without a change of variables. Members
-that do not reach the last time are integrated again by SciPy's solver, whose status states the reason.
+expressions. In place of the singular values w of the encoder, u = arsinh(w/floor) is integrated, where floor is a small
+constant and du/dt = tanh(u) (r - rho) with the rate r of the mode. Above the floor, u is log w up to a constant, so
+that an absolute error of u is a relative error of s. For a vanishing mode u tends to 0, whereas log w would decrease
+without bound. A large |log w| would reduce the accuracy of all modes, because heyoka's tolerance is relative to the
+largest variable. The other dynamical variables are integrated without a change of variables. Members that do not reach
+the last time are integrated again by SciPy's solver, whose status states the reason.
 """
 
 import math
@@ -45,15 +46,15 @@ Key = tuple[DerivedLoss, Structure, str, float | None, int, int, int]  # identif
 
 LANES = 8  # number of ensemble members that one integrator computes at once
 FINEST = 1e-15  # smallest tolerance of the Taylor series
-COMPACT = 64  # from this number of modes on, the compiled code calls functions: slower, but quick to compile
+COMPACT = 64  # number of modes from which the compiled code calls functions: slower to run, quicker to compile
 MAX_STEPS = 20_000  # largest number of steps of an integration
-VANISHED = 1e-30  # least w, relative to the floor: powers of s, and v/w, have no Taylor series at w = 0
+VANISHED = 1e-30  # smallest ratio w/floor: powers of s, and v/w of the target, have no Taylor series at w = 0
 
 
 def heyoka_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, LANES members at once on each core.
 
-    After an interruption, the observables of members that were not integrated are set to not a number.
+    After an interruption, the observables of members that were not integrated are NaN.
     """
     field, modes = problem.field, problem.s0.shape[-1]
     members, parameters = as_rows(problem.start, field.parameters)
@@ -64,7 +65,7 @@ def heyoka_flow(problem: FlowProblem) -> Flow:
     done = _integrate(problem, members, parameters, observed, left)
     if done < many:
         each(lambda a: a[done:].fill(np.nan), observed)
-        status = f"interrupted after ensemble member {done} of {many}; what was not computed is not a number"
+        status = f"interrupted after ensemble member {done} of {many}; values that were not computed are NaN"
     elif left.any():
         rest = scipy_flow(_members_left(problem, parameters, left))
         pieces = independent(field.structure, rest.observables)
@@ -91,8 +92,8 @@ def _integrate(
 ) -> int:
     """Integrate B members, write their observables (B, T, M), and return the number of members that were integrated.
 
-    observed: arrays to which the observables are written; None for observables that the eigenvalues s determine. left:
-    mask that is set to True for members that did not reach the last time.
+    observed: arrays to which the observables are written; None for observables that can be computed from the
+    eigenvalues s. left: mask (B,) that is set to True for members that did not reach the last time.
     """
     field, times = problem.field, problem.times
     many, modes = members.encoder.shape
@@ -139,7 +140,10 @@ def _integrate(
 
 
 def _floors(members: State, atol: float) -> npt.NDArray[np.float64]:
-    """Return the floor of w of each member (B, 1): s is negligible below it, and no initial w > 0 is far below it."""
+    """Return the floor (B, 1) of the singular values w of each member, at which u = arsinh(w/floor) is of order 1.
+
+    The floor is at most the root of ``atol``, below which s is negligible, and at most every initial w above zero.
+    """
     w = members.encoder
     least = np.min(w, axis=1, keepdims=True, where=w > 0, initial=np.sqrt(atol))
     return np.maximum(least, SMALLEST)
@@ -152,7 +156,7 @@ def _forward(members: State, floors: npt.NDArray[np.float64]) -> npt.NDArray[np.
 
 
 def _backward(like: State, floors: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> State:
-    """Return the states (B, T, M) with the integrated variables y (B, T, E); ``like``: states of the same model."""
+    """Return the states (B, T, M) whose integrated variables are y (B, T, E). like: any states of the same model."""
     parts = iter(np.split(y, y.shape[-1] // like.encoder.shape[-1], axis=-1))
     w = floors[:, None] * np.sinh(y[..., : like.encoder.shape[-1]])
     return each(lambda part: next(parts), like)._replace(encoder=w)
@@ -161,8 +165,8 @@ def _backward(like: State, floors: npt.NDArray[np.float64], y: npt.NDArray[np.fl
 def _tolerance(structure: Structure, members: State, parameters: Parameters, rtol: float) -> float:
     """Return the tolerance of the Taylor series: rtol times the smallest initial eigenvalue lambda(0) of the predictor.
 
-    The growth of small modes amplifies errors by 1/lambda(0). The tolerance is rounded up to a power of ten. Problems
-    with similar tolerances then share a compiled integrator.
+    The growth of small modes amplifies errors by 1/lambda(0). The tolerance is rounded up to a power of ten, so that
+    problems with similar tolerances share a compiled integrator.
     """
     lam = np.abs(predictor(structure, parameters, members, members.encoder**2))
     least = min(1.0, lam.min(where=lam > 0, initial=1.0))
@@ -174,13 +178,13 @@ def _tolerance(structure: Structure, members: State, parameters: Parameters, rto
 
 @lru_cache(maxsize=64)
 def _own_integrator(key: Key, tolerance: float, thread: int) -> Any:
-    """Return a copy of the compiled integrator, for use by one thread."""
+    """Return a copy of the compiled integrator, for use by the thread with the identifier ``thread``."""
     return copy(_integrator(key, tolerance))
 
 
 @lru_cache(maxsize=16)
 def _integrator(key: Key, tolerance: float) -> Any:
-    """Return heyoka's integrator, compiled for a key and a tolerance.
+    """Return heyoka's integrator, compiled for the problem that a key identifies and for a tolerance.
 
     key: loss, structure, closure, exponent alpha of the predictor (None if alpha is taken from the parameters), number
     of parameters of the loss, number of modes, and number of members computed at once.
@@ -217,7 +221,7 @@ def _integrator(key: Key, tolerance: float) -> Any:
 
 
 class _Symbols(np.ndarray):
-    """An array (M,) of heyoka's symbolic expressions; generated code operates on it as on an array of numbers."""
+    """An array (M,) of heyoka's symbolic expressions; generated code treats them like numbers."""
 
     def __array_namespace__(self, **_: Any) -> Any:
         return _Namespace
@@ -228,7 +232,7 @@ class _Namespace:
 
     @staticmethod
     def sum(a: _Symbols, axis: int, keepdims: bool) -> _Symbols:
-        return _symbols([_heyoka().sum(list(a))])  # the sum over modes: they are the only axis
+        return _symbols([_heyoka().sum(list(a))])  # the sum over modes, which are the only axis
 
     e = math.e
 

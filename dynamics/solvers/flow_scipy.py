@@ -24,18 +24,18 @@ from dynamics.vector_field.state import Observables, State, each
 
 MAX_EVALUATIONS = 20_000  # largest number of evaluations of the rates of one trajectory, ...
 EVALUATIONS_PER_VARIABLE = 1_000  # ... plus this number for each dynamical variable; then the integration ends
-STALLED = 1e-9  # relative length of steps below which a trajectory with a collapsed mode is held up by a pole
+STALLED = 1e-9  # step size relative to t below which a trajectory with a collapsed mode is held up by a pole
 STEPS_PER_CHECK = 8  # number of steps between tests for equal modes
 INTERRUPTED = "interrupted"
 NOT_STEADY = "not steady"
 VANISHING = "a mode vanishes, and the gradient has a pole at a vanishing mode"
-DIVERGING = 1e3  # eigenvalue, relative to the largest initial eigenvalue, above which a failure means divergence
+DIVERGING = 1e3  # eigenvalue, over the largest initial eigenvalue, above which a failed step means divergence
 
 
 def scipy_flow(problem: FlowProblem) -> Flow:
     """Integrate the flow of an ensemble, one member after another.
 
-    After an interruption, the observables of members that were not integrated are set to not a number.
+    After an interruption, the observables of members that were not integrated are NaN.
     """
     batch, many = problem.members, int(np.prod(problem.members))
     flows: list[Flow] = []
@@ -57,7 +57,7 @@ def scipy_flow(problem: FlowProblem) -> Flow:
 
 
 def members(field: VectorField, start: State) -> Iterator[tuple[tuple[int, ...], VectorField, State]]:
-    """Yield (index, vector field, initial state) of each member of an ensemble. start: states of all members."""
+    """Yield (index, vector field, initial state) of each ensemble member. start: initial states of all members."""
     batch = field.batch(start)
     rows = field.parameters.map(lambda a: np.broadcast_to(a, (*batch, 1)))
     for i in np.ndindex(batch):
@@ -67,16 +67,17 @@ def members(field: VectorField, start: State) -> Iterator[tuple[tuple[int, ...],
 
 
 def _put(observables: Observables, where: slice | tuple[int, slice], values: Observables) -> None:
-    """Write values of the observables into arrays, at the index ``where``."""
+    """Write ``values`` into the arrays of ``observables``, at the index ``where``."""
     each(lambda array, value: array.__setitem__(where, value), observables, values)
 
 
 def _status(flows: list[Flow], many: int) -> str:
-    """Return the status of an ensemble.
+    """Return the status of an ensemble from the flows of its members.
 
-    The status names the first member that did not reach the last time, and states how many members did not reach it. If
-    the flow should end at a steady state, and all members reached the last time, the status states instead how many
-    did not converge. A member that diverges counts as complete. many: number of members.
+    The status names the first member that did not reach the last time, and the number of such members. If all members
+    reached the last time, but some did not converge to a steady state as required, the status names the first member
+    that did not converge, and the number of such members. A member that diverges counts as complete. many: number of
+    members.
     """
     short = [number for number, flow in enumerate(flows, 1) if flow.reached is not None]
     moving = [number for number, flow in enumerate(flows, 1) if flow.status.startswith(NOT_STEADY)]
@@ -87,14 +88,14 @@ def _status(flows: list[Flow], many: int) -> str:
         return "complete"
     missing = len(short) + many - len(flows)
     where = f"in ensemble member {short[0]} of {many}"
-    return f"{flows[short[0] - 1].status} {where}; what was not computed, in {missing} members, is not a number"
+    return f"{flows[short[0] - 1].status} {where}; values that were not computed, in {missing} members, are NaN"
 
 
 class _Member:
     """The integration of one trajectory to the last time, or to its steady state.
 
-    The shape of the trajectory is integrated in the time tau (``scaling``). observed: observables at all ``times``.
-    done: number of times whose observables are recorded.
+    If a change of variables removes the weight decay (``scaling``), the new variables are integrated, in the time tau
+    of this change. observed: observables at all ``times``. done: number of times whose observables are recorded.
     """
 
     def __init__(self, problem: FlowProblem, field: VectorField, start: State):
@@ -114,7 +115,7 @@ class _Member:
         _put(self.observed, slice(self.done), first)
 
     def integrate(self, bar: Any) -> Flow:
-        """Return the flow, integrated step by step. An interruption or a failure keeps the times recorded so far."""
+        """Integrate the flow step by step and return it, up to the last recorded time if interrupted or stopped."""
         tolerances = self.coordinate.tolerances(self.problem.rtol, noise_of(self.field))
         taus = self.scaling.tau(self.times)
         if self.detector and self.detector.reached(self.start):
@@ -144,7 +145,7 @@ class _Member:
         return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, self.problem.learning_rate))
 
     def _progress(self, solver: Any, taus: npt.NDArray[np.float64]) -> Flow | None:
-        """Record the times that the last step has passed; return the flow if it ends here, else None."""
+        """Record observables at times that the last step has passed; return the flow if it must end now, else None."""
         passed = int(np.searchsorted(taus, solver.t, side="right"))
         if passed > self.done:
             self._record(solver.dense_output()(taus[self.done : passed]).T, passed)
@@ -205,8 +206,8 @@ def steps(
 ) -> Iterator[tuple[Any, str | None]]:
     """Yield (solver, message) after each step of an integration of dy/dt = slope(t, y) from t = 0 to ``end``.
 
-    The solver is SciPy's LSODA. It detects stiff parts of a trajectory automatically. Each of its steps needs only one
-    or two evaluations of the slope, which take most of the time. message: the reason if the step failed, else None.
+    The solver is SciPy's LSODA, which detects stiff parts of a trajectory. A step of LSODA needs only one or two
+    evaluations of the slope, which take most of the time. message: the reason if the step failed, else None.
     Raises FloatingPointError if the slope is not finite at t = 0.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a trial step may be so long that it overflows
@@ -226,9 +227,9 @@ def steps(
 def rough_path(
     field: VectorField, start: State, learning_rate: float | None, duration: float, steps_at_most: int = 300
 ) -> State:
-    """Return the states (T, M) of a member after each step of a rough integration.
+    """Return the states (T, M) of an ensemble member after each step of a rough integration.
 
-    If a step fails, the integration ends before this step.
+    The integration ends before a step that fails, and after ``steps_at_most`` steps.
     """
     coordinate = finite_coordinate_of(start, field.parameters, 1e-14)
     y = coordinate.forward(start)

@@ -17,8 +17,8 @@ from dynamics.solvers.solutions import Descent, Flow
 from dynamics.vector_field.eigenmodes import formulas_of
 
 ENSEMBLE_FOR_JAX = 64  # number of ensemble members from which compiling the flow saves time
-LONG = 2.0  # estimated seconds of a run in NumPy from which compiling the descent map saves time
-STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds per step; seconds per eigenvalue and node; nodes of an integral
+LONG = 2.0  # estimated seconds of a run in NumPy above which compiling the descent map saves time
+STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds of a step; seconds per eigenvalue and node; number of nodes
 
 P = TypeVar("P", bound=Problem)
 R = TypeVar("R")
@@ -26,15 +26,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Method(ABC, Generic[P, R]):
-    """A method that solves the problems of ``solve``, or those of ``iterate``."""
+    """A method of solution for the problems P of ``solve`` (FlowProblem) or of ``iterate`` (DescentProblem)."""
 
     name: ClassVar[str]
     needs_start_up: ClassVar[bool] = False  # True if the first call takes longer, because the method compiles
 
     def refusal(self, problem: P) -> str | None:
-        """Return why the method cannot solve a problem; None if it can.
+        """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        The text is the end of a message, "Argument `method` must be 'auto' or ... <text>".
+        The reason is the end of a message, "Argument `method` must be 'auto' or ... <reason>".
         """
         return None
 
@@ -47,14 +47,14 @@ class Method(ABC, Generic[P, R]):
         """Return the solution of a problem that the method can solve."""
 
     def label(self, problem: P) -> str:
-        """Return the description of the method that the resulting trajectory shows."""
+        """Return the description of the method, for the field ``method`` of the resulting trajectory."""
         return self.name
 
 
 def choose(methods: Sequence[Method[P, R]], name: str, problem: P) -> Method[P, R]:
-    """Return the method with a name; raises ArgumentError if the method cannot solve the problem.
+    """Return the method with a given name; raises ArgumentError if this method cannot solve the problem.
 
-    For "auto", return the first method that can solve the problem and suits it.
+    For the name "auto", return the first of ``methods`` that can solve the problem and for which ``suits`` is True.
     """
     errors.choice("method", name, ("auto", *(method.name for method in methods)))
     if name == "auto":
@@ -80,9 +80,9 @@ class Exact(Method[FlowProblem, Flow]):
     name = "exact"
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Return why the method cannot solve a problem; None if it can.
+        """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        Reasons are a model without an exact solution, a closure that is not "gaussian", and an end condition.
+        Reasons are a model without an exact solution, a closure other than "gaussian", and the argument ``until``.
         """
         if problem.until is not None:
             return f"with until='{problem.until}'"
@@ -97,7 +97,7 @@ class Exact(Method[FlowProblem, Flow]):
         return exact_flow(problem)
 
     def label(self, problem: FlowProblem) -> str:
-        """Return "exact solution" with the name of its formula, such as "Lambert W"."""
+        """Return "exact solution" and the name of the solution's formula, such as "Lambert W"."""
         solution = problem.model.generated.exact
         return f"exact solution ({solution.name})" if solution is not None else self.name
 
@@ -109,9 +109,9 @@ class Heyoka(Method[FlowProblem, Flow]):
     needs_start_up = True
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Return why the method cannot solve a problem; None if it can.
+        """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        The rates must be smooth formulas, and heyoka must be installed.
+        The rates must be smooth formulas, and the package heyoka must be installed.
         """
         if (reason := _needs_compiled_eigenmodes(problem)) is not None:
             return reason
@@ -135,7 +135,7 @@ class Heyoka(Method[FlowProblem, Flow]):
         return False
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Return the flow, integrated by heyoka for several ensemble members at once."""
+        """Return the flow, which heyoka integrates for several ensemble members at once."""
         from dynamics.solvers.flow_heyoka import heyoka_flow
 
         return heyoka_flow(problem)
@@ -148,18 +148,18 @@ class Diffrax(Method[FlowProblem, Flow]):
     needs_start_up = True
 
     def refusal(self, problem: FlowProblem) -> str | None:
-        """Return why the method cannot solve a problem; None if it can.
+        """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
-        Reasons are correlated inputs, the closure "monte_carlo", and an end condition.
+        Reasons are correlated inputs, the closure "monte_carlo", and the argument ``until``.
         """
         return _needs_compiled_eigenmodes(problem)
 
     def suits(self, problem: FlowProblem) -> bool:
-        """Return True for ensembles large enough that compiling pays."""
+        """Return True for ensembles so large that compiling saves time."""
         return bool(np.prod(problem.members) >= ENSEMBLE_FOR_JAX)
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Return the flow, integrated by Diffrax for groups of ensemble members."""
+        """Return the flow, which Diffrax integrates for groups of ensemble members."""
         from dynamics.solvers.flow_diffrax import jax_flow
 
         return jax_flow(problem)
@@ -171,7 +171,7 @@ class SciPy(Method[FlowProblem, Flow]):
     name = "scipy"
 
     def integrate(self, problem: FlowProblem) -> Flow:
-        """Return the flow, integrated by SciPy for one ensemble member after another."""
+        """Return the flow, which SciPy integrates for one ensemble member after another."""
         from dynamics.solvers.flow_scipy import scipy_flow
 
         return scipy_flow(problem)
@@ -191,9 +191,9 @@ def has_exact_solution(model: Model) -> bool:
 
 
 def _needs_compiled_eigenmodes(problem: FlowProblem) -> str | None:
-    """Return why compiled methods cannot integrate the flow of a problem; None if they can.
+    """Return the reason why compiled methods cannot integrate the flow of a problem; None if they can.
 
-    The text is the end of a message (``Method.refusal``).
+    The reason is the end of a message (``Method.refusal``).
     """
     if problem.until is not None:
         return f"with until='{problem.until}'"
@@ -212,7 +212,7 @@ class CompiledDescent(Method[DescentProblem, Descent]):
     needs_start_up = True
 
     def refusal(self, problem: DescentProblem) -> str | None:
-        """Return why the method cannot solve a problem; None if it can.
+        """Return the reason why the method cannot solve a problem; None if the method can solve it.
 
         Reasons are correlated inputs, the closure "monte_carlo", and a batch size.
         """

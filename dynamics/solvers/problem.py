@@ -23,7 +23,7 @@ from dynamics.vector_field.state import State
 
 MOST_FLUCTUATING = 64  # number of modes up to which fluctuations are predicted
 MOST_WEIGHTS = 128  # number of weights up to which fluctuations are predicted for correlated inputs
-SAMPLED_NUMBERS = {  # numbers in memory at once, for each pair of modes, as measured; True: learned predictor
+SAMPLED_NUMBERS = {  # measured count of numbers in memory, for each pair of modes; True: with a learned predictor
     False: 30_000,
     True: 160_000,
 }
@@ -34,9 +34,10 @@ CLOSURE_SHARE = 0.1  # relative tolerance of the closure's quadrature, divided b
 class Problem(Value):
     """A model with initial eigenvalues or weights, and the options that flow and descent map have in common.
 
-    s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the
-    closure, never None. rtol: relative accuracy of the eigenvalues. members: shape (...) of the ensemble. progress:
-    True to show a progress bar, False to show none, or None to show it on a terminal during long work.
+    s0: initial eigenvalues (..., M), or weights (..., M, N) of a model with correlated inputs. closure: name of the way
+    in which expectations are computed, never None. rtol: relative accuracy of the eigenvalues. members: shape (...) of
+    the ensemble. progress: True to show a progress bar, False to show none, or None to show it on a terminal during
+    long work.
     """
 
     model: Model
@@ -48,7 +49,7 @@ class Problem(Value):
 
     @cached_property
     def field(self) -> VectorField:
-        """The vector field of the model; it keeps quadrature nodes and errors from one evaluation to the next."""
+        """The vector field of the model, which keeps quadrature nodes and errors from one evaluation to the next."""
         return vector_field_of(self.model, self.closure, CLOSURE_SHARE * self.rtol)
 
     @property
@@ -58,7 +59,7 @@ class Problem(Value):
 
     @property
     def by_eigenmodes(self) -> bool:
-        """True if the inputs are white. Eigenvectors then do not change, and the state consists of eigenmodes."""
+        """True if the inputs are white, so that eigenvectors do not change and the state consists of eigenmodes."""
         return self.model.inputs is None
 
     def starting_from(self, s0: npt.ArrayLike) -> Self:
@@ -71,7 +72,7 @@ class Problem(Value):
         return self.with_field(self.field, start, start.shape[:-axes])
 
     def with_field(self, field: VectorField, s0: npt.NDArray[np.float64], members: tuple[int, ...]) -> Self:
-        """Return the problem with another vector field, and with validated s0 of an ensemble of shape ``members``."""
+        """Return the problem with another vector field and other validated s0. members: shape of the ensemble of s0."""
         problem = replace(self, s0=s0, members=members)
         problem.__dict__["field"] = field  # replaces the cached property
         return problem
@@ -81,8 +82,9 @@ class Problem(Value):
 class FlowProblem(Problem):
     """The arguments of ``solve``, validated.
 
-    times: times of the result, (T,). learning_rate: None unless the model has a decay per step. atol: absolute accuracy
-    of the eigenvalues. until: "steady" to end the solution at a steady state, or None.
+    times: times of the result, (T,). learning_rate: None unless the model has a decay per step, that of an ``EMA``
+    target or of a tracked correlation. atol: absolute accuracy of the eigenvalues. until: "steady" to end the solution
+    at a steady state, or None.
     """
 
     times: npt.NDArray[np.float64]
@@ -104,7 +106,7 @@ class FlowProblem(Problem):
         until: str | None = None,
         progress: bool | None = None,
     ) -> Self:
-        """Return the problem of the arguments of ``solve``; raises ArgumentError if an argument is invalid."""
+        """Return the problem that arguments of ``solve`` describe; raises ArgumentError if an argument is invalid."""
         start, axes = _start(model, s0)
         problem = cls(
             model=model,
@@ -133,9 +135,9 @@ class FlowProblem(Problem):
 class DescentProblem(Problem):
     """The arguments of ``iterate``, validated.
 
-    record: number of steps between two records, or the requested steps. recorded: all recorded steps (T,), including
-    step 0 and the last step. batch: batch size and number of inputs of the networks for which fluctuations are
-    predicted; None if no batch size is given.
+    record: number of steps between two records, or a list of steps to record. recorded: all recorded steps (T,),
+    including step 0 and the last step. batch: batch size and number of inputs of the networks for which fluctuations
+    are predicted; None if no batch size is given.
     """
 
     steps: int
@@ -159,7 +161,7 @@ class DescentProblem(Problem):
         record: int | Sequence[int] = 1,
         progress: bool | None = None,
     ) -> Self:
-        """Return the problem of the arguments of ``iterate``; raises ArgumentError if an argument is invalid."""
+        """Return the problem that arguments of ``iterate`` describe; raises ArgumentError if an argument is invalid."""
         start, axes = _start(model, s0)
         steps = check_steps(steps)
         count = record_count(record, steps)
@@ -196,7 +198,7 @@ class DescentProblem(Problem):
 
 
 def _start(model: Model, s0: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int]:
-    """Return validated initial eigenvalues or weights, and how many of their axes are not ensemble axes."""
+    """Return validated initial eigenvalues or weights, and the number of trailing axes that are not ensemble axes."""
     errors.instance("model", model, Model, "be a Model")
     return model.check_start(s0), 1 if model.inputs is None else 2
 
@@ -207,7 +209,7 @@ def _progress(progress: bool | None) -> bool | None:
 
 
 def check_times(times: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return times (T,); raises ArgumentError unless they are ascending and non-negative."""
+    """Return times (T,) as an array; raises ArgumentError unless the times are ascending and non-negative."""
     requirement = "be ascending, non-negative times of shape (T,)"
     checked = errors.non_negative("times", times, requirement)
     if checked.ndim != 1 or not len(checked) or (np.diff(checked) < 0).any():
@@ -228,10 +230,11 @@ def _check_until(model: Model, until: str | None) -> str | None:
 def _check_batch(
     model: Model, s0: npt.NDArray[np.float64], batch_size: int | None, input_dimension: int | None
 ) -> tuple[int, int] | None:
-    """Return the validated batch size and the number of inputs; None if no batch size is given."""
+    """Return the validated batch size and number of inputs; None if no batch size is given."""
     if batch_size is None:
         if input_dimension is not None:
-            errors.reject("input_dimension", "be left out without `batch_size`", input_dimension)
+            requirement = "be left out without `batch_size`, because only predictions at finite batch size depend on it"
+            errors.reject("input_dimension", requirement, input_dimension)
         return None
     if s0.ndim > (1 if model.inputs is None else 2):
         requirement = "be left out for an ensemble, because fluctuations are predicted for one trajectory only"
@@ -239,7 +242,7 @@ def _check_batch(
     if (reason := too_many_fluctuating(model.structure, s0)) is not None:
         errors.reject(
             "batch_size",
-            f"be left out for {reason}, because the prediction stores the covariance of each pair of them",
+            f"be left out for {reason}, because the prediction takes memory that grows as the square of their number",
             batch_size,
         )
     batch_size = errors.count("batch_size", batch_size)
@@ -247,7 +250,7 @@ def _check_batch(
         N = len(model.inputs)
         if input_dimension not in (None, N):
             errors.reject(
-                "input_dimension", f"be left out or {N}, the number of `inputs` of the model", input_dimension
+                "input_dimension", f"be left out or be {N}, the number of inputs of the model", input_dimension
             )
         return batch_size, N
     if input_dimension is None:
@@ -263,10 +266,10 @@ def _check_batch(
 
 
 def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> str | None:
-    """Return a text if a model has too many variables to predict their fluctuations, else None.
+    """Return a text if a model has too many variables for a prediction of fluctuations, else None.
 
-    The text names the variables and the limit of their number. s0: initial eigenvalues (M,), or weights (M, N) of a
-    model with correlated inputs.
+    The text names the variables and the largest number of variables that is allowed. s0: initial eigenvalues (M,), or
+    weights (M, N) of a model with correlated inputs.
     """
     if s0.ndim == 1:
         return f"more than {MOST_FLUCTUATING} modes" if s0.size > MOST_FLUCTUATING else None
@@ -278,7 +281,7 @@ def too_many_fluctuating(structure: Structure, s0: npt.NDArray[np.float64]) -> s
 
 
 def stored_arrays(structure: Structure, parameters: Parameters) -> int:
-    """Return the number of arrays (T, M) of a trajectory: s, and those of target and predictor that differ from s."""
+    """Return how many arrays (T, M) a trajectory stores; target or predictor eigenvalues that equal s need no array."""
     return 2 + structure.separate_target - predictor_is_s(structure, parameters)
 
 

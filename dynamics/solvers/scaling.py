@@ -1,11 +1,11 @@
 r"""Treat weight decay as a change of scale, for losses with homogeneous rates, such as cosine losses.
 
-With weight decay rho the flow is ds/dt = 2 s (r(s) - rho); the weight decay shrinks all modes by the same factor. If
-the rates are homogeneous, r(g x) = g^(-d) r(x), then s = e^(-2 rho t) x is the product of a scale e^(-2 rho t) and a
-shape x. The shape has a flow without weight decay, dx/dtau = 2 x r(x), in the time
-tau = (e^(2 rho d t) - 1)/(2 rho d). The eigenvalues of a learned predictor have the scale e^(-rho t). As a function of
-t, the shape relaxes faster and faster while the scale shrinks, so that the flow is stiff. As a function of tau it
-relaxes at a rate that does not depend on the scale.
+With weight decay rho the flow is ds/dt = 2 s (r(s) - rho); the weight decay shrinks all modes by the same factor. Let
+the rates be homogeneous of degree -d: r(g x) = g^(-d) r(x) for every factor g > 0. The eigenvalues are then the product
+s = e^(-2 rho t) x of a scale e^(-2 rho t) and a shape x. In the time tau, the shape obeys a flow without weight decay,
+dx/dtau = 2 x r(x); here tau = (e^(2 rho d t) - 1)/(2 rho d). The eigenvalues of a learned predictor have the scale
+e^(-rho t). As a function of t, the shape relaxes faster and faster while the scale shrinks, so that the flow is stiff.
+As a function of tau, the shape relaxes at a rate that does not depend on the scale.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ LATEST = 1e300  # largest tau, and largest product of tau and 2 rho d
 
 @dataclass(frozen=True)
 class Scaling:
-    """The change of variables from a flow with weight decay to the flow of its shape.
+    """A change of variables that removes the weight decay from a flow.
 
-    field: the vector field of the shape. decay: the weight decay rho; zero if the variables are not changed. degree:
-    the number d in r(g x) = g^(-d) r(x).
+    The eigenvalues of the flow are a shrinking scale times a shape x, and x obeys a flow without weight decay (see the
+    module). field: the vector field of the shape. decay: the weight decay rho; zero if the variables are not changed.
+    degree: the number d for which the rates obey r(g x) = g^(-d) r(x) for every factor g > 0.
     """
 
     field: VectorField
@@ -34,7 +35,7 @@ class Scaling:
 
     @classmethod
     def of(cls, field: VectorField) -> "Scaling":
-        """Return the change of variables for the vector field of one member."""
+        """Return the change of variables for the vector field of one ensemble member."""
         degree, parameters = _degree(field), field.parameters
         decay = float(parameters.rho.max())
         if not degree or not decay or not np.isfinite(2 * decay * degree):
@@ -43,12 +44,12 @@ class Scaling:
         return cls(vector_field_of(field.model, field.closure, field.rtol, free), decay, degree)
 
     def tau(self, times: Any) -> Any:
-        """Return the time tau of the shape at times t of the flow."""
+        """Return tau, the time in the flow of the shape, at times t of the flow with weight decay."""
         rate = 2 * self.decay * self.degree
         return np.minimum(np.minimum(np.expm1(rate * times), LATEST) / rate, LATEST) if rate else times
 
     def time(self, tau: Any) -> Any:
-        """Return the time t of the flow at the time tau of the shape."""
+        """Return the time t of the flow with weight decay at the time tau in the flow of the shape."""
         rate = 2 * self.decay * self.degree
         return np.log1p(rate * tau) / rate if rate else tau
 
@@ -62,7 +63,10 @@ class Scaling:
 
 
 def _degree(field: VectorField) -> float:
-    """Return the degree d of the rates, r(g x) = g^(-d) r(x); zero if the rates are not homogeneous."""
+    """Return the number d for which the rates r obey r(g x) = g^(-d) r(x) at all eigenvalues x and factors g > 0.
+
+    The result is zero if there is no such number.
+    """
     structure, degrees = field.structure, field.model.generated.degrees
     if degrees is None or field.axes != 1 or structure.separate_target or structure.tracked:
         return 0.0

@@ -27,12 +27,12 @@ class Flow:
 
 
 class Fluctuations(NamedTuple):
-    """Fluctuations over networks, at one step; with a leading axis T, at all recorded steps.
+    """Predicted fluctuations over networks, at one step or, with a leading axis T, at all recorded steps.
 
     deviation: standard deviation (M,) of the eigenvalues. reliable: True as long as fluctuations have been small enough
-    for the prediction. mode_mean, mode_deviation, mode_reliable: for weights as matrices, mean and standard deviation
-    of the variances u_m . C u_m along the initial eigenvectors u_m, and True as long as these two predictions hold;
-    None for eigenmodes.
+    for the prediction. mode_mean, mode_deviation: for weight matrices, mean and standard deviation of the variances
+    u_m . C u_m, where u_m are the eigenvectors of the initial correlation C. mode_reliable: True as long as mode_mean
+    and mode_deviation are reliable. The last three are None for eigenmodes.
     """
 
     deviation: Any
@@ -45,7 +45,8 @@ class Fluctuations(NamedTuple):
 class FiniteBatchDescent(NamedTuple):
     """Predictions for networks trained with finite batches, at the recorded steps.
 
-    population: eigenvalues (T, M) of the descent map. fluctuations: fluctuations around the mean over networks.
+    population: eigenvalues (T, M) of the descent map, without fluctuations. fluctuations: fluctuations around the mean
+    over networks.
     """
 
     population: npt.NDArray[np.float64]
@@ -53,14 +54,15 @@ class FiniteBatchDescent(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The predictions, by their names in a trajectory."""
+        """The predictions as a dictionary, by the names of the fields of a trajectory."""
         return {"population": self.population, **self.fluctuations._asdict()}
 
 
 class Descent(NamedTuple):
     """Solution of a descent problem: observables (..., T, M) at the recorded steps (T,).
 
-    Without a batch size, the observables are those of the descent map; with a batch size, they are means over networks.
+    Without a batch size, the observables are those of the descent map; with a batch size, observables are means over
+    networks.
     diverged: step at which each ensemble member diverged, (...); inf for a member that did not diverge. status: a text
     that states how the run ended. finite_batch: further predictions for networks; None without a batch size.
     """

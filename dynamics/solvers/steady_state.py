@@ -21,7 +21,7 @@ ROUNDING = 1e-13  # rounding error of |x|, relative to the largest |x| so far
 
 
 class SteadyState:
-    """A detector of convergence to a steady state. It receives the states of a trajectory one after another.
+    """A detector of convergence to a steady state, which receives the states of a trajectory one after another.
 
     to_go: estimated relative distance of the last state from the steady state. speed: largest |d log y/dt| over all
     dynamical variables y, in the last state.
@@ -52,7 +52,7 @@ class SteadyState:
     def __str__(self) -> str:
         speed = f"moving at a relative speed of {self.speed:.2g}"
         if np.isfinite(self.to_go):
-            return f"{speed}, at a relative distance of {self.to_go:.2g} from its limit if it keeps slowing down"
+            return f"{speed}, at a relative distance of {self.to_go:.2g} from a steady state if it keeps slowing down"
         return f"{speed}, and not slowing down"
 
     def _log_velocity(self, state: State) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
@@ -84,7 +84,7 @@ class EqualModes:
         self.rtol, self.spread = rtol, np.inf
 
     def reached(self, state: State) -> bool:
-        """Return True if the modes are equal in this state, and closer to each other than in the state before."""
+        """Return True if the singular values are equal in this state, and closer together than in the state before."""
         if not self.applies:
             return False
         surviving = np.abs(state.encoder[state.encoder != 0])

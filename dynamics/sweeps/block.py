@@ -21,15 +21,16 @@ from dynamics.solvers.flow import solve
 from dynamics.sweeps.grid import Values
 
 CALLS: dict[str, Callable[..., Trajectory]] = {"solve": solve, "iterate": iterate, "train": train}
-STATUS = ("not_computed", "complete", "diverged", "stopped")  # status of a grid point; its index in this list is stored
+STATUS = ("not_computed", "complete", "diverged", "stopped")  # of a grid point; a store contains indices of this tuple
 COMPLETE, DIVERGED, STOPPED = 1, 2, 3
 _ONE_AT_A_TIME = threading.Lock()  # threads compute one after another, because all of them share the warnings filter
 
 
 class NamedArray(NamedTuple):
-    """An array that has a value, or an array of values, at each grid point.
+    """An array and the names of its axes.
 
-    The first axes of ``values`` are those of the grid. dims: names of the other axes.
+    values: the array. dims: names of the axes. In the results of a block, the first axes of ``values`` are the axes of
+    the grid, and ``dims`` contains the names of all further axes.
     """
 
     dims: tuple[str, ...]
@@ -41,16 +42,16 @@ Evaluator = Callable[[dict[str, Values]], dict[str, NamedArray]]
 
 
 class Outcome(NamedTuple):
-    """The result of a block."""
+    """The arrays that were computed for a block of grid points, and the first warning about their accuracy."""
 
     arrays: dict[str, NamedArray]
     warning: str  # text of the first AccuracyWarning in the block; empty if there was no warning
 
 
 def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
-    """Compute one block of grid points; threads of one process compute one after another.
+    """Compute one block of grid points; several threads of a process compute their blocks one after another.
 
-    values: values along each axis of the block.
+    evaluate: function that computes the arrays of the block. values: values along each axis of the block.
     """
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", errors.AccuracyWarning)
@@ -67,7 +68,7 @@ def compute(evaluate: Evaluator, values: dict[str, Values]) -> Outcome:
 
 @contextmanager
 def _noticing_interrupts() -> Iterator[list[int]]:
-    """Yield a list to which Ctrl-C adds an entry, even if a calculation catches the KeyboardInterrupt."""
+    """Return a context with a list to which Ctrl-C adds an entry, even if a calculation catches KeyboardInterrupt."""
     interrupts: list[int] = []
     handler: Any = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
@@ -90,10 +91,10 @@ def _noticing_interrupts() -> Iterator[list[int]]:
 
 @dataclass(frozen=True, eq=False)
 class ModelEvaluator:
-    """Compute a block with ``solve``, ``iterate`` or ``train`` of a model, in as few calls as possible.
+    """A function that computes a block of grid points with ``solve``, ``iterate`` or ``train``, in few calls.
 
-    function: name of the function that is called. arguments: arguments of the function, except those that are axes of
-    the grid. batched: axes of the grid; points that differ only in these axes are computed in the same call. times:
+    function: "solve", "iterate" or "train". arguments: arguments of this function that are not axes of the grid.
+    batched: names of axes of the grid; points that differ only in these axes are computed in the same call. times:
     number of times, or of recorded steps, of a complete run. names: names of the arrays that are returned.
     """
 
@@ -105,7 +106,10 @@ class ModelEvaluator:
     names: tuple[str, ...]
 
     def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
-        """Return the arrays of a block and the status of its points; ``values`` are the values along each axis."""
+        """Return the arrays of a block, and the status of the points of the block.
+
+        values: values along each axis of the block.
+        """
         shape = tuple(map(len, values.values()))
         batched = {name: values[name] for name in values if name in self.batched}
         single = {name: values[name] for name in values if name not in self.batched}
@@ -119,9 +123,9 @@ class ModelEvaluator:
         return arrays
 
     def _call(self, point: dict[str, Any], batched: dict[str, Values]) -> ItemsView[str, NamedArray]:
-        """Call the function once, for all points of the batched axes, and return the arrays.
+        """Call ``solve``, ``iterate`` or ``train`` once, for all points of the batched axes, and return the arrays.
 
-        point: value along each of the other axes. batched: values along each batched axis.
+        point: the value along each axis that is not batched. batched: the values along each batched axis.
         """
         values = point | open_axes(batched)
         model = self.model.replace(**{name: values.pop(name) for name in self.model.parameter_names if name in values})
@@ -130,7 +134,7 @@ class ModelEvaluator:
         return self._arrays_of(CALLS[self.function](model, **self.arguments, **values, progress=False)).items()
 
     def _arrays_of(self, run: Trajectory) -> dict[str, NamedArray]:
-        """Return the arrays of a trajectory, and the status of its runs.
+        """Return the arrays of a trajectory, which may contain several runs, and the status of each run.
 
         Entries after the end of a run are inf if the run diverged, and NaN otherwise.
         """
@@ -165,7 +169,7 @@ def open_axes(axes: dict[str, Values]) -> dict[str, Values]:
 
 
 def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """Return the status (...) of runs with eigenvalues s (..., T, M), as indices of STATUS."""
+    """Return the status (...) of runs with eigenvalues s (..., T, M), as indices of the tuple STATUS."""
     unfinished = np.where(np.isnan(s).any(axis=(-2, -1)), STOPPED, COMPLETE)
     return np.where(np.isinf(s).any(axis=(-2, -1)), DIVERGED, unfinished).astype(np.int8)
 
@@ -175,16 +179,19 @@ def status_of(s: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
 
 @dataclass(frozen=True, eq=False)
 class FunctionEvaluator:
-    """Compute a block with a user's function, which is called at one point after another with plain numbers.
+    """A function that computes a block of grid points by calling a user's function at one point after another.
 
-    arguments: arguments of the function that are not axes of the grid.
+    The user's function gets plain numbers. arguments: arguments of the user's function that are not axes of the grid.
     """
 
     function: Callable[..., Any]
     arguments: dict[str, Any]
 
     def __call__(self, values: dict[str, Values]) -> dict[str, NamedArray]:
-        """Return the results at all points of a block, and their status; ``values`` are the values along each axis."""
+        """Return the arrays of results at all points of a block, and the status of the points.
+
+        values: values along each axis of the block.
+        """
         shape, results = tuple(map(len, values.values())), []
         for position in np.ndindex(shape):
             point = {name: values[name][i].item() for name, i in zip(values, position, strict=True)}
@@ -215,7 +222,10 @@ def _check_alike(first: dict[str, NamedArray], later: dict[str, NamedArray]) -> 
 
 
 def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None:
-    """Raise ValueError unless all names differ: those of results, of axes of results, and of axes of the grid."""
+    """Raise ValueError if a name is used twice, among the results, the axes of results, and the axes of the grid.
+
+    Several results may have an axis of the same name; this axis must have the same length in all of them.
+    """
     lengths: dict[str, int] = {}
     for name, (dims, values) in arrays.items():
         if name in ("status", *axes) or set(dims) & {*axes, *arrays} or len(set(dims)) < len(dims):
@@ -231,7 +241,7 @@ def _check_names(axes: dict[str, Values], arrays: dict[str, NamedArray]) -> None
 
 
 def named_arrays(result: Any) -> dict[str, NamedArray]:
-    """Return the result of a user's function as named arrays.
+    """Return the result of a user's function as a dictionary of named arrays.
 
     Raises TypeError unless the result is a dict of numbers and arrays, or a trajectory.
     """
@@ -248,7 +258,7 @@ def named_arrays(result: Any) -> dict[str, NamedArray]:
 def _named_array(name: Any, value: Any) -> NamedArray:
     """Return a number, an array, or a pair (names of axes, array) as a named array of floats or complex numbers.
 
-    name: name of the result. If the names of its axes are not given, they are formed from this name.
+    name: name of the result. If ``value`` contains no names of axes, these names are formed from ``name``.
     """
     named = isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], (str, tuple, list))
     array = errors.as_array(str(name), value[1] if named else value, "be a number or an array")

@@ -33,8 +33,8 @@ class LocalExecutor(Executor):
 def check_executor(executor: Any) -> Executor:
     """Return the executor that computes blocks.
 
-    The argument is an executor, a Dask Client, which has an executor, or None for an executor that computes in this
-    process. Raises ArgumentError for other arguments.
+    executor: an executor; a Dask Client, whose executor is returned; or None, which gives an executor that computes in
+    this process. Raises ArgumentError for other values.
     """
     if executor is None:
         return LocalExecutor()
@@ -48,7 +48,7 @@ def outcomes(plan: SweepPlan, numbers: Iterable[int], executor: Executor) -> Gen
     """Yield the number and the outcome of each block in ``numbers``, in the order of completion.
 
     Few blocks are submitted to the executor at a time. If a block fails, no further blocks are submitted, and waiting
-    blocks are cancelled. Blocks that cannot be cancelled are still yielded; then SweepError is raised.
+    blocks are cancelled. Blocks that are already being computed are still yielded; then SweepError is raised.
     """
     remaining, failure = iter(numbers), None
     call = compute if isinstance(executor, LocalExecutor) else compute_in_worker
@@ -87,7 +87,7 @@ def compute_in_worker(evaluate: Evaluator, values: dict[str, Values]) -> Outcome
 
 @cache
 def end_with_parent() -> None:
-    """Let this process end when its parent ends or is killed, if ``multiprocessing`` has started this process."""
+    """If ``multiprocessing`` has started this process, let this process end when its parent ends or is killed."""
     parent = parent_process()
     if parent is not None:
         Thread(target=_exit_after, args=(parent,), daemon=True).start()
@@ -120,7 +120,7 @@ def block_failure(plan: SweepPlan, number: int, error: BaseException) -> errors.
 def _limit(executor: Executor) -> int:
     """Return the largest number of blocks that are submitted at a time.
 
-    It is large enough to keep all workers busy, and small enough for the results to fit into memory.
+    This number is large enough to keep all workers busy, and small enough for the results to fit into memory.
     """
     if isinstance(executor, LocalExecutor):
         return 1

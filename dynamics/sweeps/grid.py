@@ -17,11 +17,12 @@ REQUIREMENT = "be a list of different, finite numbers"
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The grid of a sweep: the product of its axes, divided into blocks that are computed and stored as a whole.
+    """The grid of a sweep: all combinations of values along its axes, divided into blocks of neighbouring points.
 
-    axes: the n values along each axis. They have the shape (n,), or (n, ...) if each value is an array, such as the
-    initial eigenvalues of a run. block: number of points of a block along each axis; the last block along an axis may
-    have fewer points. Blocks are numbered from 0; along the last axis, the number increases by 1 from block to block.
+    A block is computed and stored as a whole. axes: the n values along each axis, in an array (n,), or (n, ...) if each
+    value is an array, such as the initial eigenvalues of a run. block: number of points of a block along each axis; the
+    last block along an axis may have fewer points. Blocks are numbered from 0; along the last axis, the number
+    increases by 1 from block to block.
     """
 
     axes: dict[str, Values]
@@ -48,13 +49,13 @@ class Grid:
         return tuple(map(int, np.unravel_index(number, self.blocks)))
 
     def slices(self, number: int) -> tuple[slice, ...]:
-        """Return, for each axis, the slice with the points of a block; ``number`` is the number of the block."""
+        """Return, for each axis of the grid, the slice that selects the points of block ``number``."""
         firsts = (i * size for i, size in zip(self.corner(number), self.block, strict=True))
         sides = zip(firsts, self.block, self.shape, strict=True)
         return tuple(slice(first, min(first + size, n)) for first, size, n in sides)
 
     def values(self, number: int) -> dict[str, Values]:
-        """Return the values along each axis of a block; ``number`` is the number of the block."""
+        """Return the values along each axis in block ``number``."""
         return {name: values[part] for (name, values), part in zip(self.axes.items(), self.slices(number), strict=True)}
 
     def points(self, number: int | None = None) -> int:
@@ -64,7 +65,7 @@ class Grid:
         return math.prod(part.stop - part.start for part in self.slices(number))
 
     def block_sizes(self) -> Counter[int]:
-        """Return, for each size of blocks in points, the number of blocks of this size.
+        """Return a counter that maps each number of points that a block can have to the number of such blocks.
 
         No list of all blocks is made, because a grid may have very many blocks.
         """
@@ -76,7 +77,7 @@ class Grid:
         return sizes
 
     def describe(self, number: int) -> str:
-        """Return a description of a block: the range of values along each axis, such as "alpha = 0.5 to 1.0"."""
+        """Return a description of block ``number``: the range of values along each axis, as in "alpha = 0.5 to 1.0"."""
         return ", ".join(
             _span(name, values if values.ndim == 1 else np.arange(part.start, part.stop))
             for (name, values), part in zip(self.values(number).items(), self.slices(number), strict=True)
@@ -89,7 +90,7 @@ def _span(name: str, values: Values) -> str:
 
 
 def check_axes(grid: Any) -> dict[str, Any]:
-    """Return the validated values (n,) along each axis of a grid; raises ArgumentError if one is not valid.
+    """Return the validated values (n,) along each axis of a grid; raises ArgumentError if an axis is not valid.
 
     The initial eigenvalues or weights on an axis "s0" are not validated here.
     """
@@ -102,7 +103,7 @@ def check_axes(grid: Any) -> dict[str, Any]:
 
 
 def check_axis(name: str, values: Any) -> Values:
-    """Return the values along an axis of a grid as an array (n,), which is of int64 if all values are integers.
+    """Return the values along an axis of a grid as an array (n,), of type int64 if the values are integers.
 
     Raises ArgumentError unless the values are different, finite numbers; the message names the axis.
     """
@@ -118,8 +119,8 @@ def block_shape(shape: tuple[int, ...], chunk: int, first: Sequence[int]) -> tup
     """Return the number of points of a block along each axis, such that a block has at most ``chunk`` points.
 
     shape: number of grid points along each axis. first: indices of axes along which blocks shall be long. A block is
-    first extended along these axes, and then along the others; in each group, the last axis comes first. The sizes of
-    blocks differ as little as possible.
+    first extended along these axes, and then along all other axes; in each of the two groups, the last axis comes
+    first. The sizes of blocks differ as little as possible.
     """
     block, left = [1] * len(shape), chunk
     others = [i for i in range(len(shape)) if i not in first]

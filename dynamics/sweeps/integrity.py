@@ -1,8 +1,9 @@
-"""Detect damage of a store, by digests of the files that never change, and by a seal for the files of each block.
+"""Detect damage of the store of a sweep.
 
-A seal is a checksum that marks a block as completely written. It is computed from the names and contents of the chunks
-of the block. (A chunk is the file of one array of a block.) Each chunk also ends with a checksum of its contents, by
-the codec crc32c of Zarr, which every reader verifies. Only a seal also detects that a chunk is missing, or that it
+The attributes of the store contain digests of all files that never change. For each block of results there is a seal, a
+checksum that marks the block as completely written. The seal is computed from the names and contents of the chunks of
+the block. (A chunk is the file of one array of a block.) Each chunk also ends with a checksum of its contents, by the
+codec crc32c of Zarr, which every reader verifies. But only the seal detects that a chunk is missing, or that a chunk
 belongs to another block.
 """
 
@@ -21,7 +22,7 @@ DIGEST = "sha256"  # attribute with the digest of all other attributes
 
 
 def digests_of(store: Path) -> dict[str, str]:
-    """Return the digest of each file of a store that has no results yet; the file of its attributes is left out."""
+    """Return the digest of each file of a store without results; the file with the attributes is left out."""
     files = sorted(path.relative_to(store) for path in store.rglob("*") if path.is_file())
     return {str(file): _digest((store / file).read_bytes()) for file in files if file != Path(METADATA)}
 
@@ -39,7 +40,10 @@ def check_attributes(store: Path, attributes: dict[str, Any]) -> None:
 
 
 def check_files(store: Path, attributes: dict[str, Any]) -> None:
-    """Raise SweepError if a file that never changes is missing or has changed."""
+    """Raise SweepError if a file of the store that must never change is missing or has changed.
+
+    attributes: attributes of the store, which contain the digests of these files.
+    """
     for name, digest in attributes[DIGESTS].items():
         try:
             content = (store / name).read_bytes()
@@ -50,7 +54,10 @@ def check_files(store: Path, attributes: dict[str, Any]) -> None:
 
 
 def damaged(store: Path, reason: str, cause: Exception | None = None) -> NoReturn:
-    """Raise SweepError for damage that cannot be repaired by computing blocks again."""
+    """Raise SweepError for damage of a store that cannot be repaired by computing blocks again.
+
+    reason: description of the damage. cause: exception that revealed the damage.
+    """
     message = f"The store {store} is damaged: {reason}. Use a new store, or restore this store from a copy."
     raise errors.SweepError(message) from cause
 
@@ -58,7 +65,7 @@ def damaged(store: Path, reason: str, cause: Exception | None = None) -> NoRetur
 def seal(store: Path, number: int, files: Iterable[str]) -> int:
     """Return the seal of a block, a checksum that marks the block as completely written.
 
-    The seal is one plus the CRC-32 of the number of the block, and of the names and contents of its files.
+    The seal is one plus the CRC-32 of the number of the block and of the names and contents of ``files``.
     """
     checksum = zlib.crc32(str(number).encode())
     for name in files:

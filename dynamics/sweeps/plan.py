@@ -43,11 +43,11 @@ FORMAT = "ssl-dynamics sweep 2"
 
 @dataclass(frozen=True, eq=False)
 class SweepPlan:
-    """A validated sweep.
+    """A sweep whose arguments have been validated.
 
-    evaluate: function that computes a block. layout: description of the arrays of the results; None if it is known only
-    from the results of the first block. identity: plain data that identify the sweep; only a sweep with the same
-    identity can continue a store. title: description of the sweep in words.
+    evaluate: function that computes a block. layout: description of the arrays of the results; None for a user's
+    function, whose arrays are known only from the results of the first block. identity: plain data that identify the
+    sweep; only a sweep with the same identity can continue a store. title: description of the sweep in words.
     """
 
     evaluate: Evaluator
@@ -61,11 +61,11 @@ class SweepPlan:
 
 
 class Calculation(NamedTuple):
-    """A function that a sweep of a model calls: ``solve``, ``iterate`` or ``train``.
+    """Description of a function that a sweep of a model calls: ``solve``, ``iterate`` or ``train``.
 
     function: name of the function. title: kind of the results in words. start: name of the argument for initial
-    eigenvalues or weights. axes: arguments that can be axes of the grid, in addition to parameters of the model.
-    excluded: arguments that cannot be used in a sweep.
+    eigenvalues or weights. axes: arguments of the function that can be axes of the grid, in addition to the parameters
+    of the model. excluded: arguments of the function that cannot be used in a sweep.
     """
 
     function: str
@@ -86,8 +86,9 @@ def plan_of_model(
 ) -> SweepPlan:
     """Return the plan of a sweep of a model by ``solve``, ``iterate`` or ``train``.
 
-    given: arguments of the function; they also determine which of the three functions is called. Raises ArgumentError
-    if an argument is not valid.
+    chunk: largest number of points of a block. keep: names of the arrays to store; None for the default. given:
+    arguments of the function; they also determine which of the three functions is called. Raises ArgumentError if an
+    argument is not valid.
     """
     calculation, axes = _calculation_of(given), check_axes(grid)
     arguments = _arguments(calculation, model, axes, given)
@@ -116,9 +117,9 @@ def plan_of_model(
 
 
 def _calculation_of(given: dict[str, Any]) -> Calculation:
-    """Return the calculation to which the given arguments belong: SOLVE, ITERATE or TRAIN.
+    """Return SOLVE, ITERATE or TRAIN, depending on the function to which the given arguments belong.
 
-    Raises ArgumentError if the arguments belong to none of them.
+    Raises ArgumentError if the arguments belong to none of these functions.
     """
     for argument, calculation in (("times", SOLVE), ("W0", TRAIN), ("steps", ITERATE)):
         if argument in given:
@@ -133,9 +134,10 @@ def _calculation_of(given: dict[str, Any]) -> Calculation:
 
 
 def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return all arguments of the calculation that are not axes of the grid; arguments not given have their defaults.
+    """Return all arguments of ``solve``, ``iterate`` or ``train`` that are not axes of the grid.
 
-    Raises ArgumentError if an argument is missing, unknown, or also an axis of the grid.
+    An argument that is not in ``given`` has its default. Raises ArgumentError if an argument is missing, unknown, or
+    also an axis of the grid.
     """
     signature = inspect.signature(CALLS[calculation.function]).parameters
     excluded = ("model", "progress", *calculation.excluded)
@@ -143,7 +145,7 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
     for name in given:
         errors.choice("keyword", name, parameters)
     for name in axes:
-        errors.choice("grid", name, (*model.parameter_names, *calculation.axes))
+        errors.choice("key of grid", name, (*model.parameter_names, *calculation.axes))
         if name in model.parameter_names and (name in signature or name in RESERVED):
             errors.reject("grid", "have no axis with the name of an argument, or of an array of the results", name)
         if name in given:
@@ -157,7 +159,7 @@ def _arguments(calculation: Calculation, model: Model, axes: dict[str, Any], giv
 
 
 def _validate(calculation: Calculation, model: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> Model:
-    """Validate model, axes and arguments; return the model with the parameters of all grid points.
+    """Validate model, axes and arguments; return an ensemble of models with the parameters of all grid points.
 
     In ``axes`` and ``arguments``, initial values and times are replaced by arrays. The arguments ``closure`` and
     ``method`` are replaced by the names of the closure and of the method that all blocks use. Raises ArgumentError if
@@ -203,9 +205,10 @@ def _starts(model: Model, s0: Any, axes: int, description: str) -> Values:
 
 
 def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, Any]) -> None:
-    """Validate the arguments of ``train`` by a training of 0 steps at the first grid point; raises ArgumentError.
+    """Raise ArgumentError if an argument of ``train`` is not valid; to find out, train for 0 steps.
 
-    The training uses any device of this machine, because the requested device may exist on the workers only.
+    The training is at the first grid point. It uses the default device of this machine, because the requested device
+    may exist on the workers only.
     """
     check_seeds(axes.get("seed", 0))
     if arguments["device"] is not None:
@@ -217,10 +220,10 @@ def _validate_network(first: Model, axes: dict[str, Any], arguments: dict[str, A
 def _validate_problem(
     calculation: Calculation, first: Model, ensemble: Model, axes: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    """Validate the arguments of ``solve`` or ``iterate`` at the first grid point; raises ArgumentError.
+    """Raise ArgumentError if an argument of ``solve`` or ``iterate`` is not valid at the first grid point.
 
-    In ``arguments``, the closure is replaced by the closure at the first point. The method is replaced by the name of a
-    method that can compute all grid points.
+    In ``arguments``, the closure is replaced by the name of the closure at the first grid point, and the method is
+    replaced by the name of a method that can compute all grid points.
     """
     options = arguments | _first_point(first, axes)
     method, shape = options.pop("method"), tuple(map(len, axes.values()))
@@ -240,15 +243,15 @@ def _first_model(model: Model, axes: dict[str, Any]) -> Model:
 
 
 def _first_point(model: Model, axes: dict[str, Any]) -> dict[str, Any]:
-    """Return the first value along each axis of the grid that is not a parameter of the model."""
+    """Return the first value along each axis of the grid, except along axes that are parameters of the model."""
     names = [name for name in axes if name not in model.parameter_names]
     return {name: axes[name][0] if name == "s0" else axes[name][0].item() for name in names}
 
 
 def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict[str, Any]) -> dict[str, NamedArray]:
-    """Return the coordinates of the results, except those that are axes of the grid.
+    """Return the coordinates of the results, except the coordinates that are axes of the grid.
 
-    The first coordinate is "time" or "step", which numbers the times or the recorded steps.
+    The first coordinate is the axis of the recorded states: "time" for flows, and "step" for all other results.
     """
     start = {"start": NamedArray(("s0", "mode", "input")[: axes["s0"].ndim], axes["s0"])} if "s0" in axes else {}
     if calculation is SOLVE:
@@ -262,9 +265,10 @@ def _coordinates(calculation: Calculation, axes: dict[str, Any], arguments: dict
 
 
 def _array_names(calculation: Calculation, ensemble: Model, keep: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the names of the arrays to store.
+    """Return the names of the arrays to store: ``keep``, or, if ``keep`` is None, the default.
 
-    If ``keep`` is None, these are all arrays that cannot be computed from the eigenvalues s.
+    The default is "s" and all arrays that cannot be computed from the eigenvalues s. Raises ArgumentError if a name is
+    unknown.
     """
     structure = ensemble.structure
     independent = {
@@ -287,8 +291,8 @@ def plan_of_function(
 ) -> SweepPlan:
     """Return the plan of a sweep that calls a user's function at each grid point.
 
-    arguments: arguments of the function that are not axes of the grid. Raises ArgumentError if an argument is not
-    valid.
+    chunk: largest number of points of a block. arguments: arguments of the function that are not axes of the grid.
+    Raises ArgumentError if an argument is not valid.
     """
     axes = {name: check_axis(name, values) for name, values in check_axes(grid).items()}
     for name in axes.keys() & arguments.keys():

@@ -1,7 +1,7 @@
-"""Create the Zarr store of a sweep, write blocks to it, and read it, which is possible at any time.
+"""Create the Zarr store of a sweep, write blocks of results to the store, and read the store.
 
-Zarr divides an array into chunks, each of which is a file. A block has exactly one chunk of every array, so that two
-blocks never write the same file. Zarr writes each file atomically.
+A store can be read at any time. Zarr divides an array into chunks, each of which is a file. A block consists of exactly
+one chunk of every array, so that two blocks never write the same file. Zarr writes each file atomically.
 
 Each block also has a seal, a checksum that marks the block as completely written (see ``integrity``). The seal is
 written after all other files of the block. If a sweep was killed, or if files were damaged, the blocks without a valid
@@ -46,9 +46,9 @@ from dynamics.sweeps.integrity import (
 
 SEAL = "seal"  # name of the array that contains the seals of all blocks
 CODECS = (ZstdCodec(level=0), Crc32cCodec())
-ABANDONED = 86_400  # after this number of seconds, an unfinished store is left from a sweep that was killed
+ABANDONED = 86_400  # an unfinished store that is older than this number of seconds was left by a sweep that was killed
 LARGEST = 2**31 - 1  # largest number of bytes of a chunk that can be compressed
-SECTOR = 4096  # a file occupies a multiple of this number of bytes on the disk
+SECTOR = 4096  # the size of a file on the disk is a multiple of this number of bytes
 ABOUT = {
     "s": "eigenvalue s",
     "target": "eigenvalue of the target's correlation",
@@ -59,9 +59,9 @@ ABOUT = {
 
 
 class Variable(NamedTuple):
-    """Description of an array that a sweep has at each grid point: names, lengths of the axes, and type of numbers.
+    """Description of an array of results that a sweep has at each grid point.
 
-    dims: names of the axes. shape: lengths of the axes.
+    dims: names of the axes of this array. shape: lengths of these axes. dtype: type of the numbers.
     """
 
     dims: tuple[str, ...]
@@ -74,7 +74,7 @@ class Variable(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Description of the arrays of a sweep."""
+    """Description of all arrays in the store of a sweep."""
 
     variables: dict[str, Variable]  # all arrays except the status
     coordinates: dict[str, NamedArray]  # all coordinates except the axes of the grid
@@ -89,7 +89,8 @@ STATUS_VARIABLE = Variable((), (), np.dtype(np.int8))
 def store_exists(path: Path, identity: dict[str, Any]) -> bool:
     """Return True if a path is the store of this sweep, and False if the path does not exist.
 
-    identity: plain data that identify the sweep. Raises ArgumentError if the path is something else.
+    identity: plain data that identify the sweep. Raises ArgumentError if the path is something else, for example the
+    store of another sweep. Raises SweepError if the attributes of the store are damaged.
     """
     if not os.path.isdir(path.parent):
         errors.reject("store", "lie in an existing folder", str(path))
@@ -121,9 +122,10 @@ def store_exists(path: Path, identity: dict[str, Any]) -> bool:
 
 
 def check_disk_space(path: Path, grid: Grid, variables: dict[str, Variable], sizes: Counter[int]) -> None:
-    """Raise ArgumentError unless the disk has room for the arrays of some blocks before compression.
+    """Raise ArgumentError unless the disk has room for the uncompressed arrays of the blocks to be computed.
 
-    sizes: number of blocks of each size in points.
+    variables: descriptions of the arrays. sizes: for each number of points in a block, the number of blocks with as
+    many points. Also raises ArgumentError if an array of a block is too large to be compressed.
     """
     full = math.prod(grid.block)
     largest = max((variable.bytes(full) for variable in variables.values()), default=0)
@@ -150,8 +152,9 @@ def _on_disk(size: int) -> int:
 def create(path: Path, grid: Grid, layout: Layout, identity: dict[str, Any], title: str) -> None:
     """Create a store without results at a path.
 
-    The store is written under another name, and then renamed, so that it appears as a whole. If another sweep has
-    created the path meanwhile, the store of that sweep is kept. Raises SweepError if the store cannot be written.
+    The store is written under another name, and then renamed, so that no incomplete store appears at the path. If
+    another sweep has created the path meanwhile, the store of the other sweep is kept. Raises SweepError if the store
+    cannot be written.
     """
     _remove_abandoned(path)
     unfinished = path.with_name(f".{path.name[:100]}.{uuid.uuid4().hex}.new")
@@ -176,7 +179,7 @@ def _rename(unfinished: Path, path: Path) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove unfinished stores that were left, long ago, by sweeps that were killed while they created this store."""
+    """Remove old unfinished stores, which were left by sweeps that were killed while they created this store."""
     for unfinished in path.parent.glob(f".{glob.escape(path.name[:100])}.*.new"):
         if time.time() - unfinished.stat().st_mtime > ABANDONED:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -205,7 +208,7 @@ def _write_empty(path: Path, grid: Grid, layout: Layout, about: dict[str, Any]) 
 
 
 def _axes(grid: Grid) -> dict[str, NamedArray]:
-    """Return the values along each axis of a grid; if the values are arrays of initial values, return their indices."""
+    """Return the values along each axis of a grid, as coordinates; along an axis of initial values, return indices."""
     numbers = {name: v if v.ndim == 1 else np.arange(len(v)) for name, v in grid.axes.items()}
     return {name: NamedArray((name,), values) for name, values in numbers.items()}
 
@@ -230,7 +233,7 @@ def _create_array(
 
 
 def variables_of(grid: Grid, arrays: dict[str, NamedArray]) -> dict[str, Variable]:
-    """Return the descriptions of all arrays of a block except the status."""
+    """Return the descriptions of all arrays in the results of a block, except the status."""
     axes = len(grid.axes)
     return {name: Variable(dims, a.shape[axes:], a.dtype) for name, (dims, a) in arrays.items() if name != "status"}
 
@@ -261,8 +264,8 @@ class Store:
     def missing(self) -> tuple[npt.NDArray[np.intp], int]:
         """Return the numbers of the blocks that must be computed, in ascending order, and the number of damaged blocks.
 
-        A block must be computed if it has no valid seal, the checksum that marks a block as completely written. If it
-        has a seal that is not valid, the block is damaged.
+        A seal is the checksum that marks a block as completely written. A block must be computed if it has no seal, or
+        a seal that is not valid. In the second case the block is damaged.
         """
         seals = self._seals()
         valid = [seals[number] != 0 and seals[number] == self._seal(number) for number in range(len(self.grid))]
@@ -270,7 +273,7 @@ class Store:
         return missing, sum(os.path.lexists(self._files(number)[0]) for number in missing.tolist())
 
     def _seals(self) -> npt.NDArray[np.uint64]:
-        """Return the seals of all blocks in the order of their numbers; a block without seal has the value 0."""
+        """Return the seals of all blocks, in the order of the numbers of the blocks; 0 for a block without seal."""
         try:
             return self.seals[...].ravel()
         except Exception:  # a damaged chunk may raise errors of many classes; the seals are then read one by one
@@ -292,12 +295,15 @@ class Store:
         return ["/".join([name, "c", *corner, *["0"] * more]) for name, more in sorted(axes.items())]
 
     def _files(self, number: int) -> list[Path]:
-        """Return the paths of all files of a block; the first is its seal, which marks it as completely written."""
+        """Return the paths of all files of a block; the first path is the file of the seal of the block."""
         of_seal = "/".join([SEAL, "c", *map(str, self.grid.corner(number))])
         return [self.path / name for name in (of_seal, *self._chunks(number))]
 
     def write(self, number: int, arrays: dict[str, NamedArray]) -> None:
-        """Write the arrays of a block; raises ValueError unless their names, axes and types are those of the store."""
+        """Write the arrays of a block.
+
+        Raises ValueError unless the arrays have the same names, axes and types as the arrays of the store.
+        """
         variables = variables_of(self.grid, arrays)
         for name in variables | self.variables:
             first, new = self.variables.get(name), variables.get(name)
@@ -316,7 +322,10 @@ class Store:
 
 
 def open_dataset(path: Path) -> xr.Dataset:
-    """Return the results in a store; they are read when they are accessed, and are NaN at points not yet computed."""
+    """Return the results in a store as a dataset; results at points that are not yet computed are NaN.
+
+    The results are read from the disk when they are accessed.
+    """
     dataset = xr.open_zarr(path, chunks=None, consolidated=False, drop_variables=[SEAL])
     variables = sorted(dataset.data_vars, key=lambda name: (name == "status", name != "s", name))
     dims = dataset[variables[0]].dims
@@ -345,7 +354,7 @@ os.register_at_fork(after_in_child=_release)  # otherwise a child process would 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lock a store against other sweeps until the context or the process ends.
+    """Return a context in which a store is locked against other sweeps; the lock ends with the context or the process.
 
     Raises ArgumentError if another sweep is using the store.
     """

@@ -1,4 +1,4 @@
-"""Define the function ``sweep``, which computes runs over a grid in blocks and continues after an interruption."""
+"""Define the function ``sweep``: compute runs over a grid of parameters, in blocks; continue after an interruption."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -41,32 +41,32 @@ def sweep(
     progress: bool | None = None,
     **arguments: Any,
 ) -> xr.Dataset:
-    """Compute eigenvalues s(t) at every point of a grid of parameters and seeds, in blocks, and store them with Zarr.
+    """Compute eigenvalues s(t) at every point of a grid of parameters and seeds, and store the results with Zarr.
 
     Parameters
     ----------
     what : Model or callable
-        A model or a function. For a model, ``solve``, ``iterate`` or ``train`` is called; ``arguments`` determine which
-        of them. A function is called at each point as ``function(**point, **arguments)`` with plain numbers. It must
-        return a trajectory, or a dict of numbers and arrays that have the same shapes at all points. In the dict, an
-        array may be a pair (names of its axes, array).
+        A model or a function. For a model, ``solve``, ``iterate`` or ``train`` is called; the choice follows from
+        ``arguments``. A function is called at each point as ``function(**point, **arguments)`` with plain numbers. The
+        function must return a trajectory, or a dict of numbers and arrays that have the same shapes at all points. In
+        the dict, an array may be given as a pair (names of the axes, array).
     grid : mapping of str to array_like
-        The values (n,) along each axis of the grid. The name of an axis of a model is one of its parameters
-        (``model.parameter_names``), "learning_rate", "seed" for networks, or "s0". Values along an axis replace the
-        value in the model. Along "s0" there are the initial eigenvalues (K, M) of K runs. The name of an axis of a
-        function is one of the arguments of the function.
+        The values (n,) along each axis of the grid. For a model, the name of an axis is a parameter of the model
+        (``model.parameter_names``), "learning_rate", "seed" for networks, or "s0". The values of a parameter along an
+        axis replace the value in the model. The values along "s0" are the initial eigenvalues (K, M) of K runs. For a
+        function, the name of an axis is an argument of the function.
     store : str or Path
-        Folder of the store: a new path, or the store of an interrupted sweep with the same arguments. In the second
-        case the sweep is continued.
+        Folder of the store: a new path, or the store of an earlier sweep with the same arguments. In the second case
+        the earlier sweep is continued.
     chunk : int, optional
         Largest number of points of a block; default 1000. A block is computed and stored as a whole.
     executor : concurrent.futures.Executor or Dask Client, optional
-        Executor that computes the blocks. By default they are computed in this process.
+        Executor that computes the blocks. By default the blocks are computed in this process.
     keep : sequence of str, optional
         Names of the arrays to store: "s", "target", "predictor", "blow_up_time". By default, "s" and all arrays that
         cannot be computed from s are stored.
     progress : bool, optional
-        Show a progress bar. By default it is shown on a terminal if the sweep takes long.
+        Show a progress bar. By default the bar is shown on a terminal if the sweep takes long.
     **arguments
         For a model: the arguments of ``solve`` (``s0``, ``times``, ...), of ``iterate`` (``s0``, ``steps``,
         ``learning_rate``, ...) or of ``train`` (``W0``, ``steps``, ``learning_rate``, ...). For a function: the
@@ -75,12 +75,12 @@ def sweep(
     Returns
     -------
     xarray.Dataset
-        The contents of the store, which are read when they are accessed: ``s`` (axes..., time or step, mode) and all
-        other stored arrays, and ``status`` (axes...). The status is 0 for a point that is not computed (all values are
-        NaN), 1 for a complete run, 2 for a run that diverged (later values are inf), and 3 for a run that stopped early
-        (later values are NaN). If the sweep was interrupted, the results of the completed blocks are returned, and
-        ``attrs["progress"]`` states how many blocks are complete. If files of a block are missing or damaged, the block
-        is computed again.
+        The contents of the store, which are read from the disk when they are accessed: ``s`` (axes of the grid, time or
+        step, mode) and all other stored arrays, and ``status`` (axes of the grid). The status is 0 for a point that is
+        not computed (all values are NaN), 1 for a complete run, 2 for a run that diverged (later values are inf), and 3
+        for a run that stopped early (later values are NaN). If the sweep was interrupted, the results of the completed
+        blocks are returned, and ``attrs["progress"]`` states how many blocks are complete. If files of a block are
+        missing or damaged, the block is computed again.
 
     Raises
     ------
@@ -89,13 +89,13 @@ def sweep(
         would not fit on the disk. The error is raised before any computation.
     SweepError
         If a block failed, or could not be written, for example because the disk is full. The message names the points
-        of this block. All other blocks that were being computed at that time are stored first. Also if a file of the
-        store that belongs to no block is damaged; the message then names the file.
+        of this block. All other blocks that were being computed at that time are stored first. A SweepError is also
+        raised if a file of the store that belongs to no block is damaged; the message then names the file.
 
     Warns
     -----
     AccuracyWarning
-        If the quadrature missed its tolerance in at least one block; the warning is given once.
+        If the quadrature of rates missed its tolerance in at least one block; the warning is given once.
 
     Examples
     --------
@@ -140,10 +140,10 @@ def _plan(what: Any, grid: Any, chunk: int, keep: Any, arguments: dict[str, Any]
 
 
 def _create_store(path: Path, plan: SweepPlan, executor: Executor) -> Outcome | None:
-    """Create the store of a sweep; return the first block if it had to be computed, and None otherwise.
+    """Create the store of a sweep; return the results of the first block if it had to be computed, and None otherwise.
 
-    The arrays that a function returns are not known in advance. In this case the first block is computed to create the
-    store.
+    The names and shapes of the arrays that a user's function returns are not known in advance. To create the store for
+    such a sweep, the first block is computed.
     """
     layout, first = plan.layout, None
     if layout is None:
@@ -165,8 +165,8 @@ def _fill(
 ) -> str:
     """Compute the missing blocks and write them to the store ``target``; return in words how the sweep ended.
 
-    missing: numbers of the blocks. warned: dictionary from numbers of blocks to texts of warnings; the warnings of the
-    computed blocks are added to it.
+    missing: numbers of the missing blocks. warned: dictionary from numbers of blocks to texts of warnings; the warnings
+    of the computed blocks are added to this dictionary.
     """
     grid, remaining = plan.grid, len(missing)
     done = grid.points() - sum(map(grid.points, missing))
@@ -186,9 +186,10 @@ def _fill(
 
 
 def _write(target: Store, plan: SweepPlan, number: int, outcome: Outcome, warned: dict[int, str]) -> None:
-    """Write a block, and add its warning to ``warned``.
+    """Write the results of a block to the store ``target``, and add the warning of the block to ``warned``.
 
-    Raises SweepError if the block cannot be written, for example because the disk is full.
+    number: number of the block. warned: dictionary from numbers of blocks to texts of warnings. Raises SweepError if
+    the block cannot be written, for example because the disk is full.
     """
     try:
         target.write(number, outcome.arrays)

@@ -1,6 +1,7 @@
-"""Run sweeps that are described in TOML files, with the tables [model], [run], [grid] and the keys store, chunk, keep.
+"""Run sweeps that are described in TOML files.
 
-No text in a file is executed as code.
+A file has the tables [model], [run] and [grid], the key "store", and optionally the keys "chunk" and "keep". No text in
+a file is executed as code.
 """
 
 import inspect
@@ -34,9 +35,9 @@ OPTIONS = ("store", "chunk", "keep")
 def run(path: str | Path, workers: int | None = None, scheduler: str | None = None) -> xr.Dataset:
     """Run the sweep that a TOML file describes, and return its results.
 
-    workers: number of worker processes; None to compute in this process. scheduler: address of a Dask scheduler; if it
-    is given, the cluster of this scheduler computes. A relative path ``store`` in the file is relative to the current
-    folder. Raises FileNotFoundError if there is no such file, and the errors of ``sweep``.
+    workers: number of worker processes; None to compute in this process. scheduler: address of a Dask scheduler, whose
+    cluster then computes the sweep instead. A relative path ``store`` in the file is relative to the current folder.
+    Raises FileNotFoundError if there is no such file, and the errors of ``sweep``.
     """
     arguments = read(path)
     with _executor(workers, scheduler) as executor:
@@ -46,8 +47,8 @@ def run(path: str | Path, workers: int | None = None, scheduler: str | None = No
 def read(path: str | Path) -> dict[str, Any]:
     """Return the arguments of ``sweep`` that a TOML file contains.
 
-    Raises FileNotFoundError if there is no such file. Raises ArgumentError if the contents are not valid; the message
-    names the key.
+    Raises FileNotFoundError if there is no such file. Raises ArgumentError if the contents of the file are not valid;
+    the message names the key.
     """
     path = errors.path("file", path)
     try:
@@ -68,9 +69,10 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def _run(table: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments in the table [run].
+    """Return the arguments of ``solve``, ``iterate`` or ``train`` that the table [run] of a file contains.
 
-    If initial values are given as a table, the table contains the arguments of ``random_weights``, which draws them.
+    If "W0" or "s0" is a table, it contains arguments of ``random_weights``; W0 is then random weights, and s0 is the
+    eigenvalues of such weights.
     """
     functions = (CALLS[calculation.function] for calculation in CALCULATIONS)
     names = {name for function in functions for name in inspect.signature(function).parameters}
@@ -91,7 +93,8 @@ def _weights(name: str, table: dict[str, Any]) -> npt.NDArray[np.float64]:
 def _numbers(name: str, plain: Any) -> Any:
     """Return the values of a range that is given as a table {from, to, points, spacing}; return a list unchanged.
 
-    The values have an integer type if both ends are integers and all values are whole numbers.
+    name: name of the range in messages. The values have an integer type if both ends are integers and all values are
+    whole numbers.
     """
     if not isinstance(plain, dict):
         return plain
@@ -129,6 +132,6 @@ def _executor(workers: int | None, scheduler: str | None) -> Iterator[Any]:
 
 
 def _begin_worker() -> None:
-    """Let a worker process ignore Ctrl-C, which the parent process handles, and end when the parent ends."""
+    """Prepare a worker process: it ignores Ctrl-C, which the parent process handles, and ends when the parent ends."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -21,9 +21,10 @@ SMALLEST_RTOL = 1e-12  # smallest relative tolerance that a quadrature can meet 
 
 
 def choose_closure(model: Model, closure: str | None) -> str:
-    """Return the name of the closure by which the expectations of the loss are computed; raises ArgumentError.
+    """Return the name of the closure, the way in which the expectations of the loss are computed.
 
-    For closure=None, the name is "gaussian" if exact expectations of the loss can be derived, else "monte_carlo".
+    closure: name that the user chose. For None, the function returns "gaussian" if exact expectations of the loss can
+    be derived, else "monte_carlo". Raises ArgumentError if the chosen closure is unknown or unavailable for the model.
     """
     reason = model.generated.no_closure
     if closure is None:
@@ -32,28 +33,29 @@ def choose_closure(model: Model, closure: str | None) -> str:
     if reason is not None and closure != "monte_carlo":
         errors.reject("closure", f"be 'monte_carlo' for this loss, because {reason}", closure)
     if closure == "monte_carlo" and model.inputs is not None:
-        requirement = "be 'gaussian' for a model with `inputs`, because weights have no other closure"
+        requirement = "be 'gaussian' for a model with `inputs`, because other closures need white inputs"
         errors.reject("closure", requirement, closure)
     return closure
 
 
 class VectorField(ABC):
-    """The vector field of a model: forces on its dynamical variables, velocity of the flow, step of the descent map.
+    """The vector field of a model: the forces on the dynamical variables, the velocity of the flow, the descent step.
 
-    Forces are the negative gradients of the expected loss in a state; the closure is the way expectations are computed.
+    The forces are the negative gradients of the expected loss in a state. The closure is the way in which expectations
+    are computed.
 
     Parameters
     ----------
     model : Model
     expectations : mapping
-        Expectations that ``derivations`` derived for the loss and that the forces need, by name.
+        Expectations from which the forces are computed, by name; they are fields of the loss's ``DerivedLoss``.
     closure : {"gaussian", "mean_field", "monte_carlo"}
-        "gaussian" is exact for Gaussian inputs. "mean_field" replaces norms and sums by their means, for losses that
-        divide by norms. "monte_carlo" takes means over samples.
+        "gaussian" is exact for Gaussian inputs. "mean_field", for losses that divide by norms, replaces each norm and
+        each sum over modes by its mean. "monte_carlo" takes means over samples.
     rtol : float
-        Relative tolerance of the Gaussian closure's quadrature.
+        Relative tolerance of the quadrature by which the Gaussian closure computes integrals.
     parameters : Parameters, optional
-        Parameters that replace those of the model, for a field of some members of an ensemble.
+        Parameters used in place of the model's parameters, for the vector field of some members of an ensemble.
     """
 
     axes: int  # number of trailing axes of the encoder's array: 1 for eigenmodes, 2 for weights as matrices
@@ -69,8 +71,8 @@ class VectorField(ABC):
         closure = choose_closure(model, closure)
         if closure == "mean_field" and not model.generated.divides_by_norms:
             requirement = (
-                f"be 'gaussian' for the {model.loss_name} loss: its exact rates are formulas, so that no mean-field "
-                "approximation is needed"
+                f"be 'gaussian' for the {model.loss_name} loss: the exact rates of this loss are formulas, so that no "
+                "mean-field approximation is needed"
             )
             errors.reject("closure", requirement, closure)
         self.model, self.closure, self.rtol = model, closure, max(rtol, SMALLEST_RTOL)
@@ -91,9 +93,10 @@ class VectorField(ABC):
 
     @abstractmethod
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the initial state at validated eigenvalues (..., M), or weights (..., M, N) for correlated inputs.
+        """Return the initial state of the dynamics.
 
-        Raises ArgumentError if an expectation of the loss is infinite in this state.
+        initial: validated eigenvalues (..., M) of the correlation or, for correlated inputs, encoder weights
+        (..., M, N). Raises ArgumentError if the expected gradient of the loss is infinite in this state.
         """
 
     @abstractmethod
@@ -102,11 +105,11 @@ class VectorField(ABC):
 
     @abstractmethod
     def correlation(self, encoder: Any) -> Any:
-        """Return the correlation of the representations of an encoder: eigenvalues (..., M) or a matrix (..., M, M)."""
+        """Return the correlation of an encoder's representations: eigenvalues (..., M) or a matrix (..., M, M)."""
 
     @abstractmethod
     def observables(self, state: State) -> Observables:
-        """Return the observables of a state: eigenvalues of correlation, target and predictor."""
+        """Return the observables of a state, such as the eigenvalues of the correlation and of the predictor."""
 
     def velocity(self, state: State, learning_rate: Any) -> State:
         """Return the time derivative d state/dt of a state in the gradient flow."""
@@ -118,20 +121,22 @@ class VectorField(ABC):
 
     @property
     def broadcast(self) -> Parameters:
-        """Parameters with as many trailing axes as the dynamical variables: (..., 1) or (..., 1, 1)."""
+        """Parameters of the model in the shape (..., 1) for eigenmodes, or (..., 1, 1) for weight matrices."""
         return self.parameters if self.axes == 1 else self.parameters.map(lambda a: a[..., None])
 
     def batch(self, state: State) -> tuple[int, ...]:
-        """Return the shape of the ensemble whose members the state contains; () for a single trajectory."""
+        """Return the shape of the ensemble of models that a state describes; () for a single model."""
         return state.encoder.shape[: state.encoder.ndim - self.axes]
 
     def _quadrature(self, expectation: Any) -> Adaptive:
         return Adaptive(expectation.integrals, self.rtol)
 
     def _check_means(self, quantity: str, modes: npt.NDArray[np.int64]) -> None:
-        """Raise ArgumentError if the mean of a gradient is infinite.
+        """Raise ArgumentError if the mean of a gradient over the inputs is infinite.
 
-        quantity: the gradient, named as in ``Singularity``. modes: number of modes above zero, (...).
+        quantity: name of the gradient, as in ``Singularity``: "rates" for the gradient with respect to singular values,
+        "weights" for the encoder's weights, "predictor" for a learned predictor. modes: number of modes with an
+        eigenvalue above zero in each ensemble member, (...).
         """
         if self.closure == "mean_field" or not self.model.generated.singularities:
             return
@@ -140,14 +145,14 @@ class VectorField(ABC):
         for number, noiseless in sorted(set(zip(*(array.ravel().tolist() for array in pairs), strict=True))):
             found = self.model.generated.infinite_moment(1, number, quantity=quantity, noiseless=noiseless)
             if number and found is not None:
-                modes_above_zero = f"{number} mode{'s' * (number > 1)} above zero"
+                above_zero = f"{number} eigenvalue{'s' * (number > 1)} above zero"
                 raise errors.ArgumentError(
-                    f"Argument `loss` must have a gradient with a finite expectation, but with {modes_above_zero} that "
-                    f"of {self.model.loss_name} is infinite: it diverges at {found.at}."
+                    f"Argument `loss` must have a gradient with a finite expectation, but with {above_zero} the "
+                    f"expected gradient of {self.model.loss_name} is infinite: the gradient diverges at {found.at}."
                 )
 
     def accumulate(self, duration: float) -> None:
-        """Integrate the rates of the last evaluation, and their errors, over the duration of a step.
+        """Add the latest rates and their errors, both multiplied by the duration of a step, to ``path`` and ``drift``.
 
         Rates that are zero within their error, for example at a fixed point, are left out: their errors do not add up
         along the trajectory.
@@ -159,10 +164,10 @@ class VectorField(ABC):
 
     @property
     def error(self) -> float:
-        """Largest relative error of the forces so far.
+        """Largest relative error of the forces in all evaluations so far.
 
-        The error is an estimate for a quadrature, a standard error for samples, and 0 for formulas. An error of 1 means
-        that rates are zero within their error.
+        The error is an estimate if the forces are integrals, a standard error if they are means over samples, and 0 if
+        they are formulas. An error of 1 means that the rates are zero within their error.
         """
         if self.samples is not None:
             return self.samples.worst
@@ -170,19 +175,19 @@ class VectorField(ABC):
 
     @property
     def nodes(self) -> tuple[int, int] | None:
-        """Largest numbers of quadrature nodes in x and in y in the last evaluation; None without quadrature."""
+        """Largest numbers of nodes on the two axes of the last quadrature; None if the forces need no quadrature."""
         nodes = [quadrature.nodes for quadrature in self.quadratures.values()]
         return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Include in ``error`` the relative error of another evaluation of the same forces."""
+        """Replace ``error`` by the relative error of the same forces in compiled code, if that error is larger."""
         for quadrature in self.quadratures.values():
             quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:
             self.samples.worst = max(self.samples.worst, error)
 
     def note_errors_of(self, field: "VectorField") -> None:
-        """Include in ``error`` the errors of another vector field, for some members of the ensemble."""
+        """Include in ``error`` the errors of ``field``, the vector field of some members of the ensemble."""
         if field.drift * max(self.path, 1.0) > self.drift * max(field.path, 1.0):
             self.drift, self.path = field.drift, field.path
         for name, quadrature in self.quadratures.items():
@@ -195,12 +200,12 @@ class VectorField(ABC):
             self.samples.worst = max(self.samples.worst, field.samples.worst)
 
     def warn_if_inaccurate(self, rtol: float = 0.0) -> None:
-        """Warn (AccuracyWarning) if the errors of a quadrature exceed its tolerance.
+        """Issue an AccuracyWarning if the errors of a quadrature exceed the tolerance.
 
         After calls of ``accumulate`` along a trajectory, the integrated errors are divided by the integrated rates (at
         least 1), and the ratio is compared with ``rtol``, the tolerance of the trajectory. Without such calls, the
-        warning is given if a quadrature has missed its tolerance, or if rates are inaccurate by cancellation. Rates
-        that are zero within their error, for example at a fixed point, do not count.
+        warning is given if a quadrature has missed its tolerance, or if the rates are inaccurate because their terms
+        nearly cancel. Rates that are zero within their error, for example at a fixed point, do not count.
         """
         if not self.quadratures:
             return
@@ -219,6 +224,10 @@ class VectorField(ABC):
 
 
 def rows_of(arrays: Iterable[npt.NDArray[Any]], batch: tuple[int, ...]) -> list[npt.NDArray[Any]]:
-    """Broadcast the leading dimensions of each array (..., E) to the shape ``batch``, and flatten it to (B, E)."""
+    """Return arrays (..., E) as arrays (B, E) with one row for each of the B members of an ensemble.
+
+    batch: shape of the ensemble, to which the leading axes are broadcast before they are flattened. The length E of the
+    last axis may differ between the arrays.
+    """
     whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
     return [a.reshape(-1, a.shape[-1]) for a in whole]

@@ -1,7 +1,7 @@
 """Compute with states of eigenmodes: initial state, spectrum, observables, velocity of the flow, and descent step.
 
-Functions take the structure and the parameters of a model, and arrays (..., M) of NumPy or JAX for M modes. Formulas
-come from ``dynamics.generated.eigenvalues``.
+The functions take the structure and the parameters of a model, and NumPy or JAX arrays (..., M) for M modes. The
+formulas come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,15 @@ from dynamics.vector_field import update
 from dynamics.vector_field.state import Forces, Observables, State, each
 
 EXPONENTS = (0.5, 1.0, 2.0)  # exponents alpha for which compiled code needs no general power
-SMALLEST = 1e-100  # least singular value w of the encoder in the ratio v/w; it replaces smaller ones
+SMALLEST = 1e-100  # smallest |w| in the ratio v/w of singular values of target and encoder; replaces smaller |w|
 
 
 class Spectrum(NamedTuple):
     """Eigenvalues on which the rates of the modes depend.
 
-    s, lam: eigenvalues of correlation and predictor, (..., M). ratio: v/w, singular values v of the target branch
-    divided by singular values w of the encoder, (..., M), or ones (..., 1) for a target that is the encoder itself.
+    s, lam: eigenvalues of the correlation and of the predictor, (..., M). ratio: v/w, the singular values v of the
+    target branch divided by the singular values w of the encoder, (..., M); ones (..., 1) if the target branch is the
+    encoder itself.
     """
 
     s: Any
@@ -40,8 +41,8 @@ class Rates(NamedTuple):
 def initial(structure: Structure, s0: Any, init: Any = 1.0) -> State:
     """Return the initial state at eigenvalues s0 (..., M) of the correlation.
 
-    A separate target has the singular values of the encoder, and a tracked correlation the eigenvalues s0. init:
-    eigenvalues of a learned predictor.
+    In this state a separate target has the singular values of the encoder, and a tracked correlation has the
+    eigenvalues s0. init: initial eigenvalues of a learned predictor.
     """
     w = s0.__array_namespace__().sqrt(s0)
     return State(
@@ -63,7 +64,10 @@ def as_rows(start: State, parameters: Parameters) -> tuple[State, Parameters]:
 
 
 def spectrum(structure: Structure, parameters: Parameters, state: State) -> Spectrum:
-    """Return the eigenvalues of correlation and predictor in a state, and the ratio v/w of target and encoder."""
+    """Return the spectrum of a state: eigenvalues of the correlation and of the predictor, and the ratio v/w.
+
+    v and w are the singular values of the target branch and of the encoder.
+    """
     xp = state.encoder.__array_namespace__()
     if not structure.separate_target:
         s = state.encoder**2
@@ -84,7 +88,7 @@ def predictor(structure: Structure, parameters: Parameters, state: State, s: Any
 
 
 def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
-    """Return the eigenvalues lambda (..., M) of a closed-form predictor of a correlation with the eigenvalues s."""
+    """Return the eigenvalues lambda (..., M) of the closed-form predictor for eigenvalues s of the correlation."""
     form: Callable[..., Any] = (
         eigenvalues.normalized_predictor if structure.predictor == "normalized" else eigenvalues.predictor
     )
@@ -93,17 +97,17 @@ def closed_form(structure: Structure, parameters: Parameters, s: Any) -> Any:
 
 
 def observables(structure: Structure, parameters: Parameters, state: State) -> Observables:
-    """Return the eigenvalues of correlation, target's correlation and predictor in a state."""
+    """Return the eigenvalues of the encoder's correlation, of the target's correlation and of the predictor."""
     s = state.encoder**2
     target = state.target**2 if structure.separate_target else s
     return Observables(s, target, predictor(structure, parameters, state, s))
 
 
 def independent(structure: Structure, observed: Observables) -> Observables:
-    """Return the observables with None in place of those that the eigenvalues s determine.
+    """Return the observables with None in place of eigenvalues that follow from the eigenvalues s of the correlation.
 
-    s determines the target's eigenvalues unless the target has separate weights, and the predictor's eigenvalues
-    unless the predictor is learned or built from a tracked correlation.
+    The target's eigenvalues equal s unless the target has separate weights. The predictor's eigenvalues are a function
+    of s unless the predictor is learned or built from a tracked correlation.
     """
     follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
     target = observed.target if structure.separate_target else None
@@ -111,9 +115,11 @@ def independent(structure: Structure, observed: Observables) -> Observables:
 
 
 def completed(structure: Structure, parameters: Parameters, observed: Observables) -> Observables:
-    """Return all observables (B, T, M) of B members from the result of ``independent`` and parameters (B, 1).
+    """Return all observables, (B, T, M), of B ensemble members at T times.
 
-    If the target or the predictor has the eigenvalues s, its entry of the result is the array of s itself.
+    observed: observables that ``independent`` returned, with None for eigenvalues that are still to be computed.
+    parameters: parameters (B, 1) of the members. Where eigenvalues of the target or of the predictor equal s, the array
+    of s is returned for them, not a copy.
     """
     s, target, lam, *_ = observed
     if lam is None:
@@ -129,12 +135,15 @@ def predictor_is_s(structure: Structure, parameters: Parameters) -> bool:
 
 
 def common(values: Any) -> Any:
-    """Return a single number if all values equal it, because its powers are quick to compute; else the values."""
+    """Return the number that all entries of an array equal, or the array if the entries differ.
+
+    A power is quicker to compute if the exponent is a number.
+    """
     return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
 
 
 def compiled_exponent(parameters: Parameters) -> float | None:
-    """Return the exponent alpha of the predictor if it is the same, and in EXPONENTS, for all members; else None."""
+    """Return the exponent alpha of the predictor if all ensemble members share a value in EXPONENTS; else None."""
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
 
@@ -143,17 +152,17 @@ def compiled_exponent(parameters: Parameters) -> float | None:
 
 
 def velocity(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return the time derivative d state/dt of a state in the gradient flow, from the rates of its modes."""
+    """Return the time derivative d state/dt of a state in the gradient flow, from the rates of the modes."""
     return update.velocity(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
 
 
 def step(parameters: Parameters, state: State, rates: Rates, learning_rate: Any) -> State:
-    """Return the state after one step of gradient descent on the expected loss, from the rates of its modes."""
+    """Return the state after one step of gradient descent on the expected loss, from the rates of the modes."""
     return update.step(state, forces(state, rates), parameters, learning_rate, eigenvalues_of)
 
 
 def forces(state: State, rates: Rates) -> Forces:
-    """Return the forces w_m r_m on the encoder's singular values, and forces on a learned predictor's eigenvalues."""
+    """Return the forces w_m r_m on the singular values w_m of the encoder, and the forces on a learned predictor."""
     return Forces(state.encoder * rates.rates, rates.on_predictor)
 
 

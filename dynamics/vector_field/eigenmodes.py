@@ -1,4 +1,4 @@
-"""Define the vector field of eigenmodes: rates r_m and the force on a learned predictor, in NumPy or JAX."""
+"""Define the vector field of eigenmodes: rates r_m of modes and the force on a learned predictor, in NumPy or JAX."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,9 +20,9 @@ Rules = Sequence[Sequence[Rule]]  # one list of quadrature rules for each expect
 
 
 class EigenmodeField(VectorField):
-    """The vector field of a model with white inputs, whose eigenvectors do not change.
+    """The vector field of the eigenmodes of a model with white inputs.
 
-    The constructor has the parameters of ``VectorField``.
+    The eigenvectors of the correlation do not change in time. The constructor has the parameters of ``VectorField``.
     """
 
     axes = 1
@@ -33,7 +33,10 @@ class EigenmodeField(VectorField):
         super().__init__(model, expectations_of(model.generated, model.structure), closure, rtol, parameters)
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the state at eigenvalues (..., M); raise ArgumentError if expectations in this state are infinite."""
+        """Return the initial state at eigenvalues (..., M) of the correlation.
+
+        Raises ArgumentError if the expected gradient of the loss is infinite in this state.
+        """
         state = eigenmode_state.initial(self.structure, initial, self.model.init)
         modes = (initial > 0) if state.predictor is None else (initial > 0) & (state.predictor != 0)
         for quantity in ("rates",) if state.predictor is None else ("rates", "predictor"):
@@ -56,12 +59,14 @@ class EigenmodeField(VectorField):
         rates = Rates(*(self.expectation(name, every) for name in self.expectations))
         if not self.quadratures or self.model.generated.conserved is None:
             return rates
-        return _zero_for_the_last_mode(rates, arguments.s)
+        last = _last_mode(arguments.s)
+        return _set_to_zero(rates, last) if last.any() else rates
 
     def expectation(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
-        """Return the expectation (..., M) with a name.
+        """Return an expectation (..., M), such as the rates of the modes.
 
-        arguments: spectrum and parameters, each (..., M) or (..., 1).
+        name: key of the expectation in ``expectations``. arguments: the fields of the spectrum in a state, and the
+        parameters on which expectations depend, each (..., M) or (..., 1).
         """
         expectation = self.expectations[name]
         if (formula := expectation.under(self.closure)) is not None:
@@ -85,7 +90,7 @@ class EigenmodeField(VectorField):
         return eigenmode_state.eigenvalues_of(encoder)
 
     def observables(self, state: State) -> Observables:
-        """Return the eigenvalues of correlation, target's correlation and predictor in a state."""
+        """Return the eigenvalues of the encoder's correlation, of the target's correlation and of the predictor."""
         return eigenmode_state.observables(self.structure, self.parameters, state)
 
     def of_eigenvalues(self, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -93,24 +98,23 @@ class EigenmodeField(VectorField):
         return self(State(np.sqrt(s))).rates
 
 
-def _zero_for_the_last_mode(rates: Rates, s: Any) -> Rates:
-    """Set the rate of a mode to zero if all other modes have collapsed, for a loss that conserves a sum over modes.
-
-    The conserved sum then keeps the eigenvalue of this mode constant. Integrals would return rounding errors in place
-    of zero.
-    """
-    last = _last_mode(s)
-    return each(lambda values: s.__array_namespace__().where(last, 0.0, values), rates)
+def _set_to_zero(rates: Rates, last: Any) -> Rates:
+    """Set the rates of some modes to zero. last: result of ``_last_mode``."""
+    return each(lambda values: values.__array_namespace__().where(last, 0.0, values), rates)
 
 
 def _last_mode(s: Any) -> Any:
-    """Return a mask (..., M), True for a mode if all other modes have collapsed."""
+    """Return a mask (..., M), True for a mode if all other modes have collapsed.
+
+    If the loss conserves a sum over modes, this sum keeps the eigenvalue of such a mode constant, so that the rate of
+    the mode is zero. Integrals would return rounding errors in place of zero.
+    """
     surviving = significant_modes(s)
-    return surviving & (s.__array_namespace__().sum(surviving, axis=-1, keepdims=True) == 1)
+    return surviving & (surviving.sum(axis=-1, keepdims=True) == 1)
 
 
 def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:
-    """Return the expectations, by name, that the vector field of a model with this structure needs.
+    """Return, by name, the expectations that the vector field of a model with this structure needs.
 
     The result is empty if the expectations of the loss could not be derived.
     """
@@ -128,10 +132,10 @@ def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> lis
 
 
 class TracedField:
-    """The vector field of eigenmodes, traceable by JAX, with given quadrature rules.
+    """The vector field of eigenmodes as functions that JAX can trace.
 
-    Each expectation that is an integral has one list of rules; the lists have the order of the ``quadratures`` of the
-    vector field.
+    The quadrature rules are arguments: one list of rules for each expectation that is an integral, in the order of
+    ``EigenmodeField.quadratures``.
     """
 
     def __init__(self, derived: DerivedLoss, structure: Structure, closure: str):
@@ -141,15 +145,15 @@ class TracedField:
         self.conserves = derived.conserved is not None
 
     def __call__(self, state: State, parameters: Parameters, rules: Rules) -> Rates:
-        """Return the rates (..., M) in a state."""
+        """Return the rates (..., M) of the modes in a state, and the force on a learned predictor."""
         arguments = self._arguments(state, parameters)
         pairs = zip(self.integrals, rules, strict=True)
         integrals = iter([values_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs])
         rates = Rates(*(self._value(expectation, integrals, arguments) for expectation in self.expectations))
-        return _zero_for_the_last_mode(rates, arguments[0]) if self.integrals and self.conserves else rates
+        return _set_to_zero(rates, _last_mode(arguments[0])) if self.integrals and self.conserves else rates
 
     def error(self, state: State, parameters: Parameters, rules: Rules) -> Any:
-        """Return the largest estimated relative error of the rates in states (..., M)."""
+        """Return the estimated relative error of the rates, the largest over all states (..., M)."""
         arguments = self._arguments(state, parameters)
         pairs = zip(self.integrals, rules, strict=True)
         estimates = [estimate_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs]

@@ -28,10 +28,10 @@ def sampled_forces(
 ) -> list[FloatArray]:
     """Return the forces of each sample (samples, M) on singular values and, if ``learned``, on predictor eigenvalues.
 
-    The force on the singular value w_m is g_m zeta1_m + h_m zeta2_m, where g = -dL/dz1 and h = -dL/dz2 for the
-    representations z1 and z2 of the views. zeta1, zeta2: components of the views along the input directions of the
-    modes, (samples, M), so that z = w zeta. lam: eigenvalues of the predictor. ratio: singular values of the target
-    branch divided by w.
+    The force on the singular value w_m is g_m zeta1_m + h_m zeta2_m, where g = -dL/dz1 and h = -dL/dz2 are the negative
+    gradients of the loss L with respect to the representations z1 and z2 of the views. zeta1, zeta2: components of the
+    views along the input directions of the modes, (samples, M), so that z = w zeta. lam: eigenvalues of the predictor.
+    ratio: singular values of the target branch divided by w.
     """
     arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
@@ -39,10 +39,10 @@ def sampled_forces(
 
 
 class Samples:
-    """Rates and forces as means over scrambled Sobol points.
+    """Rates of modes and forces on a learned predictor, computed as means over scrambled Sobol points.
 
     All states use the same points, so that the rates are smooth functions of the state. worst: largest standard error
-    so far, relative to the mean absolute value of the samples in the same state.
+    of a mean so far, relative to the mean absolute value of the samples in the same state.
     """
 
     def __init__(self, generated: DerivedLoss, learned: bool):
@@ -50,7 +50,7 @@ class Samples:
         self.normals: FloatArray | None = None
 
     def __call__(self, w: FloatArray, lam: FloatArray, ratio: FloatArray, parameters: Parameters) -> list[FloatArray]:
-        """Return the rates r_m and, if the predictor is learned, the force on its eigenvalues, each (..., M).
+        """Return the rates r_m of the modes and, for a learned predictor, the force on its eigenvalues, each (..., M).
 
         w: singular values of the encoder. lam: eigenvalues of the predictor. ratio: singular values of the target
         branch divided by w.

@@ -1,6 +1,7 @@
 """Define the dynamical variables of a model, the forces on these variables, and the observables of a state.
 
-The same tuples hold eigenmodes, with arrays (..., M), and weights as matrices, with arrays (..., M, N) and (..., M, M).
+The same classes describe eigenmodes, by arrays (..., M), and weight matrices, by arrays (..., M, N) for branches and
+(..., M, M) for the predictor.
 """
 
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class Observables(NamedTuple):
 
 
 def each(function: Callable[..., Any], *tuples: Parts) -> Parts:
-    """Apply a function to corresponding entries of tuples of one class, and return a tuple of this class.
+    """Apply a function to the corresponding entries of tuples of one class, such as states; return such a tuple.
 
     Entries that are None in the first tuple stay None.
     """

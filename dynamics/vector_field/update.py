@@ -1,7 +1,8 @@
-"""Define the update rule: gradient descent for trained variables, averages for target and tracked correlation.
+"""Define the update rule: gradient descent for trained variables, exponential averages for the others.
 
-The rule applies to eigenmodes, to weights as matrices, and to the weights of a trained network. Parameters broadcast
-with the dynamical variables. Formulas come from ``dynamics.generated.eigenvalues``.
+Encoder and learned predictor are trained; the target and the tracked correlation are exponential averages. The rule
+applies to eigenmodes, to weight matrices, and to the weights of a trained network. Parameters broadcast with the
+dynamical variables. The formulas come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -38,8 +39,8 @@ def velocity(
 ) -> State:
     """Return the time derivative d state/dt of a state in the gradient flow.
 
-    learning_rate: converts a decay per step into a rate in time. correlation: function that returns the correlation of
-    an encoder; the tracked correlation averages the correlation of the encoder.
+    learning_rate: duration of a step, which converts the decay per step of an exponential average into a rate in time.
+    correlation: function that returns the correlation of an encoder, which the tracked correlation averages.
     """
     p = parameters
     encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)

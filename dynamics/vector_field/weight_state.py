@@ -1,7 +1,7 @@
 """Compute with states of weight matrices W (..., M, N): correlation, predictor, eigenbasis and observables.
 
-The argument ``root`` is the matrix Sigma_x^(1/2) (N, N), with the covariance Sigma_x of the inputs; None for white
-inputs.
+The argument ``root`` is the matrix Sigma_x^(1/2) (N, N), where Sigma_x is the covariance of the inputs; None for
+white inputs.
 """
 
 from typing import Any
@@ -16,12 +16,18 @@ from dynamics.vector_field.state import Observables, State
 
 
 def on_white(W: Any, root: Any) -> Any:
-    """Return W Sigma_x^(1/2), the weights that map white inputs to the representations. root: Sigma_x^(1/2)."""
+    """Return W Sigma_x^(1/2), which maps white inputs to the representations of inputs with the covariance Sigma_x.
+
+    root: Sigma_x^(1/2); None for white inputs.
+    """
     return W if root is None else W @ root
 
 
 def correlation(W: Any, root: Any) -> Any:
-    """Return the correlation C = W Sigma_x W^T (..., M, M) of the representations. root: Sigma_x^(1/2)."""
+    """Return the correlation C = W Sigma_x W^T (..., M, M) of the representations.
+
+    root: Sigma_x^(1/2) of the covariance Sigma_x of the inputs; None for white inputs.
+    """
     W = on_white(W, root)
     return W @ W.mT
 
@@ -29,7 +35,8 @@ def correlation(W: Any, root: Any) -> Any:
 def initial(structure: Structure, W0: Any, root: Any) -> State:
     """Return the initial state at encoder weights W0 (..., M, N).
 
-    A separate target has the weights W0, and a tracked correlation is the correlation of W0. root: Sigma_x^(1/2).
+    In this state a separate target has the weights W0, and a tracked correlation is W0 Sigma_x W0^T. root:
+    Sigma_x^(1/2) of the covariance Sigma_x of the inputs; None for white inputs.
     """
     return State(
         W0,
@@ -41,10 +48,10 @@ def initial(structure: Structure, W0: Any, root: Any) -> State:
 def predictor(
     structure: Structure, parameters: Parameters, state: State, root: Any, function: Function = lambda lam: lam
 ) -> Any:
-    """Return the closed-form predictor W_P (..., M, M) in a state; None for models without closed-form predictor.
+    """Return the closed-form predictor W_P (..., M, M) in a state; None for a model without a closed-form predictor.
 
-    function: function that is applied to the eigenvalues of W_P; the result is then a matrix function of W_P. root:
-    Sigma_x^(1/2).
+    function: function that is applied to the eigenvalues of W_P, so that the result is a matrix function of W_P. root:
+    Sigma_x^(1/2) of the covariance Sigma_x of the inputs; None for white inputs.
     """
     if structure.predictor in ("none", "learned"):
         return None
@@ -53,7 +60,10 @@ def predictor(
 
 
 def closed_form(structure: Structure, parameters: Parameters, C: Any, function: Function = lambda lam: lam) -> Any:
-    """Return the closed-form predictor W_P of the correlation C, with ``function`` applied to its eigenvalues."""
+    """Return the closed-form predictor W_P (..., M, M) that belongs to the correlation C of representations.
+
+    function: function that is applied to the eigenvalues of W_P, so that the result is a matrix function of W_P.
+    """
     xp = C.__array_namespace__()
     s, U = xp.linalg.eigh(C)
     lam = closed_form_eigenvalues(structure, parameters, xp.maximum(s, 0))
@@ -66,7 +76,7 @@ def eigenbasis(
     """Return the eigenvectors (..., M, M) of the predictor in a state, and the eigenvalues s and lambda (..., M).
 
     s are the eigenvalues of the correlation from which the predictor is built, in descending order; lambda are the
-    eigenvalues of the predictor. root: Sigma_x^(1/2).
+    eigenvalues of the predictor. root: Sigma_x^(1/2) of the covariance Sigma_x of the inputs; None for white inputs.
     """
     if state.tracked is None:
         U, w, _ = np.linalg.svd(on_white(state.encoder, root), full_matrices=False)
@@ -79,10 +89,11 @@ def eigenbasis(
 
 
 def observables(structure: Structure, parameters: Parameters, state: State, root: Any) -> Observables:
-    """Return the observables of a state; inf for ensemble members whose weights overflow.
+    """Return the observables of a state; they are inf for ensemble members whose weights overflow.
 
-    The eigenvalues of the correlations are in ascending order; the eigenvalues of the predictor W_P are represented by
-    u_m . W_P u_m, with the eigenvectors u_m of the correlation C. root: Sigma_x^(1/2).
+    The eigenvalues of the correlations are in ascending order. In place of eigenvalues of the predictor W_P, the
+    observables contain u_m . W_P u_m, where u_m are the eigenvectors of the correlation C. root: Sigma_x^(1/2) of the
+    covariance Sigma_x of the inputs; None for white inputs.
     """
     finite = np.isfinite(state.encoder).all(axis=(-2, -1), keepdims=True)
 
@@ -105,7 +116,7 @@ def _along_modes(
     U: npt.NDArray[np.float64],
     finite: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float64]:
-    """Return u_m . W_P u_m (..., M) of the predictor W_P, with the eigenvectors u_m of C as columns of U."""
+    """Return u_m . W_P u_m (..., M) for the predictor W_P and the columns u_m of U, eigenvectors of the correlation."""
     if structure.predictor == "none":
         return np.ones_like(s)
     if state.predictor is None and state.tracked is None:

@@ -1,7 +1,7 @@
-"""Define the vector field of weights as matrices, for correlated inputs.
+"""Define the vector field of weight matrices, for correlated inputs.
 
-The force on W is E[g x1^T] + E[h x2^T], with the negative gradients g and h of the loss with respect to the
-representations of the views x1 and x2.
+The force on the encoder W is E[g x1^T] + E[h x2^T], where g and h are the negative gradients of the loss with respect
+to the representations of the views x1 and x2.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,10 +25,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class ViewMaps(NamedTuple):
-    """Representations of the views as linear maps of independent standard normals l (d,).
+    """Representations of the views as linear maps of a vector l of d independent standard normals.
 
-    vectors: for each representation that the loss contains, the matrix (..., M, d) of its map. inputs: covariance
-    E[l x^T] of l with the view x, where x = x1 for key 1 and x = x2 for key 2.
+    vectors: for each representation that the loss contains, the matrix (..., M, d) that maps l to this representation.
+    inputs: for each view x, the covariance E[l x^T] of l and x; the keys 1 and 2 stand for the views x1 and x2.
     """
 
     vectors: list[npt.NDArray[np.float64]]
@@ -36,9 +36,9 @@ class ViewMaps(NamedTuple):
 
 
 class WeightField(VectorField):
-    """The vector field of a model with correlated inputs, whose eigenvectors rotate.
+    """The vector field of the weight matrices of a model with correlated inputs.
 
-    The constructor has the parameters of ``VectorField``.
+    The eigenvectors of the correlation rotate in time. The constructor has the parameters of ``VectorField``.
     """
 
     axes = 2
@@ -47,7 +47,7 @@ class WeightField(VectorField):
         self, model: Model, closure: str = "gaussian", rtol: float = 1e-9, parameters: Parameters | None = None
     ):
         if closure == "mean_field":
-            requirement = "be 'gaussian' for a model with `inputs`, because weights have no other closure"
+            requirement = "be 'gaussian' for a model with `inputs`, because other closures need white inputs"
             errors.reject("closure", requirement, closure)
         self.root = model.input_root
         drives = {1: model.generated.drive_on_view1, 2: model.generated.drive_on_view2}
@@ -59,7 +59,10 @@ class WeightField(VectorField):
         return Adaptive(rows, self.rtol, error_weights=lambda s: (1.0,))
 
     def start(self, initial: npt.NDArray[np.float64]) -> State:
-        """Return the state at weights (..., M, N) of the encoder; raise ArgumentError if expectations are infinite."""
+        """Return the initial state at weights (..., M, N) of the encoder.
+
+        Raises ArgumentError if the expected gradient of the loss is infinite in this state.
+        """
         p = self.parameters
         seen = weight_state.on_white(initial, self._root_of_views(p.sigma1 + p.sigma2))
         self._check_means("weights", np.linalg.matrix_rank(seen))
@@ -70,7 +73,7 @@ class WeightField(VectorField):
         return weight_state.correlation(encoder, self.root)
 
     def observables(self, state: State) -> Observables:
-        """Return the eigenvalues of correlation, target's correlation and predictor in a state, and the weights."""
+        """Return the weights, and the eigenvalues of the correlation, the target's correlation and the predictor."""
         return weight_state.observables(self.structure, self.parameters, state, self.root)
 
     def forces(self, state: State) -> Forces:
@@ -79,8 +82,8 @@ class WeightField(VectorField):
         g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2. The
         expectations are computed in the predictor's eigenbasis, where W_P is diagonal. The force is zero if all weights
         are zero. It is also zero if the loss divides by norms and all modes but one have collapsed, because the loss
-        then depends only on the sign of p . z2. Raises FloatingPointError if the predictor has a single nonzero
-        eigenvalue but the representations have several nonzero eigenvalues; this case is not implemented.
+        then depends only on the sign of (W_P z1) . z2. Raises FloatingPointError if the predictor has a single nonzero
+        eigenvalue but the correlation has several; this case is not implemented.
         """
         moved = self._is_moved(state.encoder)
         if not moved.any():
@@ -88,14 +91,14 @@ class WeightField(VectorField):
         state = self._with_substitutes(state, moved)
         U, s, lam = weight_state.eigenbasis(self.structure, self.parameters, state, self.root)
         if self.quadratures and lam.shape[-1] > 1 and (lam[..., 1] <= NEGLIGIBLE * lam[..., 0]).any():
-            raise FloatingPointError("the predictor has a single mode left, but the representations have several")
+            raise FloatingPointError("the predictor has one nonzero eigenvalue, but the representations have several")
         turned = State(U.mT @ state.encoder, target=None if state.target is None else U.mT @ state.target)
         maps, W_P = self._view_maps(turned), lam[..., None] * np.eye(lam.shape[-1])
         drives = (self._evaluate(f"drive_on_view{view}", s, W_P, maps.vectors) @ maps.inputs[view] for view in VIEWS)
         return Forces(np.where(moved, U @ sum(drives), 0.0))
 
     def _is_moved(self, encoder: Any) -> npt.NDArray[np.bool_]:
-        """Return a mask (..., 1, 1), True for members of an ensemble on which the loss exerts a force."""
+        """Return a mask (..., 1, 1), True for ensemble members in which the loss exerts a force on the encoder."""
         if not self.quadratures:
             return encoder.any(axis=(-2, -1), keepdims=True)
         p = self.parameters
@@ -105,16 +108,20 @@ class WeightField(VectorField):
         return (surviving > 1)[..., None, None]
 
     def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
-        """Return a root of Sigma_x + sigma^2 as a matrix; its range contains both views. None for white inputs."""
+        """Return a matrix square root of Sigma_x + sigma^2 I; None for white inputs.
+
+        Sigma_x is the covariance of the inputs. With sigma = sigma1 + sigma2, the range of the root contains both
+        views.
+        """
         if self.root is None:
             return None
         variances, directions = np.linalg.eigh(self.model.inputs)
         return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
 
     def _with_substitutes(self, state: State, moved: npt.NDArray[np.bool_]) -> State:
-        """Replace weights on which no force acts by weights whose expectations can be integrated.
+        """Replace weights on which no force acts by weights at which the integrals of expectations can be evaluated.
 
-        moved: mask of the ensemble members on which a force acts.
+        moved: mask (..., 1, 1), True for the ensemble members on which a force acts.
         """
         if moved.all():
             return state
@@ -124,10 +131,11 @@ class WeightField(VectorField):
         return each(lambda part, substitute: np.where(moved, part, substitute), state, substitutes)
 
     def _evaluate(self, name: str, s: FloatArray, W_P: FloatArray, vectors: list[FloatArray]) -> FloatArray:
-        """Return E[g l^T] or E[h l^T] (..., M, d); zero for a view that no gradient reaches.
+        """Return E[g l^T] (..., M, d) for the name "drive_on_view1", or E[h l^T] for the name "drive_on_view2".
 
-        g and h are the negative gradients of the loss with respect to the representations of views 1 and 2, and l the
-        independent normals of ``ViewMaps``. vectors: matrices of the maps from l to the representations.
+        g and h are the negative gradients of the loss with respect to the representations of views 1 and 2, and l are
+        the d independent normals of ``ViewMaps``. The result is zero for a view that no gradient reaches. s:
+        eigenvalues of the correlation. W_P: predictor. vectors: matrices that map l to the representations.
         """
         if name not in self.expectations:
             return np.zeros_like(vectors[0])
@@ -138,7 +146,7 @@ class WeightField(VectorField):
         return self.quadratures[name].value(*rows_of((s, *flat), batch)).reshape(vectors[0].shape)
 
     def _view_maps(self, state: State) -> ViewMaps:
-        """Return the representations that the loss contains as linear maps of independent normals l.
+        """Return the representations that the loss contains as linear maps of a vector l of independent normals.
 
         The input and the noise on both views have 3N independent normal components. The representations depend on
         linear combinations of these components. The number of combinations is at most the total number of components
@@ -163,15 +171,16 @@ class WeightField(VectorField):
 
 
 def _on_flat_arrays(integral: MatrixIntegral) -> Integral:
-    """Return the integral with its matrices flattened to one trailing axis, as ``Adaptive`` requires."""
+    """Return an integral for ``Adaptive``, with one axis in place of the last two axes of each matrix."""
 
     def scales(s: FloatArray, *flat: FloatArray) -> tuple[FloatArray, ...]:
         vectors = integral.norm_vectors(*_matrices(s, flat))
         return tuple(np.linalg.svd(X, compute_uv=False) ** 2 for X in vectors)
 
     def integrand(x: FloatArray, y: FloatArray, s: FloatArray, *flat: FloatArray) -> FloatArray:
-        values = integral.integrand(x[..., :1, None], y[..., :1, None], *_matrices(s, flat))
-        return values.reshape(*values.shape[:-2], -1)
+        at_nodes = (axis[..., 0, :, None, None] for axis in (x, y))
+        values = integral.integrand(*at_nodes, *_matrices(s.mT, [a.mT for a in flat]))
+        return values.reshape(*values.shape[:-2], -1).mT
 
     return Integral(scales, integrand)
 

@@ -1,6 +1,6 @@
 """Define the function ``check``, which compares each level of description of a model with the next.
 
-The levels are loss, rates, flow, descent map and network.
+The levels of description are the loss, the rates of modes, the flow, the descent map and the network.
 """
 
 import textwrap
@@ -22,7 +22,7 @@ from dynamics.verification.subject import COLUMNS, LevelCheck, Subject
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ARRAYS = 8  # number of arrays of samples (B, M) in memory: two views, their representations, their gradients, ...
+ARRAYS = 8  # number of arrays (samples, modes) in memory: two views, their representations, their gradients, ...
 MODES, LOWEST, HIGHEST = 4, 0.1, 0.9  # default eigenvalues; 1 is avoided, because W_P - W_P^2 is zero there
 
 
@@ -72,24 +72,24 @@ class Check(Value):
 
 @isolated
 def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progress: bool | None = None) -> Check:
-    """Compare each level of description of a model with the next.
+    """Compare each level of description of a model with the next: loss, rates, flow, descent map and network.
 
     Parameters
     ----------
     model : Model
         A single model with white inputs.
     s0 : array_like of shape (M,), optional
-        Eigenvalues above zero. The loss is checked at these eigenvalues, and the dynamics start from them. Default:
-        four eigenvalues from 0.1 to 0.9.
+        Correlation eigenvalues above zero. The loss is checked at these eigenvalues, and the dynamics start from them.
+        Default: four eigenvalues from 0.1 to 0.9.
     seed : int
         Seed of the random representations, of the samples, and of the network.
     progress : bool, optional
-        Show a progress bar. By default it is shown if the training takes long.
+        Show a progress bar. By default the bar is shown if the training takes long.
 
     Returns
     -------
     Check
-        The checks of all levels of description; they can be printed and plotted.
+        The checks of all levels of description, which can be printed and plotted.
 
     Raises
     ------
@@ -102,12 +102,13 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     The checks, in their order:
 
     1. basis: the loss does not change if representations and W_P are rotated together.
-    2. gradient: the derived forces on each sample agree with automatic differentiation.
+    2. gradient: the derived gradient of the loss of each sample agrees with automatic differentiation.
     3. rates: the rates of the modes agree with means of the gradient over samples, within the sampling error.
     4. exact: if an exact solution is known, it agrees with the integrated flow.
     5. descent map: the distance between descent map and flow is proportional to the learning rate.
     6. network: a network that is trained on samples follows the descent map, within the sampling error. If the sampling
-       error cannot be predicted, the deviation from the map must fall at least fourfold as the batch grows 64-fold.
+       error cannot be predicted, the deviation of the network from the descent map must fall at least fourfold as the
+       batch grows 64-fold.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Define the function ``compare``, which compares a network with theory, in units of the sampling error."""
+"""Define the function ``compare``, which measures deviations of a network from theory in units of sampling errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-# Relative rounding error of the eigenvalues of a network after thousands of steps.
+# Relative rounding error of the eigenvalues of a network after thousands of steps, for each precision of the network.
 ROUNDING = {"float32": 1e-5, "float64": 1e-12}
 SEEDS_NEEDED = 3  # smallest number of seeds from which a standard deviation is estimated
 
@@ -34,22 +34,23 @@ class Comparison(Value):
     step, t : ndarray of shape (T,)
         Steps that both theory and network have, and the times of these steps.
     theory, network : ndarray of shape (T, M)
-        Eigenvalues in ascending order. Those of the network are averaged over seeds. Those of the theory include the
-        change of the mean that the batch size and the number of inputs of the network cause.
+        Correlation eigenvalues in ascending order. The eigenvalues of the network are averaged over seeds. The
+        eigenvalues of the theory include the change of the mean that the batch size and the number of inputs of the
+        network cause.
     theory_modes, network_modes : ndarray of shape (T, M)
-        Variances of the modes. For the network these are u_m . C u_m, where C is the correlation and u_m are the
-        eigenvectors of the initial correlation. They are not sorted at each step, because fluctuations drive sorted
-        eigenvalues apart if these are nearly equal.
+        Variances of the modes. For the network, the variance of mode m is u_m . C u_m, where C is the correlation of
+        the representations and u_m is an eigenvector of the initial correlation. The variances are not sorted at each
+        step, because sorting drives eigenvalues apart if they fluctuate and are nearly equal.
     estimate : callable
-        Function that computes ``sampling_error`` when it is first used.
+        Function that computes the sampling error when ``sampling_error`` is first used.
     source : str
         Description of the estimate of the sampling error.
     rounding : float
         Relative rounding error of the eigenvalues of the network.
     reliable : ndarray of bool, shape (T,), or None
-        True for the steps up to which the prediction for the batch size of the network holds
-        (``Trajectory.reliable``). None if there is no such prediction, for example for ReLU units; theory then does not
-        include effects of the batch size.
+        True for the steps up to which the predicted effects of the batch size of the network hold
+        (``Trajectory.reliable``). None if there is no such prediction, for example for ReLU units; the theory then
+        leaves out effects of the batch size.
     alignment : ndarray of shape (T, M) or None
         Alignment of the eigenvectors of C with a learned predictor (``Trajectory.alignment``), averaged over seeds.
     """
@@ -69,28 +70,29 @@ class Comparison(Value):
     @cached_property
     @isolated
     def sampling_error(self) -> Array:
-        """The standard error (T, M) of ``network_modes``."""
+        """The standard error (T, M) of the variances of modes ``network_modes``."""
         return self.estimate()
 
     @property
     @isolated
     def deviation(self) -> Array:
-        """The deviation (T, M) of eigenvalues, network - theory."""
+        """The deviation (T, M) of the eigenvalues of the network from theory, network - theory."""
         return self.network - self.theory
 
     @property
     @isolated
     def relative(self) -> Array:
-        """The relative deviation (T, M) of eigenvalues, network/theory - 1."""
+        """The relative deviation (T, M) of the eigenvalues of the network from theory, network/theory - 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.deviation / self.theory
 
     @property
     @isolated
     def z(self) -> Array:
-        """The deviation (T, M) of modes, network_modes - theory_modes, in units of the sampling error.
+        """The deviation (T, M) of the variances of modes from theory, divided by the sampling error.
 
-        It is set to 0 at step 0, and where it is not larger than the rounding error.
+        This is (network_modes - theory_modes)/sampling_error. The value is 0 at step 0, and where the deviation is not
+        larger than the rounding error.
         """
         difference = self.network_modes - self.theory_modes
         rounding = (self.step == 0)[:, None] | (np.abs(difference) <= self.rounding * self.theory_modes)
@@ -99,7 +101,10 @@ class Comparison(Value):
 
     @isolated
     def max_relative(self, above: float = 0.0) -> float:
-        """Return the largest |network/theory - 1| among eigenvalues that are larger than ``above`` in theory."""
+        """Return the largest relative deviation |network/theory - 1| of eigenvalues, over all steps and modes.
+
+        Only eigenvalues that are larger than ``above`` in theory are included.
+        """
         above = errors.real_number("above", above)
         return float(np.max(np.abs(self.relative), where=self.theory > above, initial=0.0))
 
@@ -111,7 +116,7 @@ class Comparison(Value):
 
     @isolated
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the relative deviation of each mode with its sampling error; return the matplotlib Axes."""
+        """Draw the relative deviation of each mode from theory, and the sampling error; return the matplotlib Axes."""
         from dynamics.verification.plotting import plot_comparison
 
         return plot_comparison(self, ax)
@@ -147,12 +152,12 @@ class Comparison(Value):
 
 @isolated
 def compare(theory: Trajectory, network: Trajectory) -> Comparison:
-    """Compare a trained network with its theory, for each mode and step, in units of the sampling error.
+    """Compare a trained network with theory: return the deviation of each mode at each step, with its sampling error.
 
     Parameters
     ----------
     theory : Trajectory
-        Result of ``iterate``, or result of ``solve`` at the times of the network.
+        Result of ``iterate``, or result of ``solve`` at times that the network has recorded.
     network : Trajectory
         Result of ``train`` for the same model.
 
@@ -164,17 +169,18 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
     Raises
     ------
     ArgumentError
-        If the two results cannot be compared.
+        If theory and network cannot be compared, for example because their models or initial eigenvalues differ.
 
     Notes
     -----
     A finite batch changes the mean of the eigenvalues, and this change grows with the number of inputs. The change is
     predicted to first order in one over the batch size (see ``iterate`` with ``batch_size`` and ``input_dimension``),
-    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units, and none for
-    networks with more modes, or more weights under correlated inputs, than ``iterate`` allows.
+    and is added to the theory, even if the theory is a flow. There is no such prediction for ReLU units, or for
+    networks with too many modes (for correlated inputs: too many weights) for ``iterate`` with ``batch_size``.
 
     If the network was trained with at least three seeds, the sampling error is the standard error over seeds. Otherwise
-    the sampling error is predicted together with the mean. ``source`` states which of the two is used.
+    the sampling error is predicted together with the mean. The attribute ``source`` of the result states whether the
+    sampling error was estimated from seeds or predicted.
 
     Examples
     --------
@@ -215,17 +221,17 @@ def compare(theory: Trajectory, network: Trajectory) -> Comparison:
 
 
 def _mean_over_seeds(values: Array) -> Array:
-    """Return the mean (T, M) over seeds of values (T, M) or (seeds, T, M)."""
+    """Return the mean (T, M) over seeds of values (seeds, T, M), or the values (T, M) of a single seed."""
     return values.reshape(-1, *values.shape[-2:]).mean(axis=0)
 
 
 def _over_seeds(modes: Array) -> Array:
-    """Return the standard error (T, M) of the mean over networks (seeds, T, M)."""
+    """Return the standard error (T, M) of the mean over seeds of the variances of modes (seeds, T, M)."""
     return modes.std(axis=0, ddof=1) / np.sqrt(len(modes))
 
 
 def _predicted(network: Trajectory, step: npt.NDArray[np.int64]) -> Trajectory | None:
-    """Return the descent map with the predicted effects of the batch size and number of inputs of a network.
+    """Return the descent map with the predicted effects of the batch size and the number of inputs of a network.
 
     Returns None if there is no prediction for the network.
     """
@@ -271,7 +277,10 @@ def _start(network: Trajectory) -> Array:
 def _shifted(
     modes: Array, eigenvalues: Array, predicted: Trajectory, network: Trajectory, step: npt.NDArray[np.int64]
 ) -> tuple[Array, Array]:
-    """Return modes and eigenvalues (T, M) of theory, to which the predicted change of their means is added."""
+    """Return the variances of modes and the eigenvalues (T, M) of theory plus the predicted changes of their means.
+
+    modes: variances of the modes in theory. predicted: descent map with the predicted effects of the batch size.
+    """
     shift = _at(step, predicted, predicted.s - np.asarray(predicted.population))
     if predicted.mode_mean is None:
         return modes + shift, modes + shift
@@ -280,9 +289,9 @@ def _shifted(
 
 
 def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Array:
-    """Return values (T, M) of a prediction at given steps; for steps after its end, return the last values.
+    """Return values (T, M) of a prediction at given steps, with modes in ascending order of the initial eigenvalues.
 
-    The modes are in ascending order of the initial eigenvalues.
+    After the last step of the prediction, its last values are repeated.
     """
     order = np.argsort(predicted.s[0], kind="stable")
     rows = np.minimum(np.searchsorted(np.asarray(predicted.step), step), len(values) - 1)
@@ -290,7 +299,7 @@ def _at(step: npt.NDArray[np.int64], predicted: Trajectory, values: Array) -> Ar
 
 
 def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray[np.bool_]:
-    """Return True for the steps at which the prediction for the modes holds."""
+    """Return a mask (T,) of the steps at which the predicted effects of the batch size on the modes hold."""
     steps = np.asarray(predicted.step)
     rows = np.minimum(np.searchsorted(steps, step), len(steps) - 1)
     reliable = predicted.reliable if predicted.mode_reliable is None else predicted.mode_reliable
@@ -298,7 +307,10 @@ def _reliable(step: npt.NDArray[np.int64], predicted: Trajectory) -> npt.NDArray
 
 
 def _from_theory(predicted: Trajectory | None, network: Trajectory, step: npt.NDArray[np.int64]) -> Array:
-    """Return the predicted standard error (T, M) of the mean over networks."""
+    """Return the predicted standard error (T, M) of the variances of modes, as means over the seeds of a network.
+
+    Raises ArgumentError if there is no prediction up to the last step.
+    """
     if predicted is None or np.asarray(predicted.step)[-1] < step[-1]:
         too_many = too_many_fluctuating(network.model.structure, _start(network))
         reason = too_many if predicted is None else predicted.status
@@ -350,7 +362,10 @@ def _check(theory: Trajectory, network: Trajectory) -> None:
 
 
 def _common(theory: Trajectory, network: Trajectory) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the indices, in theory and in network, of the steps (for a flow: times) that both have."""
+    """Return the indices of the steps that theory and network share: indices in theory, and indices in network.
+
+    If the theory is a flow, these are the indices of the shared times.
+    """
     if theory.kind == "descent":
         _, of_theory, of_network = np.intersect1d(
             np.asarray(theory.step), np.asarray(network.step), return_indices=True

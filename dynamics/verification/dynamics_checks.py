@@ -14,11 +14,11 @@ from dynamics.verification.subject import CHANCE, Array, LevelCheck, Subject, re
 
 SPARE_INPUTS = 2  # number of inputs of the network minus its number of modes
 STEPS = 60  # number of steps
-MOVES = 0.02  # relative change, in a step, of the singular value of the fastest mode
+MOVES = 0.02  # desired relative change of the singular value of the fastest mode in a step
 FRACTIONS = (2, 4, 8)  # numbers by which the learning rate is divided, for descent maps that are closer to the flow
 SAMPLES_A_STEP = (20_000, 160_000, 1_280_000)  # batch sizes; the next is used if predicted fluctuations are unreliable
-FALLS = 0.25  # largest ratio of the deviation at the last batch size to that at the first; 1/sqrt(B) gives 0.125
-TRIALS = 8  # number of learning rates that are tried; each is half of the previous one
+FALLS = 0.25  # limit of deviation(last batch size)/deviation(first batch size); errors as 1/sqrt(size) give 0.125
+TRIALS = 8  # number of learning rates that are tried; each learning rate is half of the previous learning rate
 
 
 def check_exact_solution(subject: Subject) -> LevelCheck:
@@ -33,10 +33,11 @@ def check_exact_solution(subject: Subject) -> LevelCheck:
 
 
 def descent_map(subject: Subject) -> Trajectory:
-    """Return the descent map at a learning rate with which the fastest mode initially changes by about MOVES in a step.
+    """Return the descent map at a learning rate that suits the rates of the modes.
 
-    If a mode changes by much more than this in a later step, for example because the mode collapses in finite time, the
-    learning rate is halved, and the descent map is computed again.
+    With this learning rate, the singular value of the fastest mode changes by about the fraction MOVES in the first
+    step. If a mode changes by more than about twice this fraction in a step, for example because the mode collapses in
+    finite time, the learning rate is halved, and the descent map is computed again.
     """
     eta = MOVES / subject.largest_rate()
     for _ in range(TRIALS):
@@ -44,7 +45,9 @@ def descent_map(subject: Subject) -> Trajectory:
         if descent.complete and _slow(descent.s) and (not subject.learned or _slow(descent.predictor)):
             return descent
         eta /= 2
-    subject.reject(f"rates for which a learning rate of {eta:.1g} is small enough")
+    subject.reject(
+        f"rates with which a step at learning rate {2 * eta:.1g} changes no eigenvalue by over {4 * MOVES:.0%}"
+    )
 
 
 def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
@@ -70,7 +73,10 @@ def check_descent_map(subject: Subject, eta: float) -> LevelCheck:
 
 
 def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -> Array:
-    """Return the eigenvalues of the descent map with learning rate eta/shorter, minus those of the flow."""
+    """Return the eigenvalues of the descent map with learning rate eta/shorter, minus the eigenvalues of the flow.
+
+    flow: eigenvalues (T, M) of the flow at the times 0, eta, 2 eta, ...
+    """
     steps = shorter * (STEPS // 2)
     descent = iterate(subject.model, subject.s0, steps, eta / shorter, closure=subject.closure, method="numpy")
     s = descent.s[::shorter]
@@ -81,8 +87,9 @@ def _distance_to_flow(subject: Subject, flow: Array, eta: float, shorter: int) -
 def check_network(subject: Subject, descent: Trajectory, progress: bool | None) -> tuple[LevelCheck, Comparison | None]:
     """Compare a network that is trained on samples with the descent map, in standard errors.
 
-    If the predicted fluctuations are unreliable, as for gradients with heavy tails, larger batches are tried. If they
-    are unreliable for all batch sizes, the deviation from the descent map must become smaller as the batch grows.
+    If the predicted fluctuations are unreliable, as for gradients with heavy tails, larger batches are tried. If the
+    predicted fluctuations are unreliable for all batch sizes, the deviation from the descent map must become smaller as
+    the batch grows.
     """
     inputs = len(subject.s0) + SPARE_INPUTS
     directions = np.linalg.qr(subject.rng.standard_normal((inputs, len(subject.s0))))[0].T
@@ -111,15 +118,15 @@ def check_network(subject: Subject, descent: Trajectory, progress: bool | None) 
 
 
 def _from_the_map(descent: Trajectory, network: Trajectory) -> float:
-    """Return the largest relative deviation of the modes of a network from the descent map."""
+    """Return the largest relative deviation of the variances of the modes of a network from the descent map."""
     return float(np.abs(network.modes / descent.modes[np.asarray(network.step)] - 1).max())
 
 
 def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparison) -> float:
     """Return the largest deviation of a network from the descent map, in units of the standard error.
 
-    The standard error combines three errors: that due to the finite batches of the network, that due to the single
-    precision of the network, and, for the closure "monte_carlo", that of rates that are means over samples.
+    The standard error combines the error due to the finite batches of the network, the error due to the single
+    precision of the network, and, for the closure "monte_carlo", the error of the rates, which are means over samples.
     """
     theory, t = comparison.theory_modes, comparison.t[:, None]
     drift = 2 * descent.error * subject.largest_rate() * t * theory if subject.closure == "monte_carlo" else 0.0
@@ -134,6 +141,6 @@ def _standard_errors(subject: Subject, descent: Trajectory, comparison: Comparis
 def _slow(values: Array) -> bool:
     """Return True if no value (T, M) changes in a step by a relative amount of more than 4 MOVES.
 
-    If a singular value changes by MOVES, the eigenvalue, which is its square, changes by 2 MOVES.
+    A relative change of a singular value by MOVES is a relative change of its square, the eigenvalue, by 2 MOVES.
     """
     return bool((np.abs(np.diff(values, axis=0)) <= 4 * MOVES * np.abs(values[:-1])).all())

@@ -1,4 +1,4 @@
-"""Check a loss: its independence of the basis, the derived gradient of each sample, and the derived rates."""
+"""Check that a loss does not depend on the basis, and check the gradients and rates that are derived from the loss."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ EFFECTIVE_SAMPLES = 400  # smallest effective number of samples of a variance; t
 
 
 def check_basis(subject: Subject) -> LevelCheck:
-    """Compare the loss in a random basis of the representations with the loss in the eigenbasis of W_P."""
+    """Compare the loss in a random basis of the representations with the loss in the eigenbasis of the predictor."""
     z1, z2, lam = subject.independent_representations()
     U = np.linalg.qr(subject.rng.standard_normal((len(subject.s0),) * 2))[0]
     rotated = subject.loss(z1 @ U.T, z2 @ U.T, lam, U)
@@ -27,7 +27,7 @@ def check_gradient(subject: Subject) -> LevelCheck:
         derived.append(generated.force_on_predictor(*arguments))
     automatic = np.stack(subject.gradient(z1, z2, lam))
     deviation = relative_deviation(np.stack(derived), automatic, float(subject.rate_scale.min()))
-    return LevelCheck("gradient", "derived forces, automatic differentiation", deviation, ROUNDING)
+    return LevelCheck("gradient", "derived gradient, automatic differentiation", deviation, ROUNDING)
 
 
 def check_rates(subject: Subject) -> LevelCheck:
@@ -58,9 +58,9 @@ def check_rates(subject: Subject) -> LevelCheck:
 
 
 def _effective_samples(squares: Array) -> float:
-    """Return the effective number of samples that contribute to the mean of ``squares`` (samples, M).
+    """Return the effective number of samples that contribute to the mean of ``squares`` (samples, M) over samples.
 
-    This is the number of samples divided by the kurtosis, for the mode in which it is smallest.
+    This is the number of samples divided by the kurtosis, for the mode with the smallest such number.
     """
     tiny, largest = np.finfo(float).tiny, squares.max(axis=0)
     share = squares / np.maximum(largest, tiny)

@@ -12,7 +12,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
     """Draw the relative deviation of the network from theory against the step, with one line for each mode.
 
     The grey band shows two standard errors of the mode with the largest relative standard error. Steps at which the
-    prediction for the batch size is unreliable are hatched.
+    predicted effects of the batch size are unreliable are hatched.
     """
     ax = ax or new_axes()
     for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
@@ -29,7 +29,10 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
 
 
 def plot_check(check: Any, ax: Axes | None = None) -> Axes:
-    """Draw eigenvalues of the network as points with bars of two standard errors, and of the descent map as lines."""
+    """Draw the eigenvalues of the descent map as lines, and of the network as points.
+
+    The bars at the points show two standard errors. Each mode has a colour.
+    """
     ax = ax or new_axes()
     comparison = check.comparison
     if comparison is not None:

@@ -1,7 +1,7 @@
-"""Prepare a model for ``check``: draw samples of its representations, and compute their losses and gradients.
+"""Prepare a model for ``check``: draw samples of representations, and compute the losses and gradients of the samples.
 
-z1 and z2 (B, M) are the representations of the two views, for B samples and M modes. lam are the eigenvalues of the
-predictor W_P.
+z1 and z2 (B, M) are the representations of the two views, for B samples and M modes. lam (M,) are the eigenvalues of
+the predictor W_P.
 """
 
 import textwrap
@@ -22,19 +22,21 @@ Array = npt.NDArray[np.float64]
 
 COLUMNS = 100  # largest number of characters in a printed line
 ROUNDING = 1e-9  # relative rounding error of derivatives: condition numbers of random representations times eps
-CHANCE = 4.5  # limit of a deviation in standard errors; a few modes exceed it by chance once in 30 000 runs
-SLOWEST = 1e-2  # a learning rate is chosen for a rate of at least this fraction of the terms that cancel in the rate
-LEAST = 0.1  # a learning rate is chosen for a rate of at least this value
+CHANCE = 4.5  # limit of a deviation in standard errors; a few modes exceed this limit by chance once in 30 000 runs
+SLOWEST = 1e-2  # lower bound of the largest rate, from which learning rates follow, relative to the terms of a rate
+LEAST = 0.1  # absolute lower bound of the largest rate
 
 
 @dataclass(frozen=True)
 class LevelCheck:
-    """The result of a comparison of one level of description of a model with another.
+    """The result of the comparison of a level of description of a model with the next level.
 
     Parameters
     ----------
-    name, against : str
-        Name of the check, and a description of what is compared.
+    name : str
+        Name of the check.
+    against : str
+        Description of the two results that are compared, or the reason why the check does not apply.
     deviation, limit : float, optional
         Measured deviation, and largest allowed deviation; None if the check does not apply to the model.
     note : str
@@ -60,7 +62,7 @@ class LevelCheck:
 
 
 class Subject:
-    """A model at correlation eigenvalues s0 (M,), and the random samples with which its loss is checked."""
+    """A model that is checked at correlation eigenvalues s0 (M,), with random samples for the check of the loss."""
 
     def __init__(self, model: Model, s0: Array, seed: int):
         self.model, self.s0, self.seed, self.generated = model, s0, seed, model.generated
@@ -81,15 +83,16 @@ class Subject:
     def independent_representations(self) -> tuple[Array, Array, Array]:
         """Draw representations (50, M) of two independent views, and predictor eigenvalues (M,).
 
-        The predictor eigenvalues are random, between 0.5 and 1.5 times those of the model.
+        The predictor eigenvalues are random, between 0.5 and 1.5 times the predictor eigenvalues of the model.
         """
         z1, z2 = np.sqrt(self.s0) * self.rng.standard_normal((2, 50, len(self.s0)))
         return z1, z2, self.lam * self.rng.uniform(0.5, 1.5, len(self.s0))
 
     def loss(self, z1: Any, z2: Any, lam: Any, basis: Any = None) -> Array:
-        """Return the loss of each of B samples with representations z1, z2 (B, M).
+        """Return the loss (B,) of each of B samples with representations z1, z2 (B, M).
 
-        The predictor is W_P = U diag(lam) U^T. basis: U, or None for the identity.
+        The predictor is W_P = U diag(lam) U^T with eigenvalues lam (M,). basis: the orthogonal matrix U, or None for
+        the identity.
         """
         import jax.numpy as jnp
 
@@ -98,9 +101,10 @@ class Subject:
             return np.asarray(self._generated_loss(z1, z2, lambda z, f=_identity: (U * f(lam)) @ U.T @ z)[0])
 
     def gradient(self, z1: Any, z2: Any, lam: Any) -> list[Array]:
-        """Return the gradients -dL/dz1 and -dL/dz2 (B, M) by automatic differentiation; L is the loss of a sample.
+        """Return the negative gradients -dL/dz1 and -dL/dz2 (B, M) of the loss L of each sample.
 
-        For a learned predictor, also return -dL/dlam (B, M).
+        z1, z2 (B, M): representations of the two views. lam: predictor eigenvalues. For a learned predictor, -dL/dlam
+        (B, M) is also returned. All gradients are computed by automatic differentiation.
         """
         import jax
 
@@ -123,7 +127,7 @@ class Subject:
 
     @cached_property
     def rate_scale(self) -> Array:
-        """The size (M,) of the terms of each rate, mean |L|/s.
+        """The size (M,) of the terms of each rate: the mean of |L|/s over samples, with the loss L of a sample.
 
         If the terms of a rate nearly cancel, the rounding error of the rate is relative to this size.
         """
@@ -131,9 +135,9 @@ class Subject:
         return np.abs(self.loss(z1, z2, self.lam)).mean() / self.s0
 
     def largest_rate(self) -> float:
-        """Return the largest |rate - weight decay| at s0; if it is tiny, return a lower bound.
+        """Return the largest |rate - weight decay| of a mode at s0, or a lower bound if this value is tiny.
 
-        The lower bound is needed if the terms of a rate nearly cancel.
+        The lower bound is needed if the terms of the rates nearly cancel.
         """
         rate = np.abs(self.field(self.state).rates - self.model.weight_decay).max()
         return float(max(rate, SLOWEST * self.rate_scale.min(), LEAST))

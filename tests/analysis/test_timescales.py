@@ -144,7 +144,7 @@ def test_effective_rates_along_a_trajectory_end_at_those_of_the_equilibrium():
             lambda: dyn.effective_rates(dyn.Model("cosine", noise=([0.1, 0.2], 0)), S0[1:]),
             "plain numbers as parameters",
         ),
-        (lambda: dyn.effective_rates(dyn.Model("cosine", target=dyn.EMA(0.9)), S0[1:]), "the encoder itself"),
+        (lambda: dyn.effective_rates(dyn.Model("cosine", target=dyn.EMA(0.9)), S0[1:]), "no EMA target"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):

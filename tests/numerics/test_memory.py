@@ -134,7 +134,7 @@ HUGE = {
     ),
     "prepared modes": (
         lambda _: dyn.prepare(MODEL, modes=TRILLION, times=[0, 1]),
-        "A start of 1,000,000,000,000 modes",
+        "An initial state of 1,000,000,000,000 modes",
     ),
     "equilibria": (
         lambda _: dyn.equilibria(dyn.Model("euclidean", weight_decay=0.1), np.ones(10**4)),

@@ -36,7 +36,7 @@ def test_the_scaling_of_an_integral_over_one_norm(power, scaling):
 
     def integrand(x, y, s):
         xp = x.__array_namespace__()
-        return x ** (power - 1) * 1 / xp.sqrt(xp.prod(1 + s * x**2, axis=-1, keepdims=True)) + 0 * s
+        return x ** (power - 1) * 1 / xp.sqrt(xp.prod(1 + s * x**2, axis=-2, keepdims=True)) + 0 * s
 
     integral = Integral(lambda s: s, integrand, (power,))
     assert scalings(Expectation(integrals=(integral,)), (w,), 1) == (scaling, PowerLaw(np.inf, 0))

@@ -69,7 +69,7 @@ def test_ensemble_keeps_the_members_that_are_done(press_ctrl_c):
     press_ctrl_c(scipy_flow, at_update=10)
     part = dyn.solve(COSINE, ensemble, TIMES, method="scipy")
     done = np.isfinite(part.s)
-    assert "of 3; what was not computed, in " in part.status and part.status.startswith("interrupted")
+    assert "of 3; values that were not computed, in " in part.status and part.status.startswith("interrupted")
     assert 0 < done.sum() < done.size and done[0, 0].all() and np.isnan(part.s[2]).all()
     np.testing.assert_array_equal(part.s[done], whole.s[done])
     assert "at the start" in str(part)

@@ -55,7 +55,7 @@ def test_a_ghost_is_slow_and_no_rest():
     model = dyn.Model("euclidean", stop_gradient="none", noise=(0.0, 1e-3))
     before, after = (steady(model, [1.5], np.linspace(0, end, 3)) for end in (500, 1300))
     assert before.status.startswith("not steady at t = 500, moving at a relative speed of")
-    assert before.status.endswith("from its limit if it keeps slowing down")
+    assert before.status.endswith("from a steady state if it keeps slowing down")
     assert after.status.endswith("and not slowing down")
     for slow in (before, after):
         assert not slow.complete and len(slow.t) == 3 and slow.s[-1] == pytest.approx(1, abs=0.01)
@@ -84,7 +84,7 @@ def test_members_of_an_ensemble_stay_where_they_rest():
     model, starts = dyn.Model("cosine", noise=NOISE), np.array([S0, 2 * S0])
     both = steady(model, starts)
     alone = [steady(model, s0) for s0 in starts]
-    assert both.status == f"steady at t = {alone[1].t[-1]:.6g} (the last of 2 members)" and both.complete
+    assert both.status == f"steady at t = {alone[1].t[-1]:.6g} (the last of 2 members to converge)" and both.complete
     for member, one in zip(both.s, alone, strict=True):
         np.testing.assert_array_equal(member[len(one.t) - 1 :], np.broadcast_to(one.s[-1], (7 - len(one.t), 4)))
 

@@ -53,7 +53,7 @@ REFUSED = {
     "unknown axis": (sweep(grid={"wieght_decay": [0.1]}), "'wieght_decay'. Did you mean 'weight_decay'?"),
     "parameter of another model": (
         sweep(grid={"rate": [0.1]}),
-        "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay', ",
+        "Argument `key of grid` must be one of 'sigma1', 'sigma2', 'weight_decay', ",
     ),
     **{
         f"parameter called {name}": (
@@ -73,8 +73,8 @@ REFUSED = {
         f"Argument `sigma1` must {NUMBERS}, but is [0.1, 0.1].",
     ),
     "negative": (sweep(grid={"sigma1": [0.1, -1]}), "Argument `noise` must be two non-negative numbers"),
-    "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `grid` must be one of 'sigma1', 'sigma2', 'weight_decay'"),
-    "starts of a network": (run({"s0": [S0]}, **NETWORK), "Argument `grid` must be one of"),
+    "seeds of a map": (sweep(grid={"seed": [1]}), "Argument `key of grid` must be one of 'sigma1', 'sigma2', "),
+    "starts of a network": (run({"s0": [S0]}, **NETWORK), "Argument `key of grid` must be one of"),
     "seed negative": (run({"seed": [1, -1]}, **NETWORK), "Argument `seed` must be a whole number >= 0"),
     "seed twice": (
         run({"seed": [1]}, seed=1, **NETWORK),
@@ -170,21 +170,21 @@ def test_refused_before_any_work(case, tmp_path, monkeypatch):
 
 
 OTHERS = {
-    "model": (sweep(EUCLIDEAN.replace(sigma1=0.5)), "model noise ([0.1, 0.1] there, [0.5, 0.1] here)"),
-    "loss": (sweep(COSINE.replace(sigma1=0.1)), 'model loss ("euclidean" there, "cosine" here)'),
-    "calculation": (run(**FLOW), 'call ("iterate" there, "solve" here)'),
-    "argument": (sweep(steps=7), "arguments steps (6 there, 7 here)"),
-    "default": (sweep(rtol=1e-3), "arguments rtol (1e-08 there, 0.001 here)"),
-    "start": (sweep(s0=[0.1, 0.5, 2.0]), "arguments s0 ([0.1, 0.5, 1.0] there, [0.1, 0.5, 2.0] here)"),
-    "values": (sweep(grid=GRID | {"sigma2": SIGMAS + 1}), "grid sigma2 ([0.1, 0.2, 0.3] there, [1.1, 1.2, 1.3] here)"),
-    "axes": (sweep(grid={"sigma2": SIGMAS}), 'axes (["weight_decay", "sigma2"] there, ["sigma2"] here)'),
+    "model": (sweep(EUCLIDEAN.replace(sigma1=0.5)), "model noise ([0.1, 0.1] stored, [0.5, 0.1] now)"),
+    "loss": (sweep(COSINE.replace(sigma1=0.1)), 'model loss ("euclidean" stored, "cosine" now)'),
+    "calculation": (run(**FLOW), 'call ("iterate" stored, "solve" now)'),
+    "argument": (sweep(steps=7), "arguments steps (6 stored, 7 now)"),
+    "default": (sweep(rtol=1e-3), "arguments rtol (1e-08 stored, 0.001 now)"),
+    "start": (sweep(s0=[0.1, 0.5, 2.0]), "arguments s0 ([0.1, 0.5, 1.0] stored, [0.1, 0.5, 2.0] now)"),
+    "values": (sweep(grid=GRID | {"sigma2": SIGMAS + 1}), "grid sigma2 ([0.1, 0.2, 0.3] stored, [1.1, 1.2, 1.3] now)"),
+    "axes": (sweep(grid={"sigma2": SIGMAS}), 'axes (["weight_decay", "sigma2"] stored, ["sigma2"] now)'),
     "order of axes": (
         sweep(grid=dict(reversed(GRID.items()))),
-        'axes (["weight_decay", "sigma2"] there, ["sigma2", "weight_decay"] here)',
+        'axes (["weight_decay", "sigma2"] stored, ["sigma2", "weight_decay"] now)',
     ),
-    "chunk": (sweep(chunk=3), "block ([5, 3] there, [1, 3] here)"),
-    "keep": (sweep(keep=["s"]), 'kept (["s", "blow_up_time"] there, ["s"] here)'),
-    "function": (sweep(table, {"x": [1], "y": [1]}), 'call ("iterate" there, "tests.sweeps.models.table" here)'),
+    "chunk": (sweep(chunk=3), "block ([5, 3] stored, [1, 3] now)"),
+    "keep": (sweep(keep=["s"]), 'kept (["s", "blow_up_time"] stored, ["s"] now)'),
+    "function": (sweep(table, {"x": [1], "y": [1]}), 'call ("iterate" stored, "tests.sweeps.models.table" now)'),
 }
 
 

@@ -347,7 +347,7 @@ def test_noise_moves_what_sees_a_single_input(predictor):
 
 def test_a_predictor_of_one_mode_beside_noise_in_others_is_not_treated():
     gd = dyn.iterate(model("cosine", isotropic=True, inputs=np.diag([1.0, 0.0, 0.0])), weights(2, 3), 3, ETA)
-    assert gd.status.startswith("stopped before step 1: the predictor has a single mode left")
+    assert gd.status.startswith("stopped before step 1: the predictor has one nonzero eigenvalue")
 
 
 @pytest.mark.parametrize("smallest", [1e-1, 1e-2, 1e-3, 1e-4, 1e-5])

@@ -11,7 +11,7 @@ from jax.scipy.ndimage import map_coordinates
 
 from dynamics import errors
 
-# The requirement on each parameter in words, and the same as a condition on the value, which is finite and >= 0.
+# The requirement on each parameter, in words and as a condition on a value that is finite and >= 0.
 REQUIREMENTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "shift": ("be a non-negative number of pixels", lambda pixels: True),
     "rotation": ("be a number of degrees from 0 to 180", lambda degrees: degrees <= 180),
@@ -48,8 +48,8 @@ class Augmentation:
 
     Notes
     -----
-    All random numbers are uniform and independent. Images are interpolated bilinearly between pixels. Beyond its edge,
-    an image has the values of the pixels at the edge. The defaults suit digits of 8 x 8 pixels.
+    All random numbers are uniform and independent. Images are interpolated bilinearly between pixels. Beyond the edge
+    of an image, its values are those of the nearest pixels at the edge. The defaults suit digits of 8 x 8 pixels.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Augmentation:
         """Return a random view of each of B images, with the shape (B, H, W, C) and the dtype of the images.
 
         key: key of JAX's random numbers; the same key gives the same views. This method can be used inside jit and
-        vmap. Raises ArgumentError if ``images`` has no four axes, or no floating dtype.
+        vmap. Raises ArgumentError unless ``images`` has four axes and a floating dtype.
         """
         if jnp.ndim(images) != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
             requirement = "be images of shape (B, height, width, channels) of a floating dtype"

@@ -18,7 +18,7 @@ REQUIREMENT = "name a new file in an existing folder, or a checkpoint of the sam
 
 
 def check_path(checkpoint: str | Path | None) -> Path | None:
-    """Return the path of a checkpoint, or None for None; raises ArgumentError if no file can be written there."""
+    """Return the path of a checkpoint, or None for None; raises ArgumentError if the path cannot name a file."""
     if checkpoint is None:
         return None
     path = errors.path("checkpoint", checkpoint, REQUIREMENT)
@@ -30,14 +30,14 @@ def check_path(checkpoint: str | Path | None) -> Path | None:
 class Checkpoint(NamedTuple):
     """A checkpoint file of a run.
 
-    identity: plain data that identify the run; they are saved in the file too. Nothing is pickled.
+    identity: plain data that identify the run, and that are saved in the file too. Nothing is pickled.
     """
 
     path: Path
     identity: dict[str, Any]
 
     def write(self, saved: Saved) -> None:
-        """Save the run to a new file, which then replaces the old file; so the file is always complete."""
+        """Save the run to a new file, which then replaces the old file, so that the checkpoint is always complete."""
         entries = {f"record.{name}": array for name, array in saved.records._asdict().items()}
         entries |= {f"state.{number}": leaf for number, leaf in enumerate(saved.leaves)}
         with replacing(self.path) as fresh, fresh.open("wb") as file:

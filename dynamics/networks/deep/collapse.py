@@ -13,7 +13,7 @@ LINE = 0.9999  # z has collapsed to a line if more than this fraction of the var
 
 
 def verdict(record: Record, first: Record) -> str | None:
-    """Return how a network has failed, such as "diverged" or "collapsed to a point"; return None if it has not failed.
+    """Return how a network has failed, such as "diverged" or "collapsed to a point"; None for a network that works.
 
     record: metrics of the network at a step. first: metrics of the same network at step 0.
     """
@@ -28,9 +28,9 @@ def verdict(record: Record, first: Record) -> str | None:
 
 
 def summary(verdicts: Sequence[Sequence[str | None]], steps: Sequence[int] | npt.NDArray[np.integer]) -> str:
-    """Return a sentence that states how many networks diverged or collapsed, and at which step the first did.
+    """Return a text that states how many networks diverged or collapsed, and by which step the first of them did.
 
-    The sentence is empty if no network diverged or collapsed. verdicts: result of ``verdict`` for each of T recorded
+    The text is empty if no network diverged or collapsed. verdicts: result of ``verdict`` for each of T recorded
     steps and each of S networks.
     """
     first_steps: dict[str, list[int]] = {}

@@ -138,11 +138,9 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     ArgumentError
         If a number is out of range.
 
-    Notes
-    -----
-    The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half periods along
-    the two axes. The cosines are numbered in ascending order of i^2 + j^2; those with equal i^2 + j^2 are numbered in
-    ascending order of i.
+    Notes ----- The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half
+    periods along the two axes. The cosines are numbered in ascending order of i^2 + j^2, and cosines with equal i^2 +
+    j^2 in ascending order of i.
 
     Examples
     --------
@@ -221,9 +219,9 @@ def _cifar_images(records: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint8]
 def _standardised(
     train: npt.NDArray[Any], train_labels: npt.NDArray[Any], test: npt.NDArray[Any], test_labels: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Return the images, scaled such that each channel has mean 0 and variance 1 over the training images, and labels.
+    """Return images and labels, with each channel scaled to mean 0 and variance 1 over the training images.
 
-    Images and labels are returned in the order of the arguments of ``Images``.
+    The result has the order of the arguments: training images, training labels, test images, test labels.
     """
     train, test = train.astype(np.float32), test.astype(np.float32)
     pixels = (0, 1, 2)

@@ -36,24 +36,23 @@ class Shape(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Weights that are trained."""
+    """The trained weights of a deep network."""
 
     branch: Any  # weights of the online branch
     predictor: Any  # weights of the predictor; None if the predictor is not learned
 
 
 class Architecture(NamedTuple):
-    """The functions that apply weights to images and representations, for networks of one shape."""
+    """The functions that apply weights to images and representations, for networks with the same layer sizes."""
 
     static: Layers  # the Equinox modules without their weights
     statistics: eqx.nn.State  # initial statistics of batch norm
     treedef: Any  # structure of the weights
 
     def represent(self, weights: Any, images: Array) -> tuple[Array, Array, eqx.nn.State]:
-        """Return h, z and the statistics of batch norm for a batch of images (B, H, W, C).
+        """Return the encoder's output h, the projector's output z and the statistics of batch norm for images.
 
-        h is the output of the encoder, and z the output of the projector. Batch norm uses the statistics of this batch,
-        which are also returned.
+        images: (B, height, width, channels). Batch norm uses the statistics of this batch, which are also returned.
         """
         branch = eqx.combine(weights, self.static.branch)
         x = jnp.moveaxis(images, -1, 1)
@@ -128,7 +127,7 @@ def _dense(
     """Return linear layers, and the width of the last layer.
 
     Each layer is followed by batch norm, if ``batch_norm`` is True, and by ReLU. width: width of the input. widths:
-    widths of the layers. ends_bare: if True, the last layer has no bias, and neither batch norm nor ReLU follow.
+    widths of the layers. ends_bare: True for a last layer without bias, batch norm and ReLU.
     """
     layers: list[Any] = []
     keys: Any = jax.random.split(key, len(widths)) if widths else []

@@ -15,12 +15,12 @@ from dynamics.solvers.flow import solve
 from dynamics.vector_field.eigenmode_state import observables
 from dynamics.vector_field.state import State
 
-TIMES = 400  # number of times at which the flow is computed; between them it is interpolated
+TIMES = 400  # number of times at which the flow is computed; the flow is interpolated between these times
 PACES = (1e-2, 1e4)  # range in which the pace is fitted; the pace is the time of the flow per time of the network
 
 
 class Prediction(NamedTuple):
-    """The flow of the linear theory at the steps of a deep network.
+    """The flow of the linear theory at the steps of a deep network, and its pace.
 
     pace: time of the flow divided by time of the network.
     """
@@ -54,12 +54,10 @@ def linear_theory(network: Trajectory, pace: float | None = None) -> Prediction:
         If ``network`` is not a trajectory, or has eigenvalues that are zero or not finite. Also if the predictor is
         learned, because the initial eigenvalues of a learned predictor are not known.
 
-    Notes
-    -----
-    The theory cannot predict the pace, because all layers of the network change z, and because training has momentum.
-    It can predict how losses compare at the same pace. The flow assumes white inputs, no noise, and that the target is
-    the encoder itself. A cosine loss does not determine the size of z. Therefore, for the "cosine" loss, the
-    eigenvalues of the flow are scaled such that they have the same sum as in the network, at each step.
+    Notes ----- The theory cannot predict the pace, because all layers of the network change z, and because training has
+    momentum. The theory can predict how losses compare at the same pace. The flow assumes white inputs, no noise, and
+    that the target is the encoder itself. A cosine loss does not determine the size of z. Therefore, for the "cosine"
+    loss, the eigenvalues of the flow are scaled such that they have the same sum as in the network, at each step.
 
     References
     ----------
@@ -126,8 +124,8 @@ def arrival(
 ) -> npt.NDArray[np.float64]:
     """Return the step or time (..., M) at which each eigenvalue of s (..., T, M) first reaches ``level`` (..., M).
 
-    The result is inf for eigenvalues that never reach the level. along: steps or times (T,) of the values of s; between
-    them, s is interpolated linearly.
+    The result is inf for eigenvalues that never reach the level. along: steps or times (T,) of the values of s, between
+    which s is interpolated linearly.
     """
     highest = np.maximum.accumulate(s, axis=-2)
     reached = highest >= level

@@ -103,8 +103,8 @@ def blank(modes: int) -> Record:
 def measure(spec: DeepSpec, p: Parameters, seen: Representations, images: Images) -> Record:
     """Return the metrics of one network at one step.
 
-    seen: representations of the network. If a number in it is not finite or exceeds LARGEST, decompositions would fail;
-    the metrics are then those of ``blank``.
+    seen: representations of the network. If one of these numbers is not finite or exceeds LARGEST, matrix
+    decompositions would fail, and the metrics are those of ``blank``.
     """
     modes = seen.z.shape[1]
     if not all((np.abs(a) <= LARGEST).all() for a in seen if a is not None):  # False for nan as well
@@ -141,8 +141,8 @@ def _predictor(
 ) -> tuple[Vector, Vector]:
     """Return u_m . W_P u_m and the alignment |u_m . W_P u_m|/|W_P u_m| of the predictor W_P.
 
-    s, U: eigenvalues and eigenvectors u_m of the correlation. W_P: matrix of a learned predictor; None if the predictor
-    is not learned.
+    s, U: eigenvalues and eigenvectors u_m of the correlation. tracked: tracked correlation; None if the model has none.
+    W_P: matrix of a learned predictor; None if the predictor is not learned.
     """
     if spec.structure.predictor == "none":
         return np.ones_like(s), np.ones_like(s)
@@ -157,7 +157,7 @@ def _predictor(
 
 
 def _eigenvalues(C: npt.NDArray[np.float64]) -> Vector:
-    """Return the eigenvalues of a correlation in ascending order; values that rounding makes negative are set to 0."""
+    """Return the eigenvalues of a correlation in ascending order; rounding errors below 0 are set to 0."""
     return np.maximum(np.linalg.eigvalsh(C), 0.0)
 
 
@@ -178,7 +178,7 @@ def _ratio(part: float, whole: float) -> float:
 def _accuracies(h: npt.NDArray[np.float64], h_test: npt.NDArray[np.float64], images: Images) -> tuple[float, float]:
     """Return the accuracies, on test images, of a linear readout of h and of nearest neighbours in h.
 
-    At each recorded step a new readout is fitted until it converges, so that it does not lag behind training.
+    A new readout is fitted to convergence at each recorded step, so that readouts do not lag behind training.
     """
     from sklearn.linear_model import RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier

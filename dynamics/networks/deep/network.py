@@ -12,7 +12,7 @@ from dynamics.networks.deep.images import Images
 from dynamics.numerics.memory import check_size
 from dynamics.numerics.values import Value
 
-WEIGHTS = 3  # number of arrays of the size of the weights that are in memory: weights, gradient and momentum
+WEIGHTS = 3  # number of arrays in memory that are as large as the weights: weights, gradient and momentum
 SCHEDULES = ("constant", "cosine")
 
 
@@ -203,7 +203,7 @@ def _momentum(value: float) -> float:
 
 
 def _keep_widths(part: MLP | ConvNet | Network, name: str, least: int = 0) -> None:
-    """Validate an attribute that contains widths of layers, and store the widths as a tuple of whole numbers."""
+    """Validate an attribute with the widths of layers, and store the widths as a tuple of whole numbers."""
     value, several = getattr(part, name), "one or more " if least else ""
     requirement = f"be {several}whole numbers >= 1"
     if not isinstance(value, (tuple, list)) or len(value) < least:
@@ -226,5 +226,5 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 def _as_lists(parts: dict[str, Any]) -> dict[str, Any]:
-    """Replace tuples by lists, which is what JSON makes of tuples."""
+    """Return a dictionary with lists in place of tuples, as JSON reads them back."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in parts.items()}

@@ -18,8 +18,8 @@ def gradient_descent(
 ) -> optax.GradientTransformation:
     """Return the optimizer v <- momentum v + g + weight_decay w; w <- w - eta_k v, for weights w with gradient g.
 
-    v is the velocity, and eta_k the learning rate at step k. eta_k is constant, or with the schedule "cosine" it falls
-    to 0 over ``steps`` steps.
+    v is the velocity, and eta_k the learning rate at step k. With the schedule "constant", eta_k is ``learning_rate``
+    at all steps; with the schedule "cosine", eta_k falls from ``learning_rate`` to 0 over ``steps`` steps.
     """
     if schedule == "cosine":
         factor = optax.cosine_decay_schedule(1.0, steps)
@@ -30,19 +30,19 @@ def gradient_descent(
 
 
 def _decayed(layers: Layers) -> Layers:
-    """Return True for weights that decay: matrices (2 axes) and filters (4 axes), but not batch norm and biases."""
+    """Return a mask, True for matrices (2 axes) and filters (4 axes), which decay; False for batch norm and biases."""
     return jax.tree.map(lambda a: a.ndim in (2, 4), layers)
 
 
 def target_decay(decay: Array, schedule: str, step: Array, steps: int) -> Array:
-    """Return the decay of an EMA target at a step; with the schedule "cosine", it rises to 1 at the last step."""
+    """Return the decay of an EMA target at a step; the schedule "cosine" raises the decay to 1 at the last step."""
     if schedule == "constant":
         return decay
     return 1 - (1 - decay) * (jnp.cos(jnp.pi * step / steps) + 1) / 2
 
 
 def training_times(learning_rate: float, schedule: str, steps: int) -> npt.NDArray[np.float64]:
-    """Return the times (steps + 1,) at which steps begin and training ends: sums of the learning rates until then."""
+    """Return the times (steps + 1,) at the beginning of each step and at the end: sums of earlier learning rates."""
     factor = np.ones(steps)
     if schedule == "cosine":
         factor = (1 + np.cos(np.pi * np.arange(steps) / max(steps, 1))) / 2

@@ -30,7 +30,7 @@ class Hyperparameters(NamedTuple):
 class DeepSpec(NamedTuple):
     """The static arguments of a training step; for each new combination, the step is compiled again."""
 
-    generated: Any  # functions derived for the loss; training uses only the loss itself
+    generated: Any  # functions derived for the loss, of which training uses only the loss itself
     structure: Structure
     symmetrised: bool
     shape: Shape
@@ -40,7 +40,7 @@ class DeepSpec(NamedTuple):
     schedule: str
     target_schedule: str
     batch_size: int
-    steps: int  # number of steps of the whole run, which schedules need; 0 if there are no schedules
+    steps: int  # number of steps of the whole run, for the schedules; 0 if there are no schedules
 
     @property
     def architecture(self) -> Architecture:
@@ -60,7 +60,7 @@ class TrainingState(NamedTuple):
     tracked: Any  # tracked correlation (M, M)
     optimizer: Any  # state of the optimizer
     loss: Any  # sum of the losses of all steps since the preceding record
-    directions: Any  # eigenvectors (M, M) of the correlation at step 0; they do not change during training
+    directions: Any  # eigenvectors (M, M) of the correlation at step 0, constant during training
 
 
 def deep_spec(model: Model, network: Network, batch_size: int, steps: int, dtype: str) -> DeepSpec:
@@ -143,7 +143,8 @@ def _losses(
 ) -> Array:
     """Return the loss of each sample, (1, B); the loss is set to 0 where it would divide by the norm of a zero vector.
 
-    z1, z2: representations (M, B) of views 1 and 2 by the online branch. t1, t2: those by the target branch.
+    z1, z2: representations (M, B) of views 1 and 2 by the online branch. t1, t2: representations (M, B) of the same
+    views by the target branch.
     """
     stop_gradient = jax.lax.stop_gradient
     if not spec.generated.divides_by_norms:
@@ -190,9 +191,9 @@ def correlation(z: Array) -> Array:
 
 
 def _views(spec: DeepSpec, p: Parameters, images: Array, key: Array) -> tuple[list[Array], list[Array]]:
-    """Return two augmented views (B, H, W, C) of a random batch of images, first without noise and then with noise.
+    """Return two augmented views (B, H, W, C) of a random batch of images, without noise and with noise.
 
-    The first list has both views without noise; the second list has the same views with noise.
+    The first list contains both views without noise, the second list the same views with noise.
     """
     batch_key, *keys = jax.random.split(key, 5)
     x = images[jax.random.randint(batch_key, (spec.batch_size,), 0, len(images))]

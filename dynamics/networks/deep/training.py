@@ -36,7 +36,7 @@ class DeepNetwork:
 
     The state is a TrainingState of arrays (S, ...), and records are a Record of arrays (S, T, ...). Metrics are
     computed on the host. Therefore each call to the device returns the state at one step only, the last step of the
-    call. The history is the number of this step.
+    call. The argument ``history`` of ``record`` is the number of this step.
     """
 
     model: Model
@@ -65,12 +65,12 @@ class DeepNetwork:
 
     @cached_property
     def spec(self) -> DeepSpec:
-        """The static arguments of a training step; the step is compiled for them."""
+        """The static arguments of a training step, for which the step is compiled."""
         return deep_spec(self.model, self.network, self.run.batch_size, self.run.steps, self.run.dtype)
 
     @cached_property
     def hyperparameters(self) -> Hyperparameters:
-        """Learning rate and parameters of the model; a step is not compiled again if they change."""
+        """Learning rate and parameters of the model, which may change without a new compilation."""
         return Hyperparameters(self.run.learning_rate, self.model.parameters.map(lambda a: float(a[0])))
 
     @cached_property
@@ -86,12 +86,12 @@ class DeepNetwork:
             return self.images[:MEASURED], jnp.asarray(self.network.images.test[:MEASURED], self.run.dtype)
 
     def start(self, keys: Any) -> tuple[TrainingState, int]:
-        """Return the state before the first step, and, as history, the step number 0."""
+        """Return the state before the first step, and the number 0 of this state's step, for ``record``."""
         begin, _, _ = _compiled(self.spec)
         return begin(self.hyperparameters, self.measured_images[0], keys), 0
 
     def advance(self, state: TrainingState, keys: Any, stops: Steps) -> tuple[TrainingState, int]:
-        """Train from the first to the second step number; return the state, and the second step number as history."""
+        """Train from the first to the second of two step numbers; return the state and the second number."""
         _, advance, _ = _compiled(self.spec)
         first, last = map(int, stops)
         return advance(self.hyperparameters, self.images, state, keys, first, last), last
@@ -122,7 +122,7 @@ class DeepNetwork:
         return all(_verdicts(records[-1], -1, records[0]))
 
     def conclude(self, records: Record, steps: Steps, status: str) -> tuple[Record, str]:
-        """Return all records, and the status; if networks diverged or collapsed, the status says so."""
+        """Return all records, and the status, which states if networks diverged or collapsed."""
         verdicts = [_verdicts(records, time, records) for time in range(len(steps))]
         outcome = summary(verdicts, steps)
         if not outcome:
@@ -141,7 +141,7 @@ class DeepNetwork:
         return {"t": times[steps]} | {name: measures.pop(name) for name in QUANTITIES} | {"measures": measures}
 
     def checkpoint(self, path: Path | None) -> Checkpoint | None:
-        """Return the checkpoint file at a path, with the data that identify this run; return None if path is None."""
+        """Return the checkpoint file at a path, with the data that identify this run; None if ``path`` is None."""
         if path is None:
             return None
         sources = [*sorted(Path(deep.__path__[0]).glob("*.py")), Path(str(loop.__file__)), Path(str(linear.__file__))]
@@ -201,7 +201,7 @@ def _compiled(spec: DeepSpec) -> tuple[Any, Any, Any]:
 def _verdicts(records: Record, time: int, first: Record) -> list[str | None]:
     """Return, for each network, how it has failed by a recorded step; None for networks that have not failed.
 
-    time: index of the recorded step. first: records whose first entry is that of step 0.
+    time: index of the recorded step. first: records whose first entry is the record of step 0.
     """
     pairs = zip(_members(records, time), _members(first, 0), strict=True)
     return [verdict(record, start) for record, start in pairs]

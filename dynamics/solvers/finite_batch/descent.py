@@ -17,7 +17,10 @@ from dynamics.vector_field.weights import WeightField
 
 
 def finite_batch_descent(problem: DescentProblem) -> Descent:
-    """Iterate the descent map, then the mean and the covariance of networks; return the steps that both reach."""
+    """Iterate the descent map, and then the mean and the covariance of networks' variables.
+
+    The result contains the steps that both iterations have reached.
+    """
     population = numpy_descent(replace(problem, batch=None))
     networks = _expansion(problem)
     status, last = population.status, population.recorded[-1]
@@ -44,7 +47,10 @@ def finite_batch_descent(problem: DescentProblem) -> Descent:
 
 
 def _expansion(problem: DescentProblem) -> Expansion:
-    """Return the expansion at the initial state: of moments for white inputs, of weights for correlated inputs."""
+    """Return the expansion in one over the batch size at the initial state.
+
+    Its variables are second moments of the weights for white inputs, and the weights for correlated inputs.
+    """
     assert problem.batch is not None
     field, batch_size, inputs = problem.field, *problem.batch
     if isinstance(field, EigenmodeField):

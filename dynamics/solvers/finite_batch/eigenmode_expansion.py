@@ -1,9 +1,10 @@
 """Expand in one over the batch size for white inputs: propagate mean and covariance of the moments of networks.
 
-The noise of a batch adds D = eta^2/B (E[v v^T] - F F^T) to the mean of C = W W^T. v is the gradient of a sample, F the
-mean of v over samples, eta the learning rate and B the batch size. D grows with the number of inputs N, because the
-gradient has noise along every input. The descent map f(mean) is a step of eigenmodes, computed with their closure.
-Derivatives of f and the noise are means over samples (``sampled_step``).
+The ``moments`` are second moments of the weights, such as C = W W^T, a learned predictor and a tracked correlation. The
+noise of a batch adds D = eta^2/B (E[v v^T] - F F^T) to the mean of C. v is the gradient of a sample, F the mean of v
+over samples, eta the learning rate and B the batch size. D grows with the number of inputs N, because the gradient has
+noise along every input. The descent map f(mean) is a step of eigenmodes, computed with the closure of their vector
+field. Derivatives of f and the noise are means over samples (``sampled_step``).
 """
 
 import numpy as np
@@ -36,23 +37,23 @@ FloatArray = npt.NDArray[np.float64]
 
 DRAWS, SAMPLES = 512, 32  # states drawn around the mean, and samples of the gradient in each state
 DIFFERENCE = 1e-4  # relative size of a central difference
-LARGEST = 0.5  # relative size of the largest drawn fluctuation, times the number of modes
-VISIBLE = 0.1  # relative size to which smaller draws are enlarged, because noise would hide the map's curvature
-LAG = 0.02  # largest share of the target's variance for inputs that the encoder has turned away from
+LARGEST = 0.5  # largest relative size of a drawn fluctuation, times the number of modes
+VISIBLE = 0.1  # relative size to which smaller draws are enlarged; else noise hides the curvature of the map
+LAG = 0.02  # largest share of the target's variance along inputs from which the encoder has turned away
 
 
 class EigenmodeExpansion(Expansion):
-    """Mean and covariance of the moments of networks.
+    """Mean and covariance of the moments of networks, such as W W^T for encoder weights W, propagated step by step.
 
     Parameters
     ----------
     field : EigenmodeField
         Vector field of the model.
     initial : State
-        Eigenmodes before the first step, each part (M,).
+        Eigenmodes before the first step, (M,) for each dynamical variable.
     learning_rate : float
     batch_size, inputs : int
-        B and N.
+        Batch size B, and number of inputs N of the networks.
     """
 
     field: EigenmodeField
@@ -66,23 +67,27 @@ class EigenmodeExpansion(Expansion):
 
     @property
     def observables(self) -> Observables:
-        """The observables of the mean moments; a closed-form predictor is that of the mean correlation."""
+        """The observables at the mean of the ``Moments``; a closed-form predictor belongs to the mean correlation."""
         seen = self.field.observables(eigenmodes(self.mean))
         return seen._replace(s=self.mean.correlation, target=seen.s if self.mean.target is None else self.mean.target)
 
     @property
     def eigenvalues(self) -> FloatArray:
-        """Mean over networks of u_m . C u_m along the eigenvectors u_m of C, (M,)."""
+        """Mean over networks of u_m . C u_m, (M,), where u_m are the eigenvectors of the initial correlation C."""
         return np.asarray(self.mean.correlation, float)
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives of u_m . C u_m with respect to the entries of the diagonal block, (M, E)."""
+        """Derivatives (M, E) of the diagonal of C = W W^T with respect to the E diagonal entries of all ``Moments``."""
         return np.eye(self.modes, len(self.curved))
 
     @property
     def lag(self) -> FloatArray:
-        """Share of T that does not follow from C and X, (M,); fluctuations of T, which are left out, grow with it."""
+        """Share (M,) of the target's moment T = V V^T that does not follow from C = W W^T and X = V W^T.
+
+        W and V are the weights of the encoder and of the target. The fluctuations of T, which are left out, grow with
+        this share.
+        """
         C, X, T = self.mean[:3]
         if X is None:
             return np.zeros(self.modes)
@@ -104,14 +109,14 @@ class EigenmodeExpansion(Expansion):
         return bool((np.abs(self._flat() - at) > REFRESH * np.abs(at)).any())
 
     def _relative(self) -> list[FloatArray]:
-        """Return the covariances relative to the natural sizes of the moments, plus the covariance of minimal draws."""
+        """Return the covariances of both ``Blocks`` in units of the moments' sizes, plus SMALLEST^2 on the diagonal."""
         return [
             S / (size[..., :, None] * size[..., None, :]) + SMALLEST**2 * np.eye(size.shape[-1])
             for S, size in zip(self.covariance, scales(self.mean), strict=True)
         ]
 
     def _linearised(self) -> Linearisation:
-        """Compute derivatives and noise at the present mean."""
+        """Return the derivatives of the descent map and the noise of a step at the present mean."""
         import jax
 
         from dynamics.solvers.finite_batch.sampled_step import Batch, sampled_step
@@ -132,13 +137,13 @@ class EigenmodeExpansion(Expansion):
             estimates = program(parameters, self.learning_rate, batch, states, share, *views, self.deviation)
             sampled = jax.tree.map(np.asarray, estimates)
         of_map, of_noise = (_slopes(odd, units, roots) for odd in (sampled.odd, sampled.odd_noise))
-        if structure.predictor != "normalized":  # its map has a kink where the largest modes are equal
+        if structure.predictor != "normalized":  # its descent map has a kink at equal largest modes
             of_map = of_map._replace(diagonal=self._of_eigenmodes())
         jacobian = Blocks(*map(np.add, of_map, of_noise))
         return Linearisation(self._flat(), self._spread(), jacobian, *sampled[2:])
 
     def _of_eigenmodes(self) -> FloatArray:
-        """Return the derivative of the map of eigenmodes by central differences, (E, E)."""
+        """Return the derivative (E, E) of the descent map of the diagonal moments, by central differences."""
         values, size = entries(self.mean), scales(self.mean).diagonal
         vanished = np.tile(self.mean.correlation == 0, len(size) // self.modes)  # modes without fluctuations
         step = DIFFERENCE * np.diag(np.where(vanished, 0.0, size))
@@ -151,9 +156,9 @@ class EigenmodeExpansion(Expansion):
         return ((after[0] - after[1]) / (2 * DIFFERENCE * size[:, None])).T
 
     def _draws(self) -> tuple[Blocks, Blocks]:
-        """Return draws (K, ...) of standard normals, and roots of the covariances of both blocks.
+        """Return K draws of standard normals, and square roots of the covariances, for both ``Blocks`` of moments.
 
-        The second moments of the draws are exactly 1.
+        The matrix of second moments of the draws is exactly the identity.
         """
         units, roots = [], []
         for covariance, size in zip(self._relative(), scales(self.mean), strict=True):
@@ -165,15 +170,16 @@ class EigenmodeExpansion(Expansion):
         return Blocks(*units), Blocks(*roots)
 
     def _views(self, *shape: int) -> list[FloatArray]:
-        """Draw samples of both views. Each refresh draws new samples, so that their errors average out."""
+        """Draw new samples of both views, so that sampling errors average out along a trajectory."""
         p, x = self.field.parameters, self.rng.standard_normal(shape)
         return [x + sigma * self.rng.standard_normal(shape) if sigma.any() else x for sigma in (p.sigma1, p.sigma2)]
 
 
 def _slopes(after: Blocks, units: Blocks, roots: Blocks) -> Blocks:
-    """Return derivatives with respect to the moments, of values ``after`` (K, ...) in K states.
+    """Return the derivatives of functions of the moments, by linear regression on K network states.
 
-    The states deviate from the mean by ``roots`` times ``units``.
+    after: values of the functions in the states, (K, ...). The moments of the states deviate from the mean by ``roots``
+    times ``units``.
     """
     products = (np.einsum("k...a,k...b->...ab", a, unit) / DRAWS for a, unit in zip(after, units, strict=True))
     return Blocks(*(product @ np.linalg.inv(root) for product, root in zip(products, roots, strict=True)))

@@ -1,12 +1,13 @@
 r"""Compute mean and derivatives of the eigenvalues of C = W Sigma_x W^T over networks whose weights W fluctuate.
 
-X = W Sigma_x^(1/2) belongs to the mean weights, and dX is the fluctuation of X over networks. Along a given vector u,
-with X_u = u^T X, the mean over networks is, to first order in the covariance of the weights,
+Sigma_x is the covariance of the inputs. Let X = W Sigma_x^(1/2) at the mean weights, and let dX be the fluctuation of X
+over networks. For a given vector u, with X_u = u^T X and dX_u = u^T dX, the mean of u . C u over networks is, to first
+order in the covariance of the weights,
 
     E[u . C u] = |X_u|^2 + E[|dX_u|^2]
 
-The eigenvalues s_m of a network are not u_m . C u_m along the eigenvectors u_m of the mean: the off-diagonal entries
-c_mk of C in the basis u_m repel the eigenvalues:
+The eigenvalues s_m of a network differ from u_m . C u_m, where u_m are the eigenvectors of C at the mean weights: the
+off-diagonal entries c_mk of C in the basis u_m repel the eigenvalues. To first order,
 
     E[s_m] = E[u_m . C u_m] + sum over k of E[c_mk^2]/(s_m - s_k)
 """
@@ -21,11 +22,11 @@ from dynamics.solvers.finite_batch.expansion import variances
 
 FloatArray = npt.NDArray[np.float64]
 
-SEPARATE = 4.0  # gap between eigenvalues that are separate, in standard deviations
+SEPARATE = 4.0  # smallest gap, in standard deviations, between eigenvalues that count as separate
 
 
 class EigenvalueLaw(NamedTuple):
-    """Mean and derivatives of eigenvalues, or of u_m . C u_m, over networks.
+    """Mean over networks and derivatives of the eigenvalues of C = W Sigma_x W^T, or of u_m . C u_m for given u_m.
 
     mean: mean over networks, (M,). slopes: derivatives with respect to the mean weights, (M, MN). direct: part of
     ``mean`` that is due to the variance of the weights, (M,). repelled: part of ``mean`` that is due to the repulsion
@@ -41,7 +42,7 @@ class EigenvalueLaw(NamedTuple):
 
 
 def along(U: FloatArray, W: FloatArray, covariance: FloatArray, root: FloatArray) -> EigenvalueLaw:
-    """Return the law of u_m . C u_m along the vectors u_m, the columns of U (M, M).
+    """Return the mean and the derivatives of u_m . C u_m for C = W Sigma_x W^T and the columns u_m of U (M, M).
 
     W: mean weights (M, N). covariance: covariance of the entries of the weights, (MN, MN). root: Sigma_x^(1/2), (N, N).
     """
@@ -53,7 +54,10 @@ def along(U: FloatArray, W: FloatArray, covariance: FloatArray, root: FloatArray
 
 
 def of_eigenvalues(W: FloatArray, covariance: FloatArray, root: FloatArray) -> EigenvalueLaw:
-    """Return the law of the eigenvalues in ascending order; the arguments are those of ``along``."""
+    """Return the mean and the derivatives of the eigenvalues of C = W Sigma_x W^T in ascending order.
+
+    The arguments are those of ``along``.
+    """
     U, w, _ = np.linalg.svd(W @ root, full_matrices=False)
     U, s = U[:, ::-1], w[::-1] ** 2
     law = along(U, W, covariance, root)
@@ -66,5 +70,6 @@ def of_eigenvalues(W: FloatArray, covariance: FloatArray, root: FloatArray) -> E
     # The repulsion in a 2 x 2 matrix: c^2/gap to first order, and finite for any gap.
     size = (np.sqrt(gap**2 + 4 * c_square) - np.abs(gap)) / 2
     order = np.sign(np.arange(len(s))[:, None] - np.arange(len(s)))
-    repelled = np.where(s > NEGLIGIBLE * s.max(), (order * size).sum(axis=-1), 0.0)  # for collapsed modes only rounding
+    # For collapsed modes, the sum would consist of rounding errors.
+    repelled = np.where(s > NEGLIGIBLE * s.max(), (order * size).sum(axis=-1), 0.0)
     return law._replace(mean=law.mean + repelled, repelled=repelled, separate=bool(separate.all()))

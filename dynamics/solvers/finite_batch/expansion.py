@@ -5,9 +5,9 @@ batch of B samples. To first order in 1/B, the mean of the variables and their c
 
     mean <- f(mean) + 1/2 f'' : Sigma + D,    Sigma <- f' Sigma f'^T + Q
 
-Q is the covariance of the noise, and D the change of the mean due to the noise. For white inputs the variables are
-second moments of the weights (``eigenmode_expansion``). For correlated inputs they are the weights themselves
-(``weight_expansion``).
+Q is the covariance of the noise, and D the change of the mean due to the noise; f' and f'' are the first and second
+derivatives of f. For white inputs the variables are second moments of the weights (``eigenmode_expansion``). For
+correlated inputs they are the weights themselves (``weight_expansion``).
 """
 
 from abc import ABC, abstractmethod
@@ -23,25 +23,26 @@ from dynamics.vector_field.state import Observables, each
 FloatArray = npt.NDArray[np.float64]
 
 NOISE_SAMPLES = 65_536  # samples of the gradient for the noise of a step
-AT_ONCE = 4096, 2**20  # largest number of samples that are computed at once, and of numbers that these samples have
+AT_ONCE = 4096, 2**20  # largest number of samples that are computed at once, and of numbers in these samples
 REFRESH = 0.04  # relative change of the mean after which derivatives and noise are computed anew
 GROWTH = 0.2  # relative change of the covariance after which derivatives and noise are computed anew
 SMALLEST = 1e-4  # relative size of the smallest fluctuation for which derivatives are computed
 ROUNDING = 1e-12  # relative change of an eigenvalue that is due to rounding
 
 # Limits within which first order in 1/B suffices, chosen with the settings of docs/finite_batches.md.
-SIZE = 0.5  # standard deviation of an eigenvalue, relative to its mean
-CURVATURE = 1.0  # change of the mean due to curvature, relative to the standard deviation
+SIZE = 0.5  # standard deviation of an eigenvalue, relative to the mean of this eigenvalue
+CURVATURE = 1.0  # change of the mean due to the curvature of f, relative to the standard deviation
 JUMPS = 0.2  # share of the variance that is due to single samples
 
 
 class Linearisation(NamedTuple):
-    """Derivatives of the map at a mean, and the noise of a step.
+    """Derivatives of the descent map at a mean of the variables, and the noise of a step.
 
-    at, spread: mean and sum of relative variances at which derivatives and noise were computed. jacobian: derivative of
-    the map for each block of variables. curved: change of the mean due to the curvature of the map. added: change of
-    the mean due to the noise. noise: covariance that the noise of a step adds. jumps: part of the first block of
-    ``noise`` that is due to single samples.
+    The variables form blocks that do not correlate. at: mean at which derivatives and noise were computed. spread: sum
+    of the relative variances of all variables at this mean. jacobian: derivative of the map, for each block. curved:
+    change of the mean due to the curvature of the map. added: change of the mean due to the noise. noise: covariance
+    that the noise of a step adds, for each block. jumps: part of the first block of ``noise`` that is due to single
+    samples.
     """
 
     at: FloatArray
@@ -61,12 +62,12 @@ class Expansion(ABC):
     field : VectorField
         Vector field of the model.
     mean : named tuple
-        The variables before the first step; None in place of a variable that the model does not have.
+        Mean of the variables before the first step; None in place of a variable that the model does not have.
     covariance : named tuple
-        Covariance of each block of variables before the first step: zeros. Different blocks do not correlate. The first
-        block contains the variables that determine the eigenvalues.
+        Covariance of each block of variables before the first step, which is zero. Variables of different blocks do not
+        correlate. The first block contains the variables that determine the eigenvalues.
     modes : int
-        Number of modes above zero.
+        Number of modes with an eigenvalue above zero.
     learning_rate : float
     batch_size : int
         Batch size B.
@@ -82,11 +83,11 @@ class Expansion(ABC):
         self.jumps = np.zeros(covariance[0].shape)  # part of the covariance that is due to single samples
         noiseless = not (field.parameters.sigma1.any() or field.parameters.sigma2.any())
         exists = field.model.generated.moment_exists(2, modes, quantity="weights", noiseless=noiseless)
-        self.reliable = bool(exists)  # if the gradient has no finite variance, there is no first order
+        self.reliable = bool(exists)  # without a finite variance of the gradient, there is no expansion in 1/B
         self.linearisation: Linearisation | None = None
 
     def advance(self) -> None:
-        """Propagate mean and covariance by one step; raises FloatingPointError if the expansion breaks down."""
+        """Propagate mean and covariance by one step; raises FloatingPointError if the fluctuations are too large."""
         spread = self._spread()
         if self.linearisation is None or self._is_outdated(self.linearisation, spread):
             self.linearisation = self._linearised()
@@ -106,17 +107,17 @@ class Expansion(ABC):
     @property
     @abstractmethod
     def observables(self) -> Observables:
-        """The observables, as means over networks."""
+        """The predicted means of the observables over networks."""
 
     @property
     @abstractmethod
     def eigenvalues(self) -> FloatArray:
-        """Mean of the eigenvalues of C over networks, (M,)."""
+        """Mean of the eigenvalues of the correlation over networks, (M,)."""
 
     @property
     @abstractmethod
     def slopes(self) -> FloatArray:
-        """Derivatives of the eigenvalues with respect to the variables of the first block, (M, E)."""
+        """Derivatives (M, E) of the eigenvalues with respect to the E variables that determine the eigenvalues."""
 
     @property
     def deviation(self) -> FloatArray:
@@ -125,24 +126,27 @@ class Expansion(ABC):
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Standard deviation of the eigenvalues, and True if the prediction holds."""
+        """Standard deviation of the eigenvalues over networks, and True if the prediction is reliable."""
         return Fluctuations(self.deviation, self.reliable)
 
     def _deviation(self, slopes: FloatArray) -> FloatArray:
-        """Return the standard deviations (M,) of quantities. slopes: derivatives of the quantities, (M, E)."""
+        """Return the standard deviations (M,) over networks of M functions of the variables, such as the eigenvalues.
+
+        slopes: derivatives of the functions with respect to the E variables of the first block, (M, E).
+        """
         return np.sqrt(variances(slopes, self.covariance[0]))
 
     def _judge(self) -> None:
-        """Set ``reliable`` to False if first order does not suffice after this step."""
+        """Set ``reliable`` to False if first order in 1/B does not suffice after this step."""
         first_order = self._is_of_first_order(self.eigenvalues, self.slopes, self.slopes @ self.curved)
         self.reliable = self.reliable and first_order
 
     def _is_of_first_order(self, s: FloatArray, slopes: FloatArray, curvature: FloatArray) -> bool:
-        """Return True if first order in 1/B suffices for quantities.
+        """Return True if first order in 1/B suffices for M functions of the variables, such as eigenvalues.
 
         The fluctuations must be small and nearly normal, and the change of the mean due to curvature must be small
-        relative to the fluctuations. s: means of the quantities (M,). slopes: derivatives of the quantities (M, E).
-        curvature: change of the means due to curvature (M,).
+        relative to the fluctuations. s: means of the functions, (M,). slopes: derivatives of the functions with respect
+        to the variables of the first block, (M, E). curvature: change of the means due to curvature, (M,).
         """
         deviation = self._deviation(slopes)
         small = deviation <= SIZE * s
@@ -154,23 +158,23 @@ class Expansion(ABC):
 
     @abstractmethod
     def _mapped(self) -> Any:
-        """Return the mean after a step of the descent map."""
+        """Return the mean of the variables after a step of the descent map."""
 
     @abstractmethod
     def _linearised(self) -> Linearisation:
-        """Compute derivatives and noise at the present mean."""
+        """Return the derivatives of the descent map and the noise of a step at the present mean."""
 
     @abstractmethod
     def _entries(self, mean: Any) -> FloatArray:
-        """Return the values (E,) of the first block of variables."""
+        """Return the values (E,) of the variables in the first block. mean: values of all variables."""
 
     @abstractmethod
     def _relative(self) -> list[FloatArray]:
-        """Return the covariances relative to the natural sizes of the variables, plus a covariance of minimal draws."""
+        """Return the covariance of each block in units of the variables' sizes, plus SMALLEST^2 times the identity."""
 
     @abstractmethod
     def _has_moved(self, at: FloatArray) -> bool:
-        """Return True if a variable has changed by more than REFRESH, relative to its size."""
+        """Return True if a variable differs from its value ``at`` by more than REFRESH times its size."""
 
     def _is_outdated(self, near: Linearisation, spread: float) -> bool:
         return self._has_moved(near.at) or abs(spread / near.spread - 1) > GROWTH
@@ -183,14 +187,14 @@ class Expansion(ABC):
 
 
 def variances(slopes: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return the variances (...) of quantities.
+    """Return the variances (...) of functions of E random variables, to first order in the covariance.
 
-    slopes: derivatives of the quantities with respect to E variables, (..., E). covariance: covariance of these
+    slopes: derivatives of the functions with respect to the variables, (..., E). covariance: covariance of the
     variables, (E, E).
     """
     return np.maximum(((slopes @ covariance) * slopes).sum(axis=-1), 0.0)
 
 
 def samples_at_once(numbers: int) -> int:
-    """Return the number of samples to compute at once, a power of two. numbers: how many numbers a sample has."""
+    """Return the number of samples to compute at once, a power of two. numbers: count of numbers in one sample."""
     return 1 << (min(AT_ONCE[0], AT_ONCE[1] // numbers).bit_length() - 1)

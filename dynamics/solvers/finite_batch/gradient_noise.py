@@ -1,4 +1,4 @@
-"""Compute the covariance over batches of the mean gradient of a batch, for weights as matrices (M, N)."""
+"""Compute the covariance over batches of the mean gradient of a batch, for weight matrices (M, N)."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -16,7 +16,7 @@ Array = Any  # an array of JAX, traced or not
 
 
 class GradientNoise(NamedTuple):
-    """Covariance over batches of the mean gradient of a batch. The weights (M, N) are one axis of length MN.
+    """Covariance over batches of the mean gradient of a batch, with the entries of the weights (M, N) on one axis.
 
     covariance: the whole covariance, (MN, MN). jumps: part of the covariance that is due to large samples, (MN, MN). A
     sample is large if it alone moves an eigenvalue by more than the standard deviation of this eigenvalue.
@@ -70,7 +70,7 @@ def _gradient_noise(
 def _on_weights(slopes: Gradients, views: tuple[Array, Array]) -> Array:
     """Return the gradient v = g x1^T + h x2^T with respect to the weights for each sample, (samples, MN).
 
-    g and h are the gradients with respect to the representations of the views x1 and x2.
+    g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2.
     """
     pairs = zip((slopes.view1, slopes.view2), views, strict=True)
     gradients = sum(g[:, :, None] * x[:, None, :] for g, x in pairs)

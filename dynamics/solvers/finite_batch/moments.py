@@ -5,11 +5,11 @@ With the weights W of the encoder and V of a separate target, the second moments
     C = W W^T,  X = V W^T,  T = V V^T
 
 The other moments are a learned predictor W_P and a tracked correlation. For white inputs the moments have a closed law:
-a rotation of the inputs changes neither the distribution of the inputs nor the loss, so that the distribution of the
-moments after a step follows from the moments before the step, the batch size and the number of inputs. Before the first
-step all moments are diagonal in the basis of the modes. A change of sign of a mode leaves the law unchanged. Therefore
-the means of the moments stay diagonal, and an off-diagonal entry correlates only with entries of the same pair of
-modes.
+the distribution of the moments after a step follows from the moments before the step, the batch size and the number of
+inputs. The reason is that a rotation of the inputs changes neither the distribution of the inputs nor the loss. Before
+the first step all moments are diagonal in the basis of the modes. A change of sign of a mode leaves the law unchanged.
+Therefore the means of the moments stay diagonal, and an off-diagonal entry correlates only with entries of the same
+pair of modes.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 
 
 class Moments(NamedTuple):
-    """Moments as matrices (..., M, M), or their diagonals (..., M); None where the model has no such variable."""
+    """Moments as matrices (..., M, M) or as diagonals (..., M); None for a moment that the model does not have."""
 
     correlation: Any  # C = W W^T
     cross: Any = None  # X = V W^T
@@ -33,12 +33,13 @@ class Moments(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Fluctuations of the moments, or covariances of these fluctuations.
+    """Fluctuations of the entries of the moments in two blocks, or the covariances of each block.
 
-    diagonal: diagonal entries of C, X, W_P and the tracked correlation, (..., E), in this order. pairs: the entries
-    (m, k) for each pair m < k of modes, and also the entries (k, m) of matrices that are not symmetric, (..., pairs,
-    F). Covariances have the last axis twice. T is left out, because at given C and X its fluctuations are of second
-    order.
+    The moments are C = W W^T and X = V W^T of encoder weights W and target weights V, a learned predictor W_P and a
+    tracked correlation. diagonal: their E diagonal entries, in this order, (..., E). pairs: for each of P pairs m < k
+    of modes, the F entries that belong to this pair, (..., P, F): the entry (m, k) of each moment, and also the entry
+    (k, m) of each moment that is not symmetric. Covariances have the last axis twice. T = V V^T is left out, because at
+    given C and X the fluctuations of T are of second order.
     """
 
     diagonal: Any
@@ -46,29 +47,36 @@ class Blocks(NamedTuple):
 
 
 def of_state(state: State) -> Moments:
-    """Return the diagonals (M,) of the moments of a state of eigenmodes."""
+    """Return the moments of a state of eigenmodes, such as C = W W^T for encoder weights W, as diagonals (M,)."""
     w, v, predictor, tracked = state
     return Moments(w * w, None if v is None else v * w, None if v is None else v * v, predictor, tracked)
 
 
 def eigenmodes(moments: Moments) -> State:
-    """Return the eigenmodes with these moments (..., M): the inverse of ``of_state`` if T follows from C and X."""
+    """Return the state of eigenmodes that has the given moments, diagonals (..., M); the moment T is not used.
+
+    This function inverts ``of_state`` if the target's moment T = V V^T is equal to X^2/C (see ``Moments``).
+    """
     w = np.sqrt(moments.correlation)
     v = None if moments.cross is None else np.divide(moments.cross, w, out=np.zeros_like(w), where=w > 0)
     return State(w, v, moments.predictor, moments.tracked)
 
 
 def fluctuating(moments: Moments) -> list[tuple[Any, bool]]:
-    """Return pairs (moment, symmetric) for the moments whose fluctuations are propagated.
+    """Return pairs (moment, symmetric) for the moments of the model whose fluctuations are propagated.
 
-    symmetric: True if the moment is a symmetric matrix.
+    These are all moments except T = V V^T of the target's weights V. symmetric: True if the moment is a symmetric
+    matrix.
     """
     symmetric = ((moments.correlation, True), (moments.cross, False), (moments.predictor, False))
     return [(matrix, same) for matrix, same in (*symmetric, (moments.tracked, True)) if matrix is not None]
 
 
 def blocks(moments: Moments) -> Blocks:
-    """Return the entries of the moments, as matrices (..., M, M) of NumPy or JAX, in blocks."""
+    """Return the entries of moments in two blocks: diagonal entries, and entries of pairs of modes.
+
+    moments: matrices (..., M, M) of NumPy or JAX.
+    """
     xp = moments.correlation.__array_namespace__()
     upper, lower = np.triu_indices(moments.correlation.shape[-1], 1)
     diagonal, pairs = [], []
@@ -80,18 +88,25 @@ def blocks(moments: Moments) -> Blocks:
 
 
 def entries(diagonals: Moments) -> FloatArray:
-    """Concatenate the diagonals (..., M) of the moments to the entries (..., E) of the diagonal block."""
+    """Return the diagonals (..., M) of all moments, except T = V V^T of target weights V, as one array (..., E)."""
     return np.concatenate([diagonal for diagonal, _ in fluctuating(diagonals)], axis=-1)
 
 
 def diagonals(like: Moments, values: FloatArray) -> Moments:
-    """Split entries (..., E) of the diagonal block into diagonals (..., M); ``like`` has the moments of the model."""
+    """Return the moments, as diagonals (..., M), from one array ``values`` (..., E); the inverse of ``entries``.
+
+    like: any moments of the same model, from which the function takes M and the names of the model's moments. E is M
+    times the number of these moments, without the moment T of the target, which is None in the result.
+    """
     parts = iter(np.split(values, values.shape[-1] // like.correlation.shape[-1], axis=-1))
     return Moments(*(None if part is None else next(parts) for part in like._replace(target=None)))
 
 
 def matrices(like: Moments, values: Blocks) -> Moments:
-    """Return the matrices (..., M, M) with the entries ``values``; ``like`` has the moments of the model."""
+    """Return the moments, as matrices (..., M, M), from their entries in blocks; the inverse of ``blocks``.
+
+    like: any moments of the same model, from which the function takes M and the names of the model's moments.
+    """
     modes, pairs = like.correlation.shape[-1], iter(np.moveaxis(values.pairs, -1, 0))
     upper, lower = np.triu_indices(modes, 1)
 
@@ -107,7 +122,12 @@ def matrices(like: Moments, values: Blocks) -> Moments:
 
 
 def scales(mean: Moments) -> Blocks:
-    """Return the natural size of each entry of the blocks: the geometric mean of the diagonal moments of two modes."""
+    """Return a typical size for each entry (m, k) of the moments: the geometric mean of the sizes of modes m and k.
+
+    The size of a mode is the diagonal entry of the mean moment. For X = V W^T it is the root of the product of the
+    entries of C = W W^T and T = V V^T, and for a learned predictor the absolute entry plus the mean absolute entry.
+    Sizes of zero are replaced by 1.
+    """
     sizes = mean._replace(
         cross=None if mean.cross is None else np.sqrt(mean.correlation * mean.target),
         predictor=None if mean.predictor is None else np.abs(mean.predictor) + np.abs(mean.predictor).mean(),

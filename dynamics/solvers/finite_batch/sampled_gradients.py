@@ -16,7 +16,7 @@ Array = Any  # an array of JAX, traced or not
 
 
 class Gradients(NamedTuple):
-    """Negative gradients of the loss of each of S samples.
+    """Negative gradients of the loss, for each of S samples.
 
     view1, view2: gradients with respect to the representations of the views, (S, M). predictor: gradient with respect
     to a learned predictor, (S, M, M).
@@ -30,7 +30,7 @@ class Gradients(NamedTuple):
 def sample_gradients(
     generated: DerivedLoss, learned: bool, parameters: Parameters, state: NetworkState, x1: Array, x2: Array
 ) -> Gradients:
-    """Return the negative gradients of the loss of each sample. x1, x2: samples of the views, (S, D)."""
+    """Return the negative gradients of the loss for each of S samples. x1, x2: views of D inputs, (S, D)."""
     weights: State = state.weights
     vectors: Any = state.vectors
     lam: Any = state.lam

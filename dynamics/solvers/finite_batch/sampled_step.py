@@ -1,9 +1,9 @@
 """Compute one step of networks near a mean state: the moments after the step, and their covariance over batches.
 
-The networks (``states``) have moments that are drawn around the mean, K draws in total. Their weights are (M, D), with
-D = M for a shared target and D = 2M for a separate target. S samples are drawn for each network; the gradient of each
-sample is computed by automatic differentiation of the loss. The program avoids matrix decompositions: XLA runs them
-side by side, and on a CPU with few cores they then wait for each other without end.
+The networks (``states``) have moments that are drawn around the mean, K draws in total. The weights of a network are
+(M, D), with D = M for a shared target and D = 2M for a separate target. S samples are drawn for each network; the
+gradient of each sample is computed by automatic differentiation of the loss. The program avoids matrix decompositions:
+XLA runs them side by side, and on a CPU with few cores they then wait for each other without end.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,12 +33,12 @@ class Batch(NamedTuple):
 
 
 class Sampled(NamedTuple):
-    """Estimates from samples of one step around mean moments.
+    """Estimates, from samples, of one training step of networks whose ``Moments`` are drawn around a mean.
 
     odd: half the difference between the moments after a step from mean + draw and from mean - draw, (K, ...).
-    odd_noise: the same half difference of the contribution that the noise of a batch makes to the moments. curved:
-    change of the mean moments due to the draws, including the change of that contribution, as diagonals (M,). added:
-    contribution to the mean moments of the noise of a batch, and of a target that lags behind the encoder. noise:
+    odd_noise: the same half difference, for the contribution of the noise of a batch to the moments. curved: change of
+    the mean moments due to the draws, including the change of the contribution of the noise, as diagonals (M,). added:
+    contribution to the mean moments by the noise of a batch, and by a target that lags behind the encoder. noise:
     covariance over batches of the moments after a step. jumps: part of the diagonal block of ``noise`` due to large
     samples. A sample is large if it alone moves an eigenvalue by more than the standard deviation of this eigenvalue.
     """
@@ -53,7 +53,7 @@ class Sampled(NamedTuple):
 
 @lru_cache(maxsize=32)
 def sampled_step(generated: DerivedLoss, learned: bool) -> Callable[..., Sampled]:
-    """Return the compiled function of a loss: (parameters, eta, batch, states, share, views, ...) -> Sampled.
+    """Return the compiled function (parameters, eta, batch, states, share, views, ...) -> Sampled for one loss.
 
     The arguments are those of ``_sampled_step``.
     """
@@ -72,11 +72,12 @@ def _sampled_step(
     more_views: tuple[Array, Array],
     deviation: Array,
 ) -> Sampled:
-    """Return the estimates of one step from samples.
+    """Return the estimates ``Sampled`` of one training step.
 
-    eta: learning rate. states: network states around the mean, displaced by a share of each draw. share: this share.
-    views: samples of both views for the derivatives of the map, each (K, S, D). more_views: samples of both views for
-    the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the step, (M,).
+    eta: learning rate. states: network states whose moments deviate from the mean by ``share`` times K draws. views: S
+    samples of both views of D inputs for each draw, for the derivatives of the map, each (K, S, D). more_views: samples
+    of both views for the noise, each (chunks, samples, D). deviation: standard deviations of the eigenvalues before the
+    step, (M,).
     """
     gradients = partial(sample_gradients, generated, learned, parameters)
 
@@ -114,7 +115,8 @@ def _moments_after(
 ) -> Moments:
     """Return the moments after a step along the mean gradient of samples.
 
-    The two factors of each product are means over different halves of the samples, so that the product has no bias.
+    In products of weights, such as C = W W^T, the two factors are computed from different halves of the samples, so
+    that the products have no bias.
     """
     middle = len(views[0]) // 2
     halves = [
@@ -162,9 +164,9 @@ def _of_batch(
     """Return three effects of the noise of a batch on the moments after a step.
 
     The results are the change of the mean moments, the covariance over batches, and the part of this covariance due to
-    large samples (see ``Sampled``). With the gradients v_i (M, N) of B samples, C after a step contains the terms
-    eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left out:
-    they would add less than 2 % to the standard deviation.
+    large samples (see ``Sampled``). With the gradients v_i (M, N) of B samples, C = W W^T after a step contains the
+    terms eta/B v_i W^T, their transposes, and eta^2/B^2 v_i v_j^T. The fluctuations of the terms with i != j are left
+    out: they would add less than 2 % to the standard deviation.
     """
     M, modes = len(deviation), state.weights
     slopes = jax.lax.map(lambda views: gradients(state, *views), views)
@@ -204,9 +206,9 @@ def _changes(
     slopes: Gradients,
     views: Sequence[Array],
 ) -> tuple[Moments, Array]:
-    """Return the contribution of each sample to the moments (samples, M, M), and its part eta^2/B v v^T.
+    """Return the contribution of each sample to the ``Moments`` after a step, and the part eta^2/B v v^T of it.
 
-    v: gradient of a sample with respect to the weights.
+    v: gradient of the sample with respect to the encoder weights. B: batch size. after: weights after the step.
     """
     square = _square(parameters, eta, batch, slopes, views)
     on_encoder = eta * _along(after.encoder, slopes, views)
@@ -221,7 +223,10 @@ def _changes(
 
 
 def _square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradients, views: Sequence[Array]) -> Array:
-    """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M), for v = g x1^T + h x2^T."""
+    """Return eta^2/B v v^T of each sample over all inputs, (samples, M, M), for the gradient v = g x1^T + h x2^T.
+
+    g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2.
+    """
     (g, h, _), (first, both, second) = slopes, _lengths(parameters, eta, batch, views)
     crossed = _outer(both * g, h)
     return _outer(first * g, g) + crossed + crossed.mT + _outer(second * h, h)
@@ -235,7 +240,7 @@ def _mean_square(parameters: Parameters, eta: Array, batch: Batch, slopes: Gradi
 
 
 def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[Array]) -> tuple[Array, Array, Array]:
-    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2, as sums over all inputs, (samples, 1).
+    """Return eta^2/B times |x1|^2, x1 . x2 and |x2|^2 of the views x1 and x2, sums over all inputs, (samples, 1).
 
     For inputs that the weights (M, D) leave out, the summands are replaced by their means.
     """
@@ -248,13 +253,16 @@ def _lengths(parameters: Parameters, eta: Array, batch: Batch, views: Sequence[A
 
 
 def _along(W: Array, slopes: Gradients, views: Sequence[Array]) -> Array:
-    """Return v W^T of each sample (samples, M, M), for the gradient v = g x1^T + h x2^T and weights (M, D)."""
+    """Return v W^T of each sample, (samples, M, M), for weights W (M, D) and the gradient v = g x1^T + h x2^T.
+
+    g and h are the negative gradients of the loss with respect to the representations of the views x1 and x2.
+    """
     x1, x2 = views
     return _outer(slopes.view1, x1 @ W.mT) + _outer(slopes.view2, x2 @ W.mT)
 
 
 def _taken_up(parameters: Parameters, state: State, square: Array) -> Moments:
-    """Return the changes of all moments that follow from a change ``square`` (..., M, M) of C.
+    """Return the changes of all moments that follow from a change ``square`` (..., M, M) of C = W W^T in a step.
 
     The separate target and the tracked correlation average the encoder, so that a part of the change reaches them.
     """

@@ -33,26 +33,26 @@ from dynamics.vector_field.weights import WeightField
 
 FloatArray = npt.NDArray[np.float64]
 
-DIFFERENCE = 1e-2  # size of a central difference, relative to the representations
+DIFFERENCE = 1e-2  # size of a central difference, relative to the size of the representations
 NO_VARIANCE = 1e-6  # lower bound on the variance of an input, relative to the largest variance of an input
 DIRECTIONS = 32  # number of directions along which differences are computed at once
 
 
 class Covariance(NamedTuple):
-    """Covariance of all variables as one block, (D, D)."""
+    """Covariance of all D variables as one block, (D, D)."""
 
     variables: Any
 
 
 class WeightExpansion(Expansion):
-    """Mean and covariance of the weights of networks.
+    """Mean and covariance of the weights of networks, propagated step by step.
 
     Parameters
     ----------
     field : WeightField
         Vector field of the model.
     initial : State
-        Weights before the first step, (M, N), and the tracked correlation of the model, if it has one.
+        Weights before the first step, (M, N), and the tracked correlation, if the model has one.
     learning_rate : float
     batch_size : int
         Batch size B.
@@ -79,13 +79,20 @@ class WeightExpansion(Expansion):
     # --- eigenvalues
 
     def _laws(self) -> tuple[EigenvalueLaw, EigenvalueLaw]:
-        """Return the laws of the eigenvalues of C, and of u_m . C u_m along the eigenvectors u_m of the initial C."""
+        """Return the ``EigenvalueLaw`` of the eigenvalues of C, and that of u_m . C u_m.
+
+        C is the correlation, and u_m are the eigenvectors of the initial correlation.
+        """
         of_weights = self.mean.encoder, self._part(0), self.root
         return of_eigenvalues(*of_weights), along(self.start, *of_weights)
 
     @property
     def observables(self) -> Observables:
-        """The observables: means over networks of correlation eigenvalues; other observables at the mean weights."""
+        """The predicted observables of networks.
+
+        Eigenvalues of correlations are means over networks, a closed-form predictor without tracking is computed from
+        these means, and other observables are those of the mean weights.
+        """
         seen, s = self.field.observables(self.mean), self.eigenvalues
         target = s if self.mean.target is None else of_eigenvalues(self.mean.target, self._part(1), self.root).mean
         structure = self.field.structure
@@ -95,17 +102,20 @@ class WeightExpansion(Expansion):
 
     @property
     def eigenvalues(self) -> FloatArray:
-        """Mean of the eigenvalues of C over networks, ascending, (M,)."""
+        """Mean of the eigenvalues of the correlation over networks, in ascending order, (M,)."""
         return self.law.mean
 
     @property
     def slopes(self) -> FloatArray:
-        """Derivatives of the eigenvalues with respect to all variables, (M, D)."""
+        """Derivatives (M, D) of the eigenvalues with respect to all D variables: weights and tracked correlation."""
         return self._of_variables(self.law)
 
     @property
     def fluctuations(self) -> Fluctuations:
-        """Fluctuations of the eigenvalues, and of the modes along the initial eigenvectors."""
+        """Fluctuations of the eigenvalues of the correlation C, and of u_m . C u_m.
+
+        u_m are the eigenvectors of the initial correlation.
+        """
         deviation = self._deviation(self._of_variables(self.law_of_modes))
         of_modes = {"mode_mean": self.law_of_modes.mean, "mode_deviation": deviation}
         return super().fluctuations._replace(**of_modes, mode_reliable=self.modes_reliable)
@@ -116,7 +126,10 @@ class WeightExpansion(Expansion):
         return np.asarray(self.covariance.variables[entries, entries], float)
 
     def _of_variables(self, law: EigenvalueLaw) -> FloatArray:
-        """Return the slopes of a law with respect to all variables, (M, D); zero unless for weights of the encoder."""
+        """Return the derivatives (M, D) of the means of an ``EigenvalueLaw`` with respect to all D variables.
+
+        The derivatives are zero for all variables except the weights of the encoder.
+        """
         return np.pad(law.slopes, ((0, 0), (0, len(self.curved) - self.size)))
 
     def _judge(self) -> None:
@@ -125,7 +138,7 @@ class WeightExpansion(Expansion):
         self.modes_reliable = self.modes_reliable and self._follows(self.law_of_modes)
 
     def _follows(self, law: EigenvalueLaw) -> bool:
-        """Return True if first order in 1/B suffices for the eigenvalues of a law."""
+        """Return True if first order in one over the batch size suffices for the means of an ``EigenvalueLaw``."""
         slopes = self._of_variables(law)
         curvature = slopes @ self.curved + law.direct + law.repelled
         alive = law.mean > NEGLIGIBLE * law.mean.max()
@@ -148,10 +161,10 @@ class WeightExpansion(Expansion):
         return bool((np.abs(np.linalg.pinv(self._sizes()) @ (self._flat() - at)) > REFRESH).any())
 
     def _sizes(self) -> FloatArray:
-        """Return the natural sizes of the variables, as a root (D, R) of a covariance.
+        """Return the sizes of the D variables, as a square root (D, R) of a covariance of rank R.
 
-        In this covariance each mode fluctuates by its own size, and collapsed modes do not fluctuate. If all weights
-        are zero, all sizes are 1.
+        Under this covariance each mode fluctuates by as much as the size of the mode, and collapsed modes do not
+        fluctuate. If all weights are zero, all sizes are 1.
         """
         U, w, _ = np.linalg.svd(self.mean.encoder @ self.views, full_matrices=False)
         modes = (U * w)[:, w**2 > NEGLIGIBLE * w[0] ** 2] if w[0] else U
@@ -171,7 +184,7 @@ class WeightExpansion(Expansion):
         )
 
     def _differences(self, directions: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the first and second derivatives (K, D) of a step along K directions (K, D)."""
+        """Return first and second derivatives (K, D) of the variables after a step, along K directions (K, D)."""
         at, first, second = self._flat(), [], []
         for start in range(0, len(directions), DIRECTIONS):
             steps = DIFFERENCE * directions[start : start + DIRECTIONS]
@@ -212,10 +225,10 @@ class WeightExpansion(Expansion):
         return added, noise, self._taken_up(force, sampled.jumps)[1]
 
     def _taken_up(self, force: FloatArray, covariance: FloatArray) -> tuple[State, FloatArray]:
-        """Return the change of the mean variables after a step, and their covariance, due to fluctuations of the force.
+        """Return the effect of fluctuations of the force on a step: change of the mean variables, and their covariance.
 
-        covariance: covariance of the force. The variables after a step are a polynomial of degree two in the force, so
-        that central differences of any size are exact.
+        covariance: covariance of the force, (MN, MN). The variables after a step are a polynomial of degree two in the
+        force, so that central differences of any size are exact.
         """
         values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
         roots = (vectors * np.sqrt(np.maximum(values, 0.0))).T.reshape(-1, *force.shape)
@@ -231,9 +244,9 @@ class WeightExpansion(Expansion):
         return _state(self.mean, ((ahead + behind) / 2 - still).sum(axis=0)), odd.T @ odd
 
     def _views(self) -> tuple[FloatArray, ...]:
-        """Draw samples of both views, each (chunks, samples, N).
+        """Draw new samples of both views, each (chunks, samples, N).
 
-        Each refresh draws new samples, so that sampling errors average out along a trajectory.
+        Because samples are new at each call, sampling errors average out along a trajectory.
         """
         p, chunk = self.field.parameters, samples_at_once(self.size)
         shape = NOISE_SAMPLES // chunk, chunk, len(self.root)
@@ -248,7 +261,7 @@ def _vectors(state: State, leading: int = 0) -> FloatArray:
 
 
 def _state(like: State, vectors: FloatArray) -> State:
-    """Return the states whose variables are ``vectors`` (..., D); ``like`` has the shapes of the variables."""
+    """Return the states whose variables are ``vectors`` (..., D). like: a state with the shapes of the variables."""
     ends = np.cumsum([part.size for part in like if part is not None])
     parts = iter(np.split(vectors, ends[:-1], axis=-1))
     return each(lambda part: next(parts).reshape(*vectors.shape[:-1], *part.shape), like)

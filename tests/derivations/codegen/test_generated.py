@@ -189,11 +189,15 @@ MATRICES |= {"W_P": np.diag(VECTORS["lam"])}
 
 
 def arguments(code, asarray, stop_gradient):
-    vectors = VECTORS | (MATRICES if "W_P" in inspect.signature(code).parameters else {})
+    parameters, vectors = inspect.signature(code).parameters, VECTORS
+    if "W_P" in parameters:
+        vectors = VECTORS | MATRICES
+    elif "x" in parameters:  # an integrand, with nodes on the last axis
+        vectors = {name: np.asarray(value)[:, None] for name, value in VECTORS.items()}
     known = {name: asarray(value) for name, value in (vectors | NUMBERS).items()}
     known |= {"predict": lambda z: asarray(np.diag([0.5, 0.9, 1.7])) @ z, "stop_gradient": stop_gradient}
     known["over_modes"] = over_modes
-    return [known[name] for name in inspect.signature(code).parameters]
+    return [known[name] for name in parameters]
 
 
 def functions(module):

@@ -44,7 +44,7 @@ def test_orders_of_an_inverse_square():
         ("(|z1|^2 + |z2|^2)^-1", False, {"z1 = z2 = 0": (2, -2, -2)}),
         ("|p - sg(z2)|^-1", False, {"a z1 + b z2 = 0": (1, -2, -2), "z1 = z2 = 0": (2, -1, -1)}),
         ("-p . z2 / (|p| * |z2|) * sg(|z1|^-2)", True, {"z = 0": (1, -2, sp.oo)}),  # zero for a single mode
-        ("p . z2 / (z1 . z2)", False, {"a hypersurface on which it is divided by zero": (0, -2, -2)}),
+        ("p . z2 / (z1 . z2)", False, {"the views for which a divisor of the gradient is zero": (0, -2, -2)}),
         ("p . z2 / (z1 . z2)", True, {}),
         ("tanh(1/|z1|)", False, {}),  # 1 - tanh^2 vanishes faster than any power
         ("exp(-1/|z1|)", False, {}),
@@ -103,14 +103,16 @@ def test_sampled_means_settle_if_and_only_if_the_mean_is_finite(modes):
 def test_infinite_expectations_are_refused(call, noise):
     model = dyn.Model(INVERSE_SQUARE, noise=noise)
     for modes in (1, 2):
-        message = rf"`loss` must have a gradient with a finite expectation, but with {modes} modes? above zero .* at z"
+        message = (
+            rf"`loss` must have a gradient with a finite expectation, but with {modes} eigenvalues? above zero .* at z"
+        )
         with pytest.raises(dyn.ArgumentError, match=message):
             call(model, [0.5] * modes)
 
 
 def test_collapsed_modes_do_not_count_and_finite_expectations_are_computed():
     model = dyn.Model(INVERSE_SQUARE)
-    with pytest.raises(dyn.ArgumentError, match="with 2 modes above zero"):
+    with pytest.raises(dyn.ArgumentError, match="with 2 eigenvalues above zero"):
         dyn.iterate(model, [0.5, 0.5, 0.0], 1, 0.1)
     rate = dyn.iterate(model, [0.5] * 3, 1, 0.1).s[1] / 0.5
     # E[zeta_m^2/|zeta|^4] = E[1/|zeta|^2]/M = 1/3 for M = 3; r = lambda (1 - lambda) + 0.02/(3 s^2)
@@ -119,12 +121,12 @@ def test_collapsed_modes_do_not_count_and_finite_expectations_are_computed():
 
 def test_means_over_samples_are_refused_too():
     loss = dyn.Loss.parse("|p - sg(z2)|^2 + |z1|^-3")
-    with pytest.raises(dyn.ArgumentError, match="finite expectation, but with 1 mode above zero"):
+    with pytest.raises(dyn.ArgumentError, match="finite expectation, but with 1 eigenvalue above zero"):
         dyn.iterate(dyn.Model(loss), [0.5], 1, 0.1, closure="monte_carlo")
 
 
 def test_weights_as_matrices_are_refused():
     model = dyn.Model(dyn.Loss.parse("-p . z2 / (|p|^3 * |z2|)"), inputs=np.eye(4))
-    with pytest.raises(dyn.ArgumentError, match="finite expectation, but with 3 modes above zero"):
+    with pytest.raises(dyn.ArgumentError, match="finite expectation, but with 3 eigenvalues above zero"):
         dyn.iterate(model, 0.5 * np.eye(4)[:3], 1, 0.1)  # order -3, codimension 3
     dyn.iterate(model, 0.5 * np.eye(4), 1, 0.1)

@@ -140,14 +140,14 @@ OTHER = dyn.Images("small", IMAGES.train + 0.1, IMAGES.train_labels, IMAGES.test
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"learning_rate": 0.1}, r"learning_rate \(0.05 there, 0.1 here\)"),
-        ({"steps": 16}, r"steps \(12 there, 16 here\)"),
-        ({"seed": [0, 2]}, r"seed \(\[0, 1\] there, \[0, 2\] here\)"),
-        ({"seed": 0}, r"seed \(\[0, 1\] there, 0 here\)"),
+        ({"learning_rate": 0.1}, r"learning_rate \(0.05 stored, 0.1 now\)"),
+        ({"steps": 16}, r"steps \(12 stored, 16 now\)"),
+        ({"seed": [0, 2]}, r"seed \(\[0, 1\] stored, \[0, 2\] now\)"),
+        ({"seed": 0}, r"seed \(\[0, 1\] stored, 0 now\)"),
         ({"batch_size": 17}, "batch_size"),
-        ({"record": 3}, r"recorded \(\[0, 4, 8, 12\] there, \[0, 3, 6, 9, 12\] here\)"),
+        ({"record": 3}, r"recorded \(\[0, 4, 8, 12\] stored, \[0, 3, 6, 9, 12\] now\)"),
         ({"dtype": "float64"}, "dtype"),
-        ({"model": MODEL.replace(decay=0.8)}, r"model target decay \(0.9 there, 0.8 here\)"),
+        ({"model": MODEL.replace(decay=0.8)}, r"model target decay \(0.9 stored, 0.8 now\)"),
         ({"W0": network(momentum=0.5)}, "network momentum"),
         ({"W0": network(views=dyn.Augmentation())}, "network views"),
         ({"W0": network(images=OTHER)}, "network images train sha256"),
@@ -166,7 +166,7 @@ def test_the_checkpoint_of_another_run(finished, changes, difference, monkeypatc
 
 def test_a_checkpoint_of_other_code(finished, monkeypatch):
     monkeypatch.setattr(training, "digest", lambda *_: "other")
-    with pytest.raises(dyn.ArgumentError, match=r'differs in code .*"other" here'):
+    with pytest.raises(dyn.ArgumentError, match=r'differs in code .*"other" now'):
         run(checkpoint=finished)
 
 

@@ -244,7 +244,12 @@ def test_predictor_and_weights_are_those_of_the_mean():
 
 LARGE = model_of(inputs=np.eye(MOST_WEIGHTS // 2))
 REFUSED = {
-    "another number of inputs": (EUCLIDEAN, W0, {"input_dimension": 5}, "`input_dimension` must be left out or 4, the"),
+    "another number of inputs": (
+        EUCLIDEAN,
+        W0,
+        {"input_dimension": 5},
+        "`input_dimension` must be left out or be 4, the",
+    ),
     "an ensemble": (EUCLIDEAN, np.stack([W0, W0]), {}, "`batch_size` must be left out for an ensemble"),
     "too many weights": (LARGE, np.eye(3, MOST_WEIGHTS // 2), {}, r"more than 128 weights \(encoder: 192\)"),
     "too many of encoder and target": (
