@@ -112,8 +112,12 @@ def caption(data: dict[Key, tuple[np.ndarray, dyn.Trajectory]], full: bool) -> s
     slower = listing(f"{loss} {_ratio(steps[loss, average], steps[loss, shared])}" for loss in LOSSES)
     faster = _ratio(steps["standard", shared], steps["isotropic", shared])
     ranges = {loss: _largest(steps[loss, average]) / _largest(steps[loss, shared]) for loss in LOSSES}
-    narrower = listing(f"{ratio:.2g} ({loss})" for loss, ratio in ranges.items())
     rates = grid(len(steps["standard", shared]))[0]
+    spacing = rates[1] / rates[0]
+    narrower = listing(
+        f"{ratio:.2g} ({loss}, {abs(round(np.log(ratio) / np.log(spacing)))} steps of the grid)"
+        for loss, ratio in ranges.items()
+    )
     rows = {f"{loss}, {target}": agreement(network) for (loss, target), (_, network) in data.items()}
     return f"""
 Number of steps of gradient descent (exact descent map) until all four modes are within {percent(CLOSE)} of the fixed
@@ -126,8 +130,8 @@ target). White dotted line: learning rate 1, at which the isotropic loss with a 
 
 Each cell is one pair of learning rate and noise. Share of the cells that converge: {shares}. Largest learning rate at
 which any cell converges: {largest}. With the averaged target instead of the shared target, this learning rate changes
-by factors of {narrower}; the learning rates of neighbouring cells differ by a factor of {rates[1] / rates[0]:.2g}.
-The next factors are medians, with the first and third quartile in parentheses. Number of steps with the averaged
+by factors of {narrower}; a change by one step of the grid, a factor of {spacing:.2g}, is within its resolution. The
+next factors are medians, with the first and third quartile in parentheses. Number of steps with the averaged
 target, divided by that with the shared target, over the cells that converge with both targets: {slower}. Number of
 steps of the standard loss, divided by that of the isotropic loss, both with the shared target, over the cells that
 converge under both losses: {faster}. A factor of 1 means no effect.
