@@ -115,7 +115,7 @@ def caption(data: dict[Key, tuple[np.ndarray, dyn.Trajectory]], full: bool) -> s
     rates = grid(len(steps["standard", shared]))[0]
     spacing = rates[1] / rates[0]
     narrower = listing(
-        f"{ratio:.2g} ({loss}, {abs(round(np.log(ratio) / np.log(spacing)))} steps of the grid)"
+        f"{ratio:.2g} ({loss}; grid steps: {abs(round(np.log(ratio) / np.log(spacing)))})"
         for loss, ratio in ranges.items()
     )
     rows = {f"{loss}, {target}": agreement(network) for (loss, target), (_, network) in data.items()}
