@@ -245,6 +245,8 @@ def summary(rows: list[Row], values: int, seeds: int) -> str:
     known = [row for row in reliable if not np.isnan(row.population)]
     maps = sum(row.population > bound for row in known)
     most = float(norm.isf(LEVEL / (2 * max(len(reliable), 1))))
+    error = 100 / np.sqrt(2 * seeds)
+    widest = error * float(norm.isf(LEVEL / (2 * values * max(len(reliable), 1))))
     lines = [
         f"{len(reliable)} of {len(rows)} settings are reliable up to the last step.",
         f"Means: the largest t is {max(row.t for row in reliable):.1f}. Bonferroni's bound of Student's t at 5 %, for "
@@ -254,7 +256,8 @@ def summary(rows: list[Row], values: int, seeds: int) -> str:
         f"{max(row.ratio for row in reliable):.2f}, with standard errors of {min(errors):.1f} to {max(errors):.1f} %. "
         f"The largest distance from 1 is {max(scores):.1f} standard errors (bound at 5 %, all settings: {most:.1f}). "
         f"{_off(reliable)} Single ratios lie between {min(row.least for row in reliable):.2f} and "
-        f"{max(row.largest for row in reliable):.2f}; each has a standard error of {100 / np.sqrt(2 * seeds):.1f} %.",
+        f"{max(row.largest for row in reliable):.2f}; each has a standard error of {error:.1f} %, so that all are "
+        f"within {widest:.0f} % of 1 with a probability of 95 % if the prediction holds.",
         f"Shares within two deviations: {_shares(reliable)}; 95.4 % if fluctuations are normal.",
     ]
     if flagged:
