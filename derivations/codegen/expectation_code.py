@@ -131,7 +131,7 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
     for norms, name in names.items():
         members = [integrand for integrand in integrands if integrand.tilt.norms == norms]
         values = [sp.factor_terms(sp.factor_terms(member.value, radical=True)) for member in members]
-        definitions = [*signature.definitions, *members[0].tilt.definitions.items(), NORMALISATION]
+        definitions = [*signature.definitions, *_with_one_division(members[0].tilt), NORMALISATION]
         if len(members) > 1:
             common, rest = _common(definitions, values)
             symbols = _used(common, rest, values)
@@ -146,6 +146,13 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
                 definitions = [(left, f"{name}({', '.join(arguments)})"), *rest]
             sources.append(function(member.name, arguments, member.doc, [value], definitions, dialect=INTEGRAND))
     return sources
+
+
+def _with_one_division(tilt: tilting.Tilt) -> list[Definition]:
+    """Return the definitions of a tilted Gaussian, in which 1/Delta is computed once."""
+    determinant, inverse = n.Delta[n.k], n.inverse_Delta[n.k]
+    others = [(left, right * determinant * inverse) for left, right in tilt.definitions.items() if left != determinant]
+    return [(determinant, tilt.definitions[determinant]), (inverse, 1 / determinant), *others]
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:

@@ -60,7 +60,13 @@ INTEGRAND = replace(  # modes on the last but one axis, nodes on the last axis
     largest="xp.max({}, axis=-2, keepdims=True)",
 )
 PER_AXIS = {n.x, n.y, n.Z}  # quantities with one value per node of an integral
-PER_NODE_AND_MODE = {n.Delta, n.S11, n.S12, n.S22}  # quantities with one value per node of an integral and per mode
+PER_NODE_AND_MODE = {
+    n.Delta,
+    n.inverse_Delta,
+    n.S11,
+    n.S12,
+    n.S22,
+}  # quantities with one value per node of an integral and per mode
 
 
 class ArrayPrinter(StrPrinter):

@@ -40,6 +40,7 @@ epsilon, decay, rate_ratio = sp.symbols("epsilon decay rate_ratio", positive=Tru
 n1, n2, D = sp.symbols("n1 n2 D", positive=True)
 x, y = sp.symbols("x y", positive=True)
 Delta = sp.IndexedBase("Delta", positive=True)
+inverse_Delta = sp.IndexedBase("inverse_Delta", positive=True)  # in code only, in which divisions are slow
 S11 = sp.IndexedBase("S11", positive=True)
 S12 = sp.IndexedBase("S12", real=True)
 S22 = sp.IndexedBase("S22", positive=True)

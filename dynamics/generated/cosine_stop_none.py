@@ -90,17 +90,18 @@ def _tilted(x, y, s, lam, ratio, sigma1, sigma2):
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
     Delta = 4 * D * lam**2 * s**2 * (x**2 * y**2) + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * s * y**2 + 1
-    S11 = (2 * D * s * y**2 + n1) / Delta
-    S12 = 1 / Delta
+    inverse_Delta = 1 / Delta
+    S11 = (2 * D * s * y**2 + n1) * inverse_Delta
+    S12 = inverse_Delta
     Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
-    return n2, D, Delta, S11, S12, Z
+    return n2, D, inverse_Delta, S11, S12, Z
 
 
 def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     """Return an integrand of the rate r_m of a mode; the integral is over x, y in (0, oo)."""
     xp = x.__array_namespace__()
-    n2, D, Delta, S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
-    S22 = (2 * D * lam**2 * s * x**2 + n2) / Delta
+    n2, D, inverse_Delta, S11, S12, Z = _tilted(x, y, s, lam, ratio, sigma1, sigma2)
+    S22 = (2 * D * lam**2 * s * x**2 + n2) * inverse_Delta
     sum_lam_s_S12 = xp.sum(lam * s * S12, axis=-2, keepdims=True)
     return 8 / xp.pi * Z * (
         -lam**2 * x**2 * (2 * lam * s * S12 + sum_lam_s_S12) * S11

@@ -61,9 +61,10 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
     Delta = 4 * D * s**2 * (x**2 * y**2) + 2 * n1 * s * x**2 + 2 * n2 * s * y**2 + 1
-    S11 = (2 * D * s * y**2 + n1) / Delta
-    S12 = 1 / Delta
-    S22 = (2 * D * s * x**2 + n2) / Delta
+    inverse_Delta = 1 / Delta
+    S11 = (2 * D * s * y**2 + n1) * inverse_Delta
+    S12 = inverse_Delta
+    S22 = (2 * D * s * x**2 + n2) * inverse_Delta
     Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
     sum_s_S12 = xp.sum(s * S12, axis=-2, keepdims=True)
     return 8 / xp.pi * Z * (-x**2 * (2 * s * S12 + sum_s_S12) * S11 - y**2 * (2 * s * S12 + sum_s_S12) * S22 + S12)

@@ -63,8 +63,9 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
     n2 = sigma2**2 + 1
     D = sigma1**2 * sigma2**2 + sigma1**2 + sigma2**2
     Delta = 4 * D * ratio**2 * s**2 * (x**2 * y**2) + 2 * n1 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
-    S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
-    S12 = 1 / Delta
+    inverse_Delta = 1 / Delta
+    S11 = (2 * D * ratio**2 * s * y**2 + n1) * inverse_Delta
+    S12 = inverse_Delta
     Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
     sum_ratio_s_S12 = xp.sum(ratio * s * S12, axis=-2, keepdims=True)
     return 4 / xp.pi * Z * (-2 * x**2 * (2 * ratio * s * S12 + sum_ratio_s_S12) * S11 + ratio * S12)

@@ -119,8 +119,9 @@ def _tilted_1(x, y, s, lam, ratio, sigma1, sigma2):
     Delta = (
         4 * D * lam**2 * ratio**2 * s**2 * (x**2 * y**2) + 2 * n1 * lam**2 * s * x**2 + 2 * n2 * ratio**2 * s * y**2 + 1
     )
-    S11 = (2 * D * ratio**2 * s * y**2 + n1) / Delta
-    S12 = 1 / Delta
+    inverse_Delta = 1 / Delta
+    S11 = (2 * D * ratio**2 * s * y**2 + n1) * inverse_Delta
+    S12 = inverse_Delta
     Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
     return S11, S12, Z
 
@@ -152,8 +153,9 @@ def _tilted_2(x, y, s, lam, ratio, sigma1, sigma2):
     Delta = (
         4 * D * lam**2 * ratio**2 * s**2 * (x**2 * y**2) + 2 * n1 * ratio**2 * s * x**2 + 2 * n2 * lam**2 * s * y**2 + 1
     )
-    S12 = 1 / Delta
-    S22 = (2 * D * ratio**2 * s * x**2 + n2) / Delta
+    inverse_Delta = 1 / Delta
+    S12 = inverse_Delta
+    S22 = (2 * D * ratio**2 * s * x**2 + n2) * inverse_Delta
     Z = 1 / (xp.sqrt(xp.prod(Delta, axis=-2, keepdims=True)))
     return S12, S22, Z
 

@@ -15,6 +15,7 @@ import numpy as np
 from dynamics.derived_loss import Integral
 from dynamics.numerics.axes import POINT, Array, extent, left_extent, mode_weights, trapezoidal_axis
 from dynamics.numerics.quadrature import (
+    CANCELLED,
     Estimate,
     Rule,
     Sums,
@@ -171,17 +172,17 @@ class Adaptive:
         Raises FloatingPointError if the error is not a number.
         """
         kinds = [result.error, *result[1:5]]
-        relative = [float(a) for a in relative_errors(s, result, kinds, self.error_weights, self._attainable(result))]
+        relative = [float(a) for a in relative_errors(s, result, kinds, self.error_weights, self._floor(result))]
         if not np.isfinite(relative[0]):
             raise _overflow(s)
         return relative
 
-    def _attainable(self, result: Estimate) -> Array:
-        """Return the values of r_m (B, M) at which the rounding error is a third of the tolerance.
+    def _floor(self, result: Estimate) -> Array:
+        """Return the r_m (B, M) below which the tolerance is absolute, because the terms of r_m cancel.
 
-        For smaller r_m the tolerance is absolute.
+        At this value, rounding is at most a third of the tolerance.
         """
-        return 3 * result.rounding / self.rtol
+        return np.maximum(3 * result.rounding / self.rtol, CANCELLED * result.mass)
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
         """Update ``latest`` and ``worst`` by the error of a result.
@@ -253,7 +254,7 @@ class Adaptive:
         """
         many = len(result.value)
         rows = slice(None, None, -(-many // SAMPLED))
-        s, value, floor = (a[rows] for a in (parameters[0], np.abs(result.value), self._attainable(result)))
+        s, value, floor = (a[rows] for a in (parameters[0], np.abs(result.value), self._floor(result)))
         weights = self.error_weights(s)
         scales = [(weight * np.maximum(value, floor)).max(axis=-1, keepdims=True) for weight in weights]
         pairs = zip(weights, scales, strict=True)

@@ -40,6 +40,9 @@ def jax_settings(x64: bool) -> Iterator[None]:
     """Let JAX compute in this thread with its default settings. x64: True for float64, False for float32."""
     import jax
 
+    from dynamics.numerics import compilation_cache
+
+    compilation_cache.use()
     with ExitStack() as context:
         context.enter_context(jax.enable_x64(x64))
         for name, value in JAX_SETTINGS.items():

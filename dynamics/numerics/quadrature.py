@@ -100,28 +100,6 @@ def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
     return s.__array_namespace__().concat([(a if a.shape == s.shape else a + 0 * s)[None] for a in d])
 
 
-def values_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[Rule]) -> Array:
-    """Return the sum of integrals, (..., M); each integral is computed by its own quadrature rule.
-
-    parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
-    (..., K) with any K. The arrays may be of NumPy or of JAX, also traced.
-    """
-    parameters, alive = replace_collapsed(parameters)
-    pairs = zip(integrals, rules, strict=True)
-    values = [weighted_values(one, rule, mean_squares(one, parameters), parameters) for one, rule in pairs]
-    return alive.__array_namespace__().where(alive, reduce(operator.add, values), 0.0)
-
-
-def estimate_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[Rule]) -> Estimate:
-    """Return the sum of integrals with its estimated errors; the arguments are those of ``values_by_rules``."""
-    parameters, alive = replace_collapsed(parameters)
-    parts = []
-    for integral, rule in zip(integrals, rules, strict=True):
-        values = values_at_nodes(integral, rule, mean_squares(integral, parameters), parameters)
-        parts.append(estimate(sums_of(rule, *values), rate_weights(parameters[0])[-1], integral.softened))
-    return zero_where_collapsed(total(parts), alive)
-
-
 # --- the sums and their error ---------------------------------------------------------------------------------------
 
 

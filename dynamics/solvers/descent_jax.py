@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
@@ -18,8 +19,8 @@ from dynamics.solvers.problem import DescentProblem
 from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.eigenmode_state import as_rows, compiled_exponent, observables, step
-from dynamics.vector_field.eigenmodes import Rules, TracedField
 from dynamics.vector_field.state import Observables, State, each
+from dynamics.vector_field.traced_field import Rules, TracedField
 
 Array = Any  # an array of JAX, traced or not
 
@@ -63,16 +64,16 @@ def jax_descent(problem: DescentProblem) -> Descent:
     place, recorded, status = Place(members, np.full(many, np.inf)), [0], "complete"
     histories = [each(lambda part: part[:, None], members)]
     division = divide(field, members, parameters, problem.learning_rate, problem.learning_rate * problem.steps)
-    level = 0
+    level, ranks = 0, np.argsort(division.order)
     with progress_bar(problem.steps, "iterate", problem.progress) as bar:
         try:
             for chosen in _calls(problem.recorded[1:].tolist()):
                 compute = partial(
                     _pass_part, field, division, level, place, parameters, problem.learning_rate, recorded[-1], chosen
                 )
-                results = [found for _, found in in_turn(division.parts(many), division.devices, compute)]
+                results = [found for _, found in in_turn(division.parts(), division.devices, compute)]
                 passed, levels = zip(*results, strict=True)
-                place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts), *passed)
+                place, states, error = jax.tree.map(lambda *parts: np.concatenate(parts)[ranks], *passed)
                 level = max(levels)
                 if not np.isfinite(error).all():
                     status = f"stopped before step {chosen[-1]}: the closure's integrals overflow"
@@ -125,9 +126,9 @@ def _pass_part(
     learning_rate: float,
     first: int,
     chosen: list[int],
-    part: slice,
+    part: npt.NDArray[np.intp],
 ) -> tuple[Passed, int]:
-    """Advance the ensemble members in the slice ``part`` from the step ``first`` to the last step of ``chosen``.
+    """Advance the ensemble members in ``part`` from the step ``first`` to the last step of ``chosen``.
 
     Groups in which the closure's quadrature misses its tolerance are computed again, with the quadrature rules of a
     higher level. The second result is the highest level that was needed.
@@ -138,7 +139,7 @@ def _pass_part(
     run = _compiled(model.generated, model.structure, field.closure, compiled_exponent(own), division.devices)
 
     def passed(level: int) -> Passed:
-        rules = division.rules(level)
+        rules = division.rules(part, level)
         with jax_settings(x64=True):
             return jax.tree.map(np.asarray, run(here, own, learning_rate, bounds, rules))
 
@@ -147,7 +148,7 @@ def _pass_part(
         level += 1
         found = jax.tree.map(partial(choose, ~missed), found, passed(level))
     found = found._replace(states=each(lambda a: a[:, : len(chosen)], found.states))
-    return jax.tree.map(lambda a: a[: part.stop - part.start], found), level
+    return jax.tree.map(lambda a: a[: len(part)], found), level
 
 
 @lru_cache(maxsize=32)
@@ -162,9 +163,14 @@ def _compiled(
 
     alpha: exponent of the predictor as a constant of the compiled code; None if it is taken from the parameters.
     """
-    run = partial(_pass, structure, TracedField(generated, structure, closure), alpha)
+    group = partial(_pass, structure, TracedField(generated, structure, closure), alpha)
+
+    def run(place: Place, parameters: Parameters, learning_rate: Array, bounds: Array, rules: Rules) -> Passed:
+        own_rules = jax.tree.map(lambda a: a[0], rules)  # each device has one group
+        return group(place, parameters, learning_rate, bounds, own_rules)
+
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
-    specs = (rows, rows, PartitionSpec(), PartitionSpec(), PartitionSpec())
+    specs = (rows, rows, PartitionSpec(), PartitionSpec(), rows)
     return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=rows, check_vma=False))
 
 

@@ -5,64 +5,76 @@ number of devices or cores.
 """
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 import numpy.typing as npt
 
 from dynamics.model.parameters import Parameters
-from dynamics.numerics.quadrature import Rule
+from dynamics.numerics.compiled_quadrature import blocked, stacked
 from dynamics.numerics.threads import cores, in_order
 from dynamics.solvers.flow_scipy import rough_path
 from dynamics.vector_field.base import VectorField
-from dynamics.vector_field.eigenmodes import Rules
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State, each
+from dynamics.vector_field.traced_field import Rules
 
 Tree = TypeVar("Tree")  # a nested structure of arrays
+Part = TypeVar("Part")
 Result = TypeVar("Result")
 
-SAMPLE = 8  # number of members whose rough trajectories determine the rules of level 0; 4 times as many per level
-STATES = 64  # number of states of all these trajectories together at level 0; 4 times as many per level
+SAMPLE = 2  # members of a group whose rough trajectories determine the rules of level 0; 4 times as many per level
+STATES = 8  # number of states that are used of each rough trajectory
 ROUGH = 1e-3  # relative accuracy of the rough trajectories
-HIGHEST = 3  # highest level of quadrature rules; from level to level the tolerance falls to a tenth
-BUCKET = 64  # numbers of nodes are multiples of this, because code is compiled again for each number of nodes
+HIGHEST = 3  # highest level of quadrature rules
+STRICTER = 0.3  # factor of the tolerance for rules of level 0; from level to level the tolerance falls to a tenth
 GROUP = {"cpu": 128}  # largest number of members of a group whose arrays stay in the cache of a CPU core
 WIDE_GROUP = 32_768  # number of members of a group that keeps an accelerator busy
-ELEMENTS = {"cpu": 250_000}  # largest number of integrand values of a group that stay in the cache of a CPU core
-WIDE_ELEMENTS = 50_000_000  # largest number of integrand values of a group on an accelerator
+BLOCK = {"cpu": 128}  # number of quadrature nodes that are evaluated at once on a CPU
+WIDE_BLOCK = 4_096  # number of quadrature nodes that are evaluated at once on an accelerator
+ELEMENTS = {"cpu": 32_000}  # number of values of an integrand, of all modes, that stay in the cache of a CPU core
+WIDE_ELEMENTS = 50_000_000  # number of values of an integrand that are evaluated at once on an accelerator
 
 
-class Division(NamedTuple):
+@dataclass(frozen=True)
+class Division:
     """Division of an ensemble into groups of members that are computed together.
 
-    size: number of members of a group. devices: JAX devices, each of which computes one group at a time. rules:
-    function that returns the quadrature rules of the closure's integrals for a level of accuracy from 0 to HIGHEST. A
+    size: number of members of a group. devices: JAX devices, each of which computes one group at a time. order: numbers
+    of the members in the order in which they are divided into groups. group_rules: function (members, level) that
+    returns the quadrature rules of the closure's integrals for a group, at a level of accuracy from 0 to HIGHEST. A
     group whose quadrature misses the tolerance at one level is computed again at the next level.
     """
 
     size: int
     devices: tuple[jax.Device, ...]
-    rules: Callable[[int], Rules]
+    order: npt.NDArray[np.intp]
+    group_rules: Callable[[tuple[int, ...], int], Rules]
 
-    def parts(self, many: int) -> list[slice]:
-        """Return, for each compiled call, the slice of members that the call computes: one group on every device.
-
-        many: number of members of the ensemble.
-        """
+    def parts(self) -> list[npt.NDArray[np.intp]]:
+        """Return, for each compiled call, the numbers of the members that the call computes: a group on each device."""
         size = self.size * len(self.devices)
-        return [slice(first, min(first + size, many)) for first in range(0, many, size)]
+        return [self.order[first : first + size] for first in range(0, len(self.order), size)]
 
-    def padded(self, arrays: Tree, part: slice) -> Tree:
+    def padded(self, arrays: Tree, part: npt.NDArray[np.intp]) -> Tree:
         """Return the rows of arrays that belong to the members in ``part``.
 
         The last row is repeated until the rows fill a group on every device, so that the arrays of all compiled calls
         have the same shapes.
         """
-        rows = np.minimum(np.arange(part.start, part.start + self.size * len(self.devices)), part.stop - 1)
-        return jax.tree.map(lambda a: a[rows], arrays)
+        return jax.tree.map(lambda a: a[self._filled(part)], arrays)
+
+    def rules(self, part: npt.NDArray[np.intp], level: int) -> Rules:
+        """Return the quadrature rules of the groups in ``part``, with the number of the group on the first axis."""
+        groups = [tuple(group) for group in self._filled(part).reshape(-1, self.size).tolist()]
+        rules = [self.group_rules(group, level) for group in groups]
+        return [[stacked(list(column)) for column in zip(*own, strict=True)] for own in zip(*rules, strict=True)]
+
+    def _filled(self, part: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        return np.pad(part, (0, self.size * len(self.devices) - len(part)), mode="edge")
 
 
 def divide(
@@ -70,65 +82,56 @@ def divide(
 ) -> Division:
     """Return the division of an ensemble into groups.
 
+    If the closure has integrals, members with similar ratios of the smallest to the largest eigenvalue form a group:
+    they need similar quadrature rules, and similar numbers of steps.
+
     members: initial states (B, M). parameters: parameters of the members, (B, 1). learning_rate: None for a flow that
     does not depend on the learning rate. duration: last time of the trajectories.
     """
     many, modes = members.encoder.shape
-
-    @lru_cache
-    def rules(level: int) -> Rules:
-        if not field.quadratures:
-            return []
-        states, own = _rough_paths(field, members, parameters, learning_rate, duration, level)
-        return _rules_for(field, states, own, 0.1**level)
-
     chosen = getattr(jax.config, "jax_default_device", None)  # set by jax.default_device
     devices = [chosen] if chosen else jax.devices()
-    nodes = max((len(rule.x) for of_one in rules(0) for rule in of_one), default=1)
     kind = devices[0].platform
-    size = max(1, min(many, GROUP.get(kind, WIDE_GROUP), ELEMENTS.get(kind, WIDE_ELEMENTS) // (modes * nodes)))
-    return Division(size, tuple(devices[: max(1, many // size)]), rules)
+    block = BLOCK.get(kind, WIDE_BLOCK)
+    size, order = min(many, GROUP.get(kind, WIDE_GROUP)), np.arange(many)
+    if field.quadratures:
+        size = max(1, min(size, ELEMENTS.get(kind, WIDE_ELEMENTS) // (modes * block)))
+        w = np.abs(members.encoder)
+        order = np.argsort(w.min(axis=-1) / np.maximum(w.max(axis=-1), np.finfo(float).tiny), kind="stable")
 
+    @cache
+    def group_rules(group: tuple[int, ...], level: int) -> Rules:
+        if not field.quadratures:
+            return []
+        sampled = np.unique(np.linspace(0, len(group) - 1, SAMPLE * 4**level).astype(int))
+        numbers = np.array(group)[sampled]
+        states, own = _rough_paths(field, numbers, members, parameters, learning_rate, duration)
+        sample = vector_field_of(field.model, field.closure, STRICTER * 0.1**level * field.rtol, own)
+        sample.forces(states)
+        return [[blocked(rule, block) for rule in quadrature.rules] for quadrature in sample.quadratures.values()]
 
-def _rules_for(field: VectorField, states: State, parameters: Parameters, stricter: float) -> Rules:
-    """Return quadrature rules that meet the tolerance in all states (B, M).
-
-    parameters: parameters of the model in each of the states, (B, 1). stricter: factor, at most 1, by which the
-    tolerance is multiplied. The last node of a rule is repeated with weight zero until the number of nodes is a
-    multiple of BUCKET.
-    """
-    sample = vector_field_of(field.model, field.closure, stricter * field.rtol, parameters)
-    sample.forces(states)
-    return [[_padded(rule) for rule in quadrature.rules] for quadrature in sample.quadratures.values()]
-
-
-def _padded(rule: Rule) -> Rule:
-    more = -len(rule.x) % BUCKET
-    nodes = (np.pad(a, (0, more), mode="edge") for a in (rule.x, rule.y))
-    return Rule(*nodes, *(np.pad(a, ((0, 0), (0, more))) for a in (rule.weights, rule.edges)))
+    return Division(size, tuple(devices[: max(1, many // size)]), order, group_rules)
 
 
 def _rough_paths(
     field: VectorField,
+    numbers: npt.NDArray[np.intp],
     members: State,
     parameters: Parameters,
     learning_rate: float | None,
     duration: float,
-    level: int,
 ) -> tuple[State, Parameters]:
     """Return states along rough trajectories of some members, one state per row, and the parameters for each state.
 
-    level: level of the quadrature rules that are chosen for these states; more states are returned at higher levels.
+    numbers: numbers of these members in the ensemble.
     """
-    many = len(members.encoder)
     states: list[State] = []
     rows: list[npt.NDArray[np.intp]] = []
-    for number in np.unique(np.linspace(0, many - 1, SAMPLE * 4**level).astype(int)):
+    for number in np.unique(numbers):
         start, own = each(lambda part, i=number: part[i], members), parameters.map(lambda row, i=number: row[i])
         rough = vector_field_of(field.model, field.closure, ROUGH, own)
         path = rough_path(rough, start, learning_rate, duration)
-        steps = len(path.encoder)
-        kept = np.unique(np.linspace(0, steps - 1, STATES // SAMPLE).astype(int))
+        kept = np.unique(np.linspace(0, len(path.encoder) - 1, STATES).astype(int))
         states.append(each(lambda part, kept=kept: part[kept], path))
         rows.append(np.full(len(kept), number))
     joined = each(lambda *parts: np.concatenate(parts), *states)
@@ -141,8 +144,8 @@ def choose(which: npt.NDArray[np.bool_], first: npt.NDArray[Any], second: npt.ND
 
 
 def in_turn(
-    parts: list[slice], devices: tuple[jax.Device, ...], compute: Callable[[slice], Result]
-) -> Iterator[tuple[slice, Result]]:
+    parts: list[Part], devices: tuple[jax.Device, ...], compute: Callable[[Part], Result]
+) -> Iterator[tuple[Part, Result]]:
     """Yield (part, compute(part)) for each part of an ensemble, in order, while several parts are computed at once.
 
     parts: slices of the ensemble, result of ``Division.parts``. On a CPU the parts are computed on all cores.

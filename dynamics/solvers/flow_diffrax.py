@@ -14,6 +14,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax.sharding import Mesh, PartitionSpec
 
 from dynamics.derived_loss import DerivedLoss
@@ -34,12 +35,13 @@ from dynamics.vector_field.eigenmode_state import (
     observables,
     velocity,
 )
-from dynamics.vector_field.eigenmodes import Rules, TracedField
 from dynamics.vector_field.state import Observables, State, each
+from dynamics.vector_field.traced_field import Rules, TracedField
 
 Array = Any  # an array of JAX, traced or not
 
 MAX_STEPS = 200_000  # largest number of steps of a member that is integrated alone
+CHECKED = 16  # largest number of output times at which the error of the rates is estimated
 MAX_STEPS_TOGETHER = 10_000  # largest number of steps of a group, beyond which members are integrated alone
 
 
@@ -71,34 +73,39 @@ def jax_flow(problem: FlowProblem) -> Flow:
 
     After an interruption, the observables of members that were not integrated are NaN.
     """
-    structure, modes, times, field = problem.model.structure, problem.s0.shape[-1], problem.times, problem.field
+    structure, times, field = problem.model.structure, problem.times, problem.field
     members, parameters = as_rows(problem.start, problem.model.parameters)
     learning_rate = 1.0 if problem.learning_rate is None else problem.learning_rate
     options = Options(times, learning_rate, problem.rtol, problem.atol, noise_of(field))
-    many, done = len(members.encoder), 0
+    many, modes = members.encoder.shape
+    status = "complete"
     division = divide(field, members, parameters, problem.learning_rate, float(times[-1]))
-    compute = partial(_solve_part, field, division, members, parameters, options)
-    solved = _room_for(structure, many, len(times), modes)
+    solved, done = _room_for(structure, many, len(times), modes), np.zeros(many, bool)
     with progress_bar(many, "solve", problem.progress) as bar:
         try:
-            for part, piece in in_turn(division.parts(many), division.devices, compute):
-                jax.tree.map(lambda whole, rows, part=part: whole.__setitem__(part, rows), solved, piece)
-                done = part.stop
-                bar.update(part.stop - part.start)
+            for level in range(HIGHEST + 1):
+                compute = partial(_solve_part, field, division, level, members, parameters, options)
+                for part, piece in in_turn(division.parts(), division.devices, compute):
+                    jax.tree.map(lambda whole, rows, part=part: whole.__setitem__(part, rows), solved, piece)
+                    before = done.sum()
+                    done[part] = True
+                    bar.update(done.sum() - before)
+                missed = division.order[solved.error[division.order] > field.rtol]
+                if not (len(missed) and field.quadratures):
+                    break
+                division = replace(division, order=missed)
         except KeyboardInterrupt:
-            status = f"interrupted after ensemble member {done} of {many}; values that were not computed are NaN"
-        else:
-            status = "complete"
-    each(lambda a: a[done:].fill(np.nan), solved.observables)
-    field.note_error(solved.error[:done].max(initial=0.0))
+            status = f"interrupted after {done.sum()} of {many} ensemble members; values that were not computed are NaN"
+    each(lambda a: a.__setitem__(~done, np.nan), solved.observables)
+    field.note_error(solved.error[done].max(initial=0.0))
     shape = (*problem.members, len(times), modes)
     observed = each(lambda a: a.reshape(shape), completed(structure, parameters, solved.observables))
     blow_up = np.where(solved.diverged, solved.end, np.inf).reshape(problem.members)
     flow = Flow(observed, blow_up, status)
-    short = ~(solved.diverged | solved.finished)[:done]
+    short = done & ~(solved.diverged | solved.finished)
     if not short.any():
         return flow
-    stopped = solved.end[:done][short].min()
+    stopped = solved.end[short].min()
     reached = times <= stopped
     status = f"stopped at t = {stopped:.6g}: more than {MAX_STEPS} steps needed"
     observed = each(lambda a: a[..., reached, :], observed)
@@ -119,35 +126,22 @@ def _room_for(structure: Structure, many: int, times: int, modes: int) -> Solved
 def _solve_part(
     field: VectorField,
     division: Division,
+    level: int,
     members: State,
     parameters: Parameters,
     options: Options,
-    part: slice,
+    part: npt.NDArray[np.intp],
 ) -> Solved:
-    """Integrate the flow of the ensemble members in the slice ``part``.
-
-    Groups in which the closure's quadrature misses its tolerance are integrated again, with quadrature rules of a
-    higher level.
-    """
+    """Integrate the flow of the ensemble members in ``part``, with quadrature rules of a level."""
     start, own = division.padded((members, parameters), part)
-    alpha = compiled_exponent(own)
+    rules, alpha = division.rules(part, level), compiled_exponent(own)
     run = partial(_compiled, field.model.generated, field.structure, field.closure, alpha, division.devices)
-
-    def integrated(rules: Rules) -> Solved:
-        with jax_settings(x64=True):
-            found = jax.tree.map(np.asarray, run(division.size == 1)(start, own, options, rules))
-            if division.size > 1 and not found.finished.all():
-                alone = run(True)(start, own, options, rules)
-                found = jax.tree.map(partial(choose, found.finished), found, alone)
-        return found
-
-    found = integrated(division.rules(0))
-    for level in range(1, HIGHEST + 1):
-        missed = found.error > field.rtol
-        if not (missed.any() and field.quadratures):
-            break
-        found = jax.tree.map(partial(choose, ~missed), found, integrated(division.rules(level)))
-    return jax.tree.map(lambda a: a[: part.stop - part.start], found)
+    alone = division.size == 1 or bool(field.quadratures)  # integrals cost so much that steps of its own pay
+    with jax_settings(x64=True):
+        found = jax.tree.map(np.asarray, run(alone)(start, own, options, rules))
+        if not alone and not found.finished.all():
+            found = jax.tree.map(partial(choose, found.finished), found, run(True)(start, own, options, rules))
+    return jax.tree.map(lambda a: a[: len(part)], found)
 
 
 # --- compiled -------------------------------------------------------------------------------------------------------
@@ -175,11 +169,13 @@ def _compiled(
         return jax.tree.map(lambda a: a[:, 0], found)
 
     mesh, rows = Mesh(np.array(devices), ("members",)), PartitionSpec("members")
-    run = each_alone if alone else group
+
+    def run(members: State, parameters: Parameters, options: Options, rules: Rules) -> Solved:
+        own_rules = jax.tree.map(lambda a: a[0], rules)  # each device has one group
+        return (each_alone if alone else group)(members, parameters, options, own_rules)
+
     return jax.jit(
-        jax.shard_map(
-            run, mesh=mesh, in_specs=(rows, rows, PartitionSpec(), PartitionSpec()), out_specs=rows, check_vma=False
-        )
+        jax.shard_map(run, mesh=mesh, in_specs=(rows, rows, PartitionSpec(), rows), out_specs=rows, check_vma=False)
     )
 
 
@@ -216,13 +212,23 @@ def _group(
     def room(y: Array) -> Array:
         return jnp.min(jax.vmap(lambda y, y0, p: coordinate(own(p)).room(y, y0), in_axes=-1)(y, y0, columns))
 
+    def spread(y: Array, parameters: Parameters) -> Array:
+        w = jnp.abs(coordinate(own(parameters)).backward(y).encoder)
+        return 1 - jnp.min(jnp.where(w > 0, w, jnp.inf)) / jnp.max(w)
+
+    def equal_modes(before: Array, after: Array) -> Array:
+        """Return True if all modes of all members have become equal; see ``EqualModes``."""
+        earlier, later = (jax.vmap(spread, in_axes=-1)(y, columns) for y in (before, after))
+        return jnp.all((later < jnp.minimum(0.1 * options.rtol, earlier)) & (parameters.rho[:, 0] == 0))
+
     columns = jax.tree.map(jnp.transpose, parameters)
     y0 = jax.vmap(lambda state, p: coordinate(own(p)).forward(state), out_axes=-1)(start, parameters)
     strictest = parameters._replace(alpha=jnp.min(parameters.alpha, axis=0))
     tolerances = coordinate(strictest).tolerances(options.rtol, options.noise)
     controller = diffrax.PIDController(norm=_of_the_worst, **tolerances)
     most = MAX_STEPS if alone else MAX_STEPS_TOGETHER
-    solution = integrate(slope, y0, options.times, controller, room, most)
+    constant = equal_modes if forces.settles else lambda *_: jnp.asarray(False)
+    solution = integrate(slope, y0, options.times, controller, room, constant, most)
     y = jnp.moveaxis(solution.y, -1, 0)  # (G, T, E)
     reached = jnp.isfinite(y).all(axis=-1, keepdims=True)
     y = jnp.where(reached, y, jnp.moveaxis(y0, -1, 0)[:, None])
@@ -230,8 +236,10 @@ def _group(
     along_times = own(jax.tree.map(lambda row: row[:, None], parameters))
     observed = independent(structure, observables(structure, along_times, states))
     observed = each(lambda a: jnp.where(reached, a, jnp.inf), observed)
+    checked = np.unique(np.linspace(0, len(options.times) - 1, CHECKED).astype(int))
     error = jax.lax.map(
-        lambda state: forces.error(state, own(parameters), rules), each(lambda a: jnp.swapaxes(a, 0, 1), states)
+        lambda state: forces.error(state, own(parameters), rules),
+        each(lambda a: jnp.moveaxis(a[:, checked], 1, 0), states),
     )
     return _solved(solution, observed, jnp.max(error), start.encoder.shape[:1])
 

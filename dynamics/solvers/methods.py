@@ -16,7 +16,8 @@ from dynamics.solvers.problem import DescentProblem, FlowProblem, Problem
 from dynamics.solvers.solutions import Descent, Flow
 from dynamics.vector_field.eigenmodes import formulas_of
 
-ENSEMBLE_FOR_JAX = 64  # number of ensemble members from which compiling the flow saves time
+COMPILING = 2.0  # seconds in which JAX compiles a flow
+MEMBER, MEMBER_WITH_INTEGRALS = 0.04, 0.15  # seconds in which SciPy integrates the flow of an ensemble member
 LONG = 2.0  # estimated seconds of a run in NumPy above which compiling the descent map saves time
 STEP, ELEMENT, NODES = 1.2e-4, 1.6e-8, 500  # seconds of a step; seconds per eigenvalue and node; number of nodes
 
@@ -156,7 +157,9 @@ class Diffrax(Method[FlowProblem, Flow]):
 
     def suits(self, problem: FlowProblem) -> bool:
         """Return True for ensembles so large that compiling saves time."""
-        return bool(np.prod(problem.members) >= ENSEMBLE_FOR_JAX)
+        return bool(
+            np.prod(problem.members) * (MEMBER_WITH_INTEGRALS if problem.field.quadratures else MEMBER) > COMPILING
+        )
 
     def integrate(self, problem: FlowProblem) -> Flow:
         """Return the flow, which Diffrax integrates for groups of ensemble members."""

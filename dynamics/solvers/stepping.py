@@ -5,7 +5,7 @@ persistent compilation cache. This loop has no callbacks, and its program is sma
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import diffrax
 import jax
@@ -37,6 +37,7 @@ class _Loop(NamedTuple):
     controller: Any
     outputs: Array
     saved: Array
+    constant: Array
     steps: Array
 
 
@@ -46,18 +47,20 @@ def integrate(
     times: Array,
     controller: diffrax.PIDController,
     room: Callable[[Array], Array],
+    constant: Callable[[Array, Array], Array],
     max_steps: int,
 ) -> Integrated:
     """Integrate dy/dt = slope(y) from t = 0 to the last of the output times (T,), in ascending order.
 
     controller: chooses the step sizes. room: function of y that is negative if the solution has diverged, which ends
-    the integration. max_steps: number of steps after which the integration ends.
+    the integration. constant: function of y before and after a step that is True if y does not change any more, so that
+    no further steps are needed. max_steps: number of steps after which the integration ends.
     """
     term, solver = diffrax.ODETerm(lambda _, y, args: slope(y)), diffrax.Dopri8()
-    end, order = times[-1], solver.error_order(term)
+    end, order = times[-1], cast(float, solver.error_order(term))
 
     def proceeds(loop: _Loop) -> Array:
-        return (loop.t < end) & (loop.steps < max_steps) & (room(loop.y) >= 0)
+        return (loop.t < end) & ~loop.constant & (loop.steps < max_steps) & (room(loop.y) >= 0)
 
     def step(loop: _Loop) -> _Loop:
         y, error, dense, state, _ = solver.step(term, loop.t, loop.then, loop.y, None, loop.solver, False)
@@ -77,13 +80,17 @@ def integrate(
 
         outputs, saved = jax.lax.while_loop(waiting, save, (loop.outputs, loop.saved))
         y, state = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), (y, state), (loop.y, loop.solver))
-        return _Loop(t, jnp.minimum(then, end), y, state, controls, outputs, saved, loop.steps + 1)
+        ended = accepted & constant(loop.y, y)
+        return _Loop(t, jnp.minimum(then, end), y, state, controls, outputs, saved, ended, loop.steps + 1)
 
     then, controls = controller.init(term, 0.0, end, y, None, None, solver.func, order)
     then = jnp.minimum(then, end)
     outputs = jnp.full((len(times), *y.shape), jnp.inf)
     at_once = jnp.sum(times <= 0)
     outputs = jnp.where((jnp.arange(len(times)) < at_once).reshape(-1, *(1,) * y.ndim), y, outputs)
-    start = _Loop(jnp.asarray(0.0), then, y, solver.init(term, 0.0, then, y, None), controls, outputs, at_once, 0)
+    state = solver.init(term, 0.0, then, y, None)
+    start = _Loop(jnp.asarray(0.0), then, y, state, controls, outputs, at_once, jnp.asarray(False), jnp.asarray(0))
     final = jax.lax.while_loop(proceeds, step, start)
-    return Integrated(final.outputs, final.t, final.t >= end, room(final.y) < 0)
+    rest = final.constant & (jnp.arange(len(times)) >= final.saved)
+    outputs = jnp.where(rest.reshape(-1, *(1,) * y.ndim), final.y, final.outputs)
+    return Integrated(outputs, final.t, final.constant | (final.t >= end), room(final.y) < 0)

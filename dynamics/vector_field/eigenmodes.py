@@ -1,6 +1,5 @@
-"""Define the vector field of eigenmodes: rates r_m of modes and the force on a learned predictor, in NumPy or JAX."""
+"""Define the vector field of eigenmodes: rates r_m of modes and the force on a learned predictor, in NumPy."""
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,10 @@ from dynamics.derived_loss import DerivedLoss, Expectation, Function
 from dynamics.model.model import Model
 from dynamics.model.parameters import Parameters, Structure
 from dynamics.numerics.axes import significant_modes
-from dynamics.numerics.quadrature import Rule, estimate_by_rules, relative_errors, values_by_rules
 from dynamics.vector_field import eigenmode_state
 from dynamics.vector_field.base import VectorField, rows_of
 from dynamics.vector_field.eigenmode_state import Rates, spectrum
 from dynamics.vector_field.state import Forces, Observables, State, each
-
-Rules = Sequence[Sequence[Rule]]  # one list of quadrature rules for each expectation that is an integral
 
 
 class EigenmodeField(VectorField):
@@ -59,8 +55,8 @@ class EigenmodeField(VectorField):
         rates = Rates(*(self.expectation(name, every) for name in self.expectations))
         if not self.quadratures or self.model.generated.conserved is None:
             return rates
-        last = _last_mode(arguments.s)
-        return _set_to_zero(rates, last) if last.any() else rates
+        last = last_mode(arguments.s)
+        return set_to_zero(rates, last) if last.any() else rates
 
     def expectation(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
         """Return an expectation (..., M), such as the rates of the modes.
@@ -77,7 +73,7 @@ class EigenmodeField(VectorField):
         conserved = self.model.generated.conserved is not None
 
         def known() -> npt.NDArray[np.bool_]:
-            return _last_mode(rows[0]).any(axis=-1, keepdims=True) & conserved
+            return last_mode(rows[0]).any(axis=-1, keepdims=True) & conserved
 
         return self.quadratures[name].value(*rows, added=added, known=known).reshape(shape) + moments
 
@@ -98,12 +94,12 @@ class EigenmodeField(VectorField):
         return self(State(np.sqrt(s))).rates
 
 
-def _set_to_zero(rates: Rates, last: Any) -> Rates:
+def set_to_zero(rates: Rates, last: Any) -> Rates:
     """Set the rates of some modes to zero. last: result of ``_last_mode``."""
     return each(lambda values: values.__array_namespace__().where(last, 0.0, values), rates)
 
 
-def _last_mode(s: Any) -> Any:
+def last_mode(s: Any) -> Any:
     """Return a mask (..., M), True for a mode if all other modes have collapsed.
 
     If the loss conserves a sum over modes, this sum keeps the eigenvalue of such a mode constant, so that the rate of
@@ -129,41 +125,3 @@ def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> lis
     None stands for an expectation that is an integral.
     """
     return [expectation.under(closure) for expectation in expectations_of(derived, structure).values()]
-
-
-class TracedField:
-    """The vector field of eigenmodes as functions that JAX can trace.
-
-    The quadrature rules are arguments: one list of rules for each expectation that is an integral, in the order of
-    ``EigenmodeField.quadratures``.
-    """
-
-    def __init__(self, derived: DerivedLoss, structure: Structure, closure: str):
-        self.structure, self.closure = structure, closure
-        self.expectations = list(expectations_of(derived, structure).values())
-        self.integrals = [e.integrals for e in self.expectations if not e.under(closure)]
-        self.conserves = derived.conserved is not None
-
-    def __call__(self, state: State, parameters: Parameters, rules: Rules) -> Rates:
-        """Return the rates (..., M) of the modes in a state, and the force on a learned predictor."""
-        arguments = self._arguments(state, parameters)
-        pairs = zip(self.integrals, rules, strict=True)
-        integrals = iter([values_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs])
-        rates = Rates(*(self._value(expectation, integrals, arguments) for expectation in self.expectations))
-        return _set_to_zero(rates, _last_mode(arguments[0])) if self.integrals and self.conserves else rates
-
-    def error(self, state: State, parameters: Parameters, rules: Rules) -> Any:
-        """Return the estimated relative error of the rates, the largest over all states (..., M)."""
-        arguments = self._arguments(state, parameters)
-        pairs = zip(self.integrals, rules, strict=True)
-        estimates = [estimate_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs]
-        return sum(relative_errors(arguments[0], one, [one.error])[0] for one in estimates)
-
-    def _value(self, expectation: Expectation, integrals: Iterator[Any], arguments: tuple[Any, ...]) -> Any:
-        if (formula := expectation.under(self.closure)) is not None:
-            return formula(*arguments)
-        integral = next(integrals)
-        return integral if expectation.moments is None else integral + expectation.moments(*arguments)
-
-    def _arguments(self, state: State, parameters: Parameters) -> tuple[Any, ...]:
-        return (*spectrum(self.structure, parameters, state), *parameters.of_expectations)

@@ -113,3 +113,36 @@ def test_eight_devices_give_what_one_gives(closure, tmp_path):
         return np.load(out)
 
     np.testing.assert_array_equal(run(8), run(1))
+
+
+def test_members_whose_quadrature_misses_its_tolerance_are_computed_again(monkeypatch):
+    model = dyn.Model("cosine", noise=(0.0, 0.1))
+    levels = []
+    original = jax_flow._solve_part
+    monkeypatch.setattr(jax_flow, "_solve_part", lambda *args: levels.append(args[2]) or original(*args))
+    monkeypatch.setattr(groups, "STRICTER", 1e4)  # rules of the first two levels are too coarse
+    flow = dyn.solve(model, SPECTRA[:4], TIMES, method="jax", rtol=1e-6)
+    assert max(levels) > 0 and flow.error < 1e-7 and flow.complete
+    single = dyn.solve(model, SPECTRA[0], TIMES, method="scipy", rtol=1e-9)
+    np.testing.assert_allclose(flow.s[0], single.s, rtol=1e-5)  # 10 rtol: the error grows by less than 10
+
+
+def test_a_flow_whose_modes_become_equal_needs_no_more_steps():
+    """The largest stable step is about 0.4 here, so that 1e9 steps would be needed for the whole time."""
+    model = dyn.Model("cosine", noise=(0.0, 0.1))
+    flow = dyn.solve(model, SPECTRA[:3], [0.0, 1.0, 1e9], method="jax", rtol=1e-6)
+    assert flow.complete
+    # The cosine loss conserves the sum over modes, up to the tolerance.
+    np.testing.assert_allclose(flow.s[:, 2], SPECTRA[:3].mean(axis=-1, keepdims=True) + np.zeros(3), rtol=1e-6)
+    np.testing.assert_allclose(flow.s[:, 1], dyn.solve(model, SPECTRA[:3], [0, 1.0], method="scipy").s[:, 1], rtol=1e-5)
+
+
+def test_similar_members_form_a_group(groups_of):
+    """The ratio of the smallest to the largest eigenvalue sorts the members; results keep the order of the input."""
+    model = dyn.Model("cosine", noise=(0.0, 0.1))
+    groups_of(2)
+    spectra = np.array([[0.1, 1.0], [0.9, 1.0], [0.11, 1.0], [0.8, 1.0]])
+    flow = dyn.solve(model, spectra, TIMES, method="jax", rtol=1e-6)
+    np.testing.assert_allclose(flow.s[:, 0], spectra, rtol=1e-14)
+    for number, spectrum in enumerate(spectra):
+        np.testing.assert_allclose(flow.s[number], dyn.solve(model, spectrum, TIMES, rtol=1e-8).s, rtol=1e-5)

@@ -58,7 +58,7 @@ def test_ensemble_in_jax_keeps_the_members_that_are_done(press_ctrl_c, monkeypat
     monkeypatch.setattr(groups, "GROUP", {"cpu": 1})  # one member a call
     press_ctrl_c(jax_flow, at_update=2)
     part = dyn.solve(COSINE, ensemble, TIMES, closure="mean_field", method="jax")
-    assert part.status.startswith("interrupted after ensemble member 2 of 3")
+    assert part.status.startswith("interrupted after 2 of 3 ensemble members")
     np.testing.assert_allclose(part.s[:2], whole.s[:2], rtol=1e-8)  # members compiled apart: their rtol
     assert np.isnan(part.s[2]).all()
 

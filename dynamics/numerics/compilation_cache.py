@@ -1,0 +1,60 @@
+"""Keep programs that JAX has compiled in the user's cache folder, for later processes.
+
+Compiling takes seconds, reading a compiled program a tenth of a second. JAX's setting holds for the whole process: JAX
+then also keeps programs that the caller compiles. The setting is made before the first program of this package is
+compiled, not on import. It is left alone if the caller has set JAX's own cache folder, and if the environment variable
+SSL_DYNAMICS_CACHE is "off". Otherwise this variable may name another folder.
+"""
+
+import hashlib
+import os
+import platform
+from functools import lru_cache
+from pathlib import Path
+
+VARIABLE = "SSL_DYNAMICS_CACHE"
+OFF = "off"
+SHORTEST = 0.2  # time of compilation in seconds from which a program is kept
+
+
+def folder() -> Path | None:
+    """Return the folder of compiled programs for this kind of processor; None if no programs are kept."""
+    chosen = os.environ.get(VARIABLE, "")
+    if chosen.lower() == OFF:
+        return None
+    if chosen:
+        root = Path(chosen)
+    else:
+        from platformdirs import user_cache_path
+
+        root = user_cache_path("ssl-dynamics")
+    return root / f"jax-{_processor()}"
+
+
+@lru_cache
+def use() -> None:
+    """Let JAX keep compiled programs, unless the caller has decided otherwise; does nothing from the second call on."""
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    path = folder()
+    settings = jax.config.values
+    if path is None or settings["jax_compilation_cache_dir"] or not settings["jax_enable_compilation_cache"]:
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:  # no home folder, or one that is read-only
+        return
+    jax.config.update("jax_compilation_cache_dir", str(path))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+    compilation_cache.reset_cache()  # JAX may have noted that there is no cache, when it compiled something before
+
+
+def _processor() -> str:
+    """Return a short digest of the processor's instruction set, for home folders that several machines share."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        features = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        features = platform.processor()
+    return hashlib.sha256(f"{platform.machine()} {features}".encode()).hexdigest()[:12]
