@@ -345,7 +345,7 @@ of the settings of white inputs, and not with those of 2 000 networks.
 - t: largest distance of the mean over networks from the predicted mean, or from the population map, in standard errors,
   over modes and steps.
 - ratio: measured divided by predicted standard deviation, root mean square over modes and steps, +- standard error by
-  the jackknife over networks. The predicted deviation has an error of about 1 % of its own, which is not included.
+  the jackknife over networks. The predicted deviation also has an error, of about 1 %, which is not included.
 - within: share of networks within two predicted deviations of the predicted mean, +- standard error.
 - reliable: `reliable` (`mode_reliable` for variances along the initial eigenvectors) at the last step."""
 
