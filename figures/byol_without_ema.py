@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 import dynamics as dyn
 from figures import deep_networks as deep
 from figures import style
-from figures.captions import listing, table
-from figures.statistics import Interval, mean_of, ratio_of
+from figures.captions import listing, percent, table
+from figures.statistics import CONFIDENCE, Interval, mean_of, ratio_of
 
 RATES = (0.1, 1.0, 10.0)  # learning rates of the predictor, divided by the learning rate of the encoder
 DECAYS = (1e-4, 2e-2)  # weight decays
@@ -172,6 +172,12 @@ FACTORS: dict[str, tuple[tuple, tuple]] = {  # indices, in the array of ``ratios
 WORDS = {-1: "fewer modes", 1: "more modes", 0: "no effect distinguishable"}
 
 
+def stated(estimate: Interval) -> str:
+    """Format a factor with three decimals, and state its effect if the interval excludes 1 to this precision."""
+    shown = Interval(*(round(value, 3) for value in estimate))
+    return f"{estimate.text('.3f')}, {WORDS[shown.side(1)]}"
+
+
 def _factors(data: dict[Key, Curve]) -> str:
     """Format the table of factors by which target, weight decay and learning rate change the participation ratio."""
     rows = [["", *COLUMNS]]
@@ -179,7 +185,7 @@ def _factors(data: dict[Key, Curve]) -> str:
         for loss in style.LOSSES:
             columns = (ratios_of(data, column, loss) for column in COLUMNS)
             estimates = [factor(ratios[networks], ratios[reference]) for ratios in columns]
-            rows.append([f"{name}, {loss}", *(f"{e.text('.3f')}, {WORDS[e.side(1)]}" for e in estimates)])
+            rows.append([f"{name}, {loss}", *map(stated, estimates)])
     return table(rows)
 
 
@@ -228,9 +234,20 @@ def _differences(data: dict[Key, Curve]) -> str:
         f"without the average, {column}": number[column, shared] - number[column, average] for column in COLUMNS[1:]
     }
     changes["without batch norm"] = sum(number[COLUMNS[2], t] - number[COLUMNS[1], t] for t in deep.TARGETS)
+    return "; ".join(f"{name}: {difference(values)}" for name, values in changes.items())
+
+
+def difference(counts: np.ndarray) -> str:
+    """Format the mean over seeds of differences of counts (S,), with its interval.
+
+    If no seed has a difference, the deviation over seeds is 0, and the interval is that of the share of seeds.
+    """
+    if not counts.any():
+        most = 1 - (1 - CONFIDENCE) ** (1 / len(counts))
+        return f"0 for all seeds, which excludes a difference for more than {percent(most)} of seeds"
     words = {-1: "fewer", 1: "more", 0: "no difference distinguishable"}
-    estimates = {name: mean_of(values.astype(float)) for name, values in changes.items()}
-    return "; ".join(f"{name}: {e.text('.1f')}, {words[e.side(0)]}" for name, e in estimates.items())
+    estimate = mean_of(counts.astype(float))
+    return f"{estimate.text('.1f')}, {words[estimate.side(0)]}"
 
 
 def caption(data: dict[Key, Curve], full: bool) -> str:
@@ -264,11 +281,12 @@ is the mean of z, because the correlation is not centred and counts the mean as 
 
 The next table has the factors by which each setting changes the participation ratio. A factor is the geometric mean
 over all pairs of networks that differ in this setting alone; a pair does not count if one of its networks diverges. In
-parentheses: 95 % intervals over seeds; the null hypothesis is a factor of 1. In theory, a pair does not count if one of
-its representations vanishes (the sum of s falls below {VANISHED:g} of its initial value).
+parentheses: 95 % intervals over seeds; the null hypothesis is a factor of 1. Of twenty such intervals, one is expected
+to miss the true value. In theory, a pair does not count if one of its representations vanishes (the sum of s falls
+below {VANISHED:g} of its initial value).
 
 {_factors(data)}
 
 Batch norm changes the participation ratio by factors of {_batch_norm(data)}. All factors depend on the ranges over
-which the settings are varied, so that they do not rank the settings in general. A training of {STEPS[full]} steps is
-short."""
+which the settings are varied, so that they do not rank the settings in general, and on the number of steps, here
+{STEPS[full]}."""

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
 
 MODES, SEED, LEARNING_RATE, STEPS = 3, 4, 0.1, 1000
@@ -73,16 +74,16 @@ def _by_input(result: dyn.Trajectory) -> np.ndarray:
 
 
 def caption(data: dict[str, Runs], full: bool) -> str:
-    """Return the caption, which describes the panels and states how networks deviate and how modes rotate."""
+    """Return the caption, which describes the panels and states how modes rotate, and compares networks with theory."""
     loud = NOISE[0] ** 2 < VARIANCES
+    rows = {loss: agreement(network, white_inputs=white) for loss, (_, white, network) in data.items()}
     lines = []
-    for loss, (theory, as_if_white, network) in data.items():
-        at = np.isin(np.asarray(theory.step), np.asarray(network.step))
-        worst, white = (np.abs(network.s / run.s[at] - 1).max() for run in (theory, as_if_white))
-        shares = _by_input(theory)[:, loud].sum(axis=-1) / theory.s.sum(axis=-1)
+    for loss, (theory, _, network) in data.items():
+        shares = [_by_input(run)[:, loud].sum(axis=-1) / _by_input(run).sum(axis=-1) for run in (theory, network)]
+        ends = [f"{percent(share[0])} to {percent(share[-1])}" for share in shares]
         lines.append(
-            f"{loss}: deviation {percent(float(worst))}, from the theory for white inputs {percent(float(white))}, "
-            f"share {percent(shares[0])} to {percent(shares[-1])}, angle {_turned(theory):.0f} degrees"
+            f"{loss}: share {ends[0]} in theory and {ends[1]} in the network, angle {_turned(theory):.1f} degrees in "
+            f"theory and {_turned(network):.1f} in the network"
         )
     variances = listing(f"{variance:.2g}" for variance in VARIANCES)
     return f"""
@@ -95,15 +96,14 @@ Dashes: the theory for white inputs from the same initial eigenvalues. Right: E|
 to the variance of the representation z = W x. Each input has one colour, and a label states its variance. Points:
 network; lines: descent map.
 
-The numbers below are these. Deviation: the largest relative deviation |network/theory - 1| of an eigenvalue from the
-descent map, followed by that from the theory for white inputs. Share: the fraction of the variance of z that comes from
-the {loud.sum()} inputs with a variance above that of the noise, at the start and at the end. Angle: the two leading
-modes span a subspace of the input space; the angle is the largest principal angle between this subspace at the start
-and at the end. {"; ".join(lines)}.
-
 In theory modes rotate towards the inputs with a variance above that of the noise, because in these inputs the two views
-mostly agree. The share therefore increases. With white inputs no mode rotates: the share is constant, the angle is 0,
-and the eigenvalues describe the dynamics completely."""
+mostly agree. With white inputs no mode rotates. This is measured by two numbers. Share: the fraction of the variance of
+z that comes from the {loud.sum()} inputs with a variance above that of the noise, at the start and at the end. It is
+constant if modes do not rotate. Angle: the two leading modes span a subspace of the input space; the angle is the
+largest principal angle between this subspace at the start and at the end. It is 0 if modes do not rotate.
+{"; ".join(lines)}.
+
+{agreements(rows)}"""
 
 
 def _turned(result: dyn.Trajectory) -> float:

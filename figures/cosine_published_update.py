@@ -15,7 +15,8 @@ import dynamics as dyn
 from dynamics.numerics.progress import progress_bar
 from dynamics.results.plotting import mode_colors
 from figures import style
-from figures.captions import count, noise, percent
+from figures.agreement import agreement, agreements
+from figures.captions import count, noise
 
 MODES, INPUTS, SEED = 10, 15, 0
 LEARNING_RATE, STEPS, POINTS = 0.1, 1500, 50
@@ -95,8 +96,7 @@ def draw(data: Data) -> Figure:
 def caption(data: Data, full: bool) -> str:
     """Return the caption, which describes the panels, the difference of the updates, and the final eigenvalues."""
     start, end = data.published[0].sum(), data.published[-1]
-    comparison = dyn.compare(data.theory, data.network)
-    surviving = int((data.network.s[-1] > SMALLEST).sum())
+    surviving, expected = (int((run.s[-1] > SMALLEST).sum()) for run in (data.network, data.theory))
     return f"""
 Eigenvalues `s_m` of the correlation against step, for two linear networks that are trained with the cosine loss without
 stop-gradient, from the same initial weights (M = {MODES} modes, N = {INPUTS} inputs, {noise(style.NOISE)}, learning
@@ -110,7 +110,10 @@ The published update differs from the gradient in two places. It multiplies the 
 view `x1`, but the gradient multiplies the terms of the target branch by `x2`. It divides the last term by `|p|^3|z2|`,
 but the gradient divides this term by `|p||z2|^3`. Under the published update the sum of the eigenvalues goes from
 {start:.3g} to {end.sum():.3g} in {count(STEPS)} steps, and the largest eigenvalue is {end.max():.3g} at the end. The
-flow of the gradient conserves the sum of the eigenvalues. In the network under the gradient, the sum is
-{data.network.s[-1].sum():.3g} at the end, and {surviving} of {MODES} eigenvalues are above {SMALLEST:g}. The largest
-relative deviation |network/theory - 1| of this network from the descent map, among eigenvalues above {SMALLEST:g}, is
-{percent(comparison.max_relative(above=SMALLEST))}."""
+flow of the gradient conserves the sum of the eigenvalues. Under the gradient, the sum is
+{data.network.s[-1].sum():.3g} at the end in the network and {data.theory.s[-1].sum():.3g} in the descent map;
+{surviving} of {MODES} eigenvalues are above {SMALLEST:g} in the network, and {expected} in the descent map.
+
+{agreements({"gradient of the loss": agreement(data.network, SMALLEST)})}
+
+Modes are counted while their variance in theory is above {SMALLEST:g}."""

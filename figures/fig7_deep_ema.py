@@ -93,8 +93,8 @@ blue: EMA target.
 
 The paper claims that IsoLoss does not need the averaged target. The next numbers are accuracies with the shared target
 minus accuracies with the EMA target, in percentage points. They are means over predictors with exponents alpha = 1/2
-and alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change.
-{_changes(data)}.
+and alpha = 1, with a 95 % interval for other seeds and other digits; the null hypothesis is no change. Of twenty such
+intervals, one is expected to miss the true value. {_changes(data)}.
 {_participation(data)}
 
 Accuracy of the readout at step {steps} on {deep.TEST_IMAGES} held-out digits in percent, mean +- standard error. The

@@ -13,7 +13,7 @@ import dynamics as dyn
 from dynamics.results.plotting import mode_colors
 from figures import deep_networks as deep
 from figures import style
-from figures.captions import table
+from figures.captions import percent, table
 from figures.statistics import Interval, mean_of, plus_minus, ratio_of
 
 DECAYS = (1e-2, 4e-4, 1e-5, 1e-6)
@@ -86,6 +86,7 @@ def draw(data: Data) -> Figure:
 def caption(data: Data, full: bool) -> str:
     """Return the caption, which describes the panels and states how weight decay changes modes and their number."""
     point, spread = (plus_minus(values) for values in data.channel_std)
+    unchanged = percent(DECAYS[-1] * max(deep.LEARNING_RATE.values()) * STEPS[full])
     return f"""
 MLPs with DirectPred on images of handwritten digits, trained with weight decay rho. First four columns: eigenvalues
 `s_m` of the correlation of the representation z against step, one column for each rho; geometric mean over
@@ -96,10 +97,11 @@ steps, in which only a large weight decay has a large effect.
 The paper claims that weight decay shrinks the small eigenvalues, which the loss does not sustain, and that the large
 eigenvalues persist. The table has two ranges of modes, in which the largest eigenvalue is mode 1: large modes (2 to 6)
 and small modes (17 to 32). Eigenvalue: geometric mean of the large modes at the end. Ratio: geometric mean of the modes
-at the end, divided by this mean in the network of the same seed at rho = {DECAYS[-1]:g}, which is practically no weight
-decay. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t). Under the Euclidean
-loss the linear theory predicts that surviving modes have the eigenvalue {_level(DECAYS[0]):.2f} at rho =
-{DECAYS[0]:g}, and {_level(DECAYS[-1]):.2f} at rho = {DECAYS[-1]:g}.
+at the end, divided by this mean in the network of the same seed at rho = {DECAYS[-1]:g}, which changes each weight by
+{unchanged} in all steps. The null hypothesis is a ratio of 1. In parentheses: 95 % intervals over seeds (Student's t);
+of twenty such intervals, one is expected to miss the true value. Under the Euclidean loss the linear theory predicts
+that surviving modes have the eigenvalue {_level(DECAYS[0]):.2f} at rho = {DECAYS[0]:g}, and {_level(DECAYS[-1]):.2f} at
+rho = {DECAYS[-1]:g}.
 
 {_table(data)}
 

@@ -107,8 +107,8 @@ def caption(data: dict[tuple[str, int], Panel], full: bool) -> str:
     """
     seeds = SEEDS[full]
     values = len(S0) * len(RECORDS)
-    bound = student.ppf(1 - 0.025 / values, seeds - 1)
-    error = 100 / np.sqrt(2 * seeds)  # standard error of a standard deviation, in percent
+    bound = student.ppf(1 - 0.025 / (values * len(data)), seeds - 1)
+    error = 100 / (2 * seeds) ** 0.5  # standard error of a standard deviation, in percent
     rows = [["model", "N", "largest t, predicted mean", "largest t, population map", "ratio", "reliable until step"]]
     for (name, inputs), panel in data.items():
         corrected, population, ratio = statistics(panel)
@@ -126,9 +126,10 @@ deviations as predicted to first order in one over the batch size.
 
 The table compares the networks with the predicted mean and with the population map. Largest t: largest distance of the
 mean of the networks from the predicted mean, or from the population map, in standard errors, over {len(S0)} modes and
-{len(RECORDS)} steps. If a map is right, the largest t stays below {bound:.1f} with a probability of at least 95 %
-(Bonferroni's bound for Student's t). Ratio: measured standard deviation divided by the predicted one, root mean square
-over modes and steps. The standard error of one measured standard deviation is {error:.0f} %. Reliable until step: the
+{len(RECORDS)} steps. If a map is right, all its values of t stay below {bound:.1f} with a probability of at least 95 %
+(Bonferroni's bound for Student's t, all rows). Ratio: measured standard deviation divided by the predicted one, root
+mean square over modes and steps. The standard error of one measured standard deviation is {error:.0f} %, and that of
+the ratio at most {error / len(S0) ** 0.5:.0f} % if the modes fluctuate independently. Reliable until step: the
 last drawn step at which fluctuations are small enough for the prediction.
 
 {table(rows)}"""

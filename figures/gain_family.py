@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
 
 MODES, INPUTS, SEED = 10, 15, 0
@@ -60,11 +61,8 @@ def draw(data: dict[tuple[str, float], Panel]) -> Figure:
 
 
 def caption(data: dict[tuple[str, float], Panel], full: bool) -> str:
-    """Return the caption, which describes the panels and states the speed at each power and deviations from theory."""
-    worst = {loss: 0.0 for loss in style.LOSSES}
-    for (loss, _), panel in data.items():
-        worst[loss] = max(worst[loss], dyn.compare(panel.theory, panel.network).max_relative())
-    errors = listing(f"{percent(value)} ({loss})" for loss, value in worst.items())
+    """Return the caption, which describes the panels, and states speeds and distances from theory."""
+    rows = {f"{loss}, power {power:g}": agreement(panel.network) for (loss, power), panel in data.items()}
     times = listing(f"{_slowest(data['euclidean', power].theory)} (power {power:g})" for power in POWERS)
     return f"""
 Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
@@ -81,8 +79,9 @@ and `B = E[(p . z2) z1_m^2/(|p|^3 |z2|)]`. Here `z1` and `z2` are the representa
 The paper has two members of this family: the standard loss (power 1) and the isotropic loss (power 0). The smaller the
 power, the faster small modes grow compared with large modes. Under the Euclidean loss, the number of steps until all
 {MODES} eigenvalues exceed {percent(CLOSE)} of the final value of the largest eigenvalue is {times}. At power -1 the
-flow of lambda under the Euclidean loss is linear and has an exact solution. Largest relative deviation
-|network/theory - 1| of an eigenvalue from the descent map: {errors}."""
+flow of lambda under the Euclidean loss is linear and has an exact solution.
+
+{agreements(rows)}"""
 
 
 def _slowest(theory: dyn.Trajectory) -> str:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import dynamics as dyn
 from figures import style
+from figures.agreement import agreement, agreements
 from figures.captions import count, listing, noise, percent
 
 TARGET = 0.9  # a mode has converged if u = n1 lambda reaches this value; in the long run u tends to 1
@@ -40,6 +41,7 @@ class Times(NamedTuple):
     flow: np.ndarray  # by numerical integration, from STARTS
     network: np.ndarray  # in a trained network, from NETWORK_STARTS
     descent: np.ndarray  # in the descent map, from NETWORK_STARTS
+    run: dyn.Trajectory  # the trained network
 
 
 def compute(full: bool) -> dict[str, Times]:
@@ -55,7 +57,7 @@ def _times(model: dyn.Model, batch: int) -> Times:
     W0 = np.diag(np.sqrt(NETWORK_STARTS))
     network = dyn.train(model, W0, steps, LEARNING_RATE, batch_size=batch, record=max(1, steps // 1000))
     descent = dyn.iterate(model, NETWORK_STARTS, steps, LEARNING_RATE)
-    return Times(expected, *map(_crossings, (flow, network, descent)))
+    return Times(expected, _crossings(flow), _crossings(network), _crossings(descent), network)
 
 
 def _formula(model: dyn.Model, starts: np.ndarray) -> np.ndarray:
@@ -101,7 +103,10 @@ def caption(data: dict[str, Times], full: bool) -> str:
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
     network = max(np.abs(times.network / expected[name] - 1).max() for name, times in data.items())
     descent = max(np.abs(times.network / times.descent - 1).max() for times in data.values())
-    slopes = listing(f"{slope(STARTS[:3], times.flow[:3]):.3f} ({name})" for name, times in data.items())
+    slopes = listing(
+        f"{slope(STARTS[:3], times.flow[:3]):.3f} ({name}; by the formula {slope(STARTS[:3], times.formula[:3]):.3f})"
+        for name, times in data.items()
+    )
     return f"""
 Convergence time (vertical) against initial eigenvalue `u0` (horizontal) under the Euclidean loss (blue) and under the
 isotropic version of this loss (red). The eigenvalue is scaled, `u = n1 lambda`, so that it converges to 1. Here lambda
@@ -119,7 +124,9 @@ the convergence time is {slowest}.
 
 The largest relative difference of the integrated flow from the formula is {percent(flow)}. The largest relative
 difference of the networks is {percent(network)} from the formula, and {percent(descent)} from the descent map, which
-has the same finite learning rate as the networks."""
+has the same finite learning rate as the networks.
+
+{agreements({name: agreement(times.run) for name, times in data.items()})}"""
 
 
 def slope(starts: np.ndarray, times: np.ndarray) -> float:

@@ -75,12 +75,13 @@ def eigenvalues_of(weights: np.ndarray) -> np.ndarray:
 
 
 def draw_modes(ax: Axes, trajectory: dyn.Trajectory, **style: Any) -> None:
-    """Draw eigenvalues against steps, sorted at each step and coloured by rank.
+    """Draw eigenvalues against steps, sorted at each step and coloured by rank; draw the first network of several.
 
     The recorded eigenvalues of a network are sorted at each step, so that only the rank identifies an eigenvalue. The
     eigenvalues of other trajectories are therefore sorted, too.
     """
-    replace(trajectory, s=np.sort(trajectory.s, axis=-1)).plot(ax, **style)
+    s = np.sort(trajectory.members()[0], axis=-1)
+    replace(trajectory, s=s, target=s, predictor=s).plot(ax, **style)
 
 
 def legend(figure: Figure, **entries: dict) -> None:
