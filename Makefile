@@ -92,7 +92,9 @@ $(BENCH_STAMP): $(STAMP)
 
 # Every module of figures/ is a figure, but these. For one figure alone: make build/figures/NAME.png
 NOT_FIGURES := __init__ __main__ style gallery captions statistics agreement deep_networks
+FIRST := fig2_eigenvalues  # the picture of the README, drawn before the others
 FIGURES := $(filter-out $(NOT_FIGURES),$(sort $(basename $(notdir $(wildcard figures/*.py)))))
+FIGURES := $(FIRST) $(filter-out $(FIRST),$(FIGURES))
 SHARED_SOURCES := $(wildcard figures/style.py figures/captions.py figures/statistics.py figures/agreement.py \
 	figures/deep_networks.py) \
 	$(sort $(shell find dynamics -name '*.py' 2>/dev/null))

@@ -10,7 +10,17 @@ from benchmarks.page import as_text, page
 from benchmarks.row import Row
 from dynamics.numerics.files import write_text
 
-ROWS = ("trajectory", "ensemble", "exact_solutions", "simulation", "training", "closure", "size", "start")
+ROWS = (
+    "trajectory",
+    "ensemble",
+    "exact_ensemble",
+    "exact_solutions",
+    "simulation",
+    "training",
+    "closure",
+    "size",
+    "start",
+)
 
 
 @click.command()

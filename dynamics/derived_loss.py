@@ -10,15 +10,17 @@ FOLDER = Path(__file__).parent / "generated"
 
 
 class Integral(NamedTuple):
-    """An expectation of terms that are divided by one or two norms, as an integral over x and y in (0, oo).
+    """An expectation whose terms are divided by one or two norms, written as an integral over x and y in (0, oo).
 
-    x belongs to the first norm, and y to the second norm if there is one (see ``numerics.quadrature``). mean_squares:
-    function of the eigenvalues that returns the contribution of each mode to the mean square of each norm; the mean
-    squares set the scales of x and y. integrand: function of x and y (..., 1, K) at K nodes and of the eigenvalues
-    (..., M, 1), which returns (..., M, K). powers: lowest inverse power of each norm; the inverse powers in all terms
-    differ from the lowest power by even numbers. size: function that returns the sum of the absolute values of the
-    integrand's terms; None if the absolute value of the integrand is used as this sum. softened: True if a constant is
-    added to the square of a norm.
+    x is the integration variable of the first norm, and y that of the second norm (see ``numerics.quadrature``). With a
+    single norm there is no y.
+
+    mean_squares: function of the eigenvalues that returns, for each norm, the contributions of the modes to its mean
+    square; the mean squares determine the scales of x and y. integrand: function of x and y (..., 1, K) at K nodes and
+    of the eigenvalues (..., M, 1), which returns (..., M, K). powers: for each norm, the lowest of its inverse powers
+    in the terms; the other inverse powers differ from the lowest by even numbers. size: function that returns the sum
+    of the absolute values of the integrand's terms; if it is None, the absolute value of the integrand is used in place
+    of this sum. softened: True if a constant is added to the square of a norm.
     """
 
     mean_squares: Function
@@ -29,10 +31,12 @@ class Integral(NamedTuple):
 
 
 class MatrixIntegral(NamedTuple):
-    """A part of a ``MatrixExpectation``, as an integral over x and y in (0, oo); x and y belong to two norms.
+    """One of the integrals over x and y in (0, oo) whose sum is a ``MatrixExpectation``.
 
-    norm_vectors: function that returns the matrix X of each norm |X l|, with independent standard normals l. The
-    squared singular values of the matrices set the scales of x and y. integrand: function of x, y and the matrices.
+    The terms of the expectation are divided by two norms |X l| and |Y l|, where l is a vector of independent standard
+    normals. x is the integration variable of the first norm, and y that of the second norm. norm_vectors: function that
+    returns the matrices X and Y; their squared singular values determine the scales of x and y. integrand: function of
+    x, y, the predictor and the matrices that map l to the representations.
     """
 
     norm_vectors: Function
@@ -41,11 +45,13 @@ class MatrixIntegral(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """An expectation over the Gaussian views, in the exact closure and in mean field.
+    """An expectation over Gaussian views: exactly, for the closure "gaussian", and in the closure "mean_field".
 
-    formula: exact expectation as a formula; None if the loss divides by norms, so that Gaussian moments do not suffice.
-    mean_field: formula in which every norm and sum over modes is replaced by its mean. integrals: exact expectation as
-    a sum of integrals, for quadrature. moments: formula of the terms without norms, which is added to the integrals.
+    formula: exact expectation as a formula; None if the loss divides by norms, because the expectation then is no
+    function of Gaussian moments alone. integrals: in this case, the terms of the exact expectation that contain norms,
+    as a sum of integrals for quadrature. moments: the terms without norms, as a formula; they are added to the
+    integrals. mean_field: approximate expectation as a formula, in which every norm and every sum over modes is
+    replaced by its mean.
     """
 
     formula: Function | None = None
@@ -54,16 +60,17 @@ class Expectation:
     moments: Function | None = None
 
     def under(self, closure: str) -> Function | None:
-        """Return the formula of the expectation under a closure; None if the expectation is an integral."""
+        """Return the formula of the expectation under a closure; None if the expectation needs quadrature."""
         return self.mean_field if closure == "mean_field" else self.formula
 
 
 @dataclass(frozen=True, eq=False)
 class MatrixExpectation:
-    """The expectation E[g l^T] or E[h l^T], from which the gradient of a weight matrix is computed.
+    """The expectation E[g l^T] or E[h l^T], from which the force on the encoder's weights is computed.
 
     The expectation is a formula, or a sum of integrals. g and h are the negative gradients of the loss with respect to
-    the representations of views 1 and 2. The representations are linear maps of independent standard normals l.
+    the representations of views 1 and 2. l is a vector of independent standard normals, of which the representations
+    are linear functions.
     """
 
     formula: Function | None = None
@@ -74,10 +81,10 @@ class MatrixExpectation:
 class ExactSolution:
     """The exact solution of the flow of one mode, in terms of the eigenvalue lambda of the predictor.
 
-    growth: function that returns log(s(t)/s(0)) from lambda(0) and log lambda(0); the logarithm stays finite if
-    lambda = s^alpha overflows. time_to_reach: function that returns the time between two values of log lambda.
-    any_weight_decay: True if the solution holds with weight decay. diverges: True if lambda may diverge at a finite
-    time.
+    s is the eigenvalue of the correlation. growth: function that returns log(s(t)/s(0)) at a time t; it takes lambda(0)
+    and also log lambda(0), which stays finite if lambda = s^alpha overflows. time_to_reach: function that returns the
+    time in which log lambda changes from a first to a second value. any_weight_decay: True if the solution also holds
+    with weight decay. diverges: True if lambda may diverge at a finite time.
     """
 
     name: str
@@ -94,11 +101,12 @@ class ExactSolution:
 
 @dataclass(frozen=True, eq=False)
 class PowerSum:
-    """A conserved quantity of the flow, the sum over modes of (s + epsilon)^(1 + exponent alpha).
+    """A quantity that the flow without weight decay conserves: a sum over modes of powers of s + epsilon.
 
     s are the eigenvalues of the correlation. alpha and epsilon are the parameters of the closed-form predictor, whose
-    eigenvalues are (s + epsilon)^alpha. formula: the sum as text. exponent: the factor of alpha in the sum. value:
-    function that returns the sum. decay: function that returns the rate at which the sum decays under weight decay.
+    eigenvalues are (s + epsilon)^alpha. The power is 1 + c alpha. formula: the sum as text. exponent: the number c.
+    value: function that returns the sum. decay: function that returns the rate at which the sum decays under weight
+    decay if epsilon = 0.
     """
 
     formula: str
@@ -110,13 +118,15 @@ class PowerSum:
 class Singularity(NamedTuple):
     """A set of views on which the gradient of one sample is infinite.
 
-    Near the set, the gradient grows as (distance from the set)^order. quantity: "rates" for the force on a singular
-    value; "weights" for the force on a representation, which is multiplied by an independent input in the gradient with
-    respect to the weights; "predictor" for the force on an eigenvalue of the predictor. at: equation of the set.
-    noiseless: True for views without noise, False for views with noise. conditions: number of linear conditions per
-    mode that define the set. The codimension of the set is this number times the number of modes; for a hypersurface,
-    ``conditions`` is 0 and the codimension is 1. order_alone: the order with a single mode; None if the gradient with a
-    single mode is finite.
+    Near the set, the gradient grows as (distance from the set)^order. quantity: with respect to what the gradient is
+    taken: "rates" for the encoder's singular values, "predictor" for the eigenvalues of a learned predictor, "weights"
+    for the encoder's weights. The gradient with respect to the weights is the force on a representation, times an input
+    that is independent of this force; its order is that of the force.
+
+    at: equation of the set. noiseless: True for views without noise, False for views with noise. conditions: number of
+    linear conditions for each mode that define the set. The codimension of the set is ``conditions`` times the number
+    of modes. For a hypersurface, ``conditions`` is 0 and the codimension is 1. order_alone: the order if there is only
+    one mode; None if the gradient is finite in this case.
     """
 
     quantity: str
@@ -129,7 +139,8 @@ class Singularity(NamedTuple):
     def excludes(self, moment: float, modes: int) -> bool:
         """Return True if this set makes E|F|^moment infinite, where F is the gradient of one sample.
 
-        The expectation is infinite if codimension + moment x order <= 0. modes: number of modes above zero.
+        E|F|^moment is infinite if the codimension of the set plus moment x order is zero or negative. modes: number of
+        modes with an eigenvalue above zero.
         """
         order = self.order_alone if modes == 1 else self.order
         return order is not None and max(self.conditions * modes, 1) + moment * order <= 0
@@ -137,7 +148,7 @@ class Singularity(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class DerivedLoss:
-    """The functions and properties that were derived for one loss; a field that does not apply is None or empty.
+    """The functions and properties that were derived for one loss; a field that this loss does not have is None or ().
 
     Attributes
     ----------
@@ -146,14 +157,14 @@ class DerivedLoss:
     loss : callable
         Function that returns the loss L of each sample.
     force_on_view1, force_on_view2, force_on_predictor : callable
-        Functions that return, for each sample, -dL/dz1 and -dL/dz2 for the representations of views 1 and 2, and
-        -dL/dlambda for the eigenvalues of a learned predictor.
+        Functions that return, for each sample, -dL/dz1, -dL/dz2 and -dL/dlambda. z1 and z2 are the representations of
+        views 1 and 2, and lambda are the eigenvalues of a learned predictor.
     independent_modes : bool
         True if the rate of each mode depends on the eigenvalues of this mode alone.
     rates, predictor_force : Expectation
         Rates of the modes, and the expected force on the eigenvalues of a learned predictor.
     drive_on_view1, drive_on_view2 : MatrixExpectation
-        Expectations from which the gradient of the weight matrix is computed, for correlated inputs.
+        Expectations from which the force on the encoder's weights is computed, for correlated inputs.
     vectors : tuple of str
         Names of the representations on which ``drive_on_view1`` and ``drive_on_view2`` depend.
     no_closure : str
@@ -163,7 +174,7 @@ class DerivedLoss:
     exact : ExactSolution
         Exact solution of the flow of one mode.
     conserved : PowerSum
-        Sum over modes that the flow conserves.
+        Sum over modes that the flow without weight decay conserves.
     balanced : bool
         True if the flow without weight decay conserves s - lambda^2/a_P in each mode. Here s is the eigenvalue of the
         correlation, lambda the eigenvalue of a learned predictor, and a_P the learning rate of the predictor divided by
@@ -172,9 +183,10 @@ class DerivedLoss:
         Degrees of homogeneity of the rates: in s at fixed lambda, and in lambda at fixed s. None if the rates are not
         homogeneous.
     fixed_points, fold : callable
-        Fixed points of an independent mode, and the fold at which two fixed points meet.
+        Functions that return the fixed points of a mode, and the fold at which two fixed points meet, for a loss with
+        independent modes.
     poles : callable
-        Function that returns the values of the functions of lambda in the gradient that may be infinite at lambda = 0.
+        Function that evaluates those functions of lambda in the gradient that may be infinite at lambda = 0.
     singularities : tuple of Singularity
         Sets of views on which the gradient of one sample is infinite.
     source : str
@@ -209,9 +221,9 @@ class DerivedLoss:
     ) -> Singularity | None:
         """Return a singularity at which F, the gradient of one sample, grows so fast that E|F|^moment is infinite.
 
-        Returns None if E|F|^moment is finite. moment: 1 for the mean, 2 for the variance. modes: number of modes with
-        an eigenvalue above zero. quantity: which gradient F is: "rates", "weights" or "predictor", as explained in
-        ``Singularity``. noiseless: True if neither view has noise.
+        Returns None if E|F|^moment is finite. moment: 1 for the mean of the gradient, 2 for its variance. modes: number
+        of modes with an eigenvalue above zero. quantity: with respect to what the gradient F is taken: "rates",
+        "weights" or "predictor", as explained in ``Singularity``. noiseless: True if neither view has noise.
         """
         sets = (s for s in self.singularities if (s.quantity, s.noiseless) == (quantity, noiseless))
         return next((singularity for singularity in sets if singularity.excludes(moment, modes)), None)
@@ -225,7 +237,7 @@ class DerivedLoss:
 
     @property
     def divides_by_norms(self) -> bool:
-        """True if an exact expectation of the loss needs integrals, for example if the loss is divided by norms."""
+        """True if an exact expectation of the loss is a sum of integrals, as for losses that are divided by norms."""
         expectations = (self.rates, self.predictor_force, self.drive_on_view1, self.drive_on_view2)
         return any(expectation is not None and expectation.integrals for expectation in expectations)
 

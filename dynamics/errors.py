@@ -122,12 +122,12 @@ def reject(name: str, requirement: str, value: Any) -> NoReturn:
 
 
 def excerpt(value: Any) -> str:
-    """Return a value as text on one line, of at most LONGEST_VALUE characters; never raises an error."""
+    """Return a value as text on one line, shortened to LONGEST_VALUE characters; never raises an error."""
     return shortened(" ".join(map(str.strip, _EXCERPT.repr(value).splitlines())), LONGEST_VALUE)
 
 
 def shortened(text: str, longest: int) -> str:
-    """Return a text without its middle if it is longer than ``longest`` characters."""
+    """Return a text; if it is longer than ``longest`` characters, replace its middle by dots."""
     if len(text) <= longest:
         return text
     half = (longest - 5) // 2
@@ -135,7 +135,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 class _Excerpt(reprlib.Repr):
-    """A variant of ``repr`` that shows only the first entries and levels of a value."""
+    """A variant of ``repr`` that abbreviates collections: many entries, and deeply nested levels, are left out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,11 +143,11 @@ class _Excerpt(reprlib.Repr):
         self.maxstring = self.maxlong = self.maxother = LONGEST_VALUE
 
     def repr_int(self, number: int, level: int) -> str:
-        """Digits of an integer; for a very long integer, which Python does not print, its number of bits."""
+        """Digits of an integer; for an integer of 1000 or more bits, the number of its bits."""
         return repr(number) if number.bit_length() < 1000 else f"an integer of {number.bit_length()} bits"
 
     def repr_ndarray(self, array: npt.NDArray[Any], level: int) -> str:
-        """First and last entries of an array; for an array without entries, its shape."""
+        """First and last entries of an array; its shape if it has no entries, or more than 8 texts or objects."""
         if not array.size and array.ndim > 1:
             return f"<array of shape {array.shape}>"
         if array.dtype.kind in "OSUV":
@@ -167,10 +167,10 @@ _EXCERPT = _Excerpt()
 
 
 def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -> str:
-    """Return the value if it is an allowed name; else raise ArgumentError.
+    """Return the value if it is one of the allowed names; else raise ArgumentError.
 
-    The message suggests the allowed name that is nearest to the value. otherwise: description, for the message, of
-    other values that the caller accepts.
+    The message lists the allowed names and suggests the name that resembles the value most. otherwise: text for the
+    message that describes values which the caller accepts in addition to the names.
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
@@ -183,10 +183,11 @@ def choice(name: str, value: Any, allowed: Iterable[str], otherwise: str = "") -
 
 
 def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
-    """Return a value as an array of any type; raise ArgumentError for masked entries.
+    """Return a value as an array of any type.
 
-    Also raises ArgumentError for a value that NumPy cannot convert to an array. All arrays that a user passes go
-    through this function. Integers that NumPy keeps as objects become floats.
+    Raises ArgumentError for a value that NumPy cannot convert to an array, and for an array with masked entries. All
+    arrays that a user passes go through this function. Integers that are too large for NumPy's integer types become
+    floats.
     """
     if isinstance(value, range) and len(value) > LONGEST_RANGE:
         reject(name, f"{requirement}, at most {LONGEST_RANGE:,} of them", value)
@@ -202,7 +203,7 @@ def as_array(name: str, value: Any, requirement: str) -> npt.NDArray[Any]:
 
 
 def _is_masked(value: Any) -> bool:
-    """Return True for a masked array with masked entries, also in lists."""
+    """Return True for a masked array with masked entries, and for a list or tuple that contains such an array."""
     if isinstance(value, (list, tuple)):
         return any(_is_masked(entry) for entry in value)
     return bool(np.ma.is_masked(value)) if isinstance(value, np.ma.MaskedArray) else False
@@ -224,7 +225,7 @@ def real_array(name: str, value: Any, requirement: str = "be finite real numbers
 
 
 def whole_array(name: str, value: Any, requirement: str) -> npt.NDArray[np.integer]:
-    """Return a value as an array of integers; raise ArgumentError for other values."""
+    """Return a value as an array of integers; raise ArgumentError if it contains anything but integers."""
     array = as_array(name, value, requirement)
     if array.dtype.kind not in "iu":
         reject(name, requirement, value if array.ndim == 0 else array)
@@ -264,8 +265,8 @@ def _array_with(holds: Callable[[FloatArray], Any], name: str, value: Any, requi
 def covariance(name: str, value: Any) -> FloatArray:
     """Return a covariance matrix (N, N) as a float64 array; raise ArgumentError if the value is no covariance.
 
-    A covariance must be nonzero, symmetric and positive semidefinite.
-    Deviations from symmetry and negative eigenvalues within rounding errors are accepted.
+    A covariance must be nonzero, symmetric and positive semidefinite. Deviations from symmetry, and negative
+    eigenvalues, are accepted if they are no larger than rounding errors.
     """
     requirement = "be a covariance of shape (N, N): finite, symmetric, positive semidefinite and not zero"
     array = real_array(name, value, requirement)
@@ -304,7 +305,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
 
 
 def path(name: str, value: Any, requirement: str = "be a path") -> Path:
-    """Return a value as a path; raise ArgumentError for other values. The file need not exist."""
+    """Return a text or a path object as a ``Path``; raise ArgumentError for other values. The file need not exist."""
     text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
     if not isinstance(text, str) or not text or "\0" in text:
         reject(name, requirement, value)
@@ -312,19 +313,19 @@ def path(name: str, value: Any, requirement: str = "be a path") -> Path:
 
 
 def positive_number(name: str, value: Any) -> float:
-    """Return a positive number as a float; raise ArgumentError for arrays and other values."""
+    """Return a single positive number as a float; raise ArgumentError for any other value."""
     requirement = "be a positive number"
     return single(name, positive(name, value, requirement), requirement)
 
 
 def real_number(name: str, value: Any) -> float:
-    """Return a finite number as a float; raise ArgumentError for arrays and other values."""
+    """Return a single finite real number as a float; raise ArgumentError for any other value."""
     requirement = "be a finite number"
     return single(name, real_array(name, value, requirement), requirement)
 
 
 def single(name: str, array: FloatArray, requirement: str) -> float:
-    """Return the number in an array without axes; raise ArgumentError for arrays with axes.
+    """Return the only entry of an array of shape () as a float; raise ArgumentError for arrays of any other shape.
 
     All scalars that a user passes go through this function.
     """
@@ -336,7 +337,7 @@ def single(name: str, array: FloatArray, requirement: str) -> float:
 def require_extra(extra: str, *libraries: str) -> None:
     """Raise MissingExtraError if one of the libraries is not installed.
 
-    extra: name of the group of optional dependencies of this package that contains the libraries.
+    extra: name of the optional dependency group that contains the libraries; the message tells the user to install it.
     """
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     if missing:

@@ -1,5 +1,6 @@
 """Train networks with finite batches in all settings of docs/finite_batches.md; write docs/finite_batches_table.md."""
 
+import textwrap
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -252,8 +253,8 @@ def summary(rows: list[Row], values: int, seeds: int) -> str:
         f"Means: the largest t is {max(row.t for row in reliable):.1f}. Bonferroni's bound of Student's t at 5 %, for "
         f"all {values} values in each of these settings, is {bound:.1f}; it is exceeded in {beyond} settings."
         + (f" The population map exceeds the bound in {maps} of {len(known)} settings." if known else ""),
-        f"Deviations: ratios lie between {min(row.ratio for row in reliable):.2f} and "
-        f"{max(row.ratio for row in reliable):.2f}, with standard errors of {min(errors):.1f} to {max(errors):.1f} %. "
+        f"Deviations: ratios lie between {min(row.ratio for row in reliable):.3f} and "
+        f"{max(row.ratio for row in reliable):.3f}, with standard errors of {min(errors):.1f} to {max(errors):.1f} %. "
         f"The largest distance from 1 is {max(scores):.1f} standard errors (bound at 5 %, all settings: {most:.1f}). "
         f"{_off(reliable)} Single ratios lie between {min(row.least for row in reliable):.2f} and "
         f"{max(row.largest for row in reliable):.2f}; each has a standard error of {error:.1f} %, so that all are "
@@ -268,7 +269,7 @@ def summary(rows: list[Row], values: int, seeds: int) -> str:
             f"{min(row.ratio for row in measured):.2f} and {max(row.ratio for row in measured):.2f}. {_off(measured)}"
             + (f" In {ended} settings the prediction ends before the last step." if ended else "")
         )
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(textwrap.fill(line, 120, initial_indent="- ", subsequent_indent="  ") for line in lines)
 
 
 def _off(rows: list[Row]) -> str:
@@ -292,7 +293,8 @@ def table(head: list[str], rows: list[Row]) -> str:
         cells = ["", "", "", ""]
         if not np.isnan(row.t):
             population = "" if np.isnan(row.population) else f"{row.population:.1f}"
-            ratio = f"{row.ratio:.2f} +- {row.ratio_error:.2f}"
+            digits = 2 if row.ratio_error >= 0.01 else 3
+            ratio = f"{row.ratio:.{digits}f} +- {row.ratio_error:.{digits}f}"
             within = f"{100 * row.within:.1f} +- {100 * row.within_error:.1f}"
             cells = [f"{row.t:.1f}", population, ratio, within]
         lines.append(f"| {' | '.join([*row.label, *cells, 'yes' if row.reliable else 'no'])} |")
@@ -343,7 +345,7 @@ of the settings of white inputs, and not with those of 2 000 networks.
 - t: largest distance of the mean over networks from the predicted mean, or from the population map, in standard errors,
   over modes and steps.
 - ratio: measured divided by predicted standard deviation, root mean square over modes and steps, +- standard error by
-  the jackknife over networks. The predicted deviation has an error of about 1 % of its own, which is not included.
+  the jackknife over networks. The predicted deviation also has an error, of about 1 %, which is not included.
 - within: share of networks within two predicted deviations of the predicted mean, +- standard error.
 - reliable: `reliable` (`mode_reliable` for variances along the initial eigenvectors) at the last step."""
 

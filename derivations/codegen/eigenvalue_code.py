@@ -1,4 +1,8 @@
-"""Write ``dynamics/generated/eigenvalues.py``: predictors, and the step and flow of each dynamical variable."""
+"""Write ``dynamics/generated/eigenvalues.py``, the functions of eigenvalues that are the same for all losses.
+
+The functions return the eigenvalues of the closed-form predictor, the steps of gradient descent, the velocities of the
+continuous flow, and the imbalance between encoder and learned predictor.
+"""
 
 import sympy as sp
 
@@ -12,7 +16,7 @@ Row = tuple[str, list[str], str, sp.Expr]  # name, arguments, docstring and retu
 
 
 def eigenvalues() -> str:
-    """Return the source of ``dynamics/generated/eigenvalues.py``, whose functions are the same for all losses."""
+    """Return the source of ``dynamics/generated/eigenvalues.py``; its functions are the same for all losses."""
     in_code = {rates.rate: sp.IndexedBase("r", real=True)[n.m]}
     rows = [*_predictors(), *_flow_and_steps(), *_averages(), *_imbalance()]
     parts = [function(name, arguments, doc, [value.subs(in_code)]) for name, arguments, doc, value in rows]
@@ -38,8 +42,8 @@ def _predictors() -> list[Row]:
 def _flow_and_steps() -> list[Row]:
     encoder, descent = rates.encoder_step(), rates.predictor_step()
     arguments, trained = ["weights", "force", "rate_ratio", "rho"], {n.lam[n.m]: sp.Symbol("weights", real=True)}
-    flow = "Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate relative to the encoder."
-    step = "Return weights W + eta (a_P f - rho W) after a step of force f; a_P: learning rate relative to the encoder."
+    flow = "Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate of W over the encoder's."
+    step = "Return weights W + eta (a_P f - rho W) after a step under a force f; a_P eta: learning rate of W."
     of_s = "Return ds/dt = 2 s (r - rho) of correlation eigenvalues s, with rates r and weight decay rho."
     of_w = "Return dw/dt = w (r - rho) of the encoder's singular values w, with rates r and weight decay rho."
     return [
@@ -52,7 +56,7 @@ def _flow_and_steps() -> list[Row]:
 
 def _averages() -> list[Row]:
     arguments = ["average", "x", "decay"]
-    flow = "Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step of size eta."
+    flow = "Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step, eta: step size."
     step = "Return tau a + (1 - tau) x, an exponential average a of x after a step with decay tau."
     return [
         ("average_velocity", [*arguments, "eta"], flow, rates.average_velocity()),

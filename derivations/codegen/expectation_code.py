@@ -1,7 +1,7 @@
-"""Write the code of the rates of modes and of the force on a learned predictor.
+"""Write code for two expectations: the rate of each mode, and the force on a learned predictor.
 
-The code of a rate or of a force is a formula, or a set of integrands for numerical integration. With the integrands,
-this module also writes code for the scales of the integration variables.
+If an expectation has a formula, its code is this formula. Otherwise its code is a set of integrands for numerical
+integration, and a function that computes the scale of each integration variable.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,10 @@ NORMALISATION = (n.Z, 1 / sp.sqrt(sp.Product(n.Delta[n.k], (n.k, 1, n.M))))
 
 
 class Integrand(NamedTuple):
-    """A generated function that returns an integrand: its name, docstring, tilted Gaussian and return value."""
+    """A generated function that returns an integrand: its name, docstring and return value, and the tilted Gaussian.
+
+    The integrand contains the covariance and the weight of the tilted Gaussian, which the module ``tilting`` defines.
+    """
 
     name: str
     doc: str
@@ -38,9 +41,10 @@ class Integrand(NamedTuple):
 def expectation_functions(
     loss: sp.Expr, trains_predictor: bool, manifest: Manifest, signature: Signature = PLAIN
 ) -> list[str]:
-    """Return the source of the functions for the rates of modes and for the force on a learned predictor.
+    """Return the source of the functions that compute the rate of each mode and the force on a learned predictor.
 
-    A function returns the value of a formula, the value of an integrand, or the scales of the integration variables.
+    There are three kinds of functions. They return the value of a formula, the value of an integrand, or the mean
+    squares of norms, which set the scales of the integration variables.
     """
     sources: list[str] = []
     integrands: list[Integrand] = []
@@ -72,18 +76,18 @@ def expectation_functions(
 def _formulas(
     quantity: str, exact: Iterable[expectations.TiltedIntegral], mean: sp.Expr, signature: Signature
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the names and the source of the formulas of a rate or force that also has integrals.
+    """Return the names and the source of the formulas for a quantity whose exact value contains integrals.
 
-    The first result maps fields of ``dynamics.derived_loss.Expectation`` to names of generated functions.
-    There are at most two formulas: the rate or force in mean field, and the exact expectation of its terms without
-    norms.
+    The quantity is the rate of a mode or the force on a learned predictor. The first result maps fields of
+    ``dynamics.derived_loss.Expectation`` to names of generated functions. One formula is the quantity in mean field. If
+    some terms of the quantity contain no norm, a second formula is the exact expectation of these terms.
     """
     symbol, fields = QUANTITIES[quantity][0], {"mean_field": f"{quantity}_mean_field"}
     doc = f"Return {symbol} in mean field: every norm and sum is replaced by its mean."
     sources = [function(fields["mean_field"], signature.arguments, doc, [mean], signature.definitions)]
     if isinstance(exact, expectations.Mixed):
         fields["moments"] = f"{quantity}_moments"
-        doc = f"Return the part of {symbol} without norms, exact by Gaussian moments."
+        doc = f"Return the sum of the terms without norms in {symbol}, exact by Gaussian moments."
         moments = [_per_mode(simplest(exact.formula))]
         sources.append(function(fields["moments"], signature.arguments, doc, moments, signature.definitions))
     return fields, sources
@@ -92,8 +96,8 @@ def _formulas(
 def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -> list[Integrand]:
     """Return two functions for an integral: its integrand, and the sum of the absolute values of the integrand's terms.
 
-    The second function is left out if there are two norms and both have odd powers. symbol: the integrated rate or
-    force, in words. name: the name of the first function.
+    The second function is left out if the integrand replaces two norms and both norms have odd powers. symbol: words
+    for the quantity that the integral computes, such as "the rate r_m of a mode". name: the name of the first function.
     """
     axes = "x, y" if len(integral.powers) == 2 else "x"
     doc = f"Return an integrand of {symbol}; the integral is over {axes} in (0, oo)."
@@ -106,7 +110,11 @@ def _integrands(symbol: str, name: str, integral: expectations.TiltedIntegral) -
 
 
 def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Integrand]) -> str:
-    """Return the code of a ``dynamics.derived_loss.Integral``, which consists of names of generated functions."""
+    """Return the code ``Integral(...)``, which creates a ``dynamics.derived_loss.Integral`` in the manifest.
+
+    scale: the name of the function that returns the mean squares of the norms. integrands: one or two functions, the
+    integrand and the sum of the absolute values of the integrand's terms.
+    """
     integrand, *size = (integrand.name for integrand in integrands)
     powers = [tuple_of(f"{float(power):g}" for power in integral.powers)] if size else []
     softened = ["softened=True"] if any(norm.softening != 0 for norm in integral.tilt.norms) else []
@@ -114,7 +122,7 @@ def _row(scale: str, integral: expectations.TiltedIntegral, integrands: list[Int
 
 
 def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
-    doc = "Return the mean square of each norm per mode; it sets the scale of the norm's integration variable."
+    doc = "Return each mode's part of the mean square of each norm; mean squares scale the integration variables."
     return function(
         name, signature.arguments, doc, [sp.factor_terms(q) for q in tilt.mean_squares], signature.definitions
     )
@@ -123,8 +131,8 @@ def _mean_squares(name: str, tilt: tilting.Tilt, signature: Signature) -> str:
 def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list[str]:
     """Return the source of the functions that compute the integrands.
 
-    If several integrands have the same norms, an additional function computes the values that all these integrands
-    need.
+    If several integrands replace the same norms, they share a tilted Gaussian. In this case an additional function
+    computes the covariance and the weight of the tilted Gaussian, and the integrands call this function.
     """
     arguments, sources = ["x", "y", *signature.arguments], []
     names = numbered("_tilted", (integrand.tilt.norms for integrand in integrands))
@@ -149,16 +157,19 @@ def _tilted_functions(integrands: list[Integrand], signature: Signature) -> list
 
 
 def _with_one_division(tilt: tilting.Tilt) -> list[Definition]:
-    """Return the definitions of a tilted Gaussian, in which 1/Delta is computed once."""
+    """Return the definitions of a tilted Gaussian, rewritten so that code divides by the determinant Delta only once.
+
+    Delta is det(1 + K P) in the module ``tilting``. All other definitions multiply by the symbol for 1/Delta.
+    """
     determinant, inverse = n.Delta[n.k], n.inverse_Delta[n.k]
     others = [(left, right * determinant * inverse) for left, right in tilt.definitions.items() if left != determinant]
     return [(determinant, tilt.definitions[determinant]), (inverse, 1 / determinant), *others]
 
 
 def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[sp.Basic], list[Definition]]:
-    """Return the symbols that every value needs, and the definitions of the other symbols.
+    """Return the defined symbols that all of several values need, and the definitions of all other symbols.
 
-    values: the return values of several generated functions. definitions: the definitions of symbols in these values.
+    values: the return values of several generated functions. definitions: the definitions of the symbols in the values.
     """
     needed = [[left for left, _ in needed_definitions(definitions, [value])] for value in values]
     common = [left for left, _ in definitions if all(left in lefts for lefts in needed)]
@@ -166,12 +177,19 @@ def _common(definitions: list[Definition], values: list[sp.Expr]) -> tuple[list[
 
 
 def _used(common: list[sp.Basic], rest: list[Definition], values: list[sp.Expr]) -> list[sp.Basic]:
-    """Return the symbols of ``common`` that are needed to compute the values; ``rest`` defines all other symbols."""
+    """Return the symbols in the list ``common`` that occur in the values, directly or through a definition in ``rest``.
+
+    ``rest`` defines the symbols that are not in ``common``.
+    """
     others = [right for value in values for _, right in needed_definitions(rest, [value])]
     used = used_symbols(*values, *others)
     return [left for left in common if used.intersection(bound(left))]
 
 
 def _per_mode(rate: sp.Expr) -> sp.Expr:
-    """Return a rate as an expression whose array code has the shape of s: a rate without mode index gets + 0 * s."""
+    """Return a rate as an expression whose array code returns one value per mode.
+
+    If the rate does not depend on the mode, the term 0 * s is added to it. The sum then has the shape of the array s
+    of the eigenvalues.
+    """
     return rate if rate.has(sp.Indexed) else sp.Add(rate, sp.Mul(0, n.s[n.m], evaluate=False), evaluate=False)

@@ -1,4 +1,4 @@
-"""Compare a folder of generated files with the expected files, write the folder, and run both as a command."""
+"""Compare a folder of generated files with the expected files, or write the expected files; offer both as a command."""
 
 import argparse
 from collections.abc import Callable
@@ -6,9 +6,11 @@ from pathlib import Path
 
 
 def differing(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Return the names of the files that are missing in a folder, not expected there, or different from expected.
+    """Return the names of the files in which a folder differs from the expected files.
 
-    expected: the text of each file, by file name. Files with a suffix that no expected file has are ignored.
+    The names are those of expected files that are missing in the folder, of files whose content is not the expected
+    text, and of files in the folder that are not expected. expected: a dictionary from file names to texts. Files with
+    a suffix that no expected file has are ignored.
     """
     kinds = {Path(name).suffix for name in expected}
     present = [path for path in sorted(folder.glob("*")) if path.suffix in kinds]

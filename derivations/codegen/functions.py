@@ -1,4 +1,7 @@
-"""Write the source of one function of arrays: its definitions, the sums over modes that get a name, and its results."""
+"""Write the source of one Python function that computes SymPy expressions from arrays.
+
+The function defines symbols, gives names to sums over modes, and returns the values of the expressions.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -21,11 +24,11 @@ def function(
     dialect: Dialect = ARRAY,
     lines: Iterable[str] = (),
 ) -> str:
-    """Return the source of ``def name(arguments)``, which returns the results.
+    """Return the source of a Python function ``def name(arguments)`` that returns the values of ``results``.
 
-    The body contains the definitions that the results need, then sums over modes that get a name, then the results.
-    names: code for expressions that are not printed as usual. dialect: names of the array library's functions; in the
-    code, ``xp`` is the namespace of the first argument. lines: code at the start of the body.
+    The body of the function starts with the code ``lines``. Then follow the definitions that the results need, a named
+    variable for each sum over modes, and the return statement. names: code to print in place of certain expressions.
+    dialect: names of the array library's functions; in the code, ``xp`` is the array namespace of the first argument.
     """
     printer = ArrayPrinter(dict(names or {}), dialect)
     needed = needed_definitions(definitions, results)
@@ -48,7 +51,7 @@ def function(
 
 
 def needed_definitions(definitions: Iterable[Definition], results: Iterable[sp.Basic]) -> list[Definition]:
-    """Return, in the given order, the definitions that the results use directly or through other definitions."""
+    """Return the definitions that the results use directly or through other definitions; their order is unchanged."""
     used = used_symbols(*results)
     needed: list[Definition] = []
     for left, right in reversed(list(definitions)):

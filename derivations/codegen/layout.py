@@ -9,9 +9,9 @@ OPERATORS = (r"(?<=,) ", r" (?=[+-] )", r" (?=[*/@] )")  # operators at which li
 
 
 def broken(statement: str, indent: str = "") -> str:
-    """Break a statement inside its brackets into lines of at most WIDTH characters; a line may stay longer.
+    """Break a statement inside its brackets into lines of at most WIDTH characters.
 
-    A line stays longer if it has no bracket or operator at which it can be broken.
+    A line that has no bracket or operator at which it can be broken stays longer.
     """
     if len(indent + statement) <= WIDTH:
         return indent + statement
@@ -22,9 +22,11 @@ def broken(statement: str, indent: str = "") -> str:
 
 
 def _broken(indent: str, head: str, expression: str, tail: str) -> str:
-    """Break head + expression + tail at the weakest operator, or within the longest bracket of a product.
+    """Break the statement head + expression + tail into lines, at operators or brackets of the expression.
 
-    The weakest operator is the one that is evaluated last.
+    head: the start of the statement, such as "return " or "x = ". tail: the end of the statement, "" or a comma. A
+    sum or tuple is broken at its weakest operator, which is evaluated last. A product is broken within its longest
+    bracket if this bracket is long enough, and otherwise at its operators.
     """
     if any(len(_split(expression, operator)) > 1 for operator in OPERATORS[:2]):
         return _bracketed(indent, f"{head}(", expression, f"){tail}")
@@ -40,7 +42,10 @@ def _broken(indent: str, head: str, expression: str, tail: str) -> str:
 
 
 def _bracketed(indent: str, head: str, inside: str, tail: str) -> str:
-    """Put the content of a bracket on one line if that line is not too long; otherwise give each part its own line."""
+    """Put the content of a bracket on one line; if this line is too long, break the content as ``_parts`` splits it.
+
+    head and tail: the code before and after the content, which include the bracket itself.
+    """
     parts = [inside] if len(indent + INDENT + inside) <= WIDTH else _parts(inside)
     return "\n".join([indent + head, *(broken(part, indent + INDENT) for part in parts), indent + tail])
 

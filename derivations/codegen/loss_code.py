@@ -1,4 +1,4 @@
-"""Write the code of a loss, of its forces (negative gradients), and of the functions of W_P that occur in them."""
+"""Write code for a loss, for its forces (negative gradients), and for the functions of the predictor W_P in them."""
 
 from dataclasses import replace
 
@@ -33,9 +33,10 @@ def operator_functions(signature: Signature) -> list[str]:
 
 
 def pole_functions(loss: SymbolicLoss, signature: Signature, manifest: "Manifest") -> list[str]:
-    """Return the source of the functions of lambda in the gradient that may have a pole at lambda = 0.
+    """Return the source of a function ``poles``, which computes the factors of the gradient that may have a pole.
 
-    Most losses have no such function.
+    The factors depend on a predictor eigenvalue lambda, and the pole is at lambda = 0. For most losses no factor has a
+    pole; the returned list is then empty.
     """
     doc = "Return the values of the functions of lambda in the loss gradient that may have a pole at lambda = 0."
     if not loss.poles:
@@ -57,7 +58,10 @@ def loss_function(loss: SymbolicLoss, signature: Signature) -> str:
 
 
 def force_functions(loss: sp.Expr, trains_predictor: bool, signature: Signature, manifest: "Manifest") -> list[str]:
-    """Return the source of the forces of each sample on the representations, and on the predictor if it is trained."""
+    """Return the source of functions that compute, for each sample, the forces on the two representations.
+
+    If the predictor is trained, a further function computes the force on the predictor.
+    """
     forces = {
         "force_on_view1": (
             "Return the force g = -dL/dz1 - dL/dt1 of each sample on view 1, in the eigenbasis, where t1 = ratio z1.",

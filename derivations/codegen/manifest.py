@@ -9,7 +9,10 @@ from derivations.codegen.layout import INDENT, broken
 
 
 class Manifest(dict[str, str]):
-    """The fields of ``dynamics.derived_loss.DerivedLoss`` that a generated module sets, as the code of their values."""
+    """A dictionary from fields of ``dynamics.derived_loss.DerivedLoss`` to the Python code of their values.
+
+    It contains the fields that a generated module sets.
+    """
 
     def __init__(self, name: str):
         super().__init__(name=json.dumps(name))
@@ -40,6 +43,9 @@ def tuple_of(items: Iterable[str]) -> str:
 
 
 def numbered(name: str, keys: Iterable[Hashable]) -> dict[Any, str]:
-    """Return a name for each distinct key: ``name`` if there is only one, otherwise ``name_1``, ``name_2``, ..."""
+    """Return a dictionary that gives each distinct key a name: ``name_1``, ``name_2``, ...
+
+    A single distinct key gets ``name`` without a number.
+    """
     keys = list(dict.fromkeys(keys))
     return {key: f"{name}_{number}" if len(keys) > 1 else name for number, key in enumerate(keys, 1)}

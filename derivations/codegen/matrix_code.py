@@ -16,8 +16,9 @@ from derivations.theory import matrices
 def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     """Return the source of the functions that compute E[g l^T] and E[h l^T].
 
-    g and h are the forces on views 1 and 2, and l are independent normals. The functions return formulas, or integrands
-    and the matrices that set the scales of the integration variables.
+    g and h are the forces on views 1 and 2, and l are independent normals. If a force is not divided by norms, one
+    function returns its expectation. Otherwise some functions return integrands of the expectation, and others return
+    the matrices X of the norms ||X l||, which set the scales of the integration variables.
     """
     drives = {f"drive_on_view{view}": matrices.expectations(loss, view) for view in (1, 2)}
     everything = [expectation for expectations in drives.values() for expectation in expectations]
@@ -28,9 +29,7 @@ def matrix_functions(loss: sp.Expr, manifest: Manifest) -> list[str]:
     manifest["vectors"] = tuple_of(json.dumps(str(vector)) for vector in vectors)
     sources = []
     for norms, name in vectors_of.items():
-        doc = (
-            "Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."
-        )
+        doc = "Return the matrix X of each norm ||X l||, with normals l; squared singular values of X scale x or y."
         sources.append(function(name, arguments, doc, matrices.norm_vectors(norms)))
     for quantity, members in drives.items():
         letter, view = ("g", 1) if quantity.endswith("1") else ("h", 2)

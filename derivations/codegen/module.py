@@ -24,9 +24,9 @@ from derivations.theory.homogeneity import degrees_of_rates
 def module(loss: SymbolicLoss, whole: bool = True) -> str:
     """Return the source of the generated module of a loss.
 
-    whole: determines what happens if a part of the module cannot be derived. If True, an error with the name of the
-    loss is raised. If False, the part is left out; if this part is the exact expectations, the ``DerivedLoss`` in the
-    module states the reason, in its field ``no_closure`` for eigenmodes and ``no_matrices`` for matrices.
+    whole: if True, a part of the module that cannot be derived raises an error with the name of the loss. If False,
+    such a part is left out. The ``DerivedLoss`` in the module states why exact expectations are left out: for
+    eigenmodes in the field ``no_closure``, and for matrices of weights in the field ``no_matrices``.
     """
     try:
         return _module(loss, whole)
@@ -73,10 +73,10 @@ def _import(module: str, names: list[str]) -> str:
 
 
 def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[], list[str]]) -> list[str]:
-    """Return the source of derived functions; if the derivation fails and ``whole`` is False, return an empty list.
+    """Return the source of the functions that ``derive`` derives, or an empty list if the loss does not allow this.
 
-    manifest: the fields of the ``DerivedLoss`` in the generated module. reason: name of the field to which the reason
-    of the failure is written.
+    whole: if True, UnsupportedLossError is raised instead of returning an empty list. manifest: the fields of the
+    ``DerivedLoss`` in the generated module. reason: the field that receives the message of a failed derivation.
     """
     try:
         return derive()
@@ -88,9 +88,10 @@ def _unless(whole: bool, manifest: "Manifest", reason: str, derive: Callable[[],
 
 
 def _own_rate(loss: SymbolicLoss) -> sp.Expr | None:
-    """Return a formula for the exact rate of mode m, in which functions of W_P are written in its eigenvalues lambda.
+    """Return a formula for the exact rate of mode m.
 
-    Returns None if the exact rate is an integral, or if the rate cannot be derived.
+    Functions of the predictor W_P are written as functions of the eigenvalues lambda of W_P. Returns None if the exact
+    rate is an integral, or if the rate cannot be derived.
     """
     try:
         rate = rates.rates(loss.in_eigenbasis(), "gaussian")

@@ -24,7 +24,7 @@ class Signature:
 
     @classmethod
     def of(cls, loss: SymbolicLoss) -> "Signature":
-        """Return the signature of all generated functions of a loss."""
+        """Return the signature that the generated functions of a loss share."""
         return cls(loss.parameters, tuple(loss.operators.items()))
 
     @property
@@ -34,12 +34,15 @@ class Signature:
 
     @property
     def arguments(self) -> list[str]:
-        """Names of the arguments of every generated expectation."""
+        """Names of the arguments that all generated functions for rates and for the force on the predictor share."""
         return [*SPECTRUM, *self.parameters]
 
     @property
     def definitions(self) -> list[tuple[sp.Expr, sp.Expr]]:
-        """Definitions that every generated expectation may use."""
+        """Definitions of symbols that may occur in rates and in the force on the predictor.
+
+        The symbols are the named functions of W_P, and the statistics of the views.
+        """
         return [*self.operators, *STATISTICS]
 
 

@@ -12,8 +12,9 @@ from derivations.theory import existence
 def write_singularities(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> None:
     """Write the singularities of a loss, the sets of views on which a gradient is infinite, into ``manifest``.
 
-    manifest: the fields of the ``DerivedLoss`` in a generated module. If the growth of the gradient near a singularity
-    cannot be derived, all singularities are left out; this is decided separately with noise and without noise.
+    manifest: the fields of the ``DerivedLoss`` in a generated module. There are two lists of singularities: for views
+    with noise, and for views without noise. If the growth of the gradient near one singularity of a list cannot be
+    derived, the whole list is left out.
     """
     rows = []
     for noiseless in (False, True):

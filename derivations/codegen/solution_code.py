@@ -16,8 +16,9 @@ from derivations.theory import equilibria, invariants, moments, solutions
 def simplest(expression: sp.Expr) -> sp.Expr:
     """Return a short form of an expression.
 
-    An expression without eigenvalues is rewritten in the standard deviations sigma1 and sigma2 of the noise. In terms
-    of n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose digits for small noise.
+    An expression without eigenvalues is rewritten in terms of sigma1 and sigma2, the standard deviations of the noise
+    of the two views. If it were written in terms of the variance n1 = 1 + sigma1^2 of view 1, a difference such as
+    n1 - 1 would lose the digits of a small sigma1.
     """
     if not expression.has(sp.Indexed):
         return sp.factor(sp.expand(expression.subs(moments.VIEW_STATISTICS)))
@@ -76,8 +77,8 @@ def exact_functions(rate: sp.Expr | None, signature: Signature, manifest: Manife
 def invariant_functions(loss: sp.Expr, trains_predictor: bool, manifest: Manifest) -> list[str]:
     """Return the source of the conserved power sum of the eigenvalues, and of its decay rate under weight decay.
 
-    The list is empty if no conserved sum is known. The function also writes to the manifest whether encoder and learned
-    predictor are balanced.
+    The list is empty if no conserved sum is known. If the predictor is learned, the field ``balanced`` of the manifest
+    is set; it states whether encoder and predictor are balanced (see ``theory.invariants.is_balanced``).
     """
     a, sources = invariants.conserved_exponent(loss), []
     if a is not None:
@@ -132,10 +133,12 @@ def equilibrium_functions(rate: sp.Expr | None, signature: Signature, manifest: 
 
 
 def _stable(expression: sp.Expr) -> sp.Expr:
-    """Rewrite parts of an expression in terms of sigma1 and sigma2, so that small noise loses no digits.
+    """Rewrite an expression so that its code keeps the digits of small sigma1 and sigma2.
 
-    In terms of n1 = 1 + sigma1^2, a difference such as n1 - 1 would lose the digits of a small sigma1. The parts that
-    are rewritten are exponents, arguments of square roots, and divisors that are zero without noise and weight decay.
+    sigma1 and sigma2 are the standard deviations of the noise of the two views. A difference such as n1 - 1, with the
+    variance n1 = 1 + sigma1^2 of view 1, would lose the digits of a small sigma1. Three kinds of subexpressions are
+    therefore written in terms of sigma1 and sigma2: exponents, arguments of square roots, and divisors that are zero
+    if noise and weight decay are zero.
     """
     noiseless = {n.n1: 1, n.n2: 1, n.rho: 0}
     expression = expression.replace(

@@ -1,9 +1,11 @@
 """Define the catalogue of named losses.
 
-Each loss occurs with every placement of the stop-gradient, with and without predictor, and symmetrised or not. To add a
-loss, add its expression in z1, z2, p = W_P z1 and W_P to ``LOSSES``. If the loss has an isotropic version, add the
-expression of this version to ``ISOTROPIC``. Then run ``make derive``, which derives all other quantities from the
-expressions.
+Each loss occurs with every placement of the stop-gradient, with and without predictor, and symmetrised or not.
+
+To add a loss, write its expression into ``LOSSES``. The expression may contain the representation z1 of view 1 by the
+encoder, the representation z2 of view 2 by the target branch, the predictor W_P, and the prediction p = W_P z1. If the
+loss has an isotropic version, write the expression of this version into ``ISOTROPIC``. Then run ``make derive``, which
+derives forces, rates and solutions from the expressions.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Read gains h(lambda), functions of the predictor eigenvalues; h(W_P) replaces W_P as a factor of the gradient."""
+"""Read the gain of a loss: a function h(lambda) of the eigenvalues lambda of the predictor W_P.
+
+The gradient of a loss without gain has the factor W_P. In a loss with a gain, the factor h(W_P) replaces W_P.
+"""
 
 import sympy as sp
 
@@ -10,7 +13,10 @@ EIGENVALUE = ("lambda", "lam", "λ")  # names of the eigenvalues of W_P in a gai
 
 
 def read_gain(text: str, parameters: tuple[str, ...] = ()) -> sp.Expr:
-    """Return the gain h(lambda) in mode ``k``, read from a text; raises ExpressionError if the text is not a gain."""
+    """Return the gain h(lambda) that a text defines, as an expression in the predictor eigenvalue of mode ``k``.
+
+    Raises ExpressionError if the text does not define a gain.
+    """
     values: dict[str, Value] = dict.fromkeys(EIGENVALUE, Operator(n.lam[n.k]))
     values |= {name: Number(sp.Symbol(name, real=True)) for name in parameters}
     value = reader.read(

@@ -12,8 +12,9 @@ VIEWS = {1: (n.z1, n.t1), 2: (n.z2, n.t2)}  # each view, as represented by the e
 def force(loss: sp.Expr, view: int) -> sp.Expr:
     """Return the force on view 1, g_m = -dL/dz1_m - dL/dt1_m, or on view 2, h_m = -dL/dz2_m - dL/dt2_m.
 
-    L is the loss of one sample. The encoder maps the two views to z1 and z2, and the target branch maps them to t1 and
-    t2. In the result, t1 and t2 are replaced by expressions in z1 and z2 (see ``target``).
+    L is the loss of one sample, and m is a mode. The encoder maps the two views to the representations z1 and z2, and
+    the target branch maps them to t1 and t2. In the returned force, t1 and t2 are replaced by expressions in z1 and z2
+    (see ``target``).
     """
     return target(loss, free_force(loss, view))
 
@@ -54,10 +55,11 @@ def target(loss: sp.Expr, expression: sp.Expr) -> sp.Expr:
 
 
 def representation(loss: sp.Expr) -> sp.Expr:
-    r"""Return the velocity g_m of the representation model dz_m/dt = g_m, which trains the representation z itself.
+    r"""Return the velocity g_m = dz_m/dt of the representation model; m is a mode.
 
-    g is the force on view 1 for equal views: the encoder and the target branch represent both views by z. See Halvagal,
-    Laborieux and Zenke (2023), Theorems 1 and 2.
+    In this model, gradient descent moves a representation z directly, without weights. Both views are represented by
+    the same z, in the encoder and in the target branch. g is the force on view 1. See Halvagal, Laborieux and Zenke
+    (2023), Theorems 1 and 2.
     """
 
     def same(indexed: sp.Indexed) -> sp.Expr:

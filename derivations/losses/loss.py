@@ -1,8 +1,8 @@
 """Define a loss as an expression of the loss grammar in z1, z2, the prediction p = W_P z1, and the predictor W_P.
 
 z1 is the representation of view 1 by the encoder, and z2 the representation of view 2 by the target branch. A loss
-belongs to the module ``catalogue``, or is ``user_defined``. Both kinds implement the class ``SymbolicLoss``; all
-results are derived from this class.
+belongs to the module ``catalogue``, or is ``user_defined``. Both kinds implement the class ``SymbolicLoss``, and the
+derivations use only this class.
 """
 
 from abc import ABC, abstractmethod
@@ -28,9 +28,10 @@ class Operators(dict[sp.Expr, sp.Indexed]):
     """
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component, in the eigenbasis of W_P, of h(W_P) times a vector.
+        """Return h(lambda_k) u_k, the component in mode ``k`` of the product h(W_P) u, in the eigenbasis of W_P.
 
-        eigenvalue: h(lambda). component: component of the vector.
+        If h is not a power, the name of h replaces h(lambda_k), and h is added to this dictionary. eigenvalue:
+        h(lambda_k). component: the component u_k of the vector u.
         """
         coefficient, function = eigenvalue.as_coeff_Mul()
         if function.has(n.lam) and not is_power(function):
@@ -39,18 +40,21 @@ class Operators(dict[sp.Expr, sp.Indexed]):
 
 
 def is_power(eigenvalue: sp.Expr) -> bool:
-    """Return True if the eigenvalue of a function of W_P is 1 or a power of lambda."""
+    """Return True if an expression h(lambda) is 1 or a power of lambda; h(lambda) is an eigenvalue of h(W_P)."""
     return eigenvalue == 1 or eigenvalue.as_base_exp()[0] == n.lam[n.k]
 
 
 def is_natural(eigenvalue: sp.Expr) -> bool:
-    """Return True if an eigenvalue is 1 or lambda^n with an integer n > 0; W_P^n then exists for every matrix W_P."""
+    """Return True if an eigenvalue h(lambda) of a function h(W_P) is 1 or lambda^n with an integer n > 0.
+
+    W_P^n then exists for every matrix W_P, even if W_P is not symmetric.
+    """
     exponent = eigenvalue.as_base_exp()[1]
     return is_power(eigenvalue) and exponent.is_Integer and exponent > 0
 
 
 class SymbolicLoss(ABC):
-    """A loss with the options ``predictor`` and ``symmetrised``; all results are derived from this interface."""
+    """A loss with the options ``predictor`` and ``symmetrised``; forces, rates and solutions are derived from it."""
 
     predictor: bool
     symmetrised: bool
@@ -85,8 +89,8 @@ class SymbolicLoss(ABC):
     def expression(self, apply: Callable[[sp.Expr, sp.Expr], sp.Expr]) -> sp.Expr:
         """Return the loss of one sample, with representations z1, z2 by the encoder and t1, t2 by the target branch.
 
-        apply: function that returns a component of h(W_P) times a vector, from the eigenvalue h(lambda) and the
-        component of the vector.
+        apply: function of h(lambda) and of the component of a vector u; it returns the component of the product
+        h(W_P) u. Here h is any function of the predictor W_P, and lambda are the eigenvalues of W_P.
         """
         z1, z2, t1, t2 = (vector[n.k] for vector in (n.z1, n.z2, n.t1, n.t2))
         one_way = self._one_way(z1, t2, apply)
@@ -105,7 +109,7 @@ class SymbolicLoss(ABC):
     def in_eigenbasis(self) -> sp.Expr:
         """Return the loss in the eigenbasis of W_P, where W_P = diag(lambda) and p_k = lambda_k z1_k.
 
-        Functions of W_P that are no powers are written as names (see ``operators``).
+        A function of W_P that is not a power of W_P is written as a name (see ``operators``).
         """
         return _eigenbasis(self)[0]
 
@@ -133,9 +137,9 @@ class SymbolicLoss(ABC):
 
     @property
     def poles(self) -> list[sp.Expr]:
-        """Functions of the predictor eigenvalue in the loss gradient that may have a pole at the eigenvalue zero.
+        """Factors of the loss gradient that depend only on the predictor eigenvalue, and that may have a pole.
 
-        The functions are written in mode ``k``.
+        The factors are written in mode ``k``. A pole may lie where the eigenvalue is zero.
         """
         bases = {n.lam, *(name.base for name in self.operators)}
         forces = [sp.expand(gradients.force(self.in_eigenbasis(), view)) for view in gradients.VIEWS]

@@ -85,8 +85,8 @@ CALLS = ("sg", "dot", "norm", *FUNCTIONS, *EXTREMES)
 class Vocabulary:
     """The names that an expression may use, and their values.
 
-    apply: function that returns a component of an operator times a vector, from the eigenvalue of the operator and the
-    component of the vector.
+    apply: function of the eigenvalue of an operator and of the component of a vector; it returns the component of the
+    product of operator and vector.
     """
 
     values: Mapping[str, Value]
@@ -279,14 +279,14 @@ class Reader(Interpreter[Any, Value]):
 
 
 def content(value: Value) -> sp.Expr:
-    """Return the SymPy expression of a value of any kind."""
+    """Return the SymPy expression of a value: of a number, a vector's component or an operator's eigenvalue."""
     if isinstance(value, Vector):
         return value.component
     return value.eigenvalue if isinstance(value, Operator) else value.value
 
 
 def _constants(value: sp.Basic) -> list[sp.Expr]:
-    """Return the largest subexpressions of a value that contain no symbols."""
+    """Return the constant subexpressions of a value; constants inside a larger constant are left out."""
     return [value] if value.is_number else [constant for part in value.args for constant in _constants(part)]
 
 

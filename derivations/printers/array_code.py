@@ -1,10 +1,16 @@
 """Print SymPy expressions as array code that runs on NumPy and JAX arrays alike.
 
-Modes lie on the last axis: an indexed quantity is an array (..., M). A sum over modes is a sum over the last axis,
-which is kept with length 1. In integrands, modes lie on the last but one axis and the nodes of the integral on the last
-axis: an indexed quantity is an array (..., M, 1), or (..., M, K) for K nodes; a long inner axis is faster. Matrices lie
-on the last two axes; a scalar in an expression of matrices has the shape (..., 1, 1). If no print method handles an
-expression, an error names the expression. A ``Dialect`` contains the names of functions in a library.
+The shapes of the arrays depend on the code. Let M be the number of modes.
+
+- Most code: a quantity with a value per mode is an array (..., M). A sum over modes is a sum over the last axis, which
+  is kept with length 1.
+- Integrands, evaluated at K nodes: a quantity with a value per mode is an array (..., M, 1), and a quantity with a
+  value per mode and node is an array (..., M, K). The nodes lie on the last axis, because code is faster if the last
+  axis is long.
+- Code with matrices: the last two axes are the rows and columns of a matrix. A scalar has the shape (..., 1, 1).
+
+If no print method handles an expression, an error names the expression. A ``Dialect`` contains the names of functions
+in a library.
 """
 
 import re
@@ -72,7 +78,7 @@ PER_NODE_AND_MODE = {
 class ArrayPrinter(StrPrinter):
     """Print SymPy expressions as Python source in the dialect of a library.
 
-    names: code that is printed in place of certain subexpressions.
+    names: a dictionary from subexpressions to the code that is printed in their place.
     """
 
     # No class of SymPy has a method of this name, so that the print methods below are used for all classes.
@@ -100,7 +106,10 @@ class ArrayPrinter(StrPrinter):
         return self.dialect.product.format(self._over_one_index(expr))
 
     def _over_one_index(self, expr: sp.Basic) -> str:
-        """Print the terms of a sum, or the factors of a product, over modes."""
+        """Print the summand of a sum over modes, or the factor of a product over modes.
+
+        Raises UntranslatableError if the expression contains an index other than the index of the sum or product.
+        """
         bound, name = set(expr.variables), type(expr).__name__.lower()
         if any(not set(indexed.indices) <= bound for indexed in _own_indexed(expr.function)):
             raise UntranslatableError(
@@ -219,7 +228,10 @@ class ArrayPrinter(StrPrinter):
     _print_LambertW = emptyPrinter
 
     def _print_gamma(self, expr: sp.Basic) -> str:
-        """Print a value of the gamma function as a number; such values occur for norms to a power."""
+        """Print a value of the gamma function as a number.
+
+        Gamma(q/2) occurs in the integral that replaces the power -q of a norm.
+        """
         return repr(float(expr)) if expr.is_number else self.emptyPrinter(expr)
 
 
@@ -228,10 +240,10 @@ def _constants_last(argument: sp.Expr) -> tuple[bool, bool, Any]:
 
 
 def _size(factor: sp.Expr) -> int:
-    """Return a number for the size of a factor's array, by which factors are ordered.
+    """Return the size class of a factor's array: 0 for small, 1 for larger, 2 for the largest arrays.
 
-    The number is 2 for an array with a value per node of an integral and per mode, 1 for an array with a value per
-    node, and 0 for other arrays.
+    Class 2 has a value for each node of an integral and each mode. Class 1 has a value for each node, but not for each
+    mode. All other arrays have class 0.
     """
     if factor.atoms(sp.IndexedBase) & PER_NODE_AND_MODE:
         return 2

@@ -1,4 +1,7 @@
-"""Print SymPy expressions as LaTeX in the paper's symbols; sums over modes become products of vectors if possible."""
+"""Print SymPy expressions as LaTeX, in the symbols of Halvagal, Laborieux and Zenke (2023).
+
+A sum over modes is written as a dot product or a norm of vectors where possible.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,10 +78,16 @@ class MathLatex(LatexPrinter):
 
 
 class VectorLatex(MathLatex):
-    """Print LaTeX with sums over modes written, where possible, as products z . Lambda z or ||Lambda z||^2."""
+    """Print LaTeX in which sums over modes are written, where possible, as z1 . Lambda z2 or ||Lambda z||^2.
+
+    Lambda is the diagonal matrix of the predictor eigenvalues.
+    """
 
     def __init__(self, index: sp.Symbol | None = None):
-        """Set up the printer; ``index`` is the index of the sum that is written as a product, and is not printed."""
+        """Set up the printer.
+
+        index: a mode index that is not printed: a component z_k is then printed as the vector z.
+        """
         super().__init__()
         self.index = index
 

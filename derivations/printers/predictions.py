@@ -19,9 +19,10 @@ class Predictions:
         self.lines: list[str] = []
 
     def __call__(self, eigenvalue: sp.Expr, component: sp.Expr) -> sp.Expr:
-        """Return the component, in any basis, of h(W_P) times a vector, and add the code of the product to ``lines``.
+        """Return the component of the product h(W_P) u, in any basis, and add the code of the product to ``lines``.
 
-        eigenvalue: h(lambda), where lambda is an eigenvalue of W_P. component: component of the vector.
+        u is a vector, and h a function of the predictor. eigenvalue: h(lambda), where lambda is an eigenvalue of W_P.
+        component: the component of u.
         """
         coefficient, function = eigenvalue.as_coeff_Mul()
         base, exponent = function.as_base_exp()
@@ -42,10 +43,10 @@ class Predictions:
         return self.names[key]
 
     def _function(self, function: sp.Expr) -> list[str]:
-        """Return the code of the second argument of ``predict``.
+        """Return a list with the code of the second argument of ``predict``, or an empty list.
 
-        ``predict`` multiplies a vector by W_P or by a function of W_P. The second argument is a function of the
-        eigenvalues lambda of W_P. The list is empty for W_P itself, for which ``predict`` has one argument.
+        ``predict(u)`` multiplies the vector u by W_P, and ``predict(u, h)`` multiplies u by h(W_P). The argument h is a
+        function of the eigenvalues lambda of W_P. The list is empty if h(lambda) = lambda, because h(W_P) is then W_P.
         """
         if function == n.lam[n.k]:
             return []

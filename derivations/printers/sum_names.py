@@ -46,7 +46,9 @@ def _name(summand: sp.Expr, spell: Spelling) -> str | None:
 def _product_of_vectors(summand: sp.Expr, spell: Spelling) -> str | None:
     """Return a name for a sum over a product of two vectors, such as ``norm_p1_squared`` or ``p1_dot_z2``.
 
-    Returns None if the summand is not a product of two vectors and of powers of the eigenvalues ``lam`` and ``ratio``.
+    The summand may also contain powers of ``lam``, the predictor eigenvalue, and of ``ratio``, the singular value of
+    the target branch over that of the encoder. The factor ``lam`` turns a vector z into the prediction p, and ``ratio``
+    turns it into the target t. Returns None for any other summand.
     """
     vectors: list[str] = []
     spectra: Counter[str] = Counter()

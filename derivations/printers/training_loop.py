@@ -133,8 +133,9 @@ class Lines:
 def loss_lines(loss: SymbolicLoss, dialect: Dialect, product: str) -> Lines:
     """Return the lines of code that compute a loss in the dialect of a library.
 
-    product: template of the code for a function of W_P times a vector, U diag({values}) U^T {vector}. Here U are the
-    eigenvectors of W_P, and {values} is replaced by code that contains the eigenvalues ``lam``.
+    product: text of the code for the product of a function h(W_P) with a vector, U diag(h(lam)) U^T vector. Here U are
+    the eigenvectors of W_P, and ``lam`` are its eigenvalues. The text contains two placeholders: {values} is replaced
+    by the code of h(lam), and {vector} by the code of the vector.
     """
     printer = PortablePrinter(dialect=dialect)
     products = Products(loss, printer, product)
@@ -176,7 +177,7 @@ def _with_roots(expression: sp.Expr) -> sp.Expr:
 
 
 def _parts(expression: sp.Basic) -> set[sp.Expr]:
-    """Return the sums over modes in an expression; for a sum under a square root, the root is returned."""
+    """Return the sums over modes in an expression; for a sum under a square root, return the root instead."""
     if isinstance(expression, (sp.Sum, Root)):
         inner = expression.args[0] if isinstance(expression, sp.Sum) else expression.args[0].args[0]
         return {expression} | _parts(inner)
@@ -190,9 +191,9 @@ def _name_of_root(name: str, taken: set[str]) -> str:
 
 
 def _inside_functions(expression: sp.Expr) -> set[str]:
-    """Return the names of parameters that occur in the argument of a function or in the base of a fractional power.
+    """Return the names of parameters in arguments of functions, and in bases of fractional powers.
 
-    Arguments and bases that contain a vector are left out, because in code they are tensors.
+    An argument or base that contains a vector or an eigenvalue is ignored, because in code it is a tensor already.
     """
     functions = expression.atoms(*FUNCTIONS) | {e for e in expression.atoms(sp.Pow) if not e.exp.is_Integer}
     arguments = {e.args[0] for e in functions} | expression.atoms(*EXTREMES)

@@ -24,7 +24,7 @@ CLOSE = mp.mpf(10) ** -20  # tolerance; of the 30 digits, a numerical derivative
 
 
 def equal(a: sp.Expr, b: sp.Expr, what: str) -> None:
-    """Check a = b; every sum over modes is treated as an independent number."""
+    """Check symbolically that a = b; every sum over modes is treated as an independent number."""
     if not invariants.vanishes(sp.sympify(a) - sp.sympify(b)):
         raise ProofError(f"{what}: {a} is not {b}")
 
@@ -66,9 +66,11 @@ def _agree(a: mp.mpf, b: mp.mpf, what: str) -> None:
 
 
 def same_in_any_basis(in_vectors: sp.Expr, in_eigenbasis: sp.Expr, predictor: bool) -> None:
-    """Check that a loss of vectors z equals the loss in the eigenbasis, evaluated at U^T z, for random eigenvectors U.
+    """Check numerically that a loss has the same value in any basis and in the eigenbasis of the predictor.
 
-    The prediction in the loss of vectors is p = U Lambda U^T z, with eigenvalues Lambda of the predictor.
+    The eigenvectors U of the predictor and the representations z are random. ``in_vectors`` is evaluated at z and at
+    the prediction p = U Lambda U^T z, where Lambda are the eigenvalues of the predictor. ``in_eigenbasis`` is evaluated
+    at U^T z.
     """
     rng = random.Random(1)
     with mp.workdps(DIGITS):
@@ -142,7 +144,10 @@ def is_derivative(loss: sp.Expr, force: sp.Expr, view: int) -> None:
 
 
 def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> None:
-    """Check that the force of the standard loss is lambda_m times the force of its isotropic version."""
+    """Check that the force of a standard loss in mode m is lambda_m times the force of its isotropic version.
+
+    lambda_m is the predictor eigenvalue of mode m.
+    """
     for view in (1, 2):
         forces = (gradients.force(setting.in_eigenbasis(), view) for setting in (standard, isotropic))
         equal(next(forces), n.lam[n.m] * next(forces), "the force of the standard loss over that of the isotropic one")
@@ -152,7 +157,10 @@ def isotropic_is_standard_over_lambda(standard: Setting, isotropic: Setting) -> 
 
 
 def is_expectation(polynomial: sp.Expr, value: sp.Expr, covariance: sp.Matrix) -> None:
-    """Check E[polynomial] = value for Gaussian views (zeta1, zeta2) of two modes, by exact Gaussian quadrature."""
+    """Check E[polynomial] = value numerically, for a polynomial in the Gaussian views zeta1 and zeta2.
+
+    The expectation is computed for two modes by Gauss-Hermite quadrature, which is exact for polynomials.
+    """
     rng, modes = random.Random(4), 2
     count = max(3, _degree(polynomial) // 2 + 1)
     nodes, weights = gauss_hermite(count, DIGITS)
@@ -190,7 +198,10 @@ def _degree(polynomial: sp.Expr) -> int:
 
 
 def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
-    """Check, for each power q, that the integral which replaces (c + ||a||^2)^(-q/2) equals this expression."""
+    """Check, for each power q, that (c + ||a||^2)^(-q/2) equals the integral that replaces it.
+
+    The module ``tilting`` defines this integral. c is a constant, the softening of the norm.
+    """
     square, softening = sp.symbols("square softening", positive=True)
     for power in powers:
         weight = norm_weight(n.x, power, softening) * sp.exp(-(n.x**2) * square)
@@ -202,7 +213,8 @@ def norm_is_integral(powers: Iterable[sp.Expr]) -> None:
 def is_tilted(tilt: Tilt) -> None:
     """Check that a tilted Gaussian has the covariance S = (K^-1 + P)^-1 and the determinant Delta = det(1 + K P).
 
-    K is the covariance of the views. P is the precision that the exponentials of the norms add.
+    K is the covariance of the views. Each norm ||a|| contributes a factor exp(-x^2 ||a||^2), and P is the precision
+    that these factors add to the Gaussian of the views (see the module ``tilting``).
     """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     precision = sp.zeros(2)

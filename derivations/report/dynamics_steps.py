@@ -1,4 +1,7 @@
-"""Write the steps of a report after the rate: the flow of the eigenvalues, its solution, invariant and fixed points."""
+"""Write the steps of a report that follow from the rate of a mode.
+
+These steps are the flow of the eigenvalues, its exact solution, its conserved quantity and its fixed points.
+"""
 
 from typing import TypeAlias
 

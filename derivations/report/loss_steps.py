@@ -55,9 +55,11 @@ def _with_predictions(setting: SymbolicLoss) -> sp.Expr:
 
 
 def _in_vectors(setting: SymbolicLoss) -> str:
-    """Return the LaTeX of the loss before a basis is chosen; vectors have no hats.
+    r"""Return the LaTeX of the loss in vectors, for any basis.
 
-    If the loss contains products of W_P with vectors other than the predictions, the eigenbasis and hats are used.
+    A vector in the eigenbasis of W_P is printed with a hat, and a vector in any basis without one. If the loss contains
+    functions of W_P, or products of W_P with vectors other than z1 and z2, the LaTeX is that of the loss in the
+    eigenbasis.
     """
     if setting.applies_functions:
         return tex(shared_target(setting.in_eigenbasis()))
@@ -127,7 +129,8 @@ def _stopped(stop: sp.Expr) -> str:
 def representation_steps(setting: SymbolicLoss, loss: sp.Expr) -> list[Step]:
     """Return the step with the representation model of Halvagal, Laborieux and Zenke (2023).
 
-    Returns no step if the loss is symmetrised, or if the gradient reaches the target branch.
+    In this model, gradient descent moves a representation directly, without weights. Returns no step if the loss is
+    symmetrised, or if the gradient reaches the target branch.
     """
     force, other = (checks.split_gradient(loss, view)[0] for view in (1, 2))
     if setting.symmetrised or other != 0:

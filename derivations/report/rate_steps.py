@@ -46,7 +46,10 @@ def moments_step(setting: SymbolicLoss, rate: sp.Expr) -> Step:
 
 @dataclass(frozen=True)
 class NamedExpectation:
-    """An expectation E[local * prod(sums) / prod(norms^power)] in a rate, with its name and coefficient."""
+    """An expectation that occurs in the rate of a mode, with its name and its coefficient in the rate.
+
+    The argument of the expectation is a factor in mode m, times sums over modes, divided by powers of norms.
+    """
 
     name: str
     coefficient: sp.Expr
@@ -73,13 +76,19 @@ class NamedExpectation:
 
     @property
     def weight(self) -> sp.Expr:
-        """The Gaussian weight of the integrals over x and y that replace the norms in the denominator."""
+        """The weight f(x) f(y) in the integral over x and y that replaces the norms in the denominator.
+
+        x belongs to the first norm, and y to the second (see ``tilting.norm_weight``).
+        """
         pairs = zip((n.x, n.y), self.term.norms, strict=False)
         return sp.Mul(*(norm_weight(v, power, norm.softening) for v, (norm, power) in pairs))
 
     @property
     def kind(self) -> tuple[Any, ...]:
-        """The norms in the denominator and their powers modulo 2; expectations with equal kind share an integral."""
+        """Pairs of a norm in the denominator and the remainder modulo 2 of the norm's exponent.
+
+        Expectations with equal pairs are computed by the same integral.
+        """
         return tuple((norm, power % 2) for norm, power in self.term.norms)
 
     @property
@@ -117,7 +126,7 @@ def _order(item: tuple[tuple[Any, ...], list[Term]]) -> tuple[int, str]:
 
 
 def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> list[Step]:
-    """Return the steps with the expectations in the rate, with their integrals, and with the rate in mean field."""
+    """Return the steps that list the expectations in a rate, write them as integrals, and give the mean-field rate."""
     named = named_expectations(setting)
     drive = rates.shared_weights(rates.drive(setting.in_eigenbasis()))
     combined = sp.Add(*(e.coefficient * e.symbol for e in named))
@@ -141,7 +150,8 @@ def integral_steps(setting: SymbolicLoss, rate: Iterable[TiltedIntegral]) -> lis
 def _tilted(named: list[NamedExpectation], kind: tuple[Any, ...], integrals: list[TiltedIntegral]) -> Step:
     """Return the step that writes a group of expectations, all with the same norms in the denominator, as integrals.
 
-    kind: the norms of these expectations and their powers modulo 2.
+    kind: pairs of a norm and the remainder modulo 2 of the norm's exponent; they are the same for all expectations of
+    the group.
     """
     integral = integrals[0]
     mine = [e for e in named if e.kind == kind]

@@ -64,7 +64,8 @@ def per_mode(summation: sp.Sum) -> sp.Expr:
 def expanded(expression: sp.Expr) -> sp.Expr:
     """Expand an expression into a sum of products; negative and fractional powers of sums over modes are not expanded.
 
-    A root in a numerator is first replaced by ||v|| = ||v||^2/||v||; then ||v||^2 is expanded.
+    A norm ||v|| in a numerator is the root of a sum over modes. It is first written as ||v||^2/||v||, so that the
+    numerator ||v||^2 can be expanded.
     """
     powers: dict[sp.Symbol, sp.Expr] = {}
 

@@ -52,9 +52,9 @@ def _rate() -> sp.Expr:
 
 
 def velocity(rate: sp.Expr) -> sp.Expr:
-    """Return d lambda/dt = 2 alpha lambda r, without weight decay, of the predictor eigenvalue lambda of a mode.
+    """Return the velocity d lambda/dt = 2 alpha lambda r of a predictor eigenvalue lambda, without weight decay.
 
-    rate: the rate r of the mode.
+    rate: the rate r of the mode with this eigenvalue. alpha is the exponent of the predictor.
     """
     return solutions.predictor_velocity(rate).subs({solutions.lam: lam, n.rho: 0})
 
@@ -73,19 +73,21 @@ def gain_of_rate(rate: sp.Expr) -> sp.Expr:
 
 
 def rate_of_arrival(time: sp.Expr) -> sp.Expr:
-    """Return the rate r with which the predictor eigenvalue of a mode takes the time T from lambda to the final value.
+    """Return the rate r(lambda) for which a mode reaches its final predictor eigenvalue after a desired time.
 
-    time: T as a function of lambda. The remaining time T decreases by dt in each interval dt, so that
-    T'(lambda) d lambda/dt = -1.
+    time: the desired time T(lambda) that is left when the predictor eigenvalue is lambda. T decreases by dt in each
+    interval dt, so that T'(lambda) d lambda/dt = -1. With the exponent alpha of the predictor, the flow is
+    d lambda/dt = 2 alpha lambda r. Therefore the rate is r = -1/(2 alpha lambda T'(lambda)).
     """
     r = sp.Symbol("r")
     return sp.solve(time.diff(lam) * velocity(r) + 1, r)[0]
 
 
 def until_goal(rate: sp.Expr) -> sp.Expr:
-    """Return the gain h = r/q for lambda up to ``goal``, and the constant value h(goal) for larger lambda.
+    """Return the gain h = r/q for lambda <= ``goal``; for a larger predictor eigenvalue lambda the gain is h(goal).
 
-    rate: the desired rate r. q is the rate of the Euclidean loss divided by its gain (see ``per_gain``).
+    rate: the desired rate r(lambda). q(lambda) is the rate of the Euclidean loss divided by its gain (see
+    ``per_gain``).
     """
     return (rate / per_gain()).subs(lam, sp.Min(lam, goal))
 
@@ -93,7 +95,8 @@ def until_goal(rate: sp.Expr) -> sp.Expr:
 class Gathering(NamedTuple):
     """A rate r(lambda) that brings the predictor eigenvalues lambda of all modes close to each other.
 
-    The rate is ``fast`` for lambda up to ``high``. For larger lambda, the rate changes until its value is ``slow``.
+    The rate has the constant value ``fast`` for lambda <= ``high``. For larger lambda, the rate changes as a power of
+    lambda from ``fast`` to ``slow``, and then stays at ``slow``.
     """
 
     rate: sp.Expr
@@ -104,9 +107,11 @@ class Gathering(NamedTuple):
 
 @cache
 def gathering(steepness: sp.Expr | int, rises: bool = False) -> Gathering:
-    """Return the rate that is ``fast`` up to lambda = ``high``, and then falls as lambda^-steepness to ``slow``.
+    """Return a rate of a mode that depends on the predictor eigenvalue lambda and has two constant values.
 
-    rises: if True, the rate rises as lambda^steepness instead, and ``slow`` stands for a rate larger than ``fast``.
+    The rate is ``fast`` for lambda <= ``high``. For larger lambda it falls as lambda^-steepness until it equals
+    ``slow``, and then stays at ``slow``. rises: if True, the rate rises as lambda^steepness instead of falling; the
+    symbol ``slow`` then stands for a rate larger than ``fast``.
     """
     power = sp.Symbol("power", real=True, nonzero=True)
     x = sp.Symbol("x", real=True)  # log(lambda/high), in which the changing rate is fast e^(-power x)
@@ -124,7 +129,7 @@ def gathering(steepness: sp.Expr | int, rises: bool = False) -> Gathering:
 
 
 def duration(rate: sp.Expr, start: sp.Expr, end: sp.Expr) -> sp.Expr:
-    """Return the time that a mode with a given rate takes from the eigenvalue lambda = ``start`` to ``end``."""
+    """Return the time in which a mode with a given rate moves its predictor eigenvalue from ``start`` to ``end``."""
     return sp.integrate(1 / velocity(rate), (lam, start, end))
 
 
@@ -162,8 +167,9 @@ def largest_learning_rate() -> sp.Expr:
 def recruitment_gain(sharpness: sp.Expr) -> sp.Expr:
     """Return the gain h = speed/(1 + (c/lambda)^sharpness), for which modes with lambda above ``threshold`` grow.
 
-    lambda is the predictor eigenvalue of a mode. The constant c is chosen such that the rate h q at
-    lambda = ``threshold`` equals the weight decay ``leak``; ``per_gain`` returns q.
+    lambda is the predictor eigenvalue of a mode. The symbol ``speed`` is the value of h for large lambda, and
+    ``sharpness`` determines how abruptly h rises from 0 to ``speed``. The constant c is chosen such that the rate h q
+    at lambda = ``threshold`` equals the weight decay ``leak``; ``per_gain`` returns q.
     """
     c = sp.Symbol("c", positive=True)
     gain = speed / (1 + c / lam**sharpness)
@@ -187,12 +193,12 @@ def parts_modes(gain: sp.Expr) -> sp.Expr:
 
 
 def noise_at_fixed_point(growth: sp.Expr, gain: sp.Expr) -> sp.Expr:
-    """Return P batch/eta, where P is the stationary variance of a correlation eigenvalue s at the fixed point.
+    """Return P B/eta = -Q/(2 g) for stochastic gradient descent near the fixed point of the Euclidean loss.
 
-    The formula holds for a small learning rate eta and a large number ``batch`` of samples per step. growth: the growth
-    rate of a perturbation of s; it is negative. gain: the gain at the fixed point. P is stationary if relaxation
-    balances sampling noise: 2 growth P + eta Q/batch = 0. Here Q is the variance of ds/dt over samples, computed from
-    the derived force.
+    P is the stationary variance of a correlation eigenvalue s, B the number of samples per step, and eta the learning
+    rate. Q is the variance of ds/dt over samples, computed from the derived force. growth: the growth rate g of a
+    perturbation of s; it is negative. gain: the gain at the fixed point. P is stationary if relaxation balances the
+    sampling noise: 2 g P + eta Q/B = 0. The formula holds for small eta and large B.
     """
     w, zeta1, zeta2 = sp.Symbol("w", positive=True), n.zeta1[n.m], n.zeta2[n.m]
     force = gradients.force(Setting("euclidean", gain="1").in_eigenbasis(), 1)

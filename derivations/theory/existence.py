@@ -36,10 +36,10 @@ Substitution = Callable[[sp.Expr], sp.Expr]  # replaces the views of each mode b
 
 
 class SingularSet(NamedTuple):
-    """A set on which a gradient F is infinite: F ~ eps^order at the distance eps from the set.
+    """A set of views on which a gradient F is infinite: F grows as eps^o at the distance eps from the set.
 
     at: equation of the set. conditions: number of linear equations per mode that define the set; 0 for a hypersurface.
-    order: order for any number of modes. order_alone: order if there is a single mode.
+    order: the exponent o if there are several modes. order_alone: the exponent o if there is a single mode.
     """
 
     at: str
@@ -50,11 +50,12 @@ class SingularSet(NamedTuple):
 
 @cache
 def singularities(loss: sp.Expr, noiseless: bool) -> dict[str, list[SingularSet]]:
-    """Return the sets on which gradients of a loss are infinite, in a dictionary with three keys.
+    """Return the sets of views on which gradients of a loss are infinite, in a dictionary with three keys.
 
-    "rates": sets for the force on a singular value. "weights": sets for the gradient with respect to the weights, which
-    is the force on a representation times an independent input. "predictor": sets for the force on an eigenvalue of
-    the predictor. Sets of order >= 0 are left out, because the gradient is finite on them.
+    "rates": sets on which the force on a singular value is infinite. "weights": sets on which the force on a
+    representation is infinite; the gradient with respect to the weights is this force times an independent input.
+    "predictor": sets on which the force on an eigenvalue of the predictor is infinite. noiseless: True if both views
+    are equal, False for views with noise. Sets of order >= 0 are left out, because the gradient is finite on them.
     """
     forces = [gradients.force(loss, view) for view in gradients.VIEWS]
     quantities = {
@@ -148,8 +149,8 @@ def _sets(bases: set[sp.Expr], noiseless: bool) -> Iterator[tuple[str, int, Subs
     """Yield a tuple (equation, conditions, near) for each set of views on which a norm is zero.
 
     equation: the equation of the set. conditions: the number of linear equations per mode that define the set. near:
-    a function that replaces the views in an expression by views at the distance eps from the set. bases: the divisors
-    of a gradient, among them squares of norms.
+    a function that replaces the views in an expression by views at the distance eps from the set. bases: sums over
+    modes; a gradient is divided by powers of these sums. Only sums that are squares of norms are used.
     """
     norms = [form[1] for base in sorted(bases, key=sp.default_sort_key) if _is_norm(base) and (form := _form(base))]
     if not norms:
@@ -179,7 +180,7 @@ def _equation(Q: sp.Matrix) -> str:
 def _near_line(Q: sp.Matrix) -> Substitution:
     """Return a function that replaces the views by views at the distance eps from the set a zeta1 + b zeta2 = 0.
 
-    Q: the matrix (a, b)^T (a, b).
+    Q: the matrix (a, b)^T (a, b) of the square (a zeta1 + b zeta2)^2, which is zero on this set.
     """
     if Q[1, 1] == 0:
         return _scaled(eps * near, far)

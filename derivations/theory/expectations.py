@@ -36,9 +36,10 @@ from derivations.theory.tilting import TILTED, Norm, Tilt, norm_weight, tilt
 
 @dataclass(frozen=True)
 class Term:
-    """One term of a gradient: coefficient * local * prod(sums over modes) * prod(norm^(-power)).
+    """One term of a gradient: a coefficient, times a factor in one mode, times sums over modes, over powers of norms.
 
-    The factor ``local`` is written in mode ``m``; the summands of sums and of norms are written in mode ``k``.
+    local: the factor that depends on the views of a single mode only, written in mode ``m``. sums: the summand of each
+    sum over modes, written in mode ``k``. norms: pairs (norm, q) for the factors norm^(-q).
     """
 
     coefficient: sp.Expr
@@ -53,8 +54,8 @@ class TiltedIntegral:
 
     If there is one norm, the integral is over x alone. tilt: the Gaussian of the views, multiplied by exponentials of
     the norms (see the docstring of this module). The integrand contains the entries S11, S12, S22 of the covariance of
-    this Gaussian, and the weight Z of this Gaussian. powers: for each norm ||a||, the lowest exponent q with which a
-    term contains ||a||^(-q). The exponents of the other terms are larger by 2, 4, ...
+    this Gaussian, and the weight Z of this Gaussian. powers: for each norm ||a||, the lowest exponent q of the factors
+    ||a||^(-q) in the terms. The exponent in any term equals this q or is larger by an even integer.
     """
 
     tilt: Tilt
@@ -126,10 +127,11 @@ def _norm(base: sp.Expr) -> Norm | None:
 
 
 def mean_field(expression: sp.Expr) -> sp.Expr:
-    """Return the mean-field expectation of an expression: every factor of each term is replaced by its expectation.
+    """Return the mean-field expectation of an expression, an approximation of its Gaussian expectation.
 
-    The square of a norm is replaced by its expectation. The result is exact if the expression contains neither norms
-    nor sums over modes.
+    In each term, the expectation of a product is replaced by the product of the expectations of its factors. A norm is
+    replaced by the square root of the expectation of its square. The result is exact if the expression contains neither
+    norms nor sums over modes, because each term then has a single random factor.
     """
     result = sp.Integer(0)
     for term in terms(expression):

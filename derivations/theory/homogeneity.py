@@ -32,8 +32,9 @@ class Degrees(NamedTuple):
 def degrees_of_rates(loss: sp.Expr, trains_predictor: bool) -> Degrees | None:
     """Return the degrees of homogeneity of the rates; return None if the rates are not homogeneous.
 
-    trains_predictor: True if the predictor is learned. The scale of a learned predictor must follow the scale of the
-    representations. This sets a condition on the degrees of the force on the predictor; if the condition is not met,
+    trains_predictor: True if the predictor is learned. Let the forces on the representations have the degree a in the
+    representations and the degree b in the predictor eigenvalues. The scale of a learned predictor follows the scale
+    of the representations only if the force on the predictor has the degrees a + 1 and b - 1. If it has other degrees,
     the result is None.
     """
     of_views = {_degrees(force) for view in gradients.VIEWS if (force := gradients.force(loss, view)) != 0}

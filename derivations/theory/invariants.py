@@ -54,9 +54,10 @@ def power_sum(a: sp.Rational | int) -> sp.Expr:
 
 
 def power_sum_decay(a: sp.Rational | int) -> sp.Expr:
-    """Return the rate -(dV/dt)/V at which weight decay alone reduces the power sum V = sum_m s_m^(1 + a alpha).
+    """Return the decay rate -(dV/dt)/V of the power sum V = sum_m s_m^(1 + a alpha) under weight decay.
 
-    V is proportional to ``power_sum`` with epsilon = 0, for which the predictor eigenvalues are lambda = s^alpha.
+    Without weight decay, V is conserved; s_m are the correlation eigenvalues. V is proportional to ``power_sum`` with
+    epsilon = 0, for which the predictor eigenvalues are lambda_m = s_m^alpha.
     """
     of_decay = {n.s[n.m]: _s, rates.rate: 0}
     slope = _integrated(a).diff(_s) * rates.velocity().subs(of_decay)
@@ -80,7 +81,7 @@ def imbalance() -> sp.Expr:
 
 
 def imbalance_decay() -> sp.Expr:
-    """Return the decay rate -(dV/dt)/V of the imbalance V = s_m - lambda_m^2/a_P that weight decay causes.
+    """Return the rate -(dV/dt)/V at which weight decay reduces the imbalance V = s_m - lambda_m^2/a_P in mode m.
 
     The formula holds if encoder and learned predictor are balanced: s_m r_m = lambda_m f_m. Here s_m and lambda_m are
     the eigenvalues of the correlation and of the predictor, r_m is the rate of mode m, f_m is the force on lambda_m,
@@ -122,10 +123,10 @@ def vanishes(expression: sp.Expr) -> bool:
 
 
 def _named(term: sp.Expr, names: dict[sp.Expr, sp.Symbol]) -> sp.Expr:
-    """Return the sum over modes of one term as a symbol times the constant coefficient of the term.
+    """Return the sum of a term over modes, written as a symbol times a coefficient that does not depend on the mode.
 
-    names: symbols of the sums so far, by their summands. A symbol is positive, so that roots of sums of squares
-    simplify.
+    names: a dictionary from summands to the symbols for their sums over modes; a new summand is added to it. All
+    symbols are positive, so that roots of sums of squares simplify.
     """
     coefficient, product = term.as_independent(n.k, as_Add=False)
     return coefficient * names.setdefault(product, sp.Dummy(positive=True))

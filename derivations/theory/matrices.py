@@ -38,10 +38,11 @@ Word = tuple[sp.Expr, sp.MatrixExpr]  # (a, u) stands for the vector W_P^a u
 
 
 class MatrixTilt(sp.Expr):
-    """The tuple (X K^T, Y K^T, K, |det K|) as a function of x, X, y, Y.
+    """A symbol for the four values X K^T, Y K^T, K and |det K|, with the arguments x, X, y, Y.
 
-    The factor exp(-x^2 ||X l||^2 - y^2 ||Y l||^2) tilts the Gaussian of independent normals l. The tilted Gaussian has
-    the covariance K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1) and the weight |det K|.
+    ||X l|| and ||Y l|| are norms of linear maps of independent normals l, and x and y are their integration variables.
+    The factor exp(-x^2 ||X l||^2 - y^2 ||Y l||^2) tilts the Gaussian of l. The tilted Gaussian has the covariance
+    K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1) and the weight |det K|.
     """
 
 
@@ -49,8 +50,9 @@ class MatrixTilt(sp.Expr):
 class MatrixMean:
     """The expectation E[f l^T] (M, d), where f are the terms of a force that have the same norms in the denominator.
 
-    l (d,) are independent normals. norms: the square of each norm, l^T u^T W_P^b v l, as a form (u, b, v). If there are
-    no norms, the expectation is ``terms``. Otherwise it is the integral of ``terms`` over x and y in (0, oo).
+    l (d,) are independent normals. norms: a tuple (u, b, v) for each norm; the square of the norm is
+    l^T u^T W_P^b v l, with matrices u and v. If there are no norms, the expectation is ``terms``. Otherwise it is the
+    integral of ``terms`` over x and y in (0, oo).
     """
 
     norms: tuple[Form, ...]
@@ -62,10 +64,10 @@ class MatrixMean:
 
 
 def expectations(loss: sp.Expr, view: int) -> list[MatrixMean]:
-    """Return the summands of E[force l^T], one for each pair of norms that occurs in a denominator.
+    """Return the summands of E[force l^T] for the force on the representation of view 1 or 2.
 
-    The force acts on the representation of view 1 or 2, and l (d,) are independent normals. The list is empty if no
-    gradient reaches the view.
+    l (d,) are independent normals. Terms of the force that are divided by the same two norms form one summand. If the
+    force contains no norms, there is a single summand. The list is empty if no gradient reaches the view.
     """
     groups: dict[tuple[Form, ...], list[sp.MatrixExpr]] = {}
     for term in sp.Add.make_args(sp.expand(gradients.free_force(loss, view))):
@@ -118,11 +120,13 @@ def tilted(norms: tuple[Form, ...]) -> list[tuple[sp.Tuple, sp.Expr]]:
 
 
 def _tilted(word: Word, forms: list[Form], norms: list[Form]) -> tuple[Word, list[Form]]:
-    """Substitute l = K^T l' for the normals l in a word (a, u) and in forms (u, b, v).
+    """Substitute l = K^T l' for the normals l in a vector and in scalars.
 
-    A word stands for the vector W_P^a u l, and a form for the scalar l^T u^T W_P^b v l. The substitution turns each
-    matrix u into u K^T. Let X = W_P^c u be the matrix of the first norm. If u is multiplied by W_P to a power of at
-    least c, the product W_P^c u K^T is replaced by the symbol X K^T; likewise Y K^T for the second norm.
+    word: the tuple (a, u), which stands for the vector W_P^a u l. forms: tuples (u, b, v), which stand for the scalars
+    l^T u^T W_P^b v l. norms: the squares of two norms, in the same notation as ``forms``. The substitution turns each
+    matrix u into u K^T. Let X = W_P^c u be the matrix of the first norm, and Y the matrix of the second. If u is
+    multiplied by W_P^a with a >= c, the factor W_P^c u K^T of the product is replaced by the symbol X K^T, and the
+    factor W_P^(a - c) remains. Y K^T is inserted in the same way.
     """
     taken = {u: (b / 2, tilted) for (u, b, _), tilted in zip(norms, TILTED, strict=True)}
 

@@ -60,8 +60,9 @@ def cumulant(polynomials: list[sp.Expr], covariance: sp.Matrix, index: sp.Symbol
 def joint_moment(local: sp.Expr, sums: tuple[sp.Expr, ...], covariance: sp.Matrix) -> sp.Expr:
     """Return E[local_m prod_i sum_k f_i(k)] for independent Gaussian modes.
 
-    local: the factor local_m, written in mode m. sums: the summands f_i, written in mode ``k``. Every set partition of
-    the factors contributes the product of the joint cumulants of the blocks of the partition.
+    local: the factor local_m, written in mode m. sums: the summands f_i, written in mode ``k``. The result is a sum
+    over all partitions of the factors into blocks; a partition contributes the product of the joint cumulants of its
+    blocks.
     """
     result = sp.Integer(0)
     for blocks in multiset_partitions(list(range(len(sums) + 1))):  # factor 0 is the local one

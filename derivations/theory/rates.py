@@ -100,9 +100,10 @@ def average_step() -> sp.Expr:
 
 
 def flow(step: sp.Expr) -> sp.Expr:
-    """Return the velocity for which an Euler step of size eta equals the given step of gradient descent.
+    """Return the velocity of the flow that gradient descent follows for a small learning rate eta.
 
-    The velocity is the derivative of the step with respect to eta, at eta = 0.
+    step: the value of a variable after one step of gradient descent, as a function of eta. The velocity is the
+    derivative of ``step`` with respect to eta, at eta = 0.
     """
     return sp.factor(step.diff(n.eta).subs(n.eta, 0))
 

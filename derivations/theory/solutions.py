@@ -30,9 +30,9 @@ lam, lam0, lam1 = sp.symbols("lam lam0 lam1", positive=True)
 
 
 class LambertGrowth(sp.Function):
-    """The function lambda = q/(1 + W(y0 e^(y0 - tau))) of (lam0, q, tau), with y0 = q/lam0 - 1.
+    """The function lambda = q/(1 + W(y0 e^(y0 - tau))) with the arguments lam0, q and tau, and y0 = q/lam0 - 1.
 
-    W is the principal branch of Lambert's function. The function lambda equals lam0 at tau = 0, and obeys
+    W is the principal branch of Lambert's function. As a function of tau, lambda has the initial value lam0 and obeys
     d lambda/dtau = lambda^2 (q - lambda)/q^2.
     """
 
@@ -50,7 +50,10 @@ class LambertGrowth(sp.Function):
 
 
 class LinearGrowth(sp.Function):
-    """The function log(x(tau)/x(0)) of (log x(0), c, b, tau), where x obeys dx/dtau = b x + c."""
+    """The logarithm log(x(tau)/x(0)) for a variable x that obeys dx/dtau = b x + c.
+
+    The arguments are log x(0), c, b and tau.
+    """
 
     nargs = 4
 
@@ -59,7 +62,10 @@ class LinearGrowth(sp.Function):
 
 
 class LinearTime(sp.Function):
-    """The time from x(0) to x as a function of (log x(0), log x, c, b), where x obeys dx/dtau = b x + c."""
+    """The time tau that a variable takes from x(0) to x, if it obeys dx/dtau = b x + c.
+
+    The arguments are log x(0), log x, c and b.
+    """
 
     nargs = 4
 
@@ -68,7 +74,10 @@ class LinearTime(sp.Function):
 
 
 class LambertLogGrowth(sp.Function):
-    """The function log(LambertGrowth(lam0, q, tau)/lam0) of (lam0, log lam0, q, tau)."""
+    """The logarithm log(lambda(tau)/lam0) for lambda(tau) = ``LambertGrowth(lam0, q, tau)``.
+
+    The arguments are lam0, log lam0, q and tau.
+    """
 
     nargs = 4
 
@@ -77,9 +86,9 @@ class LambertLogGrowth(sp.Function):
 
 
 class LambertTime(sp.Function):
-    """The time that lambda takes from lam0 to lam1, as a function of (log lam0, log lam1, q).
+    """The time tau that a variable lambda takes from lam0 to lam1, if d lambda/dtau = lambda^2 (q - lambda)/q^2.
 
-    The variable lambda obeys d lambda/dtau = lambda^2 (q - lambda)/q^2.
+    The arguments are log lam0, log lam1 and q.
     """
 
     nargs = 3
@@ -93,9 +102,12 @@ class LambertTime(sp.Function):
 class Solution:
     """An exact solution lambda(t) of the flow of a predictor eigenvalue.
 
-    predictor: lambda(t) with lambda(0) = lam0. time: the time from lam0 to lam1. growth: log(lambda(t)/lam0). duration:
-    the same time as ``time``. The expressions ``growth`` and ``duration`` are written in functions that neither
-    overflow nor cancel, and contain log(lam0) and log(lam1), which are finite even if lambda = s^alpha overflows.
+    There are two forms of the solution. The first form is used in proofs and reports. predictor: lambda(t) with
+    lambda(0) = lam0. time: the time from lam0 to lam1. The second form is used in generated code. growth:
+    log(lambda(t)/lam0). duration: the time from lam0 to lam1, as in ``time``. The second form consists of functions
+    whose code neither overflows nor loses digits. It contains log(lam0) and log(lam1), which are finite even if
+    lambda = s^alpha overflows.
+
     any_weight_decay: False if the solution is valid only without weight decay. blow_up: the time at which the solution
     diverges; None if the solution cannot diverge.
     """
@@ -242,7 +254,8 @@ def prove(solution: Solution, rate: sp.Expr) -> None:
 def _prove_code(solution: Solution) -> None:
     """Raise ProofError unless ``growth`` and ``duration`` agree with the formulas ``predictor`` and ``time``.
 
-    Code is generated from growth and duration; the ODE proves predictor and time.
+    Code is generated from ``growth`` and ``duration``, whereas ``prove`` checks only ``predictor`` and ``time`` against
+    the differential equation.
     """
     grown = sp.exp(solution.growth.rewrite(sp.exp)) * lam0
     if sp.simplify(sp.expand(grown - solution.predictor)) != 0:
@@ -265,9 +278,9 @@ def _at_start(expression: sp.Expr) -> sp.Expr:
 class SharedForcing(NamedTuple):
     """An exact solution for the correlation eigenvalues s_m of all modes: s_m = e^A/(1/s_m(0) + B).
 
-    A and B are functions of a rescaled time tau, and are the same for all modes. unit: d tau/dt. slope_A, slope_B: the
-    derivatives of A and B with respect to tau. The sums over modes in unit, slope_A and slope_B contain the eigenvalues
-    at the time tau.
+    A and B are functions of a rescaled time tau, and are the same for all modes. unit: the derivative d tau/dt.
+    slope_A, slope_B: the derivatives of A and B with respect to tau. ``unit`` and ``slope_A`` contain sums over modes
+    of powers of s_m; these s_m are the eigenvalues at the current time, not their initial values.
     """
 
     A: sp.Expr
@@ -288,7 +301,7 @@ def shared_forcing() -> SharedForcing:
 
 
 def shared_forcing_residual() -> sp.Expr:
-    """Return the residual of the ODE for the solution ``shared_forcing``; a correct solution has the residual zero."""
+    """Return the error with which ``shared_forcing`` solves the derived equation for ds_m/dtau; it must be zero."""
     forcing, noiseless = shared_forcing(), {n.n1: 1, n.n2: 1}
     rate = rates.rates(Setting("cosine", isotropic=True).in_eigenbasis(), "mean_field")
     rate = rates.shared_weights(rate).subs(noiseless)

@@ -37,7 +37,7 @@ class Norm:
         return self.softening + total(self.square)
 
     def map(self, change: Callable[[sp.Expr], sp.Expr]) -> "Norm":
-        """Return the norm with ``change`` applied to ``square`` and ``softening``."""
+        """Return a new norm, whose ``square`` and ``softening`` are the results of the function ``change``."""
         return Norm(change(self.square), change(self.softening))
 
 
@@ -47,8 +47,9 @@ class Tilt:
 
     definitions: formulas in mode ``k`` for Delta = det(1 + K P) and for the entries S11, S12, S22 of the tilted
     covariance; K is the covariance of the views, and P the precision that the exponentials add. mean_squares: for each
-    norm, the contribution of mode ``k`` to the mean square of the norm, which sets the scale of the integration
-    variable. The softening of a norm is divided among the modes in proportion to their correlation eigenvalues.
+    norm, the contribution of mode ``k`` to the mean square of the norm. The mean square sets the scale of the norm's
+    integration variable. It includes the constant that softens the norm; each mode contributes a share of this constant
+    in proportion to the mode's correlation eigenvalue.
     """
 
     norms: tuple[Norm, ...]
@@ -78,9 +79,10 @@ def tilt(norms: tuple[Norm, ...]) -> Tilt:
 
 
 def quadratic_form(norm: Norm) -> sp.Matrix:
-    """Return the matrix 2Q (2, 2) of a norm whose square is the sum of zeta^T Q zeta over modes.
+    """Return 2Q, twice the matrix Q (2, 2) of a norm whose square is the sum of zeta^T Q zeta over modes.
 
-    zeta = (zeta1, zeta2) are the two views in a mode. Raises UnsupportedLossError if the argument is not a norm.
+    zeta = (zeta1, zeta2) are the two views in a mode. A constant in the square of the norm is ignored. Raises
+    UnsupportedLossError if the argument is not a norm.
     """
     pair = (n.zeta1[n.k], n.zeta2[n.k])
     square = sp.Poly(norm.square, *pair)
@@ -98,7 +100,7 @@ def quadratic_form(norm: Norm) -> sp.Matrix:
 def _mean_square(norm: Norm) -> sp.Expr:
     """Return the contribution of one mode to the mean square of a norm.
 
-    The sum is written such that its terms do not cancel if the two views are similar.
+    The contribution is written as a sum of terms that do not cancel if the two views are similar.
     """
     form = quadratic_form(norm) / 2
     if form[0, 1] == 0:
@@ -112,10 +114,12 @@ def _scale(norm: Norm) -> sp.Expr:
 
 
 def _determinant(norms: tuple[Norm, ...]) -> sp.Expr:
-    """Return det(1 + K P) = 1 + sum_i 2 x_i^2 E[v_i^2] + 4 x_1^2 x_2^2 D (a_1 b_2 - a_2 b_1)^2; all terms are positive.
+    """Return det(1 + K P) in a mode as a sum of positive terms.
 
-    v_i = a_i zeta1 + b_i zeta2 is the vector in norm i, and x_i the integration variable of norm i: x_1 = x, x_2 = y.
-    K is the covariance of the views and D its determinant. P is the precision that the exponentials of the norms add.
+    K is the covariance of the views zeta1 and zeta2 in the mode, and D its determinant. P is the precision that the
+    factors exp(-x_i^2 ||v_i||^2) add. Here i = 1, 2 numbers the norms, v_i = a_i zeta1 + b_i zeta2 is the vector in a
+    norm, and x_i is the integration variable of the norm (x_1 = x, x_2 = y). The sum is
+    1 + sum_i 2 x_i^2 E[v_i^2] + 4 x_1^2 x_2^2 D (a_1 b_2 - a_2 b_1)^2.
     """
     pairs = list(zip((n.x, n.y), norms, strict=False))
     determinant = 1 + sum(2 * variable**2 * _mean_square(norm) for variable, norm in pairs)
@@ -135,9 +139,10 @@ def norm_weight(variable: sp.Symbol, power: sp.Expr, softening: sp.Expr = sp.S.Z
 
 
 def _in_determinant(polynomial: sp.Expr) -> sp.Expr:
-    """Replace n1 n2 by 1 + D in a polynomial, so that all its terms are positive.
+    """Replace the product n1 n2 by 1 + D in a polynomial, so that all terms of the polynomial are positive.
 
-    n1 and n2 are the variances of the views, and D is the determinant of their covariance. The difference n1 n2 - 1
-    would lose digits if the views are similar.
+    n1 and n2 are the variances of the two views in a mode. As the covariance of the two views is 1, the determinant of
+    the covariance matrix is D = n1 n2 - 1. If the views are similar, code that computes this difference would lose
+    digits. Therefore D is a separate symbol (see ``moments.VIEW_STATISTICS``).
     """
     return sp.expand(sp.expand(polynomial).subs(n.n1 * n.n2, 1 + n.D))

@@ -19,7 +19,7 @@ from dynamics.analysis.branches import (
     branches_of_equal_modes,
     distinct,
 )
-from dynamics.analysis.range_check import within_range
+from dynamics.analysis.range_check import check_range_of_parameter, within_range
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.ranges import check_range
@@ -159,14 +159,15 @@ def bifurcation(
         eta = model.check_learning_rate(learning_rate)
     elif learning_rate is not None:
         errors.reject("learning_rate", "be left out, because `parameter` is 'learning_rate'", learning_rate)
-    with within_range("model" if start is None else "s0", model if start is None else start):
+    given = {name: value for name, value in (("s0", start), ("learning_rate", eta)) if value is not None}
+    with within_range(model, start, between=values, **given):
         branches, remark = _branches(model, parameter, values, start, eta)
     return Bifurcation(
         model,
         parameter,
         (float(values[0]), float(values[-1])),
         branches=tuple(branch for branch, _ in branches),
-        points=distinct(point for _, on_branch in branches for point in on_branch),
+        points=distinct(branches),
         remark=remark,
     )
 
@@ -189,11 +190,7 @@ def _branches(model: Model, parameter: str, values: Array, s0: Array | None, eta
 
 def _values(model: Model, parameter: str, between: npt.ArrayLike, points: int) -> Array:
     values = check_range("between", between, errors.count("points", points, 2), EQUILIBRIUM)
-    if parameter == "learning_rate":
-        errors.positive("between", values, "be a range of learning rates above zero")
-    else:
-        for end in (values[0], values[-1]):
-            model.replace(**{parameter: end})  # raises ArgumentError for a value that the parameter cannot have
+    check_range_of_parameter(model, parameter, values[[0, -1]], "between")
     return values
 
 

@@ -1,6 +1,6 @@
 """Follow branches of equilibria along a parameter; find the points where branches fold, meet, or change stability."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
+from dynamics import errors
 from dynamics.analysis import fixed_points
 from dynamics.analysis.equilibria import equilibria
 from dynamics.analysis.equilibrium import Equilibrium
-from dynamics.analysis.stability import MARGINAL
 from dynamics.generated import eigenvalues
 from dynamics.model.model import Model
 from dynamics.numerics.continuation import Plane, SolutionCurve
@@ -20,7 +20,7 @@ from dynamics.numerics.values import Value
 
 STARTS = 9  # number of parameter values at which a first point of each branch is searched
 ROUNDING = 1e-12  # a mode has collapsed if its lambda exceeds the value of lambda at s = 0 by at most this number
-SAME_POINT = 1e-9  # two folds or bifurcation points are the same if their distance in (parameter, s) is below this
+SAME_POINT = 1e-9  # distance of two special points below which they are one, relative to the largest value and s
 
 Array = npt.NDArray[np.float64]
 
@@ -68,12 +68,17 @@ class SpecialPoint:
 Branches = list[tuple[EquilibriumBranch, list[SpecialPoint]]]  # each branch with its folds and bifurcation points
 
 
-def distinct(points: Iterable[SpecialPoint]) -> tuple[SpecialPoint, ...]:
+def distinct(branches: Branches) -> tuple[SpecialPoint, ...]:
     """Return folds and bifurcation points in ascending order of the parameter; a point on two branches appears once."""
+    points = [point for _, on_branch in branches for point in on_branch]
+    largest = max((np.abs(branch.value).max() for branch, _ in branches), default=0.0) or 1.0
+    largest_s = max((branch.s.max() for branch, _ in branches), default=0.0) or 1.0
     result: list[SpecialPoint] = []
     for point in sorted(points, key=lambda point: (point.value, point.s)):
         if not any(
-            p.kind == point.kind and np.hypot(p.value - point.value, p.s - point.s) < SAME_POINT for p in result
+            p.kind == point.kind
+            and np.hypot((p.value - point.value) / largest, (p.s - point.s) / largest_s) < SAME_POINT
+            for p in result
         ):
             result.append(point)
     return tuple(result)
@@ -126,8 +131,14 @@ class IndependentModes:
         return branch, folds + stability_changes(branch, on_curve)
 
     def at(self, value: float) -> Model:
-        """Return the model at a value of the parameter."""
-        return self.model.replace(**{self.parameter: value})
+        """Return the model at a value of the parameter.
+
+        Raises RuntimeError if continuation has led to a value that the parameter cannot have.
+        """
+        try:
+            return self.model.replace(**{self.parameter: value})
+        except errors.ArgumentError as error:
+            raise RuntimeError(f"the continuation of a branch leads to {value:.3g}") from error
 
     def equilibrium(self, value: float, lam: float = 0.0) -> Equilibrium:
         """Return the equilibrium at a value of the parameter, for a mode with predictor eigenvalue lam.
@@ -208,10 +219,9 @@ def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> 
 
         margin, s = np.array([excess(eta) for eta in values]), float(equilibrium.s[0])
         at_values = (equilibrium,) * len(values)
-        branch = EquilibriumBranch(
-            values, np.full(len(values), s), equilibrium.surviving, margin < -MARGINAL, at_values
-        )
-        crossings = _crossings(values, margin, excess)
+        noise = values * equilibrium.growth_error  # of a multiplier 1 + eta g, with the growth rate g
+        branch = EquilibriumBranch(values, np.full(len(values), s), equilibrium.surviving, margin < -noise, at_values)
+        crossings = _crossings(values, margin, noise, excess)
         branches.append((branch, [SpecialPoint(_loss_of_stability(equilibrium, eta), eta, s) for eta in crossings]))
     return branches, result.remark
 
@@ -219,7 +229,9 @@ def branches_in_learning_rate(model: Model, values: Array, s0: Array | None) -> 
 def _loss_of_stability(equilibrium: Equilibrium, eta: float) -> str:
     factors = equilibrium.multipliers(eta)
     leading = factors[np.abs(factors).argmax()]
-    return "neimark-sacker" if abs(leading.imag) > MARGINAL else "flip" if leading.real < 0 else "exchange"
+    if abs(leading.imag) > eta * equilibrium.growth_error:
+        return "neimark-sacker"
+    return "flip" if leading.real < 0 else "exchange"
 
 
 def stability_changes(
@@ -232,27 +244,31 @@ def stability_changes(
     """
     margin = np.array([equilibrium.largest_growth for equilibrium in branch.equilibria])
     points = []
-    for value in _crossings(branch.value, margin, lambda value: at(value).largest_growth):
+    noise = np.array([equilibrium.growth_error for equilibrium in branch.equilibria])
+    for value in _crossings(branch.value, margin, noise, lambda value: at(value).largest_growth):
         equilibrium = at(value)
         growth = equilibrium.growth
         leading = growth[np.abs(growth.real).argmin()] if len(growth) else 0.0
-        by_growth = "hopf" if abs(np.imag(leading)) > MARGINAL else "exchange"
+        by_growth = "hopf" if abs(np.imag(leading)) > equilibrium.growth_error else "exchange"
         points.append(SpecialPoint(kind or by_growth, value, float(equilibrium.s[0])))
     return points
 
 
-def _crossings(values: Array, margin: Array, function: Callable[[float], float]) -> list[float]:
+def _crossings(values: Array, margin: Array, noise: Array, function: Callable[[float], float]) -> list[float]:
     """Return the points between successive ``values`` at which a function changes sign.
 
     values (K,): arguments of the function, in ascending order. margin (K,): the function at these arguments; arguments
-    at which the function is zero up to MARGINAL are left out.
+    at which the function is zero up to its ``noise`` (K,) are left out. Raises RuntimeError if the function has other
+    values than margin, because it follows another branch.
     """
-    clear = np.flatnonzero(np.abs(margin) > MARGINAL)
-    return [
-        float(scipy.optimize.brentq(lambda x: _finite(function(x)), values[i], values[j], xtol=1e-14, rtol=1e-14))
-        for i, j in pairwise(clear)
-        if margin[i] * margin[j] < 0
-    ]
+    clear = np.flatnonzero(np.abs(margin) > noise)
+    intervals = [(values[i], values[j]) for i, j in pairwise(clear) if margin[i] * margin[j] < 0]
+    closeness = 1e-14 * max(np.abs(values).max(), np.finfo(float).tiny)
+    find_root = partial(scipy.optimize.brentq, lambda x: _finite(function(x)), xtol=closeness, rtol=1e-14)
+    try:
+        return [float(find_root(*ends)) for ends in intervals]
+    except ValueError as error:
+        raise RuntimeError("a branch is lost") from error
 
 
 def _finite(growth: float) -> float:

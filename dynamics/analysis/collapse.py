@@ -148,7 +148,7 @@ def collapse(model: Model, s0: npt.ArrayLike) -> Collapse:
     s0 = model.check_eigenvalues(s0)
     if model.generated.divides_by_norms:
         return _of_equal_modes(model, s0, fixed_points)
-    with within_range("s0", s0):
+    with within_range(model, s0, s0=s0):
         final, reasons = zip(*(_of_single_mode(model, float(s), fixed_points) for s in s0), strict=True)
     return Collapse(model, s0, np.array(final), reasons, fixed_points)
 

@@ -38,7 +38,7 @@ def collapsed_growth(model: Model, surviving: list[float]) -> tuple[float, bool]
         uncertainty = 0.0
     else:
         limit, near = _beside(model, surviving)
-        uncertainty = MARGINAL if limit else 0.0
+        uncertainty = MARGINAL * max(abs(limit), rho) if np.isfinite(limit) else 0.0
     growth = limit - rho
     return growth, bool(growth > 0 if abs(growth) > uncertainty else near - rho > 0)
 

@@ -54,7 +54,8 @@ class EnsembleDescent:
     field: vector field of the whole ensemble. state: initial state of each member. parameters: parameters of each
     member (B, 1). eta: learning rate of each member (B, 1). s0: initial eigenvalues (M,), the same for all members. The
     attributes ``outcome`` (B,), ``s`` (B, M) and ``steps`` (B,) contain the outcome, the final eigenvalues and the
-    number of steps of each member.
+    number of steps of each member. Members whose rates overflow stay undecided; ``overflow`` contains the reason, and
+    the number of these members.
     """
 
     def __init__(self, field: VectorField, state: State, parameters: Parameters, eta: Array, s0: Array):
@@ -66,6 +67,7 @@ class EnsembleDescent:
         self.steps = np.zeros(len(eta), int)
         self.oscillating = np.zeros(len(eta), int)  # number of successive blocks in which each member has oscillated
         self.previous: BlockMotion | None = None
+        self.overflow: tuple[str, int] = "", 0
 
     def follow(self, steps: int, progress: bool | None) -> str:
         """Iterate until the outcomes of all members are decided, but at most ``steps`` steps; return the status.
@@ -77,29 +79,65 @@ class EnsembleDescent:
             try:
                 for _ in range(math.ceil(steps / BLOCK)):
                     before = len(self.running)
-                    self._iterate_block()
+                    while not self._iterate_block():
+                        pass
                     bar.update(before - len(self.running))
                     if not len(self.running):
                         break
             except KeyboardInterrupt:
                 return f"interrupted with {len(self.running)} of {len(self.outcome)} points undecided"
-        return "complete"
+        reason, number = self.overflow
+        return f"stopped at {number} of {len(self.outcome)} points: {reason}" if number else "complete"
 
-    def _iterate_block(self) -> None:
-        """Iterate for one block of steps, and then remove the members whose outcome is decided."""
-        field = vector_field_of(self.field.model, self.field.closure, self.field.rtol, self.parameters)
-        path, diverged = [self.state.encoder**2], np.zeros(len(self.running), bool)
+    def _iterate_block(self) -> bool:
+        """Iterate for one block of steps, and then remove the members whose outcome is decided.
+
+        If rates overflow, remove the members for which they do, go back to the start of the block, and return False.
+        """
+        if not len(self.running):
+            return True
+        first, path, diverged = self.state, [self.state.encoder**2], np.zeros(len(self.running), bool)
+        field = self._field(self.parameters)
         for _ in range(BLOCK):
-            self.state, diverged = one_step(self.state, field, self.eta)
+            try:
+                self.state, diverged = one_step(self.state, field, self.eta)
+            except FloatingPointError as error:
+                self._remove_overflowing(first, str(error))
+                return False
             path.append(self.state.encoder**2)
         with np.errstate(invalid="ignore"):
             motion = BlockMotion.of(np.array(path))
         self.s[self.running], self.steps[self.running] = motion.last, self.steps[self.running] + BLOCK
         going_on = ~self._ended(motion, diverged)
-        self.previous = motion.of_members(going_on)
-        self.running, self.eta = self.running[going_on], self.eta[going_on]
-        self.state = each(lambda part: part[going_on], self.state)
-        self.parameters = self.parameters.map(lambda rows: rows[going_on])
+        self.previous = motion
+        self._keep(going_on)
+        return True
+
+    def _field(self, parameters: Parameters) -> VectorField:
+        return vector_field_of(self.field.model, self.field.closure, self.field.rtol, parameters)
+
+    def _keep(self, chosen: Mask) -> None:
+        """Remove all other members from the ensemble."""
+        self.running, self.eta = self.running[chosen], self.eta[chosen]
+        self.state = each(lambda part: part[chosen], self.state)
+        self.parameters = self.parameters.map(lambda rows: rows[chosen])
+        self.previous = None if self.previous is None else self.previous.of_members(chosen)
+
+    def _remove_overflowing(self, first: State, reason: str) -> None:
+        """Remove the members whose rates overflow, and return the others to the state at the start of the block."""
+        overflows = np.zeros(len(self.running), bool)
+        for i in range(len(self.running)):
+            rows = np.arange(len(self.running)) == i
+            field = self._field(self.parameters.map(lambda values, rows=rows: values[rows]))
+            try:
+                one_step(each(lambda part, rows=rows: part[rows], self.state), field, self.eta[rows])
+            except FloatingPointError as error:
+                overflows[i], reason = True, str(error)
+        if not overflows.any():
+            overflows[:] = True
+        self.overflow = reason, self.overflow[1] + int(overflows.sum())
+        self.state = first
+        self._keep(~overflows)
 
     def _ended(self, motion: BlockMotion, diverged: Mask) -> Mask:
         """Record the outcomes that a block of steps decides; return a mask of the members with decided outcomes."""

@@ -135,7 +135,8 @@ def equilibria(model: Model, s0: npt.ArrayLike, *, learning_rate: float | None =
     """
     fixed_points.check_analysed(model)
     start, eta = fixed_points.check_one_start(model, s0), model.check_learning_rate(learning_rate)
-    with within_range("s0", start):
+    given = {} if eta is None else {"learning_rate": eta}
+    with within_range(model, start, s0=start, **given):
         if model.generated.independent_modes:
             return _of_independent_modes(model, len(start), eta)
         return _of_equal_modes(model, start, eta)

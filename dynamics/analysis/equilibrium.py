@@ -52,6 +52,7 @@ class Equilibrium(Value):
     recovers: bool
     largest_learning_rate: float
     _groups: tuple[SurvivingModes, ...] = field(repr=False)
+    _scale: float = field(repr=False)  # size of the rates near the fixed point, to which growth rates are compared
 
     @classmethod
     def of(
@@ -79,6 +80,7 @@ class Equilibrium(Value):
             recovers=collapsed > 0 and recovers,
             largest_learning_rate=float(min(limits, default=np.inf)),
             _groups=tuple(groups),
+            _scale=max([float(model.weight_decay), *(group.scale for group in groups)]),
         )
         return equilibrium if equilibrium.verdict == "stable" else replace(equilibrium, largest_learning_rate=0.0)
 
@@ -95,9 +97,14 @@ class Equilibrium(Value):
         of such perturbations is zero. For example, the fixed point at a fold is marginal, because it attracts
         trajectories from one side only.
         """
-        if self.recovers or (self.growth.real > MARGINAL).any():
+        if self.recovers or (self.growth.real > self.growth_error).any():
             return "unstable"
-        return "marginal" if (self.growth.real > -MARGINAL).any() else "stable"
+        return "marginal" if (self.growth.real > -self.growth_error).any() else "stable"
+
+    @property
+    def growth_error(self) -> float:
+        """Absolute value below which a growth rate counts as zero, because it is within the error of the rates."""
+        return MARGINAL * self._scale
 
     @property
     def largest_growth(self) -> float:

@@ -162,7 +162,7 @@ def equal_modes(model: Model, s0: npt.NDArray[np.float64], surviving: int, eta: 
     def excess(s: float) -> float:
         return float((conserved(s * pattern, p.alpha, p.epsilon) - conserved(s0, p.alpha, p.epsilon))[0])
 
-    check_finite("s0", s0, excess(0.0), excess(s0.sum()))
+    check_finite(excess(0.0), excess(s0.sum()))
     s = scipy.optimize.brentq(excess, 0.0, s0.sum(), xtol=1e-300, rtol=1e-15)
     EigenmodeField(model).start(np.full(surviving, s))  # raises ArgumentError if expectations are infinite
     collapsed = collapsed_growth(model, [s] * surviving) if surviving < len(s0) else (0.0, False)

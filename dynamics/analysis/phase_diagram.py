@@ -9,6 +9,7 @@ import numpy.typing as npt
 from dynamics import errors
 from dynamics.analysis.ensemble_descent import BLOCK, ENDS, EnsembleDescent
 from dynamics.analysis.fixed_points import check_one_start
+from dynamics.analysis.range_check import check_range_of_parameter
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size, check_steps
@@ -51,7 +52,8 @@ class PhaseDiagram(Value):
     steps : ndarray of int, shape (Y, X)
         Number of steps after which the outcome was decided.
     status : str
-        "complete", or a description of the interruption.
+        "complete", or a description of an interruption, or the number of points at which rates leave the range of
+        double precision; these points are "undecided".
     """
 
     model: Model
@@ -183,7 +185,9 @@ def _check_axis(model: Model, name: str, axis: Any, points: int) -> tuple[str, A
         errors.reject(name, "be a pair (name, range) of the name of a parameter and the range of this parameter", axis)
     parameter, given_range = axis
     values = check_range(name, given_range, points)
-    return errors.choice(name, parameter, ("learning_rate", *model.parameter_names)), values
+    errors.choice(name, parameter, ("learning_rate", *model.parameter_names))
+    check_range_of_parameter(model, parameter, values, name)
+    return parameter, values
 
 
 def _ensemble(
@@ -199,8 +203,5 @@ def _ensemble(
     swept = values.pop("learning_rate", None)
     if swept is not None and learning_rate is not None:
         errors.reject("learning_rate", "be left out, because `x` or `y` is 'learning_rate'", learning_rate)
-    if swept is None:
-        eta = np.asarray(errors.positive_number("learning_rate", learning_rate))
-    else:
-        eta = errors.positive("learning_rate", swept)
+    eta = np.asarray(errors.positive_number("learning_rate", learning_rate)) if swept is None else swept
     return model.replace(**values), eta[..., None]

@@ -8,7 +8,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dynamics.results.plotting import EIGENVALUES, legend_above, new_axes
+from dynamics.results.plotting import EIGENVALUES, axes_of, legend_above
 
 if TYPE_CHECKING:
     from dynamics.analysis.design import Design
@@ -58,7 +58,7 @@ def plot_design(design: "Design", ax: Axes | None = None) -> Axes:
 
     r is the rate of the mode, and rho the weight decay. The range of initial eigenvalues is shaded.
     """
-    ax = ax or new_axes()
+    ax = axes_of(ax)
     s = np.geomspace(design.between[0] / 2, 2.0, 200)
     styles: dict[str, dict[str, Any]] = {
         "standard": {"color": "0.6", "linestyle": "--"},
@@ -83,7 +83,7 @@ def plot_equilibria(equilibria: Any, ax: Axes | None = None) -> Axes:
     the number of modes with this eigenvalue.
     """
     height = float(np.clip(0.8 + 0.25 * len(equilibria), 2.0, 8.0))
-    ax = ax or new_axes(height)
+    ax = axes_of(ax, height)
     look: dict[str, Any] = {"linestyle": "none", "color": "black", "markersize": 5}
     for row, equilibrium in enumerate(equilibria):
         eigenvalues, counts = np.unique(equilibrium.s, return_counts=True)
@@ -109,7 +109,7 @@ def plot_collapse(collapse: Any, ax: Axes | None = None) -> Axes:
     The arrow ends in a disc for a mode that survives, a cross for a mode that vanishes, and a triangle for a mode that
     diverges.
     """
-    ax = ax or new_axes()
+    ax = axes_of(ax)
     finite = np.isfinite(collapse.final)
     top = 1.15 * max(collapse.s0.max(), collapse.final[finite].max(initial=0.0)) or 1.0
     ends = np.where(finite, collapse.final, top)
@@ -139,7 +139,7 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
 
     Lines are solid where equilibria are stable, and dashed elsewhere. Markers show folds and bifurcation points.
     """
-    ax = ax or new_axes()
+    ax = axes_of(ax)
     for branch in bifurcation.branches:
         stable = branch.stable.copy()
         if len(stable) > 2:  # the ends of a branch are marginal, because other branches meet the branch there
@@ -162,7 +162,7 @@ def plot_bifurcation(bifurcation: Any, ax: Axes | None = None) -> Axes:
 
 def plot_phases(diagram: Any, ax: Axes | None = None) -> Axes:
     """Draw the plane of the two parameters of a phase diagram, coloured by outcome."""
-    ax = ax or new_axes(3.4)
+    ax = axes_of(ax, 3.4)
     codes = np.vectorize(list(PHASES).index)(diagram.outcome)
     (x, x_values), (y, y_values) = diagram.x, diagram.y
     look: dict[str, Any] = {"cmap": ListedColormap(list(PHASES.values())), "vmin": -0.5, "vmax": len(PHASES) - 0.5}

@@ -5,28 +5,44 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics import errors
+from dynamics.model.model import Model
+from dynamics.vector_field.extremes import extreme_argument
 
 REQUIREMENT = "have values for which all rates of this model are within the range of double precision"
 
 
 @contextmanager
-def within_range(name: str, value: Any) -> Iterator[None]:
+def within_range(model: Model, s: npt.NDArray[np.float64] | None = None, /, **arguments: Any) -> Iterator[None]:
     """Return a context that raises ArgumentError if a computation inside the context overflows.
 
-    name, value: the argument that the message names. An overflow appears as one of three errors: FloatingPointError
-    from an integral that is not finite, LinAlgError from the eigenvalues of a matrix that is not finite, or
-    RuntimeError from an iteration that does not converge.
+    The message names the most extreme argument; the arguments of this function are those of ``extreme_argument``. An
+    overflow appears as one of three errors: FloatingPointError from an integral that is not finite, LinAlgError from
+    the eigenvalues of a matrix that is not finite, or RuntimeError from an iteration that does not converge.
     """
     try:
         with np.errstate(all="ignore"):
             yield
     except (FloatingPointError, np.linalg.LinAlgError, RuntimeError) as error:
+        name, value = extreme_argument(model, s, **arguments)
         errors.reject(name, f"{REQUIREMENT} (here {error})", value)
 
 
-def check_finite(name: str, value: Any, *results: Any) -> None:
-    """Raise ArgumentError unless all results are finite; ``name`` and ``value`` are the argument in the message."""
+def check_range_of_parameter(model: Model, parameter: str, values: npt.NDArray[np.float64], name: str) -> None:
+    """Raise ArgumentError for the argument ``name`` unless a parameter, or the learning rate, can have these values."""
+    try:
+        if parameter == "learning_rate":
+            errors.positive(parameter, values)
+        else:
+            model.replace(**{parameter: values})
+    except errors.ArgumentError as error:
+        reason = str(error).partition(", but is")[0].removeprefix("Argument ")
+        errors.reject(name, f"have a range of values that `{parameter}` can have ({reason})", values)
+
+
+def check_finite(*results: Any) -> None:
+    """Raise FloatingPointError, which ``within_range`` turns into an ArgumentError, unless all results are finite."""
     if not all(np.isfinite(result).all() for result in results):
-        errors.reject(name, REQUIREMENT, value)
+        raise FloatingPointError("the rates overflow")

@@ -20,7 +20,7 @@ from dynamics.vector_field.eigenmode_state import Rates, initial, step, velocity
 from dynamics.vector_field.eigenmodes import EigenmodeField
 from dynamics.vector_field.state import State
 
-MARGINAL = 1e-7  # growth rates below this value count as zero, because quadrature and differences have such errors
+MARGINAL = 1e-7  # growth rates below this fraction of the rates count as zero: errors of quadrature and differences
 STEP = 0.01  # relative step of central differences; the error of the differences is of sixth order in this step
 STEP_AT_KINK = 1e-5  # relative step for a normalized predictor, which has a kink where the largest modes are equal
 DIFFERENCE = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # f' = sum_j c_j (f(x + j h) - f(x - j h))/h + O(h^6)
@@ -36,12 +36,14 @@ class SurvivingModes(Value):
 
     jacobian: Jacobians of flow and descent map at the fixed point. neutral: number of eigenvalues of a Jacobian that
     are left out, because they belong to perturbations along a continuous family of fixed points. growth: growth rates
-    of perturbations in the flow. largest_learning_rate: learning rate at which the descent map loses stability.
+    of perturbations in the flow. scale: size of the rates near the fixed point, to which growth rates are compared.
+    largest_learning_rate: learning rate at which the descent map loses stability.
     """
 
     jacobian: "Jacobian"
     neutral: int
     growth: Complex
+    scale: float
     largest_learning_rate: float
 
     @classmethod
@@ -56,8 +58,9 @@ class SurvivingModes(Value):
         """
         jacobian = Jacobian(model, s, count, lam)
         growth = jacobian.spectrum(velocity, eta, neutral, 0.0)
-        modes = cls(jacobian, neutral, growth, np.nan)
-        return replace(modes, largest_learning_rate=_largest_learning_rate(model, growth, modes.multipliers))
+        scale = jacobian.scale() or float(np.abs(growth).max(initial=0.0))
+        modes = cls(jacobian, neutral, growth, scale, np.nan)
+        return replace(modes, largest_learning_rate=_largest_learning_rate(model, modes))
 
     @property
     def s(self) -> float:
@@ -108,6 +111,21 @@ class Jacobian(Value):
         size = STEP_AT_KINK if structure.predictor == "normalized" else STEP
         return [[_stencil(fixed_point, part, along, size, field) for part in _parts(fixed_point)] for along in patterns]
 
+    def scale(self) -> float:
+        """Return the size of the rates and of the weight decay if one mode has half of its singular value.
+
+        At the fixed point itself they cancel. The result is zero if the rates are zero at any size, or overflow.
+        """
+        model = self.model
+        state = initial(model.structure, np.full(self.count, self.s), self.lam)
+        halved = state._replace(encoder=np.where(np.arange(self.count) == 0, 0.5, 1.0) * state.encoder)
+        try:
+            rates = EigenmodeField(model)(halved).rates
+        except FloatingPointError:
+            return 0.0
+        size = float(np.abs(rates).max() + np.abs(model.weight_decay))
+        return size if np.isfinite(size) else 0.0
+
     def spectrum(self, evolve: Evolve, eta: float | None, neutral: int, fixed: float) -> Complex:
         """Return the eigenvalues of the Jacobian of ``evolve``, which is ``velocity`` or ``step``.
 
@@ -152,7 +170,7 @@ def _stencil(
     return stencil
 
 
-def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[[float], Complex]) -> float:
+def _largest_learning_rate(model: Model, modes: SurvivingModes) -> float:
     """Return the smallest learning rate eta at which the absolute value of a multiplier reaches 1.
 
     A multiplier is a factor by which a step of the descent map multiplies a perturbation. A perturbation with the
@@ -160,12 +178,13 @@ def _largest_learning_rate(model: Model, growth: Complex, multipliers: Callable[
     target or tracking, this formula does not hold, and eta is found by a search.
     """
     if not model.needs_learning_rate:
-        return min((-2 * g.real / abs(g) ** 2 for g in growth if abs(g) > MARGINAL), default=np.inf)
+        noise = MARGINAL * modes.scale
+        return min((-2 * g.real / abs(g) ** 2 for g in modes.growth if abs(g) > noise), default=np.inf)
 
     def excess(log_eta: float) -> float:
-        return float(np.abs(multipliers(np.exp(log_eta))).max(initial=0.0)) - 1
+        return float(np.abs(modes.multipliers(np.exp(log_eta))).max(initial=0.0)) - 1
 
-    for low, high in pairwise(np.linspace(np.log(1e-3), np.log(1e3), 43)):
+    for low, high in pairwise(np.linspace(np.log(1e-3), np.log(1e3), 43) - np.log(modes.scale or 1.0)):
         if excess(high) >= 0:
             return 0.0 if excess(low) >= 0 else float(np.exp(scipy.optimize.brentq(excess, low, high, rtol=1e-12)))
     return np.inf

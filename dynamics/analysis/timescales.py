@@ -14,7 +14,7 @@ from dynamics.numerics.context import isolated
 from dynamics.numerics.crossings import first_crossings
 from dynamics.numerics.memory import check_size
 from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
-from dynamics.solvers.flow_scipy import STEPS_PER_CHECK, members, steps
+from dynamics.solvers.flow_scipy import DIVERGING, STEPS_PER_CHECK, members, most_evaluations, steps
 from dynamics.solvers.methods import has_exact_solution
 from dynamics.solvers.problem import CLOSURE_SHARE
 from dynamics.solvers.scaling import Scaling
@@ -62,12 +62,20 @@ def convergence_time(
     -------
     ndarray of shape (..., M)
         The times. The time is inf for a mode that never reaches the level, because the flow converges or diverges
-        before. The time is nan for a mode that has not reached the level at the time ``within`` but may do so later.
+        before. The time is nan for a mode that has not reached the level at the time ``within``, or when the
+        integration ends, but may do so later.
 
     Raises
     ------
     ArgumentError
         If an argument is not valid, if inputs are correlated, or if rates overflow at the initial eigenvalues.
+
+    Warns
+    -----
+    AccuracyWarning
+        If the integration ends before the time ``within``, because a step fails or because it needs more than
+        20 000 + 1000 E evaluations of the rates, with E dynamical variables over all modes; or if the quadrature of the
+        closure misses its tolerance.
 
     Notes
     -----
@@ -89,10 +97,10 @@ def convergence_time(
     if has_exact_solution(model):
         return _by_formula(model, s0, levels)
     field = vector_field_of(model, "gaussian", CLOSURE_SHARE * rtol)
-    times = np.empty(s0.shape)
+    times, given = np.empty(s0.shape), {} if eta is None else {"learning_rate": eta}
     for index, member_field, start in members(field, field.start(s0)):
-        with within_range("s0", s0[index]):
-            times[index] = _by_flow(member_field, start, levels[index], eta, within, rtol)
+        with within_range(model, s0[index], s0=s0[index], **given):
+            times[index] = _Passage(member_field, start, levels[index], eta, within, rtol).find()
         field.note_errors_of(member_field)
     field.warn_if_inaccurate(rtol)
     return times
@@ -150,9 +158,9 @@ def effective_rates(model: Model, s: npt.ArrayLike) -> Array:
     check_size(f"A change of each of {s.size:,} eigenvalues", 4 * s.size * s.shape[-1], "Use fewer eigenvalues.")
     field = EigenmodeField(model, rtol=1e-10)
     field.start(s)  # raises ArgumentError if expectations are infinite
-    with within_range("s", s):
+    with within_range(model, s, s=s):
         slopes = _slopes(field, s)
-    check_finite("s", s, slopes)
+        check_finite(slopes)
     field.warn_if_inaccurate()
     return slopes
 
@@ -197,47 +205,77 @@ def _by_formula(model: Model, s0: Array, levels: Array) -> Array:
     return np.where(s0 == levels, 0.0, np.where(never, np.inf, time))
 
 
-def _by_flow(
-    field: VectorField, start: State, levels: Array, learning_rate: float | None, within: float, rtol: float
-) -> Array:
-    """Return the times (M,) at which the modes of one trajectory reach the eigenvalues ``levels`` (M,).
+class _Passage:
+    """The times (M,) at which the modes of one trajectory first reach the eigenvalues ``levels`` (M,).
 
     start: initial state. If the rates are homogeneous functions of the eigenvalues, weight decay shrinks all modes by a
     common factor; the integrator then computes the state divided by this factor, in a rescaled time tau (see
     ``Scaling``). Crossings of the levels are located within the steps of the integrator.
     """
-    coordinate = finite_coordinate_of(start, field.parameters, ATOL)
-    steady_state, scaling = SteadyState(start, field, learning_rate), Scaling.of(field)
-    equal_modes = EqualModes(scaling.field, rtol)
 
-    def state_at(tau: Any, y: Array) -> State:
-        return scaling.state(coordinate.backward(y), scaling.time(tau))
+    def __init__(
+        self, field: VectorField, start: State, levels: Array, learning_rate: float | None, within: float, rtol: float
+    ):
+        self.field, self.levels, self.learning_rate, self.within, self.rtol = field, levels, learning_rate, within, rtol
+        self.coordinate, self.scaling = finite_coordinate_of(start, field.parameters, ATOL), Scaling.of(field)
+        self.steady_state, self.equal_modes = SteadyState(start, field, learning_rate), EqualModes(field, rtol)
+        self.y0, self.s = self.coordinate.forward(start), field.observables(start).s
+        self.largest, self.t, self.evaluations = self.s.max(), 0.0, 0
+        self.times = np.where(self.s == levels, 0.0, np.inf)
 
-    def slope(_: float, y: Array) -> Array:
-        return coordinate.slope(y, lambda state: scaling.field.velocity(state, learning_rate))
+    def find(self) -> Array:
+        """Return the times: inf for levels that are never reached, and nan for those that may be reached later."""
+        most, last = most_evaluations(self.y0), self.scaling.tau(self.within)
+        tolerances = self.coordinate.tolerances(self.rtol, noise_of(self.field))
+        try:
+            for taken, (solver, message) in enumerate(steps(self._slope, self.y0, last, tolerances), 1):
+                if solver.status == "failed" or not self.coordinate.room(solver.y, self.y0) > 0:
+                    diverged = not message or self.s.max() > DIVERGING * self.largest
+                    return self.times if diverged else self._unfinished(str(message))
+                if self._pass(solver):
+                    return self.times
+                if taken % STEPS_PER_CHECK == 0 and self.equal_modes.reached(self.coordinate.backward(solver.y)):
+                    return np.fmin(self.times, self.t + _decay_time(self.s, self.levels, self.field.parameters.rho))
+                if self.evaluations > most:
+                    return self._unfinished(f"more than {most} evaluations of the rates are needed")
+        except FloatingPointError as error:
+            if self.t == 0:
+                raise
+            return self._unfinished(str(error))
+        return self._later()
 
-    y_start = coordinate.forward(start)
-    times, last = np.where(field.observables(start).s == levels, 0.0, np.inf), scaling.tau(within)
-    for taken, (solver, _) in enumerate(steps(slope, y_start, last, coordinate.tolerances(rtol, noise_of(field))), 1):
-        if solver.status == "failed" or not coordinate.room(solver.y, y_start) > 0:
-            return times
-        dense = solver.dense_output()
-        path, pending = (lambda tau, f=dense: field.observables(state_at(tau, f(tau).T)).s - levels), np.isinf(times)
-        times[pending] = scaling.time(first_crossings(path, solver.t_old, solver.t)[pending])
-        if np.isfinite(times).all() or steady_state.reached(state_at(solver.t, solver.y)):
-            return times
-        scaling.field.accumulate(solver.step_size)
-        if taken % STEPS_PER_CHECK == 0 and equal_modes.reached(shape := coordinate.backward(solver.y)):
-            return np.fmin(times, _by_scale(field.observables(shape).s, levels, scaling, solver.t))
-    return np.where(np.isinf(times), np.nan, times)
+    def _slope(self, _: float, y: Array) -> Array:
+        self.evaluations += 1
+        return self.coordinate.slope(y, lambda state: self.scaling.field.velocity(state, self.learning_rate))
+
+    def _state(self, tau: Any, y: Array) -> State:
+        return self.scaling.state(self.coordinate.backward(y), self.scaling.time(tau))
+
+    def _pass(self, solver: Any) -> bool:
+        """Locate crossings in the last step; return True if all levels are reached, or if the flow has converged."""
+        dense, pending = solver.dense_output(), np.isinf(self.times)
+
+        def distance(tau: Any) -> Array:
+            return self.field.observables(self._state(tau, dense(tau).T)).s - self.levels
+
+        crossings = self.scaling.time(first_crossings(distance, solver.t_old, solver.t))
+        self.times[pending] = crossings[pending]
+        state = self._state(solver.t, solver.y)
+        self.s, self.t = self.field.observables(state).s, float(self.scaling.time(solver.t))
+        self.scaling.field.accumulate(solver.step_size)
+        self.evaluations += 2  # those of the test for a steady state
+        return bool(np.isfinite(self.times).all()) or self.steady_state.reached(state)
+
+    def _unfinished(self, reason: str) -> Array:
+        errors.warn_caller(f"The flow is followed to t = {self.t:.6g} only: {reason}. Times that are nan may be later.")
+        return self._later()
+
+    def _later(self) -> Array:
+        return np.where(np.isinf(self.times), np.nan, self.times)
 
 
-def _by_scale(s: Array, levels: Array, scaling: Scaling, tau: float) -> Array:
-    """Return the times t (M,) at which the eigenvalues s e^(-2 rho t), with constant s (M,), reach the levels.
-
-    rho is the weight decay. A time t before the time that corresponds to the rescaled time ``tau`` of ``Scaling``
-    becomes inf.
-    """
+def _decay_time(s: Array, levels: Array, rho: Array) -> Array:
+    """Return the durations t (M,) after which s e^(-2 rho t) equals the levels; inf if it never does."""
     with np.errstate(all="ignore"):
-        times = np.log(s / levels) / (2 * scaling.decay)
-    return np.where(times >= scaling.time(tau), times, np.inf)
+        durations = np.log(s / levels) / (2 * rho)
+    return np.where(durations >= 0, durations, np.inf)

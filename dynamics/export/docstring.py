@@ -1,4 +1,4 @@
-"""Write the docstring of an exported module: its loss, its predictor, and a training step as an example."""
+"""Write the docstring of an exported module, which shows its loss, its predictor and an example of a training step."""
 
 import textwrap
 
@@ -13,7 +13,11 @@ PAPER = (
 
 
 def docstring(export: Export) -> str:
-    """Return the docstring of an exported module: loss, predictor, a training step, and the exported model."""
+    """Return the docstring of an exported module.
+
+    The docstring describes the loss and the predictor, shows an example of a training step, and names the model from
+    which the module was written.
+    """
     step = _step_torch(export) if export.library is TORCH else _step_jax(export)
     paragraphs = [
         f"{_title(export)}, for a training loop in {export.library.name}.",
@@ -71,7 +75,10 @@ def _about_predictor(export: Export) -> str:
 
 
 def _notes(export: Export) -> list[str]:
-    """Return sentences on the limits of an exported module, and on parts of the model that it does not contain."""
+    """Return the sentences of the docstring on how to call ``loss``, where it fails, and what the module leaves out.
+
+    The module leaves out the weight decay of the model and the noise on the views.
+    """
     notes, model, values = [], export.model, export.values
     if model.symmetrised:
         notes.append("Symmetrised: call `loss` for both directions and take the mean, as below.")
@@ -126,8 +133,8 @@ def _step_jax(export: Export) -> list[str]:
 def _value(export: Export, prediction: str, W_P: str) -> str:
     """Return the code with which a training step calls the exported function ``loss``.
 
-    prediction: code that applies a learned predictor to a representation; {} stands for the name of the representation.
-    W_P: code of the matrix of a learned predictor.
+    prediction: code that applies a learned predictor to a representation, as a format string. The placeholder {} is
+    replaced by the name of the representation. W_P: code that stands for the matrix of a learned predictor.
     """
     target = "t" if export.model.structure.separate_target else "z"
     kind = export.model.structure.predictor

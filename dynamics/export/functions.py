@@ -17,7 +17,7 @@ CLOSED_FORM = ("alpha", "epsilon")  # parameters of the predictor
 
 
 class Exportable(Protocol):
-    """The properties of a model on which exported code depends; ``dynamics.model.model.Model`` has all of them."""
+    """The properties that a model must have to be exported; ``dynamics.model.model.Model`` has all of them."""
 
     @property
     def loss(self) -> Any:
@@ -29,7 +29,7 @@ class Exportable(Protocol):
 
     @property
     def symmetrised(self) -> bool:
-        """True if the loss is averaged over both assignments of the views to the branches."""
+        """True if the loss is averaged over two directions: view 2 predicted from view 1, and view 1 from view 2."""
 
     @property
     def structure(self) -> Any:
@@ -62,14 +62,14 @@ LIBRARIES = {"jax": JAX, "torch": TORCH}
 
 @dataclass(frozen=True, eq=False)
 class Export:
-    """A model, the library for which its loss is written, and properties that determine the code."""
+    """A model that is exported for a library, JAX or PyTorch; its properties determine the code of the module."""
 
     model: Exportable
     library: Library
 
     @cached_property
     def one_way(self) -> Any:
-        """The symbolic form of the loss without symmetrisation, which predicts view 2 from view 1."""
+        """The symbolic form of the loss without symmetrisation: only view 2 is predicted from view 1."""
         return replace(self.model, symmetrised=False).derivation  # type: ignore[type-var]  # a dataclass
 
     @cached_property
@@ -95,7 +95,7 @@ class Export:
 
     @property
     def takes_W_P(self) -> bool:
-        """True if the loss needs the matrix W_P of a learned predictor, and not only the prediction p = W_P z."""
+        """True if the loss contains the matrix W_P of a learned predictor in other terms than the prediction W_P z."""
         return bool(self.lines.products) and not self.closed
 
     @property
@@ -105,7 +105,7 @@ class Export:
         return "W_P = (C / max s + epsilon)^alpha" if normalized else "W_P = (C + epsilon)^alpha"
 
     def defaults(self, *names: str) -> str:
-        """Return code of keyword arguments, such as "alpha=1.0", with the values in the model as default values."""
+        """Return code of keyword arguments, such as "alpha=1.0", whose defaults are the values in the model."""
         return ", ".join(f"{name}={float(self.values[name])!r}" for name in names)
 
     @property
@@ -118,7 +118,10 @@ class Export:
 
 
 def closed_form(export: Export) -> list[str]:
-    """Return the code of the functions that compute a closed-form predictor; return [] if the loss needs none."""
+    """Return the code of the functions that compute a closed-form predictor, one text for each function.
+
+    The list is empty if the loss contains no closed-form predictor.
+    """
     if not export.predicts:
         return []
     parts = [_batch_correlation(export), _spectrum(export), _predictor(export)]
@@ -207,17 +210,17 @@ def _arguments(export: Export) -> list[str]:
 
 
 def _tensors(export: Export) -> list[str]:
-    """Return lines that convert parameters to tensors; return [] for JAX.
+    """Return lines of code that convert parameters of the loss to tensors of PyTorch; return [] for JAX.
 
-    Functions of PyTorch such as exp and log require tensors. Gradients with respect to the parameters flow through the
-    conversion.
+    Functions of PyTorch such as exp and log require tensors as arguments. A parameter that is a tensor already keeps
+    its gradient through the conversion.
     """
     inside = sorted(export.lines.inside_functions) if export.library is TORCH else []
     return [f"{name} = torch.as_tensor({name}, dtype=z.dtype, device=z.device)" for name in inside]
 
 
 def _predictions(export: Export) -> list[str]:
-    """Return the lines that compute the prediction p = W_P z, and other products of W_P with representations."""
+    """Return the lines of code that compute the prediction p = W_P z, and other products of W_P in the loss."""
     products = export.lines.products
     if not export.predicts:
         return list(products)
@@ -254,5 +257,8 @@ def _explained(export: Export) -> str:
 
 
 def filled(text: str, indent: str = "") -> str:
-    """Wrap prose to lines of at most WIDTH characters; the first line is indented once, all other lines twice."""
+    """Break a text into lines of at most WIDTH characters.
+
+    The first line begins with ``indent``, all other lines begin with twice ``indent``.
+    """
     return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent * 2, break_long_words=False)

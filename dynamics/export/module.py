@@ -17,10 +17,10 @@ RESERVED = frozenset(
 
 
 def source(model: Exportable, library: str) -> str:
-    """Return the text of a module with the loss of a model, for the library "jax" or "torch".
+    """Return the text of a module that computes the loss of a model with the library "jax" or "torch".
 
-    The module defines the function ``loss``, for a closed-form predictor also ``predictor``, and the functions that
-    they call. Raises ArgumentError if the loss cannot be exported.
+    The module defines the function ``loss``, and the function ``predictor`` if the loss contains a closed-form
+    predictor. It also defines the functions that these two call. Raises ArgumentError if the loss cannot be exported.
     """
     errors.choice("library", library, LIBRARIES)
     _check(model)
@@ -32,7 +32,10 @@ def source(model: Exportable, library: str) -> str:
 
 
 def _check(model: Exportable) -> None:
-    """Raise ArgumentError for a parameter that is an array, or that has a name which the exported module uses."""
+    """Raise ArgumentError if a parameter of the model cannot be exported.
+
+    A parameter must be a single number, and its name must not be one of the names that the exported module uses itself.
+    """
     for name, value in model.parameter_values.items():
         if np.ndim(value) and name != "init":  # a training loop chooses the initial values of its predictor
             errors.reject(name, "be a single number, because an exported module cannot contain an array", value)

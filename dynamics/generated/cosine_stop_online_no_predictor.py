@@ -39,7 +39,7 @@ def force_on_view2(z1, z2, lam, ratio):
 
 
 def mean_squares(s, lam, ratio, sigma1, sigma2):
-    """Return the mean square of each norm per mode; it sets the scale of the norm's integration variable."""
+    """Return each mode's part of the mean square of each norm; mean squares scale the integration variables."""
     n1 = sigma1**2 + 1
     n2 = sigma2**2 + 1
     return n1 * s, n2 * s
@@ -66,7 +66,7 @@ def rates_integrand(x, y, s, lam, ratio, sigma1, sigma2):
 
 
 def norm_vectors(W_P, z1, t2):
-    """Return the matrix X of each norm ||X l||; the squared singular values of X scale the integration variable."""
+    """Return the matrix X of each norm ||X l||, with normals l; squared singular values of X scale x or y."""
     return z1, t2
 
 

@@ -31,17 +31,17 @@ def encoder_velocity(w, r, rho):
 
 
 def descent_velocity(weights, force, rate_ratio, rho):
-    """Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate relative to the encoder."""
+    """Return the velocity a_P f - rho W of weights W under a force f; a_P: learning rate of W over the encoder's."""
     return force * rate_ratio - rho * weights
 
 
 def descent_step(weights, force, rate_ratio, rho, eta):
-    """Return weights W + eta (a_P f - rho W) after a step of force f; a_P: learning rate relative to the encoder."""
+    """Return weights W + eta (a_P f - rho W) after a step under a force f; a_P eta: learning rate of W."""
     return eta * (force * rate_ratio - rho * weights) + weights
 
 
 def average_velocity(average, x, decay, eta):
-    """Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step of size eta."""
+    """Return da/dt = (1 - tau)/eta (x - a) of an exponential average a of x; tau: decay per step, eta: step size."""
     return (-decay + 1) * (-average + x) / eta
 
 

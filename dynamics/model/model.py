@@ -279,17 +279,21 @@ class Model(Value):
     @cached_property
     def structure(self) -> Structure:
         """The components of the model that determine which dynamical variables it has."""
-        tracked = bool(np.any(self.parameter_values.get("tracking", 0.0)))
+        tracked = bool(np.any(self._parameter_values.get("tracking", 0.0)))
         return Structure(self.predictor.form, tracked, isinstance(self.target, EMA))
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the parameters of this model; ``replace`` takes these names as keywords."""
-        return tuple(self.parameter_values)
+        return tuple(self._parameter_values)
 
     @property
     def parameter_values(self) -> dict[str, Any]:
         """Values of the parameters of this model, numbers or arrays, in a dictionary with their names as keys."""
+        return dict(self._parameter_values)
+
+    @cached_property
+    def _parameter_values(self) -> dict[str, Any]:
         return parameters_of(self)
 
     @isolated
@@ -318,13 +322,13 @@ class Model(Value):
             model = with_parameter(model, name, value)
         return model
 
-    @property
+    @cached_property
     def parameters(self) -> Parameters:
-        """The parameters as arrays with an additional last axis for the modes.
+        """The parameters as read-only arrays with an additional last axis for the modes.
 
         A parameter that the model does not have is given a value with which it has no effect.
         """
-        return self._parameters({})
+        return self._parameters({}).map(_read_only)
 
     def with_parameter(self, name: str, value: npt.NDArray[Any]) -> Parameters:
         """Return the parameters as arrays, with a new value of the parameter ``name``; the value is not validated.
@@ -334,22 +338,24 @@ class Model(Value):
         return self._parameters({name: value})
 
     def _parameters(self, replaced: dict[str, npt.NDArray[Any]]) -> Parameters:
-        values = {name: np.asarray(value, float)[..., None] for name, value in self.parameter_values.items()} | replaced
+        values = {
+            name: np.asarray(value, float)[..., None] for name, value in self._parameter_values.items()
+        } | replaced
         symbols = symbols_of(self) | symbols_of(self.predictor) | symbols_of(self.target)
         by_symbol = {symbol: values[name] for name, symbol in symbols.items() if symbol in Parameters._fields}
         of_loss = tuple(value for name, value in values.items() if name not in symbols)
         neutral = Parameters().map(lambda value: np.asarray(value)[..., None])
         return neutral._replace(**by_symbol, of_loss=of_loss)
 
-    @property
+    @cached_property
     def init(self) -> npt.NDArray[np.float64]:
         """Initial eigenvalues of a learned predictor, (..., M) or (..., 1); for other predictors, an array [1]."""
-        return np.atleast_1d(np.asarray(self.parameter_values.get("init", 1.0), float))
+        return _read_only(np.atleast_1d(np.asarray(self._parameter_values.get("init", 1.0), float)))
 
-    @property
+    @cached_property
     def batch_shape(self) -> tuple[int, ...]:
         """Shape to which all parameters broadcast: the shape of the ensemble, or () for a single model."""
-        shapes = {name: np.shape(value) for name, value in self.parameter_values.items()}
+        shapes = {name: np.shape(value) for name, value in self._parameter_values.items()}
         shapes |= {"init": self.init.shape[:-1]}
         try:
             return np.broadcast_shapes(*shapes.values())
@@ -361,7 +367,7 @@ class Model(Value):
 
     # --- properties of the dynamics ---------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def pole_at_collapse(self) -> npt.NDArray[np.bool_]:
         """Array that is True for each model of the ensemble whose loss has an infinite gradient at s = 0."""
         parameters = self.parameters
@@ -394,3 +400,9 @@ class Model(Value):
     check_start = starts.check_start
     check_weights = starts.check_weights
     check_eigenvalues = starts.check_eigenvalues
+
+
+def _read_only(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    view = array.view()
+    view.setflags(write=False)
+    return view

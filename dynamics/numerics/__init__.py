@@ -1,4 +1,4 @@
 """Provide numerical methods that do not depend on a loss: quadrature, special functions, continuation, threads, memory.
 
-May import ``errors`` and ``derived_loss``.
+This package may import ``errors`` and ``derived_loss``.
 """

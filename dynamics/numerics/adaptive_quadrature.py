@@ -47,10 +47,10 @@ TRUSTED = 0.2  # relative change of the mean squares up to which the error of a 
 
 @dataclass
 class Adaptive:
-    """A function that computes the sum r_m(s) of integrals over x and y, for each mode m, to a relative tolerance.
+    """A function that computes an expectation r_m(s) for each mode m, which is a sum of integrals over x and y.
 
-    s are the eigenvalues of the correlation. The estimated error determines the steps and the lengths of the x axis and
-    of the y axis.
+    s are the eigenvalues of the correlation. The steps and the lengths of the x axis and of the y axis are chosen so
+    that the estimated error of r_m meets a relative tolerance.
 
     Parameters
     ----------
@@ -117,10 +117,10 @@ class Adaptive:
         self._largest: Array = np.zeros((0, 0))  # largest weighted |r_m| so far, for each weight and row (weights, B)
 
     def value(self, s: Array, lam: Array, *others: Array, added: Array = 0.0, known: Callable[[], Any] = bool) -> Array:
-        """Return the integrals (B, M), without an error estimate if the spectrum has hardly changed.
+        """Return the integrals r_m (B, M) without their errors, and compute the errors only if they may have grown.
 
-        The error is computed only if a mean square of a norm has changed by more than the fraction TRUSTED since the
-        error was computed last. The arguments are those of ``__call__``.
+        The errors depend on the mean squares of the norms. They are computed again once a mean square has changed by
+        more than the fraction TRUSTED since their last computation. The arguments are those of ``__call__``.
         """
         if self._checked:
             parameters = (s, lam, *others)
@@ -136,10 +136,11 @@ class Adaptive:
     ) -> Estimate:
         """Return the integrals r_m with their estimated errors.
 
-        s: eigenvalues (B, M). lam, others: the further arguments of the integrand, each (B, K) with any K. added: part
-        of r_m that is no integral, (B, M); errors are relative to the sum of ``added`` and the integrals. known:
-        function that returns a mask (B, 1), True for rows whose r_m the caller knows, so that errors in these rows do
-        not count. Raises FloatingPointError if the integrand overflows.
+        s: eigenvalues (B, M) of the correlation. lam, others: the further arguments of the integrand, each (B, K) with
+        any K. added: a term (B, M) that the caller adds to the integrals; errors are relative to the sum of ``added``
+        and the integrals. known: function that returns a mask (B, 1). The mask is True for rows in which the caller
+        replaces the integrals by values that it knows; errors in these rows do not count. Raises FloatingPointError if
+        the integrand overflows.
         """
         parameters, alive = replace_collapsed((s, lam, *others))
         with np.errstate(all="ignore"):
@@ -167,8 +168,9 @@ class Adaptive:
         return total([estimate(_sums_in_chunks(*each, parameters), weights, each[0].softened) for each in rows])
 
     def _relative(self, s: Array, result: Estimate) -> list[float]:
-        """Return the relative error that is compared with the tolerance, and the part of this error due to each cause.
+        """Return the relative error of a result, followed by the four parts of this error that have different causes.
 
+        The causes are the step of the x axis, the step of the y axis, the end of the x axis and the end of the y axis.
         Raises FloatingPointError if the error is not a number.
         """
         kinds = [result.error, *result[1:5]]
@@ -178,16 +180,18 @@ class Adaptive:
         return relative
 
     def _floor(self, result: Estimate) -> Array:
-        """Return the r_m (B, M) below which the tolerance is absolute, because the terms of r_m cancel.
+        """Return the floor (B, M) of r_m: for a smaller |r_m|, the error is divided by the floor and not by |r_m|.
 
-        At this value, rounding is at most a third of the tolerance.
+        If the terms of r_m cancel, an error relative to |r_m| would be too strict. The rounding error, divided by the
+        floor, is at most a third of ``rtol``.
         """
         return np.maximum(3 * result.rounding / self.rtol, CANCELLED * result.mass)
 
     def _note(self, s: Array, result: Estimate, added: Array, counts: Array) -> None:
-        """Update ``latest`` and ``worst`` by the error of a result.
+        """Update the attributes ``latest`` and ``worst`` with the errors of a new result.
 
-        added: part of r_m that is no integral, (B, M). counts: mask (B, 1), True for the rows whose error counts.
+        added: a term (B, M) that the caller adds to the integrals. counts: mask (B, 1), True for the rows whose errors
+        are taken into account.
         """
         value, error = (
             np.stack([(weight * column).max(axis=-1) for weight in self.error_weights(s)])
@@ -206,9 +210,10 @@ class Adaptive:
     # --- choice of the rules
 
     def _choose_rules(self, squares: list[Array], parameters: Sequence[Array]) -> tuple[Estimate, float]:
-        """Choose rules that meet the tolerance; return their result, and the error that is compared with the tolerance.
+        """Choose quadrature rules that meet the tolerance; return the integrals by these rules and the relative error.
 
-        The search begins with the steps of the previous rules. Steps are lengthened if the rules are too accurate.
+        The search begins with the steps of the previous rules. A step becomes shorter if its error is too large, and
+        longer if the rules are more accurate than the tolerance requires.
         """
         while True:
             pairs = zip(self.integrals, squares, strict=True)
@@ -232,7 +237,7 @@ class Adaptive:
         return result, relative
 
     def _product_rule(self, integral: Integral, d: Array, s: Array) -> Rule:
-        """Return the product rule of an integral with the present steps and lengths of the axes."""
+        """Return the quadrature rule for an integral over x and y, with the present steps and lengths of both axes."""
         weights, axes = mode_weights(s), []
         for number, power in enumerate(integral.powers):
             length = self._reach[number] * float(extent(d[number], weights, power, TAIL_SHARE * self.rtol).max())
@@ -247,10 +252,11 @@ class Adaptive:
     def _without_idle_nodes(
         self, integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array], result: Estimate
     ) -> Rule:
-        """Return a rule without the nodes of smallest contribution.
+        """Return a quadrature rule without the nodes that contribute least to the integral.
 
-        The contributions of the nodes that are left out add up to at most the fraction DROPPED of ``rtol``. The nodes
-        of next larger contribution, up to a sum of the fraction OUTER of ``rtol``, become the edges of the new rule.
+        Nodes are left out, the smallest relative contribution first, as long as the sum of these contributions is at
+        most DROPPED times ``rtol``. The next nodes in this order, up to a sum of OUTER times ``rtol``, become the edges
+        of the new rule: their contribution estimates the truncation error.
         """
         many = len(result.value)
         rows = slice(None, None, -(-many // SAMPLED))
@@ -273,7 +279,7 @@ class Adaptive:
 
 
 def _near(squares: list[Array], previous: list[Array], tolerance: float) -> bool:
-    """Return True if no mean square of a norm differs from its previous value by more than a relative tolerance."""
+    """Return True if all mean squares of norms equal their previous values to within a relative tolerance."""
     return all(
         d.shape == last.shape and bool((np.abs(d - last) <= tolerance * last).all())
         for d, last in zip(squares, previous, strict=True)
@@ -286,13 +292,19 @@ def _overflow(s: Array) -> FloatingPointError:
 
 
 def _pieces(count: int, size: int) -> Iterator[slice]:
-    """Yield slices that divide ``count`` parts of ``size`` numbers into pieces that fit into the cache."""
+    """Yield slices that divide an axis of length ``count`` into pieces whose arrays fit into the processor's cache.
+
+    size: how many numbers are computed for each entry of the axis.
+    """
     many = max(1, CHUNK // max(size, 1))
     yield from (slice(start, start + many) for start in range(0, count, many))
 
 
 def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Sums:
-    """Return the weighted sums of an integral, computed for pieces of batch and nodes that fit into the cache."""
+    """Return the sums over the nodes from which the value and the error of an integral follow.
+
+    Rows of the batch and nodes are divided into pieces whose arrays fit into the processor's cache.
+    """
     batch, entries = (max(a.shape[i] for a in parameters) for i in (0, 1))
     parameters = [np.broadcast_to(a, (batch, a.shape[1])) for a in parameters]
     pieces = []
@@ -307,7 +319,7 @@ def _sums_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequen
 
 
 def _value_in_chunks(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
-    """Return the value of an integral, computed for pieces that fit into the cache."""
+    """Return the value of an integral; large batches are computed in pieces that fit into the processor's cache."""
     if d[0].size * len(rule.x) <= CHUNK:
         return weighted_values(integral, rule, d, parameters)
     return _sums_in_chunks(integral, rule, d, parameters).fine

@@ -27,9 +27,11 @@ NEGLIGIBLE = 1e-13  # fraction of the largest eigenvalue below which a mode leng
 
 
 class Axis(NamedTuple):
-    """Trapezoidal rule with n + 1 nodes for the integration variable x of one norm, in units of the scale X.
+    """Trapezoidal rule with n + 1 nodes for the integration variable x of one norm.
 
-    fine: weights at the step of the rule. coarse: weights at twice the step, for the error estimate. step: step of tau.
+    nodes: values of x/X, where X is the scale of x. fine: weights of the rule. coarse: weights at the same nodes of the
+    rule with twice the step, which serves to estimate the error; every second weight is zero. step: distance of the
+    nodes in the variable tau, with x/X = sinh(tau) or exp(tau).
     """
 
     nodes: FloatArray
@@ -41,13 +43,15 @@ class Axis(NamedTuple):
 def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
     """Return the length T (...,) of the tau axis of a norm whose mean square is sum_k d_k.
 
-    d: contribution of each mode to the mean square of the norm, (..., M). mode_weight: result of ``mode_weights``,
-    which reduces the effect of nearly collapsed modes on T. power: inverse power of the norm. The contribution of a
-    node of the quadrature at y = 0, multiplied by the width of the integrand in y, falls with tau. T is the tau at
-    which this product has fallen to ``tail`` for the mode with the slowest fall. (For inverse powers from 2 on, every
-    two factors of x are multiplied by a variance of the tilted Gaussian; this variance is ~ 1/x^2 and cancels the two
-    factors.) The logarithm of the product is concave in tau and 0 at tau = 0. Newton's method, started at
-    tau = FARTHEST, therefore converges to the only tau > 0 at which the logarithm equals log(tail).
+    d: contributions d_k (..., M) of the modes to the mean square. mode_weight: result of ``mode_weights``, which
+    reduces the effect of nearly collapsed modes on T. power: inverse power of the norm.
+
+    Consider the contribution that a node at y = 0 makes to the integral of one mode, multiplied by the width of the
+    integrand in y. This product equals 1 at tau = 0 and falls with tau. T is the tau at which the product has fallen to
+    ``tail`` in the mode with the slowest fall. The logarithm of the product is concave in tau. Newton's method, started
+    at tau = FARTHEST, therefore converges to the only tau > 0 at which the logarithm equals log(tail). (For inverse
+    powers from 2 on, every two factors of x are multiplied by a variance of the tilted Gaussian. This variance is
+    ~ 1/x^2 and cancels the two factors.)
     """
     share = d / np.sum(d, axis=-1, keepdims=True)
     slowest = np.min(share**mode_weight, axis=-1, keepdims=True)
@@ -63,18 +67,19 @@ def extent(d: Array, mode_weight: Array, power: float, tail: float) -> Array:
 
 
 def left_extent(power: float) -> float:
-    """Return the length of that part of the tau axis where tau is negative. power: inverse power of the norm.
+    """Return the length of the negative part of the tau axis. power: inverse power of the norm.
 
-    For an odd power, x = X sinh(tau), and the length is 0. For other powers, x = X exp(tau), and the axis begins at a
-    tau below which the terms of the rule form a geometric series.
+    For an odd power, x = X sinh(tau), and the axis begins at tau = 0. For other powers, x = X exp(tau), and the axis
+    begins at a negative tau. Below this tau the terms of the rule form a geometric series, whose sum is known.
     """
     return 0.0 if power % 2 == 1 else -np.log(NEAR) / (power + 2)
 
 
 def trapezoidal_axis(length: float, n: int, power: float = 1) -> Axis:
-    """Return the trapezoidal rule with n (even) intervals of tau up to ``length``, for x = sinh(tau) or exp(tau).
+    """Return the trapezoidal rule with n intervals, n even, on a tau axis that ends at tau = ``length``.
 
-    power: inverse power of the norm; x = sinh(tau) if the power is odd, otherwise x = exp(tau).
+    power: inverse power of the norm. The nodes are x/X = sinh(tau) if the power is odd, and x/X = exp(tau) otherwise,
+    where X is the scale of x.
     """
     start, even = left_extent(power), np.arange(n + 1) % 2 == 0
     step = (start + length) / n
@@ -99,9 +104,9 @@ def significant_modes(s: Array) -> Array:
 def mode_weights(s: Array) -> Array:
     """Return the weight (..., M) of each mode in the length of an integration axis: 1 if significant, 0 if collapsed.
 
-    s: eigenvalues (..., M). ``extent`` raises the share of each mode in the mean square of a norm to this weight.
-    From NEGLIGIBLE to NEGLIGIBLE^2 times the largest eigenvalue the weight falls continuously with log s, so that the
-    length of an axis does not jump while a mode vanishes.
+    s: eigenvalues (..., M) of the correlation. ``extent`` uses the weight as an exponent of the mode's share in the
+    mean square of a norm. While the eigenvalue falls from NEGLIGIBLE to NEGLIGIBLE^2 times the largest eigenvalue, the
+    weight falls continuously from 1 to 0. The length of an axis therefore does not jump when a mode vanishes.
     """
     xp = s.__array_namespace__()
     share = xp.maximum(s / xp.max(s, axis=-1, keepdims=True), NEGLIGIBLE**2)

@@ -1,9 +1,10 @@
-"""Keep programs that JAX has compiled in the user's cache folder, for later processes.
+"""Let JAX keep compiled programs in the user's cache folder, so that later processes need not compile them again.
 
-Compiling takes seconds, reading a compiled program a tenth of a second. JAX's setting holds for the whole process: JAX
-then also keeps programs that the caller compiles. The setting is made before the first program of this package is
-compiled, not on import. It is left alone if the caller has set JAX's own cache folder, and if the environment variable
-SSL_DYNAMICS_CACHE is "off". Otherwise this variable may name another folder.
+Compiling a program takes seconds, reading a compiled program a tenth of a second. JAX's setting holds for the whole
+process: JAX then also keeps programs that the caller compiles. The setting is made before the first program of this
+package is compiled, not on import. JAX's setting stays unchanged in three cases: the caller has set JAX's own cache
+folder, the caller has disabled JAX's cache, or the environment variable SSL_DYNAMICS_CACHE is "off". Any other value of
+this variable names the folder that is used in place of the user's cache folder.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ SHORTEST = 0.2  # time of compilation in seconds from which a program is kept
 
 
 def folder() -> Path | None:
-    """Return the folder of compiled programs for this kind of processor; None if no programs are kept."""
+    """Return the folder of compiled programs for this kind of processor; None if SSL_DYNAMICS_CACHE is "off"."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen.lower() == OFF:
         return None
@@ -33,7 +34,11 @@ def folder() -> Path | None:
 
 @lru_cache
 def use() -> None:
-    """Let JAX keep compiled programs, unless the caller has decided otherwise; does nothing from the second call on."""
+    """Let JAX keep compiled programs in ``folder()``.
+
+    JAX's settings stay unchanged if the folder is None or cannot be created, and if the caller has set JAX's own cache
+    folder or disabled JAX's cache. Only the first call has an effect.
+    """
     import jax
     from jax.experimental.compilation_cache import compilation_cache
 
@@ -51,7 +56,11 @@ def use() -> None:
 
 
 def _processor() -> str:
-    """Return a short digest of the processor's instruction set, for home folders that several machines share."""
+    """Return a short digest of the processor's instruction set.
+
+    Several machines may share one home folder. The digest in the folder's name keeps a machine from loading programs
+    that were compiled for another kind of processor.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         features = next(line for line in lines if line.startswith(("flags", "Features")))

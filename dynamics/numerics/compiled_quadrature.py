@@ -1,8 +1,8 @@
-"""Compute the Gaussian closure's integrals (``quadrature``) in compiled JAX code, by given quadrature rules.
+"""Compute the Gaussian closure's integrals (``quadrature``) in compiled JAX code.
 
-The nodes of a rule are divided into blocks of equal size, and a loop adds up the blocks. The number of blocks is an
-argument of the compiled code, so that rules with any number of nodes share one compilation. The arrays of a block fit
-into the cache of a processor core.
+The caller passes the quadrature rules. The nodes of a rule are divided into blocks of equal size, and a loop adds up
+the contributions of the blocks. The number of blocks is an argument of the compiled code, so that rules with different
+numbers of nodes share one compilation. The arrays of a block fit into the cache of a processor core.
 """
 
 import operator
@@ -39,8 +39,8 @@ GROWTH = 4  # ratio of successive capacities of blocked rules; each capacity nee
 class BlockedRule(NamedTuple):
     """A quadrature rule whose nodes are divided into blocks.
 
-    rule: nodes and weights, with the number of the block on the first axis. count: number of blocks that have nodes;
-    further blocks are empty.
+    rule: nodes and weights; the first axis of each array counts the blocks. count: number of blocks that have nodes.
+    The blocks after these only fill the arrays.
     """
 
     rule: Rule
@@ -48,7 +48,10 @@ class BlockedRule(NamedTuple):
 
 
 def blocked(rule: Rule, size: int) -> BlockedRule:
-    """Divide the nodes of a rule into blocks of a size. Missing nodes repeat the last node, with weight zero."""
+    """Return a rule whose nodes are divided into blocks of ``size`` nodes.
+
+    The last blocks are filled up with copies of the last node that have weight zero.
+    """
     count = capacity = -(-len(rule.x) // size)
     while (rounded := GROWTH ** int(np.ceil(np.log(capacity) / np.log(GROWTH) - 1e-9))) != capacity:
         capacity = rounded
@@ -59,7 +62,10 @@ def blocked(rule: Rule, size: int) -> BlockedRule:
 
 
 def stacked(rules: list[BlockedRule]) -> BlockedRule:
-    """Return rules as one, with the number of the rule on the first axis. Empty blocks are appended to short rules."""
+    """Return several rules in one BlockedRule, where the first axis of each array counts the rules.
+
+    Empty blocks are appended to rules that have fewer blocks than the longest rule.
+    """
     capacity = max(len(rule.rule.x) for rule in rules)
     filled = [
         jax.tree.map(lambda a: np.pad(a, [(0, capacity - len(a))] + [(0, 0)] * (a.ndim - 1)), r.rule) for r in rules
@@ -68,10 +74,10 @@ def stacked(rules: list[BlockedRule]) -> BlockedRule:
 
 
 def values_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[BlockedRule]) -> Array:
-    """Return the sum of integrals, (..., M); each integral is computed by its own quadrature rule.
+    """Return the sum of several integrals for each mode, (..., M); each integral has its own quadrature rule.
 
-    parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand, each
-    (..., K) with any K.
+    parameters: the arguments of the integrands, each (..., K) with any K. The first two are the eigenvalues s of the
+    correlation and lam of the predictor.
     """
     parameters, alive = replace_collapsed(parameters)
     values = []
@@ -84,7 +90,10 @@ def values_by_rules(integrals: Sequence[Integral], parameters: Sequence[Array], 
 def estimate_by_rules(
     integrals: Sequence[Integral], parameters: Sequence[Array], rules: Sequence[BlockedRule]
 ) -> Estimate:
-    """Return the sum of integrals with its estimated errors; the arguments are those of ``values_by_rules``."""
+    """Return the sum of several integrals for each mode, and the estimated errors of this sum by cause, each (..., M).
+
+    The arguments are those of ``values_by_rules``.
+    """
     parameters, alive = replace_collapsed(parameters)
     parts = []
     for integral, rule in zip(integrals, rules, strict=True):
@@ -99,7 +108,7 @@ def _sums(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array])
 
 
 def _over_blocks(function: Callable[[Rule], Tree], rule: BlockedRule) -> Tree:
-    """Return the sum of the results of a function for all blocks of a rule."""
+    """Call a function with each block of a rule, and return the sum of the values that the function returns."""
 
     def of_block(number: Array) -> Tree:
         return function(Rule(*(part[number] for part in rule.rule)))

@@ -28,9 +28,10 @@ JAX_SETTINGS = {  # context managers of JAX, with JAX's default values
 
 
 def isolated(function: Function) -> Function:
-    """Return a function that calls the given function while NumPy's floating-point errors are ignored.
+    """Return a function that calls ``function`` with NumPy set to ignore floating-point errors.
 
-    The decorator is for public functions, and for functions that run in other threads.
+    Serves as a decorator of public functions, and of functions that run in other threads, because NumPy's setting holds
+    for each thread separately.
     """
     return np.errstate(all="ignore")(function)
 

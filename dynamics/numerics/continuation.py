@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 
 TINY = 1e-30  # the complex step; the error of the derivative is of second order in the step
 LENGTH, LONGEST_STEP = 50.0, 0.02  # length and step of an orbit in each direction, in units of the ranges of p and x
-SAME = 1e-12  # distance below which two points are the same
+SAME = 1e-12  # distance below which two points are the same, in units of the ranges of p and x
 ON_FOLD = 1e-9  # F_x relative to the length of the gradient of F, below which an isolated point is a fold
 
 
@@ -46,7 +46,7 @@ class Plane(NamedTuple):
         return np.array([self.residual(p + TINY * 1j, x).imag, self.residual(p, x + TINY * 1j).imag]) / TINY
 
     def on_curve(self, p: float, x: float) -> float:
-        """Return the root x of F(p, x) at a fixed p. Newton's method starts from the argument x, near the root."""
+        """Return the root of F at a fixed p. Newton's method starts from the argument x, which is near the root."""
         return float(scipy.optimize.newton(lambda x: self.residual(p, x).real, x, lambda x: self.gradient(p, x)[1]))
 
     def fold(self, near: FloatArray) -> FloatArray:
@@ -62,7 +62,7 @@ class Plane(NamedTuple):
         """
         forward, backward = (self._one_way(start, direction) for direction in (1, -1))
         points = np.concatenate([backward[:0:-1], forward])
-        points = points[[True, *(np.abs(np.diff(points, axis=0)).max(axis=1) > SAME)]]
+        points = points[[True, *(np.abs(np.diff(points, axis=0) / self._extent(start)).max(axis=1) > SAME)]]
         slopes = np.array([self.gradient(*point) for point in points])
         flat = np.abs(slopes[:, 1]) <= ON_FOLD * np.linalg.norm(slopes, axis=1)
         if len(points) == 1:
@@ -73,10 +73,25 @@ class Plane(NamedTuple):
         pieces = [np.array([*cuts[max(i - 1, 0) : i], *piece, *cuts[i : i + 1]]) for i, piece in enumerate(pieces)]
         return [_ascending(piece, i > 0, i < len(cuts)) for i, piece in enumerate(pieces)]
 
+    def _extent(self, start: FloatArray) -> FloatArray:
+        """Return the units of p and x in which the lengths and steps of a curve through ``start`` are measured.
+
+        The unit of p is the width of its range. The unit of x is |x| at ``start``, but at least 1e-3.
+        """
+        return np.array([self.high - self.low, max(abs(start[1]), 1e-3)])
+
+    def _size(self, start: FloatArray) -> float:
+        """Return the largest |F| at four points that are far from the point ``start`` of the curve.
+
+        At two of these points p is an end of its range; at the other two x is halved or doubled.
+        """
+        p, x = start
+        return max(abs(self.residual(*point)) for point in ((self.low, x), (self.high, x), (p, x / 2), (p, 2 * x)))
+
     def _one_way(self, start: FloatArray, direction: int) -> FloatArray:
-        """Return the points (K, 2) of the curve in one direction from ``start``, which is the first point."""
-        extent = np.array([self.high - self.low, max(abs(start[1]), 1e-3)])
-        if np.abs(self.gradient(*start) * extent).max() < SAME:
+        """Return the points (K, 2) of the curve from ``start`` on, in one of the two directions along the curve."""
+        extent = self._extent(start)
+        if np.abs(self.gradient(*start) * extent).max() < SAME * self._size(start):
             return start[None]  # an isolated point: two roots meet here, and on either side there is no root
 
         def tangent(_: float, y: FloatArray) -> FloatArray:
@@ -94,9 +109,9 @@ class Plane(NamedTuple):
         return np.array([start, *(self._projected(y * extent) for y in orbit.y.T[1:])])
 
     def _projected(self, point: FloatArray) -> FloatArray:
-        """Return the point of the curve nearest to a point.
+        """Return the point of the curve that is nearest to ``point``, which is near the curve.
 
-        If p equals an end of the range within rounding errors, p is set to this end.
+        If p equals an end of the range of p up to rounding errors, p is set to this end.
         """
         for _ in range(2):
             slope = self.gradient(*point)

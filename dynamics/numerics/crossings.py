@@ -14,9 +14,9 @@ SAMPLES = 17  # number of samples of a function on the interval; the function sh
 def first_crossings(functions: Callable[[npt.ArrayLike], Array], start: float, end: float) -> Array:
     """Return the first zero in [start, end] of each of M functions of time; inf for functions without a zero.
 
-    functions: a function that returns the values (..., M) of all M functions at times (...). If the samples of a
-    function approach zero without a change of sign, the extremum between the samples is located. In this way, two zeros
-    between the same samples are found.
+    functions: maps times (...) to the values (..., M) of all M functions. Each function is sampled on the interval. If
+    its samples approach zero and depart again without a change of sign, its extremum between these samples is located.
+    In this way, two zeros between neighbouring samples are found.
     """
     times = np.linspace(start, end, SAMPLES)
     values = functions(times)
@@ -43,7 +43,10 @@ def _first(function: Callable[[float], float], times: Array, values: Array) -> f
 
 
 def _dips(times: Array, heights: Array) -> list[tuple[float, float]]:
-    """Return the intervals between three successive samples in which a parabola through the samples has its minimum."""
+    """Return the intervals, from one sample to the next but one, in which the sampled function may have a minimum.
+
+    The parabola through the three samples of such an interval has its minimum in the interval.
+    """
     if len(times) < 3:
         return []
     step = times[1] - times[0]

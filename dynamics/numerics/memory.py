@@ -14,10 +14,10 @@ CONTROL_GROUPS = (  # for versions 2 and 1: files with limit and use, and the en
 
 
 def check_fits(members: int, times: int, values: int, remedy: str, itemsize: int = 8) -> None:
-    """Raise ArgumentError unless an array of members x times x values fits into the free memory.
+    """Raise ArgumentError unless the result for an ensemble of trajectories fits into the free memory.
 
-    members: number of trajectories. values: numbers that each trajectory stores at each time. remedy: advice to the
-    user at the end of the message. itemsize: bytes of a number.
+    members: number of trajectories. times: number of times in each trajectory. values: how many numbers a trajectory
+    stores at each time. remedy: advice to the user at the end of the message. itemsize: size of a number in bytes.
     """
     from tqdm import tqdm
 
@@ -30,7 +30,8 @@ def check_size(what: str, numbers: int, remedy: str, itemsize: int = 8, of_each:
     """Raise ArgumentError unless an array of ``numbers`` numbers fits into the free memory.
 
     what: name of the array, with which the message begins. remedy: advice to the user at the end of the message.
-    of_each: text for the message that states the size of one part of the array.
+    itemsize: size of a number in bytes. of_each: optional text that the message contains after the size of the array,
+    for example the size for each trajectory.
     """
     needed, free = numbers * itemsize, available()
     if needed > free:
@@ -42,7 +43,10 @@ def check_size(what: str, numbers: int, remedy: str, itemsize: int = 8, of_each:
 
 
 def check_steps(steps: int, least: int = 0) -> int:
-    """Return ``steps`` as an int; raise ArgumentError unless it is whole, at least ``least`` and below MOST_STEPS."""
+    """Return the number of steps of a run as an int; raise ArgumentError for an invalid or too large number.
+
+    A valid number is whole, at least ``least`` and below MOST_STEPS.
+    """
     checked = count("steps", steps, least)
     if checked >= MOST_STEPS:
         message = f"Argument `steps` must be a whole number below {MOST_STEPS:,}, but is {checked:,}."
@@ -58,10 +62,10 @@ def available() -> int:
 
 
 def _free_in_control_group(names: tuple[str, str, str]) -> int:
-    """Return the bytes of memory that the control group of a container leaves free; sys.maxsize without a limit.
+    """Return how many bytes of memory are free under the memory limit of a container; sys.maxsize without a limit.
 
-    The memory of cached files counts as free, because the kernel frees it when memory is short. names: an entry of
-    CONTROL_GROUPS.
+    The limit is read from the files of the Linux control group of the process. The memory of cached files counts as
+    free, because the kernel frees it when memory is short. names: an entry of CONTROL_GROUPS.
     """
     try:
         limit, used = (int((CONTROL_GROUP_FOLDER / name).read_text()) for name in names[:2])

@@ -2,15 +2,18 @@
 
 A ``SignedOrder`` takes the place of an array in generated code. It holds two exponents for each quantity: one for the
 sum of the positive terms of the quantity, and one for the sum of its negative terms. A sum of terms of one sign scales
-as w^e, where e is the smallest exponent of a term.
+as w^e, where e is the smallest of the exponents of the terms.
 
-The scaling of an integral is computed from the exponent E of its integrand. With the integration variables
-x = w^(-a) and y = w^(-b), E(a, b) is piecewise linear. The numerator contributes minima of linear functions, one
-minimum for each sum of terms. The determinants Delta of the tilted Gaussian (see ``quadrature``) occur only as
-divisors, and contribute such minima with a minus sign. Every factor lies between its largest term and a constant times
-this term. Therefore the integral of the terms of one sign scales as w^(min E) log(1/w)^j, where j is the dimension of
-the set on which E is smallest. Minima of linear functions are concave. Therefore E is smallest at a point where two
-lines meet; on each of these lines, two terms of a Delta are equal.
+The scaling of an integral is computed from the exponent E of its integrand: at the integration variables x = w^(-a) and
+y = w^(-b), the terms of one sign scale as w^E(a, b). The integrand consists of products of powers of sums. The exponent
+of a sum is the minimum of the exponents of its terms, which are linear functions of a and b. E is therefore piecewise
+linear. The sums in the numerator contribute minima to E. The determinants Delta of the tilted Gaussian (see
+``quadrature``) occur only as divisors, and contribute minima with a minus sign.
+
+Every sum of terms of one sign lies between its largest term and a constant times this term. Therefore the integral
+scales as w^(min E) log(1/w)^j, where j is the dimension of the set on which E is smallest. Minima of linear functions
+are concave. Therefore E is smallest at a point where two lines meet; on each of these lines, two terms of a Delta are
+equal.
 """
 
 from collections.abc import Sequence
@@ -32,8 +35,8 @@ EQUAL = 1e-9  # difference of exponents below which they are equal
 class SignedOrder:
     """Orders of magnitude of quantities (..., M), which generated code accepts in place of an array.
 
-    positive: exponents e with which the sums of the positive terms scale as w^e, (..., M). negative: exponents for the
-    negative terms, (..., M). An exponent is inf if a quantity has no terms of this sign.
+    positive: exponents e (..., M); the sum of the positive terms of a quantity scales as w^e. negative: the same for
+    the negative terms. An exponent is inf if the quantity has no positive terms, or no negative terms.
     """
 
     positive: FloatArray
@@ -121,17 +124,17 @@ class Orders:
 
     @staticmethod
     def exp(argument: SignedOrder) -> SignedOrder:
-        """Return the order of magnitude of the exponential of a quantity that is bounded above."""
+        """Return the order of magnitude of the exponential of a quantity that is bounded above as w goes to zero."""
         if (argument.positive < 0).any():
             raise NotImplementedError("an exponential that diverges has no power as its order of magnitude")
         return SignedOrder.power(np.where(argument.negative < 0, np.inf, 0.0))
 
 
 class PowerLaw(NamedTuple):
-    """The scaling w^exponent log(1/w)^(-logarithms) of a quantity.
+    """The scaling w^exponent log(1/w)^(-logarithms) of a quantity as w goes to zero.
 
-    exponent: inf if the quantity is zero. logarithms: power of log(1/w), with a minus sign. Of two scalings, which
-    compare as tuples, the smaller scaling belongs to the quantity that is larger at small w.
+    exponent: inf if the quantity is zero. logarithms: the power of log(1/w) times -1. Scalings compare as tuples: the
+    smaller of two scalings belongs to the larger of two quantities.
     """
 
     exponent: float
@@ -152,10 +155,10 @@ NOTHING = PowerLaw(np.inf, 0)
 
 
 def scalings(expectation: Expectation, arguments: Sequence[SignedOrder], mode: int) -> tuple[PowerLaw, PowerLaw]:
-    """Return the scalings of the positive and of the negative terms of an expectation of one mode.
+    """Return two scalings: of the positive terms and of the negative terms of an expectation, for one mode.
 
-    arguments: orders of the arguments of the expectation, each (M,) or (1,). Raises NotImplementedError for a function
-    without an order of magnitude.
+    arguments: orders of magnitude of the arguments of the expectation, each (M,) or (1,). Raises NotImplementedError if
+    the expectation contains a function whose order of magnitude is not a power of w.
     """
     shape, parts = arguments[0].positive.shape, []
     for formula in (expectation.formula, expectation.moments):
@@ -169,15 +172,16 @@ def scalings(expectation: Expectation, arguments: Sequence[SignedOrder], mode: i
 
 
 def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int) -> list[PowerLaw]:
-    """Return the scalings of an integral: of its positive terms and of its negative terms."""
+    """Return two scalings: of the positive terms and of the negative terms of an integral, for one mode."""
     modes = len(arguments[0].positive)
     d = integral.mean_squares(*arguments)
     squares = [np.broadcast_to(of_norm.positive, modes) for of_norm in (d if isinstance(d, tuple) else (d,))]
 
     def exponents(points: FloatArray, sign: int) -> FloatArray:
-        """Return the exponent E of the integrand at points (a, b), (K, 2), for the terms of one sign.
+        """Return the exponent E (K,) of the integrand's terms of one sign, at K points (a, b) in an array (K, 2).
 
-        E includes the exponents of x and y, because dx dy = x y d(log x) d(log y).
+        The integral is taken over log x and log y. Because dx dy = x y d(log x) d(log y), E includes the exponents of
+        the factors x and y.
         """
         x, y = (SignedOrder.power(-points[:, i]) for i in (0, 1))
         order = integral.integrand(x, y, *(a[:, None] for a in arguments)) * (x * y if len(squares) == 2 else x)
@@ -188,9 +192,9 @@ def _of_integral(integral: Integral, arguments: Sequence[SignedOrder], mode: int
 
 
 def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
-    """Return the scaling of an integral from the points at which the exponent of its integrand may be smallest.
+    """Return the scaling of an integral, which follows from the smallest value of the exponent E of its integrand.
 
-    exponents: function that returns the exponent of the integrand at points (K, 2).
+    points: the points (K, 2) at which E may be smallest. exponents: function that returns E at points (K, 2).
     """
     values = exponents(points)
     lowest = values.min()
@@ -201,11 +205,12 @@ def _smallest(points: FloatArray, exponents: Any) -> PowerLaw:
 
 
 def _has_piece(corners: FloatArray, dimension: int, exponents: Any, lowest: float) -> bool:
-    """Return True if the set on which the exponent E is smallest contains a point, an edge or a triangle.
+    """Return True if the set on which the exponent E is smallest contains a simplex of the dimension ``dimension``.
 
-    dimension: 0 for a point, 1 for an edge, 2 for a triangle. lowest: the smallest value of E. The set is a union of
-    convex polygons, and ``corners`` are the corners of these polygons. An edge or a triangle between corners belongs to
-    the set if its centre and the centres of its edges do.
+    A simplex of dimension 0, 1 or 2 is a point, an edge or a triangle. exponents: function that returns E at points
+    (K, 2). lowest: the smallest value of E. The set is a union of convex polygons, and ``corners`` are the corners of
+    these polygons. An edge between two corners belongs to the set if its centre does. A triangle between three corners
+    belongs to the set if its centre and the centres of its edges do.
     """
     for simplex in combinations(corners, dimension + 1):
         if np.linalg.matrix_rank(np.subtract(simplex, simplex[0]), tol=EQUAL) == dimension:
@@ -222,9 +227,10 @@ def _rounded(exponent: float) -> float:
 def _meeting_points(squares: Sequence[FloatArray]) -> FloatArray:
     """Return the points (K, 2) at which two of the lines x^2 d_k = 1, y^2 e_k = 1 and x^2 d_k = y^2 e_k meet.
 
-    d_k and e_k are the contributions of mode k to the mean squares of the first and the second norm. squares: the
-    exponents of d_k and, if there are two norms, of e_k. A point has the coordinates (a, b) with x = w^(-a) and
-    y = w^(-b). If d_k has the exponent c, x^2 d_k = 1 is the line a = c/2.
+    d_k and e_k are the contributions of mode k to the mean squares of the first and of the second norm. squares: the
+    exponents of d_k and, if there are two norms, of e_k. The coordinates of a point are (a, b), where x = w^(-a) and
+    y = w^(-b). In these coordinates the lines are straight: for d_k = w^c, for example, x^2 d_k = 1 is the line
+    a = c/2.
     """
     a, *others = (np.unique(d[np.isfinite(d)]) / 2 for d in squares)
     if not others:

@@ -1,9 +1,10 @@
 r"""Compute the Gaussian closure's integrals, r_m = int_0^oo dx int_0^oo dy f_m(x, y), with an error estimate.
 
-r_m is the rate of mode m, an expectation over Gaussian views of terms that are divided by powers of norms. Each inverse
-power of a norm is written as an integral, 1/|p|^q ~ int_0^oo x^(q-1) exp(-x^2 |p|^2) dx. What remains at given x and y
-is an expectation over a Gaussian that is tilted (multiplied) by exp(-x^2 |p|^2 - y^2 |z2|^2), with x for the first norm
-|p| and y for the second norm |z2|. This expectation is a formula f_m(x, y) of the eigenvalues.
+r_m is the rate of mode m. It is an expectation over Gaussian views, and its terms are divided by powers of the norms
+|p| and |z2|. Each inverse power of a norm is written as an integral, 1/|p|^q ~ int_0^oo x^(q-1) exp(-x^2 |p|^2) dx,
+with the integration variable x for |p| and y for |z2|. At fixed x and y, the expectation is then taken over a Gaussian
+that is tilted (multiplied) by exp(-x^2 |p|^2 - y^2 |z2|^2). A formula f_m(x, y) of the eigenvalues gives this
+expectation.
 
 The quadrature rule is the product of the trapezoidal rules in x and in y (``axes``), without the nodes that contribute
 almost nothing. An expectation with a single norm has no y. Each node costs O(M) operations for M modes. The error
@@ -29,11 +30,12 @@ ROUNDING = 200  # rounding error in units of float64's precision times the mass;
 
 
 class Rule(NamedTuple):
-    """A quadrature rule for x and y in units of their scales X and Y: K nodes and their weights.
+    """A quadrature rule for an integral over x and y: K nodes and their weights.
 
-    x, y: nodes (K,). weights: weights (3, K) of the rule, of the rule at twice the step in x, and of the rule at twice
-    the step in y. edges: weights (2, K) of the outermost nodes in x and of the outermost nodes in y, which estimate the
-    truncation error.
+    x, y: values of x/X and of y/Y at the nodes, each (K,), where X and Y are the scales of x and y. weights: three sets
+    of weights (3, K). The first set is that of the rule; in the second set the step in x is doubled, in the third set
+    the step in y. edges: two sets of weights (2, K), which are nonzero only at the outermost nodes in x and in y. The
+    contributions of these nodes estimate the truncation error.
     """
 
     x: Array
@@ -42,7 +44,7 @@ class Rule(NamedTuple):
     edges: Array
 
     def part(self, nodes: slice | Array) -> "Rule":
-        """Return the rule restricted to some of its nodes."""
+        """Return the rule that consists only of the selected nodes. nodes: slice, mask or indices of these nodes."""
         return Rule(self.x[nodes], self.y[nodes], self.weights[:, nodes], self.edges[:, nodes])
 
 
@@ -63,8 +65,9 @@ class Sums(NamedTuple):
 class Estimate(NamedTuple):
     """Value of an integral, and its estimated absolute errors by cause, each (..., M).
 
-    step_x, step_y: errors due to the steps. end_x, end_y: errors due to the truncation of the axes. mass: sum of the
-    absolute values of the terms. rounding: rounding error.
+    step_x, step_y: errors due to the steps of the x axis and of the y axis. end_x, end_y: errors due to the truncation
+    of these axes. rounding: rounding error. mass: the quadrature sum with every term of the integrand replaced by its
+    absolute value.
     """
 
     value: Array
@@ -91,9 +94,10 @@ def product_rule(x: Axis, y: Axis) -> Rule:
 
 
 def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
-    """Return the contribution of each mode to the mean square of each norm, (2, ..., M); (1, ..., M) for one norm.
+    """Return the contributions of the modes to the mean squares of the one or two norms: (1, ..., M) or (2, ..., M).
 
-    parameters: eigenvalues s and lam of correlation and predictor, and the further arguments of the integrand.
+    parameters: the arguments of the integrand. The first two are the eigenvalues s of the correlation and lam of the
+    predictor.
     """
     s, d = parameters[0], integral.mean_squares(*parameters)
     d = (d,) if len(integral.powers) == 1 else d
@@ -106,10 +110,11 @@ def mean_squares(integral: Integral, parameters: Sequence[Array]) -> Array:
 def values_at_nodes(
     integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]
 ) -> tuple[Array, Array, Array]:
-    """Return the integrand at the nodes, the sum of the absolute values of its terms, and the unit of dx dy.
+    """Return the integrand at the nodes, the sum of the absolute values of its terms, and the product of the scales.
 
-    The first two results are (..., M, K). The unit is the product X Y of the scales of x and y. d: result of
-    ``mean_squares``, (axes, ..., M), which sets these scales.
+    The first two arrays are (..., M, K) for K nodes. The product X Y of the scales of x and y converts the weights of
+    the rule, which is a rule for x/X and y/Y; with a single norm it is X. d: what ``mean_squares`` returned,
+    (axes, ..., M), from which X and Y are computed.
     """
     xp = d.__array_namespace__()
     scales = (2 * xp.sum(d, axis=-1)) ** -0.5
@@ -121,13 +126,19 @@ def values_at_nodes(
 
 
 def weighted_values(integral: Integral, rule: Rule, d: Array, parameters: Sequence[Array]) -> Array:
-    """Return the value of an integral, (..., M), without an error estimate. d: result of ``mean_squares``."""
+    """Return the value of an integral, (..., M), without an error estimate.
+
+    d: contributions of the modes to the mean squares of the norms, as returned by ``mean_squares``.
+    """
     f, _, unit = values_at_nodes(integral, rule, d, parameters)
     return unit * (f @ rule.weights[0])
 
 
 def sums_of(rule: Rule, f: Array, size: Array, unit: Array) -> Sums:
-    """Return the weighted sums of an integrand over the nodes of a rule; f, size, unit: result of values_at_nodes."""
+    """Return the weighted sums of an integrand over the nodes of a rule.
+
+    f, size, unit: what ``values_at_nodes`` returned.
+    """
     xp = f.__array_namespace__()
     by_rule = unit[..., None] * (f @ rule.weights.T)
     positive = xp.concat([xp.asarray(rule.weights[:1]), xp.asarray(rule.edges)])
@@ -138,12 +149,15 @@ def sums_of(rule: Rule, f: Array, size: Array, unit: Array) -> Sums:
 def estimate(sums: Sums, weights: Array, softened: bool) -> Estimate:
     """Return the value of an integral, and its errors due to the step and the end of each axis and to rounding.
 
-    weights: weights (..., M) of a mean over the entries of the integral. The mean guards against an error of one entry
-    that vanishes by chance. Halving the step squares the relative error, so that the estimate is the square of the
-    error at twice the step. For softened norms (``softened``) the estimate is the power 3/2 of this error instead. The
-    reason is the factor exp(-c x^2) of a softened norm, which is small only for |Im tau| < pi/4, where tau is the
-    variable of an axis (see ``axes``). This factor adds a part to the error that falls half as fast with the inverse
-    step, and that may appear only at the smaller step.
+    The error due to a step is estimated from e, the relative difference between the rule and the rule at twice the
+    step. Halving the step squares the relative error, so that the estimate is SAFETY e^2, or e if e is smaller. For one
+    mode, e may vanish by chance. Therefore the weighted mean of e over the modes is used if it is larger. weights:
+    weights (..., M) of this mean.
+
+    softened: True if a constant c is added to the square of a norm. The estimate is then SAFETY e^(3/2). The reason is
+    the factor exp(-c x^2) of the integrand, which is small only for |Im tau| < pi/4, where tau is the variable of an
+    axis (see ``axes``). This factor adds a second term to the error. The second term falls half as fast with the
+    inverse step, and may become visible only at the smaller step.
     """
     xp = sums.fine.__array_namespace__()
     power = 1.5 if softened else 2
@@ -163,15 +177,15 @@ def estimate(sums: Sums, weights: Array, softened: bool) -> Estimate:
 
 
 def total(parts: list[Estimate]) -> Estimate:
-    """Return the estimate of a sum of integrals from the estimates of its terms."""
+    """Return the estimate for a sum of integrals: the values, and the errors of the same cause, are added."""
     return Estimate(*(reduce(operator.add, column) for column in zip(*parts, strict=True)))
 
 
 def rate_weights(s: Array) -> tuple[Array, ...]:
-    """Return two weights (..., M), by which the errors of the rates r_m are multiplied before they are compared.
+    """Return two weights (..., M), by which the rates r_m and their errors are multiplied before they are compared.
 
-    The first weight is s_m, for the error of s_m r_m. The second weight, for the error of r_m itself, is 1, but falls
-    to 0 for nearly collapsed modes. s: eigenvalues (..., M) of the correlation.
+    s: eigenvalues s_m (..., M) of the correlation. The first weight is s_m: it selects the error of s_m r_m. The second
+    weight selects the error of r_m itself; it is 1, but falls to 0 for nearly collapsed modes.
     """
     xp = s.__array_namespace__()
     return s, s / (s + NEGLIGIBLE * xp.max(s, axis=-1, keepdims=True))
@@ -184,11 +198,16 @@ def relative_errors(
     weights: Callable[[Array], tuple[Array, ...]] = rate_weights,
     floor: Array | None = None,
 ) -> Array:
-    """Return the largest weighted error of each kind, divided by the largest weighted absolute value of the integrals.
+    """Return one relative error for each array (..., M) of absolute errors in ``errors``.
 
-    If terms cancel so that the value is smaller than ``floor``, the divisor is ``floor`` instead. errors: one array
-    (..., M) for each kind of error. weights: function of s that returns weights, such as ``rate_weights``. floor: array
-    (..., M); by default CANCELLED times the mass of the terms.
+    In each row, the error of the mode with the largest error is divided by the |value| of the mode with the largest
+    |value|. Before, errors and values are multiplied by weights. The largest of these ratios over all rows and weights
+    is returned.
+
+    s: eigenvalues (..., M) of the correlation. weights: function of s that returns the weights, such as
+    ``rate_weights``. floor: array (..., M). If the terms of the integrals cancel so that the largest weighted |value|
+    is smaller than the largest weighted floor, this floor is the divisor. By default, ``floor`` is CANCELLED times
+    ``estimate.mass``.
     """
     xp = s.__array_namespace__()
     floor = CANCELLED * estimate.mass if floor is None else floor
@@ -202,10 +221,10 @@ def relative_errors(
 
 
 def replace_collapsed(parameters: Sequence[Array]) -> tuple[tuple[Array, ...], Array]:
-    """Replace s and lam by 1 in spectra whose modes have all collapsed; return all parameters and a mask.
+    """Return ``parameters`` with s and lam replaced by 1 in spectra whose modes have all collapsed, and a mask.
 
-    parameters: the eigenvalues s of the correlation and lam of the predictor, and further arguments. The mask (..., 1)
-    is True for spectra with a nonzero eigenvalue.
+    parameters: the eigenvalues s of the correlation and lam of the predictor, followed by further arguments. The mask
+    (..., 1) is True for spectra in which an eigenvalue s is not zero.
     """
     s, lam, *rest = parameters
     xp = s.__array_namespace__()

@@ -14,10 +14,10 @@ REQUIREMENT = "be a range: two ascending numbers (low, high), or three or more a
 
 
 def check_range(name: str, value: npt.ArrayLike, points: int = 50, numbers: int = NUMBERS) -> npt.NDArray[np.float64]:
-    """Return the ascending values (K,) of a range; (low, high) stands for ``points`` evenly spaced values.
+    """Return the ascending values (K,) of a range; a pair (low, high) becomes ``points`` evenly spaced values.
 
-    numbers: how many numbers are stored for each point. Raises ArgumentError for an invalid range, and for a range that
-    does not fit into memory.
+    numbers: how many numbers the caller will store for each value of the range. Raises ArgumentError for an invalid
+    range, and if these numbers do not fit into memory.
     """
     values = errors.real_array(name, value, REQUIREMENT)
     if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
@@ -33,7 +33,8 @@ def evenly_spaced(
 ) -> npt.NDArray[np.float64]:
     """Return ``points`` values from ``first`` to ``last``, at equal distances ("linear") or at equal ratios ("log").
 
-    numbers: how many numbers are stored for each point.
+    numbers: how many numbers the caller will store for each value. Raises ArgumentError if these numbers do not fit
+    into memory.
     """
     _check_points(points, numbers)
     return SPACINGS[spacing](first, last, points)

@@ -39,17 +39,19 @@ def linear_growth(log_x0: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike, tau
         weight = np.where(size > 1, -np.expm1(-size) / np.abs(b), tau * _exprel(-size))
         first, second = np.minimum(exponent, 0), np.log(np.abs(c) * weight) - log_x0
         gap = -np.abs(first - second)
-        same = np.maximum(first, second) + np.log1p(np.exp(gap))
-        # terms of opposite sign
-        opposite = np.where(second < first, first + np.log1p(-np.exp(second - first)), np.nan)
-        return np.where(tau == 0, 0, np.maximum(exponent, 0) + np.where(sign < 0, opposite, same))
+        total = np.maximum(first, second) + np.log1p(np.exp(gap))
+        if (sign < 0).any():  # terms of opposite sign
+            opposite = np.where(second < first, first + np.log1p(-np.exp(second - first)), np.nan)
+            total = np.where(sign < 0, opposite, total)
+        return np.where(tau == 0, 0, np.maximum(exponent, 0) + total)
 
 
 def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[Any]:
     """Return the time log((b x1 + c)/(b x0 + c))/b in which dx/dtau = b x + c leads from x0 to x1.
 
-    The time is negative, infinite or not a number if the flow does not lead from x0 to x1. The computation uses units
-    of the largest of x0, x1 and 1, so that nothing overflows. Arguments broadcast.
+    The time is negative, infinite or not a number if the flow does not lead from x0 to x1. x0 and x1 are given by their
+    logarithms. The computation uses units of the largest of x0, x1 and 1, so that nothing overflows. Arguments
+    broadcast.
     """
     log_x0, log_x1, c, b = (np.asarray(a) for a in (log_x0, log_x1, c, b))
     with np.errstate(all="ignore"):
@@ -65,7 +67,7 @@ def linear_time(log_x0: npt.ArrayLike, log_x1: npt.ArrayLike, c: npt.ArrayLike, 
 
 
 def _log_speed(log_x: npt.NDArray[Any], c: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return log|b x + c|."""
+    """Return log|b x + c|, where x is given by its logarithm and may overflow."""
     unit = np.maximum(log_x, 0)
     return unit + np.log(np.abs(b * np.exp(log_x - unit) + c * np.exp(-unit)))
 
@@ -78,13 +80,13 @@ def _exprel(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def lambert_growth(
     lam0: npt.ArrayLike, log_lam0: npt.ArrayLike, level: npt.ArrayLike, tau: npt.ArrayLike
 ) -> npt.NDArray[Any]:
-    """Return log(lambda(tau)/lam0) for d lambda/dtau = lambda^2 (q - lambda)/q^2 with lambda(0) = lam0 > 0, q = level.
+    """Return log(lambda(tau)/lam0), where d lambda/dtau = lambda^2 (q - lambda)/q^2 and lambda(0) = lam0 > 0.
 
-    lambda = q/(1 + y), where y = W(y0 e^(y0 - tau)), y0 = q/lam0 - 1, and W is the Lambert function. y is computed as
-    the root of y + log|y| = c with c = y0 + log|y0| - tau, so that large y0, such as 1e6, does not overflow. The
-    differences y0 - tau and, near the branch point y = -1, 1 + y are computed in extended precision, if the platform
-    has it. If lam0 has underflowed, lambda stays constant; if lam0 has overflowed, log_lam0 is used. Arguments
-    broadcast.
+    level: the stationary value q of lambda. The solution is lambda = q/(1 + y), where y = W(y0 e^(y0 - tau)),
+    y0 = q/lam0 - 1, and W is the Lambert function. y is computed as the root of y + log|y| = c, where
+    c = y0 + log|y0| - tau, so that large y0, such as 1e6, does not overflow. y0 - tau is computed in extended precision
+    if the platform has it; so is 1 + y near the branch point y = -1. If lam0 has underflowed, lambda stays constant. If
+    lam0 has overflowed, log_lam0 = log(lam0) is used in its place. Arguments broadcast.
     """
     level, tau = np.asarray(level, np.longdouble), np.asarray(tau, np.longdouble)
     with np.errstate(all="ignore"):
@@ -114,10 +116,11 @@ def _far_growth(
     tau: npt.NDArray[Any],
     y_plus_1: npt.NDArray[np.float64],
 ) -> npt.NDArray[Any]:
-    """Return log(lambda/lam0) if lam0 is so far from the level that squares of ``ratio`` = level/lam0 may overflow.
+    """Return the result of ``lambert_growth`` if the square of ``ratio`` = level/lam0 may overflow or underflow.
 
-    If lam0 is below the level, log|y| is negligible relative to large y, so that y = y0 - tau. If lam0 is above the
-    level, the ratio is negligible except in the logarithm.
+    The solution is lambda = level/(1 + y), where y + log|y| = y0 + log|y0| - tau and y0 = ratio - 1. If lam0 is far
+    below the level, y and y0 are so large that the logarithms are negligible, and y = y0 - tau. If lam0 is far above
+    the level, the ratio is negligible in y0, and log(ratio) is computed as log(level) - log_lam0.
     """
     below = np.where(tau < ratio, -np.log1p(-tau / ratio), np.log(ratio))
     below = np.where(np.isinf(ratio), 0.0, np.fmin(below, np.log(ratio / y_plus_1)))
@@ -125,11 +128,12 @@ def _far_growth(
 
 
 def lambert_time(log_lam0: npt.ArrayLike, log_lam1: npt.ArrayLike, level: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return the time in which d lambda/dtau = lambda^2 (q - lambda)/q^2 leads from lam0 to lam1, with q = level.
+    """Return the time tau in which d lambda/dtau = lambda^2 (q - lambda)/q^2 leads from lam0 to lam1.
 
-    With y = q/lambda - 1, the time is y0 - y1 + log(y0/y1). It is negative, infinite or not a number if the flow does
-    not lead from lam0 to lam1. With u = q/lambda and w = (u1 - u0)/(1 - u0), the time is w u0 - w - log(1 - w); in this
-    form no terms cancel.
+    level: the stationary value q of lambda. lam0 and lam1 are given by their logarithms. The time is negative, infinite
+    or not a number if the flow does not lead from lam0 to lam1. It equals y0 - y1 + log(y0/y1), where y = q/lambda - 1
+    at lam0 and lam1. These terms may cancel. The computation therefore uses the equal expression
+    w u0 - w - log(1 - w), where u = q/lambda at lam0 and lam1, and w = (u1 - u0)/(1 - u0).
     """
     log_lam0, log_lam1 = np.asarray(log_lam0), np.asarray(log_lam1)
     with np.errstate(all="ignore"):
@@ -201,13 +205,15 @@ def _at_branch(gap: npt.NDArray[Any], tau: npt.NDArray[Any]) -> npt.NDArray[Any]
 
 
 def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, Array]:
-    """Return X K^T, Y K^T (..., M, d), K (..., d, d) with K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1), and |det K|.
+    """Return X K^T, Y K^T, K and |det K|, where K^T K = (1 + 2x^2 X^T X + 2y^2 Y^T Y)^(-1).
 
-    K^T K is the covariance of standard normals l (d,) whose density is tilted (multiplied) by
-    exp(-x^2 |X l|^2 - y^2 |Y l|^2), and |det K| is the normalisation of the tilted density. X, Y: (..., M, d), M <= d.
-    x, y, |det K|: (..., 1, 1). The computation uses the singular vectors of Y, and then those of X K^T. In this way
-    the 1 is not lost next to terms that are 1e20 times as large, and terms that cancel in products with K cancel
-    exactly.
+    K describes a tilted Gaussian. Let l (d,) be independent standard normals, and multiply their density by the factor
+    exp(-x^2 |X l|^2 - y^2 |Y l|^2). K^T K is the covariance of l under this tilted density, and |det K| is the
+    expectation of the factor. The shapes are (..., M, d) with M <= d for X, Y, X K^T and Y K^T, (..., d, d) for K, and
+    (..., 1, 1) for x, y and |det K|.
+
+    The computation uses the singular vectors of Y, and then those of X K^T. In this way the 1 is not lost next to terms
+    that are 1e20 times as large, and terms that cancel in products with K cancel exactly.
     """
     xp = X.__array_namespace__()
     Y, directions, decay_y = _directions(y, Y)
@@ -219,10 +225,11 @@ def tilt(x: Array, X: Array, y: Array, Y: Array) -> tuple[Array, Array, Array, A
 
 
 def _directions(y: Array, Y: Array) -> tuple[Array, Array, Array]:
-    """Return Y V (..., M, d), the right singular vectors V^T (..., d, d) of Y, and (1 + 2 y^2 s^2)^(-1/2) (..., d, 1).
+    """Return Y V, V^T and (1 + 2 y^2 s^2)^(-1/2), where Y = U diag(s) V^T is the singular value decomposition of Y.
 
-    s are the singular values of Y in ascending order. The columns of X K^T in ``tilt`` then descend in size, which
-    makes the decomposition of X K^T accurate even if the sizes of its columns are very different.
+    The shapes are (..., M, d), (..., d, d) and (..., d, 1). The singular values s are in ascending order. The columns
+    of X K^T in ``tilt`` then descend in size. This order makes the decomposition of X K^T accurate even if the sizes of
+    its columns are very different.
     """
     xp = Y.__array_namespace__()
     U, s, directions = xp.linalg.svd(Y)

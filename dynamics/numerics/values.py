@@ -11,9 +11,9 @@ import numpy.typing as npt
 class Value:
     """Base of frozen dataclasses that compare by their contents; a subclass must be declared with ``eq=False``.
 
-    Two values are equal if they have the same class and all their compared fields are equal; nan equals nan. The hash
-    of an array depends only on the shape of the array. A copy of a value, or a value restored from a pickle, has
-    read-only arrays in the same fields as the original, and none of the cached properties of the original.
+    Two values are equal if they have the same class and all fields with ``compare=True`` are equal; nan equals nan. An
+    array enters the hash of a value only by its shape. A value that is copied or restored from a pickle loses its
+    cached properties; arrays that were read-only in the original are read-only again.
     """
 
     def __eq__(self, other: object) -> bool:
@@ -25,7 +25,7 @@ class Value:
         return hash((type(self), *(_key(getattr(self, name)) for name in _compared(self))))
 
     def __getstate__(self) -> tuple[dict[str, Any], list[str]]:
-        """Return the fields, and the names of the fields with read-only arrays."""
+        """Return the values of all fields, and the names of the fields that contain read-only arrays."""
         contents = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         return contents, [name for name, part in contents.items() if _is_read_only(part)]
 
@@ -71,7 +71,7 @@ def _is_array(value: Any) -> bool:
 
 
 def make_read_only(value: Any) -> None:
-    """Make an array read-only, or the arrays in a collection."""
+    """Make an array read-only; for a tuple, list or mapping, make all arrays in it read-only."""
     for array in _arrays_in(value):
         array.setflags(write=False)
 

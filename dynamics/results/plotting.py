@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from dynamics import errors
 
 TIME, STEP = r"time $t$ = learning rate $\times$ step", "step"
+NARROWEST = 1e-6  # relative width of a logarithmic axis below which it is widened
 EIGENVALUES = {  # axis labels of the quantities that are drawn on a logarithmic axis
     "s": "eigenvalue $s_m$",
     "target": "eigenvalue of the target",
@@ -24,9 +25,27 @@ EIGENVALUES = {  # axis labels of the quantities that are drawn on a logarithmic
 }
 
 
-def new_axes(height: float = 3.0) -> Axes:
-    """Return the axes of a new figure with a width of 4 inches and the given height in inches."""
+def axes_of(ax: Axes | None, height: float = 3.0) -> Axes:
+    """Return the axes of a new figure with a width of 4 inches and the given height in inches, if ``ax`` is None.
+
+    Otherwise return ``ax``; raise ArgumentError if it is not matplotlib Axes.
+    """
+    if ax is not None:
+        errors.instance("ax", ax, Axes, "be matplotlib Axes, or None for the axes of a new figure")
+        return ax
     return plt.figure(figsize=(4.0, height), layout="constrained").add_subplot()
+
+
+def set_logarithmic(ax: Axes) -> None:
+    """Make the vertical axis logarithmic; widen its limits by a tenth if all values are equal to rounding errors.
+
+    Matplotlib divides by the width of the axis in logarithms, which would be zero.
+    """
+    ax.set_yscale("log")
+    low, high = ax.dataLim.intervaly
+    if low < high < low * (1 + NARROWEST):
+        ax.update_datalim([(ax.dataLim.x0, low / 1.1), (ax.dataLim.x1, 1.1 * high)])
+        ax.autoscale_view(scalex=False)
 
 
 def legend_above(ax: Axes, columns: int = 4, **options: Any) -> None:
@@ -48,7 +67,7 @@ def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s"
     standard deviation over networks, a band around each line shows two standard deviations on either side, and steps at
     which the prediction is unreliable are hatched.
     """
-    ax = ax or new_axes()
+    ax = axes_of(ax)
     shown = ax.get_xlabel()
     if trajectory.step is None and shown == STEP:
         requirement = "show time, because a flow has no steps (draw the flow first, and other results after it)"
@@ -69,7 +88,7 @@ def plot_trajectory(trajectory: Any, ax: Axes | None = None, quantity: str = "s"
             ax.fill_between(along, low, s + 2 * deviation, color=color, alpha=0.2, linewidth=0)
         mark_unreliable(ax, along, trajectory.reliable)
     if logarithmic:
-        ax.set_yscale("log")
+        set_logarithmic(ax)
     ax.set_xlabel(TIME if along is trajectory.t else STEP)
     ax.set_ylabel(EIGENVALUES.get(quantity, quantity.replace("_", " ")))
     return ax

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dynamics.numerics.progress import progress_bar
-from dynamics.solvers.problem import DescentProblem
+from dynamics.solvers.problem import DescentProblem, because_of_extremes
 from dynamics.solvers.solutions import Descent
 from dynamics.vector_field.base import VectorField
 from dynamics.vector_field.state import State, each
@@ -40,7 +40,7 @@ def numpy_descent(problem: DescentProblem) -> Descent:
         except KeyboardInterrupt:
             status = f"interrupted at step {number}"
         except FloatingPointError as error:
-            status = f"stopped before step {number}: {error}"
+            status = f"stopped before step {number}: {error}{because_of_extremes(problem) if number == 1 else ''}"
     along_steps = each(lambda *values: np.stack(values, axis=diverged.ndim), *observed)
     return Descent(np.array(recorded), along_steps, diverged, status)
 

@@ -159,7 +159,8 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     times : array_like, shape (T,)
         Times of the trajectories, non-negative and ascending.
     method : str
-        One of the methods of ``solve``.
+        One of the methods of ``solve``. "auto" chooses the method that is fastest once it is compiled: "exact", else
+        "heyoka", "jax" or "scipy".
     **options
         The options ``learning_rate``, ``closure``, ``rtol``, ``atol``, ``until`` and ``progress`` of ``solve``.
 
@@ -167,7 +168,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     -------
     PreparedSolver
         A function of the initial eigenvalues s0 (..., M). If the method is compiled, it is compiled again for an
-        ensemble, and for eigenvalues at which the closure's quadrature needs more nodes.
+        ensemble.
 
     Raises
     ------
@@ -192,7 +193,7 @@ def prepare(model: Model, *, modes: int, times: npt.ArrayLike, method: str = "au
     modes = errors.count("modes", modes)
     check_size(f"An initial state of {modes:,} modes", 4 * modes, "Ask for fewer modes.")
     problem = FlowProblem.of(model, np.ones(modes), times, **options)
-    solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem))
+    solver = PreparedSolver(problem, choose(FLOW_METHODS, method, problem, repeated=True))
     if solver.method.needs_start_up:
         solver(np.linspace(0.5, 1.0, modes))  # the first call compiles
     return solver

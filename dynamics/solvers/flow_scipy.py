@@ -14,8 +14,8 @@ import scipy.integrate
 
 from dynamics.numerics.progress import progress_bar
 from dynamics.solvers.coordinates import finite_coordinate_of, noise_of
-from dynamics.solvers.problem import FlowProblem
-from dynamics.solvers.scaling import Scaling
+from dynamics.solvers.problem import FlowProblem, because_of_extremes
+from dynamics.solvers.scaling import Scaling, shrunk
 from dynamics.solvers.solutions import Flow
 from dynamics.solvers.steady_state import EqualModes, SteadyState
 from dynamics.vector_field.base import VectorField
@@ -104,7 +104,7 @@ class _Member:
         self.coordinate = finite_coordinate_of(start, field.parameters, problem.atol)
         self.y0 = self.last = self.coordinate.forward(start)
         self.start, self.t, self.evaluations = start, 0.0, 0
-        self.most = MAX_EVALUATIONS + EVALUATIONS_PER_VARIABLE * self.y0.size
+        self.most = most_evaluations(self.y0)
         steady = problem.until == "steady"
         self.detector = SteadyState(start, field, problem.learning_rate) if steady else None
         self.equal_modes = EqualModes(self.scaling.field, problem.rtol)
@@ -127,17 +127,18 @@ class _Member:
                 self.scaling.field.accumulate(solver.step_size or 0.0)
                 bar.update(self.t - before)
                 if flow is None and taken % STEPS_PER_CHECK == 0:
-                    flow = self._constant(solver)
+                    flow = self._equal(solver)
                 if flow is not None:
                     bar.update(self.times[-1] - self.t)
                     return flow
         except KeyboardInterrupt:
             return self._stopped(f"{INTERRUPTED} at t = {self.t:.6g}")
         except FloatingPointError as error:
-            return self._stopped(f"stopped at t = {self.t:.6g}: {error}")
+            cause = because_of_extremes(self.problem) if self.t == 0 else ""
+            return self._stopped(f"stopped at t = {self.t:.6g}: {error}{cause}")
         finally:
             self.field.note_errors_of(self.scaling.field)
-        return self._ended(f"{NOT_STEADY} at t = {self.t:.6g}, {self.detector}" if self.detector else "complete")
+        return self._finished()
 
     def slope(self, _: float, y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the derivative dy/dtau of the coordinates y with respect to the time tau."""
@@ -148,7 +149,7 @@ class _Member:
         """Record observables at times that the last step has passed; return the flow if it must end now, else None."""
         passed = int(np.searchsorted(taus, solver.t, side="right"))
         if passed > self.done:
-            self._record(solver.dense_output()(taus[self.done : passed]).T, passed)
+            self._record(self._state(solver.dense_output()(taus[self.done : passed]).T, self.times[self.done : passed]))
         if self.detector and self.detector.reached(state := self._state(solver.y, self.t)):
             return self._steady(state)
         self.last = solver.y
@@ -171,15 +172,20 @@ class _Member:
             return Flow(self.observed, np.array(self.t), f"eigenvalues diverge at t = {self.t:.10g}")
         return self._stopped(f"stopped at t = {self.t:.6g}: {message}")
 
-    def _constant(self, solver: Any) -> Flow | None:
-        """Return the flow if its shape does not change any more, else None."""
-        if self.detector or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
+    def _equal(self, solver: Any) -> Flow | None:
+        """Return the flow if its modes are equal, so that only weight decay changes them, else None."""
+        decay = float(self.field.parameters.rho.max())
+        if (self.detector and not decay) or not self.equal_modes.reached(self.coordinate.backward(solver.y)):
             return None
-        self._record(np.broadcast_to(solver.y, (len(self.times) - self.done, solver.y.size)), len(self.times))
-        return self._ended("complete")
+        state, t = self._state(solver.y, self.t), self.t
+        self._record(shrunk(state, decay, self.times[self.done :] - t))
+        steady = t + self.detector.note_decay(state, decay) if self.detector else np.inf
+        self.t = min(steady, self.times[-1])
+        return self._finished() if steady > self.t else self._steady(shrunk(state, decay, self.t - t))
 
-    def _record(self, y: npt.NDArray[np.float64], stop: int) -> None:
-        states = self._state(y, self.times[self.done : stop])
+    def _record(self, states: State) -> None:
+        """Record the observables in the states (T', ...) at the next T' times."""
+        stop = self.done + len(states.encoder)
         _put(self.observed, slice(self.done, stop), self.field.observables(states))
         self.done = stop
 
@@ -190,15 +196,23 @@ class _Member:
         return self.field.observables(self.coordinate.backward(y)).s
 
     def _steady(self, state: State) -> Flow:
-        _put(self.observed, slice(self.done, None), self.field.observables(state))
+        after = int(np.searchsorted(self.times, self.t, side="right"))
+        _put(self.observed, slice(after, None), self.field.observables(state))
         return Flow(self.observed, np.array(np.inf), steady_time=np.array(self.t))
 
     def _stopped(self, status: str) -> Flow:
         reached = each(lambda a: a[: self.done], self.observed)
         return Flow(reached, np.array(np.inf), status, reached=self.done)
 
-    def _ended(self, status: str) -> Flow:
+    def _finished(self) -> Flow:
+        """Return the flow at the last time; if it should end at a steady state, this state is not reached."""
+        status = f"{NOT_STEADY} at t = {self.t:.6g}, {self.detector}" if self.detector else "complete"
         return Flow(self.observed, np.array(np.inf), status)
+
+
+def most_evaluations(y: npt.NDArray[np.float64]) -> int:
+    """Return the number of evaluations of the rates at which the integration of coordinates y (E,) ends."""
+    return MAX_EVALUATIONS + EVALUATIONS_PER_VARIABLE * y.size
 
 
 def steps(

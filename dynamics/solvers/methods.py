@@ -52,14 +52,17 @@ class Method(ABC, Generic[P, R]):
         return self.name
 
 
-def choose(methods: Sequence[Method[P, R]], name: str, problem: P) -> Method[P, R]:
+def choose(methods: Sequence[Method[P, R]], name: str, problem: P, repeated: bool = False) -> Method[P, R]:
     """Return the method with a given name; raises ArgumentError if this method cannot solve the problem.
 
     For the name "auto", return the first of ``methods`` that can solve the problem and for which ``suits`` is True.
+    ``methods`` begin with the fastest one. repeated: True if many such problems will be solved, so that compiling pays
+    in any case, and ``suits`` does not matter.
     """
     errors.choice("method", name, ("auto", *(method.name for method in methods)))
     if name == "auto":
-        return next(method for method in methods if method.refusal(problem) is None and method.suits(problem))
+        able = (method for method in methods if method.refusal(problem) is None)
+        return next(method for method in able if repeated or method.suits(problem))
     method = next(method for method in methods if method.name == name)
     if (reason := method.refusal(problem)) is not None:
         _refuse(methods, problem, name, reason)

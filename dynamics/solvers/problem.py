@@ -18,6 +18,7 @@ from dynamics.numerics.records import record_count, record_steps
 from dynamics.numerics.values import Value
 from dynamics.vector_field.base import VectorField, choose_closure
 from dynamics.vector_field.eigenmode_state import predictor_is_s
+from dynamics.vector_field.extremes import extreme_argument
 from dynamics.vector_field.factory import vector_field_of
 from dynamics.vector_field.state import State
 
@@ -192,6 +193,14 @@ class DescentProblem(Problem):
         batch_size, input_dimension = self.batch or (None, None)
         of_batch = {"batch_size": batch_size, "input_dimension": input_dimension}
         return {name: getattr(self, name) for name in names} | of_batch
+
+
+def because_of_extremes(problem: Problem) -> str:
+    """Return the end of a status if the rates overflow at the start, because of another argument than s0."""
+    arguments = {name: getattr(problem, name, None) for name in ("s0", "times", "learning_rate")}
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    name, value = extreme_argument(problem.model, problem.s0, **arguments)
+    return "" if name == "s0" else f", because `{name}` is {errors.excerpt(value)}"
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------

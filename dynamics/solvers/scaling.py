@@ -55,11 +55,14 @@ class Scaling:
 
     def state(self, shape: State, times: Any) -> State:
         """Return the state of the flow at times t (...), from its shape (..., M)."""
-        if not self.decay:
-            return shape
-        scale = np.exp(-self.decay * np.asarray(times))[..., None]
-        predictor = None if shape.predictor is None else scale * shape.predictor
-        return shape._replace(encoder=scale * shape.encoder, predictor=predictor)
+        return shrunk(shape, self.decay, times) if self.decay else shape
+
+
+def shrunk(state: State, decay: float, durations: Any) -> State:
+    """Return the states (..., M) after durations (...), if only the weight decay changes a state of eigenmodes."""
+    scale = np.exp(-decay * np.asarray(durations))[..., None]
+    predictor = None if state.predictor is None else scale * state.predictor
+    return state._replace(encoder=scale * state.encoder, predictor=predictor)
 
 
 def _degree(field: VectorField) -> float:

@@ -49,6 +49,11 @@ class SteadyState:
         self.to_go = float((x @ x) * duration * np.sqrt(x @ x) / decay) if decay > 0 else np.inf
         return bool(self.to_go < SMALL or self.speed <= self.noise * self.fastest)
 
+    def note_decay(self, state: State, decay: float) -> float:
+        """Note that from this state on only weight decay changes the modes; return the duration until they collapse."""
+        self.speed, self.to_go = decay, np.inf
+        return float(np.log(2 * state.encoder.max() / self.floors.encoder) / decay)
+
     def __str__(self) -> str:
         speed = f"moving at a relative speed of {self.speed:.2g}"
         if np.isfinite(self.to_go):
@@ -71,14 +76,15 @@ class SteadyState:
 
 
 class EqualModes:
-    """A detector of equal modes, in a flow that conserves a sum over modes and has no weight decay.
+    """A detector of equal modes, in a flow that conserves a sum over modes but for the weight decay.
 
-    Equal modes stay equal by symmetry, and constant because the sum is conserved. The flow has therefore converged once
-    its modes have come so close to each other that they are equal to within ``rtol``.
+    Equal modes stay equal by symmetry, and their rates are zero because without weight decay the sum is conserved.
+    Therefore only the weight decay rho changes them: from a time t1 at which they are equal to within ``rtol``, the
+    flow is s(t) = s(t1) e^(-2 rho (t - t1)).
     """
 
     def __init__(self, field: VectorField, rtol: float):
-        conserved = field.model.generated.conserved is not None and not field.parameters.rho.any()
+        conserved = field.model.generated.conserved is not None
         alone = field.axes == 1 and field.structure.predictor != "learned" and not field.structure.separate_target
         self.applies = conserved and alone and not field.structure.tracked
         self.rtol, self.spread = rtol, np.inf

@@ -1,4 +1,4 @@
-"""Compute the right-hand side of a model's flow: rates of eigenmodes, or forces on weight matrices.
+"""Compute the right-hand side of a model's gradient flow: rates of eigenmodes, or forces on weight matrices.
 
-May import ``model`` and the packages below it.
+This package may import ``model`` and the packages below it.
 """

@@ -1,4 +1,4 @@
-"""Define the base class of vector fields, and choose the closure: the way expectations of a loss are computed."""
+"""Define the base class of vector fields, and choose the closure: the way in which expectations are computed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -134,9 +134,9 @@ class VectorField(ABC):
     def _check_means(self, quantity: str, modes: npt.NDArray[np.int64]) -> None:
         """Raise ArgumentError if the mean of a gradient over the inputs is infinite.
 
-        quantity: name of the gradient, as in ``Singularity``: "rates" for the gradient with respect to singular values,
-        "weights" for the encoder's weights, "predictor" for a learned predictor. modes: number of modes with an
-        eigenvalue above zero in each ensemble member, (...).
+        quantity: with respect to what the gradient is taken: "rates" for the encoder's singular values, "weights" for
+        the encoder's weights, "predictor" for a learned predictor. modes: for each ensemble member, the number of modes
+        with an eigenvalue above zero, (...).
         """
         if self.closure == "mean_field" or not self.model.generated.singularities:
             return
@@ -152,10 +152,11 @@ class VectorField(ABC):
                 )
 
     def accumulate(self, duration: float) -> None:
-        """Add the latest rates and their errors, both multiplied by the duration of a step, to ``path`` and ``drift``.
+        """Integrate the rates and their errors over one more step of a trajectory. duration: duration of the step.
 
-        Rates that are zero within their error, for example at a fixed point, are left out: their errors do not add up
-        along the trajectory.
+        The largest rate of the last quadrature, times ``duration``, is added to ``path``. The largest error, times
+        ``duration``, is added to ``drift``. Nothing is added if this error is at least as large as this rate, for
+        example at a fixed point: such errors do not add up along a trajectory.
         """
         for quadrature in self.quadratures.values():
             error, rate = quadrature.latest
@@ -167,7 +168,8 @@ class VectorField(ABC):
         """Largest relative error of the forces in all evaluations so far.
 
         The error is an estimate if the forces are integrals, a standard error if they are means over samples, and 0 if
-        they are formulas. An error of 1 means that the rates are zero within their error.
+        they are formulas. For integrals, an error of 1 means that in some state all forces were smaller than their
+        error.
         """
         if self.samples is not None:
             return self.samples.worst
@@ -180,14 +182,17 @@ class VectorField(ABC):
         return (max(x for x, _ in nodes), max(y for _, y in nodes)) if nodes else None
 
     def note_error(self, error: float) -> None:
-        """Replace ``error`` by the relative error of the same forces in compiled code, if that error is larger."""
+        """Take the relative error of forces that compiled code has computed into account in the property ``error``."""
         for quadrature in self.quadratures.values():
             quadrature.worst, quadrature.missed = max(quadrature.worst, error), max(quadrature.missed, error)
         if self.samples is not None:
             self.samples.worst = max(self.samples.worst, error)
 
     def note_errors_of(self, field: "VectorField") -> None:
-        """Include in ``error`` the errors of ``field``, the vector field of some members of the ensemble."""
+        """Take the errors of another vector field into account in the property ``error`` and in warnings.
+
+        field: the vector field with which a part of the ensemble's members was computed.
+        """
         if field.drift * max(self.path, 1.0) > self.drift * max(field.path, 1.0):
             self.drift, self.path = field.drift, field.path
         for name, quadrature in self.quadratures.items():
@@ -202,10 +207,13 @@ class VectorField(ABC):
     def warn_if_inaccurate(self, rtol: float = 0.0) -> None:
         """Issue an AccuracyWarning if the errors of a quadrature exceed the tolerance.
 
-        After calls of ``accumulate`` along a trajectory, the integrated errors are divided by the integrated rates (at
-        least 1), and the ratio is compared with ``rtol``, the tolerance of the trajectory. Without such calls, the
-        warning is given if a quadrature has missed its tolerance, or if the rates are inaccurate because their terms
-        nearly cancel. Rates that are zero within their error, for example at a fixed point, do not count.
+        rtol: relative tolerance of the trajectory. After calls of ``accumulate`` along a trajectory, ``drift`` holds
+        the integrated errors and ``path`` the integrated rates. The warning is then given if drift/max(path, 1) exceeds
+        the larger of ``rtol`` and the tolerance of the quadrature.
+
+        Without such calls, the warning is given in two cases: a quadrature has missed its tolerance, or the rates are
+        inaccurate because their terms nearly cancel. The second case does not include rates that are smaller than
+        their error, for example at a fixed point.
         """
         if not self.quadratures:
             return
@@ -224,10 +232,10 @@ class VectorField(ABC):
 
 
 def rows_of(arrays: Iterable[npt.NDArray[Any]], batch: tuple[int, ...]) -> list[npt.NDArray[Any]]:
-    """Return arrays (..., E) as arrays (B, E) with one row for each of the B members of an ensemble.
+    """Return arrays (..., K) as arrays (B, K), which have one row for each of the B members of an ensemble.
 
-    batch: shape of the ensemble, to which the leading axes are broadcast before they are flattened. The length E of the
-    last axis may differ between the arrays.
+    batch: shape of the ensemble. The axes of each array before the last axis are broadcast to this shape and then
+    flattened. The length K of the last axis may differ between the arrays.
     """
     whole = (a if a.shape[:-1] == batch else np.broadcast_to(a, (*batch, a.shape[-1])) for a in arrays)
     return [a.reshape(-1, a.shape[-1]) for a in whole]

@@ -19,11 +19,10 @@ SMALLEST = 1e-100  # smallest |w| in the ratio v/w of singular values of target 
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues on which the rates of the modes depend.
+    """Quantities of a state on which the rates of the modes depend.
 
-    s, lam: eigenvalues of the correlation and of the predictor, (..., M). ratio: v/w, the singular values v of the
-    target branch divided by the singular values w of the encoder, (..., M); ones (..., 1) if the target branch is the
-    encoder itself.
+    s, lam: eigenvalues of the correlation and of the predictor, (..., M). ratio: v/w (..., M), where v and w are the
+    singular values of the target branch and of the encoder; ones (..., 1) if the target branch is the encoder itself.
     """
 
     s: Any
@@ -32,7 +31,10 @@ class Spectrum(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Rates r_m of the modes, and the force on the eigenvalues of a learned predictor, each (..., M)."""
+    """Rates r_m of the modes, and the force on the eigenvalues of a learned predictor, each (..., M).
+
+    The force on the encoder's singular value w_m is w_m r_m.
+    """
 
     rates: Any
     on_predictor: Any = None
@@ -41,8 +43,8 @@ class Rates(NamedTuple):
 def initial(structure: Structure, s0: Any, init: Any = 1.0) -> State:
     """Return the initial state at eigenvalues s0 (..., M) of the correlation.
 
-    In this state a separate target has the singular values of the encoder, and a tracked correlation has the
-    eigenvalues s0. init: initial eigenvalues of a learned predictor.
+    Initially, the encoder and a separate target have the singular values sqrt(s0), and a tracked correlation has the
+    eigenvalues s0. init: initial eigenvalues of a learned predictor, one number for all modes or an array.
     """
     w = s0.__array_namespace__().sqrt(s0)
     return State(
@@ -104,10 +106,10 @@ def observables(structure: Structure, parameters: Parameters, state: State) -> O
 
 
 def independent(structure: Structure, observed: Observables) -> Observables:
-    """Return the observables with None in place of eigenvalues that follow from the eigenvalues s of the correlation.
+    """Return the observables with None in place of eigenvalues that can be computed from s.
 
-    The target's eigenvalues equal s unless the target has separate weights. The predictor's eigenvalues are a function
-    of s unless the predictor is learned or built from a tracked correlation.
+    s are the eigenvalues of the correlation. The target's eigenvalues equal s unless the target has separate weights.
+    The predictor's eigenvalues are a function of s unless the predictor is learned or built from a tracked correlation.
     """
     follows = structure.predictor in ("none", "closed form", "normalized") and not structure.tracked
     target = observed.target if structure.separate_target else None
@@ -117,9 +119,9 @@ def independent(structure: Structure, observed: Observables) -> Observables:
 def completed(structure: Structure, parameters: Parameters, observed: Observables) -> Observables:
     """Return all observables, (B, T, M), of B ensemble members at T times.
 
-    observed: observables that ``independent`` returned, with None for eigenvalues that are still to be computed.
-    parameters: parameters (B, 1) of the members. Where eigenvalues of the target or of the predictor equal s, the array
-    of s is returned for them, not a copy.
+    observed: observables in which ``independent`` has replaced eigenvalues by None; this function computes them from
+    the eigenvalues s of the correlation. parameters: parameters (B, 1) of the members. If the eigenvalues of the target
+    or of the predictor equal s, the array s itself is returned in their place, not a copy.
     """
     s, target, lam, *_ = observed
     if lam is None:
@@ -135,15 +137,18 @@ def predictor_is_s(structure: Structure, parameters: Parameters) -> bool:
 
 
 def common(values: Any) -> Any:
-    """Return the number that all entries of an array equal, or the array if the entries differ.
+    """Return an array whose entries are all equal as a single number, and any other array unchanged.
 
-    A power is quicker to compute if the exponent is a number.
+    A power is quicker to compute if the exponent is a number and not an array.
     """
     return float(values.flat[0]) if values.size and (values == values.flat[0]).all() else values
 
 
 def compiled_exponent(parameters: Parameters) -> float | None:
-    """Return the exponent alpha of the predictor if all ensemble members share a value in EXPONENTS; else None."""
+    """Return the exponent alpha of the predictor if all ensemble members have the same alpha; else None.
+
+    Also returns None if this alpha is not in EXPONENTS.
+    """
     alpha = common(parameters.alpha)
     return alpha if isinstance(alpha, float) and alpha in EXPONENTS else None
 

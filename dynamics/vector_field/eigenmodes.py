@@ -61,8 +61,8 @@ class EigenmodeField(VectorField):
     def expectation(self, name: str, arguments: tuple[Any, ...]) -> npt.NDArray[np.float64]:
         """Return an expectation (..., M), such as the rates of the modes.
 
-        name: key of the expectation in ``expectations``. arguments: the fields of the spectrum in a state, and the
-        parameters on which expectations depend, each (..., M) or (..., 1).
+        name: key of the expectation in ``expectations``. arguments: the three fields of the state's ``Spectrum``,
+        followed by the parameters on which expectations depend, each (..., M) or (..., 1).
         """
         expectation = self.expectations[name]
         if (formula := expectation.under(self.closure)) is not None:
@@ -90,29 +90,36 @@ class EigenmodeField(VectorField):
         return eigenmode_state.observables(self.structure, self.parameters, state)
 
     def of_eigenvalues(self, s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the rates r_m at eigenvalues s (..., M), for a model whose only dynamical variable is the encoder."""
+        """Return the rates r_m at eigenvalues s (..., M) of the correlation.
+
+        The encoder must be the only dynamical variable of the model, so that s determines the state.
+        """
         return self(State(np.sqrt(s))).rates
 
 
 def set_to_zero(rates: Rates, last: Any) -> Rates:
-    """Set the rates of some modes to zero. last: result of ``_last_mode``."""
+    """Return the rates, and the force on a learned predictor, with zeros in the modes of the mask ``last``.
+
+    last: mask (..., M) that ``last_mode`` returned.
+    """
     return each(lambda values: values.__array_namespace__().where(last, 0.0, values), rates)
 
 
 def last_mode(s: Any) -> Any:
-    """Return a mask (..., M), True for a mode if all other modes have collapsed.
+    """Return a mask (..., M), True for a mode that is the only one left because all other modes have collapsed.
 
-    If the loss conserves a sum over modes, this sum keeps the eigenvalue of such a mode constant, so that the rate of
-    the mode is zero. Integrals would return rounding errors in place of zero.
+    Suppose that the flow conserves a sum of functions of the eigenvalues. If only one mode is left, this sum keeps its
+    eigenvalue constant, and its rate is zero. Quadrature would return a rounding error in place of zero.
     """
     surviving = significant_modes(s)
     return surviving & (surviving.sum(axis=-1, keepdims=True) == 1)
 
 
 def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Expectation]:
-    """Return, by name, the expectations that the vector field of a model with this structure needs.
+    """Return the expectations from which the forces are computed, in a dictionary with their names as keys.
 
-    The result is empty if the expectations of the loss could not be derived.
+    structure: components of the model. "rates" is always needed, "predictor_force" only for a learned predictor. The
+    dictionary is empty if no expectations of the loss could be derived.
     """
     names = ("rates", "predictor_force") if structure.predictor == "learned" else ("rates",)
     needed = {"rates": derived.rates, "predictor_force": derived.predictor_force}
@@ -120,8 +127,8 @@ def expectations_of(derived: DerivedLoss, structure: Structure) -> dict[str, Exp
 
 
 def formulas_of(derived: DerivedLoss, structure: Structure, closure: str) -> list[Function | None]:
-    """Return the formulas, under a closure, of the expectations that a model with this structure needs.
+    """Return the formulas under a closure of the expectations that ``expectations_of`` returns, in the same order.
 
-    None stands for an expectation that is an integral.
+    The list contains None for an expectation that is an integral and has no formula.
     """
     return [expectation.under(closure) for expectation in expectations_of(derived, structure).values()]

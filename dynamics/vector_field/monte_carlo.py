@@ -28,10 +28,11 @@ def sampled_forces(
 ) -> list[FloatArray]:
     """Return the forces of each sample (samples, M) on singular values and, if ``learned``, on predictor eigenvalues.
 
-    The force on the singular value w_m is g_m zeta1_m + h_m zeta2_m, where g = -dL/dz1 and h = -dL/dz2 are the negative
-    gradients of the loss L with respect to the representations z1 and z2 of the views. zeta1, zeta2: components of the
-    views along the input directions of the modes, (samples, M), so that z = w zeta. lam: eigenvalues of the predictor.
-    ratio: singular values of the target branch divided by w.
+    w: singular values of the encoder. zeta1, zeta2: components of view 1 and of view 2 along the input directions of
+    the modes, (samples, M). The representations of the views are z1 = w zeta1 and z2 = w zeta2. The force on w_m is
+    g_m zeta1_m + h_m zeta2_m, where g = -dL/dz1 and h = -dL/dz2 are the negative gradients of the loss L with respect
+    to these representations. lam: eigenvalues of the predictor. ratio: singular values of the target branch divided by
+    w.
     """
     arguments = (w * zeta1, w * zeta2, lam, ratio, *parameters.of_loss)
     on_encoder = generated.force_on_view1(*arguments) * zeta1 + generated.force_on_view2(*arguments) * zeta2
@@ -41,8 +42,9 @@ def sampled_forces(
 class Samples:
     """Rates of modes and forces on a learned predictor, computed as means over scrambled Sobol points.
 
-    All states use the same points, so that the rates are smooth functions of the state. worst: largest standard error
-    of a mean so far, relative to the mean absolute value of the samples in the same state.
+    The same points are used in all states, so that the rates are smooth functions of the state. worst: largest relative
+    error so far. The relative error in a state is the largest standard error of a mean, divided by the mean absolute
+    value of the samples over which the means are taken.
     """
 
     def __init__(self, generated: DerivedLoss, learned: bool):
@@ -89,7 +91,8 @@ class Samples:
 def normals(modes: int, first: int = 0) -> FloatArray:
     """Return standard normal numbers (3, samples, M): for the inputs, the noise on view 1 and the noise on view 2.
 
-    first: seed of the first of REPLICATES sets of points; each further set has the next seed.
+    The numbers are computed from REPLICATES sets of scrambled Sobol points. first: seed of the first set; the following
+    sets have the seeds first + 1, first + 2, and so on.
     """
     from scipy.special import ndtri  # slow to import
     from scipy.stats import qmc

@@ -40,9 +40,10 @@ class Observables(NamedTuple):
 
 
 def each(function: Callable[..., Any], *tuples: Parts) -> Parts:
-    """Apply a function to the corresponding entries of tuples of one class, such as states; return such a tuple.
+    """Call a function with the first entries of several named tuples, with the second entries, and so on.
 
-    Entries that are None in the first tuple stay None.
+    The tuples have the same class, such as ``State``. Returns a tuple of this class, whose entries are the returned
+    values. An entry that is None in the first tuple stays None.
     """
     parts = zip(*tuples, strict=True)
     kind: Callable[..., Parts] = type(tuples[0])

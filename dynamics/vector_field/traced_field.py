@@ -17,8 +17,9 @@ Rules = Sequence[Sequence[BlockedRule]]  # one list of quadrature rules for each
 class TracedField:
     """The vector field of eigenmodes as functions that JAX can trace.
 
-    The quadrature rules are arguments: one list of rules for each expectation that is an integral, in the order of
-    ``EigenmodeField.quadratures``.
+    The functions take the quadrature rules as an argument ``rules``. This argument contains one list for each
+    expectation that is a sum of integrals, in the order of ``EigenmodeField.quadratures``. The list contains one rule
+    for each integral of the sum.
     """
 
     def __init__(self, derived: DerivedLoss, structure: Structure, closure: str):
@@ -38,7 +39,11 @@ class TracedField:
         return set_to_zero(rates, last_mode(arguments[0])) if self.integrals and self.conserves else rates
 
     def error(self, state: State, parameters: Parameters, rules: Rules) -> Any:
-        """Return the estimated relative error of the rates, the largest over all states (..., M)."""
+        """Return the estimated relative error of the quadrature in states (..., M).
+
+        For each expectation that is a sum of integrals, the largest relative error over all states is computed. These
+        largest errors are added up.
+        """
         arguments = self._arguments(state, parameters)
         pairs = zip(self.integrals, rules, strict=True)
         estimates = [estimate_by_rules(of_one, arguments, own_rules) for of_one, own_rules in pairs]

@@ -1,8 +1,8 @@
-"""Define the update rule: gradient descent for trained variables, exponential averages for the others.
+"""Define the update rule of the dynamical variables: gradient descent or exponential averages.
 
-Encoder and learned predictor are trained; the target and the tracked correlation are exponential averages. The rule
-applies to eigenmodes, to weight matrices, and to the weights of a trained network. Parameters broadcast with the
-dynamical variables. The formulas come from ``dynamics.generated.eigenvalues``.
+The encoder and a learned predictor follow gradient descent. A separate target and a tracked correlation are exponential
+averages. The rule applies to eigenmodes, to weight matrices, and to the weights of a trained network. Parameters
+broadcast with the dynamical variables. The formulas come from ``dynamics.generated.eigenvalues``.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ def step(
 ) -> State:
     """Return the state after one step of gradient descent.
 
-    Encoder and learned predictor follow the forces. Then the exponential averages are updated: the target averages the
-    new encoder, and the tracked correlation averages the correlation of the new encoder. correlation: function that
-    returns the correlation of an encoder.
+    The encoder and a learned predictor change by the forces. Then the exponential averages are updated: the target with
+    the new encoder, and the tracked correlation with the correlation of the new encoder's representations. correlation:
+    function that returns this correlation for an encoder.
     """
     p = parameters
     encoder = eigenvalues.descent_step(state.encoder, forces.encoder, 1.0, p.rho, learning_rate)
@@ -39,8 +39,9 @@ def velocity(
 ) -> State:
     """Return the time derivative d state/dt of a state in the gradient flow.
 
-    learning_rate: duration of a step, which converts the decay per step of an exponential average into a rate in time.
-    correlation: function that returns the correlation of an encoder, which the tracked correlation averages.
+    learning_rate: duration of a step of gradient descent. An exponential average changes by a given fraction in each
+    step; divided by the duration, this becomes a change per time. correlation: function that returns the correlation of
+    an encoder's representations. A tracked correlation is an exponential average of this correlation.
     """
     p = parameters
     encoder = eigenvalues.descent_velocity(state.encoder, forces.encoder, 1.0, p.rho)

@@ -16,9 +16,10 @@ from dynamics.vector_field.state import Observables, State
 
 
 def on_white(W: Any, root: Any) -> Any:
-    """Return W Sigma_x^(1/2), which maps white inputs to the representations of inputs with the covariance Sigma_x.
+    """Return W Sigma_x^(1/2), the matrix that maps white inputs to representations.
 
-    root: Sigma_x^(1/2); None for white inputs.
+    For white inputs xi, Sigma_x^(1/2) xi are inputs with the covariance Sigma_x, which the weights W map to the
+    representations. root: Sigma_x^(1/2); None if the inputs of the model are white, so that W is returned.
     """
     return W if root is None else W @ root
 
@@ -35,8 +36,8 @@ def correlation(W: Any, root: Any) -> Any:
 def initial(structure: Structure, W0: Any, root: Any) -> State:
     """Return the initial state at encoder weights W0 (..., M, N).
 
-    In this state a separate target has the weights W0, and a tracked correlation is W0 Sigma_x W0^T. root:
-    Sigma_x^(1/2) of the covariance Sigma_x of the inputs; None for white inputs.
+    A separate target initially has the weights W0, and a tracked correlation is initially W0 Sigma_x W0^T. root:
+    Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs.
     """
     return State(
         W0,
@@ -50,8 +51,8 @@ def predictor(
 ) -> Any:
     """Return the closed-form predictor W_P (..., M, M) in a state; None for a model without a closed-form predictor.
 
-    function: function that is applied to the eigenvalues of W_P, so that the result is a matrix function of W_P. root:
-    Sigma_x^(1/2) of the covariance Sigma_x of the inputs; None for white inputs.
+    root: Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs. function: function f of
+    an eigenvalue. If it is passed, the matrix function f(W_P) is returned in place of W_P.
     """
     if structure.predictor in ("none", "learned"):
         return None
@@ -60,9 +61,9 @@ def predictor(
 
 
 def closed_form(structure: Structure, parameters: Parameters, C: Any, function: Function = lambda lam: lam) -> Any:
-    """Return the closed-form predictor W_P (..., M, M) that belongs to the correlation C of representations.
+    """Return the closed-form predictor W_P (..., M, M) that is computed from the correlation C of representations.
 
-    function: function that is applied to the eigenvalues of W_P, so that the result is a matrix function of W_P.
+    function: function f of an eigenvalue. If it is passed, the matrix function f(W_P) is returned in place of W_P.
     """
     xp = C.__array_namespace__()
     s, U = xp.linalg.eigh(C)
@@ -73,10 +74,12 @@ def closed_form(structure: Structure, parameters: Parameters, C: Any, function: 
 def eigenbasis(
     structure: Structure, parameters: Parameters, state: State, root: Any
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the eigenvectors (..., M, M) of the predictor in a state, and the eigenvalues s and lambda (..., M).
+    """Return eigenvectors (..., M, M) that the predictor and its correlation share, and the eigenvalues of both.
 
-    s are the eigenvalues of the correlation from which the predictor is built, in descending order; lambda are the
-    eigenvalues of the predictor. root: Sigma_x^(1/2) of the covariance Sigma_x of the inputs; None for white inputs.
+    The predictor is built from the correlation of the encoder, or from the tracked correlation. Returns the
+    eigenvectors, the eigenvalues s (..., M) of this correlation in descending order, and the eigenvalues lambda
+    (..., M) of the predictor. root: Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white
+    inputs.
     """
     if state.tracked is None:
         U, w, _ = np.linalg.svd(on_white(state.encoder, root), full_matrices=False)
@@ -89,11 +92,11 @@ def eigenbasis(
 
 
 def observables(structure: Structure, parameters: Parameters, state: State, root: Any) -> Observables:
-    """Return the observables of a state; they are inf for ensemble members whose weights overflow.
+    """Return the observables of a state; all eigenvalues are inf for ensemble members whose weights overflow.
 
-    The eigenvalues of the correlations are in ascending order. In place of eigenvalues of the predictor W_P, the
-    observables contain u_m . W_P u_m, where u_m are the eigenvectors of the correlation C. root: Sigma_x^(1/2) of the
-    covariance Sigma_x of the inputs; None for white inputs.
+    The eigenvalues of the encoder's correlation C and of the target's correlation are in ascending order. In place of
+    eigenvalues of the predictor W_P, the observables contain u_m . W_P u_m, where u_m are the eigenvectors of C. root:
+    Sigma_x^(1/2), where Sigma_x is the covariance of the inputs; None for white inputs.
     """
     finite = np.isfinite(state.encoder).all(axis=(-2, -1), keepdims=True)
 
@@ -116,7 +119,11 @@ def _along_modes(
     U: npt.NDArray[np.float64],
     finite: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float64]:
-    """Return u_m . W_P u_m (..., M) for the predictor W_P and the columns u_m of U, eigenvectors of the correlation."""
+    """Return u_m . W_P u_m (..., M) for the predictor W_P.
+
+    The vectors u_m are the columns of ``U``. They are the eigenvectors of the correlation, and ``s`` are its
+    eigenvalues. finite: mask (..., 1, 1), False for ensemble members whose weights overflow.
+    """
     if structure.predictor == "none":
         return np.ones_like(s)
     if state.predictor is None and state.tracked is None:

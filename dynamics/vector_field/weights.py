@@ -28,7 +28,7 @@ class ViewMaps(NamedTuple):
     """Representations of the views as linear maps of a vector l of d independent standard normals.
 
     vectors: for each representation that the loss contains, the matrix (..., M, d) that maps l to this representation.
-    inputs: for each view x, the covariance E[l x^T] of l and x; the keys 1 and 2 stand for the views x1 and x2.
+    inputs: the covariances E[l x1^T] and E[l x2^T] of l and of the views x1 and x2, under the keys 1 and 2.
     """
 
     vectors: list[npt.NDArray[np.float64]]
@@ -110,8 +110,8 @@ class WeightField(VectorField):
     def _root_of_views(self, sigma: FloatArray) -> FloatArray | None:
         """Return a matrix square root of Sigma_x + sigma^2 I; None for white inputs.
 
-        Sigma_x is the covariance of the inputs. With sigma = sigma1 + sigma2, the range of the root contains both
-        views.
+        Sigma_x is the covariance of the inputs, and sigma a standard deviation of noise. If sigma is the sum of the
+        standard deviations sigma1 and sigma2 of the noise on the two views, both views lie in the range of the root.
         """
         if self.root is None:
             return None
@@ -119,9 +119,11 @@ class WeightField(VectorField):
         return directions * np.sqrt(np.maximum(variances, 0.0) + sigma**2)[..., None, :] @ directions.T
 
     def _with_substitutes(self, state: State, moved: npt.NDArray[np.bool_]) -> State:
-        """Replace weights on which no force acts by weights at which the integrals of expectations can be evaluated.
+        """Return the state with other weights in the ensemble members whose encoder no force acts on.
 
-        moved: mask (..., 1, 1), True for the ensemble members on which a force acts.
+        The integrals of the expectations cannot be evaluated at the weights of these members, but they can at the
+        weights of the returned state. moved: mask (..., 1, 1), True for the ensemble members on which a force acts;
+        their weights stay unchanged.
         """
         if moved.all():
             return state
@@ -133,9 +135,10 @@ class WeightField(VectorField):
     def _evaluate(self, name: str, s: FloatArray, W_P: FloatArray, vectors: list[FloatArray]) -> FloatArray:
         """Return E[g l^T] (..., M, d) for the name "drive_on_view1", or E[h l^T] for the name "drive_on_view2".
 
-        g and h are the negative gradients of the loss with respect to the representations of views 1 and 2, and l are
-        the d independent normals of ``ViewMaps``. The result is zero for a view that no gradient reaches. s:
-        eigenvalues of the correlation. W_P: predictor. vectors: matrices that map l to the representations.
+        g and h are the negative gradients of the loss with respect to the representations of views 1 and 2, and l is
+        the vector of d independent standard normals in ``ViewMaps``. The expectation is zero if no gradient flows into
+        the representation of the view. s: eigenvalues of the correlation. W_P: matrix of the predictor. vectors:
+        matrices that map l to the representations.
         """
         if name not in self.expectations:
             return np.zeros_like(vectors[0])
@@ -148,9 +151,10 @@ class WeightField(VectorField):
     def _view_maps(self, state: State) -> ViewMaps:
         """Return the representations that the loss contains as linear maps of a vector l of independent normals.
 
-        The input and the noise on both views have 3N independent normal components. The representations depend on
-        linear combinations of these components. The number of combinations is at most the total number of components
-        of the representations. l is an orthonormal basis of the combinations.
+        A sample is determined by 3N independent standard normals: N for the input, and N for the noise on each view.
+        Each component of a representation is a linear combination of these normals. An orthonormal basis of the space
+        that these combinations span defines l: the components of l are again independent standard normals, and there
+        are at most as many as the representations have components in total.
         """
         p, N = self.parameters, state.encoder.shape[-1]
         root = np.eye(N) if self.root is None else self.root
@@ -171,7 +175,11 @@ class WeightField(VectorField):
 
 
 def _on_flat_arrays(integral: MatrixIntegral) -> Integral:
-    """Return an integral for ``Adaptive``, with one axis in place of the last two axes of each matrix."""
+    """Convert an integral of matrices into an ``Integral`` that ``Adaptive`` can compute.
+
+    ``Adaptive`` requires arrays with one axis for the entries. Therefore the arguments and values of the new integrand
+    have the entries of each matrix on a single axis.
+    """
 
     def scales(s: FloatArray, *flat: FloatArray) -> tuple[FloatArray, ...]:
         vectors = integral.norm_vectors(*_matrices(s, flat))

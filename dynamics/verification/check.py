@@ -14,6 +14,7 @@ from dynamics import errors
 from dynamics.model.model import Model
 from dynamics.numerics.context import isolated
 from dynamics.numerics.memory import check_size
+from dynamics.numerics.progress import check_progress
 from dynamics.numerics.values import Value
 from dynamics.verification import dynamics_checks, loss_checks
 from dynamics.verification.compare import Comparison
@@ -120,6 +121,7 @@ def check(model: Model, s0: npt.ArrayLike | None = None, *, seed: int = 0, progr
     ['basis', 'gradient', 'rates', 'exact', 'descent map', 'network']
     """
     errors.instance("model", model, Model, "be a Model")
+    check_progress(progress)
     if model.inputs is not None:
         requirement = "have white inputs, because with correlated inputs eigenvectors rotate and modes have no rates"
         errors.reject("model", requirement, model)

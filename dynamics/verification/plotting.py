@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from dynamics.results.plotting import EIGENVALUES, STEP, mark_unreliable, mode_colors, new_axes
+from dynamics.results.plotting import EIGENVALUES, STEP, axes_of, mark_unreliable, mode_colors, set_logarithmic
 
 
 def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
@@ -14,7 +14,7 @@ def plot_comparison(comparison: Any, ax: Axes | None = None) -> Axes:
     The grey band shows two standard errors of the mode with the largest relative standard error. Steps at which the
     predicted effects of the batch size are unreliable are hatched.
     """
-    ax = ax or new_axes()
+    ax = axes_of(ax)
     for column, color in zip(comparison.relative.T, mode_colors(comparison.relative.shape[-1]), strict=True):
         ax.plot(comparison.step, column, color=color, linewidth=1)
     surviving = comparison.theory_modes > 0
@@ -33,7 +33,7 @@ def plot_check(check: Any, ax: Axes | None = None) -> Axes:
 
     The bars at the points show two standard errors. Each mode has a colour.
     """
-    ax = ax or new_axes()
+    ax = axes_of(ax)
     comparison = check.comparison
     if comparison is not None:
         for mode, color in enumerate(mode_colors(comparison.theory_modes.shape[-1])):
@@ -41,7 +41,7 @@ def plot_check(check: Any, ax: Axes | None = None) -> Axes:
             network, error = comparison.network_modes[:, mode], 2 * comparison.sampling_error[:, mode]
             style = {"linestyle": "none", "marker": "o", "markersize": 3, "capsize": 2, "color": color}
             ax.errorbar(comparison.step, network, error, **style)
-        ax.set_yscale("log")
+        set_logarithmic(ax)
     ax.set_title("all levels agree" if check.passed else "some levels disagree", fontsize="small")
     ax.set_xlabel(STEP)
     ax.set_ylabel(EIGENVALUES["s"])

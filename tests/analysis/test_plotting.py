@@ -3,6 +3,7 @@
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 import dynamics as dyn
 
@@ -21,6 +22,24 @@ def test_equilibria_have_a_row_each_and_a_marker_per_eigenvalue():
     assert boundary.get_xdata()[0] == points.boundary
     assert points.plot(ax) is ax
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        dyn.equilibria(dyn.Model("euclidean"), [0.1]),
+        dyn.collapse(dyn.Model("euclidean"), [0.1]),
+        dyn.bifurcation(dyn.Model("euclidean"), "weight_decay", (0.0, 0.2), points=3),
+        dyn.phase_diagram(
+            dyn.Model("euclidean"), [0.5], ("learning_rate", (0.1, 1)), ("alpha", (1, 2)), points=2, steps=5
+        ),
+        dyn.design(dyn.FastestUniform(0.1)),
+    ],
+    ids=lambda result: type(result).__name__,
+)
+def test_axes_of_another_library_are_refused(result):
+    with pytest.raises(dyn.ArgumentError, match="Argument `ax` must be matplotlib Axes, or None"):
+        result.plot(ax=0)
 
 
 def test_a_plot_without_equilibria_is_empty():

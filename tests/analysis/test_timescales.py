@@ -5,6 +5,7 @@ import pytest
 
 import dynamics as dyn
 from dynamics.analysis import timescales
+from dynamics.solvers import flow_scipy
 
 S0, NOISE = np.array([0.0, 0.02, 0.3, 0.8, 1.5]), (0.3, 0.1)
 N1 = 1 + NOISE[0] ** 2
@@ -95,6 +96,39 @@ def test_a_level_that_is_passed_twice_within_a_step(predictor, weight_decay, s0,
     assert time == pytest.approx(expected, abs=1e-4)
     fine = dyn.solve(model, [s0], np.linspace(0, 2 * time, 100_001), rtol=1e-10).s[:, 0]
     assert np.flatnonzero(fine <= level)[0] * 2 * time / 100_000 == pytest.approx(time, abs=1e-4 * time)
+
+
+def test_levels_that_equal_modes_reach_by_weight_decay_alone():
+    """epsilon sets a scale, so that the flow is followed as it is; below s = 1e-2 the modes are equal."""
+    model = dyn.Model("cosine", predictor=dyn.ClosedForm(0.5, 0.1), isotropic=True, weight_decay=0.2, symmetrised=True)
+    s0 = [1.846, 1.581, 0.271]
+    times = dyn.convergence_time(model, [s0] * 3, [[0.6], [1e-4], [1e-20]])
+    assert times[0, 2] == np.inf  # the smallest mode stays below this level
+    np.testing.assert_allclose(times[2] - times[1], np.log(1e16) / 0.4, rtol=1e-9)
+    for mode, (early, late) in enumerate(times[:2, :2].T):
+        np.testing.assert_allclose(dyn.solve(model, s0, [early, late]).s[:, mode], [0.6, 1e-4], rtol=1e-7)
+
+
+def test_too_many_evaluations_end_with_a_warning(monkeypatch):
+    """The first mode has reached its level; the other one may reach it later than the flow is followed."""
+    monkeypatch.setattr(timescales, "most_evaluations", lambda y: 60)
+    warning = (
+        r"The flow is followed to t = .* only: more than 60 evaluations of the rates are needed\. Times that are nan"
+    )
+    with pytest.warns(dyn.AccuracyWarning, match=warning):
+        times = dyn.convergence_time(dyn.Model("cosine", noise=NOISE), [0.1, 0.5], [0.1001, 0.30001])
+    assert 0 < times[0] < 1 and np.isnan(times[1])
+
+
+def test_a_step_that_fails_ends_with_a_warning(monkeypatch):
+    def steps(slope, y, end, tolerances):
+        for number, (solver, message) in enumerate(flow_scipy.steps(slope, y, end, tolerances)):
+            solver.status, message = ("failed", "no step is short enough") if number == 5 else (solver.status, message)
+            yield solver, message
+
+    monkeypatch.setattr(timescales, "steps", steps)
+    with pytest.warns(dyn.AccuracyWarning, match=r"The flow is followed to t = .* only: no step is short enough\."):
+        assert np.isnan(dyn.convergence_time(dyn.Model("cosine", noise=NOISE), [0.1, 0.5], 0.31)).all()
 
 
 def test_times_beyond_within_are_nan():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from benchmarks import measure, page, peers, row
+from benchmarks import exact_ensemble, measure, page, peers, row
 from benchmarks.setting import TIMES, spectra
 from dynamics.vector_field.eigenmodes import EigenmodeField
 
@@ -111,3 +111,11 @@ def test_the_script_for_accelerators_runs_on_a_cpu():
     script = [sys.executable, str(ROOT / "benchmarks/gpu.py")]
     done = subprocess.run(script, capture_output=True, text=True, check=True)
     assert all(f"{name}: " in done.stdout for name in ("descent", "closure", "training"))
+
+
+@pytest.mark.long
+def test_the_closure_by_hand_gives_the_trajectories_of_the_exact_closure():
+    s0 = np.random.default_rng(0).uniform(0.05, 1.0, (3, exact_ensemble.MODES))
+    model = dyn.Model("cosine", noise=(0.0, exact_ensemble.SIGMA2))
+    ours = dyn.solve(model, s0, exact_ensemble.TIMES, method="scipy", rtol=1e-9).s
+    np.testing.assert_allclose(exact_ensemble.diffrax_by_hand()(s0), ours, rtol=exact_ensemble.ERROR)

@@ -4,8 +4,10 @@ import signal
 import traceback
 import warnings
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 import dynamics as dyn
 from dynamics.errors import MissingExtraError
@@ -40,8 +42,15 @@ def processor_time(seconds):
         signal.signal(signal.SIGPROF, before)
 
 
-def fault_of(call, limit=LIMIT):
-    """Return what is wrong with the outcome of a call, as text; None if nothing is."""
+class Outcome(NamedTuple):
+    """The outcome of a call: True if the call was refused, and what is wrong with the outcome; None if nothing is."""
+
+    refused: bool
+    fault: str | None
+
+
+def outcome_of(call, limit=LIMIT):
+    """Return the outcome of a call, which is interrupted after ``limit`` seconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", dyn.AccuracyWarning)
@@ -50,12 +59,12 @@ def fault_of(call, limit=LIMIT):
                 result = call()
                 str(result), repr(result)
         except REFUSALS as error:
-            return "a message of several lines" if "\n" in str(error) else None
+            return Outcome(True, "a message of several lines" if "\n" in str(error) else None)
         except OverTime as error:
-            return f"{error}: {place_of(error)}"
+            return Outcome(False, f"{error}: {place_of(error)}")
         except Exception as error:
-            return f"{type(error).__name__}: {str(error)[:120]} ({place_of(error)})"
-        return silent(call.name, result)
+            return Outcome(False, f"{type(error).__name__}: {str(error)[:120]} ({place_of(error)})")
+        return Outcome(False, silent(call.name, result))
 
 
 def place_of(error):
@@ -71,6 +80,8 @@ def silent(name, value):
         return _silent_in_trajectory(value)
     if isinstance(value, Model | str | bytes | type(None)):
         return None
+    if isinstance(value, xr.Dataset):
+        return _silent_in_sweep(value)
     if isinstance(value, dyn.PhaseDiagram):
         return None if value.status != "complete" else _wrong("outcome", [bool(text) for text in value.outcome.flat])
     if hasattr(value, "__dataclass_fields__"):
@@ -107,6 +118,16 @@ def _silent_in_trajectory(trajectory):
         if name == "s" and (values[before] < 0).any():
             return "a negative eigenvalue"
     return None if trajectory.error >= 0 else "error is nan"
+
+
+def _silent_in_sweep(dataset):
+    """Runs with the status 1 are complete, so that they have finite eigenvalues at all times."""
+    if not dataset.status.isin([1, 2, 3]).all():
+        return "a point without a run"
+    for name in ("s", "target", "predictor"):
+        if name in dataset and not np.isfinite(dataset[name].where(dataset.status == 1, 0.0)).all():
+            return f"{name} of a complete run is not finite"
+    return None
 
 
 def _wrong(name, holds):

@@ -1,6 +1,9 @@
 """Files are replaced as a whole, or left as they were."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -35,6 +38,40 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     with full_disk(1000), pytest.raises(OSError, match="File too large"):
         write_text(path, "new" * 1000)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+WRITER = """
+import sys, time
+from dynamics.numerics.files import replacing
+with replacing(sys.argv[1]) as fresh:
+    fresh.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_process_leaves_the_old_file_and_the_next_one_cleans_up(tmp_path):
+    path, other = tmp_path / "a[1]*.txt", tmp_path / f".a.{'0' * 32}.new.txt"
+    for file in (path, other):
+        file.write_text("old")
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout.readline() == "writing\n"
+    write_text(path, "new")  # while the other process writes
+    assert len(list(tmp_path.iterdir())) == 3
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.communicate()
+    assert path.read_text() == "new" and len(list(tmp_path.iterdir())) == 3
+    write_text(path, "newer")
+    assert path.read_text() == "newer" and set(tmp_path.iterdir()) == {path, other}
+
+
+def test_a_file_that_is_being_written_is_not_removed(tmp_path):
+    """Two writers of one file: each writes a file of its own, and the last one replaces the other's."""
+    path = tmp_path / "a.txt"
+    with replacing(path) as first, replacing(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_link_keeps_pointing_to_the_file(tmp_path):

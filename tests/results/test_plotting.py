@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dynamics as dyn
-from dynamics.results.plotting import legend_above, mode_colors, new_axes
+from dynamics.results.plotting import axes_of, legend_above, mode_colors
 from tests.results.makers import a_network, made
 
 matplotlib.use("Agg")
@@ -59,13 +59,30 @@ def test_step_and_time_are_not_mixed_on_one_axis():
     plt.close("all")
 
 
+@pytest.mark.parametrize("ax", [0, "", {"a": 1}, plt])
+def test_axes_of_another_library_are_refused(ax):
+    with pytest.raises(dyn.ArgumentError, match="Argument `ax` must be matplotlib Axes, or None"):
+        made("flow").plot(ax)
+
+
+@pytest.mark.filterwarnings("error")
+def test_eigenvalues_that_differ_by_rounding_alone_can_be_drawn():
+    """A logarithmic axis that is as narrow as rounding errors has no width in logarithms."""
+    flow = dyn.solve(dyn.Model("euclidean"), [0.5], [0.0, 1.0])
+    ax = replace(flow, s=np.array([[0.273], [np.nextafter(0.273, 1)]])).plot()
+    ax.figure.canvas.draw()
+    low, high = ax.get_ylim()
+    assert low < 0.26 and high > 0.29
+    plt.close("all")
+
+
 def test_colours_get_lighter_with_the_mode():
     lightness = mode_colors(7)[:, :3].sum(axis=1)
     assert mode_colors(7).shape == (7, 4) and (np.diff(lightness) > 0).all()
 
 
 def test_a_legend_stands_above_the_axes():
-    ax = new_axes()
+    ax = axes_of(None)
     ax.plot([0, 1], label="line")
     legend_above(ax)
     ax.figure.canvas.draw()

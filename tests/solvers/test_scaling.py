@@ -48,6 +48,28 @@ def test_equal_modes_shrink_at_the_weight_decay(weight_decay, times):
     np.testing.assert_allclose(flow.s[1:], np.stack([expected] * 2, axis=-1), rtol=2e-8)
 
 
+SOFTENED = dyn.Model(  # epsilon sets a scale, so that the weight decay is no change of scale
+    "cosine", predictor=dyn.ClosedForm(0.5, 0.1), isotropic=True, weight_decay=0.2, symmetrised=True
+)
+
+
+def test_equal_modes_shrink_at_the_weight_decay_also_without_a_change_of_scale():
+    """As modes shrink, their rates and the errors of their rates grow as 1/s, until steps follow errors alone."""
+    times = [0.0, 1.0, 15.0, 100.0, 1e9]
+    flow = dyn.solve(SOFTENED, [1.846, 1.581, 0.271], times)
+    assert flow.complete and Scaling.of(flow_scipy.FlowProblem.of(SOFTENED, [1.0], times).field).decay == 0
+    np.testing.assert_allclose(flow.s[3], flow.s[2] * np.exp(-0.4 * 85), rtol=1e-12)
+    np.testing.assert_allclose(flow.s[2], flow.s[2, 0], rtol=1e-8)
+    assert not flow.s[4].any()
+    steady = dyn.solve(SOFTENED, [1.846, 1.581, 0.271], [0.0, 15.0, 1e9], until="steady")
+    assert steady.status == f"steady at t = {steady.t[-1]:.6g}"  # all modes have shrunk to 5e-7 of the largest w(0)
+    np.testing.assert_allclose(steady.s[-1], 1.846 * 0.25e-12, rtol=1e-8)
+    np.testing.assert_allclose(steady.s[:-1], flow.s[[0, 2]], rtol=1e-12)
+    moving = dyn.solve(SOFTENED, [1.846, 1.581, 0.271], [0.0, 15.0, 50.0], until="steady")
+    assert moving.status == "not steady at t = 50, moving at a relative speed of 0.2, and not slowing down"
+    np.testing.assert_allclose(moving.s[-1], flow.s[2] * np.exp(-0.4 * 35), rtol=2e-8)
+
+
 @pytest.mark.long
 def test_a_learned_predictor_of_equal_eigenvalues_moves_with_the_scale_alone():
     model = dyn.Model("cosine", predictor=dyn.Learned(), weight_decay=0.05)

@@ -78,6 +78,12 @@ def test_a_model_or_start_that_cannot_be_checked_is_refused(model, s0, message):
         dyn.check(model, s0, progress=False)
 
 
+def test_a_wrong_progress_is_refused_before_any_work(monkeypatch):
+    monkeypatch.delattr("dynamics.verification.loss_checks.check_basis")
+    with pytest.raises(dyn.ArgumentError, match="`progress` must be True, False or None"):
+        dyn.check(EUCLIDEAN, progress="weather")
+
+
 def test_a_negative_seed_is_refused():
     with pytest.raises(dyn.ArgumentError, match="`seed`"):
         dyn.check(EUCLIDEAN, seed=-1)

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 
 from tools import finite_batches
-from tools.finite_batches import Law, row_of, summary
+from tools.finite_batches import Law, row_of
 
 SEEDS, SETTINGS = 64, 40
+
+
+def summary(rows, values, seeds):
+    """Return the sentences in one line."""
+    return " ".join(finite_batches.summary(rows, values, seeds).split())
 
 
 def rows(shift=0.0, factor=1.0, reliable=True):
