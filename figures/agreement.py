@@ -44,15 +44,16 @@ class Agreement(NamedTuple):
 
 
 def agreement(network: dyn.Trajectory, above: float = 0.0, **others: dyn.Trajectory) -> Agreement:
-    """Return the distances of networks from the theory, the flow, a larger learning rate, and other theories.
+    """Return the distances of networks from the theory, from the flow, and from other theories.
 
     The theory is the descent map plus the predicted change of its mean by finite batches. The change is added at the
-    steps at which its prediction is reliable. The larger learning rate is FASTER times that of the networks. With at
-    least SEEDS_NEEDED networks, the standard error is that of the mean over networks. With fewer networks, the standard
-    error is predicted, and only steps at which the prediction is reliable are counted.
+    steps at which its prediction is reliable. One of the other theories is the descent map with a learning rate that is
+    FASTER times that of the networks. With at least SEEDS_NEEDED networks, the standard error is that of the mean over
+    networks. With fewer networks, the standard error is predicted, and only steps at which the prediction is reliable
+    are counted.
 
     above: a mode is counted only at steps at which its variance in theory exceeds this value.
-    others: trajectories of the other theories, by name, recorded at least at the steps of the networks; underscores in
+    others: trajectories of further theories, by name, recorded at least at the steps of the networks; underscores in
     names become spaces.
     """
     steps, eta = np.asarray(network.step), network.settings["learning_rate"]

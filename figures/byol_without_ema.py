@@ -176,7 +176,7 @@ WORDS = {-1: "fewer modes", 1: "more modes", 0: "no effect distinguishable"}
 
 
 def stated(estimate: Interval) -> str:
-    """Format a factor with three decimals, and state its effect if the interval, rounded like this, excludes 1."""
+    """Format a factor and its interval with three decimals; state an effect if the rounded interval excludes 1."""
     shown = Interval(*(round(value, 3) for value in estimate))
     return f"{estimate.text('.3f')}, {WORDS[shown.side(1)]}"
 
@@ -260,7 +260,7 @@ def difference(counts: np.ndarray) -> str:
 
 
 def caption(data: dict[Key, Curve], full: bool) -> str:
-    """Return the caption, which describes the panels and states the effect of each setting with its error."""
+    """Return the caption, which describes the panels and states the effect of each setting with an interval."""
     networks = len(RATES) * len(DECAYS) * len(style.LOSSES)
     spread = max(float(np.max(c.spread, where=c.collapsed, initial=0.0)) for c in data.values())
     return f"""

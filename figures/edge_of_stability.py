@@ -1,7 +1,7 @@
 """Edge of stability: the largest learning rate at which gradient descent is stable, in theory and in networks.
 
 Small modes grow faster under an isotropic loss than under the standard loss. But with noise on the online view, the
-isotropic loss has a lower largest stable learning rate than the standard loss.
+largest stable learning rate is lower under the isotropic loss than under the standard loss.
 """
 
 from typing import Any, NamedTuple

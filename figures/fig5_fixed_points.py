@@ -137,12 +137,12 @@ cause the difference, and 1 if the descent map is wrong for all batch sizes."""
 
 
 def _sums(pair: Pair) -> np.ndarray:
-    """Return the sum of the final eigenvalues of each network (S,)."""
+    """Return the sums of the final eigenvalues (S,), one sum for each network."""
     return pair[0].s[:, -1].sum(axis=-1)
 
 
 def _excess(pair: Pair) -> np.ndarray:
-    """Return the sum of the final eigenvalues of each network, divided by that in the descent map, minus 1 (S,)."""
+    """Return network/map - 1 (S,) for the sum of the final eigenvalues in each network and in the descent map."""
     return _sums(pair) / pair[1].s[-1].sum() - 1
 
 

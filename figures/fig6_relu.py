@@ -1,7 +1,7 @@
 """Networks with ReLU units in the eight settings of Figure 2, compared with the theory of linear networks.
 
-As in Figure 6 of Halvagal et al. (2023), the representation is z = relu(W x). The predictor is built from W W^T, as in
-linear networks, and not from the correlation of z.
+The settings are those of Figure 2 of Halvagal et al. (2023). As in their Figure 6, the representation is z = relu(W x).
+The predictor is built from W W^T, as in linear networks, and not from the correlation of z.
 """
 
 from typing import NamedTuple

@@ -131,7 +131,7 @@ def _drift(flow: dyn.Trajectory, rho: float) -> tuple[float, float]:
 
 
 def caption(data: dict[float, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, states the drift of the invariant, and tests networks."""
+    """Return the caption, which describes the panels and the invariant, and compares networks with theory."""
     drift, change = (max(_drift(panel.flow, rho)[i] for rho, panel in data.items()) for i in (0, 1))
     rows = {f"rho = {rho:g}": agreement(panel.network, above=0.01) for rho, panel in data.items()}
     collapsed = {rho: float(np.mean(panel.flow.s[:, -1, 0] < 0.05)) for rho, panel in data.items()}
