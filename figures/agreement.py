@@ -22,35 +22,39 @@ Array = npt.NDArray[np.float64]
 class Agreement(NamedTuple):
     """The largest distances of networks from the theory, and from other theories, in standard errors.
 
-    They are distances of the variances of modes, averaged over networks.
+    A distance is |network - theory| for the variance of one mode at one step; ``network`` is the mean over networks.
     """
 
     until: int  # last step that is counted
     relative: float  # largest |network/theory - 1|
     distances: dict[str, float]  # keys: THEORY and the names of other theories
-    counted: int  # number of values, over modes and steps
+    counted: int  # number of pairs (mode, step) that are counted
     seeds: int  # number of networks
     corrected: bool  # True if the theory includes the change of the mean by finite batches at all counted steps
 
     def bound(self, rows: int = 1) -> float:
-        """Return the largest distance that is compatible with the theory, in a table with a number of rows.
+        """Return the bound below which all distances in a table stay with probability 1 - LEVEL if theory holds.
 
-        The bound is Bonferroni's, of Student's t for an error over networks, and of the normal distribution for a
-        predicted error.
+        rows: the number of rows of the table. This is Bonferroni's bound for all rows and all counted values. The
+        distribution is Student's t if the standard error is measured over networks, and the normal distribution if the
+        standard error is predicted.
         """
         tail = LEVEL / (2 * rows * max(self.counted, 1))
         return float(stats.t.isf(tail, self.seeds - 1) if self.seeds >= SEEDS_NEEDED else stats.norm.isf(tail))
 
 
 def agreement(network: dyn.Trajectory, above: float = 0.0, **others: dyn.Trajectory) -> Agreement:
-    """Compare networks with the theory, with the flow, and with a learning rate FASTER times as large.
+    """Return the distances of networks from the theory, from the flow, and from other theories.
 
-    The theory is the descent map with the predicted change of its mean by finite batches, where this prediction is
-    reliable. With fewer than SEEDS_NEEDED networks the standard error is predicted too, and only steps at which the
-    prediction is reliable are counted. Otherwise the standard error is that over networks.
+    The theory is the descent map plus the predicted change of its mean by finite batches. The change is added at the
+    steps at which its prediction is reliable. One of the other theories is the descent map with a learning rate that is
+    FASTER times that of the networks. With at least SEEDS_NEEDED networks, the standard error is that of the mean over
+    networks. With fewer networks, the standard error is predicted, and only steps at which the prediction is reliable
+    are counted.
 
-    above: modes are counted only while their variance in theory is larger.
-    others: results of further theories at the steps of the network, by name; underscores become spaces.
+    above: a mode is counted only at steps at which its variance in theory exceeds this value.
+    others: trajectories of further theories, by name, recorded at least at the steps of the networks; underscores in
+    names become spaces.
     """
     steps, eta = np.asarray(network.step), network.settings["learning_rate"]
     modes = network.modes.reshape(-1, *network.s.shape[-2:])
@@ -87,15 +91,21 @@ def agreement(network: dyn.Trajectory, above: float = 0.0, **others: dyn.Traject
 
 
 def _rate_of_averages(network: dyn.Trajectory) -> float | None:
-    """Return the learning rate, on which the flow depends if a part of the model is averaged at each step."""
+    """Return the learning rate of a network if the flow depends on it, otherwise None.
+
+    The flow depends on the learning rate if the model has an average over steps: an averaged target, or a tracked
+    correlation.
+    """
     structure = network.model.structure
     return network.settings["learning_rate"] if structure.separate_target or structure.tracked else None
 
 
 def _law(predicted: dyn.Trajectory, population: Array) -> tuple[npt.NDArray[np.bool_], Array, Array]:
-    """Return where the prediction for finite batches is reliable (T,), and the predicted mean and deviation (T, M).
+    """Return the prediction for finite batches as three arrays: reliable (T,), mean (T, M), standard deviation (T, M).
 
-    Where the prediction is not reliable, the mean is that of infinite batches.
+    An element of the first array is True if the prediction is reliable at this step. predicted: the descent map with
+    finite batches. population: the variances of modes (T, M) for infinite batches, which replace the mean at steps at
+    which the prediction is not reliable.
     """
     along = predicted.mode_deviation is not None  # correlated inputs: modes along the initial eigenvectors
     end = len(predicted.t)
@@ -114,10 +124,10 @@ EXPLANATIONS = {
     "white inputs": "the theory for white inputs",
 }
 UNCORRECTED = """
-In rows with a star this change is not predicted at all steps, because the gradient of a sample has no variance (under
-the cosine loss of two modes) or because fluctuations are too large. The theory is then that of infinitely large
-batches, from which networks deviate in proportion to one over the batch size (the figure fig5_fixed_points tests
-this)."""
+In rows with a star, the prediction of this change is missing at some or all counted steps. One reason is that the
+gradient of a sample has no finite variance (under the cosine loss of two modes); another reason is that fluctuations
+are too large. At these steps the theory is that of infinitely large batches, from which networks deviate in proportion
+to one over the batch size (the figure fig5_fixed_points tests this)."""
 
 
 def _shown(distance: float) -> str:
@@ -125,7 +135,7 @@ def _shown(distance: float) -> str:
 
 
 def agreements(rows: dict[str, Agreement]) -> str:
-    """Format a table of comparisons, with sentences that explain it and state which theories are excluded."""
+    """Format a table with one comparison in each row, and sentences that explain it and state the excluded theories."""
     tested = {name: row for name, row in rows.items() if row.counted}
     bounds = {name: row.bound(len(tested)) for name, row in tested.items()}
     theories = list(dict.fromkeys(name for row in tested.values() for name in row.distances))
@@ -142,16 +152,16 @@ def agreements(rows: dict[str, Agreement]) -> str:
     error = (
         f"that of the mean over {seeds} networks that differ in their batches"
         if seeds >= SEEDS_NEEDED
-        else "predicted (docs/finite_batches.md), and steps are counted as long as the prediction is reliable"
+        else "predicted (docs/finite_batches.md), and only steps at which the prediction is reliable are counted"
     )
     uncorrected = "" if all(row.corrected for row in tested.values()) else UNCORRECTED
     return f"""
-The table compares networks with the theory, which is the descent map with the predicted change of its mean by finite
-batches.{uncorrected}
-Deviation: largest |network/theory - 1| of the variance along an initial eigenvector, over modes and recorded steps.
-Distance: largest |network - theory| in standard errors. The standard error is {error}. If theory holds, all
-distances from it stay below their bounds with a probability of at least {percent(1 - LEVEL)} (Bonferroni). Distances
-from other theories show what this comparison can exclude. Number of rows in which the bound is exceeded, by theory:
-{"; ".join(verdicts)}.
+The next table compares networks with the theory. The theory is the descent map plus the predicted change of its mean by
+finite batches.{uncorrected} The compared values are the variances of the representation along the initial eigenvectors,
+at the recorded steps. Until step: the last step that is counted. Deviation: largest |network/theory - 1| over modes and
+steps. Distance: largest |network - theory| over modes and steps, in standard errors. The standard error is {error}. If
+theory holds, all distances from it stay below their bounds with a probability of at least {percent(1 - LEVEL)}
+(Bonferroni). Distances from other theories show which theories this comparison can exclude. Number of rows in which the
+distance from a theory exceeds the bound: {"; ".join(verdicts)}.
 
 {table(lines)}"""

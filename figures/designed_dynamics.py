@@ -1,7 +1,8 @@
-"""Designed dynamics: three design targets, and networks that are trained with the losses that achieve them.
+"""Designed dynamics: three design targets, and networks that are trained with the losses designed for them.
 
-The targets are: all modes arrive at the same time; only modes above a threshold grow; all modes converge at the same
-rate, the largest rate for which gradient descent is stable at a given learning rate.
+First target: all modes approach their steady state at the same time. Second target: only modes with an eigenvalue above
+a threshold grow. Third target: all modes converge at the same rate. This rate is the largest rate for which gradient
+descent is stable at all learning rates up to a limit.
 """
 
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ DESIGNED: dict[str, Any] = {"color": style.BLUE, "linewidth": 1.2}
 
 
 class Panel(NamedTuple):
-    """A design and three runs from the same initial eigenvalues."""
+    """The result of ``dyn.design`` for one design target, and three runs from the same initial eigenvalues."""
 
     design: dyn.Design
     theory: dyn.Trajectory  # the descent map under the designed loss
@@ -37,9 +38,9 @@ class Panel(NamedTuple):
 
 
 def targets() -> dict[str, tuple[Any, float, float, float]]:
-    """Return the settings of each column: design target, weight decay, learning rate, and duration.
+    """Return the settings of each column of the figure: design target, weight decay, learning rate, and duration.
 
-    The keys are the titles of the columns. The duration is in units of t, learning rate times step.
+    The keys are the titles of the columns. The duration is a time t, which is learning rate times step.
     """
     return {
         "all at once": (dyn.SimultaneousArrival(TIME, LEVEL, SPREAD), 0.0, 0.02, 1.3 * TIME),
@@ -101,13 +102,13 @@ def caption(data: dict[str, Panel], full: bool) -> str:
     noises = listing(f"{panel.design.noise:.2g} ({name})" for name, panel in data.items())
     return f"""
 Losses that `dyn.design(target, model)` designs for desired dynamics. Each column shows one design target. Each designed
-loss is the Euclidean loss with a gain `h(lambda)`, by which the gradient of a mode with predictor eigenvalue lambda = s
-is multiplied. All models have {noise(NOISE)}. The initial eigenvalues are {listing(f"{s:g}" for s in STARTS)}. Top:
+loss is the Euclidean loss with a gain `h(lambda)`. The gain multiplies the gradient of a mode with predictor eigenvalue
+lambda = s. All models have {noise(NOISE)}. The initial eigenvalues are {listing(f"{s:g}" for s in STARTS)}. Top:
 relative growth rate r - rho of the singular value of a mode, against the correlation eigenvalue s of the mode. Here r
-is the rate that the loss gives, and rho is the weight decay. Blue: designed loss; grey dashes: standard loss; shaded:
-range of the initial eigenvalues. Bottom: eigenvalues against step. Points: a linear network under the designed loss
-with {count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to
-largest eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
+is the rate due to the loss, and rho is the weight decay. Blue: designed loss; grey dashes: standard loss; shaded: range
+of the initial eigenvalues. Bottom: eigenvalues against step. Points: a linear network under the designed loss with
+{count(BATCH[full])} samples a step. Lines: the descent map under the designed loss. Dark to light: smallest to largest
+eigenvalue. Grey dashes: the descent map under the standard loss from the same initial eigenvalues.
 
 All at once: in theory the eigenvalues reach {percent(LEVEL)} of their steady state between t = {arrivals.min():.3g} and
 t = {arrivals.max():.3g}, where t is learning rate times step. Under the standard loss they arrive between t =
@@ -120,7 +121,8 @@ initial value in the network under the designed loss, and {vanished[1]} in the d
 Fastest uniform: in theory all singular values converge at the same rate. This rate is the highest rate for which
 gradient descent is stable at all learning rates up to {LIMIT:g}.
 
-Costs of each design. Largest stable learning rate: {costs}. Finite batches make the eigenvalues fluctuate about the
-steady state; the variance of this fluctuation, divided by the variance under the standard loss, is in theory: {noises}.
+Each design has two costs. First, the largest stable learning rate is {costs}. Second, finite batches make the
+eigenvalues fluctuate about the steady state. In theory the variance of this fluctuation, divided by the variance under
+the standard loss, is {noises}.
 
 {agreements(rows)}"""

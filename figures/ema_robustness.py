@@ -23,7 +23,10 @@ Key = tuple[str, str]
 
 
 def grid(cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the learning rates and the standard deviations of the noise, whose pairs are the cells of the figure."""
+    """Return the values on the axes of the figure: learning rates, and standard deviations of the noise.
+
+    Each cell of the figure is one pair of these values. cells: number of values on each axis.
+    """
     return np.geomspace(0.02, 3.0, cells), np.linspace(0.0, 1.0, cells)
 
 
@@ -33,10 +36,9 @@ def model(loss: str, target: str, sigma: float | np.ndarray) -> dyn.Model:
 
 
 def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Trajectory]]:
-    """Return, for each loss and target, the numbers of steps to converge, and a network.
+    """Return, for each loss and target, the array of ``_steps`` and a network.
 
-    The numbers of steps have the axes noise and learning rate. The network is trained at the noise and the learning
-    rate in CHECKS.
+    The network is trained at the noise and the learning rate in CHECKS.
     """
     return {
         (loss, target): (_steps(loss, target, CELLS[full]), _network(loss, target))
@@ -46,10 +48,11 @@ def compute(full: bool) -> dict[Key, tuple[np.ndarray, dyn.Trajectory]]:
 
 
 def _steps(loss: str, target: str, cells: int) -> np.ndarray:
-    """Return the numbers of steps after which all modes stay close to the fixed point 1/n1, with n1 = 1 + sigma^2.
+    """Return the number of steps to converge, in an array with the axes noise and learning rate.
 
-    sigma is the standard deviation of the noise. Close means within a relative distance of CLOSE. The number is
-    infinite for a run that does not converge.
+    A run has converged as soon as all modes stay within a relative distance CLOSE of the fixed point 1/n1. Here n1 is
+    1 + sigma^2, and sigma is the standard deviation of the noise. The number is infinite for a run that does not
+    converge.
     """
     learning_rates, noises = grid(cells)
     steps = np.full((cells, cells), np.inf)
@@ -102,7 +105,7 @@ def draw(data: dict[Key, tuple[np.ndarray, dyn.Trajectory]]) -> Figure:
 
 
 def caption(data: dict[Key, tuple[np.ndarray, dyn.Trajectory]], full: bool) -> str:
-    """Return the caption, which describes the panels and states which cells converge and distances from theory."""
+    """Return the caption, which describes the panels, states which runs converge, and tests networks against theory."""
     shares = "; ".join(
         f"{loss}, {target}: {percent(float(np.isfinite(a).mean()))}" for (loss, target), (a, _) in data.items()
     )
@@ -128,13 +131,14 @@ isotropic version of the Euclidean loss; both with predictor exponent alpha = 1.
 (shared target). Right: the target branch is an exponential average of the encoder, with decay {DECAY:g} a step (EMA
 target). White dotted line: learning rate 1, at which the isotropic loss with a shared target loses stability.
 
-Each cell is one pair of learning rate and noise. Share of the cells that converge: {shares}. Largest learning rate at
-which any cell converges: {largest}. With the averaged target instead of the shared target, this learning rate changes
-by factors of {narrower}; a change by one step of the grid, a factor of {spacing:.2g}, is within its resolution. The
-next factors are medians, with the first and third quartile in parentheses. Number of steps with the averaged
-target, divided by that with the shared target, over the cells that converge with both targets: {slower}. Number of
-steps of the standard loss, divided by that of the isotropic loss, both with the shared target, over the cells that
-converge under both losses: {faster}. A factor of 1 means no effect.
+Each cell is one pair of learning rate and noise. Share of the cells at which gradient descent converges: {shares}.
+Largest learning rate at which gradient descent converges for at least one noise: {largest}. With the EMA target instead
+of the shared target, this learning rate changes by factors of {narrower}. Neighbouring learning rates of the grid
+differ by a factor of {spacing:.2g}; a change by one grid step is within the resolution of the grid. The next factors
+are medians, with the first and third quartile in parentheses. The number of steps with the EMA target, divided by that
+with the shared target, at the cells that converge with both targets, is {slower}. The number of steps under the
+standard loss, divided by that under the isotropic loss, both with the shared target, at the cells that converge under
+both losses, is {faster}. A factor of 1 means no effect.
 
 Linear networks were trained at learning rate {CHECKS["learning_rate"]:g} and sigma = {CHECKS["noise"]:g}
 ({count(int(CHECKS["batch"]))} samples a step, 100 steps).
@@ -143,7 +147,7 @@ Linear networks were trained at learning rate {CHECKS["learning_rate"]:g} and si
 
 
 def _largest(steps: np.ndarray) -> float:
-    """Return the largest learning rate at which gradient descent converges with any noise of the grid.
+    """Return the largest learning rate at which gradient descent converges for at least one noise of the grid.
 
     steps: numbers of steps to converge, with the axes noise and learning rate; infinite for runs that do not converge.
     """
@@ -151,9 +155,10 @@ def _largest(steps: np.ndarray) -> float:
 
 
 def _ratio(steps: np.ndarray, reference: np.ndarray) -> str:
-    """Format the median and the quartiles of steps/reference over the grid points at which both numbers are finite.
+    """Format the median and the quartiles of ``steps/reference`` over the pairs of noise and learning rate.
 
-    steps, reference: numbers of steps to converge, with the axes noise and learning rate.
+    steps, reference: numbers of steps to converge in two settings, with the axes noise and learning rate. A pair is
+    counted if both numbers are finite, that is, if gradient descent converges in both settings.
     """
     both = np.isfinite(steps) & np.isfinite(reference)
     low, median, high = np.quantile(steps[both] / reference[both], (0.25, 0.5, 0.75))

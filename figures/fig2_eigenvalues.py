@@ -23,7 +23,7 @@ LIMITS = (1e-2, 10.0)
 
 
 class Panel(NamedTuple):
-    """Results under one loss: a network, the descent map, and, for a cosine loss, the descent map in mean field."""
+    """Trajectories under one loss: a network, the descent map, and, for a cosine loss, the mean-field descent map."""
 
     network: dyn.Trajectory
     theory: dyn.Trajectory
@@ -73,18 +73,18 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
     rows = {style.title(*key): _agreement(panel) for key, panel in data.items()}
     return f"""
 Eigenvalues `s_m` of the representation correlation against step, for linear networks (M = {MODES} modes, N = {INPUTS}
-inputs, {noise(style.NOISE)}). Each panel shows one of eight losses. All networks start from the same initial weights.
-Top: Euclidean losses; bottom: cosine losses. Dark to light: smallest to largest eigenvalue. Points: networks that are
-trained with {count(BATCH[full])} fresh samples a step. Lines: the descent map (gradient descent on the population
-loss). Grey dashes in the panels of the cosine losses: the descent map in the mean-field approximation, which replaces
-the expectation of a ratio by the ratio of expectations.
+inputs, {noise(style.NOISE)}). Each panel shows one of the eight losses in Figure 2 of Halvagal et al. (2023). All
+networks start from the same initial weights. Top: Euclidean losses; bottom: cosine losses. Dark to light: smallest to
+largest eigenvalue. Points: networks that are trained with {count(BATCH[full])} fresh samples a step. Lines: the descent
+map (gradient descent on the population loss). Grey dashes in the panels of the cosine losses: the descent map in the
+mean-field approximation, which replaces the expectation of a ratio by the ratio of expectations.
 
 {agreements(rows)}
 
-Modes are counted while their variance in theory is above {LIMITS[0]:g}. Under the Euclidean loss without predictor, all
-modes have the rate -sigma1^2, where sigma1 is the standard deviation of the noise on the online view. Here sigma1 = 0.
-In theory the rate is therefore zero, so that flow and learning rate do not matter, and eigenvalues change only because
-batches are finite.
+The table counts a mode only at steps at which its variance in theory is above {LIMITS[0]:g}. Under the Euclidean loss
+without predictor, all modes have the rate -sigma1^2, where sigma1 is the standard deviation of the noise on the online
+view. Here sigma1 = 0, so that in theory the rate is zero. For this loss, the descent map, the flow and the larger
+learning rate therefore make the same prediction, and eigenvalues change only because batches are finite.
 
 {_shortened(full)}"""
 
@@ -98,6 +98,6 @@ def _shortened(full: bool) -> str:
     if full:
         return ""
     return f"""
-This figure is shortened. The paper, and this figure with the option `--full`, use {count(BATCH[True])} samples a step,
-and train the losses without predictor for {count(STEPS_NO_PREDICTOR[True])} steps instead of
+This figure is shortened. Halvagal et al. (2023), and this figure with the option `--full`, use {count(BATCH[True])}
+samples a step, and train the losses without predictor for {count(STEPS_NO_PREDICTOR[True])} steps instead of
 {count(STEPS_NO_PREDICTOR[False])}."""

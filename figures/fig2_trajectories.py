@@ -1,8 +1,8 @@
-"""Embedding trajectories of networks with two modes, in the eight settings of the paper's Figure 2.
+"""Embedding trajectories of networks with two modes, in the eight settings of Figure 2 of Halvagal et al. (2023).
 
-Embeddings are drawn in the eigenbasis of the initial correlation. The singular vectors of a linear network do not
-change during training. So theory predicts each embedding: each component is proportional to the singular value of its
-mode.
+Embeddings are drawn in the eigenbasis of the initial correlation, so that component m of an embedding belongs to mode
+m. In theory the singular vectors of the weights do not change during training. Theory therefore predicts each
+embedding: component m stays proportional to the singular value of mode m.
 """
 
 from typing import NamedTuple
@@ -33,13 +33,13 @@ PATH = {"color": style.BLUE, "linewidth": 0.8}
 
 
 class Panel(NamedTuple):
-    """Networks of all seeds, and embeddings of P inputs at T steps in the eigenbasis of the initial correlation."""
+    """Networks of S seeds, and embeddings of P inputs at T steps, in the eigenbasis of the initial correlation."""
 
     networks: dyn.Trajectory
     embeddings: np.ndarray  # (S, T, P, M)
     theory: np.ndarray  # in theory, at more steps (T', P, M)
     expected: np.ndarray  # in theory, at the steps of the networks (T, P, M)
-    left: float  # smaller divided by larger final eigenvalue in theory
+    left: float  # smaller final eigenvalue divided by larger final eigenvalue, in theory
 
 
 def compute(full: bool) -> dict[tuple[str, str], Panel]:
@@ -94,43 +94,48 @@ def caption(data: dict[tuple[str, str], Panel], full: bool) -> str:
         distances.append([style.title(*key), *cells])
     rows = {style.title(*key): agreement(panel.networks, SMALLEST) for key, panel in data.items()}
     return f"""
-Embeddings of {PROBES} Gaussian inputs by linear networks (M = {MODES} outputs, N = {INPUTS} inputs,
-{noise(style.NOISE)}). Each panel shows one of eight losses. The networks are trained for {count(STEPS)} steps at
-learning rate {LEARNING_RATE} with {count(BATCH[full])} fresh samples a step, from the same initial weights. Top:
-Euclidean losses; bottom: cosine losses. One of {len(SEEDS)} networks that differ in their batches is drawn. Axes:
-components of the embedding along the two eigenvectors of the initial
-correlation. Open circles: initial embeddings. Small red dots: embeddings after each tenth of the steps of the network.
-Large red dots: embeddings at the end. Blue lines: the paths that the theory predicts. Along a path, each component is
-proportional to the singular value of its mode under the descent map.
+Embeddings of {PROBES} Gaussian inputs in linear networks (M = {MODES} outputs, N = {INPUTS} inputs,
+{noise(style.NOISE)}). Each panel shows one of the eight losses in Figure 2 of Halvagal et al. (2023). The networks are
+trained for {count(STEPS)} steps at learning rate {LEARNING_RATE} with {count(BATCH[full])} fresh samples a step, from
+the same initial weights. Top: Euclidean losses; bottom: cosine losses. For each loss, {len(SEEDS)} networks that differ
+in their batches are trained, and one of them is drawn. Axes: components of the embedding along the two eigenvectors of
+the initial correlation. Open circles: initial embeddings. Small red dots: embeddings after each tenth of the steps of
+the network. Large red dots: embeddings at the end. Blue lines: the paths that the theory predicts. Along a path, each
+component is proportional to the singular value of its mode under the descent map.
 
 The panel "{style.title(*COLLAPSING)}" stops after {STEPS_TO_COLLAPSE} steps, when in theory the smaller eigenvalue is
-{percent(data[COLLAPSING].left)} of the larger. Without a second mode, samples with an embedding near zero have very
-large gradients under the cosine loss, and single batches move a network far away.
+{percent(data[COLLAPSING].left)} of the larger. When hardly any second mode is left, some embeddings are near zero. The
+gradients of their samples are very large under the cosine loss, and single batches move a network far away.
 
 Distance: root mean square distance between the embeddings of networks and theory over the recorded steps, divided by
-the root mean square of the initial embeddings. Ratio: the distance of a network from theory, divided by its distance
-from the mean of the other networks that is expected if theory is their mean. The ratio is 1 if networks differ from
-theory by the effect of their batches alone. In parentheses: 95 % intervals over {len(SEEDS)} networks (Student's t, of
-the logarithm).
+the root mean square of the initial embeddings. Ratio: the distance of a network from theory, divided by the distance
+that random batches alone cause. The latter is estimated from the distance between a network and the mean of the other
+networks. The ratio is 1 if networks differ from theory by the effect of their batches alone. In parentheses: 95 %
+intervals over {len(SEEDS)} networks (Student's t, of the logarithm).
 
 {table(distances)}
 
 {agreements(rows)}
 
-Modes are counted while their variance in theory is above {SMALLEST:g}."""
+This table counts a mode only at steps at which its variance in theory is above {SMALLEST:g}."""
 
 
 def distance(panel: Panel) -> float:
-    """Return the root mean square distance between networks and theory, relative to the initial embeddings."""
+    """Return the root mean square distance between the embeddings of networks and of theory.
+
+    The distance is divided by the root mean square of the initial embeddings.
+    """
     away = np.sqrt(np.mean((panel.embeddings - panel.expected) ** 2))
     return float(away / np.sqrt(np.mean(panel.theory[0] ** 2)))
 
 
 def excess(networks: np.ndarray, expected: np.ndarray) -> Interval:
-    """Return the distance of networks (S, T, P, M) from ``expected`` (T, P, M), in units of that which batches cause.
+    """Return the distance of networks from theory, divided by the distance that random batches alone cause.
 
-    The unit is the distance of a network from the mean of the other S - 1 networks. Its square is S/(S - 1) times the
-    variance over networks, by which it is divided.
+    networks: embeddings (S, T, P, M) of S networks. expected: embeddings (T, P, M) in theory. The result is 1 if theory
+    is the mean of the networks. The distance that batches cause is estimated for each network from its squared distance
+    to the mean of the other S - 1 networks. This squared distance is on average S/(S - 1) times the variance over
+    networks, and is divided by this factor.
     """
     number = len(networks)
     others = (networks.sum(axis=0) - networks) / (number - 1)

@@ -19,23 +19,22 @@ from figures.statistics import mean_of
 MODES, INPUTS, SEED = 2, 6, 1
 LEARNING_RATE, STEPS = 0.01, 1500
 BATCH = {False: 2_000, True: 50_000}
-SEEDS = range(
-    8
-)  # the gradient of two modes under the cosine loss has no variance: no theory predicts its sampling error
+# The gradient of two modes under the cosine loss has no finite variance: no theory predicts its sampling error.
+SEEDS = range(8)
 COLORS = (style.BLUE, style.ORANGE, style.GREEN)  # colours of the initialisations
 
 Pair = tuple[dyn.Trajectory, dyn.Trajectory]
 
 
 class Data(NamedTuple):
-    """For each loss, networks and theory from three initial weights; networks of a quarter of the batch size."""
+    """Networks and theory from three initial weights for each loss, and a pair with a quarter of the batch size."""
 
     pairs: dict[str, list[Pair]]
     quarter: Pair  # from start 1, under the cosine loss
 
 
 def compute(full: bool) -> Data:
-    """Train the networks of all seeds from each of the initial weights, and iterate the descent map."""
+    """Train the networks of all seeds, and iterate the descent map, from each of the initial weights."""
     W0 = style.initial_weights(MODES, INPUTS, SEED)
     starts = [W0, 2 * W0, 2 * style.initial_weights(MODES, INPUTS, SEED + 1)]
     pairs = {loss: [_pair(loss, start, BATCH[full]) for start in starts] for loss in style.LOSSES}
@@ -51,7 +50,7 @@ def _pair(loss: str, W0: np.ndarray, batch: int) -> Pair:
 def draw(data: Data) -> Figure:
     """Draw a row for each loss: a panel for each of the initial weights, and a panel with all runs.
 
-    The axes of the last panel are the two eigenvalues.
+    The axes of the panel with all runs are the two eigenvalues.
     """
     figure = Figure(figsize=(style.PAGE, 3.9))
     axes = figure.subplots(len(data.pairs), len(COLORS) + 1)
@@ -90,7 +89,7 @@ def _draw_plane(ax: Axes, loss: str, pairs: list[Pair], top: float) -> None:
 
 
 def caption(data: Data, full: bool) -> str:
-    """Return the caption, which describes the panels and states final eigenvalues, and compares with theory."""
+    """Return the caption, which describes the panels, states final eigenvalues, and tests networks against theory."""
     ends = {loss: [theory.s[-1] for _, theory in pairs] for loss, pairs in data.pairs.items()}
     shown = {
         loss: listing(f"({', '.join(f'{s:.3f}' for s in end)})" for end in levels) for loss, levels in ends.items()
@@ -113,37 +112,37 @@ def caption(data: Data, full: bool) -> str:
     ratio = quarter.value / whole.value
     error = ratio * np.hypot(whole.error / whole.value, quarter.error / quarter.value)
     return f"""
-Eigenvalues of the representation correlation of linear networks under the Euclidean loss (top) and the cosine loss
-(bottom) (M = {MODES} modes, N = {INPUTS} inputs, {noise(style.NOISE)}, learning rate {LEARNING_RATE},
-{count(BATCH[full])} fresh samples a step). Points: one of {len(SEEDS)} networks that differ in their batches; lines:
-descent map. First three columns: eigenvalues
-against step from three initial weights. Start 1 (blue) has normal entries of standard deviation 1/4. Start 2 (orange)
-is twice start 1. Start 3 (green) is twice another draw of normal entries of standard deviation 1/4. Right: the same
-runs, with the smaller eigenvalue on the horizontal and the larger on the vertical axis. Stars: end of the descent map.
-Dotted line: equal eigenvalues.
+Eigenvalues of the representation correlation of linear networks (M = {MODES} modes, N = {INPUTS} inputs,
+{noise(style.NOISE)}, learning rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step). Top: Euclidean loss;
+bottom: cosine loss. Points: one of {len(SEEDS)} networks that differ in their batches; lines: descent map. First three
+columns: eigenvalues against step from three initial weights. Start 1 (blue) has normal entries of standard deviation
+1/4. Start 2 (orange) is twice start 1. Start 3 (green) is twice another draw of normal entries of standard deviation
+1/4. Right: the same runs, with the smaller eigenvalue on the horizontal and the larger on the vertical axis. Stars: end
+of the descent map. Dotted line: equal eigenvalues.
 
 After {STEPS} steps of the descent map the eigenvalues (smaller, larger) under the Euclidean loss are
 {shown["euclidean"]} for starts 1, 2 and 3. These final eigenvalues differ by at most {spread:.1g}. Under the cosine
-loss the final eigenvalues are {shown["cosine"]}. The difference of the two eigenvalues, divided by their sum, goes from
-{differences}. The flow conserves the sum, which therefore depends on the initial weights; the descent map changes the
-sum by at most {percent(change)}. In the networks, the sum of the final eigenvalues from start 3 minus that from start
-1 is, with a 95 % interval over the {len(SEEDS)} seeds (Student's t; the null hypothesis is 0): {effects}.
+loss the final eigenvalues are {shown["cosine"]}, and the difference of the two eigenvalues, divided by their sum, goes
+from {differences}. The flow conserves the sum, which therefore depends on the initial weights; the descent map changes
+the sum by at most {percent(change)}. In the networks, the sum of the final eigenvalues from start 3 minus that from
+start 1 is, with a 95 % interval over the {len(SEEDS)} seeds (Student's t; the null hypothesis is 0): {effects}.
 
 {agreements(rows)}
 
-Effect of finite batches under the cosine loss: sum of the final eigenvalues in networks from start 1, divided by that
-in the descent map, minus 1, in percent: {whole.text()} with {count(BATCH[full])} samples, and {quarter.text()} with
-{count(BATCH[full] // 4)} samples. The ratio is {ratio:.1f} +- {error:.1f}. It is 4 if finite batches cause this
-deviation, and 1 if the descent map is wrong for all batch sizes."""
+Effect of finite batches under the cosine loss: from start 1, the sum of the final eigenvalues in the networks differs
+from that in the descent map. The relative difference network/map - 1 is, in percent, {whole.text()} with
+{count(BATCH[full])} samples a step, and {quarter.text()} with {count(BATCH[full] // 4)} samples a step (95 % intervals
+over seeds). The second number divided by the first is {ratio:.1f} +- {error:.1f}. This ratio is 4 if finite batches
+cause the difference, and 1 if the descent map is wrong for all batch sizes."""
 
 
 def _sums(pair: Pair) -> np.ndarray:
-    """Return the sum of the final eigenvalues of each network (S,)."""
+    """Return the sums of the final eigenvalues (S,), one sum for each network."""
     return pair[0].s[:, -1].sum(axis=-1)
 
 
 def _excess(pair: Pair) -> np.ndarray:
-    """Return the sum of the final eigenvalues of each network, divided by that in the descent map, minus 1 (S,)."""
+    """Return network/map - 1 (S,) for the sum of the final eigenvalues in each network and in the descent map."""
     return _sums(pair) / pair[1].s[-1].sum() - 1
 
 

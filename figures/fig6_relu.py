@@ -1,7 +1,7 @@
 """Networks with ReLU units in the eight settings of Figure 2, compared with the theory of linear networks.
 
-As in Figure 6 of Halvagal et al. (2023), the representation is z = relu(W x), and the predictor is still built from
-W W^T.
+The settings are those of Figure 2 of Halvagal et al. (2023). As in their Figure 6, the representation is z = relu(W x).
+The predictor is built from W W^T, as in linear networks, and not from the correlation of z.
 """
 
 from typing import NamedTuple
@@ -74,7 +74,10 @@ def slowdowns(network: dyn.Trajectory, linear: dyn.Trajectory) -> np.ndarray:
 
 
 def slowdown(pairs: list[Pair]) -> Interval | None:
-    """Return the mean over networks of the median slowdown; None if no mode doubles in some network."""
+    """Return the geometric mean over networks of the median of ``slowdowns``, with an interval.
+
+    The result is None if ``slowdowns`` is empty for a network, because no eigenvalue doubles.
+    """
     ratios = [slowdowns(*pair) for pair in pairs]
     return ratio_of(np.array([np.median(each) for each in ratios])) if all(map(len, ratios)) else None
 
@@ -87,7 +90,7 @@ def growth(run: dyn.Trajectory) -> np.ndarray:
 def direction(factor: Interval, expected: float) -> str:
     """Return a word that states if an eigenvalue changes in the direction that the theory predicts.
 
-    factor: final divided by initial value in networks. expected: the same in theory.
+    factor: final divided by initial eigenvalue in networks, with an interval. expected: this quotient in theory.
     """
     if abs(expected - 1) < UNCHANGED:
         return "no change in theory"
@@ -95,7 +98,7 @@ def direction(factor: Interval, expected: float) -> str:
 
 
 def _growth(pairs: list[Pair]) -> list[str]:
-    """Format the factors of ``growth`` in networks and in theory, and their directions."""
+    """Format the factors of ``growth`` in networks and in theory, and the words of ``direction``."""
     networks, linear = (np.maximum([growth(run) for run in runs], SMALLEST) for runs in zip(*pairs, strict=True))
     cells = []
     for measured, predicted in zip(networks.T, linear.T, strict=True):
@@ -108,7 +111,7 @@ SPEEDS = {-1: "faster", 0: "not distinguishable", 1: "slower"}
 
 
 def _table(data: dict[tuple[str, str], list[Pair]]) -> str:
-    """Format a table with the changes of the smallest and the largest eigenvalue, and with slowdowns."""
+    """Format a table with the growth of the smallest and the largest eigenvalue, and with slowdowns."""
     rows = [["", "smallest", "in theory", "direction", "largest", "in theory", "direction", "slowdown", "networks are"]]
     for key, pairs in data.items():
         slower = slowdown(pairs)
@@ -119,21 +122,24 @@ def _table(data: dict[tuple[str, str], list[Pair]]) -> str:
 
 def caption(data: dict[tuple[str, str], list[Pair]], full: bool) -> str:
     """Return the caption, which describes the panels and compares the networks with the linear theory."""
-    shortened = "" if full else f" This figure is shortened: the paper trains with {count(BATCH[True])} samples a step."
+    shortened = "" if full else f" This figure is shortened: the original uses {count(BATCH[True])} samples a step."
     return f"""
 Eigenvalues of `W W^T` against step, for networks with ReLU units, z = relu(W x), where W is the weight matrix (M =
-{MODES} units, N = {INPUTS} inputs, {noise(style.NOISE)}). The networks are trained under the eight losses of Figure 2,
-from the same initial weights. The predictor is built from `W W^T`, as in the paper. Top: Euclidean losses; bottom:
-cosine losses. Points: networks, {count(BATCH[full])} fresh samples a step; dark to light: smallest to largest. Grey
-lines: the descent map of the linear network, z = W x, from the same initial weights.{shortened}
+{MODES} units, N = {INPUTS} inputs, {noise(style.NOISE)}). Each panel shows one of the eight losses in Figure 2 of
+Halvagal et al. (2023); the initial weights are the same in all panels. The predictor is built from `W W^T`, as in their
+Figure 6. Top: Euclidean losses; bottom: cosine losses. Points: networks, {count(BATCH[full])} fresh samples a step;
+dark to light: smallest to largest. Grey lines: the descent map of the linear network, z = W x, from the same initial
+weights.{shortened}
 
-The paper claims that the linear theory carries over to these networks. The table tests this with {len(SEEDS)} networks
-for each loss, from different initial weights, of which one is drawn. In parentheses: 95 % intervals over these networks
-(Student's t, of the logarithm). Smallest, largest: final divided by initial value of the smallest and of the largest
-eigenvalue, in networks and in the linear theory (geometric means). Direction: if the claim holds, both factors lie on
-the same side of 1. It is not tested where the theory changes the eigenvalue by less than {percent(UNCHANGED)}.
-Slowdown: time in which an eigenvalue doubles, divided by this time in the linear theory; median over the modes that
-double in both, geometric mean over networks. It is 1 if the theory carries over. It is 2 if the only difference is that
-half of the units are inactive for an input, which halves the gradient.
+Halvagal et al. (2023) claim that the linear theory carries over to these networks. The table tests this claim with
+{len(SEEDS)} networks for each loss, from different initial weights, of which the first is drawn. In parentheses: 95 %
+intervals over these networks (Student's t, of the logarithm). Smallest, largest: factor by which the smallest and the
+largest eigenvalue change from start to end, in networks and in the linear theory (geometric means). Direction: "as in
+theory" if the factors in networks and in theory lie on the same side of 1, which the claim requires; "opposite" if they
+lie on different sides; "undecided" if the interval of the networks contains 1; "no change in theory" if the theory
+changes the eigenvalue by less than {percent(UNCHANGED)}. Slowdown: time in which an eigenvalue doubles, divided by this
+time in the linear theory; median over the modes that double in both, geometric mean over networks. The slowdown is 1 if
+the theory carries over. It is 2 if the only difference is that half of the units are inactive for an input, which
+halves the gradient.
 
 {_table(data)}"""

@@ -100,9 +100,10 @@ def _draw_field(ax: Axes, rho: float) -> None:
 
 
 def _draw_invariants(ax: Axes) -> None:
-    """Draw curves of constant s - lambda^2, which the flow conserves.
+    """Draw curves of constant s - lambda^2, which the flow conserves without weight decay.
 
-    The reason is that encoder and predictor have equal learning rates here.
+    s is the correlation eigenvalue and lambda the predictor eigenvalue of a mode. The flow conserves s - lambda^2 here,
+    because encoder and predictor have equal learning rates.
     """
     p = np.linspace(0, TOP_P, 200)
     for level in np.linspace(-1.0, 1.0, 5):
@@ -119,14 +120,18 @@ def _fixed_points(rho: float) -> np.ndarray:
 
 
 def _drift(flow: dyn.Trajectory, rho: float) -> tuple[float, float]:
-    """Return the largest difference of s - lambda^2 from its initial value times e^(-2 rho t), and the range of s."""
+    """Return the largest error of the law of s - lambda^2, and the largest change of s along a trajectory.
+
+    s is the correlation eigenvalue and lambda the predictor eigenvalue of a mode. By this law, s - lambda^2 is its
+    initial value times e^(-2 rho t), with weight decay rho and time t.
+    """
     quantity = (flow.s - flow.predictor**2)[..., 0]
     expected = quantity[:, :1] * np.exp(-2 * rho * flow.t)
     return float(np.abs(quantity - expected).max()), float(np.ptp(flow.s[..., 0], axis=1).max())
 
 
 def caption(data: dict[float, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, the drift of the invariant, and compares networks with theory."""
+    """Return the caption, which describes the panels and the invariant, and compares networks with theory."""
     drift, change = (max(_drift(panel.flow, rho)[i] for rho, panel in data.items()) for i in (0, 1))
     rows = {f"rho = {rho:g}": agreement(panel.network, above=0.01) for rho, panel in data.items()}
     collapsed = {rho: float(np.mean(panel.flow.s[:, -1, 0] < 0.05)) for rho, panel in data.items()}
@@ -134,11 +139,12 @@ def caption(data: dict[float, Panel], full: bool) -> str:
     return f"""
 Phase plane of one mode with a learned linear predictor under the Euclidean loss. Vertical axis: eigenvalue s of the
 correlation. Horizontal axis: eigenvalue lambda of the predictor. Each panel has one weight decay rho. Predictor and
-encoder have the same learning rate, and the views have {noise(NOISE)}. Blue lines: trajectories of the flow. Grey
-arrows: direction of the flow. Red points: the {MODES} modes of one linear network (N = {INPUTS} inputs, learning rate
-{LEARNING_RATE}, {count(STEPS)} steps, {count(BATCH[full])} samples a step). Stars: fixed points. Dotted line: the fixed
-points lambda = 1/n1, where n1 = 1 + sigma1^2 and sigma1 is the standard deviation of the noise on the online view.
-Orange dashes: curves of constant s - lambda^2. The settings follow Figure 3 of Tian, Chen and Ganguli (2021).
+encoder have the same learning rate. There is {noise(NOISE)}. Blue lines: trajectories of the flow. Grey arrows:
+direction of the flow. Red points: the {MODES} modes of one linear network (N = {INPUTS} inputs, learning rate
+{LEARNING_RATE}, {count(STEPS)} steps, {count(BATCH[full])} samples a step). Stars: fixed points. In the panel without
+weight decay, the dotted line marks the fixed points lambda = 1/n1, where n1 = 1 + sigma1^2 and sigma1 is the standard
+deviation of the noise on the online view; orange dashes are curves of constant s - lambda^2. The settings follow Figure
+3 of Tian, Chen and Ganguli (2021).
 
 Without weight decay the flow conserves s - lambda^2. A trajectory follows a parabola s - lambda^2 = constant until the
 mode reaches the line lambda = 1/n1 or collapses. With weight decay, s - lambda^2 decays as e^(-2 rho t) in time t, and
@@ -148,4 +154,4 @@ from this law by at most {drift:.1g} (relative tolerance of the integration: {RT
 
 {agreements(rows)}
 
-Modes are counted while their variance in theory is above 0.01."""
+The table counts a mode only at steps at which its variance in theory is above 0.01."""

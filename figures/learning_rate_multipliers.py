@@ -35,7 +35,7 @@ FORMULA: dict[str, Any] = {"linewidth": 1.0}
 
 
 class Times(NamedTuple):
-    """Convergence times of modes with different initial eigenvalues, by four methods."""
+    """Convergence times of modes with different initial eigenvalues under one loss, by four methods."""
 
     formula: np.ndarray  # by formula, from STARTS
     flow: np.ndarray  # by numerical integration, from STARTS
@@ -69,9 +69,10 @@ def _level(model: dyn.Model) -> float:
 
 
 def _crossings(run: dyn.Trajectory) -> np.ndarray:
-    """Return the time at which each mode first has u = n1 lambda >= TARGET, interpolated between recorded times.
+    """Return the time at which each mode first has u >= TARGET, interpolated between recorded times.
 
-    lambda is the predictor eigenvalue of the mode, and n1 the variance of view 1.
+    u = n1 lambda is the scaled predictor eigenvalue of a mode: lambda is the predictor eigenvalue, and n1 is the
+    variance of each input in the online view.
     """
     level = _level(run.model)
     columns, after = np.arange(run.predictor.shape[1]), (run.predictor >= level).argmax(axis=0)
@@ -97,7 +98,7 @@ def draw(data: dict[str, Times]) -> Figure:
 
 
 def caption(data: dict[str, Times], full: bool) -> str:
-    """Return the caption, which describes the plot and states how flow and network differ from the formula."""
+    """Return the caption, which describes the plot and compares the flow and the networks with the formula."""
     slowest = listing(f"{times.formula[0]:.3g} ({name})" for name, times in data.items())
     flow = max(np.abs(times.flow / times.formula - 1).max() for times in data.values())
     expected = {name: _formula(model, NETWORK_STARTS) for name, (model, _) in LOSSES.items()}
@@ -112,9 +113,9 @@ Convergence time (vertical) against initial eigenvalue `u0` (horizontal) under t
 isotropic version of this loss (red). The eigenvalue is scaled, `u = n1 lambda`, so that it converges to 1. Here lambda
 is the predictor eigenvalue of the mode, and `n1 = 1 + sigma1^2`, where sigma1 is the standard deviation of the noise on
 the online view. The convergence time is the time that u takes from `u0` to {TARGET}, in units of learning rate times
-step. The exponent of the predictor is `alpha` = 1, and the views have {noise(style.NOISE)}. Lines: formula. Circles:
-the flow, integrated numerically. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning
-rate {LEARNING_RATE}, {count(BATCH[full])} fresh samples a step).
+step. The exponent of the predictor is `alpha` = 1. There is {noise(style.NOISE)}. Lines: formula. Circles: the flow,
+integrated numerically. Crosses: a linear network with {len(NETWORK_STARTS)} modes for each loss (learning rate
+{LEARNING_RATE}, {count(BATCH[full])} fresh samples a step).
 
 Under the Euclidean loss the speed of a mode is proportional to its predictor eigenvalue, which acts as a factor on the
 learning rate. In theory the time therefore scales as `1/u0` for small `u0`, which is a slope of -1 on these logarithmic
@@ -130,5 +131,5 @@ has the same finite learning rate as the networks.
 
 
 def slope(starts: np.ndarray, times: np.ndarray) -> float:
-    """Return the slope of log(time) against log(initial eigenvalue), by least squares."""
+    """Return the slope of log(times) against log(starts) by least squares; ``starts`` are initial eigenvalues."""
     return float(np.polyfit(np.log(starts), np.log(times), 1)[0])

@@ -1,6 +1,7 @@
 """Mechanism: direction and speed of two eigenvalues under four losses.
 
-The axes are logarithmic. So the flow is parallel to the diagonal where both eigenvalues grow at the same relative rate.
+Both axes are logarithmic. Where both eigenvalues grow at the same relative rate, the flow is therefore parallel to the
+diagonal.
 """
 
 from collections.abc import Iterable
@@ -25,9 +26,8 @@ TRAINED = STARTS[[1, 3]]
 END, LEARNING_RATE, STEPS = 100.0, 0.02, 1500
 RECORD = np.unique(np.geomspace(1, STEPS, 24).astype(int)).tolist()
 BATCH = {False: 4_000, True: 50_000}
-SEEDS = range(
-    8
-)  # the gradient of two modes under the cosine loss has no variance: no theory predicts its sampling error
+# The gradient of two modes under the cosine loss has no finite variance: no theory predicts its sampling error.
+SEEDS = range(8)
 SPEED = LogNorm(0.01, 10.0)
 STATIONARY = 1e-4  # relative speed below which no arrow is drawn
 FLOW: dict[str, Any] = {"color": "black", "linewidth": 0.9}
@@ -46,7 +46,7 @@ class Panel(NamedTuple):
 
 
 def models() -> dict[str, dyn.Model]:
-    """Return the four models, in a dictionary from the titles of panels to models."""
+    """Return the four models, in a dictionary whose keys are the titles of the panels."""
     return {
         f"{loss.capitalize()}{', isotropic' * isotropic}": dyn.Model(loss, isotropic=isotropic, noise=NOISE)
         for loss in style.LOSSES
@@ -110,7 +110,7 @@ def _draw_fixed_points(ax: Axes, model: dyn.Model) -> None:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, and states relative speeds, drifts and distances."""
+    """Return the caption, which describes the panels, states relative speeds, and tests networks against theory."""
     rows = {
         f"{name}, start ({s0[0]:g}, {s0[1]:g})": agreement(networks)
         for name, panel in data.items()
@@ -133,9 +133,9 @@ Under the Euclidean loss the relative speed of a mode is proportional to the pre
 both eigenvalues are below one half, the relative speeds of the two modes differ by a factor of up to
 {ratio["Euclidean"]:.3g}. Under the isotropic Euclidean loss they differ by a factor of at most
 {ratio["Euclidean, isotropic"]:.2g}, so that the flow starts nearly parallel to the diagonal. Under the cosine losses
-large modes shrink while small modes grow. Each trajectory follows a curve on which a sum is conserved (the computed sum
-drifts by at most {drift:.1g} of its value), until both eigenvalues are equal. The initial eigenvalues determine this
-sum and thus the final eigenvalues. The difference of the two eigenvalues, divided by their sum, is at least
+large modes shrink while small modes grow. Each trajectory follows a curve of constant s1 + s2 or s1^2 + s2^2 until both
+eigenvalues are equal (the computed sum drifts by at most {drift:.1g} of its value). The initial eigenvalues determine
+this sum and thus the final eigenvalues. The difference of the two eigenvalues, divided by their sum, is at least
 {before:.2g} at the start and at most {unequal:.1g} at the end.
 
 {agreements(rows)}"""
@@ -148,7 +148,10 @@ def _drift(panel: Panel) -> float:
 
 
 def _differences(panels: Iterable[Panel]) -> tuple[float, float]:
-    """Return the smallest initial and the largest final value of |s1 - s2|/(s1 + s2), for two eigenvalues s1 and s2."""
+    """Return the extremes of |s1 - s2|/(s1 + s2) over all trajectories of the flow, for eigenvalues s1 and s2.
+
+    The first number is the smallest initial value, and the second number is the largest final value.
+    """
     relative = np.array(
         [np.ptp(panel.flow.s[:, [0, -1]], axis=-1) / panel.flow.s[:, [0, -1]].sum(-1) for panel in panels]
     )

@@ -67,17 +67,20 @@ def draw(data: dict[Key, list[dyn.Trajectory]]) -> Figure:
 
 
 def least_alignment(run: dyn.Trajectory, record: int) -> float:
-    """Return the alignment of the least aligned mode that survives, at one recorded step."""
+    """Return the smallest alignment of a surviving mode at the recorded step with index ``record``."""
     return float(run.alignment[record][survives(run)].min())
 
 
 def survives(run: dyn.Trajectory) -> np.ndarray:
-    """Return True for modes whose final eigenvalue exceeds COLLAPSED times the largest, shape (M,)."""
+    """Return True for modes whose final eigenvalue exceeds COLLAPSED times the largest one; shape (M,)."""
     return np.asarray(run.s[-1] > COLLAPSED * run.s[-1].max())
 
 
 def least_random_alignment(modes: int, draws: int = 20_000) -> float:
-    """Return the mean of the least alignment over the eigenvectors of C, for matrices of independent normal entries."""
+    """Return the smallest alignment over modes, as a mean over random predictors with independent normal entries.
+
+    modes: number of modes. draws: number of random predictors.
+    """
     columns = np.random.default_rng(0).standard_normal((draws, modes, modes))
     alignment = np.abs(np.diagonal(columns, axis1=1, axis2=2)) / np.linalg.norm(columns, axis=1)
     return float(alignment.min(axis=1).mean())
@@ -95,16 +98,16 @@ def caption(data: dict[Key, list[dyn.Trajectory]], full: bool) -> str:
 Linear networks whose predictor W_P is a full matrix (M = {MODES} modes, N = {INPUTS} inputs, {noise(NOISE)}, learning
 rate {LEARNING_RATE}, weight decay 0.005, {count(BATCH[full])} samples a step). The predictor is trained like the
 encoder, from a random initial matrix. Each column has one loss and one target: the encoder itself (shared target), or
-an exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment
-|u . W_P u|/|W_P u| between W_P and each eigenvector u of the correlation, against step. The alignment is 1 if u is also
-an eigenvector of W_P. Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along
+an exponential average of the encoder (EMA target). Dark to light: smallest to largest eigenvalue. Top: alignment |u .
+W_P u|/|W_P u| between W_P and each eigenvector u of the correlation, against step. The alignment is 1 if u is also an
+eigenvector of W_P. Bottom: eigenvalues of the correlation (solid lines) and values u . W_P u of the predictor along
 each eigenvector (dashed lines), against step. One of {len(SEEDS)} networks with different initial weights is drawn for
 each loss and target.
 
 The eigenmode theory of a learned predictor assumes that predictor and correlation share eigenvectors; all alignments
-are then 1. The table has the alignment of the least aligned mode, +- standard error over {len(SEEDS)} networks, and the
-smallest value in any network. Modes with a final eigenvalue below {percent(COLLAPSED)} of the largest have collapsed
-and are left out. For a random predictor matrix of independent normal entries, the mean of the least alignment is
-{least_random_alignment(MODES):.2f}.
+are then 1. The table has the alignment of the least aligned mode of each network. Mean: mean over {len(SEEDS)}
+networks, +- standard error. Least: smallest value in any network. Modes with a final eigenvalue below
+{percent(COLLAPSED)} of the largest final eigenvalue have collapsed and are left out. For random predictor matrices of
+independent normal entries, the alignment of the least aligned mode has the mean {least_random_alignment(MODES):.2f}.
 
 {table(rows)}"""

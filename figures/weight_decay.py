@@ -35,7 +35,7 @@ FROM = (
 
 
 class Panel(NamedTuple):
-    """The bifurcation diagram of one loss, and K networks with different weight decays."""
+    """The bifurcation diagram of one loss, and K networks, each with its own weight decay and two modes."""
 
     diagram: Bifurcation
     rho: np.ndarray  # weight decays of the networks (K,)
@@ -84,7 +84,7 @@ def draw(data: dict[str, Panel]) -> Figure:
 
 
 def caption(data: dict[str, Panel], full: bool) -> str:
-    """Return the caption, which describes the panels, bifurcations, and outcomes and distances of networks."""
+    """Return the caption, which describes the panels, states the bifurcations, and tests networks against theory."""
     standard, isotropic = data.values()
     (fold,), (meeting,) = standard.diagram.points, isotropic.diagram.points
     rows = {
@@ -93,16 +93,16 @@ def caption(data: dict[str, Panel], full: bool) -> str:
         for rho, network in [*zip(panel.rho, panel.networks, strict=True)][::COMPARED]
     }
     outcomes = listing(
-        f"{np.sum((panel.ends > COLLAPSED) == panel.survives)} of {panel.ends.size} modes ({name}; if all modes "
-        f"survived, it would be {panel.survives.sum()})"
+        f"{np.sum((panel.ends > COLLAPSED) == panel.survives)} of {panel.ends.size} modes ({name}; "
+        f"{panel.survives.sum()} if no mode of a network had collapsed)"
         for name, panel in data.items()
     )
     return f"""
 Equilibrium eigenvalues s of one mode (vertical) against weight decay rho (horizontal) under the Euclidean loss (left)
-and its isotropic version (right). The views have {noise(NOISE)}, and the exponent of the predictor is alpha =
-{ALPHA:g}. Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations.
-Left: a mode that starts below the unstable equilibrium vanishes. The stable and the unstable equilibrium meet in a
-{fold.kind} at rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1) =
+and its isotropic version (right). There is {noise(NOISE)}, and the exponent of the predictor is alpha = {ALPHA:g}.
+Solid blue lines: stable equilibria; dashed blue lines: unstable equilibria. Orange squares: bifurcations. Left: a mode
+that starts below the unstable equilibrium vanishes. The stable and the unstable equilibrium meet in a {fold.kind} at
+rho = {fold.value:.6g} and s = {fold.s:.3g}. Theory predicts the fold at rho = 1/(4 n1) =
 {1 / (4 * (1 + NOISE[0] ** 2)):.6g}, where n1 = 1 + sigma1^2 is the variance of the online view. At any larger weight
 decay the mode collapses in theory. Right: under the isotropic loss the mode survives in theory from any initial value
 up to rho = {meeting.value:.6g}. There the equilibrium reaches zero ({meeting.kind} bifurcation).
@@ -114,4 +114,5 @@ Theory predicts from the equilibria which modes collapse. The prediction is righ
 
 {agreements(rows)}
 
-Modes are counted while their variance in theory is above {COLLAPSED:g}."""
+This table has every third network. It counts a mode only at steps at which its variance in theory is above
+{COLLAPSED:g}."""

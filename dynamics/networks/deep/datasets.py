@@ -138,9 +138,11 @@ def gaussian_images(side: int = 8, exponent: float = 1.0, train: int = 2000, tes
     ArgumentError
         If a number is out of range.
 
-    Notes ----- The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half
-    periods along the two axes. The cosines are numbered in ascending order of i^2 + j^2, and cosines with equal i^2 +
-    j^2 in ascending order of i.
+    Notes
+    -----
+    The eigenvectors of the covariance are the 2-D discrete cosines (orthonormal DCT-II) with i and j half periods along
+    the two axes. The cosines are numbered in ascending order of i^2 + j^2. Cosines with equal i^2 + j^2 are numbered in
+    ascending order of i.
 
     Examples
     --------
